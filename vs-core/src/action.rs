@@ -1,0 +1,297 @@
+//! What a node hands to its surroundings, and how it refuses.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::config::ConfigError;
+use crate::ident::{GroupKey, ProcessId};
+use crate::view::View;
+
+/// What the application is told, in the order in which it happened. Payloads are lent from the node's rings.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// A message, in the view that the last [`Action::View`] of the group named (S7). Own messages come back, too
+    /// (S14).
+    Deliver {
+        /// The group.
+        group: GroupKey,
+        /// The sender.
+        from: ProcessId,
+        /// The sender's number of the message in the view, from 1.
+        number: u64,
+        /// The bytes that were sent.
+        payload: &'a [u8],
+    },
+    /// A new view, with the members that came from the same view as this process (S9, S10).
+    View {
+        /// The group.
+        group: GroupKey,
+        /// The view.
+        view: &'a View,
+        /// The transitional set, ascending.
+        transitional: &'a [ProcessId],
+    },
+    /// Stop sending, then call [`crate::Node::block_ok`]. Only with [`crate::Blocking::Manual`].
+    Block {
+        /// The group.
+        group: GroupKey,
+    },
+    /// A send that was refused with [`SendError::WindowFull`] or [`SendError::Blocked`] may be tried again.
+    Writable {
+        /// The group.
+        group: GroupKey,
+    },
+    /// The membership service dropped this process from the group. It comes back by itself with the same incarnation
+    /// and a new attachment, unless the reason says that it cannot.
+    Detached {
+        /// The group.
+        group: GroupKey,
+        /// Why.
+        reason: DetachReason,
+    },
+    /// The group was left, as asked for. `unsent` messages were still waiting for a next view.
+    Left {
+        /// The group.
+        group: GroupKey,
+        /// Messages that [`crate::Node::send`] took for the next view and that nobody will see.
+        unsent: usize,
+    },
+}
+
+/// Why a process is no longer attached to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DetachReason {
+    /// The connection to the membership server ended or fell silent; it is tried again.
+    ServerLost,
+    /// Other members accused this process of owing them something for too long; it attaches again after a pause.
+    Accused {
+        /// The accusers.
+        by: alloc::vec::Vec<ProcessId>,
+    },
+    /// Another process is attached under the same id. Final.
+    DuplicateId,
+    /// The server speaks another version of the protocol. Final.
+    Version {
+        /// The server's version.
+        server: u16,
+        /// Ours.
+        own: u16,
+    },
+    /// The server has no room for this client or group.
+    ServerFull,
+    /// The application did not answer a block request within `block_ok_ms`. Final.
+    BlockTimeout,
+    /// A view has more members than [`crate::GroupConfig::members_max`]. Final.
+    ViewTooLarge,
+    /// The server broke the contract of a membership service. Final.
+    Contract(&'static str),
+}
+
+impl DetachReason {
+    /// Whether the node gives up; else it attaches again by itself.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull)
+    }
+}
+
+impl fmt::Display for DetachReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerLost => f.write_str("the connection to the membership server was lost"),
+            Self::Accused { by } => {
+                write!(f, "accused by {} of not answering", crate::view::DisplaySet(by))
+            }
+            Self::DuplicateId => f.write_str(
+                "another process is attached under this id: give each process an id of its own",
+            ),
+            Self::Version { server, own } => write!(
+                f,
+                "the server speaks protocol version {server}, this program {own}: upgrade the older one"
+            ),
+            Self::ServerFull => f.write_str("the server has no room for this client or group"),
+            Self::BlockTimeout => {
+                f.write_str("the application did not answer a block request in time")
+            }
+            Self::ViewTooLarge => {
+                f.write_str("the view has more members than members_max allows: raise it")
+            }
+            Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
+        }
+    }
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dest {
+    /// All members of the group's view and of the change under way: one multicast, or one unicast to each address of
+    /// [`crate::Node::group_addresses`].
+    Group(GroupKey),
+    /// One process.
+    Peer(SocketAddr),
+}
+
+/// Bytes to be sent, written into the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub dest: Dest,
+    /// Bytes used of the buffer.
+    pub len: usize,
+    /// Length of each datagram in the buffer; the last may be shorter. Equal to `len` if there is one.
+    pub segment_bytes: usize,
+}
+
+/// What became of a datagram. Junk is counted, never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It told something new.
+    Accepted,
+    /// It was well-formed and told nothing new.
+    Duplicate,
+    /// It belongs to a view that is not installed yet and is kept.
+    Early,
+    /// Of a group, view or sender that does not concern this node.
+    Foreign,
+    /// No room: dropped, to be repaired.
+    Dropped,
+    /// Of another protocol version.
+    Version,
+    /// Not of this protocol, or damaged.
+    Malformed,
+}
+
+/// What a runtime does with its connection to a membership server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkCommand {
+    /// Connect to the server at this position of the runtime's list. Answer with [`crate::Node::handle_connected`]
+    /// or [`crate::Node::handle_disconnected`].
+    Connect(usize),
+    /// Close the connection. No answer is expected.
+    Close,
+}
+
+/// Why a node wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A sign of life is due to the membership server, or the server has been silent for too long.
+    Server,
+    /// A connection may be tried again.
+    Reconnect,
+    /// A sync message or a request for one is repeated.
+    Sync,
+    /// A gap is reported.
+    Nak,
+    /// An acknowledgement is due.
+    Ack,
+    /// A heartbeat is due.
+    Heartbeat,
+    /// A peer has owed something for too long.
+    Peer,
+    /// The application owes an answer to a block request.
+    BlockOk,
+}
+
+/// Why [`crate::Node::join`] refuses; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// The configuration cannot be used.
+    Config(ConfigError),
+    /// The node is already in the group (or still leaving it).
+    AlreadyJoined,
+    /// `groups_max` groups are joined.
+    TooManyGroups,
+    /// The pool has too few free slots for what the group may need: raise `pool_slots` or lower `members_max`,
+    /// `window_packets`.
+    PoolFull {
+        /// Slots that the group needs.
+        needed: usize,
+        /// Slots that are not reserved by other groups.
+        free: usize,
+    },
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(e) => write!(f, "the group's configuration cannot be used: {e}"),
+            Self::AlreadyJoined => f.write_str("this node is already in the group"),
+            Self::TooManyGroups => f.write_str("groups_max groups are joined already"),
+            Self::PoolFull { needed, free } => write!(
+                f,
+                "the group needs {needed} pool slots and {free} are free: raise pool_slots or lower \
+                 members_max or window_packets"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {}
+
+/// Why [`crate::Node::send`] refuses; the message was not taken and nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The node is not in the group.
+    NotJoined,
+    /// The message is longer than `message_bytes_max`.
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The maximum in bytes.
+        max: usize,
+    },
+    /// The window, some receiver's credit, or the queue for the next view is full; [`Action::Writable`] follows.
+    WindowFull,
+    /// Manual blocking: between `block_ok` and the view; [`Action::Writable`] follows the view.
+    Blocked,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJoined => f.write_str("this node is not in the group: join it first"),
+            Self::TooLarge { len, max } => write!(
+                f,
+                "the message has {len} bytes and message_bytes_max is {max}: raise it at all members, or split the \
+                 message"
+            ),
+            Self::WindowFull => f.write_str("the window is full: wait for Action::Writable"),
+            Self::Blocked => {
+                f.write_str("the group is changing its view: wait for the view, then send again")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// How a message was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Accepted in the current view under this number, from 1.
+    Now(u64),
+    /// Waiting for the next view, in order, behind `0`-based position among the waiting.
+    Queued(usize),
+}
+
+/// Why [`crate::Node::block_ok`] refuses; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockOkError {
+    /// The node is not in the group.
+    NotJoined,
+    /// No block was asked for, or it was answered already.
+    NotRequested,
+}
+
+impl fmt::Display for BlockOkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJoined => "this node is not in the group: join it first",
+            Self::NotRequested => {
+                "no block request is open: call block_ok once for each Action::Block"
+            }
+        })
+    }
+}
+
+impl core::error::Error for BlockOkError {}

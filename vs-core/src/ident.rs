@@ -1,0 +1,174 @@
+//! Names of things: processes, incarnations, local ids, view ids, groups.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Largest value of a process id, server id, incarnation, cid or part of a view id: 2^53 − 1, so that every JSON
+/// reader keeps it exact.
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Longest group name, in bytes of UTF-8.
+pub const GROUP_NAME_BYTES_MAX: usize = 64;
+
+macro_rules! number {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A process: stable across its crashes and recoveries; at most [`NUMBER_MAX`].
+    ProcessId
+}
+number! {
+    /// One life of a process. A runtime hands in a number that grows with every start, for example milliseconds of
+    /// UNIX time; at most [`NUMBER_MAX`].
+    Incarnation
+}
+number! {
+    /// A local id ("cid") that the membership service gave to one process for one proposed view. Strictly increasing
+    /// at each process, also across recoveries (M2).
+    Cid
+}
+number! {
+    /// A membership server; at most [`NUMBER_MAX`].
+    ServerId
+}
+
+/// The id of a view: `major` grows with every view at every process (S2), `minor` breaks ties between components of a
+/// partitioned group and is the least server id in the view.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ViewId {
+    /// Grows with every view.
+    pub major: u64,
+    /// The least id of the servers that agreed on the view.
+    pub minor: u64,
+}
+
+impl fmt::Display for ViewId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.minor == 0 {
+            write!(f, "{}", self.major)
+        } else {
+            write!(f, "{}.{}", self.major, self.minor)
+        }
+    }
+}
+
+/// The position of a member in the ascending member list of a view: how members are addressed on the hot path.
+pub type Rank = u16;
+
+/// The number of a packet in the stream of one sender in one view, from 1; 0 means "none".
+pub type Seq = u64;
+
+/// The name of a group: 1 to [`GROUP_NAME_BYTES_MAX`] bytes of UTF-8 without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "alloc::string::String", into = "alloc::string::String")]
+pub struct GroupName(Arc<str>);
+
+/// Why a text is not a group name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupNameError {
+    /// The text is empty.
+    Empty,
+    /// The text is longer than [`GROUP_NAME_BYTES_MAX`] bytes.
+    TooLong,
+    /// The text has a control character.
+    Control,
+}
+
+impl fmt::Display for GroupNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a group name must not be empty"),
+            Self::TooLong => {
+                write!(f, "a group name has at most {GROUP_NAME_BYTES_MAX} bytes")
+            }
+            Self::Control => f.write_str("a group name must not contain control characters"),
+        }
+    }
+}
+
+impl core::error::Error for GroupNameError {}
+
+impl GroupName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// Says which rule of a group name is broken.
+    pub fn new(name: &str) -> Result<Self, GroupNameError> {
+        if name.is_empty() {
+            return Err(GroupNameError::Empty);
+        }
+        if name.len() > GROUP_NAME_BYTES_MAX {
+            return Err(GroupNameError::TooLong);
+        }
+        if name.chars().any(char::is_control) {
+            return Err(GroupNameError::Control);
+        }
+        Ok(Self(Arc::from(name)))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key that stands for this name in datagrams.
+    #[must_use]
+    pub fn key(&self) -> GroupKey {
+        GroupKey(fnv1a(FNV_OFFSET, self.0.as_bytes()))
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<alloc::string::String> for GroupName {
+    type Error = GroupNameError;
+
+    fn try_from(name: alloc::string::String) -> Result<Self, GroupNameError> {
+        Self::new(&name)
+    }
+}
+
+impl From<GroupName> for alloc::string::String {
+    fn from(name: GroupName) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+/// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys collide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey(pub u64);
+
+/// The start value of [`fnv1a`].
+pub const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// 64-bit FNV-1a of `bytes`, continued from `hash` (start with [`FNV_OFFSET`]): payload hashes of traces, group keys.
+#[must_use]
+pub fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
+    for &byte in bytes {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash
+}

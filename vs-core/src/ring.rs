@@ -1,0 +1,2 @@
+//! Rings of slot indices.
+pub(crate) const ENTRY_BYTES: usize = 8;

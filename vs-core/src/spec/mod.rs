@@ -1,0 +1,1 @@
+//! The executable specification: a checker over traces.

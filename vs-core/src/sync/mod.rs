@@ -1,0 +1,2 @@
+//! Virtual synchrony.
+pub(crate) const SYNCS_MAX: usize = 8;

@@ -1,0 +1,66 @@
+//! Time as the core sees it: a number that the runtime hands in.
+
+use core::ops::{Add, Sub};
+
+/// A point in time, in nanoseconds since an origin that the runtime chooses and keeps.
+///
+/// The core never reads a clock. A time that goes backwards is clamped by [`crate::Node`] and by
+/// [`crate::member::Server`] to the latest one seen, so a runtime need not guard against it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The origin.
+    pub const ZERO: Self = Self(0);
+
+    /// A point `ms` milliseconds after the origin.
+    #[must_use]
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms.saturating_mul(NANOS_PER_MILLI))
+    }
+
+    /// Whole milliseconds since the origin.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0 / NANOS_PER_MILLI
+    }
+
+    /// This time moved on by `ms` milliseconds, saturating.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(NANOS_PER_MILLI)))
+    }
+
+    /// This time moved on by `us` microseconds, saturating.
+    #[must_use]
+    pub const fn plus_us(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us.saturating_mul(NANOS_PER_MICRO)))
+    }
+
+    /// Milliseconds from `earlier` to this time; zero if `earlier` is later.
+    #[must_use]
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / NANOS_PER_MILLI
+    }
+}
+
+impl Add<u64> for Time {
+    type Output = Self;
+
+    /// Adds nanoseconds, saturating.
+    fn add(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+impl Sub for Time {
+    type Output = u64;
+
+    /// Nanoseconds between two times; zero if `rhs` is later.
+    fn sub(self, rhs: Self) -> u64 {
+        self.0.saturating_sub(rhs.0)
+    }
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+const NANOS_PER_MICRO: u64 = 1_000;

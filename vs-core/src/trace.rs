@@ -1,0 +1,144 @@
+//! What a process saw, as values: the events of a trace.
+//!
+//! Every runtime and the simulator write the same trace (feature `json`: [`crate::trace_json`]), and the checker of
+//! [`crate::spec`] reads it. The node calls its [`Tracer`] synchronously, before the event takes effect outside the
+//! process: a runtime that hands each line to the kernel there loses none of what others could have seen, even when it
+//! is killed.
+
+use alloc::boxed::Box;
+
+use smallvec::SmallVec;
+
+use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq, ViewId};
+use crate::time::Time;
+use crate::view::{Members, View};
+
+/// The first line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The process.
+    pub process: ProcessId,
+    /// Its incarnation when the trace begins.
+    pub incarnation: Incarnation,
+    /// Who wrote it: `mio`, `std`, `sim`, …
+    pub runtime: alloc::string::String,
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Nanoseconds, of UNIX time or of the simulator.
+    pub ts: Time,
+    /// The process that saw the event.
+    pub process: ProcessId,
+    /// The group that it belongs to.
+    pub group: GroupName,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a process saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The process starts or recovers: its view is its initial singleton.
+    Start {
+        /// The new incarnation.
+        incarnation: Incarnation,
+    },
+    /// The membership service proposes a change.
+    StartChange {
+        /// The local id of the change.
+        cid: Cid,
+        /// Who may be in the next view.
+        set: Members,
+    },
+    /// The membership service announces a view.
+    MbrView {
+        /// The view.
+        view: Box<View>,
+    },
+    /// The application is asked to stop sending.
+    Block,
+    /// The application has stopped sending.
+    BlockOk,
+    /// The application's `n`-th message in its current view is accepted.
+    Send {
+        /// From 1 in each view.
+        n: u64,
+        /// FNV-1a of the payload.
+        hash: u64,
+        /// Bytes of the payload.
+        len: u64,
+    },
+    /// A message is delivered to the application, in its current view.
+    Deliver {
+        /// The sender.
+        from: ProcessId,
+        /// The sender's number of the message in the view.
+        n: u64,
+        /// FNV-1a of the payload.
+        hash: u64,
+        /// Bytes of the payload.
+        len: u64,
+    },
+    /// A sync message is sent.
+    Sync {
+        /// The sender's local id for the change.
+        cid: Cid,
+        /// The view that the sender is in.
+        view: Box<View>,
+        /// Packets received gap-free, per member of `view`.
+        cut: SmallVec<[(ProcessId, Seq); 4]>,
+    },
+    /// A packet of a member that does not come along is handed on.
+    Forward {
+        /// To whom.
+        to: ProcessId,
+        /// Whose packet.
+        from: ProcessId,
+        /// The packet's number.
+        packet: Seq,
+        /// The view that the packet belongs to.
+        view: ViewId,
+    },
+    /// A view is delivered to the application.
+    View {
+        /// The view.
+        view: Box<View>,
+        /// The transitional set.
+        transitional: Members,
+    },
+    /// The process leaves the group cleanly; it is in its initial view again.
+    Leave,
+    /// The process crashes (written by the simulator only).
+    Crash,
+}
+
+/// Where a node's events go.
+///
+/// An observer: it is shown what happens and can neither answer nor reach the node. `()` observes nothing and costs
+/// nothing.
+pub trait Tracer {
+    /// Whether [`Tracer::record`] wants to be called. Payloads are hashed only then.
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    /// Takes one event at (monotonic, clamped) time `now` of process `process` in `group`.
+    fn record(&mut self, now: Time, process: ProcessId, group: &GroupName, event: Event);
+}
+
+impl Tracer for () {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn record(&mut self, _: Time, _: ProcessId, _: &GroupName, _: Event) {}
+}
+
+/// Collects records in memory, for tests and the simulator.
+impl Tracer for alloc::vec::Vec<Record> {
+    fn record(&mut self, ts: Time, process: ProcessId, group: &GroupName, event: Event) {
+        self.push(Record { ts, process, group: group.clone(), event });
+    }
+}

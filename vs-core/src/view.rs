@@ -1,0 +1,186 @@
+//! Views: the triple `<id, members, start>` on which the whole algorithm turns.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::ident::{Cid, FNV_OFFSET, NUMBER_MAX, ProcessId, Rank, ViewId, fnv1a};
+
+/// Most members of a view.
+pub const VIEW_MEMBERS_MAX: usize = 1024;
+
+/// A short list of processes, ascending, without repetition.
+pub type Members = SmallVec<[ProcessId; 8]>;
+
+/// A view of a group: its id, its members in ascending order, and for each member the local id ("cid") of the
+/// start_change that it answers: the vector of latest local ids. When a view arrives, everybody knows exactly which
+/// sync messages count: that of `q` is the one tagged `start(q)`.
+///
+/// Two views are equal only if all three components are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct View {
+    id: ViewId,
+    members: Members,
+    start: SmallVec<[Cid; 8]>,
+}
+
+/// Why three components do not make a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewError {
+    /// No members, or more than [`VIEW_MEMBERS_MAX`].
+    Size,
+    /// Members are not strictly ascending.
+    Order,
+    /// `start` has not one entry a member.
+    StartLength,
+    /// A number is above [`NUMBER_MAX`].
+    Number,
+}
+
+impl fmt::Display for ViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Size => "a view has 1 to 1024 members",
+            Self::Order => "members of a view must be strictly ascending",
+            Self::StartLength => "a view has one start id for each member",
+            Self::Number => "a number in a view is above 2^53 - 1",
+        })
+    }
+}
+
+impl core::error::Error for ViewError {}
+
+impl View {
+    /// Puts a view together.
+    ///
+    /// # Errors
+    /// Says which rule is broken: size, ascending order, one start id a member, numbers within range.
+    pub fn new(id: ViewId, members: &[ProcessId], start: &[Cid]) -> Result<Self, ViewError> {
+        let view =
+            Self { id, members: Members::from_slice(members), start: SmallVec::from_slice(start) };
+        view.validate()?;
+        Ok(view)
+    }
+
+    /// Checks the rules of [`View::new`]; for views that came from outside.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn validate(&self) -> Result<(), ViewError> {
+        if self.members.is_empty() || self.members.len() > VIEW_MEMBERS_MAX {
+            return Err(ViewError::Size);
+        }
+        if self.start.len() != self.members.len() {
+            return Err(ViewError::StartLength);
+        }
+        if !self.members.windows(2).all(|w| w[0] < w[1]) {
+            return Err(ViewError::Order);
+        }
+        let members = self.members.iter().map(|p| p.0);
+        let numbers = members.chain(self.start.iter().map(|c| c.0));
+        if numbers.chain([self.id.major, self.id.minor]).any(|n| n > NUMBER_MAX) {
+            return Err(ViewError::Number);
+        }
+        Ok(())
+    }
+
+    /// The initial singleton view of `p`, in which each incarnation starts.
+    #[must_use]
+    pub fn initial(p: ProcessId) -> Self {
+        Self {
+            id: ViewId::default(),
+            members: Members::from_slice(&[p]),
+            start: SmallVec::from_slice(&[Cid(0)]),
+        }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> ViewId {
+        self.id
+    }
+
+    /// The members, ascending.
+    #[must_use]
+    pub fn members(&self) -> &[ProcessId] {
+        &self.members
+    }
+
+    /// The local ids, in the order of [`View::members`].
+    #[must_use]
+    pub fn start_ids(&self) -> &[Cid] {
+        &self.start
+    }
+
+    /// Number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Always false: a view has members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The position of `p` among the members.
+    #[must_use]
+    pub fn rank(&self, p: ProcessId) -> Option<Rank> {
+        // A view has at most VIEW_MEMBERS_MAX members, so the index fits.
+        self.members.binary_search(&p).ok().map(|i| i as Rank)
+    }
+
+    /// Whether `p` is a member.
+    #[must_use]
+    pub fn contains(&self, p: ProcessId) -> bool {
+        self.rank(p).is_some()
+    }
+
+    /// The local id of the start_change that this view answers at `p`.
+    #[must_use]
+    pub fn start(&self, p: ProcessId) -> Option<Cid> {
+        self.rank(p).map(|r| self.start[usize::from(r)])
+    }
+
+    /// 64 bits of the triple, in every packet of the view. Associates a packet with a view; never decides alone that
+    /// two views are equal.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = FNV_OFFSET;
+        for n in [self.id.major, self.id.minor] {
+            hash = fnv1a(hash, &n.to_le_bytes());
+        }
+        for (p, c) in self.members.iter().zip(&self.start) {
+            hash = fnv1a(hash, &p.0.to_le_bytes());
+            hash = fnv1a(hash, &c.0.to_le_bytes());
+        }
+        hash
+    }
+}
+
+/// `<4, {1,2,3}, [8,9,3]>`.
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}, {}, [", self.id, DisplaySet(&self.members))?;
+        for (i, c) in self.start.iter().enumerate() {
+            write!(f, "{}{c}", if i == 0 { "" } else { "," })?;
+        }
+        f.write_str("]>")
+    }
+}
+
+/// Shows a set of processes as `{1,2,3}`.
+#[derive(Clone, Copy, Debug)]
+pub struct DisplaySet<'a>(pub &'a [ProcessId]);
+
+impl fmt::Display for DisplaySet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, p) in self.0.iter().enumerate() {
+            write!(f, "{}{p}", if i == 0 { "" } else { "," })?;
+        }
+        f.write_str("}")
+    }
+}

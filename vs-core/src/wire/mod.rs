@@ -1,0 +1,6 @@
+//! Bytes: datagrams ([`packet`]) and frames ([`frame`]). The only place that reads or writes them.
+pub mod frame;
+pub mod packet;
+
+/// The version of the protocol, in every datagram and in the first frame of a connection.
+pub const PROTOCOL_VERSION: u8 = 1;

@@ -1,0 +1,3 @@
+//! Datagrams.
+/// Bytes before the body of a data packet.
+pub const DATA_HEADER_BYTES: usize = 48;

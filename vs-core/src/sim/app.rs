@@ -1,0 +1,365 @@
+//! Applications: what runs on top of a simulated process.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::action::{Action, BlockOkError, SendError, Sent};
+use crate::ident::{GroupKey, ProcessId};
+use crate::node::Node;
+use crate::rng::Rng;
+use crate::time::Time;
+use crate::trace::Record;
+use crate::view::View;
+
+/// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads, so the two cannot
+/// be one call.
+pub trait Application {
+    /// A group was joined; called once for each life of the process and group, before any action of the group.
+    fn handle_joined(&mut self, _group: GroupKey) {}
+
+    /// The node has something to say.
+    fn handle_action(&mut self, now: Time, action: &Action<'_>);
+
+    /// Called after each action, and at the time that the last call returned. Returns when to be called again.
+    fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time>;
+
+    /// The process is gone; what is not on stable storage is lost.
+    fn handle_crash(&mut self) {}
+}
+
+/// Hears everything and says nothing.
+impl Application for () {
+    fn handle_action(&mut self, _: Time, _: &Action<'_>) {}
+
+    fn act(&mut self, _: &mut Handle<'_>) -> Option<Time> {
+        None
+    }
+}
+
+/// What an application can do.
+#[derive(Debug)]
+pub struct Handle<'a> {
+    pub(crate) now: Time,
+    pub(crate) node: &'a mut Node<Vec<Record>>,
+}
+
+impl Handle<'_> {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Sends, as [`Node::send`].
+    ///
+    /// # Errors
+    /// As [`Node::send`].
+    pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
+        self.node.send(self.now, group, payload)
+    }
+
+    /// Answers a block request, as [`Node::block_ok`].
+    ///
+    /// # Errors
+    /// As [`Node::block_ok`].
+    pub fn block_ok(&mut self, group: GroupKey) -> Result<(), BlockOkError> {
+        self.node.block_ok(self.now, group)
+    }
+
+    /// The view that the group is in.
+    #[must_use]
+    pub fn view(&self, group: GroupKey) -> Option<&View> {
+        self.node.view(group)
+    }
+}
+
+/// Messages that [`Traffic`] holds back while its sends are refused; it makes no more beyond.
+const BACKLOG_MAX: usize = 16;
+
+/// Shape of the messages of [`Traffic`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Mean pause between two bursts, in µs.
+    pub interval_us: u64,
+    /// Most messages of a burst.
+    pub burst_max: u64,
+    /// Longest message, in bytes; most are far shorter.
+    pub bytes_max: u64,
+    /// Longest time that the application takes to answer a block request, in µs.
+    pub block_ok_us: u64,
+    /// No new messages from then on.
+    pub until: Time,
+}
+
+#[derive(Debug)]
+struct GroupTraffic {
+    group: GroupKey,
+    /// Refused messages, to be tried again.
+    backlog: VecDeque<Vec<u8>>,
+    /// A send was refused and nothing has been said since.
+    refused: bool,
+    block_ok_at: Option<Time>,
+    accepted: u64,
+    own_delivered: u64,
+    /// Number of the last message delivered from each sender in the current view.
+    numbers: Vec<(ProcessId, u64)>,
+    /// Counter in the last numbered payload of each sender, over all views.
+    counters: Vec<(ProcessId, u64)>,
+}
+
+/// Sends messages of random sizes at random times, and looks at each byte that it gets.
+#[derive(Debug)]
+pub struct Traffic {
+    process: ProcessId,
+    load: Load,
+    rng: Rng,
+    counter: u64,
+    extra: u64,
+    send_at: Option<Time>,
+    groups: Vec<GroupTraffic>,
+    complaint: Option<String>,
+}
+
+impl Traffic {
+    /// Traffic of `process`.
+    #[must_use]
+    pub fn new(process: ProcessId, load: Load, seed: u64) -> Self {
+        Self {
+            process,
+            load,
+            rng: Rng::new(seed),
+            counter: 0,
+            extra: 0,
+            send_at: None,
+            groups: Vec::new(),
+            complaint: None,
+        }
+    }
+
+    /// Sends `n` messages to each group when it acts next.
+    pub fn add_messages(&mut self, n: u64) {
+        self.extra += n;
+    }
+
+    /// What was wrong with a delivered message: other bytes than were sent, or out of order.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+
+    /// Whether every message that was accepted in `group` has come back (S14), and none waits to be accepted.
+    #[must_use]
+    pub fn is_drained(&self, group: GroupKey) -> bool {
+        self.extra == 0
+            && self
+                .groups
+                .iter()
+                .filter(|g| g.group == group)
+                .all(|g| g.backlog.is_empty() && g.accepted == g.own_delivered)
+    }
+
+    /// The number of the last message delivered from `sender` in the current view of `group`; 0 if none was.
+    #[must_use]
+    pub fn delivered(&self, group: GroupKey, sender: ProcessId) -> u64 {
+        let Some(g) = self.groups.iter().find(|g| g.group == group) else { return 0 };
+        g.numbers.iter().find(|(p, _)| *p == sender).map_or(0, |(_, n)| *n)
+    }
+
+    fn length(&mut self) -> usize {
+        let max = match self.rng.below(100) {
+            0..80 => 64,
+            80..96 => 512,
+            _ => self.load.bytes_max,
+        };
+        // An empty message is a message, too.
+        self.rng.below(max.min(self.load.bytes_max) + 1) as usize
+    }
+
+    fn message(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let len = self.length();
+        let mut bytes = Vec::with_capacity(len);
+        fill(&mut bytes, self.process, self.counter, len);
+        bytes
+    }
+
+    fn flush(&mut self, handle: &mut Handle<'_>) {
+        for g in self.groups.iter_mut().filter(|g| !g.refused) {
+            while let Some(bytes) = g.backlog.pop_front() {
+                match handle.send(g.group, &bytes) {
+                    Ok(_) => g.accepted += 1,
+                    Err(SendError::WindowFull | SendError::Blocked) => {
+                        g.backlog.push_front(bytes);
+                        g.refused = true;
+                        break;
+                    }
+                    Err(error @ SendError::TooLarge { .. }) => {
+                        self.complaint = Some(alloc::format!("a send was refused: {error}"));
+                    }
+                    Err(SendError::NotJoined) => {}
+                }
+            }
+        }
+    }
+
+    fn make_messages(&mut self, n: u64) {
+        for index in 0..self.groups.len() {
+            for _ in 0..n {
+                if self.groups[index].backlog.len() < BACKLOG_MAX {
+                    let message = self.message();
+                    self.groups[index].backlog.push_back(message);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, group: GroupKey, from: ProcessId, number: u64, payload: &[u8]) {
+        let own = from == self.process;
+        let Some(g) = self.groups.iter_mut().find(|g| g.group == group) else { return };
+        g.own_delivered += u64::from(own);
+        let last = entry(&mut g.numbers, from);
+        if number != *last + 1 {
+            self.complaint =
+                Some(alloc::format!("number {number} from {from} was delivered after {last}"));
+        }
+        *last = number;
+        if let Some(counter) = counter_of(payload) {
+            let last = entry(&mut g.counters, from);
+            if counter <= *last {
+                self.complaint = Some(alloc::format!(
+                    "the message {counter} from {from} was delivered after its message {last}"
+                ));
+            }
+            *last = counter;
+        }
+        if !is_filled(payload, from) {
+            self.complaint =
+                Some(alloc::format!("message {number} from {from} does not have the bytes sent"));
+        }
+    }
+}
+
+impl Application for Traffic {
+    fn handle_joined(&mut self, group: GroupKey) {
+        self.groups.push(GroupTraffic {
+            group,
+            backlog: VecDeque::new(),
+            refused: false,
+            block_ok_at: None,
+            accepted: 0,
+            own_delivered: 0,
+            numbers: Vec::new(),
+            counters: Vec::new(),
+        });
+    }
+
+    fn handle_action(&mut self, now: Time, action: &Action<'_>) {
+        match *action {
+            Action::Deliver { group, from, number, payload } => {
+                self.deliver(group, from, number, payload);
+            }
+            Action::View { group, .. } => {
+                for g in self.groups.iter_mut().filter(|g| g.group == group) {
+                    g.numbers.clear();
+                    g.refused = false;
+                }
+            }
+            Action::Block { group } => {
+                let delay = self.rng.below(self.load.block_ok_us + 1);
+                for g in self.groups.iter_mut().filter(|g| g.group == group) {
+                    g.block_ok_at = Some(now.plus_us(delay));
+                }
+            }
+            Action::Writable { group } => {
+                for g in self.groups.iter_mut().filter(|g| g.group == group) {
+                    g.refused = false;
+                }
+            }
+            Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
+            Action::Detached { .. } => {}
+        }
+    }
+
+    fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
+        let now = handle.now();
+        for g in &mut self.groups {
+            if g.block_ok_at.is_some_and(|at| at <= now) {
+                g.block_ok_at = None;
+                // Refused if the change that asked for it is over; nothing is owed then.
+                let _ = handle.block_ok(g.group);
+            }
+        }
+        let send_at =
+            *self.send_at.get_or_insert(now.plus_us(self.rng.below(self.load.interval_us + 1)));
+        if send_at <= now && now < self.load.until {
+            let n = 1 + self.rng.below(self.load.burst_max);
+            self.make_messages(n);
+            let pause = 1 + self.rng.below(2 * self.load.interval_us + 1);
+            self.send_at = Some(now.plus_us(pause));
+        }
+        let extra = core::mem::take(&mut self.extra);
+        self.make_messages(extra);
+        self.flush(handle);
+        let send_at = self.send_at.filter(|at| *at < self.load.until);
+        self.groups.iter().filter_map(|g| g.block_ok_at).chain(send_at).min()
+    }
+
+    fn handle_crash(&mut self) {
+        self.groups.clear();
+        self.send_at = None;
+        self.extra = 0;
+    }
+}
+
+fn entry(list: &mut Vec<(ProcessId, u64)>, p: ProcessId) -> &mut u64 {
+    let index = list.iter().position(|(q, _)| *q == p).unwrap_or_else(|| {
+        list.push((p, 0));
+        list.len() - 1
+    });
+    &mut list[index].1
+}
+
+/// Bytes of the counter at the head of a payload that has room for it.
+const COUNTER_BYTES: usize = 8;
+
+fn pattern(process: ProcessId, len: usize, index: usize) -> u8 {
+    (process.0 as u8).wrapping_mul(31) ^ (len as u8).wrapping_add((index as u8).wrapping_mul(7))
+}
+
+fn fill(bytes: &mut Vec<u8>, process: ProcessId, counter: u64, len: usize) {
+    bytes.extend((0..len).map(|i| pattern(process, len, i)));
+    if len >= COUNTER_BYTES {
+        bytes[..COUNTER_BYTES].copy_from_slice(&counter.to_le_bytes());
+    }
+}
+
+fn counter_of(payload: &[u8]) -> Option<u64> {
+    payload.first_chunk().map(|head: &[u8; COUNTER_BYTES]| u64::from_le_bytes(*head))
+}
+
+fn is_filled(payload: &[u8], process: ProcessId) -> bool {
+    let skip = if payload.len() >= COUNTER_BYTES { COUNTER_BYTES } else { 0 };
+    let len = payload.len();
+    payload.iter().enumerate().skip(skip).all(|(i, byte)| *byte == pattern(process, len, i))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_payload_is_noticed() {
+        for len in [0, 1, 7, 8, 9, 700] {
+            let mut bytes = Vec::new();
+            fill(&mut bytes, ProcessId(9), 77, len);
+            assert_eq!(counter_of(&bytes), (len >= 8).then_some(77));
+            assert!(is_filled(&bytes, ProcessId(9)));
+            if len > 8 {
+                assert!(!is_filled(&bytes, ProcessId(8)));
+                bytes[len - 1] ^= 1;
+                assert!(!is_filled(&bytes, ProcessId(9)));
+            }
+        }
+    }
+}

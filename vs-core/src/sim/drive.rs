@@ -1,0 +1,327 @@
+//! Driving nodes and servers as a runtime does.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use crate::action::{Action, Dest, LinkCommand};
+use crate::ident::{GroupName, ServerId};
+use crate::member::{ConnId, Server};
+use crate::sim::app::{Application, Handle};
+use crate::sim::fabric::Fabric;
+use crate::sim::host::{
+    Body, Happening, HostState, ProcessBody, ServerBody, Site, addr_of, host_at,
+};
+use crate::sim::world::{Defect, World};
+use crate::time::Time;
+
+/// Rounds of polling after which output is taken for endless.
+const DRAIN_ROUNDS_MAX: usize = 10_000;
+
+/// Datagrams of one drain after which output is taken for endless.
+const DRAIN_DATAGRAMS_MAX: usize = 100_000;
+
+impl<A: Application> World<A> {
+    /// A datagram arrived at a host that is up.
+    pub(crate) fn receive(&mut self, host: usize, bytes: &[u8]) {
+        let now = self.fabric.now;
+        let Body::Process(p) = &mut self.hosts[host].body else { return };
+        let Some(node) = &mut p.node else { return };
+        node.handle_datagram(now, bytes);
+        self.service(host);
+    }
+
+    /// Drains a process or server after it was given something, and sees to its next timer.
+    pub(crate) fn service(&mut self, host: usize) {
+        if self.hosts[host].state != HostState::Up {
+            return;
+        }
+        match &self.hosts[host].body {
+            Body::Process(_) => self.service_process(host),
+            Body::Server(_) => self.service_server(host),
+        }
+        self.schedule_wake(host);
+    }
+
+    fn service_process(&mut self, host: usize) {
+        for _ in 0..DRAIN_ROUNDS_MAX {
+            let Self { hosts, fabric, buffer, .. } = self;
+            let Body::Process(p) = &mut hosts[host].body else { return };
+            let mut progress = p.drain_link(host, fabric);
+            progress |= p.drain_stream(fabric);
+            match p.drain_transmits(host, fabric, buffer) {
+                Some(sent) => progress |= sent,
+                None => break,
+            }
+            progress |= p.drain_actions(host, fabric);
+            if !progress {
+                return;
+            }
+        }
+        self.defect = Some(Defect::EndlessOutput { site: self.hosts[host].site, at: self.now() });
+    }
+
+    fn service_server(&mut self, host: usize) {
+        for _ in 0..DRAIN_ROUNDS_MAX {
+            let Self { hosts, fabric, .. } = self;
+            let Body::Server(s) = &mut hosts[host].body else { return };
+            if !s.drain(host, fabric) {
+                return;
+            }
+        }
+        self.defect = Some(Defect::EndlessOutput { site: self.hosts[host].site, at: self.now() });
+    }
+
+    fn schedule_wake(&mut self, host: usize) {
+        let Self { hosts, fabric, .. } = self;
+        let Some((due, _)) = hosts[host].due() else { return };
+        let slack = fabric.rng.below(fabric.config.timer_slack_us + 1);
+        let at = due.max(fabric.now).plus_us(slack);
+        if hosts[host].wake.is_none_or(|queued| at < queued) {
+            hosts[host].wake = Some(at);
+            fabric.queue.push(at, Happening::Wake { host });
+        }
+    }
+
+    pub(crate) fn wake(&mut self, host: usize) {
+        // Another wake-up may have overtaken this one.
+        if self.hosts[host].wake == Some(self.fabric.now) {
+            self.hosts[host].wake = None;
+            self.fire(host);
+        }
+    }
+
+    /// Hands in the time if a timer is due. Afterwards the next one must lie ahead.
+    pub(crate) fn fire(&mut self, host: usize) {
+        let now = self.fabric.now;
+        if self.hosts[host].state != HostState::Up {
+            return;
+        }
+        if self.hosts[host].due().is_some_and(|(due, _)| due <= now) {
+            self.hosts[host].handle_timeout(now);
+            self.service(host);
+            if let Some((due, wake)) = self.hosts[host].due()
+                && due <= now
+            {
+                let site = self.hosts[host].site;
+                self.defect = Some(Defect::EndlessTimer { site, wake, at: now });
+            }
+        } else {
+            self.schedule_wake(host);
+        }
+    }
+
+    pub(crate) fn wake_app(&mut self, host: usize) {
+        let now = self.fabric.now;
+        if let Body::Process(p) = &self.hosts[host].body
+            && p.app_wake == Some(now)
+        {
+            self.act(host);
+        }
+    }
+
+    /// Lets the application act.
+    pub(crate) fn act(&mut self, host: usize) {
+        let Self { hosts, fabric, .. } = self;
+        if hosts[host].state != HostState::Up {
+            return;
+        }
+        if let Body::Process(p) = &mut hosts[host].body {
+            p.act(host, fabric);
+        }
+        self.service(host);
+    }
+
+    pub(crate) fn join_group(&mut self, host: usize, group: &GroupName) {
+        let now = self.fabric.now;
+        let Self { hosts, fabric, .. } = self;
+        let Body::Process(p) = &mut hosts[host].body else { return };
+        let Some((_, config)) = p.groups.iter().find(|(name, _)| name == group) else { return };
+        let Some(node) = &mut p.node else { return };
+        match node.join(now, group, config.clone()) {
+            Ok(key) => {
+                fabric.subscribers.push((key, host));
+                p.app.handle_joined(key);
+            }
+            Err(error) => panic!("process {} cannot join {group}: {error}", p.id),
+        }
+        self.act(host);
+    }
+
+    /// Dials every peer that this server has to dial.
+    pub(crate) fn dial_peers(&mut self, host: usize) {
+        for peer in 0..self.hosts.len() {
+            self.redial(host, peer);
+            self.redial(peer, host);
+        }
+    }
+
+    pub(crate) fn redial(&mut self, host: usize, peer: usize) {
+        let (Site::Server(id), Site::Server(peer_id)) =
+            (self.hosts[host].site, self.hosts[peer].site)
+        else {
+            return;
+        };
+        let dials = |a: ServerId, b: ServerId| a > b || (self.fabric.config.dial_both && a != b);
+        if !dials(id, peer_id) || self.hosts[host].state != HostState::Up {
+            return;
+        }
+        let Body::Server(s) = &mut self.hosts[host].body else { return };
+        if s.server.is_some() && !s.dialed.values().any(|dialed| *dialed == peer) {
+            let conn = self.fabric.dial(host, peer);
+            s.dialed.insert(conn, peer);
+        }
+    }
+}
+
+impl<A: Application> ProcessBody<A> {
+    fn drain_link(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+        let Some(node) = &mut self.node else { return false };
+        let mut progress = false;
+        while let Some(command) = node.poll_link() {
+            progress = true;
+            if let Some(conn) = self.link.take() {
+                fabric.close(conn, 0);
+            }
+            if let LinkCommand::Connect(index) = command {
+                self.link = Some(fabric.dial(host, self.servers[index]));
+            }
+        }
+        progress
+    }
+
+    fn drain_stream(&mut self, fabric: &mut Fabric) -> bool {
+        let (Some(node), Some(conn)) = (&mut self.node, self.link) else { return false };
+        let output = node.stream_output();
+        if output.is_empty() {
+            return false;
+        }
+        let n = fabric.write(conn, 0, output);
+        node.stream_consumed(n);
+        n > 0
+    }
+
+    /// None: it did not come to an end.
+    fn drain_transmits(
+        &mut self,
+        host: usize,
+        fabric: &mut Fabric,
+        buffer: &mut [u8],
+    ) -> Option<bool> {
+        let Some(node) = &mut self.node else { return Some(false) };
+        let mut sent = 0;
+        while let Some(transmit) =
+            node.poll_transmit(fabric.now, buffer, fabric.config.segments_max)
+        {
+            for bytes in buffer[..transmit.len].chunks(transmit.segment_bytes.max(1)) {
+                sent += 1;
+                let bytes: Rc<[u8]> = Rc::from(bytes);
+                match transmit.dest {
+                    Dest::Group(group) if fabric.config.multicast => {
+                        fabric.multicast(group, host, &bytes);
+                    }
+                    Dest::Group(group) => {
+                        let to: SmallVec<[usize; 8]> =
+                            node.group_addresses(group).filter_map(host_at).collect();
+                        for to in to {
+                            fabric.send_datagram(host, to, &bytes);
+                        }
+                    }
+                    Dest::Peer(addr) => {
+                        if let Some(to) = host_at(addr) {
+                            fabric.send_datagram(host, to, &bytes);
+                        }
+                    }
+                }
+            }
+            if sent > DRAIN_DATAGRAMS_MAX {
+                return None;
+            }
+        }
+        Some(sent > 0)
+    }
+
+    fn drain_actions(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+        let mut progress = false;
+        while self.reading {
+            let Some(node) = &mut self.node else { break };
+            let Some(action) = node.poll_action(fabric.now) else { break };
+            progress = true;
+            match &action {
+                Action::Detached { group, reason } if reason.is_final() => {
+                    self.detached = Some((*group, reason.clone()));
+                }
+                Action::Left { group, .. } => {
+                    fabric.subscribers.retain(|(key, at)| *at != host || key != group);
+                }
+                _ => {}
+            }
+            self.app.handle_action(fabric.now, &action);
+            self.act(host, fabric);
+        }
+        progress
+    }
+
+    fn act(&mut self, host: usize, fabric: &mut Fabric) {
+        let Some(node) = &mut self.node else { return };
+        let next = self.app.act(&mut Handle { now: fabric.now, node });
+        let next = next.map(|at| at.max(Time(fabric.now.0 + 1)));
+        if next != self.app_wake {
+            self.app_wake = next;
+            if let Some(at) = next {
+                fabric.queue.push(at, Happening::App { host });
+            }
+        }
+    }
+
+    /// Where the process can be reached.
+    pub(crate) fn addr(host: usize) -> core::net::SocketAddr {
+        addr_of(host)
+    }
+}
+
+impl ServerBody {
+    fn drain(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        let mut progress = false;
+        while server.poll_note().is_some() {}
+        while let Some(conn) = server.poll_output() {
+            self.unwritten.insert(conn.0);
+        }
+        for conn in self.unwritten.iter().copied().collect::<Vec<_>>() {
+            let output = server.output(ConnId(conn));
+            let end = usize::from(!self.dialed.contains_key(&conn));
+            let n = fabric.write(conn, end, output);
+            if n == output.len() {
+                self.unwritten.remove(&conn);
+            }
+            if n > 0 {
+                progress = true;
+                server.consumed(ConnId(conn), n);
+            }
+        }
+        while let Some(ConnId(conn)) = self.server.as_mut().and_then(Server::poll_close) {
+            progress = true;
+            let whole = !self.unwritten.contains(&conn);
+            let end = usize::from(!self.dialed.contains_key(&conn));
+            if whole {
+                fabric.close(conn, end);
+            } else {
+                fabric.abort(conn, end);
+            }
+            self.forget(conn, host, fabric);
+        }
+        progress
+    }
+
+    /// A connection is over; one that this server made is made again after a pause.
+    pub(crate) fn forget(&mut self, conn: u64, host: usize, fabric: &mut Fabric) {
+        self.conns.remove(&conn);
+        self.unwritten.remove(&conn);
+        if let Some(peer) = self.dialed.remove(&conn) {
+            let pause = fabric.config.redial_ms + fabric.rng.below(fabric.config.redial_ms + 1);
+            fabric.queue.push(fabric.now.plus_ms(pause), Happening::Redial { host, peer });
+        }
+    }
+}

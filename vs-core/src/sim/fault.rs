@@ -1,0 +1,246 @@
+//! What is done to hosts and paths.
+
+use alloc::vec::Vec;
+
+use crate::config::ConfigError;
+use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::Server;
+use crate::node::{Identity, Node};
+use crate::sim::app::Application;
+use crate::sim::host::{Body, Happening, HostState, ProcessBody, Site};
+use crate::sim::stream::EndState;
+use crate::sim::world::World;
+use crate::trace::{Event, Record};
+
+impl<A: Application> World<A> {
+    /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its groups. Nothing if
+    /// it runs.
+    ///
+    /// # Errors
+    /// As [`Node::new`].
+    pub fn start(&mut self, p: ProcessId) -> Result<(), ConfigError> {
+        let host = self.host(Site::Process(p));
+        let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
+        let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
+        if body.node.is_some() {
+            return Ok(());
+        }
+        self.faults.recoveries += u64::from(body.incarnation > Incarnation(0));
+        body.incarnation = Incarnation(now.as_millis().max(body.incarnation.0 + 1));
+        let identity = Identity {
+            process: p,
+            incarnation: body.incarnation,
+            addr: ProcessBody::<A>::addr(host),
+            seed,
+        };
+        body.node = Some(Node::new(body.config.clone(), identity, body.servers.len(), Vec::new())?);
+        body.reading = true;
+        body.detached = None;
+        self.hosts[host].state = HostState::Up;
+        self.hosts[host].wake = None;
+        for group in self.groups_of(host) {
+            self.join_group(host, &group);
+        }
+        self.service(host);
+        Ok(())
+    }
+
+    fn groups_of(&self, host: usize) -> Vec<GroupName> {
+        match &self.hosts[host].body {
+            Body::Process(body) => body.groups.iter().map(|(name, _)| name.clone()).collect(),
+            Body::Server(_) => Vec::new(),
+        }
+    }
+
+    /// Kills a process, as `kill -9` does: its connections close a little later.
+    pub fn kill(&mut self, p: ProcessId) {
+        if self.is_running(p) {
+            self.faults.kills += 1;
+            self.crash(p, HostState::Down);
+        }
+    }
+
+    /// Takes the power from a process' host: nobody hears anything.
+    pub fn power_off(&mut self, p: ProcessId) {
+        if self.is_running(p) {
+            self.faults.power_offs += 1;
+            self.crash(p, HostState::Off);
+        }
+    }
+
+    fn crash(&mut self, p: ProcessId, state: HostState) {
+        let (host, ts) = (self.host(Site::Process(p)), self.fabric.now);
+        let Body::Process(body) = &mut self.hosts[host].body else { return };
+        if let Some(mut node) = body.node.take() {
+            body.records.append(node.tracer_mut());
+        }
+        for (group, _) in &body.groups {
+            let group = group.clone();
+            body.records.push(Record { ts, process: p, group, event: Event::Crash });
+        }
+        self.stop(host, state);
+    }
+
+    /// Leaves all groups and ends, cleanly.
+    pub fn leave(&mut self, p: ProcessId) {
+        let (host, now) = (self.host(Site::Process(p)), self.fabric.now);
+        if !self.is_running(p) || self.hosts[host].state != HostState::Up {
+            return;
+        }
+        self.faults.leaves += 1;
+        let Body::Process(body) = &mut self.hosts[host].body else { return };
+        body.reading = true;
+        if let Some(node) = &mut body.node {
+            for (group, _) in &body.groups {
+                node.leave(now, group.key());
+            }
+        }
+        self.service(host);
+        let Body::Process(body) = &mut self.hosts[host].body else { return };
+        if let Some(mut node) = body.node.take() {
+            body.records.append(node.tracer_mut());
+        }
+        self.stop(host, HostState::Down);
+    }
+
+    /// The process on `host` is no more.
+    fn stop(&mut self, host: usize, state: HostState) {
+        match &mut self.hosts[host].body {
+            Body::Process(body) => {
+                body.app.handle_crash();
+                body.app_wake = None;
+                body.link = None;
+            }
+            Body::Server(s) => {
+                s.past = s.counters();
+                s.server = None;
+                s.conns.clear();
+                s.unwritten.clear();
+                s.dialed.clear();
+            }
+        }
+        self.fabric.subscribers.retain(|(_, at)| *at != host);
+        self.hosts[host].state = state;
+        self.hosts[host].wake = None;
+        self.hosts[host].held.clear();
+        self.hosts[host].held_datagrams = 0;
+        for (conn, end) in self.fabric.conns_at(host) {
+            if state == HostState::Off {
+                if let Some(c) = self.fabric.conns.get_mut(&conn) {
+                    c.ends[end].state = EndState::Vanished;
+                    c.pipes[end].stalled = 0;
+                }
+            } else {
+                let us = self.fabric.rng.below(self.fabric.config.close_us + 1);
+                let at = self.fabric.now.plus_us(us);
+                self.fabric.queue.push(at, Happening::Gone { conn, end: end as u8 });
+            }
+        }
+    }
+
+    /// Kills a membership server.
+    pub fn kill_server(&mut self, s: ServerId) {
+        let host = self.host(Site::Server(s));
+        if matches!(self.hosts[host].state, HostState::Up | HostState::Paused) {
+            self.faults.server_kills += 1;
+            self.stop(host, HostState::Down);
+        }
+    }
+
+    /// Starts a membership server with a new boot epoch. Nothing if it runs.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub fn start_server(&mut self, s: ServerId) -> Result<(), ConfigError> {
+        let host = self.host(Site::Server(s));
+        let now = self.fabric.now;
+        let Body::Server(body) = &mut self.hosts[host].body else { return Ok(()) };
+        if body.server.is_some() {
+            return Ok(());
+        }
+        body.boot = (body.boot + 1).max(now.as_millis() + body.clock_ahead_ms);
+        body.server = Some(Server::new(body.config.clone(), body.id, body.boot)?);
+        self.hosts[host].state = HostState::Up;
+        self.dial_peers(host);
+        self.service(host);
+        Ok(())
+    }
+
+    /// Stops a process or server as SIGSTOP does.
+    pub fn pause(&mut self, site: Site) {
+        let host = self.host(site);
+        if self.hosts[host].state == HostState::Up {
+            self.faults.pauses += 1;
+            self.hosts[host].state = HostState::Paused;
+        }
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self, site: Site) {
+        let host = self.host(site);
+        if self.hosts[host].state == HostState::Paused {
+            self.hosts[host].state = HostState::Up;
+            self.release(host);
+        }
+    }
+
+    /// The application takes no more actions.
+    pub fn stop_reading(&mut self, p: ProcessId) {
+        self.faults.slow_readers += 1;
+        self.set_reading(p, false);
+    }
+
+    /// The application takes actions again.
+    pub fn read(&mut self, p: ProcessId) {
+        self.set_reading(p, true);
+    }
+
+    fn set_reading(&mut self, p: ProcessId, reading: bool) {
+        let host = self.host(Site::Process(p));
+        if let Body::Process(body) = &mut self.hosts[host].body {
+            body.reading = reading;
+        }
+        self.service(host);
+    }
+
+    /// Cuts the path from `from` to `to`; the way back stays as it is.
+    pub fn cut(&mut self, from: Site, to: Site) {
+        let (from, to) = (self.host(from), self.host(to));
+        self.faults.cuts += u64::from(!self.fabric.net.is_cut(from, to));
+        self.fabric.net.set_cut(from, to, true);
+    }
+
+    /// Makes the path from `from` to `to` whole.
+    pub fn heal(&mut self, from: Site, to: Site) {
+        let (from, to) = (self.host(from), self.host(to));
+        self.heal_path(from, to);
+    }
+
+    fn heal_path(&mut self, from: usize, to: usize) {
+        if self.fabric.net.is_cut(from, to) {
+            self.fabric.net.set_cut(from, to, false);
+            self.fabric.resume_path(from, to);
+        }
+    }
+
+    /// Cuts all paths between sites of different parts; those in no part keep all theirs.
+    pub fn partition(&mut self, parts: &[Vec<Site>]) {
+        for (i, part) in parts.iter().enumerate() {
+            for other in parts.iter().skip(i + 1) {
+                for (a, b) in part.iter().flat_map(|a| other.iter().map(move |b| (*a, *b))) {
+                    self.cut(a, b);
+                    self.cut(b, a);
+                }
+            }
+        }
+    }
+
+    /// Makes all paths whole.
+    pub fn heal_all(&mut self) {
+        for from in 0..self.hosts.len() {
+            for to in 0..self.hosts.len() {
+                self.heal_path(from, to);
+            }
+        }
+    }
+}

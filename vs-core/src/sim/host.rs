@@ -1,0 +1,230 @@
+//! Hosts: one process or one membership server each, and what surrounds it.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::action::{DetachReason, Wake};
+use crate::config::{GroupConfig, NodeConfig};
+use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::{Server, ServerConfig, ServerCounters};
+use crate::node::Node;
+use crate::time::Time;
+use crate::trace::Record;
+
+/// A place in the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Site {
+    /// The host of a process.
+    Process(ProcessId),
+    /// The host of a membership server.
+    Server(ServerId),
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(p) => write!(f, "process {p}"),
+            Self::Server(s) => write!(f, "server {s}"),
+        }
+    }
+}
+
+/// What will happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    Datagram {
+        to: usize,
+        bytes: Rc<[u8]>,
+    },
+    /// `n` bytes of the pipe that end `from` writes arrive; none: a close may.
+    Bytes {
+        conn: u64,
+        from: u8,
+        n: u32,
+    },
+    /// End `end` learns that its peer is not there.
+    Reset {
+        conn: u64,
+        end: u8,
+    },
+    /// A request for a connection arrives at the listener.
+    Dial {
+        conn: u64,
+        tries: u8,
+    },
+    /// The listener's process takes the connection.
+    Accept {
+        conn: u64,
+    },
+    /// The dialer learns whether the connection is up.
+    Dialed {
+        conn: u64,
+        ok: bool,
+    },
+    /// The kernel closes the connection of a process that is gone.
+    Gone {
+        conn: u64,
+        end: u8,
+    },
+    /// A server dials a peer again.
+    Redial {
+        host: usize,
+        peer: usize,
+    },
+    /// A process or a server asked to be woken.
+    Wake {
+        host: usize,
+    },
+    /// An application asked to be woken.
+    App {
+        host: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostState {
+    Up,
+    /// Stopped as by SIGSTOP; its kernel goes on.
+    Paused,
+    /// The process is gone, its kernel refuses what comes.
+    Down,
+    /// The host is gone and refuses nothing.
+    Off,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host<A> {
+    pub(crate) site: Site,
+    pub(crate) state: HostState,
+    /// The earliest wake-up that is queued.
+    pub(crate) wake: Option<Time>,
+    /// What a paused process will find.
+    pub(crate) held: VecDeque<Happening>,
+    pub(crate) held_datagrams: usize,
+    pub(crate) body: Body<A>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body<A> {
+    Process(Box<ProcessBody<A>>),
+    Server(Box<ServerBody>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ProcessBody<A> {
+    pub(crate) id: ProcessId,
+    pub(crate) config: NodeConfig,
+    /// Hosts of its membership servers, in the order of its list.
+    pub(crate) servers: Vec<usize>,
+    /// Groups to be joined at each start.
+    pub(crate) groups: Vec<(GroupName, GroupConfig)>,
+    pub(crate) app: A,
+    pub(crate) app_wake: Option<Time>,
+    pub(crate) node: Option<Node<Vec<Record>>>,
+    pub(crate) incarnation: Incarnation,
+    /// The application takes actions.
+    pub(crate) reading: bool,
+    /// The connection to a membership server.
+    pub(crate) link: Option<u64>,
+    pub(crate) detached: Option<(GroupKey, DetachReason)>,
+    /// Trace of the lives before this one.
+    pub(crate) records: Vec<Record>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ServerBody {
+    pub(crate) id: ServerId,
+    pub(crate) config: ServerConfig,
+    /// How far its clock is ahead, in ms.
+    pub(crate) clock_ahead_ms: u64,
+    pub(crate) boot: u64,
+    pub(crate) server: Option<Server>,
+    pub(crate) conns: BTreeSet<u64>,
+    /// Connections with output that found no room.
+    pub(crate) unwritten: BTreeSet<u64>,
+    /// Connections that this server made, and to which host.
+    pub(crate) dialed: BTreeMap<u64, usize>,
+    /// Counters of the lives before this one.
+    pub(crate) past: ServerCounters,
+}
+
+impl ServerBody {
+    pub(crate) fn counters(&self) -> ServerCounters {
+        let now = self.server.as_ref().map(|s| *s.counters()).unwrap_or_default();
+        ServerCounters {
+            changes: self.past.changes + now.changes,
+            proposals: self.past.proposals + now.proposals,
+            views_fast: self.past.views_fast + now.views_fast,
+            views_slow: self.past.views_slow + now.views_slow,
+        }
+    }
+}
+
+impl<A> Host<A> {
+    pub(crate) fn new(site: Site, body: Body<A>) -> Self {
+        Self {
+            site,
+            state: HostState::Down,
+            wake: None,
+            held: VecDeque::new(),
+            held_datagrams: 0,
+            body,
+        }
+    }
+
+    /// When the process wants to be woken, and what for.
+    pub(crate) fn due(&self) -> Option<(Time, Option<Wake>)> {
+        match &self.body {
+            Body::Process(p) => p.node.as_ref()?.poll_timeout().map(|(at, wake)| (at, Some(wake))),
+            Body::Server(s) => s.server.as_ref()?.poll_timeout().map(|at| (at, None)),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        match &mut self.body {
+            Body::Process(p) => p.node.as_mut().into_iter().for_each(|n| n.handle_timeout(now)),
+            Body::Server(s) => s.server.as_mut().into_iter().for_each(|s| s.handle_timeout(now)),
+        }
+    }
+
+    /// Hands in bytes that arrived on `conn`, if the process still has it.
+    pub(crate) fn handle_stream(&mut self, now: Time, conn: u64, bytes: &[u8]) {
+        match &mut self.body {
+            Body::Process(p) if p.link == Some(conn) => {
+                if let Some(node) = &mut p.node {
+                    node.handle_stream(now, bytes);
+                }
+            }
+            Body::Server(s) if s.conns.contains(&conn) => {
+                if let Some(server) = &mut s.server {
+                    server.handle_stream(now, crate::member::ConnId(conn), bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The port of all datagram sockets.
+const PORT: u16 = 4000;
+
+/// The address of a host.
+pub(crate) fn addr_of(host: usize) -> SocketAddr {
+    let [high, low] = (host as u16 + 1).to_be_bytes();
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), PORT)
+}
+
+/// The host at an address.
+pub(crate) fn host_at(addr: SocketAddr) -> Option<usize> {
+    match (addr.ip(), addr.port()) {
+        (IpAddr::V4(ip), PORT) => {
+            let [_, _, high, low] = ip.octets();
+            usize::from(u16::from_be_bytes([high, low])).checked_sub(1)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! The network between hosts: what a datagram suffers on its way, and which paths are cut.
+
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use crate::rng::Rng;
+use crate::time::Time;
+
+/// How one direction of a path treats what is sent over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Least delay, in µs.
+    pub delay_us: u64,
+    /// A random delay from 0 to this is added, in µs. More than the distance between two datagrams reorders them.
+    pub jitter_us: u64,
+    /// Datagrams lost, of 1000.
+    pub loss_permille: u16,
+    /// Datagrams that arrive twice, of 1000.
+    pub duplicate_permille: u16,
+    /// Datagrams held back for up to `reorder_us`, of 1000.
+    pub reorder_permille: u16,
+    /// Longest time that a reordered datagram is held back, in µs.
+    pub reorder_us: u64,
+}
+
+impl Link {
+    /// A calm local network: 50 to 150 µs, nothing lost.
+    pub const LAN: Self = Self {
+        delay_us: 50,
+        jitter_us: 100,
+        loss_permille: 0,
+        duplicate_permille: 0,
+        reorder_permille: 0,
+        reorder_us: 0,
+    };
+
+    /// The same link with its delay moved to `delay_us`.
+    #[must_use]
+    pub const fn with_delay_us(self, delay_us: u64) -> Self {
+        Self { delay_us, ..self }
+    }
+
+    /// The delay of one transmission, in ns.
+    pub(crate) fn delay_ns(&self, rng: &mut Rng) -> u64 {
+        (self.delay_us + rng.below(self.jitter_us + 1)) * 1_000 + rng.below(1_000)
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::LAN
+    }
+}
+
+/// What the network did to datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetCounters {
+    /// Datagrams handed to the network, each receiver of a multicast counted.
+    pub datagrams: u64,
+    /// … lost at random.
+    pub lost: u64,
+    /// … that arrived twice.
+    pub duplicated: u64,
+    /// … held back.
+    pub reordered: u64,
+    /// … lost on a cut path.
+    pub cut: u64,
+    /// … lost because the receiver was paused and its socket's buffer full, or because it was down.
+    pub unreceived: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    link: Link,
+    cut: bool,
+}
+
+/// All directed paths between hosts.
+#[derive(Debug)]
+pub(crate) struct Net {
+    default: Link,
+    paths: Vec<Vec<Path>>,
+    pub(crate) counters: NetCounters,
+}
+
+impl Net {
+    pub(crate) fn new(default: Link) -> Self {
+        Self { default, paths: Vec::new(), counters: NetCounters::default() }
+    }
+
+    pub(crate) fn add_host(&mut self) {
+        let path = Path { link: self.default, cut: false };
+        for row in &mut self.paths {
+            row.push(path);
+        }
+        self.paths.push(alloc::vec![path; self.paths.len() + 1]);
+    }
+
+    pub(crate) fn link(&self, from: usize, to: usize) -> &Link {
+        &self.paths[from][to].link
+    }
+
+    pub(crate) fn set_link(&mut self, from: usize, to: usize, link: Link) {
+        self.paths[from][to].link = link;
+    }
+
+    pub(crate) fn set_every_link(&mut self, link: Link) {
+        for path in self.paths.iter_mut().flatten() {
+            path.link = link;
+        }
+    }
+
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.paths[from][to].cut
+    }
+
+    pub(crate) fn set_cut(&mut self, from: usize, to: usize, cut: bool) {
+        self.paths[from][to].cut = cut;
+    }
+
+    /// When a datagram arrives: never, once or twice.
+    pub(crate) fn send_datagram(
+        &mut self,
+        rng: &mut Rng,
+        now: Time,
+        from: usize,
+        to: usize,
+    ) -> SmallVec<[Time; 2]> {
+        let Path { link, cut } = self.paths[from][to];
+        let mut arrivals = SmallVec::new();
+        self.counters.datagrams += 1;
+        if cut {
+            self.counters.cut += 1;
+            return arrivals;
+        }
+        if link.loss_permille > 0 && rng.below(1000) < u64::from(link.loss_permille) {
+            self.counters.lost += 1;
+            return arrivals;
+        }
+        let mut arrival = now + link.delay_ns(rng);
+        if link.reorder_permille > 0 && rng.below(1000) < u64::from(link.reorder_permille) {
+            self.counters.reordered += 1;
+            arrival = arrival.plus_us(rng.below(link.reorder_us + 1));
+        }
+        arrivals.push(arrival);
+        if link.duplicate_permille > 0 && rng.below(1000) < u64::from(link.duplicate_permille) {
+            self.counters.duplicated += 1;
+            arrivals.push(arrival + link.delay_ns(rng));
+        }
+        arrivals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_come_at_their_rates_and_only_in_their_direction() {
+        let mut net = Net::new(Link::LAN);
+        net.add_host();
+        net.add_host();
+        net.set_link(
+            0,
+            1,
+            Link { loss_permille: 200, duplicate_permille: 100, ..Link::LAN.with_delay_us(10) },
+        );
+        net.set_cut(1, 0, true);
+        let mut rng = Rng::new(7);
+        for _ in 0..10_000 {
+            for at in net.send_datagram(&mut rng, Time(5), 0, 1) {
+                assert!(at > Time(5).plus_us(10));
+            }
+            assert!(net.send_datagram(&mut rng, Time(5), 1, 0).is_empty());
+        }
+        assert!((1_800..2_200).contains(&net.counters.lost), "{:?}", net.counters);
+        assert!((700..900).contains(&net.counters.duplicated), "{:?}", net.counters);
+        assert_eq!(net.counters.cut, 10_000);
+        assert_eq!(net.counters.datagrams, 20_000);
+    }
+}

@@ -1,0 +1,524 @@
+//! The world: hosts, a network, and virtual time.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::action::{DetachReason, SendError, Sent, Wake};
+use crate::config::{ConfigError, GroupConfig, NodeConfig};
+use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::{ServerConfig, ServerCounters};
+use crate::rng::Rng;
+use crate::sim::app::Application;
+use crate::sim::fabric::Fabric;
+use crate::sim::host::{Body, Happening, Host, HostState, ProcessBody, ServerBody, Site};
+use crate::sim::net::{Link, NetCounters};
+use crate::time::Time;
+use crate::trace::Record;
+use crate::view::View;
+
+/// How a world behaves where nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorldConfig {
+    /// Everything random comes from here.
+    pub seed: u64,
+    /// The time at which the world begins; incarnations and boot epochs are milliseconds of it.
+    pub start: Time,
+    /// Every path, until [`World::set_link`] says otherwise.
+    pub link: Link,
+    /// Whether the network carries IP multicast; else a node's runtime sends one datagram to each member.
+    pub multicast: bool,
+    /// Whether a process hears its own multicasts.
+    pub loopback: bool,
+    /// Datagrams that a runtime takes from a node in one call.
+    pub segments_max: usize,
+    /// Datagrams that wait for a paused process; more are lost.
+    pub socket_datagrams: usize,
+    /// Bytes that a connection takes in each direction before its writer has to wait.
+    pub pipe_bytes: usize,
+    /// Longest time in which the kernel closes the connections of a killed process, in µs.
+    pub close_us: u64,
+    /// Such closes that are resets, which may lose bytes under way, in percent.
+    pub reset_percent: u64,
+    /// Timers fire up to so much late, in µs.
+    pub timer_slack_us: u64,
+    /// Whether both servers of a pair dial each other; else only the one with the greater id does.
+    pub dial_both: bool,
+    /// Pause before a server dials a lost peer again, in ms.
+    pub redial_ms: u64,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            start: Time::from_millis(1_000_000),
+            link: Link::LAN,
+            multicast: true,
+            loopback: true,
+            segments_max: 8,
+            socket_datagrams: 256,
+            pipe_bytes: 256 << 10,
+            close_us: 1_000,
+            reset_percent: 0,
+            timer_slack_us: 0,
+            dial_both: false,
+            redial_ms: 20,
+        }
+    }
+}
+
+/// What must never be seen in a run, apart from what the checker of traces finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// After `handle_timeout(now)` and a full drain the next timeout was not after `now`.
+    EndlessTimer {
+        /// Where.
+        site: Site,
+        /// What for, if it was a process.
+        wake: Option<Wake>,
+        /// When.
+        at: Time,
+    },
+    /// Polling did not come to an end.
+    EndlessOutput {
+        /// Where.
+        site: Site,
+        /// When.
+        at: Time,
+    },
+    /// More events than a run can need.
+    EventsMax {
+        /// How many there were.
+        events: u64,
+        /// When.
+        at: Time,
+    },
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndlessTimer { site, wake: Some(wake), at } => {
+                write!(
+                    f,
+                    "{site}: the timer {wake:?} is due again right after it fired at {}",
+                    at.0
+                )
+            }
+            Self::EndlessTimer { site, wake: None, at } => {
+                write!(f, "{site}: a timer is due again right after it fired at {}", at.0)
+            }
+            Self::EndlessOutput { site, at } => {
+                write!(f, "{site}: polling did not come to an end at {}", at.0)
+            }
+            Self::EventsMax { events, at } => write!(f, "{events} events until {}", at.0),
+        }
+    }
+}
+
+impl core::error::Error for Defect {}
+
+/// Faults that were done to hosts and paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostFaults {
+    /// Processes killed.
+    pub kills: u64,
+    /// Hosts of processes that lost power.
+    pub power_offs: u64,
+    /// Processes that came back under their id.
+    pub recoveries: u64,
+    /// Processes or servers paused.
+    pub pauses: u64,
+    /// Applications that stopped reading for a while.
+    pub slow_readers: u64,
+    /// Clean leaves.
+    pub leaves: u64,
+    /// Directed paths cut.
+    pub cuts: u64,
+    /// Servers killed.
+    pub server_kills: u64,
+}
+
+/// A seeded world of processes and membership servers. See the [module](crate::sim).
+#[derive(Debug)]
+pub struct World<A: Application = ()> {
+    pub(crate) hosts: Vec<Host<A>>,
+    pub(crate) fabric: Fabric,
+    pub(crate) defect: Option<Defect>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) faults: HostFaults,
+    sites: BTreeMap<Site, usize>,
+    events: u64,
+    /// Events after which a run is given up.
+    events_max: u64,
+}
+
+/// Events after which a run is given up unless [`World::set_events_max`] says otherwise.
+const EVENTS_MAX: u64 = 20_000_000;
+
+/// Largest buffer that is handed to a node.
+const BUFFER_BYTES: usize = 64 << 10;
+
+impl<A: Application> World<A> {
+    /// A world without hosts.
+    #[must_use]
+    pub fn new(config: WorldConfig) -> Self {
+        Self {
+            hosts: Vec::new(),
+            fabric: Fabric::new(config),
+            defect: None,
+            buffer: alloc::vec![0; BUFFER_BYTES],
+            faults: HostFaults::default(),
+            sites: BTreeMap::new(),
+            events: 0,
+            events_max: EVENTS_MAX,
+        }
+    }
+
+    /// Gives a run up with [`Defect::EventsMax`] after so many events.
+    pub fn set_events_max(&mut self, events_max: u64) {
+        self.events_max = events_max;
+    }
+
+    fn add_host(&mut self, site: Site, body: Body<A>) -> usize {
+        let host = self.hosts.len();
+        self.fabric.net.add_host();
+        self.hosts.push(Host::new(site, body));
+        let former = self.sites.insert(site, host);
+        debug_assert!(former.is_none(), "{site} was added twice");
+        host
+    }
+
+    /// Adds a membership server whose clock is `clock_ahead_ms` ahead, and starts it. It knows all servers of the
+    /// world, also those added later.
+    ///
+    /// # Errors
+    /// As [`crate::member::Server::new`].
+    pub fn add_server(
+        &mut self,
+        id: ServerId,
+        config: ServerConfig,
+        clock_ahead_ms: u64,
+    ) -> Result<(), ConfigError> {
+        let body = ServerBody {
+            id,
+            config,
+            clock_ahead_ms,
+            boot: 0,
+            server: None,
+            conns: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            dialed: BTreeMap::new(),
+            past: ServerCounters::default(),
+        };
+        self.add_host(Site::Server(id), Body::Server(Box::new(body)));
+        self.start_server(id)
+    }
+
+    /// Adds a process that knows `servers`, which must be there already, in the order of its preference. It does not
+    /// run yet.
+    ///
+    /// # Panics
+    /// If a server is not there.
+    pub fn add_process(&mut self, id: ProcessId, config: NodeConfig, servers: &[ServerId], app: A) {
+        let servers = servers.iter().map(|s| self.host(Site::Server(*s))).collect();
+        let body = ProcessBody {
+            id,
+            config,
+            servers,
+            groups: Vec::new(),
+            app,
+            app_wake: None,
+            node: None,
+            incarnation: Incarnation(0),
+            reading: true,
+            link: None,
+            detached: None,
+            records: Vec::new(),
+        };
+        self.add_host(Site::Process(id), Body::Process(Box::new(body)));
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.fabric.now
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What the network did.
+    #[must_use]
+    pub fn net_counters(&self) -> &NetCounters {
+        &self.fabric.net.counters
+    }
+
+    /// What was done to hosts and paths.
+    #[must_use]
+    pub fn faults(&self) -> &HostFaults {
+        &self.faults
+    }
+
+    /// The world's random numbers, for what surrounds it.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.fabric.rng
+    }
+
+    /// Runs until `end` and moves the time there.
+    ///
+    /// # Errors
+    /// The defect that ended the run; the world stays as it is then.
+    pub fn run_until(&mut self, end: Time) -> Result<(), Defect> {
+        while self.defect.is_none() && self.fabric.queue.next_at().is_some_and(|at| at <= end) {
+            let Some((at, event)) = self.fabric.queue.pop() else { break };
+            self.fabric.now = self.fabric.now.max(at);
+            self.events += 1;
+            if self.events > self.events_max {
+                self.defect = Some(Defect::EventsMax { events: self.events, at });
+            }
+            self.dispatch(event);
+        }
+        match &self.defect {
+            Some(defect) => Err(defect.clone()),
+            None => {
+                self.fabric.now = self.fabric.now.max(end);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs for `ms` milliseconds.
+    ///
+    /// # Errors
+    /// As [`World::run_until`].
+    pub fn run_for_ms(&mut self, ms: u64) -> Result<(), Defect> {
+        self.run_until(self.now().plus_ms(ms))
+    }
+
+    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms` milliseconds.
+    ///
+    /// # Errors
+    /// As [`World::run_until`].
+    pub fn run_while_ms(
+        &mut self,
+        ms: u64,
+        mut condition: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Defect> {
+        let end = self.now().plus_ms(ms);
+        while condition(self) {
+            if self.now() >= end {
+                return Ok(false);
+            }
+            self.run_for_ms(1)?;
+        }
+        Ok(true)
+    }
+
+    /// The application of a process.
+    ///
+    /// # Panics
+    /// If there is no such process, as do all methods that are given one.
+    #[must_use]
+    pub fn app(&self, p: ProcessId) -> &A {
+        &self.process(p).app
+    }
+
+    /// The application of a process; it acts right after.
+    pub fn with_app(&mut self, p: ProcessId, change: impl FnOnce(&mut A)) {
+        let host = self.host(Site::Process(p));
+        if let Body::Process(body) = &mut self.hosts[host].body {
+            change(&mut body.app);
+        }
+        self.act(host);
+    }
+
+    /// The view of `group` that a process is in; none while it does not run or is not in the group.
+    #[must_use]
+    pub fn view(&self, p: ProcessId, group: GroupKey) -> Option<&View> {
+        self.process(p).node.as_ref()?.view(group)
+    }
+
+    /// Whether a process runs (it may be paused).
+    #[must_use]
+    pub fn is_running(&self, p: ProcessId) -> bool {
+        self.process(p).node.is_some()
+    }
+
+    /// Why a process was detached for good, in this life.
+    #[must_use]
+    pub fn detached(&self, p: ProcessId) -> Option<&DetachReason> {
+        self.process(p).detached.as_ref().map(|(_, reason)| reason)
+    }
+
+    /// Sends as the application of `p`, past its [`Application`].
+    ///
+    /// # Errors
+    /// As [`crate::Node::send`].
+    pub fn send(
+        &mut self,
+        p: ProcessId,
+        group: GroupKey,
+        payload: &[u8],
+    ) -> Result<Sent, SendError> {
+        let (host, now) = (self.host(Site::Process(p)), self.now());
+        let Body::Process(body) = &mut self.hosts[host].body else {
+            return Err(SendError::NotJoined);
+        };
+        let node = body.node.as_mut().ok_or(SendError::NotJoined)?;
+        let sent = node.send(now, group, payload);
+        self.service(host);
+        sent
+    }
+
+    /// What a server counted, over all its lives.
+    ///
+    /// # Panics
+    /// If there is no such server, as do all methods that are given one.
+    #[must_use]
+    pub fn server_counters(&self, s: ServerId) -> ServerCounters {
+        match &self.hosts[self.host(Site::Server(s))].body {
+            Body::Server(body) => body.counters(),
+            Body::Process(_) => ServerCounters::default(),
+        }
+    }
+
+    /// All processes, ascending.
+    pub fn processes(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.sites.keys().filter_map(|site| match site {
+            Site::Process(p) => Some(*p),
+            Site::Server(_) => None,
+        })
+    }
+
+    /// All servers, ascending.
+    pub fn servers(&self) -> impl Iterator<Item = ServerId> + '_ {
+        self.sites.keys().filter_map(|site| match site {
+            Site::Server(s) => Some(*s),
+            Site::Process(_) => None,
+        })
+    }
+
+    /// The trace of each process over all its lives, taken out.
+    pub fn take_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
+        let mut traces = Vec::new();
+        for host in &mut self.hosts {
+            if let Body::Process(p) = &mut host.body {
+                let mut records = core::mem::take(&mut p.records);
+                if let Some(node) = &mut p.node {
+                    records.append(node.tracer_mut());
+                }
+                traces.push((p.id, records));
+            }
+        }
+        traces.sort_by_key(|(p, _)| *p);
+        traces
+    }
+
+    pub(crate) fn host(&self, site: Site) -> usize {
+        match self.sites.get(&site) {
+            Some(host) => *host,
+            None => panic!("there is no {site} in this world"),
+        }
+    }
+
+    pub(crate) fn process(&self, p: ProcessId) -> &ProcessBody<A> {
+        match &self.hosts[self.host(Site::Process(p))].body {
+            Body::Process(body) => body,
+            Body::Server(_) => unreachable!("a process site has a process"),
+        }
+    }
+
+    fn dispatch(&mut self, event: Happening) {
+        match event {
+            Happening::Datagram { to, bytes } => match self.hosts[to].state {
+                HostState::Up => self.receive(to, &bytes),
+                HostState::Paused => self.hold_datagram(to, Happening::Datagram { to, bytes }),
+                HostState::Down | HostState::Off => self.fabric.net.counters.unreceived += 1,
+            },
+            Happening::Bytes { conn, from, n } => self.bytes_arrive(conn, usize::from(from), n),
+            Happening::Reset { conn, end } => self.reset_arrives(conn, end),
+            Happening::Dial { conn, tries } => self.dial_arrives(conn, tries),
+            Happening::Accept { conn } => self.accept(conn),
+            Happening::Dialed { conn, ok } => self.dialed(conn, ok),
+            Happening::Gone { conn, end } => {
+                if self.fabric.rng.percent(self.fabric.config.reset_percent) {
+                    self.fabric.abort(conn, usize::from(end));
+                } else {
+                    self.fabric.close(conn, usize::from(end));
+                }
+            }
+            Happening::Redial { host, peer } => self.redial(host, peer),
+            Happening::Wake { host } => self.wake(host),
+            Happening::App { host } => self.wake_app(host),
+        }
+    }
+
+    /// Lets a paused host find `event` when it goes on; true if it is paused.
+    pub(crate) fn hold(&mut self, host: usize, event: &Happening) -> bool {
+        let paused = self.hosts[host].state == HostState::Paused;
+        if paused {
+            self.hosts[host].held.push_back(event.clone());
+        }
+        paused
+    }
+
+    fn hold_datagram(&mut self, host: usize, event: Happening) {
+        let room = self.fabric.config.socket_datagrams;
+        let host = &mut self.hosts[host];
+        if host.held_datagrams < room {
+            host.held_datagrams += 1;
+            host.held.push_back(event);
+        } else {
+            self.fabric.net.counters.unreceived += 1;
+        }
+    }
+
+    /// The process goes on: timers and what it finds in its sockets come in either order.
+    pub(crate) fn release(&mut self, host: usize) {
+        let timers_first = self.fabric.rng.percent(50);
+        if timers_first {
+            self.fire(host);
+        }
+        self.hosts[host].held_datagrams = 0;
+        for event in core::mem::take(&mut self.hosts[host].held) {
+            self.dispatch(event);
+        }
+        for (conn, end) in self.fabric.conns_at(host) {
+            self.fabric.schedule_pipe(conn, 1 - end, 0);
+        }
+        if !timers_first {
+            self.fire(host);
+        }
+        self.act(host);
+    }
+}
+
+impl<A: Application> World<A> {
+    /// Joins: now if the process runs, and at each later start.
+    pub fn join(&mut self, p: ProcessId, group: &GroupName, config: GroupConfig) {
+        let host = self.host(Site::Process(p));
+        if let Body::Process(body) = &mut self.hosts[host].body {
+            body.groups.push((group.clone(), config));
+        }
+        if self.is_running(p) {
+            self.join_group(host, group);
+        }
+    }
+
+    /// Changes the treatment of datagrams and the delay of connections from `from` to `to`.
+    pub fn set_link(&mut self, from: Site, to: Site, link: Link) {
+        let (from, to) = (self.host(from), self.host(to));
+        self.fabric.net.set_link(from, to, link);
+    }
+
+    /// Changes all paths.
+    pub fn set_every_link(&mut self, link: Link) {
+        self.fabric.net.set_every_link(link);
+    }
+}

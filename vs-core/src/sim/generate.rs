@@ -1,0 +1,433 @@
+//! From a seed to a scenario.
+
+use alloc::vec::Vec;
+
+use crate::ident::{ProcessId, ServerId};
+use crate::rng::Rng;
+use crate::sim::app::Load;
+use crate::sim::host::Site;
+use crate::sim::net::Link;
+use crate::sim::scenario::{ProcessPlan, Profile, Scenario, Step, small_configs};
+use crate::sim::world::WorldConfig;
+
+/// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
+const SETTLE_MS: u64 = 20_000;
+
+pub(crate) fn random(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed);
+    let profile = if rng.percent(50) {
+        Profile::Mixed
+    } else {
+        Profile::ALL[rng.below(Profile::ALL.len() as u64) as usize]
+    };
+    Generator::new(profile, seed, rng).generate()
+}
+
+pub(crate) fn with_profile(profile: Profile, seed: u64) -> Scenario {
+    let scenario = Generator::new(profile, seed, Rng::new(seed)).generate();
+    Scenario { by_profile: true, ..scenario }
+}
+
+/// The faults that a scenario is made of.
+#[derive(Clone, Copy)]
+enum Fault {
+    Kill,
+    QuickRecovery,
+    PowerOff,
+    Pause,
+    SlowReader,
+    OneWayCut,
+    ClientCut,
+    Partition,
+    Flap,
+    Storm,
+    Leave,
+    Join,
+    ServerPause,
+    ServerCut,
+    ServerKill,
+}
+
+impl Fault {
+    /// How often each comes in a profile, relative to the others.
+    fn weights(profile: Profile) -> &'static [(Self, u64)] {
+        use Fault::{
+            ClientCut, Flap, Join, Kill, Leave, OneWayCut, Partition, Pause, PowerOff,
+            QuickRecovery, ServerCut, ServerKill, ServerPause, SlowReader, Storm,
+        };
+        match profile {
+            Profile::Mixed => &[
+                (Kill, 4),
+                (QuickRecovery, 2),
+                (PowerOff, 1),
+                (Pause, 2),
+                (SlowReader, 2),
+                (OneWayCut, 2),
+                (ClientCut, 2),
+                (Partition, 3),
+                (Flap, 1),
+                (Storm, 2),
+                (Leave, 2),
+                (Join, 3),
+                (ServerPause, 1),
+                (ServerCut, 2),
+                (ServerKill, 2),
+            ],
+            Profile::Busy => &[(Kill, 3), (SlowReader, 5), (Join, 2), (Pause, 1), (Leave, 1)],
+            Profile::Cascade => &[(Kill, 3), (QuickRecovery, 3), (Join, 4), (Leave, 2), (Flap, 1)],
+            Profile::QuickRecovery => &[(QuickRecovery, 6), (Storm, 1), (Kill, 1), (Join, 1)],
+            Profile::Lossy => &[(Kill, 4), (PowerOff, 1), (QuickRecovery, 2), (Join, 2)],
+            Profile::Servers => &[
+                (ServerCut, 6),
+                (ServerPause, 2),
+                (ServerKill, 2),
+                (Partition, 2),
+                (Kill, 3),
+                (QuickRecovery, 3),
+                (Join, 3),
+                (Leave, 1),
+                (ClientCut, 1),
+            ],
+        }
+    }
+}
+
+struct Generator {
+    rng: Rng,
+    profile: Profile,
+    scenario: Scenario,
+    /// Processes that have not been started yet.
+    unborn: Vec<ProcessId>,
+}
+
+impl Generator {
+    fn new(profile: Profile, seed: u64, mut rng: Rng) -> Self {
+        let world = WorldConfig {
+            seed: rng.next_u64(),
+            multicast: rng.percent(70),
+            loopback: rng.percent(50),
+            segments_max: 1 + rng.below(8) as usize,
+            socket_datagrams: 8 << rng.below(4),
+            pipe_bytes: 64 << 10,
+            close_us: 100 << rng.below(7),
+            reset_percent: if rng.percent(30) { 50 } else { 0 },
+            timer_slack_us: if rng.percent(30) { 1_000 } else { 0 },
+            dial_both: rng.percent(50),
+            redial_ms: 10 + rng.below(40),
+            ..WorldConfig::default()
+        };
+        let nodes = if rng.percent(5) { 9 + rng.below(4) } else { 2 + rng.below(7) };
+        let servers = match profile {
+            Profile::Servers => 3,
+            Profile::Cascade => 2,
+            _ => 1 + rng.below(3),
+        };
+        let (node, group, server) = small_configs(nodes as usize);
+        let heal_us = 300_000 + rng.below(900_000);
+        let clocks = rng.percent(50);
+        let servers = (1..=servers)
+            .map(|s| (ServerId(s), if clocks { rng.below(100_000) } else { 0 }))
+            .collect();
+        let scenario = Scenario {
+            seed,
+            profile,
+            by_profile: false,
+            left_out: None,
+            world,
+            node,
+            group,
+            server,
+            servers,
+            processes: Vec::new(),
+            steps: Vec::new(),
+            heal_us,
+            settle_ms: SETTLE_MS,
+        };
+        let unborn = (1..=nodes).map(ProcessId).collect();
+        Self { rng, profile, scenario, unborn }
+    }
+
+    fn generate(mut self) -> Scenario {
+        self.processes();
+        self.starts();
+        self.paths();
+        let faults = 1 + self.rng.below(10);
+        for _ in 0..faults {
+            let at = self.rng.below(self.scenario.heal_us);
+            self.fault(at);
+        }
+        // Whoever is left over joins at some time.
+        while let Some(p) = self.unborn.pop() {
+            let at = self.rng.below(self.scenario.heal_us);
+            self.push(at, Step::Start(p));
+        }
+        let heal_us = self.scenario.heal_us;
+        self.scenario.steps.retain(|(at, _)| *at <= heal_us);
+        self.scenario.steps.sort_by_key(|(at, _)| *at);
+        self.scenario
+    }
+
+    fn processes(&mut self) {
+        let interval_us = match self.profile {
+            Profile::Busy => 2_000 + self.rng.below(8_000),
+            _ => 10_000 + self.rng.below(60_000),
+        };
+        let bytes_max = if self.rng.percent(50) { 4096 } else { 600 };
+        let until = self.scenario.world.start.plus_us(self.scenario.heal_us);
+        let two_groups = self.rng.percent(12);
+        for index in 0..self.unborn.len() {
+            let mut servers: Vec<ServerId> =
+                self.scenario.servers.iter().map(|(s, _)| *s).collect();
+            let turn = self.rng.below(servers.len() as u64) as usize;
+            servers.rotate_left(turn);
+            let groups = match self.rng.below(3) {
+                0 | 1 if two_groups => alloc::vec![0, 1],
+                _ if two_groups => alloc::vec![1],
+                _ => alloc::vec![0],
+            };
+            let load = Load {
+                interval_us,
+                burst_max: 1 + self.rng.below(5),
+                bytes_max,
+                block_ok_us: if self.rng.percent(70) { 0 } else { self.rng.below(30_000) },
+                until,
+            };
+            self.scenario.processes.push(ProcessPlan {
+                id: self.unborn[index],
+                servers,
+                groups,
+                load,
+                manual_block: self.rng.percent(30),
+                stays_down: self.rng.percent(20),
+            });
+        }
+    }
+
+    /// Most processes start together; some are kept for joins.
+    fn starts(&mut self) {
+        let joiners = self.rng.below(1 + self.unborn.len() as u64 / 2) as usize;
+        for p in self.unborn.split_off(joiners.min(self.unborn.len())) {
+            let at = self.rng.below(20_000);
+            self.push(at, Step::Start(p));
+        }
+    }
+
+    /// How paths are from the start.
+    fn paths(&mut self) {
+        let loss_permille = match (self.profile, self.rng.below(100)) {
+            (Profile::Lossy | Profile::QuickRecovery, _) => 50 + self.rng.below(250),
+            (_, 0..50) => 0,
+            (_, 50..80) => self.rng.below(30),
+            _ => 50 + self.rng.below(150),
+        };
+        let link = Link {
+            delay_us: 20 << self.rng.below(6),
+            jitter_us: self.rng.below(1_000),
+            loss_permille: loss_permille as u16,
+            duplicate_permille: if self.rng.percent(50) { self.rng.below(50) as u16 } else { 0 },
+            reorder_permille: if self.rng.percent(50) { self.rng.below(100) as u16 } else { 0 },
+            reorder_us: self.rng.below(5_000),
+        };
+        self.push(0, Step::Links(link));
+        let far = matches!(self.profile, Profile::Cascade | Profile::Servers);
+        if far || self.rng.percent(15) {
+            self.wide_area(link);
+        }
+    }
+
+    /// Each server is a site of its own, with the processes that prefer it.
+    fn wide_area(&mut self, link: Link) {
+        let far = link.with_delay_us(2_000 + self.rng.below(40_000));
+        let homes: Vec<(Site, ServerId)> = self
+            .scenario
+            .processes
+            .iter()
+            .map(|p| (Site::Process(p.id), p.servers[0]))
+            .chain(self.scenario.servers.iter().map(|(s, _)| (Site::Server(*s), *s)))
+            .collect();
+        for (a, home_a) in &homes {
+            for (b, home_b) in &homes {
+                if home_a != home_b {
+                    self.push(0, Step::SetLink(*a, *b, far));
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, at_us: u64, step: Step) {
+        self.scenario.steps.push((at_us, step));
+    }
+
+    fn any_process(&mut self) -> ProcessId {
+        let n = self.scenario.processes.len() as u64;
+        self.scenario.processes[self.rng.below(n) as usize].id
+    }
+
+    fn any_server(&mut self) -> ServerId {
+        let n = self.scenario.servers.len() as u64;
+        self.scenario.servers[self.rng.below(n) as usize].0
+    }
+
+    fn sites(&self) -> Vec<Site> {
+        let processes = self.scenario.processes.iter().map(|p| Site::Process(p.id));
+        processes.chain(self.scenario.servers.iter().map(|(s, _)| Site::Server(*s))).collect()
+    }
+
+    /// From a moment to half a second.
+    fn duration(&mut self) -> u64 {
+        match self.rng.below(3) {
+            0 => self.rng.below(10_000),
+            1 => self.rng.below(100_000),
+            _ => self.rng.below(500_000),
+        }
+    }
+
+    fn after(&mut self, at: u64, us: u64) -> u64 {
+        at + self.rng.below(us)
+    }
+
+    fn before(&mut self, at: u64, us: u64) -> u64 {
+        at.saturating_sub(self.rng.below(us))
+    }
+
+    fn fault(&mut self, at: u64) {
+        let weights = Fault::weights(self.profile);
+        let total = weights.iter().map(|(_, w)| w).sum();
+        let mut draw = self.rng.below(total);
+        for (fault, weight) in weights {
+            if draw < *weight {
+                return self.do_fault(*fault, at);
+            }
+            draw -= weight;
+        }
+    }
+
+    fn do_fault(&mut self, fault: Fault, at: u64) {
+        let p = self.any_process();
+        let until = at + self.duration();
+        match fault {
+            Fault::Kill => self.kill(p, at, until),
+            Fault::QuickRecovery => {
+                let back = self.after(at, 8_000);
+                let sent = self.before(at, 2_000);
+                self.push(sent, Step::Send(p, 3));
+                self.kill(p, at, back);
+            }
+            Fault::PowerOff => {
+                self.push(at, Step::PowerOff(p));
+                self.push(until, Step::Start(p));
+            }
+            Fault::Pause => self.pause(Site::Process(p), at, until),
+            Fault::SlowReader => {
+                self.push(at, Step::StopReading(p));
+                self.push(until, Step::Read(p));
+                if self.profile == Profile::Busy {
+                    // A change while the application is behind.
+                    let (victim, killed) = (self.any_process(), self.after(at, 20_000));
+                    self.kill(victim, killed, until);
+                }
+            }
+            Fault::OneWayCut => self.one_way_cut(at, until),
+            Fault::ClientCut => {
+                let server = self.any_server();
+                self.cut_both(Site::Process(p), Site::Server(server), at, until);
+            }
+            Fault::Partition => self.partition(at, until),
+            Fault::Flap => {
+                for round in 0..2 + self.rng.below(3) {
+                    let start = at + round * 40_000;
+                    let end = self.after(start, 35_000);
+                    self.partition(start, end);
+                }
+            }
+            Fault::Storm => {
+                let link = Link {
+                    loss_permille: self.rng.below(400) as u16,
+                    duplicate_permille: self.rng.below(200) as u16,
+                    reorder_permille: self.rng.below(300) as u16,
+                    reorder_us: 10_000,
+                    ..Link::LAN
+                };
+                self.push(at, Step::Links(link));
+                self.push(until, Step::Links(Link::LAN));
+            }
+            Fault::Leave => {
+                self.push(at, Step::Leave(p));
+                self.push(until, Step::Start(p));
+            }
+            Fault::Join => self.join_in_mid_change(p, at),
+            Fault::ServerPause => {
+                let server = self.any_server();
+                self.pause(Site::Server(server), at, until);
+            }
+            Fault::ServerCut => {
+                let (a, b) = (self.any_server(), self.any_server());
+                if a != b {
+                    self.cut_both(Site::Server(a), Site::Server(b), at, until);
+                }
+            }
+            Fault::ServerKill => {
+                let server = self.any_server();
+                self.push(at, Step::KillServer(server));
+                self.push(until, Step::StartServer(server));
+            }
+        }
+    }
+
+    fn kill(&mut self, p: ProcessId, at: u64, back: u64) {
+        if self.rng.percent(60) {
+            // Some of its last messages reach only some.
+            let (n, sent) = (1 + self.rng.below(4), self.before(at, 300));
+            self.push(sent, Step::Send(p, n));
+        }
+        self.push(at, Step::Kill(p));
+        self.push(back, Step::Start(p));
+    }
+
+    fn pause(&mut self, site: Site, at: u64, until: u64) {
+        self.push(at, Step::Pause(site));
+        self.push(until, Step::Resume(site));
+    }
+
+    fn cut_both(&mut self, a: Site, b: Site, at: u64, until: u64) {
+        for (from, to) in [(a, b), (b, a)] {
+            self.push(at, Step::Cut(from, to));
+            self.push(until, Step::Heal(from, to));
+        }
+    }
+
+    fn one_way_cut(&mut self, at: u64, until: u64) {
+        let sites = self.sites();
+        let a = sites[self.rng.below(sites.len() as u64) as usize];
+        let b = sites[self.rng.below(sites.len() as u64) as usize];
+        if a != b {
+            self.push(at, Step::Cut(a, b));
+            self.push(until, Step::Heal(a, b));
+        }
+    }
+
+    fn partition(&mut self, at: u64, until: u64) {
+        let mut parts = alloc::vec![Vec::new(); 2 + usize::from(self.rng.percent(20))];
+        for site in self.sites() {
+            let part = self.rng.below(parts.len() as u64) as usize;
+            parts[part].push(site);
+        }
+        self.push(at, Step::Partition(parts));
+        self.push(until, Step::HealAll);
+    }
+
+    /// One goes, and while that is being worked out another comes.
+    fn join_in_mid_change(&mut self, p: ProcessId, at: u64) {
+        let Some(joiner) = self.unborn.pop() else {
+            // All were born: one that went before comes back in the change that another's end makes.
+            let (other, back) = (self.any_process(), self.after(at, 6_000));
+            self.kill(other, at.saturating_sub(100_000), back);
+            return self.kill(p, at, at + 200_000);
+        };
+        if self.rng.percent(70) {
+            self.kill(p, at, at + 200_000);
+        }
+        let joined = self.after(at, 6_000);
+        self.push(joined, Step::Start(joiner));
+    }
+}

@@ -1,0 +1,314 @@
+//! Running a scenario: first faults, then everything is healed, and the group has to settle.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use crate::config::{Blocking, ConfigError};
+use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::rule::LeftOut;
+use crate::sim::app::Traffic;
+use crate::sim::net::Link;
+use crate::sim::outcome::{Failure, Outcome, Stats, Why};
+use crate::sim::scenario::{Scenario, Step};
+use crate::sim::world::{Defect, World};
+use crate::spec::{self, Component, Options, Report, Stability};
+use crate::trace::{Header, Record, Trace};
+use crate::view::{Members, View};
+
+/// How often the state is looked at while a group settles, in ms.
+const LOOK_MS: u64 = 5;
+
+/// A settled group must stay as it is for so long, in ms.
+const CALM_MS: u64 = 300;
+
+/// Times that a process which was detached for good is started anew while a healed world settles.
+const RESTARTS_MAX: usize = 3;
+
+impl Scenario {
+    /// Runs it to its end and judges it.
+    #[must_use]
+    pub fn run(&self) -> Outcome {
+        match Run::new(self) {
+            Ok(mut run) => {
+                let why = run.play().err();
+                run.judge(why)
+            }
+            Err(error) => Outcome {
+                seed: self.seed,
+                stats: Stats::default(),
+                traces: Vec::new(),
+                report: Report::default(),
+                failure: Some(self.failure(Why::Config(error))),
+            },
+        }
+    }
+
+    fn failure(&self, why: Why) -> Failure {
+        let profile = self.by_profile.then_some(self.profile);
+        Failure { seed: self.seed, profile, left_out: self.left_out, why }
+    }
+}
+
+impl From<Defect> for Why {
+    fn from(defect: Defect) -> Self {
+        Self::Defect(defect)
+    }
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    world: World<Traffic>,
+    groups: Vec<GroupName>,
+    /// Started anew while the world settles.
+    restarts: Vec<ProcessId>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario) -> Result<Self, ConfigError> {
+        let left_out = scenario.left_out.map_or_else(LeftOut::default, LeftOut::only);
+        let mut world = World::new(scenario.world.clone());
+        for (id, clock_ahead_ms) in &scenario.servers {
+            let config = crate::member::ServerConfig { left_out, ..scenario.server.clone() };
+            world.add_server(*id, config, *clock_ahead_ms)?;
+        }
+        let groups: Vec<GroupName> =
+            Scenario::GROUPS.iter().filter_map(|name| GroupName::new(name).ok()).collect();
+        for plan in &scenario.processes {
+            let app = Traffic::new(plan.id, plan.load, scenario.seed ^ plan.id.0);
+            world.add_process(plan.id, scenario.node.clone(), &plan.servers, app);
+            for group in &plan.groups {
+                let mut config = scenario.group.clone();
+                config.left_out = left_out;
+                if plan.manual_block {
+                    config.blocking = Blocking::Manual;
+                }
+                world.join(plan.id, &groups[*group], config);
+            }
+        }
+        Ok(Self { scenario, world, groups, restarts: Vec::new() })
+    }
+
+    fn play(&mut self) -> Result<(), Why> {
+        let start = self.world.now();
+        for (at_us, step) in &self.scenario.steps {
+            self.world.run_until(start.plus_us(*at_us))?;
+            self.apply(step)?;
+        }
+        self.world.run_until(start.plus_us(self.scenario.heal_us))?;
+        self.heal()?;
+        self.settle()
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), Why> {
+        let world = &mut self.world;
+        match step {
+            Step::Start(p) => world.start(*p).map_err(Why::Config)?,
+            Step::Kill(p) => world.kill(*p),
+            Step::PowerOff(p) => world.power_off(*p),
+            Step::Leave(p) => world.leave(*p),
+            Step::Send(p, n) => world.with_app(*p, |app| app.add_messages(*n)),
+            Step::Pause(site) => world.pause(*site),
+            Step::Resume(site) => world.resume(*site),
+            Step::StopReading(p) => world.stop_reading(*p),
+            Step::Read(p) => world.read(*p),
+            Step::Cut(from, to) => world.cut(*from, *to),
+            Step::Heal(from, to) => world.heal(*from, *to),
+            Step::Partition(parts) => world.partition(parts),
+            Step::HealAll => world.heal_all(),
+            Step::Links(link) => world.set_every_link(*link),
+            Step::SetLink(from, to, link) => world.set_link(*from, *to, *link),
+            Step::KillServer(s) => world.kill_server(*s),
+            Step::StartServer(s) => world.start_server(*s).map_err(Why::Config)?,
+        }
+        Ok(())
+    }
+
+    /// Ends all faults. Whoever is down and is not to stay so comes back.
+    fn heal(&mut self) -> Result<(), Why> {
+        self.world.heal_all();
+        self.world.set_every_link(Link::LAN);
+        for (s, _) in &self.scenario.servers {
+            self.world.start_server(*s).map_err(Why::Config)?;
+            self.world.resume(crate::sim::Site::Server(*s));
+        }
+        for plan in &self.scenario.processes {
+            self.world.resume(crate::sim::Site::Process(plan.id));
+            self.world.read(plan.id);
+            if !plan.stays_down {
+                self.world.start(plan.id).map_err(Why::Config)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all agree, sends a last message from each, and waits until all have everything and nothing moves.
+    fn settle(&mut self) -> Result<(), Why> {
+        let end = self.world.now().plus_ms(self.scenario.settle_ms);
+        loop {
+            self.wait(end, Self::agree)?;
+            let before = self.views();
+            for p in self.running() {
+                self.world.with_app(p, |app| app.add_messages(2));
+            }
+            self.wait(end, |run| run.agree() && run.is_drained())?;
+            self.world.run_for_ms(CALM_MS)?;
+            if self.views() == before && self.agree() && self.is_drained() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait(&mut self, end: crate::Time, condition: impl Fn(&Self) -> bool) -> Result<(), Why> {
+        while !condition(self) {
+            if self.world.now() >= end {
+                return Err(Why::Unsettled(self.state()));
+            }
+            self.world.run_for_ms(LOOK_MS)?;
+            self.restart_detached()?;
+        }
+        Ok(())
+    }
+
+    /// An application whose process was detached for good starts it anew.
+    fn restart_detached(&mut self) -> Result<(), Why> {
+        for p in self.running() {
+            if self.world.detached(p).is_some() {
+                self.restarts.push(p);
+                if self.restarts.iter().filter(|q| **q == p).count() > RESTARTS_MAX {
+                    return Err(Why::Unsettled(self.state()));
+                }
+                self.world.kill(p);
+                self.world.start(p).map_err(Why::Config)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> Vec<ProcessId> {
+        self.world.processes().filter(|p| self.world.is_running(*p)).collect()
+    }
+
+    /// The running processes that are to be in a group.
+    fn members(&self, group: usize) -> Members {
+        let plans = self.scenario.processes.iter().filter(|plan| plan.groups.contains(&group));
+        plans.map(|plan| plan.id).filter(|p| self.world.is_running(*p)).collect()
+    }
+
+    fn views(&self) -> Vec<Option<View>> {
+        let of = |group: &GroupName| {
+            let view = |p| self.world.view(p, group.key()).cloned();
+            self.world.processes().map(view).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(of).collect()
+    }
+
+    /// In each group all are in one view, and nobody else is in it.
+    fn agree(&self) -> bool {
+        self.groups.iter().enumerate().all(|(index, group)| {
+            let members = self.members(index);
+            let mut views = members.iter().map(|p| self.world.view(*p, group.key()));
+            let Some(first) = views.next() else { return true };
+            first.is_some_and(|view| view.members() == members.as_slice())
+                && views.all(|view| view == first)
+        })
+    }
+
+    /// Everything that was accepted has come back to its sender and has reached everybody.
+    fn is_drained(&self) -> bool {
+        self.groups.iter().enumerate().all(|(index, group)| {
+            let (key, members) = (group.key(), self.members(index));
+            members.iter().all(|sender| {
+                let app = self.world.app(*sender);
+                let own = app.delivered(key, *sender);
+                app.is_drained(key)
+                    && members.iter().all(|p| self.world.app(*p).delivered(key, *sender) == own)
+            })
+        })
+    }
+
+    fn state(&self) -> String {
+        let mut text = String::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            for p in self.members(index) {
+                let drained = self.world.app(p).is_drained(group.key());
+                let drained = if drained { "" } else { ", own messages missing" };
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\n  {group}: {p} in ");
+                let _ = match self.world.view(p, group.key()) {
+                    Some(view) => write!(text, "{view}{drained}"),
+                    None => write!(text, "no view{drained}"),
+                };
+                if let Some(reason) = self.world.detached(p) {
+                    let _ = write!(text, ", detached: {reason}");
+                }
+            }
+        }
+        text
+    }
+
+    fn judge(mut self, why: Option<Why>) -> Outcome {
+        let options = match &why {
+            None => Options::settled(Stability { components: self.components() }),
+            Some(_) => Options::default(),
+        };
+        let mut stats = self.counters();
+        let traces = self.traces();
+        for trace in &traces {
+            for group in &self.groups {
+                let records = trace.lines.iter().map(|line| &line.record);
+                stats.add_records(records.filter(|record: &&Record| record.group == *group));
+            }
+        }
+        let report = spec::check_with(&traces, &options);
+        // What breaks safety says more than that nothing moved any more.
+        let why = if report.is_clean() {
+            why.or_else(|| self.complaint())
+        } else {
+            Some(Why::Violations(report.violations.clone()))
+        };
+        let failure = why.map(|why| self.scenario.failure(why));
+        Outcome { seed: self.scenario.seed, stats, traces, report, failure }
+    }
+
+    fn components(&self) -> Vec<Component> {
+        let component = |(index, group): (usize, &GroupName)| Component {
+            group: group.clone(),
+            members: self.members(index),
+        };
+        let all = self.groups.iter().enumerate().map(component);
+        all.filter(|component| !component.members.is_empty()).collect()
+    }
+
+    fn complaint(&self) -> Option<Why> {
+        let complaint = |p: ProcessId| {
+            let what = self.world.app(p).complaint()?;
+            Some(Why::Application(alloc::format!("the application of {p}: {what}")))
+        };
+        self.world.processes().find_map(complaint)
+    }
+
+    fn counters(&self) -> Stats {
+        let elapsed = self.world.now() - self.scenario.world.start;
+        let mut stats = Stats {
+            runs: 1,
+            simulated_ms: crate::Time(elapsed).as_millis(),
+            events: self.world.events(),
+            faults: *self.world.faults(),
+            net: *self.world.net_counters(),
+            ..Stats::default()
+        };
+        for s in self.world.servers() {
+            stats.add_server(&self.world.server_counters(s));
+        }
+        stats
+    }
+
+    fn traces(&mut self) -> Vec<Trace> {
+        let trace = |(process, records)| {
+            let header = Header { process, incarnation: Incarnation(0), runtime: "sim".into() };
+            Trace::from_records(header, records)
+        };
+        self.world.take_traces().into_iter().map(trace).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::config::{ClientConfig, GroupConfig, NodeConfig};
+use crate::ident::{ProcessId, ServerId};
+use crate::member::ServerConfig;
+use crate::rule::Rule;
+use crate::sim::app::Load;
+use crate::sim::generate;
+use crate::sim::host::Site;
+use crate::sim::net::Link;
+use crate::sim::world::WorldConfig;
+
+/// Something that is done to a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Starts a process, for the first time or again.
+    Start(ProcessId),
+    /// Kills a process.
+    Kill(ProcessId),
+    /// Takes the power from a process' host.
+    PowerOff(ProcessId),
+    /// Leaves cleanly and ends.
+    Leave(ProcessId),
+    /// Sends so many messages in a burst.
+    Send(ProcessId, u64),
+    /// Stops a process or server for a while.
+    Pause(Site),
+    /// Lets it go on.
+    Resume(Site),
+    /// The application stops reading.
+    StopReading(ProcessId),
+    /// The application reads again.
+    Read(ProcessId),
+    /// Cuts one direction of a path.
+    Cut(Site, Site),
+    /// Makes it whole.
+    Heal(Site, Site),
+    /// Cuts all paths between sites of different parts.
+    Partition(Vec<Vec<Site>>),
+    /// Makes all paths whole.
+    HealAll,
+    /// Changes all paths.
+    Links(Link),
+    /// Changes one direction of a path.
+    SetLink(Site, Site, Link),
+    /// Kills a server.
+    KillServer(ServerId),
+    /// Starts a server with a new boot epoch.
+    StartServer(ServerId),
+}
+
+/// A process of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessPlan {
+    /// Its id.
+    pub id: ProcessId,
+    /// Its membership servers, in the order of its preference.
+    pub servers: Vec<ServerId>,
+    /// Its groups, as positions in [`Scenario::GROUPS`].
+    pub groups: Vec<usize>,
+    /// What it sends.
+    pub load: Load,
+    /// Whether its application answers block requests itself.
+    pub manual_block: bool,
+    /// Whether it stays away at the end if it is down by then.
+    pub stays_down: bool,
+}
+
+/// What a scenario stresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Everything, in proportions that the seed draws.
+    #[default]
+    Mixed,
+    /// Many messages, applications that read now and then, kills.
+    Busy,
+    /// A slow membership round into which change after change falls.
+    Cascade,
+    /// Loss, and processes that recover before they are missed.
+    QuickRecovery,
+    /// Heavy loss and kills in the middle of a burst.
+    Lossy,
+    /// Three servers, paths between them that come and go.
+    Servers,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Mixed, Self::Busy, Self::Cascade, Self::QuickRecovery, Self::Lossy, Self::Servers];
+
+    /// The name by which [`Profile::from_name`] finds it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Busy => "busy",
+            Self::Cascade => "cascade",
+            Self::QuickRecovery => "quick-recovery",
+            Self::Lossy => "lossy",
+            Self::Servers => "servers",
+        }
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A run in the making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Where it came from.
+    pub seed: u64,
+    /// What it stresses.
+    pub profile: Profile,
+    /// Whether the profile was asked for, not drawn.
+    pub by_profile: bool,
+    /// A rule that everyone leaves out.
+    pub left_out: Option<Rule>,
+    /// The world.
+    pub world: WorldConfig,
+    /// Every node.
+    pub node: NodeConfig,
+    /// Every group.
+    pub group: GroupConfig,
+    /// Every server.
+    pub server: ServerConfig,
+    /// The servers, and how far the clock of each is ahead, in ms.
+    pub servers: Vec<(ServerId, u64)>,
+    /// The processes.
+    pub processes: Vec<ProcessPlan>,
+    /// What happens, at µs from the start, ascending.
+    pub steps: Vec<(u64, Step)>,
+    /// When faults end and everything is healed, in µs from the start.
+    pub heal_us: u64,
+    /// Longest simulated time from then until all is settled, in ms.
+    pub settle_ms: u64,
+}
+
+impl Scenario {
+    /// Names of the groups; most scenarios use the first alone.
+    pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
+
+    /// The scenario of a seed. The seed also draws the profile.
+    #[must_use]
+    pub fn random(seed: u64) -> Self {
+        generate::random(seed)
+    }
+
+    /// The scenario of a seed, stressing one thing.
+    #[must_use]
+    pub fn with_profile(profile: Profile, seed: u64) -> Self {
+        generate::with_profile(profile, seed)
+    }
+
+    /// The same with a rule of the algorithm left out everywhere.
+    #[must_use]
+    pub fn leaving_out(self, rule: Rule) -> Self {
+        Self { left_out: Some(rule), ..self }
+    }
+}
+
+/// Small bounds and short times, so that limits are met and a run is quick.
+pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, ServerConfig) {
+    let group = GroupConfig {
+        members_max,
+        window_packets: 32,
+        message_bytes_max: 4096,
+        queue_bytes: 16 << 10,
+        early_packets_max: 64,
+        block_ok_ms: 400,
+        peer_ms: 300,
+        ack_packets: 8,
+        heartbeat_max_ms: 200,
+        ..GroupConfig::default()
+    };
+    let client = ClientConfig {
+        server_silence_ms: 200,
+        heartbeat_ms: 50,
+        reconnect_max_ms: 200,
+        ..ClientConfig::default()
+    };
+    let node = NodeConfig {
+        datagram_bytes: 512,
+        pool_slots: group.slots() * Scenario::GROUPS.len(),
+        groups_max: Scenario::GROUPS.len(),
+        client,
+    };
+    let server = ServerConfig {
+        silence_ms: 200,
+        heartbeat_ms: 50,
+        accuse_ms: 30,
+        readmit_ms: 100,
+        reattach_ms: 300,
+        ..ServerConfig::default()
+    };
+    (node, group, server)
+}

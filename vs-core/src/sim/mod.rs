@@ -1,4 +1,77 @@
-//! The seeded world.
+//! The seeded world: whole nodes and whole membership servers on a hostile network, in virtual time.
+//!
+//! Nothing here is a model of the protocol: the same [`Node`](crate::Node) and [`Server`](crate::member::Server) that
+//! a runtime drives exchange real datagrams and real stream bytes. What is simulated is what surrounds them: paths
+//! that delay, lose, duplicate and reorder; connections that stall, end, or just fall silent; processes that crash,
+//! recover, stop and go on; servers that restart; applications that do not read. Everything random comes from one
+//! seed, so whatever goes wrong can be seen again.
+//!
+//! # Test your application
+//!
+//! Implement [`Application`], put it on some processes, do to them what the world will do, and look at the result:
+//!
+//! ```
+//! use vs_core::ident::{GroupKey, GroupName, ProcessId, ServerId};
+//! use vs_core::sim::{Application, Handle, Site, World, WorldConfig};
+//! use vs_core::{Action, GroupConfig, NodeConfig, Time};
+//!
+//! /// Adds up what everybody says.
+//! #[derive(Default)]
+//! struct Sum {
+//!     group: Option<GroupKey>,
+//!     say: Option<u8>,
+//!     total: u64,
+//! }
+//!
+//! impl Application for Sum {
+//!     fn handle_joined(&mut self, group: GroupKey) {
+//!         self.group = Some(group);
+//!     }
+//!
+//!     fn handle_action(&mut self, _now: Time, action: &Action<'_>) {
+//!         if let Action::Deliver { payload, .. } = action {
+//!             self.total += u64::from(payload[0]);
+//!         }
+//!     }
+//!
+//!     fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
+//!         if let (Some(group), Some(number)) = (self.group, self.say.take()) {
+//!             handle.send(group, &[number]).unwrap();
+//!         }
+//!         None
+//!     }
+//! }
+//!
+//! let mut world = World::new(WorldConfig { seed: 7, ..WorldConfig::default() });
+//! world.add_server(ServerId(1), Default::default(), 0).unwrap();
+//! let group = GroupName::new("sums").unwrap();
+//! for p in (1..=3).map(ProcessId) {
+//!     world.add_process(p, NodeConfig::default(), &[ServerId(1)], Sum::default());
+//!     let config = GroupConfig { members_max: 4, window_packets: 64, message_bytes_max: 1024, ack_packets: 16,
+//!         ..GroupConfig::default() };
+//!     world.join(p, &group, config);
+//!     world.start(p).unwrap();
+//! }
+//! let together = |world: &World<Sum>, n| {
+//!     world.view(ProcessId(1), group.key()).is_some_and(|view| view.len() == n)
+//! };
+//! assert!(world.run_while_ms(1000, |world| !together(world, 3)).unwrap());
+//!
+//! world.pause(Site::Process(ProcessId(2)));
+//! world.with_app(ProcessId(1), |sum| sum.say = Some(40));
+//! world.with_app(ProcessId(3), |sum| sum.say = Some(2));
+//! world.run_for_ms(50).unwrap();
+//! world.resume(Site::Process(ProcessId(2)));
+//! world.kill(ProcessId(3));
+//! assert!(world.run_while_ms(1000, |world| !together(world, 2)).unwrap());
+//! assert_eq!((world.app(ProcessId(1)).total, world.app(ProcessId(2)).total), (42, 42));
+//! ```
+//!
+//! # Scenarios
+//!
+//! [`Scenario::random`] makes a whole run from one number: processes, servers, traffic, and a schedule of faults.
+//! [`Scenario::run`] plays it, heals everything, demands that the group settles (in simulated time), and has
+//! [`spec`](crate::spec) judge the traces, liveness included. `examples/simulate.rs` runs thousands.
 
 mod app;
 mod connect;

@@ -1,0 +1,99 @@
+//! Random worlds: a few hundred seeds, each healed in the end and judged with liveness.
+//!
+//! `VS_SIM_SEEDS=5000` runs that many, `VS_SIM_SEEDS=100..200` those.
+
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use vs_core::sim::{Outcome, Profile, Scenario, Stats};
+
+/// Seeds that are run unless the environment says otherwise.
+const SEEDS: core::ops::Range<u64> = 0..300;
+
+fn seeds() -> core::ops::Range<u64> {
+    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return SEEDS };
+    let range = match text.split_once("..") {
+        Some((from, to)) => from.parse().ok().zip(to.parse().ok()),
+        None => text.parse().ok().map(|n| (0, n)),
+    };
+    let (from, to) = range.expect("VS_SIM_SEEDS is a number or a range like 100..200");
+    from..to
+}
+
+/// Runs a scenario; a panic names the seed, too.
+fn run(scenario: &Scenario) -> Result<Outcome, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| scenario.run()))
+        .map_err(|_| format!("seed {} ({}): panicked", scenario.seed, scenario.profile))?;
+    match &outcome.failure {
+        Some(failure) => Err(failure.to_string()),
+        None => Ok(outcome),
+    }
+}
+
+fn run_all(scenarios: impl Iterator<Item = Scenario>) -> Stats {
+    let mut stats = Stats::default();
+    let mut failures = Vec::new();
+    for scenario in scenarios {
+        match run(&scenario) {
+            Ok(outcome) => stats.add(&outcome.stats),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    println!("{stats}");
+    stats
+}
+
+#[test]
+fn every_property_holds_in_random_worlds() {
+    let seeds = seeds();
+    let stats = run_all(seeds.clone().map(Scenario::random));
+    let runs = seeds.end - seeds.start;
+    assert_eq!(stats.runs, runs);
+    if runs < 100 {
+        return;
+    }
+    // A simulator that meets no trouble proves nothing.
+    let f = &stats.faults;
+    for (what, count, floor) in [
+        ("views", stats.views, 10 * runs),
+        ("views entered together", stats.views_together, 2 * runs),
+        ("joins in mid-change", stats.joins_in_mid_change, runs / 10),
+        ("views passed over", stats.views_passed_over, runs / 50),
+        ("packets forwarded", stats.forwards, runs / 50),
+        ("messages", stats.delivered, 100 * runs),
+        ("views decided in the slow mode", stats.servers.views_slow, runs / 100),
+        ("kills", f.kills, runs / 2),
+        ("power losses", f.power_offs, runs / 20),
+        ("recoveries", f.recoveries, runs / 2),
+        ("pauses", f.pauses, runs / 10),
+        ("slow readers", f.slow_readers, runs / 10),
+        ("leaves", f.leaves, runs / 10),
+        ("cut paths", f.cuts, runs),
+        ("killed servers", f.server_kills, runs / 20),
+        ("lost datagrams", stats.net.lost, 50 * runs),
+        ("duplicated datagrams", stats.net.duplicated, 10 * runs),
+        ("reordered datagrams", stats.net.reordered, 10 * runs),
+        ("datagrams on cut paths", stats.net.cut, 10 * runs),
+    ] {
+        assert!(count >= floor.max(1), "{what}: {count}, want {floor}\n{stats}");
+    }
+}
+
+#[test]
+fn every_property_holds_in_worlds_that_stress_one_thing() {
+    let runs = (seeds().end - seeds().start) / 10;
+    for profile in Profile::ALL {
+        let stats = run_all((0..runs).map(|seed| Scenario::with_profile(profile, seed)));
+        assert_eq!(stats.runs, runs, "{profile}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..10 {
+        let (a, b) = (Scenario::random(seed).run(), Scenario::random(seed).run());
+        assert_eq!(a.stats, b.stats, "seed {seed}");
+        assert!(a.traces == b.traces, "seed {seed}: traces differ");
+    }
+}

@@ -114,6 +114,33 @@ pub enum Event {
     Crash,
 }
 
+/// A whole trace: what one process saw, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The first line.
+    pub header: Header,
+    /// The lines after it.
+    pub lines: alloc::vec::Vec<Line>,
+}
+
+/// A record and where it stands in its trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The number of the line, from 1 (the header).
+    pub number: u64,
+    /// The record.
+    pub record: Record,
+}
+
+impl Trace {
+    /// A trace of records that were never written down: numbered as if they had been.
+    #[must_use]
+    pub fn from_records(header: Header, records: alloc::vec::Vec<Record>) -> Self {
+        let lines = (2..).zip(records).map(|(number, record)| Line { number, record }).collect();
+        Self { header, lines }
+    }
+}
+
 /// Where a node's events go.
 ///
 /// An observer: it is shown what happens and can neither answer nor reach the node. `()` observes nothing and costs

@@ -1,1 +1,554 @@
-//! Traces as JSON Lines.
+//! Traces as JSON Lines: the format that users, operators and other tools read.
+//!
+//! Encoding appends to a buffer of the caller and allocates nothing else, since it stands on the way of every message
+//! of a traced process. Parsing is tolerant where the format may grow (fields and events that it does not know) and
+//! strict about what it uses: an error names the line and says what is wrong with it.
+//!
+//! ```
+//! use vs_core::ident::{GroupName, Incarnation, ProcessId};
+//! use vs_core::trace::{Event, Header};
+//! use vs_core::{Time, trace_json};
+//!
+//! let (process, group) = (ProcessId(7), GroupName::new("chat").unwrap());
+//! let mut out = Vec::new();
+//! let header = Header { process, incarnation: Incarnation(1), runtime: "own".into() };
+//! trace_json::encode_header(&header, &mut out);
+//! trace_json::encode_event(Time(5), process, &group, &Event::BlockOk, &mut out);
+//! let trace = trace_json::parse_trace(&out).unwrap();
+//! assert_eq!(trace.lines[0].record.event, Event::BlockOk);
+//! ```
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::Deserialize;
+
+use crate::ident::{Cid, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
+use crate::time::Time;
+use crate::trace::{Event, Header, Line, Record, Trace};
+use crate::view::{Members, View};
+
+/// The version of the format, in the header of each trace.
+pub const TRACE_VERSION: u64 = 1;
+
+/// Appends the first line of a trace, with its line feed.
+pub fn encode_header(header: &Header, out: &mut Vec<u8>) {
+    field_number(out, b"{\"vs_trace\":", TRACE_VERSION);
+    field_number(out, b",\"p\":", header.process.0);
+    field_number(out, b",\"inc\":", header.incarnation.0);
+    out.extend_from_slice(b",\"runtime\":");
+    string(out, &header.runtime);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends one record as a line, with its line feed.
+pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
+    encode_event(record.ts, record.process, &record.group, &record.event, out);
+}
+
+/// Appends one event as a line, with its line feed: [`encode_record`] for who has the parts.
+pub fn encode_event(
+    ts: Time,
+    process: ProcessId,
+    group: &GroupName,
+    event: &Event,
+    out: &mut Vec<u8>,
+) {
+    field_number(out, b"{\"ts\":", ts.0);
+    field_number(out, b",\"p\":", process.0);
+    out.extend_from_slice(b",\"g\":");
+    string(out, group.as_str());
+    out.extend_from_slice(b",\"ev\":\"");
+    out.extend_from_slice(name(event).as_bytes());
+    out.push(b'"');
+    fields(event, out);
+    out.extend_from_slice(b"}\n");
+}
+
+/// The value of `ev`.
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Start { .. } => "start",
+        Event::StartChange { .. } => "start_change",
+        Event::MbrView { .. } => "mbr_view",
+        Event::Block => "block",
+        Event::BlockOk => "block_ok",
+        Event::Send { .. } => "send",
+        Event::Deliver { .. } => "deliver",
+        Event::Sync { .. } => "sync",
+        Event::Forward { .. } => "forward",
+        Event::View { .. } => "view",
+        Event::Leave => "leave",
+        Event::Crash => "crash",
+    }
+}
+
+fn fields(event: &Event, out: &mut Vec<u8>) {
+    match event {
+        Event::Start { incarnation } => field_number(out, b",\"inc\":", incarnation.0),
+        Event::StartChange { cid, set } => {
+            field_number(out, b",\"cid\":", cid.0);
+            field_list(out, b",\"set\":", set.iter().map(|p| p.0));
+        }
+        Event::MbrView { view } => field_view(out, view),
+        Event::Send { n, hash, len } => message(out, *n, *hash, *len),
+        Event::Deliver { from, n, hash, len } => {
+            field_number(out, b",\"from\":", from.0);
+            message(out, *n, *hash, *len);
+        }
+        Event::Sync { cid, view, cut } => {
+            field_number(out, b",\"cid\":", cid.0);
+            field_view(out, view);
+            out.extend_from_slice(b",\"cut\":[");
+            for (i, (p, packets)) in cut.iter().enumerate() {
+                field_list(out, if i == 0 { b"" } else { b"," }, [p.0, *packets]);
+            }
+            out.push(b']');
+        }
+        Event::Forward { to, from, packet, view } => {
+            field_number(out, b",\"to\":", to.0);
+            field_number(out, b",\"from\":", from.0);
+            field_number(out, b",\"packet\":", *packet);
+            field_list(out, b",\"view\":{\"id\":", [view.major, view.minor]);
+            out.push(b'}');
+        }
+        Event::View { view, transitional } => {
+            field_view(out, view);
+            field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
+        }
+        Event::Block | Event::BlockOk | Event::Leave | Event::Crash => {}
+    }
+}
+
+fn message(out: &mut Vec<u8>, n: u64, hash: u64, len: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    field_number(out, b",\"n\":", n);
+    out.extend_from_slice(b",\"h\":\"");
+    let digit = |shift: u32| DIGITS[(hash >> shift) as usize & 15];
+    out.extend((0..16).rev().map(|i| digit(4 * i)));
+    field_number(out, b"\",\"len\":", len);
+}
+
+fn field_view(out: &mut Vec<u8>, view: &View) {
+    let id = view.id();
+    field_list(out, b",\"view\":{\"id\":", [id.major, id.minor]);
+    field_list(out, b",\"members\":", view.members().iter().map(|p| p.0));
+    field_list(out, b",\"start\":", view.start_ids().iter().map(|c| c.0));
+    out.push(b'}');
+}
+
+fn field_list(out: &mut Vec<u8>, key: &[u8], list: impl IntoIterator<Item = u64>) {
+    out.extend_from_slice(key);
+    out.push(b'[');
+    for (i, n) in list.into_iter().enumerate() {
+        field_number(out, if i == 0 { b"" } else { b"," }, n);
+    }
+    out.push(b']');
+}
+
+fn field_number(out: &mut Vec<u8>, key: &[u8], mut n: u64) {
+    out.extend_from_slice(key);
+    let start = out.len();
+    loop {
+        // A remainder by ten fits a byte.
+        out.push(b'0' + (n % 10) as u8);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// Why a trace cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The number of the line, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+/// Reads one trace line by line, so that a trace of any length needs the memory of one line.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    line: u64,
+    header: Option<Header>,
+    group: Option<GroupName>,
+    skipped: u64,
+}
+
+impl Reader {
+    /// A reader before the first line.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The header, once its line was read.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// The number of the line read last; 0 before the first.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Lines of events that this version does not know, left out.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Takes the next line, with or without its line feed. Nothing comes back for the header, an empty line, and an
+    /// event that a later version may have added.
+    ///
+    /// # Errors
+    /// Names the line and what is wrong with it; the reader may go on with the next line.
+    pub fn read(&mut self, line: &[u8]) -> Result<Option<Line>, ParseError> {
+        self.line += 1;
+        let record = self.record(line).map_err(|what| ParseError { line: self.line, what })?;
+        Ok(record.map(|record| Line { number: self.line, record }))
+    }
+
+    fn record(&mut self, line: &[u8]) -> Result<Option<Record>, String> {
+        if line.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let raw: Raw<'_> =
+            serde_json::from_slice(line).map_err(|e| format!("not an event of a trace: {e}"))?;
+        if self.header.is_none() {
+            self.header = Some(raw.header()?);
+            return Ok(None);
+        }
+        if raw.vs_trace.is_some() {
+            return Err("a second header; one file holds one trace".into());
+        }
+        let Some(event) = raw.event()? else {
+            self.skipped += 1;
+            return Ok(None);
+        };
+        let group = self.group(&raw.g)?;
+        let process = ProcessId(number("p", raw.p)?);
+        Ok(Some(Record { ts: Time(need("ts", raw.ts)?), process, group, event }))
+    }
+
+    /// Lines of one group share one name.
+    fn group(&mut self, name: &str) -> Result<GroupName, String> {
+        if let Some(group) = self.group.as_ref().filter(|g| g.as_str() == name) {
+            return Ok(group.clone());
+        }
+        let group = GroupName::new(name).map_err(|e| format!("\"g\": {e}"))?;
+        self.group = Some(group.clone());
+        Ok(group)
+    }
+}
+
+/// Reads a whole trace. A last line that has no line feed and cannot be read is left out: a process that was killed
+/// may leave one.
+///
+/// # Errors
+/// Names the first line that cannot be read.
+pub fn parse_trace(bytes: &[u8]) -> Result<Trace, ParseError> {
+    let mut reader = Reader::new();
+    let mut lines = Vec::new();
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        match reader.read(line) {
+            Ok(record) => lines.extend(record),
+            Err(_) if !line.ends_with(b"\n") && reader.header().is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let missing =
+        || ParseError { line: 1, what: "the trace is empty: its header is missing".into() };
+    let header = reader.header.ok_or_else(missing)?;
+    Ok(Trace { header, lines })
+}
+
+/// Every field of every line. What is missing is `None` or empty, what is unknown is passed over.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Raw<'a> {
+    vs_trace: Option<u64>,
+    #[serde(borrow)]
+    runtime: Cow<'a, str>,
+    ts: Option<u64>,
+    p: Option<u64>,
+    #[serde(borrow)]
+    g: Cow<'a, str>,
+    #[serde(borrow)]
+    ev: Cow<'a, str>,
+    inc: Option<u64>,
+    cid: Option<u64>,
+    set: Option<Vec<u64>>,
+    view: Option<RawView>,
+    n: Option<u64>,
+    #[serde(borrow)]
+    h: Cow<'a, str>,
+    len: Option<u64>,
+    from: Option<u64>,
+    to: Option<u64>,
+    packet: Option<u64>,
+    cut: Option<Vec<(u64, u64)>>,
+    trans: Option<Vec<u64>>,
+}
+
+#[derive(Deserialize)]
+struct RawView {
+    id: (u64, u64),
+    #[serde(default)]
+    members: Vec<u64>,
+    #[serde(default)]
+    start: Vec<u64>,
+}
+
+impl Raw<'_> {
+    fn header(&self) -> Result<Header, String> {
+        match self.vs_trace {
+            Some(TRACE_VERSION) => {}
+            Some(version) => {
+                return Err(format!(
+                    "the trace has version {version}, known is {TRACE_VERSION}: use a newer program"
+                ));
+            }
+            None => return Err("the first line must be the header, with \"vs_trace\"".into()),
+        }
+        Ok(Header {
+            process: ProcessId(number("p", self.p)?),
+            incarnation: Incarnation(number("inc", self.inc.or(Some(0)))?),
+            runtime: self.runtime.to_string(),
+        })
+    }
+
+    fn event(&self) -> Result<Option<Event>, String> {
+        Ok(Some(match &*self.ev {
+            "start" => {
+                Event::Start { incarnation: Incarnation(number("inc", self.inc.or(Some(0)))?) }
+            }
+            "start_change" => Event::StartChange { cid: self.cid()?, set: set("set", &self.set)? },
+            "mbr_view" => Event::MbrView { view: self.view()? },
+            "block" => Event::Block,
+            "block_ok" => Event::BlockOk,
+            "send" => Event::Send { n: self.n()?, hash: self.hash()?, len: need("len", self.len)? },
+            "deliver" => Event::Deliver {
+                from: ProcessId(number("from", self.from)?),
+                n: self.n()?,
+                hash: self.hash()?,
+                len: need("len", self.len)?,
+            },
+            "sync" => {
+                let cut = self.cut.as_deref().unwrap_or_default();
+                let cut = cut.iter().map(|&(p, packets)| (ProcessId(p), packets)).collect();
+                Event::Sync { cid: self.cid()?, view: self.view()?, cut }
+            }
+            "forward" => {
+                let (major, minor) = self.view.as_ref().ok_or_else(|| missing("view"))?.id;
+                Event::Forward {
+                    to: ProcessId(number("to", self.to)?),
+                    from: ProcessId(number("from", self.from)?),
+                    packet: need("packet", self.packet)?,
+                    view: ViewId { major, minor },
+                }
+            }
+            "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
+            "leave" => Event::Leave,
+            "crash" => Event::Crash,
+            "" => return Err(missing("ev")),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn cid(&self) -> Result<Cid, String> {
+        number("cid", self.cid).map(Cid)
+    }
+
+    fn n(&self) -> Result<u64, String> {
+        match need("n", self.n)? {
+            0 => Err("\"n\" counts from 1".into()),
+            n => Ok(n),
+        }
+    }
+
+    fn hash(&self) -> Result<u64, String> {
+        let hex = self.h.len() == 16 && self.h.bytes().all(|b| b.is_ascii_hexdigit());
+        let hash = u64::from_str_radix(&self.h, 16);
+        hash.ok().filter(|_| hex).ok_or_else(|| "\"h\" must be 16 hex digits".to_string())
+    }
+
+    fn view(&self) -> Result<Box<View>, String> {
+        let raw = self.view.as_ref().ok_or_else(|| missing("view"))?;
+        let id = ViewId { major: raw.id.0, minor: raw.id.1 };
+        let members: Members = raw.members.iter().map(|&p| ProcessId(p)).collect();
+        let start: Vec<Cid> = raw.start.iter().map(|&c| Cid(c)).collect();
+        View::new(id, &members, &start).map(Box::new).map_err(|e| format!("\"view\": {e}"))
+    }
+}
+
+fn missing(field: &str) -> String {
+    format!("\"{field}\" is missing")
+}
+
+fn need(field: &str, value: Option<u64>) -> Result<u64, String> {
+    value.ok_or_else(|| missing(field))
+}
+
+fn number(field: &str, value: Option<u64>) -> Result<u64, String> {
+    let n = need(field, value)?;
+    if n > NUMBER_MAX {
+        return Err(format!("\"{field}\" is above 2^53 - 1"));
+    }
+    Ok(n)
+}
+
+fn set(field: &str, list: &Option<Vec<u64>>) -> Result<Members, String> {
+    let list = list.as_deref().ok_or_else(|| missing(field))?;
+    let mut members = Members::new();
+    for &p in list {
+        members.push(ProcessId(number(field, Some(p))?));
+    }
+    members.sort_unstable();
+    members.dedup();
+    Ok(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> Box<View> {
+        let members = [1, 2].map(ProcessId);
+        Box::new(View::new(ViewId { major: 4, minor: 1 }, &members, &[8, 9].map(Cid)).unwrap())
+    }
+
+    fn events() -> Vec<Event> {
+        let set = Members::from_slice(&[1, 2].map(ProcessId));
+        let p = ProcessId(2);
+        Vec::from([
+            Event::Start { incarnation: Incarnation(NUMBER_MAX) },
+            Event::StartChange { cid: Cid(8), set: set.clone() },
+            Event::MbrView { view: view() },
+            Event::Block,
+            Event::BlockOk,
+            Event::Send { n: 1, hash: 0x0123_4567_89ab_cdef, len: 0 },
+            Event::Deliver { from: p, n: 10, hash: u64::MAX, len: u64::MAX },
+            Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into() },
+            Event::Forward { to: p, from: p, packet: 7, view: view().id() },
+            Event::View { view: view(), transitional: set },
+            Event::Leave,
+            Event::Crash,
+        ])
+    }
+
+    #[test]
+    fn what_is_encoded_is_parsed() {
+        let group = GroupName::new("a \"b\" \\ é").unwrap();
+        let header = Header {
+            process: ProcessId(1),
+            incarnation: Incarnation(3),
+            runtime: "x\ny".to_string(),
+        };
+        let record = |event| Record {
+            ts: Time(1_700_000_000_000_000_000),
+            process: ProcessId(1),
+            group: group.clone(),
+            event,
+        };
+        let trace = Trace::from_records(header, events().into_iter().map(record).collect());
+        let mut out = Vec::new();
+        encode_header(&trace.header, &mut out);
+        trace.lines.iter().for_each(|line| encode_record(&line.record, &mut out));
+        assert_eq!(parse_trace(&out), Ok(trace));
+    }
+
+    #[test]
+    fn the_encoded_form_is_the_documented_one() {
+        let mut out = Vec::new();
+        let group = GroupName::new("g").unwrap();
+        let event = Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5 };
+        encode_event(Time(7), ProcessId(1), &group, &event, &mut out);
+        let event = Event::View { view: view(), transitional: Members::new() };
+        encode_event(Time(8), ProcessId(1), &group, &event, &mut out);
+        let expected = concat!(
+            r#"{"ts":7,"p":1,"g":"g","ev":"deliver","from":2,"n":10,"h":"00000000000000ab","len":5}"#,
+            "\n",
+            r#"{"ts":8,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
+            r#""trans":[]}"#,
+            "\n",
+        );
+        assert_eq!(core::str::from_utf8(&out), Ok(expected));
+    }
+
+    const HEADER: &str = "{\"vs_trace\":1,\"p\":7}\n";
+
+    fn lines(rest: &str) -> Result<usize, ParseError> {
+        parse_trace(format!("{HEADER}{rest}").as_bytes()).map(|trace| trace.lines.len())
+    }
+
+    #[test]
+    fn additions_to_the_format_are_passed_over() {
+        let known = r#"{"ev":"block","ts":1,"p":7,"g":"g","inc":4,"new":[{}]}"#;
+        assert_eq!(lines(&format!("\n{known}\n")), Ok(1));
+        assert_eq!(lines(r#"{"ev":"mood","ts":1,"p":7,"g":"g"}"#), Ok(0));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_left_out() {
+        assert_eq!(lines(r#"{"ev":"block","ts":1,"p":7,"#), Ok(0));
+        assert_eq!(lines("{\"ev\":\"block\",\"ts\":1,\n").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_fault() {
+        let fault = |line: &str| lines(&format!("\n{line}\n")).unwrap_err().to_string();
+        let send =
+            |fields: &str| fault(&format!(r#"{{"ev":"send","ts":1,"p":7,"g":"g",{fields}}}"#));
+        assert!(fault("x").starts_with("line 3: not an event of a trace: "));
+        assert_eq!(fault("{}"), "line 3: \"ev\" is missing");
+        assert_eq!(fault(HEADER.trim()), "line 3: a second header; one file holds one trace");
+        assert_eq!(send(r#""n":0,"h":"0000000000000000","len":1"#), "line 3: \"n\" counts from 1");
+        assert_eq!(
+            send(r#""n":1,"h":"+000000000000000","len":1"#),
+            "line 3: \"h\" must be 16 hex digits"
+        );
+        assert_eq!(send(r#""n":1,"h":"0000000000000000""#), "line 3: \"len\" is missing");
+        let bad = r#"{"ev":"mbr_view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[2,1],"start":[1,1]}}"#;
+        assert_eq!(fault(bad), "line 3: \"view\": members of a view must be strictly ascending");
+        let big = format!(r#"{{"ev":"leave","ts":1,"p":{},"g":"g"}}"#, NUMBER_MAX + 1);
+        assert_eq!(fault(&big), "line 3: \"p\" is above 2^53 - 1");
+    }
+
+    #[test]
+    fn a_header_comes_first() {
+        assert_eq!(parse_trace(b"").unwrap_err().line, 1);
+        assert!(parse_trace(b"{\"ev\":\"block\"}\n").unwrap_err().what.contains("header"));
+        assert!(parse_trace(b"{\"vs_trace\":2,\"p\":1}\n").unwrap_err().what.contains("version 2"));
+    }
+}

@@ -108,6 +108,9 @@ pub struct GroupConfig {
     pub heartbeat_ms: u64,
     /// Longest pause between heartbeats, in ms. Default 1000.
     pub heartbeat_max_ms: u64,
+    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
+    #[cfg(feature = "sim")]
+    pub left_out: crate::rule::LeftOut,
 }
 
 impl Default for GroupConfig {
@@ -128,6 +131,8 @@ impl Default for GroupConfig {
             ack_packets: 128,
             heartbeat_ms: 5,
             heartbeat_max_ms: 1000,
+            #[cfg(feature = "sim")]
+            left_out: crate::rule::LeftOut::default(),
         }
     }
 }
@@ -226,6 +231,14 @@ impl GroupConfig {
         )
     }
 
+    /// The rule that is left out; none without feature `sim`.
+    pub(crate) fn left_out(&self) -> crate::rule::LeftOut {
+        #[cfg(feature = "sim")]
+        return self.left_out;
+        #[cfg(not(feature = "sim"))]
+        return crate::rule::LeftOut::default();
+    }
+
     /// Pool slots that the group reserves: a ring for each member of the current and of the previous view, and the
     /// early packets.
     #[must_use]
@@ -240,7 +253,8 @@ impl GroupConfig {
         let slot = node.body_bytes() + crate::pool::SLOT_OVERHEAD_BYTES;
         let rings = 2 * self.members_max * self.window_packets * crate::ring::ENTRY_BYTES;
         let per_pair = 2 * self.members_max * self.members_max * 16;
-        let syncs = crate::sync::SYNCS_MAX * self.members_max * (8 * self.members_max + 256);
+        let processes = 2 * self.members_max + crate::sync::EARLY_PROCESSES_MAX;
+        let syncs = processes * crate::sync::SYNCS_MAX * (8 * self.members_max + 256);
         self.slots() * slot + rings + per_pair + syncs + self.message_bytes_max + self.queue_bytes
     }
 }

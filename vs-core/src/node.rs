@@ -1,16 +1,23 @@
-//! The node: one process, many groups.
+//! The node: one process, many groups, one connection to the membership service.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::action::*;
+use crate::action::{
+    Action, BlockOkError, JoinError, LinkCommand, SendError, Sent, Transmit, Verdict, Wake,
+};
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
-use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use crate::endpoint::{Cx, Endpoint};
+use crate::ident::{GroupKey, GroupName, Incarnation, NUMBER_MAX, ProcessId};
+use crate::member::client::{Client, ClientEvent};
+use crate::pool::Pool;
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
+use crate::wire::packet::{self, Malformed};
 
 /// Who a node is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
@@ -27,17 +34,60 @@ pub struct Identity {
 pub struct Counters {
     /// Datagrams handed in.
     pub datagrams: u64,
-    /// … of which malformed or of another protocol.
+    /// … of which told something new.
+    pub accepted: u64,
+    /// … of which told nothing new.
+    pub duplicate: u64,
+    /// … of which belong to a view to come and are kept.
+    pub early: u64,
+    /// … of which did not concern this node.
+    pub foreign: u64,
+    /// … of which found no room and wait for their repair.
+    pub dropped: u64,
+    /// … of which are of another version of the protocol.
+    pub version: u64,
+    /// … of which are damaged or of another protocol.
     pub malformed: u64,
+    /// Messages delivered to the application.
+    pub delivered: u64,
+    /// Views installed.
+    pub views: u64,
 }
 
-/// One process. See the crate's documentation for the driving contract.
+/// One process in any number of groups. See the crate's documentation for how it is driven.
 #[derive(Debug)]
 pub struct Node<T: Tracer = ()> {
+    config: NodeConfig,
+    identity: Identity,
+    pool: Pool,
+    client: Client,
+    /// By key, ascending.
+    endpoints: Vec<Endpoint>,
+    /// The endpoint that is asked first for its next datagram and action: none starves another.
+    turn: usize,
+    /// The latest time handed in.
+    now: Time,
+    counters: Counters,
     tracer: T,
 }
 
-#[allow(unused_variables)]
+/// Lends the node's parts to the endpoint at `$at`.
+macro_rules! lend {
+    ($node:ident, $at:expr, $endpoint:ident, $cx:ident) => {
+        let $endpoint = &mut $node.endpoints[$at];
+        #[allow(unused_mut)]
+        let mut $cx = Cx {
+            now: $node.now,
+            identity: &$node.identity,
+            body_bytes: $node.config.body_bytes(),
+            pool: &mut $node.pool,
+            client: &mut $node.client,
+            counters: &mut $node.counters,
+            tracer: &mut $node.tracer,
+        };
+    };
+}
+
 impl<T: Tracer> Node<T> {
     /// Makes a node that knows of `servers` membership servers (positions of the runtime's list).
     ///
@@ -49,96 +99,293 @@ impl<T: Tracer> Node<T> {
         servers: usize,
         tracer: T,
     ) -> Result<Self, ConfigError> {
-        unimplemented!()
+        config.validate()?;
+        if identity.process.0 > NUMBER_MAX || identity.incarnation.0 > NUMBER_MAX {
+            return Err(ConfigError("process id and incarnation must be at most 2^53 - 1"));
+        }
+        Ok(Self {
+            pool: Pool::new(config.pool_slots, config.body_bytes()),
+            client: Client::new(config.client.clone(), &identity, servers),
+            endpoints: Vec::new(),
+            turn: 0,
+            now: Time::ZERO,
+            counters: Counters::default(),
+            config,
+            identity,
+            tracer,
+        })
     }
-    /// Joins.
+
+    /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
+    /// be filled meanwhile with [`Node::send`].
+    ///
+    /// # Errors
+    /// See [`JoinError`]; nothing changed.
     pub fn join(
         &mut self,
         now: Time,
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
-        unimplemented!()
+        self.clamp(now);
+        config.validate(&self.config).map_err(JoinError::Config)?;
+        self.drop_gone();
+        let key = group.key();
+        let Err(at) = self.find(key) else { return Err(JoinError::AlreadyJoined) };
+        if self.endpoints.len() >= self.config.groups_max {
+            return Err(JoinError::TooManyGroups);
+        }
+        let needed = config.slots();
+        if !self.pool.reserve(needed) {
+            return Err(JoinError::PoolFull { needed, free: self.pool.unreserved() });
+        }
+        let mut cx = Cx {
+            now: self.now,
+            identity: &self.identity,
+            body_bytes: self.config.body_bytes(),
+            pool: &mut self.pool,
+            client: &mut self.client,
+            counters: &mut self.counters,
+            tracer: &mut self.tracer,
+        };
+        let endpoint = Endpoint::join(&mut cx, group, config);
+        self.endpoints.insert(at, endpoint);
+        Ok(key)
     }
-    /// Leaves the group: the membership service is told, [`Action::Left`] follows at once.
+
+    /// Leaves `group` once own messages are known to be everywhere, after `peer_ms` at the latest;
+    /// [`Action::Left`] follows. False if the node is not in the group or is leaving it already.
     pub fn leave(&mut self, now: Time, group: GroupKey) -> bool {
-        unimplemented!()
+        self.clamp(now);
+        let Ok(at) = self.find(group) else { return false };
+        lend!(self, at, endpoint, cx);
+        endpoint.leave(&mut cx)
     }
-    /// Sends.
+
+    /// Multicasts `payload` in the group's current view, or, while the view changes or is still to come, in the next
+    /// one (automatic blocking). What was taken here comes back as [`Action::Deliver`] (S14) unless the group is left.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken and nothing changed.
     pub fn send(&mut self, now: Time, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
-        unimplemented!()
+        self.clamp(now);
+        let at = self.find(group).map_err(|_| SendError::NotJoined)?;
+        lend!(self, at, endpoint, cx);
+        endpoint.send(&mut cx, payload)
     }
-    /// Answers [`Action::Block`].
+
+    /// Answers [`Action::Block`] (manual blocking): until the next view nothing is sent (S21).
+    ///
+    /// # Errors
+    /// See [`BlockOkError`]; nothing changed.
     pub fn block_ok(&mut self, now: Time, group: GroupKey) -> Result<(), BlockOkError> {
-        unimplemented!()
+        self.clamp(now);
+        let at = self.find(group).map_err(|_| BlockOkError::NotJoined)?;
+        lend!(self, at, endpoint, cx);
+        endpoint.block_ok(&mut cx)
     }
-    /// A datagram arrived.
+
+    /// A datagram arrived, by multicast or unicast.
     pub fn handle_datagram(&mut self, now: Time, bytes: &[u8]) -> Verdict {
-        unimplemented!()
+        self.clamp(now);
+        let verdict = self.take_datagram(bytes);
+        let counter = match verdict {
+            Verdict::Accepted => &mut self.counters.accepted,
+            Verdict::Duplicate => &mut self.counters.duplicate,
+            Verdict::Early => &mut self.counters.early,
+            Verdict::Foreign => &mut self.counters.foreign,
+            Verdict::Dropped => &mut self.counters.dropped,
+            Verdict::Version => &mut self.counters.version,
+            Verdict::Malformed => &mut self.counters.malformed,
+        };
+        *counter += 1;
+        self.counters.datagrams += 1;
+        verdict
     }
-    /// The connection to the server asked for by [`LinkCommand::Connect`] is up.
+
+    fn take_datagram(&mut self, bytes: &[u8]) -> Verdict {
+        let packet = match packet::decode(bytes) {
+            Ok(packet) => packet,
+            Err(Malformed::Version(_)) => return Verdict::Version,
+            Err(_) => return Verdict::Malformed,
+        };
+        let Ok(at) = self.find(packet.header.group) else { return Verdict::Foreign };
+        lend!(self, at, endpoint, cx);
+        endpoint.handle_packet(&mut cx, packet)
+    }
+
+    /// The connection asked for by [`LinkCommand::Connect`] is up.
     pub fn handle_connected(&mut self, now: Time) {
-        unimplemented!()
+        self.clamp(now);
+        self.client.handle_connected(self.now);
+        self.drain_client();
     }
-    /// Bytes arrived from the server.
+
+    /// Bytes arrived from the membership server.
     pub fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
-        unimplemented!()
+        self.clamp(now);
+        self.client.handle_stream(self.now, bytes);
+        self.drain_client();
     }
+
     /// The connection failed or ended.
     pub fn handle_disconnected(&mut self, now: Time) {
-        unimplemented!()
+        self.clamp(now);
+        self.client.handle_disconnected(self.now);
+        self.drain_client();
     }
-    /// Time has passed.
+
+    /// Time has passed. Call at [`Node::poll_timeout`] or later; earlier does no harm.
     pub fn handle_timeout(&mut self, now: Time) {
-        unimplemented!()
+        self.clamp(now);
+        self.client.handle_timeout(self.now);
+        self.drain_client();
+        for at in 0..self.endpoints.len() {
+            lend!(self, at, endpoint, cx);
+            endpoint.handle_timeout(&mut cx);
+        }
+        self.drop_gone();
     }
-    /// The next datagram, or run of up to `segments_max` equal-sized datagrams for one destination.
+
+    /// Hands what the membership service said to the endpoints, which may ask for more.
+    fn drain_client(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            let (ClientEvent::StartChange { group, .. }
+            | ClientEvent::View { group, .. }
+            | ClientEvent::Detached { group, .. }) = &event;
+            let Ok(at) = self.find(*group) else { continue };
+            lend!(self, at, endpoint, cx);
+            endpoint.handle_membership(&mut cx, event);
+        }
+    }
+
+    /// The next datagram, or run of up to `segments_max` datagrams of one length for one destination, written to
+    /// `out`, which must have room for `datagram_bytes` (and is best given more).
     pub fn poll_transmit(
         &mut self,
         now: Time,
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<Transmit> {
-        unimplemented!()
+        self.clamp(now);
+        let count = self.endpoints.len();
+        for i in 0..count {
+            let at = (self.turn + i) % count;
+            lend!(self, at, endpoint, cx);
+            if let Some(transmit) = endpoint.poll_transmit(&mut cx, out, segments_max) {
+                self.turn = at;
+                return Some(transmit);
+            }
+        }
+        None
     }
+
     /// What to do with the connection to the membership server.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        unimplemented!()
+        self.client.poll_link()
     }
+
     /// Bytes that wait to be written to the server.
+    #[must_use]
     pub fn stream_output(&self) -> &[u8] {
-        unimplemented!()
+        self.client.output()
     }
+
     /// `n` bytes of [`Node::stream_output`] were written.
     pub fn stream_consumed(&mut self, n: usize) {
-        unimplemented!()
+        self.client.consumed(n);
     }
-    /// What the application has to hear next.
+
+    /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
+    /// its credit runs out, and the senders wait (rule 5.1), until others accuse it of not answering.
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
-        unimplemented!()
+        self.clamp(now);
+        let count = self.endpoints.len();
+        let at = (0..count)
+            .map(|i| (self.turn + i) % count)
+            .find(|&at| self.endpoints[at].has_action())?;
+        self.turn = (at + 1) % count;
+        let endpoint = &mut self.endpoints[at];
+        endpoint.next_action(Cx {
+            now: self.now,
+            identity: &self.identity,
+            body_bytes: self.config.body_bytes(),
+            pool: &mut self.pool,
+            client: &mut self.client,
+            counters: &mut self.counters,
+            tracer: &mut self.tracer,
+        })
     }
-    /// When to call [`Node::handle_timeout`], and what for.
+
+    /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`
+    /// the next time lies later.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
-        unimplemented!()
+        let groups = self.endpoints.iter().filter_map(Endpoint::poll_timeout);
+        groups.chain(self.client.poll_timeout()).min_by_key(|(at, _)| *at)
     }
-    /// The view that the group is in.
+
+    /// The view that the group is in; its initial singleton view before the first one.
+    #[must_use]
     pub fn view(&self, group: GroupKey) -> Option<&View> {
-        unimplemented!()
+        self.endpoint(group).map(Endpoint::view)
     }
+
     /// The name of a joined group.
+    #[must_use]
     pub fn group_name(&self, group: GroupKey) -> Option<&GroupName> {
-        unimplemented!()
+        self.endpoint(group).map(|endpoint| &endpoint.name)
     }
-    /// Data addresses of the other members of the group's view and of the change under way.
+
+    /// Data addresses of the other members of the group's view and of the change under way: whom
+    /// [`crate::Dest::Group`] names.
     pub fn group_addresses(&self, group: GroupKey) -> impl Iterator<Item = SocketAddr> + '_ {
-        core::iter::empty()
+        self.endpoint(group).into_iter().flat_map(Endpoint::addresses)
     }
+
+    /// Upper bound of the bytes that this node takes as it is: the pool, and what each group needs besides.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let slot = self.config.footprint() / self.config.pool_slots;
+        let groups = self.endpoints.iter().map(|endpoint| {
+            let config = endpoint.config();
+            config.footprint(&self.config).saturating_sub(config.slots() * slot)
+        });
+        self.config.footprint() + groups.sum::<usize>()
+    }
+
     /// The tracer.
     pub fn tracer_mut(&mut self) -> &mut T {
         &mut self.tracer
     }
+
     /// The counters.
+    #[must_use]
     pub fn counters(&self) -> &Counters {
-        unimplemented!()
+        &self.counters
+    }
+
+    fn clamp(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    fn find(&self, key: GroupKey) -> Result<usize, usize> {
+        self.endpoints.binary_search_by_key(&key, |endpoint| endpoint.key)
+    }
+
+    fn endpoint(&self, key: GroupKey) -> Option<&Endpoint> {
+        self.find(key).ok().map(|at| &self.endpoints[at])
+    }
+
+    /// Drops endpoints that were left and have nothing more to say.
+    fn drop_gone(&mut self) {
+        let pool = &mut self.pool;
+        self.endpoints.retain(|endpoint| {
+            let gone = endpoint.is_gone();
+            if gone {
+                pool.release(endpoint.config().slots());
+            }
+            !gone
+        });
     }
 }

@@ -1,6 +1,275 @@
-//! Reliable FIFO multicast inside a view.
+//! Reliable FIFO multicast inside one view.
+//!
+//! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows of views ends
+//! here: the endpoint tells it which stream is needed up to where, and from whom ([`Cast::settle`]), and how far
+//! delivery may go ([`Cast::deliver_next`]).
+//!
+//! - [`sender`]: packing, fragments, the window;
+//! - [`receiver`]: what arrives, and delivery;
+//! - [`stable`]: acknowledgements, credit, what everybody has;
+//! - [`repair`]: gaps are reported, reports answered, packets of others handed on;
+//! - [`peers`]: who owes something for too long;
+//! - [`transmit`]: what goes out next, derived from all of that.
+//!
+//! A place in a ring is freed only when its packet is stable (all members have it) and delivered here. Nothing
+//! allocates after [`Cast::new`].
 
-/// Packets that a message of `len` bytes takes, with `body` bytes to a packet.
-pub(crate) fn packets_for(len: usize, body: usize) -> usize {
-    len.div_ceil(body - 4).max(1)
+use alloc::vec::Vec;
+
+use crate::action::Wake;
+use crate::config::GroupConfig;
+use crate::ident::{GroupKey, Rank, Seq, ViewId};
+use crate::pool::Pool;
+use crate::rng::Rng;
+use crate::time::Time;
+
+mod peers;
+mod receiver;
+mod repair;
+mod sender;
+mod stable;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use receiver::{DataOutcome, Delivered};
+pub(crate) use sender::{Full, packets_for};
+
+/// What of the configuration matters here.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    window: usize,
+    body_bytes: usize,
+    message_bytes_max: usize,
+    peer_ms: u64,
+    nak_delay_us: u64,
+    nak_repeat_ms: u64,
+    ack_ms: u64,
+    ack_packets: u64,
+    heartbeat_ms: u64,
+    heartbeat_max_ms: u64,
+}
+
+/// What all packets of a view begin with, and heartbeats say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViewHeader {
+    /// The group.
+    pub(crate) group: GroupKey,
+    /// The fingerprint of the view.
+    pub(crate) fingerprint: u64,
+    /// Own rank in it.
+    pub(crate) rank: Rank,
+    /// Its id.
+    pub(crate) id: ViewId,
+}
+
+/// Where datagrams go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CastDest {
+    /// To all members of the view.
+    Group,
+    /// To one.
+    Rank(Rank),
+}
+
+/// Datagrams that were written into the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CastTransmit {
+    /// Where to.
+    pub(crate) dest: CastDest,
+    /// Bytes used.
+    pub(crate) len: usize,
+    /// Length of each datagram; the last may be shorter.
+    pub(crate) segment_bytes: usize,
+}
+
+/// What was counted in one view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CastCounters {
+    /// Own packets, at their first transmission.
+    pub sent: u64,
+    /// Packets sent again because somebody asked.
+    pub repaired: u64,
+    /// … not sent again because that had just been done.
+    pub repairs_suppressed: u64,
+    /// Packets of others handed on.
+    pub forwarded: u64,
+    /// Acknowledgements sent.
+    pub acks: u64,
+    /// Reports of gaps sent.
+    pub naks: u64,
+    /// … put off because others reported the same.
+    pub naks_suppressed: u64,
+    /// Heartbeats sent.
+    pub heartbeats: u64,
+    /// Packets that were new.
+    pub received: u64,
+    /// Packets that were here already.
+    pub duplicates: u64,
+    /// Packets outside of the window or beyond the end of a closed stream.
+    pub beyond: u64,
+    /// Packets for which the pool had no slot.
+    pub no_slot: u64,
+    /// Packets whose body made no sense.
+    pub malformed: u64,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Messages refused for want of window or credit.
+    pub refused: u64,
+}
+
+/// The multicast of one member in one view.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    settings: Settings,
+    me: Rank,
+    frozen: bool,
+    rng: Rng,
+    streams: Vec<receiver::Stream>,
+    /// Streams that have packets which are not known to be stable.
+    unstable: usize,
+    /// The rank whose turn it is in delivery.
+    turn: Rank,
+    /// The stream that the last delivered payload was lent from.
+    lent: Option<Rank>,
+    sender: sender::Sender,
+    stability: stable::Stability,
+    acks: stable::AckTimer,
+    beats: transmit::Beats,
+    repairs: repair::Repairs,
+    peers: peers::Peers,
+    counters: CastCounters,
+}
+
+impl Cast {
+    /// The multicast of rank `me` of `ranks`, with `body_bytes` bytes to a packet's body.
+    pub(crate) fn new(
+        config: &GroupConfig,
+        body_bytes: usize,
+        ranks: usize,
+        me: Rank,
+        now: Time,
+        seed: u64,
+    ) -> Self {
+        let settings = Settings {
+            window: config.window_packets,
+            body_bytes,
+            message_bytes_max: config.message_bytes_max,
+            peer_ms: config.peer_ms,
+            nak_delay_us: config.nak_delay_us,
+            nak_repeat_ms: config.nak_repeat_ms,
+            ack_ms: config.ack_ms,
+            ack_packets: config.ack_packets as u64,
+            heartbeat_ms: config.heartbeat_ms,
+            heartbeat_max_ms: config.heartbeat_max_ms,
+        };
+        let window = config.window_packets;
+        let stream = |rank| receiver::Stream::new(rank, window);
+        Self {
+            settings,
+            me,
+            frozen: false,
+            rng: Rng::new(seed),
+            streams: (0..ranks).map(|r| stream(r as Rank)).collect(),
+            unstable: 0,
+            turn: 0,
+            lent: None,
+            sender: sender::Sender::new(ranks, me, window),
+            stability: stable::Stability::new(ranks, me),
+            acks: stable::AckTimer::default(),
+            beats: transmit::Beats::new(now, config.heartbeat_ms),
+            repairs: repair::Repairs::new(ranks),
+            peers: peers::Peers::new(ranks, now),
+            counters: CastCounters::default(),
+        }
+    }
+
+    /// Number of members.
+    pub(crate) fn ranks(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Own rank.
+    pub(crate) fn me(&self) -> Rank {
+        self.me
+    }
+
+    /// What was counted.
+    pub(crate) fn counters(&self) -> &CastCounters {
+        &self.counters
+    }
+
+    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: [`Cast::sealed`].
+    pub(crate) fn prefix(&self, rank: Rank) -> Seq {
+        self.stream(rank).map_or(0, |s| s.boundary)
+    }
+
+    /// Packets of `rank`'s stream that are fully delivered.
+    pub(crate) fn delivered(&self, rank: Rank) -> Seq {
+        self.stream(rank).map_or(0, |s| s.delivered)
+    }
+
+    /// Up to where `rank`'s stream is known to be here at every member.
+    pub(crate) fn stable(&self, rank: Rank) -> Seq {
+        self.stream(rank).map_or(0, |s| s.stable)
+    }
+
+    /// Whether it is frozen.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own packets that were
+    /// not transmitted yet still are, reports of gaps are answered and forwards done, since members that are still in
+    /// the view may need them.
+    pub(crate) fn freeze(&mut self, pool: &mut Pool) {
+        self.seal(pool);
+        self.frozen = true;
+        self.acks = stable::AckTimer::default();
+        self.repairs.next_nak = None;
+    }
+
+    /// Gives all slots back. Nothing can be done with it afterwards.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.frozen = true;
+        self.repairs.clear();
+        self.sender.transmitted = self.sender.sealed;
+        for slot in self.sender.open.take().map(|open| open.slot) {
+            pool.free(slot);
+        }
+        for stream in &mut self.streams {
+            stream.wanted = repair::Wanted::default();
+            for slot in stream.ring.drain().filter_map(|entry| entry.slot) {
+                pool.free(slot);
+            }
+        }
+    }
+
+    /// When [`Cast::handle_timeout`] and [`Cast::poll_transmit`] are to be called, and what for.
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, Wake)> {
+        if self.frozen || self.ranks() == 1 {
+            return None;
+        }
+        let beat = self.next_beat();
+        [
+            self.repairs.next_nak.map(|at| (at, Wake::Nak)),
+            self.acks.at.map(|at| (at, Wake::Ack)),
+            Some((beat, Wake::Heartbeat)),
+            self.next_accusation().map(|at| (at, Wake::Peer)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|&(at, _)| at)
+    }
+
+    /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to be accused, by
+    /// [`Cast::owing`].
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.check_peers(now);
+    }
+
+    fn stream(&self, rank: Rank) -> Option<&receiver::Stream> {
+        self.streams.get(usize::from(rank))
+    }
 }

@@ -1,2 +1,359 @@
-//! Virtual synchrony.
-pub(crate) const SYNCS_MAX: usize = 8;
+//! Virtual synchrony: the end-point automaton of Keidar and Khazan.
+//!
+//! A pure value, `Clone + Eq + Hash`: counts and ids, no bytes, no time. It asks its surroundings only for numbers
+//! ("how much of r's stream is here without a gap?") and answers with numbers ("deliver r up to n", "hand packets i..j
+//! of r to q"). The text names the paper's variables where they differ: `current` is cv, `announced` is mv.
+//!
+//! # The life of a change
+//!
+//! 1. [`Automaton::start_change`]: the membership service proposes a set under a local id (cid). The application is
+//!    asked to stop sending (once, however many proposals follow).
+//! 2. [`Automaton::send_sync`], when it has: the cut, tagged with the cid, goes out. Until a view matches nothing
+//!    beyond the own cut is delivered.
+//! 3. [`Automaton::announce`]: the view arrives and with it the vector of cids that says which sync messages count.
+//!    Once they are here the transitional set T and the agreed cut are known to all of T alike (S8, S9, S10).
+//! 4. [`Automaton::forwards`]: packets of members outside T that some of T lack are handed on.
+//! 5. [`Automaton::install`]: everything agreed is delivered; the view is the application's.
+//!
+//! A new start_change at any point before the installation begins again at 2: the announced view can then never be
+//! installed, so no obsolete view ever is (S23).
+
+mod cut;
+mod forward;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::ident::{Cid, ProcessId, Rank, Seq, ViewId};
+use crate::rule::{LeftOut, Rule};
+use crate::view::{Members, View};
+
+pub(crate) use cut::{SyncState, ViewKey};
+pub(crate) use forward::Forward;
+
+/// Sync messages of one process that are kept, the latest ones. An older one could only serve a view that its sender
+/// will not install.
+pub(crate) const SYNCS_MAX: usize = 4;
+
+/// Processes outside the view and the change whose sync messages are kept: they may be ahead of the membership
+/// service's words to us.
+pub(crate) const EARLY_PROCESSES_MAX: usize = 64;
+
+/// Whether the application may send in the current view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Block {
+    Unblocked,
+    Requested,
+    Blocked,
+}
+
+/// A proposed change: the last start_change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Change {
+    pub(crate) cid: Cid,
+    pub(crate) set: Members,
+}
+
+/// A sync message of this process, kept verbatim for those who ask.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OwnSync {
+    pub(crate) cid: Cid,
+    pub(crate) view: ViewKey,
+    pub(crate) cut: Vec<Seq>,
+}
+
+/// The state of the end-point.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Automaton {
+    me: ProcessId,
+    current: View,
+    announced: View,
+    change: Option<Change>,
+    block: Block,
+    /// What others said, by process and cid; the own sync is among them.
+    syncs: BTreeMap<(ProcessId, Cid), SyncState>,
+    /// The last own sync message of the current view.
+    own: Option<OwnSync>,
+    /// The own sync message that led into the current view (rule 5.6).
+    previous: Option<OwnSync>,
+    /// The highest cid that the membership service gave us.
+    last_cid: Cid,
+    left_out: LeftOut,
+}
+
+/// What the installation of a view yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Installed {
+    pub(crate) transitional: Members,
+    /// The view that was left.
+    pub(crate) old: View,
+}
+
+impl Automaton {
+    /// The state in which each incarnation starts: the initial singleton view.
+    pub(crate) fn new(me: ProcessId, left_out: LeftOut) -> Self {
+        Self {
+            me,
+            current: View::initial(me),
+            announced: View::initial(me),
+            change: None,
+            block: Block::Unblocked,
+            syncs: BTreeMap::new(),
+            own: None,
+            previous: None,
+            last_cid: Cid(0),
+            left_out,
+        }
+    }
+
+    pub(crate) fn current(&self) -> &View {
+        &self.current
+    }
+
+    pub(crate) fn announced(&self) -> &View {
+        &self.announced
+    }
+
+    pub(crate) fn change(&self) -> Option<&Change> {
+        self.change.as_ref()
+    }
+
+    pub(crate) fn block(&self) -> Block {
+        self.block
+    }
+
+    pub(crate) fn last_cid(&self) -> Cid {
+        self.last_cid
+    }
+
+    /// Whether the application may send in the current view.
+    pub(crate) fn may_send(&self) -> bool {
+        self.block != Block::Blocked
+    }
+
+    /// The own sync message for the change under way, if it was sent.
+    pub(crate) fn own_sync(&self) -> Option<&OwnSync> {
+        let cid = self.change.as_ref()?.cid;
+        self.own.as_ref().filter(|own| own.cid == cid)
+    }
+
+    /// The own sync message for `cid`, of the current view or of the one before.
+    pub(crate) fn own_sync_for(&self, cid: Cid) -> Option<&OwnSync> {
+        [&self.own, &self.previous].into_iter().flatten().find(|own| own.cid == cid)
+    }
+
+    /// The cid of the own sync message that led into the current view.
+    pub(crate) fn previous_cid(&self) -> Option<Cid> {
+        self.previous.as_ref().map(|own| own.cid)
+    }
+
+    /// Everybody of the current view has shown that it has moved: nobody will ask for the old sync any more.
+    pub(crate) fn forget_previous(&mut self) {
+        self.previous = None;
+    }
+
+    /// The membership service proposes `set` under `cid`. True if the application has to be asked to stop sending: once
+    /// a view change, however many proposals it takes (S21).
+    pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) -> bool {
+        self.change = Some(Change { cid, set: Members::from_slice(set) });
+        self.last_cid = self.last_cid.max(cid);
+        let ask = self.block == Block::Unblocked;
+        if ask {
+            self.block = Block::Requested;
+        }
+        ask
+    }
+
+    /// The application has stopped sending. False if nobody asked it to.
+    pub(crate) fn block_ok(&mut self) -> bool {
+        let asked = self.block == Block::Requested;
+        if asked {
+            self.block = Block::Blocked;
+        }
+        asked
+    }
+
+    /// Whether a sync message for the change under way is to be sent.
+    pub(crate) fn wants_sync(&self) -> bool {
+        let stopped = self.block == Block::Blocked || !self.left_out.keeps(Rule::Blocking);
+        stopped && self.change.is_some() && self.own_sync().is_none()
+    }
+
+    /// Fixes the own cut, `prefix(r)` packets of each member r received without a gap, own accepted ones included, and
+    /// commits to it. Call only when [`Automaton::wants_sync`].
+    pub(crate) fn send_sync(&mut self, prefix: impl Fn(Rank) -> Seq) -> Option<&OwnSync> {
+        let cid = self.change.as_ref()?.cid;
+        let cut: Vec<Seq> = (0..self.current.len()).map(|r| prefix(r as Rank)).collect();
+        let view = ViewKey::of(&self.current, self.me)?;
+        self.syncs.insert((self.me, cid), SyncState::whole(view, cut.clone()));
+        self.trim(self.me);
+        self.own = Some(OwnSync { cid, view, cut });
+        self.own.as_ref()
+    }
+
+    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. True if it told
+    /// something new. Kept (within a bound) also for cids and views that are not known here yet.
+    pub(crate) fn receive_sync(
+        &mut self,
+        from: ProcessId,
+        cid: Cid,
+        view: ViewKey,
+        total: usize,
+        first: usize,
+        part: impl Iterator<Item = Seq>,
+    ) -> bool {
+        if from == self.me || !self.has_room_for(from) {
+            return false;
+        }
+        if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {
+            return false; // of a change that has long been decided
+        }
+        let first_word = !self.syncs.contains_key(&(from, cid));
+        let fresh = || SyncState::empty(view, total);
+        let state = self.syncs.entry((from, cid)).or_insert_with(fresh);
+        let news = state.fill(view, total, first, part) || first_word;
+        self.trim(from);
+        news
+    }
+
+    fn has_room_for(&self, from: ProcessId) -> bool {
+        let expected = |p: ProcessId| {
+            self.current.contains(p)
+                || self.announced.contains(p)
+                || self.change.as_ref().is_some_and(|c| c.set.binary_search(&p).is_ok())
+        };
+        if expected(from) || self.syncs.range(span(from)).next().is_some() {
+            return true;
+        }
+        let mut strangers = 0;
+        let mut last = None;
+        for &(p, _) in self.syncs.keys() {
+            if last != Some(p) && !expected(p) {
+                strangers += 1;
+            }
+            last = Some(p);
+        }
+        strangers < EARLY_PROCESSES_MAX
+    }
+
+    /// Keeps the latest [`SYNCS_MAX`] sync messages of `p`.
+    fn trim(&mut self, p: ProcessId) {
+        while self.syncs.range(span(p)).count() > SYNCS_MAX {
+            let Some((&oldest, _)) = self.syncs.range(span(p)).next() else { return };
+            self.syncs.remove(&oldest);
+        }
+    }
+
+    /// The membership service announces `view`. An obsolete one is remembered, and never installed (rule 4).
+    pub(crate) fn announce(&mut self, view: View) {
+        self.announced = view;
+    }
+
+    /// Whether the announced view answers the change under way.
+    pub(crate) fn matched(&self) -> bool {
+        self.change.as_ref().is_some_and(|change| {
+            self.announced.start(self.me) == Some(change.cid)
+                && self.announced.id() > self.current.id()
+        })
+    }
+
+    /// The sync message of `q` that the announced view names, if it is here.
+    fn counting_sync(&self, q: ProcessId) -> Option<&SyncState> {
+        let state = if self.left_out.keeps(Rule::ExactSync) || q == self.me {
+            self.syncs.get(&(q, self.announced.start(q)?))
+        } else {
+            self.syncs.range(span(q)).next_back().map(|(_, state)| state)
+        };
+        state.filter(|s| s.is_whole())
+    }
+
+    /// Members of both views: whose sync messages are waited for.
+    fn survivors(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.current.members().iter().copied().filter(|&q| self.announced.contains(q))
+    }
+
+    /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (ProcessId, Cid)> + '_ {
+        let waiting = self.matched();
+        self.survivors()
+            .filter(move |&q| waiting && self.counting_sync(q).is_none())
+            .filter_map(|q| Some((q, self.announced.start(q)?)))
+    }
+
+    /// Whether all sync messages are here that the announced view names.
+    pub(crate) fn complete(&self) -> bool {
+        self.matched() && self.missing().next().is_none()
+    }
+
+    /// Members that, by the sync messages received so far, move from the current to the announced view, with their
+    /// cuts. The transitional set, once [`Automaton::complete`].
+    fn together(&self) -> impl Iterator<Item = (ProcessId, &[Seq])> + '_ {
+        self.survivors().filter_map(|q| {
+            let sync = self.counting_sync(q)?;
+            sync.in_view(&self.current, q).then_some((q, sync.cut()))
+        })
+    }
+
+    /// The transitional set; `None` until it is known.
+    pub(crate) fn transitional(&self) -> Option<Members> {
+        self.complete().then(|| self.together().map(|(q, _)| q).collect())
+    }
+
+    /// Up to where packets of each member may be delivered; `None`: no bound. Only grows while a view is matched.
+    pub(crate) fn limits(&self) -> Option<Vec<Seq>> {
+        let own = self.own_sync()?;
+        if self.matched() { Some(self.agreed()) } else { Some(own.cut.clone()) }
+    }
+
+    /// The greatest cut over the transitional set, as far as it is known.
+    pub(crate) fn agreed(&self) -> Vec<Seq> {
+        let mut agreed = alloc::vec![0; self.current.len()];
+        for (_, cut) in self.together() {
+            for (a, &c) in agreed.iter_mut().zip(cut) {
+                *a = (*a).max(c);
+            }
+        }
+        agreed
+    }
+
+    /// Whether the announced view can be installed, given what was delivered.
+    pub(crate) fn installable(&self, delivered: impl Fn(Rank) -> Seq) -> bool {
+        if self.own_sync().is_none() || !self.complete() {
+            return false;
+        }
+        self.agreed().iter().enumerate().all(|(r, &a)| delivered(r as Rank) >= a)
+    }
+
+    /// Installs the announced view; call only when [`Automaton::installable`].
+    pub(crate) fn install(&mut self) -> Option<Installed> {
+        let transitional = self.transitional()?;
+        let old = core::mem::replace(&mut self.current, self.announced.clone());
+        self.change = None;
+        self.block = Block::Unblocked;
+        self.previous = self.own.take();
+        let mut syncs = core::mem::take(&mut self.syncs);
+        syncs.retain(|&(q, cid), _| {
+            !self.current.start(q).is_some_and(|start| self.is_garbage(cid, start))
+        });
+        self.syncs = syncs;
+        Some(Installed { transitional, old })
+    }
+
+    /// Whether a sync message for `cid` is of no more use in a view with `start(q) = start`. That for `start` itself
+    /// is: `q` may never be told of this view, and its next one then names the same cid again.
+    fn is_garbage(&self, cid: Cid, start: Cid) -> bool {
+        cid < start || (cid == start && !self.left_out.keeps(Rule::CollectBelow))
+    }
+
+    /// The highest view id that the membership service has said.
+    pub(crate) fn last_view_id(&self) -> ViewId {
+        self.announced.id().max(self.current.id())
+    }
+}
+
+/// The keys of all sync messages of `p`.
+fn span(p: ProcessId) -> core::ops::RangeInclusive<(ProcessId, Cid)> {
+    (p, Cid(0))..=(p, Cid(u64::MAX))
+}

@@ -1,4 +1,6 @@
 //! Bytes: datagrams ([`packet`]) and frames ([`frame`]). The only place that reads or writes them.
+
+pub(crate) mod control;
 pub mod frame;
 pub mod packet;
 

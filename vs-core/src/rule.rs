@@ -1,0 +1,59 @@
+//! Rules of the algorithm that a test can leave out, to see that the checker notices.
+//!
+//! Without feature `sim` nothing can be left out and the questions cost nothing.
+
+/// A rule of the algorithm. The figure is how often runs of a model broke without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// A cut counts what was received gap-free, not what was delivered (989 of 1000).
+    CutReceived,
+    /// The application stops sending before the sync message goes out (1000 of 1000).
+    Blocking,
+    /// The sync message of `q` that counts is the one tagged `view.start(q)`, never `q`'s latest (93 of 400).
+    ExactSync,
+    /// Packets are forwarded for members that are not in T, not just for those not in the view (8 of 1000).
+    ForwardOutsideT,
+    /// Packets of members that do not come along are forwarded, or pulled, at all (49 of 1000).
+    Forwarding,
+    /// The members of the old view are served until the view changes, also those not in the proposed set (129 of
+    /// 1000).
+    ReliableUnion,
+    /// Only sync messages for cids below `view.start(q)` are garbage when `view` is installed (2 of 3000).
+    CollectBelow,
+    /// Server: who changed again after its proposal was used is answered in the slow mode (55 of 1000).
+    ServerD1,
+    /// Server: who has consumed a pending proposal is answered in the slow mode (a three-server deadlock).
+    ServerD2,
+    /// Server: who started a number that has been passed is answered in the slow mode (12 of 2000).
+    ServerD3,
+    /// Server: every proposal carries the highest number seen (18 of 1500).
+    ServerMaxN,
+}
+
+/// Which rule, if any, is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LeftOut {
+    #[cfg(feature = "sim")]
+    rule: Option<Rule>,
+}
+
+impl LeftOut {
+    /// Leaves `rule` out. For tests: what is built this way is broken.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub const fn only(rule: Rule) -> Self {
+        Self { rule: Some(rule) }
+    }
+
+    /// Whether `rule` is kept.
+    #[cfg(feature = "sim")]
+    pub(crate) fn keeps(self, rule: Rule) -> bool {
+        self.rule != Some(rule)
+    }
+
+    /// Whether `rule` is kept: always.
+    #[cfg(not(feature = "sim"))]
+    pub(crate) const fn keeps(self, _: Rule) -> bool {
+        true
+    }
+}

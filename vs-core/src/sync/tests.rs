@@ -1,0 +1,231 @@
+//! The twelve points of the algorithm that are easily got wrong, one test each where a single end-point shows them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::ident::{Cid, ProcessId, Seq, ViewId};
+
+fn p(n: u64) -> ProcessId {
+    ProcessId(n)
+}
+
+fn view(major: u64, members: &[u64], start: &[u64]) -> View {
+    let members: Vec<_> = members.iter().map(|&m| p(m)).collect();
+    let start: Vec<_> = start.iter().map(|&c| Cid(c)).collect();
+    View::new(ViewId { major, minor: 1 }, &members, &start).unwrap()
+}
+
+fn set(members: &[u64]) -> Vec<ProcessId> {
+    members.iter().map(|&m| p(m)).collect()
+}
+
+/// An end-point `me` that is in `view`, without a change under way.
+fn settled(me: u64, view: &View) -> Automaton {
+    let mut end = Automaton::new(p(me), LeftOut::default());
+    let cid = view.start(p(me)).unwrap();
+    end.start_change(cid, view.members());
+    assert!(end.block_ok());
+    end.send_sync(|_| 0).unwrap();
+    end.announce(view.clone());
+    assert!(end.installable(|_| 0));
+    assert_eq!(end.install().unwrap().transitional.as_slice(), [p(me)]);
+    end
+}
+
+/// The sync message of `from` for `cid`, sent in `view`.
+fn hear(end: &mut Automaton, from: u64, cid: u64, view: &View, cut: &[Seq]) -> bool {
+    let key = ViewKey::of(view, p(from)).unwrap();
+    end.receive_sync(p(from), Cid(cid), key, cut.len(), 0, cut.iter().copied())
+}
+
+/// 1 in {1,2,3}, asked to move to `proposed` under cid 9, blocked, with `cut` sent.
+fn blocked(v: &View, proposed: &[u64], cut: &[Seq]) -> Automaton {
+    let mut end = settled(1, v);
+    assert!(end.start_change(Cid(9), &set(proposed)));
+    assert!(!end.wants_sync(), "not before block_ok");
+    assert!(end.block_ok());
+    assert!(end.wants_sync());
+    end.send_sync(|r| cut[usize::from(r)]).unwrap();
+    assert!(!end.wants_sync(), "once");
+    end
+}
+
+#[test]
+fn point_2_own_cut_bounds_delivery_until_the_view_matches() {
+    let v = view(3, &[1, 2, 3], &[1, 1, 1]);
+    let mut end = settled(1, &v);
+    assert_eq!(end.limits(), None);
+    end.start_change(Cid(9), &set(&[1, 2]));
+    assert_eq!(end.limits(), None, "free before the sync is sent");
+    end.block_ok();
+    end.send_sync(|r| [4, 5, 6][usize::from(r)]).unwrap();
+    assert_eq!(end.limits(), Some(vec![4, 5, 6]));
+    hear(&mut end, 2, 7, &v, &[9, 9, 9]);
+    assert_eq!(end.limits(), Some(vec![4, 5, 6]));
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    assert_eq!(end.limits(), Some(vec![9, 9, 9]), "the greatest cut over T");
+}
+
+#[test]
+fn point_3_a_new_start_change_lifts_the_commitment_and_does_not_block_again() {
+    let v = view(3, &[1, 2, 3], &[1, 1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[4, 5, 6]);
+    assert!(!end.start_change(Cid(10), &set(&[1, 2, 4])), "asked for once");
+    assert_eq!(end.limits(), None);
+    assert!(end.wants_sync(), "still blocked: the new sync goes out at once");
+    end.send_sync(|r| [4, 6, 6][usize::from(r)]).unwrap();
+    assert_eq!(end.limits(), Some(vec![4, 6, 6]));
+}
+
+#[test]
+fn point_4_an_obsolete_view_is_never_installed() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[0, 0]);
+    hear(&mut end, 2, 7, &v, &[0, 0]);
+    end.start_change(Cid(10), &set(&[1, 2]));
+    end.send_sync(|_| 0).unwrap();
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    assert!(!end.matched() && !end.installable(|_| 0));
+    end.announce(view(6, &[1, 2], &[10, 7]));
+    assert!(end.installable(|_| 0));
+}
+
+#[test]
+fn point_5_the_sync_that_the_view_names_counts_and_not_the_latest() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[2, 2]);
+    hear(&mut end, 2, 8, &v, &[5, 5]);
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    assert_eq!(end.missing().collect::<Vec<_>>(), [(p(2), Cid(7))]);
+    hear(&mut end, 2, 7, &v, &[3, 4]);
+    assert!(end.complete());
+    assert_eq!(end.agreed(), [3, 4]);
+}
+
+#[test]
+fn point_6_joiners_are_not_waited_for() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2, 3], &[2, 2]);
+    end.announce(view(5, &[1, 2, 3], &[9, 7, 1]));
+    assert_eq!(end.missing().collect::<Vec<_>>(), [(p(2), Cid(7))]);
+    hear(&mut end, 2, 7, &v, &[2, 2]);
+    assert!(!end.installable(|r| [2, 1][usize::from(r)]), "what is agreed is delivered first");
+    assert!(end.installable(|_| 2));
+    assert_eq!(end.install().unwrap().transitional.as_slice(), [p(1), p(2)]);
+}
+
+#[test]
+fn point_7_packets_of_a_member_that_comes_from_elsewhere_are_forwarded() {
+    // 3 is in both views but went through another one in between: it is not in T.
+    let v = view(3, &[1, 2, 3], &[1, 1, 1]);
+    let elsewhere = view(4, &[3], &[6]);
+    let mut end = blocked(&v, &[1, 2, 3], &[0, 0, 5]);
+    hear(&mut end, 2, 7, &v, &[0, 0, 3]);
+    hear(&mut end, 3, 8, &elsewhere, &[0]);
+    assert!(end.forwards().is_empty(), "not before the view");
+    end.announce(view(5, &[1, 2, 3], &[9, 7, 8]));
+    assert_eq!(end.transitional().unwrap().as_slice(), [p(1), p(2)]);
+    assert_eq!(end.forwards(), [Forward { to: 1, origin: 2, from: 4, upto: 5 }]);
+    assert!(end.sources(2).is_empty(), "who has all asks nobody");
+    let mut lacking = settled(2, &v);
+    lacking.start_change(Cid(7), &set(&[1, 2, 3]));
+    lacking.block_ok();
+    lacking.send_sync(|r| [0, 0, 3][usize::from(r)]).unwrap();
+    hear(&mut lacking, 1, 9, &v, &[0, 0, 5]);
+    hear(&mut lacking, 3, 8, &elsewhere, &[0]);
+    lacking.announce(view(5, &[1, 2, 3], &[9, 7, 8]));
+    assert!(lacking.forwards().is_empty());
+    assert_eq!(lacking.sources(2), [0], "a holder, not the sender, is asked");
+}
+
+#[test]
+fn forwarding_is_shared_out_to_the_least_holder() {
+    let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
+    let mut end = settled(2, &v);
+    end.start_change(Cid(9), &set(&[1, 2, 3]));
+    end.block_ok();
+    end.send_sync(|r| [0, 0, 0, 7][usize::from(r)]).unwrap();
+    hear(&mut end, 1, 5, &v, &[0, 0, 0, 4]);
+    hear(&mut end, 3, 6, &v, &[0, 0, 0, 2]);
+    end.announce(view(5, &[1, 2, 3], &[5, 9, 6]));
+    let up_to_7 = |to, from| Forward { to, origin: 3, from, upto: 7 };
+    assert_eq!(end.forwards(), [up_to_7(0, 5), up_to_7(2, 5)], "1 hands 3 and 4 to 3");
+}
+
+#[test]
+fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = settled(1, &v);
+    for cid in 2..100 {
+        assert!(hear(&mut end, 2, cid, &v, &[0, 0]));
+    }
+    assert_eq!(end.syncs.len(), SYNCS_MAX + 1, "and the own one");
+    let far = view(1, &[7], &[1]);
+    for stranger in 100..1000 {
+        let mut alone = Vec::from(far.members());
+        alone[0] = p(stranger);
+        let its = View::new(far.id(), &alone, far.start_ids()).unwrap();
+        hear(&mut end, stranger, 2, &its, &[0]);
+    }
+    assert!(end.syncs.len() <= SYNCS_MAX + 1 + EARLY_PROCESSES_MAX);
+    end.start_change(Cid(9), &set(&[1, 2]));
+    end.block_ok();
+    end.send_sync(|_| 0).unwrap();
+    end.announce(view(5, &[1, 2], &[9, 99]));
+    assert!(end.complete(), "the early one counts");
+}
+
+#[test]
+fn point_10_the_sync_that_led_here_may_count_once_more() {
+    // 2 was never told of view 5 and is asked by view 6 for the same cid again.
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[0, 0]);
+    hear(&mut end, 2, 7, &v, &[0, 0]);
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    end.install().unwrap();
+    end.start_change(Cid(10), &set(&[1, 2]));
+    end.block_ok();
+    end.send_sync(|_| 0).unwrap();
+    end.announce(view(6, &[1, 2], &[10, 7]));
+    assert!(end.complete());
+    assert_eq!(end.transitional().unwrap().as_slice(), [p(1)]);
+    assert!(!hear(&mut end, 2, 6, &v, &[0, 0]), "an older one does not");
+}
+
+#[test]
+fn rule_6_the_own_sync_is_kept_for_those_who_ask_late() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[4, 4]);
+    hear(&mut end, 2, 7, &v, &[4, 4]);
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    end.install().unwrap();
+    let kept = end.own_sync_for(Cid(9)).unwrap();
+    assert_eq!((kept.view, &kept.cut), (ViewKey::of(&v, p(1)).unwrap(), &vec![4, 4]));
+    end.forget_previous();
+    assert!(end.own_sync_for(Cid(9)).is_none());
+}
+
+#[test]
+fn a_cut_in_parts_counts_when_it_is_whole() {
+    let v = view(3, &[1, 2, 3], &[1, 1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[0, 0, 0]);
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    let key = ViewKey::of(&v, p(2)).unwrap();
+    let mut part =
+        |first, cut: &[Seq]| end.receive_sync(p(2), Cid(7), key, 3, first, cut.iter().copied());
+    assert!(part(1, &[2, 3]));
+    assert!(!part(1, &[8, 8]), "a sync message never changes");
+    assert!(part(0, &[1]));
+    assert_eq!(end.agreed(), [1, 2, 3]);
+}
+
+#[test]
+fn s21_a_block_is_answered_once() {
+    let mut end = settled(1, &view(3, &[1], &[1]));
+    assert!(!end.block_ok(), "nobody asked");
+    assert!(end.start_change(Cid(9), &set(&[1])));
+    assert!(end.may_send());
+    assert!(end.block_ok());
+    assert!(!end.may_send() && !end.block_ok());
+}

@@ -1,0 +1,82 @@
+//! Control datagrams: sync messages and requests for them, in postcard behind the common header.
+//!
+//! They name group, process, incarnation, cid and the full old view (rule 5.3), since they cross from view to view and
+//! so bypass the filter by fingerprint. A cut is split by rank ranges over as many datagrams as it takes.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq};
+use crate::sync::ViewKey;
+use crate::view::VIEW_MEMBERS_MAX;
+
+/// Bytes of a sync message before its cut, at most: process, incarnation, cid, view key, total, first.
+const SYNC_FIXED_BYTES: usize = 10 * 8 + 3 * 2;
+
+/// Bytes of one number of a cut, at most.
+const CUT_ENTRY_BYTES: usize = 10;
+
+/// Sync messages that one request names, at most.
+pub(crate) const REQUESTS_MAX: usize = 16;
+
+/// A part of a sync message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SyncMessage {
+    pub(crate) process: ProcessId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) cid: Cid,
+    /// The view that the sender is in.
+    pub(crate) view: ViewKey,
+    /// Length of the whole cut.
+    pub(crate) total: u16,
+    /// Rank of the first entry of `cut`.
+    pub(crate) first: u16,
+    /// Packets received without a gap, by rank in `view`.
+    pub(crate) cut: Vec<Seq>,
+}
+
+/// Asks for sync messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SyncRequest {
+    /// Who asks.
+    pub(crate) process: ProcessId,
+    /// Whose sync messages, for which of their cids.
+    pub(crate) wanted: Vec<(ProcessId, Cid)>,
+}
+
+/// Entries of a cut that fit a body of `bytes`.
+pub(crate) fn cut_entries_max(bytes: usize) -> usize {
+    bytes.saturating_sub(SYNC_FIXED_BYTES) / CUT_ENTRY_BYTES
+}
+
+/// Writes `message` into `out`; `None` if it does not fit.
+pub(crate) fn encode<M: Serialize>(message: &M, out: &mut [u8]) -> Option<usize> {
+    postcard::to_slice(message, out).ok().map(|used| used.len())
+}
+
+/// Reads a part of a sync message; `None` if it is malformed.
+pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
+    let (message, rest) = postcard::take_from_bytes::<SyncMessage>(bytes).ok()?;
+    let end = usize::from(message.first) + message.cut.len();
+    let numbers = [
+        message.process.0,
+        message.incarnation.0,
+        message.cid.0,
+        message.view.id.major,
+        message.view.id.minor,
+        message.view.start.0,
+    ];
+    let well_formed = rest.is_empty()
+        && (1..=VIEW_MEMBERS_MAX).contains(&usize::from(message.total))
+        && end <= usize::from(message.total)
+        && numbers.iter().all(|&n| n <= NUMBER_MAX)
+        && message.cut.iter().all(|&seq| seq <= NUMBER_MAX);
+    well_formed.then_some(message)
+}
+
+/// Reads a request; `None` if it is malformed.
+pub(crate) fn decode_request(bytes: &[u8]) -> Option<SyncRequest> {
+    let (message, rest) = postcard::take_from_bytes::<SyncRequest>(bytes).ok()?;
+    (rest.is_empty() && message.wanted.len() <= REQUESTS_MAX).then_some(message)
+}

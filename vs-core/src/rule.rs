@@ -30,6 +30,23 @@ pub enum Rule {
     ServerMaxN,
 }
 
+impl Rule {
+    /// All that can be left out.
+    pub const ALL: [Self; 11] = [
+        Self::CutReceived,
+        Self::Blocking,
+        Self::ExactSync,
+        Self::ForwardOutsideT,
+        Self::Forwarding,
+        Self::ReliableUnion,
+        Self::CollectBelow,
+        Self::ServerD1,
+        Self::ServerD2,
+        Self::ServerD3,
+        Self::ServerMaxN,
+    ];
+}
+
 /// Which rule, if any, is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeftOut {

@@ -37,6 +37,10 @@ fn group_config() -> GroupConfig {
     }
 }
 
+fn node_config() -> NodeConfig {
+    NodeConfig { pool_slots: group_config().slots(), groups_max: 1, ..NodeConfig::default() }
+}
+
 struct Rounds {
     world: World,
     processes: Vec<ProcessId>,
@@ -51,7 +55,7 @@ impl Rounds {
         let processes: Vec<ProcessId> = [1, 2, 3, 11, 12, 13].map(ProcessId).to_vec();
         for &p in &processes {
             let home = ServerId(site_of(Site::Process(p)));
-            world.add_process(p, NodeConfig::default(), &[home], ());
+            world.add_process(p, node_config(), &[home], ());
             world.join(p, &group(), group_config());
         }
         let sites: Vec<Site> =

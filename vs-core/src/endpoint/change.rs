@@ -166,9 +166,9 @@ impl Endpoint {
                 view.members()[usize::from(forward.to)],
                 view.members()[usize::from(forward.origin)],
             );
-            let view = view.id();
+            let view = Box::new(view.clone());
             for packet in forward.from..=forward.upto {
-                self.trace(cx, Event::Forward { to, from, packet, view });
+                self.trace(cx, Event::Forward { to, from, packet, view: view.clone() });
             }
         }
     }

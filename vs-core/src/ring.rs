@@ -137,7 +137,9 @@ mod tests {
         for seq in 1..=40 {
             assert!(!ring.has(seq));
             assert!(ring.insert(seq, pool.alloc().unwrap(), 0));
-            assert!(!ring.insert(seq, pool.alloc().unwrap_or_else(|| unreachable!()), 0) || seq == 0);
+            assert!(
+                !ring.insert(seq, pool.alloc().unwrap_or_else(|| unreachable!()), 0) || seq == 0
+            );
             if seq >= 4 {
                 let entry = ring.advance().unwrap();
                 pool.free(entry.slot.unwrap());

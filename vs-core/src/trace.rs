@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 
 use smallvec::SmallVec;
 
-use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq, ViewId};
+use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq};
 use crate::time::Time;
 use crate::view::{Members, View};
 
@@ -99,7 +99,7 @@ pub enum Event {
         /// The packet's number.
         packet: Seq,
         /// The view that the packet belongs to.
-        view: ViewId,
+        view: Box<View>,
     },
     /// A view is delivered to the application.
     View {

@@ -113,8 +113,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
             field_number(out, b",\"to\":", to.0);
             field_number(out, b",\"from\":", from.0);
             field_number(out, b",\"packet\":", *packet);
-            field_list(out, b",\"view\":{\"id\":", [view.major, view.minor]);
-            out.push(b'}');
+            field_view(out, view);
         }
         Event::View { view, transitional } => {
             field_view(out, view);
@@ -369,15 +368,12 @@ impl Raw<'_> {
                 let cut = cut.iter().map(|&(p, packets)| (ProcessId(p), packets)).collect();
                 Event::Sync { cid: self.cid()?, view: self.view()?, cut }
             }
-            "forward" => {
-                let (major, minor) = self.view.as_ref().ok_or_else(|| missing("view"))?.id;
-                Event::Forward {
-                    to: ProcessId(number("to", self.to)?),
-                    from: ProcessId(number("from", self.from)?),
-                    packet: need("packet", self.packet)?,
-                    view: ViewId { major, minor },
-                }
-            }
+            "forward" => Event::Forward {
+                to: ProcessId(number("to", self.to)?),
+                from: ProcessId(number("from", self.from)?),
+                packet: need("packet", self.packet)?,
+                view: self.view()?,
+            },
             "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
             "leave" => Event::Leave,
             "crash" => Event::Crash,
@@ -460,7 +456,7 @@ mod tests {
             Event::Send { n: 1, hash: 0x0123_4567_89ab_cdef, len: 0 },
             Event::Deliver { from: p, n: 10, hash: u64::MAX, len: u64::MAX },
             Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into() },
-            Event::Forward { to: p, from: p, packet: 7, view: view().id() },
+            Event::Forward { to: p, from: p, packet: 7, view: view() },
             Event::View { view: view(), transitional: set },
             Event::Leave,
             Event::Crash,

@@ -22,6 +22,7 @@ use crate::ident::{GroupKey, Rank, Seq, ViewId};
 use crate::pool::Pool;
 use crate::rng::Rng;
 use crate::time::Time;
+use crate::view::View;
 
 mod peers;
 mod receiver;
@@ -62,6 +63,13 @@ pub(crate) struct ViewHeader {
     pub(crate) rank: Rank,
     /// Its id.
     pub(crate) id: ViewId,
+}
+
+impl ViewHeader {
+    /// The header of packets of `view` from the member of rank `rank`.
+    pub(crate) fn new(group: GroupKey, view: &View, rank: Rank) -> Self {
+        Self { group, fingerprint: view.fingerprint(), rank, id: view.id() }
+    }
 }
 
 /// Where datagrams go.
@@ -213,6 +221,12 @@ impl Cast {
     /// Up to where `rank`'s stream is known to be here at every member.
     pub(crate) fn stable(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, |s| s.stable)
+    }
+
+    /// Whether every member is known to have all that was accepted here.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.sender.open.is_none()
+            && self.streams[usize::from(self.me)].stable == self.sender.sealed
     }
 
     /// Whether it is frozen.

@@ -343,11 +343,7 @@ impl Cast {
 
 impl Stream {
     /// The next message of the prefix: a slice of its packet, or put together in `reassembly`.
-    fn next_message<'a>(
-        &mut self,
-        pool: &'a Pool,
-        reassembly: &'a mut [u8],
-    ) -> Option<&'a [u8]> {
+    fn next_message<'a>(&mut self, pool: &'a Pool, reassembly: &'a mut [u8]) -> Option<&'a [u8]> {
         let entry = self.ring.get(self.delivered + 1)?;
         let body = pool.body(entry.slot?);
         let payload = if entry.flags & FLAG_FRAGMENT == 0 {

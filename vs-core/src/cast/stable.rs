@@ -268,8 +268,7 @@ impl Cast {
             stream.told_credit = stream.ring.end();
             AckEntry { received: stream.told_received, credit: stream.told_credit }
         });
-        let header =
-            Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
+        let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
         let len = packet::encode_ack(out, &header, first as Rank, entries)?;
         self.acks.cursor = (first + count < self.ranks()).then_some(first + count);
         self.counters.acks += 1;

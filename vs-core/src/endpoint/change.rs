@@ -120,7 +120,7 @@ impl Endpoint {
         }
         self.limits = self.sync.limits();
         if !self.sync.matched() {
-            self.cast.unsettle();
+            self.cast.unsettle(cx.now);
             return;
         }
         let complete = self.sync.complete();
@@ -166,9 +166,9 @@ impl Endpoint {
                 view.members()[usize::from(forward.to)],
                 view.members()[usize::from(forward.origin)],
             );
-            let view = view.id();
+            let view = Box::new(view.clone());
             for packet in forward.from..=forward.upto {
-                self.trace(cx, Event::Forward { to, from, packet, view });
+                self.trace(cx, Event::Forward { to, from, packet, view: view.clone() });
             }
         }
     }
@@ -191,7 +191,7 @@ impl Endpoint {
             before.cast.clear(cx.pool);
         }
         if installed.transitional.iter().any(|&p| p != me) {
-            old_cast.freeze();
+            old_cast.freeze(cx.pool);
             let view = installed.old;
             self.previous = Some(Previous { cast: old_cast, header: old_header, view });
         } else {
@@ -222,7 +222,8 @@ impl Endpoint {
         while let Some(early) = self.early.pop() {
             let EarlyPacket { fingerprint, origin, seq, flags, stable, slot } = early;
             if fingerprint == self.header.fingerprint {
-                self.cast.adopt(cx.pool, cx.now, origin, seq, flags, stable, slot);
+                let head = Data { flags, origin, seq, stable, body: &[] };
+                self.cast.adopt(cx.pool, cx.now, &head, slot);
             } else {
                 cx.pool.free(slot);
             }
@@ -241,8 +242,8 @@ impl Endpoint {
                 None => Verdict::Malformed,
             },
             Content::Data(data) => self.handle_data(cx, &header, &data),
-            Content::Ack(ack) => self.in_view(cx, &header, |cast, now| {
-                cast.on_ack(now, header.rank, ack.first, ack.entries())
+            Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
+                cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
             }),
             Content::Nak(nak) => {
                 if !self.serves(&header) {
@@ -254,12 +255,12 @@ impl Endpoint {
                     previous.cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
                     return Verdict::Accepted;
                 }
-                self.in_view(cx, &header, |cast, now| {
-                    cast.on_nak(now, header.rank, nak.origin, nak.target, ranges)
+                self.in_view(cx, &header, |cast, cx| {
+                    cast.on_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
                 })
             }
-            Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, now| {
-                cast.on_heartbeat(now, header.rank, &beat)
+            Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
+                cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
         }
     }
@@ -269,13 +270,13 @@ impl Endpoint {
         &mut self,
         cx: &mut Cx<'_>,
         header: &Header,
-        take: impl FnOnce(&mut Cast, Time),
+        take: impl FnOnce(&mut Cast, &mut Cx<'_>),
     ) -> Verdict {
         if !self.is_of_current_view(header) {
             return Verdict::Foreign;
         }
         self.show_moved(cx, header.rank);
-        take(&mut self.cast, cx.now);
+        take(&mut self.cast, cx);
         Verdict::Accepted
     }
 
@@ -329,8 +330,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         self.show_moved(cx, header.rank);
-        let Data { origin, seq, flags, stable, body } = *data;
-        match self.cast.on_data(cx.pool, cx.now, origin, seq, flags, stable, body) {
+        match self.cast.on_data(cx.pool, cx.now, data) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => Verdict::Dropped,

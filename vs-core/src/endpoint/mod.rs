@@ -88,6 +88,8 @@ pub(crate) struct Endpoint {
     /// Members of the current view that have not shown yet that they have installed it.
     unmoved: Members,
     book: AddressBook,
+    /// Where large messages are put together for delivery.
+    reassembly: Vec<u8>,
     early: Early,
     queue: Queue,
     events: VecDeque<AppEvent>,
@@ -130,6 +132,7 @@ impl Endpoint {
             previous: None,
             unmoved: Members::new(),
             book: AddressBook::default(),
+            reassembly: alloc::vec![0; config.message_bytes_max],
             early: Early::new(config.early_packets_max),
             queue: Queue::new(config.queue_bytes),
             events: VecDeque::with_capacity(EVENTS_MAX),
@@ -376,7 +379,8 @@ impl Endpoint {
 
     fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
         let limits = self.limits.as_deref();
-        let delivered = self.cast.deliver_next(cx.pool, |r| limit(limits, r))?;
+        let delivered =
+            self.cast.deliver_next(cx.pool, cx.now, &mut self.reassembly, |r| limit(limits, r))?;
         let from = self.sync.current().members()[usize::from(delivered.from)];
         if cx.tracer.enabled() {
             let hash = fnv1a(FNV_OFFSET, delivered.payload);

@@ -4,11 +4,11 @@ use smallvec::SmallVec;
 
 use super::{Cx, Endpoint};
 use crate::action::{Dest, Transmit, Wake};
-use crate::cast::{CastDest, CastTransmit};
+use crate::cast::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::Cid;
 use crate::time::Time;
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
-use crate::wire::packet::{self, CONTROL_HEADER_BYTES, Kind};
+use crate::wire::packet::{self, HEADER_BYTES, Header};
 
 /// The pause between repetitions is doubled up to this many times the first one.
 const BACKOFF_MAX: u64 = 16;
@@ -96,12 +96,6 @@ impl Endpoint {
         if !self.is_active() {
             return None;
         }
-        if self.book.is_empty() {
-            // Alone: what is sent is delivered here, and nobody else listens.
-            self.cast.seal(cx.pool);
-            self.cast.skip_output(cx.now);
-            return None;
-        }
         if self.resend.is_due() {
             if let Some(len) = self.control(cx, out) {
                 let dest = Dest::Group(self.key);
@@ -172,7 +166,7 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let room = (cx.body_bytes).min(out.len().saturating_sub(CONTROL_HEADER_BYTES));
+        let room = (cx.body_bytes).min(out.len().saturating_sub(HEADER_BYTES));
         let end = own.cut.len().min(first + control::cut_entries_max(room));
         let message = SyncMessage {
             process: cx.identity.process,
@@ -183,7 +177,7 @@ impl Endpoint {
             first: first as u16,
             cut: own.cut[first..end].to_vec(),
         };
-        let len = self.encode_control(Kind::Sync, &message, out);
+        let len = self.encode_control(false, &message, out);
         ((end < own.cut.len() && len.is_some()).then_some(end), len)
     }
 
@@ -195,18 +189,19 @@ impl Endpoint {
         if message.wanted.is_empty() {
             return None;
         }
-        self.encode_control(Kind::SyncRequest, &message, out)
+        self.encode_control(true, &message, out)
     }
 
     fn encode_control<M: serde::Serialize>(
         &self,
-        kind: Kind,
+        is_request: bool,
         message: &M,
         out: &mut [u8],
     ) -> Option<usize> {
-        let body = out.get_mut(CONTROL_HEADER_BYTES..)?;
+        let body = out.get_mut(HEADER_BYTES..)?;
         let len = control::encode(message, body)?;
-        packet::encode_control_header(kind, &self.header, out)?;
-        Some(CONTROL_HEADER_BYTES + len)
+        let ViewHeader { group, fingerprint, rank, .. } = self.header;
+        packet::encode_sync_header(out, &Header { rank, group, fingerprint }, is_request)?;
+        Some(HEADER_BYTES + len)
     }
 }

@@ -54,10 +54,6 @@ impl AddressBook {
         self.peers.iter().map(|peer| peer.addr)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.peers.is_empty()
-    }
-
     /// Whether a sync message of this incarnation may count: what an earlier one sent may not.
     pub(super) fn accepts(&self, process: ProcessId, incarnation: Incarnation) -> bool {
         self.find(process).is_none_or(|peer| incarnation >= peer.incarnation)

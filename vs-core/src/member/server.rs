@@ -37,6 +37,9 @@ pub struct ServerConfig {
     pub groups_max: usize,
     /// Bytes that may wait to be written to one connection; beyond, it is closed. Default 4 MiB.
     pub output_bytes_max: usize,
+    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
+    #[cfg(feature = "sim")]
+    pub left_out: crate::rule::LeftOut,
 }
 
 impl Default for ServerConfig {
@@ -52,6 +55,8 @@ impl Default for ServerConfig {
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
+            #[cfg(feature = "sim")]
+            left_out: crate::rule::LeftOut::default(),
         }
     }
 }

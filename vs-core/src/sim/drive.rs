@@ -56,6 +56,7 @@ impl<A: Application> World<A> {
             }
             progress |= p.drain_actions(host, fabric);
             if !progress {
+                self.end_if_left(host);
                 return;
             }
         }
@@ -254,6 +255,7 @@ impl<A: Application> ProcessBody<A> {
                 }
                 Action::Left { group, .. } => {
                     fabric.subscribers.retain(|(key, at)| *at != host || key != group);
+                    self.leaving.iter_mut().for_each(|left| left.retain(|key| key != group));
                 }
                 _ => {}
             }

@@ -36,6 +36,7 @@ impl<A: Application> World<A> {
         body.node = Some(Node::new(body.config.clone(), identity, body.servers.len(), Vec::new())?);
         body.reading = true;
         body.detached = None;
+        body.leaving = None;
         self.hosts[host].state = HostState::Up;
         self.hosts[host].wake = None;
         for group in self.groups_of(host) {
@@ -81,7 +82,7 @@ impl<A: Application> World<A> {
         self.stop(host, state);
     }
 
-    /// Leaves all groups and ends, cleanly.
+    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused.
     pub fn leave(&mut self, p: ProcessId) {
         let (host, now) = (self.host(Site::Process(p)), self.fabric.now);
         if !self.is_running(p) || self.hosts[host].state != HostState::Up {
@@ -91,16 +92,21 @@ impl<A: Application> World<A> {
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         body.reading = true;
         if let Some(node) = &mut body.node {
-            for (group, _) in &body.groups {
-                node.leave(now, group.key());
-            }
+            let groups = body.groups.iter().map(|(name, _)| name.key());
+            body.leaving = Some(groups.filter(|key| node.leave(now, *key)).collect());
         }
         self.service(host);
+    }
+
+    /// Ends a process that has left all of its groups.
+    pub(crate) fn end_if_left(&mut self, host: usize) {
         let Body::Process(body) = &mut self.hosts[host].body else { return };
-        if let Some(mut node) = body.node.take() {
-            body.records.append(node.tracer_mut());
+        if body.leaving.as_ref().is_some_and(Vec::is_empty) {
+            if let Some(mut node) = body.node.take() {
+                body.records.append(node.tracer_mut());
+            }
+            self.stop(host, HostState::Down);
         }
-        self.stop(host, HostState::Down);
     }
 
     /// The process on `host` is no more.
@@ -110,6 +116,7 @@ impl<A: Application> World<A> {
                 body.app.handle_crash();
                 body.app_wake = None;
                 body.link = None;
+                body.leaving = None;
             }
             Body::Server(s) => {
                 s.past = s.counters();

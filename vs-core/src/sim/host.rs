@@ -131,6 +131,8 @@ pub(crate) struct ProcessBody<A> {
     /// The connection to a membership server.
     pub(crate) link: Option<u64>,
     pub(crate) detached: Option<(GroupKey, DetachReason)>,
+    /// Groups that are being left; the process ends after the last.
+    pub(crate) leaving: Option<Vec<GroupKey>>,
     /// Trace of the lives before this one.
     pub(crate) records: Vec<Record>,
 }

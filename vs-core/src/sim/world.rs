@@ -236,6 +236,7 @@ impl<A: Application> World<A> {
             reading: true,
             link: None,
             detached: None,
+            leaving: None,
             records: Vec::new(),
         };
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));

@@ -89,7 +89,8 @@ impl Cast {
         let index = usize::from(rank);
         let acks = (self.stability.received(self.me, rank) < self.sender.transmitted)
             .then_some(self.peers.acks[index]);
-        let credit = self.owes_credit(rank).then(|| self.peers.credit[index].max(self.peers.stable_at));
+        let credit =
+            self.owes_credit(rank).then(|| self.peers.credit[index].max(self.peers.stable_at));
         [acks, credit, self.repair_owed_since(rank)].into_iter().flatten().min()
     }
 

@@ -177,7 +177,8 @@ impl Cast {
             gap.asked = gap.asked.min(stream.high - 1).max(stream.prefix);
         }
         if stream.high > gap.asked && gap.fresh_at.is_none() {
-            let at = now.plus_us(self.rng.below(delay + 1));
+            // Not at once: packets that were only overtaken are about to come.
+            let at = now.plus_us(delay / 4 + self.rng.below(delay - delay / 4 + 1));
             gap.fresh_at = Some(at);
             self.repairs.wake_by(at);
             self.watch_peers(now);
@@ -268,7 +269,8 @@ impl Cast {
         let stream = &mut self.streams[usize::from(origin)];
         let gap = &mut stream.gap;
         let Some(due) = gap.next() else { return };
-        let first = if gap.fresh_at.is_some() { gap.asked.max(stream.prefix) } else { stream.prefix };
+        let first =
+            if gap.fresh_at.is_some() { gap.asked.max(stream.prefix) } else { stream.prefix };
         if gap.put_off || !ranges.any(|r| r.clip(first + 1, stream.high).is_some()) {
             return;
         }
@@ -277,7 +279,8 @@ impl Cast {
                 gap.put_off = true;
                 gap.fresh_at = None;
                 gap.asked = stream.high;
-                let at = now.plus_ms(repeat).plus_us(self.rng.below(self.settings.nak_delay_us + 1));
+                let at =
+                    now.plus_ms(repeat).plus_us(self.rng.below(self.settings.nak_delay_us + 1));
                 gap.repeat_at = Some(at.max(due));
                 self.counters.naks_suppressed += 1;
             }
@@ -346,8 +349,7 @@ impl Cast {
         let known = to != self.me && usize::from(to) < ranks && usize::from(origin) < ranks;
         if known && self.repairs.forwards.len() < FORWARDS_MAX {
             let stream = &self.streams[usize::from(origin)];
-            if let Some(range) =
-                (SeqRange { from, upto }).clip(stream.ring.base() + 1, stream.high)
+            if let Some(range) = (SeqRange { from, upto }).clip(stream.ring.base() + 1, stream.high)
             {
                 let forward = Forward { to, origin, next: range.from, upto: range.upto };
                 self.repairs.forwards.push(forward);
@@ -408,8 +410,7 @@ impl Cast {
         }
         gap.heard = None;
         gap.put_off = false;
-        let header =
-            Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
+        let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
         let len = packet::encode_nak(out, &header, rank, gap.source, list.as_slice())?;
         self.counters.naks += 1;
         Some(len)

@@ -96,12 +96,7 @@ impl Cast {
     ///
     /// # Errors
     /// The message does not fit the window now; nothing changed.
-    pub(crate) fn push(
-        &mut self,
-        pool: &mut Pool,
-        now: Time,
-        payload: &[u8],
-    ) -> Result<u64, Full> {
+    pub(crate) fn push(&mut self, pool: &mut Pool, now: Time, payload: &[u8]) -> Result<u64, Full> {
         let packets = packets_for(payload.len(), self.settings.body_bytes);
         if !self.can_accept(payload.len()) || pool.available() < packets {
             self.refuse(now, payload.len());

@@ -232,11 +232,8 @@ pub fn decode(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         return Err(Malformed::KeyEpoch(bytes[5]));
     }
     let raw = Raw(bytes);
-    let header = Header {
-        rank: raw.u16_at(6),
-        group: GroupKey(raw.u64_at(8)),
-        fingerprint: raw.u64_at(16),
-    };
+    let header =
+        Header { rank: raw.u16_at(6), group: GroupKey(raw.u64_at(8)), fingerprint: raw.u64_at(16) };
     let content = match bytes[3] {
         1 => Content::Data(decode_data(bytes)?),
         2 => Content::Ack(decode_ack(bytes)?),
@@ -283,11 +280,8 @@ fn decode_nak(bytes: &[u8]) -> Result<Nak<'_>, Malformed> {
     }
     let raw = Raw(bytes);
     let count = usize::from(raw.u16_at(28));
-    let nak = Nak {
-        origin: raw.u16_at(24),
-        target: raw.u16_at(26),
-        ranges: &bytes[NAK_HEADER_BYTES..],
-    };
+    let nak =
+        Nak { origin: raw.u16_at(24), target: raw.u16_at(26), ranges: &bytes[NAK_HEADER_BYTES..] };
     if nak.ranges.len() != count * NAK_RANGE_BYTES {
         return Err(Malformed::Length);
     }
@@ -449,12 +443,8 @@ mod tests {
 
     fn samples() -> [Vec<u8>; 5] {
         let data = Data { flags: FLAG_FRAGMENT, origin: 3, seq: 8, stable: 5, body: b"body" };
-        let beat = Heartbeat {
-            solicit: true,
-            highest: 9,
-            stable: 4,
-            view: ViewId { major: 6, minor: 1 },
-        };
+        let beat =
+            Heartbeat { solicit: true, highest: 9, stable: 4, view: ViewId { major: 6, minor: 1 } };
         let ranges = [SeqRange { from: 2, upto: 2 }, SeqRange { from: 4, upto: 9 }];
         let entries = [(5, 6), (7, 8)].map(|(received, credit)| AckEntry { received, credit });
         [
@@ -475,8 +465,10 @@ mod tests {
             if d == Data { flags: FLAG_FRAGMENT, origin: 3, seq: 8, stable: 5, body: b"body" }));
         assert!(matches!(decode(&ack).unwrap().content, Content::Ack(a) if a.first == 2
             && a.entries().map(|e| (e.received, e.credit)).eq([(5, 6), (7, 8)])));
-        assert!(matches!(decode(&nak).unwrap().content, Content::Nak(n) if (n.origin, n.target) == (1, 2)
-            && n.ranges().map(|r| (r.from, r.upto)).eq([(2, 2), (4, 9)])));
+        assert!(
+            matches!(decode(&nak).unwrap().content, Content::Nak(n) if (n.origin, n.target) == (1, 2)
+            && n.ranges().map(|r| (r.from, r.upto)).eq([(2, 2), (4, 9)]))
+        );
         assert!(matches!(decode(&beat).unwrap().content, Content::Heartbeat(h) if h.solicit
             && (h.highest, h.stable, h.view) == (9, 4, ViewId { major: 6, minor: 1 })));
         assert!(matches!(decode(&sync).unwrap().content, Content::Sync([])));
@@ -503,7 +495,9 @@ mod tests {
         let mut data = samples()[0].clone();
         data[4] |= 0xf0;
         data[26..32].fill(0xff);
-        assert!(matches!(decode(&data).unwrap().content, Content::Data(d) if d.flags == FLAG_FRAGMENT));
+        assert!(
+            matches!(decode(&data).unwrap().content, Content::Data(d) if d.flags == FLAG_FRAGMENT)
+        );
     }
 
     #[test]

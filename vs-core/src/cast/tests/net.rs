@@ -66,9 +66,19 @@ fn header(cast: &Cast) -> ViewHeader {
 
 impl Net {
     pub(super) fn new(ranks: usize, config: &GroupConfig, faults: Faults, seed: u64) -> Self {
+        Self::with_body(ranks, BODY, config, faults, seed)
+    }
+
+    pub(super) fn with_body(
+        ranks: usize,
+        body: usize,
+        config: &GroupConfig,
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
         let member = |rank: usize| Member {
-            cast: Cast::new(config, BODY, ranks, rank as Rank, Time::ZERO, seed + rank as u64),
-            pool: Pool::new(ranks * config.window_packets, BODY),
+            cast: Cast::new(config, body, ranks, rank as Rank, Time::ZERO, seed + rank as u64),
+            pool: Pool::new(ranks * config.window_packets, body),
             reassembly: vec![0; config.message_bytes_max],
             reads: true,
             mute: false,
@@ -156,6 +166,8 @@ impl Net {
             some = true;
             let mute = member.mute;
             assert!(transmit.len.div_ceil(transmit.segment_bytes) <= segments);
+            let datagram_bytes = member.pool.body_bytes() + DATA_HEADER_BYTES;
+            assert!(transmit.segment_bytes <= datagram_bytes);
             for bytes in out[..transmit.len].chunks(transmit.segment_bytes) {
                 *self.sent.entry(bytes[3]).or_default() += 1;
                 for to in (0..self.members.len()).filter(|_| !mute) {
@@ -278,6 +290,10 @@ impl Net {
 
     pub(super) fn slots_used(&self) -> usize {
         self.members.iter().map(|m| m.pool.used()).sum()
+    }
+
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.rng.percent(percent)
     }
 
     /// A length from 1 to `max`, evenly over the orders of magnitude.

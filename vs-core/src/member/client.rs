@@ -50,7 +50,10 @@ enum Link {
     /// To be tried again.
     Waiting(Time),
     Connecting(Time),
-    Up { decoder: Decoder, silence: Silence },
+    Up {
+        decoder: Decoder,
+        silence: Silence,
+    },
 }
 
 /// One group's attachment.
@@ -332,9 +335,7 @@ impl Client {
     pub(crate) fn poll_timeout(&self) -> Option<(Time, Wake)> {
         match &self.link {
             Link::Idle => None,
-            Link::Waiting(at) => {
-                (!self.attachments.is_empty()).then_some((*at, Wake::Reconnect))
-            }
+            Link::Waiting(at) => (!self.attachments.is_empty()).then_some((*at, Wake::Reconnect)),
             Link::Connecting(since) => {
                 Some((since.plus_ms(self.config.server_silence_ms), Wake::Reconnect))
             }

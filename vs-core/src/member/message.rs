@@ -44,10 +44,21 @@ pub(crate) enum Request {
 /// From a server to a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    StartChange { group: GroupName, cid: Cid, peers: Vec<Peer> },
-    View { group: GroupName, view: View },
+    StartChange {
+        group: GroupName,
+        cid: Cid,
+        peers: Vec<Peer>,
+    },
+    View {
+        group: GroupName,
+        view: View,
+    },
     /// The attachment ended; a new one may be asked for after `retry_ms`.
-    Detached { group: GroupName, reason: DetachReason, retry_ms: u64 },
+    Detached {
+        group: GroupName,
+        reason: DetachReason,
+        retry_ms: u64,
+    },
     Ping,
 }
 
@@ -55,10 +66,24 @@ pub(crate) enum Reply {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
     /// The servers that the speaker is connected to. `version` grows with every word of this kind and the next.
-    Links { version: u64, servers: Vec<ServerId> },
+    Links {
+        version: u64,
+        servers: Vec<ServerId>,
+    },
     /// The speaker's clients in a group.
-    Clients { version: u64, group: GroupName, clients: Vec<(Attached, SocketAddr)> },
-    Proposal { group: GroupName, proposal: Proposal },
+    Clients {
+        version: u64,
+        group: GroupName,
+        clients: Vec<(Attached, SocketAddr)>,
+    },
+    Proposal {
+        group: GroupName,
+        proposal: Proposal,
+    },
     /// What a client of the speaker accuses others of.
-    Accuse { group: GroupName, by: ProcessId, accused: Vec<ProcessId> },
+    Accuse {
+        group: GroupName,
+        by: ProcessId,
+        accused: Vec<ProcessId>,
+    },
 }

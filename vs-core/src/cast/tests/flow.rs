@@ -98,13 +98,13 @@ fn a_slow_reader_closes_the_window_and_loses_nothing() {
     }
     assert!(!net.send(0, 1000));
     assert_eq!(net.members[0].cast.sealed(), 256, "the window of the one that does not read");
-    assert_eq!(net.accused_by(0), []);
+    assert!(net.accused_by(0).is_empty());
     net.run_ms(2100);
     assert_eq!(net.accused_by(0), [2], "it owes credit; the others do not");
-    assert_eq!(net.accused_by(1), []);
+    assert!(net.accused_by(1).is_empty());
     net.members[2].reads = true;
     net.run_until(200, |net| net.members[0].cast.can_accept(1000));
-    assert_eq!(net.accused_by(0), []);
+    assert!(net.accused_by(0).is_empty());
     for _ in 0..100 {
         assert!(net.send(0, 1000));
     }
@@ -206,21 +206,21 @@ fn a_mute_member_owes_an_acknowledgement() {
     let mut net = Net::new(3, &config(), Faults::default(), 4);
     net.members[1].mute = true;
     net.run_ms(5000);
-    assert_eq!(net.accused_by(0), [], "nobody owes anything before something is sent");
+    assert!(net.accused_by(0).is_empty(), "nobody owes anything before something is sent");
     assert!(net.send(0, 10));
     net.run_ms(1990);
-    assert_eq!(net.accused_by(0), []);
+    assert!(net.accused_by(0).is_empty());
     let (at, _) = net.members[0].cast.poll_timeout().unwrap();
     assert!(at <= Time::from_millis(7001), "{at:?}");
     net.run_ms(20);
     assert_eq!(net.accused_by(0), [1]);
     net.members[0].cast.restart_detectors(net.now);
-    assert_eq!(net.accused_by(0), []);
+    assert!(net.accused_by(0).is_empty());
     net.run_ms(2001);
     assert_eq!(net.accused_by(0), [1]);
     net.members[1].mute = false;
     net.run_ms(200);
-    assert_eq!(net.accused_by(0), []);
+    assert!(net.accused_by(0).is_empty());
 }
 
 #[test]

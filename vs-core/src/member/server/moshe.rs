@@ -24,9 +24,7 @@ pub(crate) struct Attachment {
 }
 
 /// A client in the eyes of the notification service.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Attached {
     pub(crate) process: ProcessId,
     pub(crate) attachment: Attachment,
@@ -116,6 +114,15 @@ impl Moshe {
             gathering: false,
             left_out,
         }
+    }
+
+    pub(crate) fn me(&self) -> ServerId {
+        self.me
+    }
+
+    /// Whether `proposal` was heard already, or a later one of its sender.
+    pub(crate) fn is_stale(&self, proposal: &Proposal) -> bool {
+        self.proposals.get(&proposal.from).is_some_and(|known| known.pn >= proposal.pn)
     }
 
     pub(crate) fn report(&self) -> &Report {
@@ -232,24 +239,26 @@ impl Moshe {
     /// Proposes for the current report.
     fn decide(&mut self, steps: &mut Vec<Step>) {
         self.gathering = false;
-        let concerned = self.concerned();
-        let stored = |fresh: bool| {
-            self.proposals
-                .values()
-                .filter(|p| p.mode == Mode::Slow && p.set == self.ns && concerned.contains(&p.from))
-                .filter(|p| p.pn > self.used(p.from))
-                .filter(move |p| !fresh || p.n > self.sent_n)
-                .map(|p| p.n)
-                .max()
-        };
-        if let Some(n) = stored(true) {
+        let highest = self.stored_slow();
+        if let Some(n) = highest.filter(|n| *n > self.sent_n) {
             self.propose(Mode::Slow, n, steps);
-        } else if (self.changing && self.mode == Mode::Slow) || stored(false).is_some() {
+        } else if (self.changing && self.mode == Mode::Slow) || highest.is_some() {
             self.propose(Mode::Slow, self.max_n + 1, steps);
         } else {
             self.propose(Mode::Fast, 0, steps);
         }
         self.try_view(steps);
+    }
+
+    /// The highest number of an unused slow proposal for the present report.
+    fn stored_slow(&self) -> Option<u64> {
+        let concerned = self.concerned();
+        self.proposals
+            .values()
+            .filter(|p| p.mode == Mode::Slow && p.set == self.ns && concerned.contains(&p.from))
+            .filter(|p| p.pn > self.used(p.from))
+            .map(|p| p.n)
+            .max()
     }
 
     /// A proposal of another server.

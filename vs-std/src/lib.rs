@@ -5,4 +5,6 @@
 //! - [`clock`]: the time that goes into a node.
 #![forbid(unsafe_code)]
 
+pub mod clock;
+pub mod trace;
 pub mod udp;

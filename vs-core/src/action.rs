@@ -59,7 +59,7 @@ pub enum Action<'a> {
 }
 
 /// Why a process is no longer attached to a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DetachReason {
     /// The connection to the membership server ended or fell silent; it is tried again.
     ServerLost,
@@ -84,7 +84,7 @@ pub enum DetachReason {
     /// A view has more members than [`crate::GroupConfig::members_max`]. Final.
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
-    Contract(&'static str),
+    Contract(alloc::string::String),
 }
 
 impl DetachReason {

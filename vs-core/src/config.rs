@@ -204,8 +204,8 @@ impl GroupConfig {
         require(self.message_bytes_max >= 1, "message_bytes_max must be at least 1")?;
         require(
             crate::cast::packets_for(self.message_bytes_max, node.body_bytes())
-                <= self.window_packets / 2,
-            "window_packets must hold two messages of message_bytes_max",
+                < self.window_packets,
+            "window_packets must hold a message of message_bytes_max and one packet more",
         )?;
         require(
             self.queue_bytes >= self.message_bytes_max + 8,

@@ -94,37 +94,37 @@ pub(crate) struct CastTransmit {
 
 /// What was counted in one view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CastCounters {
+pub(crate) struct CastCounters {
     /// Own packets, at their first transmission.
-    pub sent: u64,
+    pub(crate) sent: u64,
     /// Packets sent again because somebody asked.
-    pub repaired: u64,
+    pub(crate) repaired: u64,
     /// … not sent again because that had just been done.
-    pub repairs_suppressed: u64,
+    pub(crate) repairs_suppressed: u64,
     /// Packets of others handed on.
-    pub forwarded: u64,
+    pub(crate) forwarded: u64,
     /// Acknowledgements sent.
-    pub acks: u64,
+    pub(crate) acks: u64,
     /// Reports of gaps sent.
-    pub naks: u64,
+    pub(crate) naks: u64,
     /// … put off because others reported the same.
-    pub naks_suppressed: u64,
+    pub(crate) naks_suppressed: u64,
     /// Heartbeats sent.
-    pub heartbeats: u64,
+    pub(crate) heartbeats: u64,
     /// Packets that were new.
-    pub received: u64,
+    pub(crate) received: u64,
     /// Packets that were here already.
-    pub duplicates: u64,
+    pub(crate) duplicates: u64,
     /// Packets outside of the window or beyond the end of a closed stream.
-    pub beyond: u64,
+    pub(crate) beyond: u64,
     /// Packets for which the pool had no slot.
-    pub no_slot: u64,
+    pub(crate) no_slot: u64,
     /// Packets whose body made no sense.
-    pub malformed: u64,
+    pub(crate) malformed: u64,
     /// Messages delivered.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
     /// Messages refused for want of window or credit.
-    pub refused: u64,
+    pub(crate) refused: u64,
 }
 
 /// The multicast of one member in one view.
@@ -249,8 +249,8 @@ impl Cast {
         self.frozen = true;
         self.repairs.clear();
         self.sender.transmitted = self.sender.sealed;
-        for slot in self.sender.open.take().map(|open| open.slot) {
-            pool.free(slot);
+        if let Some(open) = self.sender.open.take() {
+            pool.free(open.slot);
         }
         for stream in &mut self.streams {
             stream.wanted = repair::Wanted::default();

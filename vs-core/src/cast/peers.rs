@@ -18,6 +18,8 @@ pub(super) struct Peers {
     pub(super) stable_at: Time,
     /// No member can be due before.
     at: Option<Time>,
+    /// Whether somebody was due when that was last looked at.
+    due: bool,
     /// Members that have acknowledged all that was transmitted.
     settled: usize,
 }
@@ -29,6 +31,7 @@ impl Peers {
             credit: vec![now; ranks],
             stable_at: now,
             at: None,
+            due: false,
             settled: ranks - 1,
         }
     }
@@ -36,9 +39,9 @@ impl Peers {
 
 impl Cast {
     /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for `peer_ms` without any
-    /// progress.
+    /// progress. To be called after [`Cast::handle_timeout`], which finds out whether there can be one.
     pub(crate) fn owing(&self, now: Time, mut accuse: impl FnMut(Rank)) {
-        if self.frozen {
+        if self.frozen || !self.peers.due {
             return;
         }
         for rank in 0..self.ranks() as Rank {
@@ -59,6 +62,7 @@ impl Cast {
         self.peers.acks.fill(now);
         self.peers.credit.fill(now);
         self.peers.stable_at = now;
+        self.peers.due = false;
         for stream in &mut self.streams {
             stream.gap.progress(now);
         }
@@ -72,13 +76,17 @@ impl Cast {
             return;
         }
         let peer_ms = self.settings.peer_ms;
-        // Who is due now is accused now, and again if that changes nothing.
-        let next = |since: Time| match since.plus_ms(peer_ms) {
-            due if due > now => due,
-            _ => now.plus_ms(peer_ms),
-        };
-        self.peers.at =
-            (0..self.ranks() as Rank).filter_map(|r| self.debt_since(r)).map(next).min();
+        let mut next: Option<Time> = None;
+        self.peers.due = false;
+        for rank in 0..self.ranks() as Rank {
+            let Some(since) = self.debt_since(rank) else { continue };
+            // Who is due now is accused now, and again if that changes nothing.
+            let due = since.plus_ms(peer_ms);
+            self.peers.due |= due <= now;
+            let at = if due > now { due } else { now.plus_ms(peer_ms) };
+            next = next.into_iter().chain([at]).min();
+        }
+        self.peers.at = next;
     }
 
     /// Since when `rank` owes something, if it does.

@@ -236,7 +236,9 @@ impl Cast {
             pool.free(slot);
             return DataOutcome::Beyond;
         }
-        stream.gap.progress(now);
+        if !stream.has_gap() {
+            stream.gap.progress(now);
+        }
         if seq > stream.high {
             // Nothing between is missing that was not missing before: no new gap to report.
             if seq == stream.high + 1 && stream.gap.asked == stream.high {
@@ -244,17 +246,26 @@ impl Cast {
             }
             stream.high = seq;
         }
+        let mut outcome = DataOutcome::New;
         if seq == stream.prefix + 1 {
-            self.advance(pool, origin);
+            match self.advance(pool, origin) {
+                Some(misfit) if misfit == seq => outcome = DataOutcome::Malformed,
+                Some(_) => self.counters.malformed += 1,
+                None => {}
+            }
             self.note_to_acknowledge(now, origin);
         }
+        if outcome == DataOutcome::New {
+            self.streams[usize::from(origin)].gap.progress(now);
+        }
         self.watch_gap(now, origin);
-        DataOutcome::New
+        outcome
     }
 
-    /// Moves the prefix over all that is there and fits together.
-    fn advance(&mut self, pool: &mut Pool, origin: Rank) {
-        let body_bytes = self.settings.body_bytes;
+    /// Moves the prefix over all that is there and fits together. A packet that does not fit is not what a member
+    /// sends: it is treated as lost, and its sender is accused in the end. Returns its number.
+    fn advance(&mut self, pool: &mut Pool, origin: Rank) -> Option<Seq> {
+        let mut misfit = None;
         let stream = &mut self.streams[usize::from(origin)];
         while let Some((slot, flags)) =
             stream.ring.get(stream.prefix + 1).and_then(|e| Some((e.slot?, e.flags)))
@@ -271,12 +282,7 @@ impl Cast {
                 _ => None,
             };
             let Some(left) = left else {
-                // Not what a member sends: it is treated as lost, and the sender accused in the end.
-                if let Some(slot) = stream.ring.remove(stream.prefix + 1).and_then(|e| e.slot) {
-                    pool.free(slot);
-                }
-                stream.gap.asked = stream.prefix;
-                self.counters.malformed += 1;
+                misfit = Some(stream.prefix + 1);
                 break;
             };
             stream.missing_bytes = left;
@@ -285,7 +291,14 @@ impl Cast {
                 stream.boundary = stream.prefix;
             }
         }
+        stream.high = stream.high.max(stream.prefix);
+        if let Some(entry) = misfit.and_then(|seq| stream.ring.remove(seq)) {
+            stream.gap.asked = stream.prefix;
+            stream.high = stream.high.max(stream.prefix + 1);
+            self.release(pool, origin, entry);
+        }
         self.count_unstable(origin);
+        misfit
     }
 
     /// Whether [`Cast::deliver_next`] has something within `limit`.

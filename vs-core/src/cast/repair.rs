@@ -177,7 +177,8 @@ impl Cast {
             gap.asked = gap.asked.min(stream.high - 1).max(stream.prefix);
         }
         if stream.high > gap.asked && gap.fresh_at.is_none() {
-            let at = now.plus_us(self.rng.below(delay + 1));
+            // Not at once: packets that were only overtaken are about to come.
+            let at = now.plus_us(delay / 4 + self.rng.below(delay - delay / 4 + 1));
             gap.fresh_at = Some(at);
             self.repairs.wake_by(at);
             self.watch_peers(now);

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::{Cast, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
+use crate::ring::{Askers, Entry};
 use crate::time::Time;
 use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
 
@@ -140,8 +141,7 @@ impl Cast {
     pub(super) fn learn_stable(&mut self, pool: &mut Pool, now: Time, rank: Rank, seq: Seq) {
         let stream = &mut self.streams[usize::from(rank)];
         // What is stable is here, too; a number beyond is not to be trusted.
-        let seq = seq.min(stream.prefix);
-        if seq <= stream.stable {
+        if seq <= stream.stable || seq > stream.prefix {
             return;
         }
         stream.stable = seq;
@@ -157,23 +157,29 @@ impl Cast {
 
     /// Frees what is stable and delivered.
     pub(super) fn reclaim(&mut self, pool: &mut Pool, now: Time, rank: Rank) {
-        let stream = &mut self.streams[usize::from(rank)];
+        let stream = &self.streams[usize::from(rank)];
         let end = stream.stable.min(stream.delivered);
         if stream.ring.base() >= end {
             return;
         }
-        while stream.ring.base() < end {
-            let Some(entry) = stream.ring.advance() else { continue };
-            if entry.wanted_by != crate::ring::Askers::Nobody {
-                stream.wanted.count -= 1;
-                self.repairs.wanted -= 1;
-            }
-            if let Some(slot) = entry.slot {
-                pool.free(slot);
+        while self.streams[usize::from(rank)].ring.base() < end {
+            if let Some(entry) = self.streams[usize::from(rank)].ring.advance() {
+                self.release(pool, rank, entry);
             }
         }
         if rank != self.me {
             self.note_to_acknowledge(now, rank);
+        }
+    }
+
+    /// Gives up a packet that was taken out of its ring.
+    pub(super) fn release(&mut self, pool: &mut Pool, rank: Rank, entry: Entry) {
+        if entry.wanted_by != Askers::Nobody {
+            self.streams[usize::from(rank)].wanted.count -= 1;
+            self.repairs.wanted -= 1;
+        }
+        if let Some(slot) = entry.slot {
+            pool.free(slot);
         }
     }
 

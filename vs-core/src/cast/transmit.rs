@@ -95,10 +95,13 @@ impl Cast {
             return None;
         }
         let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
-        if let Some(len) = self.next_nak(now, view, out) {
+        // The buffer may have room for many datagrams; one must not be longer than agreed.
+        let datagram_bytes = out.len().min(DATA_HEADER_BYTES + self.settings.body_bytes);
+        let datagram = &mut out[..datagram_bytes];
+        if let Some(len) = self.next_nak(now, view, datagram) {
             return Some(one(len));
         }
-        if let Some(len) = self.next_ack(pool, now, view, out) {
+        if let Some(len) = self.next_ack(pool, now, view, datagram) {
             return Some(one(len));
         }
         let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };

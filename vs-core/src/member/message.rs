@@ -1,10 +1,15 @@
-//! Frames between clients and servers, and between servers.
+//! What clients and servers say to each other.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{Incarnation, ProcessId};
+use super::client::Past;
+use super::server::moshe::{Attached, Proposal};
+use crate::action::DetachReason;
+use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ServerId};
+use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,4 +20,70 @@ pub struct Peer {
     pub incarnation: Incarnation,
     /// Where its datagrams are received.
     pub addr: SocketAddr,
+}
+
+/// From whoever connected to whoever listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// A client names itself; first of all.
+    Client(Peer),
+    /// A server names itself; first of all.
+    Server(ServerId),
+    /// The client wants to be a member.
+    Attach { group: GroupName, counter: u64, past: Past },
+    /// The client leaves.
+    Leave { group: GroupName },
+    /// The members that the client accuses, instead of what it said before.
+    Accuse { group: GroupName, accused: Vec<ProcessId> },
+    /// Between servers.
+    Peer(PeerWord),
+    /// A sign of life.
+    Ping,
+}
+
+/// From a server to a client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    StartChange {
+        group: GroupName,
+        cid: Cid,
+        peers: Vec<Peer>,
+    },
+    View {
+        group: GroupName,
+        view: View,
+    },
+    /// The attachment ended; a new one may be asked for after `retry_ms`.
+    Detached {
+        group: GroupName,
+        reason: DetachReason,
+        retry_ms: u64,
+    },
+    Ping,
+}
+
+/// From a server to a server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum PeerWord {
+    /// The servers that the speaker is connected to. `version` grows with every word of this kind and the next.
+    Links {
+        version: u64,
+        servers: Vec<ServerId>,
+    },
+    /// The speaker's clients in a group.
+    Clients {
+        version: u64,
+        group: GroupName,
+        clients: Vec<(Attached, SocketAddr)>,
+    },
+    Proposal {
+        group: GroupName,
+        proposal: Proposal,
+    },
+    /// What a client of the speaker accuses others of.
+    Accuse {
+        group: GroupName,
+        by: ProcessId,
+        accused: Vec<ProcessId>,
+    },
 }

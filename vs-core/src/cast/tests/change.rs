@@ -1,0 +1,167 @@
+//! What a change of view asks for: dead senders, frozen casts.
+
+use alloc::vec::Vec;
+
+use super::super::*;
+use super::net::{Faults, Net, config};
+use crate::wire::packet::Kind;
+
+/// Four members; what 0 sends reaches 1 only, then 0 dies. The packets that 1 has of it.
+fn orphaned() -> (Net, Seq) {
+    let mut net = Net::new(4, &config(), Faults::default(), 1);
+    net.run_ms(10);
+    net.members[0].limits.fill(0);
+    for len in [10, 5000, 2000, 20] {
+        assert!(net.send(0, len));
+    }
+    for rank in [2, 3] {
+        net.cut(rank, true);
+    }
+    net.drain_one(0);
+    net.run_us(500);
+    net.members[0].mute = true;
+    net.cut(0, true);
+    for rank in [2, 3] {
+        net.cut(rank, false);
+    }
+    let upto = net.members[1].cast.prefix(0);
+    assert!(upto > 5 && net.members[2].cast.prefix(0) == 0);
+    (net, upto)
+}
+
+#[test]
+fn packets_of_a_dead_sender_are_pushed_by_who_has_them() {
+    let (mut net, upto) = orphaned();
+    for to in [2, 3] {
+        net.members[1].cast.forward(to, 0, 1, upto);
+    }
+    net.run_until(50, |net| [1, 2, 3].iter().all(|&r| net.has_all(r, 0)));
+    net.check_fifo();
+    assert_eq!(net.members[1].cast.counters().forwarded, 2 * upto);
+}
+
+#[test]
+fn packets_of_a_dead_sender_are_pulled_from_the_sources_in_turn() {
+    let (mut net, upto) = orphaned();
+    let now = net.now;
+    // 3 has nothing, but is asked first: the next question goes to 1.
+    net.members[2].cast.settle(now, 0, upto, &[3, 1], true);
+    net.run_until(60, |net| net.has_all(2, 0));
+    assert_eq!(net.members[2].cast.delivered(0), upto);
+    net.members[3].cast.settle(now, 0, upto, &[1], true);
+    net.run_until(60, |net| net.has_all(3, 0));
+    net.check_fifo();
+}
+
+#[test]
+fn what_is_pushed_and_lost_is_pulled() {
+    for seed in 0..10 {
+        let (mut net, upto) = orphaned();
+        net.faults = Faults { loss_percent: 30, duplicate_percent: 10, delay_us: 200 + seed };
+        net.members[1].cast.forward(2, 0, 1, upto);
+        let now = net.now;
+        net.members[2].cast.settle(now, 0, upto, &[1], true);
+        net.members[3].cast.settle(now, 0, upto, &[1, 2], true);
+        net.run_until(500, |net| net.has_all(2, 0) && net.has_all(3, 0));
+        net.check_fifo();
+    }
+}
+
+#[test]
+fn a_closed_stream_takes_nothing_beyond_its_end() {
+    let mut net = Net::new(3, &config(), Faults::default(), 1);
+    let now = net.now;
+    net.members[1].cast.settle(now, 0, 2, &[0], true);
+    for _ in 0..5 {
+        assert!(net.send(0, 1400));
+    }
+    net.run_ms(100);
+    assert_eq!((net.members[1].cast.prefix(0), net.members[2].cast.prefix(0)), (2, 5));
+    assert!(net.members[1].cast.counters().beyond >= 3);
+    let now = net.now;
+    net.members[1].cast.unsettle(now);
+    net.run_until(200, Net::all_have_all);
+    net.check_fifo();
+}
+
+#[test]
+fn delivery_stops_at_the_limit_and_the_prefix_at_a_message() {
+    let mut net = Net::new(2, &config(), Faults::default(), 1);
+    net.members[1].limits[0] = 1;
+    assert!(net.send(0, 10) && net.send(0, 60_000));
+    net.drain_one(0);
+    net.run_ms(20);
+    assert_eq!((net.members[1].cast.delivered(0), net.members[1].got.len()), (1, 1));
+    assert_eq!(net.members[1].cast.prefix(0), net.members[0].cast.sealed());
+    net.members[1].limits[0] = Seq::MAX;
+    net.run_until(20, Net::all_have_all);
+    net.check_fifo();
+}
+
+/// 0 goes on to the next view before 1 and 2 have got its last packets.
+#[test]
+fn a_frozen_cast_still_sends_and_repairs() {
+    let mut net = Net::new(3, &config(), Faults::default(), 1);
+    assert!(net.send(0, 30_000));
+    net.cut(1, true);
+    net.drain_one(0);
+    net.run_us(500);
+    assert!(net.send(0, 3_000));
+    let member = &mut net.members[0];
+    member.cast.freeze(&mut member.pool);
+    assert!(member.cast.is_frozen() && !member.cast.can_accept(1));
+    assert_eq!(member.cast.poll_timeout(), None);
+    net.cut(1, false);
+    net.drain_one(0);
+    let (now, upto) = (net.now, net.members[0].cast.sealed());
+    net.members[1].cast.settle(now, 0, upto, &[0], true);
+    net.members[2].cast.settle(now, 0, upto, &[0], true);
+    let before = net.count(Kind::Heartbeat);
+    net.run_until(60, |net| net.has_all(1, 0) && net.has_all(2, 0));
+    net.check_fifo();
+    assert!(net.count(Kind::Heartbeat) >= before);
+    let beats = net.members[0].cast.counters().heartbeats;
+    net.run_ms(2000);
+    assert_eq!(net.members[0].cast.counters().heartbeats, beats);
+    assert_eq!(net.members[0].cast.next_accusation(), None);
+    for member in &mut net.members {
+        member.cast.clear(&mut member.pool);
+    }
+    assert_eq!(net.slots_used(), 0);
+    net.run_ms(100);
+}
+
+#[test]
+fn packets_that_came_early_are_adopted() {
+    let mut net = Net::new(2, &config(), Faults::default(), 1);
+    assert!(net.send(0, 5000));
+    net.cut(1, true);
+    net.drain_one(0);
+    let early: Vec<_> = net.lost.drain(..).collect();
+    net.cut(1, false);
+    for bytes in early.iter().filter(|b| b[3] == Kind::Data as u8) {
+        let packet = crate::wire::packet::decode(bytes).unwrap();
+        let crate::wire::packet::Content::Data(data) = packet.content else { unreachable!() };
+        let member = &mut net.members[1];
+        for expected in [DataOutcome::New, DataOutcome::Duplicate] {
+            let slot = member.pool.store(data.body).unwrap();
+            assert_eq!(member.cast.adopt(&mut member.pool, Time::ZERO, &data, slot), expected);
+        }
+    }
+    assert_eq!(net.members[1].pool.used(), net.members[1].cast.prefix(0) as usize);
+    net.drain();
+    assert!(net.has_all(1, 0));
+}
+
+#[test]
+fn forwards_are_bounded() {
+    let (mut net, upto) = orphaned();
+    for _ in 0..10_000 {
+        net.members[1].cast.forward(2, 0, 1, upto);
+        net.members[1].cast.forward(9, 0, 1, upto);
+        net.members[1].cast.forward(2, 9, 1, upto);
+    }
+    net.run_ms(20);
+    assert!(net.members[1].cast.counters().forwarded <= 64 * upto);
+    assert!(net.has_all(2, 0));
+}

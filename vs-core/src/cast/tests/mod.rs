@@ -1,0 +1,3 @@
+mod change;
+mod flow;
+mod net;

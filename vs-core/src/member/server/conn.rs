@@ -1,0 +1,47 @@
+//! One connection of a server.
+
+use super::ServerConfig;
+use crate::ident::ServerId;
+use crate::member::detector::Silence;
+use crate::member::message::Peer;
+use crate::time::Time;
+use crate::wire::frame::{Decoder, Output};
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// It has not named itself yet.
+    New,
+    Client(Peer),
+    Peer(ServerId),
+}
+
+impl Role {
+    pub(super) fn server(&self) -> Option<ServerId> {
+        match self {
+            Self::Peer(server) => Some(*server),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) role: Role,
+    pub(super) decoder: Decoder,
+    pub(super) output: Output,
+    pub(super) silence: Silence,
+    pub(super) sent: Time,
+}
+
+impl Conn {
+    pub(super) fn new(now: Time, config: &ServerConfig) -> Self {
+        Self {
+            role: Role::New,
+            decoder: Decoder::default(),
+            output: Output::new(config.output_bytes_max),
+            silence: Silence::new(now, config.silence_ms),
+            sent: now,
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! One group at one server: its clients here and elsewhere, who accuses whom, and what follows for its view.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
+use crate::action::DetachReason;
+use crate::ident::{Cid, GroupName, ProcessId, ServerId};
+use crate::member::client::Past;
+use crate::member::message::{Peer, PeerWord, Reply};
+use crate::time::Time;
+use crate::view::{Members, VIEW_MEMBERS_MAX};
+
+/// Processes whose cids are remembered after they have gone.
+const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
+
+/// The pause of an excluded member is doubled at most to this many times the first one.
+const READMIT_FACTOR_MAX: u64 = 16;
+
+/// An exclusion is forgotten after this many of its pauses without another.
+const FORGIVEN_AFTER: u64 = 4;
+
+/// What a group wants to be sent.
+#[derive(Debug)]
+pub(super) enum Send {
+    Client(ConnId, Reply),
+    Server(ServerId, PeerWord),
+    /// To all peers: the clients here.
+    Clients(Vec<(Attached, SocketAddr)>),
+}
+
+/// What the server lends to a group for the time of a call.
+pub(super) struct Cx<'a> {
+    pub(super) now: Time,
+    pub(super) me: ServerId,
+    pub(super) config: &'a ServerConfig,
+    pub(super) counters: &'a mut ServerCounters,
+    pub(super) sends: Vec<Send>,
+    pub(super) notes: Vec<Note>,
+    pub(super) links: &'a BTreeMap<ServerId, Vec<ServerId>>,
+}
+
+/// A client that is attached here.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    conn: ConnId,
+    peer: Peer,
+    attachment: Attachment,
+}
+
+/// A request to attach while another connection holds the same id: whoever shows no sign of life loses.
+#[derive(Clone, Debug)]
+struct Waiting {
+    local: Local,
+    until: Time,
+}
+
+/// The clients of another server.
+#[derive(Clone, Debug, Default)]
+struct Remote {
+    clients: Vec<(Attached, SocketAddr)>,
+    /// The server was lost: until when its clients stay, since they may come over (rule 5.5).
+    lost_until: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Exclusion {
+    until: Time,
+    pause_ms: u64,
+}
+
+/// Why a report may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Arrival,
+    Departure,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    name: GroupName,
+    moshe: Moshe,
+    locals: BTreeMap<ProcessId, Local>,
+    waiting: Vec<Waiting>,
+    remotes: BTreeMap<ServerId, Remote>,
+    accusations: BTreeMap<ProcessId, Vec<ProcessId>>,
+    /// When the accusations are judged.
+    judge_at: Option<Time>,
+    excluded: BTreeMap<ProcessId, Exclusion>,
+    /// When the proposal goes out that waits for more arrivals.
+    gather_at: Option<Time>,
+}
+
+impl Group {
+    pub(super) fn new(name: &GroupName, me: ServerId, boot: u64, config: &ServerConfig) -> Self {
+        Self {
+            name: name.clone(),
+            moshe: Moshe::new(me, boot, config.left_out()),
+            locals: BTreeMap::new(),
+            waiting: Vec::new(),
+            remotes: BTreeMap::new(),
+            accusations: BTreeMap::new(),
+            judge_at: None,
+            excluded: BTreeMap::new(),
+            gather_at: None,
+        }
+    }
+
+    /// Whether nobody is or waits here, so that it can be forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        self.locals.is_empty()
+            && self.waiting.is_empty()
+            && self.remotes.values().all(|remote| remote.clients.is_empty())
+    }
+
+    /// The clients here.
+    pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
+        let home = self.moshe.me();
+        let attached = |(&process, local): (&ProcessId, &Local)| {
+            (Attached { process, attachment: local.attachment, home }, local.peer.addr)
+        };
+        self.locals.iter().map(attached).collect()
+    }
+
+    pub(super) fn proposal(&self) -> Option<&Proposal> {
+        self.moshe.mine()
+    }
+
+    /// A client asks for membership.
+    pub(super) fn attach(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        peer: Peer,
+        counter: u64,
+        past: &Past,
+    ) {
+        let process = peer.process;
+        let attachment = Attachment { incarnation: peer.incarnation, counter };
+        let local = Local { conn, peer, attachment };
+        if let Some(exclusion) = self.excluded.get(&process).copied() {
+            if cx.now < exclusion.until {
+                let retry_ms = exclusion.until.millis_since(cx.now) + 1;
+                return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
+            }
+        }
+        let others = self.moshe.report().len() + self.waiting.len();
+        if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
+            return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
+        }
+        // Numbers go on from what the client was given, by whomever (rule 5.4).
+        let mbr = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
+        let cid = past.last_cid.max(past.pending.unwrap_or_default());
+        self.moshe.raise(process, cid, past.last_view.major.max(mbr));
+        match self.locals.get(&process) {
+            // The same life over another connection has moved; another one has to wait and see.
+            Some(old)
+                if old.conn != conn && old.attachment.incarnation != attachment.incarnation =>
+            {
+                let older = attachment < old.attachment;
+                if older {
+                    return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
+                }
+                self.waiting.retain(|w| w.local.conn != conn);
+                let until = cx.now.plus_ms(cx.config.silence_ms);
+                self.waiting.push(Waiting { local, until });
+            }
+            _ => self.admit(cx, local),
+        }
+    }
+
+    fn refuse(&self, cx: &mut Cx<'_>, local: &Local, reason: DetachReason, retry_ms: u64) {
+        let (group, process) = (self.name.clone(), local.peer.process);
+        cx.notes.push(Note::Detached { group, process, reason: Some(reason.clone()) });
+        let group = self.name.clone();
+        cx.sends.push(Send::Client(local.conn, Reply::Detached { group, reason, retry_ms }));
+    }
+
+    fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
+        let process = local.peer.process;
+        self.accusations.remove(&process);
+        self.locals.insert(process, local);
+        let (group, addr) = (self.name.clone(), local.peer.addr);
+        cx.notes.push(Note::Attached { group, process, addr });
+        cx.sends.push(Send::Clients(self.clients()));
+        self.renotify(cx, Cause::Arrival);
+    }
+
+    /// A client leaves.
+    pub(super) fn leave(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
+        self.disconnect(cx, process, conn);
+    }
+
+    /// The connection of a client ended.
+    pub(super) fn disconnect(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
+        self.waiting.retain(|w| w.local.conn != conn);
+        if self.locals.get(&process).is_some_and(|local| local.conn == conn) {
+            self.remove(cx, process, None);
+        }
+    }
+
+    fn remove(&mut self, cx: &mut Cx<'_>, process: ProcessId, reason: Option<DetachReason>) {
+        self.locals.remove(&process);
+        self.accusations.remove(&process);
+        let group = self.name.clone();
+        cx.notes.push(Note::Detached { group, process, reason });
+        let successor = self.waiting.iter().position(|w| w.local.peer.process == process);
+        match successor.map(|at| self.waiting.remove(at)) {
+            Some(waiting) => self.admit(cx, waiting.local),
+            None => {
+                cx.sends.push(Send::Clients(self.clients()));
+                self.renotify(cx, Cause::Departure);
+            }
+        }
+    }
+
+    /// A client accuses others; false if it is not attached over this connection.
+    pub(super) fn accuse_from_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        by: ProcessId,
+        accused: Vec<ProcessId>,
+    ) -> bool {
+        let known = self.locals.get(&by).is_some_and(|local| local.conn == conn);
+        if known {
+            self.accuse(cx, by, accused);
+        }
+        known
+    }
+
+    /// `by` accuses `accused`, instead of whomever it accused before.
+    pub(super) fn accuse(&mut self, cx: &mut Cx<'_>, by: ProcessId, accused: Vec<ProcessId>) {
+        if !self.moshe.report().iter().any(|client| client.process == by) {
+            return;
+        }
+        if accused.is_empty() || accused.len() > VIEW_MEMBERS_MAX {
+            self.accusations.remove(&by);
+        } else {
+            self.accusations.insert(by, accused);
+            let at = cx.now.plus_ms(cx.config.accuse_ms);
+            self.judge_at = Some(self.judge_at.map_or(at, |judge| judge.min(at)));
+        }
+        if self.accusations.is_empty() {
+            self.judge_at = None;
+        }
+    }
+
+    /// Excludes who is accused, once others have had the time to accuse, too.
+    fn judge(&mut self, cx: &mut Cx<'_>) {
+        let members: Vec<ProcessId> = self.moshe.report().iter().map(|c| c.process).collect();
+        self.accusations.retain(|by, _| members.contains(by));
+        let verdicts = notify::exclude(&members, &self.accusations);
+        for (process, by) in verdicts {
+            for accused in self.accusations.values_mut() {
+                accused.retain(|p| *p != process);
+            }
+            self.accusations.remove(&process);
+            // Each server excludes its own clients, and hears of the others.
+            let Some(local) = self.locals.get(&process).copied() else { continue };
+            let first = cx.config.readmit_ms;
+            let before = self.excluded.get(&process).copied();
+            let repeated = before
+                .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_AFTER * e.pause_ms))
+                .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
+            let pause_ms = repeated.unwrap_or(first);
+            let until = cx.now.plus_ms(pause_ms);
+            self.excluded.insert(process, Exclusion { until, pause_ms });
+            let reason = DetachReason::Accused { by };
+            let (group, retry_ms) = (self.name.clone(), pause_ms);
+            let reply = Reply::Detached { group, reason: reason.clone(), retry_ms };
+            cx.sends.push(Send::Client(local.conn, reply));
+            self.remove(cx, process, Some(reason));
+        }
+    }
+
+    /// Another server tells of its clients.
+    pub(super) fn hear_clients(
+        &mut self,
+        cx: &mut Cx<'_>,
+        server: ServerId,
+        mut clients: Vec<(Attached, SocketAddr)>,
+    ) {
+        clients.retain(|(client, _)| client.home == server);
+        clients.truncate(VIEW_MEMBERS_MAX);
+        self.remotes.insert(server, Remote { clients, lost_until: None });
+        self.renotify(cx, Cause::Arrival);
+    }
+
+    pub(super) fn hear_proposal(&mut self, cx: &mut Cx<'_>, proposal: Proposal) {
+        if self.moshe.is_stale(&proposal) {
+            return;
+        }
+        let steps = self.moshe.receive(proposal);
+        self.take(cx, steps);
+    }
+
+    /// The links between servers have changed.
+    pub(super) fn review(&mut self, cx: &mut Cx<'_>, lost: bool) {
+        for (server, remote) in &mut self.remotes {
+            if cx.links.contains_key(server) {
+                remote.lost_until = None;
+            } else if remote.lost_until.is_none() {
+                remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
+            }
+        }
+        self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });
+    }
+
+    /// What the notification service reports now.
+    fn report(&self, cx: &Cx<'_>) -> Report {
+        let clique = notify::clique(cx.me, cx.links);
+        let grace = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now < until);
+        let mut best: BTreeMap<ProcessId, Attached> = BTreeMap::new();
+        let remotes = self
+            .remotes
+            .iter()
+            .filter(|(server, remote)| clique.contains(server) || grace(remote))
+            .flat_map(|(_, remote)| remote.clients.iter().map(|(client, _)| *client));
+        for client in remotes.chain(self.clients().into_iter().map(|(client, _)| client)) {
+            let entry = best.entry(client.process).or_insert(client);
+            if (client.attachment, client.home) > (entry.attachment, entry.home) {
+                *entry = client;
+            }
+        }
+        best.into_values().take(VIEW_MEMBERS_MAX).collect()
+    }
+
+    fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
+        let report = self.report(cx);
+        if report == *self.moshe.report() {
+            return;
+        }
+        self.accusations.retain(|by, _| report.iter().any(|client| client.process == *by));
+        self.trim_memory(&report);
+        let gather_ms = match cause {
+            Cause::Arrival => cx.config.gather_join_ms,
+            Cause::Departure => cx.config.gather_crash_ms,
+        };
+        let at = cx.now.plus_ms(gather_ms);
+        let at = self.gather_at.map_or(at, |gather| gather.min(at));
+        let gather = at > cx.now;
+        self.gather_at = gather.then_some(at);
+        let steps = self.moshe.notify(report, gather);
+        self.take(cx, steps);
+    }
+
+    /// Forgets processes that are not members, beyond a bound.
+    fn trim_memory(&mut self, report: &Report) {
+        let gone: Vec<ProcessId> = self
+            .moshe
+            .remembered()
+            .filter(|p| !report.iter().any(|client| client.process == *p))
+            .collect();
+        for process in gone.iter().take(gone.len().saturating_sub(REMEMBERED_MAX)) {
+            self.moshe.forget(*process);
+        }
+        if self.excluded.len() > REMEMBERED_MAX {
+            self.excluded.pop_first();
+        }
+    }
+
+    /// Carries out what the agreement says.
+    fn take(&mut self, cx: &mut Cx<'_>, steps: Vec<Step>) {
+        let mut change: Option<Members> = None;
+        for step in steps {
+            match step {
+                Step::StartChange(process, cid) => {
+                    self.start_change(cx, process, cid);
+                    change = Some(self.moshe.report().iter().map(|c| c.process).collect());
+                }
+                Step::Propose(servers) => {
+                    cx.counters.proposals += 1;
+                    let Some(proposal) = self.moshe.mine().cloned() else { continue };
+                    for server in servers {
+                        let (group, proposal) = (self.name.clone(), proposal.clone());
+                        cx.sends.push(Send::Server(server, PeerWord::Proposal { group, proposal }));
+                    }
+                }
+                Step::View(view, mode) => {
+                    match mode {
+                        Mode::Fast => cx.counters.views_fast += 1,
+                        Mode::Slow => cx.counters.views_slow += 1,
+                    }
+                    for local in self.locals.values() {
+                        if view.contains(local.peer.process) {
+                            let (group, view) = (self.name.clone(), view.clone());
+                            cx.sends.push(Send::Client(local.conn, Reply::View { group, view }));
+                        }
+                    }
+                    let (group, fast) = (self.name.clone(), mode == Mode::Fast);
+                    cx.notes.push(Note::View { group, view, fast });
+                }
+            }
+        }
+        if let Some(set) = change {
+            cx.counters.changes += 1;
+            cx.notes.push(Note::StartChange { group: self.name.clone(), set });
+        }
+    }
+
+    fn start_change(&self, cx: &mut Cx<'_>, process: ProcessId, cid: Cid) {
+        let Some(local) = self.locals.get(&process) else { return };
+        let peer = |client: &Attached| Peer {
+            process: client.process,
+            incarnation: client.attachment.incarnation,
+            addr: self.addr(client),
+        };
+        let peers = self.moshe.report().iter().map(peer).collect();
+        let group = self.name.clone();
+        cx.sends.push(Send::Client(local.conn, Reply::StartChange { group, cid, peers }));
+    }
+
+    fn addr(&self, client: &Attached) -> SocketAddr {
+        let remote = || {
+            let clients = &self.remotes.get(&client.home)?.clients;
+            clients.iter().find(|(c, _)| c == client).map(|(_, addr)| *addr)
+        };
+        let local = self.locals.get(&client.process).map(|local| local.peer.addr);
+        let known = if client.home == self.moshe.me() { local } else { remote() };
+        known.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        let waiting = self.waiting.iter().map(|w| w.until);
+        let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
+        waiting.chain(lost).chain(self.gather_at).chain(self.judge_at).min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.gather_at.is_some_and(|at| cx.now >= at) {
+            self.gather_at = None;
+            let steps = self.moshe.gathered();
+            self.take(cx, steps);
+        }
+        if self.judge_at.is_some_and(|at| cx.now >= at) {
+            self.judge_at = None;
+            self.judge(cx);
+        }
+        let remotes = self.remotes.len();
+        self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
+        if self.remotes.len() < remotes {
+            self.renotify(cx, Cause::Departure);
+        }
+        // Who held the id has been heard of all the time: the newcomer is the stranger.
+        let late = |w: &Waiting| cx.now >= w.until;
+        let (late, waiting) = core::mem::take(&mut self.waiting).into_iter().partition(late);
+        self.waiting = waiting;
+        for waiting in late {
+            self.refuse(cx, &waiting.local, DetachReason::DuplicateId, 0);
+        }
+    }
+}

@@ -1,0 +1,611 @@
+//! A membership server, sans I/O: connections and groups around the agreement of [`moshe`].
+//!
+//! What clients do and peers say goes through [`notify`] into a report for each group; what `moshe` makes of it goes
+//! out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock value.
+
+mod conn;
+mod group;
+pub(crate) mod moshe;
+mod notify;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::message::{PeerWord, Reply, Request};
+use crate::action::DetachReason;
+use crate::config::ConfigError;
+use crate::ident::{GroupName, NUMBER_MAX, ProcessId, ServerId};
+use crate::time::Time;
+use crate::view::{Members, View};
+use crate::wire::frame::FrameError;
+use conn::{Conn, Role};
+use group::{Group, Send};
+
+/// Notes that wait to be read; beyond, the oldest is dropped.
+const NOTES_MAX: usize = 1024;
+
+/// A connection of a server, named by the runtime; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Bounds and times of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
+    pub silence_ms: u64,
+    /// Signs of life go out after so much own silence, in ms. Default 100.
+    pub heartbeat_ms: u64,
+    /// A change that began with an arrival waits so long for more before the server proposes, in ms. Default 3.
+    pub gather_join_ms: u64,
+    /// The same for a change that began with a departure, in ms. Default 0.
+    pub gather_crash_ms: u64,
+    /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
+    pub accuse_ms: u64,
+    /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
+    /// times. Default 500.
+    pub readmit_ms: u64,
+    /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
+    pub reattach_ms: u64,
+    /// Most connections. Default 4096.
+    pub connections_max: usize,
+    /// Most groups. Default 1024.
+    pub groups_max: usize,
+    /// Bytes that may wait to be written to one connection; beyond, it is closed. Default 4 MiB.
+    pub output_bytes_max: usize,
+    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
+    #[cfg(feature = "sim")]
+    pub left_out: crate::rule::LeftOut,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            silence_ms: 1000,
+            heartbeat_ms: 100,
+            gather_join_ms: 3,
+            gather_crash_ms: 0,
+            accuse_ms: 100,
+            readmit_ms: 500,
+            reattach_ms: 1000,
+            connections_max: 4096,
+            groups_max: 1024,
+            output_bytes_max: 4 << 20,
+            #[cfg(feature = "sim")]
+            left_out: crate::rule::LeftOut::default(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The rule that is left out; none without feature `sim`.
+    fn left_out(&self) -> crate::rule::LeftOut {
+        #[cfg(feature = "sim")]
+        return self.left_out;
+        #[cfg(not(feature = "sim"))]
+        return crate::rule::LeftOut::default();
+    }
+}
+
+/// What an operator may want to read; bounded, the oldest is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A client attached to a group.
+    Attached {
+        /// The group.
+        group: GroupName,
+        /// The client.
+        process: ProcessId,
+        /// Its data address.
+        addr: SocketAddr,
+    },
+    /// A client's attachment ended: it left, crashed, fell silent, or was refused or excluded.
+    Detached {
+        /// The group.
+        group: GroupName,
+        /// The client.
+        process: ProcessId,
+        /// None: it left or its connection ended.
+        reason: Option<DetachReason>,
+    },
+    /// A change began, for this set.
+    StartChange {
+        /// The group.
+        group: GroupName,
+        /// The set.
+        set: Members,
+    },
+    /// A view was decided.
+    View {
+        /// The group.
+        group: GroupName,
+        /// The view.
+        view: View,
+        /// Whether the fast mode decided it.
+        fast: bool,
+    },
+    /// A peer server came (`true`) or was lost.
+    Peer {
+        /// The server.
+        server: ServerId,
+        /// Whether it is connected now.
+        connected: bool,
+    },
+    /// A connection spoke another protocol or broke a rule and was closed.
+    Refused {
+        /// The connection.
+        conn: ConnId,
+        /// One sentence.
+        why: &'static str,
+    },
+}
+
+/// What a server counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerCounters {
+    /// start_changes, counted once a change and group.
+    pub changes: u64,
+    /// Proposals sent (to itself included, once a proposal).
+    pub proposals: u64,
+    /// Views decided in the fast mode.
+    pub views_fast: u64,
+    /// Views decided in the slow mode.
+    pub views_slow: u64,
+}
+
+/// A membership server.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    id: ServerId,
+    boot: u64,
+    now: Time,
+    conns: BTreeMap<ConnId, Conn>,
+    groups: BTreeMap<GroupName, Group>,
+    /// Whom each server says to reach; the own word is made from the connections.
+    links: BTreeMap<ServerId, Vec<ServerId>>,
+    /// The last version of what each server said of its links and clients.
+    heard: BTreeMap<ServerId, u64>,
+    version: u64,
+    writable: BTreeSet<ConnId>,
+    closing: VecDeque<ConnId>,
+    notes: VecDeque<Note>,
+    counters: ServerCounters,
+}
+
+impl Server {
+    /// Makes a server. `boot` is a clock value in ms (UNIX time) that grows with every start: the base of cids,
+    /// proposal numbers and view numbers, since nothing is stored.
+    ///
+    /// # Errors
+    /// Names the field of `config` that cannot be used, or that `id` or `boot` is above 2^53 − 1.
+    pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
+        if id.0 > NUMBER_MAX || boot > NUMBER_MAX {
+            return Err(ConfigError("server id and boot value must be at most 2^53 - 1"));
+        }
+        if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
+            return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
+        }
+        if config.connections_max == 0 || config.groups_max == 0 {
+            return Err(ConfigError("connections_max and groups_max must be at least 1"));
+        }
+        Ok(Self {
+            config,
+            id,
+            boot,
+            now: Time::ZERO,
+            conns: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            links: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            version: boot,
+            writable: BTreeSet::new(),
+            closing: VecDeque::new(),
+            notes: VecDeque::new(),
+            counters: ServerCounters::default(),
+        })
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> ServerId {
+        self.id
+    }
+
+    /// Somebody connected.
+    pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
+        self.now = self.now.max(now);
+        if self.conns.len() >= self.config.connections_max {
+            self.closing.push_back(conn);
+            self.note(Note::Refused { conn, why: "connections_max connections are open" });
+            return;
+        }
+        self.conns.insert(conn, Conn::new(self.now, &self.config));
+        self.writable.insert(conn);
+    }
+
+    /// A connection that this side made to a peer server is up.
+    pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId) {
+        self.handle_accepted(now, conn);
+        self.send(conn, &Request::Server(self.id));
+    }
+
+    /// Bytes arrived.
+    pub fn handle_stream(&mut self, now: Time, conn: ConnId, bytes: &[u8]) {
+        self.now = self.now.max(now);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        state.silence.hear(self.now);
+        state.decoder.push(bytes);
+        loop {
+            // A request may close its own connection.
+            let Some(state) = self.conns.get_mut(&conn) else { return };
+            match state.decoder.next::<Request>() {
+                Ok(Some(request)) => self.handle_request(conn, request),
+                Ok(None) => return,
+                Err(error) => {
+                    let why = match error {
+                        FrameError::Magic => "it speaks another protocol",
+                        FrameError::Version(_) => "it speaks another version of the protocol",
+                        FrameError::TooLong => "it sent a frame above the limit",
+                        FrameError::Content => "it sent a frame that makes no sense",
+                    };
+                    return self.refuse(conn, why);
+                }
+            }
+        }
+    }
+
+    /// A connection ended: that is its clients' crash.
+    pub fn handle_closed(&mut self, now: Time, conn: ConnId) {
+        self.now = self.now.max(now);
+        self.drop_conn(conn);
+    }
+
+    fn handle_request(&mut self, conn: ConnId, request: Request) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        match (state.role, request) {
+            (_, Request::Ping) => {}
+            (Role::New, Request::Client(peer)) => {
+                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > NUMBER_MAX {
+                    return self.refuse(conn, "its process id or incarnation is above 2^53 - 1");
+                }
+                state.role = Role::Client(peer);
+            }
+            (Role::New, Request::Server(server)) => self.greet_server(conn, server),
+            (Role::Client(peer), Request::Attach { group, counter, past }) => {
+                self.attach(conn, peer, group, counter, &past);
+            }
+            (Role::Client(peer), Request::Leave { group }) => {
+                self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
+            }
+            (Role::Client(peer), Request::Accuse { group, accused }) => {
+                let known = self.with_group(&group, |g, cx| {
+                    g.accuse_from_client(cx, conn, peer.process, accused.clone())
+                });
+                if known == Some(true) {
+                    let by = peer.process;
+                    self.tell_peers(&PeerWord::Accuse { group, by, accused });
+                }
+            }
+            (Role::Peer(server), Request::Peer(word)) => self.hear_peer(server, word),
+            _ => self.refuse(conn, "it broke the order of the protocol"),
+        }
+    }
+
+    fn attach(
+        &mut self,
+        conn: ConnId,
+        peer: super::message::Peer,
+        name: GroupName,
+        counter: u64,
+        past: &super::client::Past,
+    ) {
+        if !self.open_group(&name) {
+            let reason = DetachReason::ServerFull;
+            let retry_ms = self.config.readmit_ms;
+            self.send(conn, &Reply::Detached { group: name, reason, retry_ms });
+            return;
+        }
+        self.with_group(&name, |g, cx| g.attach(cx, conn, peer, counter, past));
+    }
+
+    /// Makes the group if it is new; false if there is no room for it.
+    fn open_group(&mut self, name: &GroupName) -> bool {
+        if self.groups.contains_key(name) {
+            return true;
+        }
+        if self.groups.len() >= self.config.groups_max {
+            self.groups.retain(|_, group| !group.is_idle());
+        }
+        if self.groups.len() >= self.config.groups_max {
+            return false;
+        }
+        let group = Group::new(name, self.id, self.boot, &self.config);
+        self.groups.insert(name.clone(), group);
+        true
+    }
+
+    /// Lets a group act, and sends what it says.
+    fn with_group<R>(
+        &mut self,
+        name: &GroupName,
+        act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
+    ) -> Option<R> {
+        let links = self.own_links();
+        let group = self.groups.get_mut(name)?;
+        let mut cx = group::Cx {
+            now: self.now,
+            me: self.id,
+            config: &self.config,
+            counters: &mut self.counters,
+            sends: Vec::new(),
+            notes: Vec::new(),
+            links: &links,
+        };
+        let result = act(group, &mut cx);
+        let group::Cx { sends, notes, .. } = cx;
+        for note in notes {
+            self.note(note);
+        }
+        for send in sends {
+            match send {
+                Send::Client(conn, reply) => self.send(conn, &reply),
+                Send::Server(server, word) => self.tell_server(server, word),
+                Send::Clients(clients) => {
+                    self.version += 1;
+                    let (version, group) = (self.version, name.clone());
+                    self.tell_peers(&PeerWord::Clients { version, group, clients });
+                }
+            }
+        }
+        Some(result)
+    }
+
+    /// Whom the servers reach, this one included.
+    fn own_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
+        let mut links = self.links.clone();
+        let connected = self.connected();
+        links.retain(|server, _| connected.contains(server));
+        links.insert(self.id, connected);
+        links
+    }
+
+    /// The peers that are connected, ascending.
+    fn connected(&self) -> Vec<ServerId> {
+        let mut servers: Vec<ServerId> =
+            self.conns.values().filter_map(|conn| conn.role.server()).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+
+    /// A peer named itself. Two connections between two servers do no harm: either carries what is said, and what is
+    /// said has a version.
+    fn greet_server(&mut self, conn: ConnId, server: ServerId) {
+        if server == self.id {
+            return self.refuse(conn, "a peer has the id of this server: give each one its own");
+        }
+        let new = !self.connected().contains(&server);
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.role = Role::Peer(server);
+        }
+        self.send(conn, &Request::Server(self.id));
+        if new {
+            self.note(Note::Peer { server, connected: true });
+        }
+        self.tell_links();
+        self.tell_state(conn);
+        self.review_groups(false);
+    }
+
+    fn tell_links(&mut self) {
+        self.version += 1;
+        let (version, servers) = (self.version, self.connected());
+        self.tell_peers(&PeerWord::Links { version, servers });
+    }
+
+    /// A peer that (re)connects hears of all clients and of the latest proposals (rule 5.5).
+    fn tell_state(&mut self, conn: ConnId) {
+        let names: Vec<GroupName> = self.groups.keys().cloned().collect();
+        for name in names {
+            self.version += 1;
+            let Some(group) = self.groups.get(&name) else { continue };
+            let clients = group.clients();
+            let proposal = group.proposal().cloned();
+            let (version, group) = (self.version, name.clone());
+            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
+            if let Some(proposal) = proposal {
+                let group = name;
+                self.send(conn, &Request::Peer(PeerWord::Proposal { group, proposal }));
+            }
+        }
+    }
+
+    fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
+        match word {
+            PeerWord::Links { version, mut servers } => {
+                if !self.is_news(server, version) || servers.len() > self.config.connections_max {
+                    return;
+                }
+                servers.sort_unstable();
+                self.links.insert(server, servers);
+                self.review_groups(false);
+            }
+            PeerWord::Clients { version, group, clients } => {
+                if self.is_news(server, version) && self.open_group(&group) {
+                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, clients));
+                }
+            }
+            PeerWord::Proposal { group, proposal } => {
+                if proposal.from == server && self.open_group(&group) {
+                    self.with_group(&group, |g, cx| g.hear_proposal(cx, proposal));
+                }
+            }
+            PeerWord::Accuse { group, by, accused } => {
+                self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
+            }
+        }
+    }
+
+    /// Whether a word of `server` is newer than what was heard: over two connections it may come twice.
+    fn is_news(&mut self, server: ServerId, version: u64) -> bool {
+        let heard = self.heard.entry(server).or_default();
+        let news = version > *heard;
+        *heard = (*heard).max(version);
+        news
+    }
+
+    /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
+    fn review_groups(&mut self, lost: bool) {
+        let names: Vec<GroupName> = self.groups.keys().cloned().collect();
+        for name in names {
+            self.with_group(&name, |g, cx| g.review(cx, lost));
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let silent: Vec<ConnId> = self
+            .conns
+            .iter_mut()
+            .filter_map(|(id, conn)| conn.silence.look(self.now).then_some(*id))
+            .collect();
+        for conn in silent {
+            self.closing.push_back(conn);
+            self.drop_conn(conn);
+        }
+        let heartbeat_ms = self.config.heartbeat_ms;
+        let quiet: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, c)| !matches!(c.role, Role::New))
+            .filter(|(_, c)| self.now >= c.sent.plus_ms(heartbeat_ms))
+            .map(|(id, _)| *id)
+            .collect();
+        for conn in quiet {
+            let is_peer = self.conns.get(&conn).is_some_and(|c| c.role.server().is_some());
+            if is_peer {
+                self.send(conn, &Request::Ping);
+            } else {
+                self.send(conn, &Reply::Ping);
+            }
+        }
+        let due: Vec<GroupName> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.poll_timeout().is_some_and(|at| at <= self.now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.with_group(&name, Group::handle_timeout);
+        }
+    }
+
+    /// When to call [`Server::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let heartbeat_ms = self.config.heartbeat_ms;
+        let conns = self.conns.values().map(|c| match c.role {
+            Role::New => c.silence.next_look(),
+            _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
+        });
+        conns.chain(self.groups.values().filter_map(Group::poll_timeout)).min()
+    }
+
+    /// Ends a connection that broke a rule.
+    fn refuse(&mut self, conn: ConnId, why: &'static str) {
+        self.note(Note::Refused { conn, why });
+        self.closing.push_back(conn);
+        self.drop_conn(conn);
+    }
+
+    fn drop_conn(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.remove(&conn) else { return };
+        match state.role {
+            Role::New => {}
+            Role::Client(peer) => {
+                let names: Vec<GroupName> = self.groups.keys().cloned().collect();
+                for name in names {
+                    self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
+                }
+            }
+            Role::Peer(server) => {
+                if !self.connected().contains(&server) {
+                    self.note(Note::Peer { server, connected: false });
+                    self.tell_links();
+                    self.review_groups(true);
+                }
+            }
+        }
+    }
+
+    fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        state.sent = self.now;
+        let within = state.output.push(message);
+        self.writable.insert(conn);
+        if !within {
+            self.refuse(conn, "it does not read what it is sent");
+        }
+    }
+
+    fn tell_server(&mut self, server: ServerId, word: PeerWord) {
+        let conn = self.conns.iter().find(|(_, c)| c.role.server() == Some(server));
+        if let Some((&conn, _)) = conn {
+            self.send(conn, &Request::Peer(word));
+        }
+    }
+
+    fn tell_peers(&mut self, word: &PeerWord) {
+        for server in self.connected() {
+            self.tell_server(server, word.clone());
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.notes.len() >= NOTES_MAX {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(note);
+    }
+
+    /// A connection that has bytes to be written; each is named once until it has new ones.
+    pub fn poll_output(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.writable.pop_first() {
+            if !self.output(conn).is_empty() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    /// Bytes that wait to be written to `conn`; none for one that is closed.
+    #[must_use]
+    pub fn output(&self, conn: ConnId) -> &[u8] {
+        self.conns.get(&conn).map_or(&[], |state| state.output.pending())
+    }
+
+    /// `n` bytes of [`Server::output`] were written.
+    pub fn consumed(&mut self, conn: ConnId, n: usize) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.output.consumed(n);
+        }
+    }
+
+    /// A connection to be closed.
+    pub fn poll_close(&mut self) -> Option<ConnId> {
+        self.closing.pop_front()
+    }
+
+    /// The next note.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> &ServerCounters {
+        &self.counters
+    }
+}

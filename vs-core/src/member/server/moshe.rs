@@ -1,0 +1,349 @@
+//! The agreement of servers on a view (Moshe), for one group at one server: a pure value, without bytes or time.
+//!
+//! The names are those of the paper. Each server proposes when what its notification service reports (`ns`) changes;
+//! if all concerned report the same, the first proposals decide (the fast mode, one round). Who sees that this cannot
+//! be, answers with a numbered proposal (the slow mode), and the others join that number.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
+use crate::rule::{LeftOut, Rule};
+use crate::view::View;
+
+/// One attachment of a client: a crash and quick return is another attachment, and so a visible change. Made by the
+/// client; the highest wins.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub(crate) struct Attachment {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) counter: u64,
+}
+
+/// A client in the eyes of the notification service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Attached {
+    pub(crate) process: ProcessId,
+    pub(crate) attachment: Attachment,
+    pub(crate) home: ServerId,
+}
+
+/// What the notification service reports: ascending, one entry a process.
+pub(crate) type Report = Vec<Attached>;
+
+/// How a proposal is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Mode {
+    Fast,
+    Slow,
+}
+
+/// A server's word on the next view.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Proposal {
+    pub(crate) from: ServerId,
+    pub(crate) set: Report,
+    /// The cids of the proposer's own clients.
+    pub(crate) cids: Vec<(ProcessId, Cid)>,
+    pub(crate) vnum: u64,
+    pub(crate) mode: Mode,
+    /// The number of a slow proposal.
+    pub(crate) n: u64,
+    /// The highest such number that the proposer has seen.
+    pub(crate) max_n: u64,
+    /// The proposer's own count.
+    pub(crate) pn: u64,
+    /// The last proposals of others that the proposer has used for a view.
+    pub(crate) used: Vec<(ServerId, u64)>,
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Give the local client this cid, for the reported set.
+    StartChange(ProcessId, Cid),
+    /// Send the own proposal to these servers.
+    Propose(Vec<ServerId>),
+    /// Give the view to the local clients; it was decided in this mode.
+    View(View, Mode),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Moshe {
+    me: ServerId,
+    /// The base of all numbers (rule 5.4): a clock value at start.
+    boot: u64,
+    ns: Report,
+    changing: bool,
+    mode: Mode,
+    /// The last cid of each process that this server has known as its client.
+    cids: BTreeMap<ProcessId, Cid>,
+    announced: Report,
+    pn: u64,
+    mine: Option<Proposal>,
+    proposals: BTreeMap<ServerId, Proposal>,
+    used: BTreeMap<ServerId, u64>,
+    max_vid: u64,
+    max_n: u64,
+    sent_n: u64,
+    /// Proposals wait: more may be about to happen (rule 5.12).
+    gathering: bool,
+    left_out: LeftOut,
+}
+
+impl Moshe {
+    pub(crate) fn new(me: ServerId, boot: u64, left_out: LeftOut) -> Self {
+        Self {
+            me,
+            boot,
+            ns: Report::new(),
+            changing: false,
+            mode: Mode::Fast,
+            cids: BTreeMap::new(),
+            announced: Report::new(),
+            pn: boot,
+            mine: None,
+            proposals: BTreeMap::new(),
+            used: BTreeMap::new(),
+            max_vid: boot,
+            max_n: 0,
+            sent_n: 0,
+            gathering: false,
+            left_out,
+        }
+    }
+
+    pub(crate) fn me(&self) -> ServerId {
+        self.me
+    }
+
+    /// Whether `proposal` was heard already, or a later one of its sender.
+    pub(crate) fn is_stale(&self, proposal: &Proposal) -> bool {
+        self.proposals.get(&proposal.from).is_some_and(|known| known.pn >= proposal.pn)
+    }
+
+    pub(crate) fn report(&self) -> &Report {
+        &self.ns
+    }
+
+    pub(crate) fn mine(&self) -> Option<&Proposal> {
+        self.mine.as_ref()
+    }
+
+    /// A client tells what it was given before: cids and view numbers go on from there (rule 5.4).
+    pub(crate) fn raise(&mut self, process: ProcessId, cid: Cid, vid: u64) {
+        let known = self.cids.entry(process).or_default();
+        *known = (*known).max(cid);
+        self.max_vid = self.max_vid.max(vid);
+    }
+
+    /// Forgets the cid of a process that has long been gone; a boot-based number stays below what it will get.
+    pub(crate) fn forget(&mut self, process: ProcessId) {
+        if let Some(cid) = self.cids.remove(&process) {
+            self.boot = self.boot.max(cid.0);
+        }
+    }
+
+    /// Processes whose cids are remembered.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.cids.keys().copied()
+    }
+
+    /// The homes of the reported clients, and this server.
+    fn concerned(&self) -> Vec<ServerId> {
+        let mut servers: Vec<_> = self.ns.iter().map(|client| client.home).collect();
+        servers.push(self.me);
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+
+    fn locals(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.ns.iter().filter(|client| client.home == self.me).map(|client| client.process)
+    }
+
+    fn used(&self, server: ServerId) -> u64 {
+        self.used.get(&server).copied().unwrap_or(0)
+    }
+
+    fn begin(&mut self, steps: &mut Vec<Step>) {
+        // Nobody got a view yet and the set only shrank: the cids stay.
+        let within = |client: &Attached| self.announced.binary_search(client).is_ok();
+        if self.changing && self.ns.iter().all(within) {
+            return;
+        }
+        for process in self.locals().collect::<Vec<_>>() {
+            let cid = self.cids.entry(process).or_default();
+            *cid = Cid((cid.0 + 1).max(self.boot).min(NUMBER_MAX));
+            steps.push(Step::StartChange(process, *cid));
+        }
+        self.announced = self.ns.clone();
+        self.changing = true;
+    }
+
+    fn propose(&mut self, mode: Mode, n: u64, steps: &mut Vec<Step>) {
+        self.begin(steps);
+        self.pn += 1;
+        if mode == Mode::Slow {
+            self.sent_n = n;
+            self.max_n = self.max_n.max(n);
+        }
+        self.mode = mode;
+        let cids = self.locals().map(|p| (p, self.cids.get(&p).copied().unwrap_or_default()));
+        let carried = if self.left_out.keeps(Rule::ServerMaxN) { self.max_n } else { 0 };
+        let proposal = Proposal {
+            from: self.me,
+            set: self.ns.clone(),
+            cids: cids.collect(),
+            vnum: (self.max_vid + 1).min(NUMBER_MAX),
+            mode,
+            n: if mode == Mode::Slow { n } else { 0 },
+            max_n: carried,
+            pn: self.pn,
+            used: self.used.iter().map(|(&server, &pn)| (server, pn)).collect(),
+        };
+        self.mine = Some(proposal);
+        let mut servers = self.concerned();
+        servers.retain(|server| *server != self.me);
+        steps.push(Step::Propose(servers));
+    }
+
+    /// The notification service reports `ns`. With `gather`, the start_changes go out and the proposal waits for
+    /// [`Moshe::gathered`].
+    pub(crate) fn notify(&mut self, ns: Report, gather: bool) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.ns = ns;
+        if gather {
+            self.gathering = true;
+            self.begin(&mut steps);
+        } else {
+            self.decide(&mut steps);
+        }
+        steps
+    }
+
+    /// What was to be gathered is here.
+    pub(crate) fn gathered(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.decide(&mut steps);
+        steps
+    }
+
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.gathering
+    }
+
+    /// Proposes for the current report.
+    fn decide(&mut self, steps: &mut Vec<Step>) {
+        self.gathering = false;
+        let highest = self.stored_slow();
+        if let Some(n) = highest.filter(|n| *n > self.sent_n) {
+            self.propose(Mode::Slow, n, steps);
+        } else if (self.changing && self.mode == Mode::Slow) || highest.is_some() {
+            self.propose(Mode::Slow, self.max_n + 1, steps);
+        } else {
+            self.propose(Mode::Fast, 0, steps);
+        }
+        self.try_view(steps);
+    }
+
+    /// The highest number of an unused slow proposal for the present report.
+    fn stored_slow(&self) -> Option<u64> {
+        let concerned = self.concerned();
+        self.proposals
+            .values()
+            .filter(|p| p.mode == Mode::Slow && p.set == self.ns && concerned.contains(&p.from))
+            .filter(|p| p.pn > self.used(p.from))
+            .map(|p| p.n)
+            .max()
+    }
+
+    /// A proposal of another server.
+    pub(crate) fn receive(&mut self, proposal: Proposal) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let from = proposal.from;
+        self.max_vid = self.max_vid.max(proposal.vnum);
+        self.max_n = self.max_n.max(proposal.max_n).max(proposal.n);
+        let concerns = proposal.set == self.ns && self.concerned().contains(&from);
+        self.proposals.insert(from, proposal);
+        if concerns && !self.gathering {
+            self.answer(from, &mut steps);
+        }
+        self.try_view(&mut steps);
+        steps
+    }
+
+    /// Whether the proposal of `from` shows that the fast mode cannot decide, or calls for this server to join.
+    fn answer(&mut self, from: ServerId, steps: &mut Vec<Step>) {
+        let Some(p) = self.proposals.get(&from) else { return };
+        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
+        let unused = p.pn > self.used(from);
+        let consumed = p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
+        if p.mode == Mode::Slow && p.n > self.sent_n {
+            let n = p.n;
+            self.propose(Mode::Slow, n, steps);
+        } else if !self.changing && unused && self.left_out.keeps(Rule::ServerD1) {
+            self.propose(Mode::Slow, self.max_n + 1, steps);
+        } else if self.changing && consumed && self.left_out.keeps(Rule::ServerD2) {
+            self.propose(Mode::Slow, self.max_n + 1, steps);
+        } else if p.mode == Mode::Slow
+            && p.n <= self.sent_n
+            && unused
+            && !(self.changing && self.mode == Mode::Slow)
+            && self.left_out.keeps(Rule::ServerD3)
+        {
+            self.propose(Mode::Slow, self.max_n + 1, steps);
+        }
+    }
+
+    /// Whether the proposal of `p.from` counts for the view that this server tries for.
+    fn counts(&self, p: &Proposal) -> bool {
+        if p.set != self.ns {
+            return false;
+        }
+        if self.mode == Mode::Slow {
+            return p.mode == Mode::Slow && p.n == self.sent_n;
+        }
+        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
+        let untouched = !p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
+        let outdated = p.mode == Mode::Slow && p.n <= self.sent_n;
+        p.pn > self.used(p.from) && (p.from == self.me || (untouched && !outdated))
+    }
+
+    fn try_view(&mut self, steps: &mut Vec<Step>) {
+        if !self.changing || self.gathering || self.ns.is_empty() {
+            return;
+        }
+        let servers = self.concerned();
+        let proposals: Option<Vec<&Proposal>> = servers
+            .iter()
+            .map(|s| if *s == self.me { self.mine.as_ref() } else { self.proposals.get(s) })
+            .map(|p| p.filter(|p| self.counts(p)))
+            .collect();
+        let Some(proposals) = proposals else { return };
+        let vnum = proposals.iter().map(|p| p.vnum).max().unwrap_or(0);
+        let members: Vec<ProcessId> = self.ns.iter().map(|client| client.process).collect();
+        let start: Option<Vec<Cid>> = self
+            .ns
+            .iter()
+            .map(|client| {
+                let p = proposals.iter().find(|p| p.from == client.home)?;
+                p.cids.iter().find(|(q, _)| *q == client.process).map(|(_, cid)| *cid)
+            })
+            .collect();
+        let minor = servers.iter().map(|s| s.0).min().unwrap_or(0);
+        let id = ViewId { major: vnum, minor };
+        // A peer's proposal may lack a cid or have too many members: then there is no view.
+        let Some(view) = start.and_then(|start| View::new(id, &members, &start).ok()) else {
+            return;
+        };
+        let now_used: Vec<(ServerId, u64)> = proposals.iter().map(|p| (p.from, p.pn)).collect();
+        self.used.extend(now_used);
+        self.max_vid = self.max_vid.max(vnum);
+        self.changing = false;
+        steps.push(Step::View(view, self.mode));
+    }
+}

@@ -1,0 +1,115 @@
+//! The notification service: who can be in the next view of a group.
+//!
+//! It needs more than attachments: servers tell whom they reach, and members accuse those that owe them something.
+//! What it reports is a deterministic choice, so that all servers that see the same settle on the same.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::ident::{ProcessId, ServerId};
+
+/// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the order of ids, and
+/// each server finds itself in one. `links` holds whom each server says to reach; `me`'s own word among them.
+pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) -> Vec<ServerId> {
+    let reaches = |a: ServerId, b: ServerId| {
+        links.get(&a).is_none_or(|servers| servers.contains(&b)) && (links.contains_key(&a))
+    };
+    // A server that has not told whom it reaches is taken at the word of the one that reaches it.
+    let linked = |a, b| match (links.contains_key(&a), links.contains_key(&b)) {
+        (true, true) => reaches(a, b) && reaches(b, a),
+        (true, false) => reaches(a, b),
+        (false, true) => reaches(b, a),
+        (false, false) => false,
+    };
+    let mut left: Vec<ServerId> = links.keys().copied().collect();
+    left.extend(links.values().flatten().copied());
+    left.sort_unstable();
+    left.dedup();
+    while !left.is_empty() {
+        let mut clique: Vec<ServerId> = Vec::new();
+        for &server in &left {
+            if clique.iter().all(|&member| linked(member, server)) {
+                clique.push(server);
+            }
+        }
+        if clique.contains(&me) {
+            return clique;
+        }
+        left.retain(|server| !clique.contains(server));
+    }
+    Vec::from([me])
+}
+
+/// Whom to exclude, so that no accusation is left between the others: again and again the one with most conflicts,
+/// where being accused counts twice as much as accusing, and accusing all others as much as being accused by all; then the one that more accuse, then the highest id.
+pub(super) fn exclude(
+    members: &[ProcessId],
+    accusations: &BTreeMap<ProcessId, Vec<ProcessId>>,
+) -> Vec<(ProcessId, Vec<ProcessId>)> {
+    let mut left: Vec<ProcessId> = members.to_vec();
+    let mut out = Vec::new();
+    loop {
+        let accusers_of = |p: ProcessId| -> Vec<ProcessId> {
+            let accuses = |q: &ProcessId| accusations.get(q).is_some_and(|list| list.contains(&p));
+            left.iter().copied().filter(|q| *q != p && accuses(q)).collect()
+        };
+        let accused_by = |p: ProcessId| -> usize {
+            let list = accusations.get(&p).map_or(&[][..], Vec::as_slice);
+            list.iter().filter(|q| **q != p && left.contains(q)).count()
+        };
+        let others = left.len() - 1;
+        let weigh = |p: ProcessId| {
+            let (accusers, accused) = (accusers_of(p).len(), accused_by(p));
+            // Who accuses everybody is cut off itself.
+            let cut_off = if others > 1 && accused == others { 2 * others } else { 0 };
+            (2 * accusers + accused + cut_off, accusers, p)
+        };
+        let Some((weight, _, worst)) = left.iter().map(|&p| weigh(p)).max() else { return out };
+        if weight == 0 {
+            return out;
+        }
+        out.push((worst, accusers_of(worst)));
+        left.retain(|p| *p != worst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(list: &[u64]) -> Vec<ServerId> {
+        list.iter().map(|&s| ServerId(s)).collect()
+    }
+
+    fn links(list: &[(u64, &[u64])]) -> BTreeMap<ServerId, Vec<ServerId>> {
+        list.iter().map(|(s, to)| (ServerId(*s), servers(to))).collect()
+    }
+
+    #[test]
+    fn all_servers_of_a_chain_find_the_same_cliques() {
+        // 1 - 2 - 3: each knows its own word and that of its neighbours.
+        assert_eq!(clique(ServerId(1), &links(&[(1, &[2]), (2, &[1, 3])])), servers(&[1, 2]));
+        let middle = links(&[(1, &[2]), (2, &[1, 3]), (3, &[2])]);
+        assert_eq!(clique(ServerId(2), &middle), servers(&[1, 2]));
+        assert_eq!(clique(ServerId(3), &links(&[(3, &[2]), (2, &[1, 3])])), servers(&[3]));
+        assert_eq!(clique(ServerId(7), &links(&[(7, &[])])), servers(&[7]));
+    }
+
+    fn accused(members: &[u64], list: &[(u64, &[u64])]) -> Vec<u64> {
+        let p = |list: &[u64]| list.iter().map(|&p| ProcessId(p)).collect::<Vec<_>>();
+        let accusations = list.iter().map(|(by, whom)| (ProcessId(*by), p(whom))).collect();
+        exclude(&p(members), &accusations).iter().map(|(p, _)| p.0).collect()
+    }
+
+    #[test]
+    fn the_one_that_all_accuse_goes() {
+        assert_eq!(accused(&[1, 2, 3], &[(1, &[3]), (2, &[3])]), [3]);
+        assert_eq!(accused(&[1, 2, 3], &[(3, &[1])]), [1]);
+        // The blocked one accuses all, and all accuse it.
+        assert_eq!(accused(&[1, 2, 3], &[(1, &[2, 3]), (2, &[1]), (3, &[1])]), [1]);
+        assert_eq!(accused(&[1, 2, 3], &[(1, &[2, 3])]), [1], "who reaches nobody");
+        assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2, 3])]), [3, 2]);
+        assert_eq!(accused(&[1, 2], &[(1, &[2]), (2, &[1])]), [2], "a tie");
+        assert!(accused(&[1, 2], &[(1, &[3]), (9, &[1])]).is_empty(), "not among us");
+    }
+}

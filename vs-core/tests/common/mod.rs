@@ -9,7 +9,7 @@ use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time,
+    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, Wake,
 };
 
 /// Rounds after which a cluster that still has something to say is taken for endless.
@@ -141,11 +141,13 @@ impl<T: Tracer> Cluster<T> {
     fn fire(&mut self) {
         let Self { processes, server, now, meter, .. } = self;
         for process in processes.iter_mut().filter(|process| !process.dead) {
-            if process.node.poll_timeout().is_some_and(|(at, _)| at <= *now) {
-                meter(true);
-                process.node.handle_timeout(*now);
-                meter(false);
-            }
+            let Some((_, wake)) = process.node.poll_timeout().filter(|(at, _)| at <= now) else {
+                continue;
+            };
+            // Signs of life to the server are not on the way of a message.
+            meter(wake != Wake::Server);
+            process.node.handle_timeout(*now);
+            meter(false);
         }
         if server.poll_timeout().is_some_and(|at| at <= *now) {
             server.handle_timeout(*now);

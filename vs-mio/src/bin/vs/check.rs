@@ -11,13 +11,9 @@ use vs_core::trace_json::Reader;
 
 use crate::Failure;
 
-/// What `vs check` is told.
-///
-/// The traces must be of one run: of several runs under the same process ids the checker would compare things that
-/// never met.
+/// Checks the traces of one run against every property that the group promises
 #[derive(clap::Args, Debug)]
 #[command(
-    about = "Checks traces against every property that the group promises",
     after_help = "Example: vs demo --traces run && vs check run\n\n\
                   Exit status 0: every property that was judged holds; 1: one does not, or a trace cannot be read."
 )]
@@ -42,10 +38,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let written =
         if args.json { json(&mut out, &report, &files) } else { text(&mut out, &report, &files) };
     written.map_err(|e| Failure(format!("the verdict cannot be written: {e}")))?;
-    match report.violations.len() {
-        0 => Ok(()),
-        _ => Err(Failure("the traces violate what is promised; see the lines named above".into())),
+    if report.is_clean() {
+        return Ok(());
     }
+    Err(Failure("the traces violate what is promised; see the lines named above".into()))
 }
 
 /// The files that are meant: those of a directory in the order of their names.

@@ -18,10 +18,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::Failure;
 use stage::Stage;
 
-/// What `vs demo` is told.
+/// Shows a group of real processes through a crash, joins and a pause, and checks what they did
 #[derive(clap::Args, Debug)]
 #[command(
-    about = "Shows a group of real processes through a crash, joins and a pause, and checks what they did",
     after_help = "Example: vs demo --traces run\n\n\
                   Exit status 0: every promised property held; 1: something failed, which is then named."
 )]

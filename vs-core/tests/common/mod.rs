@@ -1,0 +1,308 @@
+//! Nodes and one membership server in memory: as little around the core as possible, so that what is measured or
+//! counted is the core. Datagrams arrive at once and in order, or not at all; time moves only when told to.
+//!
+//! For hostile networks there is `vs_core::sim`.
+
+use core::net::SocketAddr;
+
+use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::trace::Tracer;
+use vs_core::{
+    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, Wake,
+};
+
+/// Rounds after which a cluster that still has something to say is taken for endless.
+const ROUNDS_MAX: usize = 100_000;
+
+/// Datagrams handed out at once.
+const SEGMENTS_MAX: usize = 16;
+
+/// One process.
+pub(crate) struct Process<T: Tracer> {
+    pub(crate) node: Node<T>,
+    conn: Option<ConnId>,
+    addr: SocketAddr,
+    /// Taken for dead: what it says or is told goes nowhere.
+    pub(crate) dead: bool,
+    /// Whether the application takes actions.
+    pub(crate) reading: bool,
+    /// Messages delivered.
+    pub(crate) delivered: u64,
+    /// Bytes delivered.
+    pub(crate) bytes: u64,
+}
+
+/// Processes 1, 2, … of one group, and their server.
+pub(crate) struct Cluster<T: Tracer> {
+    pub(crate) group: GroupKey,
+    pub(crate) now: Time,
+    pub(crate) processes: Vec<Process<T>>,
+    server: Server,
+    connections: u64,
+    buffer: Vec<u8>,
+    /// Every so many datagrams one is lost on its way to one of its receivers.
+    pub(crate) lose_every: Option<u64>,
+    /// Datagrams sent, counted once for each receiver, and lost ones among them.
+    pub(crate) sent: u64,
+    pub(crate) lost: u64,
+    /// Called with `true` before and with `false` after the calls that make up the way of a message.
+    pub(crate) meter: fn(bool),
+    /// Is shown every datagram.
+    pub(crate) tap: fn(&[u8]),
+}
+
+/// Small enough to be made thousands of times.
+pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig) {
+    let group = GroupConfig {
+        members_max,
+        window_packets: 64,
+        message_bytes_max: 16 << 10,
+        queue_bytes: 32 << 10,
+        early_packets_max: 16,
+        ack_packets: 16,
+        ..GroupConfig::default()
+    };
+    (NodeConfig { pool_slots: group.slots(), ..NodeConfig::default() }, group)
+}
+
+impl<T: Tracer> Cluster<T> {
+    /// `size` processes that have joined and are in one view.
+    pub(crate) fn new(
+        size: usize,
+        configs: (NodeConfig, GroupConfig),
+        tracer: impl Fn() -> T,
+    ) -> Self {
+        let (node_config, group_config) = configs;
+        let name = GroupName::new("memory").expect("a name");
+        let server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
+        let mut cluster = Self {
+            group: name.key(),
+            now: Time::from_millis(1),
+            processes: Vec::new(),
+            server,
+            connections: 0,
+            buffer: vec![0; SEGMENTS_MAX * node_config.datagram_bytes],
+            lose_every: None,
+            sent: 0,
+            lost: 0,
+            meter: |_| {},
+            tap: |_| {},
+        };
+        for i in 0..size {
+            let addr = SocketAddr::from(([127, 0, 0, 1], 4000 + i as u16));
+            let process = ProcessId(i as u64 + 1);
+            let identity = Identity { process, incarnation: Incarnation(1), addr, seed: process.0 };
+            let mut node =
+                Node::new(node_config.clone(), identity, 1, tracer()).expect("a configuration");
+            node.join(cluster.now, &name, group_config.clone()).expect("room for the group");
+            let (conn, delivered, bytes) = (None, 0, 0);
+            let process =
+                Process { node, conn, addr, dead: false, reading: true, delivered, bytes };
+            cluster.processes.push(process);
+        }
+        assert!(cluster.run_until_together(size, 5_000), "no view of all {size} came about");
+        cluster
+    }
+
+    /// Lets time pass until all living processes are in a view of `size` members, at most `ms`.
+    pub(crate) fn run_until_together(&mut self, size: usize, ms: u64) -> bool {
+        let together = |cluster: &Self| {
+            let mut living = cluster.processes.iter().filter(|process| !process.dead);
+            living.all(|p| p.node.view(cluster.group).is_some_and(|view| view.len() == size))
+        };
+        for _ in 0..ms {
+            self.pump();
+            if together(self) {
+                return true;
+            }
+            self.pass_us(1_000);
+        }
+        false
+    }
+
+    /// Lets time pass, and everything happen that is due then.
+    pub(crate) fn pass_us(&mut self, us: u64) {
+        let until = self.now.plus_us(us);
+        loop {
+            self.pump();
+            let nodes = self.processes.iter().filter(|process| !process.dead);
+            let due = nodes.filter_map(|process| process.node.poll_timeout());
+            let due = due.map(|(at, _)| at).chain(self.server.poll_timeout()).min();
+            match due {
+                Some(at) if at <= until => self.now = self.now.max(at),
+                _ => break,
+            }
+            self.fire();
+        }
+        self.now = until;
+    }
+
+    fn fire(&mut self) {
+        let Self { processes, server, now, meter, .. } = self;
+        for process in processes.iter_mut().filter(|process| !process.dead) {
+            let Some((_, wake)) = process.node.poll_timeout().filter(|(at, _)| at <= now) else {
+                continue;
+            };
+            // Signs of life to the server are not on the way of a message.
+            meter(wake != Wake::Server);
+            process.node.handle_timeout(*now);
+            meter(false);
+        }
+        if server.poll_timeout().is_some_and(|at| at <= *now) {
+            server.handle_timeout(*now);
+        }
+    }
+
+    /// Hands everything on until nobody has anything to say.
+    pub(crate) fn pump(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let mut progress = self.transmit() | self.act();
+            for i in 0..self.processes.len() {
+                progress |= self.link(i);
+            }
+            if !(progress | self.serve()) {
+                return;
+            }
+        }
+        panic!("the cluster never falls silent");
+    }
+
+    /// Sends from process number `i` (from 0).
+    pub(crate) fn send(&mut self, i: usize, payload: &[u8]) -> Result<(), SendError> {
+        (self.meter)(true);
+        let sent = self.processes[i].node.send(self.now, self.group, payload);
+        (self.meter)(false);
+        sent.map(drop)
+    }
+
+    /// Kills process number `i`: its connection ends.
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.processes[i].dead = true;
+        if let Some(conn) = self.processes[i].conn.take() {
+            self.server.handle_closed(self.now, conn);
+        }
+    }
+
+    /// Bytes from anywhere reach the server.
+    pub(crate) fn poke_server(&mut self, pieces: &[&[u8]]) {
+        self.connections += 1;
+        let conn = ConnId(self.connections);
+        self.server.handle_accepted(self.now, conn);
+        for piece in pieces {
+            self.server.handle_stream(self.now, conn, piece);
+        }
+        self.server.handle_closed(self.now, conn);
+    }
+
+    fn transmit(&mut self) -> bool {
+        let mut progress = false;
+        for i in 0..self.processes.len() {
+            while !self.processes[i].dead {
+                (self.meter)(true);
+                let node = &mut self.processes[i].node;
+                let transmit = node.poll_transmit(self.now, &mut self.buffer, SEGMENTS_MAX);
+                (self.meter)(false);
+                let Some(transmit) = transmit else { break };
+                progress = true;
+                let buffer = core::mem::take(&mut self.buffer);
+                for datagram in buffer[..transmit.len].chunks(transmit.segment_bytes) {
+                    self.carry(i, transmit.dest, datagram);
+                }
+                self.buffer = buffer;
+            }
+        }
+        progress
+    }
+
+    fn carry(&mut self, from: usize, dest: Dest, datagram: &[u8]) {
+        (self.tap)(datagram);
+        for (i, process) in self.processes.iter_mut().enumerate() {
+            let meant = match dest {
+                Dest::Group(_) => i != from,
+                Dest::Peer(addr) => process.addr == addr,
+            };
+            if !meant || process.dead {
+                continue;
+            }
+            self.sent += 1;
+            if self.lose_every.is_some_and(|every| self.sent.is_multiple_of(every)) {
+                self.lost += 1;
+                continue;
+            }
+            (self.meter)(true);
+            process.node.handle_datagram(self.now, datagram);
+            (self.meter)(false);
+        }
+    }
+
+    fn act(&mut self) -> bool {
+        let (now, meter) = (self.now, self.meter);
+        let mut progress = false;
+        for process in self.processes.iter_mut().filter(|p| !p.dead && p.reading) {
+            meter(true);
+            while let Some(action) = process.node.poll_action(now) {
+                progress = true;
+                if let Action::Deliver { payload, .. } = action {
+                    process.delivered += 1;
+                    process.bytes += payload.len() as u64;
+                }
+            }
+            meter(false);
+        }
+        progress
+    }
+
+    /// Carries the connection of process number `i` to the server.
+    fn link(&mut self, i: usize) -> bool {
+        let Self { processes, server, now, connections, .. } = self;
+        let process = &mut processes[i];
+        if process.dead {
+            return false;
+        }
+        let mut progress = false;
+        while let Some(command) = process.node.poll_link() {
+            progress = true;
+            if let Some(conn) = process.conn.take() {
+                server.handle_closed(*now, conn);
+            }
+            if let LinkCommand::Connect(_) = command {
+                *connections += 1;
+                process.conn = Some(ConnId(*connections));
+                server.handle_accepted(*now, ConnId(*connections));
+                process.node.handle_connected(*now);
+            }
+        }
+        let len = process.node.stream_output().len();
+        if let (Some(conn), 1..) = (process.conn, len) {
+            server.handle_stream(*now, conn, process.node.stream_output());
+            process.node.stream_consumed(len);
+            progress = true;
+        }
+        progress
+    }
+
+    /// Carries what the server says.
+    fn serve(&mut self) -> bool {
+        let Self { processes, server, now, .. } = self;
+        let mut progress = false;
+        while let Some(conn) = server.poll_output() {
+            progress = true;
+            let output = server.output(conn);
+            let len = output.len();
+            if let Some(process) = processes.iter_mut().find(|p| p.conn == Some(conn)) {
+                process.node.handle_stream(*now, output);
+            }
+            server.consumed(conn, len);
+        }
+        while let Some(conn) = server.poll_close() {
+            progress = true;
+            if let Some(process) = processes.iter_mut().find(|p| p.conn == Some(conn)) {
+                process.conn = None;
+                process.node.handle_disconnected(*now);
+            }
+        }
+        while server.poll_note().is_some() {}
+        progress
+    }
+}

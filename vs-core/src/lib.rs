@@ -65,6 +65,7 @@ pub use action::{
     Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, SendError, Sent, Transmit,
     Verdict, Wake,
 };
+pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use node::{Counters, Identity, Node};
 pub use time::Time;

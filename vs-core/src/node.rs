@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use crate::action::{
     Action, BlockOkError, JoinError, LinkCommand, SendError, Sent, Transmit, Verdict, Wake,
 };
+use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{Cx, Endpoint};
 use crate::ident::{Cid, GroupKey, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
@@ -348,6 +349,12 @@ impl<T: Tracer> Node<T> {
     #[must_use]
     pub fn group_name(&self, group: GroupKey) -> Option<&GroupName> {
         self.endpoint(group).map(|endpoint| &endpoint.name)
+    }
+
+    /// What the group's multicast counted in its current view.
+    #[must_use]
+    pub fn cast_counters(&self, group: GroupKey) -> Option<&CastCounters> {
+        self.endpoint(group).map(Endpoint::cast_counters)
     }
 
     /// Data addresses of the other members of the group's view and of the change under way: whom

@@ -34,8 +34,8 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use receiver::{DataOutcome, Delivered};
-pub(crate) use sender::{Full, packets_for};
+pub(crate) use receiver::DataOutcome;
+pub(crate) use sender::packets_for;
 
 /// What of the configuration matters here.
 #[derive(Clone, Copy, Debug)]
@@ -94,37 +94,37 @@ pub(crate) struct CastTransmit {
 
 /// What was counted in one view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CastCounters {
+pub struct CastCounters {
     /// Own packets, at their first transmission.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Packets sent again because somebody asked.
-    pub(crate) repaired: u64,
+    pub repaired: u64,
     /// … not sent again because that had just been done.
-    pub(crate) repairs_suppressed: u64,
+    pub repairs_suppressed: u64,
     /// Packets of others handed on.
-    pub(crate) forwarded: u64,
+    pub forwarded: u64,
     /// Acknowledgements sent.
-    pub(crate) acks: u64,
+    pub acks: u64,
     /// Reports of gaps sent.
-    pub(crate) naks: u64,
+    pub naks: u64,
     /// … put off because others reported the same.
-    pub(crate) naks_suppressed: u64,
+    pub naks_suppressed: u64,
     /// Heartbeats sent.
-    pub(crate) heartbeats: u64,
+    pub heartbeats: u64,
     /// Packets that were new.
-    pub(crate) received: u64,
+    pub received: u64,
     /// Packets that were here already.
-    pub(crate) duplicates: u64,
+    pub duplicates: u64,
     /// Packets outside of the window or beyond the end of a closed stream.
-    pub(crate) beyond: u64,
+    pub beyond: u64,
     /// Packets for which the pool had no slot.
-    pub(crate) no_slot: u64,
+    pub no_slot: u64,
     /// Packets whose body made no sense.
-    pub(crate) malformed: u64,
+    pub malformed: u64,
     /// Messages delivered.
-    pub(crate) delivered: u64,
+    pub delivered: u64,
     /// Messages refused for want of window or credit.
-    pub(crate) refused: u64,
+    pub refused: u64,
 }
 
 /// The multicast of one member in one view.
@@ -199,6 +199,7 @@ impl Cast {
     }
 
     /// Own rank.
+    #[cfg(test)]
     pub(crate) fn me(&self) -> Rank {
         self.me
     }
@@ -219,6 +220,7 @@ impl Cast {
     }
 
     /// Up to where `rank`'s stream is known to be here at every member.
+    #[cfg(test)]
     pub(crate) fn stable(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, |s| s.stable)
     }
@@ -230,6 +232,7 @@ impl Cast {
     }
 
     /// Whether it is frozen.
+    #[cfg(test)]
     pub(crate) fn is_frozen(&self) -> bool {
         self.frozen
     }

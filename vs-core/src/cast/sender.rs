@@ -63,6 +63,7 @@ impl Sender {
 
 impl Cast {
     /// The last sealed packet.
+    #[cfg(test)]
     pub(crate) fn sealed(&self) -> Seq {
         self.sender.sealed
     }

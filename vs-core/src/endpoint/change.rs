@@ -312,10 +312,9 @@ impl Endpoint {
         }
         let member = self.sync.current().members()[usize::from(rank)];
         self.unmoved.retain(|p| *p != member);
-        if self.previous.is_some() && !self.unmoved.iter().any(|p| self.transitional.contains(p)) {
-            if let Some(mut previous) = self.previous.take() {
-                previous.cast.clear(cx.pool);
-            }
+        let needed = self.unmoved.iter().any(|p| self.transitional.contains(p));
+        if let Some(mut previous) = self.previous.take_if(|_| !needed) {
+            previous.cast.clear(cx.pool);
         }
         if self.unmoved.is_empty() {
             self.sync.forget_previous();

@@ -39,10 +39,10 @@ impl Early {
         if self.packets_max == 0 {
             return false;
         }
-        if self.packets.len() == self.packets_max {
-            if let Some(oldest) = self.packets.pop_front() {
-                pool.free(oldest.slot);
-            }
+        if self.packets.len() == self.packets_max
+            && let Some(oldest) = self.packets.pop_front()
+        {
+            pool.free(oldest.slot);
         }
         let Some(slot) = pool.store(body) else { return false };
         self.packets.push_back(packet(slot));

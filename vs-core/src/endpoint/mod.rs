@@ -14,7 +14,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::action::{Action, BlockOkError, DetachReason, SendError, Sent, Verdict};
-use crate::cast::{Cast, ViewHeader};
+use crate::cast::{Cast, CastCounters, ViewHeader};
 use crate::config::{Blocking, GroupConfig};
 use crate::ident::{Cid, FNV_OFFSET, GroupKey, GroupName, Incarnation, Seq, ViewId, fnv1a};
 use crate::member::client::{Client, Past};
@@ -175,6 +175,11 @@ impl Endpoint {
     /// Whether nothing more happens here and the node may drop it.
     pub(crate) fn is_gone(&self) -> bool {
         self.phase == Phase::Left && self.events.is_empty()
+    }
+
+    /// What was counted in the current view.
+    pub(crate) fn cast_counters(&self) -> &CastCounters {
+        self.cast.counters()
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = core::net::SocketAddr> + '_ {

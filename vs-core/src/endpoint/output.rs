@@ -96,11 +96,11 @@ impl Endpoint {
         if !self.is_active() {
             return None;
         }
-        if self.resend.is_due() {
-            if let Some(len) = self.control(cx, out) {
-                let dest = Dest::Group(self.key);
-                return Some(Transmit { dest, len, segment_bytes: len });
-            }
+        if self.resend.is_due()
+            && let Some(len) = self.control(cx, out)
+        {
+            let dest = Dest::Group(self.key);
+            return Some(Transmit { dest, len, segment_bytes: len });
         }
         if let Some(previous) = &mut self.previous {
             let header = &previous.header;

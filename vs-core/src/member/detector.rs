@@ -22,10 +22,6 @@ impl Silence {
         self.heard = now;
     }
 
-    pub(crate) fn heard(&self) -> Time {
-        self.heard
-    }
-
     /// Whether the peer has been silent for too long.
     pub(crate) fn look(&mut self, now: Time) -> bool {
         let jumped = now.millis_since(self.looked) > self.silence_ms / 2;

@@ -31,7 +31,6 @@ use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
 pub(crate) use cut::{SyncState, ViewKey};
-pub(crate) use forward::Forward;
 
 /// Sync messages of one process that are kept, the latest ones. An older one could only serve a view that its sender
 /// will not install.

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::forward::Forward;
 use super::*;
 use crate::ident::{Cid, ProcessId, Seq, ViewId};
 

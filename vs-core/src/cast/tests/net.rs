@@ -194,7 +194,9 @@ impl Net {
             let expected = cast.has_deliverable(limit);
             let delivered = cast.deliver_next(pool, self.now, reassembly, limit);
             assert_eq!(expected, delivered.is_some());
-            let Some(Delivered { from, number, payload }) = delivered else { break };
+            let Some(crate::cast::receiver::Delivered { from, number, payload }) = delivered else {
+                break;
+            };
             got.push(Got { from, number, hash: fnv1a(FNV_OFFSET, payload) });
         }
         got.len() > before

@@ -1,4 +1,4 @@
-//! The membership service: clients ([`client`]), servers ([`server`]), and what they say to each other ([`message`]).
+//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]).
 
 pub(crate) mod client;
 mod detector;

@@ -1,6 +1,6 @@
-//! A membership server, sans I/O: connections and groups around the agreement of [`moshe`].
+//! A membership server, sans I/O: connections and groups around the agreement of `moshe`.
 //!
-//! What clients do and peers say goes through [`notify`] into a report for each group; what `moshe` makes of it goes
+//! What clients do and peers say goes through `notify` into a report for each group; what `moshe` makes of it goes
 //! out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock value.
 
 mod conn;

@@ -34,8 +34,9 @@ number! {
     ProcessId
 }
 number! {
-    /// One life of a process. A runtime hands in a number that grows with every start, for example milliseconds of
-    /// UNIX time; at most [`NUMBER_MAX`].
+    /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`NUMBER_MAX`]. It grows with
+    /// every start, and since cids and view ids are made in the same unit, they keep increasing across a crash without
+    /// stable storage (M2, M6).
     Incarnation
 }
 number! {

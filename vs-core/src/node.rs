@@ -8,7 +8,7 @@ use crate::action::{
 };
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{Cx, Endpoint};
-use crate::ident::{GroupKey, GroupName, Incarnation, NUMBER_MAX, ProcessId};
+use crate::ident::{Cid, GroupKey, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
 use crate::time::Time;
@@ -21,7 +21,7 @@ use crate::wire::packet::{self, Malformed};
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
-    /// Grows with every start of the process (for example milliseconds of UNIX time); at most 2^53 − 1.
+    /// When the process started, in milliseconds of UNIX time; grows with every start; at most 2^53 − 1.
     pub incarnation: Incarnation,
     /// Where peers reach this node's unicast socket.
     pub addr: SocketAddr,
@@ -54,6 +54,17 @@ pub struct Counters {
     pub views: u64,
 }
 
+/// What is left of the groups that were left: ids go on from there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left {
+    /// Groups left so far.
+    pub(crate) count: u64,
+    /// The highest cid of any of them.
+    pub(crate) cid: Cid,
+    /// The highest view id of any of them.
+    pub(crate) view: ViewId,
+}
+
 /// One process in any number of groups. See the crate's documentation for how it is driven.
 #[derive(Debug)]
 pub struct Node<T: Tracer = ()> {
@@ -67,6 +78,7 @@ pub struct Node<T: Tracer = ()> {
     turn: usize,
     /// The latest time handed in.
     now: Time,
+    left: Left,
     counters: Counters,
     tracer: T,
 }
@@ -109,6 +121,7 @@ impl<T: Tracer> Node<T> {
             endpoints: Vec::new(),
             turn: 0,
             now: Time::ZERO,
+            left: Left::default(),
             counters: Counters::default(),
             config,
             identity,
@@ -148,7 +161,7 @@ impl<T: Tracer> Node<T> {
             counters: &mut self.counters,
             tracer: &mut self.tracer,
         };
-        let endpoint = Endpoint::join(&mut cx, group, config);
+        let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
         self.endpoints.insert(at, endpoint);
         Ok(key)
     }
@@ -379,11 +392,14 @@ impl<T: Tracer> Node<T> {
 
     /// Drops endpoints that were left and have nothing more to say.
     fn drop_gone(&mut self) {
-        let pool = &mut self.pool;
+        let (pool, left) = (&mut self.pool, &mut self.left);
         self.endpoints.retain(|endpoint| {
             let gone = endpoint.is_gone();
             if gone {
                 pool.release(endpoint.config().slots());
+                let (cid, view) = endpoint.last_ids();
+                left.count += 1;
+                (left.cid, left.view) = (left.cid.max(cid), left.view.max(view));
             }
             !gone
         });

@@ -1,1 +1,31 @@
-//! vs-mio.
+//! Virtually synchronous group communication on [mio].
+//!
+//! - [`Driver`]: a [`vs_core::Node`] with its sockets, for programs that have a [`mio::Poll`] of their own;
+//! - [`run`]: a loop for those that have none;
+//! - [`ServerDriver`] and [`run_server`]: the same for a membership server.
+//!
+//! # In your own loop
+//!
+//! [`Driver::register`] takes the tokens that you give it. From then on, in each round:
+//!
+//! 1. [`mio::Poll::poll`] for at most [`Driver::timeout`];
+//! 2. [`Driver::handle_event`] for each event; it says whether the event was the driver's;
+//! 3. [`Driver::advance`];
+//! 4. [`Driver::poll_action`], as much as the application wants to hear. Commands ([`Driver::send`], …) and installed
+//!    views have something to send: [`Driver::advance`] once more before the next poll.
+//!
+//! Events are edge-triggered. What was left unread, so that one busy socket does not starve the rest, is remembered
+//! ([`Driver::has_backlog`]), and the timeout is zero until it was read.
+#![forbid(unsafe_code)]
+
+mod datagrams;
+mod driver;
+mod link;
+mod run;
+mod serve;
+
+pub use datagrams::IoCounters;
+pub use driver::{Driver, DriverConfig, OpenError, Tokens};
+pub use link::{ConnectFailure, LinkStatus};
+pub use run::{run, run_server};
+pub use serve::ServerDriver;

@@ -16,9 +16,9 @@ use alloc::vec::Vec;
 use crate::action::{Action, BlockOkError, DetachReason, SendError, Sent, Verdict};
 use crate::cast::{Cast, ViewHeader};
 use crate::config::{Blocking, GroupConfig};
-use crate::ident::{FNV_OFFSET, GroupKey, GroupName, Seq, fnv1a};
+use crate::ident::{Cid, FNV_OFFSET, GroupKey, GroupName, Incarnation, Seq, ViewId, fnv1a};
 use crate::member::client::{Client, Past};
-use crate::node::{Counters, Identity};
+use crate::node::{Counters, Identity, Left};
 use crate::pool::Pool;
 use crate::sync::{Automaton, Block};
 use crate::time::Time;
@@ -103,6 +103,8 @@ pub(crate) struct Endpoint {
     suspicions: Suspicions,
     /// When the application was asked to stop sending.
     block_asked: Option<Time>,
+    /// Ids that this process was given in groups that it has left.
+    before: (Cid, ViewId),
 }
 
 /// What an endpoint can do next for the application.
@@ -115,7 +117,12 @@ enum Ready {
 
 impl Endpoint {
     /// A new endpoint in its initial view; asks for membership. The caller has reserved the pool slots.
-    pub(crate) fn join(cx: &mut Cx<'_>, name: &GroupName, config: GroupConfig) -> Self {
+    pub(crate) fn join(
+        cx: &mut Cx<'_>,
+        name: &GroupName,
+        config: GroupConfig,
+        left: &Left,
+    ) -> Self {
         let key = name.key();
         let sync = Automaton::new(cx.identity.process, config.left_out());
         let header = ViewHeader::new(key, sync.current(), 0);
@@ -142,15 +149,23 @@ impl Endpoint {
             resend: Resend::default(),
             suspicions: Suspicions::default(),
             block_asked: None,
+            before: (left.cid, left.view),
             config,
         };
-        endpoint.trace(cx, Event::Start { incarnation: cx.identity.incarnation });
+        let incarnation = Incarnation(cx.identity.incarnation.0 + left.count);
+        endpoint.trace(cx, Event::Start { incarnation });
         endpoint.attach(cx);
         endpoint
     }
 
     pub(crate) fn view(&self) -> &View {
         self.sync.current()
+    }
+
+    /// The highest cid and view id that this process was given, here or before.
+    pub(crate) fn last_ids(&self) -> (Cid, ViewId) {
+        let (cid, view) = self.before;
+        (cid.max(self.sync.last_cid()), view.max(self.sync.last_view_id()))
     }
 
     pub(crate) fn config(&self) -> &GroupConfig {
@@ -175,19 +190,19 @@ impl Endpoint {
     fn attach(&mut self, cx: &mut Cx<'_>) {
         self.reattach = false;
         let announced = self.sync.announced();
+        let (last_cid, last_view) = self.last_ids();
         let past = Past {
-            last_cid: self.sync.last_cid(),
-            last_view: self.sync.last_view_id(),
+            last_cid,
+            last_view,
             pending: self.sync.change().map(|change| change.cid),
-            mbr_view: (announced.id() != crate::ident::ViewId::default())
-                .then(|| announced.clone()),
+            mbr_view: (announced.id() != ViewId::default()).then(|| announced.clone()),
         };
         cx.client.attach(cx.now, &self.name, past);
     }
 
     /// Whether the first membership view is still to come: until then messages have nobody to go to.
     fn is_waiting_for_first_view(&self) -> bool {
-        self.sync.current().id() == crate::ident::ViewId::default()
+        self.sync.current().id() == ViewId::default()
     }
 
     /// Takes a message of the application.

@@ -28,6 +28,8 @@ impl Role {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) role: Role,
+    /// This side made the connection, and named itself when it was up.
+    pub(super) dialled: bool,
     pub(super) decoder: Decoder,
     pub(super) output: Output,
     pub(super) silence: Silence,
@@ -38,6 +40,7 @@ impl Conn {
     pub(super) fn new(now: Time, config: &ServerConfig) -> Self {
         Self {
             role: Role::New,
+            dialled: false,
             decoder: Decoder::default(),
             output: Output::new(config.output_bytes_max),
             silence: Silence::new(now, config.silence_ms),

@@ -150,10 +150,12 @@ impl Group {
         if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
-        // Numbers go on from what the client was given, by whomever (rule 5.4).
+        // Numbers go on from what the client was given, by whomever (rule 5.4). One that has just started does not
+        // remember, but no number of its earlier life is above the time of its start.
         let mbr = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
-        let cid = past.last_cid.max(past.pending.unwrap_or_default());
-        self.moshe.raise(process, cid, past.last_view.major.max(mbr));
+        let born = peer.incarnation.0;
+        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(born));
+        self.moshe.raise(process, cid, past.last_view.major.max(mbr).max(born));
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
             Some(old)

@@ -227,7 +227,10 @@ impl Server {
     /// A connection that this side made to a peer server is up.
     pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId) {
         self.handle_accepted(now, conn);
-        self.send(conn, &Request::Server(self.id));
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.dialled = true;
+            self.send(conn, &Request::Server(self.id));
+        }
     }
 
     /// Bytes arrived.
@@ -386,10 +389,11 @@ impl Server {
             return self.refuse(conn, "a peer has the id of this server: give each one its own");
         }
         let new = !self.connected().contains(&server);
-        if let Some(state) = self.conns.get_mut(&conn) {
-            state.role = Role::Peer(server);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        state.role = Role::Peer(server);
+        if !state.dialled {
+            self.send(conn, &Request::Server(self.id));
         }
-        self.send(conn, &Request::Server(self.id));
         if new {
             self.note(Note::Peer { server, connected: true });
         }

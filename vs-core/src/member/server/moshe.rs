@@ -267,6 +267,11 @@ impl Moshe {
         let from = proposal.from;
         self.max_vid = self.max_vid.max(proposal.vnum);
         self.max_n = self.max_n.max(proposal.max_n).max(proposal.n);
+        // Clients may come over, and their numbers have to go on.
+        for &(process, cid) in &proposal.cids {
+            let known = self.cids.entry(process).or_default();
+            *known = (*known).max(cid);
+        }
         let concerns = proposal.set == self.ns && self.concerned().contains(&from);
         self.proposals.insert(from, proposal);
         if concerns && !self.gathering {

@@ -1,0 +1,2 @@
+//! The command `vs`.
+fn main() {}

@@ -1,0 +1,161 @@
+//! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be written.
+
+use core::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use vs_core::trace::Tracer;
+use vs_core::{Dest, Node, Time};
+use vs_std::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+
+/// Batches that are read from one socket before the rest of the loop has its turn.
+const READ_BATCHES_MAX: usize = 16;
+/// Most bytes of one run of datagrams: what the kernel takes at once.
+const RUN_BYTES_MAX: usize = 65_000;
+
+/// What the sockets of a driver counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoCounters {
+    /// Datagrams received.
+    pub received: u64,
+    /// Runs of datagrams handed to the kernel.
+    pub sent: u64,
+    /// … that had to wait for room in the kernel.
+    pub deferred: u64,
+    /// … that the kernel refused; they count as lost.
+    pub send_errors: u64,
+    /// Errors of receiving.
+    pub recv_errors: u64,
+}
+
+/// Datagrams in `out` that the kernel had no room for.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    dest: SocketAddr,
+    len: usize,
+    segment_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    pair: UdpPair,
+    batch: RecvBatch,
+    /// Whether there may be more to read: of the unicast and of the multicast socket.
+    readable: [bool; 2],
+    out: Vec<u8>,
+    datagram_bytes: usize,
+    pending: Option<Pending>,
+    counters: IoCounters,
+}
+
+impl Datagrams {
+    pub(crate) fn open(config: &UdpConfig, datagram_bytes: usize) -> Result<Self, SetupError> {
+        let pair = UdpPair::open(config)?;
+        Ok(Self {
+            pair,
+            batch: RecvBatch::new(),
+            readable: [true; 2],
+            out: vec![0; RUN_BYTES_MAX.max(datagram_bytes)],
+            datagram_bytes,
+            pending: None,
+            counters: IoCounters::default(),
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.pair.local_addr()
+    }
+
+    pub(crate) fn counters(&self) -> &IoCounters {
+        &self.counters
+    }
+
+    pub(crate) fn register(
+        &self,
+        registry: &Registry,
+        unicast: Token,
+        multicast: Token,
+    ) -> io::Result<()> {
+        let fd = self.pair.socket(Which::Unicast).as_raw_fd();
+        registry.register(&mut SourceFd(&fd), unicast, Interest::READABLE | Interest::WRITABLE)?;
+        let fd = self.pair.socket(Which::Multicast).as_raw_fd();
+        registry.register(&mut SourceFd(&fd), multicast, Interest::READABLE)
+    }
+
+    pub(crate) fn deregister(&self, registry: &Registry) -> io::Result<()> {
+        let fd = self.pair.socket(Which::Unicast).as_raw_fd();
+        registry.deregister(&mut SourceFd(&fd))?;
+        let fd = self.pair.socket(Which::Multicast).as_raw_fd();
+        registry.deregister(&mut SourceFd(&fd))
+    }
+
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.readable.contains(&true)
+    }
+
+    pub(crate) fn mark_readable(&mut self, which: Which) {
+        self.readable[index(which)] = true;
+    }
+
+    /// Reads what is there, but not forever.
+    pub(crate) fn read<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, which: Which) {
+        for _ in 0..READ_BATCHES_MAX {
+            if !self.readable[index(which)] {
+                return;
+            }
+            let mut take = |bytes: &[u8]| {
+                node.handle_datagram(now, bytes);
+            };
+            match self.pair.recv(which, &mut self.batch, &mut take) {
+                Ok(datagrams) => self.counters.received += datagrams as u64,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable[index(which)] = false;
+                }
+                // A report of the fate of a datagram sent earlier; it took the place of a datagram.
+                Err(_) => self.counters.recv_errors += 1,
+            }
+        }
+    }
+
+    /// Writes what the node has to send, until the kernel has no room. Then an event of the unicast socket follows.
+    pub(crate) fn write<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
+        loop {
+            let run = match self.pending.take() {
+                Some(run) => run,
+                None => match self.next_run(node, now) {
+                    Some(run) => run,
+                    None => return,
+                },
+            };
+            match self.pair.send(run.dest, &self.out[..run.len], Some(run.segment_bytes)) {
+                Ok(()) => self.counters.sent += 1,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.counters.deferred += 1;
+                    self.pending = Some(run);
+                    return;
+                }
+                Err(_) => self.counters.send_errors += 1,
+            }
+        }
+    }
+
+    fn next_run<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> Option<Pending> {
+        let segments = self.pair.max_segments().clamp(1, RUN_BYTES_MAX / self.datagram_bytes);
+        let transmit = node.poll_transmit(now, &mut self.out, segments)?;
+        let dest = match transmit.dest {
+            Dest::Group(_) => self.pair.multicast_addr(),
+            Dest::Peer(addr) => addr,
+        };
+        Some(Pending { dest, len: transmit.len, segment_bytes: transmit.segment_bytes })
+    }
+}
+
+fn index(which: Which) -> usize {
+    match which {
+        Which::Unicast => 0,
+        Which::Multicast => 1,
+    }
+}

@@ -1,0 +1,319 @@
+//! A membership server with its sockets, for any loop around a [`mio::Poll`].
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use vs_core::Time;
+use vs_core::member::server::{ConnId, Note, Server};
+use vs_std::clock::Clock;
+
+/// Connections that are accepted before the rest of the loop has its turn.
+const ACCEPTS_MAX: usize = 64;
+/// Reads of one connection before the others have their turn.
+const READS_MAX: usize = 16;
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a connection that the server closed may take for its last bytes, in ms.
+const LINGER_MS: u64 = 500;
+/// Pause after the system had no room for a connection, in ms.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+#[derive(Debug)]
+struct Conn {
+    stream: TcpStream,
+    slot: usize,
+    readable: bool,
+    writable: bool,
+}
+
+/// A connection that the server gave up: its last bytes go out, what still comes is thrown away.
+#[derive(Debug)]
+struct Closing {
+    conn: Conn,
+    output: Vec<u8>,
+    written: usize,
+    until: Time,
+}
+
+/// A [`Server`] with its listener and connections. Driven as a [`crate::Driver`], except that a round ends with
+/// [`ServerDriver::poll_note`].
+#[derive(Debug)]
+pub struct ServerDriver {
+    server: Server,
+    clock: Clock,
+    listener: TcpListener,
+    acceptable: bool,
+    accept_from: Time,
+    place: Option<(Registry, Token, Token)>,
+    conns: BTreeMap<ConnId, Conn>,
+    closing: BTreeMap<ConnId, Closing>,
+    /// Connections by the offset of their tokens from the base.
+    slots: Vec<Option<ConnId>>,
+    next: u64,
+    buffer: Vec<u8>,
+    accept_errors: u64,
+}
+
+impl ServerDriver {
+    /// Listens at `listen`; port 0: one that the system chooses.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(server: Server, listen: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            server,
+            clock: Clock::new(),
+            listener: TcpListener::bind(listen)?,
+            acceptable: true,
+            accept_from: Time::ZERO,
+            place: None,
+            conns: BTreeMap::new(),
+            closing: BTreeMap::new(),
+            slots: Vec::new(),
+            next: 0,
+            buffer: vec![0; READ_BYTES],
+            accept_errors: 0,
+        })
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Registers the listener; connections get the tokens from `base` on, as many as there are at a time. Once only.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn register(
+        &mut self,
+        registry: &Registry,
+        listener: Token,
+        base: Token,
+    ) -> io::Result<()> {
+        registry.register(&mut self.listener, listener, Interest::READABLE)?;
+        self.place = Some((registry.try_clone()?, listener, base));
+        Ok(())
+    }
+
+    /// Takes an event of the poll. False if it belongs to somebody else.
+    pub fn handle_event(&mut self, event: &Event) -> bool {
+        let Some(&(_, listener, base)) = self.place.as_ref() else { return false };
+        let token = event.token();
+        if token == listener {
+            self.acceptable = true;
+            return true;
+        }
+        let slot = token.0.checked_sub(base.0).and_then(|at| self.slots.get(at));
+        let Some(&slot) = slot else { return false };
+        // An empty slot: an event of a connection that ended meanwhile.
+        let Some(id) = slot else { return true };
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            conn.writable |= event.is_writable();
+        }
+        true
+    }
+
+    /// How long a poll may last. `None`: until an event.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.has_backlog() {
+            return Some(Duration::ZERO);
+        }
+        let accept = self.acceptable.then_some(self.accept_from);
+        let linger = self.closing.values().map(|closing| closing.until).min();
+        let at = self.server.poll_timeout().into_iter().chain(accept).chain(linger).min()?;
+        Some(Duration::from_nanos(at - self.clock.now()))
+    }
+
+    /// Whether something was left unread for fairness.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        self.conns.values().any(|conn| conn.readable)
+    }
+
+    /// Accepts and reads what is there, within bounds, lets time pass, and writes what follows.
+    pub fn advance(&mut self) {
+        let now = self.clock.now();
+        self.accept(now);
+        let readable = self.conns.iter().filter(|(_, conn)| conn.readable);
+        for id in readable.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.read(now, id);
+        }
+        if self.server.poll_timeout().is_some_and(|at| at <= now) {
+            self.server.handle_timeout(now);
+        }
+        while let Some(id) = self.server.poll_output() {
+            self.write(now, id);
+        }
+        // Those that had no room when they were named, and have it now.
+        let waiting = self
+            .conns
+            .iter()
+            .filter(|(id, conn)| conn.writable && !self.server.output(**id).is_empty());
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.write(now, id);
+        }
+        while let Some(id) = self.server.poll_close() {
+            self.begin_close(now, id);
+        }
+        self.close(now);
+    }
+
+    /// The next note for the operator.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.server.poll_note()
+    }
+
+    /// The server, to look at.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Connections that the system refused to accept.
+    #[must_use]
+    pub fn accept_errors(&self) -> u64 {
+        self.accept_errors
+    }
+
+    fn accept(&mut self, now: Time) {
+        for _ in 0..ACCEPTS_MAX {
+            if !self.acceptable || now < self.accept_from {
+                return;
+            }
+            match self.listener.accept() {
+                // A connection that cannot be registered is dropped: the other side tries again.
+                Ok((stream, _)) => self.accepted(now, stream).unwrap_or(()),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => self.acceptable = false,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // No descriptors or no memory: others may end meanwhile.
+                    _ => {
+                        self.accept_errors += 1;
+                        self.accept_from = now.plus_ms(ACCEPT_PAUSE_MS);
+                    }
+                },
+            }
+        }
+    }
+
+    fn accepted(&mut self, now: Time, mut stream: TcpStream) -> io::Result<()> {
+        let Some((registry, _, base)) = &self.place else { return Ok(()) };
+        stream.set_nodelay(true)?;
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut stream, Token(base.0 + free), interest)?;
+        let id = ConnId(self.next);
+        self.next += 1;
+        if free == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[free] = Some(id);
+        self.conns.insert(id, Conn { stream, slot: free, readable: true, writable: true });
+        self.server.handle_accepted(now, id);
+        Ok(())
+    }
+
+    fn read(&mut self, now: Time, id: ConnId) {
+        for _ in 0..READS_MAX {
+            let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.readable) else { return };
+            match conn.stream.read(&mut self.buffer) {
+                Ok(n) if n > 0 => self.server.handle_stream(now, id, &self.buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
+                Ok(_) | Err(_) => return self.lost(now, id),
+            }
+        }
+    }
+
+    fn write(&mut self, now: Time, id: ConnId) {
+        while let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.writable) {
+            let output = self.server.output(id);
+            if output.is_empty() {
+                return;
+            }
+            match conn.stream.write(output) {
+                Ok(n) => self.server.consumed(id, n),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => conn.writable = false,
+                Err(_) => return self.lost(now, id),
+            }
+        }
+    }
+
+    /// The other side ended the connection.
+    fn lost(&mut self, now: Time, id: ConnId) {
+        if let Some(conn) = self.conns.remove(&id) {
+            self.release(conn);
+            self.server.handle_closed(now, id);
+        }
+    }
+
+    /// The server ended the connection; it will not name it again.
+    fn begin_close(&mut self, now: Time, id: ConnId) {
+        let Some(conn) = self.conns.remove(&id) else { return };
+        let output = self.server.output(id).to_vec();
+        self.server.consumed(id, output.len());
+        let until = now.plus_ms(LINGER_MS);
+        self.closing.insert(id, Closing { conn, output, written: 0, until });
+    }
+
+    /// Brings connections that the server ended to their end.
+    fn close(&mut self, now: Time) {
+        let buffer = &mut self.buffer;
+        let over = self.closing.iter_mut().filter_map(|(id, closing)| {
+            (closing.until <= now || closing.is_over(buffer)).then_some(*id)
+        });
+        for id in over.collect::<Vec<_>>() {
+            if let Some(closing) = self.closing.remove(&id) {
+                self.release(closing.conn);
+            }
+        }
+    }
+
+    fn release(&mut self, mut conn: Conn) {
+        self.slots[conn.slot] = None;
+        if let Some((registry, ..)) = &self.place {
+            // Closing the stream takes it out of the poll, too.
+            let _ = registry.deregister(&mut conn.stream);
+        }
+    }
+}
+
+impl Closing {
+    /// Writes and reads; true once the other side has everything, or nothing more can be done for it. A socket that is
+    /// closed with unread bytes in it would take its last words back.
+    fn is_over(&mut self, buffer: &mut [u8]) -> bool {
+        while self.written < self.output.len() {
+            match self.conn.stream.write(&self.output[self.written..]) {
+                Ok(n) => self.written += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(_) => return true,
+            }
+        }
+        if self.conn.stream.shutdown(Shutdown::Write).is_err() {
+            return true;
+        }
+        for _ in 0..READS_MAX {
+            match self.conn.stream.read(buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,52 @@
+//! The time that goes into a node, and how it relates to UNIX time.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use vs_core::Time;
+
+/// A monotonic clock that starts at zero and remembers when that was.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    unix_offset: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock {
+    /// A clock that shows zero now.
+    #[must_use]
+    pub fn new() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), unix_offset: nanos(unix) }
+    }
+
+    /// Nanoseconds since the clock was made.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time(nanos(self.start.elapsed()))
+    }
+
+    /// UNIX time in nanoseconds when the clock showed zero. Time of day that is set later does not change it: the
+    /// timestamps of one trace never go backwards.
+    #[must_use]
+    pub fn unix_offset(&self) -> u64 {
+        self.unix_offset
+    }
+
+    /// UNIX time in milliseconds when the clock showed zero: grows with every start of a process, as an incarnation
+    /// has to.
+    #[must_use]
+    pub fn unix_start_ms(&self) -> u64 {
+        Time(self.unix_offset).as_millis()
+    }
+}
+
+/// Holds 584 years.
+fn nanos(duration: core::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

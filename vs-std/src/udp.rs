@@ -1,0 +1,392 @@
+//! The two UDP sockets of a node: one to send from and to be reached at, one that hears the multicast group.
+
+use core::fmt;
+use core::hash::{BuildHasher, Hasher};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
+use std::collections::hash_map::RandomState;
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::UdpSocket;
+use std::time::Instant;
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How long the set-up waits for its own probe to come back from the multicast group.
+const PROBE_WAIT: Duration = Duration::from_millis(300);
+/// Bytes of the probe.
+const PROBE_BYTES: usize = 16;
+/// Room for what one receive can bring: the largest IP packet, or as much put together by the kernel.
+const RECV_BYTES: usize = 1 << 16;
+
+/// Where a node sends and listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpConfig {
+    /// Address of the unicast socket; the port is chosen by the system.
+    pub bind: Ipv4Addr,
+    /// Address of the interface that multicasts go out of and come in by; unspecified: the system chooses.
+    pub interface: Ipv4Addr,
+    /// The multicast group.
+    pub multicast: SocketAddrV4,
+    /// Routers that a multicast may pass, plus one. Default 1.
+    pub ttl: u32,
+    /// Bytes asked for each of the sockets' buffers; the system may grant less. Default 8 MiB.
+    pub buffer_bytes: usize,
+}
+
+impl UdpConfig {
+    /// All traffic on the interface of address `interface`, through the group `multicast`.
+    #[must_use]
+    pub fn new(interface: Ipv4Addr, multicast: SocketAddrV4) -> Self {
+        Self { bind: interface, interface, multicast, ttl: 1, buffer_bytes: 8 << 20 }
+    }
+}
+
+/// Why the sockets could not be set up: one sentence that says what to do.
+#[derive(Debug)]
+pub enum SetupError {
+    /// The address is not one of a multicast group, or its port is 0.
+    NotMulticast(SocketAddrV4),
+    /// The address of the unicast socket belongs to another host.
+    BindNotHere(Ipv4Addr),
+    /// The interface's address belongs to another host.
+    InterfaceNotHere(Ipv4Addr),
+    /// A program that does not share it has the multicast port.
+    PortInUse(SocketAddrV4),
+    /// What is sent to the group does not come back.
+    NoMulticast(Ipv4Addr),
+    /// The system refused a step.
+    Io {
+        /// The step.
+        what: &'static str,
+        /// Its answer.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMulticast(addr) => write!(
+                f,
+                "{addr} is no multicast address with a port: choose one from 224.0.1.0 to 239.255.255.255 \
+                 with --multicast"
+            ),
+            Self::BindNotHere(addr) => {
+                write!(f, "address {addr} is not on this host: choose one that is with --bind")
+            }
+            Self::InterfaceNotHere(addr) => write!(
+                f,
+                "no interface of this host has the address {addr}: choose another with --interface"
+            ),
+            Self::PortInUse(addr) => write!(
+                f,
+                "port {} is taken by a program that does not share it: choose another with --multicast",
+                addr.port()
+            ),
+            Self::NoMulticast(addr) => write!(
+                f,
+                "interface {addr} does not carry multicast: choose another with --interface"
+            ),
+            Self::Io { what, error } => write!(f, "cannot {what}: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for SetupError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// One of the two sockets of a [`UdpPair`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The socket that peers reach this node at, and that everything is sent from.
+    Unicast,
+    /// The socket that hears the group.
+    Multicast,
+}
+
+/// Bytes of buffers that the system granted, as it counts them (Linux counts its own overhead: twice what was asked).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Of the unicast socket, for sending.
+    pub send: usize,
+    /// Of the unicast socket, for receiving.
+    pub unicast: usize,
+    /// Of the multicast socket, for receiving.
+    pub multicast: usize,
+}
+
+/// Memory for one batch of received datagrams; made once, used for every [`UdpPair::recv`].
+#[derive(Debug)]
+pub struct RecvBatch {
+    bytes: Vec<u8>,
+    meta: [RecvMeta; BATCH_SIZE],
+}
+
+impl Default for RecvBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RecvBatch {
+    /// Reserves the memory; the system gives it page by page as it is used.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { bytes: vec![0; BATCH_SIZE * RECV_BYTES], meta: [RecvMeta::default(); BATCH_SIZE] }
+    }
+}
+
+#[derive(Debug)]
+struct Half {
+    socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+impl Half {
+    /// Also makes the socket non-blocking.
+    fn new(socket: UdpSocket) -> Result<Self, SetupError> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(io("set up UDP"))?;
+        Ok(Self { socket, state })
+    }
+}
+
+/// The two sockets of a node, non-blocking.
+#[derive(Debug)]
+pub struct UdpPair {
+    unicast: Half,
+    multicast: Half,
+    local: SocketAddr,
+    group: SocketAddr,
+    granted: Granted,
+}
+
+impl UdpPair {
+    /// Opens the sockets, and makes sure with a probe that the interface carries multicast. Takes up to 300 ms when
+    /// it does not.
+    ///
+    /// # Errors
+    /// Says what to do about it.
+    pub fn open(config: &UdpConfig) -> Result<Self, SetupError> {
+        let group = config.multicast;
+        if !group.ip().is_multicast() || group.port() == 0 {
+            return Err(SetupError::NotMulticast(group));
+        }
+        let unicast = open_unicast(config)?;
+        let multicast = open_multicast(config)?;
+        probe(&unicast, &multicast, config)?;
+        let granted = Granted {
+            send: unicast.send_buffer_size().map_err(io("ask for the size of a buffer"))?,
+            unicast: unicast.recv_buffer_size().map_err(io("ask for the size of a buffer"))?,
+            multicast: multicast.recv_buffer_size().map_err(io("ask for the size of a buffer"))?,
+        };
+        let unicast = UdpSocket::from(unicast);
+        let local = unicast.local_addr().map_err(io("ask for the local address"))?;
+        Ok(Self {
+            unicast: Half::new(unicast)?,
+            multicast: Half::new(multicast.into())?,
+            local,
+            group: group.into(),
+            granted,
+        })
+    }
+
+    /// Where peers reach this node, if [`UdpConfig::bind`] named an address.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The multicast group.
+    #[must_use]
+    pub fn multicast_addr(&self) -> SocketAddr {
+        self.group
+    }
+
+    /// Sizes of the buffers.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.granted
+    }
+
+    /// A socket, to wait for.
+    #[must_use]
+    pub fn socket(&self, which: Which) -> &UdpSocket {
+        &self.half(which).socket
+    }
+
+    /// Most datagrams that one [`UdpPair::send`] can carry now; falls to 1 when the interface turns out to refuse more.
+    #[must_use]
+    pub fn max_segments(&self) -> usize {
+        self.unicast.state.max_gso_segments()
+    }
+
+    /// Sends one datagram or, cut every `segment_bytes`, several to `dest`.
+    ///
+    /// # Errors
+    /// `WouldBlock`: wait until the unicast socket is writable. Any other: the datagrams are lost, as any may be.
+    pub fn send(
+        &self,
+        dest: SocketAddr,
+        bytes: &[u8],
+        segment_bytes: Option<usize>,
+    ) -> io::Result<()> {
+        let segment = segment_bytes.filter(|&n| n > 0 && n < bytes.len());
+        let error = match self.send_once(dest, bytes, segment) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // The interface cannot cut: from now on there is one segment, and these are sent one at a time.
+        match segment {
+            Some(n) if error.kind() != ErrorKind::WouldBlock && self.max_segments() == 1 => {
+                bytes.chunks(n).try_for_each(|chunk| self.send_once(dest, chunk, None))
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn send_once(&self, dest: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: dest,
+            ecn: None,
+            contents: bytes,
+            segment_size: segment,
+            src_ip: None,
+        };
+        self.unicast.state.try_send(UdpSockRef::from(&self.unicast.socket), &transmit)
+    }
+
+    /// Receives one batch and hands over each datagram; returns their number.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing is there.
+    pub fn recv(
+        &self,
+        which: Which,
+        batch: &mut RecvBatch,
+        mut f: impl FnMut(&[u8]),
+    ) -> io::Result<usize> {
+        let half = self.half(which);
+        let filled = {
+            let mut chunks = batch.bytes.chunks_exact_mut(RECV_BYTES);
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+                core::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            half.state.recv(UdpSockRef::from(&half.socket), &mut slices, &mut batch.meta)?
+        };
+        let mut datagrams = 0;
+        for (meta, bytes) in batch.meta[..filled].iter().zip(batch.bytes.chunks_exact(RECV_BYTES)) {
+            for datagram in bytes[..meta.len.min(RECV_BYTES)].chunks(meta.stride.max(1)) {
+                f(datagram);
+                datagrams += 1;
+            }
+        }
+        Ok(datagrams)
+    }
+
+    fn half(&self, which: Which) -> &Half {
+        match which {
+            Which::Unicast => &self.unicast,
+            Which::Multicast => &self.multicast,
+        }
+    }
+}
+
+fn io(what: &'static str) -> impl FnOnce(io::Error) -> SetupError {
+    move |error| SetupError::Io { what, error }
+}
+
+/// Names the usual cause if `error` is of its kind.
+fn cause(
+    kind: ErrorKind,
+    named: SetupError,
+    what: &'static str,
+) -> impl FnOnce(io::Error) -> SetupError {
+    move |error| if error.kind() == kind { named } else { SetupError::Io { what, error } }
+}
+
+fn open_socket(config: &UdpConfig) -> Result<Socket, SetupError> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))
+        .map_err(io("open a UDP socket"))?;
+    socket.set_recv_buffer_size(config.buffer_bytes).map_err(io("set the size of a buffer"))?;
+    socket.set_send_buffer_size(config.buffer_bytes).map_err(io("set the size of a buffer"))?;
+    Ok(socket)
+}
+
+fn open_unicast(config: &UdpConfig) -> Result<Socket, SetupError> {
+    let socket = open_socket(config)?;
+    socket.bind(&SocketAddrV4::new(config.bind, 0).into()).map_err(cause(
+        ErrorKind::AddrNotAvailable,
+        SetupError::BindNotHere(config.bind),
+        "bind the unicast socket",
+    ))?;
+    socket.set_multicast_if_v4(&config.interface).map_err(cause(
+        ErrorKind::AddrNotAvailable,
+        SetupError::InterfaceNotHere(config.interface),
+        "choose the interface for multicast",
+    ))?;
+    socket.set_multicast_loop_v4(true).map_err(io("turn on the loop of multicasts"))?;
+    socket.set_multicast_ttl_v4(config.ttl).map_err(io("set the ttl of multicasts"))?;
+    Ok(socket)
+}
+
+fn open_multicast(config: &UdpConfig) -> Result<Socket, SetupError> {
+    let socket = open_socket(config)?;
+    socket.set_reuse_address(true).map_err(io("share the multicast port"))?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true).map_err(io("share the multicast port"))?;
+    // Bound to the group, a socket hears nothing else that is sent to the port. Windows cannot.
+    let ip = if cfg!(unix) { *config.multicast.ip() } else { Ipv4Addr::UNSPECIFIED };
+    socket.bind(&SocketAddrV4::new(ip, config.multicast.port()).into()).map_err(cause(
+        ErrorKind::AddrInUse,
+        SetupError::PortInUse(config.multicast),
+        "bind the multicast socket",
+    ))?;
+    // Otherwise what other programs joined on other interfaces would be heard, too.
+    #[cfg(target_os = "linux")]
+    socket.set_multicast_all_v4(false).map_err(io("confine the multicast socket"))?;
+    socket.join_multicast_v4(config.multicast.ip(), &config.interface).map_err(
+        |error| match error.kind() {
+            ErrorKind::OutOfMemory => SetupError::Io { what: "join the multicast group", error },
+            _ => SetupError::NoMulticast(config.interface),
+        },
+    )?;
+    Ok(socket)
+}
+
+/// Sends a datagram to the group and waits for it. Flags of interfaces do not tell: Linux's loopback carries multicast
+/// without saying so.
+fn probe(unicast: &Socket, multicast: &Socket, config: &UdpConfig) -> Result<(), SetupError> {
+    let silent = || SetupError::NoMulticast(config.interface);
+    let random = || RandomState::new().build_hasher().finish().to_ne_bytes();
+    let mut sent = [0; PROBE_BYTES];
+    sent[..8].copy_from_slice(&random());
+    sent[8..].copy_from_slice(&random());
+    // Nothing that a node takes for a packet begins so.
+    sent[0] = 0;
+    unicast.send_to(&sent, &config.multicast.into()).map_err(|_| silent())?;
+    let multicast = multicast.try_clone().map(UdpSocket::from).map_err(io("probe the group"))?;
+    let end = Instant::now() + PROBE_WAIT;
+    let mut bytes = [0; PROBE_BYTES + 1];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(silent());
+        }
+        multicast.set_read_timeout(Some(left)).map_err(io("probe the group"))?;
+        match multicast.recv(&mut bytes) {
+            Ok(n) if bytes[..n] == sent => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err(silent());
+            }
+            Err(error) => return Err(SetupError::Io { what: "probe the group", error }),
+        }
+    }
+}

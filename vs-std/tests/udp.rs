@@ -1,0 +1,89 @@
+//! The sockets against the real kernel.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use vs_std::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+
+fn config(port: u16) -> UdpConfig {
+    let group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 71, 1), port);
+    UdpConfig::new(Ipv4Addr::LOCALHOST, group)
+}
+
+fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
+    let (mut batch, mut got) = (RecvBatch::new(), Vec::new());
+    let end = Instant::now() + Duration::from_secs(5);
+    while got.len() < count && Instant::now() < end {
+        match pair.recv(which, &mut batch, |datagram| {
+            // Probes of sockets that open later are heard, too.
+            if datagram.starts_with(b"VS") {
+                got.push(datagram.to_vec());
+            }
+        }) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    got
+}
+
+#[test]
+fn both_hear_the_group_and_one_hears_its_own_address() {
+    let a = UdpPair::open(&config(47_101)).unwrap();
+    let b = UdpPair::open(&config(47_101)).unwrap();
+    a.send(a.multicast_addr(), b"VS all", None).unwrap();
+    a.send(b.local_addr(), b"VS one", None).unwrap();
+    assert_eq!(receive(&a, Which::Multicast, 1), [b"VS all"]);
+    assert_eq!(receive(&b, Which::Multicast, 1), [b"VS all"]);
+    assert_eq!(receive(&b, Which::Unicast, 1), [b"VS one"]);
+    assert!(a.granted().multicast > 0 && a.granted().send > 0);
+}
+
+#[test]
+fn a_run_of_segments_arrives_as_datagrams() {
+    let a = UdpPair::open(&config(47_102)).unwrap();
+    let b = UdpPair::open(&config(47_102)).unwrap();
+    let segments = a.max_segments().min(8);
+    let mut bytes = Vec::new();
+    for i in 0..segments {
+        let len = if i + 1 == segments { 300 } else { 1000 };
+        let start = bytes.len();
+        bytes.extend_from_slice(b"VS");
+        bytes.resize(start + len, u8::try_from(i).unwrap());
+    }
+    for (dest, which) in [(b.multicast_addr(), Which::Multicast), (b.local_addr(), Which::Unicast)]
+    {
+        a.send(dest, &bytes, Some(1000)).unwrap();
+        let got = receive(&b, which, segments);
+        let want: Vec<_> = bytes.chunks(1000).map(<[u8]>::to_vec).collect();
+        assert_eq!(got, want);
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let mut elsewhere = config(47_103);
+    elsewhere.interface = Ipv4Addr::new(192, 0, 2, 1);
+    let error = UdpPair::open(&elsewhere).unwrap_err();
+    assert!(matches!(error, SetupError::InterfaceNotHere(_)), "{error}");
+    assert!(error.to_string().contains("--interface"));
+
+    let mut elsewhere = config(47_103);
+    elsewhere.bind = Ipv4Addr::new(192, 0, 2, 1);
+    assert!(matches!(UdpPair::open(&elsewhere), Err(SetupError::BindNotHere(_))));
+
+    let mut unicast = config(47_103);
+    unicast.multicast.set_ip(Ipv4Addr::new(10, 0, 0, 1));
+    assert!(matches!(UdpPair::open(&unicast), Err(SetupError::NotMulticast(_))));
+}
+
+#[test]
+fn a_port_that_is_not_shared_is_named() {
+    let config = config(47_104);
+    let _taken = std::net::UdpSocket::bind(config.multicast).unwrap();
+    let error = UdpPair::open(&config).unwrap_err();
+    assert!(matches!(error, SetupError::PortInUse(_)), "{error}");
+}

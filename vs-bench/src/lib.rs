@@ -1,1 +1,1 @@
-//! vs-bench.
+//! Measurements of the workspace; nothing to use from outside. `cargo bench -p vs-bench`.

@@ -234,6 +234,12 @@ impl<T: Tracer> Driver<T> {
         self.link.status()
     }
 
+    /// The membership servers.
+    #[must_use]
+    pub fn servers(&self) -> &[SocketAddr] {
+        self.link.servers()
+    }
+
     /// What the sockets counted.
     #[must_use]
     pub fn io_counters(&self) -> &IoCounters {

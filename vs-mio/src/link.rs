@@ -63,6 +63,10 @@ impl Link {
         &self.status
     }
 
+    pub(crate) fn servers(&self) -> &[SocketAddr] {
+        &self.servers
+    }
+
     pub(crate) fn has_backlog(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.up && open.readable)
     }

@@ -1,0 +1,111 @@
+//! `vs node`: one member of a group.
+
+mod echo;
+mod session;
+mod setup;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use vs_core::ident::NUMBER_MAX;
+
+use crate::Failure;
+use crate::generate::Sizes;
+
+/// What `vs node` is told.
+#[derive(clap::Args, Debug)]
+#[command(
+    about = "One member of a group: lines of standard input are multicast, deliveries and views are printed",
+    after_help = "Example: vs node --group chat --server 127.0.0.1:7000 --name ann\n\n\
+                  The end of standard input does not leave the group (see --leave-at-eof); SIGTERM and SIGINT do."
+)]
+pub(crate) struct Args {
+    /// The group to join
+    #[arg(long)]
+    group: String,
+    /// A membership server; several may be named
+    #[arg(long = "server", required = true, value_name = "HOST:PORT")]
+    servers: Vec<String>,
+    /// Process id, the same after every restart; otherwise a random one
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
+    id: Option<u64>,
+    /// Put in front of each line: "TEXT: line"
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// Local address that the other members can reach [default: on the way to the first server]
+    #[arg(long, value_name = "IP")]
+    bind: Option<Ipv4Addr>,
+    /// Local address of the interface for multicast [default: that of --bind]
+    #[arg(long, value_name = "IP")]
+    interface: Option<Ipv4Addr>,
+    /// Multicast address of the group, the same at all members
+    #[arg(long, value_name = "IP:PORT", default_value = "239.86.83.1:7586")]
+    multicast: SocketAddrV4,
+    /// Write a trace for `vs check`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Print the events of the trace, one JSON object a line; deliveries with their payload
+    #[arg(long)]
+    json: bool,
+    /// What is sent while a view changes goes into the next view (the default)
+    #[arg(long, conflicts_with = "manual_block")]
+    auto_block: bool,
+    /// Show block requests; nothing is sent between a request and the next view
+    #[arg(long)]
+    manual_block: bool,
+    /// Leave once standard input has ended and all own messages came back
+    #[arg(long)]
+    leave_at_eof: bool,
+    #[command(flatten)]
+    tuning: Tuning,
+    #[command(flatten)]
+    generate: Generate,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Times and bounds")]
+struct Tuning {
+    /// A member that owes an answer for so long is accused before the membership service
+    #[arg(long, value_name = "MS")]
+    peer_ms: Option<u64>,
+    /// A membership server that is silent for so long is taken for dead
+    #[arg(long, value_name = "MS")]
+    server_silence_ms: Option<u64>,
+    /// Give up if no membership server was reached within so long
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    connect_ms: u64,
+    /// Largest message, the same at all members
+    #[arg(long, value_name = "BYTES")]
+    message_bytes_max: Option<usize>,
+    /// Packets that a sender may have outstanding, the same at all members
+    #[arg(long, value_name = "N")]
+    window_packets: Option<usize>,
+    /// Most members of a view
+    #[arg(long, value_name = "N")]
+    members_max: Option<usize>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Generated messages")]
+struct Generate {
+    /// Send so many generated messages instead of standard input
+    #[arg(long, value_name = "N")]
+    generate: Option<u64>,
+    /// Their sizes in bytes, spread evenly over the orders of magnitude
+    #[arg(long, value_name = "MIN..MAX", default_value = "64", requires = "generate")]
+    sizes: Sizes,
+    /// Seed of their sizes and contents
+    #[arg(long, default_value_t = 1, requires = "generate")]
+    seed: u64,
+    /// Messages a second; otherwise as fast as the group takes them
+    #[arg(long, value_name = "MSGS_PER_S", requires = "generate")]
+    rate: Option<f64>,
+    /// Begin with the first view of so many members
+    #[arg(long, value_name = "M", default_value_t = 1, requires = "generate")]
+    generate_members: usize,
+}
+
+/// Takes part in the group until told to leave.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    setup::session(args)?.run()
+}

@@ -1,0 +1,426 @@
+//! A member at work: one thread, one poll.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+use std::io::ErrorKind;
+
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::{Action, DisplaySet, SendError, Time};
+use vs_mio::{Driver, Tokens};
+
+use super::echo::Tee;
+use super::setup::system;
+use crate::Failure;
+use crate::input::{Next, Source};
+use crate::output::{Output, push_printable};
+
+pub(super) const TOKENS: Tokens =
+    Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
+pub(super) const WAKE: Token = Token(3);
+const SIGNALS: Token = Token(4);
+const EVENTS_MAX: usize = 256;
+/// Messages that are taken from the source before the sockets have their turn.
+const SENDS_MAX: usize = 256;
+
+/// Bounds of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) message_bytes_max: usize,
+    pub(super) connect_ms: u64,
+    pub(super) leave_ms: u64,
+}
+
+/// How far the session is from its end.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Joined,
+    /// Asked to leave, for [`Action::Left`] until the time.
+    Leaving(Time),
+    /// Left; the last bytes for the server may take until the time.
+    Left(Time),
+    Over,
+}
+
+pub(super) struct Session {
+    poll: Poll,
+    driver: Driver<Tee>,
+    group: GroupKey,
+    process: ProcessId,
+    output: Output,
+    signals: Signals,
+    source: Source,
+    servers: Vec<String>,
+    leave_at_eof: bool,
+    limits: Limits,
+    phase: Phase,
+    /// The first reason to end with an error.
+    failure: Option<Failure>,
+    /// A message that the group had no room for.
+    held: Option<Vec<u8>>,
+    /// Whether the group has no room for a message.
+    refused: bool,
+    ended: bool,
+    /// When the source may have more, if it has nothing at the moment.
+    source_at: Option<Time>,
+    /// Whether the source was left with more to send.
+    source_busy: bool,
+    sent: u64,
+    came_back: u64,
+    trace_failed: bool,
+}
+
+/// What an action asks for once its loan has ended.
+enum Follow {
+    Nothing,
+    Delivered,
+    View(usize),
+    Block,
+    Writable,
+    Detached { fatal: Option<String> },
+    Left,
+}
+
+impl Session {
+    pub(super) fn new(
+        poll: Poll,
+        driver: Driver<Tee>,
+        group: GroupKey,
+        process: ProcessId,
+        output: Output,
+        source: Source,
+    ) -> Result<Self, Failure> {
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM]).map_err(|e| system("wait for signals", &e))?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, mio::Interest::READABLE)
+            .map_err(|e| system("wait for signals", &e))?;
+        Ok(Self {
+            poll,
+            driver,
+            group,
+            process,
+            output,
+            signals,
+            source,
+            servers: Vec::new(),
+            leave_at_eof: false,
+            limits: Limits::default(),
+            phase: Phase::Joined,
+            failure: None,
+            held: None,
+            refused: false,
+            ended: false,
+            source_at: None,
+            source_busy: false,
+            sent: 0,
+            came_back: 0,
+            trace_failed: false,
+        })
+    }
+
+    pub(super) fn with(self, limits: Limits, servers: Vec<String>, leave_at_eof: bool) -> Self {
+        Self { limits, servers, leave_at_eof, ..self }
+    }
+
+    /// Takes part until the group is left.
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            self.driver.advance();
+            self.hear();
+            self.speak();
+            self.driver.advance();
+            self.print_events();
+            self.watch();
+            if matches!(self.phase, Phase::Over) {
+                break;
+            }
+            match self.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(system("wait for sockets", &error));
+                }
+                _ => {}
+            }
+            for event in &events {
+                if !self.driver.handle_event(event) && event.token() == SIGNALS {
+                    self.handle_signals();
+                }
+            }
+        }
+        self.output.finish();
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = self.driver.now();
+        if self.source_busy {
+            return Some(Duration::ZERO);
+        }
+        let phase = match self.phase {
+            Phase::Leaving(until) | Phase::Left(until) => Some(until),
+            Phase::Joined if self.driver.link_status().connected == 0 => {
+                Some(Time::from_millis(self.limits.connect_ms))
+            }
+            Phase::Joined | Phase::Over => None,
+        };
+        let own = [phase, self.source_at].into_iter().flatten().min();
+        let own = own.map(|at| Duration::from_nanos(at - now));
+        own.into_iter().chain(self.driver.timeout()).min()
+    }
+
+    /// Tells what the group has for us, while standard output has room.
+    fn hear(&mut self) {
+        loop {
+            // A group that is left because nobody reads is heard to the end all the same.
+            if !self.output.has_room() && !self.output.is_closed() {
+                return;
+            }
+            let mut line = String::new();
+            let json = self.driver.tracer_mut().echo.is_some();
+            let Some(action) = self.driver.poll_action() else { return };
+            let mut payload = None;
+            let follow = told(&action, self.process, (!json).then_some(&mut line), &mut payload);
+            if let (Some(payload), Some(echo)) = (payload, &mut self.driver.tracer_mut().echo) {
+                echo.payload(&payload);
+            }
+            self.output.write(line.into_bytes());
+            self.follow(follow);
+            self.print_events();
+        }
+    }
+
+    fn follow(&mut self, follow: Follow) {
+        match follow {
+            Follow::Nothing => {}
+            Follow::Delivered => self.came_back += 1,
+            Follow::View(members) => {
+                self.refused = false;
+                self.source.handle_view(self.driver.now(), members);
+            }
+            Follow::Writable => self.refused = false,
+            // Nothing is half sent between two calls, so the answer can be given at once. An answer that is refused
+            // is not owed any more.
+            Follow::Block => drop(self.driver.block_ok(self.group)),
+            Follow::Detached { fatal } => {
+                if let Some(why) = fatal {
+                    self.fail(Failure(why));
+                    self.phase = Phase::Over;
+                }
+            }
+            Follow::Left => {
+                let until = self.driver.now().plus_ms(self.limits.leave_ms);
+                self.phase = Phase::Left(until);
+            }
+        }
+    }
+
+    /// Sends what the source has, while the group has room.
+    fn speak(&mut self) {
+        self.source_at = None;
+        self.source_busy = false;
+        for _ in 0..SENDS_MAX {
+            if self.refused || self.ended || !matches!(self.phase, Phase::Joined) {
+                return;
+            }
+            let message = match self.held.take() {
+                Some(message) => message,
+                None => match self.source.next(self.driver.now()) {
+                    Next::Message(message) => message,
+                    Next::TooLong(len) => {
+                        too_large(len, self.limits.message_bytes_max);
+                        continue;
+                    }
+                    Next::Later(at) => {
+                        self.source_at = at;
+                        return;
+                    }
+                    Next::End => {
+                        self.ended = true;
+                        return;
+                    }
+                },
+            };
+            match self.driver.send(self.group, &message) {
+                Ok(_) => self.sent += 1,
+                Err(SendError::WindowFull | SendError::Blocked) => {
+                    self.refused = true;
+                    self.held = Some(message);
+                }
+                Err(SendError::TooLarge { len, max }) => too_large(len, max),
+                // The end of the session follows.
+                Err(SendError::NotJoined) => return,
+            }
+        }
+        self.source_busy = true;
+    }
+
+    /// Hands the events that were recorded to standard output.
+    fn print_events(&mut self) {
+        if let Some(echo) = &mut self.driver.tracer_mut().echo
+            && (self.output.has_room() || self.output.is_closed())
+        {
+            self.output.write(echo.take());
+        }
+    }
+
+    /// Looks after everything that ends a session.
+    fn watch(&mut self) {
+        let now = self.driver.now();
+        self.watch_trace();
+        match self.phase {
+            Phase::Joined => {
+                if let Some(why) = self.unreachable(now) {
+                    self.fail(Failure(why));
+                    self.phase = Phase::Over;
+                } else if self.output.is_closed() {
+                    self.fail(Failure("standard output was closed, so the group was left".into()));
+                    self.leave();
+                } else if self.ended && self.leave_at_eof && self.came_back >= self.sent {
+                    self.leave();
+                }
+            }
+            Phase::Leaving(until) if now >= until => {
+                self.fail(Failure("the group did not let go in time; left it all the same".into()));
+                self.phase = Phase::Over;
+            }
+            Phase::Left(until) => {
+                if now >= until || self.is_flushed() {
+                    self.phase = Phase::Over;
+                }
+            }
+            Phase::Leaving(_) | Phase::Over => {}
+        }
+        if matches!(self.phase, Phase::Over) {
+            self.say_left_out();
+        }
+    }
+
+    /// Whether the server and the reader have everything that is meant for them.
+    fn is_flushed(&mut self) -> bool {
+        let echoed = self.driver.tracer_mut().echo.as_ref().is_none_or(|echo| echo.is_empty());
+        echoed && !self.driver.has_stream_output()
+    }
+
+    /// A trace that ends early is told of once; the group goes on.
+    fn watch_trace(&mut self) {
+        let error = self.driver.tracer_mut().trace.0.as_ref().and_then(|file| file.error());
+        if let Some(error) = error
+            && !self.trace_failed
+        {
+            eprintln!("vs: the trace ends here, it cannot be written: {error}");
+            self.trace_failed = true;
+        }
+    }
+
+    fn say_left_out(&mut self) {
+        let left_out = self.driver.tracer_mut().echo.as_ref().map_or(0, |echo| echo.left_out());
+        if left_out > 0 {
+            eprintln!("vs: {left_out} events were not printed, since nobody read them in time");
+        }
+    }
+
+    /// Why no server was reached, once it is certain.
+    fn unreachable(&self, now: Time) -> Option<String> {
+        let status = self.driver.link_status();
+        if status.connected > 0 {
+            return None;
+        }
+        let late = now >= Time::from_millis(self.limits.connect_ms);
+        let refused = status.refused_in_a_row >= self.driver.servers().len();
+        if !late && !refused {
+            return None;
+        }
+        let reason = match &status.last_failure {
+            Some(failure) => failure.error.kind().to_string(),
+            None => format!("no answer within {} ms", self.limits.connect_ms),
+        };
+        let servers = self.servers.join(", ");
+        let first = &self.servers[0];
+        Some(match self.servers.len() {
+            1 => format!(
+                "cannot reach the membership server {servers} ({reason}): start one with \
+                 `vs server --listen {first}`"
+            ),
+            _ => format!(
+                "cannot reach any of the membership servers {servers} ({reason}): start one with \
+                 `vs server --listen {first}`"
+            ),
+        })
+    }
+
+    fn handle_signals(&mut self) {
+        let count = self.signals.pending().count();
+        match self.phase {
+            Phase::Joined if count > 0 => self.leave(),
+            // Whoever asks twice does not want to wait.
+            Phase::Leaving(_) | Phase::Left(_) if count > 0 => self.phase = Phase::Over,
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self) {
+        let until = self.driver.now().plus_ms(self.limits.leave_ms);
+        self.phase =
+            if self.driver.leave(self.group) { Phase::Leaving(until) } else { Phase::Over };
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+}
+
+fn too_large(len: usize, max: usize) {
+    eprintln!("vs: not sent: {}", SendError::TooLarge { len, max });
+}
+
+/// Puts an action into words on `line` if people read, or hands out a delivery's payload if programs do.
+fn told(
+    action: &Action<'_>,
+    process: ProcessId,
+    line: Option<&mut String>,
+    lent: &mut Option<Vec<u8>>,
+) -> Follow {
+    match action {
+        Action::Deliver { from, payload, .. } => {
+            match line {
+                Some(line) => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(line, "{from}: ");
+                    push_printable(line, payload);
+                    line.push('\n');
+                }
+                None => *lent = Some(payload.to_vec()),
+            }
+            if *from == process { Follow::Delivered } else { Follow::Nothing }
+        }
+        Action::View { view, transitional, .. } => {
+            if let Some(line) = line {
+                let _ = writeln!(line, "view {view}, together with {}", DisplaySet(transitional));
+            }
+            Follow::View(view.len())
+        }
+        Action::Block { .. } => {
+            if let Some(line) = line {
+                line.push_str("block\n");
+            }
+            Follow::Block
+        }
+        Action::Writable { .. } => Follow::Writable,
+        Action::Detached { reason, .. } => {
+            if reason.is_final() {
+                return Follow::Detached { fatal: Some(reason.to_string()) };
+            }
+            eprintln!("vs: {reason}; trying again");
+            Follow::Detached { fatal: None }
+        }
+        Action::Left { unsent, .. } => {
+            if *unsent > 0 {
+                eprintln!("vs: {unsent} messages were waiting for the next view and were not sent");
+            }
+            Follow::Left
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! From what `vs node` is told to a session.
+
+use core::hash::{BuildHasher, Hasher};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::hash_map::RandomState;
+use std::net::{ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+
+use mio::{Poll, Waker};
+use vs_core::ident::{GroupName, Incarnation, NUMBER_MAX, ProcessId};
+use vs_core::trace::Header;
+use vs_core::{Blocking, GroupConfig, NodeConfig};
+use vs_mio::{Driver, DriverConfig};
+use vs_std::clock::Clock;
+use vs_std::trace::{MaybeTrace, TraceFile};
+use vs_std::udp::UdpConfig;
+
+use super::echo::{Echo, Tee};
+use super::session::{Session, TOKENS, WAKE};
+use super::{Args, Tuning};
+use crate::Failure;
+use crate::generate::Generator;
+use crate::input::{Generated, Source};
+use crate::output::Output;
+
+/// Opens everything and joins the group.
+pub(super) fn session(args: Args) -> Result<Session, Failure> {
+    let group = GroupName::new(&args.group).map_err(|e| Failure(format!("--group: {e}")))?;
+    let (node, config) = configs(&args.tuning, args.manual_block);
+    let servers = resolve(&args.servers)?;
+    let udp = udp(&args, servers[0])?;
+    let clock = Clock::new();
+    let process = process(args.id);
+    let incarnation = Incarnation(clock.unix_start_ms());
+    let tracer = Tee {
+        trace: trace(&args, process, incarnation, &clock)?,
+        echo: args.json.then(|| Echo::new(clock.unix_offset())),
+    };
+    let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
+    let mut driver = Driver::new(driver, tracer).map_err(|e| Failure(e.to_string()))?;
+
+    let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
+    driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
+    let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;
+    let waker = Arc::new(waker);
+    let output = Output::start(Arc::clone(&waker))?;
+    let max = config.message_bytes_max;
+    let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
+    let key = driver.join(&group, config).map_err(|e| Failure(e.to_string()))?;
+    let source = source(&args, process, max, waker)?;
+    let session = Session::new(poll, driver, key, process, output, source)?;
+    let limits = super::session::Limits {
+        message_bytes_max: max,
+        connect_ms: args.tuning.connect_ms,
+        leave_ms,
+    };
+    Ok(session.with(limits, args.servers, args.leave_at_eof))
+}
+
+/// What leaving may take beyond what the group grants a silent member, in ms.
+const LEAVE_SLACK_MS: u64 = 1000;
+
+pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
+    Failure(format!("cannot {what}: {error}"))
+}
+
+fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {
+    let mut group = GroupConfig::default();
+    if manual_block {
+        group.blocking = Blocking::Manual;
+    }
+    set(&mut group.peer_ms, tuning.peer_ms);
+    set(&mut group.message_bytes_max, tuning.message_bytes_max);
+    set(&mut group.window_packets, tuning.window_packets);
+    set(&mut group.members_max, tuning.members_max);
+    // What follows from the bounds that were named.
+    group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
+    group.ack_packets = group.ack_packets.min(group.window_packets / 2);
+    let mut node = NodeConfig::default();
+    set(&mut node.client.server_silence_ms, tuning.server_silence_ms);
+    let heartbeat = node.client.server_silence_ms / 4;
+    node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);
+    if group.validate(&node).is_ok() {
+        node.pool_slots = node.pool_slots.max(group.slots());
+    }
+    (node, group)
+}
+
+fn set<V>(field: &mut V, value: Option<V>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Addresses of the servers, those of IPv4 first where a name has several.
+fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
+    let mut addrs = Vec::new();
+    for server in servers {
+        let found = server.to_socket_addrs().map_err(|e| {
+            Failure(format!(
+                "cannot find the membership server {server}: {e}; write it as HOST:PORT"
+            ))
+        })?;
+        let mut found = found.collect::<Vec<_>>();
+        found.sort_by_key(SocketAddr::is_ipv6);
+        addrs.append(&mut found);
+    }
+    if addrs.is_empty() {
+        return Err(Failure(
+            "the membership servers have no addresses: name one with --server".into(),
+        ));
+    }
+    Ok(addrs)
+}
+
+fn udp(args: &Args, server: SocketAddr) -> Result<UdpConfig, Failure> {
+    let bind = match args.bind.or(args.interface) {
+        Some(ip) => ip,
+        None => local_ip(server).ok_or_else(|| {
+            Failure(format!(
+                "no local IPv4 address leads to the membership server {server}: name one with --bind"
+            ))
+        })?,
+    };
+    let mut config = UdpConfig::new(bind, args.multicast);
+    config.interface = args.interface.unwrap_or(bind);
+    Ok(config)
+}
+
+/// The address of this host on the way to `server`. Nothing is sent.
+fn local_ip(server: SocketAddr) -> Option<Ipv4Addr> {
+    if server.ip().is_loopback() {
+        return Some(Ipv4Addr::LOCALHOST);
+    }
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(server).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn process(id: Option<u64>) -> ProcessId {
+    let process = ProcessId(id.unwrap_or_else(|| random() & NUMBER_MAX));
+    if id.is_none() {
+        eprintln!("vs: process id {process}; choose a lasting one with --id");
+    }
+    process
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn trace(
+    args: &Args,
+    process: ProcessId,
+    incarnation: Incarnation,
+    clock: &Clock,
+) -> Result<MaybeTrace, Failure> {
+    let Some(path) = &args.trace else { return Ok(MaybeTrace::default()) };
+    let header = Header { process, incarnation, runtime: "mio".into() };
+    let file = TraceFile::create(path, &header, clock.unix_offset()).map_err(|e| {
+        Failure(format!(
+            "cannot write the trace {}: {e}; choose another file with --trace",
+            path.display()
+        ))
+    })?;
+    Ok(MaybeTrace(Some(file)))
+}
+
+fn source(
+    args: &Args,
+    process: ProcessId,
+    max: usize,
+    waker: Arc<Waker>,
+) -> Result<Source, Failure> {
+    let generate = &args.generate;
+    let Some(count) = generate.generate else {
+        let prefix = args.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        if prefix.len() >= max {
+            return Err(Failure("--name leaves no room for a message: shorten it".into()));
+        }
+        return Source::lines(prefix, max, waker);
+    };
+    let pause = match generate.rate {
+        // A pause of more than 584 years is as long as that.
+        Some(rate) if rate > 0.0 => Some((1e9 / rate) as u64),
+        Some(_) => return Err(Failure("--rate must be above 0".into())),
+        None => None,
+    };
+    let generator = Generator::new(count, generate.sizes.clone(), generate.seed);
+    let generated = Generated::new(generator, process, generate.generate_members, pause);
+    Ok(Source::Generated(Box::new(generated)))
+}

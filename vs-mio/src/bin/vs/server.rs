@@ -1,0 +1,203 @@
+//! `vs server`: a membership server.
+
+use core::net::SocketAddr;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use vs_core::ident::{NUMBER_MAX, ServerId};
+use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::{DisplaySet, View};
+use vs_mio::ServerDriver;
+use vs_std::clock::Clock;
+
+use crate::Failure;
+use crate::output::Output;
+
+const LISTENER: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const WAKE: Token = Token(2);
+const CONNECTIONS: Token = Token(3);
+const EVENTS_MAX: usize = 256;
+
+/// What `vs server` is told.
+#[derive(clap::Args, Debug)]
+#[command(
+    about = "A membership server: decides who may be in the next view; data never passes through it",
+    after_help = "Example: vs server --listen 127.0.0.1:7000"
+)]
+pub(crate) struct Args {
+    /// Where to listen; port 0: one that the system chooses
+    #[arg(long, value_name = "IP:PORT")]
+    listen: SocketAddr,
+    /// Server id
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
+    id: u64,
+    /// A connection that is silent for so long is taken for dead
+    #[arg(long, value_name = "MS")]
+    silence_ms: Option<u64>,
+    /// Signs of life go out after so much own silence
+    #[arg(long, value_name = "MS")]
+    heartbeat_ms: Option<u64>,
+    /// A change that began with an arrival waits so long for more
+    #[arg(long, value_name = "MS")]
+    gather_join_ms: Option<u64>,
+    /// A change that began with a departure waits so long for more
+    #[arg(long, value_name = "MS")]
+    gather_crash_ms: Option<u64>,
+    /// After the first accusation others are waited for so long
+    #[arg(long, value_name = "MS")]
+    accuse_ms: Option<u64>,
+    /// A member excluded by accusation stays out for so long
+    #[arg(long, value_name = "MS")]
+    readmit_ms: Option<u64>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Serves until told to end.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let boot = Clock::new().unix_start_ms();
+    let server = Server::new(config(&args), ServerId(args.id), boot)
+        .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
+    let mut driver =
+        ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
+    let poll = Poll::new().map_err(system)?;
+    driver.register(poll.registry(), LISTENER, CONNECTIONS).map_err(system)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
+    let output = Output::start(waker)?;
+    let addr = driver.local_addr().map_err(system)?;
+    let first = if args.json {
+        json!({"note": "listening", "server": args.id, "addr": addr.to_string()}).to_string()
+    } else {
+        format!("membership server {} listening on {addr}", args.id)
+    };
+    output.write((first + "\n").into_bytes());
+    serve(poll, driver, signals, output, args.json)
+}
+
+fn serve(
+    mut poll: Poll,
+    mut driver: ServerDriver,
+    mut signals: Signals,
+    output: Output,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut events = Events::with_capacity(EVENTS_MAX);
+    loop {
+        driver.advance();
+        // Notes that nobody reads stay with the server, which drops the oldest.
+        while output.has_room()
+            && let Some(note) = driver.poll_note()
+        {
+            let line = if json { as_json(&note).to_string() } else { as_text(&note) };
+            output.write((line + "\n").into_bytes());
+        }
+        match poll.poll(&mut events, driver.timeout()) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(system(error)),
+            _ => {}
+        }
+        for event in &events {
+            if event.token() == SIGNALS && signals.pending().next().is_some() {
+                output.finish();
+                return Ok(());
+            }
+            driver.handle_event(event);
+        }
+    }
+}
+
+fn config(args: &Args) -> ServerConfig {
+    let mut config = ServerConfig::default();
+    for (field, value) in [
+        (&mut config.silence_ms, args.silence_ms),
+        (&mut config.heartbeat_ms, args.heartbeat_ms),
+        (&mut config.gather_join_ms, args.gather_join_ms),
+        (&mut config.gather_crash_ms, args.gather_crash_ms),
+        (&mut config.accuse_ms, args.accuse_ms),
+        (&mut config.readmit_ms, args.readmit_ms),
+    ] {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    config
+}
+
+fn system(error: std::io::Error) -> Failure {
+    Failure(format!("the system does not let the server work: {error}"))
+}
+
+fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure(match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "port {} is taken: choose another with --listen, or 0 for a free one",
+            listen.port()
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("address {} is not on this host: choose one that is with --listen", listen.ip())
+        }
+        ErrorKind::PermissionDenied => {
+            format!("port {} is not permitted: choose one above 1023 with --listen", listen.port())
+        }
+        _ => format!("cannot listen on {listen}: {error}"),
+    })
+}
+
+fn as_text(note: &Note) -> String {
+    match note {
+        Note::Attached { group, process, addr } => {
+            format!("{group}: {process} attached, data address {addr}")
+        }
+        Note::Detached { group, process, reason: Some(reason) } => {
+            format!("{group}: {process} detached: {reason}")
+        }
+        Note::Detached { group, process, reason: None } => {
+            format!("{group}: {process} detached: it left or its connection ended")
+        }
+        Note::StartChange { group, set } => format!("{group}: start_change {}", DisplaySet(set)),
+        Note::View { group, view, fast } => {
+            format!("{group}: view {view}, {} mode", if *fast { "fast" } else { "slow" })
+        }
+        Note::Peer { server, connected: true } => format!("server {server} connected"),
+        Note::Peer { server, connected: false } => format!("server {server} lost"),
+        Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
+    }
+}
+
+fn as_json(note: &Note) -> Value {
+    match note {
+        Note::Attached { group, process, addr } => json!({
+            "note": "attached", "g": group.as_str(), "p": process.0, "addr": addr.to_string(),
+        }),
+        Note::Detached { group, process, reason } => json!({
+            "note": "detached", "g": group.as_str(), "p": process.0,
+            "reason": reason.as_ref().map(ToString::to_string),
+        }),
+        Note::StartChange { group, set } => json!({
+            "note": "start_change", "g": group.as_str(),
+            "set": set.iter().map(|p| p.0).collect::<Vec<_>>(),
+        }),
+        Note::View { group, view, fast } => json!({
+            "note": "view", "g": group.as_str(), "view": view_json(view), "fast": fast,
+        }),
+        Note::Peer { server, connected } => {
+            json!({"note": "peer", "server": server.0, "connected": connected})
+        }
+        Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
+    }
+}
+
+fn view_json(view: &View) -> Value {
+    json!({
+        "id": [view.id().major, view.id().minor],
+        "members": view.members().iter().map(|p| p.0).collect::<Vec<_>>(),
+        "start": view.start_ids().iter().map(|c| c.0).collect::<Vec<_>>(),
+    })
+}

@@ -10,10 +10,10 @@ use mio::{Poll, Waker};
 use vs_core::ident::{GroupName, Incarnation, NUMBER_MAX, ProcessId};
 use vs_core::trace::Header;
 use vs_core::{Blocking, GroupConfig, NodeConfig};
-use vs_mio::{Driver, DriverConfig};
+use vs_mio::{Driver, DriverConfig, OpenError};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::UdpConfig;
+use vs_std::udp::{SetupError, UdpConfig};
 
 use super::echo::{Echo, Tee};
 use super::session::{Session, TOKENS, WAKE};
@@ -37,7 +37,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
     let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
-    let mut driver = Driver::new(driver, tracer).map_err(|e| Failure(e.to_string()))?;
+    let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
 
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
@@ -62,6 +62,17 @@ const LEAVE_SLACK_MS: u64 = 1000;
 
 pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure(format!("cannot {what}: {error}"))
+}
+
+/// Blames the option that was used.
+fn refused(error: OpenError, bind_follows_interface: bool) -> Failure {
+    let error = match error {
+        OpenError::Setup(SetupError::BindNotHere(ip)) if bind_follows_interface => {
+            OpenError::Setup(SetupError::InterfaceNotHere(ip))
+        }
+        error => error,
+    };
+    Failure(error.to_string())
 }
 
 fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {

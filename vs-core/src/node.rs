@@ -315,9 +315,11 @@ impl<T: Tracer> Node<T> {
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
         self.clamp(now);
         let count = self.endpoints.len();
-        let at = (0..count)
-            .map(|i| (self.turn + i) % count)
-            .find(|&at| self.endpoints[at].has_action())?;
+        let at = (0..count).map(|i| (self.turn + i) % count).find(|&at| {
+            lend!(self, at, endpoint, cx);
+            endpoint.take_back(&mut cx);
+            endpoint.has_action()
+        })?;
         self.turn = (at + 1) % count;
         let endpoint = &mut self.endpoints[at];
         endpoint.next_action(Cx {

@@ -347,7 +347,7 @@ impl Cast {
     }
 
     /// What was lent is given back: its packet may be freed.
-    pub(super) fn take_back(&mut self, pool: &mut Pool, now: Time) {
+    pub(crate) fn take_back(&mut self, pool: &mut Pool, now: Time) {
         if let Some(rank) = self.lent.take() {
             self.reclaim(pool, now, rank);
         }

@@ -370,6 +370,16 @@ impl Endpoint {
         queues && self.queue.fits(len)
     }
 
+    /// The application is done with the payload that it was lent last: what that frees is used, also where nobody else
+    /// would wake this group for it.
+    pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
+        if self.is_active() {
+            self.cast.take_back(cx.pool, cx.now);
+            self.flush_queue(cx);
+            self.try_leave(cx);
+        }
+    }
+
     /// Whether [`Endpoint::next_action`] has something to say.
     pub(crate) fn has_action(&self) -> bool {
         self.ready().is_some()

@@ -5,11 +5,11 @@
 
 use core::net::SocketAddr;
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, Wake,
+    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
 };
 
 /// Rounds after which a cluster that still has something to say is taken for endless.
@@ -73,6 +73,17 @@ impl<T: Tracer> Cluster<T> {
         configs: (NodeConfig, GroupConfig),
         tracer: impl Fn() -> T,
     ) -> Self {
+        let mut cluster = Self::start(size, configs, tracer);
+        assert!(cluster.run_until_together(size, 5_000), "no view of all {size} came about");
+        cluster
+    }
+
+    /// `size` processes that ask to join.
+    pub(crate) fn start(
+        size: usize,
+        configs: (NodeConfig, GroupConfig),
+        tracer: impl Fn() -> T,
+    ) -> Self {
         let (node_config, group_config) = configs;
         let name = GroupName::new("memory").expect("a name");
         let server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
@@ -101,7 +112,6 @@ impl<T: Tracer> Cluster<T> {
                 Process { node, conn, addr, dead: false, reading: true, delivered, bytes };
             cluster.processes.push(process);
         }
-        assert!(cluster.run_until_together(size, 5_000), "no view of all {size} came about");
         cluster
     }
 
@@ -109,7 +119,10 @@ impl<T: Tracer> Cluster<T> {
     pub(crate) fn run_until_together(&mut self, size: usize, ms: u64) -> bool {
         let together = |cluster: &Self| {
             let mut living = cluster.processes.iter().filter(|process| !process.dead);
-            living.all(|p| p.node.view(cluster.group).is_some_and(|view| view.len() == size))
+            living.all(|p| {
+                let installed = |view: &View| view.len() == size && view.id() != ViewId::default();
+                p.node.view(cluster.group).is_some_and(installed)
+            })
         };
         for _ in 0..ms {
             self.pump();

@@ -13,10 +13,8 @@ use crate::Failure;
 
 /// Checks the traces of one run against every property that the group promises
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "Example: vs demo --traces run && vs check run\n\n\
-                  Exit status 0: every property that was judged holds; 1: one does not, or a trace cannot be read."
-)]
+#[command(after_help = "Example: vs demo --traces run && vs check run\n\n\
+                  Exit status 0: every property that was judged holds; 1: one does not, or a trace cannot be read.")]
 pub(crate) struct Args {
     /// Trace files, or directories whose files *.jsonl are read
     #[arg(required = true, value_name = "TRACE")]

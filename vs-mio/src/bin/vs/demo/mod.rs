@@ -20,10 +20,8 @@ use stage::Stage;
 
 /// Shows a group of real processes through a crash, joins and a pause, and checks what they did
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "Example: vs demo --traces run\n\n\
-                  Exit status 0: every promised property held; 1: something failed, which is then named."
-)]
+#[command(after_help = "Example: vs demo --traces run\n\n\
+                  Exit status 0: every promised property held; 1: something failed, which is then named.")]
 pub(crate) struct Args {
     /// Keep the traces of all processes in this directory
     #[arg(long, value_name = "DIR")]

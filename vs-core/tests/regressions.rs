@@ -1,0 +1,38 @@
+//! Faults that were found, each by its name.
+
+use vs_core::{Action, GroupConfig, SendError};
+
+mod common;
+
+use common::{Cluster, small_configs};
+
+/// A process alone in its view delivered all that its window held, and what waited for room stayed where it was: what
+/// is lent last was only taken back by a transmission or a datagram, and a process alone has neither.
+#[test]
+fn a_member_that_is_alone_goes_on_with_what_waits() {
+    let (node, group) = small_configs(2);
+    let group = GroupConfig { window_packets: 13, ack_packets: 4, ..group };
+    let mut cluster = Cluster::start(1, (node, group), || ());
+    let (key, mut now) = (cluster.group, cluster.now);
+    let node = &mut cluster.processes[0].node;
+    let mut sent = 0_u64;
+    while node.send(now, key, &[7; 1400]).is_ok() {
+        sent += 1;
+    }
+    assert!(sent > 13, "more waits for the first view than its window takes");
+    assert!(cluster.run_until_together(1, 1_000));
+    now = cluster.now;
+    let node = &mut cluster.processes[0].node;
+    for round in 0..3 {
+        while node.send(now, key, &[round; 1400]).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(node.send(now, key, &[round; 1400]), Err(SendError::WindowFull));
+        let mut writable = false;
+        while let Some(action) = node.poll_action(now) {
+            writable |= matches!(action, Action::Writable { .. });
+        }
+        assert!(writable, "round {round}: heard all and was not told");
+    }
+    assert_eq!(node.counters().delivered, sent);
+}

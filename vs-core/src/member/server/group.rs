@@ -4,11 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
-use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
 use crate::view::{Members, VIEW_MEMBERS_MAX};
@@ -44,10 +43,12 @@ pub(super) struct Cx<'a> {
 
 /// A client that is attached here.
 #[derive(Clone, Copy, Debug)]
-struct Local {
-    conn: ConnId,
-    peer: Peer,
-    attachment: Attachment,
+pub(super) struct Local {
+    pub(super) conn: ConnId,
+    pub(super) peer: Peer,
+    pub(super) attachment: Attachment,
+    /// Numbers go on from what the client was given, by whomever.
+    pub(super) floor: Floor,
 }
 
 /// A request to attach while another connection holds the same id: whoever shows no sign of life loses.
@@ -129,17 +130,9 @@ impl Group {
     }
 
     /// A client asks for membership.
-    pub(super) fn attach(
-        &mut self,
-        cx: &mut Cx<'_>,
-        conn: ConnId,
-        peer: Peer,
-        counter: u64,
-        past: &Past,
-    ) {
-        let process = peer.process;
-        let attachment = Attachment { incarnation: peer.incarnation, counter };
-        let local = Local { conn, peer, attachment };
+    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local) {
+        let Local { conn, attachment, .. } = local;
+        let process = local.peer.process;
         if let Some(exclusion) = self.excluded.get(&process).copied() {
             if cx.now < exclusion.until {
                 let retry_ms = exclusion.until.millis_since(cx.now) + 1;
@@ -150,12 +143,6 @@ impl Group {
         if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
-        // Numbers go on from what the client was given, by whomever (rule 5.4). One that has just started does not
-        // remember, but no number of its earlier life is above the time of its start.
-        let mbr = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
-        let born = peer.incarnation.0;
-        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(born));
-        self.moshe.raise(process, cid, past.last_view.major.max(mbr).max(born));
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
             Some(old)
@@ -183,6 +170,7 @@ impl Group {
     fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
         self.accusations.remove(&process);
+        self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);
         let (group, addr) = (self.name.clone(), local.peer.addr);
         cx.notes.push(Note::Attached { group, process, addr });

@@ -15,12 +15,13 @@ use core::net::SocketAddr;
 use super::message::{PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
 use crate::view::{Members, View};
 use crate::wire::frame::FrameError;
 use conn::{Conn, Role};
-use group::{Group, Send};
+use group::{Group, Local, Send};
+use moshe::{Attachment, Floor};
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
 const NOTES_MAX: usize = 1024;
@@ -269,14 +270,20 @@ impl Server {
         match (state.role, request) {
             (_, Request::Ping) => {}
             (Role::New, Request::Client(peer)) => {
-                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > NUMBER_MAX {
-                    return self.refuse(conn, "its process id or incarnation is above 2^53 - 1");
+                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
+                    return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);
             }
             (Role::New, Request::Server(server)) => self.greet_server(conn, server),
             (Role::Client(peer), Request::Attach { group, counter, past }) => {
-                self.attach(conn, peer, group, counter, &past);
+                match Floor::of(peer.incarnation, &past) {
+                    Some(floor) => {
+                        let attachment = Attachment { incarnation: peer.incarnation, counter };
+                        self.attach(conn, &group, Local { conn, peer, attachment, floor });
+                    }
+                    None => self.refuse(conn, "it claims ids that nobody was ever given"),
+                }
             }
             (Role::Client(peer), Request::Leave { group }) => {
                 self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
@@ -295,21 +302,13 @@ impl Server {
         }
     }
 
-    fn attach(
-        &mut self,
-        conn: ConnId,
-        peer: super::message::Peer,
-        name: GroupName,
-        counter: u64,
-        past: &super::client::Past,
-    ) {
-        if !self.open_group(&name) {
-            let reason = DetachReason::ServerFull;
+    fn attach(&mut self, conn: ConnId, name: &GroupName, local: Local) {
+        if !self.open_group(name) {
+            let (group, reason) = (name.clone(), DetachReason::ServerFull);
             let retry_ms = self.config.readmit_ms;
-            self.send(conn, &Reply::Detached { group: name, reason, retry_ms });
-            return;
+            return self.send(conn, &Reply::Detached { group, reason, retry_ms });
         }
-        self.with_group(&name, |g, cx| g.attach(cx, conn, peer, counter, past));
+        self.with_group(name, |g, cx| g.attach(cx, local));
     }
 
     /// Makes the group if it is new; false if there is no room for it.

@@ -7,6 +7,8 @@ mod conn;
 mod group;
 pub(crate) mod moshe;
 mod notify;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;

@@ -1,0 +1,4 @@
+//! Tests of the rooms of a membership server.
+
+mod agree;
+mod moshe;

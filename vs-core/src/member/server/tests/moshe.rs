@@ -1,0 +1,321 @@
+//! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of these rules are
+//! caught: random worlds meet some of them too seldom.
+
+use alloc::vec::Vec;
+
+use super::super::moshe::{Floor, Mode, Proposal, Step};
+use super::agree::Op::{self, Go, Ns};
+use super::agree::{Servers, report};
+use crate::ident::{Cid, NUMBER_MAX, ProcessId, ServerId};
+use crate::rng::Rng;
+use crate::rule::LeftOut;
+#[cfg(feature = "sim")]
+use crate::rule::Rule;
+
+/// One client at each of two servers; at each of three.
+const TWO: &[u64] = &[11, 21];
+const THREE: &[u64] = &[11, 21, 31];
+
+/// Plays `ops` and delivers what is under way then.
+fn play(servers: u64, ops: &[Op], left_out: LeftOut) -> Servers {
+    let mut servers = Servers::new(servers, left_out);
+    servers.play(ops);
+    servers.drain();
+    servers
+}
+
+/// `ops` settle on a view of `clients` in the slow mode.
+fn assert_slow(servers: u64, ops: &[Op], clients: &[u64]) -> u64 {
+    let played = play(servers, ops, LeftOut::default());
+    assert!(played.settled(&report(clients)).is_some(), "with the rule");
+    for s in 1..=servers {
+        assert_eq!(played.views(s).last().map(|(_, mode)| *mode), Some(Mode::Slow), "at {s}");
+    }
+    played.proposals
+}
+
+/// Without `rule` nothing is under way any more, and the servers do not agree.
+#[cfg(feature = "sim")]
+fn assert_hangs(servers: u64, ops: &[Op], clients: &[u64], rule: Rule) {
+    let played = play(servers, ops, LeftOut::only(rule));
+    assert_eq!(played.settled(&report(clients)), None, "without {rule:?}");
+}
+
+fn cids(numbers: &[u64]) -> Vec<Cid> {
+    numbers.iter().map(|n| Cid(*n)).collect()
+}
+
+#[test]
+fn the_fast_mode_decides_with_one_proposal_each() {
+    for order in 0..6 {
+        let mut servers = Servers::new(3, LeftOut::default());
+        servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
+        for turn in 0..6 {
+            let path = [(1, 2), (3, 2), (2, 3), (1, 3), (3, 1), (2, 1)][(turn + order) % 6];
+            assert!(servers.deliver(path.0, path.1));
+        }
+        assert_eq!(servers.proposals, 3, "one round");
+        let view = servers.settled(&report(THREE)).expect("a view");
+        assert_eq!(view.start_ids(), cids(&[1, 1, 1]));
+        assert_eq!(view.id().minor, 1, "the least of the servers");
+        for s in 1..=3 {
+            assert_eq!(servers.views(s), [(view.clone(), Mode::Fast)]);
+        }
+    }
+}
+
+#[test]
+fn a_server_by_itself_decides_at_once() {
+    let mut servers = Servers::new(1, LeftOut::default());
+    servers.play(&[Ns(1, &[11]), Ns(1, &[11, 12]), Ns(1, &[])]);
+    let sets: Vec<usize> = servers.views(1).iter().map(|(view, _)| view.len()).collect();
+    assert_eq!(sets, [1, 2], "and nobody gets a view of nobody");
+    assert!(servers.views(1)[0].0.id() < servers.views(1)[1].0.id());
+}
+
+#[test]
+fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, &[11, 12, 13, 21])]);
+    assert_eq!(servers.cids(11), cids(&[1]));
+    servers.play(&[Ns(1, &[11, 12, 21]), Ns(1, &[11, 21])]);
+    assert_eq!(servers.cids(11), cids(&[1]), "nobody got a view, the set only shrank");
+    servers.play(&[Ns(1, &[11, 12, 21])]);
+    assert_eq!(servers.cids(11), cids(&[1]), "still within what was announced");
+    servers.play(&[Ns(1, &[11, 12, 21, 22])]);
+    assert_eq!(servers.cids(11), cids(&[1, 2]), "it grew beyond that");
+    servers.play(&[Ns(1, &[11])]);
+    assert_eq!(servers.cids(11), cids(&[1, 2]));
+    assert_eq!(servers.views(1).len(), 1);
+    servers.play(&[Ns(1, &[11, 12])]);
+    servers.play(&[Ns(1, &[11])]);
+    assert_eq!(servers.cids(11), cids(&[1, 2, 3, 4]), "after a view each change has its own cid");
+}
+
+#[test]
+fn another_attachment_is_another_change() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    servers.drain();
+    let before = servers.settled(&report(TWO)).expect("a view").clone();
+    // 21 crashed and is back before anybody missed it.
+    let again: &[u64] = &[11, 121];
+    servers.play(&[Ns(2, again), Ns(1, again)]);
+    servers.drain();
+    let after = servers.settled(&report(again)).expect("another view");
+    assert_eq!(after.members(), before.members());
+    assert!(after.id() > before.id());
+    assert_eq!(after.start_ids(), cids(&[2, 2]));
+}
+
+#[test]
+fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    let floor = Floor { cid: Cid(700), vid: 900 };
+    servers.server(1).raise(ProcessId(11), floor);
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    servers.drain();
+    let view = servers.settled(&report(TWO)).expect("a view");
+    assert_eq!(view.start_ids(), cids(&[701, 1]));
+    assert_eq!(view.id().major, 901);
+    // The client's home dies, and it comes to a server that heard its cid from there.
+    let mut moved = report(&[11]);
+    moved[0].home = ServerId(2);
+    servers.notify(2, &moved);
+    assert_eq!(servers.cids(11), cids(&[701, 702]));
+    assert_eq!(servers.views(2).last().map(|(view, _)| view.id().major), Some(902));
+}
+
+#[test]
+fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(2, TWO)]);
+    let steps = servers.server(1).notify(report(&[11]), true);
+    assert_eq!(steps, [Step::StartChange(ProcessId(11), Cid(1))]);
+    // What another server says meanwhile is kept and not answered.
+    let steps = servers.server(1).notify(report(TWO), true);
+    assert_eq!(steps, [Step::StartChange(ProcessId(11), Cid(2))], "21 was not announced");
+    assert!(servers.deliver(2, 1));
+    assert_eq!(servers.proposals, 1);
+    assert!(servers.views(1).is_empty());
+    let steps = servers.server(1).gathered();
+    servers.take(1, steps);
+    assert_eq!((servers.proposals, servers.views(1).len()), (2, 1));
+    servers.drain();
+    assert_eq!(servers.views(1), servers.views(2));
+}
+
+#[test]
+fn proposals_that_make_no_sense_make_no_view() {
+    let other = |change: &dyn Fn(&mut Proposal)| {
+        let mut servers = Servers::new(2, LeftOut::default());
+        servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+        let mut proposal = servers.server(2).mine().unwrap().clone();
+        change(&mut proposal);
+        let steps = servers.server(1).receive(proposal);
+        servers.take(1, steps);
+        servers.views(1).len()
+    };
+    assert_eq!(other(&|_| {}), 1);
+    assert_eq!(other(&|p| p.cids.clear()), 0, "no cid for its client");
+    assert_eq!(other(&|p| p.cids[0].1 = Cid(u64::MAX)), 0, "a cid above the limit");
+    assert_eq!(other(&|p| p.vnum = u64::MAX), 0, "a number above the limit");
+    assert_eq!(other(&|p| p.set = report(&[11, 21, 22])), 0, "another set");
+    assert_eq!(other(&|p| p.from = ServerId(9)), 0, "of a server that is not concerned");
+    // Numbers do not run over.
+    let mut servers = Servers::new(1, LeftOut::default());
+    servers.server(1).raise(ProcessId(11), Floor { cid: Cid(NUMBER_MAX), vid: NUMBER_MAX });
+    servers.play(&[Ns(1, &[11])]);
+    assert_eq!(servers.cids(11), [Cid(NUMBER_MAX)]);
+}
+
+/// Server 2 goes from the set to another and back. Server 1 decides on what it said first, and 2 on what it said last.
+const D1: &[Op] = &[
+    Ns(2, TWO),
+    Ns(2, &[21]),
+    Ns(2, TWO),
+    Ns(1, TWO),
+    Go(1, 2), // 2 decides on its third proposal
+    Go(2, 1), // 1 decides on 2's first one
+];
+
+#[test]
+fn d1_who_changed_again_after_its_proposal_was_used_is_answered() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(D1);
+    assert_eq!(servers.settled(&report(TWO)), None, "two views");
+    assert_slow(2, D1, TWO);
+    #[cfg(feature = "sim")]
+    assert_hangs(2, D1, TWO, Rule::ServerD1);
+}
+
+/// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The others can neither
+/// use its new proposal, which has consumed their pending ones, nor has anybody more to say.
+const D2: &[Op] = &[
+    Ns(1, THREE),
+    Ns(2, THREE),
+    Ns(3, THREE),
+    Go(2, 1),
+    Go(3, 1), // 1 decides
+    Ns(1, &[11]),
+    Ns(1, THREE),
+    Go(1, 2),
+    Go(1, 3),
+    Go(1, 2), // 2 and 3 lack each other's proposal, and learn that theirs were consumed
+    Go(1, 3),
+];
+
+#[test]
+fn d2_who_has_consumed_a_pending_proposal_is_answered() {
+    assert_slow(3, D2, THREE);
+    #[cfg(feature = "sim")]
+    assert_hangs(3, D2, THREE, Rule::ServerD2);
+}
+
+/// Server 1 starts number 1, passes it alone with number 2, and comes back in the fast mode. By then the others have
+/// decided on what it said first, and join number 1.
+const D3: &[Op] = &[
+    Ns(1, THREE),
+    Ns(2, THREE),
+    Ns(3, THREE),
+    Ns(2, &[21]),
+    Ns(2, THREE),
+    Go(3, 1),
+    Go(2, 1),     // 1 decides on 2's first proposal
+    Go(2, 1),     // and answers its second one, with number 1 (D1)
+    Ns(1, &[11]), // number 2, alone
+    Ns(1, THREE), // the fast mode
+];
+
+#[test]
+fn d3_who_started_a_number_that_was_passed_is_answered() {
+    assert_slow(3, D3, THREE);
+    #[cfg(feature = "sim")]
+    assert_hangs(3, D3, THREE, Rule::ServerD3);
+}
+
+/// As D3 begins, with two servers: server 2 has decided on number 1 when it sees the fast proposal of server 1, which
+/// has passed number 2. It has to answer with a number that 1 has not passed.
+const MAX_N: &[Op] = &[
+    Ns(2, TWO),
+    Go(2, 1),
+    Ns(2, &[21]),
+    Ns(1, TWO), // 1 decides on 2's first proposal
+    Ns(2, TWO),
+    Go(2, 1),     // and answers its second one, with number 1 (D1)
+    Ns(1, &[11]), // number 2, alone
+    Ns(1, TWO),   // the fast mode
+];
+
+#[test]
+fn max_n_saves_a_round_with_a_number_that_was_passed() {
+    let proposals = assert_slow(2, MAX_N, TWO);
+    assert_eq!(proposals, 10, "numbers 1 and 3, each at both servers");
+    // D3 mends what this rule would have avoided: no hang, but a number that is started in vain.
+    #[cfg(feature = "sim")]
+    assert_eq!(play(2, MAX_N, LeftOut::only(Rule::ServerMaxN)).proposals, proposals + 1);
+}
+
+/// What random schedules come to.
+#[derive(Debug, Default)]
+struct Tally {
+    settled: u32,
+    hung: u32,
+    fast: u32,
+    slow: u32,
+}
+
+/// Reports that come and go at each server by itself, proposals that arrive when they like, servers that crash or lose
+/// each other; in the end all report the same, and everything arrives.
+fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
+    let mut tally = Tally::default();
+    for seed in 0..seeds {
+        let mut rng = Rng::new(seed);
+        let n = 2 + rng.below(3);
+        let calm = rng.percent(30);
+        let mut servers = Servers::new(n, left_out);
+        let any = |rng: &mut Rng| 1 + rng.below(n);
+        for _ in 0..3 + rng.below(60) {
+            let s = any(&mut rng);
+            match rng.below(100) {
+                0..=2 if !calm => servers.crash(s, left_out),
+                3..=5 if !calm => servers.reconnect(s, any(&mut rng)),
+                6..=30 => {
+                    let mut clients: Vec<u64> = (1..=n).map(|s| 10 * s + 1).collect();
+                    clients.retain(|c| c / 10 == s || rng.percent(70));
+                    if rng.percent(10) {
+                        clients.push(10 * n + 2);
+                    }
+                    servers.notify(s, &report(&clients));
+                }
+                _ => {
+                    servers.deliver(s, any(&mut rng));
+                }
+            }
+        }
+        let last = report(&(1..=n).map(|s| 10 * s + 1).collect::<Vec<_>>());
+        for s in 1..=n {
+            servers.notify(s, &last);
+        }
+        servers.drain();
+        let settled = servers.settled(&last).is_some();
+        assert!(settled || left_out != LeftOut::default(), "seed {seed} hangs");
+        tally.settled += u32::from(settled);
+        tally.hung += u32::from(!settled);
+        let mode = servers.views(1).last().map(|(_, mode)| *mode);
+        tally.fast += u32::from(settled && mode == Some(Mode::Fast));
+        tally.slow += u32::from(settled && mode == Some(Mode::Slow));
+    }
+    tally
+}
+
+#[test]
+fn servers_settle_whatever_happened_before() {
+    let tally = random_schedules(10_000, LeftOut::default());
+    assert!(tally.fast > 100 && tally.slow > 1000, "{tally:?}");
+    #[cfg(feature = "sim")]
+    {
+        let tally = random_schedules(1000, LeftOut::only(Rule::ServerD1));
+        assert!(tally.hung > 10, "{tally:?}");
+    }
+}

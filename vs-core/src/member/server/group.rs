@@ -61,6 +61,8 @@ struct Waiting {
 /// The clients of another server.
 #[derive(Clone, Debug, Default)]
 struct Remote {
+    /// The version of what was heard: over two connections a word may come twice, or an old one late.
+    version: u64,
     clients: Vec<(Attached, SocketAddr)>,
     /// The server was lost: until when its clients stay, since they may come over (rule 5.5).
     lost_until: Option<Time>,
@@ -271,11 +273,15 @@ impl Group {
         &mut self,
         cx: &mut Cx<'_>,
         server: ServerId,
+        version: u64,
         mut clients: Vec<(Attached, SocketAddr)>,
     ) {
+        if self.remotes.get(&server).is_some_and(|remote| version <= remote.version) {
+            return;
+        }
         clients.retain(|(client, _)| client.home == server);
         clients.truncate(VIEW_MEMBERS_MAX);
-        self.remotes.insert(server, Remote { clients, lost_until: None });
+        self.remotes.insert(server, Remote { version, clients, lost_until: None });
         self.renotify(cx, Cause::Arrival);
     }
 
@@ -294,6 +300,7 @@ impl Group {
                 remote.lost_until = None;
             } else if remote.lost_until.is_none() {
                 remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
+                remote.version = 0; // no old word is under way any more
             }
         }
         self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });

@@ -163,10 +163,9 @@ pub struct Server {
     now: Time,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
-    /// Whom each server says to reach; the own word is made from the connections.
-    links: BTreeMap<ServerId, Vec<ServerId>>,
-    /// The last version of what each server said of its links and clients.
-    heard: BTreeMap<ServerId, u64>,
+    /// Whom each connected server says to reach, and the version of that word; the own word is made from the connections.
+    links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
+    /// That of the last own word.
     version: u64,
     writable: BTreeSet<ConnId>,
     closing: VecDeque<ConnId>,
@@ -198,7 +197,6 @@ impl Server {
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
-            heard: BTreeMap::new(),
             version: boot,
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
@@ -333,7 +331,7 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let links = self.own_links();
+        let links = self.all_links();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
@@ -364,11 +362,10 @@ impl Server {
     }
 
     /// Whom the servers reach, this one included.
-    fn own_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
-        let mut links = self.links.clone();
-        let connected = self.connected();
-        links.retain(|server, _| connected.contains(server));
-        links.insert(self.id, connected);
+    fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
+        let mut links: BTreeMap<_, _> =
+            self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
+        links.insert(self.id, self.connected());
         links
     }
 
@@ -427,16 +424,18 @@ impl Server {
     fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
         match word {
             PeerWord::Links { version, mut servers } => {
-                if !self.is_news(server, version) || servers.len() > self.config.connections_max {
+                // Over two connections a word may come twice, or an old one late.
+                let known = self.links.get(&server).map_or(0, |(version, _)| *version);
+                if version <= known || servers.len() > self.config.connections_max {
                     return;
                 }
                 servers.sort_unstable();
-                self.links.insert(server, servers);
+                self.links.insert(server, (version, servers));
                 self.review_groups(false);
             }
             PeerWord::Clients { version, group, clients } => {
-                if self.is_news(server, version) && self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, clients));
+                if self.open_group(&group) {
+                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, version, clients));
                 }
             }
             PeerWord::Proposal { group, proposal } => {
@@ -448,14 +447,6 @@ impl Server {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
         }
-    }
-
-    /// Whether a word of `server` is newer than what was heard: over two connections it may come twice.
-    fn is_news(&mut self, server: ServerId, version: u64) -> bool {
-        let heard = self.heard.entry(server).or_default();
-        let news = version > *heard;
-        *heard = (*heard).max(version);
-        news
     }
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
@@ -535,6 +526,7 @@ impl Server {
             }
             Role::Peer(server) => {
                 if !self.connected().contains(&server) {
+                    self.links.remove(&server);
                     self.note(Note::Peer { server, connected: false });
                     self.tell_links();
                     self.review_groups(true);

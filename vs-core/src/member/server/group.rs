@@ -295,10 +295,10 @@ impl Group {
 
     /// The links between servers have changed.
     pub(super) fn review(&mut self, cx: &mut Cx<'_>, lost: bool) {
+        // One that is back says whom it has. Of groups that it does not know any more it says nothing: then its clients
+        // of that time go when their grace is over.
         for (server, remote) in &mut self.remotes {
-            if cx.links.contains_key(server) {
-                remote.lost_until = None;
-            } else if remote.lost_until.is_none() {
+            if !cx.links.contains_key(server) && remote.lost_until.is_none() {
                 remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
                 remote.version = 0; // no old word is under way any more
             }

@@ -208,6 +208,12 @@ impl Group {
         }
     }
 
+    /// Whom the clients here accuse.
+    pub(super) fn local_accusations(&self) -> Vec<(ProcessId, Vec<ProcessId>)> {
+        let local = self.accusations.iter().filter(|(by, _)| self.locals.contains_key(by));
+        local.map(|(by, accused)| (*by, accused.clone())).collect()
+    }
+
     /// A client accuses others; false if it is not attached over this connection.
     pub(super) fn accuse_from_client(
         &mut self,

@@ -404,7 +404,7 @@ impl Server {
         self.tell_peers(&PeerWord::Links { version, servers });
     }
 
-    /// A peer that (re)connects hears of all clients and of the latest proposals (rule 5.5).
+    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
     fn tell_state(&mut self, conn: ConnId) {
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
         for name in names {
@@ -412,11 +412,17 @@ impl Server {
             let Some(group) = self.groups.get(&name) else { continue };
             let clients = group.clients();
             let proposal = group.proposal().cloned();
+            let accusations = group.local_accusations();
             let (version, group) = (self.version, name.clone());
             self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
-            if let Some(proposal) = proposal {
-                let group = name;
-                self.send(conn, &Request::Peer(PeerWord::Proposal { group, proposal }));
+            let accusations = accusations.into_iter().map(|(by, accused)| {
+                let group = name.clone();
+                PeerWord::Accuse { group, by, accused }
+            });
+            let group = name.clone();
+            let proposal = proposal.map(|proposal| PeerWord::Proposal { group, proposal });
+            for word in proposal.into_iter().chain(accusations) {
+                self.send(conn, &Request::Peer(word));
             }
         }
     }
@@ -524,15 +530,25 @@ impl Server {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
                 }
             }
-            Role::Peer(server) => {
-                if !self.connected().contains(&server) {
-                    self.links.remove(&server);
-                    self.note(Note::Peer { server, connected: false });
-                    self.tell_links();
-                    self.review_groups(true);
-                }
-            }
+            Role::Peer(server) => self.drop_peer(server),
         }
+    }
+
+    /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
+    fn drop_peer(&mut self, server: ServerId) {
+        if let Some(conn) = self.conn_to(server) {
+            self.tell_links();
+            return self.tell_state(conn);
+        }
+        self.links.remove(&server);
+        self.note(Note::Peer { server, connected: false });
+        self.tell_links();
+        self.review_groups(true);
+    }
+
+    fn conn_to(&self, server: ServerId) -> Option<ConnId> {
+        let mut conns = self.conns.iter();
+        conns.find(|(_, conn)| conn.role.server() == Some(server)).map(|(id, _)| *id)
     }
 
     fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {
@@ -546,8 +562,7 @@ impl Server {
     }
 
     fn tell_server(&mut self, server: ServerId, word: PeerWord) {
-        let conn = self.conns.iter().find(|(_, c)| c.role.server() == Some(server));
-        if let Some((&conn, _)) = conn {
+        if let Some(conn) = self.conn_to(server) {
             self.send(conn, &Request::Peer(word));
         }
     }

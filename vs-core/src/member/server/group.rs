@@ -135,6 +135,12 @@ impl Group {
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local) {
         let Local { conn, attachment, .. } = local;
         let process = local.peer.process;
+        // Of two connections of one life the one that was left may be read last.
+        let same_life = |old: &Local| old.attachment.incarnation == attachment.incarnation;
+        let current = self.locals.get(&process);
+        if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
+            return;
+        }
         if let Some(exclusion) = self.excluded.get(&process).copied() {
             if cx.now < exclusion.until {
                 let retry_ms = exclusion.until.millis_since(cx.now) + 1;
@@ -147,9 +153,7 @@ impl Group {
         }
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
-            Some(old)
-                if old.conn != conn && old.attachment.incarnation != attachment.incarnation =>
-            {
+            Some(old) if old.conn != conn && !same_life(old) => {
                 let older = attachment < old.attachment;
                 if older {
                     return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
@@ -198,9 +202,12 @@ impl Group {
         self.accusations.remove(&process);
         let group = self.name.clone();
         cx.notes.push(Note::Detached { group, process, reason });
-        let successor = self.waiting.iter().position(|w| w.local.peer.process == process);
-        match successor.map(|at| self.waiting.remove(at)) {
-            Some(waiting) => self.admit(cx, waiting.local),
+        let heirs = self.waiting.iter().map(|w| w.local).filter(|l| l.peer.process == process);
+        match heirs.max_by_key(|local| local.attachment) {
+            Some(local) => {
+                self.waiting.retain(|w| w.local.conn != local.conn);
+                self.admit(cx, local);
+            }
             None => {
                 cx.sends.push(Send::Clients(self.clients()));
                 self.renotify(cx, Cause::Departure);

@@ -61,6 +61,8 @@ struct Waiting {
 /// The clients of another server.
 #[derive(Clone, Debug, Default)]
 struct Remote {
+    /// The version of what was heard: over two connections a word may come twice, or an old one late.
+    version: u64,
     clients: Vec<(Attached, SocketAddr)>,
     /// The server was lost: until when its clients stay, since they may come over (rule 5.5).
     lost_until: Option<Time>,
@@ -133,6 +135,12 @@ impl Group {
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local) {
         let Local { conn, attachment, .. } = local;
         let process = local.peer.process;
+        // Of two connections of one life the one that was left may be read last.
+        let same_life = |old: &Local| old.attachment.incarnation == attachment.incarnation;
+        let current = self.locals.get(&process);
+        if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
+            return;
+        }
         if let Some(exclusion) = self.excluded.get(&process).copied() {
             if cx.now < exclusion.until {
                 let retry_ms = exclusion.until.millis_since(cx.now) + 1;
@@ -145,9 +153,7 @@ impl Group {
         }
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
-            Some(old)
-                if old.conn != conn && old.attachment.incarnation != attachment.incarnation =>
-            {
+            Some(old) if old.conn != conn && !same_life(old) => {
                 let older = attachment < old.attachment;
                 if older {
                     return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
@@ -196,14 +202,23 @@ impl Group {
         self.accusations.remove(&process);
         let group = self.name.clone();
         cx.notes.push(Note::Detached { group, process, reason });
-        let successor = self.waiting.iter().position(|w| w.local.peer.process == process);
-        match successor.map(|at| self.waiting.remove(at)) {
-            Some(waiting) => self.admit(cx, waiting.local),
+        let heirs = self.waiting.iter().map(|w| w.local).filter(|l| l.peer.process == process);
+        match heirs.max_by_key(|local| local.attachment) {
+            Some(local) => {
+                self.waiting.retain(|w| w.local.conn != local.conn);
+                self.admit(cx, local);
+            }
             None => {
                 cx.sends.push(Send::Clients(self.clients()));
                 self.renotify(cx, Cause::Departure);
             }
         }
+    }
+
+    /// Whom the clients here accuse.
+    pub(super) fn local_accusations(&self) -> Vec<(ProcessId, Vec<ProcessId>)> {
+        let local = self.accusations.iter().filter(|(by, _)| self.locals.contains_key(by));
+        local.map(|(by, accused)| (*by, accused.clone())).collect()
     }
 
     /// A client accuses others; false if it is not attached over this connection.
@@ -271,11 +286,15 @@ impl Group {
         &mut self,
         cx: &mut Cx<'_>,
         server: ServerId,
+        version: u64,
         mut clients: Vec<(Attached, SocketAddr)>,
     ) {
+        if self.remotes.get(&server).is_some_and(|remote| version <= remote.version) {
+            return;
+        }
         clients.retain(|(client, _)| client.home == server);
         clients.truncate(VIEW_MEMBERS_MAX);
-        self.remotes.insert(server, Remote { clients, lost_until: None });
+        self.remotes.insert(server, Remote { version, clients, lost_until: None });
         self.renotify(cx, Cause::Arrival);
     }
 
@@ -289,11 +308,12 @@ impl Group {
 
     /// The links between servers have changed.
     pub(super) fn review(&mut self, cx: &mut Cx<'_>, lost: bool) {
+        // One that is back says whom it has. Of groups that it does not know any more it says nothing: then its clients
+        // of that time go when their grace is over.
         for (server, remote) in &mut self.remotes {
-            if cx.links.contains_key(server) {
-                remote.lost_until = None;
-            } else if remote.lost_until.is_none() {
+            if !cx.links.contains_key(server) && remote.lost_until.is_none() {
                 remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
+                remote.version = 0; // no old word is under way any more
             }
         }
         self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });

@@ -1,87 +1,153 @@
-//! Rules of the algorithm taken out one by one: each has to be missed by the checker or by a group that hangs.
+//! Rules of the algorithm taken out one by one: each has to be missed, by the checker or by a group that hangs.
+//!
+//! Most are missed in random worlds. Two cases are too seldom there and are built by hand below. D2, D3 and `max_n` of
+//! the servers are missed in `member::server::tests::moshe`, where proposals can be put in any order.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use vs_core::rule::Rule;
-use vs_core::sim::{Profile, Scenario};
+use vs_core::GroupConfig;
+use vs_core::ident::{Incarnation, ProcessId, ServerId};
+use vs_core::rule::{LeftOut, Rule};
+use vs_core::sim::{Profile, Scenario, Site};
+use vs_core::spec;
+use vs_core::trace::{Event, Header, Trace};
 
-/// Seeds that are tried for each rule and profile.
-const SEEDS: u64 = 3000;
+#[path = "common/sites.rs"]
+mod sites;
+
+use sites::{FAR_MS, Sites, group, group_config};
+
+/// Seeds that are tried for each rule.
+const SEEDS: u64 = 600;
 
 /// Runs worlds without `rule` until one fails in a way that it does not fail with the rule.
-fn assert_missed(rule: Rule, profiles: &[Profile]) {
+fn assert_missed(rule: Rule, profile: Profile) {
     for seed in 0..SEEDS {
-        for profile in profiles {
-            let scenario = Scenario::with_profile(*profile, seed);
-            let mutant = scenario.clone().leaving_out(rule);
-            let why = match catch_unwind(AssertUnwindSafe(|| mutant.run())) {
-                Ok(outcome) => match outcome.failure {
-                    Some(failure) => failure.to_string(),
-                    None => continue,
-                },
-                Err(_) => format!("seed {seed}: panicked"),
-            };
-            let intact = scenario.run().failure;
-            assert!(intact.is_none(), "fails with the rule, too: {}", intact.unwrap());
-            println!("{rule:?} after {} {profile} worlds: {why}", seed + 1);
-            return;
-        }
+        let scenario = Scenario::with_profile(profile, seed);
+        let mutant = scenario.clone().leaving_out(rule);
+        let why = match catch_unwind(AssertUnwindSafe(|| mutant.run())) {
+            Ok(outcome) => match outcome.failure {
+                Some(failure) => failure.to_string(),
+                None => continue,
+            },
+            Err(_) => format!("seed {seed}: panicked"),
+        };
+        let intact = scenario.run().failure;
+        assert!(intact.is_none(), "fails with the rule, too: {}", intact.unwrap());
+        println!("{rule:?} after {} {profile} worlds: {why}", seed + 1);
+        return;
     }
-    panic!("nothing was noticed without {rule:?} in {SEEDS} worlds of {profiles:?}");
+    panic!("nothing was noticed without {rule:?} in {SEEDS} {profile} worlds");
 }
 
 #[test]
 fn the_cut_is_what_was_received() {
-    assert_missed(Rule::CutReceived, &[Profile::Busy]);
+    assert_missed(Rule::CutReceived, Profile::Busy);
 }
 
 #[test]
 fn nothing_is_sent_between_sync_and_view() {
-    assert_missed(Rule::Blocking, &[Profile::Busy]);
+    assert_missed(Rule::Blocking, Profile::Busy);
 }
 
 #[test]
 fn the_sync_that_counts_is_the_one_that_the_view_names() {
-    assert_missed(Rule::ExactSync, &[Profile::Cascade, Profile::Servers]);
+    assert_missed(Rule::ExactSync, Profile::Cascade);
 }
 
 #[test]
 fn packets_are_forwarded_for_all_outside_the_transitional_set() {
-    assert_missed(Rule::ForwardOutsideT, &[Profile::QuickRecovery]);
+    assert_missed(Rule::ForwardOutsideT, Profile::QuickRecovery);
 }
 
 #[test]
 fn packets_are_forwarded_at_all() {
-    assert_missed(Rule::Forwarding, &[Profile::Lossy]);
-}
-
-#[test]
-fn the_old_view_is_served_until_the_new_one() {
-    assert_missed(Rule::ReliableUnion, &[Profile::Cascade, Profile::Servers, Profile::Lossy]);
-}
-
-#[test]
-fn the_own_sync_outlives_the_installation() {
-    assert_missed(Rule::CollectBelow, &[Profile::Lossy, Profile::Cascade]);
+    assert_missed(Rule::Forwarding, Profile::Lossy);
 }
 
 #[test]
 fn a_change_after_a_used_proposal_is_answered() {
-    assert_missed(Rule::ServerD1, &[Profile::Servers]);
+    assert_missed(Rule::ServerD1, Profile::Servers);
+}
+
+/// The checker has nothing to say against what happened.
+fn assert_clean(sites: &mut Sites) {
+    let trace = |(process, records)| {
+        let header = Header { process, incarnation: Incarnation(0), runtime: "sim".into() };
+        Trace::from_records(header, records)
+    };
+    let traces: Vec<Trace> = sites.world.take_traces().into_iter().map(trace).collect();
+    let report = spec::check_with(&traces, &spec::Options::default());
+    assert!(report.is_clean(), "{:?}", report.violations);
+}
+
+/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change lasts, since 2, which
+/// is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later nobody has it any more.
+fn is_served_by_a_change_without_it(left_out: LeftOut) -> bool {
+    let mut sites = Sites::new(1, &GroupConfig { left_out, ..group_config() });
+    let [one, two, three] = [1, 2, 3].map(ProcessId);
+    sites.start(&[1, 2, 3]);
+    sites.await_view(&[1, 2, 3]);
+    let world = &mut sites.world;
+    let server = Site::Server(ServerId(1));
+    for (from, to) in [(Site::Process(three), server), (server, Site::Process(three))] {
+        world.cut(from, to);
+    }
+    world.run_for_ms(800).unwrap();
+    world.cut(Site::Process(one), Site::Process(three));
+    world.send(one, group().key(), b"once").unwrap();
+    world.run_for_ms(50).unwrap();
+    world.pause(Site::Process(two));
+    // The server misses 3 after a second of silence.
+    world.run_for_ms(350).unwrap();
+    world.heal(Site::Process(one), Site::Process(three));
+    world.run_for_ms(200).unwrap();
+    assert_eq!(world.view(one, group().key()).unwrap().len(), 3, "the change is not over");
+    world.heal_all();
+    world.resume(Site::Process(two));
+    sites.await_view(&[1, 2, 3]);
+    let traces = sites.world.take_traces();
+    let delivers = |event: &Event| matches!(event, Event::Deliver { from, .. } if *from == one);
+    let heard = |p| {
+        let of = traces.iter().find(|(q, _)| *q == p);
+        of.is_some_and(|(_, records)| records.iter().any(|record| delivers(&record.event)))
+    };
+    assert!(heard(two), "nothing was lost on the way to 2");
+    heard(three)
+}
+
+/// With packets that are repaired as long as their sender has them, no property breaks without this rule: what breaks
+/// is that a live member of the old view goes without a message that it could have had.
+#[test]
+fn the_old_view_is_served_until_the_new_one() {
+    assert!(is_served_by_a_change_without_it(LeftOut::default()));
+    assert!(!is_served_by_a_change_without_it(LeftOut::only(Rule::ReliableUnion)));
+}
+
+/// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2, which has heard of
+/// both by then, does not, and gives 11 no new cid, since the set has only shrunk. So 1 and 2 come through a view that
+/// 11 is never told of, and the next one names the same sync message of 11 once more. (A member that waits for it in
+/// vain would accuse 11 in the end: `peer_ms` is long, so that this does not hide the hang.)
+fn counts_a_sync_twice(left_out: LeftOut) -> bool {
+    let config = GroupConfig { left_out, peer_ms: 60_000, ..group_config() };
+    let mut sites = Sites::new(1, &config);
+    sites.start(&[1, 2, 11, 12, 13]);
+    sites.await_view(&[1, 2, 11, 12, 13]);
+    sites.world.kill(ProcessId(13));
+    sites.world.run_for_ms(FAR_MS / 2).unwrap();
+    sites.world.kill(ProcessId(12));
+    let passed = sites.world.run_while_ms(5 * FAR_MS, |world| {
+        world.view(ProcessId(1), group().key()).is_none_or(|view| view.len() != 4)
+    });
+    assert!(passed.unwrap(), "1 is in the view that 11 passes over");
+    let met = sites.meet(&[1, 2, 11]).is_some();
+    assert_clean(&mut sites);
+    met
 }
 
 #[test]
-fn a_consumed_pending_proposal_is_answered() {
-    assert_missed(Rule::ServerD2, &[Profile::Servers]);
-}
-
-#[test]
-fn a_number_that_was_passed_is_answered() {
-    assert_missed(Rule::ServerD3, &[Profile::Servers]);
-}
-
-#[test]
-fn proposals_carry_the_highest_number() {
-    assert_missed(Rule::ServerMaxN, &[Profile::Servers]);
+fn a_sync_outlives_the_view_that_its_sender_passes_over() {
+    assert!(counts_a_sync_twice(LeftOut::default()));
+    assert!(!counts_a_sync_twice(LeftOut::only(Rule::CollectBelow)));
 }

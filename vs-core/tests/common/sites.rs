@@ -1,0 +1,95 @@
+//! One group at two distant sites in a simulated world, each with a membership server: delays decide what happens
+//! meanwhile, and nothing is left to chance but their last microseconds.
+
+use vs_core::ident::{GroupName, ProcessId, ServerId};
+use vs_core::member::ServerConfig;
+use vs_core::sim::{Link, Site, World, WorldConfig};
+use vs_core::{GroupConfig, NodeConfig, View};
+
+/// One way between the two sites.
+pub(crate) const FAR_MS: u64 = 50;
+
+pub(crate) const SERVERS: [ServerId; 2] = [ServerId(1), ServerId(2)];
+
+/// Processes 1 to 3 live at the site of server 1, 11 to 13 at that of server 2.
+const PROCESSES: [u64; 6] = [1, 2, 3, 11, 12, 13];
+
+fn site_of(site: Site) -> u64 {
+    match site {
+        Site::Process(p) => 1 + p.0 / 10,
+        Site::Server(s) => s.0,
+    }
+}
+
+pub(crate) fn group() -> GroupName {
+    GroupName::new("sites").unwrap()
+}
+
+pub(crate) fn group_config() -> GroupConfig {
+    GroupConfig {
+        members_max: 8,
+        window_packets: 64,
+        message_bytes_max: 4096,
+        ack_packets: 16,
+        ..GroupConfig::default()
+    }
+}
+
+pub(crate) struct Sites {
+    pub(crate) world: World,
+}
+
+impl Sites {
+    /// The servers run; the processes do not yet.
+    pub(crate) fn new(seed: u64, config: &GroupConfig) -> Self {
+        let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        let node =
+            NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
+        for s in SERVERS {
+            world.add_server(s, ServerConfig::default(), 0).unwrap();
+        }
+        for p in PROCESSES.map(ProcessId) {
+            let home = ServerId(site_of(Site::Process(p)));
+            world.add_process(p, node.clone(), &[home], ());
+            world.join(p, &group(), config.clone());
+        }
+        let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(FAR_MS * 1000) };
+        let sites = || {
+            PROCESSES
+                .map(|p| Site::Process(ProcessId(p)))
+                .into_iter()
+                .chain(SERVERS.map(Site::Server))
+        };
+        for a in sites() {
+            for b in sites().filter(|b| site_of(*b) != site_of(a)) {
+                world.set_link(a, b, far);
+            }
+        }
+        Self { world }
+    }
+
+    pub(crate) fn start(&mut self, processes: &[u64]) {
+        for p in processes {
+            self.world.start(ProcessId(*p)).unwrap();
+        }
+    }
+
+    /// Runs until exactly `processes` share a view; `None` if they do not within 5 simulated seconds.
+    pub(crate) fn meet(&mut self, processes: &[u64]) -> Option<View> {
+        let members: Vec<ProcessId> = processes.iter().map(|p| ProcessId(*p)).collect();
+        let met = self.world.run_while_ms(5_000, |world| {
+            let mut views = members.iter().map(|p| world.view(*p, group().key()));
+            let first = views.next().flatten();
+            !(first.is_some_and(|v| v.members() == members) && views.all(|v| v == first))
+        });
+        met.unwrap().then(|| self.world.view(members[0], group().key()).unwrap().clone())
+    }
+
+    /// Runs until exactly `processes` share a view, and then on until nothing is under way any more.
+    pub(crate) fn await_view(&mut self, processes: &[u64]) -> View {
+        let view = self.meet(processes);
+        let view = view.unwrap_or_else(|| panic!("{processes:?} never came to share a view"));
+        self.world.run_for_ms(10 * FAR_MS).unwrap();
+        view
+    }
+}

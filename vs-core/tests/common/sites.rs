@@ -1,9 +1,11 @@
 //! One group at two distant sites in a simulated world, each with a membership server: delays decide what happens
 //! meanwhile, and nothing is left to chance but their last microseconds.
 
-use vs_core::ident::{GroupName, ProcessId, ServerId};
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
 use vs_core::sim::{Link, Site, World, WorldConfig};
+use vs_core::spec;
+use vs_core::trace::{Header, Record, Trace};
 use vs_core::{GroupConfig, NodeConfig, View};
 
 /// One way between the two sites.
@@ -91,5 +93,18 @@ impl Sites {
         let view = view.unwrap_or_else(|| panic!("{processes:?} never came to share a view"));
         self.world.run_for_ms(10 * FAR_MS).unwrap();
         view
+    }
+
+    /// The trace of each process, without header; they are taken out, and the checker has nothing to say against them.
+    pub(crate) fn clean_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
+        let records = self.world.take_traces();
+        let trace = |(process, records): &(ProcessId, Vec<Record>)| {
+            let (incarnation, runtime) = (Incarnation(0), "sim".into());
+            Trace::from_records(Header { process: *process, incarnation, runtime }, records.clone())
+        };
+        let traces: Vec<Trace> = records.iter().map(trace).collect();
+        let report = spec::check_with(&traces, &spec::Options::default());
+        assert!(report.is_clean(), "{:?}", report.violations);
+        records
     }
 }

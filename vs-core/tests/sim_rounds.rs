@@ -46,8 +46,6 @@ struct Change {
     syncs: Vec<(Cid, Time)>,
     announced: Vec<(View, Time)>,
     installed: Vec<(View, Time)>,
-    /// When the first start_change came.
-    begun: Option<Time>,
 }
 
 impl Change {
@@ -56,7 +54,6 @@ impl Change {
         for Record { ts, event, .. } in records {
             match event {
                 Event::StartChange { cid, .. } => {
-                    change.begun = change.begun.or(Some(*ts));
                     change.cids.push(*cid);
                 }
                 Event::Sync { cid, .. } => {

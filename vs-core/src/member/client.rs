@@ -396,3 +396,6 @@ impl Attachment {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

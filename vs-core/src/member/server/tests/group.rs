@@ -1,0 +1,485 @@
+//! A whole server, as its clients and peers see it: bytes in, bytes out, and time.
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::moshe::{Attached, Attachment};
+use super::super::{ConnId, Note, Server, ServerConfig};
+use crate::action::DetachReason;
+use crate::ident::{Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::member::client::Past;
+use crate::member::message::{Peer, PeerWord, Reply, Request};
+use crate::time::Time;
+use crate::view::View;
+use crate::wire::frame::{self, Decoder};
+
+fn group() -> GroupName {
+    GroupName::new("chat").unwrap()
+}
+
+fn peer(p: u64, incarnation: u64) -> Peer {
+    let addr = ([127, 0, 0, 1], p as u16).into();
+    Peer { process: ProcessId(p), incarnation: Incarnation(incarnation), addr }
+}
+
+fn processes(list: &[u64]) -> Vec<ProcessId> {
+    list.iter().map(|p| ProcessId(*p)).collect()
+}
+
+fn set(view: &View) -> Vec<u64> {
+    view.members().iter().map(|p| p.0).collect()
+}
+
+/// A server and the far ends of its connections.
+struct Bench {
+    server: Server,
+    now: Time,
+    conns: BTreeMap<u64, Decoder>,
+    closed: Vec<u64>,
+    /// Connections that give no signs of life.
+    mute: Vec<u64>,
+}
+
+impl Bench {
+    fn new(config: ServerConfig) -> Self {
+        let server = Server::new(config, ServerId(1), 1000).unwrap();
+        let now = Time::from_millis(5000);
+        Self { server, now, conns: BTreeMap::new(), closed: Vec::new(), mute: Vec::new() }
+    }
+
+    fn open(&mut self, conn: u64) {
+        self.conns.insert(conn, Decoder::default());
+        self.server.handle_accepted(self.now, ConnId(conn));
+        self.bytes(conn, &frame::preamble());
+    }
+
+    fn bytes(&mut self, conn: u64, bytes: &[u8]) {
+        self.server.handle_stream(self.now, ConnId(conn), bytes);
+        while let Some(ConnId(conn)) = self.server.poll_close() {
+            self.conns.remove(&conn);
+            self.closed.push(conn);
+        }
+    }
+
+    fn say(&mut self, conn: u64, request: &Request) {
+        let mut bytes = Vec::new();
+        frame::encode(request, &mut bytes);
+        self.bytes(conn, &bytes);
+    }
+
+    fn close(&mut self, conn: u64) {
+        self.conns.remove(&conn);
+        self.server.handle_closed(self.now, ConnId(conn));
+    }
+
+    /// Process `p`, in a life of its own for each connection, asks for membership.
+    fn join(&mut self, conn: u64, p: u64) {
+        self.open(conn);
+        self.say(conn, &Request::Client(peer(p, conn)));
+        self.attach(conn, 1);
+    }
+
+    fn attach(&mut self, conn: u64, counter: u64) {
+        let past = Past::default();
+        self.say(conn, &Request::Attach { group: group(), counter, past });
+    }
+
+    fn accuse(&mut self, conn: u64, accused: &[u64]) {
+        self.say(conn, &Request::Accuse { group: group(), accused: processes(accused) });
+    }
+
+    /// Lets time pass: timers fire, and who is not mute gives signs of life.
+    fn pass(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now = self.now.plus_ms(1);
+            if self.now.as_millis() % 50 == 0 {
+                for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+                    if !self.mute.contains(&conn) {
+                        self.say(conn, &Request::Ping);
+                    }
+                }
+            }
+            if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.server.handle_timeout(self.now);
+                let again = self.server.poll_timeout();
+                assert!(again.is_none_or(|at| at > self.now), "a timer without end");
+            }
+            self.bytes(u64::MAX, &[]); // takes up who was closed
+        }
+    }
+
+    fn read<M: for<'de> serde::Deserialize<'de>>(&mut self, conn: u64) -> Vec<M> {
+        let bytes = self.server.output(ConnId(conn)).to_vec();
+        self.server.consumed(ConnId(conn), bytes.len());
+        let decoder = self.conns.get_mut(&conn).unwrap();
+        decoder.push(&bytes);
+        core::iter::from_fn(|| decoder.next().unwrap()).collect()
+    }
+
+    /// What a client was told of groups since the last call.
+    fn told(&mut self, conn: u64) -> Vec<Reply> {
+        let mut replies: Vec<Reply> = self.read(conn);
+        replies.retain(|reply| !matches!(reply, Reply::Ping));
+        replies
+    }
+
+    fn views(&mut self, conn: u64) -> Vec<View> {
+        let view = |reply| match reply {
+            Reply::View { view, .. } => Some(view),
+            _ => None,
+        };
+        self.told(conn).into_iter().filter_map(view).collect()
+    }
+
+    /// Why a client was detached, and when it may come back.
+    fn detached(&mut self, conn: u64) -> Option<(DetachReason, u64)> {
+        self.told(conn).into_iter().find_map(|reply| match reply {
+            Reply::Detached { reason, retry_ms, .. } => Some((reason, retry_ms)),
+            _ => None,
+        })
+    }
+
+    /// Processes 1 to `n` share a view, each over the connection of its number.
+    fn together(config: ServerConfig, n: u64) -> Self {
+        let mut bench = Self::new(config);
+        for p in 1..=n {
+            bench.join(p, p);
+        }
+        bench.pass(10);
+        for p in 1..=n {
+            assert_eq!(bench.views(p).last().map(View::len), Some(n as usize));
+        }
+        bench
+    }
+
+    /// Server 2, whose client is 21, over connection 99.
+    fn with_peer(&mut self) {
+        self.open(99);
+        self.say(99, &Request::Server(ServerId(2)));
+        let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)] };
+        self.say(99, &Request::Peer(links));
+        let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+        let client = Attached { process: ProcessId(21), attachment, home: ServerId(2) };
+        let clients = vec![(client, peer(21, 7).addr)];
+        self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
+    }
+}
+
+/// The sets of the start_changes among `told`, and those of the views in brackets.
+fn story(told: &[Reply]) -> Vec<(bool, Vec<u64>)> {
+    let event = |reply: &Reply| match reply {
+        Reply::StartChange { peers, .. } => {
+            Some((false, peers.iter().map(|peer| peer.process.0).collect()))
+        }
+        Reply::View { view, .. } => Some((true, set(view))),
+        _ => None,
+    };
+    told.iter().filter_map(event).collect()
+}
+
+#[test]
+fn arrivals_within_the_gathering_time_share_a_view() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.join(1, 1);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1])], "start_change at once");
+    bench.pass(2);
+    bench.join(2, 2);
+    bench.pass(10);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1, 2]), (true, vec![1, 2])]);
+    assert_eq!(story(&bench.told(2)), [(false, vec![1, 2]), (true, vec![1, 2])]);
+    assert_eq!(bench.server.counters().views_fast, 1);
+    // The first arrival's time counts, whoever comes after.
+    let mut bench = Bench::new(ServerConfig::default());
+    for conn in 1..=3 {
+        bench.join(conn, conn);
+        bench.pass(2);
+    }
+    assert_eq!(bench.views(1).iter().map(set).collect::<Vec<_>>(), [[1, 2]], "3 ms are over");
+}
+
+#[test]
+fn a_departure_is_not_gathered_and_ends_a_gathering() {
+    let mut bench = Bench::together(ServerConfig::default(), 3);
+    bench.close(3);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1, 2]), (true, vec![1, 2])]);
+    bench.told(2);
+    bench.say(2, &Request::Leave { group: group() });
+    assert_eq!(story(&bench.told(1)), [(false, vec![1]), (true, vec![1])]);
+    assert!(bench.told(2).is_empty());
+    bench.join(4, 4);
+    bench.attach(2, 2);
+    bench.close(4);
+    let told = bench.told(1);
+    assert_eq!(story(&told).last(), Some(&(true, vec![1, 2])), "{told:?}");
+}
+
+#[test]
+fn a_second_process_under_an_id_waits_for_the_first_to_show_life() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.join(12, 2);
+    assert!(bench.told(12).is_empty());
+    bench.pass(1001);
+    assert_eq!(bench.detached(12), Some((DetachReason::DuplicateId, 0)), "2 is alive");
+    assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "and nobody was disturbed");
+    // An older life never takes the place of a later one.
+    bench.open(11);
+    bench.say(11, &Request::Client(peer(2, 1)));
+    bench.attach(11, 9);
+    assert_eq!(bench.detached(11), Some((DetachReason::DuplicateId, 0)));
+    // It falls silent: the newcomer is its next life, and takes its place in one change.
+    bench.join(13, 2);
+    bench.mute.push(2);
+    bench.pass(1010);
+    assert!(bench.closed.contains(&2));
+    assert_eq!(story(&bench.told(13)), [(false, vec![1, 2]), (true, vec![1, 2])]);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1, 2]), (true, vec![1, 2])]);
+}
+
+#[test]
+fn the_same_life_moves_from_one_connection_to_another() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.open(12);
+    bench.say(12, &Request::Client(peer(2, 2)));
+    bench.attach(12, 2);
+    bench.pass(10);
+    assert_eq!(story(&bench.told(12)).last(), Some(&(true, vec![1, 2])));
+    bench.told(1);
+    bench.close(2);
+    assert!(bench.told(1).is_empty(), "what it left behind is nobody's end");
+    bench.close(12);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1]), (true, vec![1])]);
+}
+
+#[test]
+fn the_accused_is_excluded_and_comes_back_after_a_growing_pause() {
+    let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+    let mut bench = Bench::together(config.clone(), 3);
+    for (round, pause) in [100, 200, 400, 800, 1600, 1600].into_iter().enumerate() {
+        bench.accuse(1, &[3]);
+        bench.pass(config.accuse_ms / 2);
+        bench.accuse(2, &[3]);
+        assert_eq!(bench.detached(3), None, "others have time to accuse, too");
+        bench.pass(config.accuse_ms / 2);
+        let by = processes(&[1, 2]);
+        assert_eq!(bench.detached(3), Some((DetachReason::Accused { by }, pause)), "{round}");
+        assert_eq!(bench.views(1).last().map(set), Some(vec![1, 2]));
+        bench.pass(pause - 10);
+        bench.attach(3, 2 + 2 * round as u64);
+        let refused = bench.detached(3);
+        assert!(
+            matches!(refused, Some((DetachReason::Accused { .. }, 11))),
+            "it was told when: {refused:?}"
+        );
+        bench.pass(11);
+        bench.attach(3, 3 + 2 * round as u64);
+        bench.pass(10);
+        assert_eq!(bench.views(3).last().map(set), Some(vec![1, 2, 3]));
+    }
+    // After a long good time it is as the first time.
+    bench.pass(4 * 1600);
+    bench.accuse(1, &[3]);
+    bench.accuse(2, &[3]);
+    bench.pass(config.accuse_ms);
+    assert_eq!(bench.detached(3).map(|(_, pause)| pause), Some(100));
+}
+
+#[test]
+fn an_accusation_that_is_withdrawn_excludes_nobody() {
+    let config = ServerConfig::default();
+    let mut bench = Bench::together(config.clone(), 3);
+    bench.accuse(1, &[3]);
+    bench.pass(config.accuse_ms - 1);
+    bench.accuse(1, &[]);
+    bench.pass(config.accuse_ms);
+    // Nor do those who are no members have a say, or whoever accuses a stranger.
+    bench.open(8);
+    bench.say(8, &Request::Client(peer(8, 8)));
+    bench.accuse(8, &[1, 2, 3]);
+    bench.accuse(2, &[77]);
+    bench.pass(2 * config.accuse_ms);
+    for conn in 1..=3 {
+        assert!(bench.told(conn).is_empty());
+    }
+}
+
+#[test]
+fn clients_of_a_lost_server_stay_until_their_grace_is_over() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.join(1, 1);
+    bench.pass(10);
+    bench.told(1);
+    bench.with_peer();
+    assert_eq!(story(&bench.told(1)), [(false, vec![1, 21])]);
+    bench.close(99);
+    bench.pass(999);
+    assert!(bench.told(1).is_empty(), "21 may come over");
+    bench.pass(1);
+    assert_eq!(story(&bench.told(1)), [(true, vec![1])], "the set only shrank: the cid stays");
+}
+
+#[test]
+fn a_client_of_a_lost_server_that_comes_over_is_not_missed() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.join(1, 1);
+    bench.pass(10);
+    bench.told(1);
+    bench.with_peer();
+    bench.close(99);
+    bench.open(21);
+    bench.say(21, &Request::Client(peer(21, 7)));
+    let past = Past { last_cid: Cid(70_000), ..Past::default() };
+    bench.say(21, &Request::Attach { group: group(), counter: 2, past });
+    bench.pass(10);
+    let views = bench.views(21);
+    assert_eq!(views.iter().map(set).collect::<Vec<_>>(), [[1, 21]]);
+    assert!(views[0].start(ProcessId(21)) > Some(Cid(70_000)), "above what it was given there");
+    let one = bench.views(1);
+    assert_eq!(one, views, "and 1 went there without a view of its own");
+    bench.pass(2000);
+    assert!(bench.told(1).is_empty(), "the end of the grace changes nothing");
+}
+
+#[test]
+fn a_peer_hears_of_clients_and_of_the_last_proposal() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.with_peer();
+    bench.pass(10);
+    bench.close(99);
+    bench.open(98);
+    bench.say(98, &Request::Server(ServerId(2)));
+    let words: Vec<Request> = bench.read(98);
+    assert!(matches!(words[0], Request::Server(ServerId(1))), "it names itself first");
+    let clients = words.iter().find_map(|word| match word {
+        Request::Peer(PeerWord::Clients { clients, .. }) => Some(clients),
+        _ => None,
+    });
+    let clients: Vec<u64> = clients.unwrap().iter().map(|(c, _)| c.process.0).collect();
+    assert_eq!(clients, [1, 2]);
+    let proposed = words.iter().find_map(|word| match word {
+        Request::Peer(PeerWord::Proposal { proposal, .. }) => Some(proposal.set.len()),
+        _ => None,
+    });
+    assert_eq!(proposed, Some(3), "what was under way may be lost");
+}
+
+#[test]
+fn a_peer_speaks_for_itself_alone() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    bench.told(1);
+    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let of = |p, home| {
+        let client = Attached { process: ProcessId(p), attachment, home: ServerId(home) };
+        (client, peer(p, 7).addr)
+    };
+    // Clients of others, old news, and a proposal in another's name.
+    let clients = vec![of(21, 2), of(31, 3), of(1, 1)];
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    let clients = vec![];
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients }));
+    bench.pass(10);
+    assert!(bench.told(1).is_empty(), "nothing changed");
+    assert!(bench.closed.is_empty());
+}
+
+#[test]
+fn who_breaks_the_order_of_the_protocol_is_refused() {
+    let attach = Request::Attach { group: group(), counter: 1, past: Past::default() };
+    let hello = || Request::Client(peer(5, 5));
+    let too_far = Past { last_cid: Cid(INCARNATION_MAX + 1), ..Past::default() };
+    let claim = Request::Attach { group: group(), counter: 1, past: too_far };
+    for requests in [
+        vec![attach.clone()],
+        vec![Request::Leave { group: group() }],
+        vec![hello(), hello()],
+        vec![hello(), Request::Server(ServerId(2))],
+        vec![hello(), Request::Peer(PeerWord::Links { version: 1, servers: vec![] })],
+        vec![hello(), claim],
+        vec![Request::Server(ServerId(1))],
+        vec![Request::Server(ServerId(2)), attach],
+        vec![Request::Client(peer(NUMBER_MAX + 1, 1))],
+        vec![Request::Client(peer(5, INCARNATION_MAX + 1))],
+    ] {
+        let mut bench = Bench::together(ServerConfig::default(), 1);
+        bench.open(7);
+        for request in &requests {
+            assert!(bench.closed.is_empty(), "{requests:?}");
+            bench.say(7, request);
+        }
+        assert_eq!(bench.closed, [7], "{requests:?}");
+        let refused = core::iter::from_fn(|| bench.server.poll_note())
+            .any(|note| matches!(note, Note::Refused { conn: ConnId(7), .. }));
+        assert!(refused);
+        assert!(bench.server.output(ConnId(7)).is_empty());
+        bench.pass(10);
+        assert!(bench.told(1).is_empty(), "nobody else notices");
+    }
+}
+
+#[test]
+fn hostile_bytes_close_their_connection_alone() {
+    let mut long = frame::preamble().to_vec();
+    long.extend_from_slice(&u32::MAX.to_le_bytes());
+    let mut odd = frame::preamble().to_vec();
+    odd.extend_from_slice(&[1, 0, 0, 0, 200]);
+    for bytes in [b"GET / HTTP/1.1".to_vec(), b"VSM\0\x63\0".to_vec(), long, odd] {
+        let mut bench = Bench::together(ServerConfig::default(), 1);
+        bench.server.handle_accepted(bench.now, ConnId(7));
+        bench.bytes(7, &bytes);
+        assert_eq!(bench.closed, [7]);
+        bench.pass(10);
+        assert!(bench.told(1).is_empty());
+    }
+}
+
+#[test]
+fn a_silent_client_is_missed_unless_the_server_slept() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.mute.push(2);
+    bench.pass(900);
+    assert!(bench.closed.is_empty());
+    bench.pass(110);
+    assert_eq!(bench.closed, [2]);
+    assert_eq!(bench.views(1).last().map(set), Some(vec![1]));
+    // It was suspended: what its clients said lies unread.
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.now = bench.now.plus_ms(60_000);
+    bench.pass(500);
+    assert!(bench.closed.is_empty());
+}
+
+#[test]
+fn bounds_hold() {
+    let config = ServerConfig { connections_max: 2, groups_max: 1, ..ServerConfig::default() };
+    let mut bench = Bench::together(config, 2);
+    bench.server.handle_accepted(bench.now, ConnId(3));
+    assert_eq!(bench.server.poll_close(), Some(ConnId(3)));
+    let other = GroupName::new("other").unwrap();
+    let attach = Request::Attach { group: other.clone(), counter: 5, past: Past::default() };
+    bench.say(1, &attach);
+    assert_eq!(bench.detached(1), Some((DetachReason::ServerFull, 500)));
+    // A group that nobody is in any more makes room.
+    for conn in [1, 2] {
+        bench.say(conn, &Request::Leave { group: group() });
+    }
+    bench.say(1, &attach);
+    bench.pass(10);
+    assert_eq!(bench.views(1).iter().map(set).collect::<Vec<_>>(), [[1]]);
+}
+
+#[test]
+fn who_does_not_read_is_closed() {
+    let config = ServerConfig { output_bytes_max: 4096, ..ServerConfig::default() };
+    let mut bench = Bench::together(config, 2);
+    for counter in 2..200 {
+        // 1 comes and goes and reads all about it; 2 does not.
+        bench.say(1, &Request::Leave { group: group() });
+        bench.attach(1, counter);
+        bench.pass(5);
+        bench.told(1);
+    }
+    assert_eq!(bench.closed, [2]);
+    assert!(bench.server.output(ConnId(2)).is_empty());
+}

@@ -143,11 +143,10 @@ impl Group {
         if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
             return;
         }
-        if let Some(exclusion) = self.excluded.get(&process).copied() {
-            if cx.now < exclusion.until {
-                let retry_ms = exclusion.until.millis_since(cx.now) + 1;
-                return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
-            }
+        let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
+        if let Some(until) = until.filter(|until| cx.now < *until) {
+            let retry_ms = until.millis_since(cx.now) + 1;
+            return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
         }
         let others = self.moshe.report().len() + self.waiting.len();
         if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {

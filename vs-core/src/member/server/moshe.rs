@@ -316,24 +316,26 @@ impl Moshe {
         steps
     }
 
-    /// Whether the proposal of `from` shows that the fast mode cannot decide, or calls for this server to join.
+    /// Whether the proposal of `from` calls for this server to join a number, or shows that the fast mode cannot
+    /// decide.
     fn answer(&mut self, from: ServerId, steps: &mut Vec<Step>) {
         let Some(p) = self.proposals.get(&from) else { return };
-        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
-        let unused = p.pn > self.used(from);
-        let consumed = p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
         if p.mode == Mode::Slow && p.n > self.sent_n {
             let n = p.n;
-            self.propose(Mode::Slow, n, steps);
-        } else if !self.changing && unused && self.left_out.keeps(Rule::ServerD1) {
-            self.propose(Mode::Slow, self.max_n + 1, steps);
-        } else if self.changing && consumed && self.left_out.keeps(Rule::ServerD2) {
-            self.propose(Mode::Slow, self.max_n + 1, steps);
-        } else if p.mode == Mode::Slow
-            && p.n <= self.sent_n
-            && unused
-            && !(self.changing && self.mode == Mode::Slow)
-            && self.left_out.keeps(Rule::ServerD3)
+            return self.propose(Mode::Slow, n, steps);
+        }
+        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
+        let unused = p.pn > self.used(from);
+        // D1: it changed again after its earlier proposal was used here.
+        let changed_again = !self.changing && unused;
+        // D2: it has used up the proposal that is pending here.
+        let consumed =
+            self.changing && p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
+        // D3: it began a number that was passed here.
+        let passed = p.mode == Mode::Slow && unused && !(self.changing && self.mode == Mode::Slow);
+        if (changed_again && self.left_out.keeps(Rule::ServerD1))
+            || (consumed && self.left_out.keeps(Rule::ServerD2))
+            || (passed && self.left_out.keeps(Rule::ServerD3))
         {
             self.propose(Mode::Slow, self.max_n + 1, steps);
         }

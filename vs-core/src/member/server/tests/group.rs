@@ -156,7 +156,7 @@ impl Bench {
     /// Server 2, whose client is 21, over connection 99.
     fn with_peer(&mut self) {
         self.open(99);
-        self.say(99, &Request::Server(ServerId(2)));
+        self.say(99, &Request::Server { server: ServerId(2), boot: 1 });
         let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)] };
         self.say(99, &Request::Peer(links));
         let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
@@ -347,9 +347,12 @@ fn a_peer_hears_of_clients_and_of_the_last_proposal() {
     bench.pass(10);
     bench.close(99);
     bench.open(98);
-    bench.say(98, &Request::Server(ServerId(2)));
+    bench.say(98, &Request::Server { server: ServerId(2), boot: 1 });
     let words: Vec<Request> = bench.read(98);
-    assert!(matches!(words[0], Request::Server(ServerId(1))), "it names itself first");
+    assert!(
+        matches!(words[0], Request::Server { server: ServerId(1), boot: 1000 }),
+        "it names itself first"
+    );
     let clients = words.iter().find_map(|word| match word {
         Request::Peer(PeerWord::Clients { clients, .. }) => Some(clients),
         _ => None,
@@ -394,11 +397,11 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
         vec![attach.clone()],
         vec![Request::Leave { group: group() }],
         vec![hello(), hello()],
-        vec![hello(), Request::Server(ServerId(2))],
+        vec![hello(), Request::Server { server: ServerId(2), boot: 1 }],
         vec![hello(), Request::Peer(PeerWord::Links { version: 1, servers: vec![] })],
         vec![hello(), claim],
-        vec![Request::Server(ServerId(1))],
-        vec![Request::Server(ServerId(2)), attach],
+        vec![Request::Server { server: ServerId(1), boot: 1 }],
+        vec![Request::Server { server: ServerId(2), boot: 1 }, attach],
         vec![Request::Client(peer(NUMBER_MAX + 1, 1))],
         vec![Request::Client(peer(5, INCARNATION_MAX + 1))],
     ] {

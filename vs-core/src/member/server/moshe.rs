@@ -85,6 +85,14 @@ pub(crate) struct Proposal {
     pub(crate) used: Vec<(ServerId, u64)>,
 }
 
+impl Proposal {
+    /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
+    fn is_credible(&self) -> bool {
+        let cids = self.cids.iter().map(|(_, cid)| cid.0);
+        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= INCARNATION_MAX)
+    }
+}
+
 /// What follows from an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -298,6 +306,9 @@ impl Moshe {
     /// A proposal of another server.
     pub(crate) fn receive(&mut self, proposal: Proposal) -> Vec<Step> {
         let mut steps = Vec::new();
+        if !proposal.is_credible() {
+            return steps;
+        }
         let from = proposal.from;
         self.max_vid = self.max_vid.max(proposal.vnum);
         self.max_n = self.max_n.max(proposal.max_n).max(proposal.n);

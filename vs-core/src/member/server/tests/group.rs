@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use super::super::moshe::{Attached, Attachment};
 use super::super::{ConnId, Note, Server, ServerConfig};
 use crate::action::DetachReason;
-use crate::ident::{Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{
+    Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
+};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply, Request};
 use crate::time::Time;
@@ -393,6 +395,10 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
     let hello = || Request::Client(peer(5, 5));
     let too_far = Past { last_cid: Cid(INCARNATION_MAX + 1), ..Past::default() };
     let claim = Request::Attach { group: group(), counter: 1, past: too_far };
+    let start = [Cid(NUMBER_MAX), Cid(1)];
+    let view = View::new(ViewId { major: 1, minor: 1 }, &processes(&[1, 5]), &start).unwrap();
+    let of_others = Past { mbr_view: Some(view), ..Past::default() };
+    let claim_of_others = Request::Attach { group: group(), counter: 1, past: of_others };
     for requests in [
         vec![attach.clone()],
         vec![Request::Leave { group: group() }],
@@ -400,6 +406,7 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
         vec![hello(), Request::Server { server: ServerId(2), boot: 1 }],
         vec![hello(), Request::Peer(PeerWord::Links { version: 1, servers: vec![] })],
         vec![hello(), claim],
+        vec![hello(), claim_of_others],
         vec![Request::Server { server: ServerId(1), boot: 1 }],
         vec![Request::Server { server: ServerId(2), boot: 1 }, attach],
         vec![Request::Client(peer(NUMBER_MAX + 1, 1))],

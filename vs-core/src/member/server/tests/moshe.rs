@@ -1,6 +1,7 @@
 //! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of these rules are
 //! caught: random worlds meet some of them too seldom.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::moshe::{Floor, Mode, Proposal, Step};
@@ -154,12 +155,22 @@ fn proposals_that_make_no_sense_make_no_view() {
         change(&mut proposal);
         let steps = servers.server(1).receive(proposal);
         servers.take(1, steps);
-        servers.views(1).len()
+        let views = servers.views(1).len();
+        // It goes on as before.
+        servers.play(&[Ns(1, &[11, 12])]);
+        assert_eq!(servers.views(1).len(), views + 1);
+        assert_eq!(servers.cids(11), cids(&[1, 2]));
+        views
     };
     assert_eq!(other(&|_| {}), 1);
     assert_eq!(other(&|p| p.cids.clear()), 0, "no cid for its client");
     assert_eq!(other(&|p| p.cids[0].1 = Cid(u64::MAX)), 0, "a cid above the limit");
     assert_eq!(other(&|p| p.vnum = u64::MAX), 0, "a number above the limit");
+    let of_others = |cid| vec![(ProcessId(11), Cid(cid)), (ProcessId(21), Cid(1))];
+    assert_eq!(other(&|p| p.cids = of_others(u64::MAX)), 0, "another's cid above the limit");
+    assert_eq!(other(&|p| p.cids = of_others(NUMBER_MAX)), 0, "a cid that leaves none to give");
+    assert_eq!(other(&|p| (p.mode, p.n) = (Mode::Slow, u64::MAX)), 0, "the last of all numbers");
+    assert_eq!(other(&|p| p.max_n = u64::MAX), 0, "the last of all numbers");
     assert_eq!(other(&|p| p.set = report(&[11, 21, 22])), 0, "another set");
     assert_eq!(other(&|p| p.from = ServerId(9)), 0, "of a server that is not concerned");
     // Numbers do not run over.

@@ -1,5 +1,6 @@
 //! What the runtimes share on a host with an operating system, and the blocking one of them.
 //!
+//! - [`Group`]: a group as a handle that blocks: send, receive, leave.
 //! - [`driver`]: a node with its sockets, for any loop that waits for sockets.
 //! - [`udp`]: the two sockets of a node, set up and checked.
 //! - [`trace`]: traces written to files.
@@ -12,5 +13,7 @@ pub mod trace;
 pub mod udp;
 
 mod datagrams;
+mod group;
 mod link;
 
+pub use group::{Event, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError};

@@ -147,7 +147,8 @@ impl fmt::Display for LeaveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str(
-                "the group did not let go in time and was left all the same: send again elsewhere what must not be lost",
+                "the group did not let go in time and was left all the same: others may lack what was sent last, so \
+                 join again and send it again",
             ),
             Self::Wait(error) => waiting(f, error),
         }

@@ -3,24 +3,25 @@
 //! The story goes by views, never by time: all four members send in the view of four; then one leaves; the other three
 //! send in the view of three; then one crashes; the last two send in the view of two.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+mod serving;
+
+use core::net::SocketAddr;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use vs_core::ident::{GroupName, ProcessId, ServerId, ViewId};
-use vs_core::member::server::{Server, ServerConfig};
+use serving::{Failure, Serving, directory, read_traces, udp};
+use vs_core::ident::{GroupName, ProcessId, ViewId};
+use vs_core::member::server::ServerConfig;
 use vs_core::spec::{Component, Options, Stability, check_with};
 use vs_core::trace::Header;
 use vs_core::{Action, Members, Sent, View};
-use vs_mio::{Driver, ServerDriver, run, run_server};
-use vs_std::clock::Clock;
+use vs_mio::{Driver, run};
 use vs_std::trace::TraceFile;
 use vs_std::udp::UdpConfig;
 use vs_std::{Event, Group, JoinOptions};
@@ -33,8 +34,6 @@ const LEAVER: u64 = 2;
 const CRASHER: u64 = 3;
 /// Only ends a hang: how long a silence counts as one, and the whole story.
 const PATIENCE_MS: u64 = 60_000;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a member received: the messages of each view, by sender, and with whom it came there.
 #[derive(Default)]
@@ -228,61 +227,8 @@ fn mio_member(place: &Place, id: u64) -> Result<(Heard, Driver<TraceFile>), Fail
     Ok((part.heard, driver))
 }
 
-/// A membership server in a thread; it ends with the value, or at the next sign of life of a client.
-struct Serving {
-    addr: SocketAddr,
-    end: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Serving {
-    fn begin() -> Result<Self, Failure> {
-        let config = ServerConfig { silence_ms: PATIENCE_MS, ..ServerConfig::default() };
-        let server = Server::new(config, ServerId(1), Clock::new().unix_start_ms())?;
-        let mut driver = ServerDriver::new(server, (Ipv4Addr::LOCALHOST, 0).into())?;
-        let addr = driver.local_addr()?;
-        let end = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&end);
-        let thread = thread::spawn(move || {
-            let result = run_server(&mut driver, |driver| {
-                while driver.poll_note().is_some() {}
-                if told.load(Ordering::SeqCst) {
-                    ControlFlow::Break(Ok(()))
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
-            result.expect("the server's sockets work");
-        });
-        Ok(Self { addr, end, thread: Some(thread) })
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.end.store(true, Ordering::SeqCst);
-        // Wakes the loop.
-        let _ = std::net::TcpStream::connect(self.addr);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// A multicast address that no other run on this host has at the same time.
-fn multicast() -> SocketAddrV4 {
-    let id = std::process::id();
-    SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 1), 20_000 + (id % 20_000) as u16)
-}
-
 fn judge(files: &[PathBuf], group: &GroupName, survivors: &[ProcessId]) {
-    let traces: Vec<_> = files
-        .iter()
-        .map(|file| {
-            let bytes = std::fs::read(file).expect("a trace was written");
-            vs_core::trace_json::parse_trace(&bytes).expect("a trace can be read")
-        })
-        .collect();
+    let traces = read_traces(files);
     let component = Component { group: group.clone(), members: Members::from_slice(survivors) };
     let options = Options::settled(Stability { components: vec![component] });
     let report = check_with(&traces, &options);
@@ -291,12 +237,6 @@ fn judge(files: &[PathBuf], group: &GroupName, survivors: &[ProcessId]) {
     assert_eq!(report.counts.traces, MEMBERS);
     // 4 senders in the view of 4, 3 in that of 3, 2 in that of 2.
     assert_eq!(report.counts.sent, (4 + 3 + 2) * MESSAGES);
-}
-
-fn directory() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mixed_runtimes");
-    std::fs::create_dir_all(&path).expect("the directory for traces can be made");
-    path
 }
 
 /// In every view that two members share and came to together, and left together, they received the same.
@@ -324,12 +264,13 @@ fn compare(heard: &[Heard]) {
 #[test]
 fn blocking_handles_and_a_mio_loop_make_one_group() -> Result<(), Failure> {
     let begun = Instant::now();
-    let serving = Serving::begin()?;
+    let config = ServerConfig { silence_ms: PATIENCE_MS, ..ServerConfig::default() };
+    let serving = Serving::begin(config)?;
     let place = Place {
         group: GroupName::new("mixed")?,
         server: serving.addr,
-        udp: UdpConfig::new(Ipv4Addr::LOCALHOST, multicast()),
-        traces: directory(),
+        udp: udp(3),
+        traces: directory("mixed_runtimes"),
         over: Arc::new(AtomicUsize::new(0)),
     };
     let blocking: Vec<_> = (1..MEMBERS)

@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match lines.try_recv() {
             Ok(line) => drop(group.send(line.as_bytes())?),
             Err(TryRecvError::Empty) => {}
-            // Own lines come back before `Event::Left` does.
+            // What the others still say is heard until `Event::Left`.
             Err(TryRecvError::Disconnected) => group.begin_leave(),
         }
     }

@@ -17,3 +17,8 @@ mod group;
 mod link;
 
 pub use group::{Event, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError};
+
+/// The README's code, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

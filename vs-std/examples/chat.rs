@@ -8,9 +8,9 @@
 //!
 //! An empty line leaves, and so does the end of the input.
 
+use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
-use std::error::Error;
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 

@@ -1,11 +1,11 @@
 //! A membership server for tests, where members of one test meet, and the traces that they leave.
 
+use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ops::ControlFlow;
-use std::error::Error;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use vs_core::ident::ServerId;

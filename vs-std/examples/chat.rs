@@ -51,7 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("view {view}, together with {}", DisplaySet(&transitional));
             }
             Some(Event::Detached { reason }) => eprintln!("{reason}"),
-            Some(Event::Left { .. }) => return Ok(()),
+            Some(Event::Left { unsent: 0 }) => return Ok(()),
+            Some(Event::Left { unsent }) => {
+                return Err(format!("{unsent} lines were not sent: is the server there?").into());
+            }
             None => {}
         }
         match lines.try_recv() {

@@ -33,7 +33,7 @@ const MEMBERS: u64 = 4;
 const LEAVER: u64 = 2;
 const CRASHER: u64 = 3;
 /// Only ends a hang: how long a silence counts as one, and the whole story.
-const PATIENCE_MS: u64 = 60_000;
+const PATIENCE_MS: u64 = 120_000;
 
 /// What a member received: the messages of each view, by sender, and with whom it came there.
 #[derive(Default)]

@@ -76,6 +76,8 @@ half_way() { [ "$(sent 1)" -ge $((messages / 2)) ]; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
 mkdir -p "$traces"
+# What an earlier run left would count as progress of this one.
+rm -f "$traces"/[1-4].jsonl
 network
 ip netns exec "${ns}0" "$vs" server --listen "$server" >"$traces/server.out" 2>&1 &
 pids+=($!)

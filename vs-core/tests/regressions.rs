@@ -2,6 +2,7 @@
 
 use vs_core::{Action, GroupConfig, SendError};
 
+#[allow(dead_code, reason = "shared by several tests, each of which uses a part of it")]
 mod common;
 
 use common::{Cluster, small_configs};

@@ -95,7 +95,7 @@ impl Bench {
     fn pass(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now = self.now.plus_ms(1);
-            if self.now.as_millis() % 50 == 0 {
+            if self.now.as_millis().is_multiple_of(50) {
                 for conn in self.conns.keys().copied().collect::<Vec<_>>() {
                     if !self.mute.contains(&conn) {
                         self.say(conn, &Request::Ping);

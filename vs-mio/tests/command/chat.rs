@@ -75,7 +75,9 @@ fn twenty_members_are_killed_and_come_back() {
     let mut members: Vec<Process> = all.iter().map(|id| world.node(*id, &["--json"])).collect();
     let mut took_us = Vec::new();
     for kill in 0..KILLS {
-        members.iter_mut().for_each(|member| drop(installed(member, &all)));
+        for member in &mut members {
+            installed(member, &all);
+        }
         // What is under way when it happens.
         for member in &mut members {
             member.type_line(&format!("before kill {kill}"));
@@ -89,7 +91,9 @@ fn twenty_members_are_killed_and_come_back() {
         }
         members[at] = world.node(all[at], &["--json"]);
     }
-    members.iter_mut().for_each(|member| drop(installed(member, &all)));
+    for member in &mut members {
+        installed(member, &all);
+    }
     took_us.sort_unstable();
     let ms = |us: u64| us as f64 / 1000.0;
     println!(

@@ -124,7 +124,9 @@ fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
     #[cfg(target_os = "linux")]
     for process in readers.iter().chain([&deaf]) {
         let (resident, footprint) = (process.resident_bytes(), footprint());
-        println!("resident {resident} bytes, footprint {footprint} and {PROCESS_BYTES} of the process");
+        println!(
+            "resident {resident} bytes, footprint {footprint} and {PROCESS_BYTES} of the process"
+        );
         assert!(resident <= footprint + PROCESS_BYTES);
     }
     // What a reader of nothing can take: its pipe (64 KiB, or what the system grants up to 1 MiB), what waits to be

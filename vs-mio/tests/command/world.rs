@@ -51,8 +51,7 @@ impl World {
     /// Starts the server with `args` besides its address. `name` is that of the test.
     pub(crate) fn new(name: &str, args: &[&str]) -> Self {
         let dir = directory(name);
-        let mut server =
-            Process::start(&[&["server", "--listen", "127.0.0.1:0"], args].concat());
+        let mut server = Process::start(&[&["server", "--listen", "127.0.0.1:0"], args].concat());
         let server_addr = server.wait("the server listens", |line| {
             line.rsplit_once("listening on ").map(|(_, addr)| addr.to_owned())
         });

@@ -65,12 +65,13 @@ fn misused(error: &clap::Error) -> ExitCode {
     status
 }
 
-/// The parts of a message about the command line in one line: what is wrong, tips, and how it is meant.
+/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant, where to read more.
 fn in_one_sentence(message: &str) -> String {
-    let parts = message.split("\n\n").filter(|part| !part.starts_with("For more information"));
+    let parts = message.trim().split("\n\n");
     let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let sentence = parts.collect::<Vec<_>>().join("; ");
-    sentence.strip_prefix("error: ").unwrap_or(&sentence).replace("Usage:", "usage:")
+    let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
+    sentence.replace("; Usage:", "; usage:").replace("; For more", "; for more")
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
                        For more information, try '--help'.\n";
         assert_eq!(
             in_one_sentence(message),
-            "a value is missing: --group <G>; usage: vs node --group <G>"
+            "a value is missing: --group <G>; usage: vs node --group <G>; for more information, try '--help'"
         );
     }
 }

@@ -45,7 +45,7 @@ network() {
 serve() { # OPTIONS...
     ip netns exec "${ns}0" "$vs" server --listen "$server" "$@" >"$traces/server.out" 2>&1 &
     pids+=($!)
-    wait_for 10 grep -q listening "$traces/server.out"
+    wait_for 10 grep -qs listening "$traces/server.out"
 }
 
 # Starts a member, with OPTIONS besides; its process id is in member_ID.

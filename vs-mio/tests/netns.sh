@@ -23,8 +23,12 @@ lossy() {
         # Independent losses: the kernel cuts runs of datagrams before they reach the rule.
         ip netns exec "$ns$k" ethtool -K eth0 gro off gso off tx-udp-segmentation off >/dev/null 2>&1 || true
         [ "$loss" = 0 ] || ip netns exec "$ns$k" nft -f - <<RULES
-table netdev loss { chain c { type filter hook ingress device "eth0" priority 0;
-    ip protocol udp numgen random mod 10000 < $loss counter drop; } }
+table netdev loss {
+    chain c {
+        type filter hook ingress device "eth0" priority 0
+        ip protocol udp numgen random mod 10000 < $loss counter drop
+    }
+}
 RULES
     done
 }
@@ -35,7 +39,7 @@ sender() { # ID
 }
 
 sent() { grep -c '"ev":"send"' "$traces/$1.jsonl" 2>/dev/null || true; }
-half_way() { [ "$(sent 1)" -ge $((messages / 2)) ]; }
+half_way() { local n; n=$(sent 1); [ "${n:-0}" -ge $((messages / 2)) ]; }
 
 mkdir -p "$traces"
 network

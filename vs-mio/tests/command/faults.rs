@@ -12,7 +12,7 @@ fn together(members: &mut [Process], view: &str) {
 
 #[test]
 fn a_stopped_member_is_excluded_and_comes_back() {
-    const SILENCE_MS: u64 = 400;
+    const SILENCE_MS: u64 = 1000;
     let world = World::new("stopped", &["--silence-ms", &SILENCE_MS.to_string()]);
     let mut members: Vec<Process> = (1..=3).map(|id| world.node(id, &[])).collect();
     together(&mut members, "1,2,3");
@@ -50,7 +50,7 @@ fn a_stopped_member_is_excluded_and_comes_back() {
 }
 
 /// Messages of each of two senders, and their size.
-const MESSAGES: usize = 1500;
+const MESSAGES: usize = 3000;
 const MESSAGE_BYTES: usize = 4096;
 const WINDOW: usize = 128;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
@@ -58,7 +58,7 @@ const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// What `vs` takes besides what the core accounts for: its code and stacks, 2 MiB to receive one batch, 1 MiB of output
 /// and 1 MiB of events that wait for a reader, buffers of the connection to the server and of standard input.
 #[cfg(target_os = "linux")]
-const PROCESS_BYTES: usize = 16 << 20;
+const PROCESS_BYTES: usize = 12 << 20;
 
 /// What the group may take at most in a member of the test below.
 fn footprint() -> usize {

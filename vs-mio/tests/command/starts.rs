@@ -152,7 +152,7 @@ fn a_trace_that_cannot_be_written_is_named() {
 
 #[test]
 fn an_id_that_is_taken_is_refused_and_the_first_goes_on() {
-    let world = World::new("twice", &["--silence-ms", "400"]);
+    let world = World::new("twice", &[]);
     let mut first = world.node(1, &[]);
     first.wait("its view", |line| line.starts_with("view <").then_some(()));
     let place = ["--multicast", &world.multicast];

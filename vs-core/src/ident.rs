@@ -5,9 +5,13 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Largest value of a process id, server id, incarnation, cid or part of a view id: 2^53 − 1, so that every JSON
-/// reader keeps it exact.
+/// Largest value of a process id, server id, cid or part of a view id: 2^53 − 1, so that every JSON reader keeps it
+/// exact.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Largest incarnation, and the highest cid or view number that a client may say to have been given: 2^52 − 1, a time
+/// far beyond the year 100,000. Whatever a client claims, its group has as many numbers left.
+pub const INCARNATION_MAX: u64 = NUMBER_MAX / 2;
 
 /// Longest group name, in bytes of UTF-8.
 pub const GROUP_NAME_BYTES_MAX: usize = 64;
@@ -34,9 +38,9 @@ number! {
     ProcessId
 }
 number! {
-    /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`NUMBER_MAX`]. It grows with
-    /// every start, and since cids and view ids are made in the same unit, they keep increasing across a crash without
-    /// stable storage (M2, M6).
+    /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`INCARNATION_MAX`]. It grows
+    /// with every start, and since cids and view ids are made in the same unit, they keep increasing across a crash
+    /// without stable storage (M2, M6).
     Incarnation
 }
 number! {

@@ -9,7 +9,9 @@ use crate::action::{
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{Cx, Endpoint};
-use crate::ident::{Cid, GroupKey, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
+use crate::ident::{
+    Cid, GroupKey, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ViewId,
+};
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
 use crate::time::Time;
@@ -22,7 +24,7 @@ use crate::wire::packet::{self, Malformed};
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
-    /// When the process started, in milliseconds of UNIX time; grows with every start; at most 2^53 − 1.
+    /// When the process started, in milliseconds of UNIX time; grows with every start; at most 2^52 − 1.
     pub incarnation: Incarnation,
     /// Where peers reach this node's unicast socket.
     pub addr: SocketAddr,
@@ -113,8 +115,11 @@ impl<T: Tracer> Node<T> {
         tracer: T,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        if identity.process.0 > NUMBER_MAX || identity.incarnation.0 > NUMBER_MAX {
-            return Err(ConfigError("process id and incarnation must be at most 2^53 - 1"));
+        if identity.process.0 > NUMBER_MAX {
+            return Err(ConfigError("the process id must be at most 2^53 - 1"));
+        }
+        if identity.incarnation.0 > INCARNATION_MAX {
+            return Err(ConfigError("the incarnation must be at most 2^52 - 1"));
         }
         Ok(Self {
             pool: Pool::new(config.pool_slots, config.body_bytes()),

@@ -10,6 +10,20 @@ use vs_core::sim::{Outcome, Profile, Scenario, Stats};
 /// Seeds that are run unless the environment says otherwise.
 const SEEDS: core::ops::Range<u64> = 0..300;
 
+/// Seeds that found a fault, and which.
+const REGRESSIONS: [(u64, &str); 10] = [
+    (7, "a word of a server that another kind of word overtook was never heard"),
+    (81, "a process came back to a server with a slower clock: a cid again (M2)"),
+    (115, "… and a view id again (M6)"),
+    (166, "… and a sync message that counted twice (S10)"),
+    (138, "the clients of a server that restarted and said nothing stayed for ever"),
+    (321, "a stopped server of the simulator forgot to connect again"),
+    (1687, "words on the one of two connections that ended were lost for good"),
+    (6071, "an attachment that was left was read last, and took the place of the newer one"),
+    (7987, "… with the end of its connection it took the newer one along"),
+    (8202, "… in one of two groups"),
+];
+
 fn seeds() -> core::ops::Range<u64> {
     let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return SEEDS };
     let range = match text.split_once("..") {
@@ -77,6 +91,15 @@ fn every_property_holds_in_random_worlds() {
         ("datagrams on cut paths", stats.net.cut, 10 * runs),
     ] {
         assert!(count >= floor.max(1), "{what}: {count}, want {floor}\n{stats}");
+    }
+}
+
+#[test]
+fn what_once_failed_holds() {
+    for (seed, fault) in REGRESSIONS {
+        if let Err(failure) = run(&Scenario::random(seed)) {
+            panic!("{fault}: {failure}");
+        }
     }
 }
 

@@ -301,7 +301,8 @@ impl Application for Traffic {
         let extra = core::mem::take(&mut self.extra);
         self.make_messages(extra);
         self.flush(handle);
-        let send_at = self.send_at.filter(|at| *at < self.load.until);
+        // Of a process that was stopped beyond its end the next burst lies in the past, and never comes.
+        let send_at = self.send_at.filter(|at| now < *at && *at < self.load.until);
         self.groups.iter().filter_map(|g| g.block_ok_at).chain(send_at).min()
     }
 

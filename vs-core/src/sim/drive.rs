@@ -159,6 +159,9 @@ impl<A: Application> World<A> {
     }
 
     pub(crate) fn redial(&mut self, host: usize, peer: usize) {
+        if self.hold(host, &Happening::Redial { host, peer }) {
+            return;
+        }
         let (Site::Server(id), Site::Server(peer_id)) =
             (self.hosts[host].site, self.hosts[peer].site)
         else {

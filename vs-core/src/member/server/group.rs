@@ -4,11 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
-use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
 use crate::view::{Members, VIEW_MEMBERS_MAX};
@@ -44,10 +43,12 @@ pub(super) struct Cx<'a> {
 
 /// A client that is attached here.
 #[derive(Clone, Copy, Debug)]
-struct Local {
-    conn: ConnId,
-    peer: Peer,
-    attachment: Attachment,
+pub(super) struct Local {
+    pub(super) conn: ConnId,
+    pub(super) peer: Peer,
+    pub(super) attachment: Attachment,
+    /// Numbers go on from what the client was given, by whomever.
+    pub(super) floor: Floor,
 }
 
 /// A request to attach while another connection holds the same id: whoever shows no sign of life loses.
@@ -60,6 +61,8 @@ struct Waiting {
 /// The clients of another server.
 #[derive(Clone, Debug, Default)]
 struct Remote {
+    /// The version of what was heard: over two connections a word may come twice, or an old one late.
+    version: u64,
     clients: Vec<(Attached, SocketAddr)>,
     /// The server was lost: until when its clients stay, since they may come over (rule 5.5).
     lost_until: Option<Time>,
@@ -129,17 +132,15 @@ impl Group {
     }
 
     /// A client asks for membership.
-    pub(super) fn attach(
-        &mut self,
-        cx: &mut Cx<'_>,
-        conn: ConnId,
-        peer: Peer,
-        counter: u64,
-        past: &Past,
-    ) {
-        let process = peer.process;
-        let attachment = Attachment { incarnation: peer.incarnation, counter };
-        let local = Local { conn, peer, attachment };
+    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local) {
+        let Local { conn, attachment, .. } = local;
+        let process = local.peer.process;
+        // Of two connections of one life the one that was left may be read last.
+        let same_life = |old: &Local| old.attachment.incarnation == attachment.incarnation;
+        let current = self.locals.get(&process);
+        if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
+            return;
+        }
         if let Some(exclusion) = self.excluded.get(&process).copied() {
             if cx.now < exclusion.until {
                 let retry_ms = exclusion.until.millis_since(cx.now) + 1;
@@ -150,17 +151,9 @@ impl Group {
         if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
-        // Numbers go on from what the client was given, by whomever (rule 5.4). One that has just started does not
-        // remember, but no number of its earlier life is above the time of its start.
-        let mbr = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
-        let born = peer.incarnation.0;
-        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(born));
-        self.moshe.raise(process, cid, past.last_view.major.max(mbr).max(born));
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
-            Some(old)
-                if old.conn != conn && old.attachment.incarnation != attachment.incarnation =>
-            {
+            Some(old) if old.conn != conn && !same_life(old) => {
                 let older = attachment < old.attachment;
                 if older {
                     return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
@@ -183,6 +176,7 @@ impl Group {
     fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
         self.accusations.remove(&process);
+        self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);
         let (group, addr) = (self.name.clone(), local.peer.addr);
         cx.notes.push(Note::Attached { group, process, addr });
@@ -208,14 +202,23 @@ impl Group {
         self.accusations.remove(&process);
         let group = self.name.clone();
         cx.notes.push(Note::Detached { group, process, reason });
-        let successor = self.waiting.iter().position(|w| w.local.peer.process == process);
-        match successor.map(|at| self.waiting.remove(at)) {
-            Some(waiting) => self.admit(cx, waiting.local),
+        let heirs = self.waiting.iter().map(|w| w.local).filter(|l| l.peer.process == process);
+        match heirs.max_by_key(|local| local.attachment) {
+            Some(local) => {
+                self.waiting.retain(|w| w.local.conn != local.conn);
+                self.admit(cx, local);
+            }
             None => {
                 cx.sends.push(Send::Clients(self.clients()));
                 self.renotify(cx, Cause::Departure);
             }
         }
+    }
+
+    /// Whom the clients here accuse.
+    pub(super) fn local_accusations(&self) -> Vec<(ProcessId, Vec<ProcessId>)> {
+        let local = self.accusations.iter().filter(|(by, _)| self.locals.contains_key(by));
+        local.map(|(by, accused)| (*by, accused.clone())).collect()
     }
 
     /// A client accuses others; false if it is not attached over this connection.
@@ -283,11 +286,15 @@ impl Group {
         &mut self,
         cx: &mut Cx<'_>,
         server: ServerId,
+        version: u64,
         mut clients: Vec<(Attached, SocketAddr)>,
     ) {
+        if self.remotes.get(&server).is_some_and(|remote| version <= remote.version) {
+            return;
+        }
         clients.retain(|(client, _)| client.home == server);
         clients.truncate(VIEW_MEMBERS_MAX);
-        self.remotes.insert(server, Remote { clients, lost_until: None });
+        self.remotes.insert(server, Remote { version, clients, lost_until: None });
         self.renotify(cx, Cause::Arrival);
     }
 
@@ -301,11 +308,12 @@ impl Group {
 
     /// The links between servers have changed.
     pub(super) fn review(&mut self, cx: &mut Cx<'_>, lost: bool) {
+        // One that is back says whom it has. Of groups that it does not know any more it says nothing: then its clients
+        // of that time go when their grace is over.
         for (server, remote) in &mut self.remotes {
-            if cx.links.contains_key(server) {
-                remote.lost_until = None;
-            } else if remote.lost_until.is_none() {
+            if !cx.links.contains_key(server) && remote.lost_until.is_none() {
                 remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
+                remote.version = 0; // no old word is under way any more
             }
         }
         self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });

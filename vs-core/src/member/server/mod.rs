@@ -15,12 +15,13 @@ use core::net::SocketAddr;
 use super::message::{PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
 use crate::view::{Members, View};
 use crate::wire::frame::{FrameError, Output};
 use conn::{Conn, Role};
-use group::{Group, Send};
+use group::{Group, Local, Send};
+use moshe::{Attachment, Floor};
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
 const NOTES_MAX: usize = 1024;
@@ -162,10 +163,9 @@ pub struct Server {
     now: Time,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
-    /// Whom each server says to reach; the own word is made from the connections.
-    links: BTreeMap<ServerId, Vec<ServerId>>,
-    /// The last version of what each server said of its links and clients.
-    heard: BTreeMap<ServerId, u64>,
+    /// Whom each connected server says to reach, and the version of that word; the own word is made from the connections.
+    links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
+    /// That of the last own word.
     version: u64,
     writable: BTreeSet<ConnId>,
     /// Connections to be closed, with what they are still told.
@@ -200,7 +200,6 @@ impl Server {
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
-            heard: BTreeMap::new(),
             version: boot,
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
@@ -273,14 +272,20 @@ impl Server {
         match (state.role, request) {
             (_, Request::Ping) => {}
             (Role::New, Request::Client(peer)) => {
-                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > NUMBER_MAX {
-                    return self.refuse(conn, "its process id or incarnation is above 2^53 - 1");
+                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
+                    return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);
             }
             (Role::New, Request::Server(server)) => self.greet_server(conn, server),
             (Role::Client(peer), Request::Attach { group, counter, past }) => {
-                self.attach(conn, peer, group, counter, &past);
+                match Floor::of(peer.incarnation, &past) {
+                    Some(floor) => {
+                        let attachment = Attachment { incarnation: peer.incarnation, counter };
+                        self.attach(conn, &group, Local { conn, peer, attachment, floor });
+                    }
+                    None => self.refuse(conn, "it claims ids that nobody was ever given"),
+                }
             }
             (Role::Client(peer), Request::Leave { group }) => {
                 self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
@@ -299,21 +304,13 @@ impl Server {
         }
     }
 
-    fn attach(
-        &mut self,
-        conn: ConnId,
-        peer: super::message::Peer,
-        name: GroupName,
-        counter: u64,
-        past: &super::client::Past,
-    ) {
-        if !self.open_group(&name) {
-            let reason = DetachReason::ServerFull;
+    fn attach(&mut self, conn: ConnId, name: &GroupName, local: Local) {
+        if !self.open_group(name) {
+            let (group, reason) = (name.clone(), DetachReason::ServerFull);
             let retry_ms = self.config.readmit_ms;
-            self.send(conn, &Reply::Detached { group: name, reason, retry_ms });
-            return;
+            return self.send(conn, &Reply::Detached { group, reason, retry_ms });
         }
-        self.with_group(&name, |g, cx| g.attach(cx, conn, peer, counter, past));
+        self.with_group(name, |g, cx| g.attach(cx, local));
     }
 
     /// Makes the group if it is new; false if there is no room for it.
@@ -338,7 +335,7 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let links = self.own_links();
+        let links = self.all_links();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
@@ -369,11 +366,10 @@ impl Server {
     }
 
     /// Whom the servers reach, this one included.
-    fn own_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
-        let mut links = self.links.clone();
-        let connected = self.connected();
-        links.retain(|server, _| connected.contains(server));
-        links.insert(self.id, connected);
+    fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
+        let mut links: BTreeMap<_, _> =
+            self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
+        links.insert(self.id, self.connected());
         links
     }
 
@@ -412,7 +408,7 @@ impl Server {
         self.tell_peers(&PeerWord::Links { version, servers });
     }
 
-    /// A peer that (re)connects hears of all clients and of the latest proposals (rule 5.5).
+    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
     fn tell_state(&mut self, conn: ConnId) {
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
         for name in names {
@@ -420,11 +416,17 @@ impl Server {
             let Some(group) = self.groups.get(&name) else { continue };
             let clients = group.clients();
             let proposal = group.proposal().cloned();
+            let accusations = group.local_accusations();
             let (version, group) = (self.version, name.clone());
             self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
-            if let Some(proposal) = proposal {
-                let group = name;
-                self.send(conn, &Request::Peer(PeerWord::Proposal { group, proposal }));
+            let accusations = accusations.into_iter().map(|(by, accused)| {
+                let group = name.clone();
+                PeerWord::Accuse { group, by, accused }
+            });
+            let group = name.clone();
+            let proposal = proposal.map(|proposal| PeerWord::Proposal { group, proposal });
+            for word in proposal.into_iter().chain(accusations) {
+                self.send(conn, &Request::Peer(word));
             }
         }
     }
@@ -432,16 +434,18 @@ impl Server {
     fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
         match word {
             PeerWord::Links { version, mut servers } => {
-                if !self.is_news(server, version) || servers.len() > self.config.connections_max {
+                // Over two connections a word may come twice, or an old one late.
+                let known = self.links.get(&server).map_or(0, |(version, _)| *version);
+                if version <= known || servers.len() > self.config.connections_max {
                     return;
                 }
                 servers.sort_unstable();
-                self.links.insert(server, servers);
+                self.links.insert(server, (version, servers));
                 self.review_groups(false);
             }
             PeerWord::Clients { version, group, clients } => {
-                if self.is_news(server, version) && self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, clients));
+                if self.open_group(&group) {
+                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, version, clients));
                 }
             }
             PeerWord::Proposal { group, proposal } => {
@@ -453,14 +457,6 @@ impl Server {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
         }
-    }
-
-    /// Whether a word of `server` is newer than what was heard: over two connections it may come twice.
-    fn is_news(&mut self, server: ServerId, version: u64) -> bool {
-        let heard = self.heard.entry(server).or_default();
-        let news = version > *heard;
-        *heard = (*heard).max(version);
-        news
     }
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
@@ -539,15 +535,26 @@ impl Server {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
                 }
             }
-            Role::Peer(server) => {
-                if !self.connected().contains(&server) {
-                    self.note(Note::Peer { server, connected: false });
-                    self.tell_links();
-                    self.review_groups(true);
-                }
-            }
+            Role::Peer(server) => self.drop_peer(server),
         }
         Some(state.output)
+    }
+
+    /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
+    fn drop_peer(&mut self, server: ServerId) {
+        if let Some(conn) = self.conn_to(server) {
+            self.tell_links();
+            return self.tell_state(conn);
+        }
+        self.links.remove(&server);
+        self.note(Note::Peer { server, connected: false });
+        self.tell_links();
+        self.review_groups(true);
+    }
+
+    fn conn_to(&self, server: ServerId) -> Option<ConnId> {
+        let mut conns = self.conns.iter();
+        conns.find(|(_, conn)| conn.role.server() == Some(server)).map(|(id, _)| *id)
     }
 
     fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {
@@ -561,8 +568,7 @@ impl Server {
     }
 
     fn tell_server(&mut self, server: ServerId, word: PeerWord) {
-        let conn = self.conns.iter().find(|(_, c)| c.role.server() == Some(server));
-        if let Some((&conn, _)) = conn {
+        if let Some(conn) = self.conn_to(server) {
             self.send(conn, &Request::Peer(word));
         }
     }

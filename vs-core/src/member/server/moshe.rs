@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
+use crate::ident::{Cid, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
+use crate::member::client::Past;
 use crate::rule::{LeftOut, Rule};
 use crate::view::View;
 
@@ -21,6 +22,28 @@ use crate::view::View;
 pub(crate) struct Attachment {
     pub(crate) incarnation: Incarnation,
     pub(crate) counter: u64,
+}
+
+/// What a client's cids and view numbers have to be above, for they increase across all its lives (M2, M6).
+///
+/// Nothing is stored, so somebody's clock has to vouch for that, and it is the client's: in one life it remembers, and
+/// tells; a new one begins above all that an earlier one was given, since numbers grow more slowly than milliseconds
+/// pass. The clocks of servers play no part (rule 5.4 as written goes by the server's boot value, and breaks when a
+/// client comes back to a server whose clock is behind that of its last one).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Floor {
+    pub(crate) cid: Cid,
+    pub(crate) vid: u64,
+}
+
+impl Floor {
+    /// `None`: nobody was ever given such numbers.
+    pub(crate) fn of(incarnation: Incarnation, past: &Past) -> Option<Self> {
+        let announced = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
+        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(incarnation.0));
+        let vid = past.last_view.major.max(announced).max(incarnation.0);
+        (cid.0 <= INCARNATION_MAX && vid <= INCARNATION_MAX).then_some(Self { cid, vid })
+    }
 }
 
 /// A client in the eyes of the notification service.
@@ -74,8 +97,6 @@ pub(crate) enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Moshe {
     me: ServerId,
-    /// The base of all numbers (rule 5.4): a clock value at start.
-    boot: u64,
     ns: Report,
     changing: bool,
     mode: Mode,
@@ -98,7 +119,6 @@ impl Moshe {
     pub(crate) fn new(me: ServerId, boot: u64, left_out: LeftOut) -> Self {
         Self {
             me,
-            boot,
             ns: Report::new(),
             changing: false,
             mode: Mode::Fast,
@@ -108,7 +128,7 @@ impl Moshe {
             mine: None,
             proposals: BTreeMap::new(),
             used: BTreeMap::new(),
-            max_vid: boot,
+            max_vid: 0,
             max_n: 0,
             sent_n: 0,
             gathering: false,
@@ -133,18 +153,16 @@ impl Moshe {
         self.mine.as_ref()
     }
 
-    /// A client tells what it was given before: cids and view numbers go on from there (rule 5.4).
-    pub(crate) fn raise(&mut self, process: ProcessId, cid: Cid, vid: u64) {
+    /// A client attaches: its cids and view numbers go on above `floor`.
+    pub(crate) fn raise(&mut self, process: ProcessId, floor: Floor) {
         let known = self.cids.entry(process).or_default();
-        *known = (*known).max(cid);
-        self.max_vid = self.max_vid.max(vid);
+        *known = (*known).max(floor.cid);
+        self.max_vid = self.max_vid.max(floor.vid);
     }
 
-    /// Forgets the cid of a process that has long been gone; a boot-based number stays below what it will get.
+    /// Forgets the cid of a process that is no member; it will tell where it was when it comes back.
     pub(crate) fn forget(&mut self, process: ProcessId) {
-        if let Some(cid) = self.cids.remove(&process) {
-            self.boot = self.boot.max(cid.0);
-        }
+        self.cids.remove(&process);
     }
 
     /// Processes whose cids are remembered.
@@ -177,7 +195,7 @@ impl Moshe {
         }
         for process in self.locals().collect::<Vec<_>>() {
             let cid = self.cids.entry(process).or_default();
-            *cid = Cid((cid.0 + 1).max(self.boot).min(NUMBER_MAX));
+            *cid = Cid((cid.0 + 1).min(NUMBER_MAX));
             steps.push(Step::StartChange(process, *cid));
         }
         self.announced = self.ns.clone();

@@ -108,12 +108,13 @@ impl Tracer for TraceFile {
 
 /// Makes a trace of earlier lives of `process` ready to be gone on with; false if there is none.
 fn take_up(file: &mut File, process: ProcessId) -> Result<bool, TraceError> {
-    // Held until the file is closed. Two that write one trace would make nonsense of it.
+    // Held until the file is closed: two that write one trace would make nonsense of it. A file system without locks
+    // has to do.
     #[cfg(unix)]
-    match rustix::fs::flock(&*file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(TraceError::InUse),
-        // A file system without locks.
-        Ok(()) | Err(_) => {}
+    if let Err(rustix::io::Errno::WOULDBLOCK) =
+        rustix::fs::flock(&*file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+    {
+        return Err(TraceError::InUse);
     }
     let mut first = Vec::new();
     BufReader::new(&*file).take(HEADER_BYTES_MAX).read_until(b'\n', &mut first)?;

@@ -54,6 +54,39 @@ fn lines_appear_at_all_once_and_in_order_and_a_kill_is_seen() {
     world.end(members);
 }
 
+#[test]
+fn who_leaves_takes_nothing_with_it() {
+    let world = World::new("leaving", &[]);
+    let mut stayer = world.node(1, &[]);
+    let mut leavers = [("EOF", world.node(2, &["--leave-at-eof"])), ("INT", world.node(3, &[]))];
+    for member in leavers.iter_mut().map(|(_, member)| member).chain([&mut stayer]) {
+        member.wait("all three are together", |line| is_view(line, "1,2,3", None).then_some(()));
+    }
+    for ((how, leaver), (id, left)) in leavers.iter_mut().zip([(2, "1,3"), (3, "1")]) {
+        for i in 0..LINES {
+            leaver.type_line(&format!("last {i}"));
+        }
+        if *how == "EOF" {
+            leaver.type_nothing_more();
+        } else {
+            leaver.wait("its own lines", |line| (line == "3: last 9").then_some(()));
+            leaver.signal(how);
+        }
+        let mut heard = Vec::new();
+        stayer.wait("the view without it", |line| {
+            if line.starts_with("view <") {
+                return is_view(line, left, Some(left)).then_some(());
+            }
+            heard.push(line.to_owned());
+            None
+        });
+        let typed = (0..LINES).map(|i| format!("{id}: last {i}"));
+        assert!(typed.eq(heard.iter().cloned()), "{heard:?}");
+        assert!(leaver.status().success(), "{how}: {:?}", leaver.complaints());
+    }
+    world.end([stayer]);
+}
+
 const KILLS: usize = 20;
 const MEMBERS: u64 = 4;
 

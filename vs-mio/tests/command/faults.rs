@@ -49,6 +49,19 @@ fn a_stopped_member_is_excluded_and_comes_back() {
     world.end(members);
 }
 
+#[test]
+fn a_member_whose_output_is_closed_leaves_and_says_so() {
+    let world = World::new("closed", &[]);
+    let mut member = Process::start_unread(&world.node_args(1, &[]));
+    member.close();
+    member.type_line("to nobody");
+    let status = member.status();
+    assert_eq!(status.code(), Some(1));
+    let said = member.complaints().join("\n");
+    assert_eq!(said, "vs: standard output was closed, so the group was left");
+    world.end([]);
+}
+
 /// Messages of each of two senders, and their size.
 const MESSAGES: usize = 3000;
 const MESSAGE_BYTES: usize = 4096;

@@ -33,11 +33,9 @@ fn node(server: &str, args: &[&str], status: i32, words: &[&str]) {
     refused(&[&own, place, args].concat(), status, words);
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound socket").to_string()
-}
+/// Addresses where nobody listens. A port that was free a moment ago may be somebody's now.
+const NOBODY: &str = "127.0.0.1:1";
+const NOBODY_ELSE: &str = "127.0.0.1:2";
 
 #[test]
 fn what_is_not_understood_is_named() {
@@ -79,11 +77,10 @@ fn what_is_not_understood_is_named() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_named() {
-    let server = nobody();
-    let start = format!("vs server --listen {server}");
-    node(&server, &[], FAILED, &["cannot reach the membership server", &start]);
-    let two = nobody();
-    node(&server, &["--server", &two], FAILED, &["cannot reach any", &server, &two]);
+    let start = format!("vs server --listen {NOBODY}");
+    node(NOBODY, &[], FAILED, &["cannot reach the membership server", &start]);
+    let both = ["cannot reach any", NOBODY, NOBODY_ELSE];
+    node(NOBODY, &["--server", NOBODY_ELSE], FAILED, &both);
     // An address for documents: nobody answers, or the system says at once that there is no way.
     let silent = ["--connect-ms", "300", "--bind", "127.0.0.1"];
     node("192.0.2.1:7000", &silent, FAILED, &["cannot reach the membership server 192.0.2.1:7000"]);
@@ -99,33 +96,30 @@ fn addresses_that_cannot_be_used_are_named() {
     let elsewhere = ["server", "--listen", "192.0.2.1:7000"];
     refused(&elsewhere, FAILED, &["192.0.2.1 is not on this host", "--listen"]);
 
-    let server = nobody();
     let not_shared = multicast();
     let _socket = UdpSocket::bind(&not_shared).expect("a free port");
     let port = format!("port {} is taken", not_shared.rsplit_once(':').expect("a port").1);
-    node(&server, &["--multicast", &not_shared], FAILED, &[&port, "--multicast"]);
-    node(&server, &["--multicast", "10.0.0.1:7000"], FAILED, &["10.0.0.1:7000", "--multicast"]);
+    node(NOBODY, &["--multicast", &not_shared], FAILED, &[&port, "--multicast"]);
+    node(NOBODY, &["--multicast", "10.0.0.1:7000"], FAILED, &["10.0.0.1:7000", "--multicast"]);
     let elsewhere = ["--interface", "192.0.2.1"];
-    node(&server, &elsewhere, FAILED, &["no interface", "192.0.2.1", "--interface"]);
+    node(NOBODY, &elsewhere, FAILED, &["no interface", "192.0.2.1", "--interface"]);
     let elsewhere = ["--bind", "192.0.2.1"];
-    node(&server, &elsewhere, FAILED, &["192.0.2.1 is not on this host", "--bind"]);
+    node(NOBODY, &elsewhere, FAILED, &["192.0.2.1 is not on this host", "--bind"]);
 }
 
 #[test]
 fn bounds_that_do_not_fit_are_named() {
-    let server = nobody();
-    node(&server, &["--window-packets", "2"], FAILED, &["window_packets must be"]);
-    node(&server, &["--window-packets", "100"], FAILED, &["window_packets must hold"]);
-    node(&server, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be above"]);
+    node(NOBODY, &["--window-packets", "2"], FAILED, &["window_packets must be"]);
+    node(NOBODY, &["--window-packets", "100"], FAILED, &["window_packets must hold"]);
+    node(NOBODY, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be above"]);
     let name = ["--message-bytes-max", "4", "--name", "maximilian"];
-    node(&server, &name, FAILED, &["--name", "shorten it"]);
+    node(NOBODY, &name, FAILED, &["--name", "shorten it"]);
     let silence = ["server", "--listen", "127.0.0.1:0", "--silence-ms", "5"];
     refused(&silence, FAILED, &["silence_ms must be above"]);
 }
 
 #[test]
 fn a_trace_that_cannot_be_written_is_named() {
-    let server = nobody();
     let dir = directory("no-trace");
     let place = |name: &str| dir.join(name).display().to_string();
     std::fs::write(place("notes"), "not a trace\n").expect("a directory of our own");
@@ -141,7 +135,7 @@ fn a_trace_that_cannot_be_written_is_named() {
         cases.push(("/dev/full".into(), "No space left"));
     }
     for (file, why) in cases {
-        node(&server, &["--trace", &file], FAILED, &[&file, why, "--trace"]);
+        node(NOBODY, &["--trace", &file], FAILED, &[&file, why, "--trace"]);
     }
     let notes = std::fs::read_to_string(place("notes")).expect("what was there");
     assert_eq!(notes, "not a trace\n", "a file of somebody else was touched");
@@ -166,19 +160,27 @@ fn an_id_that_is_taken_is_refused_and_the_first_goes_on() {
     world.end([first]);
 }
 
-#[test]
-fn another_version_of_the_protocol_is_told_on_both_sides() {
-    const OTHER: &[u8] = b"VSM\0\x63\0";
+/// The address of a server that says `words` to the first that connects.
+fn server_that_says(words: &'static [u8]) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let addr = listener.local_addr().expect("a bound socket").to_string();
     // Ends with the test's process, if nobody connects.
     std::thread::spawn(move || {
         let Ok((mut stream, _)) = listener.accept() else { return };
         // The other side may be gone before it has read everything.
-        let _ = stream.write_all(OTHER);
+        let _ = stream.write_all(words);
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    node(&addr, &[], FAILED, &["the server speaks protocol version 99, this program 1", "upgrade"]);
+    addr
+}
+
+#[test]
+fn another_protocol_is_told_on_both_sides() {
+    const OTHER: &[u8] = b"VSM\0\x63\0";
+    let old = ["the server speaks protocol version 99, this program 1", "upgrade"];
+    node(&server_that_says(OTHER), &[], FAILED, &old);
+    let web = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    node(&web, &[], FAILED, &["the server broke", "it speaks another protocol"]);
 
     let mut world = World::new("versions", &[]);
     let mut old = TcpStream::connect(&world.server_addr).expect("a server that listens");

@@ -1,6 +1,7 @@
 //! Processes of the command `vs`: started, heard, signalled, and gone when a test ends, however it ends.
 
 use core::net::Ipv4Addr;
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
@@ -20,7 +21,7 @@ pub(crate) fn vs(args: &[&str]) -> Output {
     process.type_nothing_more();
     let mut stdout = String::new();
     process.wait_for_end(|line| stdout.extend([line, "\n"]));
-    let status = process.child.wait().expect("a child that ended");
+    let status = process.status();
     let stderr = process.complaints().join("\n");
     Output { status, stdout: stdout.into(), stderr: stderr.into() }
 }
@@ -31,12 +32,14 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).expect("a date before 2554")
 }
 
-/// A multicast address that no other test has: the port is free now.
+/// A multicast address that no other test has: neither in this process nor, the port being free now, in another.
 pub(crate) fn multicast() -> String {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    let count = 192 + COUNT.fetch_add(1, Ordering::Relaxed) % 63;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
     let port = socket.local_addr().expect("a bound socket").port();
     let [low, high, ..] = std::process::id().to_le_bytes();
-    format!("239.255.{high}.{low}:{port}")
+    format!("239.{count}.{high}.{low}:{port}")
 }
 
 /// A directory of its own for each test, and a membership server.
@@ -152,6 +155,11 @@ impl Process {
         }
     }
 
+    /// From now on nobody can read standard output.
+    pub(crate) fn close(&mut self) {
+        self.unread = None;
+    }
+
     /// Types a line.
     pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("an open input");
@@ -198,7 +206,7 @@ impl Process {
 
     /// Everything that was said on standard error so far.
     pub(crate) fn complaints(&mut self) -> &[String] {
-        // The last words of a process that is about to end come after its output's end.
+        // Words may be on their way.
         while let Ok((_, line)) = self.complaints.recv_timeout(Duration::from_millis(300)) {
             self.complained.push(line);
         }
@@ -228,8 +236,18 @@ impl Process {
         assert!(status.success(), "`{}`: {said}", self.what);
     }
 
-    /// How a process whose output has ended ended.
+    /// How the process ended; it is about to, if it did not yet.
     pub(crate) fn status(&mut self) -> ExitStatus {
+        // Its last words end with it.
+        let until = Instant::now() + HANG;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.complaints.recv_timeout(left) {
+                Ok((_, line)) => self.complained.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("`{}` does not end", self.what),
+            }
+        }
         self.child.wait().expect("our child")
     }
 

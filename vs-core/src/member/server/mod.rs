@@ -18,7 +18,7 @@ use crate::config::ConfigError;
 use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
 use crate::view::{Members, View};
-use crate::wire::frame::{FrameError, Output};
+use crate::wire::frame::Output;
 use conn::{Conn, Role};
 use group::{Group, Local, Send};
 use moshe::{Attachment, Floor};
@@ -248,15 +248,7 @@ impl Server {
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
                 Ok(None) => return,
-                Err(error) => {
-                    let why = match error {
-                        FrameError::Magic => "it speaks another protocol",
-                        FrameError::Version(_) => "it speaks another version of the protocol",
-                        FrameError::TooLong => "it sent a frame above the limit",
-                        FrameError::Content => "it sent a frame that makes no sense",
-                    };
-                    return self.refuse(conn, why);
-                }
+                Err(error) => return self.refuse(conn, error.what()),
             }
         }
     }

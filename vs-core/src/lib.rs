@@ -70,8 +70,3 @@ pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use node::{Counters, Identity, Node};
 pub use time::Time;
 pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError};
-
-/// The README's code, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

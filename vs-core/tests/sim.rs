@@ -11,7 +11,7 @@ use vs_core::sim::{Outcome, Profile, Scenario, Stats};
 const SEEDS: core::ops::Range<u64> = 0..300;
 
 /// Seeds that found a fault, and which.
-const REGRESSIONS: [(u64, &str); 10] = [
+const REGRESSIONS: [(u64, &str); 12] = [
     (7, "a word of a server that another kind of word overtook was never heard"),
     (81, "a process came back to a server with a slower clock: a cid again (M2)"),
     (115, "… and a view id again (M6)"),
@@ -22,6 +22,8 @@ const REGRESSIONS: [(u64, &str); 10] = [
     (6071, "an attachment that was left was read last, and took the place of the newer one"),
     (7987, "… with the end of its connection it took the newer one along"),
     (8202, "… in one of two groups"),
+    (20027, "a server restarted unnoticed behind a connection of its earlier life"),
+    (37391, "a server that had forgotten gave a client cids that a view of others had passed"),
 ];
 
 fn seeds() -> core::ops::Range<u64> {

@@ -18,14 +18,11 @@
 //! ([`Driver::has_backlog`]), and the timeout is zero until it was read.
 #![forbid(unsafe_code)]
 
-mod datagrams;
 mod driver;
-mod link;
 mod run;
 mod serve;
 
-pub use datagrams::IoCounters;
-pub use driver::{Driver, DriverConfig, OpenError, Tokens};
-pub use link::{ConnectFailure, LinkStatus};
+pub use driver::{Driver, Tokens};
 pub use run::{run, run_server};
 pub use serve::ServerDriver;
+pub use vs_std::driver::{ConnectFailure, DriverConfig, IoCounters, LinkStatus, OpenError};

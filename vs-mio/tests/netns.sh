@@ -42,6 +42,8 @@ sent() { grep -c '"ev":"send"' "$traces/$1.jsonl" 2>/dev/null || true; }
 half_way() { local n; n=$(sent 1); [ "${n:-0}" -ge $((messages / 2)) ]; }
 
 mkdir -p "$traces"
+# What an earlier run left would count as progress of this one.
+rm -f "$traces"/[1-4].jsonl
 network
 lossy
 serve

@@ -27,8 +27,8 @@ pub struct Peer {
 pub(crate) enum Request {
     /// A client names itself; first of all.
     Client(Peer),
-    /// A server names itself; first of all.
-    Server(ServerId),
+    /// A server names itself, and its boot value: one that restarted has forgotten all; first of all.
+    Server { server: ServerId, boot: u64 },
     /// The client wants to be a member.
     Attach { group: GroupName, counter: u64, past: Past },
     /// The client leaves.

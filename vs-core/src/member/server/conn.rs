@@ -13,13 +13,14 @@ pub(super) enum Role {
     /// It has not named itself yet.
     New,
     Client(Peer),
-    Peer(ServerId),
+    /// A server, and its boot value.
+    Peer(ServerId, u64),
 }
 
 impl Role {
     pub(super) fn server(&self) -> Option<ServerId> {
         match self {
-            Self::Peer(server) => Some(*server),
+            Self::Peer(server, _) => Some(*server),
             _ => None,
         }
     }

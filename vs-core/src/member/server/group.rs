@@ -8,6 +8,7 @@ use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, S
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
+use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
 use crate::view::{Members, VIEW_MEMBERS_MAX};
@@ -132,20 +133,20 @@ impl Group {
     }
 
     /// A client asks for membership.
-    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local) {
+    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
         let Local { conn, attachment, .. } = local;
         let process = local.peer.process;
+        self.learn(past);
         // Of two connections of one life the one that was left may be read last.
         let same_life = |old: &Local| old.attachment.incarnation == attachment.incarnation;
         let current = self.locals.get(&process);
         if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
             return;
         }
-        if let Some(exclusion) = self.excluded.get(&process).copied() {
-            if cx.now < exclusion.until {
-                let retry_ms = exclusion.until.millis_since(cx.now) + 1;
-                return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
-            }
+        let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
+        if let Some(until) = until.filter(|until| cx.now < *until) {
+            let retry_ms = until.millis_since(cx.now) + 1;
+            return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
         }
         let others = self.moshe.report().len() + self.waiting.len();
         if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
@@ -164,6 +165,16 @@ impl Group {
             }
             _ => self.admit(cx, local),
         }
+    }
+
+    /// The view that a client is in names cids that others were given, maybe by servers that have forgotten.
+    fn learn(&mut self, past: &Past) {
+        let views = past.mbr_view.iter().filter(|view| view.validate().is_ok());
+        for (&member, &cid) in views.flat_map(|v| v.members().iter().zip(v.start_ids())) {
+            self.moshe.learn(member, cid);
+        }
+        let report = self.moshe.report().clone();
+        self.trim_memory(&report);
     }
 
     fn refuse(&self, cx: &mut Cx<'_>, local: &Local, reason: DetachReason, retry_ms: u64) {

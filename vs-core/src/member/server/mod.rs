@@ -3,22 +3,24 @@
 //! What clients do and peers say goes through `notify` into a report for each group; what `moshe` makes of it goes
 //! out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock value.
 
+mod config;
 mod conn;
 mod group;
 pub(crate) mod moshe;
 mod notify;
+mod peers;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
+use super::client::Past;
 use super::message::{PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
 use crate::time::Time;
-use crate::view::{Members, View};
 use crate::wire::frame::Output;
+pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use group::{Group, Local, Send};
 use moshe::{Attachment, Floor};
@@ -29,130 +31,6 @@ const NOTES_MAX: usize = 1024;
 /// A connection of a server, named by the runtime; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
-
-/// Bounds and times of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
-    pub silence_ms: u64,
-    /// Signs of life go out after so much own silence, in ms. Default 100.
-    pub heartbeat_ms: u64,
-    /// A change that began with an arrival waits so long for more before the server proposes, in ms. Default 3.
-    pub gather_join_ms: u64,
-    /// The same for a change that began with a departure, in ms. Default 0.
-    pub gather_crash_ms: u64,
-    /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
-    pub accuse_ms: u64,
-    /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
-    /// times. Default 500.
-    pub readmit_ms: u64,
-    /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
-    pub reattach_ms: u64,
-    /// Most connections. Default 4096.
-    pub connections_max: usize,
-    /// Most groups. Default 1024.
-    pub groups_max: usize,
-    /// Bytes that may wait to be written to one connection; beyond, it is closed. Default 4 MiB.
-    pub output_bytes_max: usize,
-    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
-    #[cfg(feature = "sim")]
-    pub left_out: crate::rule::LeftOut,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            silence_ms: 1000,
-            heartbeat_ms: 100,
-            gather_join_ms: 3,
-            gather_crash_ms: 0,
-            accuse_ms: 100,
-            readmit_ms: 500,
-            reattach_ms: 1000,
-            connections_max: 4096,
-            groups_max: 1024,
-            output_bytes_max: 4 << 20,
-            #[cfg(feature = "sim")]
-            left_out: crate::rule::LeftOut::default(),
-        }
-    }
-}
-
-impl ServerConfig {
-    /// The rule that is left out; none without feature `sim`.
-    fn left_out(&self) -> crate::rule::LeftOut {
-        #[cfg(feature = "sim")]
-        return self.left_out;
-        #[cfg(not(feature = "sim"))]
-        return crate::rule::LeftOut::default();
-    }
-}
-
-/// What an operator may want to read; bounded, the oldest is dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A client attached to a group.
-    Attached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// Its data address.
-        addr: SocketAddr,
-    },
-    /// A client's attachment ended: it left, crashed, fell silent, or was refused or excluded.
-    Detached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// None: it left or its connection ended.
-        reason: Option<DetachReason>,
-    },
-    /// A change began, for this set.
-    StartChange {
-        /// The group.
-        group: GroupName,
-        /// The set.
-        set: Members,
-    },
-    /// A view was decided.
-    View {
-        /// The group.
-        group: GroupName,
-        /// The view.
-        view: View,
-        /// Whether the fast mode decided it.
-        fast: bool,
-    },
-    /// A peer server came (`true`) or was lost.
-    Peer {
-        /// The server.
-        server: ServerId,
-        /// Whether it is connected now.
-        connected: bool,
-    },
-    /// A connection spoke another protocol or broke a rule and was closed.
-    Refused {
-        /// The connection.
-        conn: ConnId,
-        /// One sentence.
-        why: &'static str,
-    },
-}
-
-/// What a server counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerCounters {
-    /// start_changes, counted once a change and group.
-    pub changes: u64,
-    /// Proposals sent (to itself included, once a proposal).
-    pub proposals: u64,
-    /// Views decided in the fast mode.
-    pub views_fast: u64,
-    /// Views decided in the slow mode.
-    pub views_slow: u64,
-}
 
 /// A membership server.
 #[derive(Debug)]
@@ -232,7 +110,7 @@ impl Server {
         self.handle_accepted(now, conn);
         if let Some(state) = self.conns.get_mut(&conn) {
             state.dialled = true;
-            self.send(conn, &Request::Server(self.id));
+            self.greet(conn);
         }
     }
 
@@ -269,12 +147,13 @@ impl Server {
                 }
                 state.role = Role::Client(peer);
             }
-            (Role::New, Request::Server(server)) => self.greet_server(conn, server),
+            (Role::New, Request::Server { server, boot }) => self.greet_server(conn, server, boot),
             (Role::Client(peer), Request::Attach { group, counter, past }) => {
                 match Floor::of(peer.incarnation, &past) {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
-                        self.attach(conn, &group, Local { conn, peer, attachment, floor });
+                        let local = Local { conn, peer, attachment, floor };
+                        self.attach(&group, local, &past);
                     }
                     None => self.refuse(conn, "it claims ids that nobody was ever given"),
                 }
@@ -291,18 +170,18 @@ impl Server {
                     self.tell_peers(&PeerWord::Accuse { group, by, accused });
                 }
             }
-            (Role::Peer(server), Request::Peer(word)) => self.hear_peer(server, word),
+            (Role::Peer(server, _), Request::Peer(word)) => self.hear_peer(server, word),
             _ => self.refuse(conn, "it broke the order of the protocol"),
         }
     }
 
-    fn attach(&mut self, conn: ConnId, name: &GroupName, local: Local) {
+    fn attach(&mut self, name: &GroupName, local: Local, past: &Past) {
         if !self.open_group(name) {
             let (group, reason) = (name.clone(), DetachReason::ServerFull);
             let retry_ms = self.config.readmit_ms;
-            return self.send(conn, &Reply::Detached { group, reason, retry_ms });
+            return self.send(local.conn, &Reply::Detached { group, reason, retry_ms });
         }
-        self.with_group(name, |g, cx| g.attach(cx, local));
+        self.with_group(name, |g, cx| g.attach(cx, local, past));
     }
 
     /// Makes the group if it is new; false if there is no room for it.
@@ -372,83 +251,6 @@ impl Server {
         servers.sort_unstable();
         servers.dedup();
         servers
-    }
-
-    /// A peer named itself. Two connections between two servers do no harm: either carries what is said, and what is
-    /// said has a version.
-    fn greet_server(&mut self, conn: ConnId, server: ServerId) {
-        if server == self.id {
-            return self.refuse(conn, "a peer has the id of this server: give each one its own");
-        }
-        let new = !self.connected().contains(&server);
-        let Some(state) = self.conns.get_mut(&conn) else { return };
-        state.role = Role::Peer(server);
-        if !state.dialled {
-            self.send(conn, &Request::Server(self.id));
-        }
-        if new {
-            self.note(Note::Peer { server, connected: true });
-        }
-        self.tell_links();
-        self.tell_state(conn);
-        self.review_groups(false);
-    }
-
-    fn tell_links(&mut self) {
-        self.version += 1;
-        let (version, servers) = (self.version, self.connected());
-        self.tell_peers(&PeerWord::Links { version, servers });
-    }
-
-    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
-    fn tell_state(&mut self, conn: ConnId) {
-        let names: Vec<GroupName> = self.groups.keys().cloned().collect();
-        for name in names {
-            self.version += 1;
-            let Some(group) = self.groups.get(&name) else { continue };
-            let clients = group.clients();
-            let proposal = group.proposal().cloned();
-            let accusations = group.local_accusations();
-            let (version, group) = (self.version, name.clone());
-            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
-            let accusations = accusations.into_iter().map(|(by, accused)| {
-                let group = name.clone();
-                PeerWord::Accuse { group, by, accused }
-            });
-            let group = name.clone();
-            let proposal = proposal.map(|proposal| PeerWord::Proposal { group, proposal });
-            for word in proposal.into_iter().chain(accusations) {
-                self.send(conn, &Request::Peer(word));
-            }
-        }
-    }
-
-    fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
-        match word {
-            PeerWord::Links { version, mut servers } => {
-                // Over two connections a word may come twice, or an old one late.
-                let known = self.links.get(&server).map_or(0, |(version, _)| *version);
-                if version <= known || servers.len() > self.config.connections_max {
-                    return;
-                }
-                servers.sort_unstable();
-                self.links.insert(server, (version, servers));
-                self.review_groups(false);
-            }
-            PeerWord::Clients { version, group, clients } => {
-                if self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, version, clients));
-                }
-            }
-            PeerWord::Proposal { group, proposal } => {
-                if proposal.from == server && self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_proposal(cx, proposal));
-                }
-            }
-            PeerWord::Accuse { group, by, accused } => {
-                self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
-            }
-        }
     }
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
@@ -527,21 +329,9 @@ impl Server {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
                 }
             }
-            Role::Peer(server) => self.drop_peer(server),
+            Role::Peer(server, _) => self.drop_peer(server),
         }
         Some(state.output)
-    }
-
-    /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
-    fn drop_peer(&mut self, server: ServerId) {
-        if let Some(conn) = self.conn_to(server) {
-            self.tell_links();
-            return self.tell_state(conn);
-        }
-        self.links.remove(&server);
-        self.note(Note::Peer { server, connected: false });
-        self.tell_links();
-        self.review_groups(true);
     }
 
     fn conn_to(&self, server: ServerId) -> Option<ConnId> {

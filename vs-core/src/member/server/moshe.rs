@@ -40,9 +40,11 @@ impl Floor {
     /// `None`: nobody was ever given such numbers.
     pub(crate) fn of(incarnation: Incarnation, past: &Past) -> Option<Self> {
         let announced = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
+        let named = past.mbr_view.iter().flat_map(View::start_ids).max().copied();
         let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(incarnation.0));
         let vid = past.last_view.major.max(announced).max(incarnation.0);
-        (cid.0 <= INCARNATION_MAX && vid <= INCARNATION_MAX).then_some(Self { cid, vid })
+        let highest = named.unwrap_or_default().max(cid).0.max(vid);
+        (highest <= INCARNATION_MAX).then_some(Self { cid, vid })
     }
 }
 
@@ -69,7 +71,7 @@ pub(crate) enum Mode {
 pub(crate) struct Proposal {
     pub(crate) from: ServerId,
     pub(crate) set: Report,
-    /// The cids of the proposer's own clients.
+    /// The cids that the proposer gave its own clients for this change, and the highest that it knows of the others.
     pub(crate) cids: Vec<(ProcessId, Cid)>,
     pub(crate) vnum: u64,
     pub(crate) mode: Mode,
@@ -100,9 +102,11 @@ pub(crate) struct Moshe {
     ns: Report,
     changing: bool,
     mode: Mode,
-    /// The last cid of each process that this server has known as its client.
+    /// The highest cid that is known of each process, whoever gave it.
     cids: BTreeMap<ProcessId, Cid>,
     announced: Report,
+    /// The cids that went out to the own clients with `announced`.
+    given: BTreeMap<ProcessId, Cid>,
     pn: u64,
     mine: Option<Proposal>,
     proposals: BTreeMap<ServerId, Proposal>,
@@ -124,6 +128,7 @@ impl Moshe {
             mode: Mode::Fast,
             cids: BTreeMap::new(),
             announced: Report::new(),
+            given: BTreeMap::new(),
             pn: boot,
             mine: None,
             proposals: BTreeMap::new(),
@@ -155,9 +160,14 @@ impl Moshe {
 
     /// A client attaches: its cids and view numbers go on above `floor`.
     pub(crate) fn raise(&mut self, process: ProcessId, floor: Floor) {
-        let known = self.cids.entry(process).or_default();
-        *known = (*known).max(floor.cid);
+        self.learn(process, floor.cid);
         self.max_vid = self.max_vid.max(floor.vid);
+    }
+
+    /// `process` was given `cid`, by whomever.
+    pub(crate) fn learn(&mut self, process: ProcessId, cid: Cid) {
+        let known = self.cids.entry(process).or_default();
+        *known = (*known).max(cid);
     }
 
     /// Forgets the cid of a process that is no member; it will tell where it was when it comes back.
@@ -190,16 +200,25 @@ impl Moshe {
     fn begin(&mut self, steps: &mut Vec<Step>) {
         // Nobody got a view yet and the set only shrank: the cids stay.
         let within = |client: &Attached| self.announced.binary_search(client).is_ok();
-        if self.changing && self.ns.iter().all(within) {
+        if self.changing && self.ns.iter().all(within) && !self.is_outrun() {
             return;
         }
+        self.given.clear();
         for process in self.locals().collect::<Vec<_>>() {
             let cid = self.cids.entry(process).or_default();
             *cid = Cid((cid.0 + 1).min(NUMBER_MAX));
+            self.given.insert(process, *cid);
             steps.push(Step::StartChange(process, *cid));
         }
         self.announced = self.ns.clone();
         self.changing = true;
+    }
+
+    /// Whether a client was given a higher cid than the last one from here: by a server that it came from, and never
+    /// heard of it. Views that members are in may name it.
+    fn is_outrun(&self) -> bool {
+        self.locals()
+            .any(|p| self.given.get(&p).is_some_and(|given| self.cids.get(&p) > Some(given)))
     }
 
     fn propose(&mut self, mode: Mode, n: u64, steps: &mut Vec<Step>) {
@@ -210,12 +229,13 @@ impl Moshe {
             self.max_n = self.max_n.max(n);
         }
         self.mode = mode;
-        let cids = self.locals().map(|p| (p, self.cids.get(&p).copied().unwrap_or_default()));
+        let known = |process| self.given.get(&process).or_else(|| self.cids.get(&process));
+        let cids = self.ns.iter().filter_map(|c| Some((c.process, *known(c.process)?))).collect();
         let carried = if self.left_out.keeps(Rule::ServerMaxN) { self.max_n } else { 0 };
         let proposal = Proposal {
             from: self.me,
             set: self.ns.clone(),
-            cids: cids.collect(),
+            cids,
             vnum: (self.max_vid + 1).min(NUMBER_MAX),
             mode,
             n: if mode == Mode::Slow { n } else { 0 },
@@ -250,10 +270,6 @@ impl Moshe {
         steps
     }
 
-    pub(crate) fn is_gathering(&self) -> bool {
-        self.gathering
-    }
-
     /// Proposes for the current report.
     fn decide(&mut self, steps: &mut Vec<Step>) {
         self.gathering = false;
@@ -285,38 +301,41 @@ impl Moshe {
         let from = proposal.from;
         self.max_vid = self.max_vid.max(proposal.vnum);
         self.max_n = self.max_n.max(proposal.max_n).max(proposal.n);
-        // Clients may come over, and their numbers have to go on.
         for &(process, cid) in &proposal.cids {
-            let known = self.cids.entry(process).or_default();
-            *known = (*known).max(cid);
+            self.learn(process, cid);
         }
         let concerns = proposal.set == self.ns && self.concerned().contains(&from);
         self.proposals.insert(from, proposal);
         if concerns && !self.gathering {
             self.answer(from, &mut steps);
+            if self.changing && self.is_outrun() {
+                self.propose(self.mode, self.sent_n, &mut steps);
+            }
         }
         self.try_view(&mut steps);
         steps
     }
 
-    /// Whether the proposal of `from` shows that the fast mode cannot decide, or calls for this server to join.
+    /// Whether the proposal of `from` calls for this server to join a number, or shows that the fast mode cannot
+    /// decide.
     fn answer(&mut self, from: ServerId, steps: &mut Vec<Step>) {
         let Some(p) = self.proposals.get(&from) else { return };
-        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
-        let unused = p.pn > self.used(from);
-        let consumed = p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
         if p.mode == Mode::Slow && p.n > self.sent_n {
             let n = p.n;
-            self.propose(Mode::Slow, n, steps);
-        } else if !self.changing && unused && self.left_out.keeps(Rule::ServerD1) {
-            self.propose(Mode::Slow, self.max_n + 1, steps);
-        } else if self.changing && consumed && self.left_out.keeps(Rule::ServerD2) {
-            self.propose(Mode::Slow, self.max_n + 1, steps);
-        } else if p.mode == Mode::Slow
-            && p.n <= self.sent_n
-            && unused
-            && !(self.changing && self.mode == Mode::Slow)
-            && self.left_out.keeps(Rule::ServerD3)
+            return self.propose(Mode::Slow, n, steps);
+        }
+        let mine = self.mine.as_ref().map_or(0, |mine| mine.pn);
+        let unused = p.pn > self.used(from);
+        // D1: it changed again after its earlier proposal was used here.
+        let changed_again = !self.changing && unused;
+        // D2: it has used up the proposal that is pending here.
+        let consumed =
+            self.changing && p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
+        // D3: it began a number that was passed here.
+        let passed = p.mode == Mode::Slow && unused && !(self.changing && self.mode == Mode::Slow);
+        if (changed_again && self.left_out.keeps(Rule::ServerD1))
+            || (consumed && self.left_out.keeps(Rule::ServerD2))
+            || (passed && self.left_out.keeps(Rule::ServerD3))
         {
             self.propose(Mode::Slow, self.max_n + 1, steps);
         }
@@ -349,14 +368,19 @@ impl Moshe {
         let Some(proposals) = proposals else { return };
         let vnum = proposals.iter().map(|p| p.vnum).max().unwrap_or(0);
         let members: Vec<ProcessId> = self.ns.iter().map(|client| client.process).collect();
-        let start: Option<Vec<Cid>> = self
-            .ns
-            .iter()
-            .map(|client| {
-                let p = proposals.iter().find(|p| p.from == client.home)?;
-                p.cids.iter().find(|(q, _)| *q == client.process).map(|(_, cid)| *cid)
-            })
-            .collect();
+        // All that form this view do so from these proposals: a cid that one of them knows to be outrun counts for none.
+        let cid_of = |client: &Attached| {
+            let said = |p: &&Proposal| {
+                p.cids
+                    .binary_search_by_key(&client.process, |(q, _)| *q)
+                    .ok()
+                    .map(|at| p.cids[at].1)
+            };
+            let home = proposals.iter().find(|p| p.from == client.home)?;
+            let highest = proposals.iter().filter_map(said).max();
+            said(home).filter(|cid| highest <= Some(*cid))
+        };
+        let start: Option<Vec<Cid>> = self.ns.iter().map(cid_of).collect();
         let minor = servers.iter().map(|s| s.0).min().unwrap_or(0);
         let id = ViewId { major: vnum, minor };
         // A peer's proposal may lack a cid or have too many members: then there is no view.

@@ -2,9 +2,10 @@
 
 use core::net::SocketAddr;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 use vs_core::trace::Tracer;
 use vs_core::{LinkCommand, Node, Time};
 
@@ -71,30 +72,30 @@ impl Link {
         self.open.as_ref().is_some_and(|open| open.up && open.readable)
     }
 
-    /// Registers again what is open, with another registry.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        registry.register(&mut open.stream, token, Interest::READABLE | Interest::WRITABLE)
+    /// The connection, up or coming up.
+    pub(crate) fn stream(&self) -> Option<&TcpStream> {
+        self.open.as_ref().map(|open| &open.stream)
     }
 
-    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        registry.deregister(&mut open.stream)
+    /// Whether it is worth waiting until the connection can be written: it comes up, or the kernel had no room.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.up || !open.writable)
     }
 
-    /// Does what the node asks for.
+    /// Does what the node asks for; shows a connection that begins to `opened`.
     pub(crate) fn command<T: Tracer>(
         &mut self,
         node: &mut Node<T>,
         now: Time,
         command: LinkCommand,
-        place: (&Registry, Token),
+        opened: &mut impl FnMut(&TcpStream) -> io::Result<()>,
     ) {
-        self.close(place.0);
+        self.close();
         let LinkCommand::Connect(at) = command else { return };
         // The node knows how many servers there are.
         let Some(&server) = self.servers.get(at) else { return node.handle_disconnected(now) };
-        match connect(server, place) {
+        let begun = connect(server).and_then(|stream| opened(&stream).map(|()| stream));
+        match begun {
             Ok(stream) => {
                 self.open =
                     Some(Open { stream, server, up: false, readable: true, writable: true });
@@ -106,17 +107,17 @@ impl Link {
         }
     }
 
-    /// An event of the connection; perhaps of an earlier one under the same token, which does no harm.
-    pub(crate) fn handle_event<T: Tracer>(
+    /// The connection may be read or written; perhaps an earlier one was meant, which does no harm.
+    pub(crate) fn handle_ready<T: Tracer>(
         &mut self,
         node: &mut Node<T>,
         now: Time,
-        event: &mio::event::Event,
-        registry: &Registry,
+        readable: bool,
+        writable: bool,
     ) {
         let Some(open) = &mut self.open else { return };
-        open.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        open.writable |= event.is_writable();
+        open.readable |= readable;
+        open.writable |= writable;
         if open.up {
             return;
         }
@@ -129,12 +130,12 @@ impl Link {
                 self.status.refused_in_a_row = 0;
                 node.handle_connected(now);
             }
-            Err(error) => self.lost(node, now, error, registry),
+            Err(error) => self.lost(node, now, error),
         }
     }
 
     /// Reads what is there, but not forever.
-    pub(crate) fn read<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, registry: &Registry) {
+    pub(crate) fn read<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
         for _ in 0..READS_MAX {
             let Some(open) = self.open.as_mut().filter(|open| open.up && open.readable) else {
                 return;
@@ -142,18 +143,18 @@ impl Link {
             match open.stream.read(&mut self.buffer) {
                 Ok(0) => {
                     let error = io::Error::new(ErrorKind::UnexpectedEof, "the server closed it");
-                    return self.lost(node, now, error, registry);
+                    return self.lost(node, now, error);
                 }
                 Ok(n) => node.handle_stream(now, &self.buffer[..n]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => open.readable = false,
-                Err(error) => return self.lost(node, now, error, registry),
+                Err(error) => return self.lost(node, now, error),
             }
         }
     }
 
     /// Writes what the node has for the server, until the kernel has no room.
-    pub(crate) fn write<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, registry: &Registry) {
+    pub(crate) fn write<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
         while let Some(open) = self.open.as_mut().filter(|open| open.up && open.writable) {
             let output = node.stream_output();
             if output.is_empty() {
@@ -163,22 +164,16 @@ impl Link {
                 Ok(n) => node.stream_consumed(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => open.writable = false,
-                Err(error) => return self.lost(node, now, error, registry),
+                Err(error) => return self.lost(node, now, error),
             }
         }
     }
 
-    fn lost<T: Tracer>(
-        &mut self,
-        node: &mut Node<T>,
-        now: Time,
-        error: io::Error,
-        registry: &Registry,
-    ) {
+    fn lost<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, error: io::Error) {
         if let Some(open) = &self.open {
             self.failed(open.server, error);
         }
-        self.close(registry);
+        self.close();
         node.handle_disconnected(now);
     }
 
@@ -188,20 +183,22 @@ impl Link {
         self.status.last_failure = Some(ConnectFailure { server, error });
     }
 
-    fn close(&mut self, registry: &Registry) {
-        if let Some(mut open) = self.open.take() {
-            // Closing the stream takes it out of the poll, too.
-            let _ = registry.deregister(&mut open.stream);
-        }
+    /// A descriptor that is closed leaves whatever waits for it.
+    fn close(&mut self) {
+        self.open = None;
         self.status.server = None;
     }
 }
 
-fn connect(server: SocketAddr, (registry, token): (&Registry, Token)) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(server)?;
-    stream.set_nodelay(true)?;
-    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-    Ok(stream)
+/// Begins to connect.
+fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&server.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
 }
 
 /// Whether an attempt to connect has come to its end, and how.

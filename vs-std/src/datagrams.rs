@@ -1,14 +1,13 @@
 //! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be written.
 
 use core::net::SocketAddr;
-use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Time};
-use vs_std::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+
+use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
 
 /// Batches that are read from one socket before the rest of the loop has its turn.
 const READ_BATCHES_MAX: usize = 16;
@@ -72,23 +71,13 @@ impl Datagrams {
         &self.counters
     }
 
-    pub(crate) fn register(
-        &self,
-        registry: &Registry,
-        unicast: Token,
-        multicast: Token,
-    ) -> io::Result<()> {
-        let fd = self.pair.socket(Which::Unicast).as_raw_fd();
-        registry.register(&mut SourceFd(&fd), unicast, Interest::READABLE | Interest::WRITABLE)?;
-        let fd = self.pair.socket(Which::Multicast).as_raw_fd();
-        registry.register(&mut SourceFd(&fd), multicast, Interest::READABLE)
+    pub(crate) fn socket(&self, which: Which) -> &UdpSocket {
+        self.pair.socket(which)
     }
 
-    pub(crate) fn deregister(&self, registry: &Registry) -> io::Result<()> {
-        let fd = self.pair.socket(Which::Unicast).as_raw_fd();
-        registry.deregister(&mut SourceFd(&fd))?;
-        let fd = self.pair.socket(Which::Multicast).as_raw_fd();
-        registry.deregister(&mut SourceFd(&fd))
+    /// Whether datagrams wait for room in the kernel.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.pending.is_some()
     }
 
     pub(crate) fn has_backlog(&self) -> bool {
@@ -120,7 +109,8 @@ impl Datagrams {
         }
     }
 
-    /// Writes what the node has to send, until the kernel has no room. Then an event of the unicast socket follows.
+    /// Writes what the node has to send, until the kernel has no room. Then the unicast
+    /// socket is worth waiting for.
     pub(crate) fn write<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
         loop {
             let run = match self.pending.take() {

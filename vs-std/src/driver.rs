@@ -1,0 +1,261 @@
+//! A node with its sockets and a clock, for any loop that waits for sockets.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::net::{TcpStream, UdpSocket};
+
+use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::trace::Tracer;
+use vs_core::{
+    Action, BlockOkError, ConfigError, GroupConfig, Identity, JoinError, Node, NodeConfig,
+    SendError, Sent, Time,
+};
+
+use crate::clock::Clock;
+use crate::datagrams::Datagrams;
+use crate::link::Link;
+use crate::udp::{SetupError, UdpConfig, Which};
+
+pub use crate::datagrams::IoCounters;
+pub use crate::link::{ConnectFailure, LinkStatus};
+
+/// Who a driver's node is, and where it finds the others.
+#[derive(Clone, Debug)]
+pub struct DriverConfig {
+    /// Bounds and times of the node.
+    pub node: NodeConfig,
+    /// The process id, the same after every recovery.
+    pub process: ProcessId,
+    /// Grows with every start of the process: for example milliseconds of UNIX time.
+    pub incarnation: Incarnation,
+    /// Seed of the node's random choices.
+    pub seed: u64,
+    /// The membership servers.
+    pub servers: Vec<SocketAddr>,
+    /// The sockets for datagrams.
+    pub udp: UdpConfig,
+    /// The clock that the node sees; a trace of UNIX times has to know when it began.
+    pub clock: Clock,
+}
+
+/// Why a driver cannot be made: one sentence that says what to do.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The sockets could not be set up.
+    Setup(SetupError),
+    /// The configuration cannot be used.
+    Config(ConfigError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setup(error) => error.fmt(f),
+            Self::Config(error) => write!(f, "the configuration cannot be used: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Setup(error) => Some(error),
+            Self::Config(error) => Some(error),
+        }
+    }
+}
+
+/// A [`Node`] with its sockets and a clock. What it has not is a way to wait: that is the loop's around it, which in
+/// each round
+///
+/// 1. waits for [`Driver::udp_socket`] and [`Driver::stream`], for at most [`Driver::timeout`];
+/// 2. says what is ready with [`Driver::handle_udp`] and [`Driver::handle_stream`];
+/// 3. calls [`Driver::advance`];
+/// 4. polls actions, as many as the application wants to hear, and gives commands; then calls [`Driver::advance`] once
+///    more.
+///
+/// Readiness is remembered until the kernel said that it ended, so a loop may wait for edges.
+#[derive(Debug)]
+pub struct Driver<T: Tracer = ()> {
+    node: Node<T>,
+    clock: Clock,
+    datagrams: Datagrams,
+    link: Link,
+}
+
+impl<T: Tracer> Driver<T> {
+    /// Opens the sockets and makes the node. Nothing is sent before [`Driver::advance`].
+    ///
+    /// # Errors
+    /// Says which socket or which field of `config` is at fault.
+    pub fn new(config: DriverConfig, tracer: T) -> Result<Self, OpenError> {
+        config.node.validate().map_err(OpenError::Config)?;
+        let datagrams =
+            Datagrams::open(&config.udp, config.node.datagram_bytes).map_err(OpenError::Setup)?;
+        let identity = Identity {
+            process: config.process,
+            incarnation: config.incarnation,
+            addr: datagrams.local_addr(),
+            seed: config.seed,
+        };
+        let node = Node::new(config.node, identity, config.servers.len(), tracer)
+            .map_err(OpenError::Config)?;
+        let link = Link::new(config.servers);
+        Ok(Self { node, clock: config.clock, datagrams, link })
+    }
+
+    /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
+    pub fn handle_udp(&mut self, which: Which) {
+        self.datagrams.mark_readable(which);
+    }
+
+    /// The connection to the server can be read or written, or has come up or failed (both). What there is to read is
+    /// read by [`Driver::advance`].
+    pub fn handle_stream(&mut self, readable: bool, writable: bool) {
+        self.link.handle_ready(&mut self.node, self.clock.now(), readable, writable);
+    }
+
+    /// How long a loop may wait: until the node has something to do. `None`: until a socket is
+    /// ready.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.has_backlog() {
+            return Some(Duration::ZERO);
+        }
+        let (at, _) = self.node.poll_timeout()?;
+        Some(Duration::from_nanos(at - self.clock.now()))
+    }
+
+    /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`], and
+    /// [`Driver::timeout`] is zero until then.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        self.datagrams.has_backlog() || self.link.has_backlog()
+    }
+
+    /// Reads what there is, within bounds, lets time pass, and writes what follows. Returns when there is nothing more
+    /// to write, or no room in the kernel. A connection that begins is shown to `opened`, for a loop that has to know
+    /// it; an error of `opened` counts as one of connecting.
+    pub fn advance(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+        let now = self.clock.now();
+        for which in [Which::Multicast, Which::Unicast] {
+            self.datagrams.read(&mut self.node, now, which);
+        }
+        self.link.read(&mut self.node, now);
+        if self.node.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.node.handle_timeout(now);
+        }
+        while let Some(command) = self.node.poll_link() {
+            self.link.command(&mut self.node, now, command, &mut opened);
+        }
+        self.link.write(&mut self.node, now);
+        self.datagrams.write(&mut self.node, now);
+    }
+
+    /// A socket of datagrams, to wait for.
+    #[must_use]
+    pub fn udp_socket(&self, which: Which) -> &UdpSocket {
+        self.datagrams.socket(which)
+    }
+
+    /// Whether datagrams wait until the unicast socket is writable.
+    #[must_use]
+    pub fn has_udp_waiting(&self) -> bool {
+        self.datagrams.is_waiting()
+    }
+
+    /// The connection to the server, up or coming up, to wait for.
+    #[must_use]
+    pub fn stream(&self) -> Option<&TcpStream> {
+        self.link.stream()
+    }
+
+    /// Whether the connection is worth waiting for until it is writable.
+    #[must_use]
+    pub fn has_stream_waiting(&self) -> bool {
+        self.link.is_waiting()
+    }
+
+    /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
+    pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        self.node.poll_action(self.clock.now())
+    }
+
+    /// See [`Node::join`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join(&mut self, group: &GroupName, config: GroupConfig) -> Result<GroupKey, JoinError> {
+        self.node.join(self.clock.now(), group, config)
+    }
+
+    /// See [`Node::leave`].
+    pub fn leave(&mut self, group: GroupKey) -> bool {
+        self.node.leave(self.clock.now(), group)
+    }
+
+    /// See [`Node::send`]. The message goes out with the next [`Driver::advance`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
+        self.node.send(self.clock.now(), group, payload)
+    }
+
+    /// See [`Node::block_ok`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn block_ok(&mut self, group: GroupKey) -> Result<(), BlockOkError> {
+        self.node.block_ok(self.clock.now(), group)
+    }
+
+    /// Whether bytes still wait to be written to the membership server, and can be.
+    #[must_use]
+    pub fn has_stream_output(&self) -> bool {
+        self.link.status().server.is_some() && !self.node.stream_output().is_empty()
+    }
+
+    /// How the connection to the membership service fares.
+    #[must_use]
+    pub fn link_status(&self) -> &LinkStatus {
+        self.link.status()
+    }
+
+    /// The membership servers.
+    #[must_use]
+    pub fn servers(&self) -> &[SocketAddr] {
+        self.link.servers()
+    }
+
+    /// What the sockets counted.
+    #[must_use]
+    pub fn io_counters(&self) -> &IoCounters {
+        self.datagrams.counters()
+    }
+
+    /// Where peers reach this node.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.datagrams.local_addr()
+    }
+
+    /// The time that the node sees.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The node, to look at.
+    #[must_use]
+    pub fn node(&self) -> &Node<T> {
+        &self.node
+    }
+
+    /// The tracer.
+    pub fn tracer_mut(&mut self) -> &mut T {
+        self.node.tracer_mut()
+    }
+}

@@ -1,0 +1,174 @@
+//! Why operations of a group refuse or end: each in one sentence that says what to do.
+
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use vs_core::DetachReason;
+
+use crate::driver::OpenError;
+use crate::trace::TraceError;
+
+/// Why a group cannot be joined.
+#[derive(Debug)]
+pub enum JoinError {
+    /// The sockets or the node cannot be made.
+    Open(OpenError),
+    /// The trace cannot be begun.
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: TraceError,
+    },
+    /// The node refuses the group.
+    Refused(vs_core::JoinError),
+    /// The configuration asks for manual blocking.
+    ManualBlocking,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => error.fmt(f),
+            Self::Trace { path, error } => {
+                write!(f, "cannot write the trace {}: {error}; choose another file", path.display())
+            }
+            Self::Refused(error) => error.fmt(f),
+            Self::ManualBlocking => f.write_str(
+                "this handle answers block requests by itself: set blocking to Blocking::Auto",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Open(error) => Some(error),
+            Self::Trace { error, .. } => Some(error),
+            Self::Refused(error) => Some(error),
+            Self::ManualBlocking => None,
+        }
+    }
+}
+
+/// Why a message was not sent. It was not taken, and nothing of it was.
+#[derive(Debug)]
+pub enum SendError {
+    /// The message is longer than `message_bytes_max`.
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The maximum in bytes.
+        max: usize,
+    },
+    /// There is no room at the moment ([`crate::Group::try_send`] alone).
+    Full,
+    /// There was no room for too long.
+    TimedOut,
+    /// Others wait for this process to receive.
+    InboxFull,
+    /// The group was left, or is being left.
+    Left,
+    /// The process is out of the group for good.
+    Detached(DetachReason),
+    /// The system does not let the sockets be waited for.
+    Wait(io::Error),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { len, max } => {
+                vs_core::SendError::TooLarge { len: *len, max: *max }.fmt(f)
+            }
+            Self::Full => f.write_str("the group has no room for the message now: receive, then send it again"),
+            Self::TimedOut => f.write_str(
+                "the group had no room for the message in time: see that the membership server is reached and that \
+                 the other members receive, then send it again",
+            ),
+            Self::InboxFull => f.write_str("inbox_bytes wait to be received: receive, then send again"),
+            Self::Left => f.write_str("the group was left: join it again to send"),
+            Self::Detached(reason) => detached(f, reason),
+            Self::Wait(error) => waiting(f, error),
+        }
+    }
+}
+
+impl core::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Wait(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why there is nothing more to receive.
+#[derive(Debug)]
+pub enum RecvError {
+    /// The group was left; [`crate::Event::Left`] was the last event.
+    Left,
+    /// The process is out of the group for good; [`crate::Event::Detached`] was the last event.
+    Detached(DetachReason),
+    /// The system does not let the sockets be waited for.
+    Wait(io::Error),
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("the group was left: join it again to receive"),
+            Self::Detached(reason) => detached(f, reason),
+            Self::Wait(error) => waiting(f, error),
+        }
+    }
+}
+
+impl core::error::Error for RecvError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Wait(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a group was not left in order. The process is out of it all the same: its sockets are closed.
+#[derive(Debug)]
+pub enum LeaveError {
+    /// The node did not let go within `peer_ms` and a second.
+    TimedOut,
+    /// The system does not let the sockets be waited for.
+    Wait(io::Error),
+}
+
+impl fmt::Display for LeaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str(
+                "the group did not let go in time and was left all the same: others may lack what was sent last, so \
+                 join again and send it again",
+            ),
+            Self::Wait(error) => waiting(f, error),
+        }
+    }
+}
+
+impl core::error::Error for LeaveError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Wait(error) => Some(error),
+            Self::TimedOut => None,
+        }
+    }
+}
+
+fn detached(f: &mut fmt::Formatter<'_>, reason: &DetachReason) -> fmt::Result {
+    write!(f, "this process is out of the group for good: {reason}; then join it again")
+}
+
+fn waiting(f: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
+    write!(f, "cannot wait for the sockets: {error}; drop the group and join it again")
+}

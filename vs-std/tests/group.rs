@@ -1,0 +1,104 @@
+//! The blocking handle where nobody answers: what it refuses, and how its waits end.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
+use std::net::TcpListener;
+
+use vs_core::ident::{GroupName, ProcessId};
+use vs_core::{Blocking, Sent, View};
+use vs_std::udp::UdpConfig;
+use vs_std::{Group, JoinError, JoinOptions, RecvError, SendError};
+
+const PROCESS: ProcessId = ProcessId(7);
+const LONG: Duration = Duration::from_secs(60);
+
+/// A server that takes connections and says nothing.
+fn silent() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+fn options(server: SocketAddr) -> JoinOptions {
+    let port = 20_000 + (std::process::id() % 20_000) as u16;
+    let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 2), port);
+    let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
+    let mut options = JoinOptions::new(PROCESS, vec![server], udp);
+    options.group.message_bytes_max = 1000;
+    options.group.queue_bytes = 4000;
+    options
+}
+
+fn name() -> GroupName {
+    GroupName::new("nobody").unwrap()
+}
+
+fn is_send<T: Send>(_: &T) {}
+
+#[test]
+fn what_is_sent_before_the_first_view_waits_within_bounds() {
+    let (_listener, server) = silent();
+    let mut group = Group::join(&name(), options(server)).unwrap();
+    is_send(&group);
+    assert_eq!(group.view(), &View::initial(PROCESS));
+    let Err(SendError::TooLarge { len: 1001, max: 1000 }) = group.send(&[0; 1001]) else {
+        panic!("a message above the maximum was taken")
+    };
+    let mut queued = 0;
+    loop {
+        match group.try_send(&[7; 900]) {
+            Ok(sent) => assert_eq!(sent, Sent::Queued(queued)),
+            Err(SendError::Full) => break,
+            Err(error) => panic!("{error}"),
+        }
+        queued += 1;
+    }
+    assert_eq!(queued, 4, "queue_bytes hold four of them");
+    let refused = group.send_timeout(&[7; 900], Duration::from_millis(20));
+    assert!(matches!(refused, Err(SendError::TimedOut)), "{refused:?}");
+    assert!(group.try_recv().unwrap().is_none());
+    assert!(group.recv_timeout(Duration::from_millis(1)).unwrap().is_none());
+    assert_eq!(group.leave().unwrap(), queued, "those were not sent");
+}
+
+#[test]
+fn a_group_that_is_left_says_so_and_then_nothing_more() {
+    let (_listener, server) = silent();
+    let mut group = Group::join(&name(), options(server)).unwrap();
+    group.begin_leave();
+    let refused = group.try_send(b"late");
+    assert!(matches!(refused, Err(SendError::Left)), "{refused:?}");
+    assert_eq!(group.recv_timeout(LONG).unwrap(), Some(vs_std::Event::Left { unsent: 0 }));
+    assert!(matches!(group.recv(), Err(RecvError::Left)));
+    assert_eq!(group.leave().unwrap(), 0);
+}
+
+#[test]
+fn a_server_that_refuses_connections_is_told_of() {
+    let (listener, server) = silent();
+    drop(listener);
+    let mut group = Group::join(&name(), options(server)).unwrap();
+    while group.driver().link_status().last_failure.is_none() {
+        assert_eq!(group.recv_timeout(Duration::from_millis(1)).unwrap(), None);
+    }
+    assert_eq!(group.driver().link_status().server, None);
+    assert!(group.driver().link_status().refused_in_a_row > 0);
+}
+
+#[test]
+fn options_that_cannot_be_used_are_named() {
+    let (_listener, server) = silent();
+    let refusal = |change: fn(&mut JoinOptions)| {
+        let mut options = options(server);
+        change(&mut options);
+        Group::join(&name(), options).map(|_| ()).unwrap_err()
+    };
+    let error = refusal(|options| options.group.blocking = Blocking::Manual);
+    assert!(matches!(error, JoinError::ManualBlocking), "{error}");
+    let error = refusal(|options| options.trace = Some("/no/such/place/1.jsonl".into()));
+    assert!(error.to_string().contains("/no/such/place/1.jsonl"), "{error}");
+    let error = refusal(|options| options.group.members_max = 0);
+    assert!(error.to_string().contains("members_max"), "{error}");
+    let error = refusal(|options| options.driver.udp.bind = Ipv4Addr::new(192, 0, 2, 1));
+    assert!(error.to_string().contains("192.0.2.1"), "{error}");
+}

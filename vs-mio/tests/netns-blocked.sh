@@ -32,7 +32,6 @@ is_in() { [[ "$(grep '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with
 heard() { grep -c "^$2: " "$traces/$1.out" || true; }
 hears_more() { [ "$(heard "$1" "$2")" -gt "$3" ]; }
 
-mkdir -p "$traces"
 network
 serve
 for k in 1 2 3; do

@@ -25,6 +25,9 @@ trap cleanup EXIT
 
 network() {
     local k
+    mkdir -p "$traces"
+    # A trace of an earlier run would be gone on with.
+    for ((k = 1; k <= members; k++)); do rm -f "$traces/$k.jsonl"; done
     ip netns add "${ns}0"
     ip -n "${ns}0" link set lo up
     ip -n "${ns}0" link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0

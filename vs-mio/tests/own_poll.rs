@@ -173,7 +173,7 @@ impl Host {
         for member in &mut self.members {
             member.driver.advance();
             member.hear();
-            member.driver.advance();
+            member.driver.flush();
         }
         self.server.advance();
         while self.server.poll_note().is_some() {}

@@ -1,6 +1,9 @@
 //! Faults that were found, each by its name.
 
-use vs_core::{Action, GroupConfig, SendError};
+use vs_core::ident::ServerId;
+use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::wire::frame::preamble;
+use vs_core::{Action, GroupConfig, SendError, Time};
 
 #[allow(dead_code, reason = "shared by several tests, each of which uses a part of it")]
 mod common;
@@ -36,4 +39,20 @@ fn a_member_that_is_alone_goes_on_with_what_waits() {
         assert!(writable, "round {round}: heard all and was not told");
     }
     assert_eq!(node.counters().delivered, sent);
+}
+
+/// A client of another version says so at once, mostly before the server has written anything: the server closed the
+/// connection and what it had to say with it, so that the client tried again for ever and nobody was told why.
+#[test]
+fn a_client_of_another_version_is_told_ours() {
+    let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
+    for (at, hello) in [&b"VSM\0\x63\0"[..], b"GET / HTTP/1.1"].into_iter().enumerate() {
+        let conn = ConnId(at as u64);
+        server.handle_accepted(Time::ZERO, conn);
+        server.handle_stream(Time::ZERO, conn, hello);
+        assert_eq!(server.poll_output(), None, "it is not served any more");
+        assert_eq!(server.poll_close(), Some(conn));
+        assert_eq!(server.output(conn), preamble());
+        assert_eq!(server.poll_close(), None);
+    }
 }

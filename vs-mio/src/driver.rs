@@ -120,6 +120,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.advance(|stream| register_stream(registry, *tokens, stream));
     }
 
+    /// Writes what follows from commands and from what the application heard; reads nothing.
+    pub fn flush(&mut self) {
+        let Some((registry, tokens)) = &self.place else { return };
+        self.inner.flush(|stream| register_stream(registry, *tokens, stream));
+    }
+
     /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.inner.poll_action()
@@ -138,7 +144,7 @@ impl<T: Tracer> Driver<T> {
         self.inner.leave(group)
     }
 
-    /// See [`Node::send`]. The message goes out with the next [`Driver::advance`].
+    /// See [`Node::send`]. The message goes out with the next [`Driver::flush`] or [`Driver::advance`].
     ///
     /// # Errors
     /// As there.

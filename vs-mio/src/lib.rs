@@ -12,7 +12,7 @@
 //! 2. [`Driver::handle_event`] for each event; it says whether the event was the driver's;
 //! 3. [`Driver::advance`];
 //! 4. [`Driver::poll_action`], as much as the application wants to hear. Commands ([`Driver::send`], …) and installed
-//!    views have something to send: [`Driver::advance`] once more before the next poll.
+//!    views have something to send: [`Driver::flush`] before the next poll.
 //!
 //! Events are edge-triggered. What was left unread, so that one busy socket does not starve the rest, is remembered
 //! ([`Driver::has_backlog`]), and the timeout is zero until it was read.

@@ -28,11 +28,11 @@ pub fn run<T: Tracer>(
     loop {
         driver.advance();
         if let ControlFlow::Break(result) = handler(driver) {
-            driver.advance();
+            driver.flush();
             driver.deregister()?;
             return result;
         }
-        driver.advance();
+        driver.flush();
         uninterrupted(poll.poll(&mut events, driver.timeout()))?;
         for event in &events {
             driver.handle_event(event);

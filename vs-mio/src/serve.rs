@@ -264,7 +264,6 @@ impl ServerDriver {
     fn begin_close(&mut self, now: Time, id: ConnId) {
         let Some(conn) = self.conns.remove(&id) else { return };
         let output = self.server.output(id).to_vec();
-        self.server.consumed(id, output.len());
         let until = now.plus_ms(LINGER_MS);
         self.closing.insert(id, Closing { conn, output, written: 0, until });
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serving::{Failure, Serving, directory, read_traces, udp};
+use serving::{Failure, Serving, directory, fresh, read_traces, udp};
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::member::server::ServerConfig;
 use vs_core::spec;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {
     let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr], udp(test));
-    options.trace = Some(trace(id, test));
+    options.trace = Some(fresh(trace(id, test)));
     options
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use serving::{Failure, Serving, directory, read_traces, udp};
+use serving::{Failure, Serving, directory, fresh, read_traces, udp};
 use vs_core::ident::{GroupName, ProcessId, ViewId};
 use vs_core::member::server::ServerConfig;
 use vs_core::spec::{Component, Options, Stability, check_with};
@@ -130,7 +130,7 @@ impl Place {
         options.group.window_packets = 64;
         options.group.ack_packets = 16;
         options.group.message_bytes_max = 1 << 14;
-        options.trace = Some(self.trace(id));
+        options.trace = Some(fresh(self.trace(id)));
         options
     }
 
@@ -194,7 +194,7 @@ fn mio_member(place: &Place, id: u64) -> Result<(Heard, Driver<TraceFile>), Fail
     let JoinOptions { driver, group: config, .. } = place.options(id);
     let (process, incarnation) = (driver.process, driver.incarnation);
     let header = Header { process, incarnation, runtime: "mio".into() };
-    let trace = TraceFile::create(&place.trace(id), &header, driver.clock.unix_offset())?;
+    let trace = TraceFile::open(&place.trace(id), &header, driver.clock.unix_offset())?;
     let mut driver = Driver::new(driver, trace)?;
     let key = driver.join(&place.group, config)?;
     let mut part = Part::new(process);

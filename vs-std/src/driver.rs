@@ -73,8 +73,7 @@ impl core::error::Error for OpenError {
 /// 1. waits for [`Driver::udp_socket`] and [`Driver::stream`], for at most [`Driver::timeout`];
 /// 2. says what is ready with [`Driver::handle_udp`] and [`Driver::handle_stream`];
 /// 3. calls [`Driver::advance`];
-/// 4. polls actions, as many as the application wants to hear, and gives commands; then calls [`Driver::advance`] once
-///    more.
+/// 4. polls actions, as many as the application wants to hear, and gives commands; then calls [`Driver::flush`].
 ///
 /// Readiness is remembered until the kernel said that it ended, so a loop may wait for edges.
 #[derive(Debug)]
@@ -138,7 +137,7 @@ impl<T: Tracer> Driver<T> {
     /// Reads what there is, within bounds, lets time pass, and writes what follows. Returns when there is nothing more
     /// to write, or no room in the kernel. A connection that begins is shown to `opened`, for a loop that has to know
     /// it; an error of `opened` counts as one of connecting.
-    pub fn advance(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+    pub fn advance(&mut self, opened: impl FnMut(&TcpStream) -> io::Result<()>) {
         let now = self.clock.now();
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
@@ -147,6 +146,13 @@ impl<T: Tracer> Driver<T> {
         if self.node.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.node.handle_timeout(now);
         }
+        self.flush(opened);
+    }
+
+    /// Writes what follows from commands and from what the application heard, as [`Driver::advance`] does. Reads
+    /// nothing: what a loop reads after it asked for actions, its application would hear when something wakes it again.
+    pub fn flush(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+        let now = self.clock.now();
         while let Some(command) = self.node.poll_link() {
             self.link.command(&mut self.node, now, command, &mut opened);
         }

@@ -1,13 +1,58 @@
 //! Traces in files: JSON Lines, each line with the kernel before its event takes effect outside the process.
 
+use core::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use vs_core::Time;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::trace::{Event, Header, Tracer};
-use vs_core::trace_json::{encode_event, encode_header};
+use vs_core::trace_json::{Reader, encode_event, encode_header};
+
+/// Longest first line of a file that is still looked at, in bytes.
+const HEADER_BYTES_MAX: u64 = 4096;
+/// Bytes that are read at a time when the last line feed is looked for.
+const TAIL_BYTES: usize = 64 << 10;
+
+/// Why a trace cannot be begun or gone on with; the file is as it was.
+#[derive(Debug)]
+pub enum TraceError {
+    /// The system refuses.
+    Io(io::Error),
+    /// Another process is writing the file at this moment.
+    InUse,
+    /// The file is the trace of another process.
+    OfAnother(ProcessId),
+    /// The file is not empty and not a trace.
+    NotATrace,
+}
+
+impl fmt::Display for TraceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::InUse => f.write_str("another process is writing it"),
+            Self::OfAnother(process) => write!(f, "it is the trace of process {process}"),
+            Self::NotATrace => f.write_str("there is something else in it"),
+        }
+    }
+}
+
+impl core::error::Error for TraceError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for TraceError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
 
 /// A trace that is being written.
 ///
@@ -23,16 +68,19 @@ pub struct TraceFile {
 }
 
 impl TraceFile {
-    /// Begins a trace at `path`; what was there is gone. `unix_offset`: [`crate::clock::Clock::unix_offset`] of the
-    /// clock whose times the node is given.
+    /// Begins a trace at `path`, or goes on with the one that an earlier life of the same process left there, under
+    /// its header: a process that recovers goes on with the next incarnation. `unix_offset`:
+    /// [`crate::clock::Clock::unix_offset`] of the clock whose times the node is given.
     ///
     /// # Errors
-    /// The file cannot be made or written.
-    pub fn create(path: &Path, header: &Header, unix_offset: u64) -> io::Result<Self> {
-        let mut file = File::create(path)?;
+    /// The file cannot be written, is being written, or holds something else.
+    pub fn open(path: &Path, header: &Header, unix_offset: u64) -> Result<Self, TraceError> {
+        let mut file = File::options().read(true).append(true).create(true).open(path)?;
         let mut line = Vec::new();
-        encode_header(header, &mut line);
-        file.write_all(&line)?;
+        if !file.metadata()?.is_file() || !take_up(&mut file, header.process)? {
+            encode_header(header, &mut line);
+            file.write_all(&line)?;
+        }
         Ok(Self { file, unix_offset, line, error: None })
     }
 
@@ -56,6 +104,53 @@ impl Tracer for TraceFile {
         encode_event(now + self.unix_offset, process, group, &event, &mut self.line);
         self.error = self.file.write_all(&self.line).err();
     }
+}
+
+/// Makes a trace of earlier lives of `process` ready to be gone on with; false if there is none.
+fn take_up(file: &mut File, process: ProcessId) -> Result<bool, TraceError> {
+    // Held until the file is closed: two that write one trace would make nonsense of it. A file system without locks
+    // has to do.
+    #[cfg(unix)]
+    if let Err(rustix::io::Errno::WOULDBLOCK) =
+        rustix::fs::flock(&*file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+    {
+        return Err(TraceError::InUse);
+    }
+    let mut first = Vec::new();
+    BufReader::new(&*file).take(HEADER_BYTES_MAX).read_until(b'\n', &mut first)?;
+    if first.is_empty() {
+        return Ok(false);
+    }
+    let mut reader = Reader::new();
+    let header = reader.read(&first).ok().and_then(|_| reader.header());
+    match header.filter(|_| first.ends_with(b"\n")) {
+        None => return Err(TraceError::NotATrace),
+        Some(header) if header.process != process => {
+            return Err(TraceError::OfAnother(header.process));
+        }
+        Some(_) => {}
+    }
+    // A line that was not finished is of an event that nobody saw the effect of.
+    let end = end_of_lines(file)?;
+    file.set_len(end)?;
+    Ok(true)
+}
+
+/// The length of `file` up to its last line feed.
+fn end_of_lines(file: &mut File) -> io::Result<u64> {
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut bytes = vec![0; TAIL_BYTES];
+    while end > 0 {
+        let len = usize::try_from(end).map_or(TAIL_BYTES, |end| end.min(TAIL_BYTES));
+        let start = end - len as u64;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes[..len])?;
+        if let Some(at) = bytes[..len].iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// A trace that may be absent, for programs that decide when they run.

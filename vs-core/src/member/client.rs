@@ -214,12 +214,14 @@ impl Client {
                     self.handle_reply(now, reply);
                 }
                 Ok(None) => return,
-                Err(FrameError::Version(server)) => {
+                Err(error) => {
                     let own = u16::from(PROTOCOL_VERSION);
-                    self.detach_all(&DetachReason::Version { server, own });
+                    self.detach_all(&match error {
+                        FrameError::Version(server) => DetachReason::Version { server, own },
+                        error => DetachReason::Contract(error.what().into()),
+                    });
                     return self.close(now);
                 }
-                Err(_) => return self.close(now),
             }
         }
     }

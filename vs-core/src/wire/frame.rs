@@ -32,6 +32,18 @@ pub enum FrameError {
     Content,
 }
 
+impl FrameError {
+    /// What the other side did, in words.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Magic => "it speaks another protocol",
+            Self::Version(_) => "it speaks another version of the protocol",
+            Self::TooLong => "it sent a frame above the limit",
+            Self::Content => "it sent a frame that makes no sense",
+        }
+    }
+}
+
 /// The preamble of this version.
 #[must_use]
 pub fn preamble() -> [u8; PREAMBLE_BYTES] {

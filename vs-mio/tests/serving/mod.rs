@@ -72,6 +72,14 @@ pub(crate) fn directory(test: &str) -> PathBuf {
     path
 }
 
+/// The path of a trace that begins now: one of an earlier run would be gone on with.
+pub(crate) fn fresh(trace: PathBuf) -> PathBuf {
+    if trace.exists() {
+        std::fs::remove_file(&trace).expect("a trace of our own");
+    }
+    trace
+}
+
 pub(crate) fn read_traces(files: &[PathBuf]) -> Vec<Trace> {
     let read = |file| {
         let bytes = std::fs::read(file).expect("a trace was written");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use vs_core::DetachReason;
 
 use crate::driver::OpenError;
+use crate::trace::TraceError;
 
 /// Why a group cannot be joined.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub enum JoinError {
     Trace {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
-        error: io::Error,
+        /// Why.
+        error: TraceError,
     },
     /// The node refuses the group.
     Refused(vs_core::JoinError),

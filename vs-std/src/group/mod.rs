@@ -315,6 +315,6 @@ impl Group {
 fn begin_trace(path: PathBuf, driver: &DriverConfig) -> Result<TraceFile, JoinError> {
     let header =
         Header { process: driver.process, incarnation: driver.incarnation, runtime: "std".into() };
-    TraceFile::create(&path, &header, driver.clock.unix_offset())
+    TraceFile::open(&path, &header, driver.clock.unix_offset())
         .map_err(|error| JoinError::Trace { path, error })
 }

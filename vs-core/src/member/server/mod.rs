@@ -21,7 +21,7 @@ use crate::action::DetachReason;
 use crate::config::ConfigError;
 use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
 use crate::time::Time;
-use crate::wire::frame::FrameError;
+use crate::wire::frame::Output;
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use group::{Group, Local, Send};
@@ -48,7 +48,10 @@ pub struct Server {
     /// That of the last own word.
     version: u64,
     writable: BTreeSet<ConnId>,
-    closing: VecDeque<ConnId>,
+    /// Connections to be closed, with what they are still told.
+    closing: VecDeque<(ConnId, Option<Output>)>,
+    /// The connection that was named last by [`Server::poll_close`].
+    farewell: Option<(ConnId, Output)>,
     notes: VecDeque<Note>,
     counters: ServerCounters,
 }
@@ -80,6 +83,7 @@ impl Server {
             version: boot,
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
+            farewell: None,
             notes: VecDeque::new(),
             counters: ServerCounters::default(),
         })
@@ -95,7 +99,7 @@ impl Server {
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
         self.now = self.now.max(now);
         if self.conns.len() >= self.config.connections_max {
-            self.closing.push_back(conn);
+            self.closing.push_back((conn, None));
             self.note(Note::Refused { conn, why: "connections_max connections are open" });
             return;
         }
@@ -124,15 +128,7 @@ impl Server {
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
                 Ok(None) => return,
-                Err(error) => {
-                    let why = match error {
-                        FrameError::Magic => "it speaks another protocol",
-                        FrameError::Version(_) => "it speaks another version of the protocol",
-                        FrameError::TooLong => "it sent a frame above the limit",
-                        FrameError::Content => "it sent a frame that makes no sense",
-                    };
-                    return self.refuse(conn, why);
-                }
+                Err(error) => return self.refuse(conn, error.what()),
             }
         }
     }
@@ -276,7 +272,7 @@ impl Server {
             .filter_map(|(id, conn)| conn.silence.look(self.now).then_some(*id))
             .collect();
         for conn in silent {
-            self.closing.push_back(conn);
+            self.closing.push_back((conn, None));
             self.drop_conn(conn);
         }
         let heartbeat_ms = self.config.heartbeat_ms;
@@ -317,15 +313,16 @@ impl Server {
         conns.chain(self.groups.values().filter_map(Group::poll_timeout)).min()
     }
 
-    /// Ends a connection that broke a rule.
+    /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
     fn refuse(&mut self, conn: ConnId, why: &'static str) {
         self.note(Note::Refused { conn, why });
-        self.closing.push_back(conn);
-        self.drop_conn(conn);
+        let output = self.drop_conn(conn);
+        self.closing.push_back((conn, output));
     }
 
-    fn drop_conn(&mut self, conn: ConnId) {
-        let Some(state) = self.conns.remove(&conn) else { return };
+    /// Returns what was still to be written.
+    fn drop_conn(&mut self, conn: ConnId) -> Option<Output> {
+        let state = self.conns.remove(&conn)?;
         match state.role {
             Role::New => {}
             Role::Client(peer) => {
@@ -336,6 +333,7 @@ impl Server {
             }
             Role::Peer(server, _) => self.drop_peer(server),
         }
+        Some(state.output)
     }
 
     fn conn_to(&self, server: ServerId) -> Option<ConnId> {
@@ -382,10 +380,12 @@ impl Server {
         None
     }
 
-    /// Bytes that wait to be written to `conn`; none for one that is closed.
+    /// Bytes that wait to be written to `conn`: one that is open, or was named last by [`Server::poll_close`].
     #[must_use]
     pub fn output(&self, conn: ConnId) -> &[u8] {
-        self.conns.get(&conn).map_or(&[], |state| state.output.pending())
+        let open = self.conns.get(&conn).map(|state| &state.output);
+        let closed = self.farewell.as_ref().filter(|(id, _)| *id == conn).map(|(_, output)| output);
+        open.or(closed).map_or(&[], Output::pending)
     }
 
     /// `n` bytes of [`Server::output`] were written.
@@ -395,9 +395,12 @@ impl Server {
         }
     }
 
-    /// A connection to be closed.
+    /// A connection to be closed. What [`Server::output`] has for it until the next call is written before, as far as
+    /// the other side takes it: an old program learns from it which version it should speak.
     pub fn poll_close(&mut self) -> Option<ConnId> {
-        self.closing.pop_front()
+        let (conn, output) = self.closing.pop_front()?;
+        self.farewell = output.map(|output| (conn, output));
+        Some(conn)
     }
 
     /// The next note.

@@ -27,7 +27,7 @@ impl Server {
             return self.refuse(conn, "a later life of this server is connected");
         }
         for (old, _) in lives.iter().filter(|(_, other)| *other < boot) {
-            self.closing.push_back(*old);
+            self.closing.push_back((*old, None));
             self.drop_conn(*old);
         }
         let new = !self.connected().contains(&server);

@@ -12,6 +12,7 @@ mod server;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 /// Why a verb failed: one sentence that says what to do.
 #[derive(Debug)]
@@ -28,7 +29,11 @@ enum Cli {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse() {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let result = match cli {
         Cli::Demo(args) => demo::run(args),
         Cli::Node(args) => node::run(*args),
         Cli::Server(args) => server::run(args),
@@ -40,5 +45,52 @@ fn main() -> ExitCode {
             eprintln!("vs: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says in one sentence what is wrong with the command line; shows help to who asked for it, or for nothing at all.
+fn misused(error: &clap::Error) -> ExitCode {
+    let status = u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        // Who does not read it does not need it.
+        let _ = error.print();
+        return status;
+    }
+    eprintln!("vs: {}", in_one_sentence(&error.render().to_string()));
+    status
+}
+
+/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant, where to read more.
+fn in_one_sentence(message: &str) -> String {
+    let parts = message.trim().split("\n\n");
+    let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let sentence = parts.collect::<Vec<_>>().join("; ");
+    let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
+    sentence.replace("; Usage:", "; usage:").replace("; For more", "; for more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_message_becomes_one_sentence() {
+        let message = "error: a value is missing:\n  --group <G>\n\nUsage: vs node --group <G>\n\n\
+                       For more information, try '--help'.\n";
+        assert_eq!(
+            in_one_sentence(message),
+            "a value is missing: --group <G>; usage: vs node --group <G>; for more information, try '--help'"
+        );
     }
 }

@@ -7,7 +7,7 @@ mod setup;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use vs_core::ident::NUMBER_MAX;
+use vs_core::ident::{GroupName, NUMBER_MAX};
 
 use crate::Failure;
 use crate::generate::Sizes;
@@ -21,8 +21,8 @@ use crate::generate::Sizes;
 )]
 pub(crate) struct Args {
     /// The group to join
-    #[arg(long)]
-    group: String,
+    #[arg(long, value_parser = |text: &str| GroupName::new(text))]
+    group: GroupName,
     /// A membership server; several may be named
     #[arg(long = "server", required = true, value_name = "HOST:PORT")]
     servers: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Multicast address of the group, the same at all members
     #[arg(long, value_name = "IP:PORT", default_value = "239.86.83.1:7586")]
     multicast: SocketAddrV4,
-    /// Write a trace for `vs check`
+    /// Write a trace for `vs check`; one that an earlier life of this process left is gone on with
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Print the events of the trace, one JSON object a line; deliveries with their payload
@@ -98,11 +98,18 @@ struct Generate {
     #[arg(long, default_value_t = 1, requires = "generate")]
     seed: u64,
     /// Messages a second; otherwise as fast as the group takes them
-    #[arg(long, value_name = "MSGS_PER_S", requires = "generate")]
+    #[arg(long, value_name = "MSGS_PER_S", requires = "generate", value_parser = rate)]
     rate: Option<f64>,
     /// Begin with the first view of so many members
     #[arg(long, value_name = "M", default_value_t = 1, requires = "generate")]
     generate_members: usize,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("it must be a number above 0".into()),
+    }
 }
 
 /// Takes part in the group until told to leave.

@@ -132,7 +132,7 @@ impl Session {
             self.driver.advance();
             self.hear();
             self.speak();
-            self.driver.advance();
+            self.driver.flush();
             self.print_events();
             self.watch();
             if matches!(self.phase, Phase::Over) {

@@ -7,7 +7,7 @@ use std::net::{ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
 use mio::{Poll, Waker};
-use vs_core::ident::{GroupName, Incarnation, NUMBER_MAX, ProcessId};
+use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
 use vs_core::trace::Header;
 use vs_core::{Blocking, GroupConfig, NodeConfig};
 use vs_mio::{Driver, DriverConfig, OpenError};
@@ -25,7 +25,6 @@ use crate::output::Output;
 
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
-    let group = GroupName::new(&args.group).map_err(|e| Failure(format!("--group: {e}")))?;
     let (node, config) = configs(&args.tuning, args.manual_block);
     let servers = resolve(&args.servers)?;
     let udp = udp(&args, servers[0])?;
@@ -46,7 +45,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let output = Output::start(Arc::clone(&waker))?;
     let max = config.message_bytes_max;
     let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
-    let key = driver.join(&group, config).map_err(|e| Failure(e.to_string()))?;
+    let key = driver.join(&args.group, config).map_err(|e| Failure(e.to_string()))?;
     let source = source(&args, process, max, waker)?;
     let session = Session::new(poll, driver, key, process, output, source)?;
     let limits = super::session::Limits {
@@ -171,7 +170,7 @@ fn trace(
 ) -> Result<MaybeTrace, Failure> {
     let Some(path) = &args.trace else { return Ok(MaybeTrace::default()) };
     let header = Header { process, incarnation, runtime: "mio".into() };
-    let file = TraceFile::create(path, &header, clock.unix_offset()).map_err(|e| {
+    let file = TraceFile::open(path, &header, clock.unix_offset()).map_err(|e| {
         Failure(format!(
             "cannot write the trace {}: {e}; choose another file with --trace",
             path.display()
@@ -194,12 +193,8 @@ fn source(
         }
         return Source::lines(prefix, max, waker);
     };
-    let pause = match generate.rate {
-        // A pause of more than 584 years is as long as that.
-        Some(rate) if rate > 0.0 => Some((1e9 / rate) as u64),
-        Some(_) => return Err(Failure("--rate must be above 0".into())),
-        None => None,
-    };
+    // A pause of more than 584 years is as long as that.
+    let pause = generate.rate.map(|rate| (1e9 / rate) as u64);
     let generator = Generator::new(count, generate.sizes.clone(), generate.seed);
     let generated = Generated::new(generator, process, generate.generate_members, pause);
     Ok(Source::Generated(Box::new(generated)))

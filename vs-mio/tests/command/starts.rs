@@ -1,0 +1,202 @@
+//! Starts that fail: the exit status says whose fault it is, and one sentence what to do.
+
+use core::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use crate::world::{World, directory, multicast, vs};
+
+/// Exit status of a command that was not understood.
+const USAGE: i32 = 2;
+/// Exit status of a command that failed.
+const FAILED: i32 = 1;
+
+/// Runs `vs` with `args`, which must end with `status` and one line on standard error that has all of `words`.
+fn refused(args: &[&str], status: i32, words: &[&str]) {
+    let output = vs(args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    println!("{args:?}: {said}");
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{args:?}: more or less than a sentence: {said}");
+    assert!(said.starts_with("vs: "), "{args:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{args:?}: {word:?} is not in: {said}");
+    }
+}
+
+/// A member that finds its server at `server`, with `args` besides.
+fn node(server: &str, args: &[&str], status: i32, words: &[&str]) {
+    let multicast = multicast();
+    let own = ["node", "--group", "chat", "--server", server, "--id", "1"];
+    let place: &[&str] =
+        if args.contains(&"--multicast") { &[] } else { &["--multicast", &multicast] };
+    refused(&[&own, place, args].concat(), status, words);
+}
+
+/// Addresses where nobody listens. A port that was free a moment ago may be somebody's now.
+const NOBODY: &str = "127.0.0.1:1";
+const NOBODY_ELSE: &str = "127.0.0.1:2";
+
+#[test]
+fn what_is_not_understood_is_named() {
+    let server = ["--server", "127.0.0.1:7000"];
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["node", "--server", "127.0.0.1:7000"], &["--group"]),
+        (&["node", "--group", "chat"], &["--server"]),
+        (&["node"], &["--group", "--server"]),
+        (&["node", "--group", ""], &["--group", "must not be empty"]),
+        (&["node", "--group", "a\nb"], &["--group", "control characters"]),
+        (&["node", "--group", "chat", "--id", "9007199254740992"], &["--id", "9007199254740991"]),
+        (&["node", "--group", "chat", "--id", "seven"], &["--id", "seven"]),
+        (&["node", "--group", "chat", "--id", "-1"], &["-1"]),
+        (&["node", "--group", "chat", "--multicast", "everybody"], &["--multicast <IP:PORT>"]),
+        (&["node", "--group", "chat", "--generate", "5", "--rate", "0"], &["--rate", "above 0"]),
+        (&["node", "--group", "chat", "--generate", "5", "--sizes", "9..2"], &["--sizes", "first"]),
+        (&["node", "--group", "chat", "--auto-block", "--manual-block"], &["--manual-block"]),
+    ];
+    for (args, words) in cases {
+        let words = [words, &["--help"]].concat();
+        // What is under test is not the absence of a server, unless it is.
+        let args = if args.len() > 3 { [args, &server].concat() } else { args.to_vec() };
+        refused(&args, USAGE, &words);
+    }
+    refused(&["serve"], USAGE, &["'serve'", "'server'", "--help"]);
+    refused(&["dance"], USAGE, &["'dance'", "--help"]);
+    refused(&["server"], USAGE, &["--listen"]);
+    refused(&["server", "--listen", "7000"], USAGE, &["--listen <IP:PORT>"]);
+    refused(&["server", "--listen", "127.0.0.1:0", "--id", "x"], USAGE, &["--id"]);
+    refused(&["check"], USAGE, &["<TRACE>"]);
+    let nothing = vs(&[]);
+    assert_eq!(nothing.status.code(), Some(USAGE));
+    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(
+        said.contains("Commands:") && said.contains("demo"),
+        "help for who asks nothing: {said}"
+    );
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named() {
+    let start = format!("vs server --listen {NOBODY}");
+    node(NOBODY, &[], FAILED, &["cannot reach the membership server", &start]);
+    let both = ["cannot reach any", NOBODY, NOBODY_ELSE];
+    node(NOBODY, &["--server", NOBODY_ELSE], FAILED, &both);
+    // An address for documents: nobody answers, or the system says at once that there is no way.
+    let silent = ["--connect-ms", "300", "--bind", "127.0.0.1"];
+    node("192.0.2.1:7000", &silent, FAILED, &["cannot reach the membership server 192.0.2.1:7000"]);
+    node("nowhere", &[], FAILED, &["nowhere", "HOST:PORT"]);
+}
+
+#[test]
+fn addresses_that_cannot_be_used_are_named() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let taken = taken.local_addr().map(|addr| (addr, taken)).expect("a bound socket");
+    let port = format!("port {} is taken", taken.0.port());
+    refused(&["server", "--listen", &taken.0.to_string()], FAILED, &[&port, "--listen"]);
+    let elsewhere = ["server", "--listen", "192.0.2.1:7000"];
+    refused(&elsewhere, FAILED, &["192.0.2.1 is not on this host", "--listen"]);
+
+    let not_shared = multicast();
+    let _socket = UdpSocket::bind(&not_shared).expect("a free port");
+    let port = format!("port {} is taken", not_shared.rsplit_once(':').expect("a port").1);
+    node(NOBODY, &["--multicast", &not_shared], FAILED, &[&port, "--multicast"]);
+    node(NOBODY, &["--multicast", "10.0.0.1:7000"], FAILED, &["10.0.0.1:7000", "--multicast"]);
+    let elsewhere = ["--interface", "192.0.2.1"];
+    node(NOBODY, &elsewhere, FAILED, &["no interface", "192.0.2.1", "--interface"]);
+    let elsewhere = ["--bind", "192.0.2.1"];
+    node(NOBODY, &elsewhere, FAILED, &["192.0.2.1 is not on this host", "--bind"]);
+}
+
+#[test]
+fn bounds_that_do_not_fit_are_named() {
+    node(NOBODY, &["--window-packets", "2"], FAILED, &["window_packets must be"]);
+    node(NOBODY, &["--window-packets", "100"], FAILED, &["window_packets must hold"]);
+    node(NOBODY, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be above"]);
+    let name = ["--message-bytes-max", "4", "--name", "maximilian"];
+    node(NOBODY, &name, FAILED, &["--name", "shorten it"]);
+    let silence = ["server", "--listen", "127.0.0.1:0", "--silence-ms", "5"];
+    refused(&silence, FAILED, &["silence_ms must be above"]);
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_named() {
+    let dir = directory("no-trace");
+    let place = |name: &str| dir.join(name).display().to_string();
+    std::fs::write(place("notes"), "not a trace\n").expect("a directory of our own");
+    std::fs::write(place("other"), "{\"vs_trace\":1,\"p\":77,\"inc\":1,\"runtime\":\"mio\"}\n")
+        .expect("a directory of our own");
+    let mut cases = vec![
+        (place(""), "irectory"),
+        (place("missing/1.jsonl"), "No such file"),
+        (place("notes"), "something else"),
+        (place("other"), "the trace of process 77"),
+    ];
+    if cfg!(target_os = "linux") {
+        cases.push(("/dev/full".into(), "No space left"));
+    }
+    for (file, why) in cases {
+        node(NOBODY, &["--trace", &file], FAILED, &[&file, why, "--trace"]);
+    }
+    let notes = std::fs::read_to_string(place("notes")).expect("what was there");
+    assert_eq!(notes, "not a trace\n", "a file of somebody else was touched");
+    refused(&["check", &place("notes")], FAILED, &["notes:1"]);
+    refused(&["check", &place("missing")], FAILED, &["missing", "cannot be read"]);
+    std::fs::remove_dir_all(dir).expect("a directory of our own");
+}
+
+#[test]
+fn an_id_that_is_taken_is_refused_and_the_first_goes_on() {
+    let world = World::new("twice", &[]);
+    let mut first = world.node(1, &[]);
+    first.wait("its view", |line| line.starts_with("view <").then_some(()));
+    let place = ["--multicast", &world.multicast];
+    node(&world.server_addr, &place, FAILED, &["under this id", "give each process an id"]);
+    // The same command twice: the trace of the first is left alone.
+    let args = world.node_args(1, &[]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    refused(&args, FAILED, &["another process is writing it", "--trace"]);
+    first.type_line("still here");
+    first.wait("its own line", |line| (line == "1: still here").then_some(()));
+    world.end([first]);
+}
+
+/// The address of a server that says `words` to the first that connects.
+fn server_that_says(words: &'static [u8]) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let addr = listener.local_addr().expect("a bound socket").to_string();
+    // Ends with the test's process, if nobody connects.
+    std::thread::spawn(move || {
+        let Ok((mut stream, _)) = listener.accept() else { return };
+        // The other side may be gone before it has read everything.
+        let _ = stream.write_all(words);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    addr
+}
+
+#[test]
+fn another_protocol_is_told_on_both_sides() {
+    const OTHER: &[u8] = b"VSM\0\x63\0";
+    let old = ["the server speaks protocol version 99, this program 1", "upgrade"];
+    node(&server_that_says(OTHER), &[], FAILED, &old);
+    let web = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    node(&web, &[], FAILED, &["the server broke", "it speaks another protocol"]);
+
+    let mut world = World::new("versions", &[]);
+    let mut old = TcpStream::connect(&world.server_addr).expect("a server that listens");
+    old.write_all(OTHER).expect("a connection");
+    let mut told = Vec::new();
+    old.read_to_end(&mut told).expect("the server's version, then its farewell");
+    assert_eq!(told, b"VSM\0\x01\0");
+    world.server.wait("a note", |line| {
+        line.ends_with("refused: it speaks another version of the protocol").then_some(())
+    });
+    let mut stranger = TcpStream::connect(&world.server_addr).expect("a server that listens");
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a connection");
+    world
+        .server
+        .wait("a note", |line| line.ends_with("refused: it speaks another protocol").then_some(()));
+    let mut member = world.node(1, &[]);
+    member.wait("the server still serves", |line| line.starts_with("view <").then_some(()));
+    world.end([member]);
+}

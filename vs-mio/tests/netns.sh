@@ -33,17 +33,16 @@ RULES
     done
 }
 
-# A group of three survives the loss of one and the coming of another: the member's trace says how far it is.
+# Nobody leaves before all have everything: who has gone hears nothing more.
 sender() { # ID
-    member "$1" --generate "$messages" --generate-members 3 --sizes 1..65536 --seed "$1" --leave-at-eof
+    member "$1" --generate "$messages" --generate-members 3 --sizes 1..65536 --seed "$1"
 }
 
 sent() { grep -c '"ev":"send"' "$traces/$1.jsonl" 2>/dev/null || true; }
+delivered() { grep '"ev":"deliver"' "$traces/$1.jsonl" | grep -c "\"from\":$2," || true; }
+has_all() { [ "$(delivered "$1" "$2")" -ge "$messages" ]; }
 half_way() { local n; n=$(sent 1); [ "${n:-0}" -ge $((messages / 2)) ]; }
 
-mkdir -p "$traces"
-# What an earlier run left would count as progress of this one.
-rm -f "$traces"/[1-4].jsonl
 network
 lossy
 serve
@@ -53,16 +52,20 @@ wait_for "$limit_s" half_way
 # shellcheck disable=SC2154
 kill -9 "$member_3"
 sender 4
-wait_for "$limit_s" ended "$member_1"
-wait_for "$limit_s" ended "$member_2"
-wait_for "$limit_s" ended "$member_4"
+for pair in "1 2" "2 1" "1 4" "2 4"; do
+    # shellcheck disable=SC2086
+    wait_for "$limit_s" has_all $pair
+done
 took=$((SECONDS - started))
 
+# shellcheck disable=SC2154
+kill -TERM "$member_1" "$member_2" "$member_4"
+for pid in "$member_1" "$member_2" "$member_4"; do wait_for "$limit_s" ended "$pid"; done
+
 "$vs" check "$traces"/[1-4].jsonl
-for pair in "1 2" "2 1"; do
+for pair in "1 2" "2 1" "1 4" "2 4"; do
     set -- $pair
-    got=$(grep '"ev":"deliver"' "$traces/$1.jsonl" | grep -c "\"from\":$2,")
-    echo "$1 delivered $got of the $messages messages of $2"
-    [ "$got" = "$messages" ] || exit 1
+    echo "$1 delivered $(delivered "$1" "$2") of the $messages messages of $2"
+    [ "$(delivered "$1" "$2")" = "$messages" ] || exit 1
 done
 echo "netns.sh: loss $loss/10000, 3 senders of $messages messages, one killed, one joined: $took s"

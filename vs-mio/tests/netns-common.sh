@@ -4,6 +4,7 @@
 #   vs       the binary
 #   traces   where members leave their traces; removed in the end unless `keep` is not empty
 #   members  how many namespaces for members
+#   look_s   pause between two looks, in s; by default 0.2
 #
 # Needs root, iproute2 and nftables; without them the test ends here, with a line that says so.
 ns=vs$$n
@@ -71,7 +72,7 @@ wait_for() { # SECONDS CONDITION...
             tail -n 3 "$traces"/*.err >&2
             exit 1
         }
-        read -rt 0.2 <> <(:) || true
+        read -rt "${look_s:-0.2}" <> <(:) || true
     done
 }
 

@@ -56,7 +56,6 @@ has_all_of() { # ID FROM...
     for from; do [ "$(delivered "$id" "$from")" -ge "$messages" ] || return 1; done
 }
 
-mkdir -p "$traces"
 network
 lossy
 serve

@@ -38,7 +38,8 @@ pub struct JoinOptions {
     pub inbox_bytes: usize,
     /// How long [`Group::send`] waits for room, in ms. Default 10,000.
     pub send_ms: u64,
-    /// Where to write a trace for `vs check`. Default: nowhere.
+    /// Where to write a trace for `vs check`; one that an earlier life of this process left is gone on with. Default:
+    /// nowhere.
     pub trace: Option<PathBuf>,
 }
 

@@ -44,6 +44,9 @@ count() { # ID PATTERN
     n=$(grep -c "$2" "$traces/$1.jsonl" 2>/dev/null || true)
     echo "${n:-0}"
 }
+in_view() { # ID MEMBERS
+    grep -q "\"ev\":\"view\".*\"members\":\[$2\]" "$traces/$1.jsonl"
+}
 half_way() { [ "$(count 1 '"ev":"send"')" -ge $((messages / 2)) ]; }
 
 # How many messages of FROM member ID has delivered: the same payload number is never delivered twice, says the checker.
@@ -64,6 +67,8 @@ for k in 1 2 3; do sender "$k"; done
 wait_for "$limit_s" half_way
 # shellcheck disable=SC2154
 kill -9 "$member_3"
+# Who passes a view over that another installs does not hear what is sent in it: so one change after the other.
+for k in 1 2; do wait_for "$limit_s" in_view "$k" 1,2; done
 sender 4
 # The survivors miss nothing of each other; of the newcomer all that it sent in a view with them.
 wait_for "$limit_s" has_all_of 1 1 2 4

@@ -12,8 +12,10 @@ use std::time::Instant;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How long the set-up waits for its own probe to come back from the multicast group.
-const PROBE_WAIT: Duration = Duration::from_millis(300);
+/// Probes of the multicast group that the set-up sends until one comes back: a network may lose some.
+const PROBES_MAX: usize = 10;
+/// How long it waits for each.
+const PROBE_WAIT: Duration = Duration::from_millis(30);
 /// Bytes of the probe.
 const PROBE_BYTES: usize = 16;
 /// Room for what one receive can bring: the largest IP packet, or as much put together by the kernel.
@@ -369,24 +371,34 @@ fn probe(unicast: &Socket, multicast: &Socket, config: &UdpConfig) -> Result<(),
     sent[8..].copy_from_slice(&random());
     // Nothing that a node takes for a packet begins so.
     sent[0] = 0;
-    unicast.send_to(&sent, &config.multicast.into()).map_err(|_| silent())?;
     let multicast = multicast.try_clone().map(UdpSocket::from).map_err(io("probe the group"))?;
+    for _ in 0..PROBES_MAX {
+        unicast.send_to(&sent, &config.multicast.into()).map_err(|_| silent())?;
+        if comes_back(&multicast, &sent).map_err(io("probe the group"))? {
+            return Ok(());
+        }
+    }
+    Err(silent())
+}
+
+/// Whether `sent` is heard within [`PROBE_WAIT`].
+fn comes_back(multicast: &UdpSocket, sent: &[u8]) -> std::io::Result<bool> {
     let end = Instant::now() + PROBE_WAIT;
     let mut bytes = [0; PROBE_BYTES + 1];
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(silent());
+            return Ok(false);
         }
-        multicast.set_read_timeout(Some(left)).map_err(io("probe the group"))?;
+        multicast.set_read_timeout(Some(left))?;
         match multicast.recv(&mut bytes) {
-            Ok(n) if bytes[..n] == sent => return Ok(()),
+            Ok(n) if &bytes[..n] == sent => return Ok(true),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return Err(silent());
-            }
-            Err(error) => return Err(SetupError::Io { what: "probe the group", error }),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(false),
+                _ => return Err(error),
+            },
         }
     }
 }

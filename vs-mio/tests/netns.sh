@@ -45,7 +45,7 @@ count() { # ID PATTERN
     echo "${n:-0}"
 }
 in_view() { # ID MEMBERS
-    grep -q "\"ev\":\"view\".*\"members\":\[$2\]" "$traces/$1.jsonl"
+    [[ $(grep '"ev":"view"' "$traces/$1.jsonl" | tail -n 1) == *"\"members\":[$2]"* ]]
 }
 half_way() { [ "$(count 1 '"ev":"send"')" -ge $((messages / 2)) ]; }
 

@@ -309,6 +309,11 @@ impl Group {
         self.renotify(cx, Cause::Arrival);
     }
 
+    /// A server began another life.
+    pub(super) fn forget_server(&mut self, server: ServerId) {
+        self.moshe.forget_server(server);
+    }
+
     pub(super) fn hear_proposal(&mut self, cx: &mut Cx<'_>, proposal: Proposal) {
         if self.moshe.is_stale(&proposal) {
             return;

@@ -45,7 +45,9 @@ pub struct Server {
     groups: BTreeMap<GroupName, Group>,
     /// Whom each connected server says to reach, and the version of that word; the own word is made from the connections.
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
-    /// That of the last own word.
+    /// The boot value of each server that was heard of, as many as there may be connections.
+    boots: BTreeMap<ServerId, u64>,
+    /// The version of the last own word.
     version: u64,
     writable: BTreeSet<ConnId>,
     /// Connections to be closed, with what they are still told.
@@ -80,6 +82,7 @@ impl Server {
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
+            boots: BTreeMap::new(),
             version: boot,
             writable: BTreeSet::new(),
             closing: VecDeque::new(),

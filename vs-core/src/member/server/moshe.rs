@@ -183,6 +183,12 @@ impl Moshe {
         self.cids.remove(&process);
     }
 
+    /// A server began another life: what it proposed is over, and its numbers may begin anew.
+    pub(crate) fn forget_server(&mut self, server: ServerId) {
+        self.proposals.remove(&server);
+        self.used.remove(&server);
+    }
+
     /// Processes whose cids are remembered.
     pub(crate) fn remembered(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.cids.keys().copied()

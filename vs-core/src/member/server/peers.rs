@@ -30,6 +30,7 @@ impl Server {
             self.closing.push_back((*old, None));
             self.drop_conn(*old);
         }
+        self.note_boot(server, boot);
         let new = !self.connected().contains(&server);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);
@@ -42,6 +43,17 @@ impl Server {
         self.tell_links();
         self.tell_state(conn);
         self.review_groups(false);
+    }
+
+    /// The numbers of another life of a peer say nothing about this one's: its clock may have been set back.
+    fn note_boot(&mut self, server: ServerId, boot: u64) {
+        if self.boots.insert(server, boot).is_some_and(|known| known != boot) {
+            self.groups.values_mut().for_each(|group| group.forget_server(server));
+        }
+        if self.boots.len() > self.config.connections_max {
+            let connected = self.connected();
+            self.boots.retain(|server, _| connected.contains(server));
+        }
     }
 
     fn tell_links(&mut self) {

@@ -75,7 +75,15 @@ impl Servers {
     /// The server crashes and starts anew, with a later boot value.
     pub(super) fn crash(&mut self, s: u64, left_out: LeftOut) {
         self.boots += 1;
-        let boot = 1000 * self.boots;
+        self.restart(s, 1000 * self.boots, left_out);
+    }
+
+    /// The same with a boot value below all that it had.
+    pub(super) fn crash_back(&mut self, s: u64) {
+        self.restart(s, 1, LeftOut::default());
+    }
+
+    fn restart(&mut self, s: u64, boot: u64, left_out: LeftOut) {
         self.servers.insert(s, Moshe::new(ServerId(s), boot, left_out));
         for t in self.servers.keys().copied().collect::<Vec<_>>() {
             self.reconnect(s, t);

@@ -109,6 +109,38 @@ fn another_attachment_is_another_change() {
     assert_eq!(after.start_ids(), cids(&[2, 2]));
 }
 
+/// A server that has forgotten proposes a cid below one that a view may name already; the others know better.
+#[test]
+fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
+    for mode in [Mode::Fast, Mode::Slow] {
+        let mut servers = Servers::new(2, LeftOut::default());
+        servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+        if mode == Mode::Slow {
+            servers.drain();
+            servers.play(&[Ns(1, &[11, 121]), Ns(2, &[11, 121]), Ns(2, TWO), Ns(1, TWO)]);
+        }
+        servers.server(2).learn(ProcessId(11), Cid(900));
+        servers.play(&[Ns(2, &[11, 21, 22]), Ns(1, &[11, 21, 22])]);
+        servers.drain();
+        let view = servers.settled(&report(&[11, 21, 22])).expect("a view");
+        assert_eq!(view.start(ProcessId(11)), Some(Cid(901)));
+        assert_eq!(servers.cids(11).last(), Some(&Cid(901)), "the client was told");
+    }
+}
+
+#[test]
+fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    servers.drain();
+    servers.crash_back(2);
+    servers.server(1).forget_server(ServerId(2));
+    let again: &[u64] = &[11, 121];
+    servers.play(&[Ns(2, again), Ns(1, again)]);
+    servers.drain();
+    assert!(servers.settled(&report(again)).is_some());
+}
+
 #[test]
 fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
     let mut servers = Servers::new(2, LeftOut::default());

@@ -86,12 +86,10 @@ pub struct Node<T: Tracer = ()> {
     tracer: T,
 }
 
-/// Lends the node's parts to the endpoint at `$at`.
-macro_rules! lend {
-    ($node:ident, $at:expr, $endpoint:ident, $cx:ident) => {
-        let $endpoint = &mut $node.endpoints[$at];
-        #[allow(unused_mut)]
-        let mut $cx = Cx {
+/// What a node lends to an endpoint.
+macro_rules! cx {
+    ($node:ident) => {
+        Cx {
             now: $node.now,
             identity: &$node.identity,
             body_bytes: $node.config.body_bytes(),
@@ -99,7 +97,15 @@ macro_rules! lend {
             client: &mut $node.client,
             counters: &mut $node.counters,
             tracer: &mut $node.tracer,
-        };
+        }
+    };
+}
+
+/// Lends the node's parts to the endpoint at `$at`.
+macro_rules! lend {
+    ($node:ident, $at:expr, $endpoint:ident, $cx:ident) => {
+        let $endpoint = &mut $node.endpoints[$at];
+        let mut $cx = cx!($node);
     };
 }
 
@@ -158,15 +164,7 @@ impl<T: Tracer> Node<T> {
         if !self.pool.reserve(needed) {
             return Err(JoinError::PoolFull { needed, free: self.pool.unreserved() });
         }
-        let mut cx = Cx {
-            now: self.now,
-            identity: &self.identity,
-            body_bytes: self.config.body_bytes(),
-            pool: &mut self.pool,
-            client: &mut self.client,
-            counters: &mut self.counters,
-            tracer: &mut self.tracer,
-        };
+        let mut cx = cx!(self);
         let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
         self.endpoints.insert(at, endpoint);
         Ok(key)
@@ -327,15 +325,7 @@ impl<T: Tracer> Node<T> {
         })?;
         self.turn = (at + 1) % count;
         let endpoint = &mut self.endpoints[at];
-        endpoint.next_action(Cx {
-            now: self.now,
-            identity: &self.identity,
-            body_bytes: self.config.body_bytes(),
-            pool: &mut self.pool,
-            client: &mut self.client,
-            counters: &mut self.counters,
-            tracer: &mut self.tracer,
-        })
+        endpoint.next_action(cx!(self))
     }
 
     /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`

@@ -268,6 +268,7 @@ impl<T: Tracer> Node<T> {
     fn drain_client(&mut self) {
         while let Some(event) = self.client.poll_event() {
             let (ClientEvent::StartChange { group, .. }
+            | ClientEvent::Attached { group }
             | ClientEvent::View { group, .. }
             | ClientEvent::Detached { group, .. }) = &event;
             let Ok(at) = self.find(*group) else { continue };

@@ -28,6 +28,7 @@ impl Endpoint {
         }
         match event {
             ClientEvent::StartChange { cid, peers, .. } => self.start_change(cx, cid, &peers),
+            ClientEvent::Attached { .. } => self.watch_peers(cx),
             ClientEvent::View { view, .. } => self.announce(cx, view),
             ClientEvent::Detached { reason, .. } => self.detached(cx, reason),
         }
@@ -85,6 +86,7 @@ impl Endpoint {
     }
 
     fn detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
+        self.suspicions.suspend();
         if reason.is_final() {
             return self.end(cx, reason);
         }

@@ -202,7 +202,8 @@ impl Endpoint {
             pending: self.sync.change().map(|change| change.cid),
             mbr_view: (announced.id() != ViewId::default()).then(|| announced.clone()),
         };
-        cx.client.attach(cx.now, &self.name, past);
+        let members_max = self.config.members_max as u16; // at most VIEW_MEMBERS_MAX
+        cx.client.attach(cx.now, &self.name, members_max, past);
     }
 
     /// Whether the first membership view is still to come: until then messages have nobody to go to.

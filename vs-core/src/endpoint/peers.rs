@@ -67,6 +67,8 @@ pub(super) struct Suspicions {
     /// When the announced view arrived that some sync messages are still missing for.
     awaiting_since: Option<Time>,
     reviewed: Time,
+    /// The process is attached. Whoever is not cannot tell its own silence from that of others, nor accuse anybody.
+    watching: bool,
 }
 
 impl Suspicions {
@@ -79,12 +81,33 @@ impl Suspicions {
         if !self.accused.is_empty() {
             cx.client.accuse(cx.now, group, &[]);
         }
-        *self = Self { reviewed: cx.now, ..Self::default() };
+        *self = Self { reviewed: cx.now, watching: self.watching, ..Self::default() };
+    }
+
+    /// The attachment ended: nobody is accused any more.
+    pub(super) fn suspend(&mut self) {
+        self.watching = false;
+        self.accused.clear();
     }
 }
 
 impl Endpoint {
+    /// The process is attached (again): who owed something before gets the full time anew.
+    pub(super) fn watch_peers(&mut self, cx: &Cx<'_>) {
+        let awaiting_since = self.suspicions.awaiting_since.map(|_| cx.now);
+        self.suspicions = Suspicions {
+            awaiting_since,
+            reviewed: cx.now,
+            watching: true,
+            ..Suspicions::default()
+        };
+        self.cast.restart_detectors(cx.now);
+    }
+
     pub(super) fn suspicion_timeout(&self) -> Option<(Time, Wake)> {
+        if !self.suspicions.watching {
+            return None;
+        }
         let review = self.config.peer_ms.div_ceil(REVIEW_SHARE);
         let awaiting = self.sync.missing().next().and(self.suspicions.awaiting_since);
         if self.suspicions.accused.is_empty() && awaiting.is_none() && self.cast_debt().is_none() {
@@ -114,7 +137,8 @@ impl Endpoint {
         }
         self.suspicions.reviewed = cx.now;
         let accused = self.owing(cx);
-        if accused != self.suspicions.accused {
+        // Said again as long as it is so: the servers may have judged before all had been heard.
+        if !accused.is_empty() || accused != self.suspicions.accused {
             cx.client.accuse(cx.now, self.key, &accused);
             self.suspicions.accused = accused;
         }

@@ -36,6 +36,8 @@ pub(crate) struct Past {
 pub(crate) enum ClientEvent {
     /// A change is proposed; peers ascending by process, this process among them (M1).
     StartChange { group: GroupKey, cid: Cid, peers: Vec<Peer> },
+    /// The request to attach went out: from here on others may be accused.
+    Attached { group: GroupKey },
     /// A view is announced.
     View { group: GroupKey, view: View },
     /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it is fit to.
@@ -68,6 +70,10 @@ struct Attachment {
     wanted: bool,
     /// The request was sent on the present connection.
     sent: bool,
+    /// The number of that request; what the server says to an earlier one counts no more.
+    counter: u64,
+    /// Members of the largest view that the group has room for here.
+    members_max: u16,
     last_cid: Cid,
     last_view: ViewId,
     /// The set of the last start_change, until its view.
@@ -115,7 +121,7 @@ impl Client {
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
-    pub(crate) fn attach(&mut self, now: Time, group: &GroupName, past: Past) {
+    pub(crate) fn attach(&mut self, now: Time, group: &GroupName, members_max: u16, past: Past) {
         let key = group.key();
         match self.find(key) {
             Some(at) => {
@@ -131,6 +137,8 @@ impl Client {
                 not_before: Time::ZERO,
                 wanted: true,
                 sent: false,
+                counter: 0,
+                members_max,
                 change: None,
             }),
         }
@@ -235,15 +243,15 @@ impl Client {
     }
 
     fn handle_reply(&mut self, now: Time, reply: Reply) {
-        let name = match &reply {
+        let (name, counter) = match &reply {
             Reply::Ping => return,
-            Reply::StartChange { group, .. }
-            | Reply::View { group, .. }
-            | Reply::Detached { group, .. } => group.key(),
+            Reply::StartChange { group, counter, .. }
+            | Reply::View { group, counter, .. }
+            | Reply::Detached { group, counter, .. } => (group.key(), *counter),
         };
         let Some(at) = self.find(name) else { return };
         let attachment = &mut self.attachments[at];
-        if !attachment.sent {
+        if !attachment.sent || counter != attachment.counter {
             return; // of an attachment that is no more
         }
         let group = attachment.key;
@@ -300,9 +308,13 @@ impl Client {
             }
             attachment.sent = true;
             self.counter += 1;
+            attachment.counter = self.counter;
+            attachment.change = None;
+            self.events.push_back(ClientEvent::Attached { group: attachment.key });
             let request = Request::Attach {
                 group: attachment.group.clone(),
                 counter: self.counter,
+                members_max: attachment.members_max,
                 past: attachment.past.clone(),
             };
             self.send(now, &request);

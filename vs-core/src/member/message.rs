@@ -30,7 +30,13 @@ pub(crate) enum Request {
     /// A server names itself, and its boot value: one that restarted has forgotten all; first of all.
     Server { server: ServerId, boot: u64 },
     /// The client wants to be a member.
-    Attach { group: GroupName, counter: u64, past: Past },
+    Attach {
+        group: GroupName,
+        counter: u64,
+        /// Members of the largest view that the client has room for.
+        members_max: u16,
+        past: Past,
+    },
     /// The client leaves.
     Leave { group: GroupName },
     /// The members that the client accuses, instead of what it said before.
@@ -46,16 +52,20 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     StartChange {
         group: GroupName,
+        /// The client's number of the attachment that this is said to; of the others, too.
+        counter: u64,
         cid: Cid,
         peers: Vec<Peer>,
     },
     View {
         group: GroupName,
+        counter: u64,
         view: View,
     },
     /// The attachment ended; a new one may be asked for after `retry_ms`.
     Detached {
         group: GroupName,
+        counter: u64,
         reason: DetachReason,
         retry_ms: u64,
     },

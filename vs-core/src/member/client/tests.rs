@@ -31,13 +31,25 @@ fn client(servers: usize) -> Client {
 /// A client that has asked for membership over a connection to its first server.
 fn attached(past: Past) -> Client {
     let mut client = client(1);
-    client.attach(ms(0), &group(), past);
+    client.attach(ms(0), &group(), 16, past);
     client.handle_connected(ms(0));
     client.handle_stream(ms(0), &frame::preamble());
     client
 }
 
+/// The server says it to the last attachment.
 fn say(client: &mut Client, now: Time, reply: &Reply) {
+    let mut reply = reply.clone();
+    if let Reply::StartChange { counter, .. }
+    | Reply::View { counter, .. }
+    | Reply::Detached { counter, .. } = &mut reply
+    {
+        *counter = client.counter;
+    }
+    say_as_is(client, now, &reply);
+}
+
+fn say_as_is(client: &mut Client, now: Time, reply: &Reply) {
     let mut bytes = Vec::new();
     frame::encode(reply, &mut bytes);
     client.handle_stream(now, &bytes);
@@ -55,8 +67,10 @@ fn requests(client: &mut Client) -> Vec<Request> {
     core::iter::from_fn(|| decoder.next().unwrap()).collect()
 }
 
+/// What the client was told, besides that it asked.
 fn events(client: &mut Client) -> Vec<ClientEvent> {
-    core::iter::from_fn(|| client.poll_event()).collect()
+    let said = |event: &ClientEvent| !matches!(event, ClientEvent::Attached { .. });
+    core::iter::from_fn(|| client.poll_event()).filter(said).collect()
 }
 
 fn commands(client: &mut Client) -> Vec<LinkCommand> {
@@ -69,7 +83,7 @@ fn peers(set: &[u64]) -> Vec<Peer> {
 }
 
 fn start_change(cid: u64, set: &[u64]) -> Reply {
-    Reply::StartChange { group: group(), cid: Cid(cid), peers: peers(set) }
+    Reply::StartChange { group: group(), counter: 1, cid: Cid(cid), peers: peers(set) }
 }
 
 fn view(major: u64, set: &[u64], start: &[u64]) -> View {
@@ -79,14 +93,14 @@ fn view(major: u64, set: &[u64], start: &[u64]) -> View {
 }
 
 fn view_reply(major: u64, set: &[u64], start: &[u64]) -> Reply {
-    Reply::View { group: group(), view: view(major, set, start) }
+    Reply::View { group: group(), counter: 1, view: view(major, set, start) }
 }
 
 #[test]
 fn a_lost_connection_is_tried_at_the_next_server_after_a_growing_pause() {
     let mut client = client(3);
     assert_eq!(client.poll_timeout(), None, "nobody wants anything");
-    client.attach(ms(0), &group(), Past::default());
+    client.attach(ms(0), &group(), 16, Past::default());
     assert_eq!(commands(&mut client), [LinkCommand::Connect(0)]);
     let mut now = ms(0);
     for (server, pause) in [(1, 20), (2, 40), (0, 80), (1, 100), (2, 100)] {
@@ -111,7 +125,7 @@ fn a_lost_connection_is_tried_at_the_next_server_after_a_growing_pause() {
 #[test]
 fn a_server_that_accepts_and_closes_is_not_asked_ever_faster() {
     let mut client = client(1);
-    client.attach(ms(0), &group(), Past::default());
+    client.attach(ms(0), &group(), 16, Past::default());
     let mut now = ms(0);
     for pause in [20, 40, 80, 100] {
         client.handle_connected(now);
@@ -125,7 +139,7 @@ fn a_server_that_accepts_and_closes_is_not_asked_ever_faster() {
 #[test]
 fn a_connection_that_never_comes_up_is_given_up() {
     let mut client = client(2);
-    client.attach(ms(0), &group(), Past::default());
+    client.attach(ms(0), &group(), 16, Past::default());
     assert_eq!(client.poll_timeout(), Some((ms(1000), Wake::Reconnect)));
     client.handle_timeout(ms(999));
     assert_eq!(commands(&mut client), [LinkCommand::Connect(0)]);
@@ -146,7 +160,7 @@ fn an_attach_reports_the_past_and_counts_on() {
     };
     let mut client = attached(past(8));
     let attach = |request: &Request| match request {
-        Request::Attach { group: name, counter, past } if *name == group() => {
+        Request::Attach { group: name, counter, past, .. } if *name == group() => {
             (*counter, past.clone())
         }
         other => panic!("{other:?}"),
@@ -162,7 +176,7 @@ fn an_attach_reports_the_past_and_counts_on() {
     client.handle_timeout(ms(25));
     client.handle_connected(ms(25));
     assert_eq!(requests(&mut client).len(), 1, "not attached before the endpoint says so");
-    client.attach(ms(26), &group(), past(9));
+    client.attach(ms(26), &group(), 16, past(9));
     assert_eq!(requests(&mut client).iter().map(attach).collect::<Vec<_>>(), [(2, past(9))]);
     client.detach(ms(27), group().key());
     assert!(matches!(&requests(&mut client)[..], [Request::Leave { .. }]));
@@ -173,9 +187,9 @@ fn a_refused_client_waits_as_long_as_it_was_told() {
     let mut client = attached(Past::default());
     requests(&mut client);
     let reason = DetachReason::Accused { by: vec![ProcessId(3)] };
-    say(&mut client, ms(1), &Reply::Detached { group: group(), reason, retry_ms: 50 });
+    say(&mut client, ms(1), &Reply::Detached { group: group(), counter: 1, reason, retry_ms: 50 });
     assert!(matches!(&events(&mut client)[..], [ClientEvent::Detached { .. }]));
-    client.attach(ms(2), &group(), Past::default());
+    client.attach(ms(2), &group(), 16, Past::default());
     client.accuse(ms(2), group().key(), &[ProcessId(3)]);
     assert!(requests(&mut client).is_empty(), "who is not attached has nothing to say");
     assert_eq!(client.poll_timeout(), Some((ms(51), Wake::Server)));
@@ -250,7 +264,7 @@ fn a_new_connection_begins_without_a_change() {
     let mut client = attached(Past::default());
     say(&mut client, ms(1), &start_change(4, &[2]));
     client.handle_disconnected(ms(1));
-    client.attach(ms(2), &group(), Past { last_cid: Cid(4), ..Past::default() });
+    client.attach(ms(2), &group(), 16, Past { last_cid: Cid(4), ..Past::default() });
     client.handle_timeout(ms(21));
     client.handle_connected(ms(21));
     client.handle_stream(ms(21), &frame::preamble());
@@ -267,11 +281,15 @@ fn a_new_connection_begins_without_a_change() {
 #[test]
 fn words_about_groups_without_an_attachment_are_passed_over() {
     let mut client = client(1);
-    client.attach(ms(0), &group(), Past::default());
+    client.attach(ms(0), &group(), 16, Past::default());
     client.handle_connected(ms(0));
     client.handle_stream(ms(0), &frame::preamble());
     let other = GroupName::new("other").unwrap();
-    say(&mut client, ms(1), &Reply::StartChange { group: other, cid: Cid(1), peers: peers(&[2]) });
+    say(
+        &mut client,
+        ms(1),
+        &Reply::StartChange { group: other, counter: 1, cid: Cid(1), peers: peers(&[2]) },
+    );
     client.detach(ms(1), group().key());
     say(&mut client, ms(2), &start_change(1, &[2]));
     assert!(events(&mut client).is_empty());
@@ -341,7 +359,7 @@ fn noise_never_becomes_a_view() {
                     let known = |p: &ProcessId| peers.iter().any(|peer| peer.process == *p);
                     assert!(view.members().iter().all(known));
                 }
-                ClientEvent::Detached { .. } => {}
+                ClientEvent::Detached { .. } | ClientEvent::Attached { .. } => {}
             }
         }
     }
@@ -350,8 +368,8 @@ fn noise_never_becomes_a_view() {
 #[test]
 fn another_version_is_final_for_all_groups() {
     let mut client = client(1);
-    client.attach(ms(0), &group(), Past::default());
-    client.attach(ms(0), &GroupName::new("other").unwrap(), Past::default());
+    client.attach(ms(0), &group(), 16, Past::default());
+    client.attach(ms(0), &GroupName::new("other").unwrap(), 16, Past::default());
     client.handle_connected(ms(0));
     client.handle_stream(ms(0), b"VSM\0\x63\0");
     let heard = events(&mut client);
@@ -396,4 +414,19 @@ fn a_server_that_does_not_read_is_left() {
     }
     assert_eq!(commands(&mut client).last(), Some(&LinkCommand::Close));
     assert!(client.output().is_empty());
+}
+
+#[test]
+fn what_was_meant_for_an_earlier_attachment_is_not_taken_for_the_new_one() {
+    let mut client = attached(Past::default());
+    say(&mut client, ms(1), &start_change(7, &[1, 2]));
+    assert_eq!(events(&mut client).len(), 1);
+    client.detach(ms(2), group().key());
+    client.attach(ms(2), &group(), 16, Past { last_cid: Cid(7), ..Past::default() });
+    for late in [view_reply(9, &[1, 2], &[7, 7]), start_change(8, &[1, 2])] {
+        say_as_is(&mut client, ms(3), &late);
+        assert!(events(&mut client).is_empty(), "{late:?}");
+    }
+    say(&mut client, ms(4), &start_change(8, &[1, 2]));
+    assert_eq!(events(&mut client).len(), 1);
 }

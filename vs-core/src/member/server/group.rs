@@ -19,8 +19,9 @@ const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
 /// The pause of an excluded member is doubled at most to this many times the first one.
 const READMIT_FACTOR_MAX: u64 = 16;
 
-/// An exclusion is forgotten after this many of its pauses without another.
-const FORGIVEN_AFTER: u64 = 4;
+/// An exclusion is forgotten so long after its pause without another, in ms: far longer than it takes to find out that
+/// a member still does not answer.
+pub(super) const FORGIVEN_MS: u64 = 60_000;
 
 /// What a group wants to be sent.
 #[derive(Debug)]
@@ -50,6 +51,14 @@ pub(super) struct Local {
     pub(super) attachment: Attachment,
     /// Numbers go on from what the client was given, by whomever.
     pub(super) floor: Floor,
+    /// Members of the largest view that it has room for.
+    pub(super) members_max: u16,
+}
+
+impl Local {
+    pub(super) fn detached(&self, group: GroupName, reason: DetachReason, retry_ms: u64) -> Reply {
+        Reply::Detached { group, counter: self.attachment.counter, reason, retry_ms }
+    }
 }
 
 /// A request to attach while another connection holds the same id: whoever shows no sign of life loses.
@@ -123,7 +132,8 @@ impl Group {
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
         let home = self.moshe.me();
         let attached = |(&process, local): (&ProcessId, &Local)| {
-            (Attached { process, attachment: local.attachment, home }, local.peer.addr)
+            let Local { attachment, members_max, peer, .. } = *local;
+            (Attached { process, attachment, home, members_max }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
     }
@@ -148,8 +158,7 @@ impl Group {
             let retry_ms = until.millis_since(cx.now) + 1;
             return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
         }
-        let others = self.moshe.report().len() + self.waiting.len();
-        if others >= VIEW_MEMBERS_MAX && !self.locals.contains_key(&process) {
+        if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         match self.locals.get(&process) {
@@ -167,6 +176,13 @@ impl Group {
         }
     }
 
+    /// Whether a view with `local` would be too large for one of its members, or for `local` itself.
+    fn is_full_for(&self, local: &Local) -> bool {
+        let others = || self.moshe.report().iter().filter(|c| c.process != local.peer.process);
+        let room = others().map(|c| c.members_max).chain([local.members_max]).min();
+        others().count() + self.waiting.len() >= usize::from(room.unwrap_or_default())
+    }
+
     /// The view that a client is in names cids that others were given, maybe by servers that have forgotten.
     fn learn(&mut self, past: &Past) {
         let views = past.mbr_view.iter().filter(|view| view.validate().is_ok());
@@ -181,7 +197,7 @@ impl Group {
         let (group, process) = (self.name.clone(), local.peer.process);
         cx.notes.push(Note::Detached { group, process, reason: Some(reason.clone()) });
         let group = self.name.clone();
-        cx.sends.push(Send::Client(local.conn, Reply::Detached { group, reason, retry_ms }));
+        cx.sends.push(Send::Client(local.conn, local.detached(group, reason, retry_ms)));
     }
 
     fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
@@ -279,14 +295,14 @@ impl Group {
             let first = cx.config.readmit_ms;
             let before = self.excluded.get(&process).copied();
             let repeated = before
-                .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_AFTER * e.pause_ms))
+                .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_MS))
                 .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
             let pause_ms = repeated.unwrap_or(first);
             let until = cx.now.plus_ms(pause_ms);
             self.excluded.insert(process, Exclusion { until, pause_ms });
             let reason = DetachReason::Accused { by };
             let (group, retry_ms) = (self.name.clone(), pause_ms);
-            let reply = Reply::Detached { group, reason: reason.clone(), retry_ms };
+            let reply = local.detached(group, reason.clone(), retry_ms);
             cx.sends.push(Send::Client(local.conn, reply));
             self.remove(cx, process, Some(reason));
         }
@@ -305,8 +321,11 @@ impl Group {
         }
         clients.retain(|(client, _)| client.home == server);
         clients.truncate(VIEW_MEMBERS_MAX);
+        let stays = |old: &Attached| clients.iter().any(|(new, _)| new.process == old.process);
+        let before = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
+        let gone = !before.iter().all(|(old, _)| stays(old));
         self.remotes.insert(server, Remote { version, clients, lost_until: None });
-        self.renotify(cx, Cause::Arrival);
+        self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
     }
 
     /// A server began another life.
@@ -332,11 +351,26 @@ impl Group {
                 remote.version = 0; // no old word is under way any more
             }
         }
+        self.forget_strangers(cx);
         self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });
     }
 
-    /// What the notification service reports now.
-    fn report(&self, cx: &Cx<'_>) -> Report {
+    #[cfg(test)]
+    pub(super) fn servers_remembered(&self) -> usize {
+        self.moshe.servers_remembered()
+    }
+
+    /// What a server said counts while it is connected, and for its grace.
+    fn forget_strangers(&mut self, cx: &Cx<'_>) {
+        let connected = cx.links.get(&cx.me).map_or(&[][..], Vec::as_slice);
+        let remotes = &self.remotes;
+        self.moshe.retain_servers(|server| {
+            *server == cx.me || connected.contains(server) || remotes.contains_key(server)
+        });
+    }
+
+    /// What the notification service reports now, and who would be in it if all members had room for so many.
+    fn report(&self, cx: &Cx<'_>) -> (Report, Report) {
         let clique = notify::clique(cx.me, cx.links);
         let grace = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now < until);
         let mut best: BTreeMap<ProcessId, Attached> = BTreeMap::new();
@@ -351,11 +385,25 @@ impl Group {
                 *entry = client;
             }
         }
-        best.into_values().take(VIEW_MEMBERS_MAX).collect()
+        notify::fit(best.into_values().collect())
+    }
+
+    /// Components that come together may be too many for one view: the servers of those that find no room tell them.
+    fn turn_away(&mut self, cx: &mut Cx<'_>, left_over: &Report) {
+        let here = left_over.iter().filter(|client| client.home == cx.me);
+        let locals: Vec<Local> =
+            here.filter_map(|client| self.locals.remove(&client.process)).collect();
+        for local in &locals {
+            self.refuse(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
+        }
+        if !locals.is_empty() {
+            cx.sends.push(Send::Clients(self.clients()));
+        }
     }
 
     fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
-        let report = self.report(cx);
+        let (report, left_over) = self.report(cx);
+        self.turn_away(cx, &left_over);
         if report == *self.moshe.report() {
             return;
         }
@@ -413,7 +461,9 @@ impl Group {
                     for local in self.locals.values() {
                         if view.contains(local.peer.process) {
                             let (group, view) = (self.name.clone(), view.clone());
-                            cx.sends.push(Send::Client(local.conn, Reply::View { group, view }));
+                            let counter = local.attachment.counter;
+                            let reply = Reply::View { group, counter, view };
+                            cx.sends.push(Send::Client(local.conn, reply));
                         }
                     }
                     let (group, fast) = (self.name.clone(), mode == Mode::Fast);
@@ -436,7 +486,9 @@ impl Group {
         };
         let peers = self.moshe.report().iter().map(peer).collect();
         let group = self.name.clone();
-        cx.sends.push(Send::Client(local.conn, Reply::StartChange { group, cid, peers }));
+        let counter = local.attachment.counter;
+        let reply = Reply::StartChange { group, counter, cid, peers };
+        cx.sends.push(Send::Client(local.conn, reply));
     }
 
     fn addr(&self, client: &Attached) -> SocketAddr {
@@ -468,6 +520,7 @@ impl Group {
         let remotes = self.remotes.len();
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
         if self.remotes.len() < remotes {
+            self.forget_strangers(cx);
             self.renotify(cx, Cause::Departure);
         }
         // Who held the id has been heard of all the time: the newcomer is the stranger.

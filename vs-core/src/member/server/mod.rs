@@ -153,11 +153,11 @@ impl Server {
                 state.role = Role::Client(peer);
             }
             (Role::New, Request::Server { server, boot }) => self.greet_server(conn, server, boot),
-            (Role::Client(peer), Request::Attach { group, counter, past }) => {
+            (Role::Client(peer), Request::Attach { group, counter, members_max, past }) => {
                 match Floor::of(peer.incarnation, &past) {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
-                        let local = Local { conn, peer, attachment, floor };
+                        let local = Local { conn, peer, attachment, floor, members_max };
                         self.attach(&group, local, &past);
                     }
                     None => self.refuse(conn, "it claims ids that nobody was ever given"),
@@ -184,7 +184,7 @@ impl Server {
         if !self.open_group(name) {
             let (group, reason) = (name.clone(), DetachReason::ServerFull);
             let retry_ms = self.config.readmit_ms;
-            return self.send(local.conn, &Reply::Detached { group, reason, retry_ms });
+            return self.send(local.conn, &local.detached(group, reason, retry_ms));
         }
         self.with_group(name, |g, cx| g.attach(cx, local, past));
     }

@@ -54,6 +54,8 @@ pub(crate) struct Attached {
     pub(crate) process: ProcessId,
     pub(crate) attachment: Attachment,
     pub(crate) home: ServerId,
+    /// Members of the largest view that it has room for.
+    pub(crate) members_max: u16,
 }
 
 /// What the notification service reports: ascending, one entry a process.
@@ -187,6 +189,17 @@ impl Moshe {
     pub(crate) fn forget_server(&mut self, server: ServerId) {
         self.proposals.remove(&server);
         self.used.remove(&server);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn servers_remembered(&self) -> usize {
+        self.proposals.len()
+    }
+
+    /// Forgets what servers other than these said.
+    pub(crate) fn retain_servers(&mut self, known: impl Fn(&ServerId) -> bool) {
+        self.proposals.retain(|server, _| known(server));
+        self.used.retain(|server, _| known(server));
     }
 
     /// Processes whose cids are remembered.

@@ -3,10 +3,13 @@
 //! It needs more than attachments: servers tell whom they reach, and members accuse those that owe them something.
 //! What it reports is a deterministic choice, so that all servers that see the same settle on the same.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 
+use super::moshe::Report;
 use crate::ident::{ProcessId, ServerId};
+use crate::view::VIEW_MEMBERS_MAX;
 
 /// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the order of ids, and
 /// each server finds itself in one. `links` holds whom each server says to reach; `me`'s own word among them.
@@ -40,26 +43,45 @@ pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) ->
     Vec::from([me])
 }
 
+/// Splits `clients`, ascending by process, into those that fit into one view of a size that all of them have room for,
+/// and the rest. Who came last goes first.
+pub(super) fn fit(mut clients: Report) -> (Report, Report) {
+    let mut left_over = Report::new();
+    loop {
+        let room = clients.iter().map(|c| usize::from(c.members_max)).min();
+        if clients.len() <= room.unwrap_or_default().min(VIEW_MEMBERS_MAX) {
+            return (clients, left_over);
+        }
+        let last =
+            (0..clients.len()).max_by_key(|&at| (clients[at].attachment, clients[at].process));
+        left_over.extend(last.map(|at| clients.remove(at)));
+    }
+}
+
 /// Whom to exclude, so that no accusation is left between the others: again and again the one with most conflicts,
-/// where being accused counts twice as much as accusing, and accusing all others as much as being accused by all; then the one that more accuse, then the highest id.
+/// where being accused counts twice as much as accusing, and accusing all others as much as being accused by all; then
+/// the one that more accuse, then the highest id. `members` ascend.
 pub(super) fn exclude(
     members: &[ProcessId],
     accusations: &BTreeMap<ProcessId, Vec<ProcessId>>,
 ) -> Vec<(ProcessId, Vec<ProcessId>)> {
-    let mut left: Vec<ProcessId> = members.to_vec();
+    let at = |p: &ProcessId| members.binary_search(p).ok();
+    // By the place of a member: whom it accuses, and who accuses it; those that are out are out of these, too.
+    let mut accuses: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
+    let mut accused_by = accuses.clone();
+    for (by, list) in accusations {
+        let Some(by) = at(by) else { continue };
+        for p in list.iter().filter_map(at).filter(|p| *p != by) {
+            accuses[by].insert(p);
+            accused_by[p].insert(by);
+        }
+    }
+    let mut left: Vec<usize> = (0..members.len()).collect();
     let mut out = Vec::new();
     loop {
-        let accusers_of = |p: ProcessId| -> Vec<ProcessId> {
-            let accuses = |q: &ProcessId| accusations.get(q).is_some_and(|list| list.contains(&p));
-            left.iter().copied().filter(|q| *q != p && accuses(q)).collect()
-        };
-        let accused_by = |p: ProcessId| -> usize {
-            let list = accusations.get(&p).map_or(&[][..], Vec::as_slice);
-            list.iter().filter(|q| **q != p && left.contains(q)).count()
-        };
-        let others = left.len() - 1;
-        let weigh = |p: ProcessId| {
-            let (accusers, accused) = (accusers_of(p).len(), accused_by(p));
+        let others = left.len().saturating_sub(1);
+        let weigh = |p: usize| {
+            let (accusers, accused) = (accused_by[p].len(), accuses[p].len());
             // Who accuses everybody is cut off itself.
             let cut_off = if others > 1 && accused == others { 2 * others } else { 0 };
             (2 * accusers + accused + cut_off, accusers, p)
@@ -68,14 +90,23 @@ pub(super) fn exclude(
         if weight == 0 {
             return out;
         }
-        out.push((worst, accusers_of(worst)));
+        let by = core::mem::take(&mut accused_by[worst]);
+        for p in core::mem::take(&mut accuses[worst]) {
+            accused_by[p].remove(&worst);
+        }
+        for p in &by {
+            accuses[*p].remove(&worst);
+        }
+        out.push((members[worst], by.iter().map(|p| members[*p]).collect()));
         left.retain(|p| *p != worst);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::moshe::{Attached, Attachment};
     use super::*;
+    use crate::ident::Incarnation;
 
     fn servers(list: &[u64]) -> Vec<ServerId> {
         list.iter().map(|&s| ServerId(s)).collect()
@@ -111,5 +142,25 @@ mod tests {
         assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2, 3])]), [3, 2]);
         assert_eq!(accused(&[1, 2], &[(1, &[2]), (2, &[1])]), [2], "a tie");
         assert!(accused(&[1, 2], &[(1, &[3]), (9, &[1])]).is_empty(), "not among us");
+    }
+
+    #[test]
+    fn who_came_last_finds_no_room() {
+        let client = |(process, life, members_max): (u64, u64, u16)| Attached {
+            process: ProcessId(process),
+            attachment: Attachment { incarnation: Incarnation(life), counter: 1 },
+            home: ServerId(1),
+            members_max,
+        };
+        let fitted = |list: &[(u64, u64, u16)]| {
+            let (fit, rest) = fit(list.iter().copied().map(client).collect());
+            let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();
+            (ids(fit), ids(rest))
+        };
+        assert_eq!(fitted(&[(1, 5, 3), (2, 9, 3), (3, 7, 3)]), (vec![1, 2, 3], vec![]));
+        assert_eq!(fitted(&[(1, 5, 2), (2, 9, 3), (3, 7, 3)]), (vec![1, 3], vec![2]));
+        assert_eq!(fitted(&[(1, 5, 3), (2, 9, 1), (3, 7, 3)]), (vec![1, 3], vec![2]), "its own");
+        assert_eq!(fitted(&[(1, 5, 0)]), (vec![], vec![1]));
+        assert_eq!(fitted(&[]), (vec![], vec![]));
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn report(clients: &[u64]) -> Report {
         process: ProcessId(client % 100),
         attachment: Attachment { incarnation: Incarnation(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
+        members_max: 1024,
     };
     clients.iter().map(attached).collect()
 }

@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment};
+use super::super::group::FORGIVEN_MS;
+use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, Server, ServerConfig};
 use crate::action::DetachReason;
 use crate::ident::{
@@ -84,7 +85,7 @@ impl Bench {
 
     fn attach(&mut self, conn: u64, counter: u64) {
         let past = Past::default();
-        self.say(conn, &Request::Attach { group: group(), counter, past });
+        self.say(conn, &Request::Attach { group: group(), counter, members_max: 16, past });
     }
 
     fn accuse(&mut self, conn: u64, accused: &[u64]) {
@@ -162,7 +163,8 @@ impl Bench {
         let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)] };
         self.say(99, &Request::Peer(links));
         let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
-        let client = Attached { process: ProcessId(21), attachment, home: ServerId(2) };
+        let client =
+            Attached { process: ProcessId(21), attachment, home: ServerId(2), members_max: 16 };
         let clients = vec![(client, peer(21, 7).addr)];
         self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
     }
@@ -279,7 +281,7 @@ fn the_accused_is_excluded_and_comes_back_after_a_growing_pause() {
         assert_eq!(bench.views(3).last().map(set), Some(vec![1, 2, 3]));
     }
     // After a long good time it is as the first time.
-    bench.pass(4 * 1600);
+    bench.pass(FORGIVEN_MS);
     bench.accuse(1, &[3]);
     bench.accuse(2, &[3]);
     bench.pass(config.accuse_ms);
@@ -331,7 +333,7 @@ fn a_client_of_a_lost_server_that_comes_over_is_not_missed() {
     bench.open(21);
     bench.say(21, &Request::Client(peer(21, 7)));
     let past = Past { last_cid: Cid(70_000), ..Past::default() };
-    bench.say(21, &Request::Attach { group: group(), counter: 2, past });
+    bench.say(21, &Request::Attach { group: group(), counter: 2, members_max: 16, past });
     bench.pass(10);
     let views = bench.views(21);
     assert_eq!(views.iter().map(set).collect::<Vec<_>>(), [[1, 21]]);
@@ -376,7 +378,8 @@ fn a_peer_speaks_for_itself_alone() {
     bench.told(1);
     let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
     let of = |p, home| {
-        let client = Attached { process: ProcessId(p), attachment, home: ServerId(home) };
+        let client =
+            Attached { process: ProcessId(p), attachment, home: ServerId(home), members_max: 16 };
         (client, peer(p, 7).addr)
     };
     // Clients of others, old news, and a proposal in another's name.
@@ -391,14 +394,16 @@ fn a_peer_speaks_for_itself_alone() {
 
 #[test]
 fn who_breaks_the_order_of_the_protocol_is_refused() {
-    let attach = Request::Attach { group: group(), counter: 1, past: Past::default() };
+    let attach =
+        Request::Attach { group: group(), counter: 1, members_max: 16, past: Past::default() };
     let hello = || Request::Client(peer(5, 5));
     let too_far = Past { last_cid: Cid(INCARNATION_MAX + 1), ..Past::default() };
-    let claim = Request::Attach { group: group(), counter: 1, past: too_far };
+    let claim = Request::Attach { group: group(), counter: 1, members_max: 16, past: too_far };
     let start = [Cid(NUMBER_MAX), Cid(1)];
     let view = View::new(ViewId { major: 1, minor: 1 }, &processes(&[1, 5]), &start).unwrap();
     let of_others = Past { mbr_view: Some(view), ..Past::default() };
-    let claim_of_others = Request::Attach { group: group(), counter: 1, past: of_others };
+    let claim_of_others =
+        Request::Attach { group: group(), counter: 1, members_max: 16, past: of_others };
     for requests in [
         vec![attach.clone()],
         vec![Request::Leave { group: group() }],
@@ -468,7 +473,12 @@ fn bounds_hold() {
     bench.server.handle_accepted(bench.now, ConnId(3));
     assert_eq!(bench.server.poll_close(), Some(ConnId(3)));
     let other = GroupName::new("other").unwrap();
-    let attach = Request::Attach { group: other.clone(), counter: 5, past: Past::default() };
+    let attach = Request::Attach {
+        group: other.clone(),
+        counter: 5,
+        members_max: 16,
+        past: Past::default(),
+    };
     bench.say(1, &attach);
     assert_eq!(bench.detached(1), Some((DetachReason::ServerFull, 500)));
     // A group that nobody is in any more makes room.
@@ -493,4 +503,45 @@ fn who_does_not_read_is_closed() {
     }
     assert_eq!(bench.closed, [2]);
     assert!(bench.server.output(ConnId(2)).len() < 2 * 4096, "no more is kept for it");
+}
+
+/// One joiner too many once ended the membership of everybody.
+#[test]
+fn a_joiner_for_whom_a_member_has_no_room_is_turned_away_and_nobody_else() {
+    let mut bench = Bench::together(ServerConfig::default(), 16);
+    bench.join(17, 17);
+    bench.pass(10);
+    assert_eq!(bench.detached(17), Some((DetachReason::ServerFull, 500)));
+    for conn in 1..=16 {
+        assert!(bench.told(conn).is_empty(), "{conn} stays where it is");
+    }
+    bench.close(5);
+    bench.attach(17, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(17).last().map(View::len), Some(16));
+}
+
+/// What servers said that are gone was once kept for ever.
+#[test]
+fn proposals_of_servers_that_are_gone_are_forgotten() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    for s in 100..200 {
+        bench.open(s);
+        bench.say(s, &Request::Server { server: ServerId(s), boot: 5 });
+        let proposal = Proposal {
+            from: ServerId(s),
+            set: Vec::new(),
+            cids: Vec::new(),
+            vnum: 1,
+            mode: Mode::Fast,
+            n: 0,
+            max_n: 0,
+            pn: 9,
+            used: Vec::new(),
+        };
+        bench.say(s, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+        bench.close(s);
+    }
+    bench.pass(5000);
+    assert_eq!(bench.server.groups[&group()].servers_remembered(), 0);
 }

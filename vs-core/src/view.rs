@@ -19,10 +19,41 @@ pub type Members = SmallVec<[ProcessId; 8]>;
 ///
 /// Two views are equal only if all three components are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Triple")]
 pub struct View {
     id: ViewId,
     members: Members,
     start: SmallVec<[Cid; 8]>,
+    /// Follows from the rest; kept, since every sync message and early packet is held against it.
+    #[serde(skip)]
+    fingerprint: u64,
+}
+
+/// A view as it is written down.
+#[derive(Deserialize)]
+struct Triple {
+    id: ViewId,
+    members: Members,
+    start: SmallVec<[Cid; 8]>,
+}
+
+impl From<Triple> for View {
+    fn from(Triple { id, members, start }: Triple) -> Self {
+        let fingerprint = fingerprint(id, &members, &start);
+        Self { id, members, start, fingerprint }
+    }
+}
+
+fn fingerprint(id: ViewId, members: &[ProcessId], start: &[Cid]) -> u64 {
+    let mut hash = FNV_OFFSET;
+    for n in [id.major, id.minor] {
+        hash = fnv1a(hash, &n.to_le_bytes());
+    }
+    for (p, c) in members.iter().zip(start) {
+        hash = fnv1a(hash, &p.0.to_le_bytes());
+        hash = fnv1a(hash, &c.0.to_le_bytes());
+    }
+    hash
 }
 
 /// Why three components do not make a view.
@@ -57,8 +88,8 @@ impl View {
     /// # Errors
     /// Says which rule is broken: size, ascending order, one start id a member, numbers within range.
     pub fn new(id: ViewId, members: &[ProcessId], start: &[Cid]) -> Result<Self, ViewError> {
-        let view =
-            Self { id, members: Members::from_slice(members), start: SmallVec::from_slice(start) };
+        let (members, start) = (Members::from_slice(members), SmallVec::from_slice(start));
+        let view = Self::from(Triple { id, members, start });
         view.validate()?;
         Ok(view)
     }
@@ -88,11 +119,11 @@ impl View {
     /// The initial singleton view of `p`, in which each incarnation starts.
     #[must_use]
     pub fn initial(p: ProcessId) -> Self {
-        Self {
+        Self::from(Triple {
             id: ViewId::default(),
             members: Members::from_slice(&[p]),
             start: SmallVec::from_slice(&[Cid(0)]),
-        }
+        })
     }
 
     /// The id.
@@ -148,15 +179,7 @@ impl View {
     /// two views are equal.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = FNV_OFFSET;
-        for n in [self.id.major, self.id.minor] {
-            hash = fnv1a(hash, &n.to_le_bytes());
-        }
-        for (p, c) in self.members.iter().zip(&self.start) {
-            hash = fnv1a(hash, &p.0.to_le_bytes());
-            hash = fnv1a(hash, &c.0.to_le_bytes());
-        }
-        hash
+        self.fingerprint
     }
 }
 
@@ -182,5 +205,21 @@ impl fmt::Display for DisplaySet<'_> {
             write!(f, "{}{p}", if i == 0 { "" } else { "," })?;
         }
         f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_that_was_read_equals_the_one_that_was_written() {
+        let id = ViewId { major: 7, minor: 2 };
+        let view = View::new(id, &[ProcessId(1), ProcessId(4)], &[Cid(8), Cid(9)]).unwrap();
+        let mut bytes = [0; 64];
+        let written = postcard::to_slice(&view, &mut bytes).unwrap();
+        assert_eq!(written, [7, 2, 2, 1, 4, 2, 8, 9], "the fingerprint is not written");
+        let read: View = postcard::from_bytes(written).unwrap();
+        assert_eq!((read.fingerprint(), &read), (view.fingerprint(), &view));
     }
 }

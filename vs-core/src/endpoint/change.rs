@@ -11,9 +11,10 @@ use super::{AppEvent, Cx, EVENTS_MAX, Endpoint, Previous};
 use crate::action::{Action, DetachReason, Verdict, Wake};
 use crate::cast::{Cast, DataOutcome, ViewHeader};
 use crate::config::Blocking;
-use crate::ident::{Cid, Rank};
+use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
+use crate::sync::Heard;
 use crate::time::Time;
 use crate::trace::Event;
 use crate::view::{Members, View};
@@ -120,23 +121,43 @@ impl Endpoint {
         if self.sync.wants_sync() {
             self.send_sync(cx);
         }
-        self.limits = self.sync.limits();
+        self.limits = self.sync.limits().map(<[Seq]>::to_vec);
         if !self.sync.matched() {
             self.cast.unsettle(cx.now);
             return;
         }
         let complete = self.sync.complete();
-        let transitional = self.sync.transitional();
-        let agreed = self.sync.agreed();
-        for (r, &upto) in agreed.iter().enumerate() {
+        let together = self.sync.together();
+        let mut sources = Vec::with_capacity(together.len());
+        for (r, &upto) in self.sync.agreed().iter().enumerate() {
             let rank = r as Rank;
-            let member = self.sync.current().members()[r];
-            let stays = transitional.as_ref().is_none_or(|t| t.contains(&member));
-            let sources = self.sync.sources(rank);
-            self.cast.settle(cx.now, rank, upto, &sources, complete && !stays);
+            let closed = complete && !self.sync.comes_along(self.sync.current().members()[r]);
+            sources.clear();
+            sources.extend(self.sync.sources(rank, &together));
+            self.cast.settle(cx.now, rank, upto, &sources, closed);
         }
         if complete && !core::mem::replace(&mut self.forwarded, true) {
             self.forward(cx);
+        }
+    }
+
+    /// The sync message of `q` counts. Until it is the last one, only what it adds is looked at: a large view has as
+    /// many of them as members, and each of those a stream.
+    fn take_sync(&mut self, cx: &mut Cx<'_>, q: ProcessId) {
+        if self.sync.complete() {
+            return self.advance(cx);
+        }
+        let (Some(rank), Some(limits)) = (self.sync.current().rank(q), &mut self.limits) else {
+            return; // the own sync message is still to come, and all is settled then
+        };
+        let holder = self.sync.cut_of(q).map(|cut| (rank, cut));
+        for (r, (limit, &upto)) in limits.iter_mut().zip(self.sync.agreed()).enumerate() {
+            if upto > *limit {
+                *limit = upto;
+                let sources: SmallVec<[Rank; 2]> =
+                    self.sync.sources(r as Rank, holder.as_slice()).collect();
+                self.cast.settle(cx.now, r as Rank, upto, &sources, false);
+            }
         }
     }
 
@@ -313,8 +334,9 @@ impl Endpoint {
             return;
         }
         let member = self.sync.current().members()[usize::from(rank)];
-        self.unmoved.retain(|p| *p != member);
-        let needed = self.unmoved.iter().any(|p| self.transitional.contains(p));
+        let Ok(at) = self.unmoved.binary_search(&member) else { return };
+        self.unmoved.remove(at);
+        let needed = self.unmoved.iter().any(|p| self.transitional.binary_search(p).is_ok());
         if let Some(mut previous) = self.previous.take_if(|_| !needed) {
             previous.cast.clear(cx.pool);
         }
@@ -370,7 +392,7 @@ impl Endpoint {
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
-        let news = self.sync.receive_sync(
+        let heard = self.sync.receive_sync(
             message.process,
             message.cid,
             message.view,
@@ -378,10 +400,11 @@ impl Endpoint {
             usize::from(message.first),
             message.cut.iter().copied(),
         );
-        if !news {
-            return Verdict::Duplicate;
+        match heard {
+            Heard::Nothing => return Verdict::Duplicate,
+            Heard::Kept => {}
+            Heard::Counted => self.take_sync(cx, message.process),
         }
-        self.advance(cx);
         Verdict::Accepted
     }
 

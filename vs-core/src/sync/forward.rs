@@ -28,18 +28,19 @@ impl Automaton {
         if !self.complete() || !self.left_out.keeps(Rule::Forwarding) {
             return out;
         }
-        let together: Vec<(ProcessId, &[Seq])> = self.together().collect();
-        let Some(&(_, mine)) = together.iter().find(|(q, _)| *q == self.me) else { return out };
+        let together = self.together();
+        let Some(me) = self.current.rank(self.me) else { return out };
+        let Some(&(_, mine)) = together.iter().find(|(q, _)| *q == me) else { return out };
         for (r, &origin) in self.current.members().iter().enumerate() {
-            if !self.needs_forwarding(origin, &together) {
+            if !self.needs_forwarding(origin) {
                 continue;
             }
             // Members below me hand on all that they have; the rest, as far as I have it, is mine.
-            let below = together.iter().take_while(|(q, _)| *q < self.me);
+            let below = together.iter().take_while(|(q, _)| *q < me);
             let done = below.map(|(_, cut)| cut[r]).max().unwrap_or(0);
-            for (q, cut) in together.iter().filter(|(q, _)| *q != self.me) {
+            for &(to, cut) in together.iter().filter(|(q, _)| *q != me) {
                 let from = done.max(cut[r]) + 1;
-                if let (true, Some(to)) = (from <= mine[r], self.current.rank(*q)) {
+                if from <= mine[r] {
                     out.push(Forward { to, origin: r as Rank, from, upto: mine[r] });
                 }
             }
@@ -47,36 +48,33 @@ impl Automaton {
         out
     }
 
-    fn needs_forwarding(&self, origin: ProcessId, together: &[(ProcessId, &[Seq])]) -> bool {
+    fn needs_forwarding(&self, origin: ProcessId) -> bool {
         if self.left_out.keeps(Rule::ForwardOutsideT) {
-            !together.iter().any(|(q, _)| *q == origin)
+            !self.comes_along(origin)
         } else {
             !self.announced.contains(origin)
         }
     }
 
-    /// Who can repair the stream of rank `r` up to the agreed cut, by rank: its sender if it comes along, then those
-    /// whose cut reaches farthest; this process is not among them. Empty unless matched.
-    pub(crate) fn sources(&self, r: Rank) -> Vec<Rank> {
-        let mut out = Vec::new();
-        if !self.matched() {
-            return out;
-        }
-        let Some(&origin) = self.current.members().get(usize::from(r)) else { return out };
-        let together: Vec<(ProcessId, &[Seq])> = self.together().collect();
-        let farthest = together.iter().map(|(_, cut)| cut[usize::from(r)]).max().unwrap_or(0);
-        if together.iter().any(|(q, _)| *q == origin) {
-            out.push(r);
-        } else if !self.needs_forwarding(origin, &together)
-            || !self.left_out.keeps(Rule::Forwarding)
-        {
-            return out; // the rule is left out: nobody hands on, and nobody is asked
-        }
-        for (q, cut) in &together {
-            if *q != self.me && *q != origin && cut[usize::from(r)] == farthest {
-                out.extend(self.current.rank(*q));
-            }
-        }
-        out
+    /// Who of `holders`, some of [`Automaton::together`], can repair the stream of rank `r` up to the agreed cut: its
+    /// sender if it comes along, then those whose cut reaches so far; this process is not among them.
+    pub(crate) fn sources<'a>(
+        &self,
+        r: Rank,
+        holders: &'a [(Rank, &[Seq])],
+    ) -> impl Iterator<Item = Rank> + 'a {
+        let (at, members) = (usize::from(r), self.current.members());
+        let me = self.current.rank(self.me);
+        let farthest = self.agreed().get(at).copied();
+        let origin = members.get(at).copied();
+        let stays = origin.is_some_and(|origin| self.comes_along(origin));
+        // The rule is left out: nobody hands on, and nobody is asked.
+        let handed_on = self.left_out.keeps(Rule::Forwarding)
+            && origin.is_some_and(|origin| self.needs_forwarding(origin));
+        let others = holders.iter().filter(move |(q, cut)| {
+            let holds = cut.get(at).copied() == farthest;
+            (stays || handed_on) && holds && Some(*q) != me && *q != r
+        });
+        stays.then_some(r).into_iter().chain(others.map(|(q, _)| *q))
     }
 }

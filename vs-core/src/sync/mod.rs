@@ -20,6 +20,7 @@
 
 mod cut;
 mod forward;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,8 @@ use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
 pub(crate) use cut::{SyncState, ViewKey};
+
+use tally::Tally;
 
 /// Sync messages of one process that are kept, the latest ones. An older one could only serve a view that its sender
 /// will not install.
@@ -63,6 +66,17 @@ pub(crate) struct OwnSync {
     pub(crate) cut: Vec<Seq>,
 }
 
+/// What a part of a sync message was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is refused, or told nothing new.
+    Nothing,
+    /// It is kept; nothing follows from it yet.
+    Kept,
+    /// The announced view waited for it, and now it is whole.
+    Counted,
+}
+
 /// The state of the end-point.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Automaton {
@@ -80,6 +94,8 @@ pub(crate) struct Automaton {
     /// The highest cid that the membership service gave us.
     last_cid: Cid,
     left_out: LeftOut,
+    /// What the sync messages so far come to, while the announced view answers the change under way.
+    tally: Option<Tally>,
 }
 
 /// What the installation of a view yields.
@@ -104,6 +120,7 @@ impl Automaton {
             previous: None,
             last_cid: Cid(0),
             left_out,
+            tally: None,
         }
     }
 
@@ -158,6 +175,7 @@ impl Automaton {
     pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) -> bool {
         self.change = Some(Change { cid, set: Members::from_slice(set) });
         self.last_cid = self.last_cid.max(cid);
+        self.count();
         let ask = self.block == Block::Unblocked;
         if ask {
             self.block = Block::Requested;
@@ -189,11 +207,11 @@ impl Automaton {
         self.syncs.insert((self.me, cid), SyncState::whole(view, cut.clone()));
         self.trim(self.me);
         self.own = Some(OwnSync { cid, view, cut });
+        self.count();
         self.own.as_ref()
     }
 
-    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. True if it told
-    /// something new. Kept (within a bound) also for cids and views that are not known here yet.
+    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. Kept (within a bound) also for cids and views that are not known here yet.
     pub(crate) fn receive_sync(
         &mut self,
         from: ProcessId,
@@ -202,19 +220,23 @@ impl Automaton {
         total: usize,
         first: usize,
         part: impl Iterator<Item = Seq>,
-    ) -> bool {
+    ) -> Heard {
         if from == self.me || !self.has_room_for(from) {
-            return false;
+            return Heard::Nothing;
         }
         if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {
-            return false; // of a change that has long been decided
+            return Heard::Nothing; // of a change that has long been decided
         }
         let first_word = !self.syncs.contains_key(&(from, cid));
         let fresh = || SyncState::empty(view, total);
         let state = self.syncs.entry((from, cid)).or_insert_with(fresh);
         let news = state.fill(view, total, first, part) || first_word;
         self.trim(from);
-        news
+        match news {
+            false => Heard::Nothing,
+            true if self.count_one(from) => Heard::Counted,
+            true => Heard::Kept,
+        }
     }
 
     fn has_room_for(&self, from: ProcessId) -> bool {
@@ -248,73 +270,13 @@ impl Automaton {
     /// The membership service announces `view`. An obsolete one is remembered, and never installed (rule 4).
     pub(crate) fn announce(&mut self, view: View) {
         self.announced = view;
-    }
-
-    /// Whether the announced view answers the change under way.
-    pub(crate) fn matched(&self) -> bool {
-        self.change.as_ref().is_some_and(|change| {
-            self.announced.start(self.me) == Some(change.cid)
-                && self.announced.id() > self.current.id()
-        })
-    }
-
-    /// The sync message of `q` that the announced view names, if it is here.
-    fn counting_sync(&self, q: ProcessId) -> Option<&SyncState> {
-        let state = if self.left_out.keeps(Rule::ExactSync) || q == self.me {
-            self.syncs.get(&(q, self.announced.start(q)?))
-        } else {
-            self.syncs.range(span(q)).next_back().map(|(_, state)| state)
-        };
-        state.filter(|s| s.is_whole())
-    }
-
-    /// Members of both views: whose sync messages are waited for.
-    fn survivors(&self) -> impl Iterator<Item = ProcessId> + '_ {
-        self.current.members().iter().copied().filter(|&q| self.announced.contains(q))
-    }
-
-    /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = (ProcessId, Cid)> + '_ {
-        let waiting = self.matched();
-        self.survivors()
-            .filter(move |&q| waiting && self.counting_sync(q).is_none())
-            .filter_map(|q| Some((q, self.announced.start(q)?)))
-    }
-
-    /// Whether all sync messages are here that the announced view names.
-    pub(crate) fn complete(&self) -> bool {
-        self.matched() && self.missing().next().is_none()
-    }
-
-    /// Members that, by the sync messages received so far, move from the current to the announced view, with their
-    /// cuts. The transitional set, once [`Automaton::complete`].
-    fn together(&self) -> impl Iterator<Item = (ProcessId, &[Seq])> + '_ {
-        self.survivors().filter_map(|q| {
-            let sync = self.counting_sync(q)?;
-            sync.in_view(&self.current, q).then_some((q, sync.cut()))
-        })
-    }
-
-    /// The transitional set; `None` until it is known.
-    pub(crate) fn transitional(&self) -> Option<Members> {
-        self.complete().then(|| self.together().map(|(q, _)| q).collect())
+        self.count();
     }
 
     /// Up to where packets of each member may be delivered; `None`: no bound. Only grows while a view is matched.
-    pub(crate) fn limits(&self) -> Option<Vec<Seq>> {
+    pub(crate) fn limits(&self) -> Option<&[Seq]> {
         let own = self.own_sync()?;
-        if self.matched() { Some(self.agreed()) } else { Some(own.cut.clone()) }
-    }
-
-    /// The greatest cut over the transitional set, as far as it is known.
-    pub(crate) fn agreed(&self) -> Vec<Seq> {
-        let mut agreed = alloc::vec![0; self.current.len()];
-        for (_, cut) in self.together() {
-            for (a, &c) in agreed.iter_mut().zip(cut) {
-                *a = (*a).max(c);
-            }
-        }
-        agreed
+        Some(self.tally.as_ref().map_or(&own.cut, |tally| tally.agreed()))
     }
 
     /// Whether the announced view can be installed, given what was delivered.
@@ -330,6 +292,7 @@ impl Automaton {
         let transitional = self.transitional()?;
         let old = core::mem::replace(&mut self.current, self.announced.clone());
         self.change = None;
+        self.tally = None;
         self.block = Block::Unblocked;
         self.previous = self.own.take();
         let mut syncs = core::mem::take(&mut self.syncs);

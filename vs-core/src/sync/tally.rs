@@ -1,0 +1,136 @@
+//! What the sync messages that the announced view names come to: who is missing, who comes along, how far.
+//!
+//! Kept up to date with each sync message, for the members of a large view send one each: looking at all of them again
+//! with each would take the square of their number.
+
+use alloc::vec::Vec;
+
+use super::{Automaton, SyncState, span};
+use crate::ident::{Cid, ProcessId, Rank, Seq};
+use crate::rule::Rule;
+use crate::view::Members;
+
+/// Counted for one announced view. Follows from the sync messages that are here, in whatever order they came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tally {
+    /// Members of both views whose sync message is not here.
+    missing: Members,
+    /// Members that, by the sync messages so far, move from the current to the announced view.
+    together: Members,
+    /// The greatest cut over those, by rank in the current view.
+    agreed: Vec<Seq>,
+}
+
+impl Tally {
+    pub(super) fn agreed(&self) -> &[Seq] {
+        &self.agreed
+    }
+
+    /// Takes up `cut` of `q`, who comes along.
+    fn join(&mut self, q: ProcessId, cut: &[Seq]) {
+        if let Err(at) = self.together.binary_search(&q) {
+            self.together.insert(at, q);
+        }
+        for (agreed, &seq) in self.agreed.iter_mut().zip(cut) {
+            *agreed = (*agreed).max(seq);
+        }
+    }
+}
+
+impl Automaton {
+    /// Whether the announced view answers the change under way.
+    pub(crate) fn matched(&self) -> bool {
+        self.tally.is_some()
+    }
+
+    /// Counts all sync messages anew: something else than them has changed.
+    pub(super) fn count(&mut self) {
+        let matches = self.change.as_ref().is_some_and(|change| {
+            self.announced.start(self.me) == Some(change.cid)
+                && self.announced.id() > self.current.id()
+        });
+        self.tally = matches.then(|| {
+            let mut tally = Tally {
+                missing: Members::new(),
+                together: Members::new(),
+                agreed: alloc::vec![0; self.current.len()],
+            };
+            for &q in self.current.members().iter().filter(|&&q| self.announced.contains(q)) {
+                match self.counting_sync(q) {
+                    None => tally.missing.push(q),
+                    Some(sync) if sync.in_view(&self.current, q) => tally.join(q, sync.cut()),
+                    Some(_) => {}
+                }
+            }
+            tally
+        });
+    }
+
+    /// Counts what `q` has said since; whether its sync message was missing and is now here.
+    pub(super) fn count_one(&mut self, q: ProcessId) -> bool {
+        if !self.left_out.keeps(Rule::ExactSync) {
+            self.count(); // any sync message of q may have taken the place of one that counted
+            return self.matched();
+        }
+        let Some(mut tally) = self.tally.take() else { return false };
+        let at = tally.missing.binary_search(&q).ok();
+        let counted = at.zip(self.counting_sync(q));
+        if let Some((at, sync)) = counted {
+            tally.missing.remove(at);
+            if sync.in_view(&self.current, q) {
+                tally.join(q, sync.cut());
+            }
+        }
+        let counted = counted.is_some();
+        self.tally = Some(tally);
+        counted
+    }
+
+    /// The sync message of `q` that the announced view names, if it is here.
+    fn counting_sync(&self, q: ProcessId) -> Option<&SyncState> {
+        let state = if self.left_out.keeps(Rule::ExactSync) || q == self.me {
+            self.syncs.get(&(q, self.announced.start(q)?))
+        } else {
+            self.syncs.range(span(q)).next_back().map(|(_, state)| state)
+        };
+        state.filter(|s| s.is_whole())
+    }
+
+    /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (ProcessId, Cid)> + '_ {
+        let missing = self.tally.iter().flat_map(|tally| &tally.missing);
+        missing.filter_map(|&q| Some((q, self.announced.start(q)?)))
+    }
+
+    /// Whether all sync messages are here that the announced view names.
+    pub(crate) fn complete(&self) -> bool {
+        self.tally.as_ref().is_some_and(|tally| tally.missing.is_empty())
+    }
+
+    /// Whether `q`, by the sync messages so far, moves from the current to the announced view.
+    pub(crate) fn comes_along(&self, q: ProcessId) -> bool {
+        self.tally.as_ref().is_some_and(|tally| tally.together.binary_search(&q).is_ok())
+    }
+
+    /// Those who come along, by rank in the current view, with their cuts. The transitional set, once
+    /// [`Automaton::complete`].
+    pub(crate) fn together(&self) -> Vec<(Rank, &[Seq])> {
+        let together = self.tally.iter().flat_map(|tally| &tally.together);
+        together.filter_map(|&q| Some((self.current.rank(q)?, self.cut_of(q)?))).collect()
+    }
+
+    /// The cut of `q`, if `q` comes along.
+    pub(crate) fn cut_of(&self, q: ProcessId) -> Option<&[Seq]> {
+        self.counting_sync(q).filter(|_| self.comes_along(q)).map(SyncState::cut)
+    }
+
+    /// The transitional set; `None` until it is known.
+    pub(crate) fn transitional(&self) -> Option<Members> {
+        self.tally.as_ref().filter(|_| self.complete()).map(|tally| tally.together.clone())
+    }
+
+    /// The greatest cut over the transitional set, as far as it is known; empty unless matched.
+    pub(crate) fn agreed(&self) -> &[Seq] {
+        self.tally.as_ref().map_or(&[], Tally::agreed)
+    }
+}

@@ -3,9 +3,31 @@
 use core::fmt;
 
 use crate::view::VIEW_MEMBERS_MAX;
+use crate::wire::frame::FRAME_BYTES_MAX;
 
 /// Least and greatest size of a datagram, in bytes.
 pub const DATAGRAM_BYTES: core::ops::RangeInclusive<usize> = 512..=65_000;
+
+/// Longest that any time of a configuration may be, in ms: a day.
+pub const TIME_MS_LIMIT: u64 = 24 * 60 * 60 * 1000;
+
+/// Longest that [`GroupConfig::nak_delay_us`] may be, in µs: a second.
+pub const NAK_DELAY_US_LIMIT: u64 = 1_000_000;
+
+/// Greatest [`NodeConfig::pool_slots`].
+pub const POOL_SLOTS_LIMIT: usize = 1 << 26;
+
+/// Greatest [`NodeConfig::groups_max`].
+pub const GROUPS_LIMIT: usize = 1 << 16;
+
+/// Greatest [`GroupConfig::window_packets`] and [`GroupConfig::early_packets_max`].
+pub const PACKETS_LIMIT: usize = 1 << 20;
+
+/// Greatest [`GroupConfig::message_bytes_max`]: its length goes over the wire as a number below 2^32.
+pub const MESSAGE_BYTES_LIMIT: usize = 1 << 29;
+
+/// Greatest [`GroupConfig::queue_bytes`] and [`ClientConfig::output_bytes_max`].
+pub const BUFFER_BYTES_LIMIT: usize = 1 << 30;
 
 /// What holds for all groups of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +110,8 @@ pub struct GroupConfig {
     pub early_packets_max: usize,
     /// Who answers a block request.
     pub blocking: Blocking,
-    /// An application that has not answered a block request for so long is detached, in ms. Default 5000.
+    /// An application that has not answered a block request for so long is detached, in ms. Below `peer_ms`: so it is
+    /// told the reason before the others accuse it of owing its sync message. Default 1000.
     pub block_ok_ms: u64,
     /// A member that owes a sync message, an acknowledgement, a repair or credit for so long is accused before the
     /// membership service, in ms. Default 2000.
@@ -122,7 +145,7 @@ impl Default for GroupConfig {
             queue_bytes: 2 << 20,
             early_packets_max: 1024,
             blocking: Blocking::Auto,
-            block_ok_ms: 5000,
+            block_ok_ms: 1000,
             peer_ms: 2000,
             sync_resend_ms: 10,
             nak_delay_us: 500,
@@ -153,6 +176,10 @@ fn require(condition: bool, rule: &'static str) -> Result<(), ConfigError> {
     if condition { Ok(()) } else { Err(ConfigError(rule)) }
 }
 
+fn require_time(ms: u64, rule: &'static str) -> Result<(), ConfigError> {
+    require((1..=TIME_MS_LIMIT).contains(&ms), rule)
+}
+
 impl NodeConfig {
     /// Checks the fields.
     ///
@@ -163,29 +190,63 @@ impl NodeConfig {
             DATAGRAM_BYTES.contains(&self.datagram_bytes),
             "datagram_bytes must be 512 to 65000",
         )?;
-        require(self.pool_slots >= 1, "pool_slots must be at least 1")?;
-        require(self.pool_slots < u32::MAX as usize, "pool_slots must be below 2^32 - 1")?;
-        require(self.groups_max >= 1, "groups_max must be at least 1")?;
-        require(self.client.heartbeat_ms >= 1, "client.heartbeat_ms must be at least 1")?;
         require(
-            self.client.server_silence_ms > self.client.heartbeat_ms,
-            "client.server_silence_ms must be above client.heartbeat_ms",
+            (1..=POOL_SLOTS_LIMIT).contains(&self.pool_slots),
+            "pool_slots must be 1 to 67108864",
         )?;
-        require(self.client.reconnect_ms >= 1, "client.reconnect_ms must be at least 1")
+        require((1..=GROUPS_LIMIT).contains(&self.groups_max), "groups_max must be 1 to 65536")?;
+        self.client.validate()
     }
 
     /// Bytes of a packet's body: what is left of a datagram after the header.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        self.datagram_bytes - crate::wire::packet::DATA_HEADER_BYTES
+        self.datagram_bytes.saturating_sub(crate::wire::packet::DATA_HEADER_BYTES)
     }
 
-    /// Bytes that the pool reserves. A group's own bytes: [`GroupConfig::footprint`].
+    /// Upper bound of the bytes that a node takes without groups: the pool, and the connection to the membership
+    /// service. A group's own bytes: [`GroupConfig::footprint`].
     #[must_use]
     pub fn footprint(&self) -> usize {
-        self.pool_slots * (self.body_bytes() + crate::pool::SLOT_OVERHEAD_BYTES)
+        self.slot_bytes().saturating_mul(self.pool_slots).saturating_add(self.client.footprint())
+    }
+
+    fn slot_bytes(&self) -> usize {
+        self.body_bytes().saturating_add(crate::pool::SLOT_OVERHEAD_BYTES)
     }
 }
+
+impl ClientConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (ms, rule) in [
+            (self.server_silence_ms, "client.server_silence_ms must be 1 to 86400000"),
+            (self.heartbeat_ms, "client.heartbeat_ms must be 1 to 86400000"),
+            (self.reconnect_ms, "client.reconnect_ms must be 1 to 86400000"),
+            (self.reconnect_max_ms, "client.reconnect_max_ms must be 1 to 86400000"),
+        ] {
+            require_time(ms, rule)?;
+        }
+        require(
+            self.server_silence_ms > self.heartbeat_ms,
+            "client.server_silence_ms must be above client.heartbeat_ms",
+        )?;
+        require(
+            self.output_bytes_max <= BUFFER_BYTES_LIMIT,
+            "client.output_bytes_max must be at most 1073741824",
+        )
+    }
+
+    /// What was read of a frame and a read more, and what waits to be written and a frame more, which is also encoded
+    /// apart. Buffers that grow have up to twice the room that they need.
+    fn footprint(&self) -> usize {
+        let decoder = 2 * (FRAME_BYTES_MAX + READ_BYTES);
+        let output = self.output_bytes_max.saturating_add(2 * FRAME_BYTES_MAX).saturating_mul(2);
+        output.saturating_add(decoder)
+    }
+}
+
+/// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
+const READ_BYTES: usize = 64 << 10;
 
 impl GroupConfig {
     /// Checks the fields against each other and against `node`.
@@ -197,11 +258,23 @@ impl GroupConfig {
             (1..=VIEW_MEMBERS_MAX).contains(&self.members_max),
             "members_max must be 1 to 1024",
         )?;
+        self.validate_packets(node)?;
+        self.validate_times()
+    }
+
+    fn validate_packets(&self, node: &NodeConfig) -> Result<(), ConfigError> {
         require(
-            self.window_packets >= 4 && self.window_packets <= 1 << 20,
+            (4..=PACKETS_LIMIT).contains(&self.window_packets),
             "window_packets must be 4 to 1048576",
         )?;
-        require(self.message_bytes_max >= 1, "message_bytes_max must be at least 1")?;
+        require(
+            (1..=MESSAGE_BYTES_LIMIT).contains(&self.message_bytes_max),
+            "message_bytes_max must be 1 to 536870912",
+        )?;
+        require(
+            DATAGRAM_BYTES.contains(&node.datagram_bytes),
+            "datagram_bytes must be 512 to 65000",
+        )?;
         require(
             crate::cast::packets_for(self.message_bytes_max, node.body_bytes())
                 < self.window_packets,
@@ -211,20 +284,31 @@ impl GroupConfig {
             self.queue_bytes >= self.message_bytes_max + 8,
             "queue_bytes must hold a message of message_bytes_max and 8 bytes",
         )?;
+        require(self.queue_bytes <= BUFFER_BYTES_LIMIT, "queue_bytes must be at most 1073741824")?;
+        require(
+            self.early_packets_max <= PACKETS_LIMIT,
+            "early_packets_max must be at most 1048576",
+        )?;
         require(
             (1..=self.window_packets / 2).contains(&self.ack_packets),
             "ack_packets must be 1 to half of window_packets",
-        )?;
-        for (value, rule) in [
-            (self.block_ok_ms, "block_ok_ms must be at least 1"),
-            (self.peer_ms, "peer_ms must be at least 1"),
-            (self.sync_resend_ms, "sync_resend_ms must be at least 1"),
-            (self.nak_repeat_ms, "nak_repeat_ms must be at least 1"),
-            (self.ack_ms, "ack_ms must be at least 1"),
-            (self.heartbeat_ms, "heartbeat_ms must be at least 1"),
+        )
+    }
+
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        for (ms, rule) in [
+            (self.block_ok_ms, "block_ok_ms must be 1 to 86400000"),
+            (self.peer_ms, "peer_ms must be 1 to 86400000"),
+            (self.sync_resend_ms, "sync_resend_ms must be 1 to 86400000"),
+            (self.nak_repeat_ms, "nak_repeat_ms must be 1 to 86400000"),
+            (self.ack_ms, "ack_ms must be 1 to 86400000"),
+            (self.heartbeat_ms, "heartbeat_ms must be 1 to 86400000"),
+            (self.heartbeat_max_ms, "heartbeat_max_ms must be 1 to 86400000"),
         ] {
-            require(value >= 1, rule)?;
+            require_time(ms, rule)?;
         }
+        require(self.nak_delay_us <= NAK_DELAY_US_LIMIT, "nak_delay_us must be at most 1000000")?;
+        require(self.block_ok_ms < self.peer_ms, "block_ok_ms must be below peer_ms")?;
         require(
             self.heartbeat_max_ms >= self.heartbeat_ms,
             "heartbeat_max_ms must not be below heartbeat_ms",
@@ -243,18 +327,145 @@ impl GroupConfig {
     /// early packets.
     #[must_use]
     pub fn slots(&self) -> usize {
-        2 * self.members_max * self.window_packets + self.early_packets_max
+        self.members_max
+            .saturating_mul(2)
+            .saturating_mul(self.window_packets)
+            .saturating_add(self.early_packets_max)
     }
 
-    /// Upper bound of the bytes that a group takes in a node of configuration `node`: its share of the pool, its
-    /// rings of indices, the buffer in which large messages are put together and the queue for the next view.
+    /// Upper bound of the bytes that a group takes in a node of configuration `node`: its share of the pool, and what
+    /// it has besides.
     #[must_use]
     pub fn footprint(&self, node: &NodeConfig) -> usize {
-        let slot = node.body_bytes() + crate::pool::SLOT_OVERHEAD_BYTES;
-        let rings = 2 * self.members_max * self.window_packets * crate::ring::ENTRY_BYTES;
-        let per_pair = 2 * self.members_max * self.members_max * 16;
-        let processes = 2 * self.members_max + crate::sync::EARLY_PROCESSES_MAX;
-        let syncs = processes * crate::sync::SYNCS_MAX * (8 * self.members_max + 256);
-        self.slots() * slot + rings + per_pair + syncs + self.message_bytes_max + self.queue_bytes
+        self.slots()
+            .saturating_mul(node.slot_bytes())
+            .saturating_add(self.footprint_besides_slots())
+    }
+
+    /// The multicast of the current and of the previous view, the table of early packets, sync messages, views and
+    /// addresses, the buffer in which large messages are put together and the queue for the next view.
+    pub(crate) fn footprint_besides_slots(&self) -> usize {
+        let members = self.members_max;
+        let casts = crate::cast::footprint(members, self.window_packets).saturating_mul(2);
+        let early = self.early_packets_max.saturating_mul(EARLY_BYTES);
+        let processes = members.saturating_mul(2).saturating_add(crate::sync::EARLY_PROCESSES_MAX);
+        let syncs = members
+            .saturating_mul(8)
+            .saturating_add(SYNC_BYTES)
+            .saturating_mul(crate::sync::SYNCS_MAX)
+            .saturating_mul(processes);
+        [casts, early, syncs, members.saturating_mul(MEMBER_BYTES), GROUP_BYTES, self.queue_bytes]
+            .into_iter()
+            .fold(self.message_bytes_max, usize::saturating_add)
+    }
+}
+
+/// Upper bound of the bytes of an early packet in its table.
+const EARLY_BYTES: usize = 64;
+
+/// Bytes of a sync message that is kept, besides its cut: its view, and its share of a tree.
+const SYNC_BYTES: usize = 256;
+
+/// Bytes that a member takes in the views (current, announced, of the cast before, of the last attachment), in sets of
+/// processes, in the book of addresses and in events of the membership service, each twice while it is replaced.
+const MEMBER_BYTES: usize = 1024;
+
+/// Bytes of a group's own fields.
+const GROUP_BYTES: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Sets one field.
+    type Set<C, V> = fn(&mut C, V);
+
+    const NODE_SIZES: [Set<NodeConfig, usize>; 4] = [
+        |c, v| c.datagram_bytes = v,
+        |c, v| c.pool_slots = v,
+        |c, v| c.groups_max = v,
+        |c, v| c.client.output_bytes_max = v,
+    ];
+    const NODE_TIMES: [Set<NodeConfig, u64>; 4] = [
+        |c, v| c.client.server_silence_ms = v,
+        |c, v| c.client.heartbeat_ms = v,
+        |c, v| c.client.reconnect_ms = v,
+        |c, v| c.client.reconnect_max_ms = v,
+    ];
+    const GROUP_SIZES: [Set<GroupConfig, usize>; 6] = [
+        |c, v| c.members_max = v,
+        |c, v| c.window_packets = v,
+        |c, v| c.message_bytes_max = v,
+        |c, v| c.queue_bytes = v,
+        |c, v| c.early_packets_max = v,
+        |c, v| c.ack_packets = v,
+    ];
+    const GROUP_TIMES: [Set<GroupConfig, u64>; 8] = [
+        |c, v| c.block_ok_ms = v,
+        |c, v| c.peer_ms = v,
+        |c, v| c.sync_resend_ms = v,
+        |c, v| c.nak_delay_us = v,
+        |c, v| c.nak_repeat_ms = v,
+        |c, v| c.ack_ms = v,
+        |c, v| c.heartbeat_ms = v,
+        |c, v| c.heartbeat_max_ms = v,
+    ];
+
+    const HUGE: [usize; 5] =
+        [usize::MAX, usize::MAX - 3, usize::MAX - 8, usize::MAX / 2 + 1, u32::MAX as usize];
+    const LONG: [u64; 3] = [u64::MAX, u64::MAX / 2, u32::MAX as u64];
+
+    /// Each field of a good configuration with each value.
+    fn each<C: Clone + Default, V: Copy>(fields: &[Set<C, V>], values: &[V]) -> Vec<C> {
+        let mut all = Vec::new();
+        for set in fields {
+            for value in values {
+                let mut config = C::default();
+                set(&mut config, *value);
+                all.push(config);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn an_extreme_value_of_any_field_is_an_error_and_never_a_panic() {
+        let mut nodes = each(&NODE_SIZES, &HUGE);
+        nodes.extend(each(&NODE_TIMES, &LONG));
+        for node in &nodes {
+            assert!(node.validate().is_err(), "{node:?}");
+            let _ = (node.footprint(), GroupConfig::default().footprint(node));
+        }
+        let mut groups = each(&GROUP_SIZES, &HUGE);
+        groups.extend(each(&GROUP_TIMES, &LONG));
+        for group in &groups {
+            assert!(group.validate(&NodeConfig::default()).is_err(), "{group:?}");
+            let _ = (group.slots(), group.footprint(&NodeConfig::default()));
+        }
+        // Zeros are errors where they make no sense, and never a panic.
+        for node in each(&NODE_SIZES, &[0]).iter().chain(&each(&NODE_TIMES, &[0])) {
+            let _ = (node.validate(), node.footprint(), GroupConfig::default().validate(node));
+        }
+        for group in each(&GROUP_SIZES, &[0]).iter().chain(&each(&GROUP_TIMES, &[0])) {
+            let _ = (group.validate(&NodeConfig::default()), group.slots());
+        }
+    }
+
+    #[test]
+    fn everything_extreme_at_once_is_no_panic_either() {
+        let (mut node, mut group) = (NodeConfig::default(), GroupConfig::default());
+        NODE_SIZES.iter().for_each(|set| set(&mut node, usize::MAX));
+        GROUP_SIZES.iter().for_each(|set| set(&mut group, usize::MAX));
+        assert_eq!((node.footprint(), group.footprint(&node)), (usize::MAX, usize::MAX));
+        assert!(node.validate().is_err() && group.validate(&node).is_err());
+    }
+
+    #[test]
+    fn who_does_not_answer_a_block_request_is_told_before_it_is_accused() {
+        let group = GroupConfig::default();
+        assert!(group.validate(&NodeConfig::default()).is_ok());
+        let late = GroupConfig { block_ok_ms: group.peer_ms, ..group };
+        assert!(late.validate(&NodeConfig::default()).is_err());
     }
 }

@@ -329,6 +329,13 @@ impl<T: Tracer> Node<T> {
         endpoint.next_action(cx!(self))
     }
 
+    /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose application hears
+    /// everything has no reason to wait then.
+    #[must_use]
+    pub fn has_action(&self) -> bool {
+        self.endpoints.iter().any(Endpoint::has_action)
+    }
+
     /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`
     /// the next time lies later.
     #[must_use]
@@ -361,15 +368,12 @@ impl<T: Tracer> Node<T> {
         self.endpoint(group).into_iter().flat_map(Endpoint::addresses)
     }
 
-    /// Upper bound of the bytes that this node takes as it is: the pool, and what each group needs besides.
+    /// Upper bound of the bytes that this node takes as it is: the pool, the connection to the membership service, and
+    /// what each group needs besides.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        let slot = self.config.footprint() / self.config.pool_slots;
-        let groups = self.endpoints.iter().map(|endpoint| {
-            let config = endpoint.config();
-            config.footprint(&self.config).saturating_sub(config.slots() * slot)
-        });
-        self.config.footprint() + groups.sum::<usize>()
+        let groups = self.endpoints.iter().map(|e| e.config().footprint_besides_slots());
+        groups.fold(self.config.footprint(), usize::saturating_add)
     }
 
     /// The tracer.

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Time};
 
-use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which, is_too_long};
 
 /// Batches that are read from one socket before the rest of the loop has its turn.
 const READ_BATCHES_MAX: usize = 16;
@@ -25,6 +25,9 @@ pub struct IoCounters {
     pub deferred: u64,
     /// … that the kernel refused; they count as lost.
     pub send_errors: u64,
+    /// … of which since they do not fit the MTU of the way to their destination (any more): nothing that long will
+    /// arrive there until the MTU is raised or `datagram_bytes` of all members is lowered.
+    pub too_long: u64,
     /// Errors of receiving.
     pub recv_errors: u64,
 }
@@ -51,7 +54,7 @@ pub(crate) struct Datagrams {
 
 impl Datagrams {
     pub(crate) fn open(config: &UdpConfig, datagram_bytes: usize) -> Result<Self, SetupError> {
-        let pair = UdpPair::open(config)?;
+        let pair = UdpPair::open(config, datagram_bytes)?;
         Ok(Self {
             pair,
             batch: RecvBatch::new(),
@@ -127,7 +130,10 @@ impl Datagrams {
                     self.pending = Some(run);
                     return;
                 }
-                Err(_) => self.counters.send_errors += 1,
+                Err(error) => {
+                    self.counters.send_errors += 1;
+                    self.counters.too_long += u64::from(is_too_long(&error));
+                }
             }
         }
     }

@@ -82,7 +82,13 @@ pub struct Driver<T: Tracer = ()> {
     clock: Clock,
     datagrams: Datagrams,
     link: Link,
+    /// Whether the application has asked for actions until there was none since the last [`Driver::advance`].
+    heard_all: bool,
 }
+
+/// While the kernel has no room for datagrams, what is due to be sent stays due: the loop looks at its other times so
+/// often, and is woken when there is room.
+const BLOCKED_WAIT: Duration = Duration::from_millis(5);
 
 impl<T: Tracer> Driver<T> {
     /// Opens the sockets and makes the node. Nothing is sent before [`Driver::advance`].
@@ -102,7 +108,7 @@ impl<T: Tracer> Driver<T> {
         let node = Node::new(config.node, identity, config.servers.len(), tracer)
             .map_err(OpenError::Config)?;
         let link = Link::new(config.servers);
-        Ok(Self { node, clock: config.clock, datagrams, link })
+        Ok(Self { node, clock: config.clock, datagrams, link, heard_all: false })
     }
 
     /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
@@ -116,15 +122,16 @@ impl<T: Tracer> Driver<T> {
         self.link.handle_ready(&mut self.node, self.clock.now(), readable, writable);
     }
 
-    /// How long a loop may wait: until the node has something to do. `None`: until a socket is
-    /// ready.
+    /// How long a loop may wait: until the node has something to do, also for an application that has heard everything
+    /// in this round, and for which commands or a flush then made more (one that does not ask for actions has no use
+    /// for a round). `None`: until a socket is ready.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
-        if self.has_backlog() {
+        if self.has_backlog() || (self.heard_all && self.node.has_action()) {
             return Some(Duration::ZERO);
         }
         let (at, _) = self.node.poll_timeout()?;
-        Some(Duration::from_nanos(at - self.clock.now()))
+        Some(wait(Duration::from_nanos(at - self.clock.now()), self.has_udp_waiting()))
     }
 
     /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`], and
@@ -138,6 +145,7 @@ impl<T: Tracer> Driver<T> {
     /// to write, or no room in the kernel. A connection that begins is shown to `opened`, for a loop that has to know
     /// it; an error of `opened` counts as one of connecting.
     pub fn advance(&mut self, opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+        self.heard_all = false;
         let now = self.clock.now();
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
@@ -186,7 +194,9 @@ impl<T: Tracer> Driver<T> {
 
     /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
-        self.node.poll_action(self.clock.now())
+        let action = self.node.poll_action(self.clock.now());
+        self.heard_all = action.is_none();
+        action
     }
 
     /// See [`Node::join`].
@@ -263,5 +273,22 @@ impl<T: Tracer> Driver<T> {
     /// The tracer.
     pub fn tracer_mut(&mut self) -> &mut T {
         self.node.tracer_mut()
+    }
+}
+
+/// How long to wait for a time that is `left` ahead, while datagrams wait for room in the kernel or not.
+fn wait(left: Duration, is_blocked: bool) -> Duration {
+    if is_blocked { left.max(BLOCKED_WAIT) } else { left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_does_not_make_a_loop_spin_that_cannot_send() {
+        assert_eq!(wait(Duration::ZERO, true), BLOCKED_WAIT);
+        assert_eq!(wait(Duration::ZERO, false), Duration::ZERO);
+        assert_eq!(wait(2 * BLOCKED_WAIT, true), 2 * BLOCKED_WAIT);
     }
 }

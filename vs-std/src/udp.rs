@@ -10,7 +10,9 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
+use vs_core::config::DATAGRAM_BYTES;
 
 /// Probes of the multicast group that the set-up sends until one comes back: a network may lose some.
 const PROBES_MAX: usize = 10;
@@ -57,6 +59,15 @@ pub enum SetupError {
     PortInUse(SocketAddrV4),
     /// What is sent to the group does not come back.
     NoMulticast(Ipv4Addr),
+    /// A full datagram does not fit the MTU of the interface.
+    DatagramTooLong {
+        /// The interface's address.
+        interface: Ipv4Addr,
+        /// Bytes of a full datagram.
+        datagram_bytes: usize,
+        /// Bytes of the longest datagram that fits, if one that a node can do with does.
+        fits: Option<usize>,
+    },
     /// The system refused a step.
     Io {
         /// The step.
@@ -89,6 +100,15 @@ impl fmt::Display for SetupError {
             Self::NoMulticast(addr) => write!(
                 f,
                 "interface {addr} does not carry multicast: choose another with --interface"
+            ),
+            Self::DatagramTooLong { interface, datagram_bytes, fits: Some(fits) } => write!(
+                f,
+                "datagrams of {datagram_bytes} bytes do not fit the MTU of interface {interface}: raise it, or start \
+                 all members with --datagram-bytes {fits}"
+            ),
+            Self::DatagramTooLong { interface, fits: None, .. } => write!(
+                f,
+                "the MTU of interface {interface} is too small: raise it, or choose another with --interface"
             ),
             Self::Io { what, error } => write!(f, "cannot {what}: {error}"),
         }
@@ -157,6 +177,17 @@ impl Half {
         let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(io("set up UDP"))?;
         Ok(Self { socket, state })
     }
+
+    fn send(&self, dest: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: dest,
+            ecn: None,
+            contents: bytes,
+            segment_size: segment,
+            src_ip: None,
+        };
+        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+    }
 }
 
 /// The two sockets of a node, non-blocking.
@@ -170,12 +201,12 @@ pub struct UdpPair {
 }
 
 impl UdpPair {
-    /// Opens the sockets, and makes sure with a probe that the interface carries multicast. Takes up to 300 ms when
-    /// it does not.
+    /// Opens the sockets, and makes sure that the interface carries multicast (a probe tells; it takes up to 300 ms when
+    /// it does not) and datagrams of `datagram_bytes`.
     ///
     /// # Errors
     /// Says what to do about it.
-    pub fn open(config: &UdpConfig) -> Result<Self, SetupError> {
+    pub fn open(config: &UdpConfig, datagram_bytes: usize) -> Result<Self, SetupError> {
         let group = config.multicast;
         if !group.ip().is_multicast() || group.port() == 0 {
             return Err(SetupError::NotMulticast(group));
@@ -183,6 +214,7 @@ impl UdpPair {
         let unicast = open_unicast(config)?;
         let multicast = open_multicast(config)?;
         probe(&unicast, &multicast, config)?;
+        check_length(config, datagram_bytes)?;
         let granted = Granted {
             send: unicast.send_buffer_size().map_err(io("ask for the size of a buffer"))?,
             unicast: unicast.recv_buffer_size().map_err(io("ask for the size of a buffer"))?,
@@ -240,28 +272,17 @@ impl UdpPair {
         segment_bytes: Option<usize>,
     ) -> io::Result<()> {
         let segment = segment_bytes.filter(|&n| n > 0 && n < bytes.len());
-        let error = match self.send_once(dest, bytes, segment) {
+        let error = match self.unicast.send(dest, bytes, segment) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         // The interface cannot cut: from now on there is one segment, and these are sent one at a time.
         match segment {
             Some(n) if error.kind() != ErrorKind::WouldBlock && self.max_segments() == 1 => {
-                bytes.chunks(n).try_for_each(|chunk| self.send_once(dest, chunk, None))
+                bytes.chunks(n).try_for_each(|chunk| self.unicast.send(dest, chunk, None))
             }
             _ => Err(error),
         }
-    }
-
-    fn send_once(&self, dest: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
-        let transmit = Transmit {
-            destination: dest,
-            ecn: None,
-            contents: bytes,
-            segment_size: segment,
-            src_ip: None,
-        };
-        self.unicast.state.try_send(UdpSockRef::from(&self.unicast.socket), &transmit)
     }
 
     /// Receives one batch and hands over each datagram; returns their number.
@@ -379,6 +400,38 @@ fn probe(unicast: &Socket, multicast: &Socket, config: &UdpConfig) -> Result<(),
         }
     }
     Err(silent())
+}
+
+/// Makes sure that datagrams of `datagram_bytes` fit the interface: they are never cut, and longer ones would be lost
+/// without a word.
+fn check_length(config: &UdpConfig, datagram_bytes: usize) -> Result<(), SetupError> {
+    // What is sent from here is seen by nobody: it does not leave this host, and does not come back.
+    let silent = UdpConfig { ttl: 0, ..config.clone() };
+    let socket = open_unicast(&silent)?;
+    socket.set_multicast_loop_v4(false).map_err(io("turn off the loop of multicasts"))?;
+    // Also forbids that datagrams are cut.
+    let half = Half::new(socket.into())?;
+    let bytes = vec![0; datagram_bytes];
+    let fits = |len: usize| {
+        !half.send(config.multicast.into(), &bytes[..len], None).is_err_and(|e| is_too_long(&e))
+    };
+    if fits(datagram_bytes) {
+        return Ok(());
+    }
+    // The longest one that fits lies from `low` on, below `high`.
+    let (mut low, mut high) = (*DATAGRAM_BYTES.start(), datagram_bytes);
+    let usable = low < high && fits(low);
+    while usable && high - low > 1 {
+        let middle = low.midpoint(high);
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    let fits = usable.then_some(low);
+    Err(SetupError::DatagramTooLong { interface: config.interface, datagram_bytes, fits })
+}
+
+/// Whether the kernel refused a datagram since it does not fit the MTU.
+pub(crate) fn is_too_long(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::MSGSIZE)
 }
 
 /// Whether `sent` is heard within [`PROBE_WAIT`].

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use vs_std::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
 
+const DATAGRAM_BYTES: usize = 1472;
+
 fn config(port: u16) -> UdpConfig {
     let group = SocketAddrV4::new(Ipv4Addr::new(239, 255, 71, 1), port);
     UdpConfig::new(Ipv4Addr::LOCALHOST, group)
@@ -32,8 +34,8 @@ fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
 
 #[test]
 fn both_hear_the_group_and_one_hears_its_own_address() {
-    let a = UdpPair::open(&config(47_101)).unwrap();
-    let b = UdpPair::open(&config(47_101)).unwrap();
+    let a = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
+    let b = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
     a.send(a.multicast_addr(), b"VS all", None).unwrap();
     a.send(b.local_addr(), b"VS one", None).unwrap();
     assert_eq!(receive(&a, Which::Multicast, 1), [b"VS all"]);
@@ -44,8 +46,8 @@ fn both_hear_the_group_and_one_hears_its_own_address() {
 
 #[test]
 fn a_run_of_segments_arrives_as_datagrams() {
-    let a = UdpPair::open(&config(47_102)).unwrap();
-    let b = UdpPair::open(&config(47_102)).unwrap();
+    let a = UdpPair::open(&config(47_102), DATAGRAM_BYTES).unwrap();
+    let b = UdpPair::open(&config(47_102), DATAGRAM_BYTES).unwrap();
     let segments = a.max_segments().min(8);
     let mut bytes = Vec::new();
     for i in 0..segments {
@@ -67,23 +69,23 @@ fn a_run_of_segments_arrives_as_datagrams() {
 fn refusals_say_what_to_do() {
     let mut elsewhere = config(47_103);
     elsewhere.interface = Ipv4Addr::new(192, 0, 2, 1);
-    let error = UdpPair::open(&elsewhere).unwrap_err();
+    let error = UdpPair::open(&elsewhere, DATAGRAM_BYTES).unwrap_err();
     assert!(matches!(error, SetupError::InterfaceNotHere(_)), "{error}");
     assert!(error.to_string().contains("--interface"));
 
     let mut elsewhere = config(47_103);
     elsewhere.bind = Ipv4Addr::new(192, 0, 2, 1);
-    assert!(matches!(UdpPair::open(&elsewhere), Err(SetupError::BindNotHere(_))));
+    assert!(matches!(UdpPair::open(&elsewhere, DATAGRAM_BYTES), Err(SetupError::BindNotHere(_))));
 
     let mut unicast = config(47_103);
     unicast.multicast.set_ip(Ipv4Addr::new(10, 0, 0, 1));
-    assert!(matches!(UdpPair::open(&unicast), Err(SetupError::NotMulticast(_))));
+    assert!(matches!(UdpPair::open(&unicast, DATAGRAM_BYTES), Err(SetupError::NotMulticast(_))));
 }
 
 #[test]
 fn a_port_that_is_not_shared_is_named() {
     let config = config(47_104);
     let _taken = std::net::UdpSocket::bind(config.multicast).unwrap();
-    let error = UdpPair::open(&config).unwrap_err();
+    let error = UdpPair::open(&config, DATAGRAM_BYTES).unwrap_err();
     assert!(matches!(error, SetupError::PortInUse(_)), "{error}");
 }

@@ -8,6 +8,9 @@ use super::Cast;
 use crate::ident::{Rank, Seq};
 use crate::time::Time;
 
+/// Bytes of what is known of a peer: two times here, and its credit.
+pub(super) const PEER_BYTES: usize = 2 * size_of::<Time>() + size_of::<Seq>();
+
 #[derive(Debug)]
 pub(super) struct Peers {
     /// Since when a member owes an acknowledgement, if it owes one: its last progress counts.

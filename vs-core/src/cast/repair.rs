@@ -16,6 +16,11 @@ use crate::wire::packet::{self, Header, NAK_RANGES_MAX};
 /// Most ranges of others' packets that wait to be handed on; more are dropped, since who lacks them asks.
 const FORWARDS_MAX: usize = 64;
 
+/// Bytes of what is to be handed on.
+pub(super) const FORWARDS_BYTES: usize = FORWARDS_MAX * size_of::<Forward>();
+/// Bytes by which a row of those who may be asked is rounded up.
+pub(super) const SOURCE_BYTES: usize = size_of::<u64>();
+
 /// What is missing of a stream, and who was asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {

@@ -40,7 +40,8 @@ pub(super) struct Sender {
     /// What each member has room for; of the own rank: no bound, the own ring is.
     pub(super) credit: Vec<Seq>,
     pub(super) credit_min: Seq,
-    /// The packet that a refused message would have needed.
+    /// The last packet that a refused message would have needed; nobody owes room for it once the window reaches that
+    /// far.
     pub(super) refused: Option<Seq>,
 }
 
@@ -81,7 +82,7 @@ impl Cast {
     }
 
     /// The number of the last packet that a message of `len` bytes would be in.
-    fn last_packet_of(&self, len: usize) -> Seq {
+    pub(super) fn last_packet_of(&self, len: usize) -> Seq {
         let body = self.settings.body_bytes;
         let opened = self.sender.sealed + u64::from(self.sender.open.is_some());
         match self.sender.open {

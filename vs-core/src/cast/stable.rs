@@ -14,6 +14,11 @@ use crate::ring::{Askers, Entry};
 use crate::time::Time;
 use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
 
+/// Bytes of what a member has of a stream, with its bit among those who may be asked for it.
+pub(super) const RECEIVED_BYTES: usize = size_of::<Seq>() + 1;
+/// Bytes of a row besides.
+pub(super) const FLOOR_BYTES: usize = size_of::<Floor>();
+
 /// Received prefixes: one row a stream, one column a member.
 #[derive(Debug)]
 pub(super) struct Stability {
@@ -198,8 +203,13 @@ impl Cast {
         own.prefix == own.stable && !self.window_is_closed()
     }
 
+    /// Whether there is no room for the next packet or, since a message was refused, for any message. Once there is,
+    /// nobody is asked any more, even if the message is given up.
     pub(super) fn window_is_closed(&self) -> bool {
-        self.sender.refused.is_some() || self.send_limit() <= self.sender.sealed
+        let limit = self.send_limit();
+        let longest = self.settings.message_bytes_max;
+        limit <= self.sender.sealed
+            || (self.sender.refused.is_some() && self.last_packet_of(longest) > limit)
     }
 
     /// Whether an answer is needed from somebody.

@@ -180,7 +180,7 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         message_bytes_max: 4096,
         queue_bytes: 16 << 10,
         early_packets_max: 64,
-        block_ok_ms: 400,
+        block_ok_ms: 200,
         peer_ms: 300,
         ack_packets: 8,
         heartbeat_max_ms: 200,

@@ -114,8 +114,46 @@ fn bounds_that_do_not_fit_are_named() {
     node(NOBODY, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be above"]);
     let name = ["--message-bytes-max", "4", "--name", "maximilian"];
     node(NOBODY, &name, FAILED, &["--name", "shorten it"]);
+    for (option, words) in [
+        ("--message-bytes-max", "message_bytes_max must be"),
+        ("--window-packets", "window_packets must be"),
+        ("--members-max", "members_max must be"),
+        ("--peer-ms", "peer_ms must be"),
+        ("--server-silence-ms", "server_silence_ms must be"),
+        ("--datagram-bytes", "datagram_bytes must be"),
+    ] {
+        for value in ["18446744073709551615", "0"] {
+            node(NOBODY, &[option, value], FAILED, &[words]);
+        }
+    }
     let silence = ["server", "--listen", "127.0.0.1:0", "--silence-ms", "5"];
     refused(&silence, FAILED, &["silence_ms must be above"]);
+}
+
+/// The loopback of a network namespace of its own gets an MTU below that of Ethernet; needs root or user namespaces.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_network_that_cannot_carry_full_datagrams_is_named() {
+    let binary = env!("CARGO_BIN_EXE_vs");
+    let start = |args: &str| {
+        let node = format!("{binary} node --group chat --server {NOBODY} --id 1 {args}");
+        let script = format!("ip link set lo mtu 1400 up && echo ready && exec {node}");
+        let shell = ["--map-root-user", "--net", "sh", "-c", &script];
+        let output = std::process::Command::new("unshare").args(shell).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.stdout.starts_with(b"ready").then_some((output.status.code(), said))
+    };
+    let Some((status, said)) = start("") else {
+        return println!("skipped: there can be no network namespace");
+    };
+    println!("{said}");
+    assert_eq!((status, said.lines().count()), (Some(FAILED), 1), "{said}");
+    assert!(said.contains("1472 bytes") && said.contains("--datagram-bytes 1372"), "{said}");
+    // Who follows the advice gets on: to the next thing that is wrong here.
+    let (_, said) = start("--datagram-bytes 1372").expect("a network namespace, as before");
+    assert!(said.contains("cannot reach the membership server"), "{said}");
+    let (_, said) = start("--datagram-bytes 1373").expect("a network namespace, as before");
+    assert!(said.contains("--datagram-bytes 1372"), "{said}");
 }
 
 #[test]

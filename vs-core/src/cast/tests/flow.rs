@@ -182,6 +182,30 @@ fn an_idle_group_gets_quiet() {
 }
 
 #[test]
+fn an_idle_group_gets_quiet_after_a_refused_message_was_given_up() {
+    let mut net = Net::new(3, &config(), Faults::default(), 26);
+    net.members[1].reads = false;
+    // Acknowledged in between: the last refusal is for want of credit.
+    for _ in 0..100 {
+        while net.send(0, 1000) {}
+        net.run_ms(1);
+    }
+    net.members[1].reads = true;
+    net.run_ms(3000);
+    assert!(net.all_have_all());
+    net.sent.clear();
+    net.run_ms(10_000);
+    assert_eq!((net.count(Kind::Heartbeat), net.count(Kind::Ack)), (30, 0));
+    // What is refused from now on counts.
+    net.members[1].reads = false;
+    while net.send(0, 1000) {}
+    net.run_ms(1);
+    while net.send(0, 1000) {}
+    net.run_ms(3000);
+    assert_eq!(net.accused_by(0), [1]);
+}
+
+#[test]
 fn a_large_flow_costs_few_control_packets() {
     for ranks in [2, 3] {
         let config = GroupConfig { message_bytes_max: 64 << 10, ..GroupConfig::default() };

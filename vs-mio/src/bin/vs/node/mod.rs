@@ -77,6 +77,10 @@ struct Tuning {
     /// Largest message, the same at all members
     #[arg(long, value_name = "BYTES")]
     message_bytes_max: Option<usize>,
+    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU between them leaves
+    /// after 28 bytes of headers [default: 1472]
+    #[arg(long, value_name = "BYTES")]
+    datagram_bytes: Option<usize>,
     /// Packets that a sender may have outstanding, the same at all members
     #[arg(long, value_name = "N")]
     window_packets: Option<usize>,

@@ -70,6 +70,8 @@ pub(super) struct Session {
     sent: u64,
     came_back: u64,
     trace_failed: bool,
+    /// Whether it was said that datagrams are too long.
+    too_long: bool,
 }
 
 /// What an action asks for once its loan has ended.
@@ -118,6 +120,7 @@ impl Session {
             sent: 0,
             came_back: 0,
             trace_failed: false,
+            too_long: false,
         })
     }
 
@@ -270,6 +273,7 @@ impl Session {
     fn watch(&mut self) {
         let now = self.driver.now();
         self.watch_trace();
+        self.watch_datagrams();
         match self.phase {
             Phase::Joined => {
                 if let Some(why) = self.unreachable(now) {
@@ -312,6 +316,17 @@ impl Session {
         {
             eprintln!("vs: the trace ends here, it cannot be written: {error}");
             self.trace_failed = true;
+        }
+    }
+
+    /// A network that began to refuse full datagrams is told of once; what is short goes on.
+    fn watch_datagrams(&mut self) {
+        if self.driver.io_counters().too_long > 0 && !self.too_long {
+            eprintln!(
+                "vs: full datagrams do not fit the network's MTU any more and are lost: raise it, or start all \
+                 members with a smaller --datagram-bytes"
+            );
+            self.too_long = true;
         }
     }
 

@@ -84,9 +84,11 @@ fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {
     set(&mut group.window_packets, tuning.window_packets);
     set(&mut group.members_max, tuning.members_max);
     // What follows from the bounds that were named.
+    group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
     group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
     group.ack_packets = group.ack_packets.min(group.window_packets / 2);
     let mut node = NodeConfig::default();
+    set(&mut node.datagram_bytes, tuning.datagram_bytes);
     set(&mut node.client.server_silence_ms, tuning.server_silence_ms);
     let heartbeat = node.client.server_silence_ms / 4;
     node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);

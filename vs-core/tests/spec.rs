@@ -242,6 +242,15 @@ fn s7_sending_view_delivery() {
 }
 
 #[test]
+fn s7_also_where_the_number_was_used_again() {
+    let again = [installs(second(), &[1, 2]), Event::Send { n: 1, hash: 9, len: 1 }];
+    let run = replace(pair(), 1, &installs(second(), &[1, 2]), &again);
+    let late = [installs(second(), &[1, 2]), deliver(1, 1)];
+    let report = broken(replace(run, 2, &installs(second(), &[1, 2]), &late), &[S7]);
+    assert_eq!(report.violations[0].other.map(|e| (e.process, e.line)), Some((ProcessId(1), 5)));
+}
+
+#[test]
 fn s7_messages_of_an_earlier_incarnation() {
     broken(vec![vec![start(0), send(1), start(1), deliver(1, 1)]], &[S7]);
 }

@@ -318,15 +318,7 @@ impl Generator {
                 self.push(until, Step::Start(p));
             }
             Fault::Pause => self.pause(Site::Process(p), at, until),
-            Fault::SlowReader => {
-                self.push(at, Step::StopReading(p));
-                self.push(until, Step::Read(p));
-                if self.profile == Profile::Busy {
-                    // A change while the application is behind.
-                    let (victim, killed) = (self.any_process(), self.after(at, 20_000));
-                    self.kill(victim, killed, until);
-                }
-            }
+            Fault::SlowReader => self.slow_reader(p, at, until),
             Fault::OneWayCut => self.one_way_cut(at, until),
             Fault::ClientCut => {
                 let server = self.any_server();
@@ -340,17 +332,7 @@ impl Generator {
                     self.partition(start, end);
                 }
             }
-            Fault::Storm => {
-                let link = Link {
-                    loss_permille: self.rng.below(400) as u16,
-                    duplicate_permille: self.rng.below(200) as u16,
-                    reorder_permille: self.rng.below(300) as u16,
-                    reorder_us: 10_000,
-                    ..Link::LAN
-                };
-                self.push(at, Step::Links(link));
-                self.push(until, Step::Links(Link::LAN));
-            }
+            Fault::Storm => self.storm(at, until),
             Fault::Leave => {
                 self.push(at, Step::Leave(p));
                 self.push(until, Step::Start(p));
@@ -382,6 +364,28 @@ impl Generator {
         }
         self.push(at, Step::Kill(p));
         self.push(back, Step::Start(p));
+    }
+
+    fn slow_reader(&mut self, p: ProcessId, at: u64, until: u64) {
+        self.push(at, Step::StopReading(p));
+        self.push(until, Step::Read(p));
+        if self.profile == Profile::Busy {
+            // A change while the application is behind.
+            let (victim, killed) = (self.any_process(), self.after(at, 20_000));
+            self.kill(victim, killed, until);
+        }
+    }
+
+    fn storm(&mut self, at: u64, until: u64) {
+        let link = Link {
+            loss_permille: self.rng.below(400) as u16,
+            duplicate_permille: self.rng.below(200) as u16,
+            reorder_permille: self.rng.below(300) as u16,
+            reorder_us: 10_000,
+            ..Link::LAN
+        };
+        self.push(at, Step::Links(link));
+        self.push(until, Step::Links(Link::LAN));
     }
 
     fn pause(&mut self, site: Site, at: u64, until: u64) {

@@ -170,6 +170,11 @@ impl Integrity {
         };
         let Some(sent) = sent else { return self.sent_elsewhere(group, findings, stay, delivery) };
         if !matches!(group.item(sent).step, Step::Send(m) if m == message) {
+            // Perhaps it is a message of another view with the same number.
+            let all = self.sent.get_or_insert_with(|| group.all_sent());
+            if all.contains_key(&(from, message)) {
+                return self.sent_elsewhere(group, findings, stay, delivery);
+            }
             findings.add(Property::S5, || {
                 let (p, n) = (group.process(at), message.n);
                 let what =

@@ -27,7 +27,9 @@ mod tests;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::ident::{Cid, ProcessId, Rank, Seq, ViewId};
+use smallvec::SmallVec;
+
+use crate::ident::{Cid, INCARNATION_MAX, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
@@ -39,8 +41,8 @@ use tally::Tally;
 /// will not install.
 pub(crate) const SYNCS_MAX: usize = 4;
 
-/// Processes outside the view and the change whose sync messages are kept: they may be ahead of the membership
-/// service's words to us.
+/// Processes outside the view and the change whose sync messages are kept, the ones heard last: they may be ahead of the
+/// membership service's words to us.
 pub(crate) const EARLY_PROCESSES_MAX: usize = 64;
 
 /// Whether the application may send in the current view.
@@ -93,6 +95,8 @@ pub(crate) struct Automaton {
     previous: Option<OwnSync>,
     /// The highest cid that the membership service gave us.
     last_cid: Cid,
+    /// Processes outside the views and the change whose sync messages are kept, in the order in which they were heard.
+    strangers: SmallVec<[ProcessId; 4]>,
     left_out: LeftOut,
     /// What the sync messages so far come to, while the announced view answers the change under way.
     tally: Option<Tally>,
@@ -119,6 +123,7 @@ impl Automaton {
             own: None,
             previous: None,
             last_cid: Cid(0),
+            strangers: SmallVec::new(),
             left_out,
             tally: None,
         }
@@ -175,6 +180,7 @@ impl Automaton {
     pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) -> bool {
         self.change = Some(Change { cid, set: Members::from_slice(set) });
         self.last_cid = self.last_cid.max(cid);
+        self.prune();
         self.count();
         let ask = self.block == Block::Unblocked;
         if ask {
@@ -221,12 +227,13 @@ impl Automaton {
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> Heard {
-        if from == self.me || !self.has_room_for(from) {
+        if from == self.me || cid.0 > INCARNATION_MAX {
             return Heard::Nothing;
         }
         if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {
             return Heard::Nothing; // of a change that has long been decided
         }
+        self.make_room_for(from);
         let first_word = !self.syncs.contains_key(&(from, cid));
         let fresh = || SyncState::empty(view, total);
         let state = self.syncs.entry((from, cid)).or_insert_with(fresh);
@@ -239,32 +246,50 @@ impl Automaton {
         }
     }
 
-    fn has_room_for(&self, from: ProcessId) -> bool {
-        let expected = |p: ProcessId| {
-            self.current.contains(p)
-                || self.announced.contains(p)
-                || self.change.as_ref().is_some_and(|c| c.set.binary_search(&p).is_ok())
-        };
-        if expected(from) || self.syncs.range(span(from)).next().is_some() {
-            return true;
-        }
-        let mut strangers = 0;
-        let mut last = None;
-        for &(p, _) in self.syncs.keys() {
-            if last != Some(p) && !expected(p) {
-                strangers += 1;
-            }
-            last = Some(p);
-        }
-        strangers < EARLY_PROCESSES_MAX
+    /// Whether `p` is of the current view, of the announced one or of the proposed set.
+    fn is_expected(&self, p: ProcessId) -> bool {
+        self.current.contains(p)
+            || self.announced.contains(p)
+            || self.change.as_ref().is_some_and(|c| c.set.binary_search(&p).is_ok())
     }
 
-    /// Keeps the latest [`SYNCS_MAX`] sync messages of `p`.
+    /// A stranger takes the place of the one that was heard first.
+    fn make_room_for(&mut self, from: ProcessId) {
+        if self.strangers.contains(&from) || self.is_expected(from) {
+            return;
+        }
+        if self.strangers.len() == EARLY_PROCESSES_MAX {
+            let first = self.strangers.remove(0);
+            if !self.is_expected(first) {
+                self.syncs.retain(|&(q, _), _| q != first);
+            }
+        }
+        self.strangers.push(from);
+    }
+
+    /// Keeps the latest [`SYNCS_MAX`] sync messages of `p`, and those that are known to count whatever else comes.
     fn trim(&mut self, p: ProcessId) {
+        let counting = [self.current.start(p), self.announced.start(p)];
         while self.syncs.range(span(p)).count() > SYNCS_MAX {
-            let Some((&oldest, _)) = self.syncs.range(span(p)).next() else { return };
+            let keys = self.syncs.range(span(p)).map(|(&key, _)| key);
+            let Some(oldest) = keys.into_iter().find(|key| !counting.contains(&Some(key.1))) else {
+                return;
+            };
             self.syncs.remove(&oldest);
         }
+    }
+
+    /// Forgets the sync messages of those who are neither expected nor early, and what is garbage. Should one of them
+    /// be named by a later view after all, it is asked for.
+    fn prune(&mut self) {
+        let mut strangers = core::mem::take(&mut self.strangers);
+        strangers.retain(|q| !self.is_expected(*q));
+        let mut syncs = core::mem::take(&mut self.syncs);
+        syncs.retain(|&(q, cid), _| {
+            let garbage = self.current.start(q).is_some_and(|start| self.is_garbage(cid, start));
+            !garbage && (self.is_expected(q) || strangers.contains(&q))
+        });
+        (self.strangers, self.syncs) = (strangers, syncs);
     }
 
     /// The membership service announces `view`. An obsolete one is remembered, and never installed (rule 4).
@@ -295,11 +320,7 @@ impl Automaton {
         self.tally = None;
         self.block = Block::Unblocked;
         self.previous = self.own.take();
-        let mut syncs = core::mem::take(&mut self.syncs);
-        syncs.retain(|&(q, cid), _| {
-            !self.current.start(q).is_some_and(|start| self.is_garbage(cid, start))
-        });
-        self.syncs = syncs;
+        self.prune();
         Some(Installed { transitional, old })
     }
 

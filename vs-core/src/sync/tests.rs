@@ -253,3 +253,45 @@ fn a_large_view_counts_each_sync_message_once() {
     assert!((0..1024).all(|r| end.sources(r, &together).last() == Some(1023)));
     assert_eq!(end.install().unwrap().transitional.len(), 1024);
 }
+
+/// Sync messages of those who had left were kept for ever, and took the room of early ones in the end.
+#[test]
+fn sync_messages_of_the_departed_are_forgotten() {
+    let mut end = Automaton::new(p(1), LeftOut::default());
+    let alone = |q| View::initial(p(q));
+    for cid in 10..1010 {
+        let joiner = 100 + cid;
+        end.start_change(Cid(cid), &set(&[1, joiner]));
+        end.block_ok();
+        end.send_sync(|_| 0).unwrap();
+        assert!(hear(&mut end, joiner, 1, &alone(joiner), &[0]));
+        end.announce(view(cid, &[1, joiner], &[cid, 1]));
+        end.install().unwrap();
+        hear(&mut end, joiner - 1, 2, &alone(joiner - 1), &[0]); // the one that left is still heard
+        assert!(end.strangers.len() <= EARLY_PROCESSES_MAX);
+    }
+    assert!(end.syncs.len() <= 2 + EARLY_PROCESSES_MAX, "{} kept", end.syncs.len());
+    assert!(hear(&mut end, 5000, 1, &alone(5000), &[0]));
+    assert!(end.syncs.contains_key(&(p(5000), Cid(1))), "an early one finds room");
+}
+
+/// Four datagrams of anybody with the highest cids drove out the sync message that the view named, each time it came.
+#[test]
+fn forged_cids_do_not_drive_out_the_sync_that_counts() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    for announced_first in [true, false] {
+        let mut end = blocked(&v, &[1, 2], &[0, 0]);
+        if announced_first {
+            end.announce(view(5, &[1, 2], &[9, 9]));
+        }
+        let far = |back| INCARNATION_MAX - back;
+        assert!(!hear(&mut end, 2, INCARNATION_MAX + 1, &v, &[0, 0]), "nobody was given it");
+        assert!((0..9).all(|back| hear(&mut end, 2, far(back), &v, &[0, 0]) || back >= 4));
+        end.announce(view(5, &[1, 2], &[9, 9]));
+        assert!(hear(&mut end, 2, 9, &v, &[0, 0]));
+        assert!((10..20).all(|back| !end.complete() || hear(&mut end, 2, far(back), &v, &[0, 0])));
+        assert!(end.complete());
+        end.install().unwrap();
+        assert!(end.syncs.contains_key(&(p(2), Cid(9))), "it may count once more");
+    }
+}

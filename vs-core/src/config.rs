@@ -186,10 +186,7 @@ impl NodeConfig {
     /// # Errors
     /// Names the field and the rule that it breaks.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        require(
-            DATAGRAM_BYTES.contains(&self.datagram_bytes),
-            "datagram_bytes must be 512 to 65000",
-        )?;
+        self.validate_datagrams()?;
         require(
             (1..=POOL_SLOTS_LIMIT).contains(&self.pool_slots),
             "pool_slots must be 1 to 67108864",
@@ -198,14 +195,18 @@ impl NodeConfig {
         self.client.validate()
     }
 
+    fn validate_datagrams(&self) -> Result<(), ConfigError> {
+        let possible = DATAGRAM_BYTES.contains(&self.datagram_bytes);
+        require(possible, "datagram_bytes must be 512 to 65000")
+    }
+
     /// Bytes of a packet's body: what is left of a datagram after the header.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         self.datagram_bytes.saturating_sub(crate::wire::packet::DATA_HEADER_BYTES)
     }
 
-    /// Upper bound of the bytes that a node takes without groups: the pool, and the connection to the membership
-    /// service. A group's own bytes: [`GroupConfig::footprint`].
+    /// Bytes that a node takes without groups, estimated: the pool, and the connection to the membership service. A group's own bytes: [`GroupConfig::footprint`].
     #[must_use]
     pub fn footprint(&self) -> usize {
         self.slot_bytes().saturating_mul(self.pool_slots).saturating_add(self.client.footprint())
@@ -271,10 +272,7 @@ impl GroupConfig {
             (1..=MESSAGE_BYTES_LIMIT).contains(&self.message_bytes_max),
             "message_bytes_max must be 1 to 536870912",
         )?;
-        require(
-            DATAGRAM_BYTES.contains(&node.datagram_bytes),
-            "datagram_bytes must be 512 to 65000",
-        )?;
+        node.validate_datagrams()?;
         require(
             crate::cast::packets_for(self.message_bytes_max, node.body_bytes())
                 < self.window_packets,
@@ -333,8 +331,9 @@ impl GroupConfig {
             .saturating_add(self.early_packets_max)
     }
 
-    /// Upper bound of the bytes that a group takes in a node of configuration `node`: its share of the pool, and what
-    /// it has besides.
+    /// Bytes that a group takes in a node of configuration `node`: its share of the pool, and what it has besides. An
+    /// estimate: while a view is installed there are for a moment three sets of rings, and two are counted; nor are sync
+    /// messages that are kept because they may still count.
     #[must_use]
     pub fn footprint(&self, node: &NodeConfig) -> usize {
         self.slots()
@@ -360,7 +359,7 @@ impl GroupConfig {
     }
 }
 
-/// Upper bound of the bytes of an early packet in its table.
+/// Bytes of an early packet in its table, rounded up.
 const EARLY_BYTES: usize = 64;
 
 /// Bytes of a sync message that is kept, besides its cut: its view, and its share of a tree.

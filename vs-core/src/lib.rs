@@ -30,8 +30,8 @@
 //!
 //! # Limits
 //!
-//! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]; [`Node::footprint`] adds them up. Junk from the network
-//! ends in a [`Verdict`] and a counter, never in a panic or an error.
+//! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]; [`Node::footprint`] estimates what they come to. Junk
+//! from the network ends in a [`Verdict`] and a counter, never in a panic or an error.
 #![no_std]
 #![forbid(unsafe_code)]
 

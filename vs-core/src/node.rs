@@ -368,8 +368,8 @@ impl<T: Tracer> Node<T> {
         self.endpoint(group).into_iter().flat_map(Endpoint::addresses)
     }
 
-    /// Upper bound of the bytes that this node takes as it is: the pool, the connection to the membership service, and
-    /// what each group needs besides.
+    /// Bytes that this node takes as it is: the pool, the connection to the membership service, and what each group needs
+    /// besides; an estimate, as [`GroupConfig::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let groups = self.endpoints.iter().map(|e| e.config().footprint_besides_slots());

@@ -37,8 +37,8 @@ mod tests;
 pub(crate) use receiver::DataOutcome;
 pub(crate) use sender::packets_for;
 
-/// Upper bound of the bytes of a [`Cast`] with `members` members, besides its slots: a stream with its ring, a row and a
-/// column of what was received, and what is known of a peer, for each member.
+/// Bytes of a [`Cast`] with `members` members, besides its slots: a stream with its ring, a row and a column of what was
+/// received, and what is known of a peer, for each member.
 pub(crate) fn footprint(members: usize, window: usize) -> usize {
     let ring = window.saturating_mul(crate::ring::ENTRY_BYTES);
     let rows = members.saturating_mul(stable::RECEIVED_BYTES).saturating_add(repair::SOURCE_BYTES);

@@ -1,7 +1,6 @@
 //! In a stable view nothing is allocated on the way of a message: send, transmit, receive, deliver, acknowledge, and
 //! repair of what was lost.
 
-#[allow(dead_code, reason = "shared by several tests, each of which uses a part of it")]
 mod common;
 
 use core::alloc::{GlobalAlloc, Layout};

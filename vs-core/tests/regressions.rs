@@ -5,7 +5,6 @@ use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::wire::frame::preamble;
 use vs_core::{Action, GroupConfig, SendError, Time};
 
-#[allow(dead_code, reason = "shared by several tests, each of which uses a part of it")]
 mod common;
 
 use common::{Cluster, small_configs};

@@ -41,8 +41,8 @@ use tally::Tally;
 /// will not install.
 pub(crate) const SYNCS_MAX: usize = 4;
 
-/// Processes outside the view and the change whose sync messages are kept, the ones heard last: they may be ahead of the
-/// membership service's words to us.
+/// Processes outside the view and the change whose sync messages are kept, the ones heard last: they may be ahead of
+/// the membership service's words to us.
 pub(crate) const EARLY_PROCESSES_MAX: usize = 64;
 
 /// Whether the application may send in the current view.
@@ -217,7 +217,8 @@ impl Automaton {
         self.own.as_ref()
     }
 
-    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. Kept (within a bound) also for cids and views that are not known here yet.
+    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. Kept (within a bound) also
+    /// for cids and views that are not known here yet.
     pub(crate) fn receive_sync(
         &mut self,
         from: ProcessId,

@@ -2,6 +2,7 @@
 //! counted is the core. Datagrams arrive at once and in order, or not at all; time moves only when told to.
 //!
 //! For hostile networks there is `vs_core::sim`.
+#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
 
 use core::net::SocketAddr;
 

@@ -389,6 +389,7 @@ fn a_silent_server_is_left_and_a_quiet_client_gives_signs_of_life() {
     requests(&mut client);
     commands(&mut client);
     let mut pings = 0;
+    // A look more often than the silence detector asks for: a longer pause would be taken for a suspension.
     for now in (25..2000).step_by(25) {
         if now < 1000 && now % 500 == 0 {
             say(&mut client, ms(now), &Reply::Ping);

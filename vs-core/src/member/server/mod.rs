@@ -43,7 +43,8 @@ pub struct Server {
     now: Time,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
-    /// Whom each connected server says to reach, and the version of that word; the own word is made from the connections.
+    /// Whom each connected server says to reach, and the version of that word; the own word is made from the
+    /// connections.
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,

@@ -398,7 +398,7 @@ impl Moshe {
         let Some(proposals) = proposals else { return };
         let vnum = proposals.iter().map(|p| p.vnum).max().unwrap_or(0);
         let members: Vec<ProcessId> = self.ns.iter().map(|client| client.process).collect();
-        // All that form this view do so from these proposals: a cid that one of them knows to be outrun counts for none.
+        // All that form this view do so from these proposals: a cid that one knows to be outrun counts for none.
         let cid_of = |client: &Attached| {
             let said = |p: &&Proposal| {
                 p.cids

@@ -1,7 +1,7 @@
 //! What the fuzz targets try: whatever arrives, nothing panics, nothing hangs, and a group goes on working.
 
 #[path = "../../vs-core/tests/common/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the core, a part is used here")]
+#[allow(unreachable_pub, reason = "shared with the tests of the core")]
 mod common;
 
 use std::cell::RefCell;

@@ -2,7 +2,6 @@
 //! that follow, between nodes in memory. Time moves as at a million messages a second.
 
 #[path = "../../vs-core/tests/common/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests, each user of it uses a part")]
 mod common;
 
 use common::Cluster;

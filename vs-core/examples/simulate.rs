@@ -27,6 +27,7 @@ struct Options {
     left_out: Option<Rule>,
     threads: usize,
     steps: bool,
+    refine: bool,
     traces: Option<PathBuf>,
 }
 
@@ -42,6 +43,7 @@ fn options() -> Option<Options> {
         left_out: None,
         threads: 2,
         steps: false,
+        refine: false,
         traces: None,
     };
     let mut args = std::env::args().skip(1);
@@ -50,6 +52,7 @@ fn options() -> Option<Options> {
             "--profile" => options.profile = Some(Profile::from_name(&args.next()?)?),
             "--leave-out" => options.left_out = Some(rule(&args.next()?)?),
             "--threads" => options.threads = args.next()?.parse().ok().filter(|n| *n > 0)?,
+            "--refine" => options.refine = true,
             "--steps" => options.steps = true,
             "--traces" => options.traces = Some(PathBuf::from(args.next()?)),
             seeds => {
@@ -72,6 +75,7 @@ impl Options {
             Some(profile) => Scenario::with_profile(profile, seed),
             None => Scenario::random(seed),
         };
+        let scenario = if self.refine { scenario.refined() } else { scenario };
         match self.left_out {
             Some(rule) => scenario.leaving_out(rule),
             None => scenario,

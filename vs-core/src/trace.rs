@@ -153,6 +153,18 @@ pub trait Tracer {
 
     /// Takes one event at (monotonic, clamped) time `now` of process `process` in `group`.
     fn record(&mut self, now: Time, process: ProcessId, group: &GroupName, event: Event);
+
+    /// Is shown each step of an end-point before it is recorded, and (with no action) what arrives in between: `state`
+    /// tells, in the variables of the specification, how the end-point is after it.
+    #[cfg(feature = "sim")]
+    fn observe(
+        &mut self,
+        _now: Time,
+        _group: &GroupName,
+        _action: Option<&Event>,
+        _state: &dyn Fn() -> crate::spec::refine::EndPoint,
+    ) {
+    }
 }
 
 impl Tracer for () {

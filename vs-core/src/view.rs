@@ -18,7 +18,7 @@ pub type Members = SmallVec<[ProcessId; 8]>;
 /// sync messages count: that of `q` is the one tagged `start(q)`.
 ///
 /// Two views are equal only if all three components are equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Triple")]
 pub struct View {
     id: ViewId,

@@ -355,6 +355,11 @@ impl Cast {
 }
 
 impl Stream {
+    #[cfg(feature = "sim")]
+    pub(super) fn touched(&self) -> Seq {
+        self.delivered + u64::from(self.offset > 0)
+    }
+
     /// The next message of the prefix: a slice of its packet, or put together in `reassembly`.
     fn next_message<'a>(&mut self, pool: &'a Pool, reassembly: &'a mut [u8]) -> Option<&'a [u8]> {
         let entry = self.ring.get(self.delivered + 1)?;

@@ -60,6 +60,11 @@ impl Sender {
             refused: None,
         }
     }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
 }
 
 impl Cast {

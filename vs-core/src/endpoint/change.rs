@@ -39,15 +39,15 @@ impl Endpoint {
 
     fn start_change(&mut self, cx: &mut Cx<'_>, cid: Cid, peers: &[Peer]) {
         let set: Members = peers.iter().map(|peer| peer.process).collect();
+        self.sync.start_change(cid, &set);
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
         if set.len() > self.config.members_max {
             return self.end(cx, DetachReason::ViewTooLarge);
         }
         self.book.announce(peers, self.sync.current().members(), cx.identity.process);
-        let ask = self.sync.start_change(cid, &set);
         self.forwarded = false;
         self.resend = Resend::default();
-        if ask {
+        if self.sync.ask_to_block() {
             self.trace(cx, Event::Block);
             self.block_asked = Some(cx.now);
             match self.config.blocking {
@@ -80,8 +80,8 @@ impl Endpoint {
     }
 
     fn announce(&mut self, cx: &mut Cx<'_>, view: View) {
-        self.trace(cx, Event::MbrView { view: Box::new(view.clone()) });
-        self.sync.announce(view);
+        self.sync.announce(view.clone());
+        self.trace(cx, Event::MbrView { view: Box::new(view) });
         self.suspicions.await_syncs(cx.now);
         self.advance(cx);
     }
@@ -402,8 +402,11 @@ impl Endpoint {
         );
         match heard {
             Heard::Nothing => return Verdict::Duplicate,
-            Heard::Kept => {}
-            Heard::Counted => self.take_sync(cx, message.process),
+            Heard::Kept => self.show(cx, None),
+            Heard::Counted => {
+                self.show(cx, None);
+                self.take_sync(cx, message.process);
+            }
         }
         Verdict::Accepted
     }

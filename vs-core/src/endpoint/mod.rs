@@ -6,6 +6,7 @@
 
 mod change;
 mod early;
+mod observe;
 mod output;
 mod peers;
 mod queue;
@@ -188,6 +189,7 @@ impl Endpoint {
 
     fn trace(&self, cx: &mut Cx<'_>, event: Event) {
         if cx.tracer.enabled() {
+            self.show(cx, Some(&event));
             cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
         }
     }
@@ -417,6 +419,7 @@ impl Endpoint {
             let hash = fnv1a(FNV_OFFSET, delivered.payload);
             let len = delivered.payload.len() as u64;
             let event = Event::Deliver { from, n: delivered.number, hash, len };
+            observe::show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, Some(&event));
             cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
         }
         cx.counters.delivered += 1;

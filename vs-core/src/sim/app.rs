@@ -8,8 +8,8 @@ use crate::action::{Action, BlockOkError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
+use crate::sim::recorder::Recorder;
 use crate::time::Time;
-use crate::trace::Record;
 use crate::view::View;
 
 /// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads, so the two cannot
@@ -41,7 +41,7 @@ impl Application for () {
 #[derive(Debug)]
 pub struct Handle<'a> {
     pub(crate) now: Time,
-    pub(crate) node: &'a mut Node<Vec<Record>>,
+    pub(crate) node: &'a mut Node<Recorder>,
 }
 
 impl Handle<'_> {

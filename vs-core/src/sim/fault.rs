@@ -8,6 +8,7 @@ use crate::member::Server;
 use crate::node::{Identity, Node};
 use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody, Site};
+use crate::sim::recorder::Recorder;
 use crate::sim::stream::EndState;
 use crate::sim::world::World;
 use crate::trace::{Event, Record};
@@ -33,7 +34,13 @@ impl<A: Application> World<A> {
             addr: ProcessBody::<A>::addr(host),
             seed,
         };
-        body.node = Some(Node::new(body.config.clone(), identity, body.servers.len(), Vec::new())?);
+        let tracer = Recorder {
+            process: p,
+            records: core::mem::take(&mut body.records),
+            beside: self.beside.clone(),
+        };
+        let servers = body.servers.len();
+        body.node = Some(Node::new(body.config.clone(), identity, servers, tracer)?);
         body.reading = true;
         body.detached = None;
         body.leaving = None;
@@ -73,9 +80,12 @@ impl<A: Application> World<A> {
         let (host, ts) = (self.host(Site::Process(p)), self.fabric.now);
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         if let Some(mut node) = body.node.take() {
-            body.records.append(node.tracer_mut());
+            body.records.append(&mut node.tracer_mut().records);
         }
         for (group, _) in &body.groups {
+            if let Some(beside) = &self.beside {
+                beside.borrow_mut().step(ts, group, p, Some(&Event::Crash), None);
+            }
             let group = group.clone();
             body.records.push(Record { ts, process: p, group, event: Event::Crash });
         }
@@ -103,7 +113,7 @@ impl<A: Application> World<A> {
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         if body.leaving.as_ref().is_some_and(Vec::is_empty) {
             if let Some(mut node) = body.node.take() {
-                body.records.append(node.tracer_mut());
+                body.records.append(&mut node.tracer_mut().records);
             }
             self.stop(host, HostState::Down);
         }

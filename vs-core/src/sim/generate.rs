@@ -133,6 +133,7 @@ impl Generator {
             profile,
             by_profile: false,
             left_out: None,
+            refine: false,
             world,
             node,
             group,

@@ -12,6 +12,7 @@ use crate::config::{GroupConfig, NodeConfig};
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::{Server, ServerConfig, ServerCounters};
 use crate::node::Node;
+use crate::sim::recorder::Recorder;
 use crate::time::Time;
 use crate::trace::Record;
 
@@ -124,7 +125,7 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) groups: Vec<(GroupName, GroupConfig)>,
     pub(crate) app: A,
     pub(crate) app_wake: Option<Time>,
-    pub(crate) node: Option<Node<Vec<Record>>>,
+    pub(crate) node: Option<Node<Recorder>>,
     pub(crate) incarnation: Incarnation,
     /// The application takes actions.
     pub(crate) reading: bool,

@@ -83,6 +83,7 @@ mod host;
 mod net;
 mod outcome;
 mod queue;
+mod recorder;
 mod run;
 mod scenario;
 mod stream;

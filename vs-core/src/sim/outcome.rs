@@ -90,6 +90,9 @@ impl fmt::Display for Failure {
         if let Some(profile) = profile {
             write!(f, " --profile {profile}")?;
         }
+        if matches!(why, Why::Defect(Defect::Refuted { .. })) {
+            f.write_str(" --refine")?;
+        }
         if let Some(rule) = left_out {
             write!(f, " --leave-out {rule:?}")?;
         }
@@ -108,6 +111,8 @@ pub struct Stats {
     pub simulated_ms: u64,
     /// Events of the worlds.
     pub events: u64,
+    /// Steps of processes that were held against the specification.
+    pub refined_steps: u64,
     /// Views installed, counted at each process.
     pub views: u64,
     /// … of which with a transitional set of more than one.
@@ -143,7 +148,7 @@ macro_rules! add_fields {
 impl Stats {
     /// Adds another run, or several.
     pub fn add(&mut self, other: &Self) {
-        add_fields!(self, other, runs simulated_ms events views views_together changes);
+        add_fields!(self, other, runs simulated_ms events refined_steps views views_together changes);
         add_fields!(self, other, joins_in_mid_change views_passed_over syncs forwards sent);
         add_fields!(self, other, delivered);
         let (a, b) = (&mut self.faults, &other.faults);
@@ -203,6 +208,9 @@ impl fmt::Display for Stats {
             self.simulated_ms / 1000,
             self.events
         )?;
+        if self.refined_steps > 0 {
+            writeln!(f, "{} steps held against the specification", self.refined_steps)?;
+        }
         writeln!(
             f,
             "views: {} installed, {} of them together with others; {} start_changes, {} joins in mid-change, \

@@ -68,6 +68,9 @@ impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Result<Self, ConfigError> {
         let left_out = scenario.left_out.map_or_else(LeftOut::default, LeftOut::only);
         let mut world = World::new(scenario.world.clone());
+        if scenario.refine {
+            world.refine();
+        }
         for (id, clock_ahead_ms) in &scenario.servers {
             let config = crate::member::ServerConfig { left_out, ..scenario.server.clone() };
             world.add_server(*id, config, *clock_ahead_ms)?;
@@ -294,6 +297,7 @@ impl<'a> Run<'a> {
             runs: 1,
             simulated_ms: crate::Time(elapsed).as_millis(),
             events: self.world.events(),
+            refined_steps: self.world.refined_steps(),
             faults: *self.world.faults(),
             net: *self.world.net_counters(),
             ..Stats::default()

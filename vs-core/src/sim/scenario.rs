@@ -129,6 +129,8 @@ pub struct Scenario {
     pub by_profile: bool,
     /// A rule that everyone leaves out.
     pub left_out: Option<Rule>,
+    /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
+    pub refine: bool,
     /// The world.
     pub world: WorldConfig,
     /// Every node.
@@ -163,6 +165,12 @@ impl Scenario {
     #[must_use]
     pub fn with_profile(profile: Profile, seed: u64) -> Self {
         generate::with_profile(profile, seed)
+    }
+
+    /// The same with the executable specification stepped beside.
+    #[must_use]
+    pub fn refined(self) -> Self {
+        Self { refine: true, ..self }
     }
 
     /// The same with a rule of the algorithm left out everywhere.

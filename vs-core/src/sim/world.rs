@@ -2,7 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt;
 
 use crate::action::{DetachReason, SendError, Sent, Wake};
@@ -14,6 +16,8 @@ use crate::sim::app::Application;
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{Body, Happening, Host, HostState, ProcessBody, ServerBody, Site};
 use crate::sim::net::{Link, NetCounters};
+use crate::sim::recorder::Beside;
+use crate::spec::refine::Refuted;
 use crate::time::Time;
 use crate::trace::Record;
 use crate::view::View;
@@ -88,6 +92,15 @@ pub enum Defect {
         /// When.
         at: Time,
     },
+    /// A process took a step that the specification does not allow.
+    Refuted {
+        /// In which group.
+        group: GroupName,
+        /// The step.
+        refuted: Box<Refuted>,
+        /// When.
+        at: Time,
+    },
     /// More events than a run can need.
     EventsMax {
         /// How many there were.
@@ -112,6 +125,9 @@ impl fmt::Display for Defect {
             }
             Self::EndlessOutput { site, at } => {
                 write!(f, "{site}: polling did not come to an end at {}", at.0)
+            }
+            Self::Refuted { group, refuted, at } => {
+                write!(f, "not a step of the specification, group {group} at {}: {refuted}", at.0)
             }
             Self::EventsMax { events, at } => write!(f, "{events} events until {}", at.0),
         }
@@ -149,6 +165,8 @@ pub struct World<A: Application = ()> {
     pub(crate) defect: Option<Defect>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) faults: HostFaults,
+    /// The specification, if it is stepped beside.
+    pub(crate) beside: Option<Rc<RefCell<Beside>>>,
     sites: BTreeMap<Site, usize>,
     events: u64,
     /// Events after which a run is given up.
@@ -171,10 +189,23 @@ impl<A: Application> World<A> {
             defect: None,
             buffer: alloc::vec![0; BUFFER_BYTES],
             faults: HostFaults::default(),
+            beside: None,
             sites: BTreeMap::new(),
             events: 0,
             events_max: EVENTS_MAX,
         }
+    }
+
+    /// Steps the executable specification beside each process that starts from now on; a step that it does not allow
+    /// ends the run with [`Defect::Refuted`].
+    pub fn refine(&mut self) {
+        self.beside = Some(Rc::default());
+    }
+
+    /// Steps of processes that were held against the specification.
+    #[must_use]
+    pub fn refined_steps(&self) -> u64 {
+        self.beside.as_ref().map_or(0, |beside| beside.borrow().steps)
     }
 
     /// Gives a run up with [`Defect::EventsMax`] after so many events.
@@ -284,6 +315,9 @@ impl<A: Application> World<A> {
                 self.defect = Some(Defect::EventsMax { events: self.events, at });
             }
             self.dispatch(event);
+            let refuted =
+                self.beside.as_ref().and_then(|beside| beside.borrow_mut().take_refuted());
+            self.defect = self.defect.take().or(refuted);
         }
         match &self.defect {
             Some(defect) => Err(defect.clone()),
@@ -412,7 +446,7 @@ impl<A: Application> World<A> {
             if let Body::Process(p) = &mut host.body {
                 let mut records = core::mem::take(&mut p.records);
                 if let Some(node) = &mut p.node {
-                    records.append(node.tracer_mut());
+                    records.append(&mut node.tracer_mut().records);
                 }
                 traces.push((p.id, records));
             }

@@ -25,6 +25,7 @@
 //! assert_eq!(report.violations[0].event.line, 2);
 //! ```
 
+pub mod automata;
 mod blocking;
 mod collect;
 mod delivery;
@@ -32,6 +33,8 @@ mod liveness;
 mod membership;
 mod model;
 mod property;
+#[cfg(feature = "sim")]
+pub mod refine;
 mod report;
 mod synchrony;
 mod views;

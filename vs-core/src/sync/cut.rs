@@ -66,6 +66,12 @@ impl SyncState {
         self.unknown < before
     }
 
+    /// Where its sender was.
+    #[cfg(feature = "sim")]
+    pub(crate) fn view(&self) -> ViewKey {
+        self.view
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.unknown == 0
     }

@@ -6,8 +6,8 @@
 //!
 //! # The life of a change
 //!
-//! 1. [`Automaton::start_change`]: the membership service proposes a set under a local id (cid). The application is
-//!    asked to stop sending (once, however many proposals follow).
+//! 1. [`Automaton::start_change`]: the membership service proposes a set under a local id (cid).
+//!    [`Automaton::ask_to_block`]: the application is to stop sending (once, however many proposals follow).
 //! 2. [`Automaton::send_sync`], when it has: the cut, tagged with the cid, goes out. Until a view matches nothing
 //!    beyond the own cut is delivered.
 //! 3. [`Automaton::announce`]: the view arrives and with it the vector of cids that says which sync messages count.
@@ -129,6 +129,17 @@ impl Automaton {
         }
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn me(&self) -> ProcessId {
+        self.me
+    }
+
+    /// What is known of sync messages, the own ones included.
+    #[cfg(feature = "sim")]
+    pub(crate) fn syncs(&self) -> impl Iterator<Item = ((ProcessId, Cid), &SyncState)> {
+        self.syncs.iter().map(|(key, state)| (*key, state))
+    }
+
     pub(crate) fn current(&self) -> &View {
         &self.current
     }
@@ -175,14 +186,18 @@ impl Automaton {
         self.previous = None;
     }
 
-    /// The membership service proposes `set` under `cid`. True if the application has to be asked to stop sending: once
-    /// a view change, however many proposals it takes (S21).
-    pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) -> bool {
+    /// The membership service proposes `set` under `cid`.
+    pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) {
         self.change = Some(Change { cid, set: Members::from_slice(set) });
         self.last_cid = self.last_cid.max(cid);
         self.prune();
         self.count();
-        let ask = self.block == Block::Unblocked;
+    }
+
+    /// Asks the application to stop sending for the change under way: once a view change, however many proposals it
+    /// takes (S21). False if it was asked before.
+    pub(crate) fn ask_to_block(&mut self) -> bool {
+        let ask = self.change.is_some() && self.block == Block::Unblocked;
         if ask {
             self.block = Block::Requested;
         }

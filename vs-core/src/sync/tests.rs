@@ -21,11 +21,17 @@ fn set(members: &[u64]) -> Vec<ProcessId> {
     members.iter().map(|&m| p(m)).collect()
 }
 
+/// A start_change, and the question that follows; whether it was asked.
+fn ask(end: &mut Automaton, cid: Cid, set: &[ProcessId]) -> bool {
+    end.start_change(cid, set);
+    end.ask_to_block()
+}
+
 /// An end-point `me` that is in `view`, without a change under way.
 fn settled(me: u64, view: &View) -> Automaton {
     let mut end = Automaton::new(p(me), LeftOut::default());
     let cid = view.start(p(me)).unwrap();
-    end.start_change(cid, view.members());
+    ask(&mut end, cid, view.members());
     assert!(end.block_ok());
     end.send_sync(|_| 0).unwrap();
     end.announce(view.clone());
@@ -43,7 +49,7 @@ fn hear(end: &mut Automaton, from: u64, cid: u64, view: &View, cut: &[Seq]) -> b
 /// 1 in {1,2,3}, asked to move to `proposed` under cid 9, blocked, with `cut` sent.
 fn blocked(v: &View, proposed: &[u64], cut: &[Seq]) -> Automaton {
     let mut end = settled(1, v);
-    assert!(end.start_change(Cid(9), &set(proposed)));
+    assert!(ask(&mut end, Cid(9), &set(proposed)));
     assert!(!end.wants_sync(), "not before block_ok");
     assert!(end.block_ok());
     assert!(end.wants_sync());
@@ -57,7 +63,7 @@ fn point_2_own_cut_bounds_delivery_until_the_view_matches() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = settled(1, &v);
     assert_eq!(end.limits(), None);
-    end.start_change(Cid(9), &set(&[1, 2]));
+    ask(&mut end, Cid(9), &set(&[1, 2]));
     assert_eq!(end.limits(), None, "free before the sync is sent");
     end.block_ok();
     end.send_sync(|r| [4, 5, 6][usize::from(r)]).unwrap();
@@ -72,7 +78,7 @@ fn point_2_own_cut_bounds_delivery_until_the_view_matches() {
 fn point_3_a_new_start_change_lifts_the_commitment_and_does_not_block_again() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = blocked(&v, &[1, 2], &[4, 5, 6]);
-    assert!(!end.start_change(Cid(10), &set(&[1, 2, 4])), "asked for once");
+    assert!(!ask(&mut end, Cid(10), &set(&[1, 2, 4])), "asked for once");
     assert_eq!(end.limits(), None);
     assert!(end.wants_sync(), "still blocked: the new sync goes out at once");
     end.send_sync(|r| [4, 6, 6][usize::from(r)]).unwrap();
@@ -84,7 +90,7 @@ fn point_4_an_obsolete_view_is_never_installed() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
     hear(&mut end, 2, 7, &v, &[0, 0]);
-    end.start_change(Cid(10), &set(&[1, 2]));
+    ask(&mut end, Cid(10), &set(&[1, 2]));
     end.send_sync(|_| 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
     assert!(!end.matched() && !end.installable(|_| 0));
@@ -130,7 +136,7 @@ fn point_7_packets_of_a_member_that_comes_from_elsewhere_are_forwarded() {
     assert_eq!(end.forwards(), [Forward { to: 1, origin: 2, from: 4, upto: 5 }]);
     assert_eq!(end.sources(2, &end.together()).next(), None, "who has all asks nobody");
     let mut lacking = settled(2, &v);
-    lacking.start_change(Cid(7), &set(&[1, 2, 3]));
+    ask(&mut lacking, Cid(7), &set(&[1, 2, 3]));
     lacking.block_ok();
     lacking.send_sync(|r| [0, 0, 3][usize::from(r)]).unwrap();
     hear(&mut lacking, 1, 9, &v, &[0, 0, 5]);
@@ -144,7 +150,7 @@ fn point_7_packets_of_a_member_that_comes_from_elsewhere_are_forwarded() {
 fn forwarding_is_shared_out_to_the_least_holder() {
     let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
     let mut end = settled(2, &v);
-    end.start_change(Cid(9), &set(&[1, 2, 3]));
+    ask(&mut end, Cid(9), &set(&[1, 2, 3]));
     end.block_ok();
     end.send_sync(|r| [0, 0, 0, 7][usize::from(r)]).unwrap();
     hear(&mut end, 1, 5, &v, &[0, 0, 0, 4]);
@@ -170,7 +176,7 @@ fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
         hear(&mut end, stranger, 2, &its, &[0]);
     }
     assert!(end.syncs.len() <= SYNCS_MAX + 1 + EARLY_PROCESSES_MAX);
-    end.start_change(Cid(9), &set(&[1, 2]));
+    ask(&mut end, Cid(9), &set(&[1, 2]));
     end.block_ok();
     end.send_sync(|_| 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 99]));
@@ -185,7 +191,7 @@ fn point_10_the_sync_that_led_here_may_count_once_more() {
     hear(&mut end, 2, 7, &v, &[0, 0]);
     end.announce(view(5, &[1, 2], &[9, 7]));
     end.install().unwrap();
-    end.start_change(Cid(10), &set(&[1, 2]));
+    ask(&mut end, Cid(10), &set(&[1, 2]));
     end.block_ok();
     end.send_sync(|_| 0).unwrap();
     end.announce(view(6, &[1, 2], &[10, 7]));
@@ -225,7 +231,7 @@ fn a_cut_in_parts_counts_when_it_is_whole() {
 fn s21_a_block_is_answered_once() {
     let mut end = settled(1, &view(3, &[1], &[1]));
     assert!(!end.block_ok(), "nobody asked");
-    assert!(end.start_change(Cid(9), &set(&[1])));
+    assert!(ask(&mut end, Cid(9), &set(&[1])));
     assert!(end.may_send());
     assert!(end.block_ok());
     assert!(!end.may_send() && !end.block_ok());
@@ -238,7 +244,7 @@ fn a_large_view_counts_each_sync_message_once() {
     let all: Vec<u64> = (1..=1024).collect();
     let v = view(3, &all, &[1; 1024]);
     let mut end = settled(1, &v);
-    end.start_change(Cid(9), v.members());
+    ask(&mut end, Cid(9), v.members());
     end.block_ok();
     end.send_sync(|_| 7).unwrap();
     end.announce(view(5, &all, &[9; 1024]));
@@ -261,7 +267,7 @@ fn sync_messages_of_the_departed_are_forgotten() {
     let alone = |q| View::initial(p(q));
     for cid in 10..1010 {
         let joiner = 100 + cid;
-        end.start_change(Cid(cid), &set(&[1, joiner]));
+        ask(&mut end, Cid(cid), &set(&[1, joiner]));
         end.block_ok();
         end.send_sync(|_| 0).unwrap();
         assert!(hear(&mut end, joiner, 1, &alone(joiner), &[0]));

@@ -1,0 +1,311 @@
+//! The end-point automaton of the algorithm, once more: as slow and as literal as the paper has it.
+//!
+//! Everything derived (matched, complete, T, agreed) is computed anew from its definition, where
+//! [`sync`](crate::sync) keeps it up to date piece by piece.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ident::{Cid, ProcessId, Rank, Seq};
+use crate::spec::automata::{Block, Refused, Step, demand};
+use crate::sync::{SYNCS_MAX, ViewKey};
+use crate::trace::Event;
+use crate::view::{DisplaySet, Members, View};
+
+/// A sync message: where its sender was, and what it had there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sync {
+    pub(crate) view: ViewKey,
+    pub(crate) cut: Vec<Seq>,
+}
+
+/// A packet handed on: to whom, whose, which.
+type Handed = (ProcessId, ProcessId, Seq);
+
+/// The state of an end-point, in the paper's variables. Streams are by rank in the current view.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndPoint {
+    pub(crate) me: ProcessId,
+    /// cv
+    pub(crate) current: View,
+    /// mv
+    pub(crate) announced: View,
+    /// `start_change`
+    pub(crate) change: Option<(Cid, Members)>,
+    pub(crate) block: Block,
+    /// `sync[q][cid]`, as far as it is here in whole.
+    pub(crate) syncs: BTreeMap<(ProcessId, Cid), Sync>,
+    /// Packets that CO_RFIFO has delivered.
+    pub(crate) arrived: Vec<Seq>,
+    /// The gap-free prefix of `msgs[q][cv]`, in packets: what has arrived, up to the end of a message.
+    pub(crate) received: Vec<Seq>,
+    /// `last_dlvrd[q]`, in packets; one of which only a part is delivered is counted.
+    pub(crate) delivered: Vec<Seq>,
+    /// Packets of each stream that are given up: known to be everywhere, and delivered here.
+    pub(crate) freed: Vec<Seq>,
+    /// `last_sent`, in messages.
+    pub(crate) sent: u64,
+    /// An accepted message is in no packet yet that could be sent.
+    pub(crate) open: bool,
+    /// What was forwarded in the change under way. Kept by the specification alone.
+    pub(crate) handed: BTreeSet<Handed>,
+}
+
+const NAME: &str = "end-point";
+
+impl EndPoint {
+    /// The state in which each life starts.
+    pub(crate) fn initial(me: ProcessId) -> Self {
+        Self {
+            me,
+            current: View::initial(me),
+            announced: View::initial(me),
+            change: None,
+            block: Block::Unblocked,
+            syncs: BTreeMap::new(),
+            arrived: alloc::vec![0],
+            received: alloc::vec![0],
+            delivered: alloc::vec![0],
+            freed: alloc::vec![0],
+            sent: 0,
+            open: false,
+            handed: BTreeSet::new(),
+        }
+    }
+
+    fn cid(&self) -> Option<Cid> {
+        self.change.as_ref().map(|(cid, _)| *cid)
+    }
+
+    /// `matched`
+    fn matched(&self) -> bool {
+        self.cid().is_some_and(|cid| self.announced.start(self.me) == Some(cid))
+            && self.announced.id() > self.current.id()
+    }
+
+    /// I: who may come along.
+    fn both(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.announced.members().iter().copied().filter(|&q| self.current.contains(q))
+    }
+
+    /// `sync[q][mv.start(q)]`
+    fn counting(&self, q: ProcessId) -> Option<&Sync> {
+        self.syncs.get(&(q, self.announced.start(q)?))
+    }
+
+    fn complete(&self) -> bool {
+        self.both().all(|q| self.counting(q).is_some())
+    }
+
+    /// Who of T is known, with their cuts; T itself once complete.
+    fn together(&self) -> Vec<(ProcessId, &[Seq])> {
+        let with = |q| Some((q, self.counting(q)?));
+        let here =
+            |(q, sync): &(ProcessId, &Sync)| ViewKey::of(&self.current, *q) == Some(sync.view);
+        self.both().filter_map(with).filter(here).map(|(q, sync)| (q, &*sync.cut)).collect()
+    }
+
+    /// `agreed(r)` over the sync messages that are here.
+    fn agreed(&self, r: Rank) -> Seq {
+        let cuts = self.together();
+        cuts.iter().filter_map(|(_, cut)| cut.get(usize::from(r)).copied()).max().unwrap_or(0)
+    }
+
+    /// Up to where the stream of rank r may be delivered.
+    fn bound(&self, r: Rank) -> Seq {
+        let own = self.cid().and_then(|cid| self.syncs.get(&(self.me, cid)));
+        match own {
+            None => Seq::MAX,
+            Some(_) if self.matched() => self.agreed(r),
+            Some(own) => own.cut.get(usize::from(r)).copied().unwrap_or(0),
+        }
+    }
+
+    fn ranks(&self) -> impl Iterator<Item = Rank> + use<> {
+        0..self.current.len() as Rank
+    }
+
+    /// Takes the step, if it may be taken. `after` says how far packets went, which the action does not tell.
+    pub(crate) fn apply(&mut self, event: &Event, after: &Self) -> Step {
+        match event {
+            Event::Start { .. } | Event::Leave | Event::Crash => *self = Self::initial(self.me),
+            Event::StartChange { cid, set } => {
+                self.change = Some((*cid, set.clone()));
+                self.handed.clear();
+            }
+            Event::MbrView { view } => self.announced = View::clone(view),
+            Event::Block => {
+                let changing = self.change.is_some();
+                self.demand("block only in a change", changing)?;
+                self.block = Block::Requested;
+            }
+            Event::BlockOk => self.block = Block::Blocked,
+            Event::Send { .. } => self.sent += 1,
+            Event::Sync { cid, view, cut } => self.send_sync(*cid, view, cut)?,
+            Event::Deliver { from, .. } => self.deliver(*from, after)?,
+            Event::Forward { to, from, packet, view } => {
+                self.forward(*to, *from, *packet, view)?;
+            }
+            Event::View { view, transitional } => self.install(view, transitional)?,
+        }
+        Ok(())
+    }
+
+    fn demand(&self, rule: &'static str, holds: bool) -> Step {
+        demand(NAME, rule, holds, || format!("the state is {self}"))
+    }
+
+    fn send_sync(&mut self, cid: Cid, view: &View, cut: &[(ProcessId, Seq)]) -> Step {
+        self.demand("sync for the change under way", self.cid() == Some(cid))?;
+        self.demand("sync only once blocked", self.block == Block::Blocked)?;
+        let key = (self.me, cid);
+        self.demand("one sync for each cid", !self.syncs.contains_key(&key))?;
+        self.demand("sync from the current view", *view == self.current)?;
+        // Point 1: what was received, own accepted messages included, not what was delivered.
+        self.demand("every own message in the cut", !self.open)?;
+        let of = self.current.members().iter().copied();
+        let received = of.zip(self.received.iter().copied());
+        self.demand("cut = what was received gap-free", received.eq(cut.iter().copied()))?;
+        let Some(view) = ViewKey::of(&self.current, self.me) else { return Ok(()) };
+        self.syncs.insert(key, Sync { view, cut: self.received.clone() });
+        Ok(())
+    }
+
+    fn deliver(&mut self, from: ProcessId, after: &Self) -> Step {
+        let Some(r) = self.current.rank(from) else { return self.demand("from a member", false) };
+        let Some(&delivered) = after.delivered.get(usize::from(r)) else {
+            return self.demand("in the current view", false);
+        };
+        demand(
+            NAME,
+            "no delivery beyond what was received",
+            delivered <= self.received(r),
+            || format!("packet {delivered} of {from}, received {}", self.received(r)),
+        )?;
+        // Points 2 and 3.
+        demand(NAME, "no delivery beyond the bound", delivered <= self.bound(r), || {
+            format!("packet {delivered} of {from}, bound {} in {self}", self.bound(r))
+        })?;
+        let before = &mut self.delivered[usize::from(r)];
+        let forth = delivered >= *before;
+        *before = delivered;
+        self.demand("delivery goes forth", forth)
+    }
+
+    fn received(&self, r: Rank) -> Seq {
+        self.received.get(usize::from(r)).copied().unwrap_or(0)
+    }
+
+    fn forward(&mut self, to: ProcessId, from: ProcessId, packet: Seq, view: &View) -> Step {
+        self.demand("forward once matched and complete", self.matched() && self.complete())?;
+        self.demand("forward in the current view", *view == self.current)?;
+        let due = self.due().any(|due| due == (to, from, packet));
+        demand(NAME, "forward to who lacks it, by the least who has it", due, || {
+            format!("packet {packet} of {from} to {to} in {self}")
+        })?;
+        self.handed.insert((to, from, packet));
+        Ok(())
+    }
+
+    /// What this process has to hand on (point 7): packets of members outside T that it is the least of T to have, to
+    /// those of T that lack them.
+    fn due(&self) -> impl Iterator<Item = Handed> {
+        let together = self.together();
+        let mut out = Vec::new();
+        for r in self.ranks() {
+            let origin = self.current.members()[usize::from(r)];
+            if together.iter().any(|(q, _)| *q == origin) {
+                continue;
+            }
+            let at = usize::from(r);
+            for packet in 1..=self.agreed(r) {
+                let least = together.iter().find(|(_, cut)| cut[at] >= packet).map(|(q, _)| *q);
+                if least == Some(self.me) {
+                    let lack = together.iter().filter(|(_, cut)| cut[at] < packet);
+                    out.extend(lack.map(|(q, _)| (*q, origin, packet)));
+                }
+            }
+        }
+        out.into_iter()
+    }
+
+    fn install(&mut self, view: &View, t: &[ProcessId]) -> Step {
+        self.demand("S24, the view is the announced one", *view == self.announced)?;
+        // Point 4: an obsolete view is remembered, never installed.
+        self.demand("S23, the view answers the last start_change", self.matched())?;
+        self.demand("a sync message of each who may come along", self.complete())?;
+        let together: Members = self.together().iter().map(|(q, _)| *q).collect();
+        demand(NAME, "T = those whose sync messages are of this view", *together == *t, || {
+            format!("{} instead of {}", DisplaySet(t), DisplaySet(&together))
+        })?;
+        for r in self.ranks() {
+            let (delivered, agreed) = (self.delivered[usize::from(r)], self.agreed(r));
+            demand(NAME, "delivered = agreed", delivered == agreed, || {
+                format!("rank {r}: {delivered} delivered, {agreed} agreed in {self}")
+            })?;
+        }
+        let rank = |p| self.current.rank(p).map_or(0, usize::from);
+        let forwarded =
+            self.due().all(|due| self.handed.contains(&due) || due.2 <= self.freed[rank(due.1)]);
+        self.demand("what is due is forwarded", forwarded)?;
+        let streams = view.len();
+        self.current = view.clone();
+        (self.change, self.block, self.sent, self.open) = (None, Block::Unblocked, 0, false);
+        for stream in [&mut self.arrived, &mut self.received, &mut self.delivered, &mut self.freed]
+        {
+            *stream = alloc::vec![0; streams];
+        }
+        self.handed.clear();
+        Ok(())
+    }
+
+    /// Whether the sync message of q for cid may be forgotten in this state: it can count for no view to come, or q is
+    /// nobody that a view may name, or there is no room for it (points 9 and 10).
+    pub(super) fn may_forget(&self, q: ProcessId, cid: Cid) -> bool {
+        let garbage = self.current.start(q).is_some_and(|start| cid < start);
+        let named = self.announced.start(q) == Some(cid);
+        let expected = self.current.contains(q)
+            || self.announced.contains(q)
+            || self.change.as_ref().is_some_and(|(_, set)| set.contains(&q));
+        let of = |q| (q, Cid(0))..=(q, Cid(u64::MAX));
+        let others = || self.syncs.range(of(q)).filter(|(key, _)| key.1 != cid);
+        let crowded = others().count() >= SYNCS_MAX && others().any(|(key, _)| key.1 > cid);
+        garbage || !expected || (!named && crowded)
+    }
+
+    /// The first variable in which `actual` differs.
+    pub(super) fn compare(&self, actual: &Self) -> Step {
+        macro_rules! same {
+            ($($field:ident)*) => {
+                $(
+                    let (a, b) = (&self.$field, &actual.$field);
+                    if a != b {
+                        let what = format!("{}: specified {a:?}, is {b:?}", stringify!($field));
+                        return Err(Refused { automaton: NAME, rule: "the states agree", what });
+                    }
+                )*
+            };
+        }
+        same!(me current announced change block syncs arrived received delivered freed sent open);
+        Ok(())
+    }
+}
+
+/// The variables by their names in the paper.
+impl fmt::Display for EndPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cv {}, mv {}, ", self.current, self.announced)?;
+        match &self.change {
+            Some((cid, set)) => write!(f, "start_change <{cid}, {}>", DisplaySet(set))?,
+            None => f.write_str("no start_change")?,
+        }
+        write!(f, ", {:?}, sync", self.block)?;
+        for ((q, cid), sync) in &self.syncs {
+            write!(f, " {q}[{cid}] in {} cut {:?}", sync.view.id, sync.cut)?;
+        }
+        let Self { received, delivered, .. } = self;
+        write!(f, ", received {received:?}, delivered {delivered:?}")
+    }
+}

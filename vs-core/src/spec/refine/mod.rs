@@ -1,0 +1,239 @@
+//! The refinement check: the specification steps beside the implementation.
+//!
+//! Of each step of a real end-point it is told the action and, by the simulation relation [`relate`], the state after it
+//! in the paper's variables. The step must be one that the specifications allow, and lead to the state that they say:
+//!
+//! - the end-point automaton of the algorithm takes the step from *its* state, so that a guard that was missed is
+//!   noticed even in a run in which no property breaks;
+//! - the services below ([`Mbrshp`], [`CoRfifo`]) and above ([`WvRfifo`], [`VsRfifo`], [`TransSet`], [`Client`]) take
+//!   their part of it;
+//! - then the states are compared, variable by variable.
+//!
+//! Steps inside the implementation that nobody sees (a packet that arrives) show in the next state and are taken up
+//! before its action, each as the action of the service that it is.
+
+mod end_point;
+mod relation;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use core::fmt;
+
+pub use end_point::EndPoint;
+pub(crate) use relation::{Streams, relate};
+
+use crate::ident::{Cid, ProcessId, Rank};
+use crate::spec::automata::{
+    Client, CoRfifo, Mbrshp, Payload, Refused, Step, TransSet, VsRfifo, WvRfifo, demand,
+};
+use crate::trace::Event;
+use crate::view::{Members, View};
+use end_point::Sync;
+
+/// A step of the implementation that the specification does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refuted {
+    /// Whose step.
+    pub process: ProcessId,
+    /// The action; none: something that arrived.
+    pub action: Option<Box<Event>>,
+    /// Who refuses it, and why.
+    pub refused: Refused,
+}
+
+impl fmt::Display for Refuted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { process, action, refused } = self;
+        match action {
+            Some(action) => write!(f, "process {process}, action {action:?}: {refused}"),
+            None => write!(f, "process {process}, what has arrived: {refused}"),
+        }
+    }
+}
+
+impl core::error::Error for Refuted {}
+
+/// All specifications of one group, and the end-points as they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Refinement {
+    mbrshp: Mbrshp,
+    co_rfifo: CoRfifo,
+    wv_rfifo: WvRfifo,
+    vs_rfifo: VsRfifo,
+    trans_set: TransSet,
+    client: Client,
+    end_points: BTreeMap<ProcessId, EndPoint>,
+    /// Every sync message that was sent.
+    syncs: BTreeMap<(ProcessId, Cid), Sync>,
+}
+
+impl Refinement {
+    /// Before anything has happened.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `p` took `action` (none: it just took in what arrived) and is now in the state `after`; none after a life ended.
+    ///
+    /// # Errors
+    /// The specification does not allow the step. The check cannot go on from there.
+    pub fn step(
+        &mut self,
+        p: ProcessId,
+        action: Option<&Event>,
+        after: Option<&EndPoint>,
+    ) -> Result<(), Refuted> {
+        self.try_step(p, action, after).map_err(|refused| Refuted {
+            process: p,
+            action: action.cloned().map(Box::new),
+            refused,
+        })
+    }
+
+    fn try_step(&mut self, p: ProcessId, action: Option<&Event>, after: Option<&EndPoint>) -> Step {
+        let Some(after) = after else {
+            self.reset(p);
+            return Ok(());
+        };
+        if matches!(action, Some(Event::Start { .. })) {
+            self.reset(p);
+            self.end_points.insert(p, EndPoint::initial(p));
+        }
+        let Some(mut end_point) = self.end_points.remove(&p) else {
+            return demand("end-point", "it has started", false, || format!("{p}"));
+        };
+        self.take_in(&mut end_point, after)?;
+        if let Some(action) = action {
+            end_point.apply(action, after)?;
+            self.services(p, action)?;
+        }
+        self.forget(&mut end_point, after)?;
+        end_point.compare(after)?;
+        self.end_points.insert(p, end_point);
+        Ok(())
+    }
+
+    /// A life of `p` begins or ends.
+    fn reset(&mut self, p: ProcessId) {
+        self.mbrshp.reset(p);
+        self.co_rfifo.reset(p);
+        self.wv_rfifo.reset(p);
+        self.client.unblock(p);
+        self.end_points.remove(&p);
+    }
+
+    /// What arrived since: packets, while the view is the same, and sync messages.
+    fn take_in(&mut self, end_point: &mut EndPoint, after: &EndPoint) -> Step {
+        let p = end_point.me;
+        if end_point.current == after.current {
+            let view = &after.current;
+            let of = |at: usize| (view.members()[at], at as Rank);
+            for (at, &arrived) in after.arrived.iter().enumerate() {
+                let (q, rank) = of(at);
+                if q == p {
+                    self.co_rfifo.send(p, view, arrived + u64::from(after.open))?;
+                    self.co_rfifo.give_up(p, view, after.freed[at]);
+                } else {
+                    self.co_rfifo.deliver(p, view, rank, arrived)?;
+                }
+            }
+            let whole = after.received.iter().zip(&after.arrived).all(|(r, a)| r <= a);
+            demand("end-point", "received = what has arrived, by whole messages", whole, || {
+                format!("{:?} of {:?}", after.received, after.arrived)
+            })?;
+            end_point.arrived.clone_from(&after.arrived);
+            end_point.received.clone_from(&after.received);
+            end_point.freed.clone_from(&after.freed);
+            end_point.open = after.open;
+            self.co_rfifo.reliable(p, reliable(end_point));
+        }
+        for (key, sync) in after.syncs.iter().filter(|((q, _), _)| *q != p) {
+            if end_point.syncs.get(key) == Some(sync) {
+                continue;
+            }
+            demand(
+                "CO_RFIFO",
+                "a sync message is as it was sent",
+                self.is_sent(*key, sync),
+                || format!("{p} has {sync:?} of {key:?}, sent was {:?}", self.syncs.get(key)),
+            )?;
+            end_point.syncs.insert(*key, sync.clone());
+        }
+        Ok(())
+    }
+
+    fn is_sent(&self, key: (ProcessId, Cid), sync: &Sync) -> bool {
+        self.syncs.get(&key) == Some(sync)
+    }
+
+    /// Sync messages that are no longer here.
+    fn forget(&mut self, end_point: &mut EndPoint, after: &EndPoint) -> Step {
+        let gone = end_point.syncs.keys().filter(|key| !after.syncs.contains_key(key));
+        for key in gone.copied().collect::<alloc::vec::Vec<_>>() {
+            let may = end_point.may_forget(key.0, key.1);
+            demand("end-point", "a sync message that may count is kept", may, || {
+                format!("that of {} for {} is gone in {end_point}", key.0, key.1)
+            })?;
+            end_point.syncs.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// The services take their part of the action.
+    fn services(&mut self, p: ProcessId, action: &Event) -> Step {
+        match action {
+            Event::Start { .. } | Event::Leave | Event::Crash | Event::Forward { .. } => Ok(()),
+            Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
+            Event::MbrView { view } => self.mbrshp.view(p, view),
+            Event::Block => self.client.block(p),
+            Event::BlockOk => self.client.block_ok(p),
+            Event::Send { n, hash, len } => {
+                self.client.send(p)?;
+                self.wv_rfifo.send(p, *n, Payload { hash: *hash, len: *len })
+            }
+            Event::Deliver { from, n, hash, len } => {
+                self.wv_rfifo.deliver(p, *from, *n, Payload { hash: *hash, len: *len })
+            }
+            Event::Sync { cid, view, cut } => {
+                if let Some(view) = crate::sync::ViewKey::of(view, p) {
+                    let cut = cut.iter().map(|(_, seq)| *seq).collect();
+                    self.syncs.insert((p, *cid), Sync { view, cut });
+                }
+                self.trans_set.commit(&self.wv_rfifo, p, *cid)
+            }
+            Event::View { view, transitional } => {
+                self.vs_rfifo.view(&self.wv_rfifo, p, view)?;
+                self.trans_set.view(&self.wv_rfifo, p, view, transitional)?;
+                self.wv_rfifo.view(p, view)?;
+                self.client.unblock(p);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets what concerns only views that `keep_view` denies (nobody is in them and nobody will come to them) and
+    /// local ids that `keep_cid` denies (no view to come names them). For a model checker, to which states that differ
+    /// only in that are the same.
+    pub fn retain(
+        &mut self,
+        keep_view: impl Fn(&View) -> bool,
+        keep_cid: impl Fn(ProcessId, Cid) -> bool,
+    ) {
+        self.co_rfifo.retain_views(&keep_view);
+        self.wv_rfifo.retain_views(&keep_view);
+        self.vs_rfifo.retain_views(&keep_view);
+        self.trans_set.retain(&keep_cid);
+        self.syncs.retain(|(p, cid), _| keep_cid(*p, *cid));
+    }
+}
+
+/// Point 8: `reliable_p` is the union of the view and of the proposed set.
+fn reliable(end_point: &EndPoint) -> Members {
+    let proposed = end_point.change.iter().flat_map(|(_, set)| set);
+    let mut set: Members = end_point.current.members().iter().chain(proposed).copied().collect();
+    set.sort_unstable();
+    set.dedup();
+    set
+}

@@ -9,6 +9,10 @@ pub enum Rule {
     CutReceived,
     /// The application stops sending before the sync message goes out (1000 of 1000).
     Blocking,
+    /// After its sync message a process delivers nothing beyond its own cut until a view matches (point 2).
+    OwnCut,
+    /// A view that does not answer the last start_change is never installed (point 4).
+    NoObsoleteView,
     /// The sync message of `q` that counts is the one tagged `view.start(q)`, never `q`'s latest (93 of 400).
     ExactSync,
     /// Packets are forwarded for members that are not in T, not just for those not in the view (8 of 1000).
@@ -32,9 +36,11 @@ pub enum Rule {
 
 impl Rule {
     /// All that can be left out.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::CutReceived,
         Self::Blocking,
+        Self::OwnCut,
+        Self::NoObsoleteView,
         Self::ExactSync,
         Self::ForwardOutsideT,
         Self::Forwarding,

@@ -317,7 +317,10 @@ impl Automaton {
     /// Up to where packets of each member may be delivered; `None`: no bound. Only grows while a view is matched.
     pub(crate) fn limits(&self) -> Option<&[Seq]> {
         let own = self.own_sync()?;
-        Some(self.tally.as_ref().map_or(&own.cut, |tally| tally.agreed()))
+        match &self.tally {
+            Some(tally) => Some(tally.agreed()),
+            None => self.left_out.keeps(Rule::OwnCut).then_some(&own.cut),
+        }
     }
 
     /// Whether the announced view can be installed, given what was delivered.

@@ -46,7 +46,8 @@ impl Automaton {
     /// Counts all sync messages anew: something else than them has changed.
     pub(super) fn count(&mut self) {
         let matches = self.change.as_ref().is_some_and(|change| {
-            self.announced.start(self.me) == Some(change.cid)
+            let answered = self.announced.start(self.me) == Some(change.cid);
+            (answered || !self.left_out.keeps(Rule::NoObsoleteView))
                 && self.announced.id() > self.current.id()
         });
         self.tally = matches.then(|| {

@@ -28,7 +28,7 @@ use crate::spec::automata::{
     Client, CoRfifo, Mbrshp, Payload, Refused, Step, TransSet, VsRfifo, WvRfifo, demand,
 };
 use crate::trace::Event;
-use crate::view::{Members, View};
+use crate::view::{DisplaySet, Members, View};
 use end_point::Sync;
 
 /// A step of the implementation that the specification does not allow.
@@ -46,8 +46,40 @@ impl fmt::Display for Refuted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { process, action, refused } = self;
         match action {
-            Some(action) => write!(f, "process {process}, action {action:?}: {refused}"),
+            Some(action) => write!(f, "process {process}, {}: {refused}", Shown(action)),
             None => write!(f, "process {process}, what has arrived: {refused}"),
+        }
+    }
+}
+
+/// An action by its name in the paper.
+struct Shown<'a>(&'a Event);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Start { incarnation } => write!(f, "start({incarnation})"),
+            Event::StartChange { cid, set } => {
+                write!(f, "start_change({cid}, {})", DisplaySet(set))
+            }
+            Event::MbrView { view } => write!(f, "mbr_view({view})"),
+            Event::Block => f.write_str("block()"),
+            Event::BlockOk => f.write_str("block_ok()"),
+            Event::Send { n, .. } => write!(f, "send({n})"),
+            Event::Deliver { from, n, .. } => write!(f, "deliver({from}, {n})"),
+            Event::Sync { cid, cut, .. } => {
+                write!(f, "sync({cid}, cut")?;
+                cut.iter().try_for_each(|(q, seq)| write!(f, " {q}:{seq}"))?;
+                f.write_str(")")
+            }
+            Event::Forward { to, from, packet, .. } => {
+                write!(f, "forward(packet {packet} of {from} to {to})")
+            }
+            Event::View { view, transitional } => {
+                write!(f, "view({view}, {})", DisplaySet(transitional))
+            }
+            Event::Leave => f.write_str("leave()"),
+            Event::Crash => f.write_str("crash()"),
         }
     }
 }

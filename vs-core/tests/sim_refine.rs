@@ -1,0 +1,90 @@
+//! The specification stepped beside whole simulated groups, and beside groups that leave out a rule.
+
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use vs_core::rule::Rule;
+use vs_core::sim::{Defect, Scenario, Stats, Why};
+
+/// Seeds that are run.
+const SEEDS: u64 = 150;
+
+#[test]
+fn every_step_is_a_step_of_the_specification() {
+    let mut stats = Stats::default();
+    for seed in 0..SEEDS {
+        let outcome = Scenario::random(seed).refined().run();
+        assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+        stats.add(&outcome.stats);
+    }
+    // It looked at them, then.
+    assert!(stats.refined_steps > stats.sent + stats.delivered + 4 * stats.views, "{stats}");
+}
+
+/// What the specification says of the first step of a run that it does not allow.
+fn refuted(scenario: &Scenario) -> Option<String> {
+    match scenario.clone().refined().run().failure {
+        Some(failure) => match &failure.why {
+            Why::Defect(Defect::Refuted { .. }) => Some(failure.to_string()),
+            _ => None,
+        },
+        None => None,
+    }
+}
+
+/// A run without `rule` in which no property is violated and everybody settles, and which the refinement check refutes
+/// all the same: by the precondition `because`.
+fn assert_refuted(rule: Rule, because: &str) {
+    for seed in 0..SEEDS {
+        let mutant = Scenario::random(seed).leaving_out(rule);
+        let clean = catch_unwind(AssertUnwindSafe(|| mutant.run().failure.is_none()));
+        if !clean.unwrap_or(false) {
+            continue;
+        }
+        if let Some(why) = refuted(&mutant).filter(|why| why.contains(because)) {
+            assert!(why.contains(&format!("seed {seed}: ")), "it names the seed: {why}");
+            println!("{why}\n");
+            return;
+        }
+    }
+    panic!("nothing was refuted without {rule:?} where all properties hold");
+}
+
+#[test]
+fn a_cut_of_what_was_delivered_is_refuted() {
+    assert_refuted(Rule::CutReceived, "cut = what was received gap-free");
+}
+
+#[test]
+fn a_delivery_beyond_the_own_cut_is_refuted() {
+    assert_refuted(Rule::OwnCut, "no delivery beyond the bound");
+}
+
+#[test]
+fn a_view_that_does_not_answer_the_last_change_is_refuted() {
+    assert_refuted(Rule::NoObsoleteView, "no delivery beyond the bound");
+}
+
+#[test]
+fn an_installation_without_the_named_sync_messages_is_refuted() {
+    assert_refuted(Rule::ExactSync, "a sync message of each who may come along");
+}
+
+#[test]
+fn a_packet_that_is_not_handed_on_is_refuted() {
+    assert_refuted(Rule::Forwarding, "what is due is forwarded");
+    assert_refuted(Rule::ForwardOutsideT, "what is due is forwarded");
+}
+
+#[test]
+fn a_sync_message_that_is_forgotten_too_soon_is_refuted() {
+    assert_refuted(Rule::CollectBelow, "a sync message that may count is kept");
+}
+
+/// Where the guard that is missing shows at once in a property, the properties speak first.
+#[test]
+fn a_missing_guard_that_breaks_a_property_is_reported_as_that() {
+    let scenario = |seed| Scenario::random(seed).leaving_out(Rule::Blocking).refined();
+    let failure = (0..SEEDS).find_map(|seed| scenario(seed).run().failure);
+    assert!(matches!(failure.unwrap().why, Why::Violations(_)));
+}

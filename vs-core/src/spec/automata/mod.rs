@@ -13,6 +13,8 @@
 mod client;
 mod co_rfifo;
 mod mbrshp;
+#[cfg(test)]
+mod tests;
 mod trans_set;
 mod vs_rfifo;
 mod wv_rfifo;

@@ -1,4 +1,8 @@
-//! The executable specification: a checker over traces.
+//! The executable specification: a checker over traces, and automata that are stepped beside the code.
+//!
+//! [`automata`] are the services of the paper as small state machines; `refine` (feature `sim`) holds real
+//! end-points against them and against the algorithm, step by step; [`proof`] is the argument, and says who checks what.
+//! What follows is about the checker over traces.
 //!
 //! Each family of properties is judged in a module of its own, from traces alone, independently of the code that
 //! wrote them: [`Property`] names and states them. A run may have lasted any time and its traces may end anywhere
@@ -35,6 +39,8 @@ mod model;
 mod property;
 #[cfg(feature = "sim")]
 pub mod refine;
+#[doc = include_str!("../../PROOF.md")]
+pub mod proof {}
 mod report;
 mod synchrony;
 mod views;

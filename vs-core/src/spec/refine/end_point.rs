@@ -1,7 +1,7 @@
 //! The end-point automaton of the algorithm, once more: as slow and as literal as the paper has it.
 //!
 //! Everything derived (matched, complete, T, agreed) is computed anew from its definition, where
-//! [`sync`](crate::sync) keeps it up to date piece by piece.
+//! `sync` keeps it up to date piece by piece.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;

@@ -1,6 +1,6 @@
 //! The refinement check: the specification steps beside the implementation.
 //!
-//! Of each step of a real end-point it is told the action and, by the simulation relation [`relate`], the state after it
+//! Of each step of a real end-point it is told the action and, by the simulation relation `relate`, the state after it
 //! in the paper's variables. The step must be one that the specifications allow, and lead to the state that they say:
 //!
 //! - the end-point automaton of the algorithm takes the step from *its* state, so that a guard that was missed is

@@ -1,6 +1,6 @@
 //! What a process saw, as values: the events of a trace.
 //!
-//! Every runtime and the simulator write the same trace (feature `json`: [`crate::trace_json`]), and the checker of
+//! Every runtime and the simulator write the same trace (feature `json`: `crate::trace_json`), and the checker of
 //! [`crate::spec`] reads it. The node calls its [`Tracer`] synchronously, before the event takes effect outside the
 //! process: a runtime that hands each line to the kernel there loses none of what others could have seen, even when it
 //! is killed.

@@ -21,6 +21,8 @@ pub struct LinkStatus {
     pub server: Option<SocketAddr>,
     /// Connections that came up.
     pub connected: u64,
+    /// Connections on which something was heard. One that comes up and ends without a word is no membership server's.
+    pub answered: u64,
     /// Attempts in a row that the servers refused (nobody listens there).
     pub refused_in_a_row: usize,
     /// What became of the last attempt that failed, or of the last connection that was lost.
@@ -41,6 +43,8 @@ struct Open {
     stream: TcpStream,
     server: SocketAddr,
     up: bool,
+    /// Something was heard.
+    answered: bool,
     /// Whether there may be more to read.
     readable: bool,
     /// Whether the kernel may have room.
@@ -97,8 +101,14 @@ impl Link {
         let begun = connect(server).and_then(|stream| opened(&stream).map(|()| stream));
         match begun {
             Ok(stream) => {
-                self.open =
-                    Some(Open { stream, server, up: false, readable: true, writable: true });
+                self.open = Some(Open {
+                    stream,
+                    server,
+                    up: false,
+                    answered: false,
+                    readable: true,
+                    writable: true,
+                });
             }
             Err(error) => {
                 self.failed(server, error);
@@ -145,7 +155,11 @@ impl Link {
                     let error = io::Error::new(ErrorKind::UnexpectedEof, "the server closed it");
                     return self.lost(node, now, error);
                 }
-                Ok(n) => node.handle_stream(now, &self.buffer[..n]),
+                Ok(n) => {
+                    self.status.answered +=
+                        u64::from(!core::mem::replace(&mut open.answered, true));
+                    node.handle_stream(now, &self.buffer[..n]);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => open.readable = false,
                 Err(error) => return self.lost(node, now, error),

@@ -85,6 +85,17 @@ fn a_server_that_cannot_be_reached_is_named() {
     let silent = ["--connect-ms", "300", "--bind", "127.0.0.1"];
     node("192.0.2.1:7000", &silent, FAILED, &["cannot reach the membership server 192.0.2.1:7000"]);
     node("nowhere", &[], FAILED, &["nowhere", "HOST:PORT"]);
+    node("no-such-host.invalid:7000", &[], FAILED, &["no-such-host.invalid", "look up"]);
+}
+
+/// A web server, say: it takes the connection and closes it without a word, and was tried again for ever.
+#[test]
+fn a_service_that_is_no_membership_server_is_named() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let addr = other.local_addr().expect("a bound socket").to_string();
+    std::thread::spawn(move || other.incoming().for_each(drop));
+    let words = [addr.as_str(), "does not answer as a membership server does", "--server"];
+    node(&addr, &["--connect-ms", "400"], FAILED, &words);
 }
 
 #[test]

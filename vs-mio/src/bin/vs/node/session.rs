@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
-use vs_core::{Action, DisplaySet, SendError, Time};
+use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
 
 use super::echo::Tee;
@@ -72,6 +72,8 @@ pub(super) struct Session {
     trace_failed: bool,
     /// Whether it was said that datagrams are too long.
     too_long: bool,
+    /// Since the connection was lost: how many connections had been answered then.
+    lost_at: Option<u64>,
 }
 
 /// What an action asks for once its loan has ended.
@@ -81,7 +83,7 @@ enum Follow {
     View(usize),
     Block,
     Writable,
-    Detached { fatal: Option<String> },
+    Detached(DetachReason),
     Left,
 }
 
@@ -121,6 +123,7 @@ impl Session {
             came_back: 0,
             trace_failed: false,
             too_long: false,
+            lost_at: None,
         })
     }
 
@@ -164,7 +167,7 @@ impl Session {
         }
         let phase = match self.phase {
             Phase::Leaving(until) | Phase::Left(until) => Some(until),
-            Phase::Joined if self.driver.link_status().connected == 0 => {
+            Phase::Joined if self.driver.link_status().answered == 0 => {
                 Some(Time::from_millis(self.limits.connect_ms))
             }
             Phase::Joined | Phase::Over => None,
@@ -207,16 +210,33 @@ impl Session {
             // Nothing is half sent between two calls, so the answer can be given at once. An answer that is refused
             // is not owed any more.
             Follow::Block => drop(self.driver.block_ok(self.group)),
-            Follow::Detached { fatal } => {
-                if let Some(why) = fatal {
-                    self.fail(Failure(why));
-                    self.phase = Phase::Over;
-                }
+            Follow::Detached(reason) if reason.is_final() => {
+                self.fail(Failure(reason.to_string()));
+                self.phase = Phase::Over;
             }
+            Follow::Detached(reason) => self.detached(&reason),
             Follow::Left => {
                 let until = self.driver.now().plus_ms(self.limits.leave_ms);
                 self.phase = Phase::Left(until);
             }
+        }
+    }
+
+    /// The attachment ended for a while. A lost connection is told of once, as is the next one; as long as no server has
+    /// answered there was none.
+    fn detached(&mut self, reason: &DetachReason) {
+        let answered = self.driver.link_status().answered;
+        let told = *reason == DetachReason::ServerLost
+            && (answered == 0 || self.lost_at.replace(answered).is_some());
+        if !told {
+            eprintln!("vs: {reason}; trying again");
+        }
+    }
+
+    fn watch_link(&mut self) {
+        let answered = self.driver.link_status().answered;
+        if self.lost_at.take_if(|before| answered > *before).is_some() {
+            eprintln!("vs: connected to a membership server again");
         }
     }
 
@@ -273,6 +293,7 @@ impl Session {
     fn watch(&mut self) {
         let now = self.driver.now();
         self.watch_trace();
+        self.watch_link();
         self.watch_datagrams();
         match self.phase {
             Phase::Joined => {
@@ -340,7 +361,7 @@ impl Session {
     /// Why no server was reached, once it is certain.
     fn unreachable(&self, now: Time) -> Option<String> {
         let status = self.driver.link_status();
-        if status.connected > 0 {
+        if status.answered > 0 {
             return None;
         }
         let late = now >= Time::from_millis(self.limits.connect_ms);
@@ -354,6 +375,12 @@ impl Session {
         };
         let servers = self.servers.join(", ");
         let first = &self.servers[0];
+        if status.connected > 0 {
+            return Some(format!(
+                "what listens at {servers} does not answer as a membership server does ({reason}): name another with \
+                 --server"
+            ));
+        }
         Some(match self.servers.len() {
             1 => format!(
                 "cannot reach the membership server {servers} ({reason}): start one with \
@@ -424,13 +451,7 @@ fn told(
             Follow::Block
         }
         Action::Writable { .. } => Follow::Writable,
-        Action::Detached { reason, .. } => {
-            if reason.is_final() {
-                return Follow::Detached { fatal: Some(reason.to_string()) };
-            }
-            eprintln!("vs: {reason}; trying again");
-            Follow::Detached { fatal: None }
-        }
+        Action::Detached { reason, .. } => Follow::Detached(reason.clone()),
         Action::Left { unsent, .. } => {
             if *unsent > 0 {
                 eprintln!("vs: {unsent} messages were waiting for the next view and were not sent");

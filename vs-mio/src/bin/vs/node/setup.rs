@@ -75,21 +75,20 @@ fn refused(error: OpenError, bind_follows_interface: bool) -> Failure {
 }
 
 fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {
-    let mut group = GroupConfig::default();
-    if manual_block {
-        group.blocking = Blocking::Manual;
-    }
-    set(&mut group.peer_ms, tuning.peer_ms);
-    set(&mut group.message_bytes_max, tuning.message_bytes_max);
-    set(&mut group.window_packets, tuning.window_packets);
-    set(&mut group.members_max, tuning.members_max);
+    let mut group = GroupConfig {
+        peer_ms: tuning.peer_ms,
+        message_bytes_max: tuning.message_bytes_max,
+        window_packets: tuning.window_packets,
+        members_max: tuning.members_max,
+        blocking: if manual_block { Blocking::Manual } else { Blocking::Auto },
+        ..GroupConfig::default()
+    };
     // What follows from the bounds that were named.
     group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
     group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
     group.ack_packets = group.ack_packets.min(group.window_packets / 2);
-    let mut node = NodeConfig::default();
-    set(&mut node.datagram_bytes, tuning.datagram_bytes);
-    set(&mut node.client.server_silence_ms, tuning.server_silence_ms);
+    let mut node = NodeConfig { datagram_bytes: tuning.datagram_bytes, ..NodeConfig::default() };
+    node.client.server_silence_ms = tuning.server_silence_ms;
     let heartbeat = node.client.server_silence_ms / 4;
     node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);
     if group.validate(&node).is_ok() {
@@ -98,20 +97,16 @@ fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {
     (node, group)
 }
 
-fn set<V>(field: &mut V, value: Option<V>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}
-
 /// Addresses of the servers, those of IPv4 first where a name has several.
 fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
     let mut addrs = Vec::new();
     for server in servers {
         let found = server.to_socket_addrs().map_err(|e| {
-            Failure(format!(
-                "cannot find the membership server {server}: {e}; write it as HOST:PORT"
-            ))
+            let what_to_do = match e.kind() {
+                std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
+                _ => "name one that this host can look up, or its address",
+            };
+            Failure(format!("cannot find the membership server {server}: {e}; {what_to_do}"))
         })?;
         let mut found = found.collect::<Vec<_>>();
         found.sort_by_key(SocketAddr::is_ipv6);

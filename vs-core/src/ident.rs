@@ -9,9 +9,16 @@ use serde::{Deserialize, Serialize};
 /// exact.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// Largest incarnation, and the highest cid or view number that a client may say to have been given: 2^52 − 1, a time
-/// far beyond the year 100,000. Whatever a client claims, its group has as many numbers left.
-pub const INCARNATION_MAX: u64 = NUMBER_MAX / 2;
+/// The highest cid or view number that a client may say to have been given: 2^52 − 1. Whatever a client claims, its group
+/// has as many numbers left.
+pub const CLAIMED_MAX: u64 = NUMBER_MAX / 2;
+
+/// Cids and view numbers are set aside for each millisecond, so that what one life of a process was given is below what
+/// its next one begins with: they are microseconds of UNIX time.
+pub const IDS_PER_MS: u64 = 1000;
+
+/// Largest incarnation, in ms of UNIX time: in the year 2112.
+pub const INCARNATION_MAX: u64 = CLAIMED_MAX / IDS_PER_MS;
 
 /// Longest group name, in bytes of UTF-8.
 pub const GROUP_NAME_BYTES_MAX: usize = 64;
@@ -39,7 +46,7 @@ number! {
 }
 number! {
     /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`INCARNATION_MAX`]. It grows
-    /// with every start, and since cids and view ids are made in the same unit, they keep increasing across a crash
+    /// with every start, and since cids and view ids begin there ([`IDS_PER_MS`]), they keep increasing across a crash
     /// without stable storage (M2, M6).
     Incarnation
 }

@@ -24,7 +24,7 @@ use crate::wire::packet::{self, Malformed};
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
-    /// When the process started, in milliseconds of UNIX time; grows with every start; at most 2^52 − 1.
+    /// When the process started, in milliseconds of UNIX time; grows with every start; at most [`INCARNATION_MAX`].
     pub incarnation: Incarnation,
     /// Where peers reach this node's unicast socket.
     pub addr: SocketAddr,
@@ -125,7 +125,9 @@ impl<T: Tracer> Node<T> {
             return Err(ConfigError("the process id must be at most 2^53 - 1"));
         }
         if identity.incarnation.0 > INCARNATION_MAX {
-            return Err(ConfigError("the incarnation must be at most 2^52 - 1"));
+            return Err(ConfigError(
+                "the incarnation, in ms of UNIX time, must be at most 4503599627370",
+            ));
         }
         Ok(Self {
             pool: Pool::new(config.pool_slots, config.body_bytes()),

@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use crate::ident::{Cid, INCARNATION_MAX, ProcessId, Rank, Seq, ViewId};
+use crate::ident::{CLAIMED_MAX, Cid, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
@@ -243,7 +243,7 @@ impl Automaton {
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> Heard {
-        if from == self.me || cid.0 > INCARNATION_MAX {
+        if from == self.me || cid.0 > CLAIMED_MAX {
             return Heard::Nothing;
         }
         if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {

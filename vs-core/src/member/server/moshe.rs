@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{Cid, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
+use crate::ident::{
+    CLAIMED_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
+};
 use crate::member::client::Past;
 use crate::rule::{LeftOut, Rule};
 use crate::view::View;
@@ -27,9 +29,11 @@ pub(crate) struct Attachment {
 /// What a client's cids and view numbers have to be above, for they increase across all its lives (M2, M6).
 ///
 /// Nothing is stored, so somebody's clock has to vouch for that, and it is the client's: in one life it remembers, and
-/// tells; a new one begins above all that an earlier one was given, since numbers grow more slowly than milliseconds
-/// pass. The clocks of servers play no part (rule 5.4 as written goes by the server's boot value, and breaks when a
-/// client comes back to a server whose clock is behind that of its last one).
+/// tells; a new one begins above all that an earlier one was given, unless that was more than [`IDS_PER_MS`] on average.
+/// View numbers are made for all members, so this goes by the clocks of all: where every server that knew a number has
+/// died, clocks that differ by more than the group was away may give it again. The clocks of servers play no part (rule
+/// 5.4 as written goes by the server's boot value, and breaks when a client comes back to a server whose clock is behind
+/// that of its last one).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Floor {
     pub(crate) cid: Cid,
@@ -41,10 +45,11 @@ impl Floor {
     pub(crate) fn of(incarnation: Incarnation, past: &Past) -> Option<Self> {
         let announced = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
         let named = past.mbr_view.iter().flat_map(View::start_ids).max().copied();
-        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(incarnation.0));
-        let vid = past.last_view.major.max(announced).max(incarnation.0);
+        let begun = incarnation.0.checked_mul(IDS_PER_MS)?;
+        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(begun));
+        let vid = past.last_view.major.max(announced).max(begun);
         let highest = named.unwrap_or_default().max(cid).0.max(vid);
-        (highest <= INCARNATION_MAX).then_some(Self { cid, vid })
+        (highest <= CLAIMED_MAX).then_some(Self { cid, vid })
     }
 }
 
@@ -91,7 +96,7 @@ impl Proposal {
     /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
     fn is_credible(&self) -> bool {
         let cids = self.cids.iter().map(|(_, cid)| cid.0);
-        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= INCARNATION_MAX)
+        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CLAIMED_MAX)
     }
 }
 

@@ -9,7 +9,8 @@ use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, Server, ServerConfig};
 use crate::action::DetachReason;
 use crate::ident::{
-    Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
+    CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
+    ViewId,
 };
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply, Request};
@@ -397,7 +398,7 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
     let attach =
         Request::Attach { group: group(), counter: 1, members_max: 16, past: Past::default() };
     let hello = || Request::Client(peer(5, 5));
-    let too_far = Past { last_cid: Cid(INCARNATION_MAX + 1), ..Past::default() };
+    let too_far = Past { last_cid: Cid(CLAIMED_MAX + 1), ..Past::default() };
     let claim = Request::Attach { group: group(), counter: 1, members_max: 16, past: too_far };
     let start = [Cid(NUMBER_MAX), Cid(1)];
     let view = View::new(ViewId { major: 1, minor: 1 }, &processes(&[1, 5]), &start).unwrap();

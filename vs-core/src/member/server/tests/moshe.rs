@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use super::super::moshe::{Floor, Mode, Proposal, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
-use crate::ident::{Cid, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::member::client::Past;
 use crate::rng::Rng;
 use crate::rule::LeftOut;
 #[cfg(feature = "sim")]
@@ -157,6 +158,16 @@ fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
     servers.notify(2, &moved);
     assert_eq!(servers.cids(11), cids(&[701, 702]));
     assert_eq!(servers.views(2).last().map(|(view, _)| view.id().major), Some(902));
+}
+
+/// All of a group started in the same instant, and each was told of one change after the other: eight in a millisecond.
+/// It died and came back within five, to a server that knew nothing, and was given a cid again (M2).
+#[test]
+fn a_short_life_may_be_given_many_numbers() {
+    let floor = |life| Floor::of(Incarnation(life), &Past::default()).expect("a floor");
+    let (short, next) = (floor(1_700_000_000_000), floor(1_700_000_000_001));
+    assert!(next.cid.0 - short.cid.0 >= 1000 && next.vid - short.vid >= 1000);
+    assert_eq!(Floor::of(Incarnation(u64::MAX), &Past::default()), None);
 }
 
 #[test]

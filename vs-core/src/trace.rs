@@ -165,6 +165,10 @@ pub trait Tracer {
         _state: &dyn Fn() -> crate::spec::refine::EndPoint,
     ) {
     }
+
+    /// Is told of a rare situation.
+    #[cfg(feature = "sim")]
+    fn mark(&mut self, _mark: crate::sim::Mark) {}
 }
 
 impl Tracer for () {

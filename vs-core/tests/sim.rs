@@ -5,12 +5,12 @@
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use vs_core::sim::{Outcome, Profile, Scenario, Stats};
+use vs_core::sim::{FLOOR_RUNS, Outcome, Profile, Scenario, Stats};
 
 /// Seeds that are run unless the environment says otherwise.
-const SEEDS: core::ops::Range<u64> = 0..300;
+const SEEDS: core::ops::Range<u64> = 0..2000;
 
-/// Seeds that found a fault, and which.
+/// Seeds of [`Scenario::of_any_profile`] that found a fault, and which.
 const REGRESSIONS: [(u64, &str); 12] = [
     (7, "a word of a server that another kind of word overtook was never heard"),
     (81, "a process came back to a server with a slower clock: a cid again (M2)"),
@@ -64,6 +64,18 @@ fn run_all(scenarios: impl Iterator<Item = Scenario>) -> Stats {
 fn every_property_holds_in_random_worlds() {
     let seeds = seeds();
     let stats = run_all(seeds.clone().map(Scenario::random));
+    assert_eq!(stats.runs, seeds.end - seeds.start);
+    // A simulator that meets no trouble proves nothing.
+    if stats.runs >= FLOOR_RUNS {
+        assert_eq!(stats.shortfalls(), Vec::<String>::new(), "{stats}");
+    }
+}
+
+#[test]
+fn every_property_holds_whatever_is_stressed() {
+    let seeds = seeds();
+    let seeds = seeds.start..seeds.start + (seeds.end - seeds.start) / 2;
+    let stats = run_all(seeds.clone().map(Scenario::of_any_profile));
     let runs = seeds.end - seeds.start;
     assert_eq!(stats.runs, runs);
     if runs < 100 {
@@ -96,10 +108,24 @@ fn every_property_holds_in_random_worlds() {
     }
 }
 
+/// Any bytes make a scenario, and none ends in a failure.
+#[test]
+fn bytes_make_a_world() {
+    let mut rng = vs_core::rng::Rng::new(7);
+    for len in [0, 1, 7, 40, 200, 1000].repeat(5) {
+        let bytes: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
+        let scenario = Scenario::from_bytes(&bytes);
+        assert_eq!(scenario, Scenario::from_bytes(&bytes));
+        if let Some(failure) = scenario.run().failure {
+            panic!("{bytes:?}: {failure}");
+        }
+    }
+}
+
 #[test]
 fn what_once_failed_holds() {
     for (seed, fault) in REGRESSIONS {
-        if let Err(failure) = run(&Scenario::random(seed)) {
+        if let Err(failure) = run(&Scenario::of_any_profile(seed)) {
             panic!("{fault}: {failure}");
         }
     }

@@ -39,6 +39,9 @@ impl Endpoint {
 
     fn start_change(&mut self, cx: &mut Cx<'_>, cid: Cid, peers: &[Peer]) {
         let set: Members = peers.iter().map(|peer| peer.process).collect();
+        if self.sync.own_sync().is_some() {
+            mark!(cx, ChangeAfterSync);
+        }
         self.sync.start_change(cid, &set);
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
         if set.len() > self.config.members_max {
@@ -75,6 +78,7 @@ impl Endpoint {
     pub(super) fn handle_block_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.block_timeout().is_some_and(|(at, _)| cx.now >= at) {
             self.block_asked = None;
+            mark!(cx, BlockTimeout);
             self.end(cx, DetachReason::BlockTimeout);
         }
     }
@@ -92,6 +96,11 @@ impl Endpoint {
             return self.end(cx, reason);
         }
         let at_once = reason == DetachReason::ServerLost;
+        match reason {
+            DetachReason::ServerLost => mark!(cx, ServerLost),
+            DetachReason::Accused { .. } => mark!(cx, Accused),
+            _ => {}
+        }
         // The application may be slow to listen: what it misses here is no news when the list is full.
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(AppEvent::Detached(reason));
@@ -169,6 +178,10 @@ impl Endpoint {
                 self.cast.delivered(r)
             }
         };
+        #[cfg(feature = "sim")]
+        if (0..self.cast.ranks() as Rank).any(|r| self.cast.arrived(r) > self.cast.prefix(r)) {
+            mark!(cx, CutInMessage);
+        }
         let Some(own) = self.sync.send_sync(received) else { return };
         let (cid, cut) = (own.cid, own.cut.clone());
         let view = self.sync.current();
@@ -261,7 +274,7 @@ impl Endpoint {
                 None => Verdict::Malformed,
             },
             Content::SyncRequest(bytes) => match control::decode_request(bytes) {
-                Some(message) => self.handle_request(&message, cx),
+                Some(message) => self.handle_request(cx, &message),
                 None => Verdict::Malformed,
             },
             Content::Data(data) => self.handle_data(cx, &header, &data),
@@ -275,8 +288,12 @@ impl Endpoint {
                 let now = cx.now;
                 let ranges = nak.ranges();
                 if let Some(previous) = self.previous_of(&header) {
+                    mark!(cx, PreviousServed);
                     previous.cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
                     return Verdict::Accepted;
+                }
+                if nak.target == self.header.rank && nak.origin != self.header.rank {
+                    mark!(cx, PullForward);
                 }
                 self.in_view(cx, &header, |cast, cx| {
                     cast.on_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
@@ -356,7 +373,10 @@ impl Endpoint {
         match self.cast.on_data(cx.pool, cx.now, data) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
-            DataOutcome::Beyond | DataOutcome::NoSlot => Verdict::Dropped,
+            DataOutcome::Beyond | DataOutcome::NoSlot => {
+                mark!(cx, NoRoom);
+                Verdict::Dropped
+            }
             DataOutcome::Malformed => Verdict::Malformed,
         }
     }
@@ -374,6 +394,9 @@ impl Endpoint {
         }
         let Data { origin, seq, flags, stable, body } = *data;
         let fingerprint = header.fingerprint;
+        if self.early.is_full() {
+            mark!(cx, EarlyPacketDropped);
+        }
         let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
             fingerprint,
             origin,
@@ -382,11 +405,16 @@ impl Endpoint {
             stable,
             slot,
         });
-        if kept { Verdict::Early } else { Verdict::Dropped }
+        if !kept {
+            return Verdict::Dropped;
+        }
+        mark!(cx, EarlyPacketKept);
+        Verdict::Early
     }
 
     fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage) -> Verdict {
         if !self.book.accepts(message.process, message.incarnation) {
+            mark!(cx, StaleSync);
             return Verdict::Foreign; // of an incarnation that is no more
         }
         // The cut of a view that is too large to be ours says only "not your view".
@@ -402,7 +430,12 @@ impl Endpoint {
         );
         match heard {
             Heard::Nothing => return Verdict::Duplicate,
-            Heard::Kept => self.show(cx, None),
+            Heard::Kept => {
+                if self.sync.change().is_none() {
+                    mark!(cx, EarlySync);
+                }
+                self.show(cx, None);
+            }
             Heard::Counted => {
                 self.show(cx, None);
                 self.take_sync(cx, message.process);
@@ -411,13 +444,14 @@ impl Endpoint {
         Verdict::Accepted
     }
 
-    fn handle_request(&mut self, message: &SyncRequest, cx: &Cx<'_>) -> Verdict {
+    fn handle_request(&mut self, cx: &mut Cx<'_>, message: &SyncRequest) -> Verdict {
         let me = cx.identity.process;
         let wanted: Vec<Cid> =
             message.wanted.iter().filter(|(p, _)| *p == me).map(|(_, cid)| *cid).collect();
         let mut verdict = Verdict::Foreign;
         for cid in wanted {
             if self.sync.own_sync_for(cid).is_some() {
+                mark!(cx, SyncAskedFor);
                 self.resend.answer(cid);
                 verdict = Verdict::Accepted;
             }

@@ -29,6 +29,11 @@ impl Early {
         Self { packets: VecDeque::with_capacity(packets_max), packets_max }
     }
 
+    /// Whether the next packet takes the place of another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.packets.len() == self.packets_max
+    }
+
     /// Keeps `packet` with `body`; the oldest one gives way. False if there is no room at all.
     pub(crate) fn keep(
         &mut self,
@@ -39,7 +44,7 @@ impl Early {
         if self.packets_max == 0 {
             return false;
         }
-        if self.packets.len() == self.packets_max
+        if self.is_full()
             && let Some(oldest) = self.packets.pop_front()
         {
             pool.free(oldest.slot);

@@ -4,9 +4,11 @@
 //! forwards. This file is what the application and the node call; [`change`] is the way from a start_change to the
 //! view, [`output`] is what goes out, [`peers`] is who is suspected.
 
+#[macro_use]
+mod observe;
+
 mod change;
 mod early;
-mod observe;
 mod output;
 mod peers;
 mod queue;
@@ -223,8 +225,11 @@ impl Endpoint {
             return Err(SendError::TooLarge { len, max });
         }
         let result = self.take(cx, payload);
-        if result.is_err() {
+        if let Err(error) = &result {
             self.refused = Some(len);
+            if *error == SendError::WindowFull {
+                mark!(cx, WindowFull);
+            }
         }
         result
     }

@@ -1,4 +1,12 @@
-//! Shows each step to who checks it against the specification (feature `sim`).
+//! Shows each step to who checks it against the specification, and rare situations to who counts them (feature `sim`).
+
+/// Tells that a rare situation came up; nothing without feature `sim`.
+macro_rules! mark {
+    ($cx:expr, $mark:ident) => {{
+        #[cfg(feature = "sim")]
+        $cx.tracer.mark($crate::sim::Mark::$mark);
+    }};
+}
 
 use super::{Cx, Endpoint};
 use crate::cast::Cast;

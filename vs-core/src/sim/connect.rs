@@ -50,7 +50,7 @@ impl<A: Application> World<A> {
         {
             return;
         }
-        let now = self.fabric.now;
+        let now = self.hosts[host].clock(self.fabric.now);
         let Body::Server(s) = &mut self.hosts[host].body else { return };
         let Some(server) = &mut s.server else { return };
         if let Some(conn) = self.fabric.conns.get_mut(&id) {
@@ -79,7 +79,7 @@ impl<A: Application> World<A> {
         if let Some(conn) = self.fabric.conns.get_mut(&id) {
             conn.ends[0].state = EndState::Open;
         }
-        let now = self.fabric.now;
+        let now = self.hosts[host].clock(self.fabric.now);
         match &mut self.hosts[host].body {
             Body::Process(p) if p.link == Some(id) => {
                 p.node.as_mut().into_iter().for_each(|node| node.handle_connected(now));
@@ -160,7 +160,7 @@ impl<A: Application> World<A> {
 
     /// Tells the process or server that had the connection.
     fn ended(&mut self, host: usize, id: u64) {
-        let now = self.fabric.now;
+        let now = self.hosts[host].clock(self.fabric.now);
         let Self { hosts, fabric, .. } = self;
         match &mut hosts[host].body {
             Body::Process(p) if p.link == Some(id) => {

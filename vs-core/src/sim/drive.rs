@@ -25,7 +25,7 @@ const DRAIN_DATAGRAMS_MAX: usize = 100_000;
 impl<A: Application> World<A> {
     /// A datagram arrived at a host that is up.
     pub(crate) fn receive(&mut self, host: usize, bytes: &[u8]) {
-        let now = self.fabric.now;
+        let now = self.hosts[host].clock(self.fabric.now);
         let Body::Process(p) = &mut self.hosts[host].body else { return };
         let Some(node) = &mut p.node else { return };
         node.handle_datagram(now, bytes);
@@ -47,14 +47,15 @@ impl<A: Application> World<A> {
     fn service_process(&mut self, host: usize) {
         for _ in 0..DRAIN_ROUNDS_MAX {
             let Self { hosts, fabric, buffer, .. } = self;
+            let now = hosts[host].clock(fabric.now);
             let Body::Process(p) = &mut hosts[host].body else { return };
             let mut progress = p.drain_link(host, fabric);
             progress |= p.drain_stream(fabric);
-            match p.drain_transmits(host, fabric, buffer) {
+            match p.drain_transmits(now, host, fabric, buffer) {
                 Some(sent) => progress |= sent,
                 None => break,
             }
-            progress |= p.drain_actions(host, fabric);
+            progress |= p.drain_actions(now, host, fabric);
             if !progress {
                 self.end_if_left(host);
                 return;
@@ -128,14 +129,15 @@ impl<A: Application> World<A> {
         if hosts[host].state != HostState::Up {
             return;
         }
+        let now = hosts[host].clock(fabric.now);
         if let Body::Process(p) = &mut hosts[host].body {
-            p.act(host, fabric);
+            p.act(now, host, fabric);
         }
         self.service(host);
     }
 
     pub(crate) fn join_group(&mut self, host: usize, group: &GroupName) {
-        let now = self.fabric.now;
+        let now = self.hosts[host].clock(self.fabric.now);
         let Self { hosts, fabric, .. } = self;
         let Body::Process(p) = &mut hosts[host].body else { return };
         let Some((_, config)) = p.groups.iter().find(|(name, _)| name == group) else { return };
@@ -209,15 +211,14 @@ impl<A: Application> ProcessBody<A> {
     /// None: it did not come to an end.
     fn drain_transmits(
         &mut self,
+        now: Time,
         host: usize,
         fabric: &mut Fabric,
         buffer: &mut [u8],
     ) -> Option<bool> {
         let Some(node) = &mut self.node else { return Some(false) };
         let mut sent = 0;
-        while let Some(transmit) =
-            node.poll_transmit(fabric.now, buffer, fabric.config.segments_max)
-        {
+        while let Some(transmit) = node.poll_transmit(now, buffer, fabric.config.segments_max) {
             for bytes in buffer[..transmit.len].chunks(transmit.segment_bytes.max(1)) {
                 sent += 1;
                 let bytes: Rc<[u8]> = Rc::from(bytes);
@@ -246,11 +247,11 @@ impl<A: Application> ProcessBody<A> {
         Some(sent > 0)
     }
 
-    fn drain_actions(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+    fn drain_actions(&mut self, now: Time, host: usize, fabric: &mut Fabric) -> bool {
         let mut progress = false;
         while self.reading {
             let Some(node) = &mut self.node else { break };
-            let Some(action) = node.poll_action(fabric.now) else { break };
+            let Some(action) = node.poll_action(now) else { break };
             progress = true;
             match &action {
                 Action::Detached { group, reason } if reason.is_final() => {
@@ -262,16 +263,18 @@ impl<A: Application> ProcessBody<A> {
                 }
                 _ => {}
             }
-            self.app.handle_action(fabric.now, &action);
-            self.act(host, fabric);
+            self.app.handle_action(now, &action);
+            self.act(now, host, fabric);
         }
         progress
     }
 
-    fn act(&mut self, host: usize, fabric: &mut Fabric) {
+    /// The application goes by the clock of its host.
+    fn act(&mut self, now: Time, host: usize, fabric: &mut Fabric) {
         let Some(node) = &mut self.node else { return };
-        let next = self.app.act(&mut Handle { now: fabric.now, node });
-        let next = next.map(|at| at.max(Time(fabric.now.0 + 1)));
+        let next = self.app.act(&mut Handle { now, node });
+        let ahead = now - fabric.now;
+        let next = next.map(|at| at.max(Time(now.0 + 1)).0.saturating_sub(ahead)).map(Time);
         if next != self.app_wake {
             self.app_wake = next;
             if let Some(at) = next {

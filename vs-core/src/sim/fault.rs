@@ -1,5 +1,6 @@
 //! What is done to hosts and paths.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
@@ -21,6 +22,7 @@ impl<A: Application> World<A> {
     /// As [`Node::new`].
     pub fn start(&mut self, p: ProcessId) -> Result<(), ConfigError> {
         let host = self.host(Site::Process(p));
+        // When a life begins is told by another clock than the one that jumps while it lasts.
         let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
         let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
         if body.node.is_some() {
@@ -37,6 +39,7 @@ impl<A: Application> World<A> {
         let tracer = Recorder {
             process: p,
             records: core::mem::take(&mut body.records),
+            watch: Rc::clone(&self.watch),
             beside: self.beside.clone(),
         };
         let servers = body.servers.len();
@@ -77,7 +80,8 @@ impl<A: Application> World<A> {
     }
 
     fn crash(&mut self, p: ProcessId, state: HostState) {
-        let (host, ts) = (self.host(Site::Process(p)), self.fabric.now);
+        let host = self.host(Site::Process(p));
+        let ts = self.hosts[host].clock(self.fabric.now);
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         if let Some(mut node) = body.node.take() {
             body.records.append(&mut node.tracer_mut().records);
@@ -94,7 +98,8 @@ impl<A: Application> World<A> {
 
     /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused.
     pub fn leave(&mut self, p: ProcessId) {
-        let (host, now) = (self.host(Site::Process(p)), self.fabric.now);
+        let host = self.host(Site::Process(p));
+        let now = self.hosts[host].clock(self.fabric.now);
         if !self.is_running(p) || self.hosts[host].state != HostState::Up {
             return;
         }
@@ -181,6 +186,17 @@ impl<A: Application> World<A> {
         self.dial_peers(host);
         self.service(host);
         Ok(())
+    }
+
+    /// Sets the clock of a host forward, by which what runs there measures time: the host was suspended, say. The clock
+    /// that tells when a life begins is right all the same: that it goes forth, and as elsewhere, is assumed of it.
+    pub fn set_clock_forward(&mut self, site: Site, ms: u64) {
+        let host = self.host(site);
+        self.faults.clock_jumps += 1;
+        self.hosts[host].ahead_ns += ms * 1_000_000;
+        if self.hosts[host].state == HostState::Up {
+            self.fire(host);
+        }
     }
 
     /// Stops a process or server as SIGSTOP does.

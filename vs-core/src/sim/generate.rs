@@ -5,133 +5,93 @@ use alloc::vec::Vec;
 use crate::ident::{ProcessId, ServerId};
 use crate::rng::Rng;
 use crate::sim::app::Load;
+use crate::sim::draw::Draw;
 use crate::sim::host::Site;
+use crate::sim::kind::Fault;
 use crate::sim::net::Link;
 use crate::sim::scenario::{ProcessPlan, Profile, Scenario, Step, small_configs};
+use crate::sim::swarm;
 use crate::sim::world::WorldConfig;
 
 /// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
 const SETTLE_MS: u64 = 20_000;
 
+/// Swarms whose processes all start in the same instant.
+const HERD_PERCENT: u64 = 10;
+
 pub(crate) fn random(seed: u64) -> Scenario {
+    Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate()
+}
+
+/// Most processes of a scenario that bytes say: a fuzzer wants many runs.
+const FUZZED_PROCESSES_MAX: u64 = 6;
+
+pub(crate) fn from_bytes(bytes: &[u8]) -> Scenario {
+    Generator::new(Profile::Swarm, 0, Draw::Bytes(bytes)).generate()
+}
+
+pub(crate) fn of_any_profile(seed: u64) -> Scenario {
     let mut rng = Rng::new(seed);
     let profile = if rng.percent(50) {
         Profile::Mixed
     } else {
-        Profile::ALL[rng.below(Profile::ALL.len() as u64) as usize]
+        // Swarms draw everything themselves.
+        Profile::ALL[rng.below(Profile::ALL.len() as u64 - 1) as usize]
     };
-    Generator::new(profile, seed, rng).generate()
+    Generator::new(profile, seed, Draw::Seed(rng)).generate()
 }
 
 pub(crate) fn with_profile(profile: Profile, seed: u64) -> Scenario {
-    let scenario = Generator::new(profile, seed, Rng::new(seed)).generate();
+    let scenario = Generator::new(profile, seed, Draw::Seed(Rng::new(seed))).generate();
     Scenario { by_profile: true, ..scenario }
 }
 
-/// The faults that a scenario is made of.
-#[derive(Clone, Copy)]
-enum Fault {
-    Kill,
-    QuickRecovery,
-    PowerOff,
-    Pause,
-    SlowReader,
-    OneWayCut,
-    ClientCut,
-    Partition,
-    Flap,
-    Storm,
-    Leave,
-    Join,
-    ServerPause,
-    ServerCut,
-    ServerKill,
-}
-
-impl Fault {
-    /// How often each comes in a profile, relative to the others.
-    fn weights(profile: Profile) -> &'static [(Self, u64)] {
-        use Fault::{
-            ClientCut, Flap, Join, Kill, Leave, OneWayCut, Partition, Pause, PowerOff,
-            QuickRecovery, ServerCut, ServerKill, ServerPause, SlowReader, Storm,
-        };
-        match profile {
-            Profile::Mixed => &[
-                (Kill, 4),
-                (QuickRecovery, 2),
-                (PowerOff, 1),
-                (Pause, 2),
-                (SlowReader, 2),
-                (OneWayCut, 2),
-                (ClientCut, 2),
-                (Partition, 3),
-                (Flap, 1),
-                (Storm, 2),
-                (Leave, 2),
-                (Join, 3),
-                (ServerPause, 1),
-                (ServerCut, 2),
-                (ServerKill, 2),
-            ],
-            Profile::Busy => &[(Kill, 3), (SlowReader, 5), (Join, 2), (Pause, 1), (Leave, 1)],
-            Profile::Cascade => &[(Kill, 3), (QuickRecovery, 3), (Join, 4), (Leave, 2), (Flap, 1)],
-            Profile::QuickRecovery => &[(QuickRecovery, 6), (Storm, 1), (Kill, 1), (Join, 1)],
-            Profile::Lossy => &[(Kill, 4), (PowerOff, 1), (QuickRecovery, 2), (Join, 2)],
-            Profile::Servers => &[
-                (ServerCut, 6),
-                (ServerPause, 2),
-                (ServerKill, 2),
-                (Partition, 2),
-                (Kill, 3),
-                (QuickRecovery, 3),
-                (Join, 3),
-                (Leave, 1),
-                (ClientCut, 1),
-            ],
-        }
-    }
-}
-
-struct Generator {
-    rng: Rng,
+pub(crate) struct Generator<'a> {
+    pub(crate) draw: Draw<'a>,
     profile: Profile,
-    scenario: Scenario,
+    pub(crate) scenario: Scenario,
     /// Processes that have not been started yet.
-    unborn: Vec<ProcessId>,
+    pub(crate) unborn: Vec<ProcessId>,
+    weights: Vec<(Fault, u64)>,
 }
 
-impl Generator {
-    fn new(profile: Profile, seed: u64, mut rng: Rng) -> Self {
+impl<'a> Generator<'a> {
+    fn new(profile: Profile, seed: u64, mut draw: Draw<'a>) -> Self {
         let world = WorldConfig {
-            seed: rng.next_u64(),
-            multicast: rng.percent(70),
-            loopback: rng.percent(50),
-            segments_max: 1 + rng.below(8) as usize,
-            socket_datagrams: 8 << rng.below(4),
+            seed: draw.next_u64(),
+            multicast: draw.percent(70),
+            loopback: draw.percent(50),
+            segments_max: 1 + draw.below(8) as usize,
+            socket_datagrams: 8 << draw.below(4),
             pipe_bytes: 64 << 10,
-            close_us: 100 << rng.below(7),
-            reset_percent: if rng.percent(30) { 50 } else { 0 },
-            timer_slack_us: if rng.percent(30) { 1_000 } else { 0 },
-            dial_both: rng.percent(50),
-            redial_ms: 10 + rng.below(40),
+            close_us: 100 << draw.below(7),
+            reset_percent: if draw.percent(30) { 50 } else { 0 },
+            timer_slack_us: if draw.percent(30) { 1_000 } else { 0 },
+            dial_both: draw.percent(50),
+            redial_ms: 10 + draw.below(40),
             ..WorldConfig::default()
         };
-        let nodes = if rng.percent(5) { 9 + rng.below(4) } else { 2 + rng.below(7) };
+        let nodes = processes(profile, &mut draw);
         let servers = match profile {
             Profile::Servers => 3,
             Profile::Cascade => 2,
-            _ => 1 + rng.below(3),
+            _ => 1 + draw.below(3),
         };
-        let (node, group, server) = small_configs(nodes as usize);
-        let heal_us = 300_000 + rng.below(900_000);
-        let clocks = rng.percent(50);
+        let (node, mut group, server) = small_configs(nodes as usize);
+        if profile == Profile::Swarm {
+            group.early_packets_max = draw.one(&[1, 4, 64]);
+            group.window_packets = draw.one(&[16, 32]);
+        }
+        let heal_us = 300_000 + draw.below(900_000);
+        let clocks = draw.percent(50);
         let servers = (1..=servers)
-            .map(|s| (ServerId(s), if clocks { rng.below(100_000) } else { 0 }))
+            .map(|s| (ServerId(s), if clocks { draw.below(100_000) } else { 0 }))
             .collect();
         let scenario = Scenario {
             seed,
             profile,
             by_profile: false,
+            kinds: [0; Fault::ALL.len()],
             left_out: None,
             refine: false,
             world,
@@ -145,21 +105,26 @@ impl Generator {
             settle_ms: SETTLE_MS,
         };
         let unborn = (1..=nodes).map(ProcessId).collect();
-        Self { rng, profile, scenario, unborn }
+        let weights = match profile {
+            Profile::Swarm => swarm::weights(&mut draw),
+            _ => Fault::weights(profile).to_vec(),
+        };
+        Self { draw, profile, scenario, unborn, weights }
     }
 
     fn generate(mut self) -> Scenario {
         self.processes();
         self.starts();
         self.paths();
-        let faults = 1 + self.rng.below(10);
+        let more = if self.profile == Profile::Swarm { 3 } else { 0 };
+        let faults = 1 + more + self.draw.below(10);
         for _ in 0..faults {
-            let at = self.rng.below(self.scenario.heal_us);
+            let at = self.draw.below(self.scenario.heal_us);
             self.fault(at);
         }
         // Whoever is left over joins at some time.
         while let Some(p) = self.unborn.pop() {
-            let at = self.rng.below(self.scenario.heal_us);
+            let at = self.draw.below(self.scenario.heal_us);
             self.push(at, Step::Start(p));
         }
         let heal_us = self.scenario.heal_us;
@@ -170,27 +135,29 @@ impl Generator {
 
     fn processes(&mut self) {
         let interval_us = match self.profile {
-            Profile::Busy => 2_000 + self.rng.below(8_000),
-            _ => 10_000 + self.rng.below(60_000),
+            Profile::Busy => 2_000 + self.draw.below(8_000),
+            // As much is said in a large group as in a small one.
+            Profile::Swarm => (3_000 + self.draw.below(8_000)) * self.unborn.len() as u64,
+            _ => 10_000 + self.draw.below(60_000),
         };
-        let bytes_max = if self.rng.percent(50) { 4096 } else { 600 };
+        let bytes_max = if self.draw.percent(50) { 4096 } else { 600 };
         let until = self.scenario.world.start.plus_us(self.scenario.heal_us);
-        let two_groups = self.rng.percent(12);
+        let two_groups = self.draw.percent(12);
         for index in 0..self.unborn.len() {
             let mut servers: Vec<ServerId> =
                 self.scenario.servers.iter().map(|(s, _)| *s).collect();
-            let turn = self.rng.below(servers.len() as u64) as usize;
+            let turn = self.draw.below(servers.len() as u64) as usize;
             servers.rotate_left(turn);
-            let groups = match self.rng.below(3) {
+            let groups = match self.draw.below(3) {
                 0 | 1 if two_groups => alloc::vec![0, 1],
                 _ if two_groups => alloc::vec![1],
                 _ => alloc::vec![0],
             };
             let load = Load {
                 interval_us,
-                burst_max: 1 + self.rng.below(5),
+                burst_max: 1 + self.draw.below(5),
                 bytes_max,
-                block_ok_us: if self.rng.percent(70) { 0 } else { self.rng.below(30_000) },
+                block_ok_us: if self.draw.percent(70) { 0 } else { self.draw.below(30_000) },
                 until,
             };
             self.scenario.processes.push(ProcessPlan {
@@ -198,47 +165,54 @@ impl Generator {
                 servers,
                 groups,
                 load,
-                manual_block: self.rng.percent(30),
-                stays_down: self.rng.percent(20),
+                manual_block: self.draw.percent(30),
+                stays_down: self.draw.percent(20),
             });
         }
     }
 
     /// Most processes start together; some are kept for joins.
     fn starts(&mut self) {
-        let joiners = self.rng.below(1 + self.unborn.len() as u64 / 2) as usize;
+        if self.profile == Profile::Swarm && self.draw.percent(HERD_PERCENT) {
+            let at = self.draw.below(1_000);
+            for p in core::mem::take(&mut self.unborn) {
+                self.push(at, Step::Start(p));
+            }
+            return;
+        }
+        let joiners = self.draw.below(1 + self.unborn.len() as u64 / 2) as usize;
         for p in self.unborn.split_off(joiners.min(self.unborn.len())) {
-            let at = self.rng.below(20_000);
+            let at = self.draw.below(20_000);
             self.push(at, Step::Start(p));
         }
     }
 
     /// How paths are from the start.
     fn paths(&mut self) {
-        let loss_permille = match (self.profile, self.rng.below(100)) {
-            (Profile::Lossy | Profile::QuickRecovery, _) => 50 + self.rng.below(250),
+        let loss_permille = match (self.profile, self.draw.below(100)) {
+            (Profile::Lossy | Profile::QuickRecovery, _) => 50 + self.draw.below(250),
             (_, 0..50) => 0,
-            (_, 50..80) => self.rng.below(30),
-            _ => 50 + self.rng.below(150),
+            (_, 50..80) => self.draw.below(30),
+            _ => 50 + self.draw.below(150),
         };
         let link = Link {
-            delay_us: 20 << self.rng.below(6),
-            jitter_us: self.rng.below(1_000),
+            delay_us: 20 << self.draw.below(6),
+            jitter_us: self.draw.below(1_000),
             loss_permille: loss_permille as u16,
-            duplicate_permille: if self.rng.percent(50) { self.rng.below(50) as u16 } else { 0 },
-            reorder_permille: if self.rng.percent(50) { self.rng.below(100) as u16 } else { 0 },
-            reorder_us: self.rng.below(5_000),
+            duplicate_permille: if self.draw.percent(50) { self.draw.below(50) as u16 } else { 0 },
+            reorder_permille: if self.draw.percent(50) { self.draw.below(100) as u16 } else { 0 },
+            reorder_us: self.draw.below(5_000),
         };
         self.push(0, Step::Links(link));
         let far = matches!(self.profile, Profile::Cascade | Profile::Servers);
-        if far || self.rng.percent(15) {
+        if far || self.draw.percent(15) {
             self.wide_area(link);
         }
     }
 
     /// Each server is a site of its own, with the processes that prefer it.
     fn wide_area(&mut self, link: Link) {
-        let far = link.with_delay_us(2_000 + self.rng.below(40_000));
+        let far = link.with_delay_us(2_000 + self.draw.below(40_000));
         let homes: Vec<(Site, ServerId)> = self
             .scenario
             .processes
@@ -255,49 +229,49 @@ impl Generator {
         }
     }
 
-    fn push(&mut self, at_us: u64, step: Step) {
+    pub(crate) fn push(&mut self, at_us: u64, step: Step) {
         self.scenario.steps.push((at_us, step));
     }
 
-    fn any_process(&mut self) -> ProcessId {
+    pub(crate) fn any_process(&mut self) -> ProcessId {
         let n = self.scenario.processes.len() as u64;
-        self.scenario.processes[self.rng.below(n) as usize].id
+        self.scenario.processes[self.draw.below(n) as usize].id
     }
 
-    fn any_server(&mut self) -> ServerId {
+    pub(crate) fn any_server(&mut self) -> ServerId {
         let n = self.scenario.servers.len() as u64;
-        self.scenario.servers[self.rng.below(n) as usize].0
+        self.scenario.servers[self.draw.below(n) as usize].0
     }
 
-    fn sites(&self) -> Vec<Site> {
+    pub(crate) fn sites(&self) -> Vec<Site> {
         let processes = self.scenario.processes.iter().map(|p| Site::Process(p.id));
         processes.chain(self.scenario.servers.iter().map(|(s, _)| Site::Server(*s))).collect()
     }
 
     /// From a moment to half a second.
-    fn duration(&mut self) -> u64 {
-        match self.rng.below(3) {
-            0 => self.rng.below(10_000),
-            1 => self.rng.below(100_000),
-            _ => self.rng.below(500_000),
+    pub(crate) fn duration(&mut self) -> u64 {
+        match self.draw.below(3) {
+            0 => self.draw.below(10_000),
+            1 => self.draw.below(100_000),
+            _ => self.draw.below(500_000),
         }
     }
 
-    fn after(&mut self, at: u64, us: u64) -> u64 {
-        at + self.rng.below(us)
+    pub(crate) fn after(&mut self, at: u64, us: u64) -> u64 {
+        at + self.draw.below(us)
     }
 
     fn before(&mut self, at: u64, us: u64) -> u64 {
-        at.saturating_sub(self.rng.below(us))
+        at.saturating_sub(self.draw.below(us))
     }
 
     fn fault(&mut self, at: u64) {
-        let weights = Fault::weights(self.profile);
-        let total = weights.iter().map(|(_, w)| w).sum();
-        let mut draw = self.rng.below(total);
-        for (fault, weight) in weights {
-            if draw < *weight {
-                return self.do_fault(*fault, at);
+        let total = self.weights.iter().map(|(_, w)| w).sum();
+        let mut draw = self.draw.below(total);
+        for (fault, weight) in self.weights.clone() {
+            if draw < weight {
+                self.scenario.kinds[fault as usize] += 1;
+                return self.do_fault(fault, at);
             }
             draw -= weight;
         }
@@ -327,7 +301,7 @@ impl Generator {
             }
             Fault::Partition => self.partition(at, until),
             Fault::Flap => {
-                for round in 0..2 + self.rng.below(3) {
+                for round in 0..2 + self.draw.below(3) {
                     let start = at + round * 40_000;
                     let end = self.after(start, 35_000);
                     self.partition(start, end);
@@ -354,13 +328,20 @@ impl Generator {
                 self.push(at, Step::KillServer(server));
                 self.push(until, Step::StartServer(server));
             }
+            Fault::Stale
+            | Fault::Isolate
+            | Fault::LossyPath
+            | Fault::HerdRestart
+            | Fault::Churn
+            | Fault::ClockJump
+            | Fault::AtMoment => self.do_swarm_fault(fault, at),
         }
     }
 
-    fn kill(&mut self, p: ProcessId, at: u64, back: u64) {
-        if self.rng.percent(60) {
+    pub(crate) fn kill(&mut self, p: ProcessId, at: u64, back: u64) {
+        if self.draw.percent(60) {
             // Some of its last messages reach only some.
-            let (n, sent) = (1 + self.rng.below(4), self.before(at, 300));
+            let (n, sent) = (1 + self.draw.below(4), self.before(at, 300));
             self.push(sent, Step::Send(p, n));
         }
         self.push(at, Step::Kill(p));
@@ -379,9 +360,9 @@ impl Generator {
 
     fn storm(&mut self, at: u64, until: u64) {
         let link = Link {
-            loss_permille: self.rng.below(400) as u16,
-            duplicate_permille: self.rng.below(200) as u16,
-            reorder_permille: self.rng.below(300) as u16,
+            loss_permille: self.draw.below(400) as u16,
+            duplicate_permille: self.draw.below(200) as u16,
+            reorder_permille: self.draw.below(300) as u16,
             reorder_us: 10_000,
             ..Link::LAN
         };
@@ -389,12 +370,12 @@ impl Generator {
         self.push(until, Step::Links(Link::LAN));
     }
 
-    fn pause(&mut self, site: Site, at: u64, until: u64) {
+    pub(crate) fn pause(&mut self, site: Site, at: u64, until: u64) {
         self.push(at, Step::Pause(site));
         self.push(until, Step::Resume(site));
     }
 
-    fn cut_both(&mut self, a: Site, b: Site, at: u64, until: u64) {
+    pub(crate) fn cut_both(&mut self, a: Site, b: Site, at: u64, until: u64) {
         for (from, to) in [(a, b), (b, a)] {
             self.push(at, Step::Cut(from, to));
             self.push(until, Step::Heal(from, to));
@@ -403,8 +384,8 @@ impl Generator {
 
     fn one_way_cut(&mut self, at: u64, until: u64) {
         let sites = self.sites();
-        let a = sites[self.rng.below(sites.len() as u64) as usize];
-        let b = sites[self.rng.below(sites.len() as u64) as usize];
+        let a = sites[self.draw.below(sites.len() as u64) as usize];
+        let b = sites[self.draw.below(sites.len() as u64) as usize];
         if a != b {
             self.push(at, Step::Cut(a, b));
             self.push(until, Step::Heal(a, b));
@@ -412,9 +393,9 @@ impl Generator {
     }
 
     fn partition(&mut self, at: u64, until: u64) {
-        let mut parts = alloc::vec![Vec::new(); 2 + usize::from(self.rng.percent(20))];
+        let mut parts = alloc::vec![Vec::new(); 2 + usize::from(self.draw.percent(20))];
         for site in self.sites() {
-            let part = self.rng.below(parts.len() as u64) as usize;
+            let part = self.draw.below(parts.len() as u64) as usize;
             parts[part].push(site);
         }
         self.push(at, Step::Partition(parts));
@@ -429,10 +410,21 @@ impl Generator {
             self.kill(other, at.saturating_sub(100_000), back);
             return self.kill(p, at, at + 200_000);
         };
-        if self.rng.percent(70) {
+        if self.draw.percent(70) {
             self.kill(p, at, at + 200_000);
         }
         let joined = self.after(at, 6_000);
         self.push(joined, Step::Start(joiner));
+    }
+}
+
+/// How many processes there are.
+fn processes(profile: Profile, draw: &mut Draw<'_>) -> u64 {
+    let fuzzed = matches!(draw, Draw::Bytes(_));
+    match profile {
+        Profile::Swarm if fuzzed => 2 + draw.below(FUZZED_PROCESSES_MAX - 1),
+        Profile::Swarm => swarm::processes(draw),
+        _ if draw.percent(5) => 9 + draw.below(4),
+        _ => 2 + draw.below(7),
     }
 }

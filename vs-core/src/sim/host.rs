@@ -106,6 +106,8 @@ pub(crate) struct Host<A> {
     /// What a paused process will find.
     pub(crate) held: VecDeque<Happening>,
     pub(crate) held_datagrams: usize,
+    /// How far its clock has been set forward, in ns.
+    pub(crate) ahead_ns: u64,
     pub(crate) body: Body<A>,
 }
 
@@ -175,19 +177,27 @@ impl<A> Host<A> {
             wake: None,
             held: VecDeque::new(),
             held_datagrams: 0,
+            ahead_ns: 0,
             body,
         }
     }
 
+    /// What its clock shows at `now`.
+    pub(crate) fn clock(&self, now: Time) -> Time {
+        now + self.ahead_ns
+    }
+
     /// When the process wants to be woken, and what for.
     pub(crate) fn due(&self) -> Option<(Time, Option<Wake>)> {
-        match &self.body {
+        let (at, wake) = match &self.body {
             Body::Process(p) => p.node.as_ref()?.poll_timeout().map(|(at, wake)| (at, Some(wake))),
             Body::Server(s) => s.server.as_ref()?.poll_timeout().map(|at| (at, None)),
-        }
+        }?;
+        Some((Time(at.0.saturating_sub(self.ahead_ns)), wake))
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        let now = self.clock(now);
         match &mut self.body {
             Body::Process(p) => p.node.as_mut().into_iter().for_each(|n| n.handle_timeout(now)),
             Body::Server(s) => s.server.as_mut().into_iter().for_each(|s| s.handle_timeout(now)),
@@ -196,6 +206,7 @@ impl<A> Host<A> {
 
     /// Hands in bytes that arrived on `conn`, if the process still has it.
     pub(crate) fn handle_stream(&mut self, now: Time, conn: u64, bytes: &[u8]) {
+        let now = self.clock(now);
         match &mut self.body {
             Body::Process(p) if p.link == Some(conn) => {
                 if let Some(node) = &mut p.node {

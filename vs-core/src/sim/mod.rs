@@ -69,29 +69,46 @@
 //!
 //! # Scenarios
 //!
-//! [`Scenario::random`] makes a whole run from one number: processes, servers, traffic, and a schedule of faults.
-//! [`Scenario::run`] plays it, heals everything, demands that the group settles (in simulated time), and has
-//! [`spec`](crate::spec) judge the traces, liveness included. `examples/simulate.rs` runs thousands.
+//! [`Scenario::random`] makes a whole run from one number: 2 to 128 processes, servers, traffic, and a mix of faults of its
+//! own, some at a time, some at a moment of a view change ([`Trigger`]). [`Scenario::from_bytes`] makes one from any bytes,
+//! so that a fuzzer can steer it. [`Scenario::run`] plays it, heals everything, demands that the group settles (within a
+//! bound of simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
+//! [`Scenario::refined`] the executable specification is stepped beside each process. Rare situations are counted
+//! ([`Mark`]): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
+//! them; a million take about forty minutes on two cores:
+//!
+//! ```text
+//! vs sim --seeds 0..1000000
+//! ```
 
+mod advance;
 mod app;
 mod connect;
+mod draw;
 mod drive;
 mod fabric;
 mod fault;
 mod generate;
 mod host;
+mod kind;
+mod mark;
 mod net;
 mod outcome;
 mod queue;
 mod recorder;
 mod run;
 mod scenario;
+mod stats;
 mod stream;
+mod swarm;
 mod world;
 
 pub use app::{Application, Handle, Load, Traffic};
 pub use host::Site;
+pub use kind::Fault;
+pub use mark::{Mark, Marks};
 pub use net::{Link, NetCounters};
-pub use outcome::{Failure, Outcome, Stats, Why};
-pub use scenario::{ProcessPlan, Profile, Scenario, Step};
+pub use outcome::{Failure, Outcome, Why};
+pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
+pub use stats::{FLOOR_RUNS, Stats};
 pub use world::{Defect, HostFaults, World, WorldConfig};

@@ -1,12 +1,14 @@
 //! Where the events of simulated nodes go: into traces, and past the specification.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::ident::{GroupName, ProcessId};
+use crate::sim::mark::{Mark, Marks};
+use crate::sim::scenario::Moment;
 use crate::sim::world::Defect;
 use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
@@ -51,17 +53,34 @@ impl Beside {
     }
 }
 
+/// What the processes of a world have shown, besides their traces.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub(crate) marks: Marks,
+    /// Moments that nobody has looked at yet, if anybody wants to know.
+    pub(crate) seen: Option<VecDeque<(ProcessId, Moment)>>,
+}
+
 /// The tracer of one life of a process.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) process: ProcessId,
     pub(crate) records: Vec<Record>,
+    pub(crate) watch: Rc<RefCell<Watch>>,
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
 }
 
 impl Tracer for Recorder {
     fn record(&mut self, ts: Time, process: ProcessId, group: &GroupName, event: Event) {
+        if let (Some(seen), Some(moment)) = (&mut self.watch.borrow_mut().seen, Moment::of(&event))
+        {
+            seen.push_back((process, moment));
+        }
         self.records.push(Record { ts, process, group: group.clone(), event });
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        self.watch.borrow_mut().marks.add(mark);
     }
 
     fn observe(

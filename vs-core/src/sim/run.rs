@@ -1,5 +1,6 @@
 //! Running a scenario: first faults, then everything is healed, and the group has to settle.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -9,11 +10,13 @@ use crate::ident::{GroupName, Incarnation, ProcessId};
 use crate::rule::LeftOut;
 use crate::sim::app::Traffic;
 use crate::sim::net::Link;
-use crate::sim::outcome::{Failure, Outcome, Stats, Why};
-use crate::sim::scenario::{Scenario, Step};
+use crate::sim::outcome::{Failure, Outcome, Why};
+use crate::sim::scenario::{Moment, Scenario, Step, Trigger};
+use crate::sim::stats::Stats;
 use crate::sim::world::{Defect, World};
 use crate::spec::{self, Component, Options, Report, Stability};
-use crate::trace::{Header, Record, Trace};
+use crate::time::Time;
+use crate::trace::{Header, Trace};
 use crate::view::{Members, View};
 
 /// How often the state is looked at while a group settles, in ms.
@@ -62,6 +65,11 @@ struct Run<'a> {
     groups: Vec<GroupName>,
     /// Started anew while the world settles.
     restarts: Vec<ProcessId>,
+    /// Triggers that wait, and how often their moment has come.
+    armed: Vec<(Trigger, u64)>,
+    /// What triggers have left to do, by the time and the order in which it came up.
+    follow: BTreeMap<(Time, u64), Step>,
+    followed: u64,
 }
 
 impl<'a> Run<'a> {
@@ -89,18 +97,68 @@ impl<'a> Run<'a> {
                 world.join(plan.id, &groups[*group], config);
             }
         }
-        Ok(Self { scenario, world, groups, restarts: Vec::new() })
+        Ok(Self {
+            scenario,
+            world,
+            groups,
+            restarts: Vec::new(),
+            armed: Vec::new(),
+            follow: BTreeMap::new(),
+            followed: 0,
+        })
     }
 
     fn play(&mut self) -> Result<(), Why> {
         let start = self.world.now();
         for (at_us, step) in &self.scenario.steps {
-            self.world.run_until(start.plus_us(*at_us))?;
+            self.run_until(start.plus_us(*at_us))?;
             self.apply(step)?;
         }
-        self.world.run_until(start.plus_us(self.scenario.heal_us))?;
+        self.run_until(start.plus_us(self.scenario.heal_us))?;
+        self.world.stop_watching();
         self.heal()?;
         self.settle()
+    }
+
+    /// Runs until `end`, and does what triggers ask for on the way.
+    fn run_until(&mut self, end: Time) -> Result<(), Why> {
+        loop {
+            let next = self.follow.first_key_value().map(|((at, _), _)| *at);
+            let stop = next.map_or(end, |at| at.min(end));
+            if self.armed.is_empty() {
+                self.world.run_until(stop)?;
+            } else if let Some((p, moment)) = self.world.run_until_seen(stop)? {
+                self.came_to(p, moment);
+                continue;
+            }
+            if next.is_none_or(|at| at > end) {
+                return Ok(());
+            }
+            if let Some((_, step)) = self.follow.pop_first() {
+                self.apply(&step)?;
+            }
+        }
+    }
+
+    /// Process `p` came to a moment: triggers that waited for it have something to do.
+    fn came_to(&mut self, p: ProcessId, moment: Moment) {
+        let now = self.world.now();
+        for (trigger, count) in &mut self.armed {
+            if trigger.moment != moment || trigger.process.is_some_and(|q| q != p) {
+                continue;
+            }
+            *count += 1;
+            if *count == trigger.nth {
+                for (delay_us, step) in trigger.steps.drain(..) {
+                    self.followed += 1;
+                    self.follow.insert((now.plus_us(delay_us), self.followed), step);
+                }
+            }
+        }
+        self.armed.retain(|(trigger, count)| *count < trigger.nth);
+        if self.armed.is_empty() {
+            self.world.stop_watching();
+        }
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Why> {
@@ -121,6 +179,8 @@ impl<'a> Run<'a> {
             Step::HealAll => world.heal_all(),
             Step::Links(link) => world.set_every_link(*link),
             Step::SetLink(from, to, link) => world.set_link(*from, *to, *link),
+            Step::Clock(site, ms) => world.set_clock_forward(*site, *ms),
+            Step::When(trigger) => self.armed.push((trigger.clone(), 0)),
             Step::KillServer(s) => world.kill_server(*s),
             Step::StartServer(s) => world.start_server(*s).map_err(Why::Config)?,
         }
@@ -162,7 +222,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn wait(&mut self, end: crate::Time, condition: impl Fn(&Self) -> bool) -> Result<(), Why> {
+    fn wait(&mut self, end: Time, condition: impl Fn(&Self) -> bool) -> Result<(), Why> {
         while !condition(self) {
             if self.world.now() >= end {
                 return Err(Why::Unsettled(self.state()));
@@ -257,12 +317,9 @@ impl<'a> Run<'a> {
         };
         let mut stats = self.counters();
         let traces = self.traces();
-        for trace in &traces {
-            for group in &self.groups {
-                let records = trace.lines.iter().map(|line| &line.record);
-                stats.add_records(records.filter(|record: &&Record| record.group == *group));
-            }
-        }
+        let datagram_bytes = self.scenario.node.datagram_bytes as u64;
+        stats.add_traces(&self.groups, &traces, datagram_bytes);
+        stats.mark_counters();
         let report = spec::check_with(&traces, &options);
         // What breaks safety says more than that nothing moved any more.
         let why = if report.is_clean() {
@@ -295,10 +352,15 @@ impl<'a> Run<'a> {
         let elapsed = self.world.now() - self.scenario.world.start;
         let mut stats = Stats {
             runs: 1,
-            simulated_ms: crate::Time(elapsed).as_millis(),
+            simulated_ms: Time(elapsed).as_millis(),
             events: self.world.events(),
             refined_steps: self.world.refined_steps(),
             faults: *self.world.faults(),
+            marks: self.world.marks(),
+            kinds: self.scenario.kinds,
+            of_four: u64::from(self.scenario.processes.len() >= 4),
+            of_ten: u64::from(self.scenario.processes.len() >= 10),
+            processes_max: self.scenario.processes.len() as u64,
             net: *self.world.net_counters(),
             ..Stats::default()
         };

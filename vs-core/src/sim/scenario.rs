@@ -10,8 +10,10 @@ use crate::rule::Rule;
 use crate::sim::app::Load;
 use crate::sim::generate;
 use crate::sim::host::Site;
+use crate::sim::kind::Fault;
 use crate::sim::net::Link;
 use crate::sim::world::WorldConfig;
+use crate::trace::Event;
 
 /// Something that is done to a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,59 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
+    /// Sets the clock of a process or server forward by so many ms.
+    Clock(Site, u64),
+    /// Waits for a moment.
+    When(Trigger),
+}
+
+/// A moment in the life of a process, at which things may be done to it or to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It was told of a proposed change.
+    StartChange,
+    /// It has sent its sync message.
+    Sync,
+    /// It was told the view of the membership service.
+    MbrView,
+    /// It has handed a packet on.
+    Forward,
+    /// It has installed a view.
+    View,
+    /// It was asked to stop sending.
+    Block,
+}
+
+impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::StartChange, Self::Sync, Self::MbrView, Self::Forward, Self::View, Self::Block];
+
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::StartChange { .. } => Some(Self::StartChange),
+            Event::Sync { .. } => Some(Self::Sync),
+            Event::MbrView { .. } => Some(Self::MbrView),
+            Event::Forward { .. } => Some(Self::Forward),
+            Event::View { .. } => Some(Self::View),
+            Event::Block => Some(Self::Block),
+            _ => None,
+        }
+    }
+}
+
+/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and from when the trigger
+/// was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Which process; any if none.
+    pub process: Option<ProcessId>,
+    /// What it comes to.
+    pub moment: Moment,
+    /// The how-many-th time.
+    pub nth: u64,
+    /// What follows, each so many µs later.
+    pub steps: Vec<(u64, Step)>,
 }
 
 /// A process of a scenario.
@@ -85,12 +140,21 @@ pub enum Profile {
     Lossy,
     /// Three servers, paths between them that come and go.
     Servers,
+    /// Each seed has its own mix of faults, some of them bound to moments, and its own size: [`Scenario::random`].
+    Swarm,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Mixed, Self::Busy, Self::Cascade, Self::QuickRecovery, Self::Lossy, Self::Servers];
+    pub const ALL: [Self; 7] = [
+        Self::Mixed,
+        Self::Busy,
+        Self::Cascade,
+        Self::QuickRecovery,
+        Self::Lossy,
+        Self::Servers,
+        Self::Swarm,
+    ];
 
     /// The name by which [`Profile::from_name`] finds it.
     #[must_use]
@@ -102,6 +166,7 @@ impl Profile {
             Self::QuickRecovery => "quick-recovery",
             Self::Lossy => "lossy",
             Self::Servers => "servers",
+            Self::Swarm => "swarm",
         }
     }
 
@@ -127,6 +192,8 @@ pub struct Scenario {
     pub profile: Profile,
     /// Whether the profile was asked for, not drawn.
     pub by_profile: bool,
+    /// How many faults of each kind are planned, in the order of [`Fault::ALL`].
+    pub kinds: [u64; Fault::ALL.len()],
     /// A rule that everyone leaves out.
     pub left_out: Option<Rule>,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
@@ -155,10 +222,22 @@ impl Scenario {
     /// Names of the groups; most scenarios use the first alone.
     pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
 
-    /// The scenario of a seed. The seed also draws the profile.
+    /// The scenario of a seed: [`Profile::Swarm`].
     #[must_use]
     pub fn random(seed: u64) -> Self {
         generate::random(seed)
+    }
+
+    /// The scenario that bytes say, whatever they are: a fuzzer can steer it. It is smaller than others.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        generate::from_bytes(bytes)
+    }
+
+    /// A scenario of 2 to 12 processes, stressing something that the seed draws.
+    #[must_use]
+    pub fn of_any_profile(seed: u64) -> Self {
+        generate::of_any_profile(seed)
     }
 
     /// The scenario of a seed, stressing one thing.

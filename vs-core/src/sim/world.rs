@@ -14,9 +14,10 @@ use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::sim::app::Application;
 use crate::sim::fabric::Fabric;
-use crate::sim::host::{Body, Happening, Host, HostState, ProcessBody, ServerBody, Site};
+use crate::sim::host::{Body, Host, ProcessBody, ServerBody, Site};
+use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
-use crate::sim::recorder::Beside;
+use crate::sim::recorder::{Beside, Watch};
 use crate::spec::refine::Refuted;
 use crate::time::Time;
 use crate::trace::Record;
@@ -155,6 +156,8 @@ pub struct HostFaults {
     pub cuts: u64,
     /// Servers killed.
     pub server_kills: u64,
+    /// Clocks set forward.
+    pub clock_jumps: u64,
 }
 
 /// A seeded world of processes and membership servers. See the [module](crate::sim).
@@ -165,12 +168,14 @@ pub struct World<A: Application = ()> {
     pub(crate) defect: Option<Defect>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) faults: HostFaults,
+    /// What processes have shown.
+    pub(crate) watch: Rc<RefCell<Watch>>,
     /// The specification, if it is stepped beside.
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
     sites: BTreeMap<Site, usize>,
-    events: u64,
+    pub(crate) events: u64,
     /// Events after which a run is given up.
-    events_max: u64,
+    pub(crate) events_max: u64,
 }
 
 /// Events after which a run is given up unless [`World::set_events_max`] says otherwise.
@@ -189,6 +194,7 @@ impl<A: Application> World<A> {
             defect: None,
             buffer: alloc::vec![0; BUFFER_BYTES],
             faults: HostFaults::default(),
+            watch: Rc::default(),
             beside: None,
             sites: BTreeMap::new(),
             events: 0,
@@ -206,6 +212,12 @@ impl<A: Application> World<A> {
     #[must_use]
     pub fn refined_steps(&self) -> u64 {
         self.beside.as_ref().map_or(0, |beside| beside.borrow().steps)
+    }
+
+    /// How often rare situations came up.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        self.watch.borrow().marks
     }
 
     /// Gives a run up with [`Defect::EventsMax`] after so many events.
@@ -302,59 +314,6 @@ impl<A: Application> World<A> {
         &mut self.fabric.rng
     }
 
-    /// Runs until `end` and moves the time there.
-    ///
-    /// # Errors
-    /// The defect that ended the run; the world stays as it is then.
-    pub fn run_until(&mut self, end: Time) -> Result<(), Defect> {
-        while self.defect.is_none() && self.fabric.queue.next_at().is_some_and(|at| at <= end) {
-            let Some((at, event)) = self.fabric.queue.pop() else { break };
-            self.fabric.now = self.fabric.now.max(at);
-            self.events += 1;
-            if self.events > self.events_max {
-                self.defect = Some(Defect::EventsMax { events: self.events, at });
-            }
-            self.dispatch(event);
-            let refuted =
-                self.beside.as_ref().and_then(|beside| beside.borrow_mut().take_refuted());
-            self.defect = self.defect.take().or(refuted);
-        }
-        match &self.defect {
-            Some(defect) => Err(defect.clone()),
-            None => {
-                self.fabric.now = self.fabric.now.max(end);
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs for `ms` milliseconds.
-    ///
-    /// # Errors
-    /// As [`World::run_until`].
-    pub fn run_for_ms(&mut self, ms: u64) -> Result<(), Defect> {
-        self.run_until(self.now().plus_ms(ms))
-    }
-
-    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms` milliseconds.
-    ///
-    /// # Errors
-    /// As [`World::run_until`].
-    pub fn run_while_ms(
-        &mut self,
-        ms: u64,
-        mut condition: impl FnMut(&Self) -> bool,
-    ) -> Result<bool, Defect> {
-        let end = self.now().plus_ms(ms);
-        while condition(self) {
-            if self.now() >= end {
-                return Ok(false);
-            }
-            self.run_for_ms(1)?;
-        }
-        Ok(true)
-    }
-
     /// The application of a process.
     ///
     /// # Panics
@@ -401,7 +360,8 @@ impl<A: Application> World<A> {
         group: GroupKey,
         payload: &[u8],
     ) -> Result<Sent, SendError> {
-        let (host, now) = (self.host(Site::Process(p)), self.now());
+        let host = self.host(Site::Process(p));
+        let now = self.hosts[host].clock(self.now());
         let Body::Process(body) = &mut self.hosts[host].body else {
             return Err(SendError::NotJoined);
         };
@@ -467,70 +427,6 @@ impl<A: Application> World<A> {
             Body::Process(body) => body,
             Body::Server(_) => unreachable!("a process site has a process"),
         }
-    }
-
-    fn dispatch(&mut self, event: Happening) {
-        match event {
-            Happening::Datagram { to, bytes } => match self.hosts[to].state {
-                HostState::Up => self.receive(to, &bytes),
-                HostState::Paused => self.hold_datagram(to, Happening::Datagram { to, bytes }),
-                HostState::Down | HostState::Off => self.fabric.net.counters.unreceived += 1,
-            },
-            Happening::Bytes { conn, from, n } => self.bytes_arrive(conn, usize::from(from), n),
-            Happening::Reset { conn, end } => self.reset_arrives(conn, end),
-            Happening::Dial { conn, tries } => self.dial_arrives(conn, tries),
-            Happening::Accept { conn } => self.accept(conn),
-            Happening::Dialed { conn, ok } => self.dialed(conn, ok),
-            Happening::Gone { conn, end } => {
-                if self.fabric.rng.percent(self.fabric.config.reset_percent) {
-                    self.fabric.abort(conn, usize::from(end));
-                } else {
-                    self.fabric.close(conn, usize::from(end));
-                }
-            }
-            Happening::Redial { host, peer } => self.redial(host, peer),
-            Happening::Wake { host } => self.wake(host),
-            Happening::App { host } => self.wake_app(host),
-        }
-    }
-
-    /// Lets a paused host find `event` when it goes on; true if it is paused.
-    pub(crate) fn hold(&mut self, host: usize, event: &Happening) -> bool {
-        let paused = self.hosts[host].state == HostState::Paused;
-        if paused {
-            self.hosts[host].held.push_back(event.clone());
-        }
-        paused
-    }
-
-    fn hold_datagram(&mut self, host: usize, event: Happening) {
-        let room = self.fabric.config.socket_datagrams;
-        let host = &mut self.hosts[host];
-        if host.held_datagrams < room {
-            host.held_datagrams += 1;
-            host.held.push_back(event);
-        } else {
-            self.fabric.net.counters.unreceived += 1;
-        }
-    }
-
-    /// The process goes on: timers and what it finds in its sockets come in either order.
-    pub(crate) fn release(&mut self, host: usize) {
-        let timers_first = self.fabric.rng.percent(50);
-        if timers_first {
-            self.fire(host);
-        }
-        self.hosts[host].held_datagrams = 0;
-        for event in core::mem::take(&mut self.hosts[host].held) {
-            self.dispatch(event);
-        }
-        for (conn, end) in self.fabric.conns_at(host) {
-            self.fabric.schedule_pipe(conn, 1 - end, 0);
-        }
-        if !timers_first {
-            self.fire(host);
-        }
-        self.act(host);
     }
 }
 

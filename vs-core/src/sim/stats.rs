@@ -1,0 +1,346 @@
+//! What was counted in runs, and how much of it there has to be.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ident::{GroupName, ProcessId};
+use crate::member::ServerCounters;
+use crate::sim::kind::Fault;
+use crate::sim::mark::{Mark, Marks};
+use crate::sim::net::NetCounters;
+use crate::sim::world::HostFaults;
+use crate::time::Time;
+use crate::trace::{Event, Record, Trace};
+use crate::view::{Members, View};
+
+/// What happened in runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Runs.
+    pub runs: u64,
+    /// Simulated time, in ms.
+    pub simulated_ms: u64,
+    /// Events of the worlds.
+    pub events: u64,
+    /// Steps of processes that were held against the specification.
+    pub refined_steps: u64,
+    /// Views installed, counted at each process.
+    pub views: u64,
+    /// … of which with a transitional set of more than one.
+    pub views_together: u64,
+    /// Different views that somebody came to with others.
+    pub views_distinct: u64,
+    /// start_changes, counted at each process.
+    pub changes: u64,
+    /// … of which another one was under way and that brought a process that the other did not have.
+    pub joins_in_mid_change: u64,
+    /// Different sets of joiners that were added to a change under way, in each scenario.
+    pub joins_distinct: u64,
+    /// Membership views that no process installed because a later change had come (points 3 and 4).
+    pub views_passed_over: u64,
+    /// Sync messages, one for each process and cid.
+    pub syncs: u64,
+    /// Packets forwarded.
+    pub forwards: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Scenarios with four processes or more.
+    pub of_four: u64,
+    /// Scenarios with ten processes or more.
+    pub of_ten: u64,
+    /// The most processes of a scenario.
+    pub processes_max: u64,
+    /// Faults that were planned, by kind in the order of [`Fault::ALL`].
+    pub kinds: [u64; Fault::ALL.len()],
+    /// How often rare situations came up.
+    pub marks: Marks,
+    /// What was done to hosts and paths.
+    pub faults: HostFaults,
+    /// What the network did.
+    pub net: NetCounters,
+    /// What the servers counted.
+    pub servers: ServerCounters,
+}
+
+macro_rules! add_fields {
+    ($into:expr, $from:expr, $($field:ident)*) => {
+        $($into.$field += $from.$field;)*
+    };
+}
+
+impl Stats {
+    /// Adds another run, or several.
+    pub fn add(&mut self, other: &Self) {
+        add_fields!(self, other, runs simulated_ms events refined_steps views views_together changes);
+        add_fields!(self, other, joins_in_mid_change views_passed_over syncs forwards sent);
+        add_fields!(self, other, delivered views_distinct joins_distinct of_four of_ten);
+        self.processes_max = self.processes_max.max(other.processes_max);
+        self.kinds.iter_mut().zip(other.kinds).for_each(|(a, b)| *a += b);
+        self.marks.merge(&other.marks);
+        let (a, b) = (&mut self.faults, &other.faults);
+        add_fields!(a, b, kills power_offs recoveries pauses slow_readers leaves cuts server_kills);
+        add_fields!(a, b, clock_jumps);
+        let (a, b) = (&mut self.net, &other.net);
+        add_fields!(a, b, datagrams lost duplicated reordered cut unreceived);
+        self.add_server(&other.servers);
+    }
+
+    pub(crate) fn add_server(&mut self, other: &ServerCounters) {
+        add_fields!(self.servers, other, changes proposals views_fast views_slow);
+    }
+
+    /// Counts what the traces of one scenario show; `datagram_bytes` make a message a large one.
+    pub(crate) fn add_traces(
+        &mut self,
+        groups: &[GroupName],
+        traces: &[Trace],
+        datagram_bytes: u64,
+    ) {
+        for group in groups {
+            let mut seen = Seen::default();
+            for trace in traces {
+                let records = trace.lines.iter().map(|line| &line.record);
+                let of_group = records.filter(|record| record.group == *group);
+                Life::default().follow(self, &mut seen, of_group, datagram_bytes);
+            }
+            self.joins_distinct += seen.joins.len() as u64;
+            self.views_distinct += seen.together.len() as u64;
+            for parts in seen.together.values() {
+                if parts.len() > 1 {
+                    self.marks.add(Mark::Merge);
+                }
+            }
+        }
+    }
+
+    /// Takes the marks that are counters elsewhere.
+    pub(crate) fn mark_counters(&mut self) {
+        for (mark, count) in [
+            (Mark::SlowMode, self.servers.views_slow),
+            (Mark::ObsoleteView, self.views_passed_over),
+            (Mark::PushForward, self.forwards),
+            (Mark::JoinInChange, self.joins_in_mid_change),
+        ] {
+            (0..count).for_each(|_| self.marks.add(mark));
+        }
+    }
+
+    /// Faults that were planned.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        self.kinds.iter().sum()
+    }
+
+    /// Where these runs fall short of what they have to be, so that nothing is proved by runs in which nothing happens:
+    /// for [`FLOOR_RUNS`] or more.
+    #[must_use]
+    pub fn shortfalls(&self) -> Vec<String> {
+        let runs = self.runs;
+        let floors = [
+            ("scenarios of 4 processes or more", self.of_four, runs / 2),
+            ("scenarios of 10 processes or more", self.of_ten, runs / 10),
+            ("faults planned", self.planned(), 3 * runs),
+            ("different views entered with others", self.views_distinct, 5 * runs),
+            ("different joins in mid-change", self.joins_distinct, runs),
+            ("messages sent", self.sent, 50 * runs),
+            ("lost datagrams", self.net.lost, 50 * runs),
+            ("duplicated datagrams", self.net.duplicated, 10 * runs),
+            ("reordered datagrams", self.net.reordered, 10 * runs),
+        ];
+        let low = floors.iter().filter(|(_, count, floor)| count < floor);
+        let mut out: Vec<String> =
+            low.map(|(what, count, floor)| format!("{what}: {count}, want {floor}")).collect();
+        out.extend(self.marks.missing().map(|mark| format!("never: {}", mark.what())));
+        let kinds = Fault::ALL.iter().zip(self.kinds).filter(|(_, count)| *count == 0);
+        out.extend(kinds.map(|(kind, _)| format!("never: {}", kind.what())));
+        out
+    }
+}
+
+/// Scenarios from which on rare situations and averages are demanded.
+pub const FLOOR_RUNS: u64 = 2_000;
+
+/// What the processes of a group show together.
+#[derive(Default)]
+struct Seen {
+    /// Joiners, and the set that they were added to.
+    joins: BTreeSet<(Members, Members)>,
+    /// Of views that somebody entered with others: the parts that came to it.
+    together: BTreeMap<View, BTreeSet<Members>>,
+}
+
+/// What is known of a process at some line of its trace.
+#[derive(Default)]
+struct Life {
+    /// The proposed set of the change under way.
+    pending: Option<Members>,
+    announced: bool,
+    synced: bool,
+    /// The view that it is in, once it was in one with others.
+    view: Option<View>,
+    proposed: bool,
+    entered: Option<Time>,
+}
+
+impl Life {
+    fn follow<'a>(
+        &mut self,
+        stats: &mut Stats,
+        seen: &mut Seen,
+        records: impl Iterator<Item = &'a Record>,
+        datagram_bytes: u64,
+    ) {
+        for record in records {
+            match &record.event {
+                Event::StartChange { set, .. } => self.start_change(stats, seen, set),
+                Event::MbrView { .. } => self.announced = true,
+                Event::View { view, transitional } => {
+                    self.entered = Some(record.ts);
+                    self.enter(stats, seen, view, transitional);
+                }
+                Event::Start { .. } => *self = Self::default(),
+                Event::Leave | Event::Crash => {
+                    self.end(stats, record.event == Event::Leave);
+                    *self = Self::default();
+                }
+                Event::Sync { .. } => {
+                    stats.syncs += 1;
+                    self.synced = true;
+                }
+                Event::Forward { .. } => stats.forwards += 1,
+                Event::Send { .. } => {
+                    stats.sent += 1;
+                    if self.entered == Some(record.ts) {
+                        stats.marks.add(Mark::SendAtView);
+                    }
+                }
+                Event::Deliver { len, .. } => {
+                    stats.delivered += 1;
+                    if *len > datagram_bytes {
+                        stats.marks.add(Mark::LargeMessage);
+                    }
+                }
+                Event::Block | Event::BlockOk => {}
+            }
+        }
+    }
+
+    fn start_change(&mut self, stats: &mut Stats, seen: &mut Seen, set: &Members) {
+        stats.changes += 1;
+        if let Some(known) = &self.pending {
+            let new = |q: &&ProcessId| known.binary_search(q).is_err();
+            let joined: Members = set.iter().filter(new).copied().collect();
+            if !joined.is_empty() {
+                stats.joins_in_mid_change += 1;
+                seen.joins.insert((joined, set.clone()));
+            }
+        }
+        stats.views_passed_over += u64::from(self.announced);
+        (self.pending, self.announced, self.proposed) = (Some(set.clone()), false, true);
+        self.synced = false;
+    }
+
+    fn enter(&mut self, stats: &mut Stats, seen: &mut Seen, view: &View, transitional: &Members) {
+        stats.views += 1;
+        if transitional.len() > 1 {
+            stats.views_together += 1;
+            seen.together.entry(view.clone()).or_default().insert(transitional.clone());
+        }
+        let of_both = |old: &View| view.members().iter().filter(|q| old.contains(**q)).count();
+        if self.view.as_ref().is_some_and(|old| of_both(old) > transitional.len()) {
+            stats.marks.add(Mark::SmallerT);
+        }
+        if view.len() >= 32 {
+            stats.marks.add(Mark::LargeView);
+        }
+        (self.pending, self.announced, self.synced) = (None, false, false);
+        if view.len() > 1 || self.view.is_some() {
+            self.view = Some(view.clone());
+        }
+    }
+
+    fn end(&self, stats: &mut Stats, left: bool) {
+        if left && self.pending.is_some() {
+            stats.marks.add(Mark::LeaveInChange);
+        }
+        if !left && self.synced {
+            stats.marks.add(Mark::CrashAfterSync);
+        }
+        if !left && self.proposed && self.view.is_none() {
+            stats.marks.add(Mark::JoinerDies);
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { faults, net, servers, .. } = self;
+        writeln!(
+            f,
+            "{} runs, {} of 4 processes or more, {} of 10 or more, one of {}; {} s simulated, {} events",
+            self.runs,
+            self.of_four,
+            self.of_ten,
+            self.processes_max,
+            self.simulated_ms / 1000,
+            self.events
+        )?;
+        if self.refined_steps > 0 {
+            writeln!(f, "{} steps held against the specification", self.refined_steps)?;
+        }
+        writeln!(
+            f,
+            "views: {} installed, {} of them together with others ({} different views); {} start_changes, \
+             {} joins in mid-change ({} different ones), {} views passed over, {} sync messages, {} packets forwarded",
+            self.views,
+            self.views_together,
+            self.views_distinct,
+            self.changes,
+            self.joins_in_mid_change,
+            self.joins_distinct,
+            self.views_passed_over,
+            self.syncs,
+            self.forwards
+        )?;
+        let decided = (servers.views_fast + servers.views_slow).max(1);
+        writeln!(
+            f,
+            "servers: {} changes, {} proposals, {} views fast, {} slow ({:.2} %)",
+            servers.changes,
+            servers.proposals,
+            servers.views_fast,
+            servers.views_slow,
+            servers.views_slow as f64 * 100.0 / decided as f64
+        )?;
+        writeln!(f, "messages: {} sent, {} delivered", self.sent, self.delivered)?;
+        writeln!(
+            f,
+            "faults: {} kills, {} power losses, {} recoveries, {} pauses, {} slow readers, {} leaves, {} cut paths, \
+             {} servers killed, {} clocks set",
+            faults.kills,
+            faults.power_offs,
+            faults.recoveries,
+            faults.pauses,
+            faults.slow_readers,
+            faults.leaves,
+            faults.cuts,
+            faults.server_kills,
+            faults.clock_jumps
+        )?;
+        f.write_str("planned:")?;
+        for (kind, count) in Fault::ALL.iter().zip(self.kinds) {
+            write!(f, " {kind:?} {count}")?;
+        }
+        f.write_str("\n")?;
+        write!(
+            f,
+            "datagrams: {}, {} lost, {} duplicated, {} reordered, {} on cut paths, {} unreceived",
+            net.datagrams, net.lost, net.duplicated, net.reordered, net.cut, net.unreceived
+        )
+    }
+}

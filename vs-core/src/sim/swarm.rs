@@ -1,0 +1,150 @@
+//! Swarms: each seed has its own size and its own mix of faults, some of them bound to moments of a view change.
+
+use alloc::vec::Vec;
+
+use crate::ident::ProcessId;
+use crate::sim::draw::Draw;
+use crate::sim::generate::Generator;
+use crate::sim::host::Site;
+use crate::sim::kind::Fault;
+use crate::sim::net::Link;
+use crate::sim::scenario::{Moment, Step, Trigger};
+
+/// Which faults there are, and how often each is drawn, relative to the others. A mix of all hides what only some
+/// together bring about.
+pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
+    let mut weights = Vec::new();
+    for fault in Fault::ALL {
+        if draw.percent(40) {
+            weights.push((*fault, 1 + draw.below(8)));
+        }
+    }
+    // What is never left out: joins in mid-change, and things that happen at its moments.
+    weights.extend([(Fault::AtMoment, 4), (Fault::Join, 3), (Fault::Kill, 1)]);
+    weights
+}
+
+/// Sizes of groups, in permille of the seeds: most are small, since small ones meet most situations most cheaply.
+const SIZES: [(u64, u64, u64); 5] =
+    [(2, 32, 97), (8, 17, 15), (100, 10, 7), (440, 4, 6), (450, 2, 2)];
+
+pub(crate) fn processes(draw: &mut Draw<'_>) -> u64 {
+    let mut place = draw.below(1_000);
+    for (permille, least, more) in SIZES {
+        if place < permille {
+            return least + draw.below(more);
+        }
+        place -= permille;
+    }
+    2
+}
+
+impl Generator<'_> {
+    pub(crate) fn do_swarm_fault(&mut self, fault: Fault, at: u64) {
+        let p = self.any_process();
+        match fault {
+            Fault::Stale => {
+                let until = at + 250_000 + self.draw.below(600_000);
+                self.pause(Site::Process(p), at, until);
+            }
+            Fault::Isolate => {
+                let until = at + self.duration();
+                for other in self.sites() {
+                    if other != Site::Process(p) {
+                        self.cut_both(Site::Process(p), other, at, until);
+                    }
+                }
+            }
+            Fault::LossyPath => {
+                let all = self.sites();
+                let (a, b) = (self.draw.one(&all), self.draw.one(&all));
+                let until = at + self.duration();
+                let loss_permille = 300 + self.draw.below(700) as u16;
+                self.push(at, Step::SetLink(a, b, Link { loss_permille, ..Link::LAN }));
+                self.push(until, Step::SetLink(a, b, Link::LAN));
+            }
+            Fault::HerdRestart => {
+                let back = at + self.duration();
+                let all: Vec<ProcessId> = self.scenario.processes.iter().map(|p| p.id).collect();
+                for p in all {
+                    self.push(at, Step::Kill(p));
+                    self.push(back, Step::Start(p));
+                }
+            }
+            Fault::Churn => {
+                let mut when = at;
+                for _ in 0..4 + self.draw.below(12) {
+                    let (p, back) = (self.any_process(), when + self.draw.below(30_000));
+                    self.kill(p, when, back);
+                    when = self.after(when, 20_000);
+                }
+            }
+            Fault::ClockJump => {
+                let all = self.sites();
+                let (site, ms) = (self.draw.one(&all), 1 + self.draw.below(5_000));
+                self.push(at, Step::Clock(site, ms));
+            }
+            _ => self.at_moment(p, at),
+        }
+    }
+
+    /// Something befalls the process that comes to a moment, or another one, or a server: right then, or a little later.
+    fn at_moment(&mut self, p: ProcessId, at: u64) {
+        let process = if self.draw.percent(50) { Some(p) } else { None };
+        let moment = self.draw.one(&Moment::ALL);
+        let nth = 1 + self.draw.below(4);
+        let delay = match self.draw.below(3) {
+            0 => 0,
+            1 => self.draw.below(300),
+            _ => self.draw.below(4_000),
+        };
+        let victim = if self.draw.percent(60) { p } else { self.any_process() };
+        let steps = self.befalls(victim, delay);
+        self.push(at, Step::When(Trigger { process, moment, nth, steps }));
+    }
+
+    fn befalls(&mut self, p: ProcessId, delay: u64) -> Vec<(u64, Step)> {
+        let back = delay + self.duration();
+        match self.draw.below(10) {
+            0 => alloc::vec![(delay, Step::Kill(p)), (back, Step::Start(p))],
+            1 => alloc::vec![(delay, Step::PowerOff(p)), (back, Step::Start(p))],
+            2 => {
+                let site = Site::Process(p);
+                alloc::vec![(delay, Step::Pause(site)), (back, Step::Resume(site))]
+            }
+            3 => {
+                let all = self.sites();
+                let other = self.draw.one(&all);
+                let (a, b) = if self.draw.percent(50) {
+                    (Site::Process(p), other)
+                } else {
+                    (other, Site::Process(p))
+                };
+                alloc::vec![(delay, Step::Cut(a, b)), (back, Step::Heal(a, b))]
+            }
+            4 | 5 => {
+                // A joiner, which may die while it is being taken up.
+                let joiner = self.unborn.pop().unwrap_or(p);
+                let mut steps = alloc::vec![(delay, Step::Start(joiner))];
+                if self.draw.percent(50) {
+                    let dies = self.after(delay, 4_000);
+                    steps.extend([(dies, Step::Kill(joiner)), (back, Step::Start(joiner))]);
+                }
+                steps
+            }
+            6 => alloc::vec![(delay, Step::Leave(p)), (back, Step::Start(p))],
+            7 => {
+                let server = self.any_server();
+                alloc::vec![(delay, Step::KillServer(server)), (back, Step::StartServer(server))]
+            }
+            8 => {
+                let back = self.after(delay, 8_000);
+                alloc::vec![(delay, Step::Kill(p)), (back, Step::Start(p))]
+            }
+            _ => {
+                let n = 1 + self.draw.below(20);
+                alloc::vec![(delay, Step::Send(p, n))]
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod input;
 mod node;
 mod output;
 mod server;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ enum Cli {
     Node(Box<node::Args>),
     Server(server::Args),
     Check(check::Args),
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Cli::Node(args) => node::run(*args),
         Cli::Server(args) => server::run(args),
         Cli::Check(args) => check::run(args),
+        Cli::Sim(args) => sim::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

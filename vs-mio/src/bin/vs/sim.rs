@@ -1,0 +1,274 @@
+//! `vs sim`: hostile worlds in virtual time.
+
+use core::panic::AssertUnwindSafe;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::io::IsTerminal;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use vs_core::rule::Rule;
+use vs_core::sim::{FLOOR_RUNS, Fault, Mark, Profile, Scenario, Stats};
+use vs_core::trace::Trace;
+use vs_core::trace_json;
+
+use crate::Failure;
+
+/// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Example: vs sim --seeds 0..10000\n         vs sim --seed 17 --refine --traces run && vs check run\n\n\
+                  Exit status 0: every property held; 1: one did not, and the seed is named. Runs of 2000 seeds and more \
+                  also fail if too little happened in them."
+)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct Args {
+    /// One run
+    #[arg(long, value_name = "N", group = "what")]
+    seed: Option<u64>,
+    /// All runs from A to below B
+    #[arg(long, value_name = "A..B", group = "what", value_parser = seeds)]
+    seeds: Option<(u64, u64)>,
+    /// The run that the bytes of a file say: an input of the fuzz target `world`
+    #[arg(long, value_name = "FILE", group = "what")]
+    input: Option<PathBuf>,
+    /// Step the executable specification beside each process: every step has to be one of its
+    #[arg(long)]
+    refine: bool,
+    /// Stress one thing
+    #[arg(long, value_name = "NAME", value_parser = profile)]
+    profile: Option<Profile>,
+    /// Leave a rule of the algorithm out, to see what happens
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    leave_out: Option<Rule>,
+    /// Runs that are played at a time [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Print what is done to the world, and when
+    #[arg(long)]
+    steps: bool,
+    /// Keep the traces of each run: of one seed in DIR, of several in DIR/SEED
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// The summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Failures that are shown in full.
+const FAILURES_SHOWN: usize = 10;
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let range = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    range.filter(|(a, b)| a < b).ok_or_else(|| "write it as A..B with A below B".into())
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    let names = || Profile::ALL.map(Profile::name).join(", ");
+    Profile::from_name(name).ok_or_else(|| format!("there are {}", names()))
+}
+
+pub(crate) fn rule(name: &str) -> Result<Rule, String> {
+    let found = Rule::ALL.into_iter().find(|r| format!("{r:?}").eq_ignore_ascii_case(name));
+    let names = || Rule::ALL.map(|rule| format!("{rule:?}")).join(", ");
+    found.ok_or_else(|| format!("there are {}", names()))
+}
+
+/// What came of all runs so far.
+#[derive(Default)]
+struct Total {
+    stats: Stats,
+    failed: Vec<u64>,
+    /// Why runs cannot go on.
+    broken: Option<Failure>,
+}
+
+/// Plays the runs.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let (from, to) = args.seeds.unwrap_or_else(|| {
+        let seed = args.seed.unwrap_or_default();
+        (seed, seed.saturating_add(1))
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(cores, |n| n as usize).min((to - from) as usize);
+    let begun = Instant::now();
+    let (next, total) = (AtomicU64::new(from), Mutex::new(Total::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&args, (from, to), begun, &next, &total));
+        }
+    });
+    let total = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(failure) = total.broken {
+        return Err(failure);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let short = if to - from >= FLOOR_RUNS && args.profile.is_none() && total.failed.is_empty() {
+        total.stats.shortfalls()
+    } else {
+        Vec::new()
+    };
+    if args.json {
+        println!("{}", summary(from, to, seconds, threads, &total, &short));
+    } else {
+        println!("seeds {from}..{to}: {}", total.stats);
+        println!("rare situations:\n{}", total.stats.marks);
+        println!("{seconds:.1} s on {threads} threads");
+    }
+    verdict(&args, to - from, &total, &short)
+}
+
+fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<(), Failure> {
+    if !total.failed.is_empty() {
+        let mut failed = total.failed.clone();
+        failed.sort_unstable();
+        let (failures, seeds) = (failed.len(), &failed[..failed.len().min(FAILURES_SHOWN)]);
+        return Err(Failure(format!(
+            "{failures} of {runs} runs failed, seeds {seeds:?}: see above"
+        )));
+    }
+    if !short.is_empty() {
+        return Err(Failure(format!("too little happened: {}", short.join("; "))));
+    }
+    if !args.json {
+        println!("every property held in every run");
+    }
+    Ok(())
+}
+
+/// Of so many runs at least, each hundredth is told to who watches a terminal.
+const PROGRESS_RUNS_MIN: u64 = 10_000;
+
+fn work(
+    args: &Args,
+    (from, to): (u64, u64),
+    begun: Instant,
+    next: &AtomicU64,
+    total: &Mutex<Total>,
+) {
+    let (runs, watched) = (to - from, std::io::stderr().is_terminal());
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= to {
+            return;
+        }
+        let done = seed - from;
+        if watched && runs >= PROGRESS_RUNS_MIN && done > 0 && done.is_multiple_of(runs / 100) {
+            eprintln!("vs: {done} of {runs} runs after {} s", begun.elapsed().as_secs());
+        }
+        let result = play(args, seed);
+        let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match result {
+            Ok(Ok(stats)) => total.stats.add(&stats),
+            Ok(Err(why)) => {
+                if total.failed.len() < FAILURES_SHOWN {
+                    eprintln!("{why}");
+                }
+                total.failed.push(seed);
+            }
+            Err(failure) => {
+                total.broken = Some(failure);
+                return next.store(to, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn scenario(args: &Args, seed: u64) -> Result<Scenario, Failure> {
+    let scenario = match (&args.input, args.profile) {
+        (Some(file), _) => {
+            let bytes = std::fs::read(file).map_err(|e| {
+                Failure(format!("{}: the input cannot be read: {e}", file.display()))
+            })?;
+            Scenario::from_bytes(&bytes)
+        }
+        (None, Some(profile)) => Scenario::with_profile(profile, seed),
+        (None, None) => Scenario::random(seed),
+    };
+    let scenario = if args.refine { scenario.refined() } else { scenario };
+    Ok(match args.leave_out {
+        Some(rule) => scenario.leaving_out(rule),
+        None => scenario,
+    })
+}
+
+/// One run: what was counted, or why it failed.
+fn play(args: &Args, seed: u64) -> Result<Result<Stats, String>, Failure> {
+    let scenario = scenario(args, seed)?;
+    if args.steps {
+        show(&scenario);
+    }
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| scenario.run())) else {
+        return Ok(Err(format!("seed {seed} ({}): panicked, see above", scenario.profile)));
+    };
+    if let Some(dir) = &args.traces {
+        let dir = if args.seeds.is_some() { dir.join(seed.to_string()) } else { dir.clone() };
+        keep(&dir, &outcome.traces).map_err(|e| {
+            Failure(format!("{}: the traces cannot be written: {e}", dir.display()))
+        })?;
+    }
+    Ok(match outcome.failure {
+        Some(failure) => Err(failure.to_string()),
+        None => Ok(outcome.stats),
+    })
+}
+
+fn show(scenario: &Scenario) {
+    println!("{:#?}", scenario.world);
+    println!("servers: {:?}", scenario.servers);
+    for plan in &scenario.processes {
+        println!("{plan:?}");
+    }
+    for (at, step) in &scenario.steps {
+        println!("{:>10.3} ms  {step:?}", *at as f64 / 1000.0);
+    }
+}
+
+/// Writes each trace as a runtime would.
+pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for trace in traces {
+        let mut text = Vec::new();
+        trace_json::encode_header(&trace.header, &mut text);
+        for line in &trace.lines {
+            trace_json::encode_record(&line.record, &mut text);
+        }
+        std::fs::write(dir.join(format!("{}.jsonl", trace.header.process)), text)?;
+    }
+    Ok(())
+}
+
+fn summary(
+    from: u64,
+    to: u64,
+    seconds: f64,
+    threads: usize,
+    total: &Total,
+    short: &[String],
+) -> serde_json::Value {
+    let stats = &total.stats;
+    let named = |what: Vec<(String, u64)>| serde_json::Value::from_iter(what);
+    serde_json::json!({
+        "summary": true,
+        "seeds": [from, to],
+        "holds": total.failed.is_empty() && short.is_empty(),
+        "failed": total.failed,
+        "short": short,
+        "runs": stats.runs,
+        "of_four": stats.of_four,
+        "of_ten": stats.of_ten,
+        "faults": named(Fault::ALL.iter().zip(stats.kinds).map(|(f, n)| (format!("{f:?}"), n)).collect()),
+        "views": stats.views,
+        "views_together": stats.views_distinct,
+        "joins_in_mid_change": stats.joins_distinct,
+        "sent": stats.sent,
+        "delivered": stats.delivered,
+        "refined_steps": stats.refined_steps,
+        "views_fast": stats.servers.views_fast,
+        "views_slow": stats.servers.views_slow,
+        "marks": named(Mark::ALL.iter().map(|m| (format!("{m:?}"), stats.marks.count(*m))).collect()),
+        "seconds": seconds,
+        "threads": threads,
+    })
+}

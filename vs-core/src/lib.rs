@@ -11,6 +11,7 @@
 //!   knows only counts and ids; `cast` carries messages inside a view and knows of no agreement.
 //! - [`member::Server`]: a membership server. It decides who may be in the next view; data never passes through it.
 //! - [`spec`]: the promised properties as a checker over [`trace`]s.
+//! - `explore` (feature `sim`): every interleaving of small worlds of the real automata.
 //! - `sim` (feature `sim`): whole worlds of nodes and servers on a hostile network, from a seed.
 //!
 //! # Driving a node
@@ -38,6 +39,8 @@
 extern crate alloc;
 
 pub mod config;
+#[cfg(feature = "sim")]
+pub mod explore;
 pub mod ident;
 pub mod member;
 pub mod rng;

@@ -7,7 +7,7 @@ use super::{Step, demand};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::view::{DisplaySet, Members, View};
 
-/// The membership service at the interface of each process (M1 to M6).
+/// The membership service at the interface of each process (M1 to M6), and what end-points may do with it (S23, S24).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mbrshp {
     clients: BTreeMap<ProcessId, Client>,
@@ -20,6 +20,8 @@ struct Client {
     view: ViewId,
     /// The set of the last start_change, until a view answers it.
     proposed: Option<Members>,
+    /// The last view, in this life.
+    announced: Option<View>,
 }
 
 const NAME: &str = "MBRSHP";
@@ -64,14 +66,29 @@ impl Mbrshp {
             format!("{p} was given {v} after {}", client.cid)
         })?;
         client.view = v.id();
+        client.announced = Some(v.clone());
         client.proposed = None;
         Ok(())
+    }
+
+    /// p installs `v`: the membership service has announced it, and nothing since.
+    ///
+    /// # Errors
+    /// S23 or S24 does not hold.
+    pub fn installed(&self, p: ProcessId, v: &View) -> Step {
+        let client = self.clients.get(&p);
+        let announced = client.and_then(|client| client.announced.as_ref());
+        demand(NAME, "S24, what is installed was announced", announced == Some(v), || {
+            format!("{p} installs {v}, announced was {announced:?}")
+        })?;
+        let answered = client.is_some_and(|client| client.proposed.is_none());
+        demand(NAME, "S23, no later start_change", answered, || format!("{p} installs {v}"))
     }
 
     /// A life of p begins or ends: what was proposed is over, the ids go on.
     pub fn reset(&mut self, p: ProcessId) {
         if let Some(client) = self.clients.get_mut(&p) {
-            client.proposed = None;
+            (client.proposed, client.announced) = (None, None);
         }
     }
 }

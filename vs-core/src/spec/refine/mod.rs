@@ -53,7 +53,7 @@ impl fmt::Display for Refuted {
 }
 
 /// An action by its name in the paper.
-struct Shown<'a>(&'a Event);
+pub(crate) struct Shown<'a>(pub(crate) &'a Event);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,6 +122,20 @@ impl Refinement {
             action: action.cloned().map(Box::new),
             refused,
         })
+    }
+
+    /// `p` took `action`, whatever its state is: what is promised to applications and by the membership service is held
+    /// against it, and not how it is done.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub fn act(&mut self, p: ProcessId, action: &Event) -> Result<(), Refuted> {
+        if matches!(action, Event::Start { .. } | Event::Leave | Event::Crash) {
+            self.reset(p);
+            return Ok(());
+        }
+        let refuted = |refused| Refuted { process: p, action: Some(Box::new(action.clone())), refused };
+        self.services(p, action).map_err(refuted)
     }
 
     fn try_step(&mut self, p: ProcessId, action: Option<&Event>, after: Option<&EndPoint>) -> Step {
@@ -236,6 +250,7 @@ impl Refinement {
                 self.trans_set.commit(&self.wv_rfifo, p, *cid)
             }
             Event::View { view, transitional } => {
+                self.mbrshp.installed(p, view)?;
                 self.vs_rfifo.view(&self.wv_rfifo, p, view)?;
                 self.trans_set.view(&self.wv_rfifo, p, view, transitional)?;
                 self.wv_rfifo.view(p, view)?;

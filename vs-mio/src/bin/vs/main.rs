@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod explore;
 mod generate;
 mod input;
 mod node;
@@ -28,6 +29,7 @@ enum Cli {
     Server(server::Args),
     Check(check::Args),
     Sim(sim::Args),
+    Explore(explore::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Cli::Server(args) => server::run(args),
         Cli::Check(args) => check::run(args),
         Cli::Sim(args) => sim::run(args),
+        Cli::Explore(args) => explore::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

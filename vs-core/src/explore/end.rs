@@ -1,0 +1,141 @@
+//! An end-point: the real automaton, and of the multicast below it the counts.
+
+use smallvec::SmallVec;
+
+use crate::ident::{Cid, ProcessId, Rank, Seq};
+use crate::rule::{LeftOut, Rule};
+use crate::spec::refine::{EndPoint, Streams, relate};
+use crate::sync::{Automaton, Block};
+use crate::view::{Members, View};
+
+/// Counts by rank in the current view.
+type Counts = SmallVec<[Seq; 4]>;
+
+/// One life of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct End {
+    pub(super) life: u64,
+    pub(super) sync: Automaton,
+    /// Packets received without a gap; each is a message.
+    pub(super) received: Counts,
+    pub(super) delivered: Counts,
+    /// Whether what is due was handed on in the change under way.
+    pub(super) forwarded: bool,
+    /// The view that it left last, and with whom: to those it still gives the packets of that view.
+    left: Option<(View, Members)>,
+    /// Of which life each peer is, by the last start_change.
+    pub(super) lives: SmallVec<[(ProcessId, u64); 4]>,
+}
+
+impl End {
+    pub(super) fn new(me: ProcessId, life: u64, left_out: LeftOut) -> Self {
+        Self {
+            life,
+            sync: Automaton::new(me, left_out),
+            received: SmallVec::from_slice(&[0]),
+            delivered: SmallVec::from_slice(&[0]),
+            forwarded: false,
+            left: None,
+            lives: SmallVec::new(),
+        }
+    }
+
+    pub(super) fn view(&self) -> &View {
+        self.sync.current()
+    }
+
+    pub(super) fn state(&self) -> EndPoint {
+        relate(&self.sync, self)
+    }
+
+    pub(super) fn is_asked_to_block(&self) -> bool {
+        self.sync.block() == Block::Requested
+    }
+
+    /// Whether something of the stream of `rank` may be delivered.
+    pub(super) fn has_delivery(&self, rank: usize) -> bool {
+        let limit = match self.sync.limits() {
+            Some(limits) => limits.get(rank).copied().unwrap_or(0),
+            None => Seq::MAX,
+        };
+        self.delivered[rank] < self.received[rank].min(limit)
+    }
+
+    /// The cut that goes out with the sync message.
+    pub(super) fn cut(&self, left_out: LeftOut) -> Counts {
+        let kept = left_out.keeps(Rule::CutReceived);
+        if kept { self.received.clone() } else { self.delivered.clone() }
+    }
+
+    pub(super) fn is_installable(&self) -> bool {
+        self.sync.installable(|rank| self.delivered[usize::from(rank)])
+    }
+
+    /// Goes to the announced view; `None` if it is not known with whom.
+    pub(super) fn install(&mut self) -> Option<Members> {
+        let installed = self.sync.install()?;
+        let zero = SmallVec::from_elem(0, self.view().len());
+        (self.received, self.delivered) = (zero.clone(), zero);
+        self.left = Some((installed.old, installed.transitional.clone()));
+        Some(installed.transitional)
+    }
+
+    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8), and of the view
+    /// before those that came along.
+    pub(super) fn serves(&self, to: ProcessId, view: &View, left_out: LeftOut) -> bool {
+        let proposed = self.sync.change().is_none_or(|change| change.set.contains(&to));
+        if self.view() == view {
+            return proposed || left_out.keeps(Rule::ReliableUnion);
+        }
+        self.left.as_ref().is_some_and(|(left, with)| left == view && with.contains(&to))
+    }
+
+    /// Packets up to the agreed one of the stream of `rank` are missing here.
+    pub(super) fn lacks_agreed(&self, rank: usize) -> Option<Seq> {
+        let agreed = self.sync.agreed().get(rank).copied()?;
+        (self.received[rank] < agreed).then_some(agreed)
+    }
+
+    /// Whether a sync message from that life of `from` may count.
+    pub(super) fn accepts(&self, from: ProcessId, life: u64) -> bool {
+        self.lives.iter().all(|(p, known)| *p != from || life >= *known)
+    }
+
+    /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.
+    pub(super) fn is_past(&self, q: ProcessId, cid: Cid) -> bool {
+        self.view().start(q).is_some_and(|start| start > cid)
+    }
+
+    /// Whether it may still come to `view`.
+    pub(super) fn may_enter(&self, me: ProcessId, view: &View) -> bool {
+        let named = view.start(me).is_some_and(|cid| cid >= self.sync.last_cid());
+        named && view.id() > self.view().id()
+    }
+}
+
+impl Streams for End {
+    fn arrived(&self, rank: Rank) -> Seq {
+        self.received[usize::from(rank)]
+    }
+
+    fn received(&self, rank: Rank) -> Seq {
+        self.received[usize::from(rank)]
+    }
+
+    fn delivered(&self, rank: Rank) -> Seq {
+        self.delivered[usize::from(rank)]
+    }
+
+    fn freed(&self, _: Rank) -> Seq {
+        0
+    }
+
+    fn sent(&self) -> u64 {
+        let me = self.view().rank(self.sync.me());
+        me.map_or(0, |rank| self.received[usize::from(rank)])
+    }
+
+    fn is_open(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,156 @@
+//! What was found, as a run that can be read and judged.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::action::Action;
+use super::plan::{Client, Op};
+use super::world::{Log, Rules, World};
+use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::spec::refine::{Refuted, Shown};
+use crate::spec::{self, Component, Options, Report, Stability};
+use crate::time::Time;
+use crate::trace::{Event, Header, Record, Trace};
+use crate::view::{DisplaySet, Members};
+
+/// What is wrong at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The specification does not allow the last step.
+    Refuted(Refuted),
+    /// Nothing happens any more, and these are not together.
+    Stuck(Vec<ProcessId>),
+    /// It goes on for ever.
+    Endless,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refuted(refuted) => write!(f, "the specification does not allow this: {refuted}"),
+            Self::Stuck(set) => {
+                write!(f, "nothing happens any more, and {} are not together", DisplaySet(set))
+            }
+            Self::Endless => f.write_str("it goes on for ever"),
+        }
+    }
+}
+
+/// A shortest run to what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What is wrong.
+    pub wrong: Wrong,
+    /// What happens, and what each process sees of it.
+    pub steps: Vec<(String, Vec<(ProcessId, Event)>)>,
+    /// What each process saw, for `vs check`; a step takes a microsecond.
+    pub traces: Vec<Trace>,
+    /// What [`spec::check_with`] says of the traces.
+    pub report: Report,
+}
+
+impl Found {
+    /// Plays the choices once more and looks at what happens.
+    pub(super) fn replay(rules: Rules<'_>, choices: &[u16], wrong: Wrong) -> Self {
+        let mut log = Log { refuted: None, events: Some(Vec::new()) };
+        let take = |log: &mut Log| log.events.replace(Vec::new()).unwrap_or_default();
+        let mut world = World::prelude(rules, &mut log);
+        let mut steps = Vec::from([("so it begins".to_string(), take(&mut log))]);
+        for &choice in choices {
+            let Some(action) = world.chosen(rules, choice) else { break };
+            let what = describe(&world, rules, action);
+            world.apply(rules, &mut log, action);
+            steps.push((what, take(&mut log)));
+        }
+        let traces = traces(&steps, &world);
+        let options = match &wrong {
+            Wrong::Stuck(set) => Options::settled(Stability {
+                components: group()
+                    .map(|group| Component { group, members: Members::from_slice(set) })
+                    .into_iter()
+                    .collect(),
+            }),
+            _ => Options::default(),
+        };
+        let report = spec::check_with(&traces, &options);
+        Self { wrong, steps, traces, report }
+    }
+
+    /// The processes that should have come together, if that is what is wrong: for `vs check --settled`.
+    #[must_use]
+    pub fn settled(&self) -> &[ProcessId] {
+        match &self.wrong {
+            Wrong::Stuck(set) => set,
+            _ => &[],
+        }
+    }
+}
+
+fn group() -> Option<GroupName> {
+    GroupName::new("small").ok()
+}
+
+fn traces(steps: &[(String, Vec<(ProcessId, Event)>)], world: &World) -> Vec<Trace> {
+    let Some(group) = group() else { return Vec::new() };
+    let trace = |process| {
+        let events = (0..).zip(steps).flat_map(|(at, (_, events))| {
+            let own = events.iter().filter(|(p, _)| *p == process);
+            own.map(move |(_, event)| (Time(at * 1000), event.clone()))
+        });
+        let record = |(ts, event)| Record { ts, process, group: group.clone(), event };
+        let header = Header { process, incarnation: Incarnation(1), runtime: "explore".into() };
+        Trace::from_records(header, events.map(record).collect())
+    };
+    world.processes().map(trace).collect()
+}
+
+/// What an action is in a world.
+fn describe(world: &World, rules: Rules<'_>, action: Action) -> String {
+    let op = match action {
+        Action::Track(track) => world.next_op(rules.plan, track),
+        _ => None,
+    };
+    op.map_or_else(|| action.to_string(), ToString::to_string)
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Report(server, clients) => {
+                write!(f, "server {server} is told of")?;
+                clients.iter().try_for_each(|client| write!(f, " {client}"))
+            }
+            Self::Crash(p) => write!(f, "{p} crashes"),
+            Self::Recover(p) => write!(f, "{p} starts again"),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { process, life, count } = self;
+        write!(f, "{process}")?;
+        if (*life, *count) != (1, 1) {
+            write!(f, " (life {life}, attachment {count})")?;
+        }
+        Ok(())
+    }
+}
+
+/// Each step and what is seen of it, then what is wrong and what the checker says.
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (what, events)) in self.steps.iter().enumerate() {
+            writeln!(f, "{at:>3}. {what}")?;
+            for (p, event) in events {
+                writeln!(f, "       {p}: {}", Shown(event))?;
+            }
+        }
+        writeln!(f, "     {}", self.wrong)?;
+        for violation in &self.report.violations {
+            writeln!(f, "     {}: {}", violation.property.name(), violation.what)?;
+        }
+        write!(f, "     {}", self.report)
+    }
+}

@@ -1,0 +1,203 @@
+//! Every interleaving of small worlds, with the code that ships.
+//!
+//! A world is a handful of processes and one to three membership servers. The processes are real end-point automata
+//! (`sync::Automaton`), the servers real agreements on membership (`Moshe`): both are values without time or bytes, so a
+//! state can be copied, compared and gone back to. What lies between them is counts: how much of each stream has arrived,
+//! which sync messages and proposals are under way, what is lost. A plan ([`PLANS`]) says who is there and what happens from
+//! outside (reports of the notification service, crashes, recoveries); when it happens, and in which order everything
+//! else does, is open, and [`explore`] goes through all of it, breadth first.
+//!
+//! # What is checked
+//!
+//! - *Safety, in every state.* The specifications of the services ([`automata`](crate::spec::automata)) and the
+//!   algorithm's own automaton step beside each end-point ([`refine`](crate::spec::refine)); their states are a part of the
+//!   state that is explored.
+//! - *Liveness.* Each state counts what has happened by itself, so runs cannot go in circles, and none is longer than
+//!   [`STEPS_MAX`]: whatever has happened, without further faults every run comes to a state in which nothing happens by
+//!   itself any more. There all homes of clients that report the same, and whose clients live, must have brought those
+//!   together: in one view of just them, with everything said in it at all (L1, L2, L3, L5).
+//!
+//! # What is left away
+//!
+//! Packets of a stream arrive in its order (gaps and repair are the multicast's), a packet is one message, packets are
+//! not given up while the view lasts. Names of processes matter (the least of those who have a packet hands it on), so
+//! worlds that differ only in names are not taken for one. States are told apart by 128 bits.
+//!
+//! # What is found
+//!
+//! [`Found`] is a shortest run to what is wrong, replayed as traces that [`check`](crate::spec::check) judges
+//! by itself. With a rule of the algorithm left out ([`Plan::shows`]) something has to be found:
+//!
+//! ```
+//! use vs_core::explore::{Limits, PLANS, explore};
+//! use vs_core::rule::{LeftOut, Rule};
+//!
+//! let world = PLANS.iter().find(|plan| plan.name == "last-words").unwrap();
+//! let all = explore(world, LeftOut::default(), Limits::default());
+//! assert!(all.found.is_none() && all.is_whole);
+//!
+//! let broken = explore(world, LeftOut::only(Rule::Forwarding), Limits::default());
+//! let found = broken.found.unwrap();
+//! assert!(!found.report.is_clean(), "vs check says so, too");
+//! println!("{found}");
+//! ```
+
+mod action;
+mod end;
+mod fingerprint;
+mod found;
+mod moves;
+mod net;
+mod plan;
+mod world;
+
+use alloc::vec::Vec;
+
+use hashbrown::HashSet;
+
+pub use found::{Found, Wrong};
+pub use plan::{PLANS, Plan};
+
+use crate::rule::LeftOut;
+use action::Action;
+use fingerprint::fingerprint;
+use world::{Log, Rules, World};
+
+/// Most that may happen by itself in one run. More is a run without end.
+pub const STEPS_MAX: u16 = 500;
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most states that are looked at; a state takes some hundred bytes to some KiB.
+    pub states_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { states_max: 20_000_000 }
+    }
+}
+
+/// What was gone through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explored {
+    /// Different states.
+    pub states: usize,
+    /// Steps from one of them to one of them.
+    pub steps: usize,
+    /// States in which nothing happens by itself any more.
+    pub ends: usize,
+    /// Steps of the longest shortest way to a state.
+    pub depth: usize,
+    /// Whether these are all states; not if something was found, or a limit was met.
+    pub is_whole: bool,
+    /// What is wrong, at the end of a shortest run.
+    pub found: Option<Found>,
+}
+
+/// How a state was come to: from which one, and by which of the actions that were possible there.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    from: u32,
+    choice: u16,
+}
+
+struct Explorer<'a> {
+    rules: Rules<'a>,
+    limits: Limits,
+    seen: HashSet<u128>,
+    ways: Vec<Way>,
+    explored: Explored,
+}
+
+/// Goes through all states of a world. The specification is stepped beside; with a rule left out only what is promised
+/// is demanded, so that what is found is a violation that its traces show.
+#[must_use]
+pub fn explore(plan: &Plan, left_out: LeftOut, limits: Limits) -> Explored {
+    let rules = Rules { plan, left_out, refine: left_out == LeftOut::default() };
+    let explored = Explored::default();
+    let ways = Vec::new();
+    let mut explorer = Explorer { rules, limits, seen: HashSet::new(), ways, explored };
+    explorer.run();
+    explorer.explored
+}
+
+impl Explorer<'_> {
+    fn run(&mut self) {
+        let mut log = Log::default();
+        let first = World::prelude(self.rules, &mut log);
+        if let Some(refuted) = log.refuted {
+            return self.find(&[], Wrong::Refuted(refuted));
+        }
+        self.seen.insert(fingerprint(&first));
+        self.ways.push(Way { from: 0, choice: 0 });
+        let mut level = Vec::from([(0_u32, first)]);
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for (at, world) in level {
+                if !self.expand(at, &world, &mut next) {
+                    self.explored.states = self.seen.len();
+                    return;
+                }
+            }
+            self.explored.depth += usize::from(!next.is_empty());
+            level = next;
+        }
+        self.explored.states = self.seen.len();
+        self.explored.is_whole = true;
+    }
+
+    /// All that can follow on a state; false if it is enough.
+    fn expand(&mut self, at: u32, world: &World, next: &mut Vec<(u32, World)>) -> bool {
+        let actions = world.actions(self.rules);
+        if !actions.iter().any(|action| action.is_progress()) {
+            self.explored.ends += 1;
+            if let Some(set) = world.judge_end() {
+                self.find(&self.choices(at), Wrong::Stuck(set));
+                return false;
+            }
+        }
+        for (choice, &action) in actions.iter().enumerate() {
+            let (mut world, mut log) = (world.clone(), Log::default());
+            world.apply(self.rules, &mut log, action);
+            self.explored.steps += 1;
+            let way = Way { from: at, choice: choice as u16 };
+            let endless = (world.steps > STEPS_MAX).then_some(Wrong::Endless);
+            if let Some(wrong) = log.refuted.map(Wrong::Refuted).or(endless) {
+                let mut choices = self.choices(at);
+                choices.push(way.choice);
+                self.find(&choices, wrong);
+                return false;
+            }
+            if self.seen.insert(fingerprint(&world)) {
+                self.ways.push(way);
+                next.push(((self.ways.len() - 1) as u32, world));
+            }
+        }
+        self.seen.len() < self.limits.states_max
+    }
+
+    /// The choices that lead to a state.
+    fn choices(&self, mut at: u32) -> Vec<u16> {
+        let mut choices = Vec::new();
+        while at != 0 {
+            let way = self.ways[at as usize];
+            choices.push(way.choice);
+            at = way.from;
+        }
+        choices.reverse();
+        choices
+    }
+
+    fn find(&mut self, choices: &[u16], wrong: Wrong) {
+        self.explored.found = Some(Found::replay(self.rules, choices, wrong));
+    }
+}
+
+impl World {
+    /// The action of a choice.
+    fn chosen(&self, rules: Rules<'_>, choice: u16) -> Option<Action> {
+        self.actions(rules).get(usize::from(choice)).copied()
+    }
+}

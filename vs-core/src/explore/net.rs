@@ -1,0 +1,73 @@
+//! What is under way between end-points.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
+
+use smallvec::SmallVec;
+
+use crate::ident::{Cid, ProcessId, Seq};
+use crate::sync::ViewKey;
+use crate::view::{Members, View};
+
+/// What a process has sent in a view; the network holds it until it has arrived or is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Stream {
+    /// Each message by its number among all that its sender ever sent.
+    pub(super) said: SmallVec<[u8; 4]>,
+    /// To whom the rest is lost.
+    pub(super) lost_to: Members,
+}
+
+/// A sync message.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct SyncWord {
+    /// Of which life of its sender.
+    pub(super) life: u64,
+    pub(super) view: ViewKey,
+    pub(super) cut: SmallVec<[Seq; 4]>,
+}
+
+/// A packet that is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Handed {
+    pub(super) to: ProcessId,
+    pub(super) origin: ProcessId,
+    pub(super) seq: Seq,
+    pub(super) by: ProcessId,
+    /// The life of who hands it on.
+    pub(super) life: u64,
+}
+
+/// Sync messages and packets arrive in any order, each stream without gaps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Net {
+    pub(super) streams: BTreeMap<(ProcessId, View), Stream>,
+    /// By receiver, sender and cid.
+    pub(super) syncs: BTreeMap<(ProcessId, ProcessId, Cid), Rc<SyncWord>>,
+    pub(super) handed: BTreeSet<Handed>,
+}
+
+impl Net {
+    /// How much `origin` has sent in `view`, and whether the rest is lost to `to`.
+    pub(super) fn sent(&self, origin: ProcessId, view: &View, to: ProcessId) -> (Seq, bool) {
+        let stream = self.streams.get(&(origin, view.clone()));
+        stream.map_or((0, false), |s| (s.said.len() as Seq, s.lost_to.contains(&to)))
+    }
+
+    /// The message that `origin` sent as its `seq`-th in `view`.
+    pub(super) fn said(&self, origin: ProcessId, view: &View, seq: Seq) -> Option<u8> {
+        let at = usize::try_from(seq).ok()?.checked_sub(1)?;
+        self.streams.get(&(origin, view.clone()))?.said.get(at).copied()
+    }
+
+    /// Whatever is under way to `to` finds nobody.
+    pub(super) fn drop_for(&mut self, to: ProcessId) {
+        self.syncs.retain(|(receiver, ..), _| *receiver != to);
+        self.handed.retain(|handed| handed.to != to);
+    }
+
+    /// `to` has left the view of what is handed on to it.
+    pub(super) fn drop_handed(&mut self, to: ProcessId) {
+        self.handed.retain(|handed| handed.to != to);
+    }
+}

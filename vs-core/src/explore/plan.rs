@@ -1,0 +1,237 @@
+//! The small worlds: who is there, and what happens from outside.
+
+use crate::ident::{Incarnation, ProcessId, ServerId};
+use crate::member::server::moshe::{Attached, Attachment};
+use crate::rule::Rule;
+
+/// A process in one life, and its how-many-th attachment in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) process: u64,
+    pub(super) life: u64,
+    pub(super) count: u64,
+}
+
+const fn at(process: u64, life: u64, count: u64) -> Client {
+    Client { process, life, count }
+}
+
+impl Client {
+    pub(super) fn attachment(self) -> Attachment {
+        Attachment { incarnation: Incarnation(self.life), counter: self.count }
+    }
+
+    pub(super) fn attached(self, plan: &Plan) -> Attached {
+        let process = ProcessId(self.process);
+        Attached { process, attachment: self.attachment(), home: plan.home(process), members_max: 64 }
+    }
+}
+
+/// Something that happens from outside.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Op {
+    /// The notification service of this server reports these clients.
+    Report(u64, &'static [Client]),
+    /// The process crashes.
+    Crash(u64),
+    /// The process starts again.
+    Recover(u64),
+}
+
+/// A small world.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens in it.
+    pub about: &'static str,
+    /// Whether it is gone through in a moment.
+    pub short: bool,
+    /// Rules whose removal shows in it.
+    pub shows: &'static [Rule],
+    /// The server of each process.
+    pub(super) homes: &'static [u64],
+    /// How many messages each may send, at any time.
+    pub(super) messages: &'static [u8],
+    /// What happens first, one after the other, each to its end.
+    pub(super) prelude: &'static [Op],
+    /// What happens then: each track in its order, and whenever it likes.
+    pub(super) tracks: &'static [&'static [Op]],
+    /// Servers wait for more before they propose, as long as they like.
+    pub(super) gather: bool,
+    /// Applications take their time to stop sending.
+    pub(super) manual: bool,
+    /// Applications take their time to read.
+    pub(super) lazy: bool,
+    /// What processes do by themselves they do at once: what is explored are servers.
+    pub(super) clients_at_once: bool,
+}
+
+impl Plan {
+    pub(super) fn home(&self, p: ProcessId) -> ServerId {
+        ServerId(self.homes[p.0 as usize - 1])
+    }
+}
+
+use Op::{Crash, Recover, Report};
+use Rule::{
+    Blocking, CollectBelow, CutReceived, ExactSync, ForwardOutsideT, Forwarding, NoObsoleteView,
+    OwnCut, ReliableUnion, ServerD1, ServerD2, ServerD3,
+};
+
+const ONE: &[Client] = &[at(1, 1, 1)];
+const TWO: &[Client] = &[at(2, 1, 1)];
+const THREE: &[Client] = &[at(3, 1, 1)];
+const BOTH: &[Client] = &[at(1, 1, 1), at(2, 1, 1)];
+const BOTH_AGAIN: &[Client] = &[at(1, 1, 1), at(2, 1, 2)];
+const ALL: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 1, 1)];
+const REBORN: &[Client] = &[at(1, 1, 1), at(2, 2, 1)];
+const LAST_REBORN: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 2, 1)];
+
+/// Where nothing else is said.
+const BASE: Plan = Plan {
+    name: "",
+    about: "",
+    short: false,
+    shows: &[],
+    homes: &[1, 1],
+    messages: &[1, 1],
+    prelude: &[Report(1, BOTH)],
+    tracks: &[],
+    gather: true,
+    manual: false,
+    lazy: false,
+    clients_at_once: false,
+};
+
+/// All small worlds.
+pub const PLANS: &[Plan] = &[
+    Plan {
+        name: "change",
+        about: "2 members of a view attach anew; 2 messages each, slow readers, slow to stop",
+        short: true,
+        shows: &[CutReceived, Blocking],
+        messages: &[2, 2],
+        tracks: &[&[Report(1, BOTH_AGAIN)]],
+        manual: true,
+        lazy: true,
+        ..BASE
+    },
+    Plan {
+        name: "changes",
+        about: "2 members, 2 messages each; one is excluded and comes back in the middle of that",
+        shows: &[OwnCut, NoObsoleteView, ExactSync, ReliableUnion],
+        messages: &[2, 2],
+        tracks: &[&[Report(1, ONE), Report(1, BOTH_AGAIN)]],
+        ..BASE
+    },
+    Plan {
+        name: "joiner",
+        about: "3 processes, a message each; a member attaches anew, and in the middle of that another joins",
+        messages: &[1, 1, 1],
+        homes: &[1, 1, 1],
+        tracks: &[&[
+            Report(1, BOTH_AGAIN),
+            Report(1, &[at(1, 1, 1), at(2, 1, 2), at(3, 1, 1)]),
+        ]],
+        ..BASE
+    },
+    Plan {
+        name: "reborn",
+        about: "2 members, 2 messages each; one crashes and is back, noticed before or only then",
+        messages: &[2, 2],
+        tracks: &[&[Crash(2), Recover(2)], &[Report(1, ONE), Report(1, REBORN)]],
+        ..BASE
+    },
+    Plan {
+        name: "last-words",
+        about: "3 members; one says something and crashes, and some of it is lost to some",
+        short: true,
+        shows: &[Forwarding],
+        homes: &[1, 1, 1],
+        messages: &[0, 0, 2],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Crash(3)], &[Report(1, BOTH)]],
+        ..BASE
+    },
+    Plan {
+        name: "last-words-reborn",
+        about: "the same, and it is back before it was missed",
+        shows: &[ForwardOutsideT],
+        homes: &[1, 1, 1],
+        messages: &[0, 0, 1],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Crash(3), Recover(3)], &[Report(1, LAST_REBORN)]],
+        ..BASE
+    },
+    Plan {
+        name: "flap",
+        about: "2 servers with a member each lose one another and come together again; a message each",
+        homes: &[1, 2],
+        prelude: &[Report(1, BOTH), Report(2, BOTH)],
+        tracks: &[&[Report(1, ONE), Report(1, BOTH)], &[Report(2, TWO), Report(2, BOTH)]],
+        gather: false,
+        ..BASE
+    },
+    Plan {
+        name: "shrink",
+        about: "2 servers; one has decided when a member crashes, and the other keeps its local id",
+        shows: &[CollectBelow],
+        homes: &[1, 2, 1],
+        messages: &[0, 0, 0],
+        prelude: &[Report(1, BOTH), Report(2, BOTH)],
+        tracks: &[
+            &[Crash(3)],
+            &[Report(1, ALL), Report(1, BOTH)],
+            &[Report(2, ALL), Report(2, BOTH)],
+        ],
+        gather: false,
+        ..BASE
+    },
+    Plan {
+        name: "servers",
+        about: "2 servers flap twice; what clients do they do at once",
+        short: true,
+        shows: &[ServerD1],
+        homes: &[1, 2],
+        messages: &[0, 0],
+        prelude: &[Report(1, ONE), Report(2, TWO)],
+        tracks: &[
+            &[Report(1, BOTH), Report(1, ONE), Report(1, BOTH)],
+            &[Report(2, BOTH), Report(2, TWO), Report(2, BOTH)],
+        ],
+        gather: false,
+        clients_at_once: true,
+        ..BASE
+    },
+    Plan {
+        name: "three-servers",
+        about: "3 servers; one loses the others and finds them again; what clients do they do at once",
+        shows: &[ServerD2],
+        homes: &[1, 2, 3],
+        messages: &[0, 0, 0],
+        prelude: &[Report(1, ONE), Report(2, TWO), Report(3, THREE)],
+        tracks: &[&[Report(1, ALL), Report(1, ONE), Report(1, ALL)], &[Report(2, ALL)], &[
+            Report(3, ALL),
+        ]],
+        gather: false,
+        clients_at_once: true,
+        ..BASE
+    },
+    Plan {
+        name: "three-servers-flap",
+        about: "3 servers; two of them lose the others and find them again; what clients do they do at once",
+        shows: &[ServerD3],
+        homes: &[1, 2, 3],
+        messages: &[0, 0, 0],
+        prelude: &[Report(1, ONE), Report(2, TWO), Report(3, THREE)],
+        tracks: &[
+            &[Report(1, ALL), Report(1, ONE), Report(1, ALL)],
+            &[Report(2, ALL), Report(2, TWO), Report(2, ALL)],
+            &[Report(3, ALL)],
+        ],
+        gather: false,
+        clients_at_once: true,
+        ..BASE
+    },
+];

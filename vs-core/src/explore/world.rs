@@ -1,0 +1,511 @@
+//! The state of a small world.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use super::end::End;
+use super::net::{Net, SyncWord};
+use super::plan::{Client, Op, Plan};
+use crate::ident::{Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
+use crate::member::client::Past;
+use crate::member::server::moshe::{Attachment, Floor, Moshe, Proposal, Report, Step};
+use crate::rule::LeftOut;
+use crate::spec::refine::{Refinement, Refuted};
+use crate::trace::Event;
+use crate::view::{Members, View};
+
+/// How a world is gone through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) left_out: LeftOut,
+    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only what is promised.
+    pub(super) refine: bool,
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// The first event that is not allowed.
+    pub(super) refuted: Option<Refuted>,
+    /// All events, if they are wanted.
+    pub(super) events: Option<Vec<(ProcessId, Event)>>,
+}
+
+/// What a server says to a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Word {
+    /// Whom it proposes, each with its life.
+    StartChange(Cid, SmallVec<[(ProcessId, u64); 4]>),
+    View(Rc<View>),
+}
+
+/// A process over all its lives, and its connection to its server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seat {
+    pub(super) end: Option<Rc<End>>,
+    lives: u64,
+    attachment: Option<Attachment>,
+    words: VecDeque<Word>,
+    /// Messages that it has sent, and that it may send still.
+    spoken: u8,
+    pub(super) unspoken: u8,
+}
+
+impl Seat {
+    pub(super) fn has_word(&self) -> bool {
+        !self.words.is_empty()
+    }
+}
+
+/// The whole state: the real automata, and what is under way between them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    /// What has happened by itself so far. Equal states have come equally far, so no run goes in circles.
+    pub(super) steps: u16,
+    /// How much of each track has happened.
+    pub(super) tracks: SmallVec<[u8; 4]>,
+    pub(super) servers: Vec<Rc<Moshe>>,
+    /// Servers that gather.
+    pub(super) gathering: SmallVec<[ServerId; 4]>,
+    /// Proposals under way from one server to another, oldest first.
+    pub(super) proposals: BTreeMap<(ServerId, ServerId), VecDeque<Rc<Proposal>>>,
+    /// By process, from 1.
+    pub(super) seats: Vec<Seat>,
+    pub(super) net: Net,
+    specs: Rc<Refinement>,
+}
+
+impl World {
+    /// All processes have started, each in its initial view.
+    pub(super) fn new(rules: Rules<'_>, log: &mut Log) -> Self {
+        let Rules { plan, left_out, .. } = rules;
+        let servers = plan.homes.iter().max().copied().unwrap_or(1);
+        let server = |s| Rc::new(Moshe::new(ServerId(s), 0, left_out));
+        let seat = |unspoken: &u8| Seat {
+            end: None,
+            lives: 0,
+            attachment: None,
+            words: VecDeque::new(),
+            spoken: 0,
+            unspoken: *unspoken,
+        };
+        let mut world = Self {
+            steps: 0,
+            tracks: SmallVec::from_elem(0, plan.tracks.len()),
+            servers: (1..=servers).map(server).collect(),
+            gathering: SmallVec::new(),
+            proposals: BTreeMap::new(),
+            seats: plan.messages.iter().map(seat).collect(),
+            net: Net::default(),
+            specs: Rc::new(Refinement::new()),
+        };
+        for p in world.processes() {
+            world.recover(rules, log, p);
+        }
+        world
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = ProcessId> + use<> {
+        (1..=self.seats.len() as u64).map(ProcessId)
+    }
+
+    pub(super) fn seat(&self, p: ProcessId) -> &Seat {
+        &self.seats[p.0 as usize - 1]
+    }
+
+    fn seat_mut(&mut self, p: ProcessId) -> &mut Seat {
+        &mut self.seats[p.0 as usize - 1]
+    }
+
+    pub(super) fn end(&self, p: ProcessId) -> Option<&End> {
+        self.seat(p).end.as_deref()
+    }
+
+    pub(super) fn end_mut(&mut self, p: ProcessId) -> Option<&mut End> {
+        self.seat_mut(p).end.as_mut().map(Rc::make_mut)
+    }
+
+    pub(super) fn server(&self, s: ServerId) -> &Moshe {
+        &self.servers[s.0 as usize - 1]
+    }
+
+    fn server_mut(&mut self, s: ServerId) -> &mut Moshe {
+        Rc::make_mut(&mut self.servers[s.0 as usize - 1])
+    }
+
+    /// The attachment of `p`, if the life that made it is still lived.
+    pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
+        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.0))
+    }
+
+    /// Whether the life of `p` is still lived.
+    pub(super) fn lives(&self, p: ProcessId, life: u64) -> bool {
+        self.end(p).is_some_and(|end| end.life == life)
+    }
+
+    /// An event of `p`, which is in the state after it.
+    pub(super) fn emit(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId, event: Event) {
+        let specs = Rc::make_mut(&mut self.specs);
+        let end = self.seats[p.0 as usize - 1].end.as_deref();
+        let step = if rules.refine {
+            let after = end.filter(|_| event != Event::Crash).map(End::state);
+            specs.step(p, Some(&event), after.as_ref())
+        } else {
+            specs.act(p, &event)
+        };
+        log.refuted = log.refuted.take().or(step.err());
+        if let Some(events) = &mut log.events {
+            events.push((p, event));
+        }
+    }
+
+    /// Something arrived at `p`.
+    pub(super) fn show(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let Some(after) = self.end(p).filter(|_| rules.refine).map(End::state) else { return };
+        let step = Rc::make_mut(&mut self.specs).step(p, None, Some(&after));
+        log.refuted = log.refuted.take().or(step.err());
+    }
+
+    /// The next event of a track, if it can happen now.
+    pub(super) fn next_op<'a>(&self, plan: &'a Plan, track: usize) -> Option<&'a Op> {
+        let op = plan.tracks[track].get(usize::from(self.tracks[track]))?;
+        self.is_possible(plan, op).then_some(op)
+    }
+
+    fn is_possible(&self, plan: &Plan, op: &Op) -> bool {
+        match op {
+            Op::Crash(p) => self.end(ProcessId(*p)).is_some(),
+            Op::Recover(p) => self.end(ProcessId(*p)).is_none(),
+            Op::Report(server, clients) => clients.iter().all(|client| {
+                let p = ProcessId(client.process);
+                let known = self.seat(p).attachment == Some(client.attachment());
+                let here = plan.home(p) == ServerId(*server);
+                // Who attaches lives; who is known to have attached may have died since.
+                if here && !known {
+                    self.lives(p, client.life) && self.seat(p).attachment < Some(client.attachment())
+                } else {
+                    self.seat(p).attachment >= Some(client.attachment())
+                }
+            }),
+        }
+    }
+
+    pub(super) fn play(&mut self, rules: Rules<'_>, log: &mut Log, op: &Op) {
+        match op {
+            Op::Crash(p) => self.crash(rules, log, ProcessId(*p)),
+            Op::Recover(p) => self.recover(rules, log, ProcessId(*p)),
+            Op::Report(server, clients) => self.report(rules.plan, ServerId(*server), clients),
+        }
+    }
+
+    fn recover(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let seat = self.seat_mut(p);
+        seat.lives += 1;
+        let life = seat.lives;
+        seat.end = Some(Rc::new(End::new(p, life, rules.left_out)));
+        self.emit(rules, log, p, Event::Start { incarnation: Incarnation(life) });
+    }
+
+    fn crash(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        self.emit(rules, log, p, Event::Crash);
+        let seat = self.seat_mut(p);
+        seat.end = None;
+        seat.words.clear();
+        self.net.drop_for(p);
+        self.forget();
+    }
+
+    /// The notification service of a server reports these clients. Its own ones attach now if they have not yet.
+    fn report(&mut self, plan: &Plan, server: ServerId, clients: &[Client]) {
+        for client in clients.iter().filter(|c| plan.home(ProcessId(c.process)) == server) {
+            self.attach(server, client);
+        }
+        let report: Report = clients.iter().map(|client| client.attached(plan)).collect();
+        if *self.server(server).report() == report {
+            return;
+        }
+        let steps = self.server_mut(server).notify(report, plan.gather);
+        if plan.gather && !self.gathering.contains(&server) {
+            self.gathering.push(server);
+            self.gathering.sort_unstable();
+        }
+        self.take(server, steps);
+    }
+
+    fn attach(&mut self, server: ServerId, client: &Client) {
+        let p = ProcessId(client.process);
+        let seat = self.seat_mut(p);
+        if seat.attachment == Some(client.attachment()) {
+            return;
+        }
+        seat.attachment = Some(client.attachment());
+        seat.words.clear();
+        let Some(end) = seat.end.clone() else { return };
+        let announced = end.sync.announced();
+        let past = Past {
+            last_cid: end.sync.last_cid(),
+            last_view: end.sync.last_view_id(),
+            pending: end.sync.change().map(|change| change.cid),
+            mbr_view: (announced.id().major > 0).then(|| announced.clone()),
+        };
+        let moshe = self.server_mut(server);
+        if let Some(floor) = Floor::of(Incarnation(client.life), &past) {
+            moshe.raise(p, floor);
+        }
+        let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
+        named.for_each(|(&q, &cid)| moshe.learn(q, cid));
+    }
+
+    pub(super) fn gathered(&mut self, server: ServerId) {
+        self.gathering.retain(|s| *s != server);
+        let steps = self.server_mut(server).gathered();
+        self.take(server, steps);
+    }
+
+    pub(super) fn hear_proposal(&mut self, from: ServerId, to: ServerId) {
+        let Some(queue) = self.proposals.get_mut(&(from, to)) else { return };
+        let proposal = queue.pop_front();
+        if queue.is_empty() {
+            self.proposals.remove(&(from, to));
+        }
+        let Some(proposal) = proposal else { return };
+        let moshe = self.server_mut(to);
+        if !moshe.is_stale(&proposal) {
+            let steps = moshe.receive(Rc::unwrap_or_clone(proposal));
+            self.take(to, steps);
+        }
+    }
+
+    /// Carries out what a server decides.
+    fn take(&mut self, s: ServerId, steps: Vec<Step>) {
+        for step in steps {
+            let moshe = Rc::clone(&self.servers[s.0 as usize - 1]);
+            let locals = || moshe.report().iter().filter(|client| client.home == s);
+            match step {
+                Step::StartChange(p, cid) => {
+                    let life = |c: &Attachment| c.incarnation.0;
+                    let peers = moshe.report().iter().map(|c| (c.process, life(&c.attachment)));
+                    let word = Word::StartChange(cid, peers.collect());
+                    locals().filter(|c| c.process == p).for_each(|c| {
+                        self.say(p, c.attachment, word.clone());
+                    });
+                }
+                Step::Propose(to) => {
+                    let Some(mine) = moshe.mine().cloned().map(Rc::new) else { continue };
+                    for t in to {
+                        self.proposals.entry((s, t)).or_default().push_back(Rc::clone(&mine));
+                    }
+                }
+                Step::View(view, _) => {
+                    let view = Rc::new(view);
+                    for client in locals().filter(|c| view.contains(c.process)) {
+                        self.say(client.process, client.attachment, Word::View(Rc::clone(&view)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A word goes out on the connection of an attachment, if that is still up.
+    fn say(&mut self, p: ProcessId, attachment: Attachment, word: Word) {
+        let up = self.lives(p, attachment.incarnation.0);
+        let seat = self.seat_mut(p);
+        if up && seat.attachment == Some(attachment) {
+            seat.words.push_back(word);
+        }
+    }
+
+    pub(super) fn hear_word(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let word = self.seat_mut(p).words.pop_front();
+        let Some(end) = self.end_mut(p) else { return };
+        match word {
+            Some(Word::StartChange(cid, peers)) => {
+                let set: Members = peers.iter().map(|(q, _)| *q).collect();
+                end.sync.start_change(cid, &set);
+                (end.forwarded, end.lives) = (false, peers);
+                self.emit(rules, log, p, Event::StartChange { cid, set });
+                self.ask_to_block(rules, log, p);
+            }
+            Some(Word::View(view)) => {
+                end.sync.announce(View::clone(&view));
+                self.emit(rules, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
+            }
+            None => {}
+        }
+        self.advance(rules, log, p);
+    }
+
+    fn ask_to_block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        if !self.end_mut(p).is_some_and(|end| end.sync.ask_to_block()) {
+            return;
+        }
+        self.emit(rules, log, p, Event::Block);
+        if !rules.plan.manual {
+            self.block(rules, log, p);
+        }
+    }
+
+    fn block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        if self.end_mut(p).is_some_and(|end| end.sync.block_ok()) {
+            self.emit(rules, log, p, Event::BlockOk);
+        }
+    }
+
+    pub(super) fn block_ok(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        self.block(rules, log, p);
+        self.advance(rules, log, p);
+    }
+
+    /// The payload of the `k`-th message that `p` ever sends.
+    fn payload(p: ProcessId, k: u8) -> (u64, u64) {
+        let bytes = [p.0 as u8, k];
+        (fnv1a(FNV_OFFSET, &bytes), bytes.len() as u64)
+    }
+
+    pub(super) fn send(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let seat = self.seat_mut(p);
+        seat.unspoken -= 1;
+        seat.spoken += 1;
+        let k = seat.spoken;
+        let Some(end) = self.end_mut(p) else { return };
+        let Some(rank) = end.view().rank(p) else { return };
+        end.received[usize::from(rank)] += 1;
+        let (n, view) = (end.received[usize::from(rank)], end.view().clone());
+        self.net.streams.entry((p, view)).or_default().said.push(k);
+        let (hash, len) = Self::payload(p, k);
+        self.emit(rules, log, p, Event::Send { n, hash, len });
+        self.deliver_at_once(rules, log, p);
+    }
+
+    pub(super) fn deliver(&mut self, rules: Rules<'_>, log: &mut Log, from: ProcessId, p: ProcessId) {
+        let Some(end) = self.end_mut(p) else { return };
+        let Some(rank) = end.view().rank(from).map(usize::from) else { return };
+        end.delivered[rank] += 1;
+        let (n, view) = (end.delivered[rank], end.view().clone());
+        let Some(k) = self.net.said(from, &view, n) else { return };
+        let (hash, len) = Self::payload(from, k);
+        self.emit(rules, log, p, Event::Deliver { from, n, hash, len });
+    }
+
+    pub(super) fn deliver_at_once(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        if rules.plan.lazy {
+            return;
+        }
+        while let Some(from) = self.end(p).and_then(|end| {
+            let at = (0..end.view().len()).find(|at| end.has_delivery(*at));
+            at.map(|at| end.view().members()[at])
+        }) {
+            self.deliver(rules, log, from, p);
+        }
+    }
+
+    /// What an end-point does by itself once it knows more.
+    pub(super) fn advance(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        if self.end(p).is_some_and(|end| end.sync.wants_sync()) {
+            self.send_sync(rules, log, p);
+        }
+        if self.end(p).is_some_and(|end| end.sync.complete() && !end.forwarded) {
+            self.forward(rules, log, p);
+        }
+        self.deliver_at_once(rules, log, p);
+    }
+
+    fn send_sync(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let Some(end) = self.end_mut(p) else { return };
+        let cut = end.cut(rules.left_out);
+        let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)]) else { return };
+        let (cid, view) = (own.cid, own.view);
+        let proposed = end.sync.change().map(|change| change.set.clone()).unwrap_or_default();
+        let mut to: Members = end.view().members().iter().chain(&proposed).copied().collect();
+        to.sort_unstable();
+        to.dedup();
+        let word = Rc::new(SyncWord { life: end.life, view, cut });
+        let current = end.view().clone();
+        to.retain(|q| *q != p && self.end(*q).is_some());
+        for q in to {
+            self.net.syncs.insert((q, p, cid), Rc::clone(&word));
+        }
+        let cut = current.members().iter().copied().zip(word.cut.iter().copied()).collect();
+        self.emit(rules, log, p, Event::Sync { cid, view: Box::new(current), cut });
+    }
+
+    fn forward(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let Some(end) = self.end_mut(p) else { return };
+        end.forwarded = true;
+        let (life, view) = (end.life, end.view().clone());
+        let of = |rank: Rank| view.members()[usize::from(rank)];
+        for forward in end.sync.forwards() {
+            let (to, origin) = (of(forward.to), of(forward.origin));
+            for seq in forward.from..=forward.upto {
+                let event = Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
+                self.emit(rules, log, p, event);
+                // Who has moved on or died finds it of no use.
+                if self.end(to).is_some_and(|end| *end.view() == view) {
+                    self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, life });
+                }
+            }
+        }
+    }
+
+    pub(super) fn hear_sync(&mut self, rules: Rules<'_>, log: &mut Log, key: (ProcessId, ProcessId, Cid)) {
+        let Some(word) = self.net.syncs.remove(&key) else { return };
+        self.take_sync(rules, log, key, &word);
+    }
+
+    pub(super) fn take_sync(
+        &mut self,
+        rules: Rules<'_>,
+        log: &mut Log,
+        (p, from, cid): (ProcessId, ProcessId, Cid),
+        word: &SyncWord,
+    ) {
+        let Some(end) = self.end_mut(p) else { return };
+        if end.accepts(from, word.life) {
+            let cut = word.cut.iter().copied();
+            end.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut);
+            self.show(rules, log, p);
+            self.advance(rules, log, p);
+        }
+    }
+
+    /// Packets of `origin` up to `upto` are here now.
+    pub(super) fn receive(&mut self, rules: Rules<'_>, log: &mut Log, origin: ProcessId, p: ProcessId, upto: u64) {
+        let Some(end) = self.end_mut(p) else { return };
+        let Some(rank) = end.view().rank(origin).map(usize::from) else { return };
+        end.received[rank] = end.received[rank].max(upto);
+        self.net.handed.retain(|h| (h.to, h.origin) != (p, origin) || h.seq > upto);
+        self.show(rules, log, p);
+        self.deliver_at_once(rules, log, p);
+    }
+
+    pub(super) fn install(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+        let Some(end) = self.end_mut(p) else { return };
+        let Some(transitional) = end.install() else { return };
+        let view = Box::new(end.view().clone());
+        self.net.drop_handed(p);
+        self.emit(rules, log, p, Event::View { view, transitional });
+        self.forget();
+    }
+
+    /// Forgets what nothing can depend on any more, so that states which differ only in that are one.
+    fn forget(&mut self) {
+        let ends: Vec<(ProcessId, Rc<End>)> = self
+            .processes()
+            .filter_map(|p| self.seat(p).end.clone().map(|end| (p, end)))
+            .collect();
+        let lived_in = |view: &View| ends.iter().any(|(_, end)| end.view() == view);
+        self.net.streams.retain(|(_, view), _| lived_in(view));
+        let awaited = |view: &View| ends.iter().any(|(p, end)| end.may_enter(*p, view));
+        let past = |q, cid| ends.iter().all(|(_, end)| end.is_past(q, cid));
+        let specs = Rc::make_mut(&mut self.specs);
+        specs.retain(|view| lived_in(view) || awaited(view), |q, cid| !past(q, cid));
+        self.net.syncs.retain(|(to, from, cid), _| {
+            ends.iter().all(|(p, end)| p != to || !end.is_past(*from, *cid))
+        });
+    }
+}

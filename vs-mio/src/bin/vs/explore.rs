@@ -1,0 +1,163 @@
+//! `vs explore`: every interleaving of small worlds.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
+use vs_core::rule::{LeftOut, Rule};
+
+use crate::Failure;
+use crate::sim::{keep, rule};
+
+/// Goes through every interleaving of small worlds: real end-points and servers, whatever happens in whatever order
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Example: vs explore --short\n         vs explore last-words --leave-out Forwarding --traces run && \
+                  vs check run --settled 1,2\n\n\
+                  Exit status 0: nothing wrong was found in any state, and with a rule left out something was."
+)]
+pub(crate) struct Args {
+    /// Worlds, by name [default: all]
+    #[arg(value_name = "WORLD", value_parser = plan)]
+    worlds: Vec<&'static Plan>,
+    /// The worlds that take seconds, and the rules whose absence shows in them
+    #[arg(long)]
+    short: bool,
+    /// Leave out this rule in the worlds, instead of none and then each that shows there
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    leave_out: Option<Rule>,
+    /// Worlds that are gone through at a time [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Most states of a world: it needs some hundred bytes for each
+    #[arg(long, value_name = "N", default_value_t = Limits::default().states_max)]
+    states_max: usize,
+    /// Keep the traces of what is found: of one run in DIR, of several in DIR/WORLD-RULE
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// Print each run that shows what is wrong, also where that was expected
+    #[arg(long)]
+    show: bool,
+    /// One JSON object for each world and rule
+    #[arg(long)]
+    json: bool,
+}
+
+fn plan(name: &str) -> Result<&'static Plan, String> {
+    let names = || PLANS.iter().map(|plan| plan.name).collect::<Vec<_>>().join(", ");
+    PLANS.iter().find(|plan| plan.name == name).ok_or_else(|| format!("there are {}", names()))
+}
+
+/// A world, and the rule that is left out in it.
+type Task = (&'static Plan, Option<Rule>);
+
+fn tasks(args: &Args) -> Vec<Task> {
+    let chosen = |plan: &&Plan| match args.worlds.is_empty() {
+        true => plan.short || !args.short,
+        false => args.worlds.iter().any(|world| world.name == plan.name),
+    };
+    let mut tasks = Vec::new();
+    for plan in PLANS.iter().filter(chosen) {
+        match args.leave_out {
+            Some(rule) => tasks.push((plan, Some(rule))),
+            None => {
+                tasks.push((plan, None));
+                tasks.extend(plan.shows.iter().map(|rule| (plan, Some(*rule))));
+            }
+        }
+    }
+    tasks
+}
+
+/// Goes through the worlds.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let tasks = tasks(&args);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(cores, usize::from).min(tasks.len());
+    let (begun, next) = (Instant::now(), AtomicUsize::new(0));
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = go_through(&args, task, tasks.len() == 1) {
+                        wrong.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(why);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !args.json {
+        println!("{:.1} s on {threads} threads", begun.elapsed().as_secs_f64());
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure(wrong.join("; "))),
+    }
+}
+
+fn go_through(args: &Args, (plan, rule): Task, alone: bool) -> Result<(), String> {
+    let begun = Instant::now();
+    let left_out = rule.map_or_else(LeftOut::default, LeftOut::only);
+    let explored = explore(plan, left_out, Limits { states_max: args.states_max });
+    let name = match rule {
+        Some(rule) => format!("{} without {rule:?}", plan.name),
+        None => plan.name.to_owned(),
+    };
+    report(args, plan, rule, &explored, begun.elapsed().as_secs_f64());
+    if let (Some(found), Some(dir)) = (&explored.found, &args.traces) {
+        let dir = if alone { dir.clone() } else { dir.join(name.replace(' ', "-")) };
+        keep(&dir, &found.traces)
+            .map_err(|e| format!("{}: the traces cannot be written: {e}", dir.display()))?;
+    }
+    match (&explored.found, rule) {
+        (None, None) if explored.is_whole => Ok(()),
+        (None, None) => Err(format!("{name}: more than {} states", args.states_max)),
+        (None, Some(_)) => Err(format!("{name}: nothing was found")),
+        (Some(_), None) => Err(format!("{name}: see above")),
+        (Some(found), Some(_)) if found.report.is_clean() => {
+            Err(format!("{name}: what was found does not show in the traces"))
+        }
+        (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+fn report(args: &Args, plan: &Plan, rule: Option<Rule>, explored: &Explored, seconds: f64) {
+    let Explored { states, steps, ends, depth, is_whole, found } = explored;
+    let violated = |found: &Found| found.report.violated().map(|p| p.name()).collect::<Vec<_>>();
+    if args.json {
+        let rule = rule.map(|rule| format!("{rule:?}"));
+        println!(
+            "{}",
+            serde_json::json!({
+                "world": plan.name, "left_out": rule, "states": states, "steps": steps, "ends": ends,
+                "depth": depth, "whole": is_whole, "seconds": seconds,
+                "found": found.as_ref().map(|found| serde_json::json!({
+                    "what": found.wrong.to_string(), "steps": found.steps.len() - 1,
+                    "violated": violated(found),
+                })),
+            })
+        );
+        return;
+    }
+    let name = plan.name;
+    match (found, rule) {
+        (Some(found), Some(rule)) => {
+            println!(
+                "{name} without {rule:?}: {} steps to {}; {states} states, {seconds:.1} s",
+                found.steps.len() - 1,
+                violated(found).join(", "),
+            );
+        }
+        _ => println!(
+            "{name}: {states} states, {steps} steps, {ends} ends, depth {depth}, {seconds:.1} s\n    {}",
+            plan.about
+        ),
+    }
+    if let Some(found) = found.as_ref().filter(|_| args.show || rule.is_none()) {
+        println!("{found}");
+    }
+}

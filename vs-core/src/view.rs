@@ -1,8 +1,12 @@
 //! Views: the triple `<id, members, start>` on which the whole algorithm turns.
 
+use alloc::sync::Arc;
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::ident::{Cid, FNV_OFFSET, NUMBER_MAX, ProcessId, Rank, ViewId, fnv1a};
@@ -17,16 +21,52 @@ pub type Members = SmallVec<[ProcessId; 8]>;
 /// start_change that it answers: the vector of latest local ids. When a view arrives, everybody knows exactly which
 /// sync messages count: that of `q` is the one tagged `start(q)`.
 ///
-/// Two views are equal only if all three components are equal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Two views are equal only if all three components are equal. A view never changes, so copies share what it holds.
+#[derive(Clone, Debug, Eq, Deserialize)]
 #[serde(from = "Triple")]
-pub struct View {
+pub struct View(Arc<Inner>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Inner {
     id: ViewId,
     members: Members,
     start: SmallVec<[Cid; 8]>,
     /// Follows from the rest; kept, since every sync message and early packet is held against it.
-    #[serde(skip)]
     fingerprint: u64,
+}
+
+impl PartialEq for View {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Ord for View {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for View {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for View {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.fingerprint.hash(state);
+    }
+}
+
+impl Serialize for View {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut triple = serializer.serialize_struct("View", 3)?;
+        triple.serialize_field("id", &self.0.id)?;
+        triple.serialize_field("members", &self.0.members)?;
+        triple.serialize_field("start", &self.0.start)?;
+        triple.end()
+    }
 }
 
 /// A view as it is written down.
@@ -40,7 +80,7 @@ struct Triple {
 impl From<Triple> for View {
     fn from(Triple { id, members, start }: Triple) -> Self {
         let fingerprint = fingerprint(id, &members, &start);
-        Self { id, members, start, fingerprint }
+        Self(Arc::new(Inner { id, members, start, fingerprint }))
     }
 }
 
@@ -99,18 +139,18 @@ impl View {
     /// # Errors
     /// As [`View::new`].
     pub fn validate(&self) -> Result<(), ViewError> {
-        if self.members.is_empty() || self.members.len() > VIEW_MEMBERS_MAX {
+        if self.0.members.is_empty() || self.0.members.len() > VIEW_MEMBERS_MAX {
             return Err(ViewError::Size);
         }
-        if self.start.len() != self.members.len() {
+        if self.0.start.len() != self.0.members.len() {
             return Err(ViewError::StartLength);
         }
-        if !self.members.windows(2).all(|w| w[0] < w[1]) {
+        if !self.0.members.windows(2).all(|w| w[0] < w[1]) {
             return Err(ViewError::Order);
         }
-        let members = self.members.iter().map(|p| p.0);
-        let numbers = members.chain(self.start.iter().map(|c| c.0));
-        if numbers.chain([self.id.major, self.id.minor]).any(|n| n > NUMBER_MAX) {
+        let members = self.0.members.iter().map(|p| p.0);
+        let numbers = members.chain(self.0.start.iter().map(|c| c.0));
+        if numbers.chain([self.0.id.major, self.0.id.minor]).any(|n| n > NUMBER_MAX) {
             return Err(ViewError::Number);
         }
         Ok(())
@@ -129,38 +169,38 @@ impl View {
     /// The id.
     #[must_use]
     pub fn id(&self) -> ViewId {
-        self.id
+        self.0.id
     }
 
     /// The members, ascending.
     #[must_use]
     pub fn members(&self) -> &[ProcessId] {
-        &self.members
+        &self.0.members
     }
 
     /// The local ids, in the order of [`View::members`].
     #[must_use]
     pub fn start_ids(&self) -> &[Cid] {
-        &self.start
+        &self.0.start
     }
 
     /// Number of members.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.0.members.len()
     }
 
     /// Always false: a view has members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.0.members.is_empty()
     }
 
     /// The position of `p` among the members.
     #[must_use]
     pub fn rank(&self, p: ProcessId) -> Option<Rank> {
         // A view has at most VIEW_MEMBERS_MAX members, so the index fits.
-        self.members.binary_search(&p).ok().map(|i| i as Rank)
+        self.0.members.binary_search(&p).ok().map(|i| i as Rank)
     }
 
     /// Whether `p` is a member.
@@ -172,22 +212,22 @@ impl View {
     /// The local id of the start_change that this view answers at `p`.
     #[must_use]
     pub fn start(&self, p: ProcessId) -> Option<Cid> {
-        self.rank(p).map(|r| self.start[usize::from(r)])
+        self.rank(p).map(|r| self.0.start[usize::from(r)])
     }
 
     /// 64 bits of the triple, in every packet of the view. Associates a packet with a view; never decides alone that
     /// two views are equal.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        self.fingerprint
+        self.0.fingerprint
     }
 }
 
 /// `<4, {1,2,3}, [8,9,3]>`.
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}, {}, [", self.id, DisplaySet(&self.members))?;
-        for (i, c) in self.start.iter().enumerate() {
+        write!(f, "<{}, {}, [", self.0.id, DisplaySet(&self.0.members))?;
+        for (i, c) in self.0.start.iter().enumerate() {
             write!(f, "{}{c}", if i == 0 { "" } else { "," })?;
         }
         f.write_str("]>")

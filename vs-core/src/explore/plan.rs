@@ -76,7 +76,7 @@ impl Plan {
 use Op::{Crash, Recover, Report};
 use Rule::{
     Blocking, CollectBelow, CutReceived, ExactSync, ForwardOutsideT, Forwarding, NoObsoleteView,
-    OwnCut, ReliableUnion, ServerD1, ServerD2, ServerD3,
+    OwnCut, ServerD1, ServerD2, ServerD3,
 };
 
 const ONE: &[Client] = &[at(1, 1, 1)];
@@ -120,9 +120,20 @@ pub const PLANS: &[Plan] = &[
     Plan {
         name: "changes",
         about: "2 members, 2 messages each; one is excluded and comes back in the middle of that",
-        shows: &[OwnCut, NoObsoleteView, ExactSync, ReliableUnion],
+        shows: &[NoObsoleteView, ExactSync],
         messages: &[2, 2],
         tracks: &[&[Report(1, ONE), Report(1, BOTH_AGAIN)]],
+        ..BASE
+    },
+    Plan {
+        name: "outsider",
+        about: "3 members; one is excluded, goes on, and says something that some hear",
+        short: true,
+        shows: &[OwnCut],
+        homes: &[1, 1, 1],
+        messages: &[0, 0, 1],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Report(1, BOTH)]],
         ..BASE
     },
     Plan {

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::{Step, WvRfifo, demand};
 use crate::ident::{Cid, ProcessId};
@@ -13,6 +14,8 @@ use crate::view::{DisplaySet, Members, View};
 pub struct TransSet {
     /// `prev_view[q][v]`, where v is any view with `v.start(q)` = the local id.
     previous: BTreeMap<(ProcessId, Cid), View>,
+    /// Who came to a view, from which, and with whom, where only that is looked at ([`TransSet::arrive`]).
+    arrived: BTreeMap<View, Vec<(ProcessId, View, Members)>>,
 }
 
 const NAME: &str = "TRANS_SET";
@@ -53,6 +56,35 @@ impl TransSet {
             let (t, expected) = (DisplaySet(t), DisplaySet(&expected));
             format!("{p} goes from {old} to {v} with {t}, not {expected}")
         })
+    }
+
+    /// As [`TransSet::view`], but demands only what can be seen from outside: the sets of those who came to `v` so far
+    /// agree with where each came from.
+    ///
+    /// # Errors
+    /// S9 or S10 does not hold.
+    pub fn arrive(&mut self, parent: &WvRfifo, p: ProcessId, v: &View, t: &[ProcessId]) -> Step {
+        let Some(old) = parent.current(p) else { return Ok(()) };
+        let within = t.iter().all(|q| v.contains(*q) && old.contains(*q)) && t.contains(&p);
+        demand(NAME, "S9, T is within both views", within, || {
+            format!("{p} goes from {old} to {v} with {}", DisplaySet(t))
+        })?;
+        let others = self.arrived.entry(v.clone()).or_default();
+        for (q, from, with) in &*others {
+            let together = from == old;
+            let both_say_so = t.contains(q) == together && with.contains(&p) == together;
+            demand(NAME, "S10, in T those who come from the same view", both_say_so, || {
+                let (t, with) = (DisplaySet(t), DisplaySet(with));
+                format!("{p} goes from {old} to {v} with {t}, and {q} came from {from} with {with}")
+            })?;
+        }
+        others.push((p, old.clone(), Members::from_slice(t)));
+        Ok(())
+    }
+
+    /// Forgets who came to views that `keep` denies: of those that nobody will come to.
+    pub fn retain_views(&mut self, keep: impl Fn(&View) -> bool) {
+        self.arrived.retain(|view, _| keep(view));
     }
 
     /// Forgets what `keep` denies: local ids that no view to come will name.

@@ -18,6 +18,7 @@ mod relation;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::rc::Rc;
 use core::fmt;
 
 pub use end_point::EndPoint;
@@ -95,7 +96,7 @@ pub struct Refinement {
     vs_rfifo: VsRfifo,
     trans_set: TransSet,
     client: Client,
-    end_points: BTreeMap<ProcessId, EndPoint>,
+    end_points: BTreeMap<ProcessId, Rc<EndPoint>>,
     /// Every sync message that was sent.
     syncs: BTreeMap<(ProcessId, Cid), Sync>,
 }
@@ -134,8 +135,15 @@ impl Refinement {
             self.reset(p);
             return Ok(());
         }
-        let refuted = |refused| Refuted { process: p, action: Some(Box::new(action.clone())), refused };
-        self.services(p, action).map_err(refuted)
+        let step = match action {
+            Event::View { view, transitional } => {
+                let seen = self.trans_set.arrive(&self.wv_rfifo, p, view, transitional);
+                seen.and_then(|()| self.view(p, view))
+            }
+            _ => self.services(p, action),
+        };
+        let action = || Some(Box::new(action.clone()));
+        step.map_err(|refused| Refuted { process: p, action: action(), refused })
     }
 
     fn try_step(&mut self, p: ProcessId, action: Option<&Event>, after: Option<&EndPoint>) -> Step {
@@ -145,19 +153,20 @@ impl Refinement {
         };
         if matches!(action, Some(Event::Start { .. })) {
             self.reset(p);
-            self.end_points.insert(p, EndPoint::initial(p));
+            self.end_points.insert(p, Rc::new(EndPoint::initial(p)));
         }
-        let Some(mut end_point) = self.end_points.remove(&p) else {
+        let Some(mut known) = self.end_points.remove(&p) else {
             return demand("end-point", "it has started", false, || format!("{p}"));
         };
-        self.take_in(&mut end_point, after)?;
+        let end_point = Rc::make_mut(&mut known);
+        self.take_in(end_point, after)?;
         if let Some(action) = action {
             end_point.apply(action, after)?;
             self.services(p, action)?;
         }
-        self.forget(&mut end_point, after)?;
+        self.forget(end_point, after)?;
         end_point.compare(after)?;
-        self.end_points.insert(p, end_point);
+        self.end_points.insert(p, known);
         Ok(())
     }
 
@@ -250,14 +259,19 @@ impl Refinement {
                 self.trans_set.commit(&self.wv_rfifo, p, *cid)
             }
             Event::View { view, transitional } => {
-                self.mbrshp.installed(p, view)?;
-                self.vs_rfifo.view(&self.wv_rfifo, p, view)?;
                 self.trans_set.view(&self.wv_rfifo, p, view, transitional)?;
-                self.wv_rfifo.view(p, view)?;
-                self.client.unblock(p);
-                Ok(())
+                self.view(p, view)
             }
         }
+    }
+
+    /// The part of `view_p(v, T)` that is the same whoever looks at T.
+    fn view(&mut self, p: ProcessId, view: &View) -> Step {
+        self.mbrshp.installed(p, view)?;
+        self.vs_rfifo.view(&self.wv_rfifo, p, view)?;
+        self.wv_rfifo.view(p, view)?;
+        self.client.unblock(p);
+        Ok(())
     }
 
     /// Forgets what concerns only views that `keep_view` denies (nobody is in them and nobody will come to them) and
@@ -271,6 +285,7 @@ impl Refinement {
         self.co_rfifo.retain_views(&keep_view);
         self.wv_rfifo.retain_views(&keep_view);
         self.vs_rfifo.retain_views(&keep_view);
+        self.trans_set.retain_views(&keep_view);
         self.trans_set.retain(&keep_cid);
         self.syncs.retain(|(p, cid), _| keep_cid(*p, *cid));
     }

@@ -114,7 +114,11 @@ impl World {
         };
         (!served && packets())
             || self.lost_syncs(from, p).next().is_some()
-            || self.net.handed.iter().any(|h| (h.by, h.to) == (from, p) && !self.lives(from, h.life))
+            || self
+                .net
+                .handed
+                .iter()
+                .any(|h| (h.by, h.to) == (from, p) && !self.lives(from, h.life))
     }
 
     /// Sync messages under way from a life of `from` that is over.
@@ -188,15 +192,15 @@ impl World {
             Action::Word(p) => self.hear_word(rules, log, p),
             Action::BlockOk(p) => self.block_ok(rules, log, p),
             Action::Packet(from, to) | Action::Handed(from, to) => {
-                let next = self.end(to).and_then(|end| {
-                    Some(end.received[usize::from(end.view().rank(from)?)] + 1)
-                });
+                let next = self
+                    .end(to)
+                    .and_then(|end| Some(end.received[usize::from(end.view().rank(from)?)] + 1));
                 self.receive(rules, log, from, to, next.unwrap_or(0));
             }
             Action::Pull(origin, to) => {
-                let agreed = self.end(to).and_then(|end| {
-                    end.lacks_agreed(usize::from(end.view().rank(origin)?))
-                });
+                let agreed = self
+                    .end(to)
+                    .and_then(|end| end.lacks_agreed(usize::from(end.view().rank(origin)?)));
                 self.receive(rules, log, origin, to, agreed.unwrap_or(0));
             }
             Action::Sync { from, cid, to } => self.hear_sync(rules, log, (to, from, cid)),

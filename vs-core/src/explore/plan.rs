@@ -23,7 +23,12 @@ impl Client {
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {
         let process = ProcessId(self.process);
-        Attached { process, attachment: self.attachment(), home: plan.home(process), members_max: 64 }
+        Attached {
+            process,
+            attachment: self.attachment(),
+            home: plan.home(process),
+            members_max: 64,
+        }
     }
 }
 
@@ -141,10 +146,7 @@ pub const PLANS: &[Plan] = &[
         about: "3 processes, a message each; a member attaches anew, and in the middle of that another joins",
         messages: &[1, 1, 1],
         homes: &[1, 1, 1],
-        tracks: &[&[
-            Report(1, BOTH_AGAIN),
-            Report(1, &[at(1, 1, 1), at(2, 1, 2), at(3, 1, 1)]),
-        ]],
+        tracks: &[&[Report(1, BOTH_AGAIN), Report(1, &[at(1, 1, 1), at(2, 1, 2), at(3, 1, 1)])]],
         ..BASE
     },
     Plan {
@@ -177,9 +179,19 @@ pub const PLANS: &[Plan] = &[
     },
     Plan {
         name: "flap",
-        about: "2 servers with a member each lose one another and come together again; a message each",
+        about: "2 servers with a member each; one loses the other for a moment; a message each",
         homes: &[1, 2],
-        prelude: &[Report(1, BOTH), Report(2, BOTH)],
+        prelude: &[Report(1, ONE), Report(2, BOTH), Report(1, BOTH)],
+        tracks: &[&[Report(1, ONE), Report(1, BOTH)]],
+        gather: false,
+        ..BASE
+    },
+    Plan {
+        name: "flaps",
+        about: "2 servers with a member each lose one another and come together again; nothing is said",
+        homes: &[1, 2],
+        messages: &[0, 0],
+        prelude: &[Report(1, ONE), Report(2, BOTH), Report(1, BOTH)],
         tracks: &[&[Report(1, ONE), Report(1, BOTH)], &[Report(2, TWO), Report(2, BOTH)]],
         gather: false,
         ..BASE
@@ -222,9 +234,11 @@ pub const PLANS: &[Plan] = &[
         homes: &[1, 2, 3],
         messages: &[0, 0, 0],
         prelude: &[Report(1, ONE), Report(2, TWO), Report(3, THREE)],
-        tracks: &[&[Report(1, ALL), Report(1, ONE), Report(1, ALL)], &[Report(2, ALL)], &[
-            Report(3, ALL),
-        ]],
+        tracks: &[
+            &[Report(1, ALL), Report(1, ONE), Report(1, ALL)],
+            &[Report(2, ALL)],
+            &[Report(3, ALL)],
+        ],
         gather: false,
         clients_at_once: true,
         ..BASE

@@ -187,7 +187,8 @@ impl World {
                 let here = plan.home(p) == ServerId(*server);
                 // Who attaches lives; who is known to have attached may have died since.
                 if here && !known {
-                    self.lives(p, client.life) && self.seat(p).attachment < Some(client.attachment())
+                    self.lives(p, client.life)
+                        && self.seat(p).attachment < Some(client.attachment())
                 } else {
                     self.seat(p).attachment >= Some(client.attachment())
                 }
@@ -382,7 +383,13 @@ impl World {
         self.deliver_at_once(rules, log, p);
     }
 
-    pub(super) fn deliver(&mut self, rules: Rules<'_>, log: &mut Log, from: ProcessId, p: ProcessId) {
+    pub(super) fn deliver(
+        &mut self,
+        rules: Rules<'_>,
+        log: &mut Log,
+        from: ProcessId,
+        p: ProcessId,
+    ) {
         let Some(end) = self.end_mut(p) else { return };
         let Some(rank) = end.view().rank(from).map(usize::from) else { return };
         end.delivered[rank] += 1;
@@ -442,7 +449,8 @@ impl World {
         for forward in end.sync.forwards() {
             let (to, origin) = (of(forward.to), of(forward.origin));
             for seq in forward.from..=forward.upto {
-                let event = Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
+                let event =
+                    Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
                 self.emit(rules, log, p, event);
                 // Who has moved on or died finds it of no use.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
@@ -452,7 +460,12 @@ impl World {
         }
     }
 
-    pub(super) fn hear_sync(&mut self, rules: Rules<'_>, log: &mut Log, key: (ProcessId, ProcessId, Cid)) {
+    pub(super) fn hear_sync(
+        &mut self,
+        rules: Rules<'_>,
+        log: &mut Log,
+        key: (ProcessId, ProcessId, Cid),
+    ) {
         let Some(word) = self.net.syncs.remove(&key) else { return };
         self.take_sync(rules, log, key, &word);
     }
@@ -474,7 +487,14 @@ impl World {
     }
 
     /// Packets of `origin` up to `upto` are here now.
-    pub(super) fn receive(&mut self, rules: Rules<'_>, log: &mut Log, origin: ProcessId, p: ProcessId, upto: u64) {
+    pub(super) fn receive(
+        &mut self,
+        rules: Rules<'_>,
+        log: &mut Log,
+        origin: ProcessId,
+        p: ProcessId,
+        upto: u64,
+    ) {
         let Some(end) = self.end_mut(p) else { return };
         let Some(rank) = end.view().rank(origin).map(usize::from) else { return };
         end.received[rank] = end.received[rank].max(upto);
@@ -494,10 +514,8 @@ impl World {
 
     /// Forgets what nothing can depend on any more, so that states which differ only in that are one.
     fn forget(&mut self) {
-        let ends: Vec<(ProcessId, Rc<End>)> = self
-            .processes()
-            .filter_map(|p| self.seat(p).end.clone().map(|end| (p, end)))
-            .collect();
+        let ends: Vec<(ProcessId, Rc<End>)> =
+            self.processes().filter_map(|p| self.seat(p).end.clone().map(|end| (p, end))).collect();
         let lived_in = |view: &View| ends.iter().any(|(_, end)| end.view() == view);
         self.net.streams.retain(|(_, view), _| lived_in(view));
         let awaited = |view: &View| ends.iter().any(|(p, end)| end.may_enter(*p, view));

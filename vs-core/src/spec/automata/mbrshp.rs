@@ -79,7 +79,10 @@ impl Mbrshp {
         let client = self.clients.get(&p);
         let announced = client.and_then(|client| client.announced.as_ref());
         demand(NAME, "S24, what is installed was announced", announced == Some(v), || {
-            format!("{p} installs {v}, announced was {announced:?}")
+            match announced {
+                Some(view) => format!("{p} installs {v}, announced was {view}"),
+                None => format!("{p} installs {v}, nothing was announced"),
+            }
         })?;
         let answered = client.is_some_and(|client| client.proposed.is_none());
         demand(NAME, "S23, no later start_change", answered, || format!("{p} installs {v}"))

@@ -34,14 +34,24 @@ fn mbrshp_refuses_what_m1_to_m6_forbid() {
     refused(service.view(p(1), &view(5, &[2], &[1])), "M1");
     refused(service.view(p(1), &view(5, &[1, 3], &[3, 1])), "M3");
     refused(service.view(p(1), &view(5, &[1, 2], &[2, 1])), "M4");
-    service.view(p(1), &view(5, &[1, 2], &[3, 1])).unwrap();
+    let v = view(5, &[1, 2], &[3, 1]);
+    refused(service.installed(p(1), &v), "S24");
+    service.view(p(1), &v).unwrap();
+    service.installed(p(1), &v).unwrap();
+    refused(service.installed(p(1), &view(5, &[1, 2], &[3, 2])), "S24");
     refused(service.view(p(1), &view(6, &[1], &[3])), "M5");
     service.reset(p(1));
+    refused(service.installed(p(1), &v), "S24");
     refused(service.start_change(p(1), Cid(2), &set(&[1])), "M2");
     service.start_change(p(1), Cid(9), &set(&[1])).unwrap();
     refused(service.view(p(1), &view(5, &[1], &[9])), "M6");
     service.reset(p(1));
     refused(service.view(p(1), &view(6, &[1], &[9])), "M5");
+    service.start_change(p(1), Cid(10), &set(&[1])).unwrap();
+    let v = view(6, &[1], &[10]);
+    service.view(p(1), &v).unwrap();
+    service.start_change(p(1), Cid(11), &set(&[1])).unwrap();
+    refused(service.installed(p(1), &v), "S23");
 }
 
 /// 1 and 2 in one view.
@@ -111,6 +121,24 @@ fn trans_set_is_made_of_what_each_has_said() {
     parent.view(p(2), &view(7, &[2], &[3])).unwrap();
     refused(service.commit(&parent, p(2), Cid(2)), "once");
     refused(service.view(&parent, p(2), &view(8, &[1, 2], &[2, 2]), &set(&[2])), "S10, p comes");
+}
+
+#[test]
+fn transitional_sets_that_are_seen_agree_with_where_each_came_from() {
+    let (mut parent, mut service) = (WvRfifo::default(), TransSet::default());
+    pair(&mut parent);
+    parent.reset(p(3));
+    let next = view(6, &[1, 2, 3], &[2, 2, 2]);
+    refused(service.arrive(&parent, p(1), &next, &set(&[1, 2, 3])), "S9");
+    refused(service.arrive(&parent, p(1), &next, &set(&[2])), "S9");
+    service.arrive(&parent, p(1), &next, &set(&[1, 2])).unwrap();
+    refused(service.arrive(&parent, p(2), &next, &set(&[2])), "S10");
+    service.arrive(&parent, p(3), &next, &set(&[3])).unwrap();
+    parent.view(p(2), &view(5, &[2], &[3])).unwrap_err();
+    parent.view(p(2), &view(7, &[2], &[3])).unwrap();
+    refused(service.arrive(&parent, p(2), &next, &set(&[2])), "S10");
+    service.retain_views(|_| false);
+    service.arrive(&parent, p(2), &next, &set(&[2])).unwrap();
 }
 
 #[test]

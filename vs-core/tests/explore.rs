@@ -1,0 +1,55 @@
+//! Every interleaving of the smallest worlds: nothing wrong with all rules, and what each rule is for without it. The
+//! other worlds are gone through by `vs explore`.
+
+use vs_core::explore::{Explored, Limits, PLANS, Plan, Wrong, explore};
+use vs_core::rule::{LeftOut, Rule};
+use vs_core::spec::Property;
+
+fn plan(name: &str) -> &'static Plan {
+    PLANS.iter().find(|plan| plan.name == name).unwrap()
+}
+
+fn without(name: &str, rule: Rule) -> Explored {
+    assert!(plan(name).shows.contains(&rule), "it is said to show there");
+    explore(plan(name), LeftOut::only(rule), Limits::default())
+}
+
+#[test]
+fn nothing_is_wrong_in_any_state() {
+    for name in ["outsider", "servers", "last-words"] {
+        let all = explore(plan(name), LeftOut::default(), Limits::default());
+        assert!(all.found.is_none(), "{name}: {}", all.found.unwrap());
+        assert!(all.is_whole && all.ends > 0 && all.states > 1000, "{name}: {all:?}");
+    }
+}
+
+/// The run is as short as any, shows the property in its traces, and is told step by step.
+#[test]
+fn a_delivery_beyond_the_own_cut_breaks_virtual_synchrony() {
+    let found = without("outsider", Rule::OwnCut).found.unwrap();
+    assert_eq!(found.report.violated().collect::<Vec<_>>(), [Property::S8]);
+    assert_eq!(found.steps.len() - 1, 12);
+    let told = found.to_string();
+    assert!(told.contains(" 3 sends a message\n       3: send(1)\n"), "{told}");
+    assert!(told.contains("S8: "), "{told}");
+}
+
+#[test]
+fn a_group_hangs_without_forwarding() {
+    let found = without("last-words", Rule::Forwarding).found.unwrap();
+    assert!(matches!(found.wrong, Wrong::Stuck(_)), "{found}");
+    assert_eq!(found.settled().len(), 2);
+    assert!(found.report.violated().any(|p| p == Property::L5), "{found}");
+}
+
+#[test]
+fn servers_hang_without_d1() {
+    let found = without("servers", Rule::ServerD1).found.unwrap();
+    assert!(found.report.violated().any(|p| p == Property::L1), "{found}");
+}
+
+#[test]
+fn a_limit_is_kept() {
+    let some = explore(plan("outsider"), LeftOut::default(), Limits { states_max: 100 });
+    assert!(!some.is_whole && some.states >= 100 && some.states < 200, "{some:?}");
+}

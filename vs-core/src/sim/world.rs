@@ -8,7 +8,9 @@ use core::cell::RefCell;
 use core::fmt;
 
 use crate::action::{DetachReason, SendError, Sent, Wake};
+use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
+use crate::endpoint::ViewTraffic;
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
@@ -369,6 +371,19 @@ impl<A: Application> World<A> {
         let sent = node.send(now, group, payload);
         self.service(host);
         sent
+    }
+
+    /// What the multicast of `p` counted in its current view of `group`; none while it does not run or is not in the
+    /// group.
+    #[must_use]
+    pub fn cast_counters(&self, p: ProcessId, group: GroupKey) -> Option<&CastCounters> {
+        self.process(p).node.as_ref()?.cast_counters(group)
+    }
+
+    /// The messages of `p` in its current view.
+    pub(crate) fn traffic(&self, p: ProcessId, group: GroupKey) -> ViewTraffic {
+        let node = self.process(p).node.as_ref();
+        node.and_then(|node| node.traffic(group)).unwrap_or_default()
     }
 
     /// What a server counted, over all its lives.

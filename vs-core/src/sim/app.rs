@@ -35,6 +35,13 @@ pub trait Application {
         true
     }
 
+    /// What has to be the same at all who go together from one view of `group` to the next, for people to read. It is
+    /// asked for when a view comes, before the application is told of it, and when a scenario has settled:
+    /// [`World::disagreement`](crate::sim::World::disagreement). `None` if nothing has to be so just then.
+    fn common_state(&self, _group: GroupKey) -> Option<String> {
+        None
+    }
+
     /// What it saw that must not be: a scenario fails with it.
     fn complaint(&self) -> Option<&str> {
         None

@@ -367,7 +367,20 @@ impl<'a, A: Application> Run<'a, A> {
                 return Err(Why::Application(alloc::format!("the application of {p}: {what}")));
             }
         }
-        check(&self.world).map_err(Why::Application)
+        let apart = self.world.disagreement().or_else(|| self.disagreement_at_the_end());
+        apart.map_or_else(|| check(&self.world), Err).map_err(Why::Application)
+    }
+
+    /// All are in one view and have delivered the same by now.
+    fn disagreement_at_the_end(&self) -> Option<String> {
+        self.groups.iter().enumerate().find_map(|(index, group)| {
+            let (key, members) = (group.key(), self.members(index));
+            let mut states = members.iter().map(|p| (p, self.world.app(*p).common_state(key)));
+            let (q, known) = states.next()?;
+            let (p, state) = states.find(|(_, state)| *state != known)?;
+            let [known, state] = [known, state].map(|s| s.unwrap_or_else(|| "nothing".into()));
+            Some(alloc::format!("in the end {q} has {known} and {p} has {state}"))
+        })
     }
 
     fn counters(&self) -> Stats {

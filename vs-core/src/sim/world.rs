@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
@@ -16,7 +17,7 @@ use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::sim::app::Application;
 use crate::sim::fabric::Fabric;
-use crate::sim::host::{Body, Host, ProcessBody, ServerBody, Site};
+use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody, Site};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
 use crate::sim::recorder::{Beside, Watch};
@@ -283,6 +284,8 @@ impl<A: Application> World<A> {
             detached: None,
             leaving: None,
             records: Vec::new(),
+            entered: Vec::new(),
+            moves: Vec::new(),
         };
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));
     }
@@ -378,6 +381,24 @@ impl<A: Application> World<A> {
     #[must_use]
     pub fn cast_counters(&self, p: ProcessId, group: GroupKey) -> Option<&CastCounters> {
         self.process(p).node.as_ref()?.cast_counters(group)
+    }
+
+    /// What two processes do not agree about that went together from one view to the next, if there is anything:
+    /// [`Application::common_state`].
+    #[must_use]
+    pub fn disagreement(&self) -> Option<String> {
+        let mut common = BTreeMap::new();
+        for p in self.processes() {
+            for Move { group, from, to, state } in &self.process(p).moves {
+                let (q, known) = *common.entry((group, from, to)).or_insert((p, state));
+                if known != state {
+                    return Some(alloc::format!(
+                        "{q} and {p} went together from {from} to {to}, {q} with {known}, {p} with {state}"
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// The messages of `p` in its current view.

@@ -136,25 +136,33 @@ impl Story {
         self.seen(p).filter_map(|(at_us, event)| installed(at_us, event)).collect()
     }
 
-    /// Messages that were not delivered by all who were in the view in which they were sent: none, where nobody dies.
+    /// Messages that were not delivered by all who were in the view in which they were sent until its end.
     pub(crate) fn lost(&self) -> usize {
         let (mut within, mut sent, mut delivered) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         for trace in &self.outcome.traces {
             let me = trace.header.process;
-            let mut view = View::initial(me);
+            let (mut view, mut heard) = (View::initial(me), Vec::new());
+            let mut end_of = |view: &View, heard: &mut Vec<(ProcessId, u64)>| {
+                *within.entry(view.clone()).or_insert(0) += 1;
+                for (from, n) in heard.drain(..) {
+                    *delivered.entry((view.clone(), from, n)).or_insert(0) += 1;
+                }
+            };
             for line in &trace.lines {
                 match &line.record.event {
                     Event::View { view: next, .. } => {
+                        end_of(&view, &mut heard);
                         view = (**next).clone();
-                        *within.entry(view.clone()).or_insert(0) += 1;
                     }
                     Event::Send { n, .. } => sent.push((view.clone(), me, *n)),
-                    Event::Deliver { from, n, .. } => {
-                        *delivered.entry((view.clone(), *from, *n)).or_insert(0) += 1;
+                    Event::Deliver { from, n, .. } => heard.push((*from, *n)),
+                    Event::Leave | Event::Crash => {
+                        (view, heard) = (View::initial(me), Vec::new());
                     }
                     _ => {}
                 }
             }
+            end_of(&view, &mut heard);
         }
         sent.iter().filter(|message| delivered.get(message) != within.get(&message.0)).count()
     }

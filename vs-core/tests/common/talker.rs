@@ -15,8 +15,10 @@ pub(crate) struct Talker {
     every_us: Option<u64>,
     /// … until then.
     until: Time,
-    /// Something is said in the instant of each view.
+    /// Something is said in the instant of each view, and of each request to stop.
     at_views: bool,
+    /// It was asked to stop.
+    asked: bool,
     /// Sends that were refused.
     pub(crate) refused: u64,
     next: Time,
@@ -32,6 +34,7 @@ impl Talker {
             every_us,
             until: Time(u64::MAX),
             at_views: false,
+            asked: false,
             refused: 0,
             next: Time::ZERO,
             due: 0,
@@ -46,7 +49,7 @@ impl Talker {
         Self { bytes, until: load.until, ..Self::every(every_us) }
     }
 
-    /// One that also says something in the instant of each view.
+    /// One that also says something in the instant of each view, and of each request to stop.
     pub(crate) fn at_views(plan: &ProcessPlan) -> Self {
         Self { at_views: true, ..Self::new(plan) }
     }
@@ -58,9 +61,9 @@ impl Application for Talker {
     }
 
     fn handle_action(&mut self, _: Time, action: &Action<'_>) {
-        if self.at_views && matches!(action, Action::View { .. }) {
-            self.due += 1;
-        }
+        let block = matches!(action, Action::Block { .. });
+        self.asked |= block;
+        self.due += u64::from(self.at_views && (block || matches!(action, Action::View { .. })));
     }
 
     fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
@@ -80,11 +83,15 @@ impl Application for Talker {
                 }
             }
         }
+        if core::mem::take(&mut self.asked) {
+            // Refused if the change is over; nothing is owed then.
+            let _ = handle.block_ok(group);
+        }
         next.map(|_| self.next)
     }
 
     fn handle_crash(&mut self) {
-        (self.group, self.due) = (None, 0);
+        (self.group, self.due, self.asked) = (None, 0, false);
     }
 
     fn say(&mut self, n: u64) {

@@ -33,6 +33,11 @@
 //!
 //! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]; [`Node::footprint`] estimates what they come to. Junk
 //! from the network ends in a [`Verdict`] and a counter, never in a panic or an error.
+#![cfg_attr(
+    feature = "sim",
+    doc = "\n# Test your application\n\n[`sim::hostile_world`]: a program that plays it in two hundred hostile worlds, \
+           and how to go on from there."
+)]
 #![no_std]
 #![forbid(unsafe_code)]
 

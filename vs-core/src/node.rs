@@ -364,6 +364,12 @@ impl<T: Tracer> Node<T> {
         self.endpoint(group).map(Endpoint::cast_counters)
     }
 
+    /// How many messages there are in the group's current view.
+    #[cfg(feature = "sim")]
+    pub(crate) fn traffic(&self, group: GroupKey) -> Option<crate::endpoint::ViewTraffic> {
+        self.endpoint(group).map(Endpoint::traffic)
+    }
+
     /// Data addresses of the other members of the group's view and of the change under way: whom
     /// [`crate::Dest::Group`] names.
     pub fn group_addresses(&self, group: GroupKey) -> impl Iterator<Item = SocketAddr> + '_ {

@@ -45,6 +45,12 @@ pub fn encode_header(header: &Header, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
+/// Appends a whole trace: what `vs check` reads.
+pub fn encode_trace(trace: &Trace, out: &mut Vec<u8>) {
+    encode_header(&trace.header, out);
+    trace.lines.iter().for_each(|line| encode_record(&line.record, out));
+}
+
 /// Appends one record as a line, with its line feed.
 pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
     encode_event(record.ts, record.process, &record.group, &record.event, out);
@@ -479,8 +485,7 @@ mod tests {
         };
         let trace = Trace::from_records(header, events().into_iter().map(record).collect());
         let mut out = Vec::new();
-        encode_header(&trace.header, &mut out);
-        trace.lines.iter().for_each(|line| encode_record(&line.record, &mut out));
+        encode_trace(&trace, &mut out);
         assert_eq!(parse_trace(&out), Ok(trace));
     }
 

@@ -5,7 +5,9 @@
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use vs_core::sim::{FLOOR_RUNS, Outcome, Profile, Scenario, Stats};
+use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::sim::{Application, FLOOR_RUNS, Handle, Outcome, Profile, Scenario, Stats, Step};
+use vs_core::{Action, Time};
 
 /// Seeds that are run unless the environment says otherwise.
 const SEEDS: core::ops::Range<u64> = 0..2000;
@@ -147,4 +149,59 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(a.stats, b.stats, "seed {seed}");
         assert!(a.traces == b.traces, "seed {seed}: traces differ");
     }
+}
+
+/// An application with something to find fault with: once the view of all is there, or while it comes.
+#[derive(Clone, Copy, PartialEq)]
+enum Faulty {
+    AtMoves(ProcessId, bool),
+    InTheEnd(ProcessId),
+    Complains,
+    No,
+}
+
+impl Application for Faulty {
+    fn handle_action(&mut self, _: Time, action: &Action<'_>) {
+        if let (Self::AtMoves(_, over), Action::View { view, .. }) = (self, action) {
+            *over = view.len() == 3;
+        }
+    }
+
+    fn act(&mut self, _: &mut Handle<'_>) -> Option<Time> {
+        None
+    }
+
+    fn common_state(&self, _: GroupKey) -> Option<String> {
+        match self {
+            Self::AtMoves(p, false) | Self::InTheEnd(p) => Some(p.to_string()),
+            _ => None,
+        }
+    }
+
+    fn complaint(&self) -> Option<&str> {
+        (*self == Self::Complains).then_some("no")
+    }
+}
+
+/// What is wrong with applications, with each or with several together, is the failure of the run.
+#[test]
+fn what_is_wrong_with_applications_is_found() {
+    let mut scenario = Scenario::calm(1, 3);
+    let late = Step::Start(ProcessId(3));
+    scenario.steps.retain(|(_, step)| *step != late);
+    scenario.steps.push((50_000, late));
+    let why = |make: fn(ProcessId) -> Faulty, check: Result<(), String>| {
+        let failure = scenario.run_with(|plan| make(plan.id), |_| check).failure;
+        failure.map_or_else(String::new, |failure| failure.to_string())
+    };
+    assert_eq!(why(|_| Faulty::No, Ok(())), "");
+    assert_eq!(why(|_| Faulty::No, Err("odd".into())), "seed 1: odd");
+    assert_eq!(why(|_| Faulty::Complains, Ok(())), "seed 1: the application of 1: no");
+    let in_the_end = why(Faulty::InTheEnd, Ok(()));
+    assert!(in_the_end.starts_with("seed 1: 1 and 2 went together from "), "{in_the_end}");
+    let apart = why(|p| Faulty::AtMoves(p, false), Ok(()));
+    assert!(apart.starts_with("seed 1: 1 and 2 went together from "), "{apart}");
+    assert!(apart.ends_with(", 1 with 1, 2 with 2"), "{apart}");
+    let two = |p| if p == ProcessId(3) { Faulty::InTheEnd(p) } else { Faulty::No };
+    assert_eq!(why(two, Ok(())), "seed 1: in the end 1 has nothing and 3 has 3");
 }

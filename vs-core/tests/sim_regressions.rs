@@ -1,34 +1,15 @@
 //! Faults that were found in worlds built by hand, each by its name.
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
-use vs_core::sim::{Application, Handle, Site, World, WorldConfig};
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::sim::{Site, World, WorldConfig};
 use vs_core::spec;
 use vs_core::trace::{Event, Header, Trace};
-use vs_core::{Action, GroupConfig, NodeConfig, Time};
+use vs_core::{GroupConfig, NodeConfig};
 
-/// Says something now and then.
-#[derive(Default)]
-struct Talker {
-    group: Option<GroupKey>,
-    next: Time,
-}
+#[path = "common/talker.rs"]
+mod talker;
 
-impl Application for Talker {
-    fn handle_joined(&mut self, group: GroupKey) {
-        self.group = Some(group);
-    }
-
-    fn handle_action(&mut self, _: Time, _: &Action<'_>) {}
-
-    fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
-        let group = self.group?;
-        if handle.now() >= self.next {
-            self.next = handle.now().plus_ms(20);
-            let _ = handle.send(group, b"something");
-        }
-        Some(self.next)
-    }
-}
+use talker::Talker;
 
 fn group() -> GroupName {
     GroupName::new("talk").unwrap()
@@ -50,7 +31,8 @@ fn with_one_cut_off(server_up: bool) -> World<Talker> {
         ..GroupConfig::default()
     };
     for p in (1..=3).map(ProcessId) {
-        world.add_process(p, NodeConfig::default(), &[ServerId(1)], Talker::default());
+        let talker = Talker::every(Some(20_000));
+        world.add_process(p, NodeConfig::default(), &[ServerId(1)], talker);
         world.join(p, &group(), config.clone());
         world.start(p).unwrap();
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vs_core::spec::{self, Property, Report};
 use vs_core::trace::Trace;
-use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
+use vs_core::trace_json::{Reader, encode_trace, parse_trace};
 
 /// The directories of `tests/traces` whose names begin with `prefix`, in order.
 fn runs(prefix: &str) -> Vec<PathBuf> {
@@ -117,8 +117,7 @@ fn traces_survive_a_round_trip() {
         for bytes in files(&run) {
             let trace = parse_trace(&bytes).unwrap();
             let mut out = Vec::new();
-            encode_header(&trace.header, &mut out);
-            trace.lines.iter().for_each(|line| encode_record(&line.record, &mut out));
+            encode_trace(&trace, &mut out);
             assert_eq!(parse_trace(&out).unwrap(), trace);
         }
     }

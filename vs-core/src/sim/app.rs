@@ -26,6 +26,26 @@ pub trait Application {
 
     /// The process is gone; what is not on stable storage is lost.
     fn handle_crash(&mut self) {}
+
+    /// A scenario wants `n` messages more of it ([`Step::Send`](crate::sim::Step::Send)); it acts right after.
+    fn say(&mut self, _n: u64) {}
+
+    /// Whether nothing that it wants to send waits for room in `group`. A scenario goes on until this is so.
+    fn is_drained(&self, _group: GroupKey) -> bool {
+        true
+    }
+
+    /// What has to be the same at all who go together from one view of `group` to the next, for people to read. It is
+    /// asked for when a view comes, before the application is told of it, and when a scenario has settled:
+    /// [`World::disagreement`](crate::sim::World::disagreement). `None` if nothing has to be so just then.
+    fn common_state(&self, _group: GroupKey) -> Option<String> {
+        None
+    }
+
+    /// What it saw that must not be: a scenario fails with it.
+    fn complaint(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Hears everything and says nothing.
@@ -100,8 +120,6 @@ struct GroupTraffic {
     /// A send was refused and nothing has been said since.
     refused: bool,
     block_ok_at: Option<Time>,
-    accepted: u64,
-    own_delivered: u64,
     /// Number of the last message delivered from each sender in the current view.
     numbers: Vec<(ProcessId, u64)>,
     /// Counter in the last numbered payload of each sender, over all views.
@@ -137,35 +155,6 @@ impl Traffic {
         }
     }
 
-    /// Sends `n` messages to each group when it acts next.
-    pub fn add_messages(&mut self, n: u64) {
-        self.extra += n;
-    }
-
-    /// What was wrong with a delivered message: other bytes than were sent, or out of order.
-    #[must_use]
-    pub fn complaint(&self) -> Option<&str> {
-        self.complaint.as_deref()
-    }
-
-    /// Whether every message that was accepted in `group` has come back (S14), and none waits to be accepted.
-    #[must_use]
-    pub fn is_drained(&self, group: GroupKey) -> bool {
-        self.extra == 0
-            && self
-                .groups
-                .iter()
-                .filter(|g| g.group == group)
-                .all(|g| g.backlog.is_empty() && g.accepted == g.own_delivered)
-    }
-
-    /// The number of the last message delivered from `sender` in the current view of `group`; 0 if none was.
-    #[must_use]
-    pub fn delivered(&self, group: GroupKey, sender: ProcessId) -> u64 {
-        let Some(g) = self.groups.iter().find(|g| g.group == group) else { return 0 };
-        g.numbers.iter().find(|(p, _)| *p == sender).map_or(0, |(_, n)| *n)
-    }
-
     fn length(&mut self) -> usize {
         let max = match self.rng.below(100) {
             0..80 => 64,
@@ -188,7 +177,7 @@ impl Traffic {
         for g in self.groups.iter_mut().filter(|g| !g.refused) {
             while let Some(bytes) = g.backlog.pop_front() {
                 match handle.send(g.group, &bytes) {
-                    Ok(_) => g.accepted += 1,
+                    Ok(_) | Err(SendError::NotJoined) => {}
                     Err(SendError::WindowFull | SendError::Blocked) => {
                         g.backlog.push_front(bytes);
                         g.refused = true;
@@ -197,7 +186,6 @@ impl Traffic {
                     Err(error @ SendError::TooLarge { .. }) => {
                         self.complaint = Some(alloc::format!("a send was refused: {error}"));
                     }
-                    Err(SendError::NotJoined) => {}
                 }
             }
         }
@@ -215,9 +203,7 @@ impl Traffic {
     }
 
     fn deliver(&mut self, group: GroupKey, from: ProcessId, number: u64, payload: &[u8]) {
-        let own = from == self.process;
         let Some(g) = self.groups.iter_mut().find(|g| g.group == group) else { return };
-        g.own_delivered += u64::from(own);
         let last = entry(&mut g.numbers, from);
         if number != *last + 1 {
             self.complaint =
@@ -247,8 +233,6 @@ impl Application for Traffic {
             backlog: VecDeque::new(),
             refused: false,
             block_ok_at: None,
-            accepted: 0,
-            own_delivered: 0,
             numbers: Vec::new(),
             counters: Vec::new(),
         });
@@ -310,6 +294,20 @@ impl Application for Traffic {
         self.groups.clear();
         self.send_at = None;
         self.extra = 0;
+    }
+
+    fn say(&mut self, n: u64) {
+        self.extra += n;
+    }
+
+    fn is_drained(&self, group: GroupKey) -> bool {
+        let mut of_group = self.groups.iter().filter(|g| g.group == group);
+        self.extra == 0 && of_group.all(|g| g.backlog.is_empty())
+    }
+
+    /// Other bytes than were sent, or messages out of order.
+    fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 }
 

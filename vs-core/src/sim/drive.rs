@@ -1,20 +1,22 @@
 //! Driving nodes and servers as a runtime does.
 
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
 use crate::action::{Action, Dest, LinkCommand};
-use crate::ident::{GroupName, ServerId};
+use crate::ident::{GroupKey, GroupName, ServerId};
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle};
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{
-    Body, Happening, HostState, ProcessBody, ServerBody, Site, addr_of, host_at,
+    Body, Happening, HostState, Move, ProcessBody, ServerBody, Site, addr_of, host_at,
 };
 use crate::sim::world::{Defect, World};
 use crate::time::Time;
+use crate::view::View;
 
 /// Rounds of polling after which output is taken for endless.
 const DRAIN_ROUNDS_MAX: usize = 10_000;
@@ -260,6 +262,11 @@ impl<A: Application> ProcessBody<A> {
                 Action::Left { group, .. } => {
                     fabric.subscribers.retain(|(key, at)| *at != host || key != group);
                     self.leaving.iter_mut().for_each(|left| left.retain(|key| key != group));
+                    self.entered.retain(|(key, _)| key != group);
+                }
+                Action::View { group, view, .. } => {
+                    let state = self.app.common_state(*group);
+                    note_move(&mut self.entered, &mut self.moves, *group, view, state);
                 }
                 _ => {}
             }
@@ -286,6 +293,21 @@ impl<A: Application> ProcessBody<A> {
     /// Where the process can be reached.
     pub(crate) fn addr(host: usize) -> core::net::SocketAddr {
         addr_of(host)
+    }
+}
+
+/// An application comes to `view`, with `state` if it has anything in common with others.
+fn note_move(
+    entered: &mut Vec<(GroupKey, View)>,
+    moves: &mut Vec<Move>,
+    group: GroupKey,
+    view: &View,
+    state: Option<String>,
+) {
+    let former = entered.iter().position(|(key, _)| *key == group).map(|i| entered.swap_remove(i));
+    entered.push((group, view.clone()));
+    if let (Some((_, from)), Some(state)) = (former, state) {
+        moves.push(Move { group, from, to: view.clone(), state });
     }
 }
 

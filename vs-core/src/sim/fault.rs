@@ -45,6 +45,7 @@ impl<A: Application> World<A> {
         let servers = body.servers.len();
         body.node = Some(Node::new(body.config.clone(), identity, servers, tracer)?);
         body.reading = true;
+        body.entered.clear();
         body.detached = None;
         body.leaving = None;
         self.hosts[host].state = HostState::Up;

@@ -46,6 +46,44 @@ pub(crate) fn with_profile(profile: Profile, seed: u64) -> Scenario {
     Scenario { by_profile: true, ..scenario }
 }
 
+pub(crate) fn calm(seed: u64, processes: u64) -> Scenario {
+    let world = WorldConfig { seed, ..WorldConfig::default() };
+    let (node, group, server) = small_configs(processes as usize);
+    let load = Load {
+        interval_us: 0,
+        burst_max: 1,
+        bytes_max: group.message_bytes_max as u64,
+        block_ok_us: 0,
+        until: world.start,
+    };
+    let plan = |id| ProcessPlan {
+        id,
+        servers: alloc::vec![ServerId(1)],
+        groups: alloc::vec![0],
+        load,
+        manual_block: false,
+        stays_down: false,
+    };
+    let all = || (1..=processes).map(ProcessId);
+    Scenario {
+        seed,
+        profile: Profile::default(),
+        by_profile: false,
+        kinds: [0; Fault::ALL.len()],
+        left_out: None,
+        refine: false,
+        world,
+        node,
+        group,
+        server,
+        servers: alloc::vec![(ServerId(1), 0)],
+        processes: all().map(plan).collect(),
+        steps: all().map(|p| (0, Step::Start(p))).collect(),
+        heal_us: 0,
+        settle_ms: SETTLE_MS,
+    }
+}
+
 pub(crate) struct Generator<'a> {
     pub(crate) draw: Draw<'a>,
     profile: Profile,
@@ -87,23 +125,8 @@ impl<'a> Generator<'a> {
         let servers = (1..=servers)
             .map(|s| (ServerId(s), if clocks { draw.below(100_000) } else { 0 }))
             .collect();
-        let scenario = Scenario {
-            seed,
-            profile,
-            by_profile: false,
-            kinds: [0; Fault::ALL.len()],
-            left_out: None,
-            refine: false,
-            world,
-            node,
-            group,
-            server,
-            servers,
-            processes: Vec::new(),
-            steps: Vec::new(),
-            heal_us,
-            settle_ms: SETTLE_MS,
-        };
+        let scenario =
+            Scenario { profile, world, node, group, server, servers, heal_us, ..calm(seed, 0) };
         let unborn = (1..=nodes).map(ProcessId).collect();
         let weights = match profile {
             Profile::Swarm => swarm::weights(&mut draw),

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use crate::node::Node;
 use crate::sim::recorder::Recorder;
 use crate::time::Time;
 use crate::trace::Record;
+use crate::view::View;
 
 /// A place in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +140,20 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) leaving: Option<Vec<GroupKey>>,
     /// Trace of the lives before this one.
     pub(crate) records: Vec<Record>,
+    /// The last view of each group that the application was told of, in this life.
+    pub(crate) entered: Vec<(GroupKey, View)>,
+    /// Moves of applications that have something in common with others, over all lives.
+    pub(crate) moves: Vec<Move>,
+}
+
+/// An application went from one view to the next.
+#[derive(Debug)]
+pub(crate) struct Move {
+    pub(crate) group: GroupKey,
+    pub(crate) from: View,
+    pub(crate) to: View,
+    /// [`Application::common_state`](crate::sim::Application::common_state) by then.
+    pub(crate) state: String,
 }
 
 #[derive(Debug)]

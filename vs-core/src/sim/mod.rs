@@ -6,7 +6,9 @@
 //! recover, stop and go on; servers that restart; applications that do not read. Everything random comes from one
 //! seed, so whatever goes wrong can be seen again.
 //!
-//! # Test your application
+//! To test your application, begin with the page [`hostile_world`].
+//!
+//! # A world by hand
 //!
 //! Implement [`Application`], put it on some processes, do to them what the world will do, and look at the result:
 //!
@@ -73,7 +75,8 @@
 //! own, some at a time, some at a moment of a view change ([`Trigger`]). [`Scenario::from_bytes`] makes one from any bytes,
 //! so that a fuzzer can steer it. [`Scenario::run`] plays it, heals everything, demands that the group settles (within a
 //! bound of simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
-//! [`Scenario::refined`] the executable specification is stepped beside each process. Rare situations are counted
+//! [`Scenario::refined`] the executable specification is stepped beside each process; [`Scenario::run_with`] puts other
+//! applications on the processes, and [`Scenario::calm`] is a scenario to write on. Rare situations are counted
 //! ([`Mark`]): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
 //! them; a million take about forty minutes on two cores:
 //!
@@ -90,6 +93,7 @@ mod fabric;
 mod fault;
 mod generate;
 mod host;
+pub mod hostile_world;
 mod kind;
 mod mark;
 mod net;

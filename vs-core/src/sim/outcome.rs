@@ -36,6 +36,8 @@ pub struct Failure {
     pub profile: Option<Profile>,
     /// The rule that was left out.
     pub left_out: Option<Rule>,
+    /// Whether the applications were [`Traffic`](crate::sim::Traffic): then `vs sim` plays the run again.
+    pub of_traffic: bool,
     /// What was wrong.
     pub why: Why,
 }
@@ -82,8 +84,12 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, profile, left_out, why } = self;
-        write!(f, "seed {seed}: {why}\nreplay: vs sim --seed {seed}")?;
+        let Self { seed, profile, left_out, of_traffic, why } = self;
+        write!(f, "seed {seed}: {why}")?;
+        if !of_traffic {
+            return Ok(());
+        }
+        write!(f, "\nreplay: vs sim --seed {seed}")?;
         if let Some(profile) = profile {
             write!(f, " --profile {profile}")?;
         }

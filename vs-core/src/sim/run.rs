@@ -8,10 +8,10 @@ use core::fmt::Write;
 use crate::config::{Blocking, ConfigError};
 use crate::ident::{GroupName, Incarnation, ProcessId};
 use crate::rule::LeftOut;
-use crate::sim::app::Traffic;
+use crate::sim::app::{Application, Traffic};
 use crate::sim::net::Link;
 use crate::sim::outcome::{Failure, Outcome, Why};
-use crate::sim::scenario::{Moment, Scenario, Step, Trigger};
+use crate::sim::scenario::{Moment, ProcessPlan, Scenario, Step, Trigger};
 use crate::sim::stats::Stats;
 use crate::sim::world::{Defect, World};
 use crate::spec::{self, Component, Options, Report, Stability};
@@ -29,13 +29,33 @@ const CALM_MS: u64 = 300;
 const RESTARTS_MAX: usize = 3;
 
 impl Scenario {
-    /// Runs it to its end and judges it.
+    /// Runs it to its end, with [`Traffic`] on each process, and judges it.
     #[must_use]
     pub fn run(&self) -> Outcome {
-        match Run::new(self) {
+        let traffic = |plan: &ProcessPlan| Traffic::new(plan.id, plan.load, self.seed ^ plan.id.0);
+        let mut outcome = self.run_with(traffic, |_| Ok(()));
+        // The same run, unless fields were changed since they were drawn.
+        outcome.failure.iter_mut().for_each(|failure| failure.of_traffic = true);
+        outcome
+    }
+
+    /// Runs it to its end with the applications that `make` makes, and judges it. When all have settled, and everything
+    /// that was sent has been delivered, `check` looks at them and says what is wrong.
+    ///
+    /// Applications get [`ProcessPlan::load`] and should send nothing of their own accord after [`Load::until`]: a group
+    /// that always has something under way does not settle, which is a failure, too.
+    ///
+    /// [`Load::until`]: crate::sim::Load::until
+    pub fn run_with<A: Application>(
+        &self,
+        make: impl FnMut(&ProcessPlan) -> A,
+        check: impl FnOnce(&World<A>) -> Result<(), String>,
+    ) -> Outcome {
+        match Run::new(self, make) {
             Ok(mut run) => {
-                let why = run.play().err();
-                run.judge(why)
+                let played = run.play();
+                let checked = played.and_then(|()| run.complaint(check));
+                run.judge(checked.err())
             }
             Err(error) => Outcome {
                 seed: self.seed,
@@ -49,7 +69,7 @@ impl Scenario {
 
     fn failure(&self, why: Why) -> Failure {
         let profile = self.by_profile.then_some(self.profile);
-        Failure { seed: self.seed, profile, left_out: self.left_out, why }
+        Failure { seed: self.seed, profile, left_out: self.left_out, of_traffic: false, why }
     }
 }
 
@@ -59,9 +79,9 @@ impl From<Defect> for Why {
     }
 }
 
-struct Run<'a> {
+struct Run<'a, A: Application> {
     scenario: &'a Scenario,
-    world: World<Traffic>,
+    world: World<A>,
     groups: Vec<GroupName>,
     /// Started anew while the world settles.
     restarts: Vec<ProcessId>,
@@ -72,8 +92,11 @@ struct Run<'a> {
     followed: u64,
 }
 
-impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario) -> Result<Self, ConfigError> {
+impl<'a, A: Application> Run<'a, A> {
+    fn new(
+        scenario: &'a Scenario,
+        mut make: impl FnMut(&ProcessPlan) -> A,
+    ) -> Result<Self, ConfigError> {
         let left_out = scenario.left_out.map_or_else(LeftOut::default, LeftOut::only);
         let mut world = World::new(scenario.world.clone());
         if scenario.refine {
@@ -86,8 +109,7 @@ impl<'a> Run<'a> {
         let groups: Vec<GroupName> =
             Scenario::GROUPS.iter().filter_map(|name| GroupName::new(name).ok()).collect();
         for plan in &scenario.processes {
-            let app = Traffic::new(plan.id, plan.load, scenario.seed ^ plan.id.0);
-            world.add_process(plan.id, scenario.node.clone(), &plan.servers, app);
+            world.add_process(plan.id, scenario.node.clone(), &plan.servers, make(plan));
             for group in &plan.groups {
                 let mut config = scenario.group.clone();
                 config.left_out = left_out;
@@ -168,7 +190,7 @@ impl<'a> Run<'a> {
             Step::Kill(p) => world.kill(*p),
             Step::PowerOff(p) => world.power_off(*p),
             Step::Leave(p) => world.leave(*p),
-            Step::Send(p, n) => world.with_app(*p, |app| app.add_messages(*n)),
+            Step::Send(p, n) => world.with_app(*p, |app| app.say(*n)),
             Step::Pause(site) => world.pause(*site),
             Step::Resume(site) => world.resume(*site),
             Step::StopReading(p) => world.stop_reading(*p),
@@ -212,7 +234,7 @@ impl<'a> Run<'a> {
             self.wait(end, Self::agree)?;
             let before = self.views();
             for p in self.running() {
-                self.world.with_app(p, |app| app.add_messages(2));
+                self.world.with_app(p, |app| app.say(2));
             }
             self.wait(end, |run| run.agree() && run.is_drained())?;
             self.world.run_for_ms(CALM_MS)?;
@@ -277,15 +299,13 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Everything that was accepted has come back to its sender and has reached everybody.
+    /// Everything that was sent has reached everybody, and nobody has anything left to send.
     fn is_drained(&self) -> bool {
         self.groups.iter().enumerate().all(|(index, group)| {
             let (key, members) = (group.key(), self.members(index));
-            members.iter().all(|sender| {
-                let app = self.world.app(*sender);
-                let own = app.delivered(key, *sender);
-                app.is_drained(key)
-                    && members.iter().all(|p| self.world.app(*p).delivered(key, *sender) == own)
+            let sent: u64 = members.iter().map(|p| self.world.traffic(*p, key).sent).sum();
+            members.iter().all(|p| {
+                self.world.app(*p).is_drained(key) && self.world.traffic(*p, key).delivered == sent
             })
         })
     }
@@ -294,14 +314,17 @@ impl<'a> Run<'a> {
         let mut text = String::new();
         for (index, group) in self.groups.iter().enumerate() {
             for p in self.members(index) {
-                let drained = self.world.app(p).is_drained(group.key());
-                let drained = if drained { "" } else { ", own messages missing" };
+                let traffic = self.world.traffic(p, group.key());
                 // Writing to a string cannot fail.
                 let _ = write!(text, "\n  {group}: {p} in ");
                 let _ = match self.world.view(p, group.key()) {
-                    Some(view) => write!(text, "{view}{drained}"),
-                    None => write!(text, "no view{drained}"),
+                    Some(view) => write!(text, "{view}"),
+                    None => write!(text, "no view"),
                 };
+                let _ = write!(text, ", {} sent, {} delivered", traffic.sent, traffic.delivered);
+                if !self.world.app(p).is_drained(group.key()) {
+                    let _ = write!(text, ", more to send");
+                }
                 if let Some(reason) = self.world.detached(p) {
                     let _ = write!(text, ", detached: {reason}");
                 }
@@ -322,11 +345,8 @@ impl<'a> Run<'a> {
         stats.mark_counters();
         let report = spec::check_with(&traces, &options);
         // What breaks safety says more than that nothing moved any more.
-        let why = if report.is_clean() {
-            why.or_else(|| self.complaint())
-        } else {
-            Some(Why::Violations(report.violations.clone()))
-        };
+        let why =
+            if report.is_clean() { why } else { Some(Why::Violations(report.violations.clone())) };
         let failure = why.map(|why| self.scenario.failure(why));
         Outcome { seed: self.scenario.seed, stats, traces, report, failure }
     }
@@ -340,12 +360,27 @@ impl<'a> Run<'a> {
         all.filter(|component| !component.members.is_empty()).collect()
     }
 
-    fn complaint(&self) -> Option<Why> {
-        let complaint = |p: ProcessId| {
-            let what = self.world.app(p).complaint()?;
-            Some(Why::Application(alloc::format!("the application of {p}: {what}")))
-        };
-        self.world.processes().find_map(complaint)
+    /// What applications complain of, or who looks at all of them.
+    fn complaint(&self, check: impl FnOnce(&World<A>) -> Result<(), String>) -> Result<(), Why> {
+        for p in self.world.processes() {
+            if let Some(what) = self.world.app(p).complaint() {
+                return Err(Why::Application(alloc::format!("the application of {p}: {what}")));
+            }
+        }
+        let apart = self.world.disagreement().or_else(|| self.disagreement_at_the_end());
+        apart.map_or_else(|| check(&self.world), Err).map_err(Why::Application)
+    }
+
+    /// All are in one view and have delivered the same by now.
+    fn disagreement_at_the_end(&self) -> Option<String> {
+        self.groups.iter().enumerate().find_map(|(index, group)| {
+            let (key, members) = (group.key(), self.members(index));
+            let mut states = members.iter().map(|p| (p, self.world.app(*p).common_state(key)));
+            let (q, known) = states.next()?;
+            let (p, state) = states.find(|(_, state)| *state != known)?;
+            let [known, state] = [known, state].map(|s| s.unwrap_or_else(|| "nothing".into()));
+            Some(alloc::format!("in the end {q} has {known} and {p} has {state}"))
+        })
     }
 
     fn counters(&self) -> Stats {

@@ -246,6 +246,23 @@ impl Scenario {
         generate::with_profile(profile, seed)
     }
 
+    /// A scenario in which nothing happens: one membership server, processes 1 to `processes`, which all start at once in
+    /// one group, send nothing of their own accord and have nodes that answer block requests. Its fields are to be
+    /// changed, and its steps to be added.
+    #[must_use]
+    pub fn calm(seed: u64, processes: u64) -> Self {
+        generate::calm(seed, processes)
+    }
+
+    /// The same for applications that keep to one group and leave it to the node to answer block requests.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        for plan in &mut self.processes {
+            (plan.groups, plan.manual_block) = (alloc::vec![0], false);
+        }
+        self
+    }
+
     /// The same with the executable specification stepped beside.
     #[must_use]
     pub fn refined(self) -> Self {

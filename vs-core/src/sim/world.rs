@@ -3,18 +3,21 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 
 use crate::action::{DetachReason, SendError, Sent, Wake};
+use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
+use crate::endpoint::ViewTraffic;
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::sim::app::Application;
 use crate::sim::fabric::Fabric;
-use crate::sim::host::{Body, Host, ProcessBody, ServerBody, Site};
+use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody, Site};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
 use crate::sim::recorder::{Beside, Watch};
@@ -281,6 +284,8 @@ impl<A: Application> World<A> {
             detached: None,
             leaving: None,
             records: Vec::new(),
+            entered: Vec::new(),
+            moves: Vec::new(),
         };
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));
     }
@@ -369,6 +374,37 @@ impl<A: Application> World<A> {
         let sent = node.send(now, group, payload);
         self.service(host);
         sent
+    }
+
+    /// What the multicast of `p` counted in its current view of `group`; none while it does not run or is not in the
+    /// group.
+    #[must_use]
+    pub fn cast_counters(&self, p: ProcessId, group: GroupKey) -> Option<&CastCounters> {
+        self.process(p).node.as_ref()?.cast_counters(group)
+    }
+
+    /// What two processes do not agree about that went together from one view to the next, if there is anything:
+    /// [`Application::common_state`].
+    #[must_use]
+    pub fn disagreement(&self) -> Option<String> {
+        let mut common = BTreeMap::new();
+        for p in self.processes() {
+            for Move { group, from, to, state } in &self.process(p).moves {
+                let (q, known) = *common.entry((group, from, to)).or_insert((p, state));
+                if known != state {
+                    return Some(alloc::format!(
+                        "{q} and {p} went together from {from} to {to}, {q} with {known}, {p} with {state}"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// The messages of `p` in its current view.
+    pub(crate) fn traffic(&self, p: ProcessId, group: GroupKey) -> ViewTraffic {
+        let node = self.process(p).node.as_ref();
+        node.and_then(|node| node.traffic(group)).unwrap_or_default()
     }
 
     /// What a server counted, over all its lives.

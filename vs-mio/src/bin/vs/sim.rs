@@ -230,10 +230,7 @@ pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     for trace in traces {
         let mut text = Vec::new();
-        trace_json::encode_header(&trace.header, &mut text);
-        for line in &trace.lines {
-            trace_json::encode_record(&line.record, &mut text);
-        }
+        trace_json::encode_trace(trace, &mut text);
         std::fs::write(dir.join(format!("{}.jsonl", trace.header.process)), text)?;
     }
     Ok(())

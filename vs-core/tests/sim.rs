@@ -5,7 +5,7 @@
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
-use vs_core::sim::{FLOOR_RUNS, Outcome, Profile, Scenario, Stats};
+use vs_core::sim::{FLOOR_RUNS, Mark, Outcome, Profile, Scenario, Stats};
 
 /// Seeds that are run unless the environment says otherwise.
 const SEEDS: core::ops::Range<u64> = 0..2000;
@@ -106,6 +106,15 @@ fn every_property_holds_whatever_is_stressed() {
     ] {
         assert!(count >= floor.max(1), "{what}: {count}, want {floor}\n{stats}");
     }
+}
+
+/// Large groups are too rare for a few thousand seeds: the first one of a moderate size.
+#[test]
+fn every_property_holds_in_a_large_world() {
+    let is_large = |scenario: &Scenario| (32..50).contains(&scenario.processes.len());
+    let scenario = (0..).map(Scenario::random).find(is_large).expect("one in a few thousand");
+    let outcome = run(&scenario).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(outcome.stats.marks.count(Mark::LargeView) > 0, "{}", outcome.stats);
 }
 
 /// Any bytes make a scenario, and none ends in a failure.

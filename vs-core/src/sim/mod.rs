@@ -75,7 +75,7 @@
 //! bound of simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
 //! [`Scenario::refined`] the executable specification is stepped beside each process. Rare situations are counted
 //! ([`Mark`]): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
-//! them; a million take about forty minutes on two cores:
+//! them; a million take about half an hour on two cores:
 //!
 //! ```text
 //! vs sim --seeds 0..1000000

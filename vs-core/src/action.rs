@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use crate::config::ConfigError;
 use crate::ident::{GroupKey, ProcessId};
+use crate::time::Time;
 use crate::view::View;
 
 /// What the application is told, in the order in which it happened. Payloads are lent from the node's rings.
@@ -190,6 +191,15 @@ pub enum Wake {
     Peer,
     /// The application owes an answer to a block request.
     BlockOk,
+}
+
+/// The earlier of two wake-ups; the first if they are at the same time.
+pub(crate) fn earlier(a: Option<(Time, Wake)>, b: Option<(Time, Wake)>) -> Option<(Time, Wake)> {
+    match (a, b) {
+        (Some(a), Some(b)) if b.0 < a.0 => Some(b),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
 }
 
 /// Why [`crate::Node::join`] refuses; nothing changed.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::action::{
-    Action, BlockOkError, JoinError, LinkCommand, SendError, Sent, Transmit, Verdict, Wake,
+    Action, BlockOkError, JoinError, LinkCommand, SendError, Sent, Transmit, Verdict, Wake, earlier,
 };
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
@@ -342,8 +342,8 @@ impl<T: Tracer> Node<T> {
     /// the next time lies later.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
-        let groups = self.endpoints.iter().filter_map(Endpoint::poll_timeout);
-        groups.chain(self.client.poll_timeout()).min_by_key(|(at, _)| *at)
+        let groups = self.endpoints.iter().map(Endpoint::poll_timeout);
+        earlier(groups.fold(None, earlier), self.client.poll_timeout())
     }
 
     /// The view that the group is in; its initial singleton view before the first one.

@@ -6,7 +6,9 @@ use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
 use vs_core::ident::{GroupKey, ProcessId};
-use vs_core::sim::{Application, FLOOR_RUNS, Handle, Outcome, Profile, Scenario, Stats, Step};
+use vs_core::sim::{
+    Application, FLOOR_RUNS, Handle, Mark, Outcome, Profile, Scenario, Stats, Step,
+};
 use vs_core::{Action, Time};
 
 /// Seeds that are run unless the environment says otherwise.
@@ -108,6 +110,15 @@ fn every_property_holds_whatever_is_stressed() {
     ] {
         assert!(count >= floor.max(1), "{what}: {count}, want {floor}\n{stats}");
     }
+}
+
+/// Large groups are too rare for a few thousand seeds: the first one of a moderate size.
+#[test]
+fn every_property_holds_in_a_large_world() {
+    let is_large = |scenario: &Scenario| (32..50).contains(&scenario.processes.len());
+    let scenario = (0..).map(Scenario::random).find(is_large).expect("one in a few thousand");
+    let outcome = run(&scenario).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(outcome.stats.marks.count(Mark::LargeView) > 0, "{}", outcome.stats);
 }
 
 /// Any bytes make a scenario, and none ends in a failure.

@@ -16,7 +16,7 @@
 
 use alloc::vec::Vec;
 
-use crate::action::Wake;
+use crate::action::{Wake, earlier};
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, Rank, Seq, ViewId};
 use crate::pool::Pool;
@@ -147,6 +147,8 @@ pub(crate) struct Cast {
     streams: Vec<receiver::Stream>,
     /// Streams that have packets which are not known to be stable.
     unstable: usize,
+    /// Streams that have messages which are not delivered.
+    undelivered: usize,
     /// The rank whose turn it is in delivery.
     turn: Rank,
     /// The stream that the last delivered payload was lent from.
@@ -191,6 +193,7 @@ impl Cast {
             rng: Rng::new(seed),
             streams: (0..ranks).map(|r| stream(r as Rank)).collect(),
             unstable: 0,
+            undelivered: 0,
             turn: 0,
             lent: None,
             sender: sender::Sender::new(ranks, me, window),
@@ -308,16 +311,11 @@ impl Cast {
         if self.frozen || self.ranks() == 1 {
             return None;
         }
-        let beat = self.next_beat();
-        [
-            self.repairs.next_nak.map(|at| (at, Wake::Nak)),
-            self.acks.at.map(|at| (at, Wake::Ack)),
-            Some((beat, Wake::Heartbeat)),
-            self.next_accusation().map(|at| (at, Wake::Peer)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|&(at, _)| at)
+        let nak = self.repairs.next_nak.map(|at| (at, Wake::Nak));
+        let ack = self.acks.at.map(|at| (at, Wake::Ack));
+        let beat = Some((self.next_beat(), Wake::Heartbeat));
+        let peer = self.next_accusation().map(|at| (at, Wake::Peer));
+        earlier(earlier(earlier(nak, ack), beat), peer)
     }
 
     /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to be accused, by

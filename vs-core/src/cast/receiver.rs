@@ -53,6 +53,8 @@ pub(super) struct Stream {
     pub(super) bound: Seq,
     /// `prefix` is above `stable`.
     pub(super) unstable: bool,
+    /// `boundary` is above `delivered`.
+    pub(super) undelivered: bool,
     pub(super) told_received: Seq,
     pub(super) told_credit: Seq,
     pub(super) gap: repair::Gap,
@@ -75,6 +77,7 @@ impl Stream {
             delivered: 0,
             bound: Seq::MAX,
             unstable: false,
+            undelivered: false,
             told_received: 0,
             told_credit: window as u64,
             gap: repair::Gap::new(origin),
@@ -298,6 +301,7 @@ impl Cast {
             self.release(pool, origin, entry);
         }
         self.count_unstable(origin);
+        self.count_undelivered(origin);
         misfit
     }
 
@@ -305,7 +309,10 @@ impl Cast {
     pub(crate) fn has_deliverable(&self, limit: impl Fn(Rank) -> Seq) -> bool {
         !self.frozen
             && (self.can_seal_alone(&limit)
-                || (0..).zip(&self.streams).any(|(r, s)| s.delivered < s.boundary.min(limit(r))))
+                || (self.undelivered > 0
+                    && (0..)
+                        .zip(&self.streams)
+                        .any(|(r, s)| s.delivered < s.boundary.min(limit(r)))))
     }
 
     /// In a view of one nobody waits for a transmission.
@@ -339,11 +346,14 @@ impl Cast {
         let stream = &mut self.streams[from];
         let before = stream.delivered;
         let payload = stream.next_message(pool, reassembly)?;
+        let number = stream.messages;
         let next = if stream.delivered > before { (from + 1) % ranks } else { from };
+        let from = from as Rank;
         self.turn = next as Rank;
-        self.lent = Some(from as Rank);
+        self.lent = Some(from);
+        self.count_undelivered(from);
         self.counters.delivered += 1;
-        Some(Delivered { from: from as Rank, number: stream.messages, payload })
+        Some(Delivered { from, number, payload })
     }
 
     /// What was lent is given back: its packet may be freed.

@@ -185,6 +185,7 @@ impl Cast {
         stream.prefix = seq;
         stream.boundary = seq;
         stream.high = seq;
+        self.count_undelivered(self.me);
         self.stability.record(self.me, self.me, seq);
         if self.ranks() == 1 {
             self.sender.transmitted = seq;

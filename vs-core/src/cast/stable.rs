@@ -16,10 +16,10 @@ use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
 
 /// Bytes of what a member has of a stream, with its bit among those who may be asked for it.
 pub(super) const RECEIVED_BYTES: usize = size_of::<Seq>() + 1;
-/// Bytes of a row besides.
+/// Bytes of a column besides.
 pub(super) const FLOOR_BYTES: usize = size_of::<Floor>();
 
-/// Received prefixes: one row a stream, one column a member.
+/// Received prefixes: one row a member, one column a stream, as acknowledgements tell them.
 #[derive(Debug)]
 pub(super) struct Stability {
     ranks: usize,
@@ -27,7 +27,7 @@ pub(super) struct Stability {
     floors: Vec<Floor>,
 }
 
-/// The least of a row and how many members are there: it is looked for anew only when the last one leaves it.
+/// The least of a column and how many members are there: it is looked for anew only when the last one leaves it.
 #[derive(Clone, Copy, Debug)]
 struct Floor {
     seq: Seq,
@@ -54,7 +54,7 @@ impl Stability {
 
     /// How far `rank` has said to have the stream.
     pub(super) fn received(&self, stream: Rank, rank: Rank) -> Seq {
-        self.received[usize::from(stream) * self.ranks + usize::from(rank)]
+        self.received[usize::from(rank) * self.ranks + usize::from(stream)]
     }
 
     /// Up to where all have said to have the stream.
@@ -64,8 +64,7 @@ impl Stability {
 
     /// `rank` has the stream up to `seq`. False if that was known.
     pub(super) fn record(&mut self, stream: Rank, rank: Rank, seq: Seq) -> bool {
-        let row = usize::from(stream) * self.ranks;
-        let known = &mut self.received[row + usize::from(rank)];
+        let known = &mut self.received[usize::from(rank) * self.ranks + usize::from(stream)];
         if seq <= *known {
             return false;
         }
@@ -74,9 +73,9 @@ impl Stability {
         if before == floor.seq {
             floor.members -= 1;
             if floor.members == 0 {
-                let row = &self.received[row..row + self.ranks];
-                let least = row.iter().copied().min().unwrap_or(seq);
-                *floor = Floor { seq: least, members: row.iter().filter(|&&r| r == least).count() };
+                let column = self.received.iter().skip(usize::from(stream)).step_by(self.ranks);
+                let least = column.clone().copied().min().unwrap_or(seq);
+                *floor = Floor { seq: least, members: column.filter(|&&r| r == least).count() };
             }
         }
         true
@@ -197,6 +196,16 @@ impl Cast {
         }
     }
 
+    /// Keeps [`Cast::undelivered`] true for one stream.
+    pub(super) fn count_undelivered(&mut self, rank: Rank) {
+        let stream = &mut self.streams[usize::from(rank)];
+        let undelivered = stream.delivered < stream.boundary;
+        if undelivered != core::mem::replace(&mut stream.undelivered, undelivered) {
+            self.undelivered =
+                if undelivered { self.undelivered + 1 } else { self.undelivered - 1 };
+        }
+    }
+
     /// Whether the own stream needs nobody's acknowledgement or credit.
     fn own_is_settled(&self) -> bool {
         let own = &self.streams[usize::from(self.me)];
@@ -297,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floor_is_the_least_of_a_row() {
+    fn the_floor_is_the_least_of_a_column() {
         let mut table = Stability::new(3, 0);
         assert!(table.record(1, 0, 5));
         assert_eq!(table.floor(1), 0);

@@ -16,7 +16,7 @@ mod queue;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::action::{Action, BlockOkError, DetachReason, SendError, Sent, Verdict};
+use crate::action::{Action, BlockOkError, DetachReason, SendError, Sent, Verdict, Wake, earlier};
 use crate::cast::{Cast, CastCounters, ViewHeader};
 use crate::config::{Blocking, GroupConfig};
 use crate::ident::{Cid, FNV_OFFSET, GroupKey, GroupName, Incarnation, Seq, ViewId, fnv1a};
@@ -466,23 +466,21 @@ impl Endpoint {
     }
 
     /// The earliest time at which [`Endpoint::handle_timeout`] has something to do.
-    pub(crate) fn poll_timeout(&self) -> Option<(Time, crate::action::Wake)> {
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, Wake)> {
         if !self.is_active() {
             return None;
         }
-        let own = [
-            self.cast.poll_timeout(),
-            self.previous.as_ref().and_then(|previous| previous.cast.poll_timeout()),
-            self.resend_timeout(),
-            self.suspicion_timeout(),
-            self.block_timeout(),
-            self.reattach_timeout(),
-            match self.phase {
-                Phase::Leaving(deadline) => Some((deadline, crate::action::Wake::Peer)),
-                _ => None,
-            },
-        ];
-        own.into_iter().flatten().min_by_key(|(at, _)| *at)
+        let previous = self.previous.as_ref().and_then(|previous| previous.cast.poll_timeout());
+        let leaving = match self.phase {
+            Phase::Leaving(deadline) => Some((deadline, Wake::Peer)),
+            _ => None,
+        };
+        // After each datagram somebody asks for this: nothing is put in a list first.
+        let next = earlier(self.cast.poll_timeout(), previous);
+        let next = earlier(next, self.resend_timeout());
+        let next = earlier(next, self.suspicion_timeout());
+        let next = earlier(next, self.block_timeout());
+        earlier(earlier(next, self.reattach_timeout()), leaving)
     }
 
     /// Time has passed.

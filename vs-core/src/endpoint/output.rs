@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{Cx, Endpoint};
-use crate::action::{Dest, Transmit, Wake};
+use crate::action::{Dest, Transmit, Wake, earlier};
 use crate::cast::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::Cid;
 use crate::time::Time;
@@ -64,15 +64,14 @@ impl Resend {
 
 impl Endpoint {
     pub(super) fn resend_timeout(&self) -> Option<(Time, Wake)> {
-        let waiting = self.sync.missing().next().is_some();
-        let request = self.resend.request_at.filter(|_| waiting);
-        let at = self.resend.at.into_iter().chain(request).min()?;
-        Some((at, Wake::Sync))
+        let resend = self.resend.at.map(|at| (at, Wake::Sync));
+        let request = self.resend.request_at.filter(|_| self.sync.is_waiting());
+        earlier(resend, request.map(|at| (at, Wake::Sync)))
     }
 
     pub(super) fn handle_resend_timeout(&mut self, cx: &Cx<'_>) {
         let pause_max = BACKOFF_MAX * self.config.sync_resend_ms;
-        let waiting = self.sync.missing().next().is_some();
+        let waiting = self.sync.is_waiting();
         let resend = &mut self.resend;
         if resend.at.is_some_and(|at| cx.now >= at) {
             resend.pause_ms = (2 * resend.pause_ms).min(pause_max);

@@ -109,7 +109,7 @@ impl Endpoint {
             return None;
         }
         let review = self.config.peer_ms.div_ceil(REVIEW_SHARE);
-        let awaiting = self.sync.missing().next().and(self.suspicions.awaiting_since);
+        let awaiting = self.suspicions.awaiting_since.filter(|_| self.sync.is_waiting());
         if self.suspicions.accused.is_empty() && awaiting.is_none() && self.cast_debt().is_none() {
             return None;
         }

@@ -1,14 +1,23 @@
 //! The event queue: by time, then in the order in which events were put in. Nothing else decides who is next.
 
-use alloc::collections::BinaryHeap;
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use crate::time::Time;
 
+/// A later event waits together with those of the same so many ns, unordered until their time comes: a large world has
+/// many of them, and a small heap is fast.
+const BUCKET_NS_LOG2: u32 = 16;
+
 /// Events that have not happened yet.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    heap: BinaryHeap<Entry<E>>,
+    /// Those up to `horizon`; empty only if there are none at all.
+    near: BinaryHeap<Entry<E>>,
+    horizon: Time,
+    /// Those beyond, by bucket.
+    far: BTreeMap<u64, Vec<Entry<E>>>,
     sequence: u64,
 }
 
@@ -21,20 +30,39 @@ struct Entry<E> {
 
 impl<E> Queue<E> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0 }
+        let (near, far) = (BinaryHeap::new(), BTreeMap::new());
+        Self { near, horizon: Time::ZERO, far, sequence: 0 }
     }
 
     pub(crate) fn push(&mut self, at: Time, event: E) {
         self.sequence += 1;
-        self.heap.push(Entry { at, sequence: self.sequence, event });
+        let entry = Entry { at, sequence: self.sequence, event };
+        if at <= self.horizon {
+            self.near.push(entry);
+        } else {
+            self.far.entry(at.0 >> BUCKET_NS_LOG2).or_default().push(entry);
+            self.come_near();
+        }
     }
 
     pub(crate) fn next_at(&self) -> Option<Time> {
-        self.heap.peek().map(|entry| entry.at)
+        self.near.peek().map(|entry| entry.at)
     }
 
     pub(crate) fn pop(&mut self) -> Option<(Time, E)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
+        let entry = self.near.pop()?;
+        self.come_near();
+        Some((entry.at, entry.event))
+    }
+
+    /// If nothing is near, what is next is.
+    fn come_near(&mut self) {
+        if self.near.is_empty()
+            && let Some((bucket, entries)) = self.far.pop_first()
+        {
+            self.near = BinaryHeap::from(entries);
+            self.horizon = Time(bucket << BUCKET_NS_LOG2 | ((1 << BUCKET_NS_LOG2) - 1));
+        }
     }
 }
 
@@ -62,7 +90,7 @@ impl<E> Ord for Entry<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use crate::rng::Rng;
 
     #[test]
     fn events_come_by_time_then_in_the_order_of_insertion() {
@@ -73,5 +101,27 @@ mod tests {
         assert_eq!(queue.next_at(), Some(Time(1)));
         let order: Vec<char> = core::iter::from_fn(|| queue.pop()).map(|(_, e)| e).collect();
         assert_eq!(order, ['a', 'b', 'c', 'd']);
+    }
+
+    /// Near ones, far ones, and such as are put in before all others.
+    #[test]
+    fn the_order_is_that_of_a_sorted_list() {
+        let (mut rng, mut queue, mut list) = (Rng::new(1), Queue::new(), Vec::new());
+        let mut now = 0;
+        for n in 0..20_000 {
+            if rng.percent(55) {
+                let spread = 1 << rng.below(40);
+                let at = now + rng.below(spread);
+                queue.push(Time(at), n);
+                list.push((at, n));
+            } else {
+                list.sort_unstable();
+                let first = (!list.is_empty()).then(|| list.remove(0));
+                assert_eq!(queue.next_at(), first.map(|(at, _)| Time(at)));
+                assert_eq!(queue.pop(), first.map(|(at, n)| (Time(at), n)));
+                now = first.map_or(now, |(at, _)| at);
+            }
+        }
+        assert!(list.len() > 1_000);
     }
 }

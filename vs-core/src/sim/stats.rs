@@ -155,7 +155,9 @@ impl Stats {
         let low = floors.iter().filter(|(_, count, floor)| count < floor);
         let mut out: Vec<String> =
             low.map(|(what, count, floor)| format!("{what}: {count}, want {floor}")).collect();
-        out.extend(self.marks.missing().map(|mark| format!("never: {}", mark.what())));
+        let never = self.marks.missing();
+        let never = never.filter(|mark| *mark != Mark::LargeView || runs >= LARGE_VIEW_RUNS);
+        out.extend(never.map(|mark| format!("never: {}", mark.what())));
         let kinds = Fault::ALL.iter().zip(self.kinds).filter(|(_, count)| *count == 0);
         out.extend(kinds.map(|(kind, _)| format!("never: {}", kind.what())));
         out
@@ -164,6 +166,9 @@ impl Stats {
 
 /// Scenarios from which on rare situations and averages are demanded.
 pub const FLOOR_RUNS: u64 = 2_000;
+
+/// Scenarios from which on one has to be of a large group: those are rare, for each takes the time of hundreds of others.
+const LARGE_VIEW_RUNS: u64 = 20_000;
 
 /// What the processes of a group show together.
 #[derive(Default)]

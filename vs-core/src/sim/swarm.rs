@@ -24,17 +24,19 @@ pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
     weights
 }
 
-/// Sizes of groups, in permille of the seeds: most are small, since small ones meet most situations most cheaply.
+/// Sizes of groups, in 10 000 of the seeds, and in each class rather small than large: small ones meet most situations
+/// most cheaply. What a world costs grows with more than the square of its size.
 const SIZES: [(u64, u64, u64); 5] =
-    [(2, 32, 97), (8, 17, 15), (100, 10, 7), (440, 4, 6), (450, 2, 2)];
+    [(5, 32, 97), (40, 17, 15), (1_055, 10, 7), (4_400, 4, 6), (4_500, 2, 2)];
 
 pub(crate) fn processes(draw: &mut Draw<'_>) -> u64 {
-    let mut place = draw.below(1_000);
-    for (permille, least, more) in SIZES {
-        if place < permille {
-            return least + draw.below(more);
+    let mut place = draw.below(10_000);
+    for (share, least, sizes) in SIZES {
+        if place < share {
+            let largest = 1 + draw.below(sizes);
+            return least + draw.below(largest);
         }
-        place -= permille;
+        place -= share;
     }
     2
 }

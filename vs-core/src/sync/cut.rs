@@ -53,7 +53,7 @@ impl SyncState {
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> bool {
-        if view != self.view || total != self.cut.len() {
+        if self.is_whole() || view != self.view || total != self.cut.len() {
             return false;
         }
         let before = self.unknown;

@@ -250,11 +250,15 @@ impl Automaton {
             return Heard::Nothing; // of a change that has long been decided
         }
         self.make_room_for(from);
-        let first_word = !self.syncs.contains_key(&(from, cid));
-        let fresh = || SyncState::empty(view, total);
-        let state = self.syncs.entry((from, cid)).or_insert_with(fresh);
+        let mut first_word = false;
+        let state = self.syncs.entry((from, cid)).or_insert_with(|| {
+            first_word = true;
+            SyncState::empty(view, total)
+        });
         let news = state.fill(view, total, first, part) || first_word;
-        self.trim(from);
+        if first_word {
+            self.trim(from);
+        }
         match news {
             false => Heard::Nothing,
             true if self.count_one(from) => Heard::Counted,

@@ -103,6 +103,11 @@ impl Automaton {
         missing.filter_map(|&q| Some((q, self.announced.start(q)?)))
     }
 
+    /// Whether one is missing.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.tally.as_ref().is_some_and(|tally| !tally.missing.is_empty())
+    }
+
     /// Whether all sync messages are here that the announced view names.
     pub(crate) fn complete(&self) -> bool {
         self.tally.as_ref().is_some_and(|tally| tally.missing.is_empty())

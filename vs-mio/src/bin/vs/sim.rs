@@ -137,8 +137,20 @@ fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<()
     Ok(())
 }
 
-/// Of so many runs at least, each hundredth is told to who watches a terminal.
+/// Of so many runs at least it is told how far they are.
 const PROGRESS_RUNS_MIN: u64 = 10_000;
+
+/// Words about that in all: to who watches a terminal, and to who reads a log later.
+const PROGRESS_WATCHED: u64 = 100;
+const PROGRESS_LOGGED: u64 = 20;
+
+/// Tells how far `runs` runs are when another so many of them have begun.
+fn tell_progress(done: u64, runs: u64, begun: Instant) {
+    let words = if std::io::stderr().is_terminal() { PROGRESS_WATCHED } else { PROGRESS_LOGGED };
+    if runs >= PROGRESS_RUNS_MIN && done > 0 && done.is_multiple_of(runs / words) {
+        eprintln!("vs: {done} of {runs} runs after {} s", begun.elapsed().as_secs());
+    }
+}
 
 fn work(
     args: &Args,
@@ -147,16 +159,12 @@ fn work(
     next: &AtomicU64,
     total: &Mutex<Total>,
 ) {
-    let (runs, watched) = (to - from, std::io::stderr().is_terminal());
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= to {
             return;
         }
-        let done = seed - from;
-        if watched && runs >= PROGRESS_RUNS_MIN && done > 0 && done.is_multiple_of(runs / 100) {
-            eprintln!("vs: {done} of {runs} runs after {} s", begun.elapsed().as_secs());
-        }
+        tell_progress(seed - from, to - from, begun);
         let result = play(args, seed);
         let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match result {
@@ -245,6 +253,7 @@ fn summary(
     short: &[String],
 ) -> serde_json::Value {
     let stats = &total.stats;
+    let (net, servers) = (&stats.net, &stats.servers);
     let named = |what: Vec<(String, u64)>| serde_json::Value::from_iter(what);
     serde_json::json!({
         "summary": true,
@@ -255,15 +264,34 @@ fn summary(
         "runs": stats.runs,
         "of_four": stats.of_four,
         "of_ten": stats.of_ten,
+        "largest": stats.processes_max,
+        "simulated_ms": stats.simulated_ms,
+        "events": stats.events,
+        "planned": stats.planned(),
         "faults": named(Fault::ALL.iter().zip(stats.kinds).map(|(f, n)| (format!("{f:?}"), n)).collect()),
         "views": stats.views,
-        "views_together": stats.views_distinct,
-        "joins_in_mid_change": stats.joins_distinct,
+        "views_together": stats.views_together,
+        "views_distinct": stats.views_distinct,
+        "start_changes": stats.changes,
+        "joins_in_mid_change": stats.joins_in_mid_change,
+        "joins_distinct": stats.joins_distinct,
+        "views_passed_over": stats.views_passed_over,
+        "syncs": stats.syncs,
+        "forwards": stats.forwards,
         "sent": stats.sent,
         "delivered": stats.delivered,
+        "datagrams": {
+            "sent": net.datagrams,
+            "lost": net.lost,
+            "duplicated": net.duplicated,
+            "reordered": net.reordered,
+            "cut": net.cut,
+            "unreceived": net.unreceived,
+        },
         "refined_steps": stats.refined_steps,
-        "views_fast": stats.servers.views_fast,
-        "views_slow": stats.servers.views_slow,
+        "views_fast": servers.views_fast,
+        "views_slow": servers.views_slow,
+        "slow_share": servers.views_slow as f64 / (servers.views_fast + servers.views_slow).max(1) as f64,
         "marks": named(Mark::ALL.iter().map(|m| (format!("{m:?}"), stats.marks.count(*m))).collect()),
         "seconds": seconds,
         "threads": threads,

@@ -2,10 +2,11 @@
 
 use smallvec::SmallVec;
 
+use super::net::SyncWord;
 use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::rule::{LeftOut, Rule};
 use crate::spec::refine::{EndPoint, Streams, relate};
-use crate::sync::{Automaton, Block};
+use crate::sync::{Automaton, Block, Heard};
 use crate::view::{Members, View};
 
 /// Counts by rank in the current view.
@@ -96,9 +97,13 @@ impl End {
         (self.received[rank] < agreed).then_some(agreed)
     }
 
-    /// Whether a sync message from that life of `from` may count.
-    pub(super) fn accepts(&self, from: ProcessId, life: u64) -> bool {
-        self.lives.iter().all(|(p, known)| *p != from || life >= *known)
+    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of a life that is over.
+    pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, word: &SyncWord) -> bool {
+        if self.lives.iter().any(|(p, known)| *p == from && word.life < *known) {
+            return false;
+        }
+        let cut = word.cut.iter().copied();
+        self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.

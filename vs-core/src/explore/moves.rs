@@ -48,7 +48,9 @@ impl World {
         out.extend(to_me.map(|((_, from, cid), _)| Action::Sync { from: *from, cid: *cid, to: p }));
         for (from, cid) in end.sync.missing() {
             let under_way = self.net.syncs.contains_key(&(p, from, cid));
-            if !under_way && self.kept_sync(from, cid).is_some() {
+            let given = self.kept_sync(from, cid).filter(|_| !under_way);
+            // One that would be refused is asked for in vain, for ever.
+            if given.is_some_and(|word| end.clone().hear(from, cid, &word)) {
                 out.push(Action::Ask { from, cid, to: p });
             }
         }

@@ -478,9 +478,7 @@ impl World {
         word: &SyncWord,
     ) {
         let Some(end) = self.end_mut(p) else { return };
-        if end.accepts(from, word.life) {
-            let cut = word.cut.iter().copied();
-            end.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut);
+        if end.hear(from, cid, word) {
             self.show(rules, log, p);
             self.advance(rules, log, p);
         }

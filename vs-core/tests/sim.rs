@@ -144,6 +144,14 @@ fn what_once_failed_holds() {
     }
 }
 
+/// It is detached while it is stopped, and the group is not settled before it is back, although nobody else is left.
+#[test]
+fn a_process_that_is_left_alone_and_detached_comes_back() {
+    if let Err(failure) = run(&Scenario::random(213_483)) {
+        panic!("{failure}");
+    }
+}
+
 #[test]
 fn every_property_holds_in_worlds_that_stress_one_thing() {
     let runs = (seeds().end - seeds().start) / 10;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use crate::config::{Blocking, ConfigError};
-use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::ident::{GroupName, Incarnation, ProcessId, ViewId};
 use crate::rule::LeftOut;
 use crate::sim::app::{Application, Traffic};
 use crate::sim::net::Link;
@@ -288,14 +288,17 @@ impl<'a, A: Application> Run<'a, A> {
         self.groups.iter().flat_map(of).collect()
     }
 
-    /// In each group all are in one view, and nobody else is in it.
+    /// In each group all are in one view, and nobody else is in it. The view in which a process starts is none that
+    /// anybody gave it.
     fn agree(&self) -> bool {
         self.groups.iter().enumerate().all(|(index, group)| {
             let members = self.members(index);
             let mut views = members.iter().map(|p| self.world.view(*p, group.key()));
             let Some(first) = views.next() else { return true };
-            first.is_some_and(|view| view.members() == members.as_slice())
-                && views.all(|view| view == first)
+            let is_theirs = |view: &View| {
+                view.id() != ViewId::default() && view.members() == members.as_slice()
+            };
+            first.is_some_and(is_theirs) && views.all(|view| view == first)
         })
     }
 

@@ -2,8 +2,9 @@
 
 use vs_core::ident::ServerId;
 use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::trace::Event;
 use vs_core::wire::frame::preamble;
-use vs_core::{Action, GroupConfig, SendError, Time};
+use vs_core::{Action, BlockOkError, Blocking, GroupConfig, SendError, Time};
 
 mod common;
 
@@ -54,4 +55,20 @@ fn a_client_of_another_version_is_told_ours() {
         assert_eq!(server.output(conn), preamble());
         assert_eq!(server.poll_close(), None);
     }
+}
+
+/// A process that had left while it was asked to stop sending answered, and its answer was taken: a sync message of a
+/// group that it was not in any more.
+#[test]
+fn who_has_left_is_not_asked_to_block() {
+    let (node, group) = small_configs(2);
+    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let mut cluster = Cluster::start(1, (node, group), Vec::new);
+    cluster.pass_us(20_000);
+    let (key, now) = (cluster.group, cluster.now);
+    let node = &mut cluster.processes[0].node;
+    assert!(node.leave(now, key));
+    assert_eq!(node.block_ok(now, key), Err(BlockOkError::NotJoined));
+    let last = node.tracer_mut().pop().map(|record| record.event);
+    assert_eq!(last, Some(Event::Leave));
 }

@@ -280,6 +280,9 @@ impl Endpoint {
 
     /// The application has stopped sending (manual blocking).
     pub(crate) fn block_ok(&mut self, cx: &mut Cx<'_>) -> Result<(), BlockOkError> {
+        if self.phase == Phase::Left {
+            return Err(BlockOkError::NotJoined);
+        }
         if self.sync.block() != Block::Requested || self.phase == Phase::Ended {
             return Err(BlockOkError::NotRequested);
         }

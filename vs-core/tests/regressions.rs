@@ -72,3 +72,28 @@ fn who_has_left_is_not_asked_to_block() {
     let last = node.tracer_mut().pop().map(|record| record.event);
     assert_eq!(last, Some(Event::Leave));
 }
+
+/// A process that was leaving, and owed an answer to a block request, was detached instead: it was never told that it had
+/// left, and had to leave again.
+#[test]
+fn who_is_leaving_leaves_whatever_else_happens() {
+    let (node, group) = small_configs(2);
+    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let mut cluster = Cluster::start(2, (node, group), || ());
+    let key = cluster.group;
+    let together = (0..1_000).any(|_| {
+        for process in &mut cluster.processes {
+            // Not each of them is asked each time.
+            let _ = process.node.block_ok(cluster.now, key);
+        }
+        cluster.run_until_together(2, 1)
+    });
+    assert!(together);
+    cluster.lose_every = Some(1);
+    cluster.send(0, b"never stable").expect("a stable view has room");
+    let now = cluster.now;
+    assert!(cluster.processes[0].node.leave(now, key));
+    cluster.kill(1);
+    cluster.pass_us(1_900_000);
+    assert_eq!(cluster.processes[0].node.view(key), None, "it is still in the group");
+}

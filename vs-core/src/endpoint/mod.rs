@@ -328,8 +328,11 @@ impl Endpoint {
 
     /// Ends the membership for good, for a reason that the application is told.
     fn end(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
-        if !matches!(self.phase, Phase::Live | Phase::Leaving(_)) {
-            return;
+        match self.phase {
+            Phase::Live => {}
+            // Leaving was asked for, and that is what it comes to.
+            Phase::Leaving(_) => return self.finish(cx),
+            Phase::Ended | Phase::Left => return,
         }
         self.trace(cx, Event::Leave);
         cx.client.detach(cx.now, self.key);

@@ -282,7 +282,9 @@ impl Lone {
         let records = core::mem::take(self.node.tracer_mut());
         let (incarnation, runtime) = (Incarnation(1), "fuzz".into());
         let header = Header { process: ME, incarnation, runtime };
-        let report = spec::check(&[Trace::from_records(header, records)]);
+        let trace = Trace::from_records(header, records);
+        crate::trace::again(&trace);
+        let report = spec::check(&[trace]);
         assert!(report.is_clean(), "{report}\n{:#?}", report.violations);
     }
 }

@@ -49,7 +49,7 @@ fn read(text: &[u8]) -> Option<Trace> {
 }
 
 /// What is written is read as the same.
-fn again(trace: &Trace) {
+pub(crate) fn again(trace: &Trace) {
     let mut out = Vec::new();
     encode_header(&trace.header, &mut out);
     trace.lines.iter().for_each(|line| encode_record(&line.record, &mut out));

@@ -130,7 +130,8 @@ impl Member {
                 self.heard.clear();
             }
             Action::Block { .. } => {
-                self.is_active();
+                // It may have waited since before an end.
+                assert!(matches!(self.phase, Phase::In | Phase::Leaving));
                 assert!(self.is_manual() && self.block != Block::Asked);
                 // It may have been answered already.
                 if self.block == Block::Open {
@@ -157,7 +158,7 @@ impl Member {
 
     fn detached(&mut self, reason: &DetachReason) {
         if !reason.is_final() {
-            self.is_active();
+            assert!(matches!(self.phase, Phase::In | Phase::Leaving), "{reason}");
         } else {
             // Who is leaving hears that it has left, whatever else happens.
             assert_eq!(self.phase, Phase::In, "{reason}");

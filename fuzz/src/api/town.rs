@@ -75,7 +75,8 @@ impl Town {
         if self.server.is_none() {
             self.lives += 1;
             let boot = START_MS + self.lives * LIFE_MS;
-            let config = ServerConfig { silence_ms: 300, ..ServerConfig::default() };
+            let config =
+                ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };
             self.server = Server::new(config, ServerId(1), boot).ok();
         }
     }
@@ -298,6 +299,13 @@ impl Town {
             }
             self.tick();
         }
+    }
+
+    /// The views that the processes are in.
+    pub(super) fn views(&self) -> Vec<Option<View>> {
+        let view = |p: &Process, group| p.node.as_ref()?.view(self.key(group)).cloned();
+        let processes = self.processes.iter();
+        processes.flat_map(|p| (0..GROUPS).map(move |group| view(p, group))).collect()
     }
 
     /// Whether all that are in a group share a view of just them.

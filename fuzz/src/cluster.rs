@@ -17,7 +17,7 @@ pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
         members_max: 4,
         window_packets: 16,
         message_bytes_max: 2048,
-        queue_bytes: 4096,
+        queue_bytes: 12 << 10,
         early_packets_max: 8,
         ack_packets: 4,
         ..GroupConfig::default()

@@ -43,6 +43,8 @@ pub(crate) struct Lone {
     /// A connection was asked for, and whether it is up.
     pub(crate) dialled: bool,
     pub(crate) up: bool,
+    /// The node was detached for good, and has not left yet.
+    ended: bool,
     name: GroupName,
     config: GroupConfig,
     pool_slots: usize,
@@ -73,6 +75,7 @@ impl Lone {
             attachment: Attachment::default(),
             dialled: false,
             up: false,
+            ended: false,
             name,
             config: config_of_group,
             pool_slots,
@@ -222,6 +225,14 @@ impl Lone {
                 assert!(payload.len() <= self.config.message_bytes_max);
                 true
             }
+            Some(Action::Detached { reason, .. }) if reason.is_final() => {
+                self.ended = true;
+                true
+            }
+            Some(Action::Left { .. }) => {
+                self.ended = false;
+                true
+            }
             Some(_) => true,
             None => false,
         }
@@ -232,6 +243,11 @@ impl Lone {
         for _ in 0..ROUNDS_MAX {
             let progress = self.link() | self.transmit(SEGMENTS_MAX) | self.act();
             if !progress {
+                let used = self.node.pool_slots_used();
+                assert!(
+                    !self.ended || used == 0,
+                    "{used} slots are used by a group that is no more"
+                );
                 return;
             }
         }

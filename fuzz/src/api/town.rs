@@ -174,6 +174,10 @@ impl Town {
         | Left { group, .. }) = &action;
         let at = self.names.iter().position(|name| name.key() == *group);
         process.groups[at.expect("a group that was joined")].hear(process.id, &action);
+        let done = |member: &Member| matches!(member.phase, Phase::Out | Phase::Ended);
+        if process.groups.iter().all(done) {
+            assert_eq!(node.pool_slots_used(), 0, "slots are used by a group that is no more");
+        }
         true
     }
 

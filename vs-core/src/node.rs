@@ -384,6 +384,12 @@ impl<T: Tracer> Node<T> {
         groups.fold(self.config.footprint(), usize::saturating_add)
     }
 
+    /// Slots of the pool that hold a packet now, for whatever group: none once all groups were left.
+    #[must_use]
+    pub fn pool_slots_used(&self) -> usize {
+        self.pool.used()
+    }
+
     /// The tracer.
     pub fn tracer_mut(&mut self) -> &mut T {
         &mut self.tracer

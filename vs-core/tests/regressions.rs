@@ -2,8 +2,9 @@
 
 use vs_core::ident::ServerId;
 use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::trace::Event;
 use vs_core::wire::frame::preamble;
-use vs_core::{Action, GroupConfig, SendError, Time};
+use vs_core::{Action, BlockOkError, Blocking, GroupConfig, SendError, Time};
 
 mod common;
 
@@ -54,4 +55,45 @@ fn a_client_of_another_version_is_told_ours() {
         assert_eq!(server.output(conn), preamble());
         assert_eq!(server.poll_close(), None);
     }
+}
+
+/// A process that had left while it was asked to stop sending answered, and its answer was taken: a sync message of a
+/// group that it was not in any more.
+#[test]
+fn who_has_left_is_not_asked_to_block() {
+    let (node, group) = small_configs(2);
+    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let mut cluster = Cluster::start(1, (node, group), Vec::new);
+    cluster.pass_us(20_000);
+    let (key, now) = (cluster.group, cluster.now);
+    let node = &mut cluster.processes[0].node;
+    assert!(node.leave(now, key));
+    assert_eq!(node.block_ok(now, key), Err(BlockOkError::NotJoined));
+    let last = node.tracer_mut().pop().map(|record| record.event);
+    assert_eq!(last, Some(Event::Leave));
+}
+
+/// A process that was leaving, and owed an answer to a block request, was detached instead: it was never told that it had
+/// left, and had to leave again.
+#[test]
+fn who_is_leaving_leaves_whatever_else_happens() {
+    let (node, group) = small_configs(2);
+    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let mut cluster = Cluster::start(2, (node, group), || ());
+    let key = cluster.group;
+    let together = (0..1_000).any(|_| {
+        for process in &mut cluster.processes {
+            // Not each of them is asked each time.
+            let _ = process.node.block_ok(cluster.now, key);
+        }
+        cluster.run_until_together(2, 1)
+    });
+    assert!(together);
+    cluster.lose_every = Some(1);
+    cluster.send(0, b"never stable").expect("a stable view has room");
+    let now = cluster.now;
+    assert!(cluster.processes[0].node.leave(now, key));
+    cluster.kill(1);
+    cluster.pass_us(1_900_000);
+    assert_eq!(cluster.processes[0].node.view(key), None, "it is still in the group");
 }

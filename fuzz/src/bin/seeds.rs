@@ -1,9 +1,21 @@
-//! Writes the inputs to begin with; again after each change of the wire format.
+//! Writes the inputs to begin with, one directory a target: again after each change of the wire format.
+
+use vs_fuzz::{api, frames, node, trace, wire, world};
+
 fn main() -> std::io::Result<()> {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/wire");
-    std::fs::create_dir_all(&dir)?;
-    for (name, input) in vs_fuzz::seeds() {
-        std::fs::write(dir.join(name), input)?;
+    for (target, seeds) in [
+        ("api", api::seeds()),
+        ("frames", frames::seeds()),
+        ("node", node::seeds()),
+        ("trace", trace::seeds()),
+        ("wire", wire::seeds()),
+        ("world", world::seeds()),
+    ] {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+        std::fs::create_dir_all(&dir)?;
+        for (name, input) in seeds {
+            std::fs::write(dir.join(name), input)?;
+        }
     }
     Ok(())
 }

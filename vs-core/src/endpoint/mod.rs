@@ -298,6 +298,9 @@ impl Endpoint {
 
     /// The application has stopped sending (manual blocking).
     pub(crate) fn block_ok(&mut self, cx: &mut Cx<'_>) -> Result<(), BlockOkError> {
+        if self.phase == Phase::Left {
+            return Err(BlockOkError::NotJoined);
+        }
         if self.sync.block() != Block::Requested || self.phase == Phase::Ended {
             return Err(BlockOkError::NotRequested);
         }
@@ -343,8 +346,11 @@ impl Endpoint {
 
     /// Ends the membership for good, for a reason that the application is told.
     fn end(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
-        if !matches!(self.phase, Phase::Live | Phase::Leaving(_)) {
-            return;
+        match self.phase {
+            Phase::Live => {}
+            // Leaving was asked for, and that is what it comes to.
+            Phase::Leaving(_) => return self.finish(cx),
+            Phase::Ended | Phase::Left => return,
         }
         self.trace(cx, Event::Leave);
         cx.client.detach(cx.now, self.key);

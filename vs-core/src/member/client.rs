@@ -11,7 +11,7 @@ use super::detector::Silence;
 use super::message::{Peer, Reply, Request};
 use crate::action::{DetachReason, LinkCommand, Wake};
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, ProcessId, ViewId};
+use crate::ident::{Cid, GroupKey, GroupName, NUMBER_MAX, ProcessId, ViewId};
 use crate::node::Identity;
 use crate::time::Time;
 use crate::view::{Members, VIEW_MEMBERS_MAX, View};
@@ -365,7 +365,7 @@ impl Client {
 }
 
 impl Attachment {
-    /// M1, M2, and that the set is one.
+    /// M1, M2, and that the set is one and its numbers are in range, as those of a view are.
     fn check_start_change(
         &mut self,
         me: ProcessId,
@@ -375,6 +375,10 @@ impl Attachment {
         if peers.len() > VIEW_MEMBERS_MAX || !peers.windows(2).all(|w| w[0].process < w[1].process)
         {
             return Err("the set of a start_change is ascending and has at most 1024 members");
+        }
+        let numbers = peers.iter().map(|peer| peer.process.0).chain([cid.0]);
+        if numbers.max() > Some(NUMBER_MAX) {
+            return Err("numbers of a start_change are at most 2^53 - 1");
         }
         if !peers.iter().any(|peer| peer.process == me) {
             return Err("M1: this process is in the set of its start_change");

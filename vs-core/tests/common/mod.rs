@@ -198,14 +198,21 @@ impl<T: Tracer> Cluster<T> {
         }
     }
 
-    /// Bytes from anywhere reach the server.
-    pub(crate) fn poke_server(&mut self, pieces: &[&[u8]]) {
+    /// Somebody connects to the server.
+    pub(crate) fn open(&mut self) -> ConnId {
         self.connections += 1;
         let conn = ConnId(self.connections);
         self.server.handle_accepted(self.now, conn);
-        for piece in pieces {
-            self.server.handle_stream(self.now, conn, piece);
-        }
+        conn
+    }
+
+    /// Bytes from anywhere reach the server.
+    pub(crate) fn poke_server(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.server.handle_stream(self.now, conn, bytes);
+    }
+
+    /// Whoever connected is gone.
+    pub(crate) fn close(&mut self, conn: ConnId) {
         self.server.handle_closed(self.now, conn);
     }
 

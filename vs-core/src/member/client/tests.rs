@@ -259,6 +259,18 @@ fn a_server_that_breaks_the_contract_is_left() {
     assert!(broken(new(), &[start_change(4, &many)]).starts_with("the set of a start_change"));
 }
 
+/// A trace with them could not be read, and no server would take a client that told it of such a cid.
+#[test]
+fn a_start_change_with_numbers_that_nobody_is_given_is_refused() {
+    for (cid, set) in [(NUMBER_MAX + 1, &[2][..]), (u64::MAX, &[2]), (4, &[2, NUMBER_MAX + 1])] {
+        let rule = broken(Past::default(), &[start_change(cid, set)]);
+        assert_eq!(rule, "numbers of a start_change are at most 2^53 - 1");
+    }
+    let mut client = attached(Past::default());
+    say(&mut client, ms(1), &start_change(NUMBER_MAX, &[2, NUMBER_MAX]));
+    assert!(matches!(events(&mut client)[..], [ClientEvent::StartChange { .. }]));
+}
+
 #[test]
 fn a_new_connection_begins_without_a_change() {
     let mut client = attached(Past::default());

@@ -1,0 +1,4 @@
+//! The simulated world, steered by bytes.
+#![cfg_attr(fuzzing, no_main)]
+
+vs_fuzz::target!(world);

@@ -1,0 +1,305 @@
+//! Any order of calls of the public interface, by several processes, misuse among them: each result is one that is
+//! documented, what the processes saw together is allowed, and left alone they come together.
+
+mod model;
+mod town;
+
+use vs_core::ident::{GroupKey, Incarnation};
+use vs_core::spec;
+use vs_core::trace::{Header, Trace};
+use vs_core::{Blocking, ClientConfig, GroupConfig, JoinError, NodeConfig, Time};
+
+use crate::{Bytes, Seeds};
+use model::Phase;
+use town::{GROUPS, Town};
+
+const PROCESSES: usize = 4;
+
+/// Longest until everybody has come together or left, in ms: several times the longest readmission.
+const SETTLE_MS: u64 = 60_000;
+
+/// How long nothing may happen to a group that is whole, in ms: a lost server is found out and replaced in less.
+const CALM_MS: u64 = 600;
+
+/// Changes that may come one after the other until then.
+const CALM_TRIES: usize = 20;
+
+/// Calls what `input` says.
+pub fn run(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    let (_, group) = crate::cluster::configs();
+    let config = NodeConfig {
+        datagram_bytes: 512,
+        // Of the two groups that a process may join both find room, or one.
+        pool_slots: group.slots() * (1 + usize::from(bytes.flag())),
+        groups_max: 1 + usize::from(bytes.flag()),
+        client: ClientConfig {
+            server_silence_ms: 300,
+            heartbeat_ms: 50,
+            reconnect_max_ms: 100,
+            ..ClientConfig::default()
+        },
+    };
+    let mut town = Town::new(PROCESSES, &config);
+    for i in 0..3 {
+        town.start(i);
+        join(&mut town, &config, i, 0, group_config(&mut bytes));
+    }
+    if bytes.flag() {
+        town.run_until(1_000, |town| town.is_whole(0));
+    }
+    while !bytes.is_empty() {
+        call(&mut town, &config, &mut bytes);
+    }
+    settle(&mut town);
+    end(town);
+}
+
+/// One that fits the others, most of the time.
+fn group_config(bytes: &mut Bytes<'_>) -> GroupConfig {
+    let (_, group) = crate::cluster::configs();
+    let pick = bytes.u8();
+    let blocking = if pick & 1 == 0 { Blocking::Auto } else { Blocking::Manual };
+    let group = GroupConfig { blocking, peer_ms: 400, block_ok_ms: 200, ..group };
+    match pick >> 4 {
+        0x9 => GroupConfig { window_packets: usize::from(bytes.u8()), ..group },
+        0xa => GroupConfig { message_bytes_max: usize::from(bytes.u16()), ..group },
+        0xb => GroupConfig { members_max: usize::from(bytes.u8()), ..group },
+        0xc => GroupConfig { ack_packets: usize::from(bytes.u8()), ..group },
+        0xd => GroupConfig { early_packets_max: usize::from(bytes.u16()), ..group },
+        0xe => GroupConfig { queue_bytes: usize::from(bytes.u16()), ..group },
+        0xf => GroupConfig { block_ok_ms: bytes.u16().into(), ..group },
+        _ => group,
+    }
+}
+
+/// Whether the members of a group can work together with `config`: they have to agree on some of it.
+fn fits(config: &GroupConfig) -> bool {
+    let (_, group) = crate::cluster::configs();
+    config.window_packets == group.window_packets
+        && config.message_bytes_max == group.message_bytes_max
+        && config.members_max >= PROCESSES
+}
+
+fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
+    let invalid = config.validate(node_config).is_err();
+    if !invalid && !fits(&config) {
+        return;
+    }
+    let joined = town.processes[i].groups.iter().filter(|member| member.phase != Phase::Out);
+    let (count, slots) =
+        joined.fold((0, 0), |(count, slots), member| (count + 1, slots + member.config.slots()));
+    let unreserved = node_config.pool_slots - slots;
+    town.with(i, group, |node, member, now, name| {
+        let result = node.join(now, name, config.clone());
+        let already = member.phase != Phase::Out;
+        let too_many = count >= node_config.groups_max;
+        let (slots, no_room) = (config.slots(), config.slots() > unreserved);
+        match result {
+            Ok(key) => {
+                assert!(!(invalid || already || too_many || no_room));
+                assert_eq!(key, name.key());
+                member.joined(config);
+            }
+            Err(JoinError::Config(_)) => assert!(invalid),
+            Err(JoinError::AlreadyJoined) => assert!(already),
+            Err(JoinError::TooManyGroups) => assert!(too_many),
+            Err(JoinError::PoolFull { needed, free }) => {
+                assert!(no_room);
+                assert_eq!((needed, free), (slots, unreserved));
+            }
+        }
+    });
+}
+
+fn call(town: &mut Town, config: &NodeConfig, bytes: &mut Bytes<'_>) {
+    let pick = bytes.u8();
+    let (i, group) = (usize::from(pick >> 6), usize::from(pick >> 5 & 1));
+    match pick & 31 {
+        0..=2 => send(town, i, group, usize::from(bytes.u8())),
+        3 => send(town, i, group, usize::from(bytes.u16() % 4096)),
+        4 => (0..bytes.u8()).for_each(|_| send(town, i, group, 400)),
+        5 => {
+            let wanted = group_config(bytes);
+            join(town, config, i, group, wanted);
+        }
+        6 => {
+            town.with(i, group, |node, m, now, name| m.left(node.leave(now, name.key())));
+        }
+        7 | 8 => {
+            town.with(i, group, |node, m, now, name| m.block_ok(node.block_ok(now, name.key())));
+        }
+        9 => (0..=bytes.u8() & 15).for_each(|_| {
+            town.act(i);
+        }),
+        10 => {
+            town.transmit(i, 2048, group * 4 + 1);
+        }
+        11 => {
+            town.link(i, usize::from(bytes.u8()));
+        }
+        12 => {
+            town.serve();
+        }
+        13..=16 => under_way(town, pick & 31, bytes),
+        17..=21 => time(town, pick & 31, bytes),
+        22 | 23 => town.pump(),
+        24 => town.kill(i, bytes.flag()),
+        25 => town.start(i),
+        26 => {
+            town.kill(i, group == 1);
+            town.start(i);
+            join(town, config, i, group, group_config(bytes));
+        }
+        27 if group == 0 => town.kill_server(),
+        27 => town.start_server(),
+        28 | 29 => misuse(town, i, bytes),
+        _ => {
+            let done = |town: &Town| (0..GROUPS).all(|group| town.is_whole(group));
+            town.run_until(u64::from(bytes.u8()) * 8, done);
+        }
+    }
+}
+
+fn send(town: &mut Town, i: usize, group: usize, len: usize) {
+    town.with(i, group, |node, member, now, name| {
+        member.sent(len, node.send(now, name.key(), &vec![len as u8; len]));
+    });
+}
+
+/// Datagrams arrive in any order, twice, or not at all.
+fn under_way(town: &mut Town, pick: u8, bytes: &mut Bytes<'_>) {
+    let Some(last) = town.under_way.len().checked_sub(1) else { return };
+    let at = usize::from(bytes.u8()) % (last + 1);
+    match pick {
+        13 => town.arrive(0),
+        14 => town.arrive(at),
+        15 => {
+            let copy = town.under_way[at].clone();
+            town.under_way.push(copy);
+        }
+        _ => drop(town.under_way.remove(at)),
+    }
+}
+
+fn time(town: &mut Town, pick: u8, bytes: &mut Bytes<'_>) {
+    match pick {
+        17 => town.now = town.now.plus_us(bytes.u16().into()),
+        18 => town.now = town.now.plus_ms(bytes.u8().into()),
+        19 => town.now = town.now.max(town.next().unwrap_or_default()),
+        // The server's clock, and each process', goes on from the latest time that it has seen.
+        20 => town.now = Time(town.now.0.saturating_sub(u64::from(bytes.u16()) * 1000)),
+        _ => {}
+    }
+    town.tick();
+}
+
+/// Calls that nobody should make, or not now: they change nothing that matters, and do not end the process.
+fn misuse(town: &mut Town, i: usize, bytes: &mut Bytes<'_>) {
+    let (pick, room) = (bytes.u8(), usize::from(bytes.u16() % 600));
+    if pick & 15 == 0 {
+        // Too little room for a datagram, and no segments.
+        town.transmit(i, room, usize::from(pick >> 4));
+        return;
+    }
+    town.with(i, 0, |node, _, now, _| {
+        let stranger = GroupKey(u64::from(pick));
+        match pick & 15 {
+            1 | 2 => {
+                assert!(node.send(now, stranger, b"").is_err());
+                assert!(node.block_ok(now, stranger).is_err());
+                assert!(!node.leave(now, stranger));
+                assert!(node.view(stranger).is_none() && node.group_name(stranger).is_none());
+                assert!(node.cast_counters(stranger).is_none());
+                assert_eq!(node.group_addresses(stranger).count(), 0);
+            }
+            3 => node.handle_stream(Time(0), b""),
+            4 => {
+                node.handle_datagram(now, bytes.take(room));
+            }
+            5 => node.stream_consumed(0),
+            6 => assert!(node.footprint() > 0),
+            _ => node.handle_timeout(Time(now.0.saturating_sub(room as u64))),
+        }
+    });
+}
+
+/// Left alone, those in a group come together, hear each other, and leave.
+fn settle(town: &mut Town) {
+    town.start_server();
+    town.tick();
+    let whole = |town: &Town| (0..GROUPS).all(|group| town.is_whole(group));
+    // An accusation, or a lost server, may still be found out.
+    let calm = (0..CALM_TRIES).any(|_| {
+        assert!(town.run_until(SETTLE_MS, whole), "they do not come together");
+        let before = town.views();
+        town.run_until(CALM_MS, |_| false);
+        whole(town) && before == town.views()
+    });
+    assert!(calm, "they do not stay together");
+    for group in 0..GROUPS {
+        for i in 0..PROCESSES {
+            let heard = |town: &Town| -> Vec<u64> {
+                let groups = town.processes.iter().map(|p| &p.groups[group]);
+                groups.filter(|m| m.phase == Phase::In).map(|m| m.delivered).collect()
+            };
+            if town.processes[i].groups[group].phase != Phase::In {
+                continue;
+            }
+            town.processes[i].groups[group].settled();
+            let before = heard(town);
+            send(town, i, group, 100);
+            town.run_until(60, |_| false);
+            assert!(!town.processes[i].groups[group].refused, "a stable view has room");
+            let after = heard(town);
+            assert!(
+                after.iter().zip(&before).all(|(now, before)| *now == before + 1),
+                "{before:?}, {after:?}"
+            );
+        }
+    }
+}
+
+fn end(mut town: Town) {
+    for i in 0..PROCESSES {
+        for group in 0..GROUPS {
+            town.with(i, group, |node, m, now, name| m.left(node.leave(now, name.key())));
+        }
+    }
+    let out = |town: &Town| {
+        town.processes.iter().flat_map(|p| &p.groups).all(|member| member.phase == Phase::Out)
+    };
+    assert!(town.run_until(SETTLE_MS, out), "they do not leave");
+    town.tick();
+    let mut traces = Vec::new();
+    for mut process in town.processes {
+        if let Some(node) = &mut process.node {
+            assert_eq!(node.pool_slots_used(), 0, "slots leak");
+            process.records.append(node.tracer_mut());
+        }
+        let (incarnation, runtime) = (Incarnation(0), "fuzz".into());
+        let header = Header { process: process.id, incarnation, runtime };
+        traces.push(Trace::from_records(header, process.records));
+    }
+    traces.iter().for_each(crate::trace::again);
+    let report = spec::check(&traces);
+    assert!(report.is_clean(), "{report}\n{:#?}", report.violations);
+}
+
+/// Inputs to begin with: some calls one after the other, and some of everything.
+#[must_use]
+pub fn seeds() -> Seeds {
+    let mut seeds: Seeds = vec![
+        ("together".into(), vec![1, 1, 0, 0, 0, 1, 0, 10, 64, 20, 22]),
+        ("manual".into(), vec![1, 1, 1, 1, 1, 1, 0, 10, 88, 0, 8, 72, 136, 22, 1, 9]),
+        ("two-groups".into(), vec![1, 1, 0, 0, 0, 1, 37, 0, 101, 0, 165, 0, 22, 32, 5, 22, 6, 22]),
+        ("restart".into(), vec![0, 0, 0, 0, 0, 1, 4, 9, 26, 0, 22, 27, 22, 59, 30, 90]),
+        ("full".into(), vec![0, 0, 0, 0, 0, 1, 4, 255, 64, 9, 10, 14, 3, 22]),
+    ];
+    for seed in 1..=8_u64 {
+        let mut rng = vs_core::rng::Rng::new(seed);
+        let drawn = (0..60 * seed).map(|_| rng.next_u64() as u8);
+        seeds.push((format!("drawn-{seed}"), drawn.collect()));
+    }
+    seeds
+}

@@ -1,0 +1,174 @@
+//! What the documentation of `vs_core::Node` lets one group of one process expect: each result is held against it.
+
+use std::collections::BTreeMap;
+
+use vs_core::ident::ProcessId;
+use vs_core::{Action, BlockOkError, Blocking, DetachReason, GroupConfig, SendError, Sent};
+
+/// Where a process is with a group, as far as it was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Out,
+    In,
+    Leaving,
+    /// Detached for good; it is still to leave.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Block {
+    #[default]
+    Open,
+    Asked,
+    Answered,
+}
+
+/// One group of one process.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) phase: Phase,
+    pub(super) config: GroupConfig,
+    /// A result said that the membership has ended; the reason is still to be heard.
+    owes_end: bool,
+    /// `Action::Writable` is owed.
+    pub(super) refused: bool,
+    has_view: bool,
+    block: Block,
+    /// Messages taken for a next view, at most so many still wait.
+    queued: usize,
+    last_sent: u64,
+    /// The last number heard of each sender in this view.
+    heard: BTreeMap<ProcessId, u64>,
+    /// Messages delivered in this view.
+    pub(super) delivered: u64,
+}
+
+impl Member {
+    pub(super) fn joined(&mut self, config: GroupConfig) {
+        *self = Self { phase: Phase::In, config, ..Self::default() };
+    }
+
+    pub(super) fn asks_to_block(&self) -> bool {
+        self.block == Block::Asked && self.phase != Phase::Ended
+    }
+
+    fn is_manual(&self) -> bool {
+        self.config.blocking == Blocking::Manual
+    }
+
+    pub(super) fn sent(&mut self, len: usize, result: Result<Sent, SendError>) {
+        if self.phase != Phase::In {
+            assert_eq!(result, Err(SendError::NotJoined), "while {:?}", self.phase);
+            return;
+        }
+        let max = self.config.message_bytes_max;
+        match result {
+            Err(SendError::NotJoined) => self.owes_end = true,
+            _ if len > max => assert_eq!(result, Err(SendError::TooLarge { len, max })),
+            Err(SendError::TooLarge { .. }) => panic!("{len} bytes are not too many"),
+            Err(SendError::WindowFull) => self.refused = true,
+            Err(SendError::Blocked) => {
+                assert!(self.is_manual(), "it blocks by itself");
+                assert!(!self.has_view || self.block == Block::Answered, "it may still send");
+                self.refused = true;
+            }
+            Ok(Sent::Now(number)) => {
+                assert!(self.has_view && self.block != Block::Answered);
+                assert!(number > self.last_sent, "{number} after {}", self.last_sent);
+                self.last_sent = number;
+            }
+            Ok(Sent::Queued(place)) => {
+                assert!(place <= self.queued, "{place} of {}", self.queued);
+                self.queued = place + 1;
+            }
+        }
+    }
+
+    pub(super) fn block_ok(&mut self, result: Result<(), BlockOkError>) {
+        match self.phase {
+            Phase::Out => return assert_eq!(result, Err(BlockOkError::NotJoined)),
+            Phase::Ended => return assert_eq!(result, Err(BlockOkError::NotRequested)),
+            Phase::In | Phase::Leaving => {}
+        }
+        match result {
+            Ok(()) => {
+                // The request may be answered before it is heard.
+                assert!(self.is_manual() && self.block != Block::Answered);
+                self.block = Block::Answered;
+            }
+            Err(BlockOkError::NotRequested) if self.block == Block::Asked => self.owes_end = true,
+            Err(BlockOkError::NotRequested) => {}
+            Err(BlockOkError::NotJoined) => assert_eq!(self.phase, Phase::Leaving),
+        }
+    }
+
+    pub(super) fn left(&mut self, result: bool) {
+        assert_eq!(result, matches!(self.phase, Phase::In | Phase::Ended), "{:?}", self.phase);
+        if result {
+            // The reason of an end is not told any more.
+            (self.phase, self.owes_end) = (Phase::Leaving, false);
+        }
+    }
+
+    pub(super) fn hear(&mut self, me: ProcessId, action: &Action<'_>) {
+        match action {
+            Action::Deliver { from, number, payload, .. } => {
+                self.is_active();
+                let last = self.heard.entry(*from).or_default();
+                assert_eq!(*number, *last + 1, "of {from}");
+                *last = *number;
+                self.delivered += 1;
+                assert!(payload.len() <= self.config.message_bytes_max);
+            }
+            Action::View { view, transitional, .. } => {
+                self.is_active();
+                assert!(view.contains(me) && view.len() <= self.config.members_max);
+                assert!(transitional.contains(&me));
+                (self.has_view, self.block) = (true, Block::Open);
+                (self.last_sent, self.delivered) = (0, 0);
+                self.heard.clear();
+            }
+            Action::Block { .. } => {
+                // It may have waited since before an end.
+                assert!(matches!(self.phase, Phase::In | Phase::Leaving));
+                assert!(self.is_manual() && self.block != Block::Asked);
+                // It may have been answered already.
+                if self.block == Block::Open {
+                    self.block = Block::Asked;
+                }
+            }
+            Action::Writable { .. } => {
+                self.is_active();
+                assert!(core::mem::take(&mut self.refused), "nothing was refused");
+            }
+            Action::Detached { reason, .. } => self.detached(reason),
+            Action::Left { unsent, .. } => {
+                assert_eq!(self.phase, Phase::Leaving);
+                assert!(*unsent <= self.queued, "{unsent} of {}", self.queued);
+                *self = Self::default();
+            }
+        }
+    }
+
+    fn is_active(&self) {
+        let active = matches!(self.phase, Phase::In | Phase::Leaving);
+        assert!(active && !self.owes_end, "{:?}, {}", self.phase, self.owes_end);
+    }
+
+    fn detached(&mut self, reason: &DetachReason) {
+        if !reason.is_final() {
+            assert!(matches!(self.phase, Phase::In | Phase::Leaving), "{reason}");
+        } else {
+            // Who is leaving hears that it has left, whatever else happens.
+            assert_eq!(self.phase, Phase::In, "{reason}");
+            (self.phase, self.owes_end) = (Phase::Ended, false);
+        }
+    }
+
+    /// Once all was heard, nothing is owed.
+    pub(super) fn settled(&self) {
+        assert!(!self.owes_end, "the reason of the end was never told");
+        assert!(self.phase != Phase::In || !self.refused, "Writable was never told");
+    }
+}

@@ -1,0 +1,63 @@
+//! A small group in memory, shared with the tests of the core.
+
+#[path = "../../vs-core/tests/common/mod.rs"]
+#[allow(unreachable_pub, reason = "shared with the tests of the core")]
+mod common;
+
+use std::cell::RefCell;
+
+pub(crate) use common::Cluster;
+use vs_core::{GroupConfig, NodeConfig};
+
+use crate::Seeds;
+
+/// Bounds that are soon met, and cost little to make.
+pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
+    let group = GroupConfig {
+        members_max: 4,
+        window_packets: 16,
+        message_bytes_max: 2048,
+        queue_bytes: 12 << 10,
+        early_packets_max: 8,
+        ack_packets: 4,
+        ..GroupConfig::default()
+    };
+    let node = NodeConfig {
+        datagram_bytes: 512,
+        pool_slots: group.slots(),
+        groups_max: 2,
+        ..NodeConfig::default()
+    };
+    (node, group)
+}
+
+/// Processes 1 to `size` in one view.
+pub(crate) fn of(size: usize) -> Cluster<()> {
+    Cluster::new(size, configs(), || ())
+}
+
+/// Datagrams of a small life, by kind: at most two of each.
+pub(crate) fn said() -> Seeds {
+    thread_local!(static SEEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
+    let mut cluster = of(3);
+    cluster.tap = |datagram| SEEN.with_borrow_mut(|seen| seen.push(datagram.to_vec()));
+    for len in [0, 1, 100, 2000] {
+        // The window is far from full.
+        let _ = cluster.send(0, &vec![b'x'; len]);
+        cluster.lose_every = Some(3);
+        cluster.pass_us(20_000);
+    }
+    cluster.lose_every = None;
+    cluster.kill(2);
+    cluster.run_until_together(2, 5_000);
+    let mut kinds = [0; 8];
+    let mut said = Seeds::new();
+    for datagram in SEEN.take() {
+        let kind = usize::from(datagram[3]) % kinds.len();
+        kinds[kind] += 1;
+        if kinds[kind] <= 2 {
+            said.push((format!("kind-{kind}-{}", kinds[kind]), datagram));
+        }
+    }
+    said
+}

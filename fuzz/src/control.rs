@@ -1,0 +1,66 @@
+//! Sync messages and requests for them, as the crate's documentation of datagrams and `vs_core::wire` say that they go
+//! over the wire: written down once more, so that the two readings can be held against each other.
+
+use serde::{Deserialize, Serialize};
+use vs_core::VIEW_MEMBERS_MAX;
+use vs_core::ident::{NUMBER_MAX, ViewId};
+
+/// Which view a sync message's sender is in.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct ViewKey {
+    pub(crate) id: ViewId,
+    pub(crate) start: u64,
+    pub(crate) fingerprint: u64,
+}
+
+/// A part of a sync message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SyncMessage {
+    pub(crate) process: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) cid: u64,
+    pub(crate) view: ViewKey,
+    pub(crate) total: u16,
+    pub(crate) first: u16,
+    pub(crate) cut: Vec<u64>,
+}
+
+/// A request for sync messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SyncRequest {
+    pub(crate) process: u64,
+    pub(crate) wanted: Vec<(u64, u64)>,
+}
+
+/// Requests name no more.
+const REQUESTS_MAX: usize = 16;
+
+impl SyncMessage {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        whole(body)
+    }
+
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let Self { process, incarnation, cid, view, total, first, cut } = self;
+        let numbers = [*process, *incarnation, *cid, view.id.major, view.id.minor, view.start];
+        let total = usize::from(*total);
+        numbers.iter().chain(cut).all(|n| *n <= NUMBER_MAX)
+            && (1..=VIEW_MEMBERS_MAX).contains(&total)
+            && usize::from(*first) + cut.len() <= total
+    }
+}
+
+impl SyncRequest {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        whole(body)
+    }
+
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.wanted.len() <= REQUESTS_MAX
+    }
+}
+
+fn whole<M: for<'de> Deserialize<'de>>(body: &[u8]) -> Option<M> {
+    let (message, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(message)
+}

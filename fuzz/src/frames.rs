@@ -1,0 +1,187 @@
+//! Frames of the membership service, as they are and well-formed in an order that nobody expects: at a server, whose
+//! other clients notice nothing, and at a node, whose server is the hostile one.
+
+use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::wire::frame::preamble;
+
+use crate::message::{Attached, Mode, Past, Peer, PeerWord, Proposal, Request, Triple};
+use crate::{Bytes, Seeds};
+
+mod client;
+mod server;
+
+/// Lets a server or a node, as the first byte says, read what the rest of `input` says.
+pub fn run(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    if bytes.flag() {
+        client::run(&mut bytes);
+    } else {
+        server::run(&mut bytes);
+    }
+}
+
+/// How a frame is spoilt, or not, before it is sent.
+fn spoilt(mut frame: Vec<u8>, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    match bytes.u8() {
+        0..=0xef => {}
+        0xf0..=0xf3 => frame.truncate(usize::from(bytes.u8())),
+        0xf4..=0xf7 => frame.extend_from_slice(bytes.sized()),
+        more => {
+            let at = usize::from(bytes.u16()) % frame.len();
+            frame[at] ^= more << 5 | bytes.u8() & 31;
+        }
+    }
+    frame
+}
+
+/// Processes of the group are 1 to 3.
+fn process(bytes: &mut Bytes<'_>) -> ProcessId {
+    match bytes.u8() {
+        0xff => ProcessId(bytes.number_near(4)),
+        n => ProcessId(u64::from(n % 8)),
+    }
+}
+
+/// The first cids and view numbers are of the first millisecond.
+fn number(bytes: &mut Bytes<'_>) -> u64 {
+    bytes.number_near(IDS_PER_MS)
+}
+
+fn processes(bytes: &mut Bytes<'_>) -> Vec<ProcessId> {
+    match bytes.u8() {
+        0xff => (0..bytes.u16()).map(|n| ProcessId(n.into())).collect(),
+        0xf0..0xff => (0..bytes.below(6)).map(|_| process(bytes)).collect(),
+        bits => (0..8).filter(|n| bits >> n & 1 == 1).map(|n| ProcessId(n + 1)).collect(),
+    }
+}
+
+fn peer(process: ProcessId, bytes: &mut Bytes<'_>) -> Peer {
+    let incarnation = Incarnation(bytes.number_near(1));
+    let addr = ([127, 0, 0, bytes.u8()], u16::from(bytes.u8()) + 4000).into();
+    Peer { process, incarnation, addr }
+}
+
+fn triple(bytes: &mut Bytes<'_>) -> Triple {
+    let id = ViewId { major: number(bytes), minor: bytes.number_near(1) };
+    let members = processes(bytes);
+    let missing = usize::from(bytes.u8() == 0xff);
+    let start = members.iter().skip(missing).map(|_| Cid(number(bytes))).collect();
+    Triple { id, members, start }
+}
+
+fn past(bytes: &mut Bytes<'_>) -> Past {
+    if bytes.flag() {
+        return Past::default();
+    }
+    Past {
+        last_cid: Cid(number(bytes)),
+        last_view: ViewId { major: number(bytes), minor: bytes.number_near(1) },
+        pending: bytes.flag().then(|| Cid(number(bytes))),
+        mbr_view: bytes.flag().then(|| triple(bytes)),
+    }
+}
+
+fn request(bytes: &mut Bytes<'_>) -> Request {
+    match bytes.below(10) {
+        0 | 1 => {
+            let process = process(bytes);
+            Request::Client(peer(process, bytes))
+        }
+        2 => Request::Server { server: server_id(bytes), boot: bytes.number_near(1) },
+        3 | 4 => Request::Attach {
+            group: server::name(bytes),
+            counter: bytes.number_near(1),
+            members_max: if bytes.flag() { 4 } else { bytes.u16() },
+            past: past(bytes),
+        },
+        5 => Request::Leave { group: server::name(bytes) },
+        6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
+        7 | 8 => Request::Peer(peer_word(bytes)),
+        _ => Request::Ping,
+    }
+}
+
+fn server_id(bytes: &mut Bytes<'_>) -> ServerId {
+    match bytes.u8() {
+        0xff => ServerId(bytes.u64()),
+        n => ServerId(u64::from(n % 5)),
+    }
+}
+
+fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attached {
+    Attached {
+        process,
+        incarnation: Incarnation(bytes.number_near(1)),
+        counter: bytes.number_near(1),
+        home: if bytes.u8() < 0xf0 { home } else { server_id(bytes) },
+        members_max: if bytes.flag() { 4 } else { bytes.u16() },
+    }
+}
+
+fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
+    let server = server_id(bytes);
+    match bytes.below(6) {
+        0 => {
+            let version = bytes.number_near(1);
+            let servers = (0..bytes.below(6)).map(|_| server_id(bytes)).collect();
+            PeerWord::Links { version, servers }
+        }
+        1 | 2 => {
+            let (version, group) = (bytes.number_near(1), server::name(bytes));
+            let processes = processes(bytes);
+            let client = |process| {
+                let addr = ([127, 0, 0, 1], bytes.u16()).into();
+                (attached(process, server, bytes), addr)
+            };
+            let clients = processes.into_iter().map(client).collect();
+            PeerWord::Clients { version, group, clients }
+        }
+        3 | 4 => {
+            let group = server::name(bytes);
+            PeerWord::Proposal { group, proposal: proposal(server, bytes) }
+        }
+        _ => {
+            let (group, by) = (server::name(bytes), process(bytes));
+            PeerWord::Accuse { group, by, accused: processes(bytes) }
+        }
+    }
+}
+
+fn proposal(from: ServerId, bytes: &mut Bytes<'_>) -> Proposal {
+    let members = processes(bytes);
+    let cids = if bytes.u8() < 0xf0 { members.clone() } else { processes(bytes) };
+    let set = members.into_iter().map(|process| {
+        let home = if bytes.flag() { from } else { ServerId(1) };
+        attached(process, home, bytes)
+    });
+    Proposal {
+        from,
+        set: set.collect(),
+        cids: cids.into_iter().map(|process| (process, Cid(number(bytes)))).collect(),
+        vnum: number(bytes),
+        mode: if bytes.flag() { Mode::Fast } else { Mode::Slow },
+        n: number(bytes),
+        max_n: number(bytes),
+        pn: number(bytes),
+        used: (0..bytes.below(4)).map(|_| (server_id(bytes), number(bytes))).collect(),
+    }
+}
+
+/// Inputs to begin with: a few conversations, and some of everything.
+#[must_use]
+pub fn seeds() -> Seeds {
+    let mut seeds = server::seeds();
+    seeds.extend(client::seeds());
+    for seed in 1..=10_u64 {
+        let mut rng = vs_core::rng::Rng::new(seed);
+        let drawn = (0..60 * seed).map(|_| rng.next_u64() as u8);
+        seeds
+            .push((format!("drawn-{seed}"), [(seed & 1) as u8].into_iter().chain(drawn).collect()));
+    }
+    seeds
+}
+
+/// A preamble and frames, as raw bytes of an input.
+fn stream(frames: &[Vec<u8>]) -> Vec<u8> {
+    [&preamble()[..], &frames.concat()].concat()
+}

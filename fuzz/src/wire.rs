@@ -1,0 +1,166 @@
+//! Decoding of datagrams: whatever is accepted can be gone through, says the same when it is written again, and has no
+//! other form but for reserved bits.
+
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
+use vs_core::{GroupConfig, Identity, Node, NodeConfig, Time, Verdict};
+
+use crate::control::{SyncMessage, SyncRequest, ViewKey};
+use crate::{Bytes, Seeds};
+
+/// How an input is meant: its first byte.
+const WAYS: u8 = 3;
+const RAW: u8 = 0;
+const SYNC: u8 = 1;
+
+/// Where a datagram names its group.
+const GROUP: core::ops::Range<usize> = 8..16;
+
+/// Decodes `input`, or the control message that it describes.
+pub fn run(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    match bytes.u8() % WAYS {
+        RAW => {
+            let datagram = bytes.rest();
+            decode(datagram);
+            control(datagram);
+        }
+        SYNC => described(&sync(&mut bytes), false),
+        _ => described(&request(&mut bytes), true),
+    }
+}
+
+fn decode(datagram: &[u8]) {
+    match packet::decode(datagram) {
+        Ok(packet) => again(datagram, &packet),
+        Err(Malformed::Version(version)) => assert_eq!(datagram[2], version),
+        Err(Malformed::Kind(kind)) => assert_eq!(datagram[3], kind),
+        Err(Malformed::KeyEpoch(epoch)) => assert_eq!(datagram[5], epoch),
+        Err(Malformed::Magic | Malformed::Length | Malformed::Field) => {}
+    }
+}
+
+/// What was decoded, written again, is the same datagram with its reserved bits cleared, and fits no shorter room.
+fn again(datagram: &[u8], packet: &Packet<'_>) {
+    let mut out = vec![0xaa; datagram.len()];
+    let (header, content) = (&packet.header, packet.content);
+    let len = encode(&mut out, header, content).expect("it had room for this before");
+    assert_eq!(len, datagram.len());
+    let mut cleared = datagram.to_vec();
+    let (flags, reserved) = match content {
+        Content::Data(_) => {
+            (packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST, 26..32)
+        }
+        Content::Ack(_) => (0, 28..32),
+        Content::Nak(_) => (0, 30..32),
+        Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 0..0),
+        Content::Sync(_) | Content::SyncRequest(_) => (0, 0..0),
+    };
+    cleared[4] &= flags;
+    cleared[reserved].fill(0);
+    assert_eq!(out, cleared);
+    assert_eq!(encode(&mut out[..len - 1], header, content), None, "it fits less than it takes");
+    assert_eq!(packet::decode(&out).map(|p| p.header), Ok(*header));
+}
+
+fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize> {
+    match content {
+        Content::Data(data) => packet::encode_data(out, header, &data),
+        Content::Ack(ack) => packet::encode_ack(out, header, ack.first, ack.entries()),
+        Content::Nak(nak) => {
+            let ranges: Vec<_> = nak.ranges().collect();
+            assert!(ranges.windows(2).all(|pair| pair[0].upto < pair[1].from));
+            packet::encode_nak(out, header, nak.origin, nak.target, &ranges)
+        }
+        Content::Heartbeat(beat) => packet::encode_heartbeat(out, header, &beat),
+        Content::Sync(body) => encode_control(out, header, false, body),
+        Content::SyncRequest(body) => encode_control(out, header, true, body),
+    }
+}
+
+fn encode_control(out: &mut [u8], header: &Header, is_request: bool, body: &[u8]) -> Option<usize> {
+    let len = packet::encode_sync_header(out, header, is_request)?;
+    let end = len + body.len();
+    out.get_mut(len..end)?.copy_from_slice(body);
+    Some(end)
+}
+
+/// A node takes a control message for malformed if and only if it is.
+fn control(datagram: &[u8]) {
+    let Ok(packet) = packet::decode(datagram) else { return };
+    let well_formed = match packet.content {
+        Content::Sync(body) => SyncMessage::read(body).is_some_and(|m| m.is_well_formed()),
+        Content::SyncRequest(body) => SyncRequest::read(body).is_some_and(|m| m.is_well_formed()),
+        _ => return,
+    };
+    let verdict = verdict(datagram);
+    assert_eq!(verdict != Verdict::Malformed, well_formed, "{verdict:?}");
+}
+
+/// Of a node that has just joined.
+fn verdict(datagram: &[u8]) -> Verdict {
+    let config = NodeConfig { datagram_bytes: 512, pool_slots: 64, ..NodeConfig::default() };
+    let group = GroupConfig {
+        members_max: 4,
+        window_packets: 4,
+        message_bytes_max: 64,
+        queue_bytes: 128,
+        early_packets_max: 4,
+        ack_packets: 1,
+        ..GroupConfig::default()
+    };
+    let identity = Identity {
+        process: ProcessId(1),
+        incarnation: Incarnation(1),
+        addr: ([127, 0, 0, 1], 4000).into(),
+        seed: 1,
+    };
+    let mut node = Node::new(config, identity, 1, ()).expect("a configuration");
+    let name = GroupName::new("wire").expect("a name");
+    let key = node.join(Time::ZERO, &name, group).expect("room for the group");
+    let mut datagram = datagram.to_vec();
+    datagram[GROUP].copy_from_slice(&key.0.to_le_bytes());
+    node.handle_datagram(Time::ZERO, &datagram)
+}
+
+/// A message that is written here is read there, and judged as it is here.
+fn described<M: serde::Serialize>(message: &M, is_request: bool) {
+    let body = postcard::to_allocvec(message).expect("it has a length");
+    let header = Header { rank: 0, group: vs_core::ident::GroupKey(0), fingerprint: 0 };
+    let mut out = vec![0; packet::HEADER_BYTES + body.len()];
+    let len = encode_control(&mut out, &header, is_request, &body);
+    assert_eq!(len, Some(out.len()));
+    decode(&out);
+    control(&out);
+}
+
+fn sync(bytes: &mut Bytes<'_>) -> SyncMessage {
+    let id = ViewId { major: bytes.number_near(1), minor: bytes.number_near(1) };
+    SyncMessage {
+        process: bytes.number_near(1),
+        incarnation: bytes.number_near(1),
+        cid: bytes.number_near(1),
+        view: ViewKey { id, start: bytes.number_near(1), fingerprint: bytes.u64() },
+        total: bytes.u16(),
+        first: bytes.u16(),
+        cut: (0..bytes.u8()).map(|_| bytes.number_near(1)).collect(),
+    }
+}
+
+fn request(bytes: &mut Bytes<'_>) -> SyncRequest {
+    let process = bytes.number_near(1);
+    let wanted = (0..bytes.below(20)).map(|_| (bytes.number_near(1), bytes.number_near(1)));
+    SyncRequest { process, wanted: wanted.collect() }
+}
+
+/// Inputs to begin with: one datagram of each kind, as a small group says them.
+#[must_use]
+pub fn seeds() -> Seeds {
+    let mut seeds: Seeds = crate::cluster::said()
+        .into_iter()
+        .map(|(name, datagram)| (name, [&[RAW], &datagram[..]].concat()))
+        .collect();
+    seeds.push(("described-sync".into(), vec![SYNC, 8, 8, 8, 8, 8, 8, 9, 9, 9, 9]));
+    seeds.push(("described-request".into(), vec![SYNC + 1, 8, 3, 8, 8, 8, 8, 8, 8]));
+    seeds
+}

@@ -1,3 +1,4 @@
 mod change;
 mod flow;
 mod net;
+mod stable;

@@ -97,6 +97,7 @@ fn own_words_that_come_back_and_words_to_a_frozen_cast_change_nothing() {
     member.cast.freeze(&mut member.pool);
     ack(&mut net, 1, 2, 99);
     beat(&mut net, 0, 1, 2, 0);
+    net.members[0].cast.settle(net.now, 1, 2, &[2], true);
     assert_eq!(known(&net), (0, 0, None));
 }
 

@@ -532,3 +532,30 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::Incarnation;
+
+    #[test]
+    fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
+        let name = GroupName::new("chat").unwrap();
+        let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
+        let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
+        let (process, home) = (ProcessId(1), ServerId(1));
+        let report = Vec::from([Attached { process, attachment, home, members_max: 16 }]);
+        let mut learn = |upto| {
+            for p in (1..=upto as u64).map(ProcessId) {
+                group.moshe.learn(p, Cid(1));
+                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1 };
+                group.excluded.insert(p, exclusion);
+                group.trim_memory(&report);
+            }
+            (group.moshe.remembered().count(), group.excluded.len())
+        };
+        assert_eq!(learn(3 * VIEW_MEMBERS_MAX), (3 * VIEW_MEMBERS_MAX, 3 * VIEW_MEMBERS_MAX));
+        assert_eq!(learn(REMEMBERED_MAX + 9), (REMEMBERED_MAX + 1, REMEMBERED_MAX));
+        assert_eq!(group.moshe.remembered().min(), Some(process));
+    }
+}

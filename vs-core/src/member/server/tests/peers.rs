@@ -199,6 +199,20 @@ fn who_finds_no_room_where_components_meet_is_told() {
     assert_eq!(set, (1..16).chain([21]).collect::<Vec<u64>>());
 }
 
+/// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
+/// in its next life.
+#[test]
+fn lives_of_servers_are_remembered_within_a_bound() {
+    let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
+    let mut bench = Bench::new(config);
+    for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
+        bench.open(server);
+        bench.say(server, &Request::Server { server: ServerId(server), boot: 1 });
+        assert_eq!(bench.server.boots.len(), remembered);
+        bench.close(server);
+    }
+}
+
 #[test]
 fn links_of_a_peer_are_its_latest_word_within_a_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };

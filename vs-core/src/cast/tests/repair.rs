@@ -151,6 +151,35 @@ fn a_report_that_does_not_fit_goes_on_where_it_ended() {
     assert!(all.eq((0..NAK_RANGES_MAX + 5).map(|n| range(odd(n), odd(n)))));
 }
 
+/// What is delivered and stable is no longer in the ring, and not missing.
+#[test]
+fn what_was_given_up_is_not_reported() {
+    let mut net = listener(3, 1);
+    let give_up = |net: &mut Net, upto| {
+        let Member { cast, pool, .. } = &mut net.members[1];
+        while cast.deliver_next(pool, net.now, &mut [], |_| Seq::MAX).is_some() {}
+        let view = ViewId::default();
+        let beat = Heartbeat { solicit: false, highest: upto, stable: upto, view };
+        cast.on_heartbeat(pool, net.now, 0, beat);
+        assert_eq!(cast.streams[0].ring.base(), upto);
+    };
+    (1..=3).for_each(|seq| hear(&mut net, seq));
+    give_up(&mut net, 3);
+    promise(&mut net, 0, 5);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(4, 5)])]);
+    net.now = net.now.plus_ms(config().nak_repeat_ms);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(4, 5)])]);
+    // Between the parts of a report that does not fit.
+    let mut net = listener(3, 1);
+    let odd = |n: usize| 2 * n as Seq + 1;
+    (0..NAK_RANGES_MAX + 5).for_each(|n| hear(&mut net, odd(n) + 1));
+    reports_once(&mut net);
+    (0..=NAK_RANGES_MAX).for_each(|n| hear(&mut net, odd(n)));
+    give_up(&mut net, odd(NAK_RANGES_MAX) + 1);
+    let rest = (1..5).map(|n| range(odd(NAK_RANGES_MAX + n), odd(NAK_RANGES_MAX + n)));
+    assert_eq!(reports(&mut net), [(0, 0, rest.collect())]);
+}
+
 /// The first datagram of the report that is due.
 fn reports_once(net: &mut Net) -> Vec<SeqRange> {
     net.now = net.now.plus_us(config().nak_delay_us);

@@ -272,6 +272,25 @@ fn a_proposal_serves_one_view() {
     assert_eq!(sizes, [2, 1], "the third takes a word of server 2");
 }
 
+/// D2 and D3 answer such proposals before; without them it shows that they do not count, either.
+#[cfg(feature = "sim")]
+#[test]
+fn a_proposal_that_was_overtaken_makes_no_view() {
+    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD2));
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    let pending = servers.server(1).mine().unwrap().pn;
+    let consumed = proposed(&mut servers, |p| p.used = vec![(ServerId(1), pending)]);
+    assert_eq!(servers.server(1).receive(consumed), []);
+
+    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD3));
+    servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
+    let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
+    servers.server(1).receive(waiting);
+    servers.play(&[Ns(1, TWO), Ns(1, &[11]), Ns(1, TWO)]);
+    let passed = proposed(&mut servers, |p| (p.mode, p.n, p.pn) = (Mode::Slow, 5, p.pn + 1));
+    assert_eq!(servers.server(1).receive(passed), []);
+}
+
 #[test]
 fn a_proposal_that_comes_twice_or_late_is_known() {
     let slow: &[Op] = D1;

@@ -150,3 +150,23 @@ fn a_window_that_has_room_for_the_longest_message_is_open() {
     ack(&mut net, 1, 4, 8);
     assert!(!net.members[0].cast.window_is_closed());
 }
+
+/// Operators reckon with it, so it is never too little; what it is above is a bit of each member of each stream.
+#[test]
+fn the_footprint_is_what_a_cast_allocates_and_little_more() {
+    for ranks in [1, 2, 65, 700] {
+        let window = 4;
+        let config = GroupConfig { window_packets: window, ..config() };
+        let cast = Cast::new(&config, BODY, ranks, 0, Time::ZERO, 1);
+        let forwards = cast.repairs.forwards.capacity() * size_of::<repair::Forward>();
+        let streams = cast.streams.capacity() * size_of::<receiver::Stream>();
+        let rings = ranks * window * crate::ring::ENTRY_BYTES;
+        let received = ranks * (ranks * size_of::<Seq>() + stable::FLOOR_BYTES);
+        let sources = ranks * ranks.div_ceil(64) * size_of::<u64>();
+        let others = ranks * peers::PEER_BYTES;
+        let parts = [forwards, streams, rings, received, sources, others];
+        let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
+        let footprint = footprint(ranks, window);
+        assert!((allocated..=allocated + ranks * ranks).contains(&footprint), "of {ranks} members");
+    }
+}

@@ -473,7 +473,6 @@ impl Cast {
             entry.repaired_to = core::mem::take(&mut entry.wanted_by);
             entry.repaired_at = now;
             stream.wanted.count -= 1;
-            stream.wanted.from = seq + 1;
             self.repairs.wanted -= 1;
             self.counters.repaired += 1;
             if stream.wanted.count == 0 {

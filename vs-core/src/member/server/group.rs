@@ -164,8 +164,7 @@ impl Group {
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
             Some(old) if old.conn != conn && !same_life(old) => {
-                let older = attachment < old.attachment;
-                if older {
+                if old.attachment > attachment {
                     return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
                 }
                 self.waiting.retain(|w| w.local.conn != conn);
@@ -519,7 +518,7 @@ impl Group {
         }
         let remotes = self.remotes.len();
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
-        if self.remotes.len() < remotes {
+        if self.remotes.len() != remotes {
             self.forget_strangers(cx);
             self.renotify(cx, Cause::Departure);
         }

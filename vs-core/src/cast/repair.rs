@@ -473,12 +473,32 @@ impl Cast {
             entry.repaired_to = core::mem::take(&mut entry.wanted_by);
             entry.repaired_at = now;
             stream.wanted.count -= 1;
-            stream.wanted.from = seq + 1;
             self.repairs.wanted -= 1;
             self.counters.repaired += 1;
             if stream.wanted.count == 0 {
                 self.repairs.turn = (usize::from(origin) + 1) as Rank % self.streams.len() as Rank;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stream_of_a_large_view_has_sources_of_its_own() {
+        let (ranks, words) = (130, 3);
+        let mut repairs = Repairs::new(ranks);
+        for stream in [0, 1, 2, 129] {
+            let row = repairs.sources_mut(ranks, stream);
+            assert_eq!(row.len(), words);
+            row[usize::from(stream) / 64] |= 1 << (stream % 64);
+            row[2] |= 2;
+        }
+        for (stream, rank) in (0..130).flat_map(|s| (0..130).map(move |r| (s, r))) {
+            let named = [0, 1, 2, 129].contains(&stream) && (rank == stream || rank == 129);
+            assert_eq!(repairs.is_source(ranks, stream, rank), named, "{rank} of {stream}");
         }
     }
 }

@@ -315,6 +315,7 @@ mod tests {
         assert!(!table.record(1, 2, 3));
         assert!(table.record(1, 2, 9));
         assert_eq!(table.floor(1), 5);
+        assert_eq!((table.received(1, 0), table.received(1, 2), table.received(2, 0)), (5, 9, 0));
         for rank in 0..3 {
             table.record(0, rank, 4);
         }

@@ -59,4 +59,14 @@ mod tests {
         }
         assert!(silence.look(at(5100)));
     }
+
+    #[test]
+    fn a_pause_of_more_than_half_the_silence_is_a_suspension() {
+        let at = Time::from_millis;
+        for (pause, found) in [(50, true), (51, false)] {
+            let mut silence = Silence::new(at(0), 100);
+            assert!(!silence.look(at(pause)));
+            assert_eq!(silence.look(at(100)), found, "after {pause} ms");
+        }
+    }
 }

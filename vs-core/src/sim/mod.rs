@@ -105,6 +105,8 @@ mod scenario;
 mod stats;
 mod stream;
 mod swarm;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use app::{Application, Handle, Load, Traffic};

@@ -160,6 +160,18 @@ fn forwarding_is_shared_out_to_the_least_holder() {
     assert_eq!(end.forwards(), [up_to_7(0, 5), up_to_7(2, 5)], "1 hands 3 and 4 to 3");
 }
 
+/// Who lacks what is known when all have said what they have.
+#[test]
+fn nothing_is_handed_on_before_all_sync_messages_are_here() {
+    let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
+    let mut end = blocked(&v, &[1, 2, 3], &[0, 0, 0, 5]);
+    hear(&mut end, 2, 7, &v, &[0, 0, 0, 3]);
+    end.announce(view(5, &[1, 2, 3], &[9, 7, 7]));
+    assert!(end.comes_along(p(2)) && end.forwards().is_empty());
+    hear(&mut end, 3, 7, &v, &[0, 0, 0, 5]);
+    assert_eq!(end.forwards(), [Forward { to: 1, origin: 3, from: 4, upto: 5 }]);
+}
+
 #[test]
 fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
     let v = view(3, &[1, 2], &[1, 1]);
@@ -181,6 +193,46 @@ fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
     end.send_sync(|_| 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 99]));
     assert!(end.complete(), "the early one counts");
+}
+
+/// A change that does not concern them changes nothing for processes that are ahead of the membership service.
+#[test]
+fn point_9_a_start_change_makes_members_of_some_strangers_and_forgets_nobody() {
+    let mut end = settled(1, &view(3, &[1, 2], &[1, 1]));
+    let alone = |q| View::initial(p(q));
+    for q in [7, 8] {
+        assert!(hear(&mut end, q, 2, &alone(q), &[0]));
+    }
+    ask(&mut end, Cid(9), &set(&[1, 2, 8]));
+    assert_eq!(end.strangers.as_slice(), [p(7)], "8 is expected now");
+    ask(&mut end, Cid(10), &set(&[1, 2]));
+    assert!(end.syncs.contains_key(&(p(7), Cid(2))));
+}
+
+#[test]
+fn a_stranger_takes_one_place_however_much_it_says() {
+    let mut end = settled(1, &view(3, &[1, 2], &[1, 1]));
+    let alone = |q| View::initial(p(q));
+    assert!(hear(&mut end, 5000, 2, &alone(5000), &[0]));
+    for cid in 2..100 {
+        hear(&mut end, 5001, cid, &alone(5001), &[0]);
+    }
+    for q in (5001..).take(EARLY_PROCESSES_MAX - 1) {
+        hear(&mut end, q, 100, &alone(q), &[0]);
+    }
+    assert!(end.syncs.contains_key(&(p(5000), Cid(2))), "there was room for all");
+    assert!(hear(&mut end, 6000, 2, &alone(6000), &[0]));
+    assert!(!end.syncs.contains_key(&(p(5000), Cid(2))), "the one that was heard first goes");
+}
+
+/// A later attachment tells them, so that cids and view numbers go on above them (M2, M6).
+#[test]
+fn the_highest_numbers_that_were_given_are_known() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[0, 0]);
+    assert_eq!((end.last_cid(), end.last_view_id()), (Cid(9), v.id()));
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    assert_eq!((end.last_cid(), end.last_view_id().major), (Cid(9), 5), "it need not be installed");
 }
 
 #[test]
@@ -209,8 +261,10 @@ fn rule_6_the_own_sync_is_kept_for_those_who_ask_late() {
     end.install().unwrap();
     let kept = end.own_sync_for(Cid(9)).unwrap();
     assert_eq!((kept.view, &kept.cut), (ViewKey::of(&v, p(1)).unwrap(), &vec![4, 4]));
+    assert_eq!(end.previous_cid(), Some(Cid(9)), "it goes with the view");
     end.forget_previous();
     assert!(end.own_sync_for(Cid(9)).is_none());
+    assert_eq!(end.previous_cid(), None);
 }
 
 #[test]
@@ -225,6 +279,23 @@ fn a_cut_in_parts_counts_when_it_is_whole() {
     assert_eq!(part(1, &[8, 8]), Heard::Nothing, "a sync message never changes");
     assert_eq!(part(0, &[1]), Heard::Counted);
     assert_eq!(end.agreed(), [1, 2, 3]);
+}
+
+/// A sync message never changes: parts of two of them do not make one.
+#[test]
+fn parts_that_contradict_each_other_are_refused() {
+    let v = view(3, &[1, 2, 3], &[1, 1, 1]);
+    let mut end = blocked(&v, &[1, 2], &[0, 0, 0]);
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    let key = ViewKey::of(&v, p(2)).unwrap();
+    let mut part = |view, total, first, cut: &[Seq]| {
+        end.receive_sync(p(2), Cid(7), view, total, first, cut.iter().copied())
+    };
+    assert_eq!(part(key, 3, 0, &[1]), Heard::Kept);
+    let elsewhere = ViewKey { fingerprint: key.fingerprint ^ 1, ..key };
+    assert_eq!(part(elsewhere, 3, 1, &[2, 3]), Heard::Nothing, "of another view");
+    assert_eq!(part(key, 4, 1, &[2, 3]), Heard::Nothing, "of another length");
+    assert!(!end.complete());
 }
 
 #[test]
@@ -300,4 +371,52 @@ fn forged_cids_do_not_drive_out_the_sync_that_counts() {
         end.install().unwrap();
         assert!(end.syncs.contains_key(&(p(2), Cid(9))), "it may count once more");
     }
+}
+
+/// What the mutants of the simulator are: each leaves out its own rule, and nothing besides.
+#[cfg(feature = "sim")]
+#[test]
+fn a_rule_that_is_left_out_is_left_out_alone() {
+    let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
+    let without = |rule| {
+        let mut end = Automaton { left_out: LeftOut::only(rule), ..settled(1, &v) };
+        ask(&mut end, Cid(9), &set(&[1, 2, 3]));
+        assert!(end.block_ok());
+        end.send_sync(|_| 5).unwrap();
+        hear(&mut end, 2, 7, &v, &[0; 4]);
+        hear(&mut end, 3, 8, &view(4, &[3], &[6]), &[0]);
+        end
+    };
+    let next = view(5, &[1, 2, 3], &[9, 7, 8]);
+    let of = |origin| Forward { to: 1, origin, from: 1, upto: 5 };
+
+    let mut end = without(Rule::ForwardOutsideT);
+    end.announce(next.clone());
+    assert_eq!(end.forwards(), [of(3)], "of 4, who left, and not of 3, who came from elsewhere");
+    assert!(end.sources(2, &[(1, &[5; 4])]).next().is_none());
+
+    let mut end = without(Rule::Forwarding);
+    end.announce(next.clone());
+    assert!(end.complete() && end.forwards().is_empty());
+    assert!(end.sources(3, &[(1, &[5; 4])]).next().is_none(), "nobody is asked, either");
+
+    let mut end = without(Rule::CollectBelow);
+    end.announce(next.clone());
+    hear(&mut end, 2, 10, &v, &[0; 4]);
+    end.install().unwrap();
+    let kept = |cid| end.syncs.contains_key(&(p(2), Cid(cid)));
+    assert!(!kept(7) && kept(10));
+
+    let mut end = without(Rule::ExactSync);
+    end.announce(view(5, &[1, 2, 3], &[9, 6, 6]));
+    assert!(end.complete(), "any of theirs will do");
+
+    let mut end = without(Rule::NoObsoleteView);
+    end.announce(view(5, &[1, 2, 3], &[8, 7, 8]));
+    assert!(end.matched(), "it answers an earlier change");
+    let mut end = without(Rule::NoObsoleteView);
+    end.announce(next);
+    end.install().unwrap();
+    ask(&mut end, Cid(10), &set(&[1, 2, 3]));
+    assert!(!end.matched(), "but that it is in already");
 }

@@ -1,3 +1,5 @@
 mod change;
 mod flow;
 mod net;
+mod repair;
+mod stable;

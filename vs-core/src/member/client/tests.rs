@@ -272,6 +272,21 @@ fn a_start_change_with_numbers_that_nobody_is_given_is_refused() {
 }
 
 #[test]
+fn a_set_may_be_as_large_as_a_view_can_be() {
+    let mut client = attached(Past::default());
+    let all: Vec<u64> = (0..VIEW_MEMBERS_MAX as u64).collect();
+    say(&mut client, ms(1), &start_change(4, &all));
+    assert!(matches!(&events(&mut client)[..], [ClientEvent::StartChange { .. }]));
+}
+
+#[test]
+fn without_servers_there_is_nobody_to_connect_to() {
+    let mut client = client(0);
+    client.attach(ms(0), &group(), 16, Past::default());
+    assert_eq!((commands(&mut client), client.poll_timeout()), (vec![], None));
+}
+
+#[test]
 fn a_new_connection_begins_without_a_change() {
     let mut client = attached(Past::default());
     say(&mut client, ms(1), &start_change(4, &[2]));

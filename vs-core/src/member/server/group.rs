@@ -164,8 +164,7 @@ impl Group {
         match self.locals.get(&process) {
             // The same life over another connection has moved; another one has to wait and see.
             Some(old) if old.conn != conn && !same_life(old) => {
-                let older = attachment < old.attachment;
-                if older {
+                if old.attachment > attachment {
                     return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
                 }
                 self.waiting.retain(|w| w.local.conn != conn);
@@ -519,7 +518,7 @@ impl Group {
         }
         let remotes = self.remotes.len();
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
-        if self.remotes.len() < remotes {
+        if self.remotes.len() != remotes {
             self.forget_strangers(cx);
             self.renotify(cx, Cause::Departure);
         }
@@ -530,5 +529,32 @@ impl Group {
         for waiting in late {
             self.refuse(cx, &waiting.local, DetachReason::DuplicateId, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::Incarnation;
+
+    #[test]
+    fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
+        let name = GroupName::new("chat").unwrap();
+        let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
+        let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
+        let (process, home) = (ProcessId(1), ServerId(1));
+        let report = Vec::from([Attached { process, attachment, home, members_max: 16 }]);
+        let mut learn = |upto| {
+            for p in (1..=upto as u64).map(ProcessId) {
+                group.moshe.learn(p, Cid(1));
+                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1 };
+                group.excluded.insert(p, exclusion);
+                group.trim_memory(&report);
+            }
+            (group.moshe.remembered().count(), group.excluded.len())
+        };
+        assert_eq!(learn(3 * VIEW_MEMBERS_MAX), (3 * VIEW_MEMBERS_MAX, 3 * VIEW_MEMBERS_MAX));
+        assert_eq!(learn(REMEMBERED_MAX + 9), (REMEMBERED_MAX + 1, REMEMBERED_MAX));
+        assert_eq!(group.moshe.remembered().min(), Some(process));
     }
 }

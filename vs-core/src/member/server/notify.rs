@@ -124,6 +124,8 @@ mod tests {
         assert_eq!(clique(ServerId(2), &middle), servers(&[1, 2]));
         assert_eq!(clique(ServerId(3), &links(&[(3, &[2]), (2, &[1, 3])])), servers(&[3]));
         assert_eq!(clique(ServerId(7), &links(&[(7, &[])])), servers(&[7]));
+        let one_sided = links(&[(1, &[2]), (2, &[])]);
+        assert_eq!(clique(ServerId(1), &one_sided), servers(&[1]), "2 does not reach 1");
     }
 
     fn accused(members: &[u64], list: &[(u64, &[u64])]) -> Vec<u64> {
@@ -141,6 +143,10 @@ mod tests {
         assert_eq!(accused(&[1, 2, 3], &[(1, &[2, 3])]), [1], "who reaches nobody");
         assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2, 3])]), [3, 2]);
         assert_eq!(accused(&[1, 2], &[(1, &[2]), (2, &[1])]), [2], "a tie");
+        assert_eq!(accused(&[1, 2], &[(2, &[1])]), [1], "one word against none");
+        assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2]), (2, &[3])]), [2], "accusing counts, too");
+        let all_of_four: [(u64, &[u64]); 4] = [(1, &[2, 3, 4]), (2, &[3, 4]), (3, &[2]), (4, &[2])];
+        assert_eq!(accused(&[1, 2, 3, 4], &all_of_four), [1, 2], "9 against 8, then 2 accuses all");
         assert!(accused(&[1, 2], &[(1, &[3]), (9, &[1])]).is_empty(), "not among us");
     }
 

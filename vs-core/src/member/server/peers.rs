@@ -30,13 +30,13 @@ impl Server {
             self.closing.push_back((*old, None));
             self.drop_conn(*old);
         }
-        self.note_boot(server, boot);
         let new = !self.connected().contains(&server);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);
         if !state.dialled {
             self.greet(conn);
         }
+        self.note_boot(server, boot);
         if new {
             self.note(Note::Peer { server, connected: true });
         }

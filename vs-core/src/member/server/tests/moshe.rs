@@ -189,6 +189,136 @@ fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
     assert_eq!(servers.views(1), servers.views(2));
 }
 
+/// The set shrinks back to what was proposed before the gathering began: that proposal names cids that are no longer the
+/// last ones (M4).
+#[test]
+fn nothing_is_decided_while_more_is_gathered() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    servers.server(1).notify(report(&[11, 12, 21]), true);
+    servers.server(1).notify(report(TWO), true);
+    assert!(servers.deliver(2, 1));
+    assert!(servers.views(1).is_empty());
+    let steps = servers.server(1).gathered();
+    servers.take(1, steps);
+    assert_eq!(servers.views(1)[0].0.start_ids(), cids(&[2, 1]));
+}
+
+/// A proposal of server 2 as `change` has it.
+fn proposed(servers: &mut Servers, change: impl FnOnce(&mut Proposal)) -> Proposal {
+    let mut proposal = servers.server(2).mine().unwrap().clone();
+    proposal.pn += 1;
+    change(&mut proposal);
+    proposal
+}
+
+#[test]
+fn numbers_of_others_are_joined_for_the_same_set_alone() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    let slow = |p: &mut Proposal| (p.mode, p.n) = (Mode::Slow, 7);
+    let mine = |servers: &mut Servers| servers.server(1).mine().map(|mine| (mine.mode, mine.n));
+    let elsewhere = proposed(&mut servers, |p| {
+        slow(p);
+        p.set = report(&[11, 21, 22]);
+    });
+    let uninvolved = proposed(&mut servers, |p| {
+        slow(p);
+        p.from = ServerId(9);
+    });
+    for other in [elsewhere, uninvolved] {
+        assert!(servers.server(1).receive(other).is_empty());
+        assert_eq!(mine(&mut servers), Some((Mode::Fast, 0)));
+    }
+    let same = proposed(&mut servers, slow);
+    servers.server(1).notify(report(&[11, 12, 21]), true);
+    servers.server(1).notify(report(TWO), true);
+    assert!(servers.server(1).receive(same).is_empty(), "not while more is gathered");
+    servers.server(1).gathered();
+    assert_eq!(mine(&mut servers), Some((Mode::Slow, 7)), "then it is: it was kept");
+}
+
+#[test]
+fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
+    let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
+    servers.server(1).receive(waiting);
+    let mode = |servers: &mut Servers| servers.server(1).mine().map(|mine| (mine.mode, mine.n));
+    servers.play(&[Ns(1, TWO)]);
+    assert_eq!(mode(&mut servers), Some((Mode::Slow, 7)));
+    assert_eq!(
+        servers.views(1).last().map(|(view, mode)| (view.len(), *mode)),
+        Some((2, Mode::Slow))
+    );
+    servers.play(&[Ns(1, &[11]), Ns(1, TWO)]);
+    assert_eq!(mode(&mut servers), Some((Mode::Fast, 0)), "that was used for a view");
+    // One that has the number of the own last one needs the next.
+    let again = proposed(&mut servers, |p| (p.mode, p.n, p.pn) = (Mode::Slow, 7, p.pn + 1));
+    servers.play(&[Ns(1, &[11])]);
+    servers.server(1).receive(again);
+    servers.play(&[Ns(1, TWO)]);
+    assert_eq!(mode(&mut servers), Some((Mode::Slow, 8)));
+}
+
+/// A server that came back to a set knows what was said of it before; that was used, and the others are elsewhere.
+#[test]
+fn a_proposal_serves_one_view() {
+    let mut servers = Servers::new(2, LeftOut::default());
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    servers.drain();
+    servers.play(&[Ns(1, &[11]), Ns(1, TWO)]);
+    let sizes: Vec<usize> = servers.views(1).iter().map(|(view, _)| view.len()).collect();
+    assert_eq!(sizes, [2, 1], "the third takes a word of server 2");
+}
+
+/// D2 and D3 answer such proposals before; without them it shows that they do not count, either.
+#[cfg(feature = "sim")]
+#[test]
+fn a_proposal_that_was_overtaken_makes_no_view() {
+    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD2));
+    servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
+    let pending = servers.server(1).mine().unwrap().pn;
+    let consumed = proposed(&mut servers, |p| p.used = vec![(ServerId(1), pending)]);
+    assert_eq!(servers.server(1).receive(consumed), []);
+
+    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD3));
+    servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
+    let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
+    servers.server(1).receive(waiting);
+    servers.play(&[Ns(1, TWO), Ns(1, &[11]), Ns(1, TWO)]);
+    let passed = proposed(&mut servers, |p| (p.mode, p.n, p.pn) = (Mode::Slow, 5, p.pn + 1));
+    assert_eq!(servers.server(1).receive(passed), []);
+}
+
+#[test]
+fn a_proposal_that_comes_twice_or_late_is_known() {
+    let slow: &[Op] = D1;
+    for ops in [&[Ns(1, TWO), Ns(2, TWO)], slow] {
+        let mut servers = play(2, ops, LeftOut::default());
+        let last = servers.server(2).mine().unwrap().clone();
+        let known = |servers: &mut Servers, pn| {
+            servers.server(1).is_stale(&Proposal { pn, ..last.clone() })
+        };
+        assert!(known(&mut servers, last.pn) && known(&mut servers, last.pn - 1));
+        assert!(!known(&mut servers, last.pn + 1));
+        assert!(servers.server(1).receive(last).is_empty(), "nothing follows from it again");
+    }
+}
+
+#[test]
+fn what_is_forgotten_of_a_process_is_all() {
+    let mut servers = Servers::new(1, LeftOut::default());
+    let moshe = servers.server(1);
+    for p in [11, 12] {
+        moshe.learn(ProcessId(p), Cid(700));
+    }
+    moshe.forget(ProcessId(11));
+    assert!(moshe.remembered().eq([ProcessId(12)]));
+    servers.play(&[Ns(1, &[11, 12])]);
+    assert_eq!((servers.cids(11), servers.cids(12)), (&cids(&[1])[..], &cids(&[701])[..]));
+}
+
 #[test]
 fn proposals_that_make_no_sense_make_no_view() {
     let other = |change: &dyn Fn(&mut Proposal)| {

@@ -1,0 +1,294 @@
+//! Who is asked for what is missing, when, and what is answered.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::*;
+use super::net::{Faults, Member, Net, config};
+use crate::ranges::SeqRange;
+use crate::wire::packet::{Content, Data, Heartbeat, NAK_RANGES_MAX, decode};
+
+/// Member 1 of `ranks` hears only what the test says; what it sends can be read.
+fn listener(ranks: usize, seed: u64) -> Net {
+    let mut net = Net::new(ranks, &config(), Faults::default(), seed);
+    net.cut(0, true);
+    net
+}
+
+/// The stream of `from` goes up to `highest`.
+fn promise(net: &mut Net, from: Rank, highest: Seq) {
+    let beat = Heartbeat { solicit: false, highest, stable: 0, view: ViewId::default() };
+    let member = &mut net.members[1];
+    member.cast.on_heartbeat(&mut member.pool, net.now, from, beat);
+}
+
+/// An empty message of 0.
+fn hear(net: &mut Net, seq: Seq) {
+    let member = &mut net.members[1];
+    let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
+    assert_eq!(member.cast.on_data(&mut member.pool, net.now, &data), DataOutcome::New);
+}
+
+fn range(from: Seq, upto: Seq) -> SeqRange {
+    SeqRange { from, upto }
+}
+
+/// What 1 reports within the longest delay: of whom, to whom, what.
+fn reports(net: &mut Net) -> Vec<(Rank, Rank, Vec<SeqRange>)> {
+    net.now = net.now.plus_us(config().nak_delay_us);
+    net.drain_one(1);
+    let lost: Vec<_> = net.lost.drain(..).collect();
+    let report = |bytes: &Vec<u8>| match decode(bytes).unwrap().content {
+        Content::Nak(nak) => Some((nak.origin, nak.target, nak.ranges().collect())),
+        _ => None,
+    };
+    lost.iter().filter_map(report).collect()
+}
+
+/// Whom 1 accuses at `ms`.
+fn accused_at(net: &mut Net, ms: u64) -> Vec<Rank> {
+    net.now = Time::from_millis(ms);
+    net.members[1].cast.handle_timeout(net.now);
+    net.accused_by(1)
+}
+
+#[test]
+fn a_gap_is_reported_between_a_quarter_of_the_delay_and_all_of_it() {
+    let delay = config().nak_delay_us;
+    let (mut least, mut most) = (Time::from_millis(1000), Time::ZERO);
+    for seed in 0..500 {
+        let mut net = listener(3, seed);
+        promise(&mut net, 0, 1);
+        let due = net.members[1].cast.repairs.next_nak.unwrap();
+        (least, most) = (least.min(due), most.max(due));
+    }
+    let us = |us| Time::ZERO.plus_us(us);
+    assert!((us(delay / 4)..us(delay / 3)).contains(&least), "{least:?}");
+    assert!((us(delay - delay / 10)..=us(delay)).contains(&most), "{most:?}");
+}
+
+#[test]
+fn a_new_gap_does_not_wait_for_the_repetition_of_an_older_one() {
+    let mut net = listener(3, 1);
+    promise(&mut net, 0, 1);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(1, 1)])]);
+    promise(&mut net, 2, 1);
+    assert_eq!(reports(&mut net), [(2, 2, vec![range(1, 1)])]);
+    net.now = net.now.plus_ms(config().nak_repeat_ms);
+    let both = [(0, 0, vec![range(1, 1)]), (2, 2, vec![range(1, 1)])];
+    assert_eq!(reports(&mut net), both);
+}
+
+#[test]
+fn repairs_that_come_bit_by_bit_are_no_debt() {
+    let mut net = listener(3, 1);
+    promise(&mut net, 0, 3);
+    net.now = Time::from_millis(1500);
+    hear(&mut net, 2);
+    assert!(accused_at(&mut net, 2100).is_empty());
+    assert_eq!(accused_at(&mut net, 3501), [0]);
+}
+
+#[test]
+fn who_promises_ever_more_and_repairs_nothing_is_accused() {
+    let mut net = listener(3, 1);
+    for n in 0..4 {
+        net.now = Time::from_millis(5000 + 500 * n);
+        promise(&mut net, 0, 1 + n);
+        assert!(net.accused_by(1).is_empty());
+    }
+    assert!(accused_at(&mut net, 6999).is_empty());
+    assert_eq!(accused_at(&mut net, 7000), [0]);
+}
+
+/// As more sync messages arrive, the agreed cut grows: what had been asked for before the stream was closed below it is
+/// needed after all.
+#[test]
+fn a_stream_that_was_closed_and_is_needed_further_is_asked_for_again() {
+    let mut net = listener(3, 1);
+    (1..=5).for_each(|seq| hear(&mut net, seq));
+    promise(&mut net, 0, 10);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(6, 10)])]);
+    net.members[1].cast.settle(net.now, 0, 5, &[0], true);
+    assert_eq!(reports(&mut net), []);
+    net.members[1].cast.settle(net.now, 0, 8, &[0], true);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(8, 8)])]);
+    net.now = net.now.plus_ms(config().nak_repeat_ms);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(6, 8)])]);
+}
+
+#[test]
+fn a_closed_stream_is_asked_for_up_to_its_end_and_an_open_one_up_to_what_is_known() {
+    for (closed, upto) in [(true, 2), (false, 5)] {
+        let mut net = listener(3, 1);
+        promise(&mut net, 0, 5);
+        net.members[1].cast.settle(net.now, 0, 2, &[0], closed);
+        assert_eq!(reports(&mut net), [(0, 0, vec![range(1, upto)])], "closed: {closed}");
+    }
+}
+
+#[test]
+fn the_first_that_may_be_asked_is_unless_the_one_that_is_may_be_too() {
+    // 1 is this member, 3 is nobody.
+    for (sources, asked) in [(&[3, 1, 2][..], 2), (&[2, 0], 0)] {
+        let mut net = listener(3, 1);
+        promise(&mut net, 0, 5);
+        net.members[1].cast.settle(net.now, 0, 2, sources, true);
+        assert_eq!(reports(&mut net), [(0, asked, vec![range(1, 2)])], "of {sources:?}");
+    }
+}
+
+#[test]
+fn a_report_that_does_not_fit_goes_on_where_it_ended() {
+    let mut net = listener(3, 1);
+    let odd = |n: usize| 2 * n as Seq + 1;
+    (0..NAK_RANGES_MAX + 5).for_each(|n| hear(&mut net, odd(n) + 1));
+    let first = reports_once(&mut net);
+    assert_eq!(first.len(), NAK_RANGES_MAX);
+    assert_eq!(net.members[1].cast.streams[0].gap.asked, odd(NAK_RANGES_MAX) - 1);
+    let rest = reports(&mut net);
+    let all = first.into_iter().chain(rest.into_iter().flat_map(|(_, _, ranges)| ranges));
+    assert!(all.eq((0..NAK_RANGES_MAX + 5).map(|n| range(odd(n), odd(n)))));
+}
+
+/// What is delivered and stable is no longer in the ring, and not missing.
+#[test]
+fn what_was_given_up_is_not_reported() {
+    let mut net = listener(3, 1);
+    let give_up = |net: &mut Net, upto| {
+        let Member { cast, pool, .. } = &mut net.members[1];
+        while cast.deliver_next(pool, net.now, &mut [], |_| Seq::MAX).is_some() {}
+        let view = ViewId::default();
+        let beat = Heartbeat { solicit: false, highest: upto, stable: upto, view };
+        cast.on_heartbeat(pool, net.now, 0, beat);
+        assert_eq!(cast.streams[0].ring.base(), upto);
+    };
+    (1..=3).for_each(|seq| hear(&mut net, seq));
+    give_up(&mut net, 3);
+    promise(&mut net, 0, 5);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(4, 5)])]);
+    net.now = net.now.plus_ms(config().nak_repeat_ms);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(4, 5)])]);
+    // Between the parts of a report that does not fit.
+    let mut net = listener(3, 1);
+    let odd = |n: usize| 2 * n as Seq + 1;
+    (0..NAK_RANGES_MAX + 5).for_each(|n| hear(&mut net, odd(n) + 1));
+    reports_once(&mut net);
+    (0..=NAK_RANGES_MAX).for_each(|n| hear(&mut net, odd(n)));
+    give_up(&mut net, odd(NAK_RANGES_MAX) + 1);
+    let rest = (1..5).map(|n| range(odd(NAK_RANGES_MAX + n), odd(NAK_RANGES_MAX + n)));
+    assert_eq!(reports(&mut net), [(0, 0, rest.collect())]);
+}
+
+/// The first datagram of the report that is due.
+fn reports_once(net: &mut Net) -> Vec<SeqRange> {
+    net.now = net.now.plus_us(config().nak_delay_us);
+    let member = &mut net.members[1];
+    let view = ViewHeader { group: GroupKey(5), fingerprint: 6, rank: 1, id: ViewId::default() };
+    let mut out = vec![0; 1500];
+    let sent = member.cast.poll_transmit(&mut member.pool, net.now, &view, &mut out, 1).unwrap();
+    match decode(&out[..sent.len]).unwrap().content {
+        Content::Nak(nak) => nak.ranges().collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 2 and 3 report what is missing here, too, to the sender.
+fn overhear(net: &mut Net, by: Rank, what: SeqRange) -> u64 {
+    net.members[1].cast.on_nak(net.now, by, 0, 0, [what].into_iter());
+    net.members[1].cast.counters().naks_suppressed
+}
+
+#[test]
+fn a_report_is_put_off_once_when_two_others_have_said_the_same() {
+    let mut net = listener(4, 1);
+    (1..=2).for_each(|seq| hear(&mut net, seq));
+    promise(&mut net, 0, 4);
+    for by in [2, 3] {
+        assert_eq!(overhear(&mut net, by, range(1, 2)), 0, "that is not missing here");
+    }
+    assert_eq!(overhear(&mut net, 2, range(3, 3)), 0);
+    assert_eq!(overhear(&mut net, 2, range(3, 4)), 0, "one that says it twice");
+    assert_eq!(overhear(&mut net, 3, range(4, 9)), 1);
+    assert_eq!(reports(&mut net), []);
+    for by in [2, 3, 2] {
+        assert_eq!(overhear(&mut net, by, range(3, 4)), 1, "it is not put off again");
+    }
+    net.now = net.now.plus_ms(config().nak_repeat_ms);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(3, 4)])]);
+}
+
+#[test]
+fn a_frozen_cast_has_no_report_to_put_off() {
+    let mut net = listener(4, 1);
+    promise(&mut net, 0, 4);
+    let member = &mut net.members[1];
+    member.cast.freeze(&mut member.pool);
+    assert_eq!([2, 3].map(|by| overhear(&mut net, by, range(1, 4))), [0, 0]);
+}
+
+#[test]
+fn who_asks_twice_is_answered_once_and_alone() {
+    let mut net = Net::new(3, &config(), Faults::default(), 1);
+    (1..3).for_each(|rank| net.cut(rank, true));
+    assert!(net.send(0, 10));
+    net.drain_one(0);
+    // The datagrams that follow: one to each of its receivers.
+    let answers = |net: &mut Net, askers: &[Rank]| {
+        net.lost.clear();
+        for &from in askers {
+            net.members[0].cast.on_nak(net.now, from, 0, 0, [range(1, 1)].into_iter());
+        }
+        net.drain_one(0);
+        (net.lost.len(), net.members[0].cast.counters().repairs_suppressed)
+    };
+    assert_eq!(answers(&mut net, &[1, 1]), (1, 0));
+    assert_eq!(answers(&mut net, &[1]), (0, 1), "it is under way");
+    assert_eq!(answers(&mut net, &[2]), (2, 1), "two lack it: maybe more do");
+    assert_eq!(answers(&mut net, &[1, 2]), (0, 3));
+    let cast = &net.members[0].cast;
+    assert_eq!((cast.repairs.wanted, cast.streams[0].wanted.count), (0, 0));
+    assert_eq!(cast.counters().repaired, 2);
+}
+
+#[test]
+fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
+    let mut net = listener(4, 1);
+    let member = &mut net.members[1];
+    for (origin, seq) in [(0, 1), (0, 2), (2, 1)] {
+        let data = Data { flags: 0, origin, seq, stable: 0, body: &[0; 4] };
+        member.cast.on_data(&mut member.pool, net.now, &data);
+        member.cast.on_nak(net.now, 3, origin, 1, [range(seq, seq)].into_iter());
+    }
+    net.cut(3, true);
+    net.drain_one(1);
+    let repaired = |bytes: &Vec<u8>| match decode(bytes).unwrap().content {
+        Content::Data(data) => Some((data.origin, data.seq)),
+        _ => None,
+    };
+    assert!(net.lost.iter().filter_map(repaired).eq([(0, 1), (0, 2), (2, 1)]));
+    assert_eq!(net.members[1].cast.repairs.turn, 3, "and next time it begins behind");
+}
+
+#[test]
+fn nothing_is_handed_to_oneself_or_to_nobody() {
+    let mut net = listener(3, 1);
+    hear(&mut net, 1);
+    for to in [1, 3, 9] {
+        net.members[1].cast.forward(to, 0, 1, 1);
+    }
+    net.drain_one(1);
+    assert_eq!(net.members[1].cast.counters().forwarded, 0);
+}
+
+#[test]
+fn what_was_to_be_sent_is_forgotten_with_the_rest() {
+    let mut net = listener(3, 1);
+    hear(&mut net, 1);
+    let Member { cast, pool, .. } = &mut net.members[1];
+    cast.forward(2, 0, 1, 1);
+    cast.on_nak(net.now, 2, 0, 1, [range(1, 1)].into_iter());
+    assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (1, 1));
+    cast.clear(pool);
+    assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (0, 0));
+}

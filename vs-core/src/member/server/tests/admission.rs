@@ -1,0 +1,175 @@
+//! Who is let in, who has to wait, and who has a say about others.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::ServerConfig;
+use super::super::group::FORGIVEN_MS;
+use super::super::moshe::{Attached, Attachment};
+use super::bench::{Bench, group, peer, processes, set, story};
+use crate::action::DetachReason;
+use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
+use crate::member::client::Past;
+use crate::member::message::{PeerWord, Request};
+use crate::view::{VIEW_MEMBERS_MAX, View};
+
+/// Two connections of one life: the one that was left may be read last.
+#[test]
+fn a_late_request_does_not_move_a_client_back() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.open(12);
+    bench.say(12, &Request::Client(peer(2, 2)));
+    bench.attach(12, 9);
+    bench.attach(2, 5);
+    bench.pass(10);
+    bench.told(1);
+    bench.close(2);
+    bench.pass(10);
+    assert!(bench.told(1).is_empty(), "it is attached over the other one");
+}
+
+#[test]
+fn a_pause_ends_when_it_was_said_to() {
+    let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+    let mut bench = Bench::together(config.clone(), 3);
+    bench.accuse(1, &[3]);
+    bench.accuse(2, &[3]);
+    bench.pass(config.accuse_ms);
+    assert!(matches!(bench.detached(3), Some((DetachReason::Accused { .. }, 100))));
+    bench.pass(100);
+    bench.attach(3, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(3).last().map(set), Some(vec![1, 2, 3]));
+}
+
+#[test]
+fn each_that_waits_for_an_id_is_answered_once() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.join(12, 2);
+    bench.join(13, 2);
+    bench.attach(13, 2);
+    bench.pass(1001);
+    for conn in [12, 13] {
+        assert_eq!(bench.told(conn).len(), 1, "over {conn}");
+    }
+}
+
+/// The one that came last goes where components meet that are too large together. A joiner is no component.
+#[test]
+fn a_joiner_takes_nobodys_place_however_old_its_life_is() {
+    let mut bench = Bench::new(ServerConfig::default());
+    for p in 1..=16 {
+        bench.join(20 + p, p);
+    }
+    bench.pass(10);
+    for p in 1..=16 {
+        assert_eq!(bench.views(20 + p).last().map(View::len), Some(16));
+    }
+    bench.join(3, 17);
+    bench.pass(10);
+    assert_eq!(bench.detached(3), Some((DetachReason::ServerFull, 500)));
+    assert!((21..=36).all(|conn| bench.told(conn).is_empty()));
+    // Who is in has a place.
+    bench.attach(21, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(21).last().map(View::len), Some(16));
+}
+
+#[test]
+fn who_waits_for_an_id_takes_room() {
+    let mut bench = Bench::together(ServerConfig::default(), 15);
+    bench.join(40, 15);
+    bench.join(16, 16);
+    assert_eq!(bench.detached(16), Some((DetachReason::ServerFull, 500)));
+    bench.pass(1001);
+    bench.attach(16, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(16).last().map(View::len), Some(16), "it waits no more");
+}
+
+/// A server that forgot what it gave to 2 hears of it from 1.
+#[test]
+fn cids_go_on_above_those_in_the_view_that_a_client_reports() {
+    let mut bench = Bench::new(ServerConfig::default());
+    let (id, start) = (ViewId { major: 9, minor: 1 }, [Cid(70_000), Cid(90_000)]);
+    let view = View::new(id, &processes(&[1, 2]), &start).unwrap();
+    bench.open(1);
+    bench.say(1, &Request::Client(peer(1, 1)));
+    let past = Past { mbr_view: Some(view), ..Past::default() };
+    bench.say(1, &Request::Attach { group: group(), counter: 1, members_max: 16, past });
+    bench.join(2, 2);
+    bench.pass(10);
+    let view = bench.views(1).pop().unwrap();
+    assert!(view.start(ProcessId(1)) > Some(Cid(70_000)));
+    assert_eq!(view.start(ProcessId(2)), Some(Cid(90_001)));
+}
+
+/// A verdict answers the accusations that led to it.
+#[test]
+fn an_accusation_excludes_once() {
+    let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+    let mut bench = Bench::together(config.clone(), 4);
+    bench.accuse(1, &[3]);
+    bench.pass(config.accuse_ms);
+    assert!(bench.detached(3).is_some());
+    bench.pass(100);
+    bench.attach(3, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(3).last().map(View::len), Some(4));
+    bench.accuse(2, &[4]);
+    bench.pass(config.accuse_ms);
+    assert_eq!((bench.detached(4).is_some(), bench.detached(3)), (true, None));
+}
+
+#[test]
+fn an_exclusion_counts_for_a_minute_after_its_pause() {
+    let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+    for (ms, pause) in [(FORGIVEN_MS - 1, 200), (FORGIVEN_MS, 100)] {
+        let mut bench = Bench::together(config.clone(), 2);
+        bench.accuse(1, &[2]);
+        bench.pass(config.accuse_ms);
+        assert_eq!(bench.detached(2).map(|(_, pause)| pause), Some(100));
+        bench.pass(100);
+        bench.attach(2, 2);
+        bench.pass(ms - config.accuse_ms);
+        bench.told(2);
+        bench.accuse(1, &[2]);
+        bench.pass(config.accuse_ms);
+        assert_eq!(bench.detached(2).map(|(_, pause)| pause), Some(pause), "after {ms} ms");
+    }
+}
+
+#[test]
+fn an_accusation_of_more_than_a_view_can_hold_is_none() {
+    for (extra, excluded) in [(1, false), (0, true)] {
+        let config = ServerConfig::default();
+        let mut bench = Bench::together(config.clone(), 3);
+        let accused: Vec<u64> = (3..3 + VIEW_MEMBERS_MAX as u64 + extra).collect();
+        bench.accuse(1, &accused);
+        bench.accuse(2, &[3]);
+        bench.accuse(2, &[]);
+        bench.pass(config.accuse_ms);
+        assert_eq!(bench.detached(3).is_some(), excluded, "{} accused", accused.len());
+    }
+}
+
+#[test]
+fn what_a_process_says_before_it_is_a_member_does_not_count() {
+    let config = ServerConfig::default();
+    let mut bench = Bench::together(config.clone(), 2);
+    bench.with_peer();
+    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let client = |p| {
+        let home = ServerId(2);
+        let attached = Attached { process: ProcessId(p), attachment, home, members_max: 16 };
+        (attached, peer(p, 7).addr)
+    };
+    let accused = processes(&[1]);
+    let word = PeerWord::Accuse { group: group(), by: ProcessId(22), accused };
+    bench.say(99, &Request::Peer(word));
+    let clients = vec![client(21), client(22)];
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+    assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
+    bench.pass(config.accuse_ms + 1);
+    assert_eq!(bench.detached(1), None);
+}

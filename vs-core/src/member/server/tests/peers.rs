@@ -1,0 +1,258 @@
+//! What a server and its peers make of each other.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::moshe::{Attached, Attachment, Mode, Proposal};
+use super::super::{Note, ServerConfig};
+use super::bench::{Bench, group, peer, processes, story};
+use crate::action::DetachReason;
+use crate::ident::{Cid, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::member::message::{PeerWord, Request};
+use crate::view::View;
+
+/// Whether `p` at server 2 is `clients` to server 1; over connection 99.
+fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
+    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let client = |&p: &u64| {
+        let home = ServerId(2);
+        let attached = Attached { process: ProcessId(p), attachment, home, members_max: 16 };
+        (attached, peer(p, 7).addr)
+    };
+    let clients = clients.iter().map(client).collect();
+    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+}
+
+/// What server 2 was told since the last call.
+fn words(bench: &mut Bench) -> Vec<PeerWord> {
+    let word = |request| match request {
+        Request::Peer(word) => Some(word),
+        _ => None,
+    };
+    bench.read(99).into_iter().filter_map(word).collect()
+}
+
+fn proposed(bench: &mut Bench) -> bool {
+    words(bench).iter().any(|word| matches!(word, PeerWord::Proposal { .. }))
+}
+
+#[test]
+fn arrivals_elsewhere_are_gathered_and_departures_are_not() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    words(&mut bench);
+    clients(&mut bench, 3, &[21, 22]);
+    assert!(!proposed(&mut bench));
+    bench.pass(3);
+    assert!(proposed(&mut bench));
+    clients(&mut bench, 4, &[21]);
+    assert!(proposed(&mut bench), "at once");
+    clients(&mut bench, 5, &[22]);
+    assert!(proposed(&mut bench), "one went, whoever came");
+}
+
+#[test]
+fn accusations_of_who_left_are_forgotten_though_it_comes_back() {
+    let config = ServerConfig::default();
+    let mut bench = Bench::together(config.clone(), 1);
+    bench.with_peer();
+    let (by, accused) = (ProcessId(21), processes(&[1]));
+    bench.say(99, &Request::Peer(PeerWord::Accuse { group: group(), by, accused }));
+    clients(&mut bench, 3, &[]);
+    clients(&mut bench, 4, &[21]);
+    bench.pass(config.accuse_ms + 1);
+    assert_eq!(bench.detached(1), None);
+}
+
+#[test]
+fn accusations_of_members_here_are_told_to_peers() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    words(&mut bench);
+    bench.open(8);
+    bench.say(8, &Request::Client(peer(8, 8)));
+    bench.accuse(8, &[1]);
+    bench.accuse(1, &[21]);
+    let accused = |word: PeerWord| match word {
+        PeerWord::Accuse { by, accused, .. } => Some((by, accused)),
+        _ => None,
+    };
+    let told: Vec<_> = words(&mut bench).into_iter().filter_map(accused).collect();
+    assert_eq!(told, [(ProcessId(1), processes(&[21]))], "8 is no member");
+}
+
+#[test]
+fn the_last_life_of_a_peer_is_the_one_that_is_heard() {
+    let mut bench = Bench::new(ServerConfig::default());
+    assert_eq!(bench.server.id(), ServerId(1));
+    let mut greet = |conn, boot| {
+        bench.open(conn);
+        bench.say(conn, &Request::Server { server: ServerId(2), boot });
+        let up = |note| match note {
+            Note::Peer { connected, .. } => Some(connected),
+            _ => None,
+        };
+        let notes: Vec<bool> =
+            core::iter::from_fn(|| bench.server.poll_note()).filter_map(up).collect();
+        (bench.conns.keys().copied().collect::<Vec<_>>(), notes)
+    };
+    assert_eq!(greet(10, 5), (vec![10], vec![true]));
+    assert_eq!(greet(11, 5), (vec![10, 11], vec![]), "two connections of one life do no harm");
+    assert_eq!(greet(12, 7), (vec![12], vec![false, true]), "another life began");
+    assert_eq!(greet(13, 6), (vec![12], vec![]), "an end that arrives late");
+}
+
+/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
+fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
+    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let cids = cids.iter().map(|&(p, cid)| (ProcessId(p), Cid(cid))).collect();
+    let proposal = Proposal { from: ServerId(2), cids, pn, used: Vec::new(), ..mine };
+    bench.say(conn, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+}
+
+/// Its clock was set back: the numbers of its new life are below those of the last one.
+#[test]
+fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    answer(&mut bench, 99, 500, &[(21, 5000)]);
+    assert_eq!(bench.views(1).last().map(View::len), Some(2));
+    bench.close(99);
+    bench.open(98);
+    bench.say(98, &Request::Server { server: ServerId(2), boot: 1 });
+    answer(&mut bench, 98, 500, &[(21, 5000)]);
+    assert!(bench.told(1).is_empty(), "the same life repeats what it said");
+    bench.close(98);
+    bench.open(99);
+    bench.say(99, &Request::Server { server: ServerId(2), boot: 0 });
+    clients(&mut bench, 1, &[21, 22]);
+    bench.pass(10);
+    answer(&mut bench, 99, 5, &[(21, 6000), (22, 6000)]);
+    assert_eq!(bench.views(1).last().map(View::len), Some(3));
+}
+
+#[test]
+fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_heard() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.open(99);
+    bench.say(99, &Request::Server { server: ServerId(2), boot: 1 });
+    let remembered = |bench: &Bench| bench.server.groups[&group()].servers_remembered();
+    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    for (from, kept) in [(3, 0), (2, 1)] {
+        let proposal = Proposal { from: ServerId(from), pn: 9, ..mine.clone() };
+        bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+        assert_eq!(remembered(&bench), kept);
+    }
+    bench.open(98);
+    bench.say(98, &Request::Server { server: ServerId(4), boot: 1 });
+    assert_eq!(remembered(&bench), 1);
+}
+
+#[test]
+fn what_is_decided_is_counted_and_noted_by_its_mode() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    let counted = |bench: &Bench| {
+        let c = bench.server.counters();
+        (c.changes, c.proposals, c.views_fast, c.views_slow)
+    };
+    assert_eq!(counted(&bench), (1, 1, 1, 0));
+    bench.with_peer();
+    bench.pass(10);
+    assert_eq!(counted(&bench), (2, 2, 1, 0));
+    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let cids = vec![(ProcessId(21), Cid(5))];
+    let (from, mode, used) = (ServerId(2), Mode::Slow, Vec::new());
+    let proposal = Proposal { from, cids, mode, n: 1, pn: 5, used, ..mine };
+    bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+    assert_eq!(counted(&bench), (2, 3, 1, 1));
+    let fast = |note| match note {
+        Note::View { fast, .. } => Some(fast),
+        _ => None,
+    };
+    let noted = core::iter::from_fn(|| bench.server.poll_note()).filter_map(fast);
+    assert!(noted.eq([true, false]));
+}
+
+#[test]
+fn the_grace_of_clients_ends_in_the_instant_that_was_said() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.close(99);
+    bench.pass(999);
+    bench.told(1);
+    bench.now = bench.now.plus_ms(1);
+    bench.join(2, 2);
+    assert_eq!(story(&bench.told(1))[0], (false, vec![1, 2]));
+}
+
+/// Two components are too large together: who came last goes, and is told so.
+#[test]
+fn who_finds_no_room_where_components_meet_is_told() {
+    let mut bench = Bench::together(ServerConfig::default(), 16);
+    bench.with_peer();
+    assert_eq!(bench.detached(16), Some((DetachReason::ServerFull, 500)));
+    bench.pass(10);
+    let (_, set) = story(&bench.told(1)).pop().unwrap();
+    assert_eq!(set, (1..16).chain([21]).collect::<Vec<u64>>());
+}
+
+/// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
+/// in its next life.
+#[test]
+fn lives_of_servers_are_remembered_within_a_bound() {
+    let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
+    let mut bench = Bench::new(config);
+    for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
+        bench.open(server);
+        bench.say(server, &Request::Server { server: ServerId(server), boot: 1 });
+        assert_eq!(bench.server.boots.len(), remembered);
+        bench.close(server);
+    }
+}
+
+#[test]
+fn links_of_a_peer_are_its_latest_word_within_a_bound() {
+    let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
+    let mut bench = Bench::new(config);
+    bench.open(99);
+    bench.say(99, &Request::Server { server: ServerId(2), boot: 1 });
+    for (version, count, heard) in [(5, 3, 5), (5, 1, 5), (4, 1, 5), (6, 4, 5), (6, 1, 6)] {
+        let servers = (0..count).map(ServerId).collect();
+        bench.say(99, &Request::Peer(PeerWord::Links { version, servers }));
+        assert_eq!(bench.server.links[&ServerId(2)].0, heard, "{count} in version {version}");
+    }
+}
+
+/// Over two connections the words may come in any order.
+#[test]
+fn words_to_a_peer_have_growing_versions() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.join(2, 2);
+    bench.pass(10);
+    let version = |word| match word {
+        PeerWord::Links { version, .. } | PeerWord::Clients { version, .. } => Some(version),
+        _ => None,
+    };
+    let versions: Vec<u64> = words(&mut bench).into_iter().filter_map(version).collect();
+    assert!(versions.len() >= 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+#[test]
+fn the_highest_numbers_may_be_used() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.open(7);
+    bench.say(7, &Request::Client(peer(NUMBER_MAX, INCARNATION_MAX)));
+    assert!(bench.closed.is_empty());
+}
+
+#[cfg(feature = "sim")]
+#[test]
+fn a_rule_that_is_left_out_is_left_out_of_all_groups() {
+    use crate::rule::{LeftOut, Rule};
+    let left_out = LeftOut::only(Rule::ServerD1);
+    assert_eq!(ServerConfig { left_out, ..ServerConfig::default() }.left_out(), left_out);
+}

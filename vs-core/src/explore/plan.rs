@@ -125,6 +125,7 @@ pub const PLANS: &[Plan] = &[
     Plan {
         name: "changes",
         about: "2 members, 2 messages each; one is excluded and comes back in the middle of that",
+        short: true,
         shows: &[NoObsoleteView, ExactSync],
         messages: &[2, 2],
         tracks: &[&[Report(1, ONE), Report(1, BOTH_AGAIN)]],
@@ -170,6 +171,7 @@ pub const PLANS: &[Plan] = &[
     Plan {
         name: "last-words-reborn",
         about: "the same, and it is back before it was missed",
+        short: true,
         shows: &[ForwardOutsideT],
         homes: &[1, 1, 1],
         messages: &[0, 0, 1],
@@ -180,6 +182,7 @@ pub const PLANS: &[Plan] = &[
     Plan {
         name: "flap",
         about: "2 servers with a member each; one loses the other for a moment; a message each",
+        short: true,
         homes: &[1, 2],
         prelude: &[Report(1, ONE), Report(2, BOTH), Report(1, BOTH)],
         tracks: &[&[Report(1, ONE), Report(1, BOTH)]],

@@ -1,8 +1,8 @@
 //! `vs explore`: every interleaving of small worlds.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};

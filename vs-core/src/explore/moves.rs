@@ -176,6 +176,9 @@ impl World {
             world.play(rules, log, op);
             world.run(rules, log, |action| action.is_progress());
         }
+        for op in rules.plan.begun {
+            world.play(rules, log, op);
+        }
         world.steps = 0;
         world
     }

@@ -352,6 +352,12 @@ impl<T: Tracer> Node<T> {
         self.endpoint(group).map(Endpoint::view)
     }
 
+    /// Whether a change of the view is under way: the group is told to stop sending, or will be.
+    #[must_use]
+    pub fn is_changing(&self, group: GroupKey) -> bool {
+        self.endpoint(group).is_some_and(Endpoint::is_changing)
+    }
+
     /// The name of a joined group.
     #[must_use]
     pub fn group_name(&self, group: GroupKey) -> Option<&GroupName> {

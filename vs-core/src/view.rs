@@ -55,7 +55,7 @@ impl PartialOrd for View {
 
 impl Hash for View {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.fingerprint.hash(state);
+        (self.0.id, self.0.fingerprint).hash(state);
     }
 }
 

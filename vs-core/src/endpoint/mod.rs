@@ -171,6 +171,10 @@ impl Endpoint {
         endpoint
     }
 
+    pub(crate) fn is_changing(&self) -> bool {
+        self.sync.change().is_some()
+    }
+
     pub(crate) fn view(&self) -> &View {
         self.sync.current()
     }

@@ -35,6 +35,8 @@ pub(super) enum Action {
     Deliver(ProcessId, ProcessId),
     /// The announced view is installed.
     Install(ProcessId),
+    /// The second hears that the first is in its view, too.
+    Beat(ProcessId, ProcessId),
 }
 
 impl Action {
@@ -75,6 +77,7 @@ impl fmt::Display for Action {
                 write!(f, "{to} asks for the sync message of {from} for {cid}, and gets it")
             }
             Self::Deliver(from, to) => write!(f, "{to} delivers the next message of {from}"),
+            Self::Beat(from, to) => write!(f, "{to} hears that {from} is in its view"),
             Self::Install(p) => write!(f, "{p} installs the view"),
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct End {
     pub(super) forwarded: bool,
     /// The view that it left last, and with whom: to those it still gives the packets of that view.
     left: Option<(View, Members)>,
+    /// Members of the current view that are not known to be in it yet.
+    pub(super) unmoved: Members,
     /// Of which life each peer is, by the last start_change.
     pub(super) lives: SmallVec<[(ProcessId, u64); 4]>,
 }
@@ -37,6 +39,7 @@ impl End {
             delivered: SmallVec::from_slice(&[0]),
             forwarded: false,
             left: None,
+            unmoved: Members::new(),
             lives: SmallVec::new(),
         }
     }
@@ -78,7 +81,22 @@ impl End {
         let zero = SmallVec::from_elem(0, self.view().len());
         (self.received, self.delivered) = (zero.clone(), zero);
         self.left = Some((installed.old, installed.transitional.clone()));
+        let me = self.sync.me();
+        self.unmoved = self.view().members().iter().copied().filter(|q| *q != me).collect();
         Some(installed.transitional)
+    }
+
+    /// `q` is in the current view, too: once all are who came along, the packets of the view before are of no more use,
+    /// and once all are, nor is the own sync message that led here (rules 5.6, 5.9).
+    pub(super) fn see_moved(&mut self, q: ProcessId) {
+        self.unmoved.retain(|p| *p != q);
+        let waits = |with: &Members| with.iter().any(|p| self.unmoved.contains(p));
+        if self.left.as_ref().is_some_and(|(_, with)| !waits(with)) {
+            self.left = None;
+        }
+        if self.unmoved.is_empty() {
+            self.sync.forget_previous();
+        }
     }
 
     /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8), and of the view

@@ -123,6 +123,9 @@ impl fmt::Display for Op {
             }
             Self::Crash(p) => write!(f, "{p} crashes"),
             Self::Recover(p) => write!(f, "{p} starts again"),
+            Self::Break(a, b) => {
+                write!(f, "the connection of servers {a} and {b} breaks and is up again")
+            }
         }
     }
 }

@@ -69,7 +69,8 @@ pub const STEPS_MAX: u16 = 500;
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most states that are looked at; a state takes some hundred bytes to some KiB.
+    /// Most states that are looked at, from 1. Each takes about 40 bytes, and those that are as far as one another and
+    /// not yet gone on from, some KiB each: in the worlds here up to 3 GB in all.
     pub states_max: usize,
 }
 
@@ -170,12 +171,17 @@ impl Explorer<'_> {
                 self.find(&choices, wrong);
                 return false;
             }
-            if self.seen.insert(fingerprint(&world)) {
+            let print = fingerprint(&world);
+            if !self.seen.contains(&print) {
+                if self.seen.len() >= self.limits.states_max {
+                    return false;
+                }
+                self.seen.insert(print);
                 self.ways.push(way);
                 next.push(((self.ways.len() - 1) as u32, world));
             }
         }
-        self.seen.len() < self.limits.states_max
+        true
     }
 
     /// The choices that lead to a state.

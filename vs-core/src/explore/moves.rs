@@ -57,6 +57,11 @@ impl World {
         if end.is_installable() {
             out.push(Action::Install(p));
         }
+        if rules.plan.beats {
+            let seen =
+                |q: &&ProcessId| self.end(**q).is_some_and(|other| other.view() == end.view());
+            out.extend(end.unmoved.iter().filter(seen).map(|q| Action::Beat(*q, p)));
+        }
         for from in self.processes().filter(|from| *from != p) {
             if self.can_lose(rules, from, p, end) {
                 out.push(Action::Lose(from, p));
@@ -162,7 +167,7 @@ impl World {
     fn run(&mut self, rules: Rules<'_>, log: &mut Log, chosen: impl Fn(&Action) -> bool) {
         while let Some(action) = self.actions(rules).into_iter().find(&chosen) {
             if self.steps > super::STEPS_MAX {
-                return;
+                return; // without end, as the explorer will see
             }
             self.steps += 1;
             self.carry_out(rules, log, action);
@@ -175,6 +180,11 @@ impl World {
         for op in rules.plan.prelude {
             world.play(rules, log, op);
             world.run(rules, log, |action| action.is_progress());
+            assert!(
+                world.steps <= super::STEPS_MAX,
+                "the prelude of {} has no end",
+                rules.plan.name
+            );
         }
         for op in rules.plan.begun {
             world.play(rules, log, op);
@@ -216,6 +226,9 @@ impl World {
             }
             Action::Deliver(from, p) => self.deliver(rules, log, from, p),
             Action::Install(p) => self.install(rules, log, p),
+            Action::Beat(from, to) => {
+                self.end_mut(to).into_iter().for_each(|end| end.see_moved(from));
+            }
         }
     }
 
@@ -242,7 +255,7 @@ impl World {
         self.settled_sets().into_iter().find(|set| !self.is_together(set))
     }
 
-    /// All of `set` are in one view of just them, and everything said in it has come to all.
+    /// All of `set` are in one view of just them, no change is under way, and everything said has come to all.
     fn is_together(&self, set: &[ProcessId]) -> bool {
         let mut ends = set.iter().map(|p| self.end(*p));
         let Some(Some(first)) = ends.next() else { return false };
@@ -253,8 +266,8 @@ impl World {
                 end.delivered[rank] == sent
             })
         };
-        view.members() == set
-            && has_all(first)
-            && ends.all(|end| end.is_some_and(|end| end.view() == view && has_all(end)))
+        // Who is told of a change and not of a view stands still.
+        let rests = |end: &End| end.view() == view && end.sync.change().is_none() && has_all(end);
+        view.members() == set && rests(first) && ends.all(|end| end.is_some_and(rests))
     }
 }

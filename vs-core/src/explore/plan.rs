@@ -41,6 +41,8 @@ pub(super) enum Op {
     Crash(u64),
     /// The process starts again.
     Recover(u64),
+    /// The connection of two servers breaks, with what was under way, and is up again.
+    Break(u64, u64),
 }
 
 /// A small world.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub(super) manual: bool,
     /// Applications take their time to read.
     pub(super) lazy: bool,
+    /// Members hear of each other that they have moved, and let go of what those need no more.
+    pub(super) beats: bool,
     /// What processes do by themselves they do at once: what is explored are servers.
     pub(super) clients_at_once: bool,
 }
@@ -80,7 +84,7 @@ impl Plan {
     }
 }
 
-use Op::{Crash, Recover, Report};
+use Op::{Break, Crash, Recover, Report};
 use Rule::{
     Blocking, CollectBelow, CutReceived, ExactSync, ForwardOutsideT, Forwarding, NoObsoleteView,
     OwnCut, ServerD1, ServerD2, ServerD3,
@@ -109,6 +113,7 @@ const BASE: Plan = Plan {
     gather: true,
     manual: false,
     lazy: false,
+    beats: false,
     clients_at_once: false,
 };
 
@@ -132,6 +137,16 @@ pub const PLANS: &[Plan] = &[
         shows: &[NoObsoleteView, ExactSync],
         messages: &[2, 2],
         tracks: &[&[Report(1, ONE), Report(1, BOTH_AGAIN)]],
+        ..BASE
+    },
+    Plan {
+        name: "changes-slowly",
+        about: "the same with slow readers, slow to stop, and members that hear of each other",
+        messages: &[2, 1],
+        tracks: &[&[Report(1, ONE), Report(1, BOTH_AGAIN)]],
+        manual: true,
+        lazy: true,
+        beats: true,
         ..BASE
     },
     Plan {
@@ -228,6 +243,23 @@ pub const PLANS: &[Plan] = &[
         tracks: &[
             &[Report(1, BOTH), Report(1, ONE), Report(1, BOTH)],
             &[Report(2, BOTH), Report(2, TWO), Report(2, BOTH)],
+        ],
+        gather: false,
+        clients_at_once: true,
+        ..BASE
+    },
+    Plan {
+        name: "reconnect",
+        about: "2 servers lose one another twice, and their connection breaks twice; what clients do they do at once",
+        short: true,
+        shows: &[ServerD2],
+        messages: &[0, 0],
+        homes: &[1, 2],
+        prelude: &[Report(1, ONE), Report(2, TWO)],
+        tracks: &[
+            &[Report(1, BOTH), Report(1, ONE), Report(1, BOTH)],
+            &[Report(2, BOTH), Report(2, TWO), Report(2, BOTH)],
+            &[Break(1, 2), Break(1, 2)],
         ],
         gather: false,
         clients_at_once: true,

@@ -181,6 +181,7 @@ impl World {
         match op {
             Op::Crash(p) => self.end(ProcessId(*p)).is_some(),
             Op::Recover(p) => self.end(ProcessId(*p)).is_none(),
+            Op::Break(..) => true,
             Op::Report(server, clients) => clients.iter().all(|client| {
                 let p = ProcessId(client.process);
                 let known = self.seat(p).attachment == Some(client.attachment());
@@ -200,6 +201,7 @@ impl World {
         match op {
             Op::Crash(p) => self.crash(rules, log, ProcessId(*p)),
             Op::Recover(p) => self.recover(rules, log, ProcessId(*p)),
+            Op::Break(a, b) => self.reconnect(ServerId(*a), ServerId(*b)),
             Op::Report(server, clients) => self.report(rules.plan, ServerId(*server), clients),
         }
     }
@@ -260,6 +262,16 @@ impl World {
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
         named.for_each(|(&q, &cid)| moshe.learn(q, cid));
+    }
+
+    /// The connection of two servers broke and is up again: what was under way is lost, and each repeats its last word.
+    fn reconnect(&mut self, a: ServerId, b: ServerId) {
+        for (from, to) in [(a, b), (b, a)] {
+            self.proposals.remove(&(from, to));
+            if let Some(mine) = self.server(from).mine().cloned() {
+                self.proposals.insert((from, to), VecDeque::from([Rc::new(mine)]));
+            }
+        }
     }
 
     pub(super) fn gathered(&mut self, server: ServerId) {
@@ -394,7 +406,8 @@ impl World {
         let Some(rank) = end.view().rank(from).map(usize::from) else { return };
         end.delivered[rank] += 1;
         let (n, view) = (end.delivered[rank], end.view().clone());
-        let Some(k) = self.net.said(from, &view, n) else { return };
+        // What was never said has the number 0: nobody sent that.
+        let k = self.net.said(from, &view, n).unwrap_or(0);
         let (hash, len) = Self::payload(from, k);
         self.emit(rules, log, p, Event::Deliver { from, n, hash, len });
     }
@@ -515,8 +528,8 @@ impl World {
         let ends: Vec<(ProcessId, Rc<End>)> =
             self.processes().filter_map(|p| self.seat(p).end.clone().map(|end| (p, end))).collect();
         let lived_in = |view: &View| ends.iter().any(|(_, end)| end.view() == view);
-        self.net.streams.retain(|(_, view), _| lived_in(view));
         let awaited = |view: &View| ends.iter().any(|(p, end)| end.may_enter(*p, view));
+        self.net.streams.retain(|(_, view), _| lived_in(view) || awaited(view));
         let past = |q, cid| ends.iter().all(|(_, end)| end.is_past(q, cid));
         let specs = Rc::make_mut(&mut self.specs);
         specs.retain(|view| lived_in(view) || awaited(view), |q, cid| !past(q, cid));

@@ -288,7 +288,7 @@ impl<'a, A: Application> Run<'a, A> {
         self.groups.iter().flat_map(of).collect()
     }
 
-    /// In each group all are in one view, and nobody else is in it. The view in which a process starts is none that
+    /// In each group all are in one view, nobody else is in it, and nobody is to leave it. The view in which a process starts is none that
     /// anybody gave it.
     fn agree(&self) -> bool {
         self.groups.iter().enumerate().all(|(index, group)| {
@@ -298,7 +298,9 @@ impl<'a, A: Application> Run<'a, A> {
             let is_theirs = |view: &View| {
                 view.id() != ViewId::default() && view.members() == members.as_slice()
             };
-            first.is_some_and(is_theirs) && views.all(|view| view == first)
+            first.is_some_and(is_theirs)
+                && views.all(|view| view == first)
+                && !members.iter().any(|p| self.world.is_changing(*p, group.key()))
         })
     }
 

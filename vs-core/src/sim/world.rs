@@ -343,6 +343,12 @@ impl<A: Application> World<A> {
         self.process(p).node.as_ref()?.view(group)
     }
 
+    /// Whether a process is in the middle of a change of its view of `group`.
+    #[must_use]
+    pub fn is_changing(&self, p: ProcessId, group: GroupKey) -> bool {
+        self.process(p).node.as_ref().is_some_and(|node| node.is_changing(group))
+    }
+
     /// Whether a process runs (it may be paused).
     #[must_use]
     pub fn is_running(&self, p: ProcessId) -> bool {

@@ -87,12 +87,32 @@ impl End<'_> {
         None
     }
 
-    /// L1.
+    /// The last word of the membership service to a process, if it is a start_change: no view has answered it.
+    fn unanswered(&self, log: usize) -> Option<At> {
+        for (i, item) in self.group.logs[log].items.iter().enumerate().rev() {
+            match item.step {
+                Step::StartChange { .. } => return Some(At { log, item: i }),
+                Step::View { .. } | Step::Begin | Step::Start | Step::Leave | Step::Crash => {
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// L1: one last view, and no change that came to nothing.
     fn precision(&self, findings: &mut Findings, component: &Component) {
         let group = self.group;
         let mut first: Option<&Stay> = None;
         for p in &component.members {
             let Some(log) = group.log_of(*p) else { continue };
+            if let Some(change) = self.unanswered(log) {
+                findings.add(Property::L1, || {
+                    let what = format!("{p} was told of a change that it never came out of");
+                    group.violation(Property::L1, change, Some(group.end(log)), what)
+                });
+            }
             let stay = self.last_stay(log);
             let view = stay.and_then(|stay| stay.view);
             let wrong =

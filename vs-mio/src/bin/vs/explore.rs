@@ -9,7 +9,7 @@ use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
 use vs_core::rule::{LeftOut, Rule};
 
 use crate::Failure;
-use crate::sim::{keep, rule};
+use crate::sim::{keep, rule, say};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens in whatever order
 #[derive(clap::Args, Debug)]
@@ -23,17 +23,18 @@ pub(crate) struct Args {
     #[arg(value_name = "WORLD", value_parser = plan)]
     worlds: Vec<&'static Plan>,
     /// The worlds that take seconds, and the rules whose absence shows in them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "worlds")]
     short: bool,
-    /// Leave out this rule in the worlds, instead of none and then each that shows there
+    /// Leave out this rule, instead of none and then each that shows [default worlds: those in which it shows]
     #[arg(long, value_name = "RULE", value_parser = rule)]
     leave_out: Option<Rule>,
     /// Worlds that are gone through at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Most states of a world: it needs some hundred bytes for each
-    #[arg(long, value_name = "N", default_value_t = Limits::default().states_max)]
-    states_max: usize,
+    /// Most states of a world; ten million take some GB
+    #[arg(long, value_name = "N", default_value_t = Limits::default().states_max as u64,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    states_max: u64,
     /// Keep the traces of what is found: of one run in DIR, of several in DIR/WORLD-RULE
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
@@ -55,7 +56,10 @@ type Task = (&'static Plan, Option<Rule>);
 
 fn tasks(args: &Args) -> Vec<Task> {
     let chosen = |plan: &&Plan| match args.worlds.is_empty() {
-        true => plan.short || !args.short,
+        true => {
+            let shows = args.leave_out.is_none_or(|rule| plan.shows.contains(&rule));
+            shows && (plan.short || !args.short)
+        }
         false => args.worlds.iter().any(|world| world.name == plan.name),
     };
     let mut tasks = Vec::new();
@@ -74,6 +78,9 @@ fn tasks(args: &Args) -> Vec<Task> {
 /// Goes through the worlds.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let tasks = tasks(&args);
+    if tasks.is_empty() {
+        return Err(Failure("it shows in no world that is chosen; name one to try it there".into()));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, usize::from).min(tasks.len());
     let (begun, next) = (Instant::now(), AtomicUsize::new(0));
@@ -91,7 +98,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     });
     let wrong = wrong.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !args.json {
-        println!("{:.1} s on {threads} threads", begun.elapsed().as_secs_f64());
+        say(format_args!("{:.1} s on {threads} threads", begun.elapsed().as_secs_f64()));
     }
     match wrong.is_empty() {
         true => Ok(()),
@@ -102,7 +109,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 fn go_through(args: &Args, (plan, rule): Task, alone: bool) -> Result<(), String> {
     let begun = Instant::now();
     let left_out = rule.map_or_else(LeftOut::default, LeftOut::only);
-    let explored = explore(plan, left_out, Limits { states_max: args.states_max });
+    let states_max = usize::try_from(args.states_max).unwrap_or(usize::MAX);
+    let explored = explore(plan, left_out, Limits { states_max });
     let name = match rule {
         Some(rule) => format!("{} without {rule:?}", plan.name),
         None => plan.name.to_owned(),
@@ -114,8 +122,10 @@ fn go_through(args: &Args, (plan, rule): Task, alone: bool) -> Result<(), String
             .map_err(|e| format!("{}: the traces cannot be written: {e}", dir.display()))?;
     }
     match (&explored.found, rule) {
-        (None, None) if explored.is_whole => Ok(()),
-        (None, None) => Err(format!("{name}: more than {} states", args.states_max)),
+        (None, _) if !explored.is_whole => {
+            Err(format!("{name}: more than {} states (--states-max)", args.states_max))
+        }
+        (None, None) => Ok(()),
         (None, Some(_)) => Err(format!("{name}: nothing was found")),
         (Some(_), None) => Err(format!("{name}: see above")),
         (Some(found), Some(_)) if found.report.is_clean() => {
@@ -130,34 +140,38 @@ fn report(args: &Args, plan: &Plan, rule: Option<Rule>, explored: &Explored, sec
     let violated = |found: &Found| found.report.violated().map(|p| p.name()).collect::<Vec<_>>();
     if args.json {
         let rule = rule.map(|rule| format!("{rule:?}"));
-        println!(
-            "{}",
-            serde_json::json!({
+        let object = serde_json::json!({
                 "world": plan.name, "left_out": rule, "states": states, "steps": steps, "ends": ends,
                 "depth": depth, "whole": is_whole, "seconds": seconds,
                 "found": found.as_ref().map(|found| serde_json::json!({
                     "what": found.wrong.to_string(), "steps": found.steps.len() - 1,
                     "violated": violated(found),
                 })),
-            })
-        );
-        return;
+        });
+        return say(format_args!("{object}"));
     }
     let name = plan.name;
     match (found, rule) {
         (Some(found), Some(rule)) => {
-            println!(
+            say(format_args!(
                 "{name} without {rule:?}: {} steps to {}; {states} states, {seconds:.1} s",
                 found.steps.len() - 1,
                 violated(found).join(", "),
-            );
+            ));
         }
-        _ => println!(
-            "{name}: {states} states, {steps} steps, {ends} ends, depth {depth}, {seconds:.1} s\n    {}",
-            plan.about
-        ),
+        _ => {
+            let without = rule.map_or_else(String::new, |rule| format!(" without {rule:?}"));
+            say(format_args!(
+                "{name}{without}: {states} states, {steps} steps, {ends} ends, depth {depth}, {seconds:.1} s\n    {}",
+                plan.about
+            ));
+        }
     }
     if let Some(found) = found.as_ref().filter(|_| args.show || rule.is_none()) {
-        println!("{found}");
+        say(format_args!("{found}"));
+        if !found.settled().is_empty() {
+            let settled = found.settled().iter().map(|p| p.0.to_string()).collect::<Vec<_>>();
+            say(format_args!("     its traces are judged with --settled {}", settled.join(",")));
+        }
     }
 }

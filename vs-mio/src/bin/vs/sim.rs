@@ -2,7 +2,7 @@
 
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -25,13 +25,13 @@ use crate::Failure;
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Args {
     /// One run
-    #[arg(long, value_name = "N", group = "what")]
+    #[arg(long, value_name = "N", group = "what", value_parser = clap::value_parser!(u64).range(..SEED_MAX))]
     seed: Option<u64>,
     /// All runs from A to below B
     #[arg(long, value_name = "A..B", group = "what", value_parser = seeds)]
     seeds: Option<(u64, u64)>,
     /// The run that the bytes of a file say: an input of the fuzz target `world`
-    #[arg(long, value_name = "FILE", group = "what")]
+    #[arg(long, value_name = "FILE", group = "what", conflicts_with = "profile")]
     input: Option<PathBuf>,
     /// Step the executable specification beside each process: every step has to be one of its
     #[arg(long)]
@@ -56,12 +56,21 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// A line for who listens: one who has closed the pipe has heard enough.
+pub(crate) fn say(line: core::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Highest seed: seeds are numbers in JSON, too.
+const SEED_MAX: u64 = (1 << 53) - 1;
+
 /// Failures that are shown in full.
 const FAILURES_SHOWN: usize = 10;
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
     let range = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    range.filter(|(a, b)| a < b).ok_or_else(|| "write it as A..B with A below B".into())
+    let range = range.filter(|(a, b)| a < b && *b <= SEED_MAX);
+    range.ok_or_else(|| "write it as A..B with A below B, and B at most 2^53 - 1".into())
 }
 
 fn profile(name: &str) -> Result<Profile, String> {
@@ -110,11 +119,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Vec::new()
     };
     if args.json {
-        println!("{}", summary(from, to, seconds, threads, &total, &short));
+        say(format_args!("{}", summary(from, to, seconds, threads, &total, &short)));
     } else {
-        println!("seeds {from}..{to}: {}", total.stats);
-        println!("rare situations:\n{}", total.stats.marks);
-        println!("{seconds:.1} s on {threads} threads");
+        say(format_args!("seeds {from}..{to}: {}", total.stats));
+        say(format_args!("rare situations:\n{}", total.stats.marks));
+        say(format_args!("{seconds:.1} s on {threads} threads"));
     }
     verdict(&args, to - from, &total, &short)
 }
@@ -132,7 +141,7 @@ fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<()
         return Err(Failure(format!("too little happened: {}", short.join("; "))));
     }
     if !args.json {
-        println!("every property held in every run");
+        say(format_args!("every property held in every run"));
     }
     Ok(())
 }
@@ -223,13 +232,13 @@ fn play(args: &Args, seed: u64) -> Result<Result<Stats, String>, Failure> {
 }
 
 fn show(scenario: &Scenario) {
-    println!("{:#?}", scenario.world);
-    println!("servers: {:?}", scenario.servers);
+    say(format_args!("{:#?}", scenario.world));
+    say(format_args!("servers: {:?}", scenario.servers));
     for plan in &scenario.processes {
-        println!("{plan:?}");
+        say(format_args!("{plan:?}"));
     }
     for (at, step) in &scenario.steps {
-        println!("{:>10.3} ms  {step:?}", *at as f64 / 1000.0);
+        say(format_args!("{:>10.3} ms  {step:?}", *at as f64 / 1000.0));
     }
 }
 

@@ -79,7 +79,9 @@ fn tasks(args: &Args) -> Vec<Task> {
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let tasks = tasks(&args);
     if tasks.is_empty() {
-        return Err(Failure("it shows in no world that is chosen; name one to try it there".into()));
+        return Err(Failure(
+            "it shows in no world that is chosen; name one to try it there".into(),
+        ));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, usize::from).min(tasks.len());

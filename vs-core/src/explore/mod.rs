@@ -4,8 +4,8 @@
 //! (`sync::Automaton`), the servers real agreements on membership (`Moshe`): both are values without time or bytes, so a
 //! state can be copied, compared and gone back to. What lies between them is counts: how much of each stream has arrived,
 //! which sync messages and proposals are under way, what is lost. A plan ([`PLANS`]) says who is there and what happens from
-//! outside (reports of the notification service, crashes, recoveries); when it happens, and in which order everything
-//! else does, is open, and [`explore`] goes through all of it, breadth first.
+//! outside (reports of the notification service, crashes, recoveries, connections of servers that break); when it
+//! happens, and in which order everything else arrives, is open, and [`explore`] goes through all of it, breadth first.
 //!
 //! # What is checked
 //!
@@ -20,7 +20,9 @@
 //! # What is left away
 //!
 //! Packets of a stream arrive in its order (gaps and repair are the multicast's), a packet is one message, packets are
-//! not given up while the view lasts. Names of processes matter (the least of those who have a packet hands it on), so
+//! not given up while the view lasts; sync messages are whole and arrive once. What a process does by itself (it stops
+//! sending, delivers, sends its sync message, hands packets on) it does at once, but where a plan says that applications
+//! take their time. Clients do not move to another server, and servers do not restart: that is `sim`'s. Names of processes matter (the least of those who have a packet hands it on), so
 //! worlds that differ only in names are not taken for one. States are told apart by 128 bits.
 //!
 //! # What is found

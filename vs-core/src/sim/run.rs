@@ -348,6 +348,9 @@ impl<'a, A: Application> Run<'a, A> {
         let datagram_bytes = self.scenario.node.datagram_bytes as u64;
         stats.add_traces(&self.groups, &traces, datagram_bytes);
         stats.mark_counters();
+        let together = |c: &Component| c.members.len() > 1;
+        let settled = options.stable.iter().flat_map(|stable| &stable.components).any(together);
+        stats.settled_together = u64::from(settled);
         let report = spec::check_with(&traces, &options);
         // What breaks safety says more than that nothing moved any more.
         let why =

@@ -57,6 +57,8 @@ pub struct Stats {
     pub processes_max: u64,
     /// Faults that were planned, by kind in the order of [`Fault::ALL`].
     pub kinds: [u64; Fault::ALL.len()],
+    /// Scenarios that settled with two processes or more in a group.
+    pub settled_together: u64,
     /// How often rare situations came up.
     pub marks: Marks,
     /// What was done to hosts and paths.
@@ -79,6 +81,7 @@ impl Stats {
         add_fields!(self, other, runs simulated_ms events refined_steps views views_together changes);
         add_fields!(self, other, joins_in_mid_change views_passed_over syncs forwards sent);
         add_fields!(self, other, delivered views_distinct joins_distinct of_four of_ten);
+        add_fields!(self, other, settled_together);
         self.processes_max = self.processes_max.max(other.processes_max);
         self.kinds.iter_mut().zip(other.kinds).for_each(|(a, b)| *a += b);
         self.marks.merge(&other.marks);
@@ -144,6 +147,7 @@ impl Stats {
         let floors = [
             ("scenarios of 4 processes or more", self.of_four, runs / 2),
             ("scenarios of 10 processes or more", self.of_ten, runs / 10),
+            ("scenarios that settled with 2 processes or more", self.settled_together, runs / 2),
             ("faults planned", self.planned(), 3 * runs),
             ("different views entered with others", self.views_distinct, 5 * runs),
             ("different joins in mid-change", self.joins_distinct, runs),
@@ -287,11 +291,13 @@ impl fmt::Display for Stats {
         let Self { faults, net, servers, .. } = self;
         writeln!(
             f,
-            "{} runs, {} of 4 processes or more, {} of 10 or more, one of {}; {} s simulated, {} events",
+            "{} runs, {} of 4 processes or more, {} of 10 or more, one of {}; {} settled with 2 or more; {} s simulated, \
+             {} events",
             self.runs,
             self.of_four,
             self.of_ten,
             self.processes_max,
+            self.settled_together,
             self.simulated_ms / 1000,
             self.events
         )?;

@@ -27,7 +27,7 @@ pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
 /// Sizes of groups, in 10 000 of the seeds, and in each class rather small than large: small ones meet most situations
 /// most cheaply. What a world costs grows with more than the square of its size.
 const SIZES: [(u64, u64, u64); 5] =
-    [(5, 32, 97), (40, 17, 15), (1_055, 10, 7), (4_400, 4, 6), (4_500, 2, 2)];
+    [(5, 32, 97), (40, 17, 15), (1_155, 10, 7), (4_300, 4, 6), (4_500, 2, 2)];
 
 pub(crate) fn processes(draw: &mut Draw<'_>) -> u64 {
     let mut place = draw.below(10_000);

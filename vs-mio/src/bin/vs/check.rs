@@ -35,6 +35,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let written =
         if args.json { json(&mut out, &report, &files) } else { text(&mut out, &report, &files) };
+    let written = match args.settled.is_empty() && !args.json {
+        true => written.and_then(|()| {
+            writeln!(out, "liveness was not judged: say with --settled who was there in the end")
+        }),
+        false => written,
+    };
     written.map_err(|e| Failure(format!("the verdict cannot be written: {e}")))?;
     if report.is_clean() {
         return Ok(());
@@ -69,12 +75,15 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// Judges `files`; liveness, too, if it is known who survived.
 pub(crate) fn judge(files: &[PathBuf], survivors: &[ProcessId]) -> Result<Report, Failure> {
     let mut collector = Collector::new();
-    let mut groups: Vec<GroupName> = Vec::new();
+    let (mut groups, mut processes) = (Vec::new(), Vec::new());
     for file in files {
-        collect(file, &mut collector, &mut groups)?;
+        processes.push(collect(file, &mut collector, &mut groups)?);
     }
     if survivors.is_empty() {
         return Ok(collector.finish(&Options::default()));
+    }
+    if let Some(unknown) = survivors.iter().find(|p| !processes.contains(p)) {
+        return Err(Failure(format!("--settled: there is no trace of process {unknown}")));
     }
     let mut members = Members::from_slice(survivors);
     members.sort_unstable();
@@ -85,12 +94,12 @@ pub(crate) fn judge(files: &[PathBuf], survivors: &[ProcessId]) -> Result<Report
 }
 
 /// Hands one trace on, line by line. A last line without line feed that cannot be read is left out: a process that was
-/// killed may leave one.
+/// killed may leave one. Tells whose trace it is.
 fn collect(
     file: &Path,
     collector: &mut Collector,
     groups: &mut Vec<GroupName>,
-) -> Result<(), Failure> {
+) -> Result<ProcessId, Failure> {
     let unreadable = |e| Failure(format!("{}: the trace cannot be read: {e}", file.display()));
     let mut input = BufReader::new(File::open(file).map_err(unreadable)?);
     let mut reader = Reader::new();
@@ -114,8 +123,8 @@ fn collect(
         }
         line.clear();
     }
-    match index {
-        Some(_) => Ok(()),
+    match reader.header() {
+        Some(header) => Ok(header.process),
         None => {
             Err(Failure(format!("{}:1: the trace is empty: its header is missing", file.display())))
         }

@@ -9,14 +9,16 @@ use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
 use vs_core::rule::{LeftOut, Rule};
 
 use crate::Failure;
-use crate::sim::{keep, rule, say};
+use crate::sim::{keep, make_room, rule, rules, say};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens in whatever order
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example: vs explore --short\n         vs explore last-words --leave-out Forwarding --traces run && \
+    after_help = format!("Example: vs explore --short\n         vs explore last-words --leave-out Forwarding --traces run && \
                   vs check run --settled 1,2\n\n\
-                  Exit status 0: nothing wrong was found in any state, and with a rule left out something was."
+                  Worlds, and the rules whose absence shows in them:\n{}\n\nRules: {}.\n\n\
+                  Exit status 0: nothing wrong was found in any state, and with a rule left out something was; 1: otherwise, or \
+                  a file cannot be written; 2: the command line is wrong.", worlds(), rules())
 )]
 pub(crate) struct Args {
     /// Worlds, by name [default: all]
@@ -44,6 +46,15 @@ pub(crate) struct Args {
     /// One JSON object for each world and rule
     #[arg(long)]
     json: bool,
+}
+
+fn worlds() -> String {
+    let shows = |plan: &Plan| {
+        let rules = plan.shows.iter().map(|rule| format!("{rule:?}")).collect::<Vec<_>>();
+        if rules.is_empty() { String::new() } else { format!(" ({})", rules.join(", ")) }
+    };
+    let line = |plan: &Plan| format!("  {}{}: {}", plan.name, shows(plan), plan.about);
+    PLANS.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn plan(name: &str) -> Result<&'static Plan, String> {
@@ -78,6 +89,10 @@ fn tasks(args: &Args) -> Vec<Task> {
 /// Goes through the worlds.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let tasks = tasks(&args);
+    for task in &tasks {
+        // Now, not after a search.
+        trace_dir(&args, *task, tasks.len() == 1).map_or(Ok(()), |dir| make_room(&dir))?;
+    }
     if tasks.is_empty() {
         return Err(Failure(
             "it shows in no world that is chosen; name one to try it there".into(),
@@ -108,20 +123,34 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn go_through(args: &Args, (plan, rule): Task, alone: bool) -> Result<(), String> {
+/// What a task is called.
+fn name((plan, rule): Task) -> String {
+    match rule {
+        Some(rule) => format!("{} without {rule:?}", plan.name),
+        None => plan.name.to_owned(),
+    }
+}
+
+/// Where the traces of what is found in a task go.
+fn trace_dir(args: &Args, task: Task, alone: bool) -> Option<PathBuf> {
+    let dir = args.traces.as_ref()?;
+    Some(if alone { dir.clone() } else { dir.join(name(task).replace(' ', "-")) })
+}
+
+fn go_through(args: &Args, task: Task, alone: bool) -> Result<(), String> {
+    let (plan, rule) = task;
     let begun = Instant::now();
     let left_out = rule.map_or_else(LeftOut::default, LeftOut::only);
     let states_max = usize::try_from(args.states_max).unwrap_or(usize::MAX);
     let explored = explore(plan, left_out, Limits { states_max });
-    let name = match rule {
-        Some(rule) => format!("{} without {rule:?}", plan.name),
-        None => plan.name.to_owned(),
-    };
+    let name = name(task);
     report(args, plan, rule, &explored, begun.elapsed().as_secs_f64());
-    if let (Some(found), Some(dir)) = (&explored.found, &args.traces) {
-        let dir = if alone { dir.clone() } else { dir.join(name.replace(' ', "-")) };
+    if let (Some(found), Some(dir)) = (&explored.found, trace_dir(args, task, alone)) {
         keep(&dir, &found.traces)
             .map_err(|e| format!("{}: the traces cannot be written: {e}", dir.display()))?;
+        if !args.json {
+            say(format_args!("    vs check {}{}", dir.display(), settled(found)));
+        }
     }
     match (&explored.found, rule) {
         (None, _) if !explored.is_whole => {
@@ -171,9 +200,11 @@ fn report(args: &Args, plan: &Plan, rule: Option<Rule>, explored: &Explored, sec
     }
     if let Some(found) = found.as_ref().filter(|_| args.show || rule.is_none()) {
         say(format_args!("{found}"));
-        if !found.settled().is_empty() {
-            let settled = found.settled().iter().map(|p| p.0.to_string()).collect::<Vec<_>>();
-            say(format_args!("     its traces are judged with --settled {}", settled.join(",")));
-        }
     }
+}
+
+/// Who should have come together, for the command that judges the traces.
+fn settled(found: &Found) -> String {
+    let ids: Vec<String> = found.settled().iter().map(|p| p.0.to_string()).collect();
+    if ids.is_empty() { String::new() } else { format!(" --settled {}", ids.join(",")) }
 }

@@ -18,9 +18,11 @@ use crate::Failure;
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example: vs sim --seeds 0..10000\n         vs sim --seed 17 --refine --traces run && vs check run\n\n\
-                  Exit status 0: every property held; 1: one did not, and the seed is named. Runs of 2000 seeds and more \
-                  also fail if too little happened in them."
+    after_help = format!("Example: vs sim --seeds 0..10000\n         vs sim --seed 17 --refine --traces run && vs check run\n\n\
+                  Profiles: {}.\n\nRules: {}. Some show only in worlds that are made for them: see vs explore.\n\n\
+                  Exit status 0: every property held; 1: one did not, and the seed is named, or a file cannot be written; \
+                  2: the command line is wrong. Runs of {FLOOR_RUNS} seeds and more also fail if too little happened in \
+                  them.", profiles(), rules())
 )]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Args {
@@ -74,14 +76,20 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 }
 
 fn profile(name: &str) -> Result<Profile, String> {
-    let names = || Profile::ALL.map(Profile::name).join(", ");
-    Profile::from_name(name).ok_or_else(|| format!("there are {}", names()))
+    Profile::from_name(name).ok_or_else(|| format!("there are {}", profiles()))
 }
 
 pub(crate) fn rule(name: &str) -> Result<Rule, String> {
     let found = Rule::ALL.into_iter().find(|r| format!("{r:?}").eq_ignore_ascii_case(name));
-    let names = || Rule::ALL.map(|rule| format!("{rule:?}")).join(", ");
-    found.ok_or_else(|| format!("there are {}", names()))
+    found.ok_or_else(|| format!("there are {}", rules()))
+}
+
+pub(crate) fn rules() -> String {
+    Rule::ALL.map(|rule| format!("{rule:?}")).join(", ")
+}
+
+fn profiles() -> String {
+    Profile::ALL.map(Profile::name).join(", ")
 }
 
 /// What came of all runs so far.
@@ -129,6 +137,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<(), Failure> {
+    if args.refine && total.failed.is_empty() && total.stats.refined_steps < total.stats.views {
+        return Err(Failure("the specification was not stepped beside".into()));
+    }
     if !total.failed.is_empty() {
         let mut failed = total.failed.clone();
         failed.sort_unstable();
@@ -221,12 +232,16 @@ fn play(args: &Args, seed: u64) -> Result<Result<Stats, String>, Failure> {
     };
     if let Some(dir) = &args.traces {
         let dir = if args.seeds.is_some() { dir.join(seed.to_string()) } else { dir.clone() };
+        make_room(&dir)?;
         keep(&dir, &outcome.traces).map_err(|e| {
             Failure(format!("{}: the traces cannot be written: {e}", dir.display()))
         })?;
     }
     Ok(match outcome.failure {
-        Some(failure) => Err(failure.to_string()),
+        Some(failure) => Err(match &args.input {
+            Some(file) => format!("{}: {}", file.display(), failure.why),
+            None => failure.to_string(),
+        }),
         None => Ok(outcome.stats),
     })
 }
@@ -242,9 +257,23 @@ fn show(scenario: &Scenario) {
     }
 }
 
+/// Makes a directory for the traces of one run. Those of another would be judged with them.
+pub(crate) fn make_room(dir: &Path) -> Result<(), Failure> {
+    let unwritable = |e| Failure(format!("{}: the traces cannot be written: {e}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(unwritable)?;
+    for entry in std::fs::read_dir(dir).map_err(unwritable)? {
+        if entry.map_err(unwritable)?.path().extension().is_some_and(|e| e == "jsonl") {
+            return Err(Failure(format!(
+                "{0}: there are traces of another run; remove them, or name another directory",
+                dir.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Writes each trace as a runtime would.
 pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
     for trace in traces {
         let mut text = Vec::new();
         trace_json::encode_trace(trace, &mut text);
@@ -273,6 +302,7 @@ fn summary(
         "runs": stats.runs,
         "of_four": stats.of_four,
         "of_ten": stats.of_ten,
+        "settled_together": stats.settled_together,
         "largest": stats.processes_max,
         "simulated_ms": stats.simulated_ms,
         "events": stats.events,

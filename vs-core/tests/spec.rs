@@ -378,6 +378,11 @@ fn l1_membership_precision() {
     run[1].truncate(told);
     judged(&settled(run.clone(), &[&[1, 2]]), &[L1]);
     broken(run, &[]);
+    // Told of a change after the last view, and of nothing since.
+    let mut run = pair();
+    run[0].push(start_change(3, &[1, 2]));
+    judged(&settled(run.clone(), &[&[1, 2]]), &[L1]);
+    judged(&settled(run, &[]), &[]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A box office with several counters, in hostile worlds: hostile_world [--seed N] [--broken]
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 
 use vs_core::ident::{GroupKey, ViewId};
 use vs_core::sim::{Application, Handle, Scenario, Stats};
@@ -65,21 +66,39 @@ impl Application for Counter {
     }
 }
 
-fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let args: Vec<String> = std::env::args().collect();
-    let broken = args.iter().any(|arg| arg == "--broken");
-    let seed = args.iter().skip_while(|arg| *arg != "--seed").nth(1).map(|n| n.parse::<u64>());
-    let seeds = seed.transpose()?.map_or(0..200, |seed| seed..seed + 1);
+fn arguments() -> Option<(Option<u64>, bool)> {
+    let (mut seed, mut broken, mut args) = (None, false, std::env::args().skip(1));
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--seed" => seed = Some(args.next()?.parse().ok()?),
+            "--broken" => broken = true,
+            _ => return None,
+        }
+    }
+    Some((seed, broken))
+}
+
+fn main() -> ExitCode {
+    let Some((seed, broken)) = arguments() else {
+        eprintln!("hostile_world takes --seed N, where N is a number, and --broken");
+        return ExitCode::from(2);
+    };
     let mut stats = Stats::default();
-    for seed in seeds {
+    for seed in seed.map_or(0..=199, |seed| seed..=seed) {
         let scenario = Scenario::random(seed).plain();
         let outcome = scenario.run_with(|_| Counter { broken, ..Counter::default() }, |_| Ok(()));
         if let Some(failure) = outcome.failure {
-            eprintln!("{failure}\nplay it again: --seed {seed}");
-            std::process::exit(1);
+            let broken = if broken { " --broken" } else { "" };
+            eprintln!("{failure}\nplay it again: --seed {seed}{broken}");
+            return ExitCode::FAILURE;
         }
         stats.add(&outcome.stats);
     }
-    println!("{} worlds, {} views, {} messages", stats.runs, stats.views, stats.delivered);
-    Ok(())
+    let Stats { runs, views, delivered, compared, .. } = stats;
+    println!("{runs} worlds, {views} views, {delivered} messages, {compared} states compared");
+    if compared == 0 {
+        eprintln!("no states were compared, which proves nothing");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -7,7 +7,8 @@ use std::panic::catch_unwind;
 
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::sim::{
-    Application, FLOOR_RUNS, Handle, Mark, Outcome, Profile, Scenario, Stats, Step,
+    Application, Defect, FLOOR_RUNS, Handle, Mark, Outcome, ProcessPlan, Profile, Scenario, Stats,
+    Step, Why,
 };
 use vs_core::{Action, Time};
 
@@ -222,5 +223,81 @@ fn what_is_wrong_with_applications_is_found() {
     assert!(apart.starts_with("seed 1: 1 and 2 went together from "), "{apart}");
     assert!(apart.ends_with(", 1 with 1, 2 with 2"), "{apart}");
     let two = |p| if p == ProcessId(3) { Faulty::InTheEnd(p) } else { Faulty::No };
-    assert_eq!(why(two, Ok(())), "seed 1: in the end 1 has nothing and 3 has 3");
+    assert_eq!(why(two, Ok(())), "seed 1: in the end 1 has no common state and 3 has 3");
+}
+
+/// Says something whenever it may act, or to each message of its own; a few times or without end.
+struct Sender {
+    process: ProcessId,
+    group: Option<GroupKey>,
+    always: bool,
+    /// How often one may still say something.
+    left: u64,
+    due: bool,
+}
+
+impl Application for Sender {
+    fn handle_joined(&mut self, group: GroupKey) {
+        self.group = Some(group);
+    }
+
+    fn handle_action(&mut self, _: Time, action: &Action<'_>) {
+        self.due |= match action {
+            Action::Deliver { from, .. } => *from == self.process,
+            Action::View { .. } => true,
+            _ => false,
+        };
+    }
+
+    fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
+        if self.left > 0 && (self.always || self.due) {
+            self.due = handle.send(self.group?, b"again").is_err();
+            self.left -= u64::from(!self.due);
+        }
+        None
+    }
+}
+
+/// It could be heard for ever in one instant, and the trace would take all memory.
+#[test]
+fn an_application_that_sends_without_end_is_named() {
+    let mut scenario = Scenario::calm(1, 2);
+    // As long as it is alone no window stops it.
+    let late = Step::Start(ProcessId(1));
+    scenario.steps.retain(|(_, step)| *step != late);
+    scenario.steps.push((50_000, late));
+    for (always, left) in [(true, u64::MAX), (false, u64::MAX), (true, 1_000), (false, 1_000)] {
+        let talks = ProcessId(2);
+        let make = |plan: &ProcessPlan| Sender {
+            process: plan.id,
+            group: None,
+            always,
+            left: if plan.id == talks { left } else { 0 },
+            due: false,
+        };
+        let outcome = scenario.run_with(make, |_| Ok(()));
+        match outcome.failure.map(|failure| failure.why) {
+            None => assert_eq!(left, 1_000),
+            Some(Why::Defect(Defect::EndlessSends { process, .. })) => {
+                assert_eq!((process, left), (talks, u64::MAX));
+                let lines: usize = outcome.traces.iter().map(|trace| trace.lines.len()).sum();
+                assert!(lines < 200_000, "{lines}");
+            }
+            Some(why) => panic!("{always} {left}: {why}"),
+        }
+    }
+}
+
+/// What nobody names is not compared, and that can be seen.
+#[test]
+fn compared_states_are_counted() {
+    let scenario = Scenario::calm(1, 3);
+    let compared = |app: Faulty| {
+        let outcome = scenario.run_with(|_| app, |_| Ok(()));
+        assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+        outcome.stats.compared
+    };
+    assert_eq!(compared(Faulty::No), 0);
+    // At the end two of three are compared with the first.
+    assert!(compared(Faulty::InTheEnd(ProcessId(1))) >= 2);
 }

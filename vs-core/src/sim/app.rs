@@ -57,10 +57,16 @@ impl Application for () {
     }
 }
 
+/// Messages that an application may send in one instant; then it is taken to send without end. Alone in its view it hears
+/// each at once, and no window stops it.
+pub(crate) const INSTANT_SENDS_MAX: usize = 50_000;
+
 /// What an application can do.
 #[derive(Debug)]
 pub struct Handle<'a> {
     pub(crate) now: Time,
+    /// Messages that the application has sent in this instant.
+    pub(crate) sends: &'a mut usize,
     pub(crate) node: &'a mut Node<Recorder>,
 }
 
@@ -71,12 +77,18 @@ impl Handle<'_> {
         self.now
     }
 
-    /// Sends, as [`Node::send`].
+    /// Sends, as [`Node::send`]. After 50 000 messages in one instant it is refused, and the run ends with
+    /// [`Defect::EndlessSends`](crate::sim::Defect::EndlessSends).
     ///
     /// # Errors
     /// As [`Node::send`].
     pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
-        self.node.send(self.now, group, payload)
+        if *self.sends >= INSTANT_SENDS_MAX {
+            return Err(SendError::WindowFull);
+        }
+        let sent = self.node.send(self.now, group, payload)?;
+        *self.sends += 1;
+        Ok(sent)
     }
 
     /// Answers a block request, as [`Node::block_ok`].

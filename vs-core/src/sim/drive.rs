@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::action::{Action, Dest, LinkCommand};
 use crate::ident::{GroupKey, GroupName, ServerId};
 use crate::member::{ConnId, Server};
-use crate::sim::app::{Application, Handle};
+use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{
     Body, Happening, HostState, Move, ProcessBody, ServerBody, Site, addr_of, host_at,
@@ -58,6 +58,10 @@ impl<A: Application> World<A> {
                 None => break,
             }
             progress |= p.drain_actions(now, host, fabric);
+            if p.sends_without_end() {
+                self.defect = Some(Defect::EndlessSends { process: p.id, at: self.now() });
+                return;
+            }
             if !progress {
                 self.end_if_left(host);
                 return;
@@ -251,7 +255,7 @@ impl<A: Application> ProcessBody<A> {
 
     fn drain_actions(&mut self, now: Time, host: usize, fabric: &mut Fabric) -> bool {
         let mut progress = false;
-        while self.reading {
+        while self.reading && !self.sends_without_end() {
             let Some(node) = &mut self.node else { break };
             let Some(action) = node.poll_action(now) else { break };
             progress = true;
@@ -279,7 +283,10 @@ impl<A: Application> ProcessBody<A> {
     /// The application goes by the clock of its host.
     fn act(&mut self, now: Time, host: usize, fabric: &mut Fabric) {
         let Some(node) = &mut self.node else { return };
-        let next = self.app.act(&mut Handle { now, node });
+        if self.sends.0 != now {
+            self.sends = (now, 0);
+        }
+        let next = self.app.act(&mut Handle { now, sends: &mut self.sends.1, node });
         let ahead = now - fabric.now;
         let next = next.map(|at| at.max(Time(now.0 + 1)).0.saturating_sub(ahead)).map(Time);
         if next != self.app_wake {
@@ -288,6 +295,10 @@ impl<A: Application> ProcessBody<A> {
                 fabric.queue.push(at, Happening::App { host });
             }
         }
+    }
+
+    fn sends_without_end(&self) -> bool {
+        self.sends.1 >= INSTANT_SENDS_MAX
     }
 
     /// Where the process can be reached.

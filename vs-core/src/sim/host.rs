@@ -129,6 +129,8 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) groups: Vec<(GroupName, GroupConfig)>,
     pub(crate) app: A,
     pub(crate) app_wake: Option<Time>,
+    /// Messages that the application has sent in one instant, and when that was.
+    pub(crate) sends: (Time, usize),
     pub(crate) node: Option<Node<Recorder>>,
     pub(crate) incarnation: Incarnation,
     /// The application takes actions.

@@ -30,9 +30,39 @@
 //! another did not:
 //!
 //! ```text
-//! seed 4: in the end 1 has nothing and 2 has {0, 1, 2, 3}
-//! play it again: --seed 4
+//! seed 5: in the end 1 has {0, 1, 2, 3, 4, 5, 6, 7} and 4 has no common state
+//! play it again: --seed 5 --broken
 //! ```
+//!
+//! ## In your own crate
+//!
+//! ```toml
+//! [dependencies]
+//! vs-core = "0.1"
+//! postcard = { version = "1", default-features = false, features = ["alloc"] } # or what else makes bytes of messages
+//!
+//! [dev-dependencies]
+//! vs-core = { version = "0.1", features = ["sim"] }
+//! ```
+//!
+//! So what you ship is built without the simulator. The program above needs no other crate: make a file in `examples/` of
+//! it, or put the application and this loop into a test:
+//!
+//! ```no_run
+//! # use vs_core::sim::{Scenario, Stats};
+//! # let make = |_: &vs_core::sim::ProcessPlan| ();
+//! let mut stats = Stats::default();
+//! for seed in 0..200 {
+//!     println!("seed {seed}");
+//!     let outcome = Scenario::random(seed).plain().run_with(make, |_| Ok(()));
+//!     assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+//!     stats.add(&outcome.stats);
+//! }
+//! assert!(stats.compared > 0, "nothing was compared");
+//! ```
+//!
+//! Keep the first line of the loop: an application that panics takes the run with it, and nothing else tells the seed. A
+//! test that passes shows nothing of it.
 //!
 //! ## What you write
 //!
@@ -41,11 +71,18 @@
 //!
 //! - [`common_state`](super::Application::common_state): what has to be the same at all who go together. It is
 //!   compared at each view, and at the end. Say `None` while nothing has to be so, such as before a hand-over is
-//!   complete.
+//!   complete; at the end all have to name a state, or nobody. Where nobody ever does, nothing is compared and every run
+//!   passes: see to it that [`Stats::compared`](super::Stats::compared) is above 0.
 //! - [`complaint`](super::Application::complaint): what one process sees that must not be.
 //! - [`say`](super::Application::say): the scenario wants traffic.
 //! - [`is_drained`](super::Application::is_drained): whether something still waits to be sent.
 //! - The last argument of [`Scenario::run_with`](super::Scenario::run_with) looks at all processes when all is over.
+//!
+//! Send nothing of your own accord once the time is [`Load::until`](super::Load::until) of the
+//! [`ProcessPlan`](super::ProcessPlan) that you are made from: a group in which always something is under way does not
+//! settle, which is a failure. Who sends more than tens of thousands of messages in one instant, such as one in answer to
+//! each of its own, is taken to do so for ever, and the run ends with
+//! [`Defect::EndlessSends`](super::Defect::EndlessSends), which names the process.
 //!
 //! Whatever is random in your application, or would read a clock, has to come from a seed of yours and from the times
 //! that you are given; else a run is not the same the next time.

@@ -53,8 +53,7 @@ impl Scenario {
     ) -> Outcome {
         match Run::new(self, make) {
             Ok(mut run) => {
-                let played = run.play();
-                let checked = played.and_then(|()| run.complaint(check));
+                let checked = run.play().and_then(|()| run.complaint(check));
                 run.judge(checked.err())
             }
             Err(error) => Outcome {
@@ -90,6 +89,8 @@ struct Run<'a, A: Application> {
     /// What triggers have left to do, by the time and the order in which it came up.
     follow: BTreeMap<(Time, u64), Step>,
     followed: u64,
+    /// States of applications that were compared.
+    compared: u64,
 }
 
 impl<'a, A: Application> Run<'a, A> {
@@ -127,6 +128,7 @@ impl<'a, A: Application> Run<'a, A> {
             armed: Vec::new(),
             follow: BTreeMap::new(),
             followed: 0,
+            compared: 0,
         })
     }
 
@@ -369,26 +371,37 @@ impl<'a, A: Application> Run<'a, A> {
     }
 
     /// What applications complain of, or who looks at all of them.
-    fn complaint(&self, check: impl FnOnce(&World<A>) -> Result<(), String>) -> Result<(), Why> {
+    fn complaint(
+        &mut self,
+        check: impl FnOnce(&World<A>) -> Result<(), String>,
+    ) -> Result<(), Why> {
         for p in self.world.processes() {
             if let Some(what) = self.world.app(p).complaint() {
                 return Err(Why::Application(alloc::format!("the application of {p}: {what}")));
             }
         }
-        let apart = self.world.disagreement().or_else(|| self.disagreement_at_the_end());
-        apart.map_or_else(|| check(&self.world), Err).map_err(Why::Application)
+        let at_moves = self.world.compare().map_err(Why::Application)?;
+        self.compared = at_moves + self.compare_at_the_end().map_err(Why::Application)?;
+        check(&self.world).map_err(Why::Application)
     }
 
-    /// All are in one view and have delivered the same by now.
-    fn disagreement_at_the_end(&self) -> Option<String> {
-        self.groups.iter().enumerate().find_map(|(index, group)| {
+    /// All are in one view and have delivered the same by now. How many states were compared with that of another.
+    fn compare_at_the_end(&self) -> Result<u64, String> {
+        let mut compared = 0;
+        for (index, group) in self.groups.iter().enumerate() {
             let (key, members) = (group.key(), self.members(index));
             let mut states = members.iter().map(|p| (p, self.world.app(*p).common_state(key)));
-            let (q, known) = states.next()?;
-            let (p, state) = states.find(|(_, state)| *state != known)?;
-            let [known, state] = [known, state].map(|s| s.unwrap_or_else(|| "nothing".into()));
-            Some(alloc::format!("in the end {q} has {known} and {p} has {state}"))
-        })
+            let Some((q, known)) = states.next() else { continue };
+            for (p, state) in states {
+                if state != known {
+                    let [known, state] =
+                        [&known, &state].map(|state| state.as_deref().unwrap_or("no common state"));
+                    return Err(alloc::format!("in the end {q} has {known} and {p} has {state}"));
+                }
+                compared += u64::from(known.is_some());
+            }
+        }
+        Ok(compared)
     }
 
     fn counters(&self) -> Stats {
@@ -399,6 +412,7 @@ impl<'a, A: Application> Run<'a, A> {
             events: self.world.events(),
             refined_steps: self.world.refined_steps(),
             faults: *self.world.faults(),
+            compared: self.compared,
             marks: self.world.marks(),
             kinds: self.scenario.kinds,
             of_four: u64::from(self.scenario.processes.len() >= 4),

@@ -49,6 +49,9 @@ pub struct Stats {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
+    /// States of applications that were compared with that of another and were the same
+    /// ([`Application::common_state`](crate::sim::Application::common_state)), in runs that settled.
+    pub compared: u64,
     /// Scenarios with four processes or more.
     pub of_four: u64,
     /// Scenarios with ten processes or more.
@@ -80,7 +83,7 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         add_fields!(self, other, runs simulated_ms events refined_steps views views_together changes);
         add_fields!(self, other, joins_in_mid_change views_passed_over syncs forwards sent);
-        add_fields!(self, other, delivered views_distinct joins_distinct of_four of_ten);
+        add_fields!(self, other, delivered compared views_distinct joins_distinct of_four of_ten);
         add_fields!(self, other, settled_together);
         self.processes_max = self.processes_max.max(other.processes_max);
         self.kinds.iter_mut().zip(other.kinds).for_each(|(a, b)| *a += b);
@@ -329,6 +332,9 @@ impl fmt::Display for Stats {
             servers.views_slow as f64 * 100.0 / decided as f64
         )?;
         writeln!(f, "messages: {} sent, {} delivered", self.sent, self.delivered)?;
+        if self.compared > 0 {
+            writeln!(f, "{} states of applications compared", self.compared)?;
+        }
         writeln!(
             f,
             "faults: {} kills, {} power losses, {} recoveries, {} pauses, {} slow readers, {} leaves, {} cut paths, \

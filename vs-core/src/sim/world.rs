@@ -96,6 +96,13 @@ pub enum Defect {
         /// When.
         at: Time,
     },
+    /// The application of a process sent again and again in one instant.
+    EndlessSends {
+        /// Of which process.
+        process: ProcessId,
+        /// When.
+        at: Time,
+    },
     /// A process took a step that the specification does not allow.
     Refuted {
         /// In which group.
@@ -129,6 +136,9 @@ impl fmt::Display for Defect {
             }
             Self::EndlessOutput { site, at } => {
                 write!(f, "{site}: polling did not come to an end at {}", at.0)
+            }
+            Self::EndlessSends { process, at } => {
+                write!(f, "the application of {process} sends without end at {}", at.0)
             }
             Self::Refuted { group, refuted, at } => {
                 write!(f, "not a step of the specification, group {group} at {}: {refuted}", at.0)
@@ -280,6 +290,7 @@ impl<A: Application> World<A> {
             node: None,
             incarnation: Incarnation(0),
             reading: true,
+            sends: (Time::ZERO, 0),
             link: None,
             detached: None,
             leaving: None,
@@ -393,18 +404,25 @@ impl<A: Application> World<A> {
     /// [`Application::common_state`].
     #[must_use]
     pub fn disagreement(&self) -> Option<String> {
+        self.compare().err()
+    }
+
+    /// How many states of those who went together were compared with that of another, all of them the same.
+    pub(crate) fn compare(&self) -> Result<u64, String> {
+        let mut compared = 0;
         let mut common = BTreeMap::new();
         for p in self.processes() {
             for Move { group, from, to, state } in &self.process(p).moves {
                 let (q, known) = *common.entry((group, from, to)).or_insert((p, state));
+                compared += u64::from(q != p);
                 if known != state {
-                    return Some(alloc::format!(
+                    return Err(alloc::format!(
                         "{q} and {p} went together from {from} to {to}, {q} with {known}, {p} with {state}"
                     ));
                 }
             }
         }
-        None
+        Ok(compared)
     }
 
     /// The messages of `p` in its current view.

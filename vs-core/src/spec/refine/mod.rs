@@ -204,6 +204,7 @@ impl Refinement {
             end_point.open = after.open;
             self.co_rfifo.reliable(p, reliable(end_point));
         }
+        end_point.parts.clone_from(&after.parts);
         for (key, sync) in after.syncs.iter().filter(|((q, _), _)| *q != p) {
             if end_point.syncs.get(key) == Some(sync) {
                 continue;

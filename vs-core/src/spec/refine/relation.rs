@@ -27,8 +27,8 @@ pub(crate) trait Streams {
 ///
 /// Most variables are the same by another name. The others:
 ///
-/// - `sync[q][cid]` are the sync messages that are here in whole; one of which parts are missing counts for nothing yet,
-///   and of its view only the key is kept (M5 makes it as good as the view);
+/// - `sync[q][cid]` are the sync messages that are here in whole; one of which parts are missing counts for nothing yet but
+///   takes room, and of its view only the key is kept (M5 makes it as good as the view);
 /// - the paper's `msgs[q][v][i]`, with holes, is its gap-free prefix, up to the end of a message: what lies
 ///   beyond a gap, or is a part of a message, is in the channel still;
 /// - `last_dlvrd` is counted in packets, since that is what cuts are made of;
@@ -37,6 +37,7 @@ pub(crate) trait Streams {
 pub(crate) fn relate(sync: &Automaton, streams: &impl Streams) -> EndPoint {
     let ranks = || 0..sync.current().len() as Rank;
     let whole = sync.syncs().filter(|(_, state)| state.is_whole());
+    let parts = sync.syncs().filter(|(_, state)| !state.is_whole());
     EndPoint {
         me: sync.me(),
         current: sync.current().clone(),
@@ -50,6 +51,7 @@ pub(crate) fn relate(sync: &Automaton, streams: &impl Streams) -> EndPoint {
         syncs: whole
             .map(|(key, state)| (key, Sync { view: state.view(), cut: state.cut().to_vec() }))
             .collect(),
+        parts: parts.map(|(key, _)| key).collect(),
         arrived: ranks().map(|r| streams.arrived(r)).collect(),
         received: ranks().map(|r| streams.received(r)).collect(),
         delivered: ranks().map(|r| streams.delivered(r)).collect(),

@@ -136,6 +136,15 @@ fn bytes_make_a_world() {
     }
 }
 
+/// The last process of a group left while it owed an answer to a block request. It was gone, and judged as a survivor that
+/// never came to its last view (L5).
+#[test]
+fn a_group_that_nobody_is_left_in_owes_nothing() {
+    if let Err(failure) = run(&Scenario::random(1_037_160)) {
+        panic!("{failure}");
+    }
+}
+
 #[test]
 fn what_once_failed_holds() {
     for (seed, fault) in REGRESSIONS {

@@ -366,8 +366,8 @@ impl<'a, A: Application> Run<'a, A> {
             group: group.clone(),
             members: self.members(index),
         };
-        let all = self.groups.iter().enumerate().map(component);
-        all.filter(|component| !component.members.is_empty()).collect()
+        // One without members says that nobody is left, whatever the traces end in.
+        self.groups.iter().enumerate().map(component).collect()
     }
 
     /// What applications complain of, or who looks at all of them.

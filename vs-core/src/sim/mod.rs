@@ -78,7 +78,7 @@
 //! [`Scenario::refined`] the executable specification is stepped beside each process; [`Scenario::run_with`] puts other
 //! applications on the processes, and [`Scenario::calm`] is a scenario to write on. Rare situations are counted
 //! ([`Mark`]): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
-//! them; a million take about half an hour on two cores:
+//! them; a million take some 45 minutes on two cores:
 //!
 //! ```text
 //! vs sim --seeds 0..1000000

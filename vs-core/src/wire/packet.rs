@@ -12,7 +12,7 @@
 //! ```
 
 use crate::ident::{GroupKey, Rank, Seq, ViewId};
-use crate::ranges::SeqRange;
+pub use crate::ranges::SeqRange;
 use crate::wire::PROTOCOL_VERSION;
 
 /// The first bytes of every datagram.

@@ -1,1 +1,9 @@
-//! Measurements of the workspace; nothing to use from outside. `cargo bench -p vs-bench`.
+//! Measurements of the workspace: what its benches and its two programs share. Nothing to use from outside.
+//!
+//! - [`memory`]: nodes and a membership server with nothing around them, for `cargo bench -p vs-bench`;
+//! - [`path`]: the way of a message through the core, for the bench of that name and for `instructions`.
+//!
+//! `vs-bench/README.md` says how each measurement is run and what it shows.
+
+pub mod memory;
+pub mod path;

@@ -1,0 +1,67 @@
+//! The way of a message through the core: send, `poll_transmit`, `handle_datagram`, `poll_action`, and the
+//! acknowledgements that follow, between nodes in memory.
+
+use vs_core::SendError;
+
+use crate::memory::{Memory, Settings};
+
+/// Bytes that a sender hands over before its datagrams go out: what one call with segmentation offload carries.
+const BURST_BYTES: usize = 64 << 10;
+
+/// What time a byte takes: as at a gigabyte a second.
+const NS_A_BYTE: u64 = 1;
+
+/// Members that send messages to each other, burst by burst.
+#[derive(Debug)]
+pub struct Path {
+    memory: Memory,
+    senders: usize,
+    payload: Vec<u8>,
+    /// Messages of a burst, of each sender.
+    messages: usize,
+}
+
+impl Path {
+    /// `members` members in one view, of whom the first `senders` send messages of `bytes` bytes.
+    #[must_use]
+    pub fn new(members: usize, senders: usize, bytes: usize) -> Self {
+        let memory = Memory::together(members, &Settings::new(members));
+        let messages = (BURST_BYTES / senders / bytes).max(1);
+        Self { memory, senders, payload: vec![7; bytes], messages }
+    }
+
+    /// Messages that one burst delivers, counted at each member, the sender included.
+    #[must_use]
+    pub fn delivered_by_burst(&self) -> u64 {
+        (self.messages * self.senders * self.memory.members.len()) as u64
+    }
+
+    /// Each sender sends a burst, and all that follows from it is done. Time goes on as at a gigabyte a second.
+    ///
+    /// # Panics
+    /// If the node takes no message though the window is not full.
+    pub fn burst(&mut self) {
+        for sender in 0..self.senders {
+            for _ in 0..self.messages {
+                while let Err(error) = self.memory.send(sender, &self.payload) {
+                    assert_eq!(error, SendError::WindowFull);
+                    self.memory.pass_ns(1_000);
+                }
+            }
+        }
+        self.memory.pass_ns((self.messages * self.senders * self.payload.len()) as u64 * NS_A_BYTE);
+    }
+
+    /// Lets all that is under way arrive, and looks whether nothing is missing.
+    ///
+    /// # Panics
+    /// If something is.
+    pub fn check(&mut self) {
+        self.memory.pass_ns(100_000_000);
+        let delivered: Vec<u64> = self.memory.members.iter().map(|m| m.delivered).collect();
+        assert!(
+            delivered.iter().all(|n| *n == delivered[0]),
+            "messages are missing: {delivered:?}"
+        );
+    }
+}

@@ -16,7 +16,7 @@ use vs_core::{
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::link::Link;
-use crate::udp::{SetupError, UdpConfig, Which};
+use crate::udp::{Granted, SetupError, UdpConfig, Which};
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
@@ -250,6 +250,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn io_counters(&self) -> &IoCounters {
         self.datagrams.counters()
+    }
+
+    /// What the system granted for the sockets' buffers.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.datagrams.granted()
     }
 
     /// Where peers reach this node.

@@ -36,13 +36,23 @@ pub struct UdpConfig {
     pub ttl: u32,
     /// Bytes asked for each of the sockets' buffers; the system may grant less. Default 8 MiB.
     pub buffer_bytes: usize,
+    /// Received datagrams of 1000 that are thrown away, each by its own chance: what a lossy network does, for tests
+    /// and measurements. Default 0.
+    pub loss_permille: u16,
 }
 
 impl UdpConfig {
     /// All traffic on the interface of address `interface`, through the group `multicast`.
     #[must_use]
     pub fn new(interface: Ipv4Addr, multicast: SocketAddrV4) -> Self {
-        Self { bind: interface, interface, multicast, ttl: 1, buffer_bytes: 8 << 20 }
+        Self {
+            bind: interface,
+            interface,
+            multicast,
+            ttl: 1,
+            buffer_bytes: 8 << 20,
+            loss_permille: 0,
+        }
     }
 }
 

@@ -50,7 +50,6 @@ pub(crate) struct Datagrams {
     /// Whether there may be more to read: of the unicast and of the multicast socket.
     readable: [bool; 2],
     out: Vec<u8>,
-    datagram_bytes: usize,
     pending: Option<Pending>,
     counters: IoCounters,
     loss_permille: u16,
@@ -65,7 +64,6 @@ impl Datagrams {
             batch: RecvBatch::new(),
             readable: [true; 2],
             out: vec![0; RUN_BYTES_MAX.max(datagram_bytes)],
-            datagram_bytes,
             pending: None,
             counters: IoCounters::default(),
             loss_permille: config.loss_permille,
@@ -119,7 +117,10 @@ impl Datagrams {
                 node.handle_datagram(now, bytes);
             };
             match self.pair.recv(which, &mut self.batch, &mut take) {
-                Ok(datagrams) => self.counters.received += datagrams as u64,
+                Ok(received) => {
+                    self.counters.received += received.datagrams as u64;
+                    self.readable[index(which)] &= !received.is_all;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable[index(which)] = false;
@@ -157,8 +158,7 @@ impl Datagrams {
     }
 
     fn next_run<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> Option<Pending> {
-        let segments = self.pair.max_segments().clamp(1, RUN_BYTES_MAX / self.datagram_bytes);
-        let transmit = node.poll_transmit(now, &mut self.out, segments)?;
+        let transmit = node.poll_transmit(now, &mut self.out, self.pair.max_segments())?;
         let dest = match transmit.dest {
             Dest::Group(_) => self.pair.multicast_addr(),
             Dest::Peer(addr) => addr,

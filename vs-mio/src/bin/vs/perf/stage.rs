@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::Value;
@@ -50,10 +51,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Failure(format!("{}: the directory cannot be made: {e}", dir.display()))
         })?;
     }
-    let mut all = Participants(Vec::new());
-    // The lowest ids send.
+    let (ending, ended) = channel();
+    let mut all = Participants { list: Vec::new(), ended };
     for id in 1..=args.load.members {
-        all.0.push(start(id, args, server, multicast)?);
+        all.list.push(start(id, args, server, multicast, &ending)?);
     }
     all.wait(&interrupted)?;
     print(all.results()?, args.json);
@@ -94,6 +95,7 @@ fn start(
     args: &Args,
     server: SocketAddr,
     multicast: SocketAddrV4,
+    ending: &Sender<()>,
 ) -> Result<Participant, Failure> {
     let program = std::env::current_exe()
         .map_err(|e| Failure(format!("the path of this program cannot be found: {e}")))?;
@@ -116,24 +118,35 @@ fn start(
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().map_err(|e| Failure(format!("participant {id} cannot be started: {e}")))?;
-    let output = collect(child.stdout.take());
-    let complaints = collect(child.stderr.take());
+    let output = collect(child.stdout.take(), ending.clone());
+    let complaints = collect(child.stderr.take(), ending.clone());
     Ok(Participant { id, child, output, complaints })
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<String>> {
+/// Collects lines until there are no more, which `ending` is told.
+fn collect(
+    stream: Option<impl Read + Send + 'static>,
+    ending: Sender<()>,
+) -> thread::JoinHandle<Vec<String>> {
     thread::spawn(move || {
         let lines = stream.into_iter().flat_map(|stream| BufReader::new(stream).lines());
-        lines.map_while(Result::ok).collect()
+        let lines = lines.map_while(Result::ok).collect();
+        // Nobody has to wait for it.
+        let _ = ending.send(());
+        lines
     })
 }
 
 /// All participants; what is left of them is killed when they are dropped.
-struct Participants(Vec<Participant>);
+struct Participants {
+    list: Vec<Participant>,
+    /// Something of one of them has ended.
+    ended: Receiver<()>,
+}
 
 impl Drop for Participants {
     fn drop(&mut self) {
-        for participant in &mut self.0 {
+        for participant in &mut self.list {
             // Both fail only for a process that is gone, which is what is wanted.
             let _ = participant.child.kill();
             let _ = participant.child.wait();
@@ -149,14 +162,14 @@ impl Participants {
                 return Err(Failure("interrupted by a signal; all participants were ended".into()));
             }
             let mut running = false;
-            for at in 0..self.0.len() {
-                let Participant { id, child, .. } = &mut self.0[at];
+            for at in 0..self.list.len() {
+                let Participant { id, child, .. } = &mut self.list[at];
                 match child.try_wait() {
                     Ok(None) => running = true,
                     Ok(Some(status)) if status.success() => {}
                     Ok(Some(status)) => {
                         let id = *id;
-                        let words = self.0.remove(at).last_words();
+                        let words = self.list.remove(at).last_words();
                         return Err(Failure(format!(
                             "participant {id} failed ({status}): {words}"
                         )));
@@ -167,14 +180,15 @@ impl Participants {
             if !running {
                 return Ok(());
             }
-            thread::sleep(LOOK_EVERY);
+            // Whether something ended or not: look again.
+            let _ = self.ended.recv_timeout(LOOK_EVERY);
         }
     }
 
     /// The lines of all: a member's, and from the first one the summary.
     fn results(&mut self) -> Result<Vec<Value>, Failure> {
         let (mut lines, mut summary) = (Vec::new(), None);
-        for participant in self.0.drain(..) {
+        for participant in self.list.drain(..) {
             let output = participant.output.join().unwrap_or_default();
             for line in output {
                 let value: Value = serde_json::from_str(&line)

@@ -144,25 +144,27 @@ impl Cast {
         Ok(())
     }
 
-    /// The caller has checked that there are slots and places enough.
+    /// The caller has checked that there are slots and places enough. All fragments but the last are of one length, and
+    /// the last is hardly shorter: so large messages go out in runs.
     fn push_fragments(&mut self, pool: &mut Pool, payload: &[u8]) {
         self.seal(pool);
+        let packets = packets_for(payload.len(), self.settings.body_bytes);
+        let share = (payload.len() + LENGTH_BYTES).div_ceil(packets);
         let length = (payload.len() as u32).to_le_bytes();
         let mut rest = payload;
         let mut flags = FLAG_FRAGMENT | FLAG_FIRST;
         while !rest.is_empty() {
             let Some(slot) = pool.alloc() else { return };
-            let body = pool.body_mut(slot);
+            let body = &mut pool.body_mut(slot)[..share];
             let head = if flags & FLAG_FIRST == 0 { 0 } else { LENGTH_BYTES };
             body[..head].copy_from_slice(&length[..head]);
-            let part = rest.len().min(body.len() - head);
-            let (now, later) = rest.split_at(part);
-            body[head..head + part].copy_from_slice(now);
+            let (part, later) = rest.split_at(rest.len().min(share - head));
+            body[head..head + part.len()].copy_from_slice(part);
             rest = later;
             if rest.is_empty() {
                 flags |= FLAG_LAST;
             }
-            self.seal_slot(pool, slot, head + part, flags);
+            self.seal_slot(pool, slot, head + part.len(), flags);
             flags = FLAG_FRAGMENT;
         }
     }

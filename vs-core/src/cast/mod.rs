@@ -300,7 +300,7 @@ impl Cast {
         }
         for stream in &mut self.streams {
             stream.wanted = repair::Wanted::default();
-            for slot in stream.ring.drain().filter_map(|entry| entry.slot) {
+            for slot in stream.ring.drain() {
                 pool.free(slot);
             }
         }

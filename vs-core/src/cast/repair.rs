@@ -300,6 +300,9 @@ impl Cast {
         let (base, end) = (stream.ring.base() + 1, stream.high.min(upto));
         for seq in ranges.filter_map(|r| r.clip(base, end)).flat_map(|r| r.from..=r.upto) {
             let Some(repair) = stream.ring.repair(seq) else { continue };
+            if origin == self.me {
+                self.sender.window.note_asked(from);
+            }
             let since = now - repair.done_at;
             let asker = match repair.done_to {
                 // It is on its way.

@@ -152,6 +152,7 @@ impl Cast {
         self.count_unstable(rank);
         self.reclaim(pool, now, rank);
         if rank == self.me {
+            self.adapt_window(now);
             self.peers.stable_at = now;
             self.beats.reset(now, self.settings.heartbeat_ms);
         } else if self.own_is_settled() {
@@ -215,7 +216,7 @@ impl Cast {
     pub(super) fn window_is_closed(&self) -> bool {
         let limit = self.send_limit();
         let longest = self.settings.message_bytes_max;
-        limit <= self.sender.sealed
+        limit.min(self.soft_limit()) <= self.sender.sealed
             || (self.sender.refused.is_some() && self.last_packet_of(longest) > limit)
     }
 

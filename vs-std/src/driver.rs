@@ -286,6 +286,12 @@ impl<T: Tracer> Driver<T> {
         self.clock.now()
     }
 
+    /// The time when the clock was looked at last: of the last [`Driver::advance`] or [`Driver::flush`], or later.
+    #[must_use]
+    pub fn recent(&self) -> Time {
+        self.now
+    }
+
     /// The node, to look at.
     #[must_use]
     pub fn node(&self) -> &Node<T> {

@@ -11,7 +11,7 @@ use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::clock::Clock;
 use vs_std::driver::IoCounters;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::{Granted, UdpConfig};
+use vs_std::udp::{Granted, SmallBuffers, UdpConfig};
 use vs_std::{EventRef, Group, JoinOptions};
 
 use super::{Args, Runtime};
@@ -74,6 +74,12 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     })
 }
 
+fn advise(small: Option<SmallBuffers>) {
+    if let Some(advice) = small {
+        eprintln!("vs: {advice}");
+    }
+}
+
 fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure(format!("cannot {what}: {error}"))
 }
@@ -101,6 +107,7 @@ impl StdMember {
         }
         let name = group()?;
         let joined = Group::join(&name, options).map_err(|e| Failure(e.to_string()))?;
+        advise(joined.driver().small_buffers());
         Ok(Self { group: joined, key: name.key() })
     }
 }
@@ -161,6 +168,7 @@ impl MioMember {
         let config = driver_config(args, process)?;
         let trace = trace(args, &config, "mio")?;
         let mut driver = Driver::new(config, trace).map_err(|e| Failure(e.to_string()))?;
+        advise(driver.small_buffers());
         let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
         let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
         driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;

@@ -97,15 +97,19 @@ impl<A: Application> World<A> {
         self.stop(host, state);
     }
 
-    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused.
+    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused, or leaving
+    /// already.
     pub fn leave(&mut self, p: ProcessId) {
         let host = self.host(Site::Process(p));
         let now = self.hosts[host].clock(self.fabric.now);
         if !self.is_running(p) || self.hosts[host].state != HostState::Up {
             return;
         }
-        self.faults.leaves += 1;
         let Body::Process(body) = &mut self.hosts[host].body else { return };
+        if body.leaving.is_some() {
+            return;
+        }
+        self.faults.leaves += 1;
         body.reading = true;
         if let Some(node) = &mut body.node {
             let groups = body.groups.iter().map(|(name, _)| name.key());

@@ -150,7 +150,7 @@ fn a_group_that_nobody_is_left_in_owes_nothing() {
 /// Runs it, and says of which processes that are down in the end the trace does not: a life ends in it as it does in the
 /// world.
 fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
-    let make = |plan: &ProcessPlan| Traffic::new(plan.id, plan.load, scenario.seed ^ plan.id.0);
+    let make = |plan: &ProcessPlan| Traffic::of(plan, scenario.seed);
     let mut down = Vec::new();
     let outcome = scenario.run_with(make, |world| {
         down.extend(world.processes().filter(|p| !world.is_running(*p)));
@@ -255,7 +255,7 @@ fn what_is_wrong_with_applications_is_found() {
     };
     assert_eq!(why(|_| Faulty::No, Ok(())), "");
     assert_eq!(why(|_| Faulty::No, Err("odd".into())), "seed 1: odd");
-    assert_eq!(why(|_| Faulty::Complains, Ok(())), "seed 1: the application of 1: no");
+    assert_eq!(why(|_| Faulty::Complains, Ok(())), "seed 1: the application of process 1: no");
     let in_the_end = why(Faulty::InTheEnd, Ok(()));
     assert!(in_the_end.starts_with("seed 1: 1 and 2 went together from "), "{in_the_end}");
     let apart = why(|p| Faulty::AtMoves(p, false), Ok(()));

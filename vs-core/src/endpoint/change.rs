@@ -92,6 +92,9 @@ impl Endpoint {
 
     fn detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
         self.suspicions.suspend();
+        if reason == DetachReason::DuplicateId {
+            mark!(cx, DuplicateId);
+        }
         if reason.is_final() {
             return self.end(cx, reason);
         }

@@ -13,7 +13,7 @@ use vs_core::ident::{GroupKey, GroupName};
 use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
-use vs_std::udp::Which;
+use vs_std::udp::{Granted, Which};
 
 /// The tokens of a driver's sockets in the [`mio::Poll`] of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +182,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn io_counters(&self) -> &IoCounters {
         self.inner.io_counters()
+    }
+
+    /// What the system granted for the sockets' buffers.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.inner.granted()
     }
 
     /// Where peers reach this node.

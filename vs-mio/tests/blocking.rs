@@ -3,6 +3,7 @@
 
 mod serving;
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use serving::{Failure, Serving, directory, fresh, read_traces, udp};
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::member::server::ServerConfig;
 use vs_core::spec;
-use vs_std::{Event, Group, JoinOptions, SendError};
+use vs_std::{Event, EventRef, Group, JoinOptions, SendError};
 
 /// Only ends a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,6 +84,69 @@ fn who_does_not_receive_cannot_send_for_ever_and_loses_nothing() -> Result<(), F
     group.send(b"there is room again")?;
     assert_eq!(group.leave()?, 0);
     judge(&[trace(1, 4)]);
+    Ok(())
+}
+
+#[test]
+fn a_batch_is_packed_and_heard_as_it_was_sent() -> Result<(), Failure> {
+    const MESSAGES: u64 = 20_000;
+    let serving = Serving::begin(ServerConfig::default())?;
+    let name = GroupName::new("batch")?;
+    let join = |id| {
+        let mut options = options(&serving, id, 6);
+        options.group.window_packets = 128;
+        options.group.ack_packets = 32;
+        options.group.message_bytes_max = 10_000;
+        options.busy_poll = Duration::from_micros(50);
+        Group::join(&name, options)
+    };
+    let (mut a, mut b) = (join(1)?, join(2)?);
+    until(&mut [&mut a, &mut b], |groups, _, _| all_see(groups, 2))?;
+
+    // Lent to one, kept by the other: in turns, since one thread drives both.
+    let (mut next, mut lent, mut kept) = (0_u64, 0_u64, 0_u64);
+    let begun = Instant::now();
+    while lent < MESSAGES || kept < MESSAGES {
+        assert!(begun.elapsed() < PATIENCE, "{next} sent, {lent} and {kept} heard");
+        let turn = MESSAGES.min(next + 1000);
+        while next < turn && a.try_feed(&next.to_le_bytes()).is_ok() {
+            next += 1;
+        }
+        a.flush()?;
+        a.recv_with(Duration::ZERO, |event| {
+            if let EventRef::Message { payload, .. } = event {
+                assert_eq!(payload, lent.to_le_bytes());
+                lent += 1;
+            }
+            // Some hearers stop in between.
+            if lent.is_multiple_of(77) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        for event in b.try_iter() {
+            if let Event::Message { payload, .. } = event {
+                assert_eq!(payload[..], kept.to_le_bytes());
+                kept += 1;
+            }
+        }
+    }
+    let packets = a.driver().node().cast_counters(name.key()).map(|counters| counters.sent);
+    println!("{MESSAGES} messages in {packets:?} packets");
+    // 12 bytes of a packet each.
+    assert!(packets.is_some_and(|packets| packets < MESSAGES / 50));
+
+    assert_eq!(a.send_batch([b"one", b"two"])?, 2);
+    let refused = b.send_batch([&[7; 10_000][..], &[7; 10_001], b"three"]).unwrap_err();
+    assert!(matches!(refused.error, SendError::TooLarge { .. }), "{refused}");
+    assert_eq!(refused.taken, 1);
+    let mut lengths = Vec::new();
+    until(&mut [&mut a, &mut b], |_, at, event| {
+        if let (0, Some(Event::Message { payload, .. })) = (at, event) {
+            lengths.push(payload.len());
+        }
+        lengths.len() == 3
+    })?;
+    lengths.sort_unstable();
+    assert_eq!(lengths, [3, 3, 10_000]);
+    judge(&[trace(1, 6), trace(2, 6)]);
     Ok(())
 }
 

@@ -4,10 +4,11 @@ use core::net::SocketAddr;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
+use vs_core::rng::Rng;
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Time};
 
-use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which, is_too_long};
+use crate::udp::{Granted, RecvBatch, SetupError, UdpConfig, UdpPair, Which, is_too_long};
 
 /// Batches that are read from one socket before the rest of the loop has its turn.
 const READ_BATCHES_MAX: usize = 16;
@@ -28,6 +29,8 @@ pub struct IoCounters {
     /// … of which since they do not fit the MTU of the way to their destination (any more): nothing that long will
     /// arrive there until the MTU is raised or `datagram_bytes` of all members is lowered.
     pub too_long: u64,
+    /// Received datagrams that were thrown away, as [`UdpConfig::loss_permille`] asks.
+    pub lost: u64,
     /// Errors of receiving.
     pub recv_errors: u64,
 }
@@ -47,27 +50,34 @@ pub(crate) struct Datagrams {
     /// Whether there may be more to read: of the unicast and of the multicast socket.
     readable: [bool; 2],
     out: Vec<u8>,
-    datagram_bytes: usize,
     pending: Option<Pending>,
     counters: IoCounters,
+    loss_permille: u16,
+    /// Which datagrams are thrown away.
+    rng: Rng,
 }
 
 impl Datagrams {
     pub(crate) fn open(config: &UdpConfig, datagram_bytes: usize) -> Result<Self, SetupError> {
         let pair = UdpPair::open(config, datagram_bytes)?;
         Ok(Self {
-            pair,
             batch: RecvBatch::new(),
             readable: [true; 2],
             out: vec![0; RUN_BYTES_MAX.max(datagram_bytes)],
-            datagram_bytes,
             pending: None,
             counters: IoCounters::default(),
+            loss_permille: config.loss_permille,
+            rng: Rng::new(u64::from(pair.local_addr().port())),
+            pair,
         })
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.pair.local_addr()
+    }
+
+    pub(crate) fn granted(&self) -> Granted {
+        self.pair.granted()
     }
 
     pub(crate) fn counters(&self) -> &IoCounters {
@@ -97,11 +107,20 @@ impl Datagrams {
             if !self.readable[index(which)] {
                 return;
             }
+            let (permille, rng, lost) =
+                (self.loss_permille, &mut self.rng, &mut self.counters.lost);
             let mut take = |bytes: &[u8]| {
+                if permille > 0 && rng.below(1000) < permille.into() {
+                    *lost += 1;
+                    return;
+                }
                 node.handle_datagram(now, bytes);
             };
             match self.pair.recv(which, &mut self.batch, &mut take) {
-                Ok(datagrams) => self.counters.received += datagrams as u64,
+                Ok(received) => {
+                    self.counters.received += received.datagrams as u64;
+                    self.readable[index(which)] &= !received.is_all;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable[index(which)] = false;
@@ -139,8 +158,7 @@ impl Datagrams {
     }
 
     fn next_run<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> Option<Pending> {
-        let segments = self.pair.max_segments().clamp(1, RUN_BYTES_MAX / self.datagram_bytes);
-        let transmit = node.poll_transmit(now, &mut self.out, segments)?;
+        let transmit = node.poll_transmit(now, &mut self.out, self.pair.max_segments())?;
         let dest = match transmit.dest {
             Dest::Group(_) => self.pair.multicast_addr(),
             Dest::Peer(addr) => addr,

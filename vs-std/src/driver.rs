@@ -16,7 +16,7 @@ use vs_core::{
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::link::Link;
-use crate::udp::{SetupError, UdpConfig, Which};
+use crate::udp::{Granted, SetupError, UdpConfig, Which};
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
@@ -80,6 +80,9 @@ impl core::error::Error for OpenError {
 pub struct Driver<T: Tracer = ()> {
     node: Node<T>,
     clock: Clock,
+    /// The time of the last [`Driver::advance`] or [`Driver::flush`]: good enough for a send and a delivery in between,
+    /// and no clock is read for each.
+    now: Time,
     datagrams: Datagrams,
     link: Link,
     /// Whether the application has asked for actions until there was none since the last [`Driver::advance`].
@@ -108,7 +111,8 @@ impl<T: Tracer> Driver<T> {
         let node = Node::new(config.node, identity, config.servers.len(), tracer)
             .map_err(OpenError::Config)?;
         let link = Link::new(config.servers);
-        Ok(Self { node, clock: config.clock, datagrams, link, heard_all: false })
+        let (clock, now) = (config.clock, config.clock.now());
+        Ok(Self { node, clock, now, datagrams, link, heard_all: false })
     }
 
     /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
@@ -146,7 +150,7 @@ impl<T: Tracer> Driver<T> {
     /// it; an error of `opened` counts as one of connecting.
     pub fn advance(&mut self, opened: impl FnMut(&TcpStream) -> io::Result<()>) {
         self.heard_all = false;
-        let now = self.clock.now();
+        let now = self.look_at_clock();
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
         }
@@ -160,12 +164,22 @@ impl<T: Tracer> Driver<T> {
     /// Writes what follows from commands and from what the application heard, as [`Driver::advance`] does. Reads
     /// nothing: what a loop reads after it asked for actions, its application would hear when something wakes it again.
     pub fn flush(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {
-        let now = self.clock.now();
+        let now = self.look_at_clock();
         while let Some(command) = self.node.poll_link() {
             self.link.command(&mut self.node, now, command, &mut opened);
         }
         self.link.write(&mut self.node, now);
         self.datagrams.write(&mut self.node, now);
+    }
+
+    fn look_at_clock(&mut self) -> Time {
+        self.now = self.clock.now();
+        self.now
+    }
+
+    /// The time of the last look at the clock; a trace wants it exactly.
+    fn recent_time(&mut self) -> Time {
+        if self.node.tracer_mut().enabled() { self.look_at_clock() } else { self.now }
     }
 
     /// A socket of datagrams, to wait for.
@@ -194,7 +208,8 @@ impl<T: Tracer> Driver<T> {
 
     /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
-        let action = self.node.poll_action(self.clock.now());
+        let now = self.recent_time();
+        let action = self.node.poll_action(now);
         self.heard_all = action.is_none();
         action
     }
@@ -217,7 +232,8 @@ impl<T: Tracer> Driver<T> {
     /// # Errors
     /// As there.
     pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
-        self.node.send(self.clock.now(), group, payload)
+        let now = self.recent_time();
+        self.node.send(now, group, payload)
     }
 
     /// See [`Node::block_ok`].
@@ -252,6 +268,12 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.counters()
     }
 
+    /// What the system granted for the sockets' buffers.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.datagrams.granted()
+    }
+
     /// Where peers reach this node.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -262,6 +284,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// The time when the clock was looked at last: of the last [`Driver::advance`] or [`Driver::flush`], or later.
+    #[must_use]
+    pub fn recent(&self) -> Time {
+        self.now
     }
 
     /// The node, to look at.

@@ -16,7 +16,10 @@ mod datagrams;
 mod group;
 mod link;
 
-pub use group::{Event, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError};
+pub use group::{
+    BatchError, Event, EventRef, Group, Iter, JoinError, JoinOptions, LeaveError, RecvError,
+    SendError, TryIter,
+};
 
 /// The README's code, compiled and run.
 #[cfg(doctest)]

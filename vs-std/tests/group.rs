@@ -1,6 +1,7 @@
 //! The blocking handle where nobody answers: what it refuses, and how its waits end.
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::net::TcpListener;
 
@@ -9,7 +10,7 @@ use vs_core::trace::Event;
 use vs_core::trace_json::parse_trace;
 use vs_core::{Blocking, Sent, View};
 use vs_std::udp::UdpConfig;
-use vs_std::{Group, JoinError, JoinOptions, RecvError, SendError};
+use vs_std::{Event, Group, JoinError, JoinOptions, RecvError, SendError};
 
 const PROCESS: ProcessId = ProcessId(7);
 const LONG: Duration = Duration::from_secs(60);
@@ -58,6 +59,11 @@ fn what_is_sent_before_the_first_view_waits_within_bounds() {
     assert_eq!(queued, 4, "queue_bytes hold four of them");
     let refused = group.send_timeout(&[7; 900], Duration::from_millis(20));
     assert!(matches!(refused, Err(SendError::TimedOut)), "{refused:?}");
+    let refused = group.try_feed(&[7; 900]);
+    assert!(matches!(refused, Err(SendError::Full)), "{refused:?}");
+    group.flush().unwrap();
+    let silence = group.recv_with(Duration::from_millis(1), |event| panic!("{event:?}"));
+    assert_eq!(silence.unwrap(), 0);
     assert!(group.try_recv().unwrap().is_none());
     assert!(group.recv_timeout(Duration::from_millis(1)).unwrap().is_none());
     assert_eq!(group.leave().unwrap(), queued, "those were not sent");
@@ -70,8 +76,16 @@ fn a_group_that_is_left_says_so_and_then_nothing_more() {
     group.begin_leave();
     let refused = group.try_send(b"late");
     assert!(matches!(refused, Err(SendError::Left)), "{refused:?}");
-    assert_eq!(group.recv_timeout(LONG).unwrap(), Some(vs_std::Event::Left { unsent: 0 }));
+    let mut heard = Vec::new();
+    let count = group.recv_with(LONG, |event| {
+        heard.push(Event::from(event));
+        ControlFlow::Continue(())
+    });
+    assert_eq!((count.unwrap(), heard), (1, vec![Event::Left { unsent: 0 }]));
     assert!(matches!(group.recv(), Err(RecvError::Left)));
+    let ended = group.recv_with(LONG, |event| panic!("{event:?}"));
+    assert!(matches!(ended, Err(RecvError::Left)), "{ended:?}");
+    assert_eq!(group.iter().next(), None);
     assert_eq!(group.leave().unwrap(), 0);
 }
 
@@ -123,4 +137,6 @@ fn options_that_cannot_be_used_are_named() {
     assert!(error.to_string().contains("members_max"), "{error}");
     let error = refusal(|options| options.driver.udp.bind = Ipv4Addr::new(192, 0, 2, 1));
     assert!(error.to_string().contains("192.0.2.1"), "{error}");
+    let error = refusal(|options| options.pin = Some(1 << 20));
+    assert!(error.to_string().contains("1048576"), "{error}");
 }

@@ -42,39 +42,63 @@ impl Beats {
     }
 }
 
+/// A packet that is shorter than those before it by at most this part of their length is padded if others follow: a
+/// run of datagrams is cheap, each run is not.
+const PADDING_SHARE: usize = 8;
+
 /// Datagrams of one length, the last may be shorter, in one buffer.
 struct Batch<'a> {
     out: &'a mut [u8],
     used: usize,
+    /// Length of each datagram but the last; 0 while there is none.
     segment_bytes: usize,
+    /// Length of the last one.
+    last: usize,
     left: usize,
 }
 
 impl<'a> Batch<'a> {
     fn new(out: &'a mut [u8], segments_max: usize) -> Self {
-        Self { out, used: 0, segment_bytes: usize::MAX, left: segments_max.max(1) }
+        Self { out, used: 0, segment_bytes: 0, last: 0, left: segments_max.max(1) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// What the last datagram has to be padded with before another one can follow.
+    fn padding(&self) -> usize {
+        self.segment_bytes - self.last
     }
 
     fn has_room(&self, len: usize) -> bool {
-        self.left > 0 && len <= self.segment_bytes && len <= self.out.len() - self.used
+        let place = self.used + self.padding();
+        self.left > 0
+            && (self.is_empty() || len <= self.segment_bytes)
+            && self.padding() * PADDING_SHARE <= self.segment_bytes
+            && place + len <= self.out.len()
     }
 
     /// Appends a data packet for which there is room.
     fn push(&mut self, header: &Header, data: &Data<'_>) -> bool {
+        let start = self.used - self.last;
+        if self.padding() > 0 {
+            packet::pad_data(&mut self.out[start..start + self.segment_bytes], self.last);
+            self.used = start + self.segment_bytes;
+        }
         let Some(len) = packet::encode_data(&mut self.out[self.used..], header, data) else {
             return false;
         };
         self.used += len;
-        if self.segment_bytes == usize::MAX {
-            self.segment_bytes = len;
-        }
-        self.left = if len < self.segment_bytes { 0 } else { self.left - 1 };
+        self.last = len;
+        self.segment_bytes = self.segment_bytes.max(len);
+        self.left -= 1;
         true
     }
 
     fn finish(self, dest: CastDest) -> Option<CastTransmit> {
-        let segment_bytes = self.segment_bytes;
-        (self.used > 0).then_some(CastTransmit { dest, len: self.used, segment_bytes })
+        let Self { used: len, segment_bytes, .. } = self;
+        (len > 0).then_some(CastTransmit { dest, len, segment_bytes })
     }
 }
 
@@ -128,8 +152,7 @@ impl Cast {
     ) -> bool {
         let stream = &self.streams[usize::from(origin)];
         let Some(entry) = stream.ring.get(seq) else { return false };
-        let Some(slot) = entry.slot else { return false };
-        let body = pool.body(slot);
+        let body = pool.body(entry.slot);
         batch.has_room(DATA_HEADER_BYTES + body.len())
             && batch.push(
                 header,
@@ -145,24 +168,26 @@ impl Cast {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<CastTransmit> {
-        let (origin, mut seq) = self.next_wanted()?;
+        let (origin, seq) = self.next_wanted()?;
         let askers = self.wanted_by(origin, seq);
         let dest = match askers {
             Askers::One(rank) => CastDest::Rank(rank),
             _ => CastDest::Group,
         };
         let mut batch = Batch::new(out, segments_max);
-        while self.wanted_by(origin, seq) == askers
+        let mut next = Some((origin, seq));
+        while let Some((origin, seq)) = next
+            && self.wanted_by(origin, seq) == askers
             && self.write(pool, header, &mut batch, origin, seq)
         {
             self.note_repaired(now, origin, seq);
-            seq += 1;
+            next = self.next_wanted();
         }
         batch.finish(dest)
     }
 
     fn wanted_by(&self, origin: Rank, seq: Seq) -> Askers {
-        self.streams[usize::from(origin)].ring.get(seq).map_or(Askers::Nobody, |e| e.wanted_by)
+        self.streams[usize::from(origin)].ring.wanted_by(seq)
     }
 
     fn next_forwards(
@@ -188,7 +213,7 @@ impl Cast {
             } else {
                 self.repairs.forwards[0].next = next;
             }
-            if batch.used > 0 || next <= forward.upto {
+            if !batch.is_empty() || next <= forward.upto {
                 return batch.finish(CastDest::Rank(forward.to));
             }
         }

@@ -21,6 +21,8 @@ pub const MAGIC: [u8; 2] = *b"VS";
 pub const HEADER_BYTES: usize = 24;
 /// Bytes before the body of a data packet.
 pub const DATA_HEADER_BYTES: usize = 48;
+/// Where a data packet says how many bytes at its end are padding.
+const PADDING_AT: usize = 26;
 /// Bytes before the entries of an acknowledgement.
 pub const ACK_HEADER_BYTES: usize = 32;
 /// Bytes of an entry of an acknowledgement.
@@ -247,16 +249,17 @@ pub fn decode(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
 }
 
 fn decode_data(bytes: &[u8]) -> Result<Data<'_>, Malformed> {
-    if bytes.len() <= DATA_HEADER_BYTES {
-        return Err(Malformed::Length);
-    }
     let raw = Raw(bytes);
+    let end = bytes.len().saturating_sub(usize::from(raw.u16_at(PADDING_AT)));
+    let Some(body @ [_, ..]) = bytes.get(DATA_HEADER_BYTES..end) else {
+        return Err(Malformed::Length);
+    };
     let data = Data {
         flags: bytes[4] & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST),
         origin: raw.u16_at(24),
         seq: raw.u64_at(32),
         stable: raw.u64_at(40),
-        body: &bytes[DATA_HEADER_BYTES..],
+        body,
     };
     if data.seq == 0 { Err(Malformed::Field) } else { Ok(data) }
 }
@@ -351,6 +354,14 @@ pub fn encode_data(out: &mut [u8], header: &Header, data: &Data<'_>) -> Option<u
     put_u64(head, 40, data.stable);
     out[DATA_HEADER_BYTES..len].copy_from_slice(data.body);
     Some(len)
+}
+
+/// Pads the data packet of `len` bytes at the start of `datagram` to all of it: datagrams of one length go out in one
+/// run. `datagram` is longer by less than 2^16.
+pub fn pad_data(datagram: &mut [u8], len: usize) {
+    let padding = datagram.len() - len;
+    datagram[len..].fill(0);
+    put_u16(datagram, PADDING_AT, padding as u16);
 }
 
 /// How many entries of an acknowledgement fit into `bytes` bytes.
@@ -475,6 +486,26 @@ mod tests {
     }
 
     #[test]
+    fn padding_is_no_part_of_the_body() {
+        let data = samples()[0].clone();
+        let len = data.len();
+        let mut padded = data.clone();
+        padded.resize(len + 300, 7);
+        pad_data(&mut padded, len);
+        let body = |bytes: &[u8]| match decode(bytes).map(|packet| packet.content) {
+            Ok(Content::Data(data)) => Ok(data.body.to_vec()),
+            Ok(_) => unreachable!("it is a data packet"),
+            Err(error) => Err(error),
+        };
+        assert_eq!(body(&padded), body(&data));
+        // Nothing but padding is no packet.
+        for (padding, wrong) in [(303, false), (304, true), (400, true), (u16::MAX, true)] {
+            put_u16(&mut padded, PADDING_AT, padding);
+            assert_eq!(body(&padded) == Err(Malformed::Length), wrong, "{padding}");
+        }
+    }
+
+    #[test]
     fn other_versions_kinds_and_keys_are_told_apart() {
         let mut bytes = samples()[3].clone();
         bytes[2] = PROTOCOL_VERSION + 1;
@@ -494,7 +525,7 @@ mod tests {
     fn reserved_bits_are_ignored() {
         let mut data = samples()[0].clone();
         data[4] |= 0xf0;
-        data[26..32].fill(0xff);
+        data[28..32].fill(0xff);
         assert!(
             matches!(decode(&data).unwrap().content, Content::Data(d) if d.flags == FLAG_FRAGMENT)
         );

@@ -25,6 +25,13 @@ pub enum JoinError {
     Refused(vs_core::JoinError),
     /// The configuration asks for manual blocking.
     ManualBlocking,
+    /// The system does not pin the thread.
+    Pin {
+        /// The core.
+        core: usize,
+        /// Why.
+        error: io::Error,
+    },
 }
 
 impl fmt::Display for JoinError {
@@ -38,6 +45,12 @@ impl fmt::Display for JoinError {
             Self::ManualBlocking => f.write_str(
                 "this handle answers block requests by itself: set blocking to Blocking::Auto",
             ),
+            Self::Pin { core, error } => {
+                write!(
+                    f,
+                    "cannot pin the thread to core {core}: {error}; set pin to another core or to None"
+                )
+            }
         }
     }
 }
@@ -48,6 +61,7 @@ impl core::error::Error for JoinError {
             Self::Open(error) => Some(error),
             Self::Trace { error, .. } => Some(error),
             Self::Refused(error) => Some(error),
+            Self::Pin { error, .. } => Some(error),
             Self::ManualBlocking => None,
         }
     }
@@ -102,6 +116,27 @@ impl core::error::Error for SendError {
             Self::Wait(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// Why a batch was not sent to its end. What comes before the message that was refused was taken, in order.
+#[derive(Debug)]
+pub struct BatchError {
+    /// Messages that were taken.
+    pub taken: usize,
+    /// Why the next one was not.
+    pub error: SendError,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the first {} messages were taken, then: {}", self.taken, self.error)
+    }
+}
+
+impl core::error::Error for BatchError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.error)
     }
 }
 

@@ -1,82 +1,81 @@
-//! Events that wait for the application.
+//! Events that wait for the application, and the memory of their payloads.
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use vs_core::ident::ProcessId;
-use vs_core::{DetachReason, View};
+use bytes::{Bytes, BytesMut};
 
-/// What a group tells, in the order in which it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A message, in the view that the last [`Event::View`] named (S7). Own messages come back, too (S14).
-    Message {
-        /// The sender.
-        from: ProcessId,
-        /// The sender's number of the message in the view, from 1.
-        number: u64,
-        /// The bytes that were sent.
-        payload: Bytes,
-    },
-    /// A new view.
-    View {
-        /// The view.
-        view: View,
-        /// Its members that came from the same view as this process, ascending (S9, S10): they have received the same
-        /// messages up to here.
-        transitional: Vec<ProcessId>,
-    },
-    /// The membership service dropped this process. It comes back by itself, unless the reason is final
-    /// ([`DetachReason::is_final`]).
-    Detached {
-        /// Why.
-        reason: DetachReason,
-    },
-    /// The group was left, as asked for.
-    Left {
-        /// Messages that were waiting for the next view, and that nobody will see.
-        unsent: usize,
-    },
+use super::event::Event;
+
+/// Bytes of a piece of memory that payloads share.
+const CHUNK_BYTES: usize = 64 << 10;
+/// A longer payload has memory of its own: what is lost at the end of a chunk stays below this.
+const SHARED_BYTES_MAX: usize = 16 << 10;
+/// Chunks that are used again. While more payloads than these hold are kept, chunks are allocated.
+const CHUNKS: usize = 4;
+
+/// Memory for payloads: one allocation for many, and none while the application drops them as it receives.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    chunks: [BytesMut; CHUNKS],
+    /// The chunk that is written to.
+    at: usize,
 }
 
-/// Bytes that an event counts besides what it carries.
-const EVENT_BYTES: usize = size_of::<Event>();
+impl Chunks {
+    /// A copy of `payload`.
+    pub(crate) fn copy(&mut self, payload: &[u8]) -> Bytes {
+        if payload.is_empty() {
+            return Bytes::new();
+        }
+        if payload.len() > SHARED_BYTES_MAX {
+            return Bytes::copy_from_slice(payload);
+        }
+        let chunk = &self.chunks[self.at];
+        if chunk.capacity() - chunk.len() < payload.len() {
+            self.next();
+        }
+        let chunk = &mut self.chunks[self.at];
+        chunk.extend_from_slice(payload);
+        chunk.split().freeze()
+    }
 
-impl Event {
-    fn bytes(&self) -> usize {
-        EVENT_BYTES
-            + match self {
-                Self::Message { payload, .. } => payload.len(),
-                // Of each member its id twice, and the local id.
-                Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
-                Self::Detached { .. } | Self::Left { .. } => 0,
-            }
+    /// Goes on to the chunk that was filled longest ago; where payloads of it are still kept, another takes its place.
+    fn next(&mut self) {
+        self.at = (self.at + 1) % CHUNKS;
+        let chunk = &mut self.chunks[self.at];
+        if !chunk.try_reclaim(CHUNK_BYTES) {
+            *chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        }
     }
 }
 
 /// A queue with a bound, which the last event in it may exceed.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     events: VecDeque<Event>,
     bytes: usize,
     bytes_max: usize,
 }
 
 impl Inbox {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { events: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
         self.events.is_empty() || self.bytes < self.bytes_max
     }
 
-    pub(super) fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: Event) {
         self.bytes += event.bytes();
         self.events.push_back(event);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Event> {
+    pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         self.bytes -= event.bytes();
         Some(event)
@@ -85,6 +84,9 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use vs_core::ident::ProcessId;
+
+    use super::super::event::EVENT_BYTES;
     use super::*;
 
     #[test]
@@ -105,5 +107,42 @@ mod tests {
         inbox.pop();
         assert_eq!((inbox.pop(), inbox.bytes), (None, 0));
         assert!(Inbox::new(0).has_room(), "one event always finds room");
+    }
+
+    /// The chunk that a payload lies in.
+    fn places(payloads: &[Bytes]) -> Vec<*const u8> {
+        let mut places: Vec<_> = payloads.iter().map(|payload| payload.as_ptr()).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    #[test]
+    fn payloads_that_are_dropped_leave_their_memory_to_the_next_ones() {
+        let mut chunks = Chunks::default();
+        // Each fills a chunk with three others.
+        let round = |chunks: &mut Chunks| -> Vec<Bytes> {
+            (0..4 * CHUNKS).map(|i| chunks.copy(&[i as u8; SHARED_BYTES_MAX])).collect()
+        };
+        let first = round(&mut chunks);
+        let memory = places(&first);
+        assert_eq!(memory.len(), 4 * CHUNKS, "no two share a place");
+        drop(first);
+        let second = round(&mut chunks);
+        assert_eq!(places(&second), memory);
+        // Kept, they stay what they are, and the next ones go elsewhere.
+        let third = round(&mut chunks);
+        assert!(places(&third).iter().all(|place| !memory.contains(place)));
+        for (i, payload) in second.iter().enumerate() {
+            assert_eq!(payload[..], [i as u8; SHARED_BYTES_MAX]);
+        }
+    }
+
+    #[test]
+    fn empty_and_long_payloads_take_nothing_of_a_chunk() {
+        let mut chunks = Chunks::default();
+        assert_eq!(chunks.copy(&[]), Bytes::new());
+        assert_eq!(chunks.copy(&[7; SHARED_BYTES_MAX + 1])[..], [7; SHARED_BYTES_MAX + 1]);
+        assert!(chunks.chunks.iter().all(|chunk| chunk.capacity() == 0));
     }
 }

@@ -1,96 +1,67 @@
 //! A group as a handle that blocks.
 
 mod error;
+mod event;
 mod inbox;
+mod iter;
+mod member;
+mod options;
+mod pin;
 mod wait;
 
-use core::net::SocketAddr;
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::io;
-use std::path::PathBuf;
 
-use bytes::Bytes;
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
-use vs_core::trace::Header;
-use vs_core::{Action, Blocking, DetachReason, GroupConfig, NodeConfig, Sent, Time, View};
+use vs_core::ident::GroupName;
+use vs_core::{Sent, Time, View};
 
-use crate::clock::Clock;
-use crate::driver::{Driver, DriverConfig};
-use crate::trace::{MaybeTrace, TraceFile};
-use crate::udp::UdpConfig;
+use crate::driver::Driver;
+use crate::trace::MaybeTrace;
 
-pub use error::{JoinError, LeaveError, RecvError, SendError};
-pub use inbox::Event;
-use inbox::Inbox;
+pub use error::{BatchError, JoinError, LeaveError, RecvError, SendError};
+pub use event::{Event, EventRef};
+use inbox::{Chunks, Inbox};
+pub use iter::{Iter, TryIter};
+use member::{End, Member};
+pub use options::JoinOptions;
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
 const LEAVE_SLACK_MS: u64 = 1000;
 
-/// Who joins, by which sockets, within which bounds.
-#[derive(Clone, Debug)]
-pub struct JoinOptions {
-    /// Who this process is, and where it finds the others.
-    pub driver: DriverConfig,
-    /// Bounds and times of the group. Blocking is [`Blocking::Auto`].
-    pub group: GroupConfig,
-    /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no more are taken from
-    /// the node, whose own bounds then make the senders wait. Default 4 MiB.
-    pub inbox_bytes: usize,
-    /// How long [`Group::send`] waits for room, in ms. Default 10,000.
-    pub send_ms: u64,
-    /// Where to write a trace for `vs check`; one that an earlier life of this process left is gone on with. Default:
-    /// nowhere.
-    pub trace: Option<PathBuf>,
-}
+/// A call that finds what it is called for without the sockets leaves them alone until so long after they were looked
+/// at last. In the meantime the kernel's buffers take what arrives.
+const UNREAD_NANOS: u64 = 100_000;
 
-impl JoinOptions {
-    /// Everything by default for `process` (the same id after every start, and nobody else's), which finds the
-    /// membership service at any of `servers`.
-    #[must_use]
-    pub fn new(process: ProcessId, servers: Vec<SocketAddr>, udp: UdpConfig) -> Self {
-        let clock = Clock::new();
-        let driver = DriverConfig {
-            node: NodeConfig::default(),
-            process,
-            incarnation: Incarnation(clock.unix_start_ms()),
-            seed: process.0 ^ clock.unix_offset(),
-            servers,
-            udp,
-            clock,
-        };
-        let group = GroupConfig::default();
-        Self { driver, group, inbox_bytes: 4 << 20, send_ms: 10_000, trace: None }
-    }
-}
-
-/// How membership ended.
-#[derive(Debug)]
-enum End {
-    Left,
-    Detached(DetachReason),
-}
+/// Bytes of messages that are fed before they go out: what one system call carries. More at a time would only fill the
+/// receivers' buffers.
+const FEED_BYTES: usize = 64 << 10;
 
 /// A process in one group: a [`vs_core::Node`] with its sockets, driven by the thread that calls.
 ///
 /// There is no thread behind it. Every call that sends or receives also carries the whole protocol: it reads what
-/// arrived, answers it, and lets timers run. **So an application has to call often enough**: whoever is silent for
-/// `peer_ms` ([`GroupConfig`], 2 s by default) while others wait for it, or for the server's `silence_ms` (1 s by
+/// arrived, answers it, and lets timers run, unless that was done within the last 100 µs. ([`Group::feed`] does so only
+/// when it lets something out.) **So an application has to call often enough**: whoever is silent for `peer_ms`
+/// ([`vs_core::GroupConfig`], 2 s by default) while others wait for it, or for the server's `silence_ms` (1 s by
 /// default), is excluded from the group, and comes back when it calls again. With nothing to send, stay in
 /// [`Group::recv`] or call [`Group::recv_timeout`]; a few calls in 100 ms let nobody wait.
 ///
 /// What arrives while a call sends waits in an inbox of `inbox_bytes` ([`JoinOptions`]); when it is full, sending needs
 /// somebody to receive first ([`SendError::InboxFull`]). All other bounds are those of the node.
 ///
+/// Many messages cost least with [`Group::send_batch`], or [`Group::feed`] and [`Group::flush`], and
+/// [`Group::recv_with`]: small ones share datagrams, many datagrams a system call, and nothing is allocated or copied
+/// for those that are heard.
+///
 /// Dropping a group without [`Group::leave`] is a crash in the eyes of the others.
 #[derive(Debug)]
 pub struct Group {
-    driver: Driver<MaybeTrace>,
-    key: GroupKey,
+    member: Member,
     inbox: Inbox,
+    chunks: Chunks,
     view: View,
     send_ms: u64,
     leave_ms: u64,
-    end: Option<End>,
 }
 
 impl Group {
@@ -100,21 +71,16 @@ impl Group {
     /// # Errors
     /// Says which option is at fault.
     pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { driver, group: config, inbox_bytes, send_ms, trace } = options;
-        if config.blocking != Blocking::Auto {
-            return Err(JoinError::ManualBlocking);
-        }
-        let process = driver.process;
-        let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
-        let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
-        let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
-        let key = driver.join(group, config).map_err(JoinError::Refused)?;
-        driver.advance(|_| Ok(()));
-        let (inbox, view) = (Inbox::new(inbox_bytes), View::initial(process));
-        Ok(Self { driver, key, inbox, view, send_ms, leave_ms, end: None })
+        let (inbox_bytes, send_ms) = (options.inbox_bytes, options.send_ms);
+        let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
+        let view = View::initial(options.driver.process);
+        let member = Member::join(group, options)?;
+        let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
+        Ok(Self { member, inbox, chunks, view, send_ms, leave_ms })
     }
 
-    /// Multicasts `payload` to the group, this process included. Waits for room, up to `send_ms` of the options.
+    /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_ms` of the
+    /// options.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken.
@@ -127,21 +93,9 @@ impl Group {
     /// # Errors
     /// See [`SendError`]; the message was not taken.
     pub fn send_timeout(&mut self, payload: &[u8], timeout: Duration) -> Result<Sent, SendError> {
-        let deadline = self.after(timeout);
-        loop {
-            match self.try_send(payload) {
-                Err(SendError::Full) => {}
-                result => return result,
-            }
-            if !self.inbox.has_room() {
-                return Err(SendError::InboxFull);
-            }
-            let left = self.until(deadline);
-            if left.is_zero() {
-                return Err(SendError::TimedOut);
-            }
-            self.round(Some(left)).map_err(SendError::Wait)?;
-        }
+        let sent = self.feed_timeout(payload, timeout)?;
+        self.flush_and_look()?;
+        Ok(sent)
     }
 
     /// [`Group::send`] that does not wait.
@@ -149,17 +103,66 @@ impl Group {
     /// # Errors
     /// See [`SendError`]; the message was not taken.
     pub fn try_send(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
-        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)?;
-        if let Some(End::Detached(reason)) = &self.end {
-            return Err(SendError::Detached(reason.clone()));
-        }
-        let sent = self.driver.send(self.key, payload).map_err(|error| match error {
-            vs_core::SendError::NotJoined => SendError::Left,
-            vs_core::SendError::TooLarge { len, max } => SendError::TooLarge { len, max },
-            vs_core::SendError::WindowFull | vs_core::SendError::Blocked => SendError::Full,
-        })?;
-        self.driver.advance(|_| Ok(()));
+        let sent = self.try_feed(payload)?;
+        self.flush_and_look()?;
         Ok(sent)
+    }
+
+    /// Multicasts each of `payloads`, in order: packed into as few datagrams as they fit, with as few system calls as
+    /// these need. Waits for room, for each up to `send_ms` of the options. Returns how many there were.
+    ///
+    /// # Errors
+    /// Says how many were taken, and why the next one was not.
+    pub fn send_batch<P: AsRef<[u8]>>(
+        &mut self,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Result<usize, BatchError> {
+        let mut taken = 0;
+        for payload in payloads {
+            if let Err(error) = self.feed(payload.as_ref()) {
+                // Those that were taken do not wait for the caller to look at the error.
+                self.member.flush();
+                return Err(BatchError { taken, error });
+            }
+            taken += 1;
+        }
+        self.flush().map_err(|error| BatchError { taken, error })?;
+        Ok(taken)
+    }
+
+    /// Takes a message as [`Group::send`] does, but lets it go out only with the next call of any other name, at best
+    /// [`Group::flush`] at the end of a burst; also when 64 KiB have come together, or there is no room for more. Until
+    /// then it costs no system call.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn feed(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
+        self.feed_timeout(payload, Duration::from_millis(self.send_ms))
+    }
+
+    /// [`Group::feed`] that does not wait.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn try_feed(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
+        if self.member.unflushed() >= FEED_BYTES {
+            self.flush_and_look()?;
+        }
+        match self.member.send(payload) {
+            Err(SendError::Full) => {}
+            result => return result,
+        }
+        // What has arrived meanwhile may make room.
+        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)?;
+        self.member.send(payload)
+    }
+
+    /// Lets out what was fed.
+    ///
+    /// # Errors
+    /// [`SendError::Wait`] alone.
+    pub fn flush(&mut self) -> Result<(), SendError> {
+        self.flush_and_look()
     }
 
     /// Waits for the next event, as long as it takes.
@@ -191,11 +194,56 @@ impl Group {
         self.next(Some(Time::ZERO))
     }
 
+    /// Hands all events that are there to `f`, or those up to the one for which it breaks; if there is none, waits for
+    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: nothing more will come.
+    pub fn recv_with(
+        &mut self,
+        timeout: Duration,
+        mut f: impl FnMut(EventRef<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, RecvError> {
+        let mut heard = 0;
+        // What arrived while something was sent.
+        while let Some(event) = self.pop() {
+            heard += 1;
+            if f((&event).into()).is_break() {
+                self.look_if_due().map_err(RecvError::Wait)?;
+                return Ok(heard);
+            }
+        }
+        let deadline = self.after(timeout);
+        loop {
+            match self.check_end() {
+                Err(_) if heard > 0 => return Ok(heard),
+                end => end?,
+            }
+            let left = if heard > 0 { Duration::ZERO } else { self.until(deadline) };
+            self.member.wait(Some(left)).map_err(RecvError::Wait)?;
+            self.member.advance();
+            heard += self.hear_with(&mut f);
+            if heard > 0 || left.is_zero() {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// The events to come, until membership ends; [`Group::recv`] tells why it did.
+    pub fn iter(&mut self) -> Iter<'_> {
+        Iter::new(self)
+    }
+
+    /// The events that are there.
+    pub fn try_iter(&mut self) -> TryIter<'_> {
+        TryIter::new(self)
+    }
+
     /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For those who want to hear
     /// the others to the end; [`Group::leave`] does the rest otherwise.
     pub fn begin_leave(&mut self) {
-        self.driver.leave(self.key);
-        self.driver.advance(|_| Ok(()));
+        self.member.leave();
+        self.member.advance();
     }
 
     /// Leaves the group once all members have what this process sent, after `peer_ms` at the latest. Events that were
@@ -206,7 +254,7 @@ impl Group {
     /// See [`LeaveError`]; the group was left all the same.
     pub fn leave(mut self) -> Result<usize, LeaveError> {
         self.begin_leave();
-        let deadline = self.driver.now().plus_ms(self.leave_ms);
+        let deadline = self.driver().now().plus_ms(self.leave_ms);
         loop {
             match self.next(Some(deadline)) {
                 Ok(Some(Event::Left { unsent })) => return Ok(unsent),
@@ -228,94 +276,139 @@ impl Group {
     /// The driver, to look at: counters, and how the connection to the membership service fares.
     #[must_use]
     pub fn driver(&self) -> &Driver<MaybeTrace> {
-        &self.driver
+        self.member.driver()
     }
 
     /// The error that ended the trace; the group goes on without.
     #[must_use]
     pub fn trace_error(&mut self) -> Option<&io::Error> {
-        self.driver.tracer_mut().0.as_ref().and_then(TraceFile::error)
+        self.member.trace_error()
+    }
+
+    fn feed_timeout(&mut self, payload: &[u8], timeout: Duration) -> Result<Sent, SendError> {
+        match self.try_feed(payload) {
+            Err(SendError::Full) => {}
+            result => return result,
+        }
+        let deadline = self.after(timeout);
+        loop {
+            if !self.inbox.has_room() {
+                return Err(SendError::InboxFull);
+            }
+            let left = self.until(deadline);
+            if left.is_zero() {
+                return Err(SendError::TimedOut);
+            }
+            self.round(Some(left)).map_err(SendError::Wait)?;
+            match self.member.send(payload) {
+                Err(SendError::Full) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes; then looks at the sockets if that is due, so that the message did not wait for it.
+    fn flush_and_look(&mut self) -> Result<(), SendError> {
+        self.member.flush();
+        if self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
+            return Ok(());
+        }
+        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)
+    }
+
+    fn look_if_due(&mut self) -> io::Result<()> {
+        if self.driver().now() - self.member.advanced() < UNREAD_NANOS {
+            return Ok(());
+        }
+        self.round(Some(Duration::ZERO))
     }
 
     /// The next event; `None` once `deadline` has passed.
     fn next(&mut self, deadline: Option<Time>) -> Result<Option<Event>, RecvError> {
-        let mut wait = Some(Duration::ZERO);
+        if !self.inbox.is_empty() {
+            self.look_if_due().map_err(RecvError::Wait)?;
+        }
         loop {
-            self.round(wait).map_err(RecvError::Wait)?;
-            if let Some(event) = self.inbox.pop() {
-                if let Event::View { view, .. } = &event {
-                    self.view = view.clone();
-                }
+            if let Some(event) = self.pop() {
                 return Ok(Some(event));
             }
-            match &self.end {
-                None => {}
-                Some(End::Left) => return Err(RecvError::Left),
-                Some(End::Detached(reason)) => return Err(RecvError::Detached(reason.clone())),
+            self.check_end()?;
+            let left = deadline.map(|deadline| self.until(deadline));
+            self.round(left).map_err(RecvError::Wait)?;
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(self.pop());
             }
-            wait = deadline.map(|deadline| self.until(deadline));
-            if wait.is_some_and(|wait| wait.is_zero()) {
-                return Ok(None);
-            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.inbox.pop()?;
+        if let Event::View { view, .. } = &event {
+            self.view = view.clone();
+        }
+        Some(event)
+    }
+
+    fn check_end(&self) -> Result<(), RecvError> {
+        match self.member.end() {
+            None => Ok(()),
+            Some(End::Left) => Err(RecvError::Left),
+            Some(End::Detached(reason)) => Err(RecvError::Detached(reason.clone())),
         }
     }
 
     /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything that can be written
     /// was written, and the inbox is full or the node has nothing more to tell.
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        wait::wait(&mut self.driver, limit)?;
-        self.driver.advance(|_| Ok(()));
-        while self.hear() {
-            // An installed view has something to send, and that may be heard again.
-            self.driver.advance(|_| Ok(()));
+        self.member.wait(limit)?;
+        self.member.advance();
+        while self.fill() {
+            // What was heard is acknowledged, an installed view has something to send, and that may be heard again.
+            self.member.flush();
         }
         Ok(())
     }
 
     /// Fills the inbox; false if nothing came.
-    fn hear(&mut self) -> bool {
-        let mut heard = false;
-        while self.inbox.has_room()
-            && let Some(action) = self.driver.poll_action()
-        {
-            heard = true;
-            let event = match action {
-                Action::Deliver { from, number, payload, .. } => {
-                    Event::Message { from, number, payload: Bytes::copy_from_slice(payload) }
-                }
-                Action::View { view, transitional, .. } => {
-                    Event::View { view: view.clone(), transitional: transitional.to_vec() }
-                }
-                Action::Detached { reason, .. } => {
-                    if reason.is_final() {
-                        self.end = Some(End::Detached(reason.clone()));
-                    }
-                    Event::Detached { reason }
-                }
-                Action::Left { unsent, .. } => {
-                    self.end = Some(End::Left);
-                    Event::Left { unsent }
-                }
-                // A send that found no room is tried again in each round; blocking is automatic.
-                Action::Writable { .. } | Action::Block { .. } => continue,
-            };
-            self.inbox.push(event);
+    fn fill(&mut self) -> bool {
+        let Self { member, inbox, chunks, .. } = self;
+        if !inbox.has_room() {
+            return false;
         }
-        heard
+        let (heard, _) = member.hear(|event| {
+            inbox.push(event.keep(|payload| chunks.copy(payload)));
+            if inbox.has_room() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        heard > 0
+    }
+
+    /// Hands over what there is, and writes what follows, until there is nothing more or `f` breaks; how many events.
+    fn hear_with(&mut self, f: &mut impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> usize {
+        let Self { member, view: current, .. } = self;
+        let mut total = 0;
+        loop {
+            let (heard, flow) = member.hear(|event| {
+                if let EventRef::View { view, .. } = event {
+                    current.clone_from(view);
+                }
+                f(event)
+            });
+            total += heard;
+            if heard == 0 {
+                return total;
+            }
+            member.flush();
+            if flow.is_break() {
+                return total;
+            }
+        }
     }
 
     fn after(&self, timeout: Duration) -> Time {
-        self.driver.now() + u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+        self.driver().now() + u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn until(&self, deadline: Time) -> Duration {
-        Duration::from_nanos(deadline - self.driver.now())
+        Duration::from_nanos(deadline - self.driver().now())
     }
-}
-
-fn begin_trace(path: PathBuf, driver: &DriverConfig) -> Result<TraceFile, JoinError> {
-    let header =
-        Header { process: driver.process, incarnation: driver.incarnation, runtime: "std".into() };
-    TraceFile::open(&path, &header, driver.clock.unix_offset())
-        .map_err(|error| JoinError::Trace { path, error })
 }

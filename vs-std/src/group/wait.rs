@@ -11,10 +11,40 @@ use crate::driver::Driver;
 use crate::udp::Which;
 
 /// Waits until a socket is ready or `driver` has something to do, for at most `limit`, and tells the driver what is
-/// ready. A signal ends the wait early.
-pub(super) fn wait<T: Tracer>(driver: &mut Driver<T>, limit: Option<Duration>) -> io::Result<()> {
-    // A time that does not fit is as good as none.
+/// ready. Looks again and again for `busy` before it sleeps. A signal ends the wait early.
+pub(crate) fn wait<T: Tracer>(
+    driver: &mut Driver<T>,
+    limit: Option<Duration>,
+    busy: Duration,
+) -> io::Result<()> {
     let timeout = driver.timeout().into_iter().chain(limit).min();
+    if !busy.is_zero() && timeout != Some(Duration::ZERO) {
+        let busy = timeout.map_or(busy, |timeout| timeout.min(busy));
+        if spin(driver, busy)? || timeout == Some(busy) {
+            return Ok(());
+        }
+    }
+    let timeout = timeout.map(|timeout| timeout.saturating_sub(busy));
+    look(driver, timeout).map(drop)
+}
+
+/// Looks at the sockets for `busy`; whether one is ready.
+fn spin<T: Tracer>(driver: &mut Driver<T>, busy: Duration) -> io::Result<bool> {
+    let begun = driver.now();
+    loop {
+        if look(driver, Some(Duration::ZERO))? {
+            return Ok(true);
+        }
+        if Duration::from_nanos(driver.now() - begun) >= busy {
+            return Ok(false);
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// Waits for at most `timeout` and tells the driver what is ready; whether anything is.
+fn look<T: Tracer>(driver: &mut Driver<T>, timeout: Option<Duration>) -> io::Result<bool> {
+    // A time that does not fit is as good as none.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     let [multicast, unicast, stream] = ready(driver, timeout.as_ref())?;
     if !multicast.is_empty() {
@@ -29,7 +59,7 @@ pub(super) fn wait<T: Tracer>(driver: &mut Driver<T>, limit: Option<Duration>) -
         let readable = ended || stream.contains(PollFlags::IN);
         driver.handle_stream(readable, ended || stream.contains(PollFlags::OUT));
     }
-    Ok(())
+    Ok(!(multicast | unicast | stream).is_empty())
 }
 
 /// What the multicast socket, the unicast socket and the connection are ready for.

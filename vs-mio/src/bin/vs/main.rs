@@ -8,8 +8,10 @@ mod generate;
 mod input;
 mod node;
 mod output;
+mod perf;
 mod server;
 mod sim;
+mod tuning;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ enum Cli {
     Check(check::Args),
     Sim(sim::Args),
     Explore(explore::Args),
+    Perf(Box<perf::Args>),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Cli::Check(args) => check::run(args),
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),
+        Cli::Perf(args) => perf::run(*args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,10 +8,10 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use vs_core::ident::{GroupName, NUMBER_MAX};
-use vs_core::{GroupConfig, NodeConfig};
 
 use crate::Failure;
 use crate::generate::Sizes;
+use crate::tuning::Tuning;
 
 /// What `vs node` is told.
 #[derive(clap::Args, Debug)]
@@ -61,33 +61,6 @@ pub(crate) struct Args {
     tuning: Tuning,
     #[command(flatten)]
     generate: Generate,
-}
-
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Times and bounds")]
-struct Tuning {
-    /// A member that owes an answer for so long is accused before the membership service
-    #[arg(long, value_name = "MS", default_value_t = GroupConfig::default().peer_ms)]
-    peer_ms: u64,
-    /// A membership server that is silent for so long is taken for dead
-    #[arg(long, value_name = "MS", default_value_t = NodeConfig::default().client.server_silence_ms)]
-    server_silence_ms: u64,
-    /// Give up if no membership server was reached within so long
-    #[arg(long, value_name = "MS", default_value_t = 5000)]
-    connect_ms: u64,
-    /// Largest message, the same at all members
-    #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
-    message_bytes_max: usize,
-    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU between them leaves
-    /// after 28 bytes of headers
-    #[arg(long, value_name = "BYTES", default_value_t = NodeConfig::default().datagram_bytes)]
-    datagram_bytes: usize,
-    /// Packets that a sender may have outstanding, the same at all members
-    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().window_packets)]
-    window_packets: usize,
-    /// Most members of a view
-    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().members_max)]
-    members_max: usize,
 }
 
 #[derive(clap::Args, Debug)]

@@ -3,29 +3,31 @@
 use core::hash::{BuildHasher, Hasher};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::hash_map::RandomState;
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 
 use mio::{Poll, Waker};
+use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
 use vs_core::trace::Header;
-use vs_core::{Blocking, GroupConfig, NodeConfig};
 use vs_mio::{Driver, DriverConfig, OpenError};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
 use vs_std::udp::{SetupError, UdpConfig};
 
+use super::Args;
 use super::echo::{Echo, Tee};
 use super::session::{Session, TOKENS, WAKE};
-use super::{Args, Tuning};
 use crate::Failure;
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
 use crate::output::Output;
+use crate::tuning::resolve;
 
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
-    let (node, config) = configs(&args.tuning, args.manual_block);
+    let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
+    let (node, config) = args.tuning.configs(blocking);
     let servers = resolve(&args.servers)?;
     let udp = udp(&args, servers[0])?;
     let clock = Clock::new();
@@ -72,52 +74,6 @@ fn refused(error: OpenError, bind_follows_interface: bool) -> Failure {
         error => error,
     };
     Failure(error.to_string())
-}
-
-fn configs(tuning: &Tuning, manual_block: bool) -> (NodeConfig, GroupConfig) {
-    let mut group = GroupConfig {
-        peer_ms: tuning.peer_ms,
-        message_bytes_max: tuning.message_bytes_max,
-        window_packets: tuning.window_packets,
-        members_max: tuning.members_max,
-        blocking: if manual_block { Blocking::Manual } else { Blocking::Auto },
-        ..GroupConfig::default()
-    };
-    // What follows from the bounds that were named.
-    group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
-    group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
-    group.ack_packets = group.ack_packets.min(group.window_packets / 2);
-    let mut node = NodeConfig { datagram_bytes: tuning.datagram_bytes, ..NodeConfig::default() };
-    node.client.server_silence_ms = tuning.server_silence_ms;
-    let heartbeat = node.client.server_silence_ms / 4;
-    node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);
-    if group.validate(&node).is_ok() {
-        node.pool_slots = node.pool_slots.max(group.slots());
-    }
-    (node, group)
-}
-
-/// Addresses of the servers, those of IPv4 first where a name has several.
-fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut addrs = Vec::new();
-    for server in servers {
-        let found = server.to_socket_addrs().map_err(|e| {
-            let what_to_do = match e.kind() {
-                std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
-                _ => "name one that this host can look up, or its address",
-            };
-            Failure(format!("cannot find the membership server {server}: {e}; {what_to_do}"))
-        })?;
-        let mut found = found.collect::<Vec<_>>();
-        found.sort_by_key(SocketAddr::is_ipv6);
-        addrs.append(&mut found);
-    }
-    if addrs.is_empty() {
-        return Err(Failure(
-            "the membership servers have no addresses: name one with --server".into(),
-        ));
-    }
-    Ok(addrs)
 }
 
 fn udp(args: &Args, server: SocketAddr) -> Result<UdpConfig, Failure> {

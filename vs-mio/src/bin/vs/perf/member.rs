@@ -1,0 +1,165 @@
+//! The runtimes under measurement, behind one face.
+
+use core::time::Duration;
+use std::io::ErrorKind;
+
+use mio::{Events, Poll, Token};
+use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::{Action, Blocking, CastCounters, DetachReason, SendError, View};
+use vs_mio::{Driver, DriverConfig, Tokens};
+use vs_std::clock::Clock;
+use vs_std::driver::IoCounters;
+use vs_std::trace::{MaybeTrace, TraceFile};
+use vs_std::udp::{Granted, UdpConfig};
+
+use super::Args;
+use crate::Failure;
+use crate::tuning::resolve;
+
+/// What a member hears.
+pub(super) enum Heard<'a> {
+    Message { from: ProcessId, payload: &'a [u8] },
+    View(&'a View),
+    Detached(DetachReason),
+    Left,
+}
+
+/// A member of the group, whatever carries it.
+pub(super) trait Member {
+    /// Takes a message, to go out with the next [`Member::flush`]; false if there is no room.
+    fn send(&mut self, payload: &[u8]) -> Result<bool, Failure>;
+
+    /// Lets out what was sent.
+    fn flush(&mut self) -> Result<(), Failure>;
+
+    /// Waits for at most `wait`, and hands out what there is to hear.
+    fn hear(&mut self, wait: Duration, hear: &mut dyn FnMut(Heard<'_>)) -> Result<(), Failure>;
+
+    /// Asks to leave.
+    fn leave(&mut self);
+
+    /// Counters of the current view and of the sockets, and the granted buffers.
+    fn counters(&self) -> (CastCounters, IoCounters, Granted);
+}
+
+/// Opens the sockets and joins.
+pub(super) fn join(args: &Args, process: ProcessId) -> Result<Box<dyn Member>, Failure> {
+    Ok(Box::new(MioMember::new(args, process)?))
+}
+
+/// The name of the group.
+fn group() -> Result<vs_core::ident::GroupName, Failure> {
+    vs_core::ident::GroupName::new("perf").map_err(|e| Failure(e.to_string()))
+}
+
+fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failure> {
+    let clock = Clock::new();
+    let (node, _) = args.tuning.configs(Blocking::Auto);
+    let multicast = args.multicast.unwrap_or(super::stage::MULTICAST);
+    let mut udp = UdpConfig::new(args.bind, multicast);
+    udp.loss_permille = args.load.loss.0;
+    Ok(DriverConfig {
+        node,
+        process,
+        incarnation: vs_core::ident::Incarnation(clock.unix_start_ms()),
+        seed: process.0 ^ clock.unix_offset(),
+        servers: resolve(&args.servers)?,
+        udp,
+        clock,
+    })
+}
+
+fn system(what: &str, error: &std::io::Error) -> Failure {
+    Failure(format!("cannot {what}: {error}"))
+}
+
+struct MioMember {
+    poll: Poll,
+    events: Events,
+    driver: Driver<MaybeTrace>,
+    key: GroupKey,
+}
+
+impl MioMember {
+    fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
+        let config = driver_config(args, process)?;
+        let trace = trace(args, &config, "mio")?;
+        let mut driver = Driver::new(config, trace).map_err(|e| Failure(e.to_string()))?;
+        let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
+        let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
+        driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;
+        let (_, config) = args.tuning.configs(Blocking::Auto);
+        let key = driver.join(&group()?, config).map_err(|e| Failure(e.to_string()))?;
+        Ok(Self { poll, events: Events::with_capacity(64), driver, key })
+    }
+}
+
+fn trace(args: &Args, config: &DriverConfig, runtime: &str) -> Result<MaybeTrace, Failure> {
+    let Some(path) = &args.trace else { return Ok(MaybeTrace::default()) };
+    let header = vs_core::trace::Header {
+        process: config.process,
+        incarnation: config.incarnation,
+        runtime: runtime.into(),
+    };
+    TraceFile::open(path, &header, config.clock.unix_offset())
+        .map(|file| MaybeTrace(Some(file)))
+        .map_err(|e| {
+            Failure(format!("cannot write the trace {}: {e}; choose another file", path.display()))
+        })
+}
+
+impl Member for MioMember {
+    fn send(&mut self, payload: &[u8]) -> Result<bool, Failure> {
+        match self.driver.send(self.key, payload) {
+            Ok(_) => Ok(true),
+            Err(SendError::WindowFull | SendError::Blocked) => Ok(false),
+            Err(error) => Err(Failure(error.to_string())),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.driver.flush();
+        Ok(())
+    }
+
+    fn hear(&mut self, wait: Duration, hear: &mut dyn FnMut(Heard<'_>)) -> Result<(), Failure> {
+        let wait = self.driver.timeout().map_or(wait, |timeout| timeout.min(wait));
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                return Err(system("wait for sockets", &error));
+            }
+            _ => {}
+        }
+        for event in &self.events {
+            self.driver.handle_event(event);
+        }
+        self.driver.advance();
+        loop {
+            while let Some(action) = self.driver.poll_action() {
+                match action {
+                    Action::Deliver { from, payload, .. } => {
+                        hear(Heard::Message { from, payload });
+                    }
+                    Action::View { view, .. } => hear(Heard::View(view)),
+                    Action::Detached { reason, .. } => hear(Heard::Detached(reason)),
+                    Action::Left { .. } => hear(Heard::Left),
+                    Action::Block { .. } | Action::Writable { .. } => {}
+                }
+            }
+            self.driver.flush();
+            if !self.driver.node().has_action() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        self.driver.leave(self.key);
+        self.driver.flush();
+    }
+
+    fn counters(&self) -> (CastCounters, IoCounters, Granted) {
+        let cast = self.driver.node().cast_counters(self.key).copied().unwrap_or_default();
+        (cast, *self.driver.io_counters(), self.driver.granted())
+    }
+}

@@ -1,0 +1,228 @@
+//! A run on one machine: a membership server in a thread, the participants as processes.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use vs_core::ident::ServerId;
+use vs_core::member::server::{Server, ServerConfig};
+use vs_mio::{ServerDriver, run_server};
+use vs_std::clock::Clock;
+
+use super::{Args, report};
+use crate::Failure;
+
+/// Where participants meet, if nothing else is said.
+pub(super) const MULTICAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 86, 83, 3), 7590);
+
+/// How often signals and the ends of processes are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A participant. Dropping it kills it.
+struct Participant {
+    id: u16,
+    child: Child,
+    output: thread::JoinHandle<Vec<String>>,
+    complaints: thread::JoinHandle<Vec<String>>,
+}
+
+/// Starts everything, waits, and prints what was measured.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))
+            .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
+    }
+    let server = start_server(args.bind)?;
+    let multicast = match args.multicast {
+        Some(addr) => addr,
+        None => SocketAddrV4::new(*MULTICAST.ip(), free_port(args.bind)?),
+    };
+    if let Some(dir) = &args.trace {
+        std::fs::create_dir_all(dir).map_err(|e| {
+            Failure(format!("{}: the directory cannot be made: {e}", dir.display()))
+        })?;
+    }
+    let (ending, ended) = channel();
+    let mut all = Participants { list: Vec::new(), ended };
+    for id in 1..=args.load.members {
+        all.list.push(start(id, args, server, multicast, &ending)?);
+    }
+    all.wait(&interrupted)?;
+    print(all.results()?, args.json);
+    Ok(())
+}
+
+/// A server that ends with this process.
+fn start_server(bind: Ipv4Addr) -> Result<SocketAddr, Failure> {
+    let failed = |e: &dyn core::fmt::Display| Failure(format!("no membership server: {e}"));
+    let boot = Clock::new().unix_start_ms();
+    let server = Server::new(ServerConfig::default(), ServerId(1), boot).map_err(|e| failed(&e))?;
+    let mut driver =
+        ServerDriver::new(server, SocketAddr::from((bind, 0))).map_err(|e| failed(&e))?;
+    let addr = driver.local_addr().map_err(|e| failed(&e))?;
+    let serve = move || {
+        let result = run_server(&mut driver, |driver| {
+            while driver.poll_note().is_some() {}
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = result {
+            eprintln!("vs: the membership server ended: {error}");
+        }
+    };
+    thread::Builder::new().name("server".into()).spawn(serve).map_err(|e| failed(&e))?;
+    Ok(addr)
+}
+
+/// A port that nobody uses now.
+fn free_port(bind: Ipv4Addr) -> Result<u16, Failure> {
+    std::net::UdpSocket::bind((bind, 0))
+        .and_then(|socket| socket.local_addr())
+        .map(|addr| addr.port())
+        .map_err(|e| Failure(format!("{bind} cannot be used: {e}; choose another with --bind")))
+}
+
+fn start(
+    id: u16,
+    args: &Args,
+    server: SocketAddr,
+    multicast: SocketAddrV4,
+    ending: &Sender<()>,
+) -> Result<Participant, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|e| Failure(format!("the path of this program cannot be found: {e}")))?;
+    let mut command = Command::new(program);
+    command
+        .args(["perf", "--json", "--attach"])
+        .args(args.load.to_args())
+        .args(args.tuning.to_args());
+    for (option, value) in [
+        ("--server", server.to_string()),
+        ("--id", id.to_string()),
+        ("--bind", args.bind.to_string()),
+        ("--multicast", multicast.to_string()),
+    ] {
+        command.args([option, &value]);
+    }
+    if let Some(dir) = &args.trace {
+        command.arg("--trace").arg(dir.join(format!("{id}.jsonl")));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().map_err(|e| Failure(format!("participant {id} cannot be started: {e}")))?;
+    let output = collect(child.stdout.take(), ending.clone());
+    let complaints = collect(child.stderr.take(), ending.clone());
+    Ok(Participant { id, child, output, complaints })
+}
+
+/// Collects lines until there are no more, which `ending` is told.
+fn collect(
+    stream: Option<impl Read + Send + 'static>,
+    ending: Sender<()>,
+) -> thread::JoinHandle<Vec<String>> {
+    thread::spawn(move || {
+        let lines = stream.into_iter().flat_map(|stream| BufReader::new(stream).lines());
+        let lines = lines.map_while(Result::ok).collect();
+        // Nobody has to wait for it.
+        let _ = ending.send(());
+        lines
+    })
+}
+
+/// All participants; what is left of them is killed when they are dropped.
+struct Participants {
+    list: Vec<Participant>,
+    /// Something of one of them has ended.
+    ended: Receiver<()>,
+}
+
+impl Drop for Participants {
+    fn drop(&mut self) {
+        for participant in &mut self.list {
+            // Both fail only for a process that is gone, which is what is wanted.
+            let _ = participant.child.kill();
+            let _ = participant.child.wait();
+        }
+    }
+}
+
+impl Participants {
+    /// Waits until all have ended well, or one has not.
+    fn wait(&mut self, interrupted: &AtomicBool) -> Result<(), Failure> {
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure("interrupted by a signal; all participants were ended".into()));
+            }
+            let mut running = false;
+            for at in 0..self.list.len() {
+                let Participant { id, child, .. } = &mut self.list[at];
+                match child.try_wait() {
+                    Ok(None) => running = true,
+                    Ok(Some(status)) if status.success() => {}
+                    Ok(Some(status)) => {
+                        let id = *id;
+                        let words = self.list.remove(at).last_words();
+                        return Err(Failure(format!(
+                            "participant {id} failed ({status}): {words}"
+                        )));
+                    }
+                    Err(e) => return Err(Failure(format!("participant {id} is lost: {e}"))),
+                }
+            }
+            if !running {
+                return Ok(());
+            }
+            // Whether something ended or not: look again.
+            let _ = self.ended.recv_timeout(LOOK_EVERY);
+        }
+    }
+
+    /// The lines of all: a member's, and from the first one the summary.
+    fn results(&mut self) -> Result<Vec<Value>, Failure> {
+        let (mut lines, mut summary) = (Vec::new(), None);
+        for participant in self.list.drain(..) {
+            let output = participant.output.join().unwrap_or_default();
+            for line in output {
+                let value: Value = serde_json::from_str(&line)
+                    .map_err(|e| Failure(format!("a participant said {line:?}: {e}")))?;
+                if value["summary"] == true {
+                    summary.get_or_insert(value);
+                } else {
+                    lines.push(value);
+                }
+            }
+        }
+        lines.extend(summary);
+        Ok(lines)
+    }
+}
+
+impl Participant {
+    fn last_words(self) -> String {
+        let said = self.complaints.join().unwrap_or_default();
+        said.last().map_or_else(
+            || "it said nothing".into(),
+            |line| line.trim_start_matches("vs: ").to_owned(),
+        )
+    }
+}
+
+fn print(lines: Vec<Value>, as_json: bool) {
+    for line in lines {
+        let is_summary = line["summary"] == true;
+        let text = if is_summary {
+            report::summary_line(&line, as_json)
+        } else {
+            report::line(line, as_json)
+        };
+        println!("{text}");
+    }
+}

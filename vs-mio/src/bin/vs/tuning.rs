@@ -1,0 +1,102 @@
+//! What members are told on the command line about times, bounds and servers.
+
+use core::net::SocketAddr;
+use std::net::ToSocketAddrs;
+
+use vs_core::{Blocking, GroupConfig, NodeConfig};
+
+use crate::Failure;
+
+/// Times and bounds that the verbs with members share.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Times and bounds")]
+pub(crate) struct Tuning {
+    /// A member that owes an answer for so long is accused before the membership service
+    #[arg(long, value_name = "MS", default_value_t = GroupConfig::default().peer_ms)]
+    pub(crate) peer_ms: u64,
+    /// A membership server that is silent for so long is taken for dead
+    #[arg(long, value_name = "MS", default_value_t = NodeConfig::default().client.server_silence_ms)]
+    pub(crate) server_silence_ms: u64,
+    /// Give up if no membership server was reached within so long
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    pub(crate) connect_ms: u64,
+    /// Largest message, the same at all members
+    #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
+    pub(crate) message_bytes_max: usize,
+    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU between them leaves
+    /// after 28 bytes of headers
+    #[arg(long, value_name = "BYTES", default_value_t = NodeConfig::default().datagram_bytes)]
+    pub(crate) datagram_bytes: usize,
+    /// Packets that a sender may have outstanding, the same at all members
+    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().window_packets)]
+    pub(crate) window_packets: usize,
+    /// Most members of a view
+    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().members_max)]
+    pub(crate) members_max: usize,
+}
+
+impl Tuning {
+    /// The options that say the same.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let options = [
+            ("--peer-ms", self.peer_ms),
+            ("--server-silence-ms", self.server_silence_ms),
+            ("--connect-ms", self.connect_ms),
+            ("--message-bytes-max", self.message_bytes_max as u64),
+            ("--datagram-bytes", self.datagram_bytes as u64),
+            ("--window-packets", self.window_packets as u64),
+            ("--members-max", self.members_max as u64),
+        ];
+        options
+            .iter()
+            .flat_map(|(option, value)| [(*option).to_owned(), value.to_string()])
+            .collect()
+    }
+
+    /// The configurations that follow.
+    pub(crate) fn configs(&self, blocking: Blocking) -> (NodeConfig, GroupConfig) {
+        let mut group = GroupConfig {
+            peer_ms: self.peer_ms,
+            message_bytes_max: self.message_bytes_max,
+            window_packets: self.window_packets,
+            members_max: self.members_max,
+            blocking,
+            ..GroupConfig::default()
+        };
+        // What follows from the bounds that were named.
+        group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
+        group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
+        group.ack_packets = group.ack_packets.min(group.window_packets / 2);
+        let mut node = NodeConfig { datagram_bytes: self.datagram_bytes, ..NodeConfig::default() };
+        node.client.server_silence_ms = self.server_silence_ms;
+        let heartbeat = node.client.server_silence_ms / 4;
+        node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);
+        if group.validate(&node).is_ok() {
+            node.pool_slots = node.pool_slots.max(group.slots());
+        }
+        (node, group)
+    }
+}
+
+/// Addresses of the servers, those of IPv4 first where a name has several.
+pub(crate) fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
+    let mut addrs = Vec::new();
+    for server in servers {
+        let found = server.to_socket_addrs().map_err(|e| {
+            let what_to_do = match e.kind() {
+                std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
+                _ => "name one that this host can look up, or its address",
+            };
+            Failure(format!("cannot find the membership server {server}: {e}; {what_to_do}"))
+        })?;
+        let mut found = found.collect::<Vec<_>>();
+        found.sort_by_key(SocketAddr::is_ipv6);
+        addrs.append(&mut found);
+    }
+    if addrs.is_empty() {
+        return Err(Failure(
+            "the membership servers have no addresses: name one with --server".into(),
+        ));
+    }
+    Ok(addrs)
+}

@@ -1,0 +1,63 @@
+//! How a group is joined.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::PathBuf;
+
+use vs_core::GroupConfig;
+use vs_core::NodeConfig;
+use vs_core::ident::{Incarnation, ProcessId};
+
+use crate::clock::Clock;
+use crate::driver::DriverConfig;
+use crate::udp::UdpConfig;
+
+/// Who joins, by which sockets, within which bounds.
+#[derive(Clone, Debug)]
+pub struct JoinOptions {
+    /// Who this process is, and where it finds the others.
+    pub driver: DriverConfig,
+    /// Bounds and times of the group. Blocking is [`vs_core::Blocking::Auto`].
+    pub group: GroupConfig,
+    /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no more are taken from
+    /// the node, whose own bounds then make the senders wait. Default 4 MiB.
+    pub inbox_bytes: usize,
+    /// How long [`crate::Group::send`] waits for room, in ms. Default 10,000.
+    pub send_ms: u64,
+    /// Before it sleeps, a call that waits looks again and again for so long whether something came: that saves the
+    /// time of being woken, some tens of µs, and takes a core for itself. Default zero: sleep at once.
+    pub busy_poll: Duration,
+    /// The core that the thread which drives the group is pinned to: the one that calls [`crate::Group::join`]. Linux
+    /// alone. Default: the system chooses.
+    pub pin: Option<usize>,
+    /// Where to write a trace for `vs check`; one that an earlier life of this process left is gone on with. Default:
+    /// nowhere.
+    pub trace: Option<PathBuf>,
+}
+
+impl JoinOptions {
+    /// Everything by default for `process` (the same id after every start, and nobody else's), which finds the
+    /// membership service at any of `servers`.
+    #[must_use]
+    pub fn new(process: ProcessId, servers: Vec<SocketAddr>, udp: UdpConfig) -> Self {
+        let clock = Clock::new();
+        let driver = DriverConfig {
+            node: NodeConfig::default(),
+            process,
+            incarnation: Incarnation(clock.unix_start_ms()),
+            seed: process.0 ^ clock.unix_offset(),
+            servers,
+            udp,
+            clock,
+        };
+        Self {
+            driver,
+            group: GroupConfig::default(),
+            inbox_bytes: 4 << 20,
+            send_ms: 10_000,
+            busy_poll: Duration::ZERO,
+            pin: None,
+            trace: None,
+        }
+    }
+}

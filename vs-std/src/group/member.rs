@@ -12,9 +12,9 @@ use vs_core::{Action, Blocking, DetachReason, Sent, Time};
 use super::error::{JoinError, SendError};
 use super::event::EventRef;
 use super::options::JoinOptions;
-use super::pin::pin;
 use super::wait::wait;
 use crate::driver::{Driver, DriverConfig};
+use crate::shared::Bell;
 use crate::trace::{MaybeTrace, TraceFile};
 
 /// How membership ended.
@@ -42,12 +42,9 @@ pub(crate) struct Member {
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { driver, group: config, busy_poll, pin: core, trace, .. } = options;
+        let JoinOptions { driver, group: config, busy_poll, trace, .. } = options;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
-        }
-        if let Some(core) = core {
-            pin(core).map_err(|error| JoinError::Pin { core, error })?;
         }
         let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
@@ -77,9 +74,9 @@ impl Member {
         self.driver.leave(self.key);
     }
 
-    /// Waits for the sockets, for at most `limit`.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        wait(&mut self.driver, limit, self.busy_poll)
+    /// Waits for the sockets, and for `bell`, for at most `limit`.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>, bell: Option<&Bell>) -> io::Result<()> {
+        wait(&mut self.driver, limit, self.busy_poll, bell)
     }
 
     /// Reads, lets time pass, writes.

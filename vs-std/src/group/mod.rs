@@ -3,10 +3,9 @@
 mod error;
 mod event;
 mod inbox;
-mod iter;
 mod member;
 mod options;
-mod pin;
+pub(crate) mod pin;
 mod wait;
 
 use core::ops::ControlFlow;
@@ -19,23 +18,23 @@ use vs_core::{Sent, Time, View};
 use crate::driver::Driver;
 use crate::trace::MaybeTrace;
 
+pub(crate) use error::again;
 pub use error::{BatchError, JoinError, LeaveError, RecvError, SendError};
 pub use event::{Event, EventRef};
-use inbox::{Chunks, Inbox};
-pub use iter::{Iter, TryIter};
-use member::{End, Member};
+pub(crate) use inbox::{Chunks, Inbox};
+pub(crate) use member::{End, Member};
 pub use options::JoinOptions;
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
-const LEAVE_SLACK_MS: u64 = 1000;
+pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
 
 /// A call that finds what it is called for without the sockets leaves them alone until so long after they were looked
 /// at last. In the meantime the kernel's buffers take what arrives.
-const UNREAD_NANOS: u64 = 100_000;
+pub(crate) const UNREAD_NANOS: u64 = 100_000;
 
 /// Bytes of messages that are fed before they go out: what one system call carries. More at a time would only fill the
 /// receivers' buffers.
-const FEED_BYTES: usize = 64 << 10;
+pub(crate) const FEED_BYTES: usize = 64 << 10;
 
 /// A process in one group: a [`vs_core::Node`] with its sockets, driven by the thread that calls.
 ///
@@ -74,6 +73,9 @@ impl Group {
         let (inbox_bytes, send_ms) = (options.inbox_bytes, options.send_ms);
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let view = View::initial(options.driver.process);
+        if let Some(core) = options.pin {
+            pin::pin(core).map_err(|error| JoinError::Pin { core, error })?;
+        }
         let member = Member::join(group, options)?;
         let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
         Ok(Self { member, inbox, chunks, view, send_ms, leave_ms })
@@ -220,7 +222,7 @@ impl Group {
                 end => end?,
             }
             let left = if heard > 0 { Duration::ZERO } else { self.until(deadline) };
-            self.member.wait(Some(left)).map_err(RecvError::Wait)?;
+            self.member.wait(Some(left), None).map_err(RecvError::Wait)?;
             self.member.advance();
             heard += self.hear_with(&mut f);
             if heard > 0 || left.is_zero() {
@@ -230,13 +232,13 @@ impl Group {
     }
 
     /// The events to come, until membership ends; [`Group::recv`] tells why it did.
-    pub fn iter(&mut self) -> Iter<'_> {
-        Iter::new(self)
+    pub fn iter(&mut self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.recv().ok())
     }
 
     /// The events that are there.
-    pub fn try_iter(&mut self) -> TryIter<'_> {
-        TryIter::new(self)
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
     /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For those who want to hear
@@ -360,7 +362,7 @@ impl Group {
     /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything that can be written
     /// was written, and the inbox is full or the node has nothing more to tell.
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        self.member.wait(limit)?;
+        self.member.wait(limit, None)?;
         self.member.advance();
         while self.fill() {
             // What was heard is acknowledged, an installed view has something to send, and that may be heard again.

@@ -32,6 +32,10 @@ pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
 /// at last. In the meantime the kernel's buffers take what arrives.
 pub(crate) const UNREAD_NANOS: u64 = 100_000;
 
+/// What is there to hear waits so long in the node for a call that receives, before a call that sends takes it into the
+/// inbox: a group whose members only send goes on, and those that do both in turn copy nothing.
+const UNHEARD_NANOS: u64 = 10_000_000;
+
 /// Bytes of messages that are fed before they go out: what one system call carries. More at a time would only fill the
 /// receivers' buffers.
 pub(crate) const FEED_BYTES: usize = 64 << 10;
@@ -50,7 +54,8 @@ pub(crate) const FEED_BYTES: usize = 64 << 10;
 ///
 /// Many messages cost least with [`Group::send_batch`], or [`Group::feed`] and [`Group::flush`], and
 /// [`Group::recv_with`]: small ones share datagrams, many datagrams a system call, and nothing is allocated or copied
-/// for those that are heard.
+/// for those that are heard. A call that waits for room has to hear what comes meanwhile, and copies it; in turn with
+/// [`Group::recv_with`], [`Group::try_feed`] needs no copy.
 ///
 /// Dropping a group without [`Group::leave`] is a crash in the eyes of the others.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ pub struct Group {
     inbox: Inbox,
     chunks: Chunks,
     view: View,
+    /// When the node was asked last for what there is to hear.
+    heard: Time,
     send_ms: u64,
     leave_ms: u64,
 }
@@ -78,7 +85,7 @@ impl Group {
         }
         let member = Member::join(group, options)?;
         let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
-        Ok(Self { member, inbox, chunks, view, send_ms, leave_ms })
+        Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_ms, leave_ms })
     }
 
     /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_ms` of the
@@ -155,7 +162,7 @@ impl Group {
             result => return result,
         }
         // What has arrived meanwhile may make room.
-        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)?;
+        self.look().map_err(SendError::Wait)?;
         self.member.send(payload)
     }
 
@@ -315,14 +322,24 @@ impl Group {
         if self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
             return Ok(());
         }
-        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)
+        self.look().map_err(SendError::Wait)
     }
 
     fn look_if_due(&mut self) -> io::Result<()> {
         if self.driver().now() - self.member.advanced() < UNREAD_NANOS {
             return Ok(());
         }
-        self.round(Some(Duration::ZERO))
+        self.look()
+    }
+
+    /// Carries the protocol without waiting. What there is to hear is left to a call that receives, for a while.
+    fn look(&mut self) -> io::Result<()> {
+        self.member.wait(Some(Duration::ZERO), None)?;
+        self.member.advance();
+        if self.member.advanced() - self.heard >= UNHEARD_NANOS {
+            self.fill_all();
+        }
+        Ok(())
     }
 
     /// The next event; `None` once `deadline` has passed.
@@ -364,11 +381,17 @@ impl Group {
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.member.wait(limit, None)?;
         self.member.advance();
+        self.fill_all();
+        Ok(())
+    }
+
+    /// Fills the inbox, and writes what follows.
+    fn fill_all(&mut self) {
+        self.heard = self.member.advanced();
         while self.fill() {
             // What was heard is acknowledged, an installed view has something to send, and that may be heard again.
             self.member.flush();
         }
-        Ok(())
     }
 
     /// Fills the inbox; false if nothing came.
@@ -386,7 +409,8 @@ impl Group {
 
     /// Hands over what there is, and writes what follows, until there is nothing more or `f` breaks; how many events.
     fn hear_with(&mut self, f: &mut impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> usize {
-        let Self { member, view: current, .. } = self;
+        let Self { member, view: current, heard: asked, .. } = self;
+        *asked = member.advanced();
         let mut total = 0;
         loop {
             let (heard, flow) = member.hear(|event| {

@@ -28,8 +28,9 @@ pub struct JoinOptions {
     pub outbox_bytes: usize,
     /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room, in ms. Default 10,000.
     pub send_ms: u64,
-    /// Before it sleeps, a call that waits looks again and again for so long whether something came: that saves the
-    /// time of being woken, some tens of µs, and takes a core for itself. Default zero: sleep at once.
+    /// Before it sleeps, a call that waits looks again and again for so long whether something came, and lets others
+    /// have the core in between: that saves the time of being woken, and takes all of a core that nobody else asks for.
+    /// Of a [`crate::SharedGroup`] it is the own thread that does so. Default zero: sleep at once.
     pub busy_poll: Duration,
     /// The core, counted from 0, that the thread which drives the group is pinned to: the one that calls
     /// [`crate::Group::join`], or the own one of a [`crate::SharedGroup`]. Linux alone. Default: the system chooses.

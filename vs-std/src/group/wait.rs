@@ -53,7 +53,8 @@ fn spin<T: Tracer>(
         if Duration::from_nanos(driver.now() - begun) >= busy {
             return Ok(false);
         }
-        core::hint::spin_loop();
+        // Whoever is to send what this waits for may need the core.
+        std::thread::yield_now();
     }
 }
 

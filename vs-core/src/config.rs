@@ -36,7 +36,7 @@ pub struct NodeConfig {
     /// IPv4. All members of a group must agree on it.
     pub datagram_bytes: usize,
     /// Slots for packets in the pool that all groups share. Reserved when the node is made, touched when used.
-    /// Default 65,536 (94 MB of address space). [`GroupConfig::slots`] says what a group takes.
+    /// Default 135,168 (194 MB of address space). [`GroupConfig::slots`] says what a group takes.
     pub pool_slots: usize,
     /// Most groups of the node. Default 64.
     pub groups_max: usize,
@@ -48,7 +48,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             datagram_bytes: 1472,
-            pool_slots: 65_536,
+            pool_slots: 135_168,
             groups_max: 64,
             client: ClientConfig::default(),
         }
@@ -100,7 +100,7 @@ pub struct GroupConfig {
     /// Most members of a view that this process can be in. Default 16.
     pub members_max: usize,
     /// Packets that a sender may have outstanding, that is not yet stable and delivered everywhere; also the slots of
-    /// each ring. Must hold the largest message. Default 1024.
+    /// each ring. Must hold the largest message. As many are in use as losses and distance ask for. Default 4096.
     pub window_packets: usize,
     /// Largest message, in bytes. Default 1 MiB.
     pub message_bytes_max: usize,
@@ -124,7 +124,8 @@ pub struct GroupConfig {
     pub nak_repeat_ms: u64,
     /// An acknowledgement is sent at the latest after so much time with something to acknowledge, in ms. Default 5.
     pub ack_ms: u64,
-    /// … or after so many packets, at most half a window. Default 128.
+    /// … or after so many packets, at most half a window; in a view of more than three members the less often, so that
+    /// all acknowledgements together are two of so many packets. Default 128.
     pub ack_packets: usize,
     /// First heartbeat of a sender after its last packet, in ms; doubled up to `heartbeat_max_ms` while nothing
     /// happens. Default 5.
@@ -140,7 +141,7 @@ impl Default for GroupConfig {
     fn default() -> Self {
         Self {
             members_max: 16,
-            window_packets: 1024,
+            window_packets: 4096,
             message_bytes_max: 1 << 20,
             queue_bytes: 2 << 20,
             early_packets_max: 1024,

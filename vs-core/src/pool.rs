@@ -18,6 +18,16 @@ impl Slot {
         u32::try_from(index + 1).ok().and_then(NonZeroU32::new).map(Self)
     }
 
+    /// As a number, which [`Slot::from_raw`] makes the slot again.
+    pub(crate) fn raw(self) -> NonZeroU32 {
+        self.0
+    }
+
+    /// The slot that [`Slot::raw`] was asked of.
+    pub(crate) fn from_raw(raw: NonZeroU32) -> Self {
+        Self(raw)
+    }
+
     fn index(self) -> usize {
         self.0.get() as usize - 1
     }

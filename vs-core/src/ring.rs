@@ -2,13 +2,18 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use crate::ident::{Rank, Seq};
 use crate::pool::Slot;
 use crate::time::Time;
 
 /// Bytes that a place in a ring takes.
-pub(crate) const ENTRY_BYTES: usize = size_of::<Entry>();
+pub(crate) const ENTRY_BYTES: usize =
+    size_of::<Option<NonZeroU32>>() + size_of::<u8>() + size_of::<[u64; 2]>();
+
+/// A flag of a place: something is noted of the repair of its packet.
+const NOTED: u8 = 0x80;
 
 /// Who asks, or was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,27 +33,61 @@ impl Askers {
             Self::One(_) | Self::Many => Self::Many,
         }
     }
+
+    /// As a number, 0 for nobody: rings begin as zeros, which the system gives page by page as they are used.
+    fn number(self) -> u64 {
+        match self {
+            Self::Nobody => 0,
+            Self::One(rank) => u64::from(rank) + 1,
+            Self::Many => u64::from(u32::MAX),
+        }
+    }
+
+    fn from_number(number: u64) -> Self {
+        match number {
+            0 => Self::Nobody,
+            // Ranks are below 2^16.
+            1..=0x1_0000 => Self::One((number - 1) as Rank),
+            _ => Self::Many,
+        }
+    }
 }
 
-/// A place in a ring.
-#[derive(Clone, Copy, Debug, Default)]
+/// A packet that is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The body; `None`: not here.
-    pub(crate) slot: Option<Slot>,
+    /// The body.
+    pub(crate) slot: Slot,
     /// Flags of the packet.
     pub(crate) flags: u8,
-    /// Who waits for a repair.
-    pub(crate) wanted_by: Askers,
-    /// Who got the last repair, at `repaired_at`.
-    pub(crate) repaired_to: Askers,
-    /// Time of the last repair.
-    pub(crate) repaired_at: Time,
 }
 
-/// Packets `base + 1 ..= base + window` of one stream, with holes.
+/// The repair of a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repair {
+    /// Who waits for one.
+    pub(crate) wanted_by: Askers,
+    /// Who got the last one.
+    pub(crate) done_to: Askers,
+    /// … and when.
+    pub(crate) done_at: Time,
+}
+
+/// What was taken out of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) slot: Slot,
+    /// Somebody waits for a repair.
+    pub(crate) is_wanted: bool,
+}
+
+/// Packets `base + 1 ..= base + window` of one stream, with holes. What the way of each packet needs lies apart from
+/// what only repairs need.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    entries: Vec<Entry>,
+    slots: Vec<Option<NonZeroU32>>,
+    flags: Vec<u8>,
+    repairs: Vec<[u64; 2]>,
     base: Seq,
     /// Place of packet `base + 1`: kept, so that no division is needed to find a packet.
     start: usize,
@@ -57,7 +96,13 @@ pub(crate) struct Ring {
 impl Ring {
     /// An empty ring of `window` places.
     pub(crate) fn new(window: usize) -> Self {
-        Self { entries: vec![Entry::default(); window], base: 0, start: 0 }
+        Self {
+            slots: vec![None; window],
+            flags: vec![0; window],
+            repairs: vec![[0; 2]; window],
+            base: 0,
+            start: 0,
+        }
     }
 
     /// The last packet that is gone for good.
@@ -67,7 +112,7 @@ impl Ring {
 
     /// The highest packet that has a place.
     pub(crate) fn end(&self) -> Seq {
-        self.base + self.entries.len() as u64
+        self.base + self.slots.len() as u64
     }
 
     fn place(&self, seq: Seq) -> Option<usize> {
@@ -75,29 +120,60 @@ impl Ring {
             return None;
         }
         let place = self.start + (seq - self.base - 1) as usize;
-        Some(if place < self.entries.len() { place } else { place - self.entries.len() })
+        Some(if place < self.slots.len() { place } else { place - self.slots.len() })
+    }
+
+    /// The place of packet `seq`, if it is here.
+    fn taken_place(&self, seq: Seq) -> Option<usize> {
+        self.place(seq).filter(|&p| self.slots[p].is_some())
     }
 
     /// Packet `seq`, if it is here.
-    pub(crate) fn get(&self, seq: Seq) -> Option<&Entry> {
-        self.place(seq).map(|p| &self.entries[p]).filter(|e| e.slot.is_some())
-    }
-
-    /// Packet `seq`, if it is here.
-    pub(crate) fn get_mut(&mut self, seq: Seq) -> Option<&mut Entry> {
-        self.place(seq).map(|p| &mut self.entries[p]).filter(|e| e.slot.is_some())
+    pub(crate) fn get(&self, seq: Seq) -> Option<Entry> {
+        let place = self.place(seq)?;
+        let slot = Slot::from_raw(self.slots[place]?);
+        Some(Entry { slot, flags: self.flags[place] & !NOTED })
     }
 
     /// Whether packet `seq` is here.
     pub(crate) fn has(&self, seq: Seq) -> bool {
-        self.get(seq).is_some()
+        self.taken_place(seq).is_some()
+    }
+
+    /// What is known of the repair of packet `seq`, if that is here.
+    pub(crate) fn repair(&self, seq: Seq) -> Option<Repair> {
+        let place = self.taken_place(seq)?;
+        if self.flags[place] & NOTED == 0 {
+            return Some(Repair::default());
+        }
+        let [askers, done_at] = self.repairs[place];
+        Some(Repair {
+            wanted_by: Askers::from_number(askers >> 32),
+            done_to: Askers::from_number(askers & u64::from(u32::MAX)),
+            done_at: Time(done_at),
+        })
+    }
+
+    /// Who waits for a repair of packet `seq`.
+    pub(crate) fn wanted_by(&self, seq: Seq) -> Askers {
+        self.repair(seq).map_or(Askers::Nobody, |repair| repair.wanted_by)
+    }
+
+    /// Notes what is known of the repair of packet `seq`, if that is here.
+    pub(crate) fn note_repair(&mut self, seq: Seq, repair: Repair) {
+        if let Some(place) = self.taken_place(seq) {
+            let askers = repair.wanted_by.number() << 32 | repair.done_to.number();
+            self.repairs[place] = [askers, repair.done_at.0];
+            self.flags[place] |= NOTED;
+        }
     }
 
     /// Puts packet `seq` into its place; false, and nothing done, if it has none or the place is taken.
     pub(crate) fn insert(&mut self, seq: Seq, slot: Slot, flags: u8) -> bool {
         match self.place(seq) {
-            Some(p) if self.entries[p].slot.is_none() => {
-                self.entries[p] = Entry { slot: Some(slot), flags, ..Entry::default() };
+            Some(p) if self.slots[p].is_none() => {
+                self.slots[p] = Some(slot.raw());
+                self.flags[p] = flags & !NOTED;
                 true
             }
             _ => false,
@@ -105,23 +181,27 @@ impl Ring {
     }
 
     /// Takes packet `seq` out; its place stays.
-    pub(crate) fn remove(&mut self, seq: Seq) -> Option<Entry> {
-        let place = self.place(seq)?;
-        let entry = core::mem::take(&mut self.entries[place]);
-        entry.slot.is_some().then_some(entry)
+    pub(crate) fn remove(&mut self, seq: Seq) -> Option<Taken> {
+        self.place(seq).and_then(|place| self.take(place))
     }
 
     /// Moves the ring on by one packet and hands out what was in the place.
-    pub(crate) fn advance(&mut self) -> Option<Entry> {
-        let entry = core::mem::take(&mut self.entries[self.start]);
-        self.start = if self.start + 1 == self.entries.len() { 0 } else { self.start + 1 };
+    pub(crate) fn advance(&mut self) -> Option<Taken> {
+        let taken = self.take(self.start);
+        self.start = if self.start + 1 == self.slots.len() { 0 } else { self.start + 1 };
         self.base += 1;
-        entry.slot.is_some().then_some(entry)
+        taken
     }
 
     /// Takes every packet out, in order of their places.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Entry> + '_ {
-        self.entries.iter_mut().map(core::mem::take).filter(|e| e.slot.is_some())
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Slot> + '_ {
+        self.slots.iter_mut().filter_map(Option::take).map(Slot::from_raw)
+    }
+
+    fn take(&mut self, place: usize) -> Option<Taken> {
+        let slot = Slot::from_raw(self.slots[place].take()?);
+        let is_wanted = self.flags[place] & NOTED != 0 && self.repairs[place][0] >> 32 != 0;
+        Some(Taken { slot, is_wanted })
     }
 }
 
@@ -139,12 +219,37 @@ mod tests {
             assert!(!ring.has(seq) && ring.insert(seq, slot, 0));
             assert!(!ring.insert(seq, slot, 0), "the place is taken");
             if seq >= 4 {
-                pool.free(ring.advance().and_then(|entry| entry.slot).unwrap());
+                pool.free(ring.advance().unwrap().slot);
             }
         }
         assert_eq!((ring.base(), ring.end()), (37, 42));
         assert!(!ring.has(37) && ring.has(38) && ring.has(40) && !ring.has(41) && !ring.has(43));
         assert_eq!(ring.drain().count(), 3);
+    }
+
+    #[test]
+    fn what_is_noted_of_a_repair_goes_with_its_packet() {
+        let mut pool = Pool::new(4, 8);
+        let mut ring = Ring::new(2);
+        let slot = pool.alloc().unwrap();
+        assert_eq!(ring.repair(1), None);
+        assert!(ring.insert(1, slot, 3) && ring.insert(2, slot, 0));
+        assert_eq!((ring.repair(1), ring.wanted_by(1)), (Some(Repair::default()), Askers::Nobody));
+        for askers in [Askers::One(0), Askers::One(Rank::MAX), Askers::Many, Askers::Nobody] {
+            let repair = Repair { wanted_by: askers, done_to: askers, done_at: Time(77) };
+            ring.note_repair(1, repair);
+            assert_eq!((ring.repair(1), ring.wanted_by(1)), (Some(repair), askers));
+            assert_eq!(ring.get(1), Some(Entry { slot, flags: 3 }));
+        }
+        let wanted = Repair { wanted_by: Askers::Many, ..Repair::default() };
+        ring.note_repair(1, wanted);
+        ring.note_repair(3, wanted);
+        assert_eq!(ring.advance(), Some(Taken { slot, is_wanted: true }));
+        assert_eq!(ring.advance(), Some(Taken { slot, is_wanted: false }));
+        assert!(ring.insert(3, slot, 0));
+        assert_eq!(ring.repair(3), Some(Repair::default()), "the packet before in that place");
+        assert_eq!(ring.remove(3), Some(Taken { slot, is_wanted: false }));
+        assert_eq!(ring.remove(3), None);
     }
 
     #[test]

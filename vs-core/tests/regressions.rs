@@ -97,3 +97,21 @@ fn who_is_leaving_leaves_whatever_else_happens() {
     cluster.pass_us(1_900_000);
     assert_eq!(cluster.processes[0].node.view(key), None, "it is still in the group");
 }
+
+/// A process that was leaving came to a new view, where it had sent nothing, and was gone at once: who lacked its last
+/// message of the view before had nobody to ask, although it had been in both views with it.
+#[test]
+fn who_leaves_right_after_a_view_has_been_heard_to_the_end() {
+    let mut cluster = Cluster::new(3, small_configs(3), || ());
+    let key = cluster.group;
+    cluster.cut = Some((1, 0));
+    cluster.send(1, b"last words").expect("a stable view has room");
+    cluster.pump();
+    cluster.cut = None;
+    let now = cluster.now;
+    assert!(cluster.processes[1].node.leave(now, key));
+    cluster.kill(2);
+    cluster.pass_us(500_000);
+    assert_eq!(cluster.processes[1].node.view(key), None, "it left");
+    assert_eq!(cluster.processes[0].delivered, 1);
+}

@@ -3,13 +3,15 @@
 //! `VS_SIM_SEEDS=5000` runs that many, `VS_SIM_SEEDS=100..200` those.
 
 use core::panic::AssertUnwindSafe;
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::sim::{
     Application, Defect, FLOOR_RUNS, Handle, Mark, Outcome, ProcessPlan, Profile, Scenario, Stats,
-    Step, Why,
+    Step, Traffic, Why,
 };
+use vs_core::trace::Event;
 use vs_core::{Action, Time};
 
 /// Seeds that are run unless the environment says otherwise.
@@ -137,11 +139,39 @@ fn bytes_make_a_world() {
 }
 
 /// The last process of a group left while it owed an answer to a block request. It was gone, and judged as a survivor that
-/// never came to its last view (L5).
+/// never came to its last view (L5): its trace did not tell that it had left.
 #[test]
 fn a_group_that_nobody_is_left_in_owes_nothing() {
     if let Err(failure) = run(&Scenario::random(1_037_160)) {
         panic!("{failure}");
+    }
+}
+
+/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in it as it does in the
+/// world.
+fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
+    let make = |plan: &ProcessPlan| Traffic::of(plan, scenario.seed);
+    let mut down = Vec::new();
+    let outcome = scenario.run_with(make, |world| {
+        down.extend(world.processes().filter(|p| !world.is_running(*p)));
+        Ok(())
+    });
+    assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+    down.retain(|p| {
+        let trace = outcome.traces.iter().find(|trace| trace.header.process == *p).unwrap();
+        let mut last = BTreeMap::new();
+        last.extend(trace.lines.iter().map(|line| (&line.record.group, &line.record.event)));
+        !last.values().all(|event| matches!(event, Event::Leave | Event::Crash))
+    });
+    down
+}
+
+/// In the first of them a process was told to leave once more while it was leaving, and was taken away as if it had left: its
+/// trace went without a word of that.
+#[test]
+fn each_life_ends_in_its_trace() {
+    for seed in [1_037_160].into_iter().chain(0..200) {
+        assert_eq!(endless_traces(&Scenario::random(seed)), [], "seed {seed}");
     }
 }
 
@@ -225,7 +255,7 @@ fn what_is_wrong_with_applications_is_found() {
     };
     assert_eq!(why(|_| Faulty::No, Ok(())), "");
     assert_eq!(why(|_| Faulty::No, Err("odd".into())), "seed 1: odd");
-    assert_eq!(why(|_| Faulty::Complains, Ok(())), "seed 1: the application of 1: no");
+    assert_eq!(why(|_| Faulty::Complains, Ok(())), "seed 1: the application of process 1: no");
     let in_the_end = why(Faulty::InTheEnd, Ok(()));
     assert!(in_the_end.starts_with("seed 1: 1 and 2 went together from "), "{in_the_end}");
     let apart = why(|p| Faulty::AtMoves(p, false), Ok(()));

@@ -75,6 +75,23 @@ fn replace(mut run: Vec<Vec<Event>>, p: u64, event: &Event, by: &[Event]) -> Vec
     run
 }
 
+/// What a second process under the id of 2 was told, in a trace of its own that begins before that of 2 has ended, or, if
+/// it is its next life, thereafter.
+fn under_the_id_of_two(events: Vec<Event>, next_life: bool) -> Vec<Trace> {
+    let mut run = pair();
+    run.push(events);
+    let mut traces = traces(run);
+    for (trace, ts) in [(1, [1, 3]), (2, if next_life { [3, 4] } else { [2, 4] })] {
+        traces[trace].header.process = ProcessId(2);
+        let last = traces[trace].lines.len() - 1;
+        for (at, line) in traces[trace].lines.iter_mut().enumerate() {
+            line.record.process = ProcessId(2);
+            line.record.ts = Time(ts[usize::from(at == last)]);
+        }
+    }
+    traces
+}
+
 /// Trace `i` is that of process `i + 1`.
 fn traces(run: Vec<Vec<Event>>) -> Vec<Trace> {
     let trace = |(p, events): (u64, Vec<Event>)| {
@@ -416,11 +433,38 @@ fn l5_last_view_is_installed() {
     judged(&settled(run.clone(), &[]), &[L5]);
     // A killed process is in no component; a view that one member was not told of is not the last word.
     judged(&settled(run.clone(), &[&[1]]), &[L1]);
+    // Nobody is left, whatever the traces end in.
+    judged(&settled(run.clone(), &[&[]]), &[]);
     judged(&settled(without(run, 1, &mbr_view(second())), &[]), &[S24]);
     let mut run = pair();
     run[1].truncate(at(&pair(), 2, &installs(second(), &[1, 2])));
     run[0].push(start_change(3, &[1]));
     judged(&settled(run, &[]), &[]);
+}
+
+#[test]
+fn two_processes_under_one_id_are_judged_apart() {
+    let found = |traces: &[Trace], members: &[&[u64]]| {
+        let group = GroupName::new("g").unwrap();
+        let component = |c: &&[u64]| Component { group: group.clone(), members: set(c) };
+        let stability = Stability { components: members.iter().map(component).collect() };
+        let report = spec::check_with(traces, &Options::settled(stability));
+        (report.violated().collect::<Vec<Property>>(), report.counts.processes)
+    };
+    // It was given ids of its own, but none that go on from those of the other.
+    let apart = view(1, &[2, 3], &[1, 1]);
+    let mut alone = vec![start(0), start_change(1, &[2, 3]), mbr_view(apart.clone())];
+    alone.extend([installs(apart, &[2]), send(1), Event::Leave]);
+    assert_eq!(found(&under_the_id_of_two(alone.clone(), true), &[&[1]]).0, [M2, M6, S2, L1]);
+    let mut traces = under_the_id_of_two(alone, false);
+    assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
+    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in the end the one counts
+    // that is there.
+    traces.swap(1, 2);
+    assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
+    // A view cannot mean both of them.
+    let both = vec![start(0), start_change(1, &[1, 2]), mbr_view(first()), Event::Leave];
+    assert_eq!(found(&under_the_id_of_two(both, false), &[&[1, 2]]).0, [M2]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod shared;
 
 pub use group::{
     BatchError, Event, EventRef, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError,
+    pin,
 };
 pub use shared::{Reservation, SharedGroup};
 

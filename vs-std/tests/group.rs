@@ -6,6 +6,8 @@ use core::time::Duration;
 use std::net::TcpListener;
 
 use vs_core::ident::{GroupName, ProcessId};
+use vs_core::trace;
+use vs_core::trace_json::parse_trace;
 use vs_core::{Blocking, Sent, View};
 use vs_std::udp::UdpConfig;
 use vs_std::{Event, Group, JoinError, JoinOptions, RecvError, SendError};
@@ -85,6 +87,26 @@ fn a_group_that_is_left_says_so_and_then_nothing_more() {
     assert!(matches!(ended, Err(RecvError::Left)), "{ended:?}");
     assert_eq!(group.iter().next(), None);
     assert_eq!(group.leave().unwrap(), 0);
+}
+
+/// Also of one that waits for its first view with messages that nobody has, and is told to leave again and again.
+#[test]
+fn the_trace_tells_that_a_group_was_left() {
+    let (_listener, server) = silent();
+    let file = std::env::temp_dir().join(format!("vs-std-left-{}.jsonl", std::process::id()));
+    let mut options = options(server);
+    options.group.peer_ms = 60;
+    options.group.block_ok_ms = 50;
+    options.trace = Some(file.clone());
+    let mut group = Group::join(&name(), options).unwrap();
+    group.send(b"to nobody").unwrap();
+    group.begin_leave();
+    group.begin_leave();
+    assert_eq!(group.leave().unwrap(), 1);
+    let read = parse_trace(&std::fs::read(&file).unwrap()).unwrap();
+    std::fs::remove_file(file).unwrap();
+    let events: Vec<_> = read.lines.iter().map(|line| &line.record.event).collect();
+    assert!(matches!(events[..], [trace::Event::Start { .. }, trace::Event::Leave]), "{events:?}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! here: the endpoint tells it which stream is needed up to where, and from whom ([`Cast::settle`]), and how far
 //! delivery may go ([`Cast::deliver_next`]).
 //!
-//! - [`sender`]: packing, fragments, the window;
+//! - [`sender`]: packing, fragments, the room that receivers have;
+//! - [`window`]: how many packets are best outstanding;
 //! - [`receiver`]: what arrives, and delivery;
 //! - [`stable`]: acknowledgements, credit, what everybody has;
 //! - [`repair`]: gaps are reported, reports answered, packets of others handed on;
@@ -30,6 +31,7 @@ mod repair;
 mod sender;
 mod stable;
 mod transmit;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +44,10 @@ pub(crate) use sender::packets_for;
 pub(crate) fn footprint(members: usize, window: usize) -> usize {
     let ring = window.saturating_mul(crate::ring::ENTRY_BYTES);
     let rows = members.saturating_mul(stable::RECEIVED_BYTES).saturating_add(repair::SOURCE_BYTES);
-    let member = size_of::<receiver::Stream>() + stable::FLOOR_BYTES + peers::PEER_BYTES;
+    let member = size_of::<receiver::Stream>()
+        + stable::FLOOR_BYTES
+        + peers::PEER_BYTES
+        + window::ASKED_BYTES;
     let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
     members.saturating_add(size_of::<Cast>() + repair::FORWARDS_BYTES)
 }
@@ -60,6 +65,13 @@ struct Settings {
     ack_packets: u64,
     heartbeat_ms: u64,
     heartbeat_max_ms: u64,
+}
+
+/// A member of `ranks` acknowledges each so many packets: with more than three members the less often, so that all
+/// together take the same part of the packets; but several times a window.
+fn ack_packets(config: &GroupConfig, ranks: usize) -> u64 {
+    let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
+    config.ack_packets.max(seldom.min(config.window_packets / 4)) as u64
 }
 
 /// What all packets of a view begin with, and heartbeats say.
@@ -180,7 +192,7 @@ impl Cast {
             nak_delay_us: config.nak_delay_us,
             nak_repeat_ms: config.nak_repeat_ms,
             ack_ms: config.ack_ms,
-            ack_packets: config.ack_packets as u64,
+            ack_packets: ack_packets(config, ranks),
             heartbeat_ms: config.heartbeat_ms,
             heartbeat_max_ms: config.heartbeat_max_ms,
         };
@@ -196,7 +208,7 @@ impl Cast {
             undelivered: 0,
             turn: 0,
             lent: None,
-            sender: sender::Sender::new(ranks, me, window),
+            sender: sender::Sender::new(ranks, me, window, settings.ack_packets),
             stability: stable::Stability::new(ranks, me),
             acks: stable::AckTimer::default(),
             beats: transmit::Beats::new(now, config.heartbeat_ms),
@@ -300,7 +312,7 @@ impl Cast {
         }
         for stream in &mut self.streams {
             stream.wanted = repair::Wanted::default();
-            for slot in stream.ring.drain().filter_map(|entry| entry.slot) {
+            for slot in stream.ring.drain() {
                 pool.free(slot);
             }
         }

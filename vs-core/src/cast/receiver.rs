@@ -4,7 +4,7 @@ use super::sender::LENGTH_BYTES;
 use super::{Cast, repair};
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
-use crate::ring::Ring;
+use crate::ring::{Entry, Ring};
 use crate::time::Time;
 use crate::wire::packet::{Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST};
 
@@ -237,7 +237,9 @@ impl Cast {
             pool.free(slot);
             return DataOutcome::Beyond;
         }
-        if !stream.has_gap() {
+        if stream.has_gap() {
+            stream.gap.filled(now, seq);
+        } else {
             stream.gap.progress(now);
         }
         if seq > stream.high {
@@ -268,9 +270,7 @@ impl Cast {
     fn advance(&mut self, pool: &mut Pool, origin: Rank) -> Option<Seq> {
         let mut misfit = None;
         let stream = &mut self.streams[usize::from(origin)];
-        while let Some((slot, flags)) =
-            stream.ring.get(stream.prefix + 1).and_then(|e| Some((e.slot?, e.flags)))
-        {
+        while let Some(Entry { slot, flags }) = stream.ring.get(stream.prefix + 1) {
             let body = pool.body(slot);
             let left = match (stream.missing_bytes, flags & FLAG_FRAGMENT != 0) {
                 (0, false) => Some(0),
@@ -293,10 +293,10 @@ impl Cast {
             }
         }
         stream.high = stream.high.max(stream.prefix);
-        if let Some(entry) = misfit.and_then(|seq| stream.ring.remove(seq)) {
+        if let Some(taken) = misfit.and_then(|seq| stream.ring.remove(seq)) {
             stream.gap.asked = stream.prefix;
             stream.high = stream.high.max(stream.prefix + 1);
-            self.release(pool, origin, entry);
+            self.release(pool, origin, taken);
         }
         self.count_unstable(origin);
         self.count_undelivered(origin);
@@ -371,7 +371,7 @@ impl Stream {
     /// The next message of the prefix: a slice of its packet, or put together in `reassembly`.
     fn next_message<'a>(&mut self, pool: &'a Pool, reassembly: &'a mut [u8]) -> Option<&'a [u8]> {
         let entry = self.ring.get(self.delivered + 1)?;
-        let body = pool.body(entry.slot?);
+        let body = pool.body(entry.slot);
         let payload = if entry.flags & FLAG_FRAGMENT == 0 {
             let start = self.offset + LENGTH_BYTES;
             let end = start + length_at(body, self.offset)?;
@@ -394,7 +394,7 @@ impl Stream {
         let mut filled = 0;
         for seq in self.delivered + 1..=self.boundary {
             let entry = self.ring.get(seq)?;
-            let body = pool.body(entry.slot?);
+            let body = pool.body(entry.slot);
             let head = if entry.flags & FLAG_FIRST == 0 { 0 } else { LENGTH_BYTES };
             let part = body.get(head..)?;
             reassembly.get_mut(filled..filled + part.len())?.copy_from_slice(part);

@@ -6,10 +6,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Cast, ViewHeader};
+use super::{Cast, Settings, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::ranges::{RangeList, SeqRange};
-use crate::ring::{Askers, Entry};
+use crate::ring::{Askers, Repair};
 use crate::time::Time;
 use crate::wire::packet::{self, Header, NAK_RANGES_MAX};
 
@@ -21,17 +21,38 @@ pub(super) const FORWARDS_BYTES: usize = FORWARDS_MAX * size_of::<Forward>();
 /// Bytes by which a row of those who may be asked is rounded up.
 pub(super) const SOURCE_BYTES: usize = size_of::<u64>();
 
+/// A packet is not sent again to the same member within this time, in ns: it is on its way.
+const REPAIR_QUIET: u64 = 250_000;
+
+/// Reports of a gap are at least so far apart, in µs, however fast repairs come.
+const REPEAT_MIN_US: u64 = 300;
+
+/// A gap is reported again after so many halves of the time that repairs take.
+const REPEAT_HALVES: u64 = 3;
+
+/// Reports that bring nothing are each twice as far apart as the one before, so often.
+const BACKOFFS_MAX: u32 = 8;
+
 /// What is missing of a stream, and who was asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
     /// Since when there is a gap and nothing new came.
     since: Time,
-    /// When gaps above `asked` are reported.
+    /// When gaps above `asked` are reported, up to `fresh_upto`: what became known later may still be on its way.
     fresh_at: Option<Time>,
-    /// When all gaps are reported again.
+    fresh_upto: Seq,
+    /// When gaps up to `mature` are reported again.
     repeat_at: Option<Time>,
     /// Gaps up to here were reported.
     pub(super) asked: Seq,
+    /// … long enough ago for the repair to have come, once `repeat_at` is there.
+    mature: Seq,
+    /// A packet that was reported once, and when: its repair tells how long repairs take.
+    probe: Option<(Seq, Time)>,
+    /// How long repairs take, in µs, once it was seen.
+    delay_us: Option<u64>,
+    /// Reports in a row that brought nothing.
+    unanswered: u32,
     /// The part of a report that did not fit one packet.
     rest: Option<SeqRange>,
     /// Who is asked.
@@ -49,8 +70,13 @@ impl Gap {
         Self {
             since: Time::ZERO,
             fresh_at: None,
+            fresh_upto: 0,
             repeat_at: None,
             asked: 0,
+            mature: 0,
+            probe: None,
+            delay_us: None,
+            unanswered: 0,
             rest: None,
             source: origin,
             settled: false,
@@ -62,6 +88,36 @@ impl Gap {
     /// Something new came, or everybody gets a new chance.
     pub(super) fn progress(&mut self, now: Time) {
         self.since = now;
+    }
+
+    /// Packet `seq` came, which may have been reported.
+    pub(super) fn filled(&mut self, now: Time, seq: Seq) {
+        if seq > self.asked {
+            return;
+        }
+        self.unanswered = 0;
+        if let Some((probe, since)) = self.probe
+            && probe == seq
+        {
+            self.probe = None;
+            let sample = (now - since) / 1000;
+            // Slower ones count at once, since a report too early costs more than one too late.
+            self.delay_us = Some(match self.delay_us {
+                Some(known) if sample < known => known - (known - sample) / 8,
+                Some(known) => known.midpoint(sample),
+                None => sample,
+            });
+        }
+    }
+
+    /// The pause before gaps are reported again, in µs: as long as repairs take and half of that, at least; `max_us`
+    /// bounds what pauses grow to while nothing comes, and is the pause until it is known how long repairs take.
+    fn pause_us(&self, settings: &Settings) -> u64 {
+        let max_us = settings.nak_repeat_ms * 1000;
+        let Some(delay_us) = self.delay_us else { return max_us };
+        let bound = settings.peer_ms * 1000 / 4;
+        let base = (delay_us * REPEAT_HALVES / 2).clamp(REPEAT_MIN_US.min(bound), bound);
+        (base << self.unanswered.min(BACKOFFS_MAX)).min(max_us.max(base))
     }
 
     fn is_watched(&self) -> bool {
@@ -81,6 +137,8 @@ impl Gap {
         self.rest = None;
         self.heard = None;
         self.put_off = false;
+        self.probe = None;
+        self.unanswered = 0;
         self.asked = self.asked.max(prefix);
     }
 }
@@ -181,10 +239,16 @@ impl Cast {
         if !gap.is_watched() {
             gap.asked = gap.asked.min(stream.high - 1).max(stream.prefix);
         }
-        if stream.high > gap.asked && gap.fresh_at.is_none() {
+        if let Some(at) = gap.fresh_at {
+            // What there is time enough for still is reported with it.
+            if now.plus_us(delay / 4) <= at {
+                gap.fresh_upto = stream.high;
+            }
+        } else if stream.high > gap.asked {
             // Not at once: packets that were only overtaken are about to come.
             let at = now.plus_us(delay / 4 + self.rng.below(delay - delay / 4 + 1));
             gap.fresh_at = Some(at);
+            gap.fresh_upto = stream.high;
             self.repairs.wake_by(at);
             self.watch_peers(now);
         }
@@ -230,34 +294,44 @@ impl Cast {
         origin: Rank,
         ranges: impl Iterator<Item = SeqRange>,
     ) {
-        let quiet = self.settings.nak_repeat_ms * 500_000;
+        let together = self.settings.nak_repeat_ms * 500_000;
         let upto = if origin == self.me { self.sender.transmitted } else { Seq::MAX };
         let stream = &mut self.streams[usize::from(origin)];
         let (base, end) = (stream.ring.base() + 1, stream.high.min(upto));
         for seq in ranges.filter_map(|r| r.clip(base, end)).flat_map(|r| r.from..=r.upto) {
-            let Some(entry) = stream.ring.get_mut(seq) else { continue };
-            let asker = match entry.repaired_to {
-                Askers::Nobody => Askers::One(from),
-                _ if now - entry.repaired_at >= quiet => Askers::One(from),
-                Askers::One(other) if other != from => Askers::Many,
-                _ => {
+            let Some(repair) = stream.ring.repair(seq) else { continue };
+            if origin == self.me {
+                self.sender.window.note_asked(from);
+            }
+            let since = now - repair.done_at;
+            let asker = match repair.done_to {
+                // It is on its way.
+                Askers::One(one) if one == from && since < REPAIR_QUIET => {
                     self.counters.repairs_suppressed += 1;
                     continue;
                 }
+                Askers::Many if since < REPAIR_QUIET => {
+                    self.counters.repairs_suppressed += 1;
+                    continue;
+                }
+                // Two lack it, and others may.
+                Askers::One(other) if other != from && since < together => Askers::Many,
+                _ => Askers::One(from),
             };
             let wanted = &mut stream.wanted;
-            if entry.wanted_by == Askers::Nobody {
+            if repair.wanted_by == Askers::Nobody {
                 let first = wanted.count == 0;
                 wanted.from = if first { seq } else { wanted.from.min(seq) };
                 wanted.upto = if first { seq } else { wanted.upto.max(seq) };
                 wanted.count += 1;
                 self.repairs.wanted += 1;
-                entry.wanted_by = asker;
-            } else if asker == Askers::Many {
-                entry.wanted_by = Askers::Many;
-            } else {
-                entry.wanted_by = entry.wanted_by.with(from);
             }
+            let wanted_by = match (repair.wanted_by, asker) {
+                (Askers::Nobody, asker) => asker,
+                (_, Askers::Many) => Askers::Many,
+                (known, _) => known.with(from),
+            };
+            stream.ring.note_repair(seq, Repair { wanted_by, ..repair });
         }
     }
 
@@ -270,7 +344,7 @@ impl Cast {
         origin: Rank,
         mut ranges: impl Iterator<Item = SeqRange>,
     ) {
-        let repeat = self.settings.nak_repeat_ms;
+        let delay = self.settings.nak_delay_us;
         let stream = &mut self.streams[usize::from(origin)];
         let gap = &mut stream.gap;
         let Some(due) = gap.next() else { return };
@@ -284,9 +358,9 @@ impl Cast {
                 gap.put_off = true;
                 gap.fresh_at = None;
                 gap.asked = stream.high;
-                let at =
-                    now.plus_ms(repeat).plus_us(self.rng.below(self.settings.nak_delay_us + 1));
-                gap.repeat_at = Some(at.max(due));
+                gap.mature = stream.high;
+                let pause = gap.pause_us(&self.settings) + self.rng.below(delay + 1);
+                gap.repeat_at = Some(now.plus_us(pause).max(due));
                 self.counters.naks_suppressed += 1;
             }
             _ => {}
@@ -394,7 +468,10 @@ impl Cast {
         view: &ViewHeader,
         out: &mut [u8],
     ) -> Option<usize> {
-        let region = self.due_region(now, rank)?;
+        let Some(region) = self.due_region(now, rank) else {
+            self.watch_gap(now, rank);
+            return None;
+        };
         let stream = &mut self.streams[usize::from(rank)];
         let limit = packet::nak_ranges_max(out.len());
         let mut list = RangeList::<NAK_RANGES_MAX>::new();
@@ -407,16 +484,26 @@ impl Cast {
             }
         }
         let gap = &mut stream.gap;
+        if region.from > gap.asked
+            && let Some(first) = list.as_slice().first()
+        {
+            gap.probe = gap.probe.or(Some((first.from, now)));
+        }
         gap.rest = full_at.map(|from| SeqRange { from, upto: region.upto });
         gap.asked = gap.asked.max(full_at.map_or(region.upto, |seq| seq - 1));
-        if gap.repeat_at.is_none_or(|at| at <= now) {
-            let at = now.plus_ms(self.settings.nak_repeat_ms);
-            gap.repeat_at = Some(at);
+        if gap.repeat_at.is_none() {
+            gap.mature = gap.asked;
+            gap.repeat_at = Some(now.plus_us(gap.pause_us(&self.settings)));
         }
         gap.heard = None;
         gap.put_off = false;
+        let source = gap.source;
+        self.watch_gap(now, rank);
+        if list.as_slice().is_empty() {
+            return None;
+        }
         let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
-        let len = packet::encode_nak(out, &header, rank, gap.source, list.as_slice())?;
+        let len = packet::encode_nak(out, &header, rank, source, list.as_slice())?;
         self.counters.naks += 1;
         Some(len)
     }
@@ -431,20 +518,28 @@ impl Cast {
             return Some(rest);
         }
         let is_due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        if is_due(gap.repeat_at) {
+        let mature = gap.mature.min(gap.asked);
+        if is_due(gap.repeat_at) && mature > prefix {
             gap.repeat_at = None;
-            gap.fresh_at = None;
+            gap.probe = None;
+            gap.unanswered += 1;
             if gap.settled {
                 let from = usize::from(gap.source) + 1;
                 let around = (from..ranks).chain(0..from).map(|r| r as Rank);
                 let next = around.into_iter().find(|&r| self.repairs.is_source(ranks, rank, r));
                 gap.source = next.unwrap_or(gap.source);
             }
-            return (SeqRange { from: prefix + 1, upto: high }).clip(1, Seq::MAX);
+            return (SeqRange { from: prefix + 1, upto: mature }).clip(1, high);
+        }
+        if is_due(gap.repeat_at) {
+            // What was reported meanwhile is next.
+            gap.mature = gap.asked;
+            gap.repeat_at = Some(now.plus_us(gap.pause_us(&self.settings)));
         }
         if is_due(gap.fresh_at) {
             gap.fresh_at = None;
-            return (SeqRange { from: gap.asked.max(prefix) + 1, upto: high }).clip(1, Seq::MAX);
+            let (from, upto) = (gap.asked.max(prefix) + 1, gap.fresh_upto);
+            return (SeqRange { from, upto }).clip(1, high);
         }
         None
     }
@@ -458,9 +553,7 @@ impl Cast {
         let index = (turn..ranks).chain(0..turn).find(|&i| self.streams[i].wanted.count > 0)?;
         self.repairs.turn = index as Rank;
         let stream = &mut self.streams[index];
-        let is_wanted = |&seq: &Seq| {
-            stream.ring.get(seq).is_some_and(|e: &Entry| e.wanted_by != Askers::Nobody)
-        };
+        let is_wanted = |&seq: &Seq| stream.ring.wanted_by(seq) != Askers::Nobody;
         let seq = (stream.wanted.from..=stream.wanted.upto).find(is_wanted)?;
         stream.wanted.from = seq;
         Some((index as Rank, seq))
@@ -469,9 +562,9 @@ impl Cast {
     /// The repair of a wanted packet is done.
     pub(super) fn note_repaired(&mut self, now: Time, origin: Rank, seq: Seq) {
         let stream = &mut self.streams[usize::from(origin)];
-        if let Some(entry) = stream.ring.get_mut(seq) {
-            entry.repaired_to = core::mem::take(&mut entry.wanted_by);
-            entry.repaired_at = now;
+        if let Some(repair) = stream.ring.repair(seq) {
+            let (wanted_by, done_to) = (Askers::Nobody, repair.wanted_by);
+            stream.ring.note_repair(seq, Repair { wanted_by, done_to, done_at: now });
             stream.wanted.count -= 1;
             self.repairs.wanted -= 1;
             self.counters.repaired += 1;

@@ -1,9 +1,10 @@
-//! The own stream: messages are packed into packets, large ones cut into fragments, nothing beyond the window.
+//! The own stream: messages are packed into packets, large ones cut into fragments, nothing beyond what is granted.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Cast;
+use super::window::Window;
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
@@ -43,10 +44,11 @@ pub(super) struct Sender {
     /// The last packet that a refused message would have needed; nobody owes room for it once the window reaches that
     /// far.
     pub(super) refused: Option<Seq>,
+    pub(super) window: Window,
 }
 
 impl Sender {
-    pub(super) fn new(ranks: usize, me: Rank, window: usize) -> Self {
+    pub(super) fn new(ranks: usize, me: Rank, window: usize, ack_packets: u64) -> Self {
         // All rings are empty at the start of a view and of the same size.
         let mut credit = vec![window as u64; ranks];
         credit[usize::from(me)] = Seq::MAX;
@@ -58,6 +60,7 @@ impl Sender {
             credit_min: credit.iter().copied().min().unwrap_or(Seq::MAX),
             credit,
             refused: None,
+            window: Window::new(ranks, window as u64, ack_packets),
         }
     }
 
@@ -79,11 +82,13 @@ impl Cast {
         self.sender.credit_min.min(self.streams[usize::from(self.me)].ring.end())
     }
 
-    /// Whether a message of `len` bytes fits the window and the credit of every member: all its packets.
+    /// Whether a message of `len` bytes fits the credit of every member and the own ring, all its packets, and begins
+    /// within the window.
     pub(crate) fn can_accept(&self, len: usize) -> bool {
         !self.frozen
             && len <= self.settings.message_bytes_max
             && self.last_packet_of(len) <= self.send_limit()
+            && self.sender.sealed < self.soft_limit()
     }
 
     /// The number of the last packet that a message of `len` bytes would be in.
@@ -121,6 +126,7 @@ impl Cast {
 
     fn refuse(&mut self, now: Time, len: usize) {
         self.counters.refused += 1;
+        self.sender.window.note_refused();
         if !self.frozen && len <= self.settings.message_bytes_max {
             let needed = self.last_packet_of(len);
             self.note_refused(now, needed);

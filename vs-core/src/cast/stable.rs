@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::{Cast, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
-use crate::ring::{Askers, Entry};
+use crate::ring::Taken;
 use crate::time::Time;
 use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
 
@@ -152,6 +152,7 @@ impl Cast {
         self.count_unstable(rank);
         self.reclaim(pool, now, rank);
         if rank == self.me {
+            self.adapt_window(now);
             self.peers.stable_at = now;
             self.beats.reset(now, self.settings.heartbeat_ms);
         } else if self.own_is_settled() {
@@ -167,8 +168,8 @@ impl Cast {
             return;
         }
         while self.streams[usize::from(rank)].ring.base() < end {
-            if let Some(entry) = self.streams[usize::from(rank)].ring.advance() {
-                self.release(pool, rank, entry);
+            if let Some(taken) = self.streams[usize::from(rank)].ring.advance() {
+                self.release(pool, rank, taken);
             }
         }
         if rank != self.me {
@@ -177,14 +178,12 @@ impl Cast {
     }
 
     /// Gives up a packet that was taken out of its ring.
-    pub(super) fn release(&mut self, pool: &mut Pool, rank: Rank, entry: Entry) {
-        if entry.wanted_by != Askers::Nobody {
+    pub(super) fn release(&mut self, pool: &mut Pool, rank: Rank, taken: Taken) {
+        if taken.is_wanted {
             self.streams[usize::from(rank)].wanted.count -= 1;
             self.repairs.wanted -= 1;
         }
-        if let Some(slot) = entry.slot {
-            pool.free(slot);
-        }
+        pool.free(taken.slot);
     }
 
     /// Keeps [`Cast::unstable`] true for one stream.
@@ -217,7 +216,7 @@ impl Cast {
     pub(super) fn window_is_closed(&self) -> bool {
         let limit = self.send_limit();
         let longest = self.settings.message_bytes_max;
-        limit <= self.sender.sealed
+        limit.min(self.soft_limit()) <= self.sender.sealed
             || (self.sender.refused.is_some() && self.last_packet_of(longest) > limit)
     }
 

@@ -152,8 +152,7 @@ impl Cast {
     ) -> bool {
         let stream = &self.streams[usize::from(origin)];
         let Some(entry) = stream.ring.get(seq) else { return false };
-        let Some(slot) = entry.slot else { return false };
-        let body = pool.body(slot);
+        let body = pool.body(entry.slot);
         batch.has_room(DATA_HEADER_BYTES + body.len())
             && batch.push(
                 header,
@@ -169,24 +168,26 @@ impl Cast {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<CastTransmit> {
-        let (origin, mut seq) = self.next_wanted()?;
+        let (origin, seq) = self.next_wanted()?;
         let askers = self.wanted_by(origin, seq);
         let dest = match askers {
             Askers::One(rank) => CastDest::Rank(rank),
             _ => CastDest::Group,
         };
         let mut batch = Batch::new(out, segments_max);
-        while self.wanted_by(origin, seq) == askers
+        let mut next = Some((origin, seq));
+        while let Some((origin, seq)) = next
+            && self.wanted_by(origin, seq) == askers
             && self.write(pool, header, &mut batch, origin, seq)
         {
             self.note_repaired(now, origin, seq);
-            seq += 1;
+            next = self.next_wanted();
         }
         batch.finish(dest)
     }
 
     fn wanted_by(&self, origin: Rank, seq: Seq) -> Askers {
-        self.streams[usize::from(origin)].ring.get(seq).map_or(Askers::Nobody, |e| e.wanted_by)
+        self.streams[usize::from(origin)].ring.wanted_by(seq)
     }
 
     fn next_forwards(

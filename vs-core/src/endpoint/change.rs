@@ -42,7 +42,7 @@ impl Endpoint {
         if self.sync.own_sync().is_some() {
             mark!(cx, ChangeAfterSync);
         }
-        self.sync.start_change(cid, &set);
+        self.sync.start_change(cid, peers.iter().map(|peer| (peer.process, peer.incarnation)));
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
         if set.len() > self.config.members_max {
             return self.end(cx, DetachReason::ViewTooLarge);
@@ -92,6 +92,9 @@ impl Endpoint {
 
     fn detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
         self.suspicions.suspend();
+        if reason == DetachReason::DuplicateId {
+            mark!(cx, DuplicateId);
+        }
         if reason.is_final() {
             return self.end(cx, reason);
         }
@@ -421,7 +424,7 @@ impl Endpoint {
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
         let heard = self.sync.receive_sync(
-            message.process,
+            (message.process, message.incarnation),
             message.cid,
             message.view,
             total,

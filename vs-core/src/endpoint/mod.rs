@@ -328,10 +328,11 @@ impl Endpoint {
         }
     }
 
-    /// Leaves if own messages are stable, or if that has taken too long.
+    /// Leaves if own messages are stable, those of the view before, too (rule 5.9), or if that has taken too long.
     fn try_leave(&mut self, cx: &mut Cx<'_>) {
         let Phase::Leaving(deadline) = self.phase else { return };
-        if (self.queue.is_empty() && self.cast.is_flushed()) || cx.now >= deadline {
+        let is_flushed = self.queue.is_empty() && self.cast.is_flushed() && self.previous.is_none();
+        if is_flushed || cx.now >= deadline {
             self.finish(cx);
         }
     }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::net::SyncWord;
-use crate::ident::{Cid, ProcessId, Rank, Seq};
+use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{LeftOut, Rule};
 use crate::spec::refine::{EndPoint, Streams, relate};
 use crate::sync::{Automaton, Block, Heard};
@@ -121,6 +121,7 @@ impl End {
             return false;
         }
         let cut = word.cut.iter().copied();
+        let from = (from, Incarnation(word.life));
         self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
     }
 

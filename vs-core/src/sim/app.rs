@@ -9,6 +9,7 @@ use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
 use crate::sim::recorder::Recorder;
+use crate::sim::scenario::ProcessPlan;
 use crate::time::Time;
 use crate::view::View;
 
@@ -109,6 +110,9 @@ impl Handle<'_> {
 /// Messages that [`Traffic`] holds back while its sends are refused; it makes no more beyond.
 const BACKLOG_MAX: usize = 16;
 
+/// Above this an impostor counts its messages: it does not know how far the process has come whose id it has.
+const IMPOSTOR_COUNTER: u64 = 1 << 63;
+
 /// Shape of the messages of [`Traffic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
@@ -134,8 +138,8 @@ struct GroupTraffic {
     block_ok_at: Option<Time>,
     /// Number of the last message delivered from each sender in the current view.
     numbers: Vec<(ProcessId, u64)>,
-    /// Counter in the last numbered payload of each sender, over all views.
-    counters: Vec<(ProcessId, u64)>,
+    /// Counter in the last numbered payload of each sender, over all views; an impostor is another sender.
+    counters: Vec<((ProcessId, bool), u64)>,
 }
 
 /// Sends messages of random sizes at random times, and looks at each byte that it gets.
@@ -165,6 +169,13 @@ impl Traffic {
             groups: Vec::new(),
             complaint: None,
         }
+    }
+
+    /// Traffic of the process of a plan.
+    #[must_use]
+    pub fn of(plan: &ProcessPlan, seed: u64) -> Self {
+        let counter = if plan.impostor { IMPOSTOR_COUNTER } else { 0 };
+        Self { counter, ..Self::new(plan.id, plan.load, seed ^ plan.id.0 ^ counter) }
     }
 
     fn length(&mut self) -> usize {
@@ -223,7 +234,7 @@ impl Traffic {
         }
         *last = number;
         if let Some(counter) = counter_of(payload) {
-            let last = entry(&mut g.counters, from);
+            let last = entry(&mut g.counters, (from, counter > IMPOSTOR_COUNTER));
             if counter <= *last {
                 self.complaint = Some(alloc::format!(
                     "the message {counter} from {from} was delivered after its message {last}"
@@ -323,9 +334,9 @@ impl Application for Traffic {
     }
 }
 
-fn entry(list: &mut Vec<(ProcessId, u64)>, p: ProcessId) -> &mut u64 {
-    let index = list.iter().position(|(q, _)| *q == p).unwrap_or_else(|| {
-        list.push((p, 0));
+fn entry<K: PartialEq + Copy>(list: &mut Vec<(K, u64)>, key: K) -> &mut u64 {
+    let index = list.iter().position(|(k, _)| *k == key).unwrap_or_else(|| {
+        list.push((key, 0));
         list.len() - 1
     });
     &mut list[index].1

@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
-use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use crate::ident::{GroupName, Incarnation, ServerId};
 use crate::member::Server;
 use crate::node::{Identity, Node};
 use crate::sim::app::Application;
@@ -20,24 +20,32 @@ impl<A: Application> World<A> {
     ///
     /// # Errors
     /// As [`Node::new`].
-    pub fn start(&mut self, p: ProcessId) -> Result<(), ConfigError> {
-        let host = self.host(Site::Process(p));
+    pub fn start(&mut self, p: impl Into<Site>) -> Result<(), ConfigError> {
+        let site = p.into();
+        let host = self.host(site);
         // When a life begins is told by another clock than the one that jumps while it lasts.
         let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
+        if let Site::Impostor(p) = site {
+            // By the times of their traces it can be told that two lives were not one after the other.
+            self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
+        }
         let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
         if body.node.is_some() {
             return Ok(());
         }
-        self.faults.recoveries += u64::from(body.incarnation > Incarnation(0));
+        match site {
+            Site::Impostor(_) => self.faults.impostors += 1,
+            _ => self.faults.recoveries += u64::from(body.incarnation > Incarnation(0)),
+        }
         body.incarnation = Incarnation(now.as_millis().max(body.incarnation.0 + 1));
         let identity = Identity {
-            process: p,
+            process: body.id,
             incarnation: body.incarnation,
             addr: ProcessBody::<A>::addr(host),
             seed,
         };
         let tracer = Recorder {
-            process: p,
+            site,
             records: core::mem::take(&mut body.records),
             watch: Rc::clone(&self.watch),
             beside: self.beside.clone(),
@@ -65,23 +73,25 @@ impl<A: Application> World<A> {
     }
 
     /// Kills a process, as `kill -9` does: its connections close a little later.
-    pub fn kill(&mut self, p: ProcessId) {
-        if self.is_running(p) {
-            self.faults.kills += 1;
-            self.crash(p, HostState::Down);
+    pub fn kill(&mut self, p: impl Into<Site>) {
+        let site = p.into();
+        if self.is_running(site) {
+            self.faults.kills += u64::from(!matches!(site, Site::Impostor(_)));
+            self.crash(site, HostState::Down);
         }
     }
 
     /// Takes the power from a process' host: nobody hears anything.
-    pub fn power_off(&mut self, p: ProcessId) {
-        if self.is_running(p) {
+    pub fn power_off(&mut self, p: impl Into<Site>) {
+        let site = p.into();
+        if self.is_running(site) {
             self.faults.power_offs += 1;
-            self.crash(p, HostState::Off);
+            self.crash(site, HostState::Off);
         }
     }
 
-    fn crash(&mut self, p: ProcessId, state: HostState) {
-        let host = self.host(Site::Process(p));
+    fn crash(&mut self, site: Site, state: HostState) {
+        let host = self.host(site);
         let ts = self.hosts[host].clock(self.fabric.now);
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         if let Some(mut node) = body.node.take() {
@@ -89,23 +99,27 @@ impl<A: Application> World<A> {
         }
         for (group, _) in &body.groups {
             if let Some(beside) = &self.beside {
-                beside.borrow_mut().step(ts, group, p, Some(&Event::Crash), None);
+                beside.borrow_mut().step(ts, group, site, Some(&Event::Crash), None);
             }
             let group = group.clone();
-            body.records.push(Record { ts, process: p, group, event: Event::Crash });
+            body.records.push(Record { ts, process: body.id, group, event: Event::Crash });
         }
         self.stop(host, state);
     }
 
-    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused.
-    pub fn leave(&mut self, p: ProcessId) {
-        let host = self.host(Site::Process(p));
+    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused, or leaving
+    /// already.
+    pub fn leave(&mut self, p: impl Into<Site>) {
+        let host = self.host(p.into());
         let now = self.hosts[host].clock(self.fabric.now);
-        if !self.is_running(p) || self.hosts[host].state != HostState::Up {
+        if !self.hosts[host].is_running() || self.hosts[host].state != HostState::Up {
+            return;
+        }
+        let Body::Process(body) = &mut self.hosts[host].body else { return };
+        if body.leaving.is_some() {
             return;
         }
         self.faults.leaves += 1;
-        let Body::Process(body) = &mut self.hosts[host].body else { return };
         body.reading = true;
         if let Some(node) = &mut body.node {
             let groups = body.groups.iter().map(|(name, _)| name.key());
@@ -219,18 +233,18 @@ impl<A: Application> World<A> {
     }
 
     /// The application takes no more actions.
-    pub fn stop_reading(&mut self, p: ProcessId) {
+    pub fn stop_reading(&mut self, p: impl Into<Site>) {
         self.faults.slow_readers += 1;
-        self.set_reading(p, false);
+        self.set_reading(p.into(), false);
     }
 
     /// The application takes actions again.
-    pub fn read(&mut self, p: ProcessId) {
-        self.set_reading(p, true);
+    pub fn read(&mut self, p: impl Into<Site>) {
+        self.set_reading(p.into(), true);
     }
 
-    fn set_reading(&mut self, p: ProcessId, reading: bool) {
-        let host = self.host(Site::Process(p));
+    fn set_reading(&mut self, site: Site, reading: bool) {
+        let host = self.host(site);
         if let Body::Process(body) = &mut self.hosts[host].body {
             body.reading = reading;
         }

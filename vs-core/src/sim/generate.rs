@@ -63,6 +63,7 @@ pub(crate) fn calm(seed: u64, processes: u64) -> Scenario {
         load,
         manual_block: false,
         stays_down: false,
+        impostor: false,
     };
     let all = || (1..=processes).map(ProcessId);
     Scenario {
@@ -151,6 +152,9 @@ impl<'a> Generator<'a> {
             let at = self.draw.below(self.scenario.heal_us);
             self.push(at, Step::Start(p));
         }
+        if self.profile == Profile::Swarm {
+            self.impostors();
+        }
         let heal_us = self.scenario.heal_us;
         self.scenario.steps.retain(|(at, _)| *at <= heal_us);
         self.scenario.steps.sort_by_key(|(at, _)| *at);
@@ -196,6 +200,7 @@ impl<'a> Generator<'a> {
                 load,
                 manual_block: self.draw.percent(30),
                 stays_down: self.draw.percent(20),
+                impostor: false,
             });
         }
     }
@@ -363,6 +368,7 @@ impl<'a> Generator<'a> {
             | Fault::HerdRestart
             | Fault::Churn
             | Fault::ClockJump
+            | Fault::Impostor
             | Fault::AtMoment => self.do_swarm_fault(fault, at),
         }
     }

@@ -25,6 +25,25 @@ pub enum Site {
     Process(ProcessId),
     /// The host of a membership server.
     Server(ServerId),
+    /// The host of a second process under the id of the first ([`World::add_impostor`](crate::sim::World::add_impostor)).
+    Impostor(ProcessId),
+}
+
+impl Site {
+    /// Under which id the process goes that is there; none if it is a server.
+    #[must_use]
+    pub fn process(self) -> Option<ProcessId> {
+        match self {
+            Self::Process(p) | Self::Impostor(p) => Some(p),
+            Self::Server(_) => None,
+        }
+    }
+}
+
+impl From<ProcessId> for Site {
+    fn from(p: ProcessId) -> Self {
+        Self::Process(p)
+    }
 }
 
 impl fmt::Display for Site {
@@ -32,6 +51,7 @@ impl fmt::Display for Site {
         match self {
             Self::Process(p) => write!(f, "process {p}"),
             Self::Server(s) => write!(f, "server {s}"),
+            Self::Impostor(p) => write!(f, "the impostor of process {p}"),
         }
     }
 }
@@ -175,6 +195,30 @@ pub(crate) struct ServerBody {
     pub(crate) past: ServerCounters,
 }
 
+impl<A> ProcessBody<A> {
+    /// One that does not run and is in no group.
+    pub(crate) fn new(id: ProcessId, config: NodeConfig, servers: Vec<usize>, app: A) -> Self {
+        Self {
+            id,
+            config,
+            servers,
+            groups: Vec::new(),
+            app,
+            app_wake: None,
+            node: None,
+            incarnation: Incarnation(0),
+            reading: true,
+            sends: (Time::ZERO, 0),
+            link: None,
+            detached: None,
+            leaving: None,
+            records: Vec::new(),
+            entered: Vec::new(),
+            moves: Vec::new(),
+        }
+    }
+}
+
 impl ServerBody {
     pub(crate) fn counters(&self) -> ServerCounters {
         let now = self.server.as_ref().map(|s| *s.counters()).unwrap_or_default();
@@ -198,6 +242,11 @@ impl<A> Host<A> {
             ahead_ns: 0,
             body,
         }
+    }
+
+    /// Whether a process runs there (it may be paused).
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(&self.body, Body::Process(body) if body.node.is_some())
     }
 
     /// What its clock shows at `now`.

@@ -76,6 +76,9 @@
 //! - [`complaint`](super::Application::complaint): what one process sees that must not be.
 //! - [`say`](super::Application::say): the scenario wants traffic.
 //! - [`is_drained`](super::Application::is_drained): whether something still waits to be sent.
+//! - Some worlds start a second process under the id of one that runs; your application is made for it, too, with
+//!   [`ProcessPlan::impostor`](super::ProcessPlan::impostor) set. One of the two is refused, so there is nothing to do about
+//!   it, unless you count on what one id has said in all its lives.
 //! - The last argument of [`Scenario::run_with`](super::Scenario::run_with) looks at all processes when all is over.
 //!
 //! Send nothing of your own accord once the time is [`Load::until`](super::Load::until) of the
@@ -156,5 +159,5 @@
 //! time.
 //!
 //! Not simulated: how long computing takes (a slow application is one that does not read for a while), bandwidth,
-//! corrupted or forged bytes (that is fuzzed), two processes under one id, disks, and your own sockets and threads.
+//! corrupted or forged bytes (that is fuzzed), disks, and your own sockets and threads.
 //! Processes never disagree about the time at which one of their lives begins.

@@ -48,6 +48,7 @@ faults! {
     Churn: "processes die and come back without a pause",
     ClockJump: "a clock is set forward",
     AtMoment: "something happens at a moment of a view change",
+    Impostor: "a second process starts under an id that is taken",
 }
 
 impl Fault {

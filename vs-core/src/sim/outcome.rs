@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
+use crate::ident::ProcessId;
 use crate::rule::Rule;
 use crate::sim::scenario::Profile;
 use crate::sim::stats::Stats;
@@ -51,6 +52,8 @@ pub enum Why {
     Defect(Defect),
     /// The group did not settle in time after all faults were over; the state of each process.
     Unsettled(String),
+    /// Two processes ran under one id, and neither was refused.
+    TwoUnderOneId(ProcessId),
     /// An application got what it should not.
     Application(String),
     /// The configuration cannot be used.
@@ -75,6 +78,9 @@ impl fmt::Display for Why {
             Self::Defect(defect) => defect.fmt(f),
             Self::Unsettled(state) => {
                 write!(f, "the group did not settle after all faults were over: {state}")
+            }
+            Self::TwoUnderOneId(p) => {
+                write!(f, "two processes ran under the id {p}, and neither was refused")
             }
             Self::Application(what) => f.write_str(what),
             Self::Config(error) => error.fmt(f),

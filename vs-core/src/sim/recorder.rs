@@ -6,7 +6,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::ident::{GroupName, ProcessId};
+use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::sim::host::Site;
 use crate::sim::mark::{Mark, Marks};
 use crate::sim::scenario::Moment;
 use crate::sim::world::Defect;
@@ -14,10 +15,51 @@ use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
 use crate::trace::{Event, Record, Tracer};
 
+/// The specification of a group, and who steps in it.
+#[derive(Debug, Default)]
+struct Stepped {
+    refinement: Refinement,
+    /// Of two processes under one id the one that the membership service knows; the other does not exist for it.
+    known: BTreeMap<ProcessId, Site>,
+    /// Two under one id are known, to servers that do not know of each other: to the specification they were one process.
+    /// Nothing more can be said.
+    split: bool,
+}
+
+impl Stepped {
+    /// Whether what is done at `site` is a step of the process `p` of the specification.
+    fn admits(&mut self, site: Site, p: ProcessId, action: Option<&Event>) -> bool {
+        match self.known.get(&p) {
+            Some(known) if *known == site => {
+                if matches!(action, Some(Event::Leave | Event::Crash)) {
+                    self.known.remove(&p);
+                }
+                true
+            }
+            None if matches!(action, Some(Event::Start { .. })) => {
+                self.known.insert(p, site);
+                true
+            }
+            None if matches!(action, Some(Event::StartChange { .. })) => {
+                // It began its life while the other one lived, and nobody has heard of it before.
+                let (start, initial) =
+                    (Event::Start { incarnation: Incarnation(0) }, EndPoint::initial(p));
+                self.known.insert(p, site);
+                self.refinement.step(p, Some(&start), Some(&initial)).is_ok()
+            }
+            None => false,
+            Some(_) => {
+                self.split |= matches!(action, Some(Event::StartChange { .. }));
+                false
+            }
+        }
+    }
+}
+
 /// The specification of each group, stepped beside the nodes of a world.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
-    groups: BTreeMap<GroupName, Refinement>,
+    groups: BTreeMap<GroupName, Stepped>,
     /// Steps that were looked at.
     pub(crate) steps: u64,
     /// The first step that is not allowed. Nothing can be said after it.
@@ -25,24 +67,25 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// A step of `p`; without a state its life has ended.
+    /// A step of the process at `site`; without a state its life has ended.
     pub(crate) fn step(
         &mut self,
         at: Time,
         group: &GroupName,
-        p: ProcessId,
+        site: Site,
         action: Option<&Event>,
         after: Option<&EndPoint>,
     ) {
-        if self.refuted.is_some() {
+        let Some(p) = site.process().filter(|_| self.refuted.is_none()) else { return };
+        if !self.groups.contains_key(group) {
+            self.groups.insert(group.clone(), Stepped::default());
+        }
+        let Some(stepped) = self.groups.get_mut(group) else { return };
+        if stepped.split || !stepped.admits(site, p, action) {
             return;
         }
-        if !self.groups.contains_key(group) {
-            self.groups.insert(group.clone(), Refinement::new());
-        }
-        let Some(refinement) = self.groups.get_mut(group) else { return };
         self.steps += 1;
-        if let Err(refuted) = refinement.step(p, action, after) {
+        if let Err(refuted) = stepped.refinement.step(p, action, after) {
             let (group, refuted) = (group.clone(), Box::new(refuted));
             self.refuted = Some(Defect::Refuted { group, refuted, at });
         }
@@ -64,7 +107,7 @@ pub(crate) struct Watch {
 /// The tracer of one life of a process.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    pub(crate) process: ProcessId,
+    pub(crate) site: Site,
     pub(crate) records: Vec<Record>,
     pub(crate) watch: Rc<RefCell<Watch>>,
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
@@ -72,9 +115,10 @@ pub(crate) struct Recorder {
 
 impl Tracer for Recorder {
     fn record(&mut self, ts: Time, process: ProcessId, group: &GroupName, event: Event) {
-        if let (Some(seen), Some(moment)) = (&mut self.watch.borrow_mut().seen, Moment::of(&event))
+        if let (Some(seen), Some(moment), Site::Process(p)) =
+            (&mut self.watch.borrow_mut().seen, Moment::of(&event), self.site)
         {
-            seen.push_back((process, moment));
+            seen.push_back((p, moment));
         }
         self.records.push(Record { ts, process, group: group.clone(), event });
     }
@@ -93,6 +137,6 @@ impl Tracer for Recorder {
         let Some(beside) = &self.beside else { return };
         let left = matches!(action, Some(Event::Leave));
         let after = (!left).then(state);
-        beside.borrow_mut().step(now, group, self.process, action, after.as_ref());
+        beside.borrow_mut().step(now, group, self.site, action, after.as_ref());
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{Blocking, ConfigError};
 use crate::ident::{GroupName, Incarnation, ProcessId, ViewId};
 use crate::rule::LeftOut;
 use crate::sim::app::{Application, Traffic};
+use crate::sim::host::Site;
 use crate::sim::net::Link;
 use crate::sim::outcome::{Failure, Outcome, Why};
 use crate::sim::scenario::{Moment, ProcessPlan, Scenario, Step, Trigger};
@@ -16,7 +17,7 @@ use crate::sim::stats::Stats;
 use crate::sim::world::{Defect, World};
 use crate::spec::{self, Component, Options, Report, Stability};
 use crate::time::Time;
-use crate::trace::{Header, Trace};
+use crate::trace::{Event, Header, Record, Trace};
 use crate::view::{Members, View};
 
 /// How often the state is looked at while a group settles, in ms.
@@ -32,8 +33,7 @@ impl Scenario {
     /// Runs it to its end, with [`Traffic`] on each process, and judges it.
     #[must_use]
     pub fn run(&self) -> Outcome {
-        let traffic = |plan: &ProcessPlan| Traffic::new(plan.id, plan.load, self.seed ^ plan.id.0);
-        let mut outcome = self.run_with(traffic, |_| Ok(()));
+        let mut outcome = self.run_with(|plan| Traffic::of(plan, self.seed), |_| Ok(()));
         // The same run, unless fields were changed since they were drawn.
         outcome.failure.iter_mut().for_each(|failure| failure.of_traffic = true);
         outcome
@@ -120,6 +120,11 @@ impl<'a, A: Application> Run<'a, A> {
                 world.join(plan.id, &groups[*group], config);
             }
         }
+        let impostors = scenario.impostors();
+        for plan in scenario.processes.iter().filter(|plan| impostors.contains(&plan.id)) {
+            let app = make(&ProcessPlan { impostor: true, ..plan.clone() });
+            world.add_impostor(plan.id, app);
+        }
         Ok(Self {
             scenario,
             world,
@@ -141,6 +146,7 @@ impl<'a, A: Application> Run<'a, A> {
         self.run_until(start.plus_us(self.scenario.heal_us))?;
         self.world.stop_watching();
         self.heal()?;
+        self.part_impostors()?;
         self.settle()
     }
 
@@ -203,6 +209,11 @@ impl<'a, A: Application> Run<'a, A> {
             Step::HealAll => world.heal_all(),
             Step::Links(link) => world.set_every_link(*link),
             Step::SetLink(from, to, link) => world.set_link(*from, *to, *link),
+            Step::StartImpostor(p) if world.is_running(*p) => {
+                world.start(Site::Impostor(*p)).map_err(Why::Config)?;
+            }
+            Step::StartImpostor(_) => {}
+            Step::KillImpostor(p) => world.kill(Site::Impostor(*p)),
             Step::Clock(site, ms) => world.set_clock_forward(*site, *ms),
             Step::When(trigger) => self.armed.push((trigger.clone(), 0)),
             Step::KillServer(s) => world.kill_server(*s),
@@ -217,15 +228,38 @@ impl<'a, A: Application> Run<'a, A> {
         self.world.set_every_link(Link::LAN);
         for (s, _) in &self.scenario.servers {
             self.world.start_server(*s).map_err(Why::Config)?;
-            self.world.resume(crate::sim::Site::Server(*s));
+            self.world.resume(Site::Server(*s));
+        }
+        for p in self.world.impostors().collect::<Vec<_>>() {
+            self.world.resume(Site::Impostor(p));
+            self.world.read(Site::Impostor(p));
         }
         for plan in &self.scenario.processes {
-            self.world.resume(crate::sim::Site::Process(plan.id));
+            self.world.resume(Site::Process(plan.id));
             self.world.read(plan.id);
             if !plan.stays_down {
                 self.world.start(plan.id).map_err(Why::Config)?;
             }
         }
+        Ok(())
+    }
+
+    /// Of two processes under one id one is refused, and the impostor goes. Nobody may start anew before: who was refused
+    /// would be so again.
+    fn part_impostors(&mut self) -> Result<(), Why> {
+        let end = self.world.now().plus_ms(self.scenario.settle_ms);
+        let both = |world: &World<A>, p: ProcessId| {
+            let sites = [Site::Process(p), Site::Impostor(p)];
+            sites.iter().all(|site| world.is_running(*site) && world.detached(*site).is_none())
+        };
+        let impostors: Vec<ProcessId> = self.world.impostors().collect();
+        while let Some(p) = impostors.iter().find(|p| both(&self.world, **p)) {
+            if self.world.now() >= end {
+                return Err(Why::TwoUnderOneId(*p));
+            }
+            self.world.run_for_ms(LOOK_MS)?;
+        }
+        impostors.into_iter().for_each(|p| self.world.kill(Site::Impostor(p)));
         Ok(())
     }
 
@@ -290,7 +324,7 @@ impl<'a, A: Application> Run<'a, A> {
         self.groups.iter().flat_map(of).collect()
     }
 
-    /// In each group all are in one view, nobody else is in it, and nobody is to leave it. The view in which a process starts is none that
+    /// In each group all are in one view, nobody else is in it, and nobody is to leave it or was detached from it. The view in which a process starts is none that
     /// anybody gave it.
     fn agree(&self) -> bool {
         self.groups.iter().enumerate().all(|(index, group)| {
@@ -303,6 +337,7 @@ impl<'a, A: Application> Run<'a, A> {
             first.is_some_and(is_theirs)
                 && views.all(|view| view == first)
                 && !members.iter().any(|p| self.world.is_changing(*p, group.key()))
+                && members.iter().all(|p| self.world.detached(*p).is_none())
         })
     }
 
@@ -375,9 +410,10 @@ impl<'a, A: Application> Run<'a, A> {
         &mut self,
         check: impl FnOnce(&World<A>) -> Result<(), String>,
     ) -> Result<(), Why> {
-        for p in self.world.processes() {
-            if let Some(what) = self.world.app(p).complaint() {
-                return Err(Why::Application(alloc::format!("the application of {p}: {what}")));
+        let processes = self.world.processes().map(Site::Process);
+        for site in processes.chain(self.world.impostors().map(Site::Impostor)) {
+            if let Some(what) = self.world.app(site).complaint() {
+                return Err(Why::Application(alloc::format!("the application of {site}: {what}")));
             }
         }
         let at_moves = self.world.compare().map_err(Why::Application)?;
@@ -428,8 +464,12 @@ impl<'a, A: Application> Run<'a, A> {
     }
 
     fn traces(&mut self) -> Vec<Trace> {
-        let trace = |(process, records)| {
-            let header = Header { process, incarnation: Incarnation(0), runtime: "sim".into() };
+        let trace = |(process, records): (ProcessId, Vec<Record>)| {
+            let incarnation = match records.first().map(|record| &record.event) {
+                Some(Event::Start { incarnation }) => *incarnation,
+                _ => Incarnation(0),
+            };
+            let header = Header { process, incarnation, runtime: "sim".into() };
             Trace::from_records(header, records)
         };
         self.world.take_traces().into_iter().map(trace).collect()

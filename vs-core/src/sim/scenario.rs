@@ -1,5 +1,6 @@
 //! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -52,6 +53,10 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
+    /// Starts a second process under the id of one that runs, on a host of its own; nothing if that one does not run.
+    StartImpostor(ProcessId),
+    /// Kills it.
+    KillImpostor(ProcessId),
     /// Sets the clock of a process or server forward by so many ms.
     Clock(Site, u64),
     /// Waits for a moment.
@@ -122,6 +127,9 @@ pub struct ProcessPlan {
     pub manual_block: bool,
     /// Whether it stays away at the end if it is down by then.
     pub stays_down: bool,
+    /// Whether it is not the process itself, but one that is started under its id while it runs
+    /// ([`Step::StartImpostor`]). Of those in [`Scenario::processes`] none is.
+    pub impostor: bool,
 }
 
 /// What a scenario stresses.
@@ -252,6 +260,20 @@ impl Scenario {
     #[must_use]
     pub fn calm(seed: u64, processes: u64) -> Self {
         generate::calm(seed, processes)
+    }
+
+    /// Under which ids a second process is started at some time, ascending.
+    pub(crate) fn impostors(&self) -> BTreeSet<ProcessId> {
+        fn of(step: &Step) -> Vec<ProcessId> {
+            match step {
+                Step::StartImpostor(p) => alloc::vec![*p],
+                Step::When(trigger) => {
+                    trigger.steps.iter().flat_map(|(_, step)| of(step)).collect()
+                }
+                _ => Vec::new(),
+            }
+        }
+        self.steps.iter().flat_map(|(_, step)| of(step)).collect()
     }
 
     /// The same for applications that keep to one group and leave it to the node to answer block requests.

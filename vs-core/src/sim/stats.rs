@@ -90,7 +90,7 @@ impl Stats {
         self.marks.merge(&other.marks);
         let (a, b) = (&mut self.faults, &other.faults);
         add_fields!(a, b, kills power_offs recoveries pauses slow_readers leaves cuts server_kills);
-        add_fields!(a, b, clock_jumps);
+        add_fields!(a, b, clock_jumps impostors);
         let (a, b) = (&mut self.net, &other.net);
         add_fields!(a, b, datagrams lost duplicated reordered cut unreceived);
         self.add_server(&other.servers);
@@ -338,7 +338,7 @@ impl fmt::Display for Stats {
         writeln!(
             f,
             "faults: {} kills, {} power losses, {} recoveries, {} pauses, {} slow readers, {} leaves, {} cut paths, \
-             {} servers killed, {} clocks set",
+             {} servers killed, {} clocks set, {} impostors",
             faults.kills,
             faults.power_offs,
             faults.recoveries,
@@ -347,7 +347,8 @@ impl fmt::Display for Stats {
             faults.leaves,
             faults.cuts,
             faults.server_kills,
-            faults.clock_jumps
+            faults.clock_jumps,
+            faults.impostors
         )?;
         f.write_str("planned:")?;
         for (kind, count) in Fault::ALL.iter().zip(self.kinds) {

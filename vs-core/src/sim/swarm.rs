@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ident::ProcessId;
+use crate::rng::Rng;
 use crate::sim::draw::Draw;
 use crate::sim::generate::Generator;
 use crate::sim::host::Site;
@@ -14,7 +15,8 @@ use crate::sim::scenario::{Moment, Step, Trigger};
 /// together bring about.
 pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
     let mut weights = Vec::new();
-    for fault in Fault::ALL {
+    // Impostors are drawn last, and from elsewhere.
+    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Impostor) {
         if draw.percent(40) {
             weights.push((*fault, 1 + draw.below(8)));
         }
@@ -41,7 +43,30 @@ pub(crate) fn processes(draw: &mut Draw<'_>) -> u64 {
     2
 }
 
+/// Swarms with impostors among them.
+const IMPOSTORS_PERCENT: u64 = 15;
+
+/// What parts the choices about impostors from the others of a seed. By this none comes to the seeds that named tests
+/// and the documentation rely on.
+const IMPOSTORS_SEED: u64 = 0x18;
+
 impl Generator<'_> {
+    /// Impostors come on top of all the rest, and by choices of their own: each seed is the world that it was before there
+    /// were any. Bytes say so with those that are left.
+    pub(crate) fn impostors(&mut self) {
+        if let Draw::Seed(_) = self.draw {
+            self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ IMPOSTORS_SEED));
+        }
+        if !self.draw.percent(IMPOSTORS_PERCENT) {
+            return;
+        }
+        for _ in 0..1 + self.draw.below(3) {
+            let at = self.draw.below(self.scenario.heal_us);
+            self.scenario.kinds[Fault::Impostor as usize] += 1;
+            self.do_swarm_fault(Fault::Impostor, at);
+        }
+    }
+
     pub(crate) fn do_swarm_fault(&mut self, fault: Fault, at: u64) {
         let p = self.any_process();
         match fault {
@@ -81,12 +106,35 @@ impl Generator<'_> {
                     when = self.after(when, 20_000);
                 }
             }
+            Fault::Impostor => self.impostor(p, at),
             Fault::ClockJump => {
                 let all = self.sites();
                 let (site, ms) = (self.draw.one(&all), 1 + self.draw.below(5_000));
                 self.push(at, Step::Clock(site, ms));
             }
             _ => self.at_moment(p, at),
+        }
+    }
+
+    /// A second process starts under the id of `p`, at some time or when `p` comes to some moment, and goes again or stays
+    /// until the end. Maybe something befalls the first one meanwhile.
+    fn impostor(&mut self, p: ProcessId, at: u64) {
+        let starts = Step::StartImpostor(p);
+        if self.draw.percent(50) {
+            let (moment, nth) = (self.draw.one(&Moment::ALL), 1 + self.draw.below(3));
+            let steps = alloc::vec![(self.draw.below(2_000), starts)];
+            self.push(at, Step::When(Trigger { process: Some(p), moment, nth, steps }));
+        } else {
+            self.push(at, starts);
+        }
+        if self.draw.percent(50) {
+            let ends = at + self.duration();
+            self.push(ends, Step::KillImpostor(p));
+        }
+        if self.draw.percent(50) {
+            for (us, step) in self.befalls(p, 0) {
+                self.push(at + us, step);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::action::{DetachReason, SendError, Sent, Wake};
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::ViewTraffic;
-use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use crate::ident::{GroupKey, GroupName, ProcessId, ServerId};
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::sim::app::Application;
@@ -171,6 +171,8 @@ pub struct HostFaults {
     pub server_kills: u64,
     /// Clocks set forward.
     pub clock_jumps: u64,
+    /// Second processes started under an id.
+    pub impostors: u64,
 }
 
 /// A seeded world of processes and membership servers. See the [module](crate::sim).
@@ -280,25 +282,19 @@ impl<A: Application> World<A> {
     /// If a server is not there.
     pub fn add_process(&mut self, id: ProcessId, config: NodeConfig, servers: &[ServerId], app: A) {
         let servers = servers.iter().map(|s| self.host(Site::Server(*s))).collect();
-        let body = ProcessBody {
-            id,
-            config,
-            servers,
-            groups: Vec::new(),
-            app,
-            app_wake: None,
-            node: None,
-            incarnation: Incarnation(0),
-            reading: true,
-            sends: (Time::ZERO, 0),
-            link: None,
-            detached: None,
-            leaving: None,
-            records: Vec::new(),
-            entered: Vec::new(),
-            moves: Vec::new(),
-        };
+        let body = ProcessBody::new(id, config, servers, app);
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));
+    }
+
+    /// Adds a second host on which a process may run under the id of `p`, as somebody comes to do who copies a
+    /// configuration. It is in the groups that `p` is in by now, with the same servers, the last one of its list first.
+    /// It does not run yet, and goes by the name of [`Site::Impostor`].
+    pub fn add_impostor(&mut self, p: ProcessId, app: A) {
+        let former = self.process(p);
+        let (config, groups) = (former.config.clone(), former.groups.clone());
+        let servers = former.servers.iter().rev().copied().collect();
+        let body = ProcessBody { groups, ..ProcessBody::new(p, config, servers, app) };
+        self.add_host(Site::Impostor(p), Body::Process(Box::new(body)));
     }
 
     /// The time.
@@ -335,13 +331,13 @@ impl<A: Application> World<A> {
     /// # Panics
     /// If there is no such process, as do all methods that are given one.
     #[must_use]
-    pub fn app(&self, p: ProcessId) -> &A {
+    pub fn app(&self, p: impl Into<Site>) -> &A {
         &self.process(p).app
     }
 
     /// The application of a process; it acts right after.
-    pub fn with_app(&mut self, p: ProcessId, change: impl FnOnce(&mut A)) {
-        let host = self.host(Site::Process(p));
+    pub fn with_app(&mut self, p: impl Into<Site>, change: impl FnOnce(&mut A)) {
+        let host = self.host(p.into());
         if let Body::Process(body) = &mut self.hosts[host].body {
             change(&mut body.app);
         }
@@ -350,25 +346,25 @@ impl<A: Application> World<A> {
 
     /// The view of `group` that a process is in; none while it does not run or is not in the group.
     #[must_use]
-    pub fn view(&self, p: ProcessId, group: GroupKey) -> Option<&View> {
+    pub fn view(&self, p: impl Into<Site>, group: GroupKey) -> Option<&View> {
         self.process(p).node.as_ref()?.view(group)
     }
 
     /// Whether a process is in the middle of a change of its view of `group`.
     #[must_use]
-    pub fn is_changing(&self, p: ProcessId, group: GroupKey) -> bool {
+    pub fn is_changing(&self, p: impl Into<Site>, group: GroupKey) -> bool {
         self.process(p).node.as_ref().is_some_and(|node| node.is_changing(group))
     }
 
     /// Whether a process runs (it may be paused).
     #[must_use]
-    pub fn is_running(&self, p: ProcessId) -> bool {
+    pub fn is_running(&self, p: impl Into<Site>) -> bool {
         self.process(p).node.is_some()
     }
 
     /// Why a process was detached for good, in this life.
     #[must_use]
-    pub fn detached(&self, p: ProcessId) -> Option<&DetachReason> {
+    pub fn detached(&self, p: impl Into<Site>) -> Option<&DetachReason> {
         self.process(p).detached.as_ref().map(|(_, reason)| reason)
     }
 
@@ -378,11 +374,11 @@ impl<A: Application> World<A> {
     /// As [`crate::Node::send`].
     pub fn send(
         &mut self,
-        p: ProcessId,
+        p: impl Into<Site>,
         group: GroupKey,
         payload: &[u8],
     ) -> Result<Sent, SendError> {
-        let host = self.host(Site::Process(p));
+        let host = self.host(p.into());
         let now = self.hosts[host].clock(self.now());
         let Body::Process(body) = &mut self.hosts[host].body else {
             return Err(SendError::NotJoined);
@@ -396,7 +392,7 @@ impl<A: Application> World<A> {
     /// What the multicast of `p` counted in its current view of `group`; none while it does not run or is not in the
     /// group.
     #[must_use]
-    pub fn cast_counters(&self, p: ProcessId, group: GroupKey) -> Option<&CastCounters> {
+    pub fn cast_counters(&self, p: impl Into<Site>, group: GroupKey) -> Option<&CastCounters> {
         self.process(p).node.as_ref()?.cast_counters(group)
     }
 
@@ -426,7 +422,7 @@ impl<A: Application> World<A> {
     }
 
     /// The messages of `p` in its current view.
-    pub(crate) fn traffic(&self, p: ProcessId, group: GroupKey) -> ViewTraffic {
+    pub(crate) fn traffic(&self, p: impl Into<Site>, group: GroupKey) -> ViewTraffic {
         let node = self.process(p).node.as_ref();
         node.and_then(|node| node.traffic(group)).unwrap_or_default()
     }
@@ -447,7 +443,15 @@ impl<A: Application> World<A> {
     pub fn processes(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.sites.keys().filter_map(|site| match site {
             Site::Process(p) => Some(*p),
-            Site::Server(_) => None,
+            Site::Server(_) | Site::Impostor(_) => None,
+        })
+    }
+
+    /// All ids that a second process may go by, ascending.
+    pub fn impostors(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.sites.keys().filter_map(|site| match site {
+            Site::Impostor(p) => Some(*p),
+            Site::Process(_) | Site::Server(_) => None,
         })
     }
 
@@ -455,11 +459,12 @@ impl<A: Application> World<A> {
     pub fn servers(&self) -> impl Iterator<Item = ServerId> + '_ {
         self.sites.keys().filter_map(|site| match site {
             Site::Server(s) => Some(*s),
-            Site::Process(_) => None,
+            Site::Process(_) | Site::Impostor(_) => None,
         })
     }
 
-    /// The trace of each process over all its lives, taken out.
+    /// The trace of each process over all its lives, taken out; that of an impostor comes after that of the process whose
+    /// id it has.
     pub fn take_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let mut traces = Vec::new();
         for host in &mut self.hosts {
@@ -482,22 +487,23 @@ impl<A: Application> World<A> {
         }
     }
 
-    pub(crate) fn process(&self, p: ProcessId) -> &ProcessBody<A> {
-        match &self.hosts[self.host(Site::Process(p))].body {
+    pub(crate) fn process(&self, p: impl Into<Site>) -> &ProcessBody<A> {
+        let site = p.into();
+        match &self.hosts[self.host(site)].body {
             Body::Process(body) => body,
-            Body::Server(_) => unreachable!("a process site has a process"),
+            Body::Server(_) => panic!("{site} is no process"),
         }
     }
 }
 
 impl<A: Application> World<A> {
     /// Joins: now if the process runs, and at each later start.
-    pub fn join(&mut self, p: ProcessId, group: &GroupName, config: GroupConfig) {
-        let host = self.host(Site::Process(p));
+    pub fn join(&mut self, p: impl Into<Site>, group: &GroupName, config: GroupConfig) {
+        let host = self.host(p.into());
         if let Body::Process(body) = &mut self.hosts[host].body {
             body.groups.push((group.clone(), config));
         }
-        if self.is_running(p) {
+        if self.hosts[host].is_running() {
             self.join_group(host, group);
         }
     }

@@ -10,6 +10,7 @@ use super::model::Group;
 use super::report::{Counts, Findings, Report};
 use super::{Options, judge};
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId};
+use crate::time::Time;
 use crate::trace::{Event, Header, Record};
 use crate::view::View;
 
@@ -59,11 +60,19 @@ pub(super) struct Message {
     pub(super) len: u64,
 }
 
+/// What one trace says about a process in one group.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) items: Vec<Item>,
+    pub(super) from: Time,
+    pub(super) to: Time,
+}
+
 /// What was said about one group.
 #[derive(Debug, Default)]
 pub(super) struct GroupLog {
     /// By process, then incarnation, then position among the traces.
-    pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Vec<Item>>,
+    pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
     pub(super) views: Vec<View>,
     /// For looking up only.
     view_index: HashMap<View, ViewIndex>,
@@ -122,7 +131,8 @@ impl Collector {
     }
 
     /// Announces a trace: its position, by which [`Collector::record`] and [`super::Evidence`] refer to it. Several
-    /// traces of one process are put in the order of their incarnations.
+    /// traces of one process are put in the order of their incarnations. Where one begins before another one of the same id
+    /// has ended, two processes ran under that id, each of which is judged for itself.
     pub fn trace(&mut self, header: &Header) -> usize {
         self.counts.traces += 1;
         self.incarnations.push(header.incarnation);
@@ -144,12 +154,13 @@ impl Collector {
             _ => {}
         }
         let incarnation = self.incarnations.get(trace).copied().unwrap_or_default();
-        let part = group.parts.entry((record.process, incarnation, trace)).or_default();
-        let trace = small(trace as u64);
-        if part.is_empty() {
-            part.push(Item { trace, line: 1, step: Step::Begin });
-        }
-        part.push(Item { trace, line: small(line), step });
+        let (index, ts) = (small(trace as u64), record.ts);
+        let part = group.parts.entry((record.process, incarnation, trace)).or_insert_with(|| {
+            let begin = Item { trace: index, line: 1, step: Step::Begin };
+            Part { items: Vec::from([begin]), from: ts, to: ts }
+        });
+        part.to = part.to.max(ts);
+        part.items.push(Item { trace: index, line: small(line), step });
     }
 
     /// Judges what was collected.

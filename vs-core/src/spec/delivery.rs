@@ -69,12 +69,16 @@ fn deliveries(
 
 /// The members of the view of `stay`, which stands at `own`, by rank.
 fn senders(group: &Group, stay: &Stay, own: usize) -> Vec<Sender> {
-    let source = |q: &ProcessId| match group.log_of(*q) {
-        Some(log) if log == stay.log => Source::Stay(own),
-        Some(log) => {
-            stay.view.and_then(|view| group.stay_in(log, view)).map_or(Source::Absent, Source::Stay)
+    let source = |q: &ProcessId| {
+        let mut logs = group.logs_of(*q);
+        if group.logs[stay.log].process == *q {
+            Source::Stay(own)
+        } else if logs.is_empty() {
+            Source::Unknown
+        } else {
+            let in_view = stay.view.and_then(|view| logs.find_map(|l| group.stay_in(l, view)));
+            in_view.map_or(Source::Absent, Source::Stay)
         }
-        None => Source::Unknown,
     };
     let sender = |q| Sender {
         delivered: Delivered::default(),

@@ -62,9 +62,9 @@ impl End<'_> {
         let by_view = all.chunk_by(|a, b| a.0 == b.0);
         let complete = by_view.filter(|same| {
             let members = self.group.view(same[0].0).members();
-            members.iter().all(|q| {
-                self.group.log_of(*q).is_some_and(|l| same.iter().any(|(_, log, _)| *log == l))
-            })
+            members
+                .iter()
+                .all(|q| self.group.logs_of(*q).any(|l| same.iter().any(|(_, log, _)| *log == l)))
         });
         complete.map(|same| (same[0].0, same.iter().map(|(.., t)| t.clone()).collect())).collect()
     }
@@ -106,7 +106,8 @@ impl End<'_> {
         let group = self.group;
         let mut first: Option<&Stay> = None;
         for p in &component.members {
-            let Some(log) = group.log_of(*p) else { continue };
+            let (mut logs, last) = (group.logs_of(*p), group.logs_of(*p).last());
+            let Some(log) = logs.find(|log| group.logs[*log].alive).or(last) else { continue };
             if let Some(change) = self.unanswered(log) {
                 findings.add(Property::L1, || {
                     let what = format!("{p} was told of a change that it never came out of");

@@ -1,5 +1,6 @@
 //! M1 to M6: what the membership service may say to a process.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 
 use super::collect::{Step, ViewIndex};
@@ -29,6 +30,7 @@ struct Change<'a> {
 }
 
 pub(super) fn judge(group: &Group, findings: &mut Findings) {
+    given_once(group, findings);
     for (l, log) in group.logs.iter().enumerate() {
         let mut said = Said::default();
         for (i, item) in log.items.iter().enumerate() {
@@ -45,6 +47,32 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// M2, for two processes under one id: no view is announced to both of them.
+fn given_once(group: &Group, findings: &mut Findings) {
+    for (l, log) in group.logs.iter().enumerate() {
+        let rivals = group.logs_of(log.process).filter(|rival| *rival < l);
+        let rivals: BTreeMap<ViewIndex, At> = rivals.flat_map(|r| announced(group, r)).collect();
+        if rivals.is_empty() {
+            continue;
+        }
+        for (view, at) in announced(group, l) {
+            let Some(before) = rivals.get(&view) else { continue };
+            findings.add(Property::M2, || {
+                let (p, view) = (log.process, group.view(view));
+                let what = format!("the local id in {view} was given to two processes under {p}");
+                group.violation(Property::M2, at, Some(*before), what)
+            });
+        }
+    }
+}
+
+fn announced(group: &Group, log: usize) -> impl Iterator<Item = (ViewIndex, At)> {
+    group.logs[log].items.iter().enumerate().filter_map(move |(item, i)| match i.step {
+        Step::MbrView(view) => Some((view, At { log, item })),
+        _ => None,
+    })
 }
 
 fn start_change<'a>(

@@ -7,10 +7,11 @@ use core::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::collect::{GroupLog, Item, Message, Step, ViewIndex};
+use super::collect::{GroupLog, Item, Message, Part, Step, ViewIndex};
 use super::property::Property;
 use super::report::{Evidence, Violation};
 use crate::ident::{GroupName, ProcessId};
+use crate::time::Time;
 use crate::view::View;
 
 /// An event: whose log, and the position in it.
@@ -20,7 +21,8 @@ pub(super) struct At {
     pub(super) item: usize,
 }
 
-/// All that one process did in a group, through all of its incarnations.
+/// All that one process did in a group, through all of its incarnations. Two that ran under one id at the same time have
+/// a log each.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) process: ProcessId,
@@ -160,11 +162,18 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(name: GroupName, collected: GroupLog) -> Self {
-        let mut logs: Vec<Log> = Vec::new();
-        for ((process, _, _), mut items) in collected.parts {
-            match logs.last_mut().filter(|log| log.process == process) {
-                Some(log) => log.items.append(&mut items),
-                None => logs.push(Log { process, items, alive: false, last: None }),
+        let (mut logs, mut ends): (Vec<Log>, Vec<Time>) = (Vec::new(), Vec::new());
+        for ((process, ..), Part { mut items, from, to }) in collected.parts {
+            let earlier = |(log, end): (&Log, &Time)| log.process == process && *end <= from;
+            match logs.iter().zip(&ends).rposition(earlier) {
+                Some(log) => {
+                    logs[log].items.append(&mut items);
+                    ends[log] = to;
+                }
+                None => {
+                    logs.push(Log { process, items, alive: false, last: None });
+                    ends.push(to);
+                }
             }
         }
         let (views, stays) = (collected.views, Vec::new());
@@ -219,9 +228,11 @@ impl Group {
         of_process.last = open;
     }
 
-    /// The log of `process`, if its trace was handed in.
-    pub(super) fn log_of(&self, process: ProcessId) -> Option<usize> {
-        self.logs.binary_search_by_key(&process, |log| log.process).ok()
+    /// The logs of `process`: none if no trace of it was handed in.
+    pub(super) fn logs_of(&self, process: ProcessId) -> Range<usize> {
+        let begin = self.logs.partition_point(|log| log.process < process);
+        let of_process = self.logs[begin..].iter().take_while(|log| log.process == process);
+        begin..begin + of_process.count()
     }
 
     /// The stay of `log` in `view`.

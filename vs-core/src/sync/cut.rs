@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{Cid, ProcessId, Seq, ViewId};
+use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
 use crate::view::View;
 
 /// Stands for a part of a cut that has not arrived.
@@ -30,18 +30,21 @@ impl ViewKey {
 /// What is known of one sync message; large cuts arrive in parts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SyncState {
+    /// Of which life of its sender it is.
+    life: Incarnation,
     view: ViewKey,
     cut: Vec<Seq>,
     unknown: usize,
 }
 
 impl SyncState {
-    pub(crate) fn empty(view: ViewKey, total: usize) -> Self {
-        Self { view, cut: alloc::vec![UNKNOWN; total], unknown: total }
+    pub(crate) fn empty(life: Incarnation, view: ViewKey, total: usize) -> Self {
+        Self { life, view, cut: alloc::vec![UNKNOWN; total], unknown: total }
     }
 
+    /// The own one.
     pub(crate) fn whole(view: ViewKey, cut: Vec<Seq>) -> Self {
-        Self { view, cut, unknown: 0 }
+        Self { life: Incarnation::default(), view, cut, unknown: 0 }
     }
 
     /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message never changes, so the
@@ -64,6 +67,10 @@ impl SyncState {
             }
         }
         self.unknown < before
+    }
+
+    pub(crate) fn life(&self) -> Incarnation {
+        self.life
     }
 
     /// Where its sender was.

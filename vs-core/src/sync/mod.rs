@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use crate::ident::{CLAIMED_MAX, Cid, ProcessId, Rank, Seq, ViewId};
+use crate::ident::{CLAIMED_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
@@ -87,6 +87,8 @@ pub(crate) struct Automaton {
     announced: View,
     change: Option<Change>,
     block: Block,
+    /// Of which life each process is that the membership service proposed last; ascending.
+    lives: SmallVec<[(ProcessId, Incarnation); 4]>,
     /// What others said, by process and cid; the own sync is among them.
     syncs: BTreeMap<(ProcessId, Cid), SyncState>,
     /// The last own sync message of the current view.
@@ -119,6 +121,7 @@ impl Automaton {
             announced: View::initial(me),
             change: None,
             block: Block::Unblocked,
+            lives: SmallVec::new(),
             syncs: BTreeMap::new(),
             own: None,
             previous: None,
@@ -186,9 +189,15 @@ impl Automaton {
         self.previous = None;
     }
 
-    /// The membership service proposes `set` under `cid`.
-    pub(crate) fn start_change(&mut self, cid: Cid, set: &[ProcessId]) {
-        self.change = Some(Change { cid, set: Members::from_slice(set) });
+    /// The membership service proposes the processes of `set`, each in this life, under `cid`.
+    pub(crate) fn start_change(
+        &mut self,
+        cid: Cid,
+        set: impl Iterator<Item = (ProcessId, Incarnation)>,
+    ) {
+        self.lives = set.collect();
+        self.lives.sort_unstable();
+        self.change = Some(Change { cid, set: self.lives.iter().map(|(q, _)| *q).collect() });
         self.last_cid = self.last_cid.max(cid);
         self.prune();
         self.count();
@@ -236,7 +245,7 @@ impl Automaton {
     /// for cids and views that are not known here yet.
     pub(crate) fn receive_sync(
         &mut self,
-        from: ProcessId,
+        (from, life): (ProcessId, Incarnation),
         cid: Cid,
         view: ViewKey,
         total: usize,
@@ -250,11 +259,15 @@ impl Automaton {
             return Heard::Nothing; // of a change that has long been decided
         }
         self.make_room_for(from);
+        self.make_way_for(from, life, cid);
         let mut first_word = false;
         let state = self.syncs.entry((from, cid)).or_insert_with(|| {
             first_word = true;
-            SyncState::empty(view, total)
+            SyncState::empty(life, view, total)
         });
+        if state.life() != life {
+            return Heard::Nothing;
+        }
         let news = state.fill(view, total, first, part) || first_word;
         if first_word {
             self.trim(from);
@@ -264,6 +277,22 @@ impl Automaton {
             true if self.count_one(from) => Heard::Counted,
             true => Heard::Kept,
         }
+    }
+
+    /// Two lives under one id that servers do not know of each other may be given the same cid: the one counts that was
+    /// proposed, or else the later one.
+    fn make_way_for(&mut self, from: ProcessId, life: Incarnation, cid: Cid) {
+        let Some(known) = self.syncs.get(&(from, cid)).map(SyncState::life) else { return };
+        let weight = |life| (self.life_of(from) == Some(life), life);
+        if weight(life) > weight(known) {
+            self.syncs.remove(&(from, cid));
+        }
+    }
+
+    /// The life of `p` that the membership service proposed last.
+    fn life_of(&self, p: ProcessId) -> Option<Incarnation> {
+        let at = self.lives.binary_search_by_key(&p, |(q, _)| *q).ok()?;
+        Some(self.lives[at].1)
     }
 
     /// Whether `p` is of the current view, of the announced one or of the proposed set.

@@ -94,7 +94,9 @@ impl Automaton {
         } else {
             self.syncs.range(span(q)).next_back().map(|(_, state)| state)
         };
-        state.filter(|s| s.is_whole())
+        let of_life =
+            |s: &&SyncState| q == self.me || self.life_of(q).is_none_or(|l| l == s.life());
+        state.filter(|s| s.is_whole()).filter(of_life)
     }
 
     /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.

@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 
 use super::forward::Forward;
 use super::*;
-use crate::ident::{Cid, ProcessId, Seq, ViewId};
+use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
+
+/// The life of everybody, where nothing else is said.
+const LIFE: Incarnation = Incarnation(1);
 
 fn p(n: u64) -> ProcessId {
     ProcessId(n)
@@ -23,7 +26,7 @@ fn set(members: &[u64]) -> Vec<ProcessId> {
 
 /// A start_change, and the question that follows; whether it was asked.
 fn ask(end: &mut Automaton, cid: Cid, set: &[ProcessId]) -> bool {
-    end.start_change(cid, set);
+    end.start_change(cid, set.iter().map(|q| (*q, LIFE)));
     end.ask_to_block()
 }
 
@@ -43,7 +46,18 @@ fn settled(me: u64, view: &View) -> Automaton {
 /// The sync message of `from` for `cid`, sent in `view`.
 fn hear(end: &mut Automaton, from: u64, cid: u64, view: &View, cut: &[Seq]) -> bool {
     let key = ViewKey::of(view, p(from)).unwrap();
-    end.receive_sync(p(from), Cid(cid), key, cut.len(), 0, cut.iter().copied()) != Heard::Nothing
+    hear_life(end, (from, LIFE), cid, key, cut)
+}
+
+fn hear_life(
+    end: &mut Automaton,
+    (from, life): (u64, Incarnation),
+    cid: u64,
+    key: ViewKey,
+    cut: &[Seq],
+) -> bool {
+    let from = (p(from), life);
+    end.receive_sync(from, Cid(cid), key, cut.len(), 0, cut.iter().copied()) != Heard::Nothing
 }
 
 /// 1 in {1,2,3}, asked to move to `proposed` under cid 9, blocked, with `cut` sent.
@@ -273,12 +287,47 @@ fn a_cut_in_parts_counts_when_it_is_whole() {
     let mut end = blocked(&v, &[1, 2], &[0, 0, 0]);
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
+    let from = (p(2), LIFE);
     let mut part =
-        |first, cut: &[Seq]| end.receive_sync(p(2), Cid(7), key, 3, first, cut.iter().copied());
+        |first, cut: &[Seq]| end.receive_sync(from, Cid(7), key, 3, first, cut.iter().copied());
     assert_eq!(part(1, &[2, 3]), Heard::Kept);
     assert_eq!(part(1, &[8, 8]), Heard::Nothing, "a sync message never changes");
     assert_eq!(part(0, &[1]), Heard::Counted);
     assert_eq!(end.agreed(), [1, 2, 3]);
+}
+
+/// Two processes ran under one id, at servers that did not know of each other, and were given the same cid: what the other
+/// one had said for it counted, and made a transitional set of who was elsewhere (S10).
+#[test]
+fn of_two_lives_with_one_cid_that_counts_which_was_proposed() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let elsewhere = view(4, &[2], &[6]);
+    let [here, there] = [&v, &elsewhere].map(|view| ViewKey::of(view, p(2)).unwrap());
+    let (other, later) = (Incarnation(2), Incarnation(3));
+    let told = |words: &[(Incarnation, ViewKey, &[Seq])]| {
+        let mut end = blocked(&v, &[1, 2], &[0, 0]);
+        end.announce(view(5, &[1, 2], &[9, 7]));
+        for (life, key, cut) in words {
+            hear_life(&mut end, (2, *life), 7, *key, cut);
+        }
+        end.transitional().map(|set| set.to_vec())
+    };
+    let (own, others): ((_, _, &[Seq]), (_, _, &[Seq])) =
+        ((LIFE, there, &[0]), (other, here, &[0, 0]));
+    assert_eq!(told(&[others]), None, "it is missing");
+    assert_eq!(told(&[own]), Some(set(&[1])));
+    assert_eq!(told(&[others, own]), Some(set(&[1])), "it takes the place");
+    assert_eq!(told(&[own, others]), Some(set(&[1])), "it keeps it");
+    // Heard before anything was proposed, the later one is kept.
+    let mut end = settled(1, &v);
+    assert!(hear_life(&mut end, (2, other), 7, here, &[0, 0]));
+    assert!(hear_life(&mut end, (2, later), 7, here, &[0, 0]));
+    assert!(!hear_life(&mut end, (2, other), 7, here, &[0, 0]));
+    end.start_change(Cid(9), [(p(1), LIFE), (p(2), later)].into_iter());
+    assert!(end.ask_to_block() && end.block_ok());
+    end.send_sync(|_| 0).unwrap();
+    end.announce(view(5, &[1, 2], &[9, 7]));
+    assert_eq!(end.transitional().map(|set| set.to_vec()), Some(set(&[1, 2])));
 }
 
 /// A sync message never changes: parts of two of them do not make one.
@@ -289,7 +338,7 @@ fn parts_that_contradict_each_other_are_refused() {
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
     let mut part = |view, total, first, cut: &[Seq]| {
-        end.receive_sync(p(2), Cid(7), view, total, first, cut.iter().copied())
+        end.receive_sync((p(2), LIFE), Cid(7), view, total, first, cut.iter().copied())
     };
     assert_eq!(part(key, 3, 0, &[1]), Heard::Kept);
     let elsewhere = ViewKey { fingerprint: key.fingerprint ^ 1, ..key };

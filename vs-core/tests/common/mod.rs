@@ -44,6 +44,8 @@ pub(crate) struct Cluster<T: Tracer> {
     buffer: Vec<u8>,
     /// Every so many datagrams one is lost on its way to one of its receivers.
     pub(crate) lose_every: Option<u64>,
+    /// Datagrams from the first of these processes to the second are lost.
+    pub(crate) cut: Option<(usize, usize)>,
     /// Datagrams sent, counted once for each receiver, and lost ones among them.
     pub(crate) sent: u64,
     pub(crate) lost: u64,
@@ -96,6 +98,7 @@ impl<T: Tracer> Cluster<T> {
             connections: 0,
             buffer: vec![0; SEGMENTS_MAX * node_config.datagram_bytes],
             lose_every: None,
+            cut: None,
             sent: 0,
             lost: 0,
             meter: |_| {},
@@ -247,7 +250,8 @@ impl<T: Tracer> Cluster<T> {
                 continue;
             }
             self.sent += 1;
-            if self.lose_every.is_some_and(|every| self.sent.is_multiple_of(every)) {
+            let unlucky = self.lose_every.is_some_and(|every| self.sent.is_multiple_of(every));
+            if unlucky || self.cut == Some((from, i)) {
                 self.lost += 1;
                 continue;
             }

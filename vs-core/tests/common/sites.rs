@@ -18,7 +18,7 @@ const PROCESSES: [u64; 6] = [1, 2, 3, 11, 12, 13];
 
 fn site_of(site: Site) -> u64 {
     match site {
-        Site::Process(p) => 1 + p.0 / 10,
+        Site::Process(p) | Site::Impostor(p) => 1 + p.0 / 10,
         Site::Server(s) => s.0,
     }
 }

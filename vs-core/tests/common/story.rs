@@ -1,5 +1,7 @@
 //! Scenarios that are written by hand, and what their processes saw.
 
+#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
+
 use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;
@@ -118,6 +120,14 @@ impl Story {
         let traces = &self.outcome.traces;
         let trace = traces.iter().find(|trace| trace.header.process == ProcessId(p)).unwrap();
         trace.lines.iter().map(|line| &line.record)
+    }
+
+    /// All that the impostor of `p` saw.
+    pub(crate) fn of_impostor(&self, p: u64) -> Vec<&Event> {
+        let traces = &self.outcome.traces;
+        let under_id = traces.iter().filter(|trace| trace.header.process == ProcessId(p));
+        let lines = under_id.skip(1).flat_map(|trace| &trace.lines);
+        lines.map(|line| &line.record.event).collect()
     }
 
     /// What `p` saw since the story began, and at which µs of it.

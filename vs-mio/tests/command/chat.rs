@@ -83,6 +83,9 @@ fn who_leaves_takes_nothing_with_it() {
         let typed = (0..LINES).map(|i| format!("{id}: last {i}"));
         assert!(typed.eq(heard.iter().cloned()), "{heard:?}");
         assert!(leaver.status().success(), "{how}: {:?}", leaver.complaints());
+        let trace = std::fs::read_to_string(world.trace(id)).expect("its trace");
+        let last = trace.lines().last().expect("lines");
+        assert!(last.contains(r#""ev":"leave""#), "{how}: the trace ends with {last}");
     }
     world.end([stayer]);
 }

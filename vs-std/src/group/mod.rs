@@ -5,7 +5,7 @@ mod event;
 mod inbox;
 mod member;
 mod options;
-pub(crate) mod pin;
+mod pin;
 mod wait;
 
 use core::ops::ControlFlow;
@@ -24,6 +24,7 @@ pub use event::{Event, EventRef};
 pub(crate) use inbox::{Chunks, Inbox};
 pub(crate) use member::{End, Member};
 pub use options::JoinOptions;
+pub use pin::pin;
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
 pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
@@ -81,7 +82,7 @@ impl Group {
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let view = View::initial(options.driver.process);
         if let Some(core) = options.pin {
-            pin::pin(core).map_err(|error| JoinError::Pin { core, error })?;
+            pin(core).map_err(|error| JoinError::Pin { core, error })?;
         }
         let member = Member::join(group, options)?;
         let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());

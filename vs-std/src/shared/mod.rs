@@ -176,7 +176,7 @@ impl SharedGroup {
         let worker = Worker::new(member, Arc::clone(&exchange), leave_ms);
         let (told, tells) = mpsc::sync_channel(1);
         let carry = move || {
-            let pinned = core.map_or(Ok(()), pin::pin);
+            let pinned = core.map_or(Ok(()), pin);
             let goes_on = pinned.is_ok();
             if told.send(pinned).is_ok() && goes_on {
                 worker.run();

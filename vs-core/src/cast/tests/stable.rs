@@ -163,7 +163,7 @@ fn the_footprint_is_what_a_cast_allocates_and_little_more() {
         let rings = ranks * window * crate::ring::ENTRY_BYTES;
         let received = ranks * (ranks * size_of::<Seq>() + stable::FLOOR_BYTES);
         let sources = ranks * ranks.div_ceil(64) * size_of::<u64>();
-        let others = ranks * peers::PEER_BYTES;
+        let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
         let parts = [forwards, streams, rings, received, sources, others];
         let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
         let footprint = footprint(ranks, window);

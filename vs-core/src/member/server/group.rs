@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::identity::Waiting;
 use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
@@ -61,21 +62,14 @@ impl Local {
     }
 }
 
-/// A request to attach while another connection holds the same id: whoever shows no sign of life loses.
-#[derive(Clone, Debug)]
-struct Waiting {
-    local: Local,
-    until: Time,
-}
-
 /// The clients of another server.
 #[derive(Clone, Debug, Default)]
-struct Remote {
+pub(super) struct Remote {
     /// The version of what was heard: over two connections a word may come twice, or an old one late.
     version: u64,
-    clients: Vec<(Attached, SocketAddr)>,
+    pub(super) clients: Vec<(Attached, SocketAddr)>,
     /// The server was lost: until when its clients stay, since they may come over (rule 5.5).
-    lost_until: Option<Time>,
+    pub(super) lost_until: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +89,9 @@ enum Cause {
 pub(super) struct Group {
     name: GroupName,
     moshe: Moshe,
-    locals: BTreeMap<ProcessId, Local>,
-    waiting: Vec<Waiting>,
-    remotes: BTreeMap<ServerId, Remote>,
+    pub(super) locals: BTreeMap<ProcessId, Local>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) remotes: BTreeMap<ServerId, Remote>,
     accusations: BTreeMap<ProcessId, Vec<ProcessId>>,
     /// When the accusations are judged.
     judge_at: Option<Time>,
@@ -144,13 +138,11 @@ impl Group {
 
     /// A client asks for membership.
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
-        let Local { conn, attachment, .. } = local;
         let process = local.peer.process;
         self.learn(past);
         // Of two connections of one life the one that was left may be read last.
-        let same_life = |old: &Local| old.attachment.incarnation == attachment.incarnation;
-        let current = self.locals.get(&process);
-        if current.is_some_and(|old| same_life(old) && old.attachment > attachment) {
+        let newer = |old: &Local| old.is_of(&local) && old.attachment > local.attachment;
+        if self.locals.get(&process).is_some_and(newer) {
             return;
         }
         let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
@@ -161,17 +153,9 @@ impl Group {
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
-        match self.locals.get(&process) {
-            // The same life over another connection has moved; another one has to wait and see.
-            Some(old) if old.conn != conn && !same_life(old) => {
-                if old.attachment > attachment {
-                    return self.refuse(cx, &local, DetachReason::DuplicateId, 0);
-                }
-                self.waiting.retain(|w| w.local.conn != conn);
-                let until = cx.now.plus_ms(cx.config.silence_ms);
-                self.waiting.push(Waiting { local, until });
-            }
-            _ => self.admit(cx, local),
+        match self.holder(&local) {
+            Some(holder) => self.wait(cx, local, holder),
+            None => self.admit(cx, local),
         }
     }
 
@@ -192,15 +176,22 @@ impl Group {
         self.trim_memory(&report);
     }
 
-    fn refuse(&self, cx: &mut Cx<'_>, local: &Local, reason: DetachReason, retry_ms: u64) {
+    pub(super) fn refuse(
+        &self,
+        cx: &mut Cx<'_>,
+        local: &Local,
+        reason: DetachReason,
+        retry_ms: u64,
+    ) {
         let (group, process) = (self.name.clone(), local.peer.process);
         cx.notes.push(Note::Detached { group, process, reason: Some(reason.clone()) });
         let group = self.name.clone();
         cx.sends.push(Send::Client(local.conn, local.detached(group, reason, retry_ms)));
     }
 
-    fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
+    pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
+        self.waiting.retain(|w| w.local.conn != local.conn);
         self.accusations.remove(&process);
         self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);
@@ -228,16 +219,9 @@ impl Group {
         self.accusations.remove(&process);
         let group = self.name.clone();
         cx.notes.push(Note::Detached { group, process, reason });
-        let heirs = self.waiting.iter().map(|w| w.local).filter(|l| l.peer.process == process);
-        match heirs.max_by_key(|local| local.attachment) {
-            Some(local) => {
-                self.waiting.retain(|w| w.local.conn != local.conn);
-                self.admit(cx, local);
-            }
-            None => {
-                cx.sends.push(Send::Clients(self.clients()));
-                self.renotify(cx, Cause::Departure);
-            }
+        if !self.admit_heirs(cx) {
+            cx.sends.push(Send::Clients(self.clients()));
+            self.renotify(cx, Cause::Departure);
         }
     }
 
@@ -324,7 +308,9 @@ impl Group {
         let before = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
         let gone = !before.iter().all(|(old, _)| stays(old));
         self.remotes.insert(server, Remote { version, clients, lost_until: None });
-        self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
+        if !self.admit_heirs(cx) {
+            self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
+        }
     }
 
     /// A server began another life.
@@ -403,6 +389,7 @@ impl Group {
     fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
+        self.give_up_ids(cx, &report);
         if report == *self.moshe.report() {
             return;
         }
@@ -490,7 +477,7 @@ impl Group {
         cx.sends.push(Send::Client(local.conn, reply));
     }
 
-    fn addr(&self, client: &Attached) -> SocketAddr {
+    pub(super) fn addr(&self, client: &Attached) -> SocketAddr {
         let remote = || {
             let clients = &self.remotes.get(&client.home)?.clients;
             clients.iter().find(|(c, _)| c == client).map(|(_, addr)| *addr)
@@ -501,7 +488,7 @@ impl Group {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
-        let waiting = self.waiting.iter().map(|w| w.until);
+        let waiting = self.waiting.iter().map(Waiting::next_look);
         let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
         waiting.chain(lost).chain(self.gather_at).chain(self.judge_at).min()
     }
@@ -520,15 +507,11 @@ impl Group {
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
         if self.remotes.len() != remotes {
             self.forget_strangers(cx);
-            self.renotify(cx, Cause::Departure);
+            if !self.admit_heirs(cx) {
+                self.renotify(cx, Cause::Departure);
+            }
         }
-        // Who held the id has been heard of all the time: the newcomer is the stranger.
-        let late = |w: &Waiting| cx.now >= w.until;
-        let (late, waiting) = core::mem::take(&mut self.waiting).into_iter().partition(late);
-        self.waiting = waiting;
-        for waiting in late {
-            self.refuse(cx, &waiting.local, DetachReason::DuplicateId, 0);
-        }
+        self.refuse_strangers(cx);
     }
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod conn;
 mod group;
+mod identity;
 pub(crate) mod moshe;
 mod notify;
 mod peers;

@@ -4,5 +4,6 @@ mod admission;
 mod agree;
 mod bench;
 mod group;
+mod identity;
 mod moshe;
 mod peers;

@@ -1,0 +1,124 @@
+//! Two processes under one id, at one server and at two.
+
+use alloc::vec;
+
+use super::super::ServerConfig;
+use super::super::moshe::{Attached, Attachment};
+use super::bench::{Bench, group, peer, story};
+use crate::action::DetachReason;
+use crate::ident::{Incarnation, ProcessId, ServerId};
+use crate::member::message::{Peer, PeerWord, Request};
+
+const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));
+
+/// Process `p` of the life `incarnation`, on a host of its own.
+fn elsewhere(p: u64, incarnation: u64) -> Peer {
+    Peer { addr: ([127, 0, 0, 2], 1).into(), ..peer(p, incarnation) }
+}
+
+/// `who` asks for membership over `conn`.
+fn ask(bench: &mut Bench, conn: u64, who: Peer) {
+    bench.open(conn);
+    bench.say(conn, &Request::Client(who));
+    bench.attach(conn, 1);
+}
+
+/// Server 2, over connection 99, has process 2 of the life `incarnation`, if any.
+fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
+    let attached = |life| {
+        let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+        let home = ServerId(2);
+        let client = Attached { process: ProcessId(2), attachment, home, members_max: 16 };
+        (client, elsewhere(2, life).addr)
+    };
+    let clients = incarnation.map(attached).into_iter().collect();
+    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+}
+
+/// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
+#[test]
+fn two_that_began_in_one_millisecond_are_two() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    ask(&mut bench, 12, elsewhere(2, 2));
+    assert_eq!(bench.detached(12), REFUSED);
+    assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "and nobody was disturbed");
+    bench.close(12);
+    assert!(bench.told(1).is_empty(), "it was nobody's end");
+}
+
+/// It took the place of the first, which was then given a view that it had no start_change for.
+#[test]
+fn a_second_process_at_another_server_waits_as_well() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    has_two(&mut bench, 3, Some(7));
+    bench.pass(10);
+    bench.told(1);
+    ask(&mut bench, 12, peer(2, 12));
+    bench.pass(1999);
+    assert_eq!(bench.detached(12), None, "2 might be dead, and its server, too");
+    bench.pass(1);
+    assert_eq!(bench.detached(12), REFUSED);
+    assert!(bench.told(1).is_empty(), "and nobody was disturbed");
+    ask(&mut bench, 13, peer(2, 6));
+    assert_eq!(bench.detached(13), REFUSED, "an earlier life, at once");
+    // Its server misses it: the newcomer was its next life.
+    ask(&mut bench, 14, peer(2, 14));
+    bench.pass(100);
+    has_two(&mut bench, 4, None);
+    assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
+}
+
+#[test]
+fn who_may_come_over_from_a_lost_server_holds_its_id() {
+    let config = ServerConfig { silence_ms: 200, ..ServerConfig::default() };
+    let reattach_ms = config.reattach_ms;
+    let mut bench = Bench::together(config, 1);
+    bench.with_peer();
+    has_two(&mut bench, 3, Some(7));
+    bench.pass(10);
+    bench.close(99);
+    ask(&mut bench, 12, peer(2, 12));
+    bench.pass(reattach_ms - 10);
+    assert!(bench.told(12).is_empty(), "neither refused nor let in");
+    ask(&mut bench, 2, elsewhere(2, 7));
+    bench.told(2);
+    bench.pass(401);
+    assert_eq!(bench.detached(12), REFUSED, "it came over");
+    assert_eq!(bench.detached(2), None);
+    // Another one does not come over.
+    bench.close(2);
+    bench.with_peer();
+    has_two(&mut bench, 3, Some(7));
+    bench.close(99);
+    ask(&mut bench, 13, peer(2, 13));
+    bench.pass(reattach_ms - 1);
+    assert!(bench.told(13).is_empty());
+    bench.pass(2);
+    assert_eq!(story(&bench.told(13))[0], (false, vec![1, 2]));
+}
+
+/// Servers that did not know of each other let one in each.
+#[test]
+fn of_two_that_were_let_in_apart_the_later_life_stays() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.with_peer();
+    has_two(&mut bench, 3, Some(1));
+    assert_eq!(bench.detached(2), None, "an earlier life");
+    has_two(&mut bench, 4, Some(7));
+    assert_eq!(bench.detached(2), REFUSED, "a later one");
+    bench.pass(10);
+    bench.told(1);
+    bench.close(2);
+    assert!(bench.told(1).is_empty(), "what was left behind is nobody's end");
+    // The same life has moved: nobody is refused.
+    ask(&mut bench, 3, elsewhere(3, 9));
+    bench.pass(10);
+    bench.told(3);
+    let attachment = Attachment { incarnation: Incarnation(9), counter: 2 };
+    let (process, home) = (ProcessId(3), ServerId(2));
+    let moved = (Attached { process, attachment, home, members_max: 16 }, elsewhere(3, 9).addr);
+    let clients = vec![moved];
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    assert_eq!(bench.detached(3), None);
+}

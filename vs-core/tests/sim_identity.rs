@@ -1,0 +1,158 @@
+//! Two processes under one id: a configuration was copied, say. One of them is refused with a reason, and nobody else has to
+//! know.
+//!
+//! As in `sim_named.rs` each situation is brought about at many instants, and the checker and the specification judge.
+
+use vs_core::ident::{ProcessId, ServerId};
+use vs_core::sim::{Mark, Moment, Scenario, Site, Step};
+use vs_core::trace::Event;
+
+#[path = "common/story.rs"]
+mod story;
+#[path = "common/talker.rs"]
+mod talker;
+
+use story::{Story, Telling, site, together};
+
+const TWO: ProcessId = ProcessId(2);
+
+/// Four processes of which 4 joins, with servers that 2 prefers in the order of their ids, and its impostor in the reverse
+/// order.
+fn joined_by_four(seed: u64, servers: u64, us: u64) -> Scenario {
+    let mut scenario = together(seed, 4, 2_000, us).without(4);
+    scenario.servers = (1..=servers).map(|s| (ServerId(s), 0)).collect();
+    for plan in &mut scenario.processes {
+        plan.servers = (1..=servers).map(ServerId).collect();
+    }
+    scenario.then(0, Step::Start(ProcessId(4)))
+}
+
+/// It is told once that it was refused, and nothing else.
+fn assert_refused(story: &Story, what: &str) {
+    let seen = story.of_impostor(2);
+    let [Event::Start { .. }, Event::Leave, Event::Crash] = seen[..] else {
+        panic!("{what}: {seen:?}")
+    };
+    assert_eq!(story.marks(Mark::DuplicateId), 1, "{what}");
+}
+
+/// It starts at any moment of a change, at the server of the first or at another one. Elsewhere messages of the one were
+/// taken for those of the other, or both were thrown out in turn, for ever. Here nobody notices anything but the second,
+/// which is refused.
+#[test]
+fn a_second_process_starts_under_the_id_of_a_member() {
+    for servers in [1, 2] {
+        for us in (0..5_000).step_by(200) {
+            let scenario = joined_by_four(us, servers, 700_000);
+            let story = scenario.then(us, Step::StartImpostor(TWO)).play();
+            assert_refused(&story, &format!("{servers} servers, {us} µs"));
+            assert_eq!(story.lost(), 0);
+            for p in 1..=4 {
+                let views = story.views(p);
+                assert_eq!(views.len(), 1, "{servers} servers, {us} µs: {p}: {views:?}");
+            }
+        }
+    }
+}
+
+/// They begin in the same millisecond. Elsewhere, and here, too, the one that came last took the place of the first, which
+/// heard nothing any more and never knew. Here one of them is refused, whichever came late.
+#[test]
+fn two_processes_under_one_id_start_in_the_same_instant() {
+    let (mut first, mut second) = (0, 0);
+    for servers in [1, 2] {
+        for seed in 0..30 {
+            let mut scenario = joined_by_four(seed, servers, 700_000);
+            scenario.steps.push((0, Step::StartImpostor(TWO)));
+            scenario.steps.sort_by_key(|(at, _)| *at);
+            let story = scenario.play();
+            assert!(story.marks(Mark::DuplicateId) > 0, "{servers} servers, seed {seed}");
+            let installs = |e: &&Event| matches!(e, Event::View { .. });
+            let impostor_in = story.of_impostor(2).iter().any(installs);
+            (first, second) = (first + u64::from(!impostor_in), second + u64::from(impostor_in));
+        }
+    }
+    assert!(first >= 10 && second >= 10, "{first} {second}");
+}
+
+/// The first one dies while the second waits, which cannot be told from its next life then, and inherits. When the first
+/// comes back it is the second, and refused.
+#[test]
+fn a_second_process_inherits_the_id_of_one_that_died() {
+    for servers in [1, 2] {
+        for (us, death) in [(1_000, Step::Kill(TWO)), (30_000, Step::PowerOff(TWO))] {
+            let scenario = joined_by_four(us, servers, 900_000)
+                .then(20_000, Step::StartImpostor(TWO))
+                .then(20_000 + us, death.clone());
+            let story = scenario.play();
+            let installs = |e: &&Event| matches!(e, Event::View { view, .. } if view.len() == 4);
+            let views = story.of_impostor(2).into_iter().filter(installs).count();
+            assert_eq!(views, 1, "{servers} servers, {death:?}: it is in the group");
+            for p in [1, 3, 4] {
+                // Another server hears of the end of the first one only when that is a change already.
+                let views = story.views(p);
+                let heir = &views[servers as usize];
+                assert_eq!((heir.members.len(), &heir.with), (4, &vec![1, 3, 4]), "{views:?}");
+            }
+            assert_eq!(story.marks(Mark::DuplicateId), 1, "the first one, when it is back");
+        }
+    }
+}
+
+/// The network falls into two parts, and the second starts in that without the first: as far as anybody there can know it is
+/// the only one. When the parts merge, one of them is refused.
+#[test]
+fn two_processes_under_one_id_meet_in_a_merge() {
+    for seed in 0..10 {
+        let mut scenario = joined_by_four(seed, 2, 1_200_000);
+        for plan in &mut scenario.processes[2..] {
+            plan.servers.reverse();
+        }
+        let server = |s| Site::Server(ServerId(s));
+        let parts = vec![vec![server(1), site(1), site(2)], vec![server(2), site(3), site(4)]];
+        let story = scenario
+            .then(50_000, Step::Partition(parts))
+            .then(500_000, Step::StartImpostor(TWO))
+            .then(800_000 + 1_000 * seed, Step::HealAll)
+            .play();
+        let with_it = |p| story.views(p).iter().any(|v| v.members == [2, 3, 4]);
+        assert!(with_it(3) && with_it(4), "seed {seed}: {:?}", story.views(3));
+        assert!(story.views(1).iter().any(|v| v.members == [1, 2]), "{:?}", story.views(1));
+        assert!(story.first(2, |e| *e == Event::Leave).is_some(), "the later life stays");
+        assert!(story.marks(Mark::DuplicateId) > 0);
+        assert_eq!(story.views(1).last().unwrap().members, [1, 2, 3, 4]);
+    }
+}
+
+/// It comes at a moment of the life of the first one, and is gone before anybody has told it.
+#[test]
+fn a_second_process_goes_before_it_is_refused() {
+    for moment in [Moment::StartChange, Moment::Sync, Moment::MbrView, Moment::View] {
+        let scenario = joined_by_four(1, 1, 300_000).at(2, moment, 0, Step::StartImpostor(TWO));
+        let story = scenario.then(100_000, Step::KillImpostor(TWO)).play();
+        assert!(matches!(story.of_impostor(2)[..], [Event::Start { .. }, Event::Crash]));
+        assert_eq!((story.marks(Mark::DuplicateId), story.views(1).len()), (0, 1));
+    }
+}
+
+/// Nobody but the first one is left in the end, and it is the one that was refused. It was taken for settled with the view
+/// that it had last.
+#[test]
+fn who_was_refused_and_is_left_alone_starts_anew() {
+    let mut scenario = together(1, 2, 2_000, 700_000);
+    scenario.servers = vec![(ServerId(1), 0), (ServerId(2), 0)];
+    for plan in &mut scenario.processes {
+        plan.servers = vec![ServerId(1), ServerId(2)];
+    }
+    scenario.processes[0].stays_down = true;
+    let server = |s| Site::Server(ServerId(s));
+    let parts = vec![vec![server(1), site(1), site(2)], vec![server(2)]];
+    let scenario = scenario
+        .then(0, Step::Kill(ProcessId(1)))
+        .then(20_000, Step::Partition(parts))
+        .then(600_000, Step::StartImpostor(TWO));
+    // Traffic does not wait to be heard by who has left it.
+    let outcome = scenario.run();
+    assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+    assert!(outcome.stats.marks.count(Mark::DuplicateId) > 0);
+}

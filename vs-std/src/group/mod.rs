@@ -223,16 +223,19 @@ impl Group {
                 return Ok(heard);
             }
         }
+        // What a call that sent has left.
+        heard += self.hear_with(&mut f);
+        if heard > 0 {
+            self.look_if_due().map_err(RecvError::Wait)?;
+            return Ok(heard);
+        }
         let deadline = self.after(timeout);
         loop {
-            match self.check_end() {
-                Err(_) if heard > 0 => return Ok(heard),
-                end => end?,
-            }
-            let left = if heard > 0 { Duration::ZERO } else { self.until(deadline) };
+            self.check_end()?;
+            let left = self.until(deadline);
             self.member.wait(Some(left), None).map_err(RecvError::Wait)?;
             self.member.advance();
-            heard += self.hear_with(&mut f);
+            let heard = self.hear_with(&mut f);
             if heard > 0 || left.is_zero() {
                 return Ok(heard);
             }
@@ -353,6 +356,9 @@ impl Group {
                 return Ok(Some(event));
             }
             self.check_end()?;
+            if self.fill_all() {
+                continue;
+            }
             let left = deadline.map(|deadline| self.until(deadline));
             self.round(left).map_err(RecvError::Wait)?;
             if left.is_some_and(|left| left.is_zero()) {
@@ -380,19 +386,24 @@ impl Group {
     /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything that can be written
     /// was written, and the inbox is full or the node has nothing more to tell.
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        // What an earlier look has left in the node is no reason for the sockets to become ready.
+        let limit = if self.fill_all() { Some(Duration::ZERO) } else { limit };
         self.member.wait(limit, None)?;
         self.member.advance();
         self.fill_all();
         Ok(())
     }
 
-    /// Fills the inbox, and writes what follows.
-    fn fill_all(&mut self) {
+    /// Fills the inbox, and writes what follows; false if nothing came.
+    fn fill_all(&mut self) -> bool {
         self.heard = self.member.advanced();
+        let mut any = false;
         while self.fill() {
+            any = true;
             // What was heard is acknowledged, an installed view has something to send, and that may be heard again.
             self.member.flush();
         }
+        any
     }
 
     /// Fills the inbox; false if nothing came.

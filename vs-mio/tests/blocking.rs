@@ -150,9 +150,8 @@ fn a_batch_is_packed_and_heard_as_it_was_sent() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A call that sends may read what it leaves to one that receives, and then no socket becomes ready for it.
-#[test]
-fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
+/// A server and two members of a group that stay silent while nobody acts: no timer ends a wait.
+fn silent_pair(test: u8) -> Result<(Serving, Group, Group), Failure> {
     let patience_ms = PATIENCE.as_millis() as u64;
     let config = ServerConfig {
         silence_ms: 3 * patience_ms,
@@ -160,10 +159,9 @@ fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
         ..ServerConfig::default()
     };
     let serving = Serving::begin(config)?;
-    let name = GroupName::new("left")?;
+    let name = GroupName::new("silent")?;
     let join = |id| {
-        let mut options = options(&serving, id, 15);
-        // No timer that would end the wait.
+        let mut options = options(&serving, id, test);
         options.group.peer_ms = 3 * patience_ms;
         options.group.ack_ms = 2 * patience_ms;
         options.group.heartbeat_ms = 2 * patience_ms;
@@ -174,7 +172,13 @@ fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
     };
     let (mut a, mut b) = (join(1)?, join(2)?);
     until(&mut [&mut a, &mut b], |groups, _, _| all_see(groups, 2))?;
+    Ok((serving, a, b))
+}
 
+/// A call that sends may read what it leaves to one that receives, and then no socket becomes ready for it.
+#[test]
+fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
+    let (_serving, mut a, mut b) = silent_pair(15)?;
     let receives: [fn(&mut Group) -> Option<Event>; 2] = [
         |group| group.recv_timeout(PATIENCE).ok()?,
         |group| {
@@ -204,6 +208,32 @@ fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
         assert!(matches!(receive(&mut a), Some(Event::Message { .. })));
         assert!(begun.elapsed() < PATIENCE / 4, "it waited for its sockets");
     }
+    Ok(())
+}
+
+#[test]
+fn who_was_refused_does_not_wait_for_an_event_when_there_is_room() -> Result<(), Failure> {
+    let (_serving, mut a, mut b) = silent_pair(16)?;
+    let hear = |group: &mut Group| -> Result<usize, Failure> {
+        let mut heard = 0;
+        loop {
+            let more = group.recv_with(Duration::ZERO, |_| ControlFlow::Continue(()))?;
+            if more == 0 {
+                return Ok(heard);
+            }
+            heard += more;
+        }
+    };
+    while a.try_feed(&[7; 1200]).is_ok() {}
+    a.flush()?;
+    // Nothing is left to hear, and the window is full.
+    while hear(&mut a)? > 0 {}
+    assert!(matches!(a.try_feed(&[7; 1200]), Err(SendError::Full)));
+    assert!(hear(&mut b)? > 0);
+    let begun = Instant::now();
+    assert_eq!(a.recv_with(PATIENCE, |event| panic!("{event:?}"))?, 0);
+    assert!(begun.elapsed() < PATIENCE / 4, "it waited for an event");
+    a.send(&[7; 1200])?;
     Ok(())
 }
 

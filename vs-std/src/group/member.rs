@@ -36,6 +36,8 @@ pub(crate) struct Member {
     advanced: Time,
     /// Bytes that were sent since the last write.
     unflushed: usize,
+    /// There is room again for a message that found none.
+    writable: bool,
     end: Option<End>,
 }
 
@@ -49,8 +51,15 @@ impl Member {
         let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
-        let mut member =
-            Self { driver, key, busy_poll, advanced: Time::ZERO, unflushed: 0, end: None };
+        let mut member = Self {
+            driver,
+            key,
+            busy_poll,
+            advanced: Time::ZERO,
+            unflushed: 0,
+            writable: false,
+            end: None,
+        };
         member.advance();
         Ok(member)
     }
@@ -111,8 +120,12 @@ impl Member {
                     self.end = Some(End::Left);
                     f(EventRef::Left { unsent })
                 }
-                // A send that found no room is tried again in each round; blocking is automatic.
-                Action::Writable { .. } | Action::Block { .. } => continue,
+                Action::Writable { .. } => {
+                    self.writable = true;
+                    continue;
+                }
+                // Blocking is automatic.
+                Action::Block { .. } => continue,
             };
             heard += 1;
             if flow.is_break() {
@@ -120,6 +133,11 @@ impl Member {
             }
         }
         (heard, ControlFlow::Continue(()))
+    }
+
+    /// Whether there has come room for a message that found none, since this was asked last.
+    pub(crate) fn take_writable(&mut self) -> bool {
+        core::mem::take(&mut self.writable)
     }
 
     /// How membership ended; nothing more is heard then.

@@ -205,7 +205,8 @@ impl Group {
     }
 
     /// Hands all events that are there to `f`, or those up to the one for which it breaks; if there is none, waits for
-    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`.
+    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`, or
+    /// when there is room again for a message that was refused with [`SendError::Full`].
     ///
     /// # Errors
     /// See [`RecvError`]: nothing more will come.
@@ -225,7 +226,7 @@ impl Group {
         }
         // What a call that sent has left.
         heard += self.hear_with(&mut f);
-        if heard > 0 {
+        if heard > 0 || self.member.take_writable() {
             self.look_if_due().map_err(RecvError::Wait)?;
             return Ok(heard);
         }
@@ -236,7 +237,7 @@ impl Group {
             self.member.wait(Some(left), None).map_err(RecvError::Wait)?;
             self.member.advance();
             let heard = self.hear_with(&mut f);
-            if heard > 0 || left.is_zero() {
+            if heard > 0 || self.member.take_writable() || left.is_zero() {
                 return Ok(heard);
             }
         }

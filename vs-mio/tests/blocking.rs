@@ -150,6 +150,93 @@ fn a_batch_is_packed_and_heard_as_it_was_sent() -> Result<(), Failure> {
     Ok(())
 }
 
+/// A server and two members of a group that stay silent while nobody acts: no timer ends a wait.
+fn silent_pair(test: u8) -> Result<(Serving, Group, Group), Failure> {
+    let patience_ms = PATIENCE.as_millis() as u64;
+    let config = ServerConfig {
+        silence_ms: 3 * patience_ms,
+        heartbeat_ms: 2 * patience_ms,
+        ..ServerConfig::default()
+    };
+    let serving = Serving::begin(config)?;
+    let name = GroupName::new("silent")?;
+    let join = |id| {
+        let mut options = options(&serving, id, test);
+        options.group.peer_ms = 3 * patience_ms;
+        options.group.ack_ms = 2 * patience_ms;
+        options.group.heartbeat_ms = 2 * patience_ms;
+        options.group.heartbeat_max_ms = 2 * patience_ms;
+        options.driver.node.client.server_silence_ms = 3 * patience_ms;
+        options.driver.node.client.heartbeat_ms = 2 * patience_ms;
+        Group::join(&name, options)
+    };
+    let (mut a, mut b) = (join(1)?, join(2)?);
+    until(&mut [&mut a, &mut b], |groups, _, _| all_see(groups, 2))?;
+    Ok((serving, a, b))
+}
+
+/// A call that sends may read what it leaves to one that receives, and then no socket becomes ready for it.
+#[test]
+fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
+    let (_serving, mut a, mut b) = silent_pair(15)?;
+    let receives: [fn(&mut Group) -> Option<Event>; 2] = [
+        |group| group.recv_timeout(PATIENCE).ok()?,
+        |group| {
+            let mut heard = None;
+            let keep = |event: EventRef<'_>| {
+                heard = Some(event.into());
+                ControlFlow::Break(())
+            };
+            group.recv_with(PATIENCE, keep).ok()?;
+            heard
+        },
+    ];
+    for receive in receives {
+        // A thread that does not get its turn for long finds it in the inbox: then it begins again.
+        loop {
+            while a.try_recv()?.is_some() {}
+            b.send(b"hello")?;
+            let mut turns = 0..1000;
+            while !a.driver().node().has_action() && turns.next().is_some() {
+                a.flush()?;
+            }
+            if a.driver().node().has_action() {
+                break;
+            }
+        }
+        let begun = Instant::now();
+        assert!(matches!(receive(&mut a), Some(Event::Message { .. })));
+        assert!(begun.elapsed() < PATIENCE / 4, "it waited for its sockets");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_was_refused_does_not_wait_for_an_event_when_there_is_room() -> Result<(), Failure> {
+    let (_serving, mut a, mut b) = silent_pair(16)?;
+    let hear = |group: &mut Group| -> Result<usize, Failure> {
+        let mut heard = 0;
+        loop {
+            let more = group.recv_with(Duration::ZERO, |_| ControlFlow::Continue(()))?;
+            if more == 0 {
+                return Ok(heard);
+            }
+            heard += more;
+        }
+    };
+    while a.try_feed(&[7; 1200]).is_ok() {}
+    a.flush()?;
+    // Nothing is left to hear, and the window is full.
+    while hear(&mut a)? > 0 {}
+    assert!(matches!(a.try_feed(&[7; 1200]), Err(SendError::Full)));
+    assert!(hear(&mut b)? > 0);
+    let begun = Instant::now();
+    assert_eq!(a.recv_with(PATIENCE, |event| panic!("{event:?}"))?, 0);
+    assert!(begun.elapsed() < PATIENCE / 4, "it waited for an event");
+    a.send(&[7; 1200])?;
+    Ok(())
+}
+
 #[test]
 fn who_does_not_call_is_excluded_and_comes_back_when_it_calls() -> Result<(), Failure> {
     let config = ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };

@@ -1,4 +1,5 @@
-//! One group of members of both runtimes over real sockets: blocking handles on threads, and a node in a mio loop.
+//! One group of members of both runtimes over real sockets: blocking handles on threads, one with a thread of its own,
+//! and a node in a mio loop.
 //!
 //! The story goes by views, never by time: all four members send in the view of four; then one leaves; the other three
 //! send in the view of three; then one crashes; the last two send in the view of two.
@@ -24,7 +25,7 @@ use vs_core::{Action, Members, Sent, View};
 use vs_mio::{Driver, run};
 use vs_std::trace::TraceFile;
 use vs_std::udp::UdpConfig;
-use vs_std::{Event, Group, JoinOptions};
+use vs_std::{Event, Group, JoinOptions, SharedGroup};
 
 /// Messages of each member in each view of the story.
 const MESSAGES: u64 = 2000;
@@ -152,11 +153,7 @@ fn take(part: &mut Part, event: Event) {
 fn blocking_member(place: &Place, id: u64) -> Result<(Heard, Option<Group>), Failure> {
     let mut group = Group::join(&place.group, place.options(id))?;
     let mut part = Part::new(ProcessId(id));
-    let last = match id {
-        LEAVER => 4,
-        CRASHER => 3,
-        _ => 2,
-    };
+    let last = if id == CRASHER { 3 } else { 2 };
     while !part.is_over(last) {
         if part.left_to_send == 0 {
             let event = group.recv_timeout(Duration::from_millis(PATIENCE_MS))?;
@@ -173,10 +170,6 @@ fn blocking_member(place: &Place, id: u64) -> Result<(Heard, Option<Group>), Fai
         }
     }
     match id {
-        LEAVER => {
-            assert_eq!(group.leave()?, 0);
-            Ok((part.heard, None))
-        }
         // Dropped as it is.
         CRASHER => Ok((part.heard, None)),
         _ => {
@@ -187,6 +180,22 @@ fn blocking_member(place: &Place, id: u64) -> Result<(Heard, Option<Group>), Fai
             Ok((part.heard, Some(group)))
         }
     }
+}
+
+/// The member that leaves, with a thread of its own behind the handle.
+fn shared_member(place: &Place, id: u64) -> Result<(Heard, Option<Group>), Failure> {
+    let group = SharedGroup::join(&place.group, place.options(id))?;
+    let mut part = Part::new(ProcessId(id));
+    while !part.is_over(MEMBERS as usize) {
+        while part.left_to_send > 0 {
+            group.send(&part.payload())?;
+            part.left_to_send -= 1;
+        }
+        let event = group.recv_timeout(Duration::from_millis(PATIENCE_MS))?;
+        take(&mut part, event.ok_or("nothing came")?);
+    }
+    assert_eq!(group.leave()?, 0);
+    Ok((part.heard, None))
 }
 
 /// The member in the loop of vs-mio.
@@ -276,7 +285,8 @@ fn blocking_handles_and_a_mio_loop_make_one_group() -> Result<(), Failure> {
     let blocking: Vec<_> = (1..MEMBERS)
         .map(|id| {
             let place = place.clone();
-            thread::spawn(move || blocking_member(&place, id))
+            let member = if id == LEAVER { shared_member } else { blocking_member };
+            thread::spawn(move || member(&place, id))
         })
         .collect();
     let (in_loop, driver) = mio_member(&place, MEMBERS)?;

@@ -25,6 +25,8 @@ pub enum JoinError {
     Refused(vs_core::JoinError),
     /// The configuration asks for manual blocking.
     ManualBlocking,
+    /// The system gives no thread to carry the protocol ([`crate::SharedGroup`] alone).
+    Thread(io::Error),
     /// The system does not pin the thread.
     Pin {
         /// The core.
@@ -45,6 +47,12 @@ impl fmt::Display for JoinError {
             Self::ManualBlocking => f.write_str(
                 "this handle answers block requests by itself: set blocking to Blocking::Auto",
             ),
+            Self::Thread(error) => {
+                write!(
+                    f,
+                    "cannot start the thread of the group: {error}; raise the limits of this process"
+                )
+            }
             Self::Pin { core, error } => {
                 write!(
                     f,
@@ -61,7 +69,7 @@ impl core::error::Error for JoinError {
             Self::Open(error) => Some(error),
             Self::Trace { error, .. } => Some(error),
             Self::Refused(error) => Some(error),
-            Self::Pin { error, .. } => Some(error),
+            Self::Pin { error, .. } | Self::Thread(error) => Some(error),
             Self::ManualBlocking => None,
         }
     }
@@ -77,7 +85,7 @@ pub enum SendError {
         /// The maximum in bytes.
         max: usize,
     },
-    /// There is no room at the moment ([`crate::Group::try_send`] alone).
+    /// There is no room at the moment (the `try_` forms alone).
     Full,
     /// There was no room for too long.
     TimedOut,
@@ -206,4 +214,12 @@ fn detached(f: &mut fmt::Formatter<'_>, reason: &DetachReason) -> fmt::Result {
 
 fn waiting(f: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
     write!(f, "cannot wait for the sockets: {error}; drop the group and join it again")
+}
+
+/// The same error for one more caller.
+pub(crate) fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }

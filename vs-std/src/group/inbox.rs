@@ -70,6 +70,18 @@ impl Inbox {
         self.events.is_empty() || self.bytes < self.bytes_max
     }
 
+    /// Bytes that are free; at least one event has room if they are not 0.
+    pub(crate) fn room(&self) -> usize {
+        if self.events.is_empty() {
+            return self.bytes_max.max(1);
+        }
+        self.bytes_max.saturating_sub(self.bytes)
+    }
+
+    pub(crate) fn is_half_empty(&self) -> bool {
+        self.bytes <= self.bytes_max / 2
+    }
+
     pub(crate) fn push(&mut self, event: Event) {
         self.bytes += event.bytes();
         self.events.push_back(event);

@@ -12,9 +12,9 @@ use vs_core::{Action, Blocking, DetachReason, Sent, Time};
 use super::error::{JoinError, SendError};
 use super::event::EventRef;
 use super::options::JoinOptions;
-use super::pin::pin;
 use super::wait::wait;
 use crate::driver::{Driver, DriverConfig};
+use crate::shared::Bell;
 use crate::trace::{MaybeTrace, TraceFile};
 
 /// How membership ended.
@@ -36,24 +36,30 @@ pub(crate) struct Member {
     advanced: Time,
     /// Bytes that were sent since the last write.
     unflushed: usize,
+    /// There is room again for a message that found none.
+    writable: bool,
     end: Option<End>,
 }
 
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { driver, group: config, busy_poll, pin: core, trace, .. } = options;
+        let JoinOptions { driver, group: config, busy_poll, trace, .. } = options;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
-        }
-        if let Some(core) = core {
-            pin(core).map_err(|error| JoinError::Pin { core, error })?;
         }
         let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
-        let mut member =
-            Self { driver, key, busy_poll, advanced: Time::ZERO, unflushed: 0, end: None };
+        let mut member = Self {
+            driver,
+            key,
+            busy_poll,
+            advanced: Time::ZERO,
+            unflushed: 0,
+            writable: false,
+            end: None,
+        };
         member.advance();
         Ok(member)
     }
@@ -77,9 +83,9 @@ impl Member {
         self.driver.leave(self.key);
     }
 
-    /// Waits for the sockets, for at most `limit`.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        wait(&mut self.driver, limit, self.busy_poll)
+    /// Waits for the sockets, and for `bell`, for at most `limit`.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>, bell: Option<&Bell>) -> io::Result<()> {
+        wait(&mut self.driver, limit, self.busy_poll, bell)
     }
 
     /// Reads, lets time pass, writes.
@@ -114,8 +120,12 @@ impl Member {
                     self.end = Some(End::Left);
                     f(EventRef::Left { unsent })
                 }
-                // A send that found no room is tried again in each round; blocking is automatic.
-                Action::Writable { .. } | Action::Block { .. } => continue,
+                Action::Writable { .. } => {
+                    self.writable = true;
+                    continue;
+                }
+                // Blocking is automatic.
+                Action::Block { .. } => continue,
             };
             heard += 1;
             if flow.is_break() {
@@ -123,6 +133,11 @@ impl Member {
             }
         }
         (heard, ControlFlow::Continue(()))
+    }
+
+    /// Whether there has come room for a message that found none, since this was asked last.
+    pub(crate) fn take_writable(&mut self) -> bool {
+        core::mem::take(&mut self.writable)
     }
 
     /// How membership ended; nothing more is heard then.

@@ -3,7 +3,6 @@
 mod error;
 mod event;
 mod inbox;
-mod iter;
 mod member;
 mod options;
 mod pin;
@@ -19,24 +18,28 @@ use vs_core::{Sent, Time, View};
 use crate::driver::Driver;
 use crate::trace::MaybeTrace;
 
+pub(crate) use error::again;
 pub use error::{BatchError, JoinError, LeaveError, RecvError, SendError};
 pub use event::{Event, EventRef};
-use inbox::{Chunks, Inbox};
-pub use iter::{Iter, TryIter};
-use member::{End, Member};
+pub(crate) use inbox::{Chunks, Inbox};
+pub(crate) use member::{End, Member};
 pub use options::JoinOptions;
 pub use pin::pin;
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
-const LEAVE_SLACK_MS: u64 = 1000;
+pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
 
 /// A call that finds what it is called for without the sockets leaves them alone until so long after they were looked
 /// at last. In the meantime the kernel's buffers take what arrives.
-const UNREAD_NANOS: u64 = 100_000;
+pub(crate) const UNREAD_NANOS: u64 = 100_000;
+
+/// What is there to hear waits so long in the node for a call that receives, before a call that sends takes it into the
+/// inbox: a group whose members only send goes on, and those that do both in turn copy nothing.
+const UNHEARD_NANOS: u64 = 10_000_000;
 
 /// Bytes of messages that are fed before they go out: what one system call carries. More at a time would only fill the
 /// receivers' buffers.
-const FEED_BYTES: usize = 64 << 10;
+pub(crate) const FEED_BYTES: usize = 64 << 10;
 
 /// A process in one group: a [`vs_core::Node`] with its sockets, driven by the thread that calls.
 ///
@@ -52,7 +55,8 @@ const FEED_BYTES: usize = 64 << 10;
 ///
 /// Many messages cost least with [`Group::send_batch`], or [`Group::feed`] and [`Group::flush`], and
 /// [`Group::recv_with`]: small ones share datagrams, many datagrams a system call, and nothing is allocated or copied
-/// for those that are heard.
+/// for those that are heard. A call that waits for room has to hear what comes meanwhile, and copies it; in turn with
+/// [`Group::recv_with`], [`Group::try_feed`] needs no copy.
 ///
 /// Dropping a group without [`Group::leave`] is a crash in the eyes of the others.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub struct Group {
     inbox: Inbox,
     chunks: Chunks,
     view: View,
+    /// When the node was asked last for what there is to hear.
+    heard: Time,
     send_ms: u64,
     leave_ms: u64,
 }
@@ -75,9 +81,12 @@ impl Group {
         let (inbox_bytes, send_ms) = (options.inbox_bytes, options.send_ms);
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let view = View::initial(options.driver.process);
+        if let Some(core) = options.pin {
+            pin(core).map_err(|error| JoinError::Pin { core, error })?;
+        }
         let member = Member::join(group, options)?;
         let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
-        Ok(Self { member, inbox, chunks, view, send_ms, leave_ms })
+        Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_ms, leave_ms })
     }
 
     /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_ms` of the
@@ -154,7 +163,7 @@ impl Group {
             result => return result,
         }
         // What has arrived meanwhile may make room.
-        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)?;
+        self.look().map_err(SendError::Wait)?;
         self.member.send(payload)
     }
 
@@ -196,7 +205,8 @@ impl Group {
     }
 
     /// Hands all events that are there to `f`, or those up to the one for which it breaks; if there is none, waits for
-    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`.
+    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`, or
+    /// when there is room again for a message that was refused with [`SendError::Full`].
     ///
     /// # Errors
     /// See [`RecvError`]: nothing more will come.
@@ -214,30 +224,33 @@ impl Group {
                 return Ok(heard);
             }
         }
+        // What a call that sent has left.
+        heard += self.hear_with(&mut f);
+        if heard > 0 || self.member.take_writable() {
+            self.look_if_due().map_err(RecvError::Wait)?;
+            return Ok(heard);
+        }
         let deadline = self.after(timeout);
         loop {
-            match self.check_end() {
-                Err(_) if heard > 0 => return Ok(heard),
-                end => end?,
-            }
-            let left = if heard > 0 { Duration::ZERO } else { self.until(deadline) };
-            self.member.wait(Some(left)).map_err(RecvError::Wait)?;
+            self.check_end()?;
+            let left = self.until(deadline);
+            self.member.wait(Some(left), None).map_err(RecvError::Wait)?;
             self.member.advance();
-            heard += self.hear_with(&mut f);
-            if heard > 0 || left.is_zero() {
+            let heard = self.hear_with(&mut f);
+            if heard > 0 || self.member.take_writable() || left.is_zero() {
                 return Ok(heard);
             }
         }
     }
 
     /// The events to come, until membership ends; [`Group::recv`] tells why it did.
-    pub fn iter(&mut self) -> Iter<'_> {
-        Iter::new(self)
+    pub fn iter(&mut self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.recv().ok())
     }
 
     /// The events that are there.
-    pub fn try_iter(&mut self) -> TryIter<'_> {
-        TryIter::new(self)
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
     /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For those who want to hear
@@ -314,14 +327,24 @@ impl Group {
         if self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
             return Ok(());
         }
-        self.round(Some(Duration::ZERO)).map_err(SendError::Wait)
+        self.look().map_err(SendError::Wait)
     }
 
     fn look_if_due(&mut self) -> io::Result<()> {
         if self.driver().now() - self.member.advanced() < UNREAD_NANOS {
             return Ok(());
         }
-        self.round(Some(Duration::ZERO))
+        self.look()
+    }
+
+    /// Carries the protocol without waiting. What there is to hear is left to a call that receives, for a while.
+    fn look(&mut self) -> io::Result<()> {
+        self.member.wait(Some(Duration::ZERO), None)?;
+        self.member.advance();
+        if self.member.advanced() - self.heard >= UNHEARD_NANOS {
+            self.fill_all();
+        }
+        Ok(())
     }
 
     /// The next event; `None` once `deadline` has passed.
@@ -334,6 +357,9 @@ impl Group {
                 return Ok(Some(event));
             }
             self.check_end()?;
+            if self.fill_all() {
+                continue;
+            }
             let left = deadline.map(|deadline| self.until(deadline));
             self.round(left).map_err(RecvError::Wait)?;
             if left.is_some_and(|left| left.is_zero()) {
@@ -361,13 +387,24 @@ impl Group {
     /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything that can be written
     /// was written, and the inbox is full or the node has nothing more to tell.
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        self.member.wait(limit)?;
+        // What an earlier look has left in the node is no reason for the sockets to become ready.
+        let limit = if self.fill_all() { Some(Duration::ZERO) } else { limit };
+        self.member.wait(limit, None)?;
         self.member.advance();
+        self.fill_all();
+        Ok(())
+    }
+
+    /// Fills the inbox, and writes what follows; false if nothing came.
+    fn fill_all(&mut self) -> bool {
+        self.heard = self.member.advanced();
+        let mut any = false;
         while self.fill() {
+            any = true;
             // What was heard is acknowledged, an installed view has something to send, and that may be heard again.
             self.member.flush();
         }
-        Ok(())
+        any
     }
 
     /// Fills the inbox; false if nothing came.
@@ -385,7 +422,8 @@ impl Group {
 
     /// Hands over what there is, and writes what follows, until there is nothing more or `f` breaks; how many events.
     fn hear_with(&mut self, f: &mut impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> usize {
-        let Self { member, view: current, .. } = self;
+        let Self { member, view: current, heard: asked, .. } = self;
+        *asked = member.advanced();
         let mut total = 0;
         loop {
             let (heard, flow) = member.hear(|event| {

@@ -22,13 +22,18 @@ pub struct JoinOptions {
     /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no more are taken from
     /// the node, whose own bounds then make the senders wait. Default 4 MiB.
     pub inbox_bytes: usize,
-    /// How long [`crate::Group::send`] waits for room, in ms. Default 10,000.
+    /// Bytes of messages that wait for the thread of a [`crate::SharedGroup`], 4 of framing for each included; one
+    /// message alone may exceed them. With what the thread is handing to the node, up to four times as much memory.
+    /// Default 256 KiB.
+    pub outbox_bytes: usize,
+    /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room, in ms. Default 10,000.
     pub send_ms: u64,
-    /// Before it sleeps, a call that waits looks again and again for so long whether something came: that saves the
-    /// time of being woken, some tens of µs, and takes a core for itself. Default zero: sleep at once.
+    /// Before it sleeps, a call that waits looks again and again for so long whether something came, and lets others
+    /// have the core in between: that saves the time of being woken, and takes all of a core that nobody else asks for.
+    /// Of a [`crate::SharedGroup`] it is the own thread that does so. Default zero: sleep at once.
     pub busy_poll: Duration,
-    /// The core that the thread which drives the group is pinned to: the one that calls [`crate::Group::join`]. Linux
-    /// alone. Default: the system chooses.
+    /// The core, counted from 0, that the thread which drives the group is pinned to: the one that calls
+    /// [`crate::Group::join`], or the own one of a [`crate::SharedGroup`]. Linux alone. Default: the system chooses.
     pub pin: Option<usize>,
     /// Where to write a trace for `vs check`; one that an earlier life of this process left is gone on with. Default:
     /// nowhere.
@@ -54,6 +59,7 @@ impl JoinOptions {
             driver,
             group: GroupConfig::default(),
             inbox_bytes: 4 << 20,
+            outbox_bytes: 256 << 10,
             send_ms: 10_000,
             busy_poll: Duration::ZERO,
             pin: None,

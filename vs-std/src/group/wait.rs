@@ -4,49 +4,74 @@ use core::time::Duration;
 use std::io;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use vs_core::trace::Tracer;
 
 use crate::driver::Driver;
+use crate::shared::Bell;
 use crate::udp::Which;
 
-/// Waits until a socket is ready or `driver` has something to do, for at most `limit`, and tells the driver what is
-/// ready. Looks again and again for `busy` before it sleeps. A signal ends the wait early.
+/// Waits until a socket is ready, `bell` is rung or `driver` has something to do, for at most `limit`, and tells the
+/// driver what is ready. Looks again and again for `busy` before it sleeps. A signal ends the wait early.
 pub(crate) fn wait<T: Tracer>(
     driver: &mut Driver<T>,
     limit: Option<Duration>,
     busy: Duration,
+    bell: Option<&Bell>,
 ) -> io::Result<()> {
     let timeout = driver.timeout().into_iter().chain(limit).min();
     if !busy.is_zero() && timeout != Some(Duration::ZERO) {
         let busy = timeout.map_or(busy, |timeout| timeout.min(busy));
-        if spin(driver, busy)? || timeout == Some(busy) {
+        if spin(driver, busy, bell)? || timeout == Some(busy) {
             return Ok(());
         }
     }
     let timeout = timeout.map(|timeout| timeout.saturating_sub(busy));
-    look(driver, timeout).map(drop)
+    let Some(bell) = bell.filter(|_| timeout != Some(Duration::ZERO)) else {
+        return look(driver, timeout, None).map(drop);
+    };
+    if !bell.fall_asleep() {
+        return look(driver, Some(Duration::ZERO), None).map(drop);
+    }
+    let result = look(driver, timeout, Some(bell.waker()));
+    bell.wake_up(result.as_ref().is_ok_and(|looked| looked.is_woken));
+    result.map(drop)
 }
 
-/// Looks at the sockets for `busy`; whether one is ready.
-fn spin<T: Tracer>(driver: &mut Driver<T>, busy: Duration) -> io::Result<bool> {
+/// Looks at the sockets for `busy`; whether one is ready, or `bell` was rung.
+fn spin<T: Tracer>(
+    driver: &mut Driver<T>,
+    busy: Duration,
+    bell: Option<&Bell>,
+) -> io::Result<bool> {
     let begun = driver.now();
     loop {
-        if look(driver, Some(Duration::ZERO))? {
+        if look(driver, Some(Duration::ZERO), None)?.is_ready || bell.is_some_and(Bell::is_rung) {
             return Ok(true);
         }
         if Duration::from_nanos(driver.now() - begun) >= busy {
             return Ok(false);
         }
-        core::hint::spin_loop();
+        // Whoever is to send what this waits for may need the core.
+        std::thread::yield_now();
     }
 }
 
-/// Waits for at most `timeout` and tells the driver what is ready; whether anything is.
-fn look<T: Tracer>(driver: &mut Driver<T>, timeout: Option<Duration>) -> io::Result<bool> {
+struct Looked {
+    is_ready: bool,
+    is_woken: bool,
+}
+
+/// Waits for at most `timeout` and tells the driver what is ready.
+fn look<T: Tracer>(
+    driver: &mut Driver<T>,
+    timeout: Option<Duration>,
+    waker: Option<BorrowedFd<'_>>,
+) -> io::Result<Looked> {
     // A time that does not fit is as good as none.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    let [multicast, unicast, stream] = ready(driver, timeout.as_ref())?;
+    let [multicast, unicast, stream, waker] = ready(driver, timeout.as_ref(), waker)?;
     if !multicast.is_empty() {
         driver.handle_udp(Which::Multicast);
     }
@@ -59,29 +84,39 @@ fn look<T: Tracer>(driver: &mut Driver<T>, timeout: Option<Duration>) -> io::Res
         let readable = ended || stream.contains(PollFlags::IN);
         driver.handle_stream(readable, ended || stream.contains(PollFlags::OUT));
     }
-    Ok(!(multicast | unicast | stream).is_empty())
+    let is_ready = !(multicast | unicast | stream).is_empty();
+    Ok(Looked { is_ready, is_woken: !waker.is_empty() })
 }
 
-/// What the multicast socket, the unicast socket and the connection are ready for.
-fn ready<T: Tracer>(driver: &Driver<T>, timeout: Option<&Timespec>) -> io::Result<[PollFlags; 3]> {
+/// What the multicast socket, the unicast socket, the connection and the waker are ready for.
+fn ready<T: Tracer>(
+    driver: &Driver<T>,
+    timeout: Option<&Timespec>,
+    waker: Option<BorrowedFd<'_>>,
+) -> io::Result<[PollFlags; 4]> {
     let interest = |write| if write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+    let multicast = driver.udp_socket(Which::Multicast);
     let unicast = driver.udp_socket(Which::Unicast);
-    let multicast = PollFd::new(driver.udp_socket(Which::Multicast), PollFlags::IN);
-    let unicast = PollFd::new(unicast, interest(driver.has_udp_waiting()));
-    let result = match driver.stream() {
-        Some(stream) => {
-            let stream = PollFd::new(stream, interest(driver.has_stream_waiting()));
-            let mut fds = [multicast, unicast, stream];
-            poll(&mut fds, timeout).map(|_| fds.map(|fd| fd.revents()))
-        }
-        None => {
-            let mut fds = [multicast, unicast];
-            poll(&mut fds, timeout)
-                .map(|_| [fds[0].revents(), fds[1].revents(), PollFlags::empty()])
-        }
+    // Whoever is not there has a stand-in of which nothing is asked, and whose answer does not count.
+    let stand_in = || PollFd::new(multicast, PollFlags::empty());
+    let stream = driver.stream();
+    let mut fds = [
+        PollFd::new(multicast, PollFlags::IN),
+        PollFd::new(unicast, interest(driver.has_udp_waiting())),
+        stream.map_or_else(stand_in, |stream| {
+            PollFd::new(stream, interest(driver.has_stream_waiting()))
+        }),
+        waker.map_or_else(stand_in, |waker| PollFd::from_borrowed_fd(waker, PollFlags::IN)),
+    ];
+    match poll(&mut fds, timeout) {
+        Err(Errno::INTR) => return Ok([PollFlags::empty(); 4]),
+        result => result?,
     };
-    match result {
-        Err(Errno::INTR) => Ok([PollFlags::empty(); 3]),
-        result => Ok(result?),
+    let mut ready = fds.map(|fd| fd.revents());
+    for (flags, is_there) in ready[2..].iter_mut().zip([stream.is_some(), waker.is_some()]) {
+        if !is_there {
+            *flags = PollFlags::empty();
+        }
     }
+    Ok(ready)
 }

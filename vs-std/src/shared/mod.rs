@@ -1,0 +1,449 @@
+//! A group as a handle that threads share.
+
+mod arrivals;
+mod bell;
+mod outbox;
+mod reservation;
+mod worker;
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use vs_core::ident::GroupName;
+use vs_core::{DetachReason, View};
+
+use crate::driver::Driver;
+use crate::group::{
+    BatchError, Event, JoinError, JoinOptions, LEAVE_SLACK_MS, LeaveError, Member, RecvError,
+    SendError, again, pin,
+};
+use crate::trace::MaybeTrace;
+
+use arrivals::Arrivals;
+pub(crate) use bell::Bell;
+use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
+pub use reservation::Reservation;
+use worker::Worker;
+
+/// How it ended, for all who ask.
+#[derive(Clone, Debug)]
+enum Ended {
+    Left { unsent: usize },
+    Detached(DetachReason),
+    Failed(Arc<io::Error>),
+}
+
+impl From<&Ended> for SendError {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Left { .. } => Self::Left,
+            Ended::Detached(reason) => Self::Detached(reason.clone()),
+            Ended::Failed(error) => Self::Wait(again(error)),
+        }
+    }
+}
+
+impl From<&Ended> for RecvError {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Left { .. } => Self::Left,
+            Ended::Detached(reason) => Self::Detached(reason.clone()),
+            Ended::Failed(error) => Self::Wait(again(error)),
+        }
+    }
+}
+
+/// Something to be done by the thread, between two rounds.
+type Question = Box<dyn FnOnce(&mut Member) + Send>;
+
+/// Where the application's threads and the one that carries the protocol meet.
+struct Exchange {
+    outbox: Outbox,
+    arrivals: Arrivals,
+    bell: Bell,
+    /// The last handle is gone.
+    abandoned: AtomicBool,
+    questions: Mutex<Vec<Question>>,
+}
+
+impl Exchange {
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    fn close(&self, ended: &Ended) {
+        self.outbox.close(ended.clone());
+        self.arrivals.close(ended.clone());
+        // Whoever asked hears that there is no answer; nothing is locked while the questions are dropped.
+        let questions = core::mem::take(&mut *self.questions());
+        drop(questions);
+    }
+
+    fn questions(&self) -> std::sync::MutexGuard<'_, Vec<Question>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer_questions(&self, member: &mut Member) {
+        // Nothing is locked while they are answered, and who asks again is answered in the next round.
+        let questions = core::mem::take(&mut *self.questions());
+        for question in questions {
+            question(member);
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("outbox", &self.outbox)
+            .field("arrivals", &self.arrivals)
+            .field("bell", &self.bell)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all clones have in common; the last one ends the thread.
+#[derive(Debug)]
+struct Handle {
+    exchange: Arc<Exchange>,
+    thread: Option<JoinHandle<()>>,
+    send: Duration,
+    leave: Duration,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.exchange.abandoned.store(true, Ordering::Release);
+        self.exchange.bell.ring();
+        let Some(thread) = self.thread.take() else { return };
+        // A question that owned the last handle is answered by the thread itself.
+        if thread.thread().id() != thread::current().id() {
+            // A panic in it was told to those who asked.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A process in one group, as a handle that can be cloned and shared by threads. A thread of its own behind it carries
+/// the protocol, so nobody has to call in time: the group lives while a clone does.
+///
+/// Beside [`crate::Group`], which is quicker by a hand-over and a wake-up each way but needs the one thread that drives
+/// it to call often. The name says what sets it apart: the group is one, the handle is shared.
+///
+/// **Sending** writes the message into an outbox of `outbox_bytes` ([`JoinOptions`]) and returns. The thread takes out
+/// all that has come together: a message goes out at once when the thread is idle, and shares datagrams and system
+/// calls with others when it is busy; no timer holds it back. Messages of one thread keep their order, through whatever
+/// clone, and nothing is lost on the way while membership lasts: what is still here when it ends, [`Event::Left`]
+/// counts, and [`Event::Detached`] with a final reason does not. When the window of the group or a receiver's credit is
+/// used up, the outbox fills, and senders wait.
+///
+/// **Receiving** takes from an inbox of `inbox_bytes`, each event for one of the threads that ask, in the order in which
+/// they happened. When the inbox is full the thread takes nothing more from the node, which stays in the group, and
+/// all senders of the group wait: so somebody has to receive.
+///
+/// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of the others, after what
+/// was sent went out as far as the window had room. The drop waits for the thread, which ends at once.
+#[derive(Clone, Debug)]
+pub struct SharedGroup {
+    handle: Arc<Handle>,
+}
+
+impl SharedGroup {
+    /// Opens the sockets, starts the thread and asks the membership service for a place in `group`. Does not wait for
+    /// it: the first [`Event::View`] says that it is granted, and what is sent earlier waits for that view.
+    ///
+    /// # Errors
+    /// Says which option is at fault.
+    pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
+        let arrivals = Arrivals::new(options.inbox_bytes, View::initial(options.driver.process));
+        let outbox = Outbox::new(options.outbox_bytes, options.group.message_bytes_max);
+        let exchange = Arc::new(Exchange {
+            outbox,
+            arrivals,
+            bell: Bell::new().map_err(JoinError::Thread)?,
+            abandoned: AtomicBool::new(false),
+            questions: Mutex::default(),
+        });
+        let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
+        let send = Duration::from_millis(options.send_ms);
+        let core = options.pin;
+        let member = Member::join(group, options)?;
+        let worker = Worker::new(member, Arc::clone(&exchange), leave_ms);
+        let (told, tells) = mpsc::sync_channel(1);
+        let carry = move || {
+            let pinned = core.map_or(Ok(()), pin);
+            let goes_on = pinned.is_ok();
+            if told.send(pinned).is_ok() && goes_on {
+                worker.run();
+            }
+        };
+        let builder = thread::Builder::new().name("vs-group".into());
+        let thread = builder.spawn(carry).map_err(JoinError::Thread)?;
+        if let (Ok(Err(error)), Some(core)) = (tells.recv(), core) {
+            return Err(JoinError::Pin { core, error });
+        }
+        // What has not reached the node in that time is given up, then the node has as long for the rest.
+        let leave = 2 * Duration::from_millis(leave_ms);
+        let handle = Handle { exchange, thread: Some(thread), send, leave };
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Multicasts `payload` to the group, this process included. Waits for room in the outbox, up to `send_ms` of the
+    /// options.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn send(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_timeout(payload, self.handle.send)
+    }
+
+    /// [`SharedGroup::send`] that waits for room for at most `timeout`.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn send_timeout(&self, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+        // The clock is not looked at where there is room.
+        match self.try_send(payload) {
+            Err(SendError::Full) => {}
+            result => return result,
+        }
+        let result = self.exchange().outbox.push(payload, Until::after(timeout));
+        self.taken(result)
+    }
+
+    /// [`SharedGroup::send`] that does not wait.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message was not taken.
+    pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
+        let result = self.exchange().outbox.push(payload, Until::Now);
+        self.taken(result)
+    }
+
+    /// Multicasts each of `payloads`, in order and with no message of this process in between but where 64 KiB end.
+    /// Waits for room, for each 64 KiB up to `send_ms` of the options. Returns how many there were.
+    ///
+    /// # Errors
+    /// Says how many were taken, and why the next one was not.
+    pub fn send_batch<P: AsRef<[u8]>>(
+        &self,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Result<usize, BatchError> {
+        let outbox = &self.exchange().outbox;
+        // Put together before anything is locked: what `payloads` does takes its time.
+        let (mut taken, mut count, mut segment) = (0, 0, outbox.spare());
+        let mut refusal = None;
+        for payload in payloads {
+            let payload = payload.as_ref();
+            refusal = outbox.check_len(payload.len()).err();
+            if refusal.is_some() {
+                break;
+            }
+            if segment.len() + LENGTH_BYTES + payload.len() > SEGMENT_BYTES && count > 0 {
+                self.push(segment).map_err(|error| BatchError { taken, error })?;
+                (taken, count, segment) = (taken + count, 0, outbox.spare());
+            }
+            outbox::write(&mut segment, payload);
+            count += 1;
+        }
+        if count > 0 {
+            self.push(segment).map_err(|error| BatchError { taken, error })?;
+        }
+        taken += count;
+        refusal.map_or(Ok(taken), |error| Err(BatchError { taken, error }))
+    }
+
+    /// Sets room for a message of `len` bytes aside, to be written in place: the memory is zero. Waits for room, up to
+    /// `send_ms` of the options; [`Reservation::commit`] never waits. What is not committed is given back.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was set aside.
+    pub fn reserve(&self, len: usize) -> Result<Reservation<'_>, SendError> {
+        match self.try_reserve(len) {
+            Err(SendError::Full) => {}
+            result => return result,
+        }
+        let result = self.exchange().outbox.reserve(len, Until::after(self.handle.send));
+        let segment = result.map_err(|error| self.explain(error))?;
+        Ok(Reservation::new(self, segment))
+    }
+
+    /// [`SharedGroup::reserve`] that does not wait.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was set aside.
+    pub fn try_reserve(&self, len: usize) -> Result<Reservation<'_>, SendError> {
+        let segment = self.exchange().outbox.reserve(len, Until::Now)?;
+        Ok(Reservation::new(self, segment))
+    }
+
+    /// Waits for the next event, as long as it takes.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: nothing more will come.
+    pub fn recv(&self) -> Result<Event, RecvError> {
+        loop {
+            if let Some(event) = self.take_one(None)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Waits for the next event for at most `timeout`; `None` if there was none.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: nothing more will come.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Event>, RecvError> {
+        self.take_one(Instant::now().checked_add(timeout))
+    }
+
+    /// The next event, if it is there.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: nothing more will come.
+    pub fn try_recv(&self) -> Result<Option<Event>, RecvError> {
+        self.take_one(Some(Instant::now()))
+    }
+
+    /// Waits for an event, as long as it takes, and appends what is there to `events`, up to `limit`: one look for all
+    /// of them. Returns how many there were: 0 only if `limit` is.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: nothing more will come.
+    pub fn recv_many(&self, events: &mut Vec<Event>, limit: usize) -> Result<usize, RecvError> {
+        self.take(limit, None, |event| events.push(event))
+    }
+
+    /// The events to come, until membership ends; [`SharedGroup::recv`] tells why it did.
+    pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// The events that are there.
+    pub fn try_iter(&self) -> impl Iterator<Item = Event> + '_ {
+        core::iter::from_fn(|| self.try_recv().ok().flatten())
+    }
+
+    /// The view that the last [`Event::View`] named which was received, through whatever clone; before the first one,
+    /// this process alone.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.exchange().arrivals.view()
+    }
+
+    /// Asks to leave, and does not wait: nothing more is taken, what was taken is sent, and [`Event::Left`] is the last
+    /// event that is received.
+    pub fn begin_leave(&self) {
+        self.exchange().outbox.begin_leave();
+        self.exchange().bell.ring();
+    }
+
+    /// Leaves the group once all members have what this process sent, after twice `peer_ms` and a second at the latest.
+    /// Events that nobody receives meanwhile are thrown away. Returns the number of messages that nobody will see. The
+    /// other clones hear [`RecvError::Left`] from then on.
+    ///
+    /// # Errors
+    /// See [`LeaveError`]; the group was left all the same.
+    pub fn leave(self) -> Result<usize, LeaveError> {
+        self.begin_leave();
+        let until = Instant::now().checked_add(self.handle.leave);
+        loop {
+            match self.take(usize::MAX, until, drop) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => {
+                    return match self.exchange().arrivals.ended() {
+                        Some(Ended::Left { unsent }) => Ok(unsent),
+                        Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
+                        Some(Ended::Detached(_)) | None => Ok(0),
+                    };
+                }
+            }
+        }
+        self.exchange().abandoned.store(true, Ordering::Release);
+        self.exchange().bell.ring();
+        Err(LeaveError::TimedOut)
+    }
+
+    /// Lets the thread look at the driver: counters, and how the connection to the membership service fares. It carries
+    /// nothing meanwhile, so `look` should be short. `None` once membership has ended.
+    pub fn inspect<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Driver<MaybeTrace>) -> R + Send + 'static,
+    ) -> Option<R> {
+        self.ask(|member| look(member.driver()))
+    }
+
+    /// The error that ended the trace; the group goes on without.
+    #[must_use]
+    pub fn trace_error(&self) -> Option<io::Error> {
+        self.ask(|member| member.trace_error().map(again)).flatten()
+    }
+
+    fn exchange(&self) -> &Exchange {
+        &self.handle.exchange
+    }
+
+    fn ask<R: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&mut Member) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (told, tells) = mpsc::sync_channel(1);
+        let question = Box::new(move |member: &mut Member| drop(told.send(answer(member))));
+        {
+            let mut questions = self.exchange().questions();
+            // Looked at under the lock: whoever ends it afterwards finds the question.
+            if self.exchange().arrivals.ended().is_some() {
+                return None;
+            }
+            questions.push(question);
+        }
+        self.exchange().bell.ring();
+        tells.recv().ok()
+    }
+
+    /// Wakes the thread for the first of what it finds.
+    fn taken(&self, result: Result<bool, SendError>) -> Result<(), SendError> {
+        if result.map_err(|error| self.explain(error))? {
+            self.exchange().bell.ring();
+        }
+        Ok(())
+    }
+
+    fn push(&self, segment: Vec<u8>) -> Result<(), SendError> {
+        let result = self.exchange().outbox.push_segment(segment, Until::after(self.handle.send));
+        self.taken(result)
+    }
+
+    /// Who waited in vain is told if it is for this process to act.
+    fn explain(&self, error: SendError) -> SendError {
+        match error {
+            SendError::TimedOut if self.exchange().arrivals.is_full() => SendError::InboxFull,
+            error => error,
+        }
+    }
+
+    fn take_one(&self, until: Option<Instant>) -> Result<Option<Event>, RecvError> {
+        let mut one = None;
+        self.take(1, until, |event| one = Some(event))?;
+        Ok(one)
+    }
+
+    fn take(
+        &self,
+        limit: usize,
+        until: Option<Instant>,
+        take: impl FnMut(Event),
+    ) -> Result<usize, RecvError> {
+        let (count, is_room) = self.exchange().arrivals.take(limit, until, take)?;
+        if is_room {
+            self.exchange().bell.ring();
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,64 @@
+//! Messages that are written in place.
+
+use core::ops::{Deref, DerefMut};
+
+use super::SharedGroup;
+use super::outbox::{LENGTH_BYTES, Segment};
+use crate::group::SendError;
+
+/// Room for a message in the outbox of a [`SharedGroup`], to be written in place: see [`SharedGroup::reserve`]. Nobody
+/// waits for whoever writes.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    group: &'a SharedGroup,
+    /// The message, behind room for its length. Taken when it is committed.
+    segment: Option<Segment>,
+    /// Bytes that were set aside.
+    reserved: usize,
+}
+
+impl<'a> Reservation<'a> {
+    pub(super) fn new(group: &'a SharedGroup, segment: Segment) -> Self {
+        let reserved = segment.len();
+        Self { group, segment: Some(segment), reserved }
+    }
+
+    /// Shortens the message to `len` bytes; what is not longer stays as it is.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(segment) = &mut self.segment {
+            segment.truncate(LENGTH_BYTES.saturating_add(len));
+        }
+    }
+
+    /// Multicasts the message. It takes its place behind what was sent up to now. Does not wait.
+    ///
+    /// # Errors
+    /// [`SendError::Left`], [`SendError::Detached`], [`SendError::Wait`]: membership ended meanwhile.
+    pub fn commit(mut self) -> Result<(), SendError> {
+        let Some(segment) = self.segment.take() else { return Ok(()) };
+        let result = self.group.exchange().outbox.commit(segment, self.reserved);
+        self.group.taken(result)
+    }
+}
+
+impl Deref for Reservation<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.segment.as_ref().map_or(&[], |segment| &segment[LENGTH_BYTES..])
+    }
+}
+
+impl DerefMut for Reservation<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.segment.as_mut().map_or(&mut [], |segment| &mut segment[LENGTH_BYTES..])
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.group.exchange().outbox.roll_back(segment, self.reserved);
+        }
+    }
+}

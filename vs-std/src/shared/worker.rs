@@ -1,0 +1,193 @@
+//! The thread that carries the protocol of a [`super::SharedGroup`].
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use vs_core::Time;
+
+use super::outbox::Batch;
+use super::{Ended, Exchange};
+use crate::group::{Chunks, End, Event, EventRef, FEED_BYTES, Member, UNREAD_NANOS};
+
+/// Bytes of events that are handed over at a time: receivers begin while the thread goes on.
+const HAND_OVER_BYTES: usize = 64 << 10;
+
+/// How far leaving has come.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    NotAsked,
+    /// What was sent before is handed to the node, until then at the latest.
+    Until(Time),
+    Asked,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    member: Member,
+    exchange: Arc<Exchange>,
+    /// Messages that the node had no room for yet.
+    batch: Batch,
+    chunks: Chunks,
+    heard: Vec<Event>,
+    leave: Leave,
+    leave_ms: u64,
+    /// Messages that were taken, and that the node will not see any more.
+    unsent: usize,
+}
+
+impl Worker {
+    pub(super) fn new(member: Member, exchange: Arc<Exchange>, leave_ms: u64) -> Self {
+        Self {
+            member,
+            exchange,
+            batch: Batch::default(),
+            chunks: Chunks::default(),
+            heard: Vec::new(),
+            leave: Leave::NotAsked,
+            leave_ms,
+            unsent: 0,
+        }
+    }
+
+    /// Carries the protocol until membership or the last handle ends.
+    pub(super) fn run(mut self) {
+        // Whoever waits is told in any case.
+        let _told = Told(Arc::clone(&self.exchange));
+        let ended = self.serve().unwrap_or_else(|error| Ended::Failed(Arc::new(error)));
+        // The sockets are closed before anybody hears that it is over, and joins again.
+        let exchange = Arc::clone(&self.exchange);
+        drop(self);
+        exchange.close(&ended);
+    }
+
+    fn serve(&mut self) -> io::Result<Ended> {
+        loop {
+            self.exchange.bell.answer();
+            if self.exchange.is_abandoned() {
+                // Nobody hears, and nobody sends any more: this ends where the window does.
+                while self.feed() {}
+                return Ok(Ended::Left { unsent: 0 });
+            }
+            self.exchange.answer_questions(&mut self.member);
+            let went_on = self.feed() | self.hear();
+            match self.member.end() {
+                None => {}
+                Some(End::Left) => return Ok(Ended::Left { unsent: self.unsent }),
+                Some(End::Detached(reason)) => return Ok(Ended::Detached(reason.clone())),
+            }
+            if went_on && self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
+                continue;
+            }
+            let limit = if went_on { Some(Duration::ZERO) } else { self.until_leave() };
+            self.member.wait(limit, Some(&self.exchange.bell))?;
+            self.member.advance();
+        }
+    }
+
+    /// Hands messages to the node, as many as go out at once; whether there were any.
+    fn feed(&mut self) -> bool {
+        let mut fed = false;
+        while self.member.unflushed() < FEED_BYTES && self.next_batch() {
+            let Some(payload) = self.batch.front() else { break };
+            match self.member.send(payload) {
+                Ok(_) => self.batch.pop(),
+                // The node says more when it is heard.
+                Err(_) => {
+                    self.note_leave(self.exchange.outbox.is_leaving());
+                    self.leave_if_late();
+                    break;
+                }
+            }
+            fed = true;
+        }
+        if fed {
+            self.member.flush();
+        }
+        fed
+    }
+
+    /// Whether there is a message to be sent. When there is none and the group is to be left, it is.
+    fn next_batch(&mut self) -> bool {
+        if self.batch.front().is_some() {
+            return true;
+        }
+        let leaving = self.exchange.outbox.exchange(&mut self.batch);
+        self.note_leave(leaving);
+        if self.batch.front().is_some() {
+            return true;
+        }
+        self.ask_to_leave();
+        false
+    }
+
+    fn note_leave(&mut self, leaving: bool) {
+        if let (true, Leave::NotAsked) = (leaving, self.leave) {
+            self.leave = Leave::Until(self.member.driver().now().plus_ms(self.leave_ms));
+        }
+    }
+
+    /// Gives up what the node had no room for in time.
+    fn leave_if_late(&mut self) {
+        let Leave::Until(time) = self.leave else { return };
+        if self.member.driver().recent() >= time {
+            self.unsent = self.batch.skip_all();
+            self.exchange.outbox.exchange(&mut self.batch);
+            self.unsent += self.batch.skip_all();
+            self.ask_to_leave();
+        }
+    }
+
+    fn ask_to_leave(&mut self) {
+        if let Leave::Until(_) = self.leave {
+            self.leave = Leave::Asked;
+            self.member.leave();
+            self.member.flush();
+        }
+    }
+
+    fn until_leave(&self) -> Option<Duration> {
+        let Leave::Until(time) = self.leave else { return None };
+        Some(Duration::from_nanos(time - self.member.driver().now()))
+    }
+
+    /// Hands over what there is to hear, as much as there is room for; whether there was any.
+    fn hear(&mut self) -> bool {
+        let room = self.exchange.arrivals.room().min(HAND_OVER_BYTES);
+        if room == 0 {
+            return false;
+        }
+        let Self { member, chunks, heard, unsent, exchange, .. } = self;
+        let mut bytes = 0;
+        let _ = member.hear(|event| {
+            let event = match event {
+                EventRef::Left { unsent: waiting } => {
+                    *unsent += waiting;
+                    Event::Left { unsent: *unsent }
+                }
+                event => event.keep(|payload| chunks.copy(payload)),
+            };
+            bytes += event.bytes();
+            heard.push(event);
+            if bytes < room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if heard.is_empty() {
+            return false;
+        }
+        exchange.arrivals.push(heard);
+        // What was heard is acknowledged, and an installed view has something to send.
+        member.flush();
+        true
+    }
+}
+
+/// Tells all who wait, if a panic ends the thread.
+struct Told(Arc<Exchange>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let error = io::Error::other("the thread of the group panicked");
+        self.0.close(&Ended::Failed(Arc::new(error)));
+    }
+}

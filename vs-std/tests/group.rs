@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::net::TcpListener;
 
 use vs_core::ident::{GroupName, ProcessId};
-use vs_core::trace::Event;
+use vs_core::trace;
 use vs_core::trace_json::parse_trace;
 use vs_core::{Blocking, Sent, View};
 use vs_std::udp::UdpConfig;
@@ -106,7 +106,7 @@ fn the_trace_tells_that_a_group_was_left() {
     let trace = parse_trace(&std::fs::read(&file).unwrap()).unwrap();
     std::fs::remove_file(file).unwrap();
     let events: Vec<_> = trace.lines.iter().map(|line| &line.record.event).collect();
-    assert!(matches!(events[..], [Event::Start { .. }, Event::Leave]), "{events:?}");
+    assert!(matches!(events[..], [trace::Event::Start { .. }, trace::Event::Leave]), "{events:?}");
 }
 
 #[test]

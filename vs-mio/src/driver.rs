@@ -13,7 +13,7 @@ use vs_core::ident::{GroupKey, GroupName};
 use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
-use vs_std::udp::{Granted, Which};
+use vs_std::udp::{Granted, SmallBuffers, Which};
 
 /// The tokens of a driver's sockets in the [`mio::Poll`] of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +188,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn granted(&self) -> Granted {
         self.inner.granted()
+    }
+
+    /// What to tell an operator, if the system granted less for received datagrams than was asked for.
+    #[must_use]
+    pub fn small_buffers(&self) -> Option<SmallBuffers> {
+        self.inner.small_buffers()
     }
 
     /// Where peers reach this node.

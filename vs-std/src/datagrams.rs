@@ -8,7 +8,9 @@ use vs_core::rng::Rng;
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Time};
 
-use crate::udp::{Granted, RecvBatch, SetupError, UdpConfig, UdpPair, Which, is_too_long};
+use crate::udp::{
+    Granted, RecvBatch, SetupError, SmallBuffers, UdpConfig, UdpPair, Which, is_too_long,
+};
 
 /// Batches that are read from one socket before the rest of the loop has its turn.
 const READ_BATCHES_MAX: usize = 16;
@@ -78,6 +80,10 @@ impl Datagrams {
 
     pub(crate) fn granted(&self) -> Granted {
         self.pair.granted()
+    }
+
+    pub(crate) fn small_buffers(&self) -> Option<SmallBuffers> {
+        self.pair.small_buffers()
     }
 
     pub(crate) fn counters(&self) -> &IoCounters {

@@ -16,7 +16,7 @@ use vs_core::{
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::link::Link;
-use crate::udp::{Granted, SetupError, UdpConfig, Which};
+use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
@@ -272,6 +272,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn granted(&self) -> Granted {
         self.datagrams.granted()
+    }
+
+    /// What to tell an operator, if the system granted less for received datagrams than was asked for.
+    #[must_use]
+    pub fn small_buffers(&self) -> Option<SmallBuffers> {
+        self.datagrams.small_buffers()
     }
 
     /// Where peers reach this node.

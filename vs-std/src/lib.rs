@@ -18,7 +18,7 @@ mod link;
 
 pub use group::{
     BatchError, Event, EventRef, Group, Iter, JoinError, JoinOptions, LeaveError, RecvError,
-    SendError, TryIter,
+    SendError, TryIter, pin,
 };
 
 /// The README's code, compiled and run.

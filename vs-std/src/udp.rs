@@ -159,6 +159,32 @@ pub struct Granted {
     pub multicast: usize,
 }
 
+/// The system granted less for the buffers of received datagrams than was asked: in one sentence, what that means and
+/// what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmallBuffers {
+    /// Bytes granted, as the system counts them.
+    pub granted: usize,
+    /// Bytes asked for: [`UdpConfig::buffer_bytes`].
+    pub asked: usize,
+}
+
+impl fmt::Display for SmallBuffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { granted, asked } = self;
+        write!(
+            f,
+            "the system grants {granted} bytes where {asked} were asked for received datagrams: bursts will be lost and \
+             sent again; "
+        )?;
+        if cfg!(target_os = "linux") {
+            write!(f, "allow more with `sysctl -w net.core.rmem_max={asked}`")
+        } else {
+            f.write_str("allow more in the system's settings for sockets")
+        }
+    }
+}
+
 /// Memory for one batch of received datagrams; made once, used for every [`UdpPair::recv`].
 #[derive(Debug)]
 pub struct RecvBatch {
@@ -222,6 +248,7 @@ pub struct UdpPair {
     local: SocketAddr,
     group: SocketAddr,
     granted: Granted,
+    asked: usize,
 }
 
 impl UdpPair {
@@ -254,6 +281,7 @@ impl UdpPair {
             local,
             group: group.into(),
             granted,
+            asked: config.buffer_bytes,
         })
     }
 
@@ -273,6 +301,13 @@ impl UdpPair {
     #[must_use]
     pub fn granted(&self) -> Granted {
         self.granted
+    }
+
+    /// What to tell an operator, if the buffers for received datagrams are smaller than was asked for.
+    #[must_use]
+    pub fn small_buffers(&self) -> Option<SmallBuffers> {
+        let granted = self.granted.multicast.min(self.granted.unicast);
+        (granted < self.asked).then_some(SmallBuffers { granted, asked: self.asked })
     }
 
     /// A socket, to wait for.

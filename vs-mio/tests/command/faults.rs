@@ -57,8 +57,9 @@ fn a_member_whose_output_is_closed_leaves_and_says_so() {
     member.type_line("to nobody");
     let status = member.status();
     assert_eq!(status.code(), Some(1));
-    let said = member.complaints().join("\n");
-    assert_eq!(said, "vs: standard output was closed, so the group was left");
+    // A system with small buffers is told of first.
+    let said = member.complaints().last().cloned();
+    assert_eq!(said.as_deref(), Some("vs: standard output was closed, so the group was left"));
     world.end([]);
 }
 

@@ -3,5 +3,6 @@
 
 mod chat;
 mod faults;
+mod perf;
 mod starts;
 mod world;

@@ -249,3 +249,20 @@ fn another_protocol_is_told_on_both_sides() {
     member.wait("the server still serves", |line| line.starts_with("view <").then_some(()));
     world.end([member]);
 }
+
+#[test]
+fn measurements_that_make_no_sense_are_refused() {
+    let cases: [(&[&str], i32, &[&str]); 8] = [
+        (&["--size", "23"], FAILED, &["--size 23", "24 or more"]),
+        (&["--size", "2000000"], FAILED, &["--message-bytes-max"]),
+        (&["--members", "2", "--senders", "3"], FAILED, &["--senders of at most 2"]),
+        (&["--members", "17"], FAILED, &["--members-max"]),
+        (&["--members", "1", "--ping"], FAILED, &["two members"]),
+        (&["--ping", "--rate", "5"], USAGE, &["--rate"]),
+        (&["--loss", "100"], USAGE, &["--loss", "from 0 to 90"]),
+        (&["--attach"], USAGE, &["--server", "--id"]),
+    ];
+    for (args, status, words) in cases {
+        refused(&[&["perf"], args].concat(), status, words);
+    }
+}

@@ -25,6 +25,7 @@ use inbox::{Chunks, Inbox};
 pub use iter::{Iter, TryIter};
 use member::{End, Member};
 pub use options::JoinOptions;
+pub use pin::pin;
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
 const LEAVE_SLACK_MS: u64 = 1000;

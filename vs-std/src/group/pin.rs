@@ -3,8 +3,11 @@
 use std::io;
 
 /// Pins the calling thread to `core`, counted from 0.
+///
+/// # Errors
+/// The system's: there is no such core, or it offers no pinning.
 #[cfg(target_os = "linux")]
-pub(crate) fn pin(core: usize) -> io::Result<()> {
+pub fn pin(core: usize) -> io::Result<()> {
     use rustix::thread::{CpuSet, sched_setaffinity};
 
     if core >= CpuSet::MAX_CPU {
@@ -16,7 +19,10 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
 }
 
 /// Pins the calling thread to `core`, where the system offers it.
+///
+/// # Errors
+/// Always: it does not.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn pin(_core: usize) -> io::Result<()> {
+pub fn pin(_core: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

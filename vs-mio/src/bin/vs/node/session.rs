@@ -10,6 +10,7 @@ use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
+use vs_std::udp::SmallBuffers;
 
 use super::echo::Tee;
 use super::setup::system;
@@ -72,6 +73,8 @@ pub(super) struct Session {
     trace_failed: bool,
     /// Whether it was said that datagrams are too long.
     too_long: bool,
+    /// What is told with the first view: it concerns traffic.
+    advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
     lost_at: Option<u64>,
 }
@@ -103,6 +106,7 @@ impl Session {
             .map_err(|e| system("wait for signals", &e))?;
         Ok(Self {
             poll,
+            advice: driver.small_buffers(),
             driver,
             group,
             process,
@@ -204,6 +208,9 @@ impl Session {
             Follow::Delivered => self.came_back += 1,
             Follow::View(members) => {
                 self.refused = false;
+                if let Some(advice) = self.advice.take() {
+                    eprintln!("vs: {advice}");
+                }
                 self.source.handle_view(self.driver.now(), members);
             }
             Follow::Writable => self.refused = false,

@@ -39,7 +39,6 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     };
     let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
     let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
-
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;

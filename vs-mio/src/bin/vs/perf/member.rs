@@ -1,5 +1,6 @@
 //! The runtimes under measurement, behind one face.
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::io::ErrorKind;
 
@@ -10,9 +11,10 @@ use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::clock::Clock;
 use vs_std::driver::IoCounters;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::{Granted, UdpConfig};
+use vs_std::udp::{Granted, SmallBuffers, UdpConfig};
+use vs_std::{EventRef, Group, JoinOptions};
 
-use super::Args;
+use super::{Args, Runtime};
 use crate::Failure;
 use crate::tuning::resolve;
 
@@ -44,7 +46,10 @@ pub(super) trait Member {
 
 /// Opens the sockets and joins.
 pub(super) fn join(args: &Args, process: ProcessId) -> Result<Box<dyn Member>, Failure> {
-    Ok(Box::new(MioMember::new(args, process)?))
+    Ok(match args.load.runtime {
+        Runtime::Std => Box::new(StdMember::new(args, process)?),
+        Runtime::Mio => Box::new(MioMember::new(args, process)?),
+    })
 }
 
 /// The name of the group.
@@ -69,11 +74,89 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     })
 }
 
+fn advise(small: Option<SmallBuffers>) {
+    if let Some(advice) = small {
+        eprintln!("vs: {advice}");
+    }
+}
+
 fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure(format!("cannot {what}: {error}"))
 }
 
+/// How long a member that never sleeps looks for something before it lets its user act.
+const BUSY: Duration = Duration::from_secs(1);
+
+struct StdMember {
+    group: Group,
+    key: GroupKey,
+}
+
+impl StdMember {
+    fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
+        let driver = driver_config(args, process)?;
+        let mut options = JoinOptions::new(process, Vec::new(), driver.udp.clone());
+        (_, options.group) = args.tuning.configs(Blocking::Auto);
+        options.driver = driver;
+        options.trace.clone_from(&args.trace);
+        if args.load.busy {
+            options.busy_poll = BUSY;
+        }
+        if args.load.pin {
+            options.pin = Some(core_of(process));
+        }
+        let name = group()?;
+        let joined = Group::join(&name, options).map_err(|e| Failure(e.to_string()))?;
+        advise(joined.driver().small_buffers());
+        Ok(Self { group: joined, key: name.key() })
+    }
+}
+
+impl Member for StdMember {
+    fn send(&mut self, payload: &[u8]) -> Result<bool, Failure> {
+        match self.group.try_feed(payload) {
+            Ok(_) => Ok(true),
+            Err(vs_std::SendError::Full | vs_std::SendError::InboxFull) => Ok(false),
+            Err(error) => Err(Failure(error.to_string())),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.group.flush().map_err(|e| Failure(e.to_string()))
+    }
+
+    fn hear(&mut self, wait: Duration, hear: &mut dyn FnMut(Heard<'_>)) -> Result<(), Failure> {
+        let heard = self.group.recv_with(wait, |event| {
+            match event {
+                EventRef::Message { from, payload, .. } => hear(Heard::Message { from, payload }),
+                EventRef::View { view, .. } => hear(Heard::View(view)),
+                EventRef::Detached { reason } => hear(Heard::Detached(reason.clone())),
+                EventRef::Left { .. } => hear(Heard::Left),
+            }
+            ControlFlow::Continue(())
+        });
+        heard.map(drop).map_err(|e| Failure(e.to_string()))
+    }
+
+    fn leave(&mut self) {
+        self.group.begin_leave();
+    }
+
+    fn counters(&self) -> (CastCounters, IoCounters, Granted) {
+        let driver = self.group.driver();
+        let cast = driver.node().cast_counters(self.key).copied().unwrap_or_default();
+        (cast, *driver.io_counters(), driver.granted())
+    }
+}
+
+/// A core for each process id, in turn.
+fn core_of(process: ProcessId) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (process.0 as usize).wrapping_sub(1) % cores
+}
+
 struct MioMember {
+    busy: bool,
     poll: Poll,
     events: Events,
     driver: Driver<MaybeTrace>,
@@ -85,12 +168,16 @@ impl MioMember {
         let config = driver_config(args, process)?;
         let trace = trace(args, &config, "mio")?;
         let mut driver = Driver::new(config, trace).map_err(|e| Failure(e.to_string()))?;
+        advise(driver.small_buffers());
         let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
         let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
         driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;
         let (_, config) = args.tuning.configs(Blocking::Auto);
         let key = driver.join(&group()?, config).map_err(|e| Failure(e.to_string()))?;
-        Ok(Self { poll, events: Events::with_capacity(64), driver, key })
+        if args.load.pin {
+            vs_std::pin(core_of(process)).map_err(|e| system("pin this process to a core", &e))?;
+        }
+        Ok(Self { busy: args.load.busy, poll, events: Events::with_capacity(64), driver, key })
     }
 }
 
@@ -123,6 +210,7 @@ impl Member for MioMember {
     }
 
     fn hear(&mut self, wait: Duration, hear: &mut dyn FnMut(Heard<'_>)) -> Result<(), Failure> {
+        let wait = if self.busy { Duration::ZERO } else { wait };
         let wait = self.driver.timeout().map_or(wait, |timeout| timeout.min(wait));
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {

@@ -78,7 +78,7 @@ struct Load {
     #[arg(long, default_value = "fifo")]
     order: Order,
     /// What carries the node
-    #[arg(long, default_value = "mio")]
+    #[arg(long, default_value = "std")]
     runtime: Runtime,
     /// Messages a second of each sender, for latency; each is timed from when it was due [default: as fast as possible]
     #[arg(long, value_name = "MSGS_PER_S", value_parser = rate, conflicts_with = "ping")]
@@ -107,6 +107,8 @@ enum Order {
 /// What carries the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Runtime {
+    /// `vs_std::Group`, driven by the thread that measures.
+    Std,
     /// `vs_mio::Driver` in a poll.
     Mio,
 }

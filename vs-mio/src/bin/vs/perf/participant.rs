@@ -153,9 +153,6 @@ struct Participant<'a> {
 /// Takes part in a run.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let me = ProcessId(args.id.unwrap_or_default());
-    if args.load.pin {
-        pin(me)?;
-    }
     let load = &args.load;
     let mut participant = Participant {
         load,
@@ -187,15 +184,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A core for each process id, in turn.
-fn pin(me: ProcessId) -> Result<(), Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut set = rustix::thread::CpuSet::new();
-    set.set((me.0 as usize).wrapping_sub(1) % cores);
-    rustix::thread::sched_setaffinity(None, &set)
-        .map_err(|e| Failure(format!("this process cannot be pinned to a core: {e}")))
-}
-
 impl Participant<'_> {
     fn play(&mut self) -> Result<(), Failure> {
         while self.phase != Phase::Left {
@@ -212,7 +200,7 @@ impl Participant<'_> {
 
     /// Sends what is due; how long there is nothing to do but to hear.
     fn act(&mut self) -> Result<Duration, Failure> {
-        let wait = match self.phase {
+        Ok(match self.phase {
             Phase::Running if self.load.ping => self.play_ball()?,
             Phase::Running if self.is_sender() => match self.load.rate {
                 Some(rate) => self.send_due(rate)?,
@@ -220,8 +208,7 @@ impl Participant<'_> {
             },
             Phase::Running => NAP.min(self.until_next_mark()),
             _ => NAP,
-        };
-        Ok(if self.load.busy { Duration::ZERO } else { wait })
+        })
     }
 
     fn is_sender(&self) -> bool {

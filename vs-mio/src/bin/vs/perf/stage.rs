@@ -4,6 +4,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -57,7 +58,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         all.list.push(start(id, args, server, multicast, &ending)?);
     }
     all.wait(&interrupted)?;
-    print(all.results()?, args.json);
+    let (lines, advice) = all.results()?;
+    print(lines, args.json);
+    advice.iter().for_each(|line| eprintln!("{line}"));
     Ok(())
 }
 
@@ -185,10 +188,11 @@ impl Participants {
         }
     }
 
-    /// The lines of all: a member's, and from the first one the summary.
-    fn results(&mut self) -> Result<Vec<Value>, Failure> {
-        let (mut lines, mut summary) = (Vec::new(), None);
+    /// The lines of all: a member's, and from the first one the summary; and what they had to remark, each once.
+    fn results(&mut self) -> Result<(Vec<Value>, BTreeSet<String>), Failure> {
+        let (mut lines, mut summary, mut remarks) = (Vec::new(), None, BTreeSet::new());
         for participant in self.list.drain(..) {
+            remarks.extend(participant.complaints.join().unwrap_or_default());
             let output = participant.output.join().unwrap_or_default();
             for line in output {
                 let value: Value = serde_json::from_str(&line)
@@ -201,7 +205,7 @@ impl Participants {
             }
         }
         lines.extend(summary);
-        Ok(lines)
+        Ok((lines, remarks))
     }
 }
 

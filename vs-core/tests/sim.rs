@@ -327,6 +327,19 @@ fn an_application_that_sends_without_end_is_named() {
     }
 }
 
+/// Floors and what did not happen concern who looks at many.
+#[test]
+fn of_one_run_is_told_what_happened() {
+    let outcome = Scenario::random(1).run();
+    let one = outcome.stats.to_string();
+    assert!(one.contains(" settled together in the end; ") && one.contains(" delivered"), "{one}");
+    assert!(!one.contains(" 0 ") && !one.contains("or more"), "{one}");
+    let mut both = outcome.stats;
+    both.add(&outcome.stats);
+    let both = both.to_string();
+    assert!(both.starts_with("2 runs, ") && both.contains(" 0 Impostor"), "{both}");
+}
+
 /// What nobody names is not compared, and that can be seen.
 #[test]
 fn compared_states_are_counted() {

@@ -442,6 +442,17 @@ fn l5_last_view_is_installed() {
     judged(&settled(run, &[]), &[]);
 }
 
+/// Who has no files looks for the life.
+#[test]
+fn evidence_names_the_life() {
+    let report = broken(vec![vec![start(5), Event::Leave, start(9), send(2)]], &[S3]);
+    let violation = &report.violations[0];
+    assert_eq!(violation.event.to_string(), "process 1, life 2, line 5 of its trace");
+    let told = violation.told(|evidence| format!("{}.jsonl:{}", evidence.process, evidence.line));
+    assert!(told.ends_with(" (1.jsonl:5)"), "{told}");
+    assert!(violation.to_string().ends_with(" (process 1, life 2, line 5 of its trace)"));
+}
+
 #[test]
 fn two_processes_under_one_id_are_judged_apart() {
     let found = |traces: &[Trace], members: &[&[u64]]| {

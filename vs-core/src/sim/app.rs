@@ -92,6 +92,19 @@ impl Handle<'_> {
         Ok(sent)
     }
 
+    /// Sends the messages of `queue`, the first one first, each as the bytes that `encode` makes of it, and leaves there
+    /// what finds no room.
+    pub fn send_queued<M>(
+        &mut self,
+        group: GroupKey,
+        queue: &mut VecDeque<M>,
+        encode: impl Fn(&M) -> Vec<u8>,
+    ) {
+        while queue.front().is_some_and(|message| self.send(group, &encode(message)).is_ok()) {
+            queue.pop_front();
+        }
+    }
+
     /// Answers a block request, as [`Node::block_ok`].
     ///
     /// # Errors

@@ -13,7 +13,7 @@
 //! Counters of a box office tell each other which seats are sold. Those who come together from one view to the next
 //! have delivered the same messages, so they know the same. If somebody is in the new view who did not come along
 //! (whoever is not in the *transitional set*), each says all that it knows, and nobody relies on it before all have.
-//! That is all of the application; below it are the few lines that play two hundred worlds.
+//! That is all of the application; below it are the few lines that [`play`](super::play) two hundred worlds.
 //!
 #![doc = "```"]
 #![doc = include_str!("../../examples/hostile_world.rs")]
@@ -46,7 +46,7 @@
 //! ```
 //!
 //! So what you ship is built without the simulator. The program above needs no other crate: make a file in `examples/` of
-//! it, or put the application and this loop into a test:
+//! it, or put the application into a test, with [`play`](super::play) or with what it does:
 //!
 //! ```no_run
 //! # use vs_core::sim::{Scenario, Stats};

@@ -115,6 +115,7 @@ pub use kind::Fault;
 pub use mark::{Mark, Marks};
 pub use net::{Link, NetCounters};
 pub use outcome::{Failure, Outcome, Why};
+pub use run::play;
 pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
 pub use stats::{FLOOR_RUNS, Stats};
 pub use world::{Defect, HostFaults, World, WorldConfig};

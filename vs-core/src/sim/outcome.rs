@@ -1,6 +1,6 @@
 //! What a run came to.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,7 +10,7 @@ use crate::rule::Rule;
 use crate::sim::scenario::Profile;
 use crate::sim::stats::Stats;
 use crate::sim::world::Defect;
-use crate::spec::{Report, Violation};
+use crate::spec::{Evidence, Report, Violation};
 use crate::trace::Trace;
 
 /// A finished run.
@@ -63,19 +63,28 @@ pub enum Why {
 /// Violations that are shown of a failed run.
 const VIOLATIONS_SHOWN: usize = 5;
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Why {
+    /// What [`Display`](fmt::Display) shows, with the places of events as `place` puts them: in files that were kept, say.
+    pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.tell(&mut text, &place);
+        text
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, place: &dyn Fn(&Evidence) -> String) -> fmt::Result {
         match self {
             Self::Violations(all) => {
                 for (i, violation) in all.iter().take(VIOLATIONS_SHOWN).enumerate() {
-                    write!(f, "{}{violation}", if i == 0 { "" } else { "\n  " })?;
+                    let end = if i == 0 { "" } else { "\n  " };
+                    write!(f, "{end}{}", violation.told(place))?;
                 }
                 match all.len().saturating_sub(VIOLATIONS_SHOWN) {
                     0 => Ok(()),
                     more => write!(f, "\n  and {more} more"),
                 }
             }
-            Self::Defect(defect) => defect.fmt(f),
+            Self::Defect(defect) => write!(f, "{defect}"),
             Self::Unsettled(state) => {
                 write!(f, "the group did not settle after all faults were over: {state}")
             }
@@ -83,15 +92,30 @@ impl fmt::Display for Why {
                 write!(f, "two processes ran under the id {p}, and neither was refused")
             }
             Self::Application(what) => f.write_str(what),
-            Self::Config(error) => error.fmt(f),
+            Self::Config(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, &Evidence::to_string)
+    }
+}
+
+impl Failure {
+    /// As [`Why::told`], with the seed and how to see it again.
+    pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.tell(&mut text, &place);
+        text
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, place: &dyn Fn(&Evidence) -> String) -> fmt::Result {
         let Self { seed, profile, left_out, of_traffic, why } = self;
-        write!(f, "seed {seed}: {why}")?;
+        write!(f, "seed {seed}: ")?;
+        why.tell(f, place)?;
         if !of_traffic {
             return Ok(());
         }
@@ -106,6 +130,12 @@ impl fmt::Display for Failure {
             write!(f, " --leave-out {rule:?}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, &Evidence::to_string)
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::ident::{GroupName, ProcessId};
 use crate::sim::host::Site;
 use crate::sim::mark::{Mark, Marks};
 use crate::sim::scenario::Moment;
@@ -19,40 +19,30 @@ use crate::trace::{Event, Record, Tracer};
 #[derive(Debug, Default)]
 struct Stepped {
     refinement: Refinement,
-    /// Of two processes under one id the one that the membership service knows; the other does not exist for it.
+    /// Of two processes under one id the one that was alone when it began; the other does not exist for the specification.
     known: BTreeMap<ProcessId, Site>,
-    /// Two under one id are known, to servers that do not know of each other: to the specification they were one process.
-    /// Nothing more can be said.
+    /// The other one was told of a change. To the specification they are one process, whose lives follow each other:
+    /// nothing more can be said.
     split: bool,
 }
 
 impl Stepped {
     /// Whether what is done at `site` is a step of the process `p` of the specification.
     fn admits(&mut self, site: Site, p: ProcessId, action: Option<&Event>) -> bool {
-        match self.known.get(&p) {
-            Some(known) if *known == site => {
-                if matches!(action, Some(Event::Leave | Event::Crash)) {
-                    self.known.remove(&p);
-                }
-                true
-            }
-            None if matches!(action, Some(Event::Start { .. })) => {
+        let known = self.known.get(&p).copied();
+        match action {
+            Some(Event::Start { .. }) if known.is_none() => {
                 self.known.insert(p, site);
-                true
+                return true;
             }
-            None if matches!(action, Some(Event::StartChange { .. })) => {
-                // It began its life while the other one lived, and nobody has heard of it before.
-                let (start, initial) =
-                    (Event::Start { incarnation: Incarnation(0) }, EndPoint::initial(p));
-                self.known.insert(p, site);
-                self.refinement.step(p, Some(&start), Some(&initial)).is_ok()
+            Some(Event::Leave | Event::Crash) if known == Some(site) => {
+                self.known.remove(&p);
+                return true;
             }
-            None => false,
-            Some(_) => {
-                self.split |= matches!(action, Some(Event::StartChange { .. }));
-                false
-            }
+            Some(Event::StartChange { .. }) => self.split |= known != Some(site),
+            _ => {}
         }
+        known == Some(site) && !self.split
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
+use core::ops::Range;
 
 use crate::config::{Blocking, ConfigError};
 use crate::ident::{GroupName, Incarnation, ProcessId, ViewId};
@@ -70,6 +71,30 @@ impl Scenario {
         let profile = self.by_profile.then_some(self.profile);
         Failure { seed: self.seed, profile, left_out: self.left_out, of_traffic: false, why }
     }
+}
+
+/// Plays the [plain](Scenario::plain) [random](Scenario::random) scenario of each seed with the applications that `make`
+/// makes, up to the first that fails.
+///
+/// # Errors
+/// What failed, or that no two states were compared ([`Application::common_state`]), which proves nothing.
+pub fn play<A: Application>(
+    seeds: Range<u64>,
+    mut make: impl FnMut(&ProcessPlan) -> A,
+) -> Result<Stats, Failure> {
+    let mut stats = Stats::default();
+    for seed in seeds.clone() {
+        let outcome = Scenario::random(seed).plain().run_with(&mut make, |_| Ok(()));
+        match outcome.failure {
+            Some(failure) => return Err(failure),
+            None => stats.add(&outcome.stats),
+        }
+    }
+    if stats.compared == 0 {
+        let why = Why::Application("no states were compared, which proves nothing".into());
+        return Err(Scenario::random(seeds.start).failure(why));
+    }
+    Ok(stats)
 }
 
 impl From<Defect> for Why {

@@ -289,76 +289,97 @@ impl Life {
     }
 }
 
+/// Of one run what happened in it, of several all that is counted.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, net, servers, .. } = self;
-        writeln!(
-            f,
-            "{} runs, {} of 4 processes or more, {} of 10 or more, one of {}; {} settled with 2 or more; {} s simulated, \
-             {} events",
-            self.runs,
-            self.of_four,
-            self.of_ten,
-            self.processes_max,
-            self.settled_together,
-            self.simulated_ms / 1000,
-            self.events
-        )?;
+        let Self { runs, of_four, of_ten, processes_max, settled_together, events, .. } = self;
+        let seconds = self.simulated_ms as f64 / 1000.0;
+        if *runs == 1 {
+            let settled = if *settled_together > 0 { "settled together" } else { "none together" };
+            write!(f, "{processes_max} processes, {settled} in the end")?;
+        } else {
+            write!(f, "{runs} runs, {of_four} of 4 processes or more, {of_ten} of 10 or more")?;
+            write!(f, ", one of {processes_max}; {settled_together} settled with 2 or more")?;
+        }
+        write!(f, "; {seconds:.1} s simulated, {events} events")?;
         if self.refined_steps > 0 {
-            writeln!(f, "{} steps held against the specification", self.refined_steps)?;
+            self.list(f, "specification", &[(self.refined_steps, "steps held against it")])?;
         }
-        writeln!(
-            f,
-            "views: {} installed, {} of them together with others ({} different views); {} start_changes, \
-             {} joins in mid-change ({} different ones), {} views passed over, {} sync messages, {} packets forwarded",
-            self.views,
-            self.views_together,
-            self.views_distinct,
-            self.changes,
-            self.joins_in_mid_change,
-            self.joins_distinct,
-            self.views_passed_over,
-            self.syncs,
-            self.forwards
-        )?;
-        let decided = (servers.views_fast + servers.views_slow).max(1);
-        writeln!(
-            f,
-            "servers: {} changes, {} proposals, {} views fast, {} slow ({:.2} %)",
-            servers.changes,
-            servers.proposals,
-            servers.views_fast,
-            servers.views_slow,
-            servers.views_slow as f64 * 100.0 / decided as f64
-        )?;
-        writeln!(f, "messages: {} sent, {} delivered", self.sent, self.delivered)?;
-        if self.compared > 0 {
-            writeln!(f, "{} states of applications compared", self.compared)?;
+        self.list_work(f)?;
+        self.list_trouble(f)
+    }
+}
+
+impl Stats {
+    /// A line of counts; of one run without those that are 0.
+    fn list(&self, f: &mut fmt::Formatter<'_>, title: &str, counts: &[(u64, &str)]) -> fmt::Result {
+        let told = counts.iter().filter(|(count, _)| self.runs > 1 || *count > 0);
+        for (i, (count, what)) in told.enumerate() {
+            match i {
+                0 => write!(f, "\n{title}: {count} {what}")?,
+                _ => write!(f, ", {count} {what}")?,
+            }
         }
-        writeln!(
-            f,
-            "faults: {} kills, {} power losses, {} recoveries, {} pauses, {} slow readers, {} leaves, {} cut paths, \
-             {} servers killed, {} clocks set, {} impostors",
-            faults.kills,
-            faults.power_offs,
-            faults.recoveries,
-            faults.pauses,
-            faults.slow_readers,
-            faults.leaves,
-            faults.cuts,
-            faults.server_kills,
-            faults.clock_jumps,
-            faults.impostors
-        )?;
-        f.write_str("planned:")?;
-        for (kind, count) in Fault::ALL.iter().zip(self.kinds) {
-            write!(f, " {kind:?} {count}")?;
+        Ok(())
+    }
+
+    /// What the group did.
+    fn list_work(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let views = [
+            (self.views, "installed"),
+            (self.views_together, "of them together with others"),
+            (self.views_distinct, "different ones of those"),
+            (self.changes, "start_changes"),
+            (self.joins_in_mid_change, "joins in mid-change"),
+            (self.joins_distinct, "different ones of those"),
+            (self.views_passed_over, "views passed over"),
+            (self.syncs, "sync messages"),
+            (self.forwards, "packets forwarded"),
+        ];
+        self.list(f, "views", &views)?;
+        let (fast, slow) = (self.servers.views_fast, self.servers.views_slow);
+        let share = slow as f64 * 100.0 / (fast + slow).max(1) as f64;
+        let servers = [
+            (self.servers.changes, "changes"),
+            (self.servers.proposals, "proposals"),
+            (fast, "views fast"),
+            (slow, &format!("slow ({share:.2} %)")),
+        ];
+        self.list(f, "servers", &servers)?;
+        self.list(f, "messages", &[(self.sent, "sent"), (self.delivered, "delivered")])?;
+        match self.compared {
+            0 => Ok(()),
+            compared => self.list(f, "applications", &[(compared, "states compared")]),
         }
-        f.write_str("\n")?;
-        write!(
-            f,
-            "datagrams: {}, {} lost, {} duplicated, {} reordered, {} on cut paths, {} unreceived",
-            net.datagrams, net.lost, net.duplicated, net.reordered, net.cut, net.unreceived
-        )
+    }
+
+    /// What was done to it.
+    fn list_trouble(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { faults, net, .. } = self;
+        let faults = [
+            (faults.kills, "kills"),
+            (faults.power_offs, "power losses"),
+            (faults.recoveries, "recoveries"),
+            (faults.pauses, "pauses"),
+            (faults.slow_readers, "slow readers"),
+            (faults.leaves, "leaves"),
+            (faults.cuts, "cut paths"),
+            (faults.server_kills, "servers killed"),
+            (faults.clock_jumps, "clocks set"),
+            (faults.impostors, "impostors"),
+        ];
+        self.list(f, "faults", &faults)?;
+        let named: Vec<String> = Fault::ALL.iter().map(|kind| format!("{kind:?}")).collect();
+        let kinds = self.kinds.into_iter().zip(named.iter().map(String::as_str));
+        self.list(f, "planned", &kinds.collect::<Vec<_>>())?;
+        let datagrams = [
+            (net.datagrams, "sent"),
+            (net.lost, "lost"),
+            (net.duplicated, "duplicated"),
+            (net.reordered, "reordered"),
+            (net.cut, "on cut paths"),
+            (net.unreceived, "unreceived"),
+        ];
+        self.list(f, "datagrams", &datagrams)
     }
 }

@@ -303,7 +303,10 @@ impl Group {
     fn evidence(&self, at: At) -> Evidence {
         let item = self.item(at);
         let (trace, line) = (item.trace as usize, u64::from(item.line));
-        Evidence { process: self.process(at), trace, line }
+        let before = &self.logs[at.log].items[..=at.item];
+        let begins = |i: &&Item| i.trace == item.trace && matches!(i.step, Step::Start);
+        let life = before.iter().filter(begins).count().max(1) as u64;
+        Evidence { process: self.process(at), life, trace, line }
     }
 
     /// Puts a violation together.

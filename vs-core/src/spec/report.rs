@@ -1,6 +1,7 @@
 //! What the checker has to say.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -15,6 +16,8 @@ use crate::view::DisplaySet;
 pub struct Evidence {
     /// Whose event.
     pub process: ProcessId,
+    /// In its how-many-th life in the group, from 1, of those in the trace.
+    pub life: u64,
     /// Which of the traces that were handed in, from 0.
     pub trace: usize,
     /// The line in it, from 1 (the header).
@@ -23,7 +26,8 @@ pub struct Evidence {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {}, trace {} line {}", self.process, self.trace, self.line)
+        let Self { process, life, line, .. } = self;
+        write!(f, "process {process}, life {life}, line {line} of its trace")
     }
 }
 
@@ -44,14 +48,19 @@ pub struct Violation {
     pub other: Option<Evidence>,
 }
 
+impl Violation {
+    /// The violation in a line, with the places of its events as `place` puts them.
+    pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
+        let Self { property, group, processes, what, event, other } = self;
+        let other = other.map_or_else(String::new, |other| format!("; {}", place(&other)));
+        let (processes, event) = (DisplaySet(processes), place(event));
+        format!("{property} in group {group} at {processes}: {what} ({event}{other})")
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { property, group, processes, what, event, other } = self;
-        write!(f, "{property} in group {group} at {}: {what} ({event}", DisplaySet(processes))?;
-        if let Some(other) = other {
-            write!(f, "; {other}")?;
-        }
-        f.write_str(")")
+        f.write_str(&self.told(Evidence::to_string))
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use vs_core::rule::Rule;
 use vs_core::sim::{FLOOR_RUNS, Fault, Mark, Profile, Scenario, Stats};
+use vs_core::spec::Evidence;
 use vs_core::trace::Trace;
 use vs_core::trace_json;
 
@@ -129,11 +130,27 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if args.json {
         say(format_args!("{}", summary(from, to, seconds, threads, &total, &short)));
     } else {
-        say(format_args!("seeds {from}..{to}: {}", total.stats));
-        say(format_args!("rare situations:\n{}", total.stats.marks));
+        tell(&args, (from, to), &total);
         say(format_args!("{seconds:.1} s on {threads} threads"));
     }
     verdict(&args, to - from, &total, &short)
+}
+
+/// Tells what was counted; of one run what came up in it.
+fn tell(args: &Args, (from, to): (u64, u64), total: &Total) {
+    let (stats, marks) = (&total.stats, &total.stats.marks);
+    match &args.input {
+        _ if stats.runs == 0 => {}
+        Some(file) => say(format_args!("{}: {stats}", file.display())),
+        None if args.seed.is_some() => say(format_args!("seed {from}: {stats}")),
+        None => say(format_args!("seeds {from}..{to}: {stats}")),
+    }
+    if stats.runs > 1 {
+        return say(format_args!("rare situations:\n{marks}"));
+    }
+    for mark in Mark::ALL.iter().filter(|mark| marks.count(**mark) > 0) {
+        say(format_args!("{:>12}  {}", marks.count(*mark), mark.what()));
+    }
 }
 
 fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<(), Failure> {
@@ -141,6 +158,9 @@ fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<()
     let stepped = total.stats.refined_steps > 0;
     if args.refine && total.failed.is_empty() && total.stats.views > 0 && !stepped {
         return Err(Failure("the specification was not stepped beside".into()));
+    }
+    if runs == 1 && !total.failed.is_empty() {
+        return Err(Failure("the run failed: see above".into()));
     }
     if !total.failed.is_empty() {
         let mut failed = total.failed.clone();
@@ -154,7 +174,8 @@ fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<()
         return Err(Failure(format!("too little happened: {}", short.join("; "))));
     }
     if !args.json {
-        say(format_args!("every property held in every run"));
+        let which = if runs == 1 { "" } else { " in every run" };
+        say(format_args!("every property held{which}"));
     }
     Ok(())
 }
@@ -232,17 +253,23 @@ fn play(args: &Args, seed: u64) -> Result<Result<Stats, String>, Failure> {
     let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| scenario.run())) else {
         return Ok(Err(format!("seed {seed} ({}): panicked, see above", scenario.profile)));
     };
+    let mut files = Vec::new();
     if let Some(dir) = &args.traces {
         let dir = if args.seeds.is_some() { dir.join(seed.to_string()) } else { dir.clone() };
         make_room(&dir)?;
         keep(&dir, &outcome.traces).map_err(|e| {
             Failure(format!("{}: the traces cannot be written: {e}", dir.display()))
         })?;
+        files = file_names(&outcome.traces).map(|name| dir.join(name)).collect();
     }
+    let place = |evidence: &Evidence| match files.get(evidence.trace) {
+        Some(file) => format!("{}:{}", file.display(), evidence.line),
+        None => evidence.to_string(),
+    };
     Ok(match outcome.failure {
         Some(failure) => Err(match &args.input {
-            Some(file) => format!("{}: {}", file.display(), failure.why),
-            None => failure.to_string(),
+            Some(file) => format!("{}: {}", file.display(), failure.why.told(place)),
+            None => failure.told(place),
         }),
         None => Ok(outcome.stats),
     })
@@ -274,12 +301,18 @@ pub(crate) fn make_room(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes each trace as a runtime would.
-pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
-    for (index, trace) in traces.iter().enumerate() {
+/// A name for the file of each trace. The second one of a process is that of its impostor.
+fn file_names(traces: &[Trace]) -> impl Iterator<Item = String> {
+    traces.iter().enumerate().map(|(index, trace)| {
         let p = trace.header.process;
         let is_second = traces[..index].iter().any(|other| other.header.process == p);
-        let name = if is_second { format!("{p}-impostor.jsonl") } else { format!("{p}.jsonl") };
+        if is_second { format!("{p}-impostor.jsonl") } else { format!("{p}.jsonl") }
+    })
+}
+
+/// Writes each trace as a runtime would.
+pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
+    for (trace, name) in traces.iter().zip(file_names(traces)) {
         let mut text = Vec::new();
         trace_json::encode_trace(trace, &mut text);
         std::fs::write(dir.join(name), text)?;

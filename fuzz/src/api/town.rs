@@ -37,6 +37,8 @@ pub(super) struct Process {
 
 pub(super) struct Town {
     pub(super) now: Time,
+    /// The latest time before the clock was turned back: for who has seen it, time stands still until it is there again.
+    pub(super) latest: Time,
     pub(super) processes: Vec<Process>,
     pub(super) names: [GroupName; GROUPS],
     /// Datagrams, and to which process.
@@ -60,6 +62,7 @@ impl Town {
         };
         let mut town = Self {
             now: Time::from_millis(START_MS),
+            latest: Time::default(),
             processes: (0..size).map(process).collect(),
             names: ["one", "two"].map(|name| GroupName::new(name).expect("a name")),
             under_way: Vec::new(),

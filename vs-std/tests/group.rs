@@ -1,35 +1,22 @@
 //! The blocking handle where nobody answers: what it refuses, and how its waits end.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+mod nobody;
+
+use core::net::{Ipv4Addr, SocketAddr};
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::net::TcpListener;
 
-use vs_core::ident::{GroupName, ProcessId};
+use nobody::{PROCESS, silent};
+use vs_core::ident::GroupName;
 use vs_core::trace;
 use vs_core::trace_json::parse_trace;
 use vs_core::{Blocking, Sent, View};
-use vs_std::udp::UdpConfig;
 use vs_std::{Event, Group, JoinError, JoinOptions, RecvError, SendError};
 
-const PROCESS: ProcessId = ProcessId(7);
 const LONG: Duration = Duration::from_secs(60);
 
-/// A server that takes connections and says nothing.
-fn silent() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let addr = listener.local_addr().unwrap();
-    (listener, addr)
-}
-
 fn options(server: SocketAddr) -> JoinOptions {
-    let port = 20_000 + (std::process::id() % 20_000) as u16;
-    let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 2), port);
-    let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
-    let mut options = JoinOptions::new(PROCESS, vec![server], udp);
-    options.group.message_bytes_max = 1000;
-    options.group.queue_bytes = 4000;
-    options
+    nobody::options(server, 2)
 }
 
 fn name() -> GroupName {

@@ -1,32 +1,20 @@
 //! The shared handle where nobody answers: its bounds, its refusals, and how it ends.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use core::time::Duration;
-use std::net::TcpListener;
+mod nobody;
 
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use nobody::{PROCESS, silent};
 use vs_core::View;
-use vs_core::ident::{GroupName, ProcessId};
-use vs_std::udp::UdpConfig;
+use vs_core::ident::GroupName;
 use vs_std::{Event, JoinOptions, RecvError, SendError, SharedGroup};
 
-const PROCESS: ProcessId = ProcessId(7);
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(5);
 
-/// A server that takes connections and says nothing.
-fn silent() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let addr = listener.local_addr().unwrap();
-    (listener, addr)
-}
-
 fn options(server: SocketAddr) -> JoinOptions {
-    let port = 20_000 + (std::process::id() % 20_000) as u16;
-    let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 7), port);
-    let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
-    let mut options = JoinOptions::new(PROCESS, vec![server], udp);
-    options.group.message_bytes_max = 1000;
-    options.group.queue_bytes = 4000;
+    let mut options = nobody::options(server, 7);
     options.group.peer_ms = 100;
     options.group.block_ok_ms = 50;
     options.outbox_bytes = 3000;

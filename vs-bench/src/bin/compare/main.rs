@@ -78,6 +78,11 @@ impl Args {
         self.seconds.unwrap_or(if self.quick { 0.5 } else { 2.0 })
     }
 
+    /// What is measured, in the order of the table.
+    fn sections(&self) -> impl Iterator<Item = Section> + '_ {
+        Section::value_variants().iter().copied().filter(|section| self.wants(*section))
+    }
+
     fn wants(&self, section: Section) -> bool {
         self.only.is_empty() || self.only.contains(&section)
     }

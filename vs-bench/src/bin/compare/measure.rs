@@ -33,19 +33,15 @@ const ATTEMPTS: usize = 2;
 
 /// Measures. A measurement that fails is told and left out; a signal ends it all.
 pub(crate) fn round(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
-    type Measure = fn(&Lab, &Args, &mut Samples) -> Result<(), String>;
-    let sections: [(Section, Measure); 6] = [
-        (Section::Throughput, throughput),
-        (Section::Loss, loss),
-        (Section::Latency, latency),
-        (Section::Kill, kill),
-        (Section::Silence, silence),
-        (Section::Idle, idle),
-    ];
-    for (section, measure) in sections {
-        if args.wants(section) {
-            measure(lab, args, samples)?;
-        }
+    for section in args.sections() {
+        match section {
+            Section::Throughput => throughput(lab, args, samples),
+            Section::Loss => loss(lab, args, samples),
+            Section::Latency => latency(lab, args, samples),
+            Section::Kill => kill(lab, args, samples),
+            Section::Silence => silence(lab, args, samples),
+            Section::Idle => idle(lab, args, samples),
+        }?;
     }
     Ok(())
 }

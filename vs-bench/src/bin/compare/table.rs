@@ -29,9 +29,6 @@ enum Unit {
     Percent,
 }
 
-/// The lines of a section.
-type Rows = fn(&Samples) -> Vec<Row>;
-
 /// A line of the table.
 struct Row {
     what: String,
@@ -135,20 +132,18 @@ pub(crate) fn markdown(args: &Args, samples: &Samples) -> String {
     let mut out = head(args);
     out += "| what | ours: median (least to greatest round) | compared with | ratio | must | aim | reached |\n";
     out += "|---|---|---|---|---|---|---|\n";
-    let sections: [(Section, Rows); 6] = [
-        (Section::Throughput, throughput),
-        (Section::Loss, loss),
-        (Section::Latency, latency),
-        (Section::Kill, kill),
-        (Section::Silence, silence),
-        (Section::Idle, idle),
-    ];
-    for (section, rows) in sections {
-        if args.wants(section) {
-            for row in rows(samples) {
-                out += &row.line();
-                out.push('\n');
-            }
+    for section in args.sections() {
+        let rows = match section {
+            Section::Throughput => throughput(samples),
+            Section::Loss => loss(samples),
+            Section::Latency => latency(samples),
+            Section::Kill => kill(samples),
+            Section::Silence => silence(samples),
+            Section::Idle => idle(samples),
+        };
+        for row in rows {
+            out += &row.line();
+            out.push('\n');
         }
     }
     out

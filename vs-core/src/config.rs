@@ -120,7 +120,8 @@ pub struct GroupConfig {
     pub sync_resend_ms: u64,
     /// Upper bound of the random delay before a gap is reported, in µs. Default 500.
     pub nak_delay_us: u64,
-    /// Repetition of a report of a gap, in ms. Default 10.
+    /// Repetition of a report of a gap, in ms, until it is known how long repairs take; from then on half as long again
+    /// as that. Reports that bring nothing are twice as far apart each time, up to this. Default 10.
     pub nak_repeat_ms: u64,
     /// An acknowledgement is sent at the latest after so much time with something to acknowledge, in ms. Default 5.
     pub ack_ms: u64,

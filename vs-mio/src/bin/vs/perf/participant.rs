@@ -191,7 +191,9 @@ impl Participant<'_> {
             let ear = &mut self.ear;
             self.member.hear(wait, &mut |heard| ear.hear(heard))?;
             if let Some(wrong) = self.ear.wrong.take() {
-                return Err(Failure(format!("{wrong}: this should not happen")));
+                return Err(Failure(format!(
+                    "{wrong}: this is a fault of vs; run it again with --trace, and report it with the traces"
+                )));
             }
             self.proceed()?;
         }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::UdpSocket;
 use std::time::Instant;
 
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
@@ -25,8 +25,9 @@ const PROBE_BYTES: usize = 16;
 /// Room for what one receive can bring: the largest IP packet, or as much put together by the kernel.
 const RECV_BYTES: usize = 1 << 16;
 /// Receives of one batch. Each may bring a run of datagrams of 64 KiB, and what a batch brings is handled best while it
-/// is in the processor's cache.
-const RECV_BATCH: usize = 4;
+/// is in the processor's cache. Where the system receives one datagram at a time, a batch is one: a batch that is not
+/// full says that nothing is left.
+const RECV_BATCH: usize = if BATCH_SIZE < 4 { BATCH_SIZE } else { 4 };
 
 /// Where a node sends and listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -161,6 +161,16 @@ impl<T: Tracer> Driver<T> {
         self.flush(opened);
     }
 
+    /// Reads what multicasts there are, within bounds, without being told that there are any: for a loop that looks
+    /// again and again. Whether something came; then [`Driver::advance`] answers it.
+    pub fn read_multicasts(&mut self) -> bool {
+        let before = self.datagrams.counters().received;
+        self.datagrams.mark_readable(Which::Multicast);
+        let now = self.look_at_clock();
+        self.datagrams.read(&mut self.node, now, Which::Multicast);
+        self.datagrams.counters().received != before
+    }
+
     /// Writes what follows from commands and from what the application heard, as [`Driver::advance`] does. Reads
     /// nothing: what a loop reads after it asked for actions, its application would hear when something wakes it again.
     pub fn flush(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {

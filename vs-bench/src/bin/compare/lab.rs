@@ -83,6 +83,16 @@ impl Lab {
         Ok(())
     }
 
+    /// Makes it a network of `hosts` hosts: the others are unplugged. The bridge hands a multicast to everybody who is
+    /// there, and the processor that measures would pay for those who have no part in it.
+    pub(crate) fn plug(&self, hosts: usize) -> Result<(), String> {
+        for k in 1..=MEMBERS_MAX {
+            let state = if k <= hosts { "up" } else { "down" };
+            self.ip(0, &format!("link set v{k} {state}"))?;
+        }
+        Ok(())
+    }
+
     fn make_namespace(&self, k: usize) -> Result<(), String> {
         let mut ip = Command::new("ip");
         ip.args(["netns", "add", &self.namespace(k)]);

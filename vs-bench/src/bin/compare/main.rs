@@ -68,7 +68,7 @@ pub(crate) struct Args {
     /// The command vs [default: built now]
     #[arg(long, value_name = "FILE")]
     vs: Option<PathBuf>,
-    /// What carries our nodes, as in `vs perf --runtime`
+    /// What carries our nodes where latency is not what counts, as in `vs perf --runtime`
     #[arg(long, default_value = "mio")]
     runtime: String,
 }

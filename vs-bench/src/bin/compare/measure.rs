@@ -28,6 +28,9 @@ pub(crate) const SILENCES: [u64; 7] = [8, 12, 16, 24, 40, 60, 80];
 /// Messages a second of each member while nobody may be suspected.
 const CALM_RATE: &str = "1000";
 
+/// What carries a node whose latency counts: the calling thread, without a hand-over.
+const LATENCY_RUNTIME: &str = "std";
+
 /// Runs that fail are tried so often.
 const ATTEMPTS: usize = 2;
 
@@ -87,6 +90,7 @@ fn members(args: &Args) -> &'static [usize] {
 fn throughput(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     let seconds = args.seconds();
     for &n in members(args) {
+        lab.plug(n)?;
         if let Some(corosync) = attempt("corosync", || Corosync::start(lab, n))?.flatten() {
             for &bytes in sizes(args) {
                 for senders in [1, n] {
@@ -129,6 +133,7 @@ fn ours_per_second(
 }
 
 fn loss(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
+    lab.plug(3)?;
     for senders in [1, 3] {
         for (name, options) in [("none", &[][..]), ("one", &["--loss", "1"][..])] {
             rate(samples, &format!("loss/{name}/{senders}"), || {
@@ -141,14 +146,21 @@ fn loss(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
 
 fn latency(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     let seconds = args.seconds();
+    lab.plug(2)?;
     for (how, busy) in [("blocking", false), ("busy", true)] {
         let name = format!("latency/raw/{how}");
         attempt(&name, || raw::ping_pong(lab, 64, busy, seconds, samples, &name))?;
         let name = format!("latency/vs/{how}");
         let options: &[&str] = if busy { &["--ping", "--busy", "--pin"] } else { &["--ping"] };
-        let runtime = args.runtime.as_str();
-        let run =
-            Perf { members: 2, senders: 2, bytes: 64, seconds, runtime, options, server: &[] };
+        let run = Perf {
+            members: 2,
+            senders: 2,
+            bytes: 64,
+            seconds,
+            runtime: LATENCY_RUNTIME,
+            options,
+            server: &[],
+        };
         if let Some(summary) = attempt(&name, || ours::perf(lab, &run))? {
             for quantile in ["p50", "p90", "p99", "p999", "max"] {
                 let value = number(&summary, &format!("/latency_us/{quantile}"))?;
@@ -189,6 +201,7 @@ fn kill_in_turn(
 fn kill(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     let sizes = if args.quick { &KILL_MEMBERS[..2] } else { &KILL_MEMBERS };
     for &n in sizes {
+        lab.plug(n)?;
         let name = format!("kill/vs/{n}");
         attempt(&name, || {
             let _server = ours::serve(lab, &[])?;
@@ -208,6 +221,7 @@ fn kill(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
 
 /// From the fastest setting on, until one at which nobody was suspected who was alive.
 fn silence(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
+    lab.plug(3)?;
     for ms in SILENCES {
         let (text, beat) = (ms.to_string(), (ms / 4).to_string());
         let server = ["--silence-ms", &text, "--heartbeat-ms", &beat];
@@ -250,6 +264,7 @@ fn is_suspected(lab: &Lab, args: &Args, server: &[&str], node: &[&str]) -> Resul
 fn idle(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     let seconds = |full: u64| Duration::from_secs(if args.quick { full.div_ceil(3) } else { full });
     let (calm, time) = (seconds(4), seconds(6));
+    lab.plug(3)?;
     let ours = attempt("idle", || {
         let _server = ours::serve(lab, &[])?;
         Members::of_vs(lab, 3, &[])?.idle(calm, time)

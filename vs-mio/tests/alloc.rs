@@ -1,5 +1,5 @@
-//! What the handles of vs-std allocate in a stable view: nothing for what is lent, and next to nothing for payloads that
-//! are kept for a while.
+//! What the runtimes allocate in a stable view: nothing for what is lent, be it by vs-mio or by vs-std, and next to nothing
+//! for payloads that the handles of vs-std keep for a while.
 
 #[expect(dead_code, reason = "nothing is traced here")]
 mod serving;
@@ -15,9 +15,12 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
+use mio::{Events, Poll, Token};
 use serving::{Failure, Serving, udp};
-use vs_core::ident::{GroupName, ProcessId};
+use vs_core::Action;
+use vs_core::ident::{GroupKey, GroupName, ProcessId};
 use vs_core::member::server::ServerConfig;
+use vs_mio::{Driver, Tokens};
 use vs_std::{Event, EventRef, Group, JoinOptions, SharedGroup};
 
 /// Allocations of all threads while the meter runs.
@@ -174,6 +177,88 @@ fn payloads_that_are_dropped_in_time_cost_next_to_no_allocation() -> Result<(), 
     let allocations = count_own(|| exchange(&mut groups, &mut kept))?;
     println!("{allocations} allocations for {MESSAGES} messages, {BYTES} bytes, at two members");
     assert!(allocations < 2 * BYTES / (16 << 10));
+    Ok(())
+}
+
+/// Two nodes of vs-mio in one poll.
+struct Nodes {
+    poll: Poll,
+    events: Events,
+    nodes: [(Driver, GroupKey); 2],
+}
+
+impl Nodes {
+    /// Both, in one group.
+    fn new(serving: &Serving, test: u8) -> Result<Self, Failure> {
+        let poll = Poll::new()?;
+        let node = |id: usize| -> Result<_, Failure> {
+            let JoinOptions { driver, group, .. } = options(serving, id as u64, test);
+            let mut driver = Driver::new(driver, ())?;
+            let key = driver.join(&GroupName::new("allocations")?, group)?;
+            let token = |i| Token(3 * id + i);
+            let tokens = Tokens { multicast: token(0), unicast: token(1), server: token(2) };
+            driver.register(poll.registry(), tokens)?;
+            Ok((driver, key))
+        };
+        let nodes = [node(1)?, node(2)?];
+        let mut all = Self { poll, events: Events::with_capacity(16), nodes };
+        let (begun, mut sizes) = (Instant::now(), [0; 2]);
+        while sizes != [2; 2] {
+            assert!(begun.elapsed() < PATIENCE);
+            all.turn(|at, action| {
+                if let Action::View { view, .. } = action {
+                    sizes[at] = view.len();
+                }
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// One round of the loop; `hear` is told which node each action is of.
+    fn turn(&mut self, mut hear: impl FnMut(usize, Action<'_>)) -> Result<(), Failure> {
+        for (at, (driver, _)) in self.nodes.iter_mut().enumerate() {
+            driver.advance();
+            while let Some(action) = driver.poll_action() {
+                hear(at, action);
+            }
+            driver.flush();
+        }
+        let timeouts = self.nodes.iter().filter_map(|(driver, _)| driver.timeout());
+        self.poll.poll(&mut self.events, timeouts.min())?;
+        for event in &self.events {
+            let _ = self.nodes.iter_mut().any(|(driver, _)| driver.handle_event(event));
+        }
+        Ok(())
+    }
+
+    /// Lets the first one send, and both receive.
+    fn exchange(&mut self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        for size in SIZES.iter().cycle().take(ROUNDS * SIZES.len()) {
+            let (mut left, mut heard) = (BURST, [0; 2]);
+            while left > 0 || heard != [BURST; 2] {
+                assert!(begun.elapsed() < PATIENCE, "{heard:?} came");
+                let (sender, key) = &mut self.nodes[0];
+                while left > 0 && sender.send(*key, &PAYLOAD[..*size]).is_ok() {
+                    left -= 1;
+                }
+                self.turn(|at, action| {
+                    heard[at] += usize::from(matches!(action, Action::Deliver { .. }));
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_node_of_vs_mio_costs_no_allocation() -> Result<(), Failure> {
+    let _turn = TURN.lock();
+    let serving = serving()?;
+    let mut nodes = Nodes::new(&serving, 23)?;
+    nodes.exchange()?;
+    let allocations = count_own(|| nodes.exchange())?;
+    assert_eq!(allocations, 0, "for {MESSAGES} messages at two members");
     Ok(())
 }
 

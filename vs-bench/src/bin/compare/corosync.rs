@@ -45,6 +45,9 @@ impl<'a> Corosync<'a> {
         let until = Instant::now() + PATIENCE;
         while all.joined() < members {
             process::pause(LOOK_EVERY)?;
+            for daemon in &mut all.daemons {
+                daemon.check_alive()?;
+            }
             if Instant::now() > until {
                 return Err(format!("{members} Corosync daemons did not come together"));
             }

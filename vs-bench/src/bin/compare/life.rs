@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::corosync::Corosync;
 use crate::lab::{Lab, PATIENCE, SERVER, addr};
+use crate::member;
 use crate::process::{Process, pause, receive};
 use crate::samples::field;
 
@@ -76,6 +77,14 @@ impl<'a> Members<'a> {
             lab.start(k, &lab.vs, words.chain(options.iter().copied()))
         };
         Self::new(count, Box::new(start), parse_node)
+    }
+
+    /// `count` members that are embedded in a program, together. A server has to run.
+    pub(crate) fn embedded(lab: &'a Lab, count: usize) -> Result<Self, String> {
+        let own = std::env::current_exe().map_err(|e| format!("where this program is: {e}"))?;
+        let start =
+            move |k: usize| lab.start(k, &own, [member::WORD, &k.to_string(), &addr(k), SERVER]);
+        Self::new(count, Box::new(start), parse_client)
     }
 
     /// `count` clients of Corosync, together.

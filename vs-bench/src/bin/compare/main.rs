@@ -11,6 +11,7 @@ mod corosync;
 mod lab;
 mod life;
 mod measure;
+mod member;
 mod ours;
 mod plot;
 mod process;
@@ -89,8 +90,12 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let result = match words.split_first() {
+        Some((first, rest)) if first == member::WORD => member::run(rest),
+        _ => run(&Args::parse()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error}");

@@ -205,7 +205,7 @@ fn kill(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
         let name = format!("kill/vs/{n}");
         attempt(&name, || {
             let _server = ours::serve(lab, &[])?;
-            let mut members = Members::of_vs(lab, n, &[])?;
+            let mut members = Members::embedded(lab, n)?;
             kill_in_turn(&mut members, repetitions(args, 50), samples, &name)
         })?;
         let name = format!("kill/corosync/{n}");

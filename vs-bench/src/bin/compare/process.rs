@@ -127,6 +127,14 @@ impl Process {
         Err(self.failure(&format!("failed ({status})")))
     }
 
+    /// An error if it has ended, with its last words.
+    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            _ => Err(self.failure("ended too early")),
+        }
+    }
+
     /// The lines from now on, and the process itself, which still ends when dropped.
     pub(crate) fn take_lines(&mut self) -> Receiver<String> {
         let (_, none) = channel();

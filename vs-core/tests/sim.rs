@@ -147,6 +147,15 @@ fn a_group_that_nobody_is_left_in_owes_nothing() {
     }
 }
 
+/// A process asked over two connections, of which it had left one, while its earlier life still held its id. Both were let
+/// in, the one that it had left last, and it waited for its first view for ever.
+#[test]
+fn a_next_life_that_asks_over_two_connections_comes_to_its_view() {
+    if let Err(failure) = run(&Scenario::random(1_027_018)) {
+        panic!("{failure}");
+    }
+}
+
 /// Runs it, and says of which processes that are down in the end the trace does not: a life ends in it as it does in the
 /// world.
 fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {

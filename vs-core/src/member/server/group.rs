@@ -140,8 +140,7 @@ impl Group {
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
         let process = local.peer.process;
         self.learn(past);
-        // Of two connections of one life the one that was left may be read last.
-        let newer = |old: &Local| old.is_of(&local) && old.attachment > local.attachment;
+        let newer = |old: &Local| old.conn != local.conn && old.replaces(&local);
         if self.locals.get(&process).is_some_and(newer) {
             return;
         }
@@ -191,7 +190,7 @@ impl Group {
 
     pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
-        self.waiting.retain(|w| w.local.conn != local.conn);
+        self.waiting.retain(|w| !local.replaces(&w.local));
         self.accusations.remove(&process);
         self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);

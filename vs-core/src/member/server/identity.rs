@@ -47,6 +47,12 @@ impl Local {
     pub(super) fn is_of(&self, other: &Self) -> bool {
         self.peer == other.peer
     }
+
+    /// Whether this counts instead of `old`: the same connection asks anew, or the same process over a later one. Of two
+    /// connections of one life the one that was left may be read last.
+    pub(super) fn replaces(&self, old: &Self) -> bool {
+        self.conn == old.conn || (self.is_of(old) && self.attachment > old.attachment)
+    }
 }
 
 impl Group {
@@ -78,7 +84,10 @@ impl Group {
         // Another server misses its clients as late as this one does, and is missed itself as late again.
         let silence_ms = cx.config.silence_ms;
         let ms = if holder.at == Whereabouts::Here { silence_ms } else { 2 * silence_ms };
-        self.waiting.retain(|w| w.local.conn != local.conn);
+        if self.waiting.iter().any(|w| w.local.conn != local.conn && w.local.replaces(&local)) {
+            return;
+        }
+        self.waiting.retain(|w| !local.replaces(&w.local));
         self.waiting.push(Waiting { local, patience: Silence::new(cx.now, ms) });
     }
 

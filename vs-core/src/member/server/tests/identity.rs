@@ -69,6 +69,28 @@ fn a_second_process_at_another_server_waits_as_well() {
     assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
 }
 
+/// Both were let in when the earlier life was missed, the one that the process had left last: its end was the end of the
+/// process, which waited for its first view for ever (`vs sim --seed 1027018`).
+#[test]
+fn of_two_connections_of_one_life_that_waits_the_later_one_counts() {
+    for order in [[(12, 1), (13, 2)], [(13, 2), (12, 1)]] {
+        let mut bench = Bench::together(ServerConfig::default(), 2);
+        for (conn, counter) in order {
+            bench.open(conn);
+            bench.say(conn, &Request::Client(peer(2, 12)));
+            bench.attach(conn, counter);
+        }
+        bench.pass(100);
+        bench.close(2);
+        assert_eq!(story(&bench.told(13))[0], (false, vec![1, 2]));
+        assert!(bench.told(12).is_empty());
+        bench.pass(10);
+        bench.told(1);
+        bench.close(12);
+        assert!(bench.told(1).is_empty(), "it was nobody's end");
+    }
+}
+
 #[test]
 fn who_may_come_over_from_a_lost_server_holds_its_id() {
     let config = ServerConfig { silence_ms: 200, ..ServerConfig::default() };

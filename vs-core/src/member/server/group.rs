@@ -140,8 +140,7 @@ impl Group {
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
         let process = local.peer.process;
         self.learn(past);
-        let newer = |old: &Local| old.conn != local.conn && old.replaces(&local);
-        if self.locals.get(&process).is_some_and(newer) {
+        if self.locals.get(&process).is_some_and(|old| old.supersedes(&local)) {
             return;
         }
         let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
@@ -190,7 +189,7 @@ impl Group {
 
     pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
-        self.waiting.retain(|w| !local.replaces(&w.local));
+        self.stop_waiting(&local);
         self.accusations.remove(&process);
         self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);

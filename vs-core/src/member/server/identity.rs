@@ -48,10 +48,10 @@ impl Local {
         self.peer == other.peer
     }
 
-    /// Whether this counts instead of `old`: the same connection asks anew, or the same process over a later one. Of two
-    /// connections of one life the one that was left may be read last.
-    pub(super) fn replaces(&self, old: &Self) -> bool {
-        self.conn == old.conn || (self.is_of(old) && self.attachment > old.attachment)
+    /// Whether one life asked for both, and for this one later. Of its two connections the one that it has left may be
+    /// read last.
+    pub(super) fn supersedes(&self, old: &Self) -> bool {
+        self.is_of(old) && self.attachment > old.attachment
     }
 }
 
@@ -84,11 +84,16 @@ impl Group {
         // Another server misses its clients as late as this one does, and is missed itself as late again.
         let silence_ms = cx.config.silence_ms;
         let ms = if holder.at == Whereabouts::Here { silence_ms } else { 2 * silence_ms };
-        if self.waiting.iter().any(|w| w.local.conn != local.conn && w.local.replaces(&local)) {
+        if self.waiting.iter().any(|w| w.local.supersedes(&local)) {
             return;
         }
-        self.waiting.retain(|w| !local.replaces(&w.local));
+        self.stop_waiting(&local);
         self.waiting.push(Waiting { local, patience: Silence::new(cx.now, ms) });
+    }
+
+    /// Nobody waits any more over the connection of `local`, nor over one that its process has left.
+    pub(super) fn stop_waiting(&mut self, local: &Local) {
+        self.waiting.retain(|w| w.local.conn != local.conn && !local.supersedes(&w.local));
     }
 
     /// Lets those in who wait for an id that nobody holds any more; false if there are none.

@@ -50,8 +50,8 @@ fn spin<T: Tracer>(
     bell: Option<&Bell>,
 ) -> io::Result<bool> {
     let begun = driver.now();
-    for turn in 0_u32.. {
-        let came = if turn.is_multiple_of(TURNS_PER_LOOK) {
+    for turn in (0..TURNS_PER_LOOK).cycle() {
+        let came = if turn == 0 {
             // Whoever is to send what this waits for may need the core.
             std::thread::yield_now();
             look(driver, Some(Duration::ZERO), None)?.is_ready

@@ -5,6 +5,8 @@
 
 use core::fmt::Display;
 use core::net::Ipv4Addr;
+use core::ops::ControlFlow;
+use core::time::Duration;
 use std::io::{Write, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +19,9 @@ pub(crate) const WORD: &str = "member";
 
 /// Where members multicast.
 const MULTICAST: &str = "239.86.83.1:7586";
+
+/// A wait for the next view lasts at most so long, and begins again.
+const AGAIN: Duration = Duration::from_secs(3600);
 
 /// Runs until it is killed.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
@@ -32,11 +37,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     loop {
         let mut told = Ok(());
         group
-            .recv_with(core::time::Duration::from_secs(3600), |event| {
+            .recv_with(AGAIN, |event| {
                 if let EventRef::View { view, .. } = event {
                     told = tell(view.len());
                 }
-                core::ops::ControlFlow::Continue(())
+                ControlFlow::Continue(())
             })
             .map_err(|e| wrong(&e))?;
         told.map_err(|e| wrong(&e))?;

@@ -118,21 +118,27 @@ impl fmt::Display for GroupNameError {
 
 impl core::error::Error for GroupNameError {}
 
+/// The rules of a group name; those of a deployment's are the same.
+pub(crate) fn check_name(name: &str) -> Result<(), GroupNameError> {
+    if name.is_empty() {
+        return Err(GroupNameError::Empty);
+    }
+    if name.len() > GROUP_NAME_BYTES_MAX {
+        return Err(GroupNameError::TooLong);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(GroupNameError::Control);
+    }
+    Ok(())
+}
+
 impl GroupName {
     /// Checks `name`.
     ///
     /// # Errors
     /// Says which rule of a group name is broken.
     pub fn new(name: &str) -> Result<Self, GroupNameError> {
-        if name.is_empty() {
-            return Err(GroupNameError::Empty);
-        }
-        if name.len() > GROUP_NAME_BYTES_MAX {
-            return Err(GroupNameError::TooLong);
-        }
-        if name.chars().any(char::is_control) {
-            return Err(GroupNameError::Control);
-        }
+        check_name(name)?;
         Ok(Self(Arc::from(name)))
     }
 

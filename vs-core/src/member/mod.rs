@@ -2,7 +2,9 @@
 
 pub(crate) mod client;
 mod detector;
+mod discovery;
 pub mod message;
 pub mod server;
 
+pub use discovery::{DiscoveryConfig, UselessBeacon};
 pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};

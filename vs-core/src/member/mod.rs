@@ -5,4 +5,5 @@ mod detector;
 pub mod message;
 pub mod server;
 
-pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};
+pub use message::Refusal;
+pub use server::{ConnId, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

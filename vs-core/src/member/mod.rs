@@ -7,4 +7,5 @@ pub mod message;
 pub mod server;
 
 pub use discovery::{DiscoveryConfig, UselessBeacon};
-pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};
+pub use message::Refusal;
+pub use server::{ConnId, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

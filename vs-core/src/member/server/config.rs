@@ -1,8 +1,9 @@
 //! What a server is given, and what it tells its operator.
 
+use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
-use super::ConnId;
+use super::{ConnId, PeerTrouble};
 use crate::action::DetachReason;
 use crate::ident::{GroupName, ProcessId, ServerId};
 use crate::view::{Members, View};
@@ -25,6 +26,18 @@ pub struct ServerConfig {
     pub readmit_ms: u64,
     /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
     pub reattach_ms: u64,
+    /// Pause before a peer that was lost or is not there is dialled again, in ms; doubled up to `redial_max_ms` while it
+    /// is not there. Default 100.
+    pub redial_ms: u64,
+    /// Longest such pause, in ms. Default 1000.
+    pub redial_max_ms: u64,
+    /// Longest pause before one is dialled again that refuses this server or is none, in ms; the first is
+    /// `redial_max_ms`, then it is doubled. Default 60,000.
+    pub refused_max_ms: u64,
+    /// An attempt to reach a peer may take so long, in ms. Default 2000.
+    pub dial_ms: u64,
+    /// Most addresses of peers. Default 256.
+    pub peers_max: usize,
     /// Most connections. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
@@ -46,6 +59,11 @@ impl Default for ServerConfig {
             accuse_ms: 100,
             readmit_ms: 500,
             reattach_ms: 1000,
+            redial_ms: 100,
+            redial_max_ms: 1000,
+            refused_max_ms: 60_000,
+            dial_ms: 2000,
+            peers_max: 256,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
@@ -109,12 +127,19 @@ pub enum Note {
         /// Whether it is connected now.
         connected: bool,
     },
+    /// A peer that was named is not connected; noted once, until it is or the reason changes.
+    PeerTrouble {
+        /// The address that was named.
+        addr: SocketAddr,
+        /// Why.
+        why: PeerTrouble,
+    },
     /// A connection spoke another protocol or broke a rule and was closed.
     Refused {
         /// The connection.
         conn: ConnId,
         /// One sentence.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
 }
 

@@ -5,6 +5,7 @@
 
 mod config;
 mod conn;
+mod dial;
 mod group;
 mod identity;
 pub(crate) mod moshe;
@@ -13,8 +14,11 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::client::Past;
 use super::message::{PeerWord, Reply, Request};
@@ -22,9 +26,12 @@ use crate::action::DetachReason;
 use crate::config::ConfigError;
 use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
 use crate::time::Time;
-use crate::wire::frame::Output;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::frame::{FrameError, Output};
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
+pub use dial::PeerTrouble;
+use dial::Target;
 use group::{Group, Local, Send};
 use moshe::{Attachment, Floor};
 
@@ -51,6 +58,8 @@ pub struct Server {
     boots: BTreeMap<ServerId, u64>,
     /// The version of the last own word.
     version: u64,
+    /// The addresses of peers that are dialled.
+    targets: BTreeMap<SocketAddr, Target>,
     writable: BTreeSet<ConnId>,
     /// Connections to be closed, with what they are still told.
     closing: VecDeque<(ConnId, Option<Output>)>,
@@ -73,6 +82,16 @@ impl Server {
         if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
             return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
         }
+        if config.redial_ms == 0
+            || config.dial_ms == 0
+            || config.redial_max_ms < config.redial_ms
+            || config.refused_max_ms < config.redial_max_ms
+        {
+            return Err(ConfigError(
+                "dial_ms and redial_ms must be at least 1, redial_max_ms at least redial_ms, and refused_max_ms at \
+                 least redial_max_ms",
+            ));
+        }
         if config.connections_max == 0 || config.groups_max == 0 {
             return Err(ConfigError("connections_max and groups_max must be at least 1"));
         }
@@ -86,6 +105,7 @@ impl Server {
             links: BTreeMap::new(),
             boots: BTreeMap::new(),
             version: boot,
+            targets: BTreeMap::new(),
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
             farewell: None,
@@ -105,20 +125,12 @@ impl Server {
         self.now = self.now.max(now);
         if self.conns.len() >= self.config.connections_max {
             self.closing.push_back((conn, None));
-            self.note(Note::Refused { conn, why: "connections_max connections are open" });
+            let why = "connections_max connections are open".into();
+            self.note(Note::Refused { conn, why });
             return;
         }
         self.conns.insert(conn, Conn::new(self.now, &self.config));
         self.writable.insert(conn);
-    }
-
-    /// A connection that this side made to a peer server is up.
-    pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId) {
-        self.handle_accepted(now, conn);
-        if let Some(state) = self.conns.get_mut(&conn) {
-            state.dialled = true;
-            self.greet(conn);
-        }
     }
 
     /// Bytes arrived.
@@ -133,7 +145,7 @@ impl Server {
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
                 Ok(None) => return,
-                Err(error) => return self.refuse(conn, error.what()),
+                Err(error) => return self.refuse_stream(conn, error),
             }
         }
     }
@@ -147,7 +159,7 @@ impl Server {
     fn handle_request(&mut self, conn: ConnId, request: Request) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         match (state.role, request) {
-            (_, Request::Ping) => {}
+            (_, Request::Ping) => self.confirm(conn),
             (Role::New, Request::Client(peer)) => {
                 if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
@@ -177,7 +189,11 @@ impl Server {
                     self.tell_peers(&PeerWord::Accuse { group, by, accused });
                 }
             }
-            (Role::Peer(server, _), Request::Peer(word)) => self.hear_peer(server, word),
+            (Role::Peer(server, _), Request::Peer(word)) => {
+                self.hear_peer(server, word);
+                self.confirm(conn);
+            }
+            (Role::New, Request::Refused(refusal)) => self.hear_refusal(conn, refusal),
             _ => self.refuse(conn, "it broke the order of the protocol"),
         }
     }
@@ -280,6 +296,7 @@ impl Server {
             self.closing.push_back((conn, None));
             self.drop_conn(conn);
         }
+        self.give_up_dials();
         let heartbeat_ms = self.config.heartbeat_ms;
         let quiet: Vec<ConnId> = self
             .conns
@@ -315,19 +332,41 @@ impl Server {
             Role::New => c.silence.next_look(),
             _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
         });
-        conns.chain(self.groups.values().filter_map(Group::poll_timeout)).min()
+        let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
+        conns.chain(dials).chain(self.groups.values().filter_map(Group::poll_timeout)).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
     fn refuse(&mut self, conn: ConnId, why: &'static str) {
+        if let Some(addr) = self.dialled_in_vain(conn) {
+            return self.give_up_peer(conn, addr, PeerTrouble::NoServer(why));
+        }
+        self.end_with_note(conn, why.into());
+    }
+
+    fn end_with_note(&mut self, conn: ConnId, why: Cow<'static, str>) {
         self.note(Note::Refused { conn, why });
         let output = self.drop_conn(conn);
         self.closing.push_back((conn, output));
     }
 
+    /// Ends a connection whose bytes are not of this protocol.
+    fn refuse_stream(&mut self, conn: ConnId, error: FrameError) {
+        let FrameError::Version(peer) = error else { return self.refuse(conn, error.what()) };
+        let own = u16::from(PROTOCOL_VERSION);
+        if let Some(addr) = self.dialled_in_vain(conn) {
+            return self.give_up_peer(conn, addr, PeerTrouble::Version { peer, own });
+        }
+        let versions = format!("version {peer}, this server {own}: upgrade the older of both");
+        self.end_with_note(conn, format!("{}, {versions}", error.what()).into());
+    }
+
     /// Returns what was still to be written.
     fn drop_conn(&mut self, conn: ConnId) -> Option<Output> {
         let state = self.conns.remove(&conn)?;
+        if let Some(addr) = state.dialled {
+            self.dialled_conn_ended(conn, addr, &state.role);
+        }
         match state.role {
             Role::New => {}
             Role::Client(peer) => {

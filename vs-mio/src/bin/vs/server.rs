@@ -16,6 +16,7 @@ use vs_std::clock::Clock;
 
 use crate::Failure;
 use crate::output::Output;
+use crate::tuning::resolve;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -27,13 +28,20 @@ const EVENTS_MAX: usize = 256;
 #[derive(clap::Args, Debug)]
 #[command(
     about = "A membership server: decides who may be in the next view; data never passes through it",
-    after_help = "Example: vs server --listen 127.0.0.1:7000"
+    after_help = "Example: vs server --listen 127.0.0.1:7000\n\n\
+                  Several servers serve the same groups if they know each other; members go over to another when theirs \
+                  is lost:\n  \
+                  vs server --listen 127.0.0.1:7000 --id 1 --peer 127.0.0.1:7001\n  \
+                  vs server --listen 127.0.0.1:7001 --id 2 --peer 127.0.0.1:7000"
 )]
 pub(crate) struct Args {
     /// Where to listen; port 0: one that the system chooses
     #[arg(long, value_name = "IP:PORT")]
     listen: SocketAddr,
-    /// Server id
+    /// Another server of the same groups; several may be named, also under a name that has several addresses
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<String>,
+    /// Server id, another one for each server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: u64,
     /// A connection that is silent for so long is taken for dead
@@ -61,11 +69,17 @@ pub(crate) struct Args {
 
 /// Serves until told to end.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let peers = if args.peers.is_empty() { Vec::new() } else { resolve(&args.peers)? };
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(config(&args), ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
+    for addr in peers {
+        if !driver.add_peer(addr) {
+            return Err(Failure(format!("{addr} is one peer too many: name fewer with --peer")));
+        }
+    }
     let poll = Poll::new().map_err(system)?;
     driver.register(poll.registry(), LISTENER, CONNECTIONS).map_err(system)?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
@@ -167,6 +181,7 @@ fn as_text(note: &Note) -> String {
         }
         Note::Peer { server, connected: true } => format!("server {server} connected"),
         Note::Peer { server, connected: false } => format!("server {server} lost"),
+        Note::PeerTrouble { addr, why } => format!("peer {addr} {why}"),
         Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
     }
 }
@@ -189,6 +204,9 @@ fn as_json(note: &Note) -> Value {
         }),
         Note::Peer { server, connected } => {
             json!({"note": "peer", "server": server.0, "connected": connected})
+        }
+        Note::PeerTrouble { addr, why } => {
+            json!({"note": "peer_trouble", "addr": addr.to_string(), "why": why.to_string()})
         }
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }

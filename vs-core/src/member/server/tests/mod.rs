@@ -3,6 +3,7 @@
 mod admission;
 mod agree;
 mod bench;
+mod dial;
 mod group;
 mod identity;
 mod moshe;

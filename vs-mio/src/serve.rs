@@ -9,9 +9,14 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use vs_core::Time;
+use vs_core::ident::GroupName;
+use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{ConnId, Note, Server};
+use vs_core::{ConfigError, Time};
+use vs_std::beacons::Beacons;
 use vs_std::clock::Clock;
+
+use crate::beacons::BeaconSource;
 
 /// Connections that are accepted before the rest of the loop has its turn.
 const ACCEPTS_MAX: usize = 64;
@@ -63,6 +68,7 @@ pub struct ServerDriver {
     place: Option<(Registry, Token, Token)>,
     conns: BTreeMap<ConnId, Conn>,
     dials: BTreeMap<ConnId, Dial>,
+    beacons: Option<BeaconSource>,
     closing: BTreeMap<ConnId, Closing>,
     /// Connections by the offset of their tokens from the base.
     slots: Vec<Option<ConnId>>,
@@ -86,6 +92,7 @@ impl ServerDriver {
             place: None,
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
+            beacons: None,
             closing: BTreeMap::new(),
             slots: Vec::new(),
             next: 0,
@@ -130,12 +137,43 @@ impl ServerDriver {
         self.drop_dial(addr);
     }
 
+    /// Looks for other servers of `deployment`, which reach this one at `listen`; see [`Server::discover`].
+    ///
+    /// # Errors
+    /// Names the field of `config` that cannot be used.
+    pub fn discover(
+        &mut self,
+        config: DiscoveryConfig,
+        deployment: GroupName,
+        listen: SocketAddr,
+        seed: u64,
+    ) -> Result<(), ConfigError> {
+        self.server.discover(self.clock.now(), config, deployment, listen, seed)
+    }
+
+    /// Sends beacons and hears those of the others, under a token in `registry`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn hear_beacons(
+        &mut self,
+        registry: &Registry,
+        beacons: Beacons,
+        token: Token,
+    ) -> io::Result<()> {
+        self.beacons = Some(BeaconSource::register(registry, beacons, token)?);
+        Ok(())
+    }
+
     /// Takes an event of the poll. False if it belongs to somebody else.
     pub fn handle_event(&mut self, event: &Event) -> bool {
         let Some(&(_, listener, base)) = self.place.as_ref() else { return false };
         let token = event.token();
         if token == listener {
             self.acceptable = true;
+            return true;
+        }
+        if self.beacons.as_mut().is_some_and(|beacons| beacons.handle_event(token)) {
             return true;
         }
         let slot = token.0.checked_sub(base.0).and_then(|at| self.slots.get(at));
@@ -166,7 +204,8 @@ impl ServerDriver {
     /// Whether something was left unread for fairness.
     #[must_use]
     pub fn has_backlog(&self) -> bool {
-        self.conns.values().any(|conn| conn.readable)
+        let beacons = self.beacons.as_ref().is_some_and(BeaconSource::has_backlog);
+        beacons || self.conns.values().any(|conn| conn.readable)
     }
 
     /// Accepts and reads what is there, within bounds, lets time pass, and writes what follows.
@@ -174,12 +213,18 @@ impl ServerDriver {
         let now = self.clock.now();
         self.accept(now);
         self.settle_dials(now);
+        if let Some(beacons) = &mut self.beacons {
+            beacons.read(&mut self.server, now);
+        }
         let readable = self.conns.iter().filter(|(_, conn)| conn.readable);
         for id in readable.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.read(now, id);
         }
         if self.server.poll_timeout().is_some_and(|at| at <= now) {
             self.server.handle_timeout(now);
+        }
+        if let Some(beacons) = &self.beacons {
+            beacons.write(&mut self.server);
         }
         self.dial(now);
         while let Some(id) = self.server.poll_output() {

@@ -237,7 +237,7 @@ impl Discovery {
             // The own one may come back.
             Ok(beacon) if beacon.server == self.me => (beacon.boot != self.boot)
                 .then_some(UselessBeacon::SameId(beacon.server, beacon.listen)),
-            Ok(beacon) if self.is_known(&beacon) || self.has_room() => {
+            Ok(beacon) if self.knows(beacon.server) || self.has_room() => {
                 return self.hear_server(now, &beacon, connected);
             }
             Ok(_) => Some(UselessBeacon::TooMany),
@@ -253,8 +253,30 @@ impl Discovery {
         Vec::from([Found::Useless(useless)])
     }
 
-    fn is_known(&self, beacon: &Beacon<'_>) -> bool {
-        self.heard.contains_key(&beacon.server)
+    /// Somebody who is connected to a server tells where it is.
+    pub(crate) fn hear_of(
+        &mut self,
+        now: Time,
+        (server, boot): (ServerId, u64),
+        listen: SocketAddr,
+        connected: &[ServerId],
+    ) -> Vec<Found> {
+        let deployment = self.deployment.clone();
+        let beacon = Beacon { deployment: deployment.as_str(), server, boot, listen };
+        if server == self.me || !beacon.is_sound() || !(self.knows(server) || self.has_room()) {
+            return Vec::new();
+        }
+        self.hear_server(now, &beacon, connected)
+    }
+
+    /// Whether `server` was heard and is not forgotten.
+    pub(crate) fn knows(&self, server: ServerId) -> bool {
+        self.heard.contains_key(&server)
+    }
+
+    /// Where others reach this server.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
     }
 
     fn has_room(&self) -> bool {

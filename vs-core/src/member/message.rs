@@ -119,4 +119,23 @@ pub(crate) enum PeerWord {
         by: ProcessId,
         accused: Vec<ProcessId>,
     },
+    /// What the speaker is, where it is more than a server on its own that has long been there.
+    About {
+        /// The process that it is a part of, and dies with.
+        embeds: Option<ProcessId>,
+        /// It is still looking for other servers, and has no clients before it is done with that.
+        gathering: bool,
+        /// Where others reach it, if it knows.
+        listen: Option<SocketAddr>,
+    },
+    /// A server that the one asked is connected to, and the speaker is not: where is it?
+    Ask {
+        server: ServerId,
+    },
+    /// It is there.
+    Tell {
+        server: ServerId,
+        boot: u64,
+        listen: SocketAddr,
+    },
 }

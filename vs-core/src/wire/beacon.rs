@@ -116,7 +116,7 @@ pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
 
 impl Beacon<'_> {
     /// Whether its name and numbers are within their limits, and its address is one that can be connected to.
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let ip = self.listen.ip();
         let is_reachable = !ip.is_unspecified() && !ip.is_multicast() && self.listen.port() != 0;
         let in_range = self.server.0 <= NUMBER_MAX && self.boot <= NUMBER_MAX;

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use super::{ConnId, PeerTrouble};
 use crate::action::DetachReason;
 use crate::ident::{GroupName, ProcessId, ServerId};
+use crate::member::discovery::UselessBeacon;
 use crate::view::{Members, View};
 
 /// Bounds and times of a server.
@@ -19,6 +20,9 @@ pub struct ServerConfig {
     pub gather_join_ms: u64,
     /// The same for a change that began with a departure, in ms. Default 0.
     pub gather_crash_ms: u64,
+    /// An arrival waits so long for servers that are about to have clients, too, since they have just started, in ms: so
+    /// that many that start together share one view. Default 1500.
+    pub gather_max_ms: u64,
     /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
     pub accuse_ms: u64,
     /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
@@ -56,6 +60,7 @@ impl Default for ServerConfig {
             heartbeat_ms: 100,
             gather_join_ms: 3,
             gather_crash_ms: 0,
+            gather_max_ms: 1500,
             accuse_ms: 100,
             readmit_ms: 500,
             reattach_ms: 1000,
@@ -126,6 +131,13 @@ pub enum Note {
         server: ServerId,
         /// Whether it is connected now.
         connected: bool,
+    },
+    /// A beacon that was heard is of no use.
+    UselessBeacon(UselessBeacon),
+    /// The server has looked for others, and lets clients in.
+    Settled {
+        /// Servers that are connected.
+        servers: usize,
     },
     /// A peer that was named is not connected; noted once, until it is or the reason changes.
     PeerTrouble {

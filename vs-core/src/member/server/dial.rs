@@ -98,6 +98,12 @@ impl Target {
         }
     }
 
+    /// Whether it was neither reached nor found out that it cannot be.
+    fn is_new(&self) -> bool {
+        let under_way = matches!(self.state, State::Waiting(_) | State::Dialling(_));
+        under_way && self.life.is_none() && self.noted.is_none()
+    }
+
     /// Dials again after a pause, which grows: to that of a peer that is not there, or longer, if it is there and will
     /// not do before somebody changes something.
     fn wait(&mut self, now: Time, config: &ServerConfig, refused: bool) {
@@ -248,6 +254,11 @@ impl Server {
                 target.wait(self.now, &self.config, false);
             }
         }
+    }
+
+    /// Whether a peer is being dialled of which it is not known whether it is there.
+    pub(super) fn is_dialling_anew(&self) -> bool {
+        self.targets.values().any(Target::is_new)
     }
 
     fn is_connected(&self, (server, boot): (ServerId, u64)) -> bool {

@@ -42,6 +42,8 @@ pub(super) struct Cx<'a> {
     pub(super) sends: Vec<Send>,
     pub(super) notes: Vec<Note>,
     pub(super) links: &'a BTreeMap<ServerId, Vec<ServerId>>,
+    /// A server is connected that has no clients yet since it is looking for others.
+    pub(super) gathering: bool,
 }
 
 /// A client that is attached here.
@@ -83,6 +85,8 @@ struct Exclusion {
 enum Cause {
     Arrival,
     Departure,
+    /// Another server proposes what this one put off.
+    Proposed,
 }
 
 #[derive(Debug)]
@@ -98,6 +102,8 @@ pub(super) struct Group {
     excluded: BTreeMap<ProcessId, Exclusion>,
     /// When the proposal goes out that waits for more arrivals.
     gather_at: Option<Time>,
+    /// Until when arrivals are put off for servers that have just started.
+    put_off_until: Option<Time>,
 }
 
 impl Group {
@@ -112,6 +118,7 @@ impl Group {
             judge_at: None,
             excluded: BTreeMap::new(),
             gather_at: None,
+            put_off_until: None,
         }
     }
 
@@ -322,8 +329,19 @@ impl Group {
         if self.moshe.is_stale(&proposal) {
             return;
         }
+        let put_off = self.put_off_until.is_some() && self.report(cx).0 == proposal.set;
         let steps = self.moshe.receive(proposal);
         self.take(cx, steps);
+        if put_off {
+            self.renotify(cx, Cause::Proposed);
+        }
+    }
+
+    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not come over.
+    pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {
+        if let Some(remote) = self.remotes.get_mut(&server) {
+            remote.clients.retain(|(client, _)| client.process != process);
+        }
     }
 
     /// The links between servers have changed.
@@ -391,13 +409,19 @@ impl Group {
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
         if report == *self.moshe.report() {
+            self.put_off_until = None;
             return;
         }
+        if cause == Cause::Arrival && self.puts_off(cx) {
+            return;
+        }
+        self.put_off_until = None;
         self.accusations.retain(|by, _| report.iter().any(|client| client.process == *by));
         self.trim_memory(&report);
         let gather_ms = match cause {
             Cause::Arrival => cx.config.gather_join_ms,
             Cause::Departure => cx.config.gather_crash_ms,
+            Cause::Proposed => 0,
         };
         let at = cx.now.plus_ms(gather_ms);
         let at = self.gather_at.map_or(at, |gather| gather.min(at));
@@ -405,6 +429,13 @@ impl Group {
         self.gather_at = gather.then_some(at);
         let steps = self.moshe.notify(report, gather);
         self.take(cx, steps);
+    }
+
+    /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a start_change would block
+    /// the members.
+    fn puts_off(&mut self, cx: &Cx<'_>) -> bool {
+        let until = cx.now.plus_ms(cx.config.gather_max_ms);
+        cx.gathering && cx.now < *self.put_off_until.get_or_insert(until)
     }
 
     /// Forgets processes that are not members, beyond a bound.
@@ -490,7 +521,12 @@ impl Group {
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let waiting = self.waiting.iter().map(Waiting::next_look);
         let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
-        waiting.chain(lost).chain(self.gather_at).chain(self.judge_at).min()
+        waiting
+            .chain(lost)
+            .chain(self.gather_at)
+            .chain(self.judge_at)
+            .chain(self.put_off_until)
+            .min()
     }
 
     pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
@@ -502,6 +538,9 @@ impl Group {
         if self.judge_at.is_some_and(|at| cx.now >= at) {
             self.judge_at = None;
             self.judge(cx);
+        }
+        if self.put_off_until.is_some_and(|until| cx.now >= until) {
+            self.renotify(cx, Cause::Arrival);
         }
         let remotes = self.remotes.len();
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));

@@ -6,6 +6,7 @@
 mod config;
 mod conn;
 mod dial;
+mod discover;
 mod group;
 mod identity;
 pub(crate) mod moshe;
@@ -21,10 +22,11 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::client::Past;
+use super::discovery::Discovery;
 use super::message::{PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
+use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::frame::{FrameError, Output};
@@ -32,6 +34,7 @@ pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 pub use dial::PeerTrouble;
 use dial::Target;
+use discover::{About, Held};
 use group::{Group, Local, Send};
 use moshe::{Attachment, Floor};
 
@@ -56,8 +59,18 @@ pub struct Server {
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
+    /// Servers that were lost just now, and until when that is so.
+    lost: BTreeMap<ServerId, Time>,
     /// The version of the last own word.
     version: u64,
+    /// How this server finds others, if not by names alone.
+    discovery: Option<Discovery>,
+    /// The process that this server is a part of.
+    embeds: Option<ProcessId>,
+    /// What each connected server said about itself.
+    about: BTreeMap<ServerId, About>,
+    /// Clients that wait until this server has settled.
+    held: Vec<Held>,
     /// The addresses of peers that are dialled.
     targets: BTreeMap<SocketAddr, Target>,
     writable: BTreeSet<ConnId>,
@@ -104,7 +117,12 @@ impl Server {
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
             boots: BTreeMap::new(),
+            lost: BTreeMap::new(),
             version: boot,
+            discovery: None,
+            embeds: None,
+            about: BTreeMap::new(),
+            held: Vec::new(),
             targets: BTreeMap::new(),
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
@@ -172,12 +190,17 @@ impl Server {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
                         let local = Local { conn, peer, attachment, floor, members_max };
-                        self.attach(&group, local, &past);
+                        if self.is_settled() {
+                            self.attach(&group, local, &past);
+                        } else {
+                            self.hold(&group, local, past);
+                        }
                     }
                     None => self.refuse(conn, "it claims ids that nobody was ever given"),
                 }
             }
             (Role::Client(peer), Request::Leave { group }) => {
+                self.let_go(conn, Some(&group));
                 self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
             }
             (Role::Client(peer), Request::Accuse { group, accused }) => {
@@ -230,6 +253,7 @@ impl Server {
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
         let links = self.all_links();
+        let gathering = self.is_gathering();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
@@ -239,6 +263,7 @@ impl Server {
             sends: Vec::new(),
             notes: Vec::new(),
             links: &links,
+            gathering,
         };
         let result = act(group, &mut cx);
         let group::Cx { sends, notes, .. } = cx;
@@ -259,10 +284,14 @@ impl Server {
         Some(result)
     }
 
-    /// Whom the servers reach, this one included.
+    /// Whom the servers reach, this one included. One that was lost just now counts for dead, whatever the others say:
+    /// if it is, they will have noticed soon, and their present word would make it seem that they were on its side.
     fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
-        let mut links: BTreeMap<_, _> =
-            self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
+        let alive = |server: &&ServerId| !self.lost.contains_key(server);
+        let word = |(&server, (_, reached)): (&ServerId, &(u64, Vec<ServerId>))| {
+            (server, reached.iter().filter(alive).copied().collect())
+        };
+        let mut links: BTreeMap<_, _> = self.links.iter().map(word).collect();
         links.insert(self.id, self.connected());
         links
     }
@@ -296,6 +325,8 @@ impl Server {
             self.closing.push_back((conn, None));
             self.drop_conn(conn);
         }
+        self.discover_on();
+        self.look_at_lost();
         self.give_up_dials();
         let heartbeat_ms = self.config.heartbeat_ms;
         let quiet: Vec<ConnId> = self
@@ -332,8 +363,11 @@ impl Server {
             Role::New => c.silence.next_look(),
             _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
         });
+        let beacon = self.discovery.as_ref().map(Discovery::poll_timeout);
         let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
-        conns.chain(dials).chain(self.groups.values().filter_map(Group::poll_timeout)).min()
+        let groups = self.groups.values().filter_map(Group::poll_timeout);
+        let lost = self.lost.values().copied();
+        conns.chain(lost).chain(beacon).chain(dials).chain(groups).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
@@ -370,6 +404,7 @@ impl Server {
         match state.role {
             Role::New => {}
             Role::Client(peer) => {
+                self.let_go(conn, None);
                 let names: Vec<GroupName> = self.groups.keys().cloned().collect();
                 for name in names {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));

@@ -42,9 +42,11 @@ impl Server {
             None => self.greet(conn),
         }
         self.note_boot(server, boot);
+        self.lost.remove(&server);
         if new {
             self.note(Note::Peer { server, connected: true });
         }
+        self.tell_about_me(conn);
         self.tell_links();
         self.tell_state(conn);
         self.review_groups(false);
@@ -155,6 +157,20 @@ impl Server {
             PeerWord::Accuse { group, by, accused } => {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
+            PeerWord::About { embeds, gathering, listen } => {
+                self.hear_about(server, (embeds, gathering, listen));
+            }
+            PeerWord::Ask { server: wanted } => self.hear_ask(server, wanted),
+            PeerWord::Tell { server: wanted, boot, listen } => self.hear_tell(wanted, boot, listen),
+        }
+    }
+
+    /// Who was lost a while ago, and is still reached by others, is not dead.
+    pub(super) fn look_at_lost(&mut self) {
+        let before = self.lost.len();
+        self.lost.retain(|_, until| self.now < *until);
+        if self.lost.len() != before {
+            self.review_groups(true);
         }
     }
 
@@ -165,6 +181,12 @@ impl Server {
             return self.tell_state(conn);
         }
         self.links.remove(&server);
+        // Others may miss it as much later as it takes to miss a silent one.
+        self.lost.insert(server, self.now.plus_ms(self.config.silence_ms));
+        if self.lost.len() > self.config.connections_max {
+            self.lost.pop_first();
+        }
+        self.forget_about(server);
         self.use_spares(server);
         self.note(Note::Peer { server, connected: false });
         self.tell_links();

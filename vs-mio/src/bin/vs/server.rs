@@ -148,7 +148,7 @@ fn system(error: std::io::Error) -> Failure {
     Failure(format!("the system does not let the server work: {error}"))
 }
 
-fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
+pub(crate) fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
     Failure(match error.kind() {
         ErrorKind::AddrInUse => format!(
             "port {} is taken: choose another with --listen, or 0 for a free one",
@@ -182,6 +182,8 @@ fn as_text(note: &Note) -> String {
         Note::Peer { server, connected: true } => format!("server {server} connected"),
         Note::Peer { server, connected: false } => format!("server {server} lost"),
         Note::PeerTrouble { addr, why } => format!("peer {addr} {why}"),
+        Note::UselessBeacon(beacon) => beacon.to_string(),
+        Note::Settled { servers } => format!("looked for others: {servers} servers connected"),
         Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
     }
 }
@@ -208,6 +210,10 @@ fn as_json(note: &Note) -> Value {
         Note::PeerTrouble { addr, why } => {
             json!({"note": "peer_trouble", "addr": addr.to_string(), "why": why.to_string()})
         }
+        Note::UselessBeacon(beacon) => {
+            json!({"note": "useless_beacon", "why": beacon.to_string()})
+        }
+        Note::Settled { servers } => json!({"note": "settled", "servers": servers}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
 }

@@ -1,0 +1,164 @@
+//! Servers without any set-up, each with a client in the same process.
+
+use alloc::vec;
+
+use super::super::Note;
+use super::lan::{Lan, addr};
+use crate::action::DetachReason;
+use crate::ident::{GroupName, ServerId};
+use crate::member::UselessBeacon;
+
+#[test]
+fn thirty_that_start_together_have_one_view_each() {
+    let mut lan = Lan::new();
+    for id in 1..=30 {
+        lan.start(id, id, "default");
+        lan.pass(5);
+    }
+    lan.pass(1000);
+    for id in 1..=30 {
+        assert_eq!(lan.views(id), Lan::all(1..=30), "of {id}");
+    }
+    assert_eq!(lan.connections(), 30 * 29 / 2, "one for each two");
+    let quick = lan.beacons;
+    assert!(quick < 30 * 30, "{quick} beacons");
+    lan.pass(20_000);
+    assert!(lan.beacons - quick < 30 * 20, "{} beacons in 20 s", lan.beacons - quick);
+    assert_eq!(lan.views(1).len(), 0);
+}
+
+#[test]
+fn one_alone_has_its_view_at_once_and_a_second_does_not_block_it_while_it_looks_around() {
+    let mut lan = Lan::new();
+    lan.start(7, 7, "default");
+    lan.pass(300);
+    assert_eq!(lan.views(7), [[7]]);
+    assert!(lan.notes(7).contains(&Note::Settled { servers: 0 }));
+    lan.start(3, 3, "default");
+    lan.pass(150);
+    assert_eq!((lan.connections(), lan.told(7)), (1, vec![]), "connected, but not yet there");
+    lan.pass(300);
+    let told = lan.told(7);
+    let [(change, false, _), (view, true, set)] = &told[..] else { panic!("{told:?}") };
+    assert!(*set == [3, 7] && view - change <= 5, "{told:?}");
+    assert!(lan.notes(3).contains(&Note::Settled { servers: 1 }));
+}
+
+#[test]
+fn an_embedded_client_dies_with_its_server_and_that_of_a_plain_one_may_come_over() {
+    let mut lan = Lan::new();
+    lan.start_plain(9);
+    lan.server(9).add_peer(crate::Time::from_millis(5000), addr(1));
+    for id in 1..=3 {
+        lan.start(id, id, "default");
+        let now = lan.now;
+        lan.server(id).add_peer(now, addr(9));
+    }
+    lan.pass(1000);
+    assert_eq!(lan.views(1), [[1, 2, 3, 9]]);
+    lan.kill(2);
+    assert_eq!(lan.views(1), [[1, 3, 9]], "at once");
+    lan.views(9);
+    lan.kill(9);
+    lan.pass(900);
+    assert_eq!(lan.views(1).len(), 0, "it has its grace");
+    lan.pass(200);
+    assert_eq!(lan.views(1), [[1, 3]]);
+    // It comes back before its beacons have been missed, and waits for nobody.
+    lan.start(2, 2, "default");
+    lan.pass(600);
+    assert_eq!(lan.views(2), [[1, 2, 3]]);
+}
+
+/// What those that had not missed the dead server yet said of their links used to make the others of a higher id believe
+/// that they were cut off with nobody, for an instant, which is enough for a view.
+#[test]
+fn a_server_that_dies_makes_nobody_believe_to_be_alone() {
+    let mut lan = Lan::new();
+    for id in 1..=9 {
+        lan.start(id, id, "default");
+    }
+    lan.pass(1000);
+    for id in 1..=9 {
+        assert_eq!(lan.views(id), Lan::all(1..=9));
+    }
+    lan.kill(3);
+    lan.pass(3000);
+    for id in [1, 2, 4, 5, 6, 7, 8, 9] {
+        assert_eq!(lan.views(id), [[1, 2, 4, 5, 6, 7, 8, 9]], "of {id}");
+    }
+}
+
+#[test]
+fn deployments_do_not_mix_and_say_so() {
+    let mut lan = Lan::new();
+    lan.start(1, 1, "default");
+    lan.start(2, 2, "test");
+    lan.pass(3000);
+    assert_eq!((lan.views(1), lan.views(2)), (vec![vec![1]], vec![vec![2]]));
+    assert_eq!(lan.connections(), 0);
+    let other = Note::UselessBeacon(UselessBeacon::Deployment(GroupName::new("test").unwrap()));
+    assert_eq!(lan.notes(1).iter().filter(|note| **note == other).count(), 1);
+}
+
+#[test]
+fn of_two_processes_under_one_id_the_second_is_refused_before_it_is_a_member() {
+    let mut lan = Lan::new();
+    lan.start(1, 5, "default");
+    lan.pass(500);
+    assert_eq!(lan.views(1), [[5]]);
+    lan.start(2, 5, "default");
+    lan.pass(3000);
+    assert_eq!(lan.detached(2), Some(DetachReason::DuplicateId));
+    assert_eq!(lan.told(1), []);
+}
+
+#[test]
+fn a_server_that_never_settles_holds_the_others_up_for_a_bounded_time() {
+    let mut lan = Lan::new();
+    lan.start(1, 1, "default");
+    lan.pass(500);
+    lan.start_restless(2);
+    lan.pass(100);
+    lan.start(3, 3, "default");
+    lan.pass(1000);
+    assert_eq!(lan.views(1), [[1]]);
+    lan.pass(1000);
+    assert_eq!((lan.views(1), lan.views(3)), (vec![vec![1, 3]], vec![vec![1, 3]]));
+    // From then on it counts for nothing.
+    lan.start(4, 4, "default");
+    lan.pass(400);
+    assert_eq!(lan.views(4), [[1, 3, 4]]);
+}
+
+#[test]
+fn a_crash_is_told_of_at_once_while_others_start() {
+    let mut lan = Lan::new();
+    for id in 1..=3 {
+        lan.start(id, id, "default");
+    }
+    lan.pass(500);
+    assert_eq!(lan.views(1), Lan::all(1..=3));
+    lan.start_restless(9);
+    lan.pass(50);
+    lan.start(4, 4, "default");
+    lan.pass(400);
+    assert!(lan.server(4).is_settled());
+    assert_eq!(lan.told(1), [], "4 has settled, but 9 has not");
+    lan.kill(3);
+    assert_eq!(lan.views(1), [[1, 2, 4]], "with who waited");
+    assert_eq!(lan.views(4), [[1, 2, 4]]);
+}
+
+#[test]
+fn beacons_that_go_one_way_suffice() {
+    let mut lan = Lan::new();
+    lan.unheard = vec![1];
+    lan.start(1, 1, "default");
+    lan.start(2, 2, "default");
+    lan.pass(1500);
+    assert_eq!(lan.connections(), 1);
+    assert_eq!(lan.views(1).last().unwrap(), &[1, 2]);
+    let lost = Note::Peer { server: ServerId(2), connected: false };
+    assert!(!lan.notes(1).contains(&lost));
+}

@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(decode(&bytes), Ok(beacon));
             assert_eq!(encode(&mut alloc::vec![0; bytes.len() - 1], &beacon), None);
         }
-        let longest = alloc::string::String::from("x".repeat(GROUP_NAME_BYTES_MAX));
+        let longest = "x".repeat(GROUP_NAME_BYTES_MAX);
         let longest = Beacon { deployment: &longest, ..beacon(LISTEN[0]) };
         assert_eq!(encoded(&longest).len(), BEACON_BYTES_MAX);
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 
-use super::super::Note;
+use super::super::{ConnId, Note};
 use super::lan::{Lan, addr};
 use crate::action::DetachReason;
 use crate::ident::{GroupName, ServerId};
@@ -148,6 +148,84 @@ fn a_crash_is_told_of_at_once_while_others_start() {
     lan.kill(3);
     assert_eq!(lan.views(1), [[1, 2, 4]], "with who waited");
     assert_eq!(lan.views(4), [[1, 2, 4]]);
+}
+
+/// Nothing but the address of one is known, and that one dies when all know one another.
+#[test]
+fn one_that_is_named_leads_to_all() {
+    let mut lan = Lan::new();
+    lan.unheard = (1..=9).collect();
+    lan.start(5, 5, "default");
+    lan.pass(400);
+    assert_eq!(lan.views(5), [[5]]);
+    for id in [1, 2, 3, 7, 8, 9] {
+        lan.start(id, id, "default");
+        let now = lan.now;
+        lan.server(id).add_peer(now, addr(5));
+    }
+    lan.pass(2000);
+    for id in [1, 2, 3, 5, 7, 8, 9] {
+        assert_eq!(lan.views(id), [[1, 2, 3, 5, 7, 8, 9]], "of {id}");
+    }
+    assert_eq!(lan.connections(), 7 * 6 / 2);
+    lan.kill(5);
+    lan.pass(50);
+    assert_eq!(lan.views(9), [[1, 2, 3, 7, 8, 9]]);
+}
+
+/// A plain server is found by who is connected to one that has dialled it.
+#[test]
+fn servers_that_look_for_nobody_are_found_as_well() {
+    let mut lan = Lan::new();
+    lan.unheard = vec![3, 4];
+    for id in 1..=2 {
+        lan.start_plain(id);
+    }
+    let now = lan.now;
+    lan.server(1).add_peer(now, addr(2));
+    lan.start(3, 3, "default");
+    lan.start(4, 4, "default");
+    lan.server(3).add_peer(now, addr(1));
+    lan.server(4).add_peer(now, addr(1));
+    lan.pass(2000);
+    for id in 1..=4 {
+        assert_eq!(lan.views(id).last().unwrap(), &[1, 2, 3, 4], "of {id}");
+    }
+    assert_eq!(lan.connections(), 6);
+}
+
+/// 2 and 3 have lost each other, and 1 has neither: they do not go on together.
+#[test]
+fn who_is_still_reached_by_others_is_not_dead_for_long() {
+    let mut lan = Lan::new();
+    for id in 1..=3 {
+        lan.start(id, id, "default");
+    }
+    lan.pass(500);
+    for id in 1..=3 {
+        assert_eq!(lan.views(id), Lan::all(1..=3));
+    }
+    lan.part(2, 3);
+    lan.pass(100);
+    assert_eq!((lan.views(1), lan.views(2)), (vec![vec![1, 2]], vec![vec![1, 2]]));
+    assert_eq!(lan.views(3).len(), 0, "1 may be about to miss 2, too");
+    lan.pass(1000);
+    assert_eq!(lan.views(3), [[3]]);
+}
+
+#[test]
+fn who_waits_for_a_server_to_settle_is_let_go_and_finds_a_bound() {
+    let mut lan = Lan::new();
+    lan.start_restless(1);
+    let mut attach = |p: u64| lan.attach_over(1, 1000 + p, p);
+    (1..=256).for_each(&mut attach);
+    assert_eq!(lan.reply_over(1, 1256), None, "it waits");
+    lan.attach_over(1, 1257, 1257);
+    assert_eq!(lan.reply_over(1, 1257), Some(DetachReason::ServerFull));
+    let now = lan.now;
+    lan.server(1).handle_closed(now, ConnId(1001));
+    lan.attach_over(1, 1258, 1258);
+    assert_eq!(lan.reply_over(1, 1258), None, "there is room again");
 }
 
 #[test]

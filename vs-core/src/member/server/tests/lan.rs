@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::super::{ConnId, Note, Server, ServerConfig};
 use super::bench::group;
+use crate::action::DetachReason;
 use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DiscoveryConfig;
 use crate::member::client::Past;
@@ -41,6 +42,7 @@ pub(super) struct Lan {
     pub(super) beacons: u64,
     /// Servers whose beacons are not heard.
     pub(super) unheard: Vec<u64>,
+    parted: Vec<(u64, u64)>,
 }
 
 impl Lan {
@@ -52,6 +54,7 @@ impl Lan {
             conns: 0,
             beacons: 0,
             unheard: Vec::new(),
+            parted: Vec::new(),
         }
     }
 
@@ -68,31 +71,47 @@ impl Lan {
     }
 
     /// The client of server `id` is process `p`, and wants to be a member.
-    fn start_client(&mut self, id: u64, p: u64, past: Past) {
+    fn start_client(&mut self, id: u64, p: u64) {
+        self.attach_over(id, OWN.0, p);
+        self.pump();
+    }
+
+    /// Process `p` asks server `id` for membership over a connection of its own.
+    pub(super) fn attach_over(&mut self, id: u64, conn: u64, p: u64) {
+        let past = Past::default();
         let (process, incarnation) = (ProcessId(p), Incarnation(self.now.as_millis()));
         let client = Peer { process, incarnation, addr: addr(100 * id + p) };
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();
         frame::encode(&Request::Client(client), &mut bytes);
         frame::encode(&Request::Attach { group, counter, members_max, past }, &mut bytes);
-        let now = self.now;
+        let (now, conn) = (self.now, ConnId(conn));
         let server = self.server(id);
-        server.handle_accepted(now, OWN);
-        server.handle_stream(now, OWN, &bytes);
-        self.pump();
+        server.handle_accepted(now, conn);
+        server.handle_stream(now, conn, &bytes);
+    }
+
+    /// Why who asked over that connection was refused, if it was.
+    pub(super) fn reply_over(&mut self, id: u64, conn: u64) -> Option<DetachReason> {
+        let mut decoder = Decoder::default();
+        decoder.push(self.server(id).output(ConnId(conn)));
+        match decoder.next::<Reply>().unwrap()? {
+            Reply::Detached { reason, .. } => Some(reason),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Process `p` starts, with server `id` as a part of it.
     pub(super) fn start(&mut self, id: u64, p: u64, deployment: &str) {
         self.start_server(id, Some(deployment));
         self.server(id).set_embedded(ProcessId(p));
-        self.start_client(id, p, Past::default());
+        self.start_client(id, p);
     }
 
     /// A server with a client elsewhere, that does not look for others.
     pub(super) fn start_plain(&mut self, id: u64) {
         self.start_server(id, None);
-        self.start_client(id, id, Past::default());
+        self.start_client(id, id);
     }
 
     /// A server that never settles, and has no client.
@@ -129,8 +148,25 @@ impl Lan {
         }
     }
 
+    /// Servers `a` and `b` lose each other, and will not find each other again.
+    pub(super) fn part(&mut self, a: u64, b: u64) {
+        let between = |(end, other): (&End, &End)| (end.0 == a && other.0 == b).then_some(*end);
+        let ends: Vec<End> = self.wires.iter().filter_map(between).collect();
+        self.parted.push((a, b));
+        for end in ends {
+            let other = self.wires[&end];
+            self.wires.insert(other, end);
+            self.cut(end);
+            let now = self.now;
+            self.server(a).handle_closed(now, end.1);
+        }
+        self.pump();
+    }
+
     fn connect(&mut self, id: u64, to: SocketAddr) {
-        let other = self.hosts.keys().copied().find(|id| addr(*id) == to);
+        let parted =
+            |other: u64| self.parted.iter().any(|&pair| pair == (id, other) || pair == (other, id));
+        let other = self.hosts.keys().copied().find(|id| addr(*id) == to && !parted(*id));
         let now = self.now;
         let Some(other) = other else {
             return self.server(id).handle_dial_failed(now, to, &"nobody is there");
@@ -145,14 +181,12 @@ impl Lan {
 
     /// Lets everything that is to be sent arrive.
     fn pump(&mut self) {
-        while self
-            .hosts
-            .keys()
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .fold(false, |any, id| self.pump_one(id) || any)
-        {}
+        let mut any = true;
+        while core::mem::take(&mut any) {
+            for id in self.hosts.keys().copied().collect::<Vec<_>>() {
+                any |= self.pump_one(id);
+            }
+        }
     }
 
     fn pump_one(&mut self, id: u64) -> bool {
@@ -247,7 +281,7 @@ impl Lan {
     }
 
     /// Why the client of `id` was detached, if that was the last that it was told.
-    pub(super) fn detached(&mut self, id: u64) -> Option<crate::DetachReason> {
+    pub(super) fn detached(&mut self, id: u64) -> Option<DetachReason> {
         match self.hosts.get_mut(&id).unwrap().told.pop() {
             Some((_, Reply::Detached { reason, .. })) => Some(reason),
             _ => None,

@@ -95,16 +95,23 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Listens, and opens what is needed to find the others. Nothing is sent before [`Embedded::register`].
-    pub(super) fn open(args: &Options, place: Place, process: ProcessId) -> Result<Self, Failure> {
+    /// Listens. What is wrong with addresses of this host is blamed on `blame`, unless --listen was used.
+    pub(super) fn open(
+        args: &Options,
+        place: Place,
+        process: ProcessId,
+        blame: &str,
+    ) -> Result<Self, Failure> {
         let peers = args.resolve_peers()?;
-        let (beacons, how) = args.open_beacons(place)?;
         let boot = Clock::new().unix_start_ms();
         let id = ServerId(super::setup::random() & NUMBER_MAX);
         let mut server = Server::new(ServerConfig::default(), id, boot).map_err(unusable)?;
         server.set_embedded(process);
         let listen = args.listen.unwrap_or_else(|| SocketAddr::from((place.bind, 0)));
-        let mut driver = ServerDriver::new(server, listen).map_err(|e| refused(listen, &e))?;
+        let mut driver = ServerDriver::new(server, listen).map_err(|e| {
+            let Failure(why) = refused(listen, &e);
+            Failure(if args.listen.is_some() { why } else { why.replace("--listen", blame) })
+        })?;
         let mut listen = driver.local_addr().map_err(|e| refused(listen, &e))?;
         if listen.ip().is_unspecified() {
             listen.set_ip(IpAddr::V4(place.bind));
@@ -118,7 +125,14 @@ impl Embedded {
                 ));
             }
         }
+        let (beacons, how) = (None, String::new());
         Ok(Self { driver, beacons, listen, peers, how })
+    }
+
+    /// Opens what is needed to find the others. Nothing is sent before [`Embedded::register`].
+    pub(super) fn open_beacons(&mut self, args: &Options, place: Place) -> Result<(), Failure> {
+        (self.beacons, self.how) = args.open_beacons(place)?;
+        Ok(())
     }
 
     /// Where the node, and others, connect to.
@@ -159,10 +173,10 @@ impl Embedded {
                 Note::Settled { servers } => self.say_found(servers),
                 Note::UselessBeacon(beacon) => eprintln!("vs: {beacon}"),
                 // Those that beacons told of come and go; who was named is missed.
-                Note::PeerTrouble { addr, why } if self.peers.contains(&addr) => {
-                    if why != PeerTrouble::Itself {
-                        eprintln!("vs: peer {addr} {why}");
-                    }
+                Note::PeerTrouble { addr, why }
+                    if self.peers.contains(&addr) && why != PeerTrouble::Itself =>
+                {
+                    eprintln!("vs: peer {addr} {why}");
                 }
                 _ => {}
             }

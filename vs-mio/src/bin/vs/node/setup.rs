@@ -32,7 +32,8 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);
-    let mut embedded = embedded(&args, &udp, process)?;
+    let place = Place { bind: udp.bind, interface: udp.interface, multicast: udp.multicast };
+    let mut embedded = embedded(&args, place, process)?;
     let servers = match &embedded {
         Some(embedded) => vec![embedded.listen_addr()],
         None => resolve(&args.servers)?,
@@ -46,6 +47,9 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         if embedded.is_some() { vec![servers[0].to_string()] } else { args.servers.clone() };
     let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
     let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
+    if let Some(embedded) = &mut embedded {
+        embedded.open_beacons(&args.embedded, place)?;
+    }
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
     if let Some(embedded) = &mut embedded {
@@ -69,12 +73,12 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
 }
 
 /// The server inside, if none was named.
-fn embedded(args: &Args, udp: &UdpConfig, process: ProcessId) -> Result<Option<Embedded>, Failure> {
+fn embedded(args: &Args, place: Place, process: ProcessId) -> Result<Option<Embedded>, Failure> {
     if !args.servers.is_empty() {
         return Ok(None);
     }
-    let place = Place { bind: udp.bind, interface: udp.interface, multicast: udp.multicast };
-    Embedded::open(&args.embedded, place, process).map(Some)
+    let blame = if args.bind.is_some() { "--bind" } else { "--interface" };
+    Embedded::open(&args.embedded, place, process, blame).map(Some)
 }
 
 /// What leaving may take beyond what the group grants a silent member, in ms.

@@ -1,12 +1,15 @@
 //! Servers without any set-up, each with a client in the same process.
 
+use alloc::collections::BTreeSet;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::super::{ConnId, Note};
 use super::lan::{Lan, addr};
 use crate::action::DetachReason;
 use crate::ident::{GroupName, ServerId};
 use crate::member::UselessBeacon;
+use crate::rng::Rng;
 
 #[test]
 fn thirty_that_start_together_have_one_view_each() {
@@ -226,6 +229,39 @@ fn who_waits_for_a_server_to_settle_is_let_go_and_finds_a_bound() {
     lan.server(1).handle_closed(now, ConnId(1001));
     lan.attach_over(1, 1258, 1258);
     assert_eq!(lan.reply_over(1, 1258), None, "there is room again");
+}
+
+/// Starts, deaths and lost links in any order: those that are left have one view, the same one, of all of them.
+#[test]
+fn whatever_happens_those_that_are_left_find_together() {
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let mut lan = Lan::new();
+        let mut alive = BTreeSet::new();
+        for _ in 0..30 {
+            let id = 1 + rng.below(8);
+            if alive.insert(id) {
+                lan.start(id, id, "default");
+            } else if rng.percent(60) {
+                alive.remove(&id);
+                lan.kill(id);
+            } else {
+                let other = alive.iter().copied().find(|other| *other != id);
+                other.into_iter().for_each(|other| lan.part(id, other));
+                lan.pass(rng.below(1500));
+                lan.mend();
+            }
+            lan.unheard = if rng.percent(20) { vec![1 + rng.below(8)] } else { vec![] };
+            lan.pass(rng.below(400));
+        }
+        lan.unheard.clear();
+        lan.pass(12_000);
+        let all: Vec<u64> = alive.iter().copied().collect();
+        for &id in &alive {
+            assert_eq!(lan.views(id).last(), Some(&all), "seed {seed}, {id}");
+        }
+        assert_eq!(lan.connections(), all.len() * all.len().saturating_sub(1) / 2, "seed {seed}");
+    }
 }
 
 #[test]

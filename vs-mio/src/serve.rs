@@ -9,7 +9,6 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use vs_core::ident::GroupName;
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{ConnId, Note, Server};
 use vs_core::{ConfigError, Time};
@@ -137,18 +136,17 @@ impl ServerDriver {
         self.drop_dial(addr);
     }
 
-    /// Looks for other servers of `deployment`, which reach this one at `listen`; see [`Server::discover`].
+    /// Looks for other servers of the deployment, which reach this one at `listen`; see [`Server::discover`].
     ///
     /// # Errors
     /// Names the field of `config` that cannot be used.
     pub fn discover(
         &mut self,
         config: DiscoveryConfig,
-        deployment: GroupName,
         listen: SocketAddr,
         seed: u64,
     ) -> Result<(), ConfigError> {
-        self.server.discover(self.clock.now(), config, deployment, listen, seed)
+        self.server.discover(self.clock.now(), config, listen, seed)
     }
 
     /// Sends beacons and hears those of the others, under a token in `registry`.

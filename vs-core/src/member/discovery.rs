@@ -7,6 +7,9 @@
 //!
 //! Of two servers that of the higher id connects to the other, so that they have one connection; the other does only
 //! if it waits for that in vain, where beacons go one way only.
+//!
+//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses of his choice, as many
+//! as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be taken for a server that is connected.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -14,7 +17,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::config::{ConfigError, TIME_MS_LIMIT};
-use crate::ident::{GroupName, ServerId};
+use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::wire::PROTOCOL_VERSION;
@@ -100,7 +103,7 @@ pub(crate) enum Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UselessBeacon {
     /// It is of another deployment.
-    Deployment(GroupName),
+    Deployment(Deployment),
     /// It is of another version of the protocol.
     Version(u16),
     /// Another server, that listens there, has this id, the own one.
@@ -162,7 +165,7 @@ struct Heard {
 #[derive(Debug)]
 pub(crate) struct Discovery {
     config: DiscoveryConfig,
-    deployment: GroupName,
+    deployment: Deployment,
     me: ServerId,
     boot: u64,
     listen: SocketAddr,
@@ -189,7 +192,7 @@ impl Discovery {
     pub(crate) fn new(
         now: Time,
         config: DiscoveryConfig,
-        deployment: GroupName,
+        deployment: Deployment,
         (me, boot): (ServerId, u64),
         listen: SocketAddr,
         seed: u64,
@@ -232,7 +235,7 @@ impl Discovery {
     ) -> Vec<Found> {
         let useless = match beacon::decode(datagram) {
             Ok(beacon) if beacon.deployment != self.deployment.as_str() => {
-                GroupName::new(beacon.deployment).ok().map(UselessBeacon::Deployment)
+                Deployment::new(beacon.deployment).ok().map(UselessBeacon::Deployment)
             }
             // The own one may come back.
             Ok(beacon) if beacon.server == self.me => (beacon.boot != self.boot)

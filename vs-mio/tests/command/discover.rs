@@ -93,7 +93,7 @@ fn two_deployments_on_one_network_do_not_mix() {
     wait_for(&mut ours, "1,2", None);
     wait_for(&mut theirs, "3,4", None);
     ours[0].wait_for_complaint("word of the others", |line| {
-        (line.contains("deployment theirs") && line.contains("--deployment")).then_some(())
+        (line.contains("deployment \"theirs\"") && line.contains("--deployment")).then_some(())
     });
     chat(&mut ours, &[1, 2], "ours");
     chat(&mut theirs, &[3, 4], "theirs");
@@ -118,6 +118,22 @@ fn members_of_a_plain_server_and_nodes_with_one_inside_are_one_group() {
     members[2].kill();
     members.remove(2);
     wait_for(&mut members, "1,2,4", Some("1,2,4"));
+    world.end(members);
+}
+
+#[test]
+fn a_server_that_looks_for_others_is_found_without_being_named() {
+    let beacons = multicast();
+    let mut world = World::new("looking", &["--discover", "--beacons", &beacons]);
+    let lan = Lan { dir: world.dir.clone(), multicast: world.multicast.clone() };
+    let mut members = vec![world.node(1, &[])];
+    members.push(lan.start(2, &["--beacons", &beacons]));
+    wait_for(&mut members, "1,2", None);
+    chat(&mut members, &[1, 2], "found");
+    // The member of the plain server goes on without the node that found it.
+    members.pop().expect("two members").kill();
+    wait_for(&mut members, "1", Some("1"));
+    world.server.wait("a note", |line| line.starts_with("looked for others").then_some(()));
     world.end(members);
 }
 

@@ -44,7 +44,7 @@ fn what_is_not_understood_is_named() {
         (&["node", "--server", "127.0.0.1:7000"], &["--group"]),
         (&["node"], &["--group"]),
         (&["node", "--group", "chat", "--peer", "127.0.0.1:7000"], &["--server", "--peer"]),
-        (&["node", "--group", "chat", "--deployment", ""], &["--deployment", "must not be empty"]),
+        (&["node", "--group", "chat", "--deployment", ""], &["--deployment", "1 to 64 bytes"]),
         (&["node", "--group", "chat", "--beacons", "everybody"], &["--beacons <IP:PORT>"]),
         (&["node", "--group", ""], &["--group", "must not be empty"]),
         (&["node", "--group", "a\nb"], &["--group", "control characters"]),
@@ -124,6 +124,8 @@ fn addresses_that_cannot_be_used_are_named() {
         let own = ["node", "--group", "chat", "--id", "1", "--multicast", &multicast];
         refused(&[&own, args].concat(), FAILED, words);
     };
+    let anywhere = ["server", "--listen", "0.0.0.0:0", "--discover"];
+    refused(&anywhere, FAILED, &["0.0.0.0", "--interface"]);
     inside(&["--interface", "192.0.2.1"], &["192.0.2.1", "--interface"]);
     inside(&["--bind", "192.0.2.1"], &["192.0.2.1 is not on this host", "--bind"]);
     let here = ["--interface", "127.0.0.1"];

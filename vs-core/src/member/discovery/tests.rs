@@ -15,8 +15,8 @@ fn addr(id: u64) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7000 + id as u16))
 }
 
-fn name(text: &str) -> GroupName {
-    GroupName::new(text).unwrap()
+fn name(text: &str) -> Deployment {
+    Deployment::new(text).unwrap()
 }
 
 fn discovery(id: u64) -> Discovery {

@@ -5,13 +5,15 @@ use core::net::SocketAddr;
 
 use super::{ConnId, PeerTrouble};
 use crate::action::DetachReason;
-use crate::ident::{GroupName, ProcessId, ServerId};
+use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
 use crate::member::discovery::UselessBeacon;
 use crate::view::{Members, View};
 
 /// Bounds and times of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
+    /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
+    pub deployment: Deployment,
     /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
     pub silence_ms: u64,
     /// Signs of life go out after so much own silence, in ms. Default 100.
@@ -56,6 +58,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            deployment: Deployment::default(),
             silence_ms: 1000,
             heartbeat_ms: 100,
             gather_join_ms: 3,

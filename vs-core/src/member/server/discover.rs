@@ -48,7 +48,7 @@ pub(super) struct Held {
 }
 
 impl Server {
-    /// Looks for other servers of `deployment` from now on; `listen` is where they reach this one. What comes in by
+    /// Looks for other servers of the deployment from now on; `listen` is where they reach this one. What comes in by
     /// beacons is handed to [`Server::handle_beacon`], and what [`Server::poll_beacon`] says goes out to all that may
     /// hear it. Also without a way for beacons it makes clients wait until the peers that were named are connected, or
     /// known not to be there.
@@ -59,13 +59,12 @@ impl Server {
         &mut self,
         now: Time,
         config: DiscoveryConfig,
-        deployment: GroupName,
         listen: SocketAddr,
         seed: u64,
     ) -> Result<(), ConfigError> {
         config.validate()?;
         self.now = self.now.max(now);
-        let own = (self.id, self.boot);
+        let (own, deployment) = ((self.id, self.boot), self.config.deployment.clone());
         self.discovery = Some(Discovery::new(self.now, config, deployment, own, listen, seed));
         Ok(())
     }

@@ -8,20 +8,22 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use vs_core::ident::{NUMBER_MAX, ServerId};
+use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
 use vs_core::{DisplaySet, View};
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
 
 use crate::Failure;
+use crate::beacons::Discover;
 use crate::output::Output;
 use crate::tuning::resolve;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const WAKE: Token = Token(2);
-const CONNECTIONS: Token = Token(3);
+const BEACONS: Token = Token(3);
+const CONNECTIONS: Token = Token(4);
 const EVENTS_MAX: usize = 256;
 
 /// What `vs server` is told.
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// Server id, another one for each server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: u64,
+    /// What the server belongs to; members and servers of another deployment are refused
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// A connection that is silent for so long is taken for dead
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
@@ -62,6 +67,8 @@ pub(crate) struct Args {
     /// A member excluded by accusation stays out for so long
     #[arg(long, value_name = "MS")]
     readmit_ms: Option<u64>,
+    #[command(flatten)]
+    discover: Discover,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -80,8 +87,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             return Err(Failure(format!("{addr} is one peer too many: name fewer with --peer")));
         }
     }
+    let beacons = args.discover.begin(&mut driver)?;
     let poll = Poll::new().map_err(system)?;
     driver.register(poll.registry(), LISTENER, CONNECTIONS).map_err(system)?;
+    if let Some(beacons) = beacons {
+        driver.hear_beacons(poll.registry(), beacons, BEACONS).map_err(system)?;
+    }
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
@@ -128,7 +139,8 @@ fn serve(
 }
 
 fn config(args: &Args) -> ServerConfig {
-    let mut config = ServerConfig::default();
+    let deployment = args.deployment.clone();
+    let mut config = ServerConfig { deployment, ..ServerConfig::default() };
     for (field, value) in [
         (&mut config.silence_ms, args.silence_ms),
         (&mut config.heartbeat_ms, args.heartbeat_ms),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::super::{ConnId, Note};
 use super::lan::{Lan, addr};
 use crate::action::DetachReason;
-use crate::ident::{GroupName, ServerId};
+use crate::ident::{Deployment, ServerId};
 use crate::member::UselessBeacon;
 use crate::rng::Rng;
 
@@ -100,7 +100,7 @@ fn deployments_do_not_mix_and_say_so() {
     lan.pass(3000);
     assert_eq!((lan.views(1), lan.views(2)), (vec![vec![1]], vec![vec![2]]));
     assert_eq!(lan.connections(), 0);
-    let other = Note::UselessBeacon(UselessBeacon::Deployment(GroupName::new("test").unwrap()));
+    let other = Note::UselessBeacon(UselessBeacon::Deployment(Deployment::new("test").unwrap()));
     assert_eq!(lan.notes(1).iter().filter(|note| **note == other).count(), 1);
 }
 

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use super::super::{ConnId, Note, Server, ServerConfig};
 use super::bench::group;
 use crate::action::DetachReason;
-use crate::ident::{GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use crate::ident::{Deployment, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DiscoveryConfig;
 use crate::member::client::Past;
 use crate::member::message::{Peer, Reply, Request};
@@ -62,10 +62,11 @@ impl Lan {
     /// Server `id` starts; without a deployment it is a plain one, that looks for nobody.
     fn start_server(&mut self, id: u64, deployment: Option<&str>) {
         let boot = self.now.as_millis();
-        let mut server = Server::new(ServerConfig::default(), ServerId(id), boot).unwrap();
-        if let Some(deployment) = deployment {
-            let (config, name) = (DiscoveryConfig::default(), GroupName::new(deployment).unwrap());
-            server.discover(self.now, config, name, addr(id), id).unwrap();
+        let name = Deployment::new(deployment.unwrap_or("default")).unwrap();
+        let config = ServerConfig { deployment: name, ..ServerConfig::default() };
+        let mut server = Server::new(config, ServerId(id), boot).unwrap();
+        if deployment.is_some() {
+            server.discover(self.now, DiscoveryConfig::default(), addr(id), id).unwrap();
         }
         let (decoder, told, notes) = (Decoder::default(), Vec::new(), Vec::new());
         let last_view = ViewId::default();
@@ -122,9 +123,7 @@ impl Lan {
         let config = DiscoveryConfig { quiet_beacons: u32::MAX, ..DiscoveryConfig::default() };
         let config = DiscoveryConfig { settle_max_ms: 3_600_000, ..config };
         let now = self.now;
-        self.server(id)
-            .discover(now, config, GroupName::new("default").unwrap(), addr(id), id)
-            .unwrap();
+        self.server(id).discover(now, config, addr(id), id).unwrap();
     }
 
     pub(super) fn server(&mut self, id: u64) -> &mut Server {

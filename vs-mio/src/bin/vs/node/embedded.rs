@@ -6,7 +6,7 @@ use std::io;
 
 use mio::event::Event;
 use mio::{Registry, Token};
-use vs_core::ident::{GroupName, NUMBER_MAX, ProcessId, ServerId};
+use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
 use vs_core::member::{DiscoveryConfig, PeerTrouble};
 use vs_mio::ServerDriver;
@@ -31,10 +31,6 @@ pub(super) struct Options {
     /// Multicast address of the beacons by which nodes find one another [default: that of --multicast, the next port]
     #[arg(long, value_name = "IP:PORT", conflicts_with = "servers")]
     beacons: Option<SocketAddrV4>,
-    /// Nodes of other deployments are left alone
-    #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "servers")]
-    #[arg(value_parser = |text: &str| GroupName::new(text))]
-    deployment: GroupName,
 }
 
 impl Options {
@@ -51,11 +47,11 @@ impl Options {
         let named = self.peers.join(", ");
         match Beacons::open(place.interface, addr) {
             Ok(beacons) if self.peers.is_empty() => Ok((Some(beacons), how)),
-            Ok(beacons) => Ok((Some(beacons), format!("at {named} and {how}"))),
+            Ok(beacons) => Ok((Some(beacons), format!("by way of {named}, and {how}"))),
             Err(error) if self.peers.is_empty() => {
                 Err(Failure(error.to_string().replace("--multicast", "--beacons")))
             }
-            Err(_) => Ok((None, format!("at {named}, without beacons"))),
+            Err(_) => Ok((None, format!("by way of {named}, without beacons"))),
         }
     }
 
@@ -99,13 +95,14 @@ impl Embedded {
     pub(super) fn open(
         args: &Options,
         place: Place,
-        process: ProcessId,
+        (process, deployment): (ProcessId, Deployment),
         blame: &str,
     ) -> Result<Self, Failure> {
         let peers = args.resolve_peers()?;
         let boot = Clock::new().unix_start_ms();
         let id = ServerId(super::setup::random() & NUMBER_MAX);
-        let mut server = Server::new(ServerConfig::default(), id, boot).map_err(unusable)?;
+        let config = ServerConfig { deployment, ..ServerConfig::default() };
+        let mut server = Server::new(config, id, boot).map_err(unusable)?;
         server.set_embedded(process);
         let listen = args.listen.unwrap_or_else(|| SocketAddr::from((place.bind, 0)));
         let mut driver = ServerDriver::new(server, listen).map_err(|e| {
@@ -117,7 +114,7 @@ impl Embedded {
             listen.set_ip(IpAddr::V4(place.bind));
         }
         let (config, seed) = (DiscoveryConfig::default(), super::setup::random());
-        driver.discover(config, args.deployment.clone(), listen, seed).map_err(unusable)?;
+        driver.discover(config, listen, seed).map_err(unusable)?;
         for peer in &peers {
             if !driver.add_peer(*peer) {
                 return Err(Failure(

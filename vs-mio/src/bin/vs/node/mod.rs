@@ -5,10 +5,12 @@ mod embedded;
 mod session;
 mod setup;
 
+pub(crate) use setup::random;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use vs_core::ident::{GroupName, NUMBER_MAX};
+use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
 
 use crate::Failure;
 use crate::generate::Sizes;
@@ -29,6 +31,9 @@ pub(crate) struct Args {
     /// A membership server; several may be named [default: one inside each node; the nodes find one another]
     #[arg(long = "server", value_name = "HOST:PORT")]
     servers: Vec<String>,
+    /// What the servers belong to that may take this process up
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// Process id, the same after every restart; otherwise a random one
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: Option<u64>,

@@ -78,7 +78,7 @@ fn embedded(args: &Args, place: Place, process: ProcessId) -> Result<Option<Embe
         return Ok(None);
     }
     let blame = if args.bind.is_some() { "--bind" } else { "--interface" };
-    Embedded::open(&args.embedded, place, process, blame).map(Some)
+    Embedded::open(&args.embedded, place, (process, args.deployment.clone()), blame).map(Some)
 }
 
 /// What leaving may take beyond what the group grants a silent member, in ms.
@@ -145,7 +145,7 @@ fn process(id: Option<u64>) -> ProcessId {
     process
 }
 
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// A change that began with a departure waits so long for more
     #[arg(long, value_name = "MS")]
     gather_crash_ms: Option<u64>,
+    /// An arrival waits so long for servers that have just started, so that those who start together share a view
+    #[arg(long, value_name = "MS")]
+    gather_max_ms: Option<u64>,
     /// After the first accusation others are waited for so long
     #[arg(long, value_name = "MS")]
     accuse_ms: Option<u64>,
@@ -146,6 +149,7 @@ fn config(args: &Args) -> ServerConfig {
         (&mut config.heartbeat_ms, args.heartbeat_ms),
         (&mut config.gather_join_ms, args.gather_join_ms),
         (&mut config.gather_crash_ms, args.gather_crash_ms),
+        (&mut config.gather_max_ms, args.gather_max_ms),
         (&mut config.accuse_ms, args.accuse_ms),
         (&mut config.readmit_ms, args.readmit_ms),
     ] {

@@ -17,6 +17,9 @@ use crate::Failure;
 use crate::server::refused;
 use crate::tuning::resolve;
 
+/// Signs of life to the other servers, in ms: each node has a connection to each other one.
+const HEARTBEAT_MS: u64 = 200;
+
 /// How nodes without a server find one another.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Without --server: a membership server inside the node")]
@@ -101,7 +104,8 @@ impl Embedded {
         let peers = args.resolve_peers()?;
         let boot = Clock::new().unix_start_ms();
         let id = ServerId(super::setup::random() & NUMBER_MAX);
-        let config = ServerConfig { deployment, ..ServerConfig::default() };
+        let heartbeat_ms = HEARTBEAT_MS;
+        let config = ServerConfig { deployment, heartbeat_ms, ..ServerConfig::default() };
         let mut server = Server::new(config, id, boot).map_err(unusable)?;
         server.set_embedded(process);
         let listen = args.listen.unwrap_or_else(|| SocketAddr::from((place.bind, 0)));

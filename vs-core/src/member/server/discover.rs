@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::conn::Role;
-use super::group::Local;
+use super::group::{Cx, Group, Local};
 use super::{ConnId, Note, Server};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
@@ -238,5 +238,21 @@ impl Server {
                 .about
                 .values()
                 .any(|about| about.gathering_until.is_some_and(|until| now < until))
+    }
+}
+
+impl Group {
+    /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a start_change would block
+    /// the members.
+    pub(super) fn puts_off(&mut self, cx: &Cx<'_>) -> bool {
+        let until = cx.now.plus_ms(cx.config.gather_max_ms);
+        cx.gathering && cx.now < *self.put_off_until.get_or_insert(until)
+    }
+
+    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not come over.
+    pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {
+        if let Some(remote) = self.remotes.get_mut(&server) {
+            remote.clients.retain(|(client, _)| client.process != process);
+        }
     }
 }

@@ -103,7 +103,7 @@ pub(super) struct Group {
     /// When the proposal goes out that waits for more arrivals.
     gather_at: Option<Time>,
     /// Until when arrivals are put off for servers that have just started.
-    put_off_until: Option<Time>,
+    pub(super) put_off_until: Option<Time>,
 }
 
 impl Group {
@@ -337,13 +337,6 @@ impl Group {
         }
     }
 
-    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not come over.
-    pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {
-        if let Some(remote) = self.remotes.get_mut(&server) {
-            remote.clients.retain(|(client, _)| client.process != process);
-        }
-    }
-
     /// The links between servers have changed.
     pub(super) fn review(&mut self, cx: &mut Cx<'_>, lost: bool) {
         // One that is back says whom it has. Of groups that it does not know any more it says nothing: then its clients
@@ -429,13 +422,6 @@ impl Group {
         self.gather_at = gather.then_some(at);
         let steps = self.moshe.notify(report, gather);
         self.take(cx, steps);
-    }
-
-    /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a start_change would block
-    /// the members.
-    fn puts_off(&mut self, cx: &Cx<'_>) -> bool {
-        let until = cx.now.plus_ms(cx.config.gather_max_ms);
-        cx.gathering && cx.now < *self.put_off_until.get_or_insert(until)
     }
 
     /// Forgets processes that are not members, beyond a bound.

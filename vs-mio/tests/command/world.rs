@@ -95,7 +95,7 @@ impl World {
     }
 }
 
-/// Lets the checker judge all traces in `dir`; liveness, too, if it is said who is there in the end.
+/// Lets the checker judge the traces in `dir`; liveness, too, if it is said who is there in the end.
 pub(crate) fn check(dir: &Path, settled: &str) {
     let dir = dir.display().to_string();
     let settled = if settled.is_empty() { vec![] } else { vec!["--settled", settled] };

@@ -1,6 +1,8 @@
 //! Frames of the membership service, as they are and well-formed in an order that nobody expects: at a server, whose
 //! other clients notice nothing, and at a node, whose server is the hostile one.
 
+use std::net::SocketAddr;
+
 use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::preamble;
 
@@ -108,6 +110,10 @@ fn server_id(bytes: &mut Bytes<'_>) -> ServerId {
     }
 }
 
+fn addr(bytes: &mut Bytes<'_>) -> SocketAddr {
+    ([127, 0, 0, bytes.u8()], bytes.u16()).into()
+}
+
 fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attached {
     Attached {
         process,
@@ -120,7 +126,7 @@ fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attach
 
 fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
     let server = server_id(bytes);
-    match bytes.below(6) {
+    match bytes.below(9) {
         0 => {
             let version = bytes.number_near(1);
             let servers = (0..bytes.below(6)).map(|_| server_id(bytes)).collect();
@@ -139,6 +145,16 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
         3 | 4 => {
             let group = server::name(bytes);
             PeerWord::Proposal { group, proposal: proposal(server, bytes) }
+        }
+        5 => {
+            let embeds = bytes.flag().then(|| process(bytes));
+            let (gathering, listen) = (bytes.flag(), bytes.flag().then(|| addr(bytes)));
+            PeerWord::About { embeds, gathering, listen }
+        }
+        6 => PeerWord::Ask { server: server_id(bytes) },
+        7 => {
+            let (server, boot) = (server_id(bytes), bytes.number_near(1));
+            PeerWord::Tell { server, boot, listen: addr(bytes) }
         }
         _ => {
             let (group, by) = (server::name(bytes), process(bytes));

@@ -61,6 +61,9 @@ pub(crate) enum PeerWord {
     Clients { version: u64, group: String, clients: Vec<(Attached, SocketAddr)> },
     Proposal { group: String, proposal: Proposal },
     Accuse { group: String, by: ProcessId, accused: Vec<ProcessId> },
+    About { embeds: Option<ProcessId>, gathering: bool, listen: Option<SocketAddr> },
+    Ask { server: ServerId },
+    Tell { server: ServerId, boot: u64, listen: SocketAddr },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! Decoding of datagrams: whatever is accepted can be gone through, says the same when it is written again, and has no
 //! other form but for reserved bits.
 
-use vs_core::ident::{GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
 use vs_core::{GroupConfig, Identity, Node, NodeConfig, Time, Verdict};
 
@@ -24,6 +25,7 @@ pub fn run(input: &[u8]) {
             let datagram = bytes.rest();
             decode(datagram);
             control(datagram);
+            beacon(datagram);
         }
         SYNC => described(&sync(&mut bytes), false),
         _ => described(&request(&mut bytes), true),
@@ -68,6 +70,24 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     assert_eq!(out[..len], cleared);
     assert_eq!(encode(&mut out[..len - 1], header, content), None, "it fits less than it takes");
     assert_eq!(packet::decode(&out[..len]).map(|p| p.header), Ok(*header));
+}
+
+/// A beacon that was read, written again, is the same datagram with its reserved bits cleared.
+fn beacon(datagram: &[u8]) {
+    let beacon = match beacon::decode(datagram) {
+        Ok(beacon) => beacon,
+        Err(NoBeacon::Version(version)) => return assert_eq!(datagram[4], version as u8),
+        Err(NoBeacon::Other) => return,
+    };
+    let mut out = [0xaa; BEACON_BYTES_MAX];
+    let len = beacon::encode(&mut out, &beacon).expect("it was a datagram before");
+    let mut cleared = datagram.to_vec();
+    cleared[6] = 0;
+    cleared[27..32].fill(0);
+    if beacon.listen.is_ipv4() {
+        cleared[36..48].fill(0);
+    }
+    assert_eq!(out[..len], cleared);
 }
 
 fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize> {
@@ -167,6 +187,11 @@ pub fn seeds() -> Seeds {
         .into_iter()
         .map(|(name, datagram)| (name, [&[RAW], &datagram[..]].concat()))
         .collect();
+    let mut said = [0; BEACON_BYTES_MAX];
+    let (server, listen) = (ServerId(2), ([10, 0, 0, 1], 7000).into());
+    let own = Beacon { deployment: "default", server, boot: 1, listen };
+    let len = beacon::encode(&mut said, &own).expect("a beacon");
+    seeds.push(("beacon".into(), [&[RAW], &said[..len]].concat()));
     seeds.push(("described-sync".into(), vec![SYNC, 8, 8, 8, 8, 8, 8, 9, 9, 9, 9]));
     seeds.push(("described-request".into(), vec![SYNC + 1, 8, 3, 8, 8, 8, 8, 8, 8]));
     seeds

@@ -16,8 +16,15 @@
 //!
 //! Events are edge-triggered. What was left unread, so that one busy socket does not starve the rest, is remembered
 //! ([`Driver::has_backlog`]), and the timeout is zero until it was read.
+//!
+//! # Without a server to start
+//!
+//! A node may have a membership server of its own in the same poll: a [`ServerDriver`] that was told to
+//! [`ServerDriver::discover`] others and to [`ServerDriver::hear_beacons`], before the [`Driver`] that has its address for
+//! a server. [`vs_core::member::Server::set_embedded`] makes the others miss the node as soon as its process dies.
 #![forbid(unsafe_code)]
 
+mod beacons;
 mod driver;
 mod run;
 mod serve;

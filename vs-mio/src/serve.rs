@@ -9,9 +9,13 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use vs_core::Time;
+use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{ConnId, Note, Server};
+use vs_core::{ConfigError, Time};
+use vs_std::beacons::Beacons;
 use vs_std::clock::Clock;
+
+use crate::beacons::BeaconSource;
 
 /// Connections that are accepted before the rest of the loop has its turn.
 const ACCEPTS_MAX: usize = 64;
@@ -30,6 +34,16 @@ struct Conn {
     slot: usize,
     readable: bool,
     writable: bool,
+}
+
+/// A connection to a peer that is being made.
+#[derive(Debug)]
+struct Dial {
+    stream: TcpStream,
+    slot: usize,
+    addr: SocketAddr,
+    /// It may be up, or have failed.
+    settled: bool,
 }
 
 /// A connection that the server gave up: its last bytes go out, what still comes is thrown away.
@@ -52,6 +66,8 @@ pub struct ServerDriver {
     accept_from: Time,
     place: Option<(Registry, Token, Token)>,
     conns: BTreeMap<ConnId, Conn>,
+    dials: BTreeMap<ConnId, Dial>,
+    beacons: Option<BeaconSource>,
     closing: BTreeMap<ConnId, Closing>,
     /// Connections by the offset of their tokens from the base.
     slots: Vec<Option<ConnId>>,
@@ -74,6 +90,8 @@ impl ServerDriver {
             accept_from: Time::ZERO,
             place: None,
             conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            beacons: None,
             closing: BTreeMap::new(),
             slots: Vec::new(),
             next: 0,
@@ -105,12 +123,55 @@ impl ServerDriver {
         Ok(())
     }
 
+    /// Connects to the server at `addr`, again and again until it is there, and again whenever it is lost; with the next
+    /// [`ServerDriver::advance`]. May be called at any time. False if there are as many addresses as there may be
+    /// ([`vs_core::member::ServerConfig::peers_max`]).
+    pub fn add_peer(&mut self, addr: SocketAddr) -> bool {
+        self.server.add_peer(self.clock.now(), addr)
+    }
+
+    /// Connects to `addr` no more. A connection that is up stays until it ends.
+    pub fn remove_peer(&mut self, addr: SocketAddr) {
+        self.server.remove_peer(addr);
+        self.drop_dial(addr);
+    }
+
+    /// Looks for other servers of the deployment, which reach this one at `listen`; see [`Server::discover`].
+    ///
+    /// # Errors
+    /// Names the field of `config` that cannot be used.
+    pub fn discover(
+        &mut self,
+        config: DiscoveryConfig,
+        listen: SocketAddr,
+        seed: u64,
+    ) -> Result<(), ConfigError> {
+        self.server.discover(self.clock.now(), config, listen, seed)
+    }
+
+    /// Sends beacons and hears those of the others, under a token in `registry`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn hear_beacons(
+        &mut self,
+        registry: &Registry,
+        beacons: Beacons,
+        token: Token,
+    ) -> io::Result<()> {
+        self.beacons = Some(BeaconSource::register(registry, beacons, token)?);
+        Ok(())
+    }
+
     /// Takes an event of the poll. False if it belongs to somebody else.
     pub fn handle_event(&mut self, event: &Event) -> bool {
         let Some(&(_, listener, base)) = self.place.as_ref() else { return false };
         let token = event.token();
         if token == listener {
             self.acceptable = true;
+            return true;
+        }
+        if self.beacons.as_mut().is_some_and(|beacons| beacons.handle_event(token)) {
             return true;
         }
         let slot = token.0.checked_sub(base.0).and_then(|at| self.slots.get(at));
@@ -120,6 +181,8 @@ impl ServerDriver {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
             conn.writable |= event.is_writable();
+        } else if let Some(dial) = self.dials.get_mut(&id) {
+            dial.settled |= event.is_writable() || event.is_error();
         }
         true
     }
@@ -139,13 +202,18 @@ impl ServerDriver {
     /// Whether something was left unread for fairness.
     #[must_use]
     pub fn has_backlog(&self) -> bool {
-        self.conns.values().any(|conn| conn.readable)
+        let beacons = self.beacons.as_ref().is_some_and(BeaconSource::has_backlog);
+        beacons || self.conns.values().any(|conn| conn.readable)
     }
 
     /// Accepts and reads what is there, within bounds, lets time pass, and writes what follows.
     pub fn advance(&mut self) {
         let now = self.clock.now();
         self.accept(now);
+        self.settle_dials(now);
+        if let Some(beacons) = &mut self.beacons {
+            beacons.read(&mut self.server, now);
+        }
         let readable = self.conns.iter().filter(|(_, conn)| conn.readable);
         for id in readable.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.read(now, id);
@@ -153,6 +221,10 @@ impl ServerDriver {
         if self.server.poll_timeout().is_some_and(|at| at <= now) {
             self.server.handle_timeout(now);
         }
+        if let Some(beacons) = &self.beacons {
+            beacons.write(&mut self.server);
+        }
+        self.dial(now);
         while let Some(id) = self.server.poll_output() {
             self.write(now, id);
         }
@@ -209,20 +281,76 @@ impl ServerDriver {
     }
 
     fn accepted(&mut self, now: Time, mut stream: TcpStream) -> io::Result<()> {
-        let Some((registry, _, base)) = &self.place else { return Ok(()) };
         stream.set_nodelay(true)?;
+        if let Some((id, slot)) = self.enter(&mut stream)? {
+            self.conns.insert(id, Conn { stream, slot, readable: true, writable: true });
+            self.server.handle_accepted(now, id);
+        }
+        Ok(())
+    }
+
+    /// Gives a connection a name and a token; none before the driver is registered.
+    fn enter(&mut self, stream: &mut TcpStream) -> io::Result<Option<(ConnId, usize)>> {
+        let Some((registry, _, base)) = &self.place else { return Ok(None) };
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut stream, Token(base.0 + free), interest)?;
+        registry.register(stream, Token(base.0 + free), interest)?;
         let id = ConnId(self.next);
         self.next += 1;
         if free == self.slots.len() {
             self.slots.push(None);
         }
         self.slots[free] = Some(id);
-        self.conns.insert(id, Conn { stream, slot: free, readable: true, writable: true });
-        self.server.handle_accepted(now, id);
-        Ok(())
+        Ok(Some((id, free)))
+    }
+
+    /// Begins to connect to whom the server wants to reach.
+    fn dial(&mut self, now: Time) {
+        while self.place.is_some()
+            && let Some(addr) = self.server.poll_dial()
+        {
+            self.drop_dial(addr);
+            let dialled = TcpStream::connect(addr)
+                .and_then(|mut stream| Ok((self.enter(&mut stream)?, stream)));
+            match dialled {
+                Ok((Some((id, slot)), stream)) => {
+                    self.dials.insert(id, Dial { stream, slot, addr, settled: false });
+                }
+                Ok((None, _)) => {}
+                Err(error) => self.server.handle_dial_failed(now, addr, &error),
+            }
+        }
+    }
+
+    /// Hands on what became of attempts to connect.
+    fn settle_dials(&mut self, now: Time) {
+        let settled = self.dials.iter().filter(|(_, dial)| dial.settled).map(|(id, _)| *id);
+        for id in settled.collect::<Vec<_>>() {
+            let Some(mut dial) = self.dials.remove(&id) else { continue };
+            match dial.outcome() {
+                Ok(true) => {
+                    let Dial { stream, slot, addr, .. } = dial;
+                    self.conns.insert(id, Conn { stream, slot, readable: true, writable: true });
+                    self.server.handle_peer_connected(now, id, addr);
+                }
+                Ok(false) => {
+                    dial.settled = false;
+                    self.dials.insert(id, dial);
+                }
+                Err(error) => {
+                    let addr = dial.addr;
+                    self.release(dial.stream, dial.slot);
+                    self.server.handle_dial_failed(now, addr, &error);
+                }
+            }
+        }
+    }
+
+    fn drop_dial(&mut self, addr: SocketAddr) {
+        let id = self.dials.iter().find(|(_, dial)| dial.addr == addr).map(|(id, _)| *id);
+        if let Some(dial) = id.and_then(|id| self.dials.remove(&id)) {
+            self.release(dial.stream, dial.slot);
+        }
     }
 
     fn read(&mut self, now: Time, id: ConnId) {
@@ -255,7 +383,7 @@ impl ServerDriver {
     /// The other side ended the connection.
     fn lost(&mut self, now: Time, id: ConnId) {
         if let Some(conn) = self.conns.remove(&id) {
-            self.release(conn);
+            self.release(conn.stream, conn.slot);
             self.server.handle_closed(now, id);
         }
     }
@@ -276,16 +404,30 @@ impl ServerDriver {
         });
         for id in over.collect::<Vec<_>>() {
             if let Some(closing) = self.closing.remove(&id) {
-                self.release(closing.conn);
+                self.release(closing.conn.stream, closing.conn.slot);
             }
         }
     }
 
-    fn release(&mut self, mut conn: Conn) {
-        self.slots[conn.slot] = None;
+    fn release(&mut self, mut stream: TcpStream, slot: usize) {
+        self.slots[slot] = None;
         if let Some((registry, ..)) = &self.place {
             // Closing the stream takes it out of the poll, too.
-            let _ = registry.deregister(&mut conn.stream);
+            let _ = registry.deregister(&mut stream);
+        }
+    }
+}
+
+impl Dial {
+    /// Whether the connection is up; not yet, if it has no peer.
+    fn outcome(&self) -> io::Result<bool> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => self.stream.set_nodelay(true).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,10 +4,12 @@
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
 //! - [`driver`]: a node with its sockets, for any loop that waits for sockets.
 //! - [`udp`]: the two sockets of a node, set up and checked.
+//! - [`beacons`]: the sockets by which membership servers find one another.
 //! - [`trace`]: traces written to files.
 //! - [`clock`]: the time that goes into a node.
 #![forbid(unsafe_code)]
 
+pub mod beacons;
 pub mod clock;
 pub mod driver;
 pub mod trace;

@@ -1,6 +1,7 @@
 //! What clients and servers say to each other.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,28 @@ pub(crate) enum Request {
     Peer(PeerWord),
     /// A sign of life.
     Ping,
+    /// To a server that named itself, by the one that it dialled: the connection ends.
+    Refused(Refusal),
+}
+
+/// Why a server does not take up with another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// It is the same one.
+    Itself,
+    /// Another server has the same id.
+    SameId(ServerId),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str("it is the same server"),
+            Self::SameId(id) => {
+                write!(f, "two servers have the id {id}: give each server an id of its own")
+            }
+        }
+    }
 }
 
 /// From a server to a client.
@@ -95,5 +118,24 @@ pub(crate) enum PeerWord {
         group: GroupName,
         by: ProcessId,
         accused: Vec<ProcessId>,
+    },
+    /// What the speaker is, where it is more than a server on its own that has long been there.
+    About {
+        /// The process that it is a part of, and dies with.
+        embeds: Option<ProcessId>,
+        /// It is still looking for other servers, and has no clients before it is done with that.
+        gathering: bool,
+        /// Where others reach it, if it knows.
+        listen: Option<SocketAddr>,
+    },
+    /// A server that the one asked is connected to, and the speaker is not: where is it?
+    Ask {
+        server: ServerId,
+    },
+    /// It is there.
+    Tell {
+        server: ServerId,
+        boot: u64,
+        listen: SocketAddr,
     },
 }

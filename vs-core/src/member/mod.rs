@@ -2,7 +2,10 @@
 
 pub(crate) mod client;
 mod detector;
+mod discovery;
 pub mod message;
 pub mod server;
 
-pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};
+pub use discovery::{DiscoveryConfig, UselessBeacon};
+pub use message::Refusal;
+pub use server::{ConnId, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

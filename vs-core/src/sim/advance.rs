@@ -114,7 +114,6 @@ impl<A: Application> World<A> {
                     self.fabric.close(conn, usize::from(end));
                 }
             }
-            Happening::Redial { host, peer } => self.redial(host, peer),
             Happening::Wake { host } => self.wake(host),
             Happening::App { host } => self.wake_app(host),
         }

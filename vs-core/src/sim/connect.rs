@@ -2,7 +2,7 @@
 
 use crate::member::ConnId;
 use crate::sim::app::Application;
-use crate::sim::host::{Body, Happening, HostState};
+use crate::sim::host::{Body, Happening, HostState, addr_of};
 use crate::sim::stream::EndState;
 use crate::sim::world::World;
 
@@ -87,7 +87,7 @@ impl<A: Application> World<A> {
             Body::Server(s) if s.dialed.contains_key(&id) => {
                 s.conns.insert(id);
                 if let Some(server) = &mut s.server {
-                    server.handle_peer_connected(now, ConnId(id));
+                    server.handle_peer_connected(now, ConnId(id), addr_of(s.dialed[&id]));
                 }
             }
             _ => self.fabric.close(id, 0),
@@ -161,17 +161,20 @@ impl<A: Application> World<A> {
     /// Tells the process or server that had the connection.
     fn ended(&mut self, host: usize, id: u64) {
         let now = self.hosts[host].clock(self.fabric.now);
-        let Self { hosts, fabric, .. } = self;
-        match &mut hosts[host].body {
+        match &mut self.hosts[host].body {
             Body::Process(p) if p.link == Some(id) => {
                 p.link = None;
                 p.node.as_mut().into_iter().for_each(|node| node.handle_disconnected(now));
             }
             Body::Server(s) => {
                 let had = s.conns.contains(&id);
-                s.forget(id, host, fabric);
-                if had && let Some(server) = &mut s.server {
-                    server.handle_closed(now, ConnId(id));
+                let dialed = s.forget(id);
+                match (&mut s.server, dialed) {
+                    (Some(server), _) if had => server.handle_closed(now, ConnId(id)),
+                    (Some(server), Some(peer)) => {
+                        server.handle_dial_failed(now, addr_of(peer), &"nobody listens there");
+                    }
+                    _ => {}
                 }
             }
             Body::Process(_) => {}

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use crate::action::{Action, Dest, LinkCommand};
-use crate::ident::{GroupKey, GroupName, ServerId};
+use crate::ident::{GroupKey, GroupName};
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
 use crate::sim::fabric::Fabric;
@@ -158,31 +158,28 @@ impl<A: Application> World<A> {
         self.act(host);
     }
 
-    /// Dials every peer that this server has to dial.
-    pub(crate) fn dial_peers(&mut self, host: usize) {
+    /// Names its peers to a server that starts, and it to those.
+    pub(crate) fn name_peers(&mut self, host: usize) {
         for peer in 0..self.hosts.len() {
-            self.redial(host, peer);
-            self.redial(peer, host);
+            self.name_peer(host, peer);
+            self.name_peer(peer, host);
         }
     }
 
-    pub(crate) fn redial(&mut self, host: usize, peer: usize) {
-        if self.hold(host, &Happening::Redial { host, peer }) {
-            return;
-        }
+    fn name_peer(&mut self, host: usize, peer: usize) {
         let (Site::Server(id), Site::Server(peer_id)) =
             (self.hosts[host].site, self.hosts[peer].site)
         else {
             return;
         };
-        let dials = |a: ServerId, b: ServerId| a > b || (self.fabric.config.dial_both && a != b);
-        if !dials(id, peer_id) || self.hosts[host].state != HostState::Up {
-            return;
-        }
-        let Body::Server(s) = &mut self.hosts[host].body else { return };
-        if s.server.is_some() && !s.dialed.values().any(|dialed| *dialed == peer) {
-            let conn = self.fabric.dial(host, peer);
-            s.dialed.insert(conn, peer);
+        let now = self.hosts[host].clock(self.fabric.now);
+        let dials = id > peer_id || (self.fabric.config.dial_both && id != peer_id);
+        if dials
+            && let Body::Server(s) = &mut self.hosts[host].body
+            && let Some(server) = &mut s.server
+        {
+            server.add_peer(now, addr_of(peer));
+            self.service(host);
         }
     }
 }
@@ -324,8 +321,8 @@ fn note_move(
 
 impl ServerBody {
     fn drain(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+        let mut progress = self.drain_dials(host, fabric);
         let Some(server) = &mut self.server else { return false };
-        let mut progress = false;
         while server.poll_note().is_some() {}
         while let Some(conn) = server.poll_output() {
             self.unwritten.insert(conn.0);
@@ -351,18 +348,32 @@ impl ServerBody {
             } else {
                 fabric.abort(conn, end);
             }
-            self.forget(conn, host, fabric);
+            self.forget(conn);
         }
         progress
     }
 
-    /// A connection is over; one that this server made is made again after a pause.
-    pub(crate) fn forget(&mut self, conn: u64, host: usize, fabric: &mut Fabric) {
+    /// Dials whom the server wants to reach.
+    fn drain_dials(&mut self, host: usize, fabric: &mut Fabric) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        let mut progress = false;
+        while let Some(addr) = server.poll_dial() {
+            progress = true;
+            let Some(peer) = host_at(addr) else { continue };
+            let former = self.dialed.iter().find(|(c, p)| **p == peer && !self.conns.contains(*c));
+            if let Some(former) = former.map(|(conn, _)| *conn) {
+                self.dialed.remove(&former);
+                fabric.close(former, 0);
+            }
+            self.dialed.insert(fabric.dial(host, peer), peer);
+        }
+        progress
+    }
+
+    /// A connection is over; to which host it led, if this server made it.
+    pub(crate) fn forget(&mut self, conn: u64) -> Option<usize> {
         self.conns.remove(&conn);
         self.unwritten.remove(&conn);
-        if let Some(peer) = self.dialed.remove(&conn) {
-            let pause = fabric.config.redial_ms + fabric.rng.below(fabric.config.redial_ms + 1);
-            fabric.queue.push(fabric.now.plus_ms(pause), Happening::Redial { host, peer });
-        }
+        self.dialed.remove(&conn)
     }
 }

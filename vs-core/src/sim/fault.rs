@@ -198,7 +198,7 @@ impl<A: Application> World<A> {
         body.boot = (body.boot + 1).max(now.as_millis() + body.clock_ahead_ms);
         body.server = Some(Server::new(body.config.clone(), body.id, body.boot)?);
         self.hosts[host].state = HostState::Up;
-        self.dial_peers(host);
+        self.name_peers(host);
         self.service(host);
         Ok(())
     }

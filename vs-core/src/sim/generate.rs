@@ -107,16 +107,17 @@ impl<'a> Generator<'a> {
             reset_percent: if draw.percent(30) { 50 } else { 0 },
             timer_slack_us: if draw.percent(30) { 1_000 } else { 0 },
             dial_both: draw.percent(50),
-            redial_ms: 10 + draw.below(40),
             ..WorldConfig::default()
         };
+        let redial_ms = 10 + draw.below(40);
         let nodes = processes(profile, &mut draw);
         let servers = match profile {
             Profile::Servers => 3,
             Profile::Cascade => 2,
             _ => 1 + draw.below(3),
         };
-        let (node, mut group, server) = small_configs(nodes as usize);
+        let (node, mut group, mut server) = small_configs(nodes as usize);
+        server.redial_ms = redial_ms;
         if profile == Profile::Swarm {
             group.early_packets_max = draw.one(&[1, 4, 64]);
             group.window_packets = draw.one(&[16, 32]);

@@ -93,11 +93,6 @@ pub(crate) enum Happening {
         conn: u64,
         end: u8,
     },
-    /// A server dials a peer again.
-    Redial {
-        host: usize,
-        peer: usize,
-    },
     /// A process or a server asked to be woken.
     Wake {
         host: usize,

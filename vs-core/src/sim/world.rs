@@ -53,8 +53,6 @@ pub struct WorldConfig {
     pub timer_slack_us: u64,
     /// Whether both servers of a pair dial each other; else only the one with the greater id does.
     pub dial_both: bool,
-    /// Pause before a server dials a lost peer again, in ms.
-    pub redial_ms: u64,
 }
 
 impl Default for WorldConfig {
@@ -72,7 +70,6 @@ impl Default for WorldConfig {
             reset_percent: 0,
             timer_slack_us: 0,
             dial_both: false,
-            redial_ms: 20,
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Bytes: datagrams ([`packet`]) and frames ([`frame`]). The only place that reads or writes them.
+//! Bytes: datagrams ([`packet`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes them.
 
+pub mod beacon;
 pub(crate) mod control;
 pub mod frame;
 pub mod packet;

@@ -40,10 +40,12 @@ const NOBODY_ELSE: &str = "127.0.0.1:2";
 #[test]
 fn what_is_not_understood_is_named() {
     let server = ["--server", "127.0.0.1:7000"];
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["node", "--server", "127.0.0.1:7000"], &["--group"]),
-        (&["node", "--group", "chat"], &["--server"]),
-        (&["node"], &["--group", "--server"]),
+        (&["node"], &["--group"]),
+        (&["node", "--group", "chat", "--peer", "127.0.0.1:7000"], &["--server", "--peer"]),
+        (&["node", "--group", "chat", "--deployment", ""], &["--deployment", "1 to 64 bytes"]),
+        (&["node", "--group", "chat", "--beacons", "everybody"], &["--beacons <IP:PORT>"]),
         (&["node", "--group", ""], &["--group", "must not be empty"]),
         (&["node", "--group", "a\nb"], &["--group", "control characters"]),
         (&["node", "--group", "chat", "--id", "9007199254740992"], &["--id", "9007199254740991"]),
@@ -116,6 +118,21 @@ fn addresses_that_cannot_be_used_are_named() {
     node(NOBODY, &elsewhere, FAILED, &["no interface", "192.0.2.1", "--interface"]);
     let elsewhere = ["--bind", "192.0.2.1"];
     node(NOBODY, &elsewhere, FAILED, &["192.0.2.1 is not on this host", "--bind"]);
+
+    let inside = |args: &[&str], words: &[&str]| {
+        let multicast = multicast();
+        let own = ["node", "--group", "chat", "--id", "1", "--multicast", &multicast];
+        refused(&[&own, args].concat(), FAILED, words);
+    };
+    let anywhere = ["server", "--listen", "0.0.0.0:0", "--discover"];
+    refused(&anywhere, FAILED, &["0.0.0.0", "--interface"]);
+    inside(&["--interface", "192.0.2.1"], &["192.0.2.1", "--interface"]);
+    inside(&["--bind", "192.0.2.1"], &["192.0.2.1 is not on this host", "--bind"]);
+    let here = ["--interface", "127.0.0.1"];
+    let with = |args: &[&'static str]| [&here[..], args].concat();
+    inside(&with(&["--listen", "192.0.2.1:7000"]), &["192.0.2.1 is not on this host", "--listen"]);
+    inside(&with(&["--beacons", "10.0.0.1:7000"]), &["10.0.0.1:7000", "--beacons"]);
+    inside(&with(&["--peer", "no-such-host.invalid:7000"]), &["no-such-host.invalid", "look up"]);
 }
 
 #[test]

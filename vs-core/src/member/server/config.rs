@@ -1,15 +1,19 @@
 //! What a server is given, and what it tells its operator.
 
+use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
-use super::ConnId;
+use super::{ConnId, PeerTrouble};
 use crate::action::DetachReason;
-use crate::ident::{GroupName, ProcessId, ServerId};
+use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
+use crate::member::discovery::UselessBeacon;
 use crate::view::{Members, View};
 
 /// Bounds and times of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
+    /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
+    pub deployment: Deployment,
     /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
     pub silence_ms: u64,
     /// Signs of life go out after so much own silence, in ms. Default 100.
@@ -18,6 +22,9 @@ pub struct ServerConfig {
     pub gather_join_ms: u64,
     /// The same for a change that began with a departure, in ms. Default 0.
     pub gather_crash_ms: u64,
+    /// An arrival waits so long for servers that are about to have clients, too, since they have just started, in ms: so
+    /// that many that start together share one view. Default 1500.
+    pub gather_max_ms: u64,
     /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
     pub accuse_ms: u64,
     /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
@@ -25,6 +32,18 @@ pub struct ServerConfig {
     pub readmit_ms: u64,
     /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
     pub reattach_ms: u64,
+    /// Pause before a peer that was lost or is not there is dialled again, in ms; doubled up to `redial_max_ms` while it
+    /// is not there. Default 100.
+    pub redial_ms: u64,
+    /// Longest such pause, in ms. Default 1000.
+    pub redial_max_ms: u64,
+    /// Longest pause before one is dialled again that refuses this server or is none, in ms; the first is
+    /// `redial_max_ms`, then it is doubled. Default 60,000.
+    pub refused_max_ms: u64,
+    /// An attempt to reach a peer may take so long, in ms. Default 2000.
+    pub dial_ms: u64,
+    /// Most addresses of peers. Default 256.
+    pub peers_max: usize,
     /// Most connections. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
@@ -39,13 +58,20 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            deployment: Deployment::default(),
             silence_ms: 1000,
             heartbeat_ms: 100,
             gather_join_ms: 3,
             gather_crash_ms: 0,
+            gather_max_ms: 1500,
             accuse_ms: 100,
             readmit_ms: 500,
             reattach_ms: 1000,
+            redial_ms: 100,
+            redial_max_ms: 1000,
+            refused_max_ms: 60_000,
+            dial_ms: 2000,
+            peers_max: 256,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
@@ -109,12 +135,26 @@ pub enum Note {
         /// Whether it is connected now.
         connected: bool,
     },
+    /// A beacon that was heard is of no use.
+    UselessBeacon(UselessBeacon),
+    /// The server has looked for others, and lets clients in.
+    Settled {
+        /// Servers that are connected.
+        servers: usize,
+    },
+    /// A peer that was named is not connected; noted once, until it is or the reason changes.
+    PeerTrouble {
+        /// The address that was named.
+        addr: SocketAddr,
+        /// Why.
+        why: PeerTrouble,
+    },
     /// A connection spoke another protocol or broke a rule and was closed.
     Refused {
         /// The connection.
         conn: ConnId,
         /// One sentence.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
 }
 

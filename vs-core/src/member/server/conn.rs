@@ -1,5 +1,7 @@
 //! One connection of a server.
 
+use core::net::SocketAddr;
+
 use super::ServerConfig;
 use crate::ident::ServerId;
 use crate::member::detector::Silence;
@@ -29,8 +31,10 @@ impl Role {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) role: Role,
-    /// This side made the connection, and named itself when it was up.
-    pub(super) dialled: bool,
+    /// This side made the connection, to this address, and named itself when it was up.
+    pub(super) dialled: Option<SocketAddr>,
+    /// A peer spoke on after its greeting: it has heard ours.
+    pub(super) confirmed: bool,
     pub(super) decoder: Decoder,
     pub(super) output: Output,
     pub(super) silence: Silence,
@@ -41,7 +45,8 @@ impl Conn {
     pub(super) fn new(now: Time, config: &ServerConfig) -> Self {
         Self {
             role: Role::New,
-            dialled: false,
+            dialled: None,
+            confirmed: false,
             decoder: Decoder::default(),
             output: Output::new(config.output_bytes_max),
             silence: Silence::new(now, config.silence_ms),

@@ -42,6 +42,8 @@ pub(super) struct Cx<'a> {
     pub(super) sends: Vec<Send>,
     pub(super) notes: Vec<Note>,
     pub(super) links: &'a BTreeMap<ServerId, Vec<ServerId>>,
+    /// A server is connected that has no clients yet since it is looking for others.
+    pub(super) gathering: bool,
 }
 
 /// A client that is attached here.
@@ -83,6 +85,8 @@ struct Exclusion {
 enum Cause {
     Arrival,
     Departure,
+    /// Another server proposes what this one put off.
+    Proposed,
 }
 
 #[derive(Debug)]
@@ -98,6 +102,8 @@ pub(super) struct Group {
     excluded: BTreeMap<ProcessId, Exclusion>,
     /// When the proposal goes out that waits for more arrivals.
     gather_at: Option<Time>,
+    /// Until when arrivals are put off for servers that have just started.
+    pub(super) put_off_until: Option<Time>,
 }
 
 impl Group {
@@ -112,6 +118,7 @@ impl Group {
             judge_at: None,
             excluded: BTreeMap::new(),
             gather_at: None,
+            put_off_until: None,
         }
     }
 
@@ -320,8 +327,12 @@ impl Group {
         if self.moshe.is_stale(&proposal) {
             return;
         }
+        let put_off = self.put_off_until.is_some() && self.report(cx).0 == proposal.set;
         let steps = self.moshe.receive(proposal);
         self.take(cx, steps);
+        if put_off {
+            self.renotify(cx, Cause::Proposed);
+        }
     }
 
     /// The links between servers have changed.
@@ -389,13 +400,19 @@ impl Group {
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
         if report == *self.moshe.report() {
+            self.put_off_until = None;
             return;
         }
+        if cause == Cause::Arrival && self.puts_off(cx) {
+            return;
+        }
+        self.put_off_until = None;
         self.accusations.retain(|by, _| report.iter().any(|client| client.process == *by));
         self.trim_memory(&report);
         let gather_ms = match cause {
             Cause::Arrival => cx.config.gather_join_ms,
             Cause::Departure => cx.config.gather_crash_ms,
+            Cause::Proposed => 0,
         };
         let at = cx.now.plus_ms(gather_ms);
         let at = self.gather_at.map_or(at, |gather| gather.min(at));
@@ -488,7 +505,12 @@ impl Group {
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let waiting = self.waiting.iter().map(Waiting::next_look);
         let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
-        waiting.chain(lost).chain(self.gather_at).chain(self.judge_at).min()
+        waiting
+            .chain(lost)
+            .chain(self.gather_at)
+            .chain(self.judge_at)
+            .chain(self.put_off_until)
+            .min()
     }
 
     pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
@@ -500,6 +522,9 @@ impl Group {
         if self.judge_at.is_some_and(|at| cx.now >= at) {
             self.judge_at = None;
             self.judge(cx);
+        }
+        if self.put_off_until.is_some_and(|until| cx.now >= until) {
+            self.renotify(cx, Cause::Arrival);
         }
         let remotes = self.remotes.len();
         self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));

@@ -5,6 +5,8 @@
 
 mod config;
 mod conn;
+mod dial;
+mod discover;
 mod group;
 mod identity;
 pub(crate) mod moshe;
@@ -13,18 +15,26 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::client::Past;
+use super::discovery::Discovery;
 use super::message::{PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
+use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
-use crate::wire::frame::Output;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::frame::{FrameError, Output};
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
+pub use dial::PeerTrouble;
+use dial::Target;
+use discover::{About, Held};
 use group::{Group, Local, Send};
 use moshe::{Attachment, Floor};
 
@@ -49,8 +59,20 @@ pub struct Server {
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
+    /// Servers that were lost just now, and until when that is so.
+    lost: BTreeMap<ServerId, Time>,
     /// The version of the last own word.
     version: u64,
+    /// How this server finds others, if not by names alone.
+    discovery: Option<Discovery>,
+    /// The process that this server is a part of.
+    embeds: Option<ProcessId>,
+    /// What each connected server said about itself.
+    about: BTreeMap<ServerId, About>,
+    /// Clients that wait until this server has settled.
+    held: Vec<Held>,
+    /// The addresses of peers that are dialled.
+    targets: BTreeMap<SocketAddr, Target>,
     writable: BTreeSet<ConnId>,
     /// Connections to be closed, with what they are still told.
     closing: VecDeque<(ConnId, Option<Output>)>,
@@ -73,6 +95,16 @@ impl Server {
         if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
             return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
         }
+        if config.redial_ms == 0
+            || config.dial_ms == 0
+            || config.redial_max_ms < config.redial_ms
+            || config.refused_max_ms < config.redial_max_ms
+        {
+            return Err(ConfigError(
+                "dial_ms and redial_ms must be at least 1, redial_max_ms at least redial_ms, and refused_max_ms at \
+                 least redial_max_ms",
+            ));
+        }
         if config.connections_max == 0 || config.groups_max == 0 {
             return Err(ConfigError("connections_max and groups_max must be at least 1"));
         }
@@ -85,7 +117,13 @@ impl Server {
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
             boots: BTreeMap::new(),
+            lost: BTreeMap::new(),
             version: boot,
+            discovery: None,
+            embeds: None,
+            about: BTreeMap::new(),
+            held: Vec::new(),
+            targets: BTreeMap::new(),
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
             farewell: None,
@@ -105,20 +143,12 @@ impl Server {
         self.now = self.now.max(now);
         if self.conns.len() >= self.config.connections_max {
             self.closing.push_back((conn, None));
-            self.note(Note::Refused { conn, why: "connections_max connections are open" });
+            let why = "connections_max connections are open".into();
+            self.note(Note::Refused { conn, why });
             return;
         }
         self.conns.insert(conn, Conn::new(self.now, &self.config));
         self.writable.insert(conn);
-    }
-
-    /// A connection that this side made to a peer server is up.
-    pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId) {
-        self.handle_accepted(now, conn);
-        if let Some(state) = self.conns.get_mut(&conn) {
-            state.dialled = true;
-            self.greet(conn);
-        }
     }
 
     /// Bytes arrived.
@@ -133,7 +163,7 @@ impl Server {
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
                 Ok(None) => return,
-                Err(error) => return self.refuse(conn, error.what()),
+                Err(error) => return self.refuse_stream(conn, error),
             }
         }
     }
@@ -147,7 +177,7 @@ impl Server {
     fn handle_request(&mut self, conn: ConnId, request: Request) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         match (state.role, request) {
-            (_, Request::Ping) => {}
+            (_, Request::Ping) => self.confirm(conn),
             (Role::New, Request::Client(peer)) => {
                 if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
@@ -160,12 +190,17 @@ impl Server {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
                         let local = Local { conn, peer, attachment, floor, members_max };
-                        self.attach(&group, local, &past);
+                        if self.is_settled() {
+                            self.attach(&group, local, &past);
+                        } else {
+                            self.hold(&group, local, past);
+                        }
                     }
                     None => self.refuse(conn, "it claims ids that nobody was ever given"),
                 }
             }
             (Role::Client(peer), Request::Leave { group }) => {
+                self.let_go(conn, Some(&group));
                 self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
             }
             (Role::Client(peer), Request::Accuse { group, accused }) => {
@@ -177,7 +212,11 @@ impl Server {
                     self.tell_peers(&PeerWord::Accuse { group, by, accused });
                 }
             }
-            (Role::Peer(server, _), Request::Peer(word)) => self.hear_peer(server, word),
+            (Role::Peer(server, _), Request::Peer(word)) => {
+                self.hear_peer(server, word);
+                self.confirm(conn);
+            }
+            (Role::New, Request::Refused(refusal)) => self.hear_refusal(conn, refusal),
             _ => self.refuse(conn, "it broke the order of the protocol"),
         }
     }
@@ -214,6 +253,7 @@ impl Server {
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
         let links = self.all_links();
+        let gathering = self.is_gathering();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
@@ -223,6 +263,7 @@ impl Server {
             sends: Vec::new(),
             notes: Vec::new(),
             links: &links,
+            gathering,
         };
         let result = act(group, &mut cx);
         let group::Cx { sends, notes, .. } = cx;
@@ -243,10 +284,14 @@ impl Server {
         Some(result)
     }
 
-    /// Whom the servers reach, this one included.
+    /// Whom the servers reach, this one included. One that was lost just now counts for dead, whatever the others say:
+    /// if it is, they will have noticed soon, and their present word would make it seem that they were on its side.
     fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
-        let mut links: BTreeMap<_, _> =
-            self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
+        let alive = |server: &&ServerId| !self.lost.contains_key(server);
+        let word = |(&server, (_, reached)): (&ServerId, &(u64, Vec<ServerId>))| {
+            (server, reached.iter().filter(alive).copied().collect())
+        };
+        let mut links: BTreeMap<_, _> = self.links.iter().map(word).collect();
         links.insert(self.id, self.connected());
         links
     }
@@ -280,6 +325,9 @@ impl Server {
             self.closing.push_back((conn, None));
             self.drop_conn(conn);
         }
+        self.discover_on();
+        self.look_at_lost();
+        self.give_up_dials();
         let heartbeat_ms = self.config.heartbeat_ms;
         let quiet: Vec<ConnId> = self
             .conns
@@ -315,22 +363,48 @@ impl Server {
             Role::New => c.silence.next_look(),
             _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
         });
-        conns.chain(self.groups.values().filter_map(Group::poll_timeout)).min()
+        let beacon = self.discovery.as_ref().map(Discovery::poll_timeout);
+        let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
+        let groups = self.groups.values().filter_map(Group::poll_timeout);
+        let lost = self.lost.values().copied();
+        conns.chain(lost).chain(beacon).chain(dials).chain(groups).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
     fn refuse(&mut self, conn: ConnId, why: &'static str) {
+        if let Some(addr) = self.dialled_in_vain(conn) {
+            return self.give_up_peer(conn, addr, PeerTrouble::NoServer(why));
+        }
+        self.end_with_note(conn, why.into());
+    }
+
+    fn end_with_note(&mut self, conn: ConnId, why: Cow<'static, str>) {
         self.note(Note::Refused { conn, why });
         let output = self.drop_conn(conn);
         self.closing.push_back((conn, output));
     }
 
+    /// Ends a connection whose bytes are not of this protocol.
+    fn refuse_stream(&mut self, conn: ConnId, error: FrameError) {
+        let FrameError::Version(peer) = error else { return self.refuse(conn, error.what()) };
+        let own = u16::from(PROTOCOL_VERSION);
+        if let Some(addr) = self.dialled_in_vain(conn) {
+            return self.give_up_peer(conn, addr, PeerTrouble::Version { peer, own });
+        }
+        let versions = format!("version {peer}, this server {own}: upgrade the older of both");
+        self.end_with_note(conn, format!("{}, {versions}", error.what()).into());
+    }
+
     /// Returns what was still to be written.
     fn drop_conn(&mut self, conn: ConnId) -> Option<Output> {
         let state = self.conns.remove(&conn)?;
+        if let Some(addr) = state.dialled {
+            self.dialled_conn_ended(conn, addr, &state.role);
+        }
         match state.role {
             Role::New => {}
             Role::Client(peer) => {
+                self.let_go(conn, None);
                 let names: Vec<GroupName> = self.groups.keys().cloned().collect();
                 for name in names {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));

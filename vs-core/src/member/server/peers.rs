@@ -1,11 +1,13 @@
 //! What servers say to each other.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::conn::Role;
-use super::{ConnId, Note, Server};
+use super::{ConnId, Note, PeerTrouble, Server};
 use crate::ident::{GroupName, ServerId};
-use crate::member::message::{PeerWord, Request};
+use crate::member::message::{PeerWord, Refusal, Request};
 
 impl Server {
     pub(super) fn greet(&mut self, conn: ConnId) {
@@ -16,7 +18,9 @@ impl Server {
     /// said has a version. One of an earlier life of the peer is over: its end is just late to arrive.
     pub(super) fn greet_server(&mut self, conn: ConnId, server: ServerId, boot: u64) {
         if server == self.id {
-            return self.refuse(conn, "a peer has the id of this server: give each one its own");
+            let itself = boot == self.boot;
+            let refusal = if itself { Refusal::Itself } else { Refusal::SameId(server) };
+            return self.turn_down(conn, refusal);
         }
         let lives = self.conns.iter().filter_map(|(id, conn)| match conn.role {
             Role::Peer(peer, boot) if peer == server => Some((*id, boot)),
@@ -24,7 +28,7 @@ impl Server {
         });
         let lives: Vec<(ConnId, u64)> = lives.collect();
         if lives.iter().any(|(_, other)| *other > boot) {
-            return self.refuse(conn, "a later life of this server is connected");
+            return self.turn_down(conn, Refusal::SameId(server));
         }
         for (old, _) in lives.iter().filter(|(_, other)| *other < boot) {
             self.closing.push_back((*old, None));
@@ -33,16 +37,59 @@ impl Server {
         let new = !self.connected().contains(&server);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);
-        if !state.dialled {
-            self.greet(conn);
+        match state.dialled {
+            Some(addr) => self.dialled_peer_answered(addr, (server, boot)),
+            None => self.greet(conn),
         }
         self.note_boot(server, boot);
+        self.lost.remove(&server);
         if new {
             self.note(Note::Peer { server, connected: true });
         }
+        self.tell_about_me(conn);
         self.tell_links();
         self.tell_state(conn);
         self.review_groups(false);
+        self.thin_out(server);
+    }
+
+    /// Ends the connection of a server that this one does not take up with, and tells it why.
+    fn turn_down(&mut self, conn: ConnId, refusal: Refusal) {
+        if let Some(addr) = self.dialled_in_vain(conn) {
+            return self.give_up_refused(conn, addr, refusal);
+        }
+        self.send(conn, &Request::Refused(refusal.clone()));
+        // To have one's own address is nobody's fault; the other end of the connection is here and tells of it.
+        if refusal == Refusal::Itself {
+            let output = self.drop_conn(conn);
+            return self.closing.push_back((conn, output));
+        }
+        self.end_with_note(conn, refusal.to_string().into());
+    }
+
+    /// A server that was dialled does not take up with this one.
+    pub(super) fn hear_refusal(&mut self, conn: ConnId, refusal: Refusal) {
+        match self.dialled_in_vain(conn) {
+            Some(addr) => self.give_up_refused(conn, addr, refusal),
+            None => self.refuse(conn, "it broke the order of the protocol"),
+        }
+    }
+
+    fn give_up_refused(&mut self, conn: ConnId, addr: SocketAddr, refusal: Refusal) {
+        let why = match refusal {
+            Refusal::Itself => PeerTrouble::Itself,
+            refusal => PeerTrouble::Refused(refusal),
+        };
+        self.give_up_peer(conn, addr, why);
+    }
+
+    /// A peer speaks: it may be the first time since its greeting.
+    pub(super) fn confirm(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        if let Some(server) = state.role.server().filter(|_| !state.confirmed) {
+            state.confirmed = true;
+            self.thin_out(server);
+        }
     }
 
     /// The numbers of another life of a peer say nothing about this one's: its clock may have been set back.
@@ -110,6 +157,20 @@ impl Server {
             PeerWord::Accuse { group, by, accused } => {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
+            PeerWord::About { embeds, gathering, listen } => {
+                self.hear_about(server, (embeds, gathering, listen));
+            }
+            PeerWord::Ask { server: wanted } => self.hear_ask(server, wanted),
+            PeerWord::Tell { server: wanted, boot, listen } => self.hear_tell(wanted, boot, listen),
+        }
+    }
+
+    /// Who was lost a while ago, and is still reached by others, is not dead.
+    pub(super) fn look_at_lost(&mut self) {
+        let before = self.lost.len();
+        self.lost.retain(|_, until| self.now < *until);
+        if self.lost.len() != before {
+            self.review_groups(true);
         }
     }
 
@@ -120,6 +181,13 @@ impl Server {
             return self.tell_state(conn);
         }
         self.links.remove(&server);
+        // Others may miss it as much later as it takes to miss a silent one.
+        self.lost.insert(server, self.now.plus_ms(self.config.silence_ms));
+        if self.lost.len() > self.config.connections_max {
+            self.lost.pop_first();
+        }
+        self.forget_about(server);
+        self.use_spares(server);
         self.note(Note::Peer { server, connected: false });
         self.tell_links();
         self.review_groups(true);

@@ -1,6 +1,7 @@
 //! The command `vs`.
 #![forbid(unsafe_code)]
 
+mod beacons;
 mod check;
 mod demo;
 mod explore;

@@ -8,34 +8,47 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use vs_core::ident::{NUMBER_MAX, ServerId};
+use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
 use vs_core::{DisplaySet, View};
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
 
 use crate::Failure;
+use crate::beacons::Discover;
 use crate::output::Output;
+use crate::tuning::resolve;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const WAKE: Token = Token(2);
-const CONNECTIONS: Token = Token(3);
+const BEACONS: Token = Token(3);
+const CONNECTIONS: Token = Token(4);
 const EVENTS_MAX: usize = 256;
 
 /// What `vs server` is told.
 #[derive(clap::Args, Debug)]
 #[command(
     about = "A membership server: decides who may be in the next view; data never passes through it",
-    after_help = "Example: vs server --listen 127.0.0.1:7000"
+    after_help = "Example: vs server --listen 127.0.0.1:7000\n\n\
+                  Several servers serve the same groups if they know each other; members go over to another when theirs \
+                  is lost:\n  \
+                  vs server --listen 127.0.0.1:7000 --id 1 --peer 127.0.0.1:7001\n  \
+                  vs server --listen 127.0.0.1:7001 --id 2 --peer 127.0.0.1:7000"
 )]
 pub(crate) struct Args {
     /// Where to listen; port 0: one that the system chooses
     #[arg(long, value_name = "IP:PORT")]
     listen: SocketAddr,
-    /// Server id
+    /// Another server of the same groups; several may be named, also under a name that has several addresses
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<String>,
+    /// Server id, another one for each server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: u64,
+    /// What the server belongs to; members and servers of another deployment are refused
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// A connection that is silent for so long is taken for dead
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
@@ -48,12 +61,17 @@ pub(crate) struct Args {
     /// A change that began with a departure waits so long for more
     #[arg(long, value_name = "MS")]
     gather_crash_ms: Option<u64>,
+    /// An arrival waits so long for servers that have just started, so that those who start together share a view
+    #[arg(long, value_name = "MS")]
+    gather_max_ms: Option<u64>,
     /// After the first accusation others are waited for so long
     #[arg(long, value_name = "MS")]
     accuse_ms: Option<u64>,
     /// A member excluded by accusation stays out for so long
     #[arg(long, value_name = "MS")]
     readmit_ms: Option<u64>,
+    #[command(flatten)]
+    discover: Discover,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -61,13 +79,23 @@ pub(crate) struct Args {
 
 /// Serves until told to end.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let peers = if args.peers.is_empty() { Vec::new() } else { resolve(&args.peers)? };
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(config(&args), ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
+    for addr in peers {
+        if !driver.add_peer(addr) {
+            return Err(Failure(format!("{addr} is one peer too many: name fewer with --peer")));
+        }
+    }
+    let beacons = args.discover.begin(&mut driver)?;
     let poll = Poll::new().map_err(system)?;
     driver.register(poll.registry(), LISTENER, CONNECTIONS).map_err(system)?;
+    if let Some(beacons) = beacons {
+        driver.hear_beacons(poll.registry(), beacons, BEACONS).map_err(system)?;
+    }
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
@@ -114,12 +142,14 @@ fn serve(
 }
 
 fn config(args: &Args) -> ServerConfig {
-    let mut config = ServerConfig::default();
+    let deployment = args.deployment.clone();
+    let mut config = ServerConfig { deployment, ..ServerConfig::default() };
     for (field, value) in [
         (&mut config.silence_ms, args.silence_ms),
         (&mut config.heartbeat_ms, args.heartbeat_ms),
         (&mut config.gather_join_ms, args.gather_join_ms),
         (&mut config.gather_crash_ms, args.gather_crash_ms),
+        (&mut config.gather_max_ms, args.gather_max_ms),
         (&mut config.accuse_ms, args.accuse_ms),
         (&mut config.readmit_ms, args.readmit_ms),
     ] {
@@ -134,7 +164,7 @@ fn system(error: std::io::Error) -> Failure {
     Failure(format!("the system does not let the server work: {error}"))
 }
 
-fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
+pub(crate) fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
     Failure(match error.kind() {
         ErrorKind::AddrInUse => format!(
             "port {} is taken: choose another with --listen, or 0 for a free one",
@@ -167,6 +197,9 @@ fn as_text(note: &Note) -> String {
         }
         Note::Peer { server, connected: true } => format!("server {server} connected"),
         Note::Peer { server, connected: false } => format!("server {server} lost"),
+        Note::PeerTrouble { addr, why } => format!("peer {addr} {why}"),
+        Note::UselessBeacon(beacon) => beacon.to_string(),
+        Note::Settled { servers } => format!("looked for others: {servers} servers connected"),
         Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
     }
 }
@@ -190,6 +223,13 @@ fn as_json(note: &Note) -> Value {
         Note::Peer { server, connected } => {
             json!({"note": "peer", "server": server.0, "connected": connected})
         }
+        Note::PeerTrouble { addr, why } => {
+            json!({"note": "peer_trouble", "addr": addr.to_string(), "why": why.to_string()})
+        }
+        Note::UselessBeacon(beacon) => {
+            json!({"note": "useless_beacon", "why": beacon.to_string()})
+        }
+        Note::Settled { servers } => json!({"note": "settled", "servers": servers}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
 }

@@ -94,9 +94,7 @@ pub(crate) fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
         addrs.append(&mut found);
     }
     if addrs.is_empty() {
-        return Err(Failure(
-            "the membership servers have no addresses: name one with --server".into(),
-        ));
+        return Err(Failure("the membership servers have no addresses: name one that has".into()));
     }
     Ok(addrs)
 }

@@ -3,7 +3,10 @@
 mod admission;
 mod agree;
 mod bench;
+mod dial;
+mod discover;
 mod group;
 mod identity;
+mod lan;
 mod moshe;
 mod peers;

@@ -1,13 +1,16 @@
 //! `vs node`: one member of a group.
 
 mod echo;
+mod embedded;
 mod session;
 mod setup;
+
+pub(crate) use setup::random;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use vs_core::ident::{GroupName, NUMBER_MAX};
+use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
 
 use crate::Failure;
 use crate::generate::Sizes;
@@ -17,23 +20,28 @@ use crate::tuning::Tuning;
 #[derive(clap::Args, Debug)]
 #[command(
     about = "One member of a group: lines of standard input are multicast, deliveries and views are printed",
-    after_help = "Example: vs node --group chat --server 127.0.0.1:7000 --name ann\n\n\
+    after_help = "Example: vs node --group chat --name ann\n\n\
+                  Nodes that name no server find one another by multicast; --server names one that was started.\n\n\
                   The end of standard input does not leave the group (see --leave-at-eof); SIGTERM and SIGINT do."
 )]
 pub(crate) struct Args {
     /// The group to join
     #[arg(long, value_parser = |text: &str| GroupName::new(text))]
     group: GroupName,
-    /// A membership server; several may be named
-    #[arg(long = "server", required = true, value_name = "HOST:PORT")]
+    /// A membership server; several may be named [default: one inside each node; the nodes find one another]
+    #[arg(long = "server", value_name = "HOST:PORT")]
     servers: Vec<String>,
+    /// What the servers belong to that may take this process up
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// Process id, the same after every restart; otherwise a random one
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: Option<u64>,
     /// Put in front of each line: "TEXT: line"
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// Local address that the other members can reach [default: on the way to the first server]
+    /// Local address that the other members can reach [default: on the way to the first server,
+    /// or to the multicast address]
     #[arg(long, value_name = "IP")]
     bind: Option<Ipv4Addr>,
     /// Local address of the interface for multicast [default: that of --bind]
@@ -57,6 +65,8 @@ pub(crate) struct Args {
     /// Leave once standard input has ended and all own messages came back
     #[arg(long)]
     leave_at_eof: bool,
+    #[command(flatten)]
+    embedded: embedded::Options,
     #[command(flatten)]
     tuning: Tuning,
     #[command(flatten)]

@@ -13,6 +13,7 @@ use vs_mio::{Driver, Tokens};
 use vs_std::udp::SmallBuffers;
 
 use super::echo::Tee;
+use super::embedded::Embedded;
 use super::setup::system;
 use crate::Failure;
 use crate::input::{Next, Source};
@@ -22,6 +23,10 @@ pub(super) const TOKENS: Tokens =
     Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
 pub(super) const WAKE: Token = Token(3);
 const SIGNALS: Token = Token(4);
+/// Of the server inside.
+pub(super) const LISTENER: Token = Token(5);
+pub(super) const BEACONS: Token = Token(6);
+pub(super) const CONNECTIONS: Token = Token(7);
 const EVENTS_MAX: usize = 256;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
@@ -48,6 +53,8 @@ enum Phase {
 pub(super) struct Session {
     poll: Poll,
     driver: Driver<Tee>,
+    /// The membership server inside, if none was named.
+    embedded: Option<Embedded>,
     group: GroupKey,
     process: ProcessId,
     output: Output,
@@ -108,6 +115,7 @@ impl Session {
             poll,
             advice: driver.small_buffers(),
             driver,
+            embedded: None,
             group,
             process,
             output,
@@ -135,10 +143,17 @@ impl Session {
         Self { limits, servers, leave_at_eof, ..self }
     }
 
+    pub(super) fn with_embedded(self, embedded: Option<Embedded>) -> Self {
+        Self { embedded, ..self }
+    }
+
     /// Takes part until the group is left.
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
+            if let Some(server) = &mut self.embedded {
+                server.advance();
+            }
             self.driver.advance();
             self.hear();
             self.speak();
@@ -155,8 +170,12 @@ impl Session {
                 _ => {}
             }
             for event in &events {
-                if !self.driver.handle_event(event) && event.token() == SIGNALS {
+                if event.token() == SIGNALS {
                     self.handle_signals();
+                } else if !self.driver.handle_event(event)
+                    && let Some(server) = &mut self.embedded
+                {
+                    server.handle_event(event);
                 }
             }
         }
@@ -178,7 +197,8 @@ impl Session {
         };
         let own = [phase, self.source_at].into_iter().flatten().min();
         let own = own.map(|at| Duration::from_nanos(at - now));
-        own.into_iter().chain(self.driver.timeout()).min()
+        let server = self.embedded.as_ref().and_then(Embedded::timeout);
+        own.into_iter().chain(self.driver.timeout()).chain(server).min()
     }
 
     /// Tells what the group has for us, while standard output has room.

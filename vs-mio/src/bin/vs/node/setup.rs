@@ -17,7 +17,8 @@ use vs_std::udp::{SetupError, UdpConfig};
 
 use super::Args;
 use super::echo::{Echo, Tee};
-use super::session::{Session, TOKENS, WAKE};
+use super::embedded::{Embedded, Place};
+use super::session::{BEACONS, CONNECTIONS, LISTENER, Session, TOKENS, WAKE};
 use crate::Failure;
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
@@ -28,19 +29,33 @@ use crate::tuning::resolve;
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
     let (node, config) = args.tuning.configs(blocking);
-    let servers = resolve(&args.servers)?;
-    let udp = udp(&args, servers[0])?;
+    let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);
+    let place = Place { bind: udp.bind, interface: udp.interface, multicast: udp.multicast };
+    let mut embedded = embedded(&args, place, process)?;
+    let servers = match &embedded {
+        Some(embedded) => vec![embedded.listen_addr()],
+        None => resolve(&args.servers)?,
+    };
     let incarnation = Incarnation(clock.unix_start_ms());
     let tracer = Tee {
         trace: trace(&args, process, incarnation, &clock)?,
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
+    let names =
+        if embedded.is_some() { vec![servers[0].to_string()] } else { args.servers.clone() };
     let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
     let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
+    if let Some(embedded) = &mut embedded {
+        embedded.open_beacons(&args.embedded, place)?;
+    }
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
+    if let Some(embedded) = &mut embedded {
+        let registered = embedded.register(poll.registry(), LISTENER, BEACONS, CONNECTIONS);
+        registered.map_err(|e| system("wait for sockets", &e))?;
+    }
     let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;
     let waker = Arc::new(waker);
     let output = Output::start(Arc::clone(&waker))?;
@@ -54,7 +69,16 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         connect_ms: args.tuning.connect_ms,
         leave_ms,
     };
-    Ok(session.with(limits, args.servers, args.leave_at_eof))
+    Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded))
+}
+
+/// The server inside, if none was named.
+fn embedded(args: &Args, place: Place, process: ProcessId) -> Result<Option<Embedded>, Failure> {
+    if !args.servers.is_empty() {
+        return Ok(None);
+    }
+    let blame = if args.bind.is_some() { "--bind" } else { "--interface" };
+    Embedded::open(&args.embedded, place, (process, args.deployment.clone()), blame).map(Some)
 }
 
 /// What leaving may take beyond what the group grants a silent member, in ms.
@@ -75,18 +99,29 @@ fn refused(error: OpenError, bind_follows_interface: bool) -> Failure {
     Failure(error.to_string())
 }
 
-fn udp(args: &Args, server: SocketAddr) -> Result<UdpConfig, Failure> {
+fn udp(args: &Args) -> Result<UdpConfig, Failure> {
     let bind = match args.bind.or(args.interface) {
         Some(ip) => ip,
-        None => local_ip(server).ok_or_else(|| {
-            Failure(format!(
-                "no local IPv4 address leads to the membership server {server}: name one with --bind"
-            ))
-        })?,
+        None => default_bind(args)?,
     };
     let mut config = UdpConfig::new(bind, args.multicast);
     config.interface = args.interface.unwrap_or(bind);
     Ok(config)
+}
+
+/// The address of this host that the others are likely to reach: on the way to the servers, or to the other nodes.
+fn default_bind(args: &Args) -> Result<Ipv4Addr, Failure> {
+    if args.servers.is_empty() {
+        let there = args.embedded.on_the_way(args.multicast)?;
+        // A host without a network has itself.
+        return Ok(local_ip(there).unwrap_or(Ipv4Addr::LOCALHOST));
+    }
+    let server = resolve(&args.servers)?[0];
+    local_ip(server).ok_or_else(|| {
+        Failure(format!(
+            "no local IPv4 address leads to the membership server {server}: name one with --bind"
+        ))
+    })
 }
 
 /// The address of this host on the way to `server`. Nothing is sent.
@@ -110,7 +145,7 @@ fn process(id: Option<u64>) -> ProcessId {
     process
 }
 
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -1,0 +1,385 @@
+//! How servers find one another without being told: each sends beacons, and hears those of the others.
+//!
+//! A server that starts sends some quickly. Each that it did not know before is news; after
+//! [`DiscoveryConfig::quiet_beacons`] of its own without news, and once all that it heard are connected, it has
+//! *settled*: from then on its beacons are far apart, and answer those of newcomers. The first that settle need not
+//! wait long for the others: see `gather` in the server.
+//!
+//! Of two servers that of the higher id connects to the other, so that they have one connection; the other does only
+//! if it waits for that in vain, where beacons go one way only.
+//!
+//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses of his choice, as many
+//! as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be taken for a server that is connected.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::config::{ConfigError, TIME_MS_LIMIT};
+use crate::ident::{Deployment, ServerId};
+use crate::rng::Rng;
+use crate::time::Time;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::beacon::{self, Beacon, NoBeacon};
+
+/// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
+const NOTE_PAUSE_MS: u64 = 60_000;
+
+/// Times and bounds of discovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter or longer by chance.
+    /// Default 50.
+    pub beacon_ms: u64,
+    /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default 2000.
+    pub beacon_max_ms: u64,
+    /// Beacons without news after which a server has settled. Default 4.
+    pub quiet_beacons: u32,
+    /// … at the latest after so long, in ms, whatever news there are. Default 1500.
+    pub settle_max_ms: u64,
+    /// A server of a lower id that was heard for so long without being connected to by the other connects itself, in
+    /// ms. Default 500.
+    pub dial_anyway_ms: u64,
+    /// A server that is not connected is forgotten when its beacons have been missed for so long, in ms. Default
+    /// 10,000.
+    pub forget_ms: u64,
+    /// Most servers that are known at a time; those beyond are not heard. Default 256.
+    pub servers_max: usize,
+}
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self {
+            beacon_ms: 50,
+            beacon_max_ms: 2000,
+            quiet_beacons: 4,
+            settle_max_ms: 1500,
+            dial_anyway_ms: 500,
+            forget_ms: 10_000,
+            servers_max: 256,
+        }
+    }
+}
+
+impl DiscoveryConfig {
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// Names the field and the rule that it breaks.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let is_time = |ms: &u64| (1..=TIME_MS_LIMIT).contains(ms);
+        let times = [self.settle_max_ms, self.dial_anyway_ms, self.forget_ms];
+        if !times.iter().all(is_time) {
+            return Err(ConfigError(
+                "settle_max_ms, dial_anyway_ms and forget_ms are 1 ms to a day",
+            ));
+        }
+        if self.beacon_ms < 10 || self.beacon_max_ms < self.beacon_ms {
+            return Err(ConfigError("beacon_ms is at least 10, and beacon_max_ms no less"));
+        }
+        if !is_time(&self.beacon_max_ms) || self.forget_ms <= self.beacon_max_ms {
+            return Err(ConfigError("forget_ms is above beacon_max_ms, which is at most a day"));
+        }
+        if self.quiet_beacons == 0 || self.servers_max == 0 {
+            return Err(ConfigError("quiet_beacons and servers_max are at least 1"));
+        }
+        Ok(())
+    }
+}
+
+/// What follows from a beacon, or from the lack of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Connect to the server there, and do so again when the connection is lost.
+    Dial(SocketAddr),
+    /// Do not any more.
+    Forget(SocketAddr),
+    /// Tell the operator.
+    Useless(UselessBeacon),
+}
+
+/// A beacon that was heard and is of no use. Each kind is noted once a minute at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UselessBeacon {
+    /// It is of another deployment.
+    Deployment(Deployment),
+    /// It is of another version of the protocol.
+    Version(u16),
+    /// Another server, that listens there, has this id, the own one.
+    SameId(ServerId, SocketAddr),
+    /// More than [`DiscoveryConfig::servers_max`] servers are about.
+    TooMany,
+}
+
+impl fmt::Display for UselessBeacon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deployment(other) => write!(
+                f,
+                "servers of the deployment {other} are about, too, and left alone: whoever belongs together has to \
+                 have the same --deployment"
+            ),
+            Self::Version(version) => write!(
+                f,
+                "a server is about that speaks version {version} of the protocol, not {PROTOCOL_VERSION}: run the \
+                 same version everywhere"
+            ),
+            Self::SameId(id, addr) => write!(
+                f,
+                "the server at {addr} has the id {id}, too: give each server an id of its own"
+            ),
+            Self::TooMany => f.write_str(
+                "more servers are about than this one may know (servers_max): the others are not connected to",
+            ),
+        }
+    }
+}
+
+impl UselessBeacon {
+    const KINDS: usize = 4;
+
+    /// Its place in [`Discovery::noted`].
+    fn kind(&self) -> usize {
+        match self {
+            Self::Deployment(_) => 0,
+            Self::Version(_) => 1,
+            Self::SameId(..) => 2,
+            Self::TooMany => 3,
+        }
+    }
+}
+
+/// A server that was heard.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    boot: u64,
+    addr: SocketAddr,
+    last: Time,
+    /// Since when it is not connected, as far as this was looked at.
+    apart: Time,
+    dialled: bool,
+}
+
+/// What a server knows of the others from their beacons.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    config: DiscoveryConfig,
+    deployment: Deployment,
+    me: ServerId,
+    boot: u64,
+    listen: SocketAddr,
+    rng: Rng,
+    /// When it settles whatever news there are.
+    settle_at: Time,
+    settled: bool,
+    /// Own beacons since the last news.
+    quiet: u32,
+    /// When the next beacon is due, and when the last one was.
+    next: Time,
+    last: Time,
+    /// The pause after the next one.
+    pause_ms: u64,
+    /// A beacon waits to be sent.
+    pending: bool,
+    heard: BTreeMap<ServerId, Heard>,
+    /// When a beacon of no use was noted last, by kind.
+    noted: [Option<Time>; UselessBeacon::KINDS],
+}
+
+impl Discovery {
+    /// Begins now; `listen` is where others reach this server.
+    pub(crate) fn new(
+        now: Time,
+        config: DiscoveryConfig,
+        deployment: Deployment,
+        (me, boot): (ServerId, u64),
+        listen: SocketAddr,
+        seed: u64,
+    ) -> Self {
+        Self {
+            deployment,
+            me,
+            boot,
+            listen,
+            rng: Rng::new(seed),
+            settle_at: now.plus_ms(config.settle_max_ms),
+            settled: false,
+            quiet: 0,
+            next: now,
+            last: now,
+            pause_ms: config.beacon_ms,
+            pending: false,
+            heard: BTreeMap::new(),
+            noted: [None; UselessBeacon::KINDS],
+            config,
+        }
+    }
+
+    /// Whether the servers that are about are known, as far as one may wait for that. Once true, it stays.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether a server that is about is not connected yet; `connected` ascend.
+    pub(crate) fn misses_any(&self, connected: &[ServerId]) -> bool {
+        self.heard.keys().any(|server| connected.binary_search(server).is_err())
+    }
+
+    /// A datagram came; `connected` are the servers that are, ascending.
+    pub(crate) fn hear(
+        &mut self,
+        now: Time,
+        datagram: &[u8],
+        connected: &[ServerId],
+    ) -> Vec<Found> {
+        let useless = match beacon::decode(datagram) {
+            Ok(beacon) if beacon.deployment != self.deployment.as_str() => {
+                Deployment::new(beacon.deployment).ok().map(UselessBeacon::Deployment)
+            }
+            // The own one may come back.
+            Ok(beacon) if beacon.server == self.me => (beacon.boot != self.boot)
+                .then_some(UselessBeacon::SameId(beacon.server, beacon.listen)),
+            Ok(beacon) if self.knows(beacon.server) || self.has_room() => {
+                return self.hear_server(now, &beacon, connected);
+            }
+            Ok(_) => Some(UselessBeacon::TooMany),
+            Err(NoBeacon::Version(version)) => Some(UselessBeacon::Version(version)),
+            Err(NoBeacon::Other) => None,
+        };
+        let Some(useless) = useless else { return Vec::new() };
+        let noted = &mut self.noted[useless.kind()];
+        if noted.is_some_and(|last| now.millis_since(last) < NOTE_PAUSE_MS) {
+            return Vec::new();
+        }
+        *noted = Some(now);
+        Vec::from([Found::Useless(useless)])
+    }
+
+    /// Somebody who is connected to a server tells where it is.
+    pub(crate) fn hear_of(
+        &mut self,
+        now: Time,
+        (server, boot): (ServerId, u64),
+        listen: SocketAddr,
+        connected: &[ServerId],
+    ) -> Vec<Found> {
+        let deployment = self.deployment.clone();
+        let beacon = Beacon { deployment: deployment.as_str(), server, boot, listen };
+        if server == self.me || !beacon.is_sound() || !(self.knows(server) || self.has_room()) {
+            return Vec::new();
+        }
+        self.hear_server(now, &beacon, connected)
+    }
+
+    /// Whether `server` was heard and is not forgotten.
+    pub(crate) fn knows(&self, server: ServerId) -> bool {
+        self.heard.contains_key(&server)
+    }
+
+    /// Where others reach this server.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    fn has_room(&self) -> bool {
+        self.heard.len() < self.config.servers_max
+    }
+
+    fn hear_server(
+        &mut self,
+        now: Time,
+        beacon: &Beacon<'_>,
+        connected: &[ServerId],
+    ) -> Vec<Found> {
+        let mut found = Vec::new();
+        let &Beacon { server, boot, listen: addr, .. } = beacon;
+        let known = self.heard.get(&server).copied();
+        let same = known.filter(|known| (known.boot, known.addr) == (boot, addr));
+        if same.is_none() {
+            self.quiet = 0;
+            // In an earlier life it listened elsewhere.
+            let gone = known.filter(|known| known.dialled && known.addr != addr);
+            found.extend(gone.map(|known| Found::Forget(known.addr)));
+        }
+        let fresh = Heard { boot, addr, last: now, apart: now, dialled: false };
+        let mut heard = Heard { last: now, ..same.unwrap_or(fresh) };
+        if connected.binary_search(&server).is_ok() {
+            heard.apart = now;
+        } else if server < self.me {
+            if !heard.dialled {
+                heard.dialled = true;
+                found.push(Found::Dial(addr));
+            }
+        } else {
+            // It connects as soon as it has heard of this server.
+            let soon = now.plus_ms(self.rng.below(self.config.beacon_ms));
+            self.next = self.next.min(soon.max(self.last.plus_ms(self.config.beacon_ms)));
+        }
+        self.heard.insert(server, heard);
+        found
+    }
+
+    /// When [`Discovery::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Time {
+        self.next
+    }
+
+    /// Time for a beacon, and to look at who was heard. `busy`: somebody else is being connected to.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Time,
+        connected: &[ServerId],
+        busy: bool,
+    ) -> Vec<Found> {
+        if now < self.next {
+            return Vec::new();
+        }
+        let found = self.look(now, connected);
+        let complete = !busy && !self.misses_any(connected);
+        self.settled |= complete && self.quiet >= self.config.quiet_beacons;
+        self.settled |= now >= self.settle_at;
+        self.pause_ms = match self.settled {
+            true => (2 * self.pause_ms).min(self.config.beacon_max_ms),
+            false => self.config.beacon_ms,
+        };
+        self.quiet = self.quiet.saturating_add(1);
+        self.last = now;
+        self.next = now.plus_ms(self.pause_ms - self.pause_ms / 4)
+            + self.rng.below(Time::from_millis(self.pause_ms / 2).0);
+        self.pending = true;
+        found
+    }
+
+    /// Gives up who fell silent, and connects to who should have done so.
+    fn look(&mut self, now: Time, connected: &[ServerId]) -> Vec<Found> {
+        let mut found = Vec::new();
+        let config = &self.config;
+        self.heard.retain(|server, heard| {
+            if connected.binary_search(server).is_ok() {
+                heard.apart = now;
+            } else if now.millis_since(heard.last.max(heard.apart)) >= config.forget_ms {
+                found.extend(heard.dialled.then_some(Found::Forget(heard.addr)));
+                return false;
+            } else if !heard.dialled && now.millis_since(heard.apart) >= config.dial_anyway_ms {
+                heard.dialled = true;
+                found.push(Found::Dial(heard.addr));
+            }
+            true
+        });
+        found
+    }
+
+    /// Writes the beacon that is due; returns its length.
+    pub(crate) fn poll_beacon(&mut self, out: &mut [u8]) -> Option<usize> {
+        if !core::mem::take(&mut self.pending) {
+            return None;
+        }
+        let deployment = self.deployment.as_str();
+        let own = Beacon { deployment, server: self.me, boot: self.boot, listen: self.listen };
+        beacon::encode(out, &own)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Servers that hear one another.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::ident::NUMBER_MAX;
+use crate::wire::beacon::BEACON_BYTES_MAX;
+
+fn at(ms: u64) -> Time {
+    Time::from_millis(ms)
+}
+
+fn addr(id: u64) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7000 + id as u16))
+}
+
+fn name(text: &str) -> Deployment {
+    Deployment::new(text).unwrap()
+}
+
+fn discovery(id: u64) -> Discovery {
+    let config = DiscoveryConfig { servers_max: 3, ..DiscoveryConfig::default() };
+    Discovery::new(at(0), config, name("default"), (ServerId(id), 9), addr(id), id)
+}
+
+fn beacon_of(id: u64, boot: u64, deployment: &str) -> Vec<u8> {
+    let beacon = Beacon { deployment, server: ServerId(id), boot, listen: addr(id) };
+    let mut out = [0; BEACON_BYTES_MAX];
+    let len = beacon::encode(&mut out, &beacon).unwrap();
+    out[..len].to_vec()
+}
+
+fn beacon(id: u64) -> Vec<u8> {
+    beacon_of(id, 9, "default")
+}
+
+/// Lets time pass until `until`; returns when beacons went out, and what was found.
+fn pass(
+    discovery: &mut Discovery,
+    until: u64,
+    connected: &[ServerId],
+) -> (Vec<u64>, Vec<(u64, Found)>) {
+    let (mut sent, mut found) = (Vec::new(), Vec::new());
+    while discovery.poll_timeout() <= at(until) {
+        let now = discovery.poll_timeout();
+        let steps = discovery.handle_timeout(now, connected, false);
+        found.extend(steps.into_iter().map(|step| (now.as_millis(), step)));
+        assert!(discovery.poll_timeout() > now, "a timer without end");
+        let mut out = [0; BEACON_BYTES_MAX];
+        if let Some(len) = discovery.poll_beacon(&mut out) {
+            assert_eq!(beacon::decode(&out[..len]).unwrap().server, discovery.me);
+            sent.push(now.as_millis());
+        }
+        assert_eq!(discovery.poll_beacon(&mut out), None, "one at a time");
+    }
+    (sent, found)
+}
+
+fn pauses(sent: &[u64]) -> Vec<u64> {
+    sent.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[test]
+fn beacons_are_quick_until_nothing_is_new_and_then_far_apart() {
+    let mut alone = discovery(1);
+    let (sent, _) = pass(&mut alone, 20_000, &[]);
+    let pauses = pauses(&sent);
+    assert_eq!(sent[0], 0);
+    assert!(pauses[..4].iter().all(|ms| (37..=63).contains(ms)), "{pauses:?}");
+    assert!(pauses.windows(2).skip(4).take(4).all(|pair| pair[0] < pair[1]), "{pauses:?}");
+    assert!(pauses[12..].iter().all(|ms| (1500..=2500).contains(ms)), "{pauses:?}");
+    assert!(alone.is_settled());
+    let mut other = discovery(2);
+    assert_ne!(pass(&mut other, 20_000, &[]).0, sent, "by chance");
+}
+
+#[test]
+fn a_server_settles_after_a_few_beacons_without_news() {
+    let mut alone = discovery(1);
+    pass(&mut alone, 130, &[]);
+    assert!(!alone.is_settled());
+    pass(&mut alone, 260, &[]);
+    assert!(alone.is_settled());
+
+    let mut found = discovery(1);
+    pass(&mut found, 130, &[]);
+    found.hear(at(130), &beacon(2), &[]);
+    pass(&mut found, 270, &[ServerId(2)]);
+    assert!(!found.is_settled(), "there was news");
+    pass(&mut found, 400, &[ServerId(2)]);
+    assert!(found.is_settled());
+}
+
+#[test]
+fn one_that_cannot_be_connected_to_holds_nobody_up_for_ever() {
+    let mut waits = discovery(1);
+    waits.hear(at(1), &beacon(2), &[]);
+    pass(&mut waits, 1499, &[]);
+    assert!(!waits.is_settled() && waits.misses_any(&[]));
+    pass(&mut waits, 1600, &[]);
+    assert!(waits.is_settled());
+    let mut busy = discovery(1);
+    for _ in 0..20 {
+        let now = busy.poll_timeout();
+        busy.handle_timeout(now, &[], true);
+    }
+    assert!(busy.last < at(1400) && !busy.is_settled(), "somebody else is being connected to");
+}
+
+#[test]
+fn of_two_the_higher_id_connects_and_once() {
+    let (mut low, mut high) = (discovery(1), discovery(2));
+    assert_eq!(low.hear(at(5), &beacon(2), &[]), []);
+    assert_eq!(high.hear(at(5), &beacon(1), &[]), [Found::Dial(addr(1))]);
+    assert_eq!(high.hear(at(55), &beacon(1), &[]), [], "that is under way");
+    assert_eq!(high.hear(at(95), &beacon(1), &[ServerId(1)]), []);
+    let (_, found) = pass(&mut high, 9000, &[ServerId(1)]);
+    assert_eq!(found, [], "who is connected is not forgotten");
+}
+
+#[test]
+fn the_lower_id_connects_where_beacons_go_one_way_only() {
+    let mut low = discovery(1);
+    low.hear(at(5), &beacon(2), &[]);
+    let (_, found) = pass(&mut low, 2000, &[]);
+    let [(ms, Found::Dial(to))] = found[..] else { panic!("{found:?}") };
+    assert!((505..=570).contains(&ms) && to == addr(2), "{ms} {to}");
+    // A connection that is lost is given as long again.
+    let mut low = discovery(1);
+    low.hear(at(5), &beacon(2), &[]);
+    assert_eq!(pass(&mut low, 4000, &[ServerId(2)]).1, []);
+    low.hear(at(8000), &beacon(2), &[ServerId(2)]);
+    low.hear(at(8400), &beacon(2), &[]);
+    assert_eq!(low.look(at(8499), &[]), []);
+    assert_eq!(low.look(at(8500), &[]), [Found::Dial(addr(2))]);
+}
+
+#[test]
+fn a_newcomer_is_answered_soon() {
+    let mut settled = discovery(1);
+    pass(&mut settled, 10_000, &[]);
+    let last = settled.last.as_millis();
+    assert!(settled.poll_timeout() >= at(last + 1500));
+    settled.hear(at(last + 500), &beacon(2), &[]);
+    assert!(settled.poll_timeout() < at(last + 550), "it has to hear where to connect to");
+    // It connects by itself to a lower id, and each is answered as often as quick beacons come.
+    let mut settled = discovery(3);
+    pass(&mut settled, 10_000, &[]);
+    let next = settled.poll_timeout();
+    settled.hear(settled.last, &beacon(2), &[]);
+    assert_eq!(settled.poll_timeout(), next);
+    for _ in 0..100 {
+        settled.hear(settled.last, &beacon(4), &[]);
+    }
+    assert_eq!(settled.poll_timeout(), settled.last.plus_ms(50));
+}
+
+#[test]
+fn who_falls_silent_is_forgotten_and_another_life_is_another_server() {
+    let mut high = discovery(3);
+    high.hear(at(5), &beacon(1), &[]);
+    let (_, found) = pass(&mut high, 30_000, &[]);
+    let [(ms, Found::Forget(gone))] = found[..] else { panic!("{found:?}") };
+    assert!((10_005..=12_505).contains(&ms) && gone == addr(1), "{ms} {gone}");
+    assert!(!high.misses_any(&[]));
+
+    let mut high = discovery(3);
+    high.hear(at(5), &beacon(1), &[]);
+    let again = beacon_of(1, 10, "default");
+    assert_eq!(high.hear(at(6), &again, &[]), [Found::Dial(addr(1))], "it listens where it did");
+    let moved = Beacon { listen: addr(9), ..beacon::decode(&again).unwrap() };
+    let mut out = [0; BEACON_BYTES_MAX];
+    let len = beacon::encode(&mut out, &moved).unwrap();
+    let found = high.hear(at(7), &out[..len], &[]);
+    assert_eq!(found, [Found::Forget(addr(1)), Found::Dial(addr(9))]);
+}
+
+#[test]
+fn what_is_of_no_use_is_noted_once_a_minute() {
+    let mut one = discovery(1);
+    let mut other_version = beacon(2);
+    other_version[4] = 77;
+    let useless = [
+        (beacon_of(2, 9, "test"), UselessBeacon::Deployment(name("test"))),
+        (other_version, UselessBeacon::Version(77)),
+        (beacon_of(1, 8, "default"), UselessBeacon::SameId(ServerId(1), addr(1))),
+    ];
+    for (datagram, what) in useless {
+        assert_eq!(one.hear(at(1), &datagram, &[]), [Found::Useless(what.clone())]);
+        assert_eq!(one.hear(at(60_000), &datagram, &[]), [], "{what}");
+        assert_eq!(one.hear(at(60_001), &datagram, &[]), [Found::Useless(what)]);
+    }
+    assert_eq!(one.hear(at(2), &beacon(1), &[]), [], "the own one");
+    assert_eq!(one.hear(at(2), b"GET / HTTP/1.1", &[]), []);
+    assert!(!one.misses_any(&[]));
+}
+
+#[test]
+fn strangers_without_end_take_no_room() {
+    let mut one = discovery(100);
+    let found: Vec<Found> = (1..=50).flat_map(|id| one.hear(at(1), &beacon(id), &[])).collect();
+    let dials: Vec<Found> = (1..=3).map(|id| Found::Dial(addr(id))).collect();
+    assert_eq!(found, [dials, vec![Found::Useless(UselessBeacon::TooMany)]].concat());
+    assert_eq!(one.hear(at(2), &beacon(2), &[]), [], "those that are known are heard on");
+    assert_eq!(one.heard.len(), 3);
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    let fine = DiscoveryConfig::default();
+    assert_eq!(fine.validate(), Ok(()));
+    let spoilt = [
+        DiscoveryConfig { beacon_ms: 9, ..fine.clone() },
+        DiscoveryConfig { beacon_max_ms: 49, ..fine.clone() },
+        DiscoveryConfig { forget_ms: 2000, ..fine.clone() },
+        DiscoveryConfig { quiet_beacons: 0, ..fine.clone() },
+        DiscoveryConfig { servers_max: 0, ..fine.clone() },
+        DiscoveryConfig { settle_max_ms: 0, ..fine.clone() },
+        DiscoveryConfig { dial_anyway_ms: NUMBER_MAX, ..fine },
+    ];
+    for config in spoilt {
+        assert!(config.validate().is_err(), "{config:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Beacons: the datagrams by which membership servers find one another. Fixed offsets, little-endian.
+//!
+//! ```text
+//! 0 "VSB\0" | 4 version u16 | 6 flags (0) | 7 bytes of the deployment's name | 8 server id u64 | 16 boot value u64
+//! 24 port u16 | 26 family of the address (4, 6) | 27 reserved | 32 address, 16 bytes | 48 the deployment's name
+//! ```
+//!
+//! A beacon of another version has the same first six bytes, and what follows is not looked at. Reserved bits are zero
+//! when sent and ignored when received.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::ident::{GROUP_NAME_BYTES_MAX, NUMBER_MAX, ServerId, check_name};
+use crate::wire::PROTOCOL_VERSION;
+
+const MAGIC: [u8; 4] = *b"VSB\0";
+const VERSION_AT: usize = 4;
+const NAME_LENGTH_AT: usize = 7;
+const SERVER_AT: usize = 8;
+const BOOT_AT: usize = 16;
+const PORT_AT: usize = 24;
+const FAMILY_AT: usize = 26;
+const IP_AT: usize = 32;
+const NAME_AT: usize = 48;
+
+/// Bytes of the longest beacon.
+pub const BEACON_BYTES_MAX: usize = NAME_AT + GROUP_NAME_BYTES_MAX;
+
+/// What a server says to all that may hear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beacon<'a> {
+    /// The deployment that the server belongs to; named as groups are.
+    pub deployment: &'a str,
+    /// The server.
+    pub server: ServerId,
+    /// Its boot value.
+    pub boot: u64,
+    /// Where it listens: an address and port that others can connect to.
+    pub listen: SocketAddr,
+}
+
+/// Why a datagram is no beacon of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBeacon {
+    /// It is something else.
+    Other,
+    /// It is one of another version.
+    Version(u16),
+}
+
+/// Writes a beacon; returns its length. `None`: `out` is too short, or it names what no beacon can.
+#[must_use]
+pub fn encode(out: &mut [u8], beacon: &Beacon<'_>) -> Option<usize> {
+    if !beacon.is_sound() {
+        return None;
+    }
+    let name = beacon.deployment.as_bytes();
+    let out = out.get_mut(..NAME_AT + name.len())?;
+    out.fill(0);
+    out[..VERSION_AT].copy_from_slice(&MAGIC);
+    out[VERSION_AT..][..2].copy_from_slice(&u16::from(PROTOCOL_VERSION).to_le_bytes());
+    out[NAME_LENGTH_AT] = name.len() as u8;
+    out[SERVER_AT..][..8].copy_from_slice(&beacon.server.0.to_le_bytes());
+    out[BOOT_AT..][..8].copy_from_slice(&beacon.boot.to_le_bytes());
+    out[PORT_AT..][..2].copy_from_slice(&beacon.listen.port().to_le_bytes());
+    match beacon.listen.ip() {
+        IpAddr::V4(ip) => {
+            out[FAMILY_AT] = 4;
+            out[IP_AT..][..4].copy_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out[FAMILY_AT] = 6;
+            out[IP_AT..][..16].copy_from_slice(&ip.octets());
+        }
+    }
+    out[NAME_AT..].copy_from_slice(name);
+    Some(out.len())
+}
+
+/// Reads a beacon.
+///
+/// # Errors
+/// Says whether it is one of another version.
+pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
+    let rest = datagram.strip_prefix(&MAGIC).ok_or(NoBeacon::Other)?;
+    let version = rest.first_chunk::<2>().ok_or(NoBeacon::Other)?;
+    let version = u16::from_le_bytes(*version);
+    if version != u16::from(PROTOCOL_VERSION) {
+        return Err(NoBeacon::Version(version));
+    }
+    let (head, name) = datagram.split_first_chunk::<NAME_AT>().ok_or(NoBeacon::Other)?;
+    if name.len() != usize::from(head[NAME_LENGTH_AT]) {
+        return Err(NoBeacon::Other);
+    }
+    let number = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&head[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&head[IP_AT..]);
+    let ip = match head[FAMILY_AT] {
+        4 => IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3])),
+        6 => IpAddr::V6(Ipv6Addr::from(octets)),
+        _ => return Err(NoBeacon::Other),
+    };
+    let port = u16::from_le_bytes([head[PORT_AT], head[PORT_AT + 1]]);
+    let beacon = Beacon {
+        deployment: core::str::from_utf8(name).map_err(|_| NoBeacon::Other)?,
+        server: ServerId(number(SERVER_AT)),
+        boot: number(BOOT_AT),
+        listen: SocketAddr::new(ip, port),
+    };
+    if beacon.is_sound() { Ok(beacon) } else { Err(NoBeacon::Other) }
+}
+
+impl Beacon<'_> {
+    /// Whether its name and numbers are within their limits, and its address is one that can be connected to.
+    pub(crate) fn is_sound(&self) -> bool {
+        let ip = self.listen.ip();
+        let is_reachable = !ip.is_unspecified() && !ip.is_multicast() && self.listen.port() != 0;
+        let in_range = self.server.0 <= NUMBER_MAX && self.boot <= NUMBER_MAX;
+        is_reachable && in_range && check_name(self.deployment).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTEN: [&str; 2] = ["10.0.0.1:7000", "[fe80::1]:65535"];
+
+    fn beacon(listen: &str) -> Beacon<'static> {
+        let listen = listen.parse().unwrap();
+        Beacon { deployment: "default", server: ServerId(NUMBER_MAX), boot: 5, listen }
+    }
+
+    fn encoded(beacon: &Beacon<'_>) -> alloc::vec::Vec<u8> {
+        let mut out = [0xaa; BEACON_BYTES_MAX];
+        let len = encode(&mut out, beacon).unwrap();
+        out[..len].to_vec()
+    }
+
+    #[test]
+    fn a_beacon_says_the_same_when_it_is_read() {
+        for beacon in LISTEN.map(beacon) {
+            let bytes = encoded(&beacon);
+            assert_eq!(decode(&bytes), Ok(beacon));
+            assert_eq!(encode(&mut alloc::vec![0; bytes.len() - 1], &beacon), None);
+        }
+        let longest = "x".repeat(GROUP_NAME_BYTES_MAX);
+        let longest = Beacon { deployment: &longest, ..beacon(LISTEN[0]) };
+        assert_eq!(encoded(&longest).len(), BEACON_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_lengthened_is_no_beacon() {
+        let mut bytes = encoded(&beacon(LISTEN[0]));
+        for len in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..len]), Err(NoBeacon::Other), "{len} bytes");
+        }
+        bytes.push(b'x');
+        assert_eq!(decode(&bytes), Err(NoBeacon::Other));
+    }
+
+    #[test]
+    fn another_version_is_told_from_something_else() {
+        let mut bytes = encoded(&beacon(LISTEN[0]));
+        bytes[VERSION_AT] = 9;
+        assert_eq!(decode(&bytes), Err(NoBeacon::Version(9)));
+        assert_eq!(decode(&bytes[..6]), Err(NoBeacon::Version(9)), "whatever follows");
+        bytes[0] = b'X';
+        assert_eq!(decode(&bytes), Err(NoBeacon::Other));
+    }
+
+    #[test]
+    fn what_cannot_be_connected_to_or_is_out_of_range_is_no_beacon() {
+        let bytes = encoded(&beacon(LISTEN[0]));
+        let spoilt: [(usize, &[u8]); 8] = [
+            (IP_AT, &[0, 0, 0, 0]),
+            (IP_AT, &[239, 0, 0, 1]),
+            (PORT_AT, &[0, 0]),
+            (FAMILY_AT, &[5]),
+            (SERVER_AT + 7, &[1]),
+            (BOOT_AT + 7, &[1]),
+            (NAME_AT, b"\n"),
+            (NAME_AT, b"\xff"),
+        ];
+        for (at, with) in spoilt {
+            let mut bytes = bytes.clone();
+            bytes[at..at + with.len()].copy_from_slice(with);
+            assert_eq!(decode(&bytes), Err(NoBeacon::Other), "{with:?} at {at}");
+        }
+        let mut reserved = bytes.clone();
+        (reserved[6], reserved[27], reserved[40]) = (0xff, 0xff, 0xff);
+        assert_eq!(decode(&reserved), decode(&bytes), "reserved bits");
+        let unnamed = Beacon { deployment: "", ..beacon(LISTEN[0]) };
+        assert_eq!(encode(&mut [0; BEACON_BYTES_MAX], &unnamed), None);
+    }
+}

@@ -47,6 +47,10 @@ pub struct Server {
     /// Whom each connected server says to reach, and the version of that word; the own word is made from the
     /// connections.
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
+    /// Whom each server reaches by these words, this one among them: made anew when a word or a connection changes.
+    reached: BTreeMap<ServerId, Vec<ServerId>>,
+    /// The connections to each peer.
+    peers: BTreeMap<ServerId, BTreeSet<ConnId>>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
     /// The version of the last own word.
@@ -84,6 +88,8 @@ impl Server {
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
+            reached: BTreeMap::from([(id, Vec::new())]),
+            peers: BTreeMap::new(),
             boots: BTreeMap::new(),
             version: boot,
             writable: BTreeSet::new(),
@@ -213,7 +219,6 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let links = self.all_links();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
@@ -222,7 +227,7 @@ impl Server {
             counters: &mut self.counters,
             sends: Vec::new(),
             notes: Vec::new(),
-            links: &links,
+            links: &self.reached,
         };
         let result = act(group, &mut cx);
         let group::Cx { sends, notes, .. } = cx;
@@ -243,21 +248,16 @@ impl Server {
         Some(result)
     }
 
-    /// Whom the servers reach, this one included.
-    fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
-        let mut links: BTreeMap<_, _> =
-            self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
-        links.insert(self.id, self.connected());
-        links
+    /// Notes whom the servers reach, this one included, after that has changed.
+    fn relink(&mut self) {
+        let words = self.links.iter().map(|(&server, (_, reached))| (server, reached.clone()));
+        self.reached = words.collect();
+        self.reached.insert(self.id, self.connected());
     }
 
     /// The peers that are connected, ascending.
     fn connected(&self) -> Vec<ServerId> {
-        let mut servers: Vec<ServerId> =
-            self.conns.values().filter_map(|conn| conn.role.server()).collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers
+        self.peers.keys().copied().collect()
     }
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
@@ -336,14 +336,13 @@ impl Server {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
                 }
             }
-            Role::Peer(server, _) => self.drop_peer(server),
+            Role::Peer(server, _) => self.drop_peer(server, conn),
         }
         Some(state.output)
     }
 
     fn conn_to(&self, server: ServerId) -> Option<ConnId> {
-        let mut conns = self.conns.iter();
-        conns.find(|(_, conn)| conn.role.server() == Some(server)).map(|(id, _)| *id)
+        self.peers.get(&server)?.first().copied()
     }
 
     fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {

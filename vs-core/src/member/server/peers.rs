@@ -18,11 +18,12 @@ impl Server {
         if server == self.id {
             return self.refuse(conn, "a peer has the id of this server: give each one its own");
         }
-        let lives = self.conns.iter().filter_map(|(id, conn)| match conn.role {
-            Role::Peer(peer, boot) if peer == server => Some((*id, boot)),
+        let known = self.peers.get(&server).into_iter().flatten();
+        let life = |id: &ConnId| match self.conns.get(id)?.role {
+            Role::Peer(_, boot) => Some((*id, boot)),
             _ => None,
-        });
-        let lives: Vec<(ConnId, u64)> = lives.collect();
+        };
+        let lives: Vec<(ConnId, u64)> = known.filter_map(life).collect();
         if lives.iter().any(|(_, other)| *other > boot) {
             return self.refuse(conn, "a later life of this server is connected");
         }
@@ -30,9 +31,11 @@ impl Server {
             self.closing.push_back((*old, None));
             self.drop_conn(*old);
         }
-        let new = !self.connected().contains(&server);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);
+        let conns = self.peers.entry(server).or_default();
+        let new = conns.is_empty();
+        conns.insert(conn);
         if !state.dialled {
             self.greet(conn);
         }
@@ -40,6 +43,7 @@ impl Server {
         if new {
             self.note(Note::Peer { server, connected: true });
         }
+        self.relink();
         self.tell_links();
         self.tell_state(conn);
         self.review_groups(false);
@@ -95,6 +99,7 @@ impl Server {
                 }
                 servers.sort_unstable();
                 self.links.insert(server, (version, servers));
+                self.relink();
                 self.review_groups(false);
             }
             PeerWord::Clients { version, group, clients } => {
@@ -114,12 +119,17 @@ impl Server {
     }
 
     /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
-    pub(super) fn drop_peer(&mut self, server: ServerId) {
+    pub(super) fn drop_peer(&mut self, server: ServerId, conn: ConnId) {
+        if let Some(conns) = self.peers.get_mut(&server) {
+            conns.remove(&conn);
+        }
         if let Some(conn) = self.conn_to(server) {
             self.tell_links();
             return self.tell_state(conn);
         }
+        self.peers.remove(&server);
         self.links.remove(&server);
+        self.relink();
         self.note(Note::Peer { server, connected: false });
         self.tell_links();
         self.review_groups(true);

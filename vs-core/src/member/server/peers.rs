@@ -36,7 +36,9 @@ impl Server {
         let conns = self.peers.entry(server).or_default();
         let new = conns.is_empty();
         conns.insert(conn);
-        if !state.dialled {
+        let dialled = state.dialled;
+        self.plan_look(conn);
+        if !dialled {
             self.greet(conn);
         }
         self.note_boot(server, boot);

@@ -98,6 +98,7 @@ macro_rules! cx {
             now: $node.now,
             identity: &$node.identity,
             body_bytes: $node.config.body_bytes(),
+            groups: $node.places.len(),
             pool: &mut $node.pool,
             client: &mut $node.client,
             counters: &mut $node.counters,

@@ -42,6 +42,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) now: Time,
     pub(crate) identity: &'a Identity,
     pub(crate) body_bytes: usize,
+    /// Groups of the node.
+    pub(crate) groups: usize,
     pub(crate) pool: &'a mut Pool,
     pub(crate) client: &'a mut Client,
     pub(crate) counters: &'a mut Counters,

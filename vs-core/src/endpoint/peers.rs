@@ -30,7 +30,7 @@ impl AddressBook {
         self.me = Some(me);
         self.peers.retain(|known| {
             current.binary_search(&known.process).is_ok()
-                && !peers.iter().any(|peer| peer.process == known.process)
+                && peers.binary_search_by_key(&known.process, |peer| peer.process).is_err()
         });
         self.peers.extend(peers.iter().filter(|peer| peer.process != me));
         self.peers.sort_unstable_by_key(|peer| peer.process);

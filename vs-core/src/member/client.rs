@@ -374,7 +374,7 @@ impl Attachment {
     ) -> Result<(), &'static str> {
         if peers.len() > VIEW_MEMBERS_MAX || !peers.windows(2).all(|w| w[0].process < w[1].process)
         {
-            return Err("the set of a start_change is ascending and has at most 1024 members");
+            return Err("the set of a start_change is ascending and has at most 2048 members");
         }
         let numbers = peers.iter().map(|peer| peer.process.0).chain([cid.0]);
         if numbers.max() > Some(NUMBER_MAX) {

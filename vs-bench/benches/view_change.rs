@@ -19,8 +19,8 @@
 //!
 //! Then the membership alone of 2,000: what goes between them and the server.
 //!
-//! All members are in this one process: 1,000 take 3 GB, and a minute for each row. `VS_BENCH_MEMBERS=64,1000` counts only
-//! those sizes, up to 2,048. `--test` stops at 64.
+//! All members are in this one process, so the time of a row grows with their square. `VS_BENCH_MEMBERS=64,1000` counts
+//! only those sizes, up to 2,048. `--test` stops at 64.
 
 use core::time::Duration;
 use std::env;

@@ -22,7 +22,8 @@ pub(crate) struct SyncMessage {
     pub(crate) view: ViewKey,
     pub(crate) total: u16,
     pub(crate) first: u16,
-    pub(crate) cut: Vec<u64>,
+    /// So many ranks have this number.
+    pub(crate) runs: Vec<(u16, u64)>,
 }
 
 /// A request for sync messages.
@@ -41,12 +42,14 @@ impl SyncMessage {
     }
 
     pub(crate) fn is_well_formed(&self) -> bool {
-        let Self { process, incarnation, cid, view, total, first, cut } = self;
+        let Self { process, incarnation, cid, view, total, first, runs } = self;
         let numbers = [*process, *incarnation, *cid, view.id.major, view.id.minor, view.start];
         let total = usize::from(*total);
-        numbers.iter().chain(cut).all(|n| *n <= NUMBER_MAX)
+        let ranks: usize = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();
+        numbers.iter().chain(runs.iter().map(|(_, n)| n)).all(|n| *n <= NUMBER_MAX)
+            && runs.iter().all(|(ranks, _)| *ranks > 0)
             && (1..=VIEW_MEMBERS_MAX).contains(&total)
-            && usize::from(*first) + cut.len() <= total
+            && usize::from(*first) + ranks <= total
     }
 }
 

@@ -230,11 +230,12 @@ fn sync(
     let first = if pick & 8 == 0 { 0 } else { bytes.u8().into() };
     let count = if pick & 8 == 0 { total } else { bytes.below(5).into() };
     let id = view.id();
-    let cut = (0..usize::from(count).min(64)).map(|r| {
+    let runs = (0..usize::from(count).min(64)).map(|r| {
         let near = peers.highest[r % RANKS];
-        if pick & 0x10 == 0 { near } else { bytes.number_near(near) }
+        let ranks = if pick & 0x40 == 0 { 1 } else { bytes.below(4).into() };
+        (ranks, if pick & 0x10 == 0 { near } else { bytes.number_near(near) })
     });
-    let cut = cut.collect();
+    let runs = runs.collect();
     let message = SyncMessage {
         process,
         incarnation: 1,
@@ -242,7 +243,7 @@ fn sync(
         view: ViewKey { id, start, fingerprint: view.fingerprint() },
         total,
         first,
-        cut,
+        runs,
     };
     control(out, header, false, &message)
 }

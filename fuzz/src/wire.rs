@@ -170,7 +170,7 @@ fn sync(bytes: &mut Bytes<'_>) -> SyncMessage {
         view: ViewKey { id, start: bytes.number_near(1), fingerprint: bytes.u64() },
         total: bytes.u16(),
         first: bytes.u16(),
-        cut: (0..bytes.u8()).map(|_| bytes.number_near(1)).collect(),
+        runs: (0..bytes.u8()).map(|_| (u16::from(bytes.u8()), bytes.number_near(1))).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `cargo bench -p vs-bench --bench groups`
 //!
 //! **What it measures.** Two nodes in 1 to 10,000 groups with small windows (8 packets, messages of up to 1 KiB), in
-//! memory. Printed once, by group of one node: what `GroupConfig::footprint` and `Node::footprint` say, and what a
+//! memory. Printed, by group of one node: what `GroupConfig::footprint` and `Node::footprint` say, and what a
 //! counting allocator saw when the nodes were made and had asked to join, and when they were together in a view of each
 //! group (the server's memory and that of buffers between is in it, too). Then timed, for a node with that many groups
 //! that has nothing to do: `poll_timeout`; `handle_timeout` before anything is due; `poll_transmit` and `poll_action`
@@ -20,9 +20,11 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::System;
 use std::env;
+use std::time::Instant;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use vs_bench::load::Load;
 use vs_bench::memory::{Memory, Settings};
 use vs_core::wire::packet::{self, Header, Heartbeat};
 use vs_core::{ClientConfig, GroupConfig, Node, Time};
@@ -35,6 +37,16 @@ const TEST_MAX: usize = 100;
 
 /// Nodes.
 const NODES: usize = 2;
+
+/// Seconds after which a group is idle, and then for how many its datagrams are counted.
+const IDLE_S: (u64, u64) = (400, 100);
+
+/// Clients, groups of each, groups in all.
+const LOADS: [(usize, usize, usize); 4] =
+    [(100, 10, 100), (10_000, 1, 1_000), (1_000, 100, 10_000), (20_000, 5, 10_000)];
+
+/// Attachments of a test.
+const TEST_ATTACHMENTS: usize = 1_000;
 
 /// Bytes that are allocated now.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
@@ -96,15 +108,48 @@ fn memory_of(groups: usize) {
     assert!(memory.run_until_together(NODES, 60_000), "no views came about");
     let together = allocated();
     let footprint = memory.members[0].node.footprint();
+    memory.pass_ns(IDLE_S.0 * 1_000_000_000);
+    let before = memory.traffic;
+    memory.pass_ns(IDLE_S.1 * 1_000_000_000);
+    let idle = (memory.traffic - before).datagrams() as f64 / (IDLE_S.1 * NODES as u64) as f64;
     let kib = |bytes: usize| bytes as f64 / 1024.0;
     let each = |bytes: usize| kib(bytes) / groups as f64;
     println!(
-        "| {groups:>6} | {:>12.1} | {:>11.1} | {:>9.1} | {:>8.1} | {:>9.1} |",
+        "| {groups:>6} | {:>12.1} | {:>11.1} | {:>9.1} | {:>8.1} | {:>9.1} | {idle:>8.1} |",
         kib(settings.group.footprint(&settings.node)),
         each(footprint),
         each((made - empty) / NODES),
         each((together - empty) / NODES),
         kib(footprint) / 1024.0
+    );
+}
+
+/// Makes a server with clients, and prints what it takes and what a client's death costs it.
+fn server_of((clients, each, groups): (usize, usize, usize)) {
+    let mut load = Load::new(clients, groups);
+    for client in 0..clients {
+        load.add((0..each).map(|i| (client * each + i) % groups), 16);
+    }
+    load.settle();
+    let start = Instant::now();
+    load.close(0);
+    let death = start.elapsed();
+    load.settle();
+    assert_eq!(load.counters().views_fast as usize, groups + each, "a view of each group");
+    let mut server = load.into_server();
+    let start = Instant::now();
+    let at = server.poll_timeout().expect("signs of life");
+    server.handle_timeout(Time(at.0 - 1));
+    let idle = start.elapsed();
+    let before = allocated();
+    drop(server);
+    let bytes = before - allocated();
+    println!(
+        "| {clients:>7} | {each:>14} | {groups:>6} | {:>19.0} | {:>3.0} | {:>9.1} | {:>16.1} |",
+        bytes as f64 / (clients * each) as f64,
+        bytes as f64 / f64::from(1 << 20),
+        death.as_secs_f64() * 1e6,
+        idle.as_secs_f64() * 1e6
     );
 }
 
@@ -160,10 +205,25 @@ fn groups(criterion: &mut Criterion) {
     let counts_max = if is_test { TEST_MAX } else { usize::MAX };
     let counts = || COUNTS.into_iter().filter(|count| *count <= counts_max);
     if !env::args().any(|arg| arg == "--list") {
-        println!("KiB a group, of one of {NODES} nodes; the last column is MiB a node.\n");
-        println!("| groups | of the group | of the node | when made | in views | node, MiB |");
-        println!("|--------|--------------|-------------|-----------|----------|-----------|");
+        println!(
+            "KiB a group, of one of {NODES} nodes; MiB a node; datagrams a second of a node when all are idle.\n"
+        );
+        println!(
+            "| groups | of the group | of the node | when made | in views | node, MiB | idle 1/s |"
+        );
+        println!(
+            "|--------|--------------|-------------|-----------|----------|-----------|----------|"
+        );
         counts().for_each(memory_of);
+        println!(
+            "\n| clients | groups of each | groups | bytes an attachment | MiB | death, µs | idle timeout, µs |"
+        );
+        println!(
+            "|---------|----------------|--------|---------------------|-----|-----------|------------------|"
+        );
+        let attachments_max = if is_test { TEST_ATTACHMENTS } else { usize::MAX };
+        let loads = LOADS.iter().filter(|(clients, each, _)| clients * each <= attachments_max);
+        loads.for_each(|load| server_of(*load));
         println!();
     }
     let mut bench = criterion.benchmark_group("groups");

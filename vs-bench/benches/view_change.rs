@@ -3,8 +3,8 @@
 //! `cargo bench -p vs-bench --bench view_change`
 //!
 //! **What it measures.** Three changes, each until all members are in the new view: `form` (all join at once), `kill`
-//! (the connection of one ends), `join` (one comes to all the others). Counted once and printed as a table, for 2 to 512
-//! members, since the same run always gives the same counts:
+//! (the connection of one ends), `join` (one comes to all the others), and one message (`send`) with the second after it.
+//! Counted once and printed as a table, for 2 to 1,000 members, since the same run always gives the same counts:
 //!
 //! - datagrams and bytes that a member sends (a multicast is one) and that arrive at it. In bytes that arrive, what is
 //!   linear in the members doubles from row to row, and what is not grows faster;
@@ -17,24 +17,26 @@
 //! and all members share one thread. `compare` of this package measures that with processes. There is no traffic, so
 //! all cuts are the same and nothing is forwarded; nothing is lost, so nothing is sent twice.
 //!
-//! Members keep what each of the others has of each of the others: n² numbers a member, and n³ in this one process. So
-//! views of 512 are only formed, which takes 2 GB. `VS_BENCH_MEMBERS=512,1000` has views of those sizes formed and
-//! changed, up to 1,024: 512 take 5 GB, 1,000 take 20 GB to be formed alone. `--test` stops at 64.
+//! Then the membership alone of 2,000: what goes between them and the server.
+//!
+//! All members are in this one process, so the time of a row grows with their square. `VS_BENCH_MEMBERS=64,1000` counts
+//! only those sizes, up to 2,048. `--test` stops at 64.
 
 use core::time::Duration;
 use std::env;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use vs_bench::load::Load;
 use vs_bench::memory::{KINDS, Memory, Settings, Traffic};
 use vs_core::member::ServerConfig;
 use vs_core::{ClientConfig, GroupConfig};
 
 /// Members, unless it is a test or others are asked for.
-const SIZES: [usize; 10] = [2, 3, 5, 8, 16, 32, 64, 128, 256, 512];
+const SIZES: [usize; 11] = [2, 3, 5, 8, 16, 32, 64, 128, 256, 512, 1000];
 
-/// Most members whose view also changes, unless others are asked for.
-const CHANGE_MAX: usize = 256;
+/// Clients of the membership alone.
+const CLIENTS: usize = 2000;
 
 /// Members of a test.
 const TEST_MAX: usize = 64;
@@ -96,12 +98,12 @@ fn rest(memory: &mut Memory) {
     memory.pass_ns(20_000_000);
 }
 
-fn count(members: usize, changes: bool) {
+fn count(members: usize) {
     let start = Instant::now();
     let mut memory = Memory::start(members, &settings(members));
     assert!(memory.run_until_together(members, VIEW_MS), "no view of {members} came about");
     line("form", members, &memory.traffic, start.elapsed());
-    if !changes || members == 2 {
+    if members == 2 {
         return;
     }
     rest(&mut memory);
@@ -110,6 +112,32 @@ fn count(members: usize, changes: bool) {
     rest(&mut memory);
     let (traffic, time) = change(&mut memory, members, |memory| memory.revive(members - 1));
     line("join", members, &traffic, time);
+    memory.pass_ns(10_000_000_000);
+    let (before, start) = (memory.traffic, Instant::now());
+    memory.send(0, &[7; 100]).expect("room");
+    memory.pass_ns(1_000_000_000);
+    line("send", members, &(memory.traffic - before), start.elapsed());
+}
+
+/// What goes between `clients` clients of one group and their server, by client.
+fn membership(clients: usize) {
+    let (mut load, start) = (Load::new(clients, 1), Instant::now());
+    (0..clients).for_each(|_| load.add(0..1, clients));
+    load.settle();
+    let formed = (load.bytes, start.elapsed());
+    let start = Instant::now();
+    load.close(0);
+    load.settle();
+    let lost = (load.bytes - formed.0, start.elapsed());
+    assert_eq!(load.counters().views_fast, 2, "one view each");
+    for (what, (bytes, time)) in [("form", formed), ("kill", lost)] {
+        println!(
+            "membership of {clients}, {what}: one view, {} bytes to each client, {:.0} µs each",
+            bytes / clients as u64,
+            time.as_secs_f64() * 1e6 / clients as f64
+        );
+    }
+    println!();
 }
 
 /// The sizes that `VS_BENCH_MEMBERS` asks for.
@@ -118,7 +146,7 @@ fn asked() -> Option<Vec<usize>> {
     Some(list.split(',').filter_map(|size| size.trim().parse().ok()).collect())
 }
 
-fn counts(sizes: &[usize], change_max: usize) {
+fn counts(sizes: &[usize]) {
     println!(
         "A change of the view, by member (those before it); nothing is sent or lost meanwhile.\n"
     );
@@ -127,7 +155,7 @@ fn counts(sizes: &[usize], change_max: usize) {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for &members in sizes {
-        count(members, members <= change_max);
+        count(members);
     }
     println!();
 }
@@ -137,11 +165,12 @@ fn view_change(criterion: &mut Criterion) {
     let is_listing = env::args().any(|arg| arg == "--list");
     match asked() {
         _ if is_listing => {}
-        Some(sizes) => counts(&sizes, usize::MAX),
+        Some(sizes) => counts(&sizes),
         None => {
             let members_max = if is_test { TEST_MAX } else { usize::MAX };
             let sizes: Vec<usize> = SIZES.into_iter().filter(|n| *n <= members_max).collect();
-            counts(&sizes, CHANGE_MAX);
+            counts(&sizes);
+            membership(CLIENTS.min(members_max));
         }
     }
     let mut group = criterion.benchmark_group("view_change");

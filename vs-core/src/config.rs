@@ -131,7 +131,8 @@ pub struct GroupConfig {
     /// First heartbeat of a sender after its last packet, in ms; doubled up to `heartbeat_max_ms` while nothing
     /// happens. Default 5.
     pub heartbeat_ms: u64,
-    /// Longest pause between heartbeats, in ms. Default 1000.
+    /// Longest pause between heartbeats, in ms; in a node of more than 64 groups so many times as long that all its idle
+    /// groups together send no more than those of 64. Default 1000.
     pub heartbeat_max_ms: u64,
     /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
     #[cfg(feature = "sim")]
@@ -259,7 +260,7 @@ impl GroupConfig {
     pub fn validate(&self, node: &NodeConfig) -> Result<(), ConfigError> {
         require(
             (1..=VIEW_MEMBERS_MAX).contains(&self.members_max),
-            "members_max must be 1 to 1024",
+            "members_max must be 1 to 2048",
         )?;
         self.validate_packets(node)?;
         self.validate_times()

@@ -66,6 +66,7 @@ mod node;
 mod pool;
 mod ranges;
 mod ring;
+mod schedule;
 mod sync;
 mod view;
 

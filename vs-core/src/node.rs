@@ -14,6 +14,7 @@ use crate::ident::{
 };
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
+use crate::schedule::Schedule;
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
@@ -75,8 +76,12 @@ pub struct Node<T: Tracer = ()> {
     identity: Identity,
     pool: Pool,
     client: Client,
-    /// By key, ascending.
+    /// In the order in which they were joined, but the last one takes the place of one that was left.
     endpoints: Vec<Endpoint>,
+    /// Their places by key, ascending.
+    places: Vec<(GroupKey, usize)>,
+    /// Which endpoints have something to do, by their places.
+    schedule: Schedule,
     /// The endpoint that is asked first for its next datagram and action: none starves another.
     turn: usize,
     /// The latest time handed in.
@@ -93,6 +98,7 @@ macro_rules! cx {
             now: $node.now,
             identity: &$node.identity,
             body_bytes: $node.config.body_bytes(),
+            groups: $node.places.len(),
             pool: &mut $node.pool,
             client: &mut $node.client,
             counters: &mut $node.counters,
@@ -101,9 +107,10 @@ macro_rules! cx {
     };
 }
 
-/// Lends the node's parts to the endpoint at `$at`.
+/// Lends the node's parts to the endpoint at `$at`, to which something happens.
 macro_rules! lend {
     ($node:ident, $at:expr, $endpoint:ident, $cx:ident) => {
+        $node.wake($at);
         let $endpoint = &mut $node.endpoints[$at];
         let mut $cx = cx!($node);
     };
@@ -133,6 +140,8 @@ impl<T: Tracer> Node<T> {
             pool: Pool::new(config.pool_slots, config.body_bytes()),
             client: Client::new(config.client.clone(), &identity, servers),
             endpoints: Vec::new(),
+            places: Vec::new(),
+            schedule: Schedule::default(),
             turn: 0,
             now: Time::ZERO,
             left: Left::default(),
@@ -168,7 +177,11 @@ impl<T: Tracer> Node<T> {
         }
         let mut cx = cx!(self);
         let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
-        self.endpoints.insert(at, endpoint);
+        let place = self.endpoints.len();
+        self.places.insert(at, (key, place));
+        self.endpoints.push(endpoint);
+        self.schedule.grow(place + 1);
+        self.schedule.wake(place);
         Ok(key)
     }
 
@@ -259,9 +272,12 @@ impl<T: Tracer> Node<T> {
         self.clamp(now);
         self.client.handle_timeout(self.now);
         self.drain_client();
-        for at in 0..self.endpoints.len() {
+        self.wake_due();
+        let mut next = 0;
+        while let Some(at) = self.schedule.next_awake(next) {
             lend!(self, at, endpoint, cx);
             endpoint.handle_timeout(&mut cx);
+            next = at + 1;
         }
         self.drop_gone();
     }
@@ -288,14 +304,15 @@ impl<T: Tracer> Node<T> {
         segments_max: usize,
     ) -> Option<Transmit> {
         self.clamp(now);
-        let count = self.endpoints.len();
-        for i in 0..count {
-            let at = (self.turn + i) % count;
-            lend!(self, at, endpoint, cx);
+        self.wake_due();
+        while let Some(at) = self.in_turn(Schedule::next_to_send) {
+            let (endpoint, mut cx) = (&mut self.endpoints[at], cx!(self));
             if let Some(transmit) = endpoint.poll_transmit(&mut cx, out, segments_max) {
+                self.schedule.wake(at); // what was sent may be delivered here
                 self.turn = at;
                 return Some(transmit);
             }
+            self.settle(at);
         }
         None
     }
@@ -313,20 +330,25 @@ impl<T: Tracer> Node<T> {
 
     /// `n` bytes of [`Node::stream_output`] were written.
     pub fn stream_consumed(&mut self, n: usize) {
-        self.client.consumed(n);
+        self.client.consumed(self.now, n);
+        self.drain_client();
     }
 
     /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
     /// its credit runs out, and the senders wait (rule 5.1), until others accuse it of not answering.
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
         self.clamp(now);
-        let count = self.endpoints.len();
-        let at = (0..count).map(|i| (self.turn + i) % count).find(|&at| {
+        self.wake_due();
+        let at = loop {
+            let at = self.in_turn(Schedule::next_to_tell)?;
             lend!(self, at, endpoint, cx);
             endpoint.take_back(&mut cx);
-            endpoint.has_action()
-        })?;
-        self.turn = (at + 1) % count;
+            if endpoint.has_action() {
+                break at;
+            }
+            self.schedule.send(at); // what was taken back may let it go on
+        };
+        self.turn = (at + 1) % self.endpoints.len();
         let endpoint = &mut self.endpoints[at];
         endpoint.next_action(cx!(self))
     }
@@ -335,15 +357,16 @@ impl<T: Tracer> Node<T> {
     /// everything has no reason to wait then.
     #[must_use]
     pub fn has_action(&self) -> bool {
-        self.endpoints.iter().any(Endpoint::has_action)
+        self.awake().any(|at| self.endpoints[at].has_action())
     }
 
     /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`
     /// the next time lies later.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
-        let groups = self.endpoints.iter().map(Endpoint::poll_timeout);
-        earlier(groups.fold(None, earlier), self.client.poll_timeout())
+        let awake = self.awake().map(|at| self.endpoints[at].poll_timeout());
+        let groups = awake.fold(self.schedule.deadline(), earlier);
+        earlier(groups, self.client.poll_timeout())
     }
 
     /// The view that the group is in; its initial singleton view before the first one.
@@ -411,26 +434,67 @@ impl<T: Tracer> Node<T> {
         self.now = self.now.max(now);
     }
 
+    /// The place of the endpoint of `key`, or where to note one among the places.
     fn find(&self, key: GroupKey) -> Result<usize, usize> {
-        self.endpoints.binary_search_by_key(&key, |endpoint| endpoint.key)
+        self.places.binary_search_by_key(&key, |(key, _)| *key).map(|at| self.places[at].1)
     }
 
     fn endpoint(&self, key: GroupKey) -> Option<&Endpoint> {
         self.find(key).ok().map(|at| &self.endpoints[at])
     }
 
-    /// Drops endpoints that were left and have nothing more to say.
+    /// The places of the endpoints that do not sleep.
+    fn awake(&self) -> impl Iterator<Item = usize> + '_ {
+        let next = |from: usize| self.schedule.next_awake(from);
+        core::iter::successors(next(0), move |at| next(at + 1))
+    }
+
+    /// The next place that `find` finds, from the endpoint on whose turn it is.
+    fn in_turn(&self, find: impl Fn(&Schedule, usize) -> Option<usize>) -> Option<usize> {
+        find(&self.schedule, self.turn).or_else(|| find(&self.schedule, 0))
+    }
+
+    fn wake(&mut self, at: usize) {
+        if self.schedule.sleeps(at) {
+            self.endpoints[at].woken(self.now);
+        }
+        self.schedule.wake(at);
+    }
+
+    fn wake_due(&mut self) {
+        while let Some(at) = self.schedule.next_due(self.now) {
+            self.wake(at);
+        }
+    }
+
+    /// The endpoint at `at` has nothing to send: it sleeps, unless it has something to tell.
+    fn settle(&mut self, at: usize) {
+        let endpoint = &self.endpoints[at];
+        if endpoint.is_busy() {
+            self.schedule.tell(at);
+        } else {
+            self.schedule.rest(at, endpoint.poll_timeout());
+        }
+    }
+
+    /// Drops endpoints that were left and have nothing more to say. None of them sleeps.
     fn drop_gone(&mut self) {
-        let (pool, left) = (&mut self.pool, &mut self.left);
-        self.endpoints.retain(|endpoint| {
-            let gone = endpoint.is_gone();
-            if gone {
-                pool.release(endpoint.config().slots());
-                let (cid, view) = endpoint.last_ids();
-                left.count += 1;
-                (left.cid, left.view) = (left.cid.max(cid), left.view.max(view));
+        loop {
+            let gone = self.awake().find(|at| self.endpoints[*at].is_gone());
+            let Some(at) = gone else { return };
+            let endpoint = self.endpoints.swap_remove(at);
+            self.pool.release(endpoint.config().slots());
+            let (cid, view) = endpoint.last_ids();
+            self.left.count += 1;
+            (self.left.cid, self.left.view) = (self.left.cid.max(cid), self.left.view.max(view));
+            self.places.retain(|(key, _)| *key != endpoint.key);
+            let last = self.endpoints.len();
+            self.schedule.rest(last, None);
+            if at < last {
+                let moved = self.places.iter_mut().find(|(_, place)| *place == last);
+                moved.into_iter().for_each(|(_, place)| *place = at);
+                self.schedule.wake(at);
             }
-            !gone
-        });
+        }
     }
 }

@@ -82,9 +82,10 @@ pub(crate) struct Taken {
 }
 
 /// Packets `base + 1 ..= base + window` of one stream, with holes. What the way of each packet needs lies apart from
-/// what only repairs need.
+/// what only repairs need. The places are made for the first packet: in a large view few members send.
 #[derive(Debug)]
 pub(crate) struct Ring {
+    window: usize,
     slots: Vec<Option<NonZeroU32>>,
     flags: Vec<u8>,
     repairs: Vec<[u64; 2]>,
@@ -96,13 +97,8 @@ pub(crate) struct Ring {
 impl Ring {
     /// An empty ring of `window` places.
     pub(crate) fn new(window: usize) -> Self {
-        Self {
-            slots: vec![None; window],
-            flags: vec![0; window],
-            repairs: vec![[0; 2]; window],
-            base: 0,
-            start: 0,
-        }
+        let (slots, flags, repairs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { window, slots, flags, repairs, base: 0, start: 0 }
     }
 
     /// The last packet that is gone for good.
@@ -112,7 +108,7 @@ impl Ring {
 
     /// The highest packet that has a place.
     pub(crate) fn end(&self) -> Seq {
-        self.base + self.slots.len() as u64
+        self.base + self.window as u64
     }
 
     fn place(&self, seq: Seq) -> Option<usize> {
@@ -120,18 +116,18 @@ impl Ring {
             return None;
         }
         let place = self.start + (seq - self.base - 1) as usize;
-        Some(if place < self.slots.len() { place } else { place - self.slots.len() })
+        Some(if place < self.window { place } else { place - self.window })
     }
 
     /// The place of packet `seq`, if it is here.
     fn taken_place(&self, seq: Seq) -> Option<usize> {
-        self.place(seq).filter(|&p| self.slots[p].is_some())
+        self.place(seq).filter(|&p| self.slots.get(p).is_some_and(Option::is_some))
     }
 
     /// Packet `seq`, if it is here.
     pub(crate) fn get(&self, seq: Seq) -> Option<Entry> {
         let place = self.place(seq)?;
-        let slot = Slot::from_raw(self.slots[place]?);
+        let slot = Slot::from_raw((*self.slots.get(place)?)?);
         Some(Entry { slot, flags: self.flags[place] & !NOTED })
     }
 
@@ -170,6 +166,11 @@ impl Ring {
 
     /// Puts packet `seq` into its place; false, and nothing done, if it has none or the place is taken.
     pub(crate) fn insert(&mut self, seq: Seq, slot: Slot, flags: u8) -> bool {
+        if self.slots.is_empty() {
+            self.slots = vec![None; self.window];
+            self.flags = vec![0; self.window];
+            self.repairs = vec![[0; 2]; self.window];
+        }
         match self.place(seq) {
             Some(p) if self.slots[p].is_none() => {
                 self.slots[p] = Some(slot.raw());
@@ -188,7 +189,7 @@ impl Ring {
     /// Moves the ring on by one packet and hands out what was in the place.
     pub(crate) fn advance(&mut self) -> Option<Taken> {
         let taken = self.take(self.start);
-        self.start = if self.start + 1 == self.slots.len() { 0 } else { self.start + 1 };
+        self.start = if self.start + 1 == self.window { 0 } else { self.start + 1 };
         self.base += 1;
         taken
     }
@@ -199,7 +200,7 @@ impl Ring {
     }
 
     fn take(&mut self, place: usize) -> Option<Taken> {
-        let slot = Slot::from_raw(self.slots[place].take()?);
+        let slot = Slot::from_raw(self.slots.get_mut(place)?.take()?);
         let is_wanted = self.flags[place] & NOTED != 0 && self.repairs[place][0] >> 32 != 0;
         Some(Taken { slot, is_wanted })
     }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::ident::{Cid, FNV_OFFSET, NUMBER_MAX, ProcessId, Rank, ViewId, fnv1a};
 
 /// Most members of a view.
-pub const VIEW_MEMBERS_MAX: usize = 1024;
+pub const VIEW_MEMBERS_MAX: usize = 2048;
 
 /// A short list of processes, ascending, without repetition.
 pub type Members = SmallVec<[ProcessId; 8]>;
@@ -112,7 +112,7 @@ pub enum ViewError {
 impl fmt::Display for ViewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Size => "a view has 1 to 1024 members",
+            Self::Size => "a view has 1 to 2048 members",
             Self::Order => "members of a view must be strictly ascending",
             Self::StartLength => "a view has one start id for each member",
             Self::Number => "a number in a view is above 2^53 - 1",

@@ -238,7 +238,7 @@ fn a_server_crashes_in_mid_change() {
 fn a_member_returns_under_its_old_identity() {
     let two = ProcessId(2);
     let quick = (0..4_000).step_by(250).map(|us| (us, Step::Kill(two)));
-    let unnoticed = (1_000..240_000).step_by(15_000).map(|us| (us, Step::PowerOff(two)));
+    let unnoticed = (1_000..240_000).step_by(12_000).map(|us| (us, Step::PowerOff(two)));
     let (mut before, mut after) = (0, 0);
     for (us, death) in quick.chain(unnoticed) {
         let scenario = together(us, 4, 2_000, 300_000);

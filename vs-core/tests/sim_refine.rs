@@ -7,7 +7,7 @@ use vs_core::rule::Rule;
 use vs_core::sim::{Defect, Scenario, Stats, Why};
 
 /// Seeds that are run.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 300;
 
 #[test]
 fn every_step_is_a_step_of_the_specification() {

@@ -13,7 +13,7 @@
 //! - [`transmit`]: what goes out next, derived from all of that.
 //!
 //! A place in a ring is freed only when its packet is stable (all members have it) and delivered here. Nothing
-//! allocates after [`Cast::new`].
+//! allocates after the first packets of a stream.
 
 use alloc::vec::Vec;
 
@@ -191,7 +191,7 @@ impl Cast {
             peer_ms: config.peer_ms,
             nak_delay_us: config.nak_delay_us,
             nak_repeat_ms: config.nak_repeat_ms,
-            ack_ms: config.ack_ms,
+            ack_ms: config.ack_ms.saturating_mul(stable::slowness(ranks)),
             ack_packets: ack_packets(config, ranks),
             heartbeat_ms: config.heartbeat_ms,
             heartbeat_max_ms: config.heartbeat_max_ms,
@@ -212,7 +212,7 @@ impl Cast {
             stability: stable::Stability::new(ranks, me),
             acks: stable::AckTimer::default(),
             beats: transmit::Beats::new(now, config.heartbeat_ms),
-            repairs: repair::Repairs::new(ranks),
+            repairs: repair::Repairs::new(),
             peers: peers::Peers::new(ranks, now),
             counters: CastCounters::default(),
         }

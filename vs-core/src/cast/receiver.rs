@@ -57,6 +57,8 @@ pub(super) struct Stream {
     pub(super) undelivered: bool,
     pub(super) told_received: Seq,
     pub(super) told_credit: Seq,
+    /// Its sender asks to be told.
+    pub(super) asked: bool,
     pub(super) gap: repair::Gap,
     pub(super) wanted: repair::Wanted,
     /// Bytes that the fragments up to `prefix` leave to come.
@@ -80,6 +82,7 @@ impl Stream {
             undelivered: false,
             told_received: 0,
             told_credit: window as u64,
+            asked: false,
             gap: repair::Gap::new(origin),
             wanted: repair::Wanted::default(),
             missing_bytes: 0,

@@ -170,18 +170,18 @@ pub(super) struct Repairs {
     pub(super) turn: Rank,
     /// What is to be handed on, in order.
     pub(super) forwards: Vec<Forward>,
-    /// Who may be asked for a stream: a row of bits each.
+    /// Who may be asked for a stream: a row of bits each. Made when there is somebody.
     sources: Vec<u64>,
 }
 
 impl Repairs {
-    pub(super) fn new(ranks: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             next_nak: None,
             wanted: 0,
             turn: 0,
             forwards: Vec::with_capacity(FORWARDS_MAX),
-            sources: vec![0; ranks * ranks.div_ceil(64)],
+            sources: Vec::new(),
         }
     }
 
@@ -193,13 +193,17 @@ impl Repairs {
 
     fn sources_mut(&mut self, ranks: usize, stream: Rank) -> &mut [u64] {
         let words = ranks.div_ceil(64);
+        if self.sources.is_empty() {
+            self.sources = vec![0; ranks * words];
+        }
         &mut self.sources[usize::from(stream) * words..][..words]
     }
 
     fn is_source(&self, ranks: usize, stream: Rank, rank: Rank) -> bool {
         let at = usize::from(rank);
         let words = ranks.div_ceil(64);
-        self.sources[usize::from(stream) * words + at / 64] >> (at % 64) & 1 == 1
+        let word = self.sources.get(usize::from(stream) * words + at / 64);
+        word.is_some_and(|bits| bits >> (at % 64) & 1 == 1)
     }
 
     fn wake_by(&mut self, at: Time) {
@@ -383,10 +387,12 @@ impl Cast {
         }
         let me = self.me;
         let usable = |&&r: &&Rank| r != me && usize::from(r) < ranks;
-        let row = self.repairs.sources_mut(ranks, origin);
-        row.fill(0);
-        for rank in sources.iter().filter(usable) {
-            row[usize::from(*rank) / 64] |= 1 << (rank % 64);
+        if !(sources.is_empty() && self.repairs.sources.is_empty()) {
+            let row = self.repairs.sources_mut(ranks, origin);
+            row.fill(0);
+            for rank in sources.iter().filter(usable) {
+                row[usize::from(*rank) / 64] |= 1 << (rank % 64);
+            }
         }
         let stream = &mut self.streams[usize::from(origin)];
         stream.bound = if closed { upto } else { Seq::MAX };
@@ -582,7 +588,7 @@ mod tests {
     #[test]
     fn each_stream_of_a_large_view_has_sources_of_its_own() {
         let (ranks, words) = (130, 3);
-        let mut repairs = Repairs::new(ranks);
+        let mut repairs = Repairs::new();
         for stream in [0, 1, 2, 129] {
             let row = repairs.sources_mut(ranks, stream);
             assert_eq!(row.len(), words);

@@ -7,7 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Cast, ViewHeader};
+use super::{Cast, CastDest, CastTransmit, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Taken;
@@ -17,13 +17,26 @@ use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
 /// Bytes of what a member has of a stream, with its bit among those who may be asked for it.
 pub(super) const RECEIVED_BYTES: usize = size_of::<Seq>() + 1;
 /// Bytes of a column besides.
-pub(super) const FLOOR_BYTES: usize = size_of::<Floor>();
+pub(super) const FLOOR_BYTES: usize = size_of::<Floor>() + size_of::<Vec<Seq>>();
 
-/// Received prefixes: one row a member, one column a stream, as acknowledgements tell them.
+/// In views of more members than this, acknowledgements for one sender go to that one alone, since all together would be
+/// the square of the members; and they are the less often, so that a sender gets as many in a time as from so many.
+const FEW_RANKS: usize = 32;
+
+/// An acknowledgement rather tells again what was told of so many streams than that it goes out in parts.
+const TOLD_BETWEEN_MAX: usize = 8;
+
+/// So many times the times of the configuration members of a view of `ranks` take to acknowledge.
+pub(super) fn slowness(ranks: usize) -> u64 {
+    (ranks / FEW_RANKS).max(1) as u64
+}
+
+/// Received prefixes, as acknowledgements tell them: one column a stream, made when its first packet is told of.
 #[derive(Debug)]
 pub(super) struct Stability {
     ranks: usize,
-    received: Vec<Seq>,
+    me: Rank,
+    columns: Vec<Vec<Seq>>,
     floors: Vec<Floor>,
 }
 
@@ -36,25 +49,21 @@ struct Floor {
 
 impl Stability {
     pub(super) fn new(ranks: usize, me: Rank) -> Self {
-        let mut all = Self {
-            ranks,
-            received: vec![0; ranks * ranks],
-            floors: vec![Floor { seq: 0, members: ranks - 1 }; ranks],
-        };
-        for rank in 0..ranks {
-            // A sender has all of its own stream. Of the own stream the end is known: it grows with each packet.
-            if rank == usize::from(me) {
-                all.floors[rank].members = ranks;
-            } else {
-                all.received[rank * ranks + rank] = Seq::MAX;
-            }
-        }
-        all
+        let mut floors = vec![Floor { seq: 0, members: ranks - 1 }; ranks];
+        // A sender has all of its own stream. Of the own stream the end is known: it grows with each packet.
+        floors[usize::from(me)].members = ranks;
+        Self { ranks, me, columns: vec![Vec::new(); ranks], floors }
     }
 
     /// How far `rank` has said to have the stream.
     pub(super) fn received(&self, stream: Rank, rank: Rank) -> Seq {
-        self.received[usize::from(rank) * self.ranks + usize::from(stream)]
+        let told = self.columns[usize::from(stream)].get(usize::from(rank)).copied();
+        told.unwrap_or_else(|| self.untold(stream, rank))
+    }
+
+    /// What holds without a word.
+    fn untold(&self, stream: Rank, rank: Rank) -> Seq {
+        if stream == rank && rank != self.me { Seq::MAX } else { 0 }
     }
 
     /// Up to where all have said to have the stream.
@@ -64,18 +73,25 @@ impl Stability {
 
     /// `rank` has the stream up to `seq`. False if that was known.
     pub(super) fn record(&mut self, stream: Rank, rank: Rank, seq: Seq) -> bool {
-        let known = &mut self.received[usize::from(rank) * self.ranks + usize::from(stream)];
-        if seq <= *known {
+        let before = self.received(stream, rank);
+        if seq <= before {
             return false;
         }
-        let before = core::mem::replace(known, seq);
+        let column = &mut self.columns[usize::from(stream)];
+        if column.is_empty() {
+            column.resize(self.ranks, 0);
+            if stream != self.me {
+                column[usize::from(stream)] = Seq::MAX;
+            }
+        }
+        column[usize::from(rank)] = seq;
         let floor = &mut self.floors[usize::from(stream)];
         if before == floor.seq {
             floor.members -= 1;
             if floor.members == 0 {
-                let column = self.received.iter().skip(usize::from(stream)).step_by(self.ranks);
-                let least = column.clone().copied().min().unwrap_or(seq);
-                *floor = Floor { seq: least, members: column.filter(|&&r| r == least).count() };
+                let least = column.iter().copied().min().unwrap_or(seq);
+                let members = column.iter().filter(|&&r| r == least).count();
+                *floor = Floor { seq: least, members };
             }
         }
         true
@@ -86,8 +102,11 @@ impl Stability {
 pub(super) struct AckTimer {
     /// When the next acknowledgement is due.
     pub(super) at: Option<Time>,
-    /// The rank with which the acknowledgement under way goes on: one packet may not hold them all.
-    cursor: Option<usize>,
+    /// The rank with which the acknowledgement under way goes on, and whether it is of all that send: one packet may not
+    /// hold them all.
+    cursor: Option<(usize, bool)>,
+    /// Somebody lacks acknowledgements of others' streams: the next one is of all that send.
+    of_all: bool,
     last: Time,
 }
 
@@ -135,6 +154,12 @@ impl Cast {
         self.hear_of(now, from, beat.highest);
         self.learn_stable(pool, now, from, beat.stable);
         if beat.solicit {
+            // Who waits for its own packets asks for them alone.
+            if beat.highest > beat.stable {
+                self.streams[usize::from(from)].asked = true;
+            } else {
+                self.acks.of_all = true;
+            }
             // Idempotent, and at most once in `ack_ms`, however many ask.
             let earliest = self.acks.last.plus_ms(self.settings.ack_ms).max(now);
             self.ack_by(earliest);
@@ -206,7 +231,7 @@ impl Cast {
     }
 
     /// Whether the own stream needs nobody's acknowledgement or credit.
-    fn own_is_settled(&self) -> bool {
+    pub(super) fn own_is_settled(&self) -> bool {
         let own = &self.streams[usize::from(self.me)];
         own.prefix == own.stable && !self.window_is_closed()
     }
@@ -259,25 +284,24 @@ impl Cast {
         }
     }
 
-    /// Writes the acknowledgement that is due, or the next part of it.
+    /// Writes the acknowledgement that is due, or the next part of it: of streams of which there is something to tell.
     pub(super) fn next_ack(
         &mut self,
         pool: &mut Pool,
         now: Time,
         view: &ViewHeader,
         out: &mut [u8],
-    ) -> Option<usize> {
+    ) -> Option<CastTransmit> {
         if self.acks.cursor.is_none() && self.acks.at.is_some_and(|at| at <= now) {
-            self.acks = AckTimer { at: None, cursor: Some(0), last: now };
+            let cursor = Some((0, self.acks.of_all));
+            self.acks = AckTimer { at: None, cursor, of_all: false, last: now };
         }
-        let first = self.acks.cursor?;
-        let count = packet::ack_entries_max(out.len()).min(self.ranks() - first);
-        if count == 0 {
-            return None;
-        }
+        let (from, of_all) = self.acks.cursor.take()?;
+        let most = packet::ack_entries_max(out.len());
+        let (first, end) = self.streams_to_tell(from, of_all, most)?;
         // What is told here counts from now on here, too. What moves by that is in this very packet.
         let due = self.acks.at;
-        for index in first..first + count {
+        for index in first..end {
             let rank = index as Rank;
             let prefix = self.streams[index].prefix;
             if rank != self.me && self.stability.record(rank, self.me, prefix) {
@@ -286,17 +310,39 @@ impl Cast {
             }
         }
         self.acks.at = due;
-        let streams = &mut self.streams[first..first + count];
+        let streams = &mut self.streams[first..end];
         let entries = streams.iter_mut().map(|stream| {
+            stream.asked = false;
             stream.told_received = stream.prefix;
             stream.told_credit = stream.ring.end();
             AckEntry { received: stream.told_received, credit: stream.told_credit }
         });
         let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
         let len = packet::encode_ack(out, &header, first as Rank, entries)?;
-        self.acks.cursor = (first + count < self.ranks()).then_some(first + count);
+        self.acks.cursor = Some((end, of_all));
         self.counters.acks += 1;
-        Some(len)
+        let for_one = self.ranks() > FEW_RANKS && end == first + 1 && !of_all;
+        let dest = if for_one { CastDest::Rank(first as Rank) } else { CastDest::Group };
+        Some(CastTransmit { dest, len, segment_bytes: len })
+    }
+
+    /// The next streams from `from` on of which others have to be told something, at most `most`, and some between.
+    fn streams_to_tell(&self, from: usize, of_all: bool, most: usize) -> Option<(usize, usize)> {
+        let tells = |index: &usize| {
+            let stream = &self.streams[*index];
+            let news =
+                stream.prefix > stream.told_received || stream.ring.end() > stream.told_credit;
+            *index != usize::from(self.me)
+                && (news || ((of_all || stream.asked) && stream.prefix > 0))
+        };
+        let first = (from..self.ranks()).find(tells)?;
+        let mut end = first + 1;
+        while let Some(next) =
+            (end..self.ranks().min(first + most).min(end + TOLD_BETWEEN_MAX)).find(tells)
+        {
+            end = next + 1;
+        }
+        Some((first, end))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is handed on, new packets
 //! and heartbeats are derived from the state when asked for.
 
+use super::stable::slowness;
 use super::{Cast, CastDest, CastTransmit, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
@@ -11,17 +12,22 @@ use crate::wire::packet::{self, DATA_HEADER_BYTES, Data, Header, Heartbeat};
 /// Heartbeats of a member that lacks acknowledgements or credit are at most this many times `heartbeat_ms` apart.
 const UNSETTLED_BACKOFF_MAX: u64 = 16;
 
+/// The idle groups of a node together send no more heartbeats than so many at `heartbeat_max_ms`.
+const IDLE_GROUPS: usize = 64;
+
 /// When heartbeats are sent: `interval_ms` after `from`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beats {
     from: Time,
     last: Time,
     interval_ms: u64,
+    /// So many times `heartbeat_max_ms` is the longest pause.
+    spread: u64,
 }
 
 impl Beats {
     pub(super) fn new(now: Time, interval_ms: u64) -> Self {
-        Self { from: now, last: now, interval_ms }
+        Self { from: now, last: now, interval_ms, spread: 1 }
     }
 
     /// Something was sent that others have to learn the end of.
@@ -125,8 +131,8 @@ impl Cast {
         if let Some(len) = self.next_nak(now, view, datagram) {
             return Some(one(len));
         }
-        if let Some(len) = self.next_ack(pool, now, view, datagram) {
-            return Some(one(len));
+        if let Some(transmit) = self.next_ack(pool, now, view, datagram) {
+            return Some(transmit);
         }
         let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
         if let Some(transmit) = self.next_repairs(pool, now, &header, out, segments_max) {
@@ -254,13 +260,26 @@ impl Cast {
         batch.finish(CastDest::Group)
     }
 
+    /// The node is in so many groups. What heartbeats are for, the first ones see to; those at the longest pause are for
+    /// what all of those missed.
+    pub(crate) fn spread_beats(&mut self, groups: usize) {
+        self.beats.spread = (groups / IDLE_GROUPS).max(1) as u64;
+    }
+
+    fn heartbeat_max_ms(&self) -> u64 {
+        self.settings.heartbeat_max_ms.saturating_mul(self.beats.spread)
+    }
+
     /// When the next heartbeat is due.
     pub(super) fn next_beat(&self) -> Time {
         let mut interval = self.beats.interval_ms;
         if self.is_unsettled() {
-            interval = interval.min(self.settings.heartbeat_ms * UNSETTLED_BACKOFF_MAX);
+            // Where many may lack what others have, none asks as often.
+            let often = self.settings.heartbeat_ms * UNSETTLED_BACKOFF_MAX;
+            let slow = if self.own_is_settled() { slowness(self.ranks()) } else { 1 };
+            interval = interval.min((often * slow).min(often.max(self.settings.peer_ms / 4)));
         }
-        let latest = self.beats.last.plus_ms(self.settings.heartbeat_max_ms);
+        let latest = self.beats.last.plus_ms(self.heartbeat_max_ms());
         self.beats.from.plus_ms(interval).min(latest)
     }
 
@@ -281,7 +300,7 @@ impl Cast {
             view: view.id,
         };
         let len = packet::encode_heartbeat(out, header, &beat)?;
-        self.beats.sent(now, self.settings.heartbeat_max_ms);
+        self.beats.sent(now, self.heartbeat_max_ms());
         self.counters.heartbeats += 1;
         Some(len)
     }

@@ -145,7 +145,9 @@ impl Endpoint {
             let rank = r as Rank;
             let closed = complete && !self.sync.comes_along(self.sync.current().members()[r]);
             sources.clear();
-            sources.extend(self.sync.sources(rank, &together));
+            if upto > self.cast.prefix(rank) {
+                sources.extend(self.sync.sources(rank, &together)); // of whom something is missing, not of all
+            }
             self.cast.settle(cx.now, rank, upto, &sources, closed);
         }
         if complete && !core::mem::replace(&mut self.forwarded, true) {
@@ -429,7 +431,7 @@ impl Endpoint {
             message.view,
             total,
             usize::from(message.first),
-            message.cut.iter().copied(),
+            message.cut(),
         );
         match heard {
             Heard::Nothing => return Verdict::Duplicate,

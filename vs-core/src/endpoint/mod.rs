@@ -42,6 +42,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) now: Time,
     pub(crate) identity: &'a Identity,
     pub(crate) body_bytes: usize,
+    /// Groups of the node.
+    pub(crate) groups: usize,
     pub(crate) pool: &'a mut Pool,
     pub(crate) client: &'a mut Client,
     pub(crate) counters: &'a mut Counters,
@@ -285,9 +287,14 @@ impl Endpoint {
         Some(n)
     }
 
+    /// Whether waiting messages may go into the view.
+    fn may_flush(&self) -> bool {
+        self.sync.may_send() && !self.is_waiting_for_first_view()
+    }
+
     /// Moves waiting messages into the view as far as the window has room.
     fn flush_queue(&mut self, cx: &mut Cx<'_>) {
-        if self.queue.is_empty() || !self.sync.may_send() || self.is_waiting_for_first_view() {
+        if self.queue.is_empty() || !self.may_flush() {
             return;
         }
         while let Some(payload) = self.queue.front() {
@@ -415,6 +422,17 @@ impl Endpoint {
             self.flush_queue(cx);
             self.try_leave(cx);
         }
+    }
+
+    /// Something happens to it after a time in which there was nothing to do.
+    pub(crate) fn woken(&mut self, now: Time) {
+        self.nothing_was_owed(now);
+    }
+
+    /// Whether the application has to be asked: it has something to hear, or frees what the next message waits for; or
+    /// the node has to drop it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.has_action() || self.is_gone() || (!self.queue.is_empty() && self.may_flush())
     }
 
     /// Whether [`Endpoint::next_action`] has something to say.

@@ -112,6 +112,7 @@ impl Endpoint {
                 return Some(self.transmit(&sent, to));
             }
         }
+        self.cast.spread_beats(cx.groups);
         let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
         let to = match sent.dest {
             CastDest::Rank(r) => self.sync.current().members().get(usize::from(r)).copied(),
@@ -166,7 +167,8 @@ impl Endpoint {
             return (None, None);
         };
         let room = (cx.body_bytes).min(out.len().saturating_sub(HEADER_BYTES));
-        let end = own.cut.len().min(first + control::cut_entries_max(room));
+        let (runs, ranks) = control::runs(&own.cut[first..], room);
+        let end = first + ranks;
         let message = SyncMessage {
             process: cx.identity.process,
             incarnation: cx.identity.incarnation,
@@ -174,7 +176,7 @@ impl Endpoint {
             view: own.view,
             total: own.cut.len() as u16,
             first: first as u16,
-            cut: own.cut[first..end].to_vec(),
+            runs,
         };
         let len = self.encode_control(false, &message, out);
         ((end < own.cut.len() && len.is_some()).then_some(end), len)

@@ -30,7 +30,7 @@ impl AddressBook {
         self.me = Some(me);
         self.peers.retain(|known| {
             current.binary_search(&known.process).is_ok()
-                && !peers.iter().any(|peer| peer.process == known.process)
+                && peers.binary_search_by_key(&known.process, |peer| peer.process).is_err()
         });
         self.peers.extend(peers.iter().filter(|peer| peer.process != me));
         self.peers.sort_unstable_by_key(|peer| peer.process);
@@ -104,6 +104,13 @@ impl Endpoint {
         self.cast.restart_detectors(cx.now);
     }
 
+    /// Nobody owed anything until `now`: who does from now on gets the full time.
+    pub(super) fn nothing_was_owed(&mut self, now: Time) {
+        if self.suspicion_timeout().is_none() {
+            self.suspicions.reviewed = now;
+        }
+    }
+
     pub(super) fn suspicion_timeout(&self) -> Option<(Time, Wake)> {
         if !self.suspicions.watching {
             return None;
@@ -123,13 +130,10 @@ impl Endpoint {
     /// Accuses the members that owe a sync message, an acknowledgement, a repair or credit for longer than `peer_ms`,
     /// and withdraws what was settled.
     pub(super) fn handle_suspicion_timeout(&mut self, cx: &mut Cx<'_>) {
-        let Some((at, _)) = self.suspicion_timeout() else {
-            self.suspicions.reviewed = cx.now;
+        self.nothing_was_owed(cx.now);
+        let Some((at, _)) = self.suspicion_timeout().filter(|(at, _)| *at <= cx.now) else {
             return;
         };
-        if cx.now < at {
-            return;
-        }
         let peer_ms = self.config.peer_ms;
         if cx.now.millis_since(at) > peer_ms.div_ceil(JUMP_SHARE) {
             self.cast.restart_detectors(cx.now);

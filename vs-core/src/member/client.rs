@@ -2,8 +2,9 @@
 //!
 //! What the server says is checked against the contract of a membership service (M1 to M6) before anybody acts on it.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,12 +63,9 @@ enum Link {
 #[derive(Debug)]
 struct Attachment {
     group: GroupName,
-    key: GroupKey,
     past: Past,
     /// Attaching is not allowed before.
     not_before: Time,
-    /// The endpoint wants to be attached.
-    wanted: bool,
     /// The request was sent on the present connection.
     sent: bool,
     /// The number of that request; what the server says to an earlier one counts no more.
@@ -95,7 +93,9 @@ pub(crate) struct Client {
     last_sent: Time,
     /// Grows with each attachment of this incarnation.
     counter: u64,
-    attachments: Vec<Attachment>,
+    attachments: BTreeMap<GroupKey, Attachment>,
+    /// Groups that want to be attached and for which no request was sent yet.
+    unsent: BTreeSet<GroupKey>,
 }
 
 impl Client {
@@ -116,32 +116,27 @@ impl Client {
             output: None,
             last_sent: Time::ZERO,
             counter: 0,
-            attachments: Vec::new(),
+            attachments: BTreeMap::new(),
+            unsent: BTreeSet::new(),
         }
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
     pub(crate) fn attach(&mut self, now: Time, group: &GroupName, members_max: u16, past: Past) {
         let key = group.key();
-        match self.find(key) {
-            Some(at) => {
-                let attachment = &mut self.attachments[at];
-                (attachment.past, attachment.wanted, attachment.sent) = (past, true, false);
-            }
-            None => self.attachments.push(Attachment {
-                group: group.clone(),
-                key,
-                last_cid: past.last_cid,
-                last_view: past.last_view,
-                past,
-                not_before: Time::ZERO,
-                wanted: true,
-                sent: false,
-                counter: 0,
-                members_max,
-                change: None,
-            }),
-        }
+        let attachment = self.attachments.entry(key).or_insert_with(|| Attachment {
+            group: group.clone(),
+            last_cid: past.last_cid,
+            last_view: past.last_view,
+            past: Past::default(),
+            not_before: Time::ZERO,
+            sent: false,
+            counter: 0,
+            members_max,
+            change: None,
+        });
+        (attachment.past, attachment.sent) = (past, false);
+        self.unsent.insert(key);
         if matches!(self.link, Link::Idle) && self.servers > 0 {
             self.connect(now);
         }
@@ -150,8 +145,8 @@ impl Client {
 
     /// Leaves.
     pub(crate) fn detach(&mut self, now: Time, group: GroupKey) {
-        let Some(at) = self.find(group) else { return };
-        let attachment = self.attachments.remove(at);
+        self.unsent.remove(&group);
+        let Some(attachment) = self.attachments.remove(&group) else { return };
         if attachment.sent {
             self.send(now, &Request::Leave { group: attachment.group });
         }
@@ -159,15 +154,11 @@ impl Client {
 
     /// Replaces the set of members that this process accuses in `group`.
     pub(crate) fn accuse(&mut self, now: Time, group: GroupKey, accused: &[ProcessId]) {
-        let Some(at) = self.find(group) else { return };
-        if self.attachments[at].sent {
-            let group = self.attachments[at].group.clone();
+        let Some(attachment) = self.attachments.get(&group) else { return };
+        if attachment.sent {
+            let group = attachment.group.clone();
             self.send(now, &Request::Accuse { group, accused: accused.to_vec() });
         }
-    }
-
-    fn find(&self, key: GroupKey) -> Option<usize> {
-        self.attachments.iter().position(|a| a.key == key)
     }
 
     fn connect(&mut self, now: Time) {
@@ -194,11 +185,10 @@ impl Client {
         self.link = Link::Waiting(now.plus_ms(self.pause_ms));
         self.pause_ms = (2 * self.pause_ms).min(self.config.reconnect_max_ms);
         self.output = None;
-        for attachment in &mut self.attachments {
+        for (&group, attachment) in &mut self.attachments {
             attachment.change = None;
             if core::mem::take(&mut attachment.sent) {
-                attachment.wanted = false;
-                let (group, reason) = (attachment.key, DetachReason::ServerLost);
+                let reason = DetachReason::ServerLost;
                 self.events.push_back(ClientEvent::Detached { group, reason });
             }
         }
@@ -235,26 +225,25 @@ impl Client {
     }
 
     fn detach_all(&mut self, reason: &DetachReason) {
-        for attachment in &mut self.attachments {
-            (attachment.sent, attachment.wanted) = (false, false);
-            let (group, reason) = (attachment.key, reason.clone());
+        self.unsent.clear();
+        for (&group, attachment) in &mut self.attachments {
+            attachment.sent = false;
+            let reason = reason.clone();
             self.events.push_back(ClientEvent::Detached { group, reason });
         }
     }
 
     fn handle_reply(&mut self, now: Time, reply: Reply) {
-        let (name, counter) = match &reply {
+        let (group, counter) = match &reply {
             Reply::Ping => return,
             Reply::StartChange { group, counter, .. }
             | Reply::View { group, counter, .. }
             | Reply::Detached { group, counter, .. } => (group.key(), *counter),
         };
-        let Some(at) = self.find(name) else { return };
-        let attachment = &mut self.attachments[at];
+        let Some(attachment) = self.attachments.get_mut(&group) else { return };
         if !attachment.sent || counter != attachment.counter {
             return; // of an attachment that is no more
         }
-        let group = attachment.key;
         let checked = match reply {
             Reply::StartChange { cid, peers, .. } => attachment
                 .check_start_change(self.identity.process, cid, &peers)
@@ -263,7 +252,7 @@ impl Client {
                 .check_view(self.identity.process, &view)
                 .map(|()| ClientEvent::View { group, view }),
             Reply::Detached { reason, retry_ms, .. } => {
-                (attachment.sent, attachment.wanted, attachment.change) = (false, false, None);
+                (attachment.sent, attachment.change) = (false, None);
                 attachment.not_before = now.plus_ms(retry_ms);
                 Ok(ClientEvent::Detached { group, reason })
             }
@@ -296,21 +285,24 @@ impl Client {
         }
     }
 
-    /// Sends the attaches that are wanted and allowed.
+    /// Sends the attaches that are wanted and allowed, as many as there is room for: of many groups, the others follow
+    /// when these are written.
     fn send_attaches(&mut self, now: Time) {
-        if !matches!(self.link, Link::Up { .. }) {
-            return;
-        }
-        for at in 0..self.attachments.len() {
-            let attachment = &mut self.attachments[at];
-            if !attachment.wanted || attachment.sent || now < attachment.not_before {
+        let mut from = Bound::Unbounded;
+        while self.has_room_for_attach()
+            && let Some(&key) = self.unsent.range((from, Bound::Unbounded)).next()
+        {
+            from = Bound::Excluded(key);
+            let Some(attachment) = self.attachments.get_mut(&key) else { continue };
+            if now < attachment.not_before {
                 continue;
             }
+            self.unsent.remove(&key);
             attachment.sent = true;
             self.counter += 1;
             attachment.counter = self.counter;
             attachment.change = None;
-            self.events.push_back(ClientEvent::Attached { group: attachment.key });
+            self.events.push_back(ClientEvent::Attached { group: key });
             let request = Request::Attach {
                 group: attachment.group.clone(),
                 counter: self.counter,
@@ -319,6 +311,12 @@ impl Client {
             };
             self.send(now, &request);
         }
+    }
+
+    /// Whether there is a connection, and half of what may wait to be written to it is free.
+    fn has_room_for_attach(&self) -> bool {
+        let waits = |output: &Output| output.pending().len() > self.config.output_bytes_max / 2;
+        matches!(self.link, Link::Up { .. }) && !self.output.as_ref().is_some_and(waits)
     }
 
     fn send(&mut self, now: Time, request: &Request) {
@@ -340,10 +338,11 @@ impl Client {
         self.output.as_ref().map_or(&[], Output::pending)
     }
 
-    pub(crate) fn consumed(&mut self, n: usize) {
+    pub(crate) fn consumed(&mut self, now: Time, n: usize) {
         if let Some(output) = &mut self.output {
             output.consumed(n);
         }
+        self.send_attaches(now);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<(Time, Wake)> {
@@ -355,8 +354,9 @@ impl Client {
             }
             Link::Up { silence, .. } => {
                 let ping = self.last_sent.plus_ms(self.config.heartbeat_ms);
-                let attach = |a: &Attachment| (a.wanted && !a.sent).then_some(a.not_before);
-                let attach = self.attachments.iter().filter_map(attach).min();
+                let unsent = self.unsent.iter().filter(|_| self.has_room_for_attach());
+                let attach =
+                    unsent.filter_map(|key| Some(self.attachments.get(key)?.not_before)).min();
                 let at = attach.into_iter().chain([ping, silence.next_look()]).min()?;
                 Some((at, Wake::Server))
             }
@@ -374,7 +374,7 @@ impl Attachment {
     ) -> Result<(), &'static str> {
         if peers.len() > VIEW_MEMBERS_MAX || !peers.windows(2).all(|w| w[0].process < w[1].process)
         {
-            return Err("the set of a start_change is ascending and has at most 1024 members");
+            return Err("the set of a start_change is ascending and has at most 2048 members");
         }
         let numbers = peers.iter().map(|peer| peer.process.0).chain([cid.0]);
         if numbers.max() > Some(NUMBER_MAX) {

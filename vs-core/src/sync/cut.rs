@@ -27,24 +27,75 @@ impl ViewKey {
     }
 }
 
-/// What is known of one sync message; large cuts arrive in parts.
+/// A cut: packets received without a gap, by rank. Kept in runs of ranks with the same number, since in a large view few
+/// send: each of its members has a cut of each other one while it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Cut {
+    /// Where each run ends, and its number; the ends ascend.
+    runs: Vec<(usize, Seq)>,
+}
+
+impl Cut {
+    pub(crate) fn new(cut: &[Seq]) -> Self {
+        let same = cut.chunk_by(|a, b| a == b);
+        let run = |end: &mut usize, run: &[Seq]| {
+            *end += run.len();
+            Some((*end, run[0]))
+        };
+        Self { runs: same.scan(0, run).collect() }
+    }
+
+    /// Number of ranks.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.last().map_or(0, |(end, _)| *end)
+    }
+
+    /// The number of one rank.
+    pub(crate) fn get(&self, rank: usize) -> Option<Seq> {
+        let at = self.runs.partition_point(|(end, _)| *end <= rank);
+        self.runs.get(at).map(|(_, seq)| *seq)
+    }
+
+    /// The ranks from which on the number is another one, up to which, and the number.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (core::ops::Range<usize>, Seq)> + '_ {
+        let starts = core::iter::once(0).chain(self.runs.iter().map(|(end, _)| *end));
+        starts.zip(&self.runs).map(|(start, (end, seq))| (start..*end, *seq))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn to_vec(&self) -> Vec<Seq> {
+        self.runs().flat_map(|(ranks, seq)| ranks.map(move |_| seq)).collect()
+    }
+}
+
+/// What is known of a cut; large ones arrive in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Known {
+    Parts { cut: Vec<Seq>, unknown: usize },
+    Whole(Cut),
+}
+
+/// What is known of one sync message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SyncState {
     /// Of which life of its sender it is.
     life: Incarnation,
     view: ViewKey,
-    cut: Vec<Seq>,
-    unknown: usize,
+    cut: Known,
 }
 
 impl SyncState {
     pub(crate) fn empty(life: Incarnation, view: ViewKey, total: usize) -> Self {
-        Self { life, view, cut: alloc::vec![UNKNOWN; total], unknown: total }
+        let cut = match total {
+            0 => Known::Whole(Cut::new(&[])),
+            _ => Known::Parts { cut: alloc::vec![UNKNOWN; total], unknown: total },
+        };
+        Self { life, view, cut }
     }
 
     /// The own one.
-    pub(crate) fn whole(view: ViewKey, cut: Vec<Seq>) -> Self {
-        Self { life: Incarnation::default(), view, cut, unknown: 0 }
+    pub(crate) fn whole(view: ViewKey, cut: &[Seq]) -> Self {
+        Self { life: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)) }
     }
 
     /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message never changes, so the
@@ -56,17 +107,22 @@ impl SyncState {
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> bool {
-        if self.is_whole() || view != self.view || total != self.cut.len() {
+        let Known::Parts { cut, unknown } = &mut self.cut else { return false };
+        if view != self.view || total != cut.len() {
             return false;
         }
-        let before = self.unknown;
-        for (slot, seq) in self.cut.iter_mut().skip(first).zip(part) {
+        let before = *unknown;
+        for (slot, seq) in cut.iter_mut().skip(first).zip(part) {
             if *slot == UNKNOWN && seq != UNKNOWN {
                 *slot = seq;
-                self.unknown -= 1;
+                *unknown -= 1;
             }
         }
-        self.unknown < before
+        let news = *unknown < before;
+        if *unknown == 0 {
+            self.cut = Known::Whole(Cut::new(cut));
+        }
+        news
     }
 
     pub(crate) fn life(&self) -> Incarnation {
@@ -80,15 +136,39 @@ impl SyncState {
     }
 
     pub(crate) fn is_whole(&self) -> bool {
-        self.unknown == 0
+        matches!(self.cut, Known::Whole(_))
     }
 
-    /// Whether `q`, who sent it, was in `view`.
-    pub(crate) fn in_view(&self, view: &View, q: ProcessId) -> bool {
-        ViewKey::of(view, q) == Some(self.view) && self.cut.len() == view.len()
+    /// The cut, if all of it is here.
+    pub(crate) fn cut(&self) -> Option<&Cut> {
+        match &self.cut {
+            Known::Whole(cut) => Some(cut),
+            Known::Parts { .. } => None,
+        }
     }
 
-    pub(crate) fn cut(&self) -> &[Seq] {
-        &self.cut
+    /// The cut, if `q`, who sent it, was in `view`.
+    pub(crate) fn cut_in(&self, view: &View, q: ProcessId) -> Option<&Cut> {
+        self.cut().filter(|cut| ViewKey::of(view, q) == Some(self.view) && cut.len() == view.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_in_runs_says_what_it_said() {
+        for cut in [&[][..], &[7], &[0, 0, 0], &[1, 2, 3], &[0, 5, 5, 0, 0, 9]] {
+            let runs = Cut::new(cut);
+            assert_eq!(runs.len(), cut.len());
+            for rank in 0..=cut.len() {
+                assert_eq!(runs.get(rank), cut.get(rank).copied(), "{cut:?}");
+            }
+            let all: Vec<Seq> =
+                runs.runs().flat_map(|(ranks, seq)| ranks.map(move |_| seq)).collect();
+            assert_eq!(all, cut);
+        }
+        assert_eq!(Cut::new(&[0; 1000]).runs().count(), 1);
     }
 }

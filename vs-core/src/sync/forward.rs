@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Automaton;
+use super::{Automaton, Cut};
 use crate::ident::{ProcessId, Rank, Seq};
 use crate::rule::Rule;
 
@@ -37,11 +37,13 @@ impl Automaton {
             }
             // Members below me hand on all that they have; the rest, as far as I have it, is mine.
             let below = together.iter().take_while(|(q, _)| *q < me);
-            let done = below.map(|(_, cut)| cut[r]).max().unwrap_or(0);
+            let has = |cut: &Cut| cut.get(r).unwrap_or(0);
+            let done = below.map(|(_, cut)| has(cut)).max().unwrap_or(0);
+            let upto = has(mine);
             for &(to, cut) in together.iter().filter(|(q, _)| *q != me) {
-                let from = done.max(cut[r]) + 1;
-                if from <= mine[r] {
-                    out.push(Forward { to, origin: r as Rank, from, upto: mine[r] });
+                let from = done.max(has(cut)) + 1;
+                if from <= upto {
+                    out.push(Forward { to, origin: r as Rank, from, upto });
                 }
             }
         }
@@ -61,7 +63,7 @@ impl Automaton {
     pub(crate) fn sources<'a>(
         &self,
         r: Rank,
-        holders: &'a [(Rank, &[Seq])],
+        holders: &'a [(Rank, &Cut)],
     ) -> impl Iterator<Item = Rank> + 'a {
         let (at, members) = (usize::from(r), self.current.members());
         let me = self.current.rank(self.me);
@@ -72,7 +74,7 @@ impl Automaton {
         let handed_on = self.left_out.keeps(Rule::Forwarding)
             && origin.is_some_and(|origin| self.needs_forwarding(origin));
         let others = holders.iter().filter(move |(q, cut)| {
-            let holds = cut.get(at).copied() == farthest;
+            let holds = cut.get(at) == farthest;
             (stays || handed_on) && holds && Some(*q) != me && *q != r
         });
         stays.then_some(r).into_iter().chain(others.map(|(q, _)| *q))

@@ -33,7 +33,7 @@ use crate::ident::{CLAIMED_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
-pub(crate) use cut::{SyncState, ViewKey};
+pub(crate) use cut::{Cut, SyncState, ViewKey};
 
 use tally::Tally;
 
@@ -234,7 +234,7 @@ impl Automaton {
         let cid = self.change.as_ref()?.cid;
         let cut: Vec<Seq> = (0..self.current.len()).map(|r| prefix(r as Rank)).collect();
         let view = ViewKey::of(&self.current, self.me)?;
-        self.syncs.insert((self.me, cid), SyncState::whole(view, cut.clone()));
+        self.syncs.insert((self.me, cid), SyncState::whole(view, &cut));
         self.trim(self.me);
         self.own = Some(OwnSync { cid, view, cut });
         self.count();

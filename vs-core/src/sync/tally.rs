@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Automaton, SyncState, span};
+use super::{Automaton, Cut, SyncState, span};
 use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::rule::Rule;
 use crate::view::Members;
@@ -27,12 +27,14 @@ impl Tally {
     }
 
     /// Takes up `cut` of `q`, who comes along.
-    fn join(&mut self, q: ProcessId, cut: &[Seq]) {
+    fn join(&mut self, q: ProcessId, cut: &Cut) {
         if let Err(at) = self.together.binary_search(&q) {
             self.together.insert(at, q);
         }
-        for (agreed, &seq) in self.agreed.iter_mut().zip(cut) {
-            *agreed = (*agreed).max(seq);
+        for (ranks, seq) in cut.runs().filter(|(_, seq)| *seq > 0) {
+            for agreed in self.agreed.iter_mut().take(ranks.end).skip(ranks.start) {
+                *agreed = (*agreed).max(seq);
+            }
         }
     }
 }
@@ -57,10 +59,10 @@ impl Automaton {
                 agreed: alloc::vec![0; self.current.len()],
             };
             for &q in self.current.members().iter().filter(|&&q| self.announced.contains(q)) {
-                match self.counting_sync(q) {
+                match self.counting_sync(q).map(|sync| sync.cut_in(&self.current, q)) {
                     None => tally.missing.push(q),
-                    Some(sync) if sync.in_view(&self.current, q) => tally.join(q, sync.cut()),
-                    Some(_) => {}
+                    Some(Some(cut)) => tally.join(q, cut),
+                    Some(None) => {}
                 }
             }
             tally
@@ -78,8 +80,8 @@ impl Automaton {
         let counted = at.zip(self.counting_sync(q));
         if let Some((at, sync)) = counted {
             tally.missing.remove(at);
-            if sync.in_view(&self.current, q) {
-                tally.join(q, sync.cut());
+            if let Some(cut) = sync.cut_in(&self.current, q) {
+                tally.join(q, cut);
             }
         }
         let counted = counted.is_some();
@@ -122,14 +124,14 @@ impl Automaton {
 
     /// Those who come along, by rank in the current view, with their cuts. The transitional set, once
     /// [`Automaton::complete`].
-    pub(crate) fn together(&self) -> Vec<(Rank, &[Seq])> {
+    pub(crate) fn together(&self) -> Vec<(Rank, &Cut)> {
         let together = self.tally.iter().flat_map(|tally| &tally.together);
         together.filter_map(|&q| Some((self.current.rank(q)?, self.cut_of(q)?))).collect()
     }
 
     /// The cut of `q`, if `q` comes along.
-    pub(crate) fn cut_of(&self, q: ProcessId) -> Option<&[Seq]> {
-        self.counting_sync(q).filter(|_| self.comes_along(q)).map(SyncState::cut)
+    pub(crate) fn cut_of(&self, q: ProcessId) -> Option<&Cut> {
+        self.counting_sync(q).filter(|_| self.comes_along(q)).and_then(SyncState::cut)
     }
 
     /// The transitional set; `None` until it is known.

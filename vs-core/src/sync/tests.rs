@@ -372,7 +372,7 @@ fn a_large_view_counts_each_sync_message_once() {
         assert_eq!((end.complete(), end.missing().count()), (false, 1024 - at));
         assert!(hear(&mut end, q, 9, &v, &[6 + q; 1024]));
         assert_eq!(end.limits().unwrap()[0], 6 + q);
-        assert!(end.sources(0, &[(at as Rank, &[6 + q; 1024])]).eq([0, at as Rank]));
+        assert!(end.sources(0, &[(at as Rank, &Cut::new(&[6 + q; 1024]))]).eq([0, at as Rank]));
     }
     assert!(end.complete() && !end.installable(|_| 7) && end.installable(|_| 6 + 1024));
     let together = end.together();
@@ -442,12 +442,12 @@ fn a_rule_that_is_left_out_is_left_out_alone() {
     let mut end = without(Rule::ForwardOutsideT);
     end.announce(next.clone());
     assert_eq!(end.forwards(), [of(3)], "of 4, who left, and not of 3, who came from elsewhere");
-    assert!(end.sources(2, &[(1, &[5; 4])]).next().is_none());
+    assert!(end.sources(2, &[(1, &Cut::new(&[5; 4]))]).next().is_none());
 
     let mut end = without(Rule::Forwarding);
     end.announce(next.clone());
     assert!(end.complete() && end.forwards().is_empty());
-    assert!(end.sources(3, &[(1, &[5; 4])]).next().is_none(), "nobody is asked, either");
+    assert!(end.sources(3, &[(1, &Cut::new(&[5; 4]))]).next().is_none(), "nobody is asked, either");
 
     let mut end = without(Rule::CollectBelow);
     end.announce(next.clone());

@@ -14,8 +14,8 @@ use crate::view::VIEW_MEMBERS_MAX;
 /// Bytes of a sync message before its cut, at most: process, incarnation, cid, view key, total, first.
 const SYNC_FIXED_BYTES: usize = 10 * 8 + 3 * 2;
 
-/// Bytes of one number of a cut, at most.
-const CUT_ENTRY_BYTES: usize = 10;
+/// Bytes of one run of a cut, at most.
+const RUN_BYTES: usize = 3 + 10;
 
 /// Sync messages that one request names, at most.
 pub(crate) const REQUESTS_MAX: usize = 16;
@@ -30,10 +30,17 @@ pub(crate) struct SyncMessage {
     pub(crate) view: ViewKey,
     /// Length of the whole cut.
     pub(crate) total: u16,
-    /// Rank of the first entry of `cut`.
+    /// The first rank of this part.
     pub(crate) first: u16,
-    /// Packets received without a gap, by rank in `view`.
-    pub(crate) cut: Vec<Seq>,
+    /// Packets received without a gap, by rank in `view`: so many ranks have this number. In a large view few send.
+    pub(crate) runs: Vec<(u16, Seq)>,
+}
+
+impl SyncMessage {
+    /// The part of the cut, rank by rank.
+    pub(crate) fn cut(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.runs.iter().flat_map(|&(ranks, seq)| core::iter::repeat_n(seq, usize::from(ranks)))
+    }
 }
 
 /// Asks for sync messages.
@@ -45,9 +52,13 @@ pub(crate) struct SyncRequest {
     pub(crate) wanted: Vec<(ProcessId, Cid)>,
 }
 
-/// Entries of a cut that fit a body of `bytes`.
-pub(crate) fn cut_entries_max(bytes: usize) -> usize {
-    bytes.saturating_sub(SYNC_FIXED_BYTES) / CUT_ENTRY_BYTES
+/// The runs of `cut` that fit a body of `bytes`, and how many ranks they are.
+pub(crate) fn runs(cut: &[Seq], bytes: usize) -> (Vec<(u16, Seq)>, usize) {
+    let runs_max = bytes.saturating_sub(SYNC_FIXED_BYTES) / RUN_BYTES;
+    let same = cut.chunk_by(|a, b| a == b).take(runs_max);
+    let runs: Vec<(u16, Seq)> = same.map(|run| (run.len() as u16, run[0])).collect();
+    let ranks = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();
+    (runs, ranks)
 }
 
 /// Writes `message` into `out`; `None` if it does not fit.
@@ -58,7 +69,8 @@ pub(crate) fn encode<M: Serialize>(message: &M, out: &mut [u8]) -> Option<usize>
 /// Reads a part of a sync message; `None` if it is malformed.
 pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
     let (message, rest) = postcard::take_from_bytes::<SyncMessage>(bytes).ok()?;
-    let end = usize::from(message.first) + message.cut.len();
+    let ranks = message.runs.iter().map(|(ranks, _)| usize::from(*ranks));
+    let end = ranks.fold(usize::from(message.first), usize::saturating_add);
     let numbers = [
         message.process.0,
         message.incarnation.0,
@@ -71,7 +83,7 @@ pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
         && (1..=VIEW_MEMBERS_MAX).contains(&usize::from(message.total))
         && end <= usize::from(message.total)
         && numbers.iter().all(|&n| n <= NUMBER_MAX)
-        && message.cut.iter().all(|&seq| seq <= NUMBER_MAX);
+        && message.runs.iter().all(|&(ranks, seq)| ranks > 0 && seq <= NUMBER_MAX);
     well_formed.then_some(message)
 }
 

@@ -19,6 +19,19 @@ const LENGTH_BYTES: usize = 4;
 /// Longest frame, in bytes. A report of [`crate::VIEW_MEMBERS_MAX`] clients takes less.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes that the buffers of a connection keep while nothing is in them: signs of life, no more. A server has many of
+/// them, and now and then a large frame goes through each.
+const KEPT_BYTES: usize = 1 << 10;
+
+/// Empties a buffer of which all was taken.
+fn clear(bytes: &mut Vec<u8>, at: &mut usize) {
+    if bytes.capacity() > KEPT_BYTES {
+        *bytes = Vec::new();
+    }
+    bytes.clear();
+    *at = 0;
+}
+
 /// Why a byte stream is not of this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
@@ -85,6 +98,10 @@ impl Decoder {
         if !self.greeted && !self.take_preamble()? {
             return Ok(None);
         }
+        if self.at == self.bytes.len() {
+            clear(&mut self.bytes, &mut self.at);
+            return Ok(None);
+        }
         let rest = &self.bytes[self.at..];
         let Some((len, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let len = u32::from_le_bytes(*len) as usize;
@@ -145,8 +162,7 @@ impl Output {
     pub(crate) fn consumed(&mut self, n: usize) {
         self.at = (self.at + n).min(self.bytes.len());
         if self.at == self.bytes.len() {
-            self.bytes.clear();
-            self.at = 0;
+            clear(&mut self.bytes, &mut self.at);
         } else if self.at > self.bytes.len() / 2 {
             self.bytes.drain(..self.at);
             self.at = 0;
@@ -177,6 +193,17 @@ mod tests {
             }
             assert_eq!(seen, 20);
         }
+    }
+
+    #[test]
+    fn a_large_frame_leaves_no_large_buffer() {
+        let (mut output, mut decoder) = (Output::new(1 << 20), Decoder::default());
+        assert!(output.push(&alloc::vec![7_u64; 10_000]));
+        decoder.push(output.pending());
+        assert_eq!(decoder.next::<Vec<u64>>().unwrap().map(|list| list.len()), Some(10_000));
+        assert!(decoder.next::<Vec<u64>>().unwrap().is_none());
+        output.consumed(output.pending().len());
+        assert!(decoder.bytes.capacity().max(output.bytes.capacity()) <= KEPT_BYTES);
     }
 
     #[test]

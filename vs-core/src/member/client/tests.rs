@@ -63,7 +63,7 @@ fn requests(client: &mut Client) -> Vec<Request> {
         decoder.push(&frame::preamble());
     }
     decoder.push(&bytes);
-    client.consumed(bytes.len());
+    client.consumed(ms(0), bytes.len());
     core::iter::from_fn(|| decoder.next().unwrap()).collect()
 }
 
@@ -457,4 +457,30 @@ fn what_was_meant_for_an_earlier_attachment_is_not_taken_for_the_new_one() {
     }
     say(&mut client, ms(4), &start_change(8, &[1, 2]));
     assert_eq!(events(&mut client).len(), 1);
+}
+
+#[test]
+fn a_client_of_many_groups_attaches_them_all_as_its_output_is_written() {
+    let mut client = client(1);
+    client.config.output_bytes_max = 1024;
+    let name = |i: u64| GroupName::new(&alloc::format!("group{i}")).unwrap();
+    for i in 0..100 {
+        client.attach(ms(0), &name(i), 16, Past::default());
+    }
+    client.handle_connected(ms(0));
+    let (mut attached, mut rounds) = (0, 0);
+    while client.unsent.len() > 0 || !client.output().is_empty() {
+        let waiting = client.output().len();
+        assert!((1..=1024).contains(&waiting), "{waiting} bytes wait");
+        assert!(client.poll_timeout().is_some_and(|(at, _)| at > ms(0)), "nothing is due");
+        client.consumed(ms(0), waiting);
+        rounds += 1;
+        assert!(rounds < 100, "{} of 100 still wait", client.unsent.len());
+    }
+    while let Some(event) = client.poll_event() {
+        assert!(matches!(event, ClientEvent::Attached { .. }), "{event:?}");
+        attached += 1;
+    }
+    assert_eq!((attached, client.poll_link()), (100, Some(LinkCommand::Connect(0))));
+    assert_eq!(client.poll_link(), None, "the connection was not given up");
 }

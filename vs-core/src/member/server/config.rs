@@ -18,7 +18,8 @@ pub struct ServerConfig {
     pub silence_ms: u64,
     /// Signs of life go out after so much own silence, in ms. Default 100.
     pub heartbeat_ms: u64,
-    /// A change that began with an arrival waits so long for more before the server proposes, in ms. Default 3.
+    /// A change that began with an arrival waits so long for more before the server proposes, in ms: clients are told of
+    /// the first one at once, and of the others together when that time is over. Default 3.
     pub gather_join_ms: u64,
     /// The same for a change that began with a departure, in ms. Default 0.
     pub gather_crash_ms: u64,

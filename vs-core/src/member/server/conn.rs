@@ -1,9 +1,10 @@
 //! One connection of a server.
 
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 
 use super::ServerConfig;
-use crate::ident::ServerId;
+use crate::ident::{GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::Peer;
 use crate::time::Time;
@@ -19,15 +20,6 @@ pub(super) enum Role {
     Peer(ServerId, u64),
 }
 
-impl Role {
-    pub(super) fn server(&self) -> Option<ServerId> {
-        match self {
-            Self::Peer(server, _) => Some(*server),
-            _ => None,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) role: Role,
@@ -39,6 +31,8 @@ pub(super) struct Conn {
     pub(super) output: Output,
     pub(super) silence: Silence,
     pub(super) sent: Time,
+    /// Groups that a client is attached to or waits in; it may have been excluded from some of them since.
+    pub(super) groups: BTreeSet<GroupName>,
 }
 
 impl Conn {
@@ -51,6 +45,7 @@ impl Conn {
             output: Output::new(config.output_bytes_max),
             silence: Silence::new(now, config.silence_ms),
             sent: now,
+            groups: BTreeSet::new(),
         }
     }
 }

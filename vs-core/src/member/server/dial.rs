@@ -268,7 +268,8 @@ impl Server {
 
     /// Closes what this side has made too many of to `server`.
     pub(super) fn thin_out(&mut self, server: ServerId) {
-        let conns = || self.conns.iter().filter(|(_, c)| c.role.server() == Some(server));
+        let known = || self.peers.get(&server).into_iter().flatten();
+        let conns = || known().filter_map(|id| Some((id, self.conns.get(id)?)));
         // The lower id keeps dialling. The other side has heard who is at this end if it spoke on after its greeting.
         let theirs = conns().any(|(_, conn)| conn.dialled.is_none() && conn.confirmed);
         let ours = conns().filter_map(|(id, conn)| conn.dialled.map(|addr| (*id, addr)));

@@ -12,7 +12,7 @@ use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
-use crate::view::{Members, VIEW_MEMBERS_MAX};
+use crate::view::VIEW_MEMBERS_MAX;
 
 /// Processes whose cids are remembered after they have gone.
 const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
@@ -28,6 +28,8 @@ pub(super) const FORGIVEN_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) enum Send {
     Client(ConnId, Reply),
+    /// A change of the same set to many: over which connection, the number of the attachment, the cid.
+    StartChange(Vec<(ConnId, u64, Cid)>, Vec<Peer>),
     Server(ServerId, PeerWord),
     /// To all peers: the clients here.
     Clients(Vec<(Attached, SocketAddr)>),
@@ -104,6 +106,8 @@ pub(super) struct Group {
     gather_at: Option<Time>,
     /// Until when arrivals are put off for servers that have just started.
     pub(super) put_off_until: Option<Time>,
+    /// What is to be reported then, if more has changed since that wait began.
+    gathered: Option<Report>,
 }
 
 impl Group {
@@ -119,6 +123,7 @@ impl Group {
             excluded: BTreeMap::new(),
             gather_at: None,
             put_off_until: None,
+            gathered: None,
         }
     }
 
@@ -129,6 +134,12 @@ impl Group {
             && self.remotes.values().all(|remote| remote.clients.is_empty())
     }
 
+    /// Whether `process` is attached or waits over this connection.
+    pub(super) fn knows(&self, process: ProcessId, conn: ConnId) -> bool {
+        self.locals.get(&process).is_some_and(|local| local.conn == conn)
+            || self.waiting.iter().any(|w| w.local.conn == conn)
+    }
+
     /// The clients here.
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
         let home = self.moshe.me();
@@ -137,6 +148,13 @@ impl Group {
             (Attached { process, attachment, home, members_max }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
+    }
+
+    /// Tells the other servers of the clients here.
+    pub(super) fn tell_clients(&self, cx: &mut Cx<'_>) {
+        if cx.links.get(&cx.me).is_some_and(|peers| !peers.is_empty()) {
+            cx.sends.push(Send::Clients(self.clients()));
+        }
     }
 
     pub(super) fn proposal(&self) -> Option<&Proposal> {
@@ -166,7 +184,8 @@ impl Group {
 
     /// Whether a view with `local` would be too large for one of its members, or for `local` itself.
     fn is_full_for(&self, local: &Local) -> bool {
-        let others = || self.moshe.report().iter().filter(|c| c.process != local.peer.process);
+        let known = self.gathered.as_ref().unwrap_or(self.moshe.report());
+        let others = || known.iter().filter(|c| c.process != local.peer.process);
         let room = others().map(|c| c.members_max).chain([local.members_max]).min();
         others().count() + self.waiting.len() >= usize::from(room.unwrap_or_default())
     }
@@ -202,7 +221,7 @@ impl Group {
         self.locals.insert(process, local);
         let (group, addr) = (self.name.clone(), local.peer.addr);
         cx.notes.push(Note::Attached { group, process, addr });
-        cx.sends.push(Send::Clients(self.clients()));
+        self.tell_clients(cx);
         self.renotify(cx, Cause::Arrival);
     }
 
@@ -225,7 +244,7 @@ impl Group {
         let group = self.name.clone();
         cx.notes.push(Note::Detached { group, process, reason });
         if !self.admit_heirs(cx) {
-            cx.sends.push(Send::Clients(self.clients()));
+            self.tell_clients(cx);
             self.renotify(cx, Cause::Departure);
         }
     }
@@ -271,7 +290,7 @@ impl Group {
     /// Excludes who is accused, once others have had the time to accuse, too.
     fn judge(&mut self, cx: &mut Cx<'_>) {
         let members: Vec<ProcessId> = self.moshe.report().iter().map(|c| c.process).collect();
-        self.accusations.retain(|by, _| members.contains(by));
+        self.accusations.retain(|by, _| members.binary_search(by).is_ok());
         let verdicts = notify::exclude(&members, &self.accusations);
         for (process, by) in verdicts {
             for accused in self.accusations.values_mut() {
@@ -309,7 +328,11 @@ impl Group {
         }
         clients.retain(|(client, _)| client.home == server);
         clients.truncate(VIEW_MEMBERS_MAX);
-        let stays = |old: &Attached| clients.iter().any(|(new, _)| new.process == old.process);
+        clients.sort_unstable_by_key(|(client, _)| client.process);
+        clients.dedup_by_key(|(client, _)| client.process);
+        let stays = |old: &Attached| {
+            clients.binary_search_by_key(&old.process, |(new, _)| new.process).is_ok()
+        };
         let before = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
         let gone = !before.iter().all(|(old, _)| stays(old));
         self.remotes.insert(server, Remote { version, clients, lost_until: None });
@@ -391,7 +414,7 @@ impl Group {
             self.refuse(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         if !locals.is_empty() {
-            cx.sends.push(Send::Clients(self.clients()));
+            self.tell_clients(cx);
         }
     }
 
@@ -399,16 +422,11 @@ impl Group {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
-        if report == *self.moshe.report() {
-            self.put_off_until = None;
-            return;
-        }
-        if cause == Cause::Arrival && self.puts_off(cx) {
+        let is_news = report != *self.moshe.report();
+        if is_news && cause == Cause::Arrival && self.puts_off(cx) {
             return;
         }
         self.put_off_until = None;
-        self.accusations.retain(|by, _| report.iter().any(|client| client.process == *by));
-        self.trim_memory(&report);
         let gather_ms = match cause {
             Cause::Arrival => cx.config.gather_join_ms,
             Cause::Departure => cx.config.gather_crash_ms,
@@ -416,36 +434,57 @@ impl Group {
         };
         let at = cx.now.plus_ms(gather_ms);
         let at = self.gather_at.map_or(at, |gather| gather.min(at));
+        // The clients were told of the first change at once (rule 5.12). To tell them of each further one would take the
+        // square of their number, to all of them.
         let gather = at > cx.now;
-        self.gather_at = gather.then_some(at);
-        let steps = self.moshe.notify(report, gather);
+        if self.gather_at.is_some() && gather {
+            self.gather_at = Some(at);
+            self.gathered = is_news.then_some(report);
+        } else if is_news {
+            self.gather_at = gather.then_some(at);
+            self.report_now(cx, report);
+        } else {
+            self.gathered = None;
+        }
+    }
+
+    /// Reports to the agreement, which waits for more if that is being gathered.
+    fn report_now(&mut self, cx: &mut Cx<'_>, report: Report) {
+        self.gathered = None;
+        let stays = |by: &ProcessId| report.binary_search_by_key(by, |c| c.process).is_ok();
+        self.accusations.retain(|by, _| stays(by));
+        self.trim_memory(&report);
+        let steps = self.moshe.notify(report, self.gather_at.is_some());
         self.take(cx, steps);
     }
 
     /// Forgets processes that are not members, beyond a bound.
     fn trim_memory(&mut self, report: &Report) {
-        let gone: Vec<ProcessId> = self
-            .moshe
-            .remembered()
-            .filter(|p| !report.iter().any(|client| client.process == *p))
-            .collect();
-        for process in gone.iter().take(gone.len().saturating_sub(REMEMBERED_MAX)) {
-            self.moshe.forget(*process);
-        }
         if self.excluded.len() > REMEMBERED_MAX {
             self.excluded.pop_first();
+        }
+        if self.moshe.remembered().len() <= REMEMBERED_MAX {
+            return;
+        }
+        let is_gone = |p: &ProcessId| report.binary_search_by_key(p, |c| c.process).is_err();
+        let gone: Vec<ProcessId> = self.moshe.remembered().filter(is_gone).collect();
+        for process in gone.iter().take(gone.len().saturating_sub(REMEMBERED_MAX)) {
+            self.moshe.forget(*process);
         }
     }
 
     /// Carries out what the agreement says.
     fn take(&mut self, cx: &mut Cx<'_>, steps: Vec<Step>) {
-        let mut change: Option<Members> = None;
+        let mut told = Vec::new();
         for step in steps {
+            if let Step::StartChange(process, cid) = step {
+                let local = self.locals.get(&process);
+                told.extend(local.map(|local| (local.conn, local.attachment.counter, cid)));
+                continue;
+            }
+            self.start_change(cx, core::mem::take(&mut told));
             match step {
-                Step::StartChange(process, cid) => {
-                    self.start_change(cx, process, cid);
-                    change = Some(self.moshe.report().iter().map(|c| c.process).collect());
-                }
+                Step::StartChange(..) => {}
                 Step::Propose(servers) => {
                     cx.counters.proposals += 1;
                     let Some(proposal) = self.moshe.mine().cloned() else { continue };
@@ -472,30 +511,30 @@ impl Group {
                 }
             }
         }
-        if let Some(set) = change {
-            cx.counters.changes += 1;
-            cx.notes.push(Note::StartChange { group: self.name.clone(), set });
-        }
+        self.start_change(cx, told);
     }
 
-    fn start_change(&self, cx: &mut Cx<'_>, process: ProcessId, cid: Cid) {
-        let Some(local) = self.locals.get(&process) else { return };
+    fn start_change(&self, cx: &mut Cx<'_>, to: Vec<(ConnId, u64, Cid)>) {
+        if to.is_empty() {
+            return;
+        }
         let peer = |client: &Attached| Peer {
             process: client.process,
             incarnation: client.attachment.incarnation,
             addr: self.addr(client),
         };
-        let peers = self.moshe.report().iter().map(peer).collect();
-        let group = self.name.clone();
-        let counter = local.attachment.counter;
-        let reply = Reply::StartChange { group, counter, cid, peers };
-        cx.sends.push(Send::Client(local.conn, reply));
+        let peers: Vec<Peer> = self.moshe.report().iter().map(peer).collect();
+        let set = peers.iter().map(|peer| peer.process).collect();
+        cx.sends.push(Send::StartChange(to, peers));
+        cx.counters.changes += 1;
+        cx.notes.push(Note::StartChange { group: self.name.clone(), set });
     }
 
     pub(super) fn addr(&self, client: &Attached) -> SocketAddr {
         let remote = || {
             let clients = &self.remotes.get(&client.home)?.clients;
-            clients.iter().find(|(c, _)| c == client).map(|(_, addr)| *addr)
+            let at = clients.binary_search_by_key(&client.process, |(c, _)| c.process).ok()?;
+            Some(clients[at]).filter(|(c, _)| c == client).map(|(_, addr)| addr)
         };
         let local = self.locals.get(&client.process).map(|local| local.peer.addr);
         let known = if client.home == self.moshe.me() { local } else { remote() };
@@ -516,8 +555,13 @@ impl Group {
     pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.gather_at.is_some_and(|at| cx.now >= at) {
             self.gather_at = None;
-            let steps = self.moshe.gathered();
-            self.take(cx, steps);
+            match self.gathered.take() {
+                Some(report) => self.report_now(cx, report),
+                None => {
+                    let steps = self.moshe.gathered();
+                    self.take(cx, steps);
+                }
+            }
         }
         if self.judge_at.is_some_and(|at| cx.now >= at) {
             self.judge_at = None;

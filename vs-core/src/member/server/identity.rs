@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::group::{Cx, Group, Local, Send};
+use super::group::{Cx, Group, Local};
 use super::moshe::{Attachment, Report};
 use crate::action::DetachReason;
 use crate::member::detector::Silence;
@@ -140,7 +140,7 @@ impl Group {
             self.refuse(cx, local, DetachReason::DuplicateId, 0);
         }
         if !strangers.is_empty() {
-            cx.sends.push(Send::Clients(self.clients()));
+            self.tell_clients(cx);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod config;
 mod conn;
+mod deadlines;
 mod dial;
 mod discover;
 mod group;
@@ -32,6 +33,7 @@ use crate::wire::PROTOCOL_VERSION;
 use crate::wire::frame::{FrameError, Output};
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
+use deadlines::Deadlines;
 pub use dial::PeerTrouble;
 use dial::Target;
 use discover::{About, Held};
@@ -54,9 +56,19 @@ pub struct Server {
     now: Time,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
+    /// Groups in which nobody is: they are forgotten when there is no room for others.
+    idle: BTreeSet<GroupName>,
+    /// When to look at each connection: not later than it is due, but what it hears or is sent puts that off.
+    looks: Deadlines<ConnId>,
+    /// When each group has something to do.
+    due: Deadlines<GroupName>,
     /// Whom each connected server says to reach, and the version of that word; the own word is made from the
     /// connections.
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
+    /// Whom each server reaches by these words, this one among them: made anew when a word or a connection changes.
+    reached: BTreeMap<ServerId, Vec<ServerId>>,
+    /// The connections to each peer.
+    peers: BTreeMap<ServerId, BTreeSet<ConnId>>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
     /// Servers that were lost just now, and until when that is so.
@@ -115,7 +127,12 @@ impl Server {
             now: Time::ZERO,
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            looks: Deadlines::new(),
+            due: Deadlines::new(),
             links: BTreeMap::new(),
+            reached: BTreeMap::from([(id, Vec::new())]),
+            peers: BTreeMap::new(),
             boots: BTreeMap::new(),
             lost: BTreeMap::new(),
             version: boot,
@@ -148,6 +165,7 @@ impl Server {
             return;
         }
         self.conns.insert(conn, Conn::new(self.now, &self.config));
+        self.plan_look(conn);
         self.writable.insert(conn);
     }
 
@@ -183,6 +201,7 @@ impl Server {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);
+                self.plan_look(conn);
             }
             (Role::New, Request::Server { server, boot }) => self.greet_server(conn, server, boot),
             (Role::Client(peer), Request::Attach { group, counter, members_max, past }) => {
@@ -200,6 +219,7 @@ impl Server {
                 }
             }
             (Role::Client(peer), Request::Leave { group }) => {
+                state.groups.remove(&group);
                 self.let_go(conn, Some(&group));
                 self.with_group(&group, |g, cx| g.leave(cx, peer.process, conn));
             }
@@ -227,7 +247,20 @@ impl Server {
             let retry_ms = self.config.readmit_ms;
             return self.send(local.conn, &local.detached(group, reason, retry_ms));
         }
-        self.with_group(name, |g, cx| g.attach(cx, local, past));
+        let here = self.with_group(name, |g, cx| {
+            g.attach(cx, local, past);
+            g.knows(local.peer.process, local.conn)
+        });
+        let groups_max = self.config.groups_max;
+        let Some(state) = self.conns.get_mut(&local.conn).filter(|_| here == Some(true)) else {
+            return;
+        };
+        state.groups.insert(name.clone());
+        if state.groups.len() > groups_max {
+            let groups = &self.groups;
+            let knows = |g: &Group| g.knows(local.peer.process, local.conn);
+            state.groups.retain(|name| groups.get(name).is_some_and(knows));
+        }
     }
 
     /// Makes the group if it is new; false if there is no room for it.
@@ -236,7 +269,10 @@ impl Server {
             return true;
         }
         if self.groups.len() >= self.config.groups_max {
-            self.groups.retain(|_, group| !group.is_idle());
+            while let Some(name) = self.idle.pop_first() {
+                self.groups.remove(&name);
+                self.due.set(&name, None);
+            }
         }
         if self.groups.len() >= self.config.groups_max {
             return false;
@@ -252,7 +288,6 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let links = self.all_links();
         let gathering = self.is_gathering();
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
@@ -262,17 +297,29 @@ impl Server {
             counters: &mut self.counters,
             sends: Vec::new(),
             notes: Vec::new(),
-            links: &links,
+            links: &self.reached,
             gathering,
         };
         let result = act(group, &mut cx);
         let group::Cx { sends, notes, .. } = cx;
+        self.due.set(name, group.poll_timeout());
+        if group.is_idle() {
+            self.idle.insert(name.clone());
+        } else {
+            self.idle.remove(name);
+        }
         for note in notes {
             self.note(note);
         }
         for send in sends {
             match send {
                 Send::Client(conn, reply) => self.send(conn, &reply),
+                Send::StartChange(to, peers) => {
+                    for (conn, counter, cid) in to {
+                        let (group, peers) = (name.clone(), peers.clone());
+                        self.send(conn, &Reply::StartChange { group, counter, cid, peers });
+                    }
+                }
                 Send::Server(server, word) => self.tell_server(server, word),
                 Send::Clients(clients) => {
                     self.version += 1;
@@ -284,25 +331,22 @@ impl Server {
         Some(result)
     }
 
-    /// Whom the servers reach, this one included. One that was lost just now counts for dead, whatever the others say:
-    /// if it is, they will have noticed soon, and their present word would make it seem that they were on its side.
-    fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
+    /// Notes whom the servers reach, this one included, after that has changed. One that was lost just now counts for
+    /// dead, whatever the others say: if it is, they will have noticed soon, and their present word would make it seem
+    /// that they were on its side.
+    fn relink(&mut self) {
         let alive = |server: &&ServerId| !self.lost.contains_key(server);
         let word = |(&server, (_, reached)): (&ServerId, &(u64, Vec<ServerId>))| {
             (server, reached.iter().filter(alive).copied().collect())
         };
-        let mut links: BTreeMap<_, _> = self.links.iter().map(word).collect();
-        links.insert(self.id, self.connected());
-        links
+        let mut reached: BTreeMap<_, _> = self.links.iter().map(word).collect();
+        reached.insert(self.id, self.connected());
+        self.reached = reached;
     }
 
     /// The peers that are connected, ascending.
     fn connected(&self) -> Vec<ServerId> {
-        let mut servers: Vec<ServerId> =
-            self.conns.values().filter_map(|conn| conn.role.server()).collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers
+        self.peers.keys().copied().collect()
     }
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
@@ -316,58 +360,56 @@ impl Server {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = self.now.max(now);
-        let silent: Vec<ConnId> = self
-            .conns
-            .iter_mut()
-            .filter_map(|(id, conn)| conn.silence.look(self.now).then_some(*id))
-            .collect();
-        for conn in silent {
-            self.closing.push_back((conn, None));
-            self.drop_conn(conn);
-        }
+        self.look_at_conns();
         self.discover_on();
         self.look_at_lost();
         self.give_up_dials();
-        let heartbeat_ms = self.config.heartbeat_ms;
-        let quiet: Vec<ConnId> = self
-            .conns
-            .iter()
-            .filter(|(_, c)| !matches!(c.role, Role::New))
-            .filter(|(_, c)| self.now >= c.sent.plus_ms(heartbeat_ms))
-            .map(|(id, _)| *id)
-            .collect();
-        for conn in quiet {
-            let is_peer = self.conns.get(&conn).is_some_and(|c| c.role.server().is_some());
-            if is_peer {
-                self.send(conn, &Request::Ping);
-            } else {
-                self.send(conn, &Reply::Ping);
-            }
-        }
-        let due: Vec<GroupName> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.poll_timeout().is_some_and(|at| at <= self.now))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
+        for name in self.due.take_due(self.now) {
             self.with_group(&name, Group::handle_timeout);
         }
+    }
+
+    /// Gives up the connections that are silent, and a sign of life on those on which nothing was said.
+    fn look_at_conns(&mut self) {
+        let due = self.looks.take_due(self.now);
+        for &conn in &due {
+            let state = self.conns.get_mut(&conn);
+            if state.is_some_and(|state| state.silence.look(self.now)) {
+                self.closing.push_back((conn, None));
+                self.drop_conn(conn);
+            }
+        }
+        let heartbeat_ms = self.config.heartbeat_ms;
+        for conn in due {
+            let Some(state) = self.conns.get(&conn) else { continue };
+            let is_quiet = self.now >= state.sent.plus_ms(heartbeat_ms);
+            match state.role {
+                Role::Peer(..) if is_quiet => self.send(conn, &Request::Ping),
+                Role::Client(_) if is_quiet => self.send(conn, &Reply::Ping),
+                _ => {}
+            }
+            self.plan_look(conn);
+        }
+    }
+
+    /// Notes when to look at a connection, after it was looked at or is another one's.
+    fn plan_look(&mut self, conn: ConnId) {
+        let heartbeat_ms = self.config.heartbeat_ms;
+        let at = self.conns.get(&conn).map(|state| match state.role {
+            Role::New => state.silence.next_look(),
+            _ => state.silence.next_look().min(state.sent.plus_ms(heartbeat_ms)),
+        });
+        self.looks.set(&conn, at);
     }
 
     /// When to call [`Server::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let heartbeat_ms = self.config.heartbeat_ms;
-        let conns = self.conns.values().map(|c| match c.role {
-            Role::New => c.silence.next_look(),
-            _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
-        });
         let beacon = self.discovery.as_ref().map(Discovery::poll_timeout);
         let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
-        let groups = self.groups.values().filter_map(Group::poll_timeout);
         let lost = self.lost.values().copied();
-        conns.chain(lost).chain(beacon).chain(dials).chain(groups).min()
+        let planned = self.looks.next().into_iter().chain(self.due.next());
+        planned.chain(lost).chain(beacon).chain(dials).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
@@ -398,6 +440,7 @@ impl Server {
     /// Returns what was still to be written.
     fn drop_conn(&mut self, conn: ConnId) -> Option<Output> {
         let state = self.conns.remove(&conn)?;
+        self.looks.set(&conn, None);
         if let Some(addr) = state.dialled {
             self.dialled_conn_ended(conn, addr, &state.role);
         }
@@ -405,19 +448,17 @@ impl Server {
             Role::New => {}
             Role::Client(peer) => {
                 self.let_go(conn, None);
-                let names: Vec<GroupName> = self.groups.keys().cloned().collect();
-                for name in names {
+                for name in state.groups {
                     self.with_group(&name, |g, cx| g.disconnect(cx, peer.process, conn));
                 }
             }
-            Role::Peer(server, _) => self.drop_peer(server),
+            Role::Peer(server, _) => self.drop_peer(server, conn),
         }
         Some(state.output)
     }
 
     fn conn_to(&self, server: ServerId) -> Option<ConnId> {
-        let mut conns = self.conns.iter();
-        conns.find(|(_, conn)| conn.role.server() == Some(server)).map(|(id, _)| *id)
+        self.peers.get(&server)?.first().copied()
     }
 
     fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {

@@ -208,7 +208,7 @@ impl Moshe {
     }
 
     /// Processes whose cids are remembered.
-    pub(crate) fn remembered(&self) -> impl Iterator<Item = ProcessId> + '_ {
+    pub(crate) fn remembered(&self) -> impl ExactSizeIterator<Item = ProcessId> + '_ {
         self.cids.keys().copied()
     }
 

@@ -22,11 +22,12 @@ impl Server {
             let refusal = if itself { Refusal::Itself } else { Refusal::SameId(server) };
             return self.turn_down(conn, refusal);
         }
-        let lives = self.conns.iter().filter_map(|(id, conn)| match conn.role {
-            Role::Peer(peer, boot) if peer == server => Some((*id, boot)),
+        let known = self.peers.get(&server).into_iter().flatten();
+        let life = |id: &ConnId| match self.conns.get(id)?.role {
+            Role::Peer(_, boot) => Some((*id, boot)),
             _ => None,
-        });
-        let lives: Vec<(ConnId, u64)> = lives.collect();
+        };
+        let lives: Vec<(ConnId, u64)> = known.filter_map(life).collect();
         if lives.iter().any(|(_, other)| *other > boot) {
             return self.turn_down(conn, Refusal::SameId(server));
         }
@@ -34,10 +35,14 @@ impl Server {
             self.closing.push_back((*old, None));
             self.drop_conn(*old);
         }
-        let new = !self.connected().contains(&server);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);
-        match state.dialled {
+        let dialled = state.dialled;
+        let conns = self.peers.entry(server).or_default();
+        let new = conns.is_empty();
+        conns.insert(conn);
+        self.plan_look(conn);
+        match dialled {
             Some(addr) => self.dialled_peer_answered(addr, (server, boot)),
             None => self.greet(conn),
         }
@@ -46,6 +51,7 @@ impl Server {
         if new {
             self.note(Note::Peer { server, connected: true });
         }
+        self.relink();
         self.tell_about_me(conn);
         self.tell_links();
         self.tell_state(conn);
@@ -86,7 +92,9 @@ impl Server {
     /// A peer speaks: it may be the first time since its greeting.
     pub(super) fn confirm(&mut self, conn: ConnId) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        if let Some(server) = state.role.server().filter(|_| !state.confirmed) {
+        if let Role::Peer(server, _) = state.role
+            && !state.confirmed
+        {
             state.confirmed = true;
             self.thin_out(server);
         }
@@ -142,6 +150,7 @@ impl Server {
                 }
                 servers.sort_unstable();
                 self.links.insert(server, (version, servers));
+                self.relink();
                 self.review_groups(false);
             }
             PeerWord::Clients { version, group, clients } => {
@@ -170,22 +179,28 @@ impl Server {
         let before = self.lost.len();
         self.lost.retain(|_, until| self.now < *until);
         if self.lost.len() != before {
+            self.relink();
             self.review_groups(true);
         }
     }
 
     /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
-    pub(super) fn drop_peer(&mut self, server: ServerId) {
+    pub(super) fn drop_peer(&mut self, server: ServerId, conn: ConnId) {
+        if let Some(conns) = self.peers.get_mut(&server) {
+            conns.remove(&conn);
+        }
         if let Some(conn) = self.conn_to(server) {
             self.tell_links();
             return self.tell_state(conn);
         }
+        self.peers.remove(&server);
         self.links.remove(&server);
         // Others may miss it as much later as it takes to miss a silent one.
         self.lost.insert(server, self.now.plus_ms(self.config.silence_ms));
         if self.lost.len() > self.config.connections_max {
             self.lost.pop_first();
         }
+        self.relink();
         self.forget_about(server);
         self.use_spares(server);
         self.note(Note::Peer { server, connected: false });

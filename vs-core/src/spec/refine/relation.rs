@@ -36,7 +36,9 @@ pub(crate) trait Streams {
 ///   done with it.
 pub(crate) fn relate(sync: &Automaton, streams: &impl Streams) -> EndPoint {
     let ranks = || 0..sync.current().len() as Rank;
-    let whole = sync.syncs().filter(|(_, state)| state.is_whole());
+    let whole = sync.syncs().filter_map(|(key, state)| {
+        Some((key, Sync { view: state.view(), cut: state.cut()?.to_vec() }))
+    });
     let parts = sync.syncs().filter(|(_, state)| !state.is_whole());
     EndPoint {
         me: sync.me(),
@@ -48,9 +50,7 @@ pub(crate) fn relate(sync: &Automaton, streams: &impl Streams) -> EndPoint {
             Asked::Requested => Block::Requested,
             Asked::Blocked => Block::Blocked,
         },
-        syncs: whole
-            .map(|(key, state)| (key, Sync { view: state.view(), cut: state.cut().to_vec() }))
-            .collect(),
+        syncs: whole.collect(),
         parts: parts.map(|(key, _)| key).collect(),
         arrived: ranks().map(|r| streams.arrived(r)).collect(),
         received: ranks().map(|r| streams.received(r)).collect(),

@@ -38,6 +38,29 @@ fn arrivals_within_the_gathering_time_share_a_view() {
 }
 
 #[test]
+fn each_member_of_a_burst_is_told_of_two_changes_at_most() {
+    let mut bench = Bench::new(ServerConfig::default());
+    let all: Vec<u64> = (1..=14).collect();
+    for conn in &all {
+        bench.join(*conn, *conn);
+    }
+    assert_eq!(story(&bench.told(1)), [(false, vec![1])], "of the first at once");
+    assert!(bench.told(2).is_empty(), "of the others when the time is over");
+    bench.pass(3);
+    for conn in &all {
+        assert_eq!(story(&bench.told(*conn)), [(false, all.clone()), (true, all.clone())]);
+    }
+    // An arrival that is gone again before its time is no change.
+    bench.join(15, 15);
+    bench.told(1);
+    bench.join(16, 16);
+    bench.close(16);
+    assert!(bench.told(1).is_empty());
+    bench.pass(3);
+    assert_eq!(bench.views(1).last().map(View::len), Some(15));
+}
+
+#[test]
 fn a_departure_is_not_gathered_and_ends_a_gathering() {
     let mut bench = Bench::together(ServerConfig::default(), 3);
     bench.close(3);

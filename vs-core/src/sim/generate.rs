@@ -118,6 +118,9 @@ impl<'a> Generator<'a> {
         };
         let (node, mut group, mut server) = small_configs(nodes as usize);
         server.redial_ms = redial_ms;
+        if seed % 4 == 3 {
+            server.announce_max = 3;
+        }
         if profile == Profile::Swarm {
             group.early_packets_max = draw.one(&[1, 4, 64]);
             group.window_packets = draw.one(&[16, 32]);

@@ -469,7 +469,7 @@ fn a_client_of_many_groups_attaches_them_all_as_its_output_is_written() {
     }
     client.handle_connected(ms(0));
     let (mut attached, mut rounds) = (0, 0);
-    while client.unsent.len() > 0 || !client.output().is_empty() {
+    while !client.unsent.is_empty() || !client.output().is_empty() {
         let waiting = client.output().len();
         assert!((1..=1024).contains(&waiting), "{waiting} bytes wait");
         assert!(client.poll_timeout().is_some_and(|(at, _)| at > ms(0)), "nothing is due");

@@ -18,11 +18,15 @@ pub struct ServerConfig {
     pub silence_ms: u64,
     /// Signs of life go out after so much own silence, in ms. Default 100.
     pub heartbeat_ms: u64,
-    /// A change that began with an arrival waits so long for more before the server proposes, in ms: clients are told of
-    /// the first one at once, and of the others together when that time is over. Default 3.
+    /// A change that began with an arrival waits so long for more before the server proposes, in ms; clients are told of
+    /// each one at once, see `announce_max`. Default 3.
     pub gather_join_ms: u64,
     /// The same for a change that began with a departure, in ms. Default 0.
     pub gather_crash_ms: u64,
+    /// While more is waited for, clients of a group that would have more members than this are told of the first change
+    /// at once, and of the others together when that time is over: to tell all of each takes the square of their number.
+    /// In a smaller one each is told at once, so that the sync round runs beside the wait. Default 32.
+    pub announce_max: usize,
     /// An arrival waits so long for servers that are about to have clients, too, since they have just started, in ms: so
     /// that many that start together share one view. Default 1500.
     pub gather_max_ms: u64,
@@ -64,6 +68,7 @@ impl Default for ServerConfig {
             heartbeat_ms: 100,
             gather_join_ms: 3,
             gather_crash_ms: 0,
+            announce_max: 32,
             gather_max_ms: 1500,
             accuse_ms: 100,
             readmit_ms: 500,

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::accuse::Exclusion;
 use super::identity::Waiting;
 use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
@@ -16,13 +17,6 @@ use crate::view::VIEW_MEMBERS_MAX;
 
 /// Processes whose cids are remembered after they have gone.
 const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
-
-/// The pause of an excluded member is doubled at most to this many times the first one.
-const READMIT_FACTOR_MAX: u64 = 16;
-
-/// An exclusion is forgotten so long after its pause without another, in ms: far longer than it takes to find out that
-/// a member still does not answer.
-pub(super) const FORGIVEN_MS: u64 = 60_000;
 
 /// What a group wants to be sent.
 #[derive(Debug)]
@@ -76,12 +70,6 @@ pub(super) struct Remote {
     pub(super) lost_until: Option<Time>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Exclusion {
-    until: Time,
-    pause_ms: u64,
-}
-
 /// Why a report may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
@@ -93,15 +81,15 @@ enum Cause {
 
 #[derive(Debug)]
 pub(super) struct Group {
-    name: GroupName,
-    moshe: Moshe,
+    pub(super) name: GroupName,
+    pub(super) moshe: Moshe,
     pub(super) locals: BTreeMap<ProcessId, Local>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) remotes: BTreeMap<ServerId, Remote>,
-    accusations: BTreeMap<ProcessId, Vec<ProcessId>>,
+    pub(super) accusations: BTreeMap<ProcessId, Vec<ProcessId>>,
     /// When the accusations are judged.
-    judge_at: Option<Time>,
-    excluded: BTreeMap<ProcessId, Exclusion>,
+    pub(super) judge_at: Option<Time>,
+    pub(super) excluded: BTreeMap<ProcessId, Exclusion>,
     /// When the proposal goes out that waits for more arrivals.
     gather_at: Option<Time>,
     /// Until when arrivals are put off for servers that have just started.
@@ -238,7 +226,12 @@ impl Group {
         }
     }
 
-    fn remove(&mut self, cx: &mut Cx<'_>, process: ProcessId, reason: Option<DetachReason>) {
+    pub(super) fn remove(
+        &mut self,
+        cx: &mut Cx<'_>,
+        process: ProcessId,
+        reason: Option<DetachReason>,
+    ) {
         self.locals.remove(&process);
         self.accusations.remove(&process);
         let group = self.name.clone();
@@ -246,72 +239,6 @@ impl Group {
         if !self.admit_heirs(cx) {
             self.tell_clients(cx);
             self.renotify(cx, Cause::Departure);
-        }
-    }
-
-    /// Whom the clients here accuse.
-    pub(super) fn local_accusations(&self) -> Vec<(ProcessId, Vec<ProcessId>)> {
-        let local = self.accusations.iter().filter(|(by, _)| self.locals.contains_key(by));
-        local.map(|(by, accused)| (*by, accused.clone())).collect()
-    }
-
-    /// A client accuses others; false if it is not attached over this connection.
-    pub(super) fn accuse_from_client(
-        &mut self,
-        cx: &mut Cx<'_>,
-        conn: ConnId,
-        by: ProcessId,
-        accused: Vec<ProcessId>,
-    ) -> bool {
-        let known = self.locals.get(&by).is_some_and(|local| local.conn == conn);
-        if known {
-            self.accuse(cx, by, accused);
-        }
-        known
-    }
-
-    /// `by` accuses `accused`, instead of whomever it accused before.
-    pub(super) fn accuse(&mut self, cx: &mut Cx<'_>, by: ProcessId, accused: Vec<ProcessId>) {
-        if !self.moshe.report().iter().any(|client| client.process == by) {
-            return;
-        }
-        if accused.is_empty() || accused.len() > VIEW_MEMBERS_MAX {
-            self.accusations.remove(&by);
-        } else {
-            self.accusations.insert(by, accused);
-            let at = cx.now.plus_ms(cx.config.accuse_ms);
-            self.judge_at = Some(self.judge_at.map_or(at, |judge| judge.min(at)));
-        }
-        if self.accusations.is_empty() {
-            self.judge_at = None;
-        }
-    }
-
-    /// Excludes who is accused, once others have had the time to accuse, too.
-    fn judge(&mut self, cx: &mut Cx<'_>) {
-        let members: Vec<ProcessId> = self.moshe.report().iter().map(|c| c.process).collect();
-        self.accusations.retain(|by, _| members.binary_search(by).is_ok());
-        let verdicts = notify::exclude(&members, &self.accusations);
-        for (process, by) in verdicts {
-            for accused in self.accusations.values_mut() {
-                accused.retain(|p| *p != process);
-            }
-            self.accusations.remove(&process);
-            // Each server excludes its own clients, and hears of the others.
-            let Some(local) = self.locals.get(&process).copied() else { continue };
-            let first = cx.config.readmit_ms;
-            let before = self.excluded.get(&process).copied();
-            let repeated = before
-                .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_MS))
-                .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
-            let pause_ms = repeated.unwrap_or(first);
-            let until = cx.now.plus_ms(pause_ms);
-            self.excluded.insert(process, Exclusion { until, pause_ms });
-            let reason = DetachReason::Accused { by };
-            let (group, retry_ms) = (self.name.clone(), pause_ms);
-            let reply = local.detached(group, reason.clone(), retry_ms);
-            cx.sends.push(Send::Client(local.conn, reply));
-            self.remove(cx, process, Some(reason));
         }
     }
 
@@ -434,10 +361,11 @@ impl Group {
         };
         let at = cx.now.plus_ms(gather_ms);
         let at = self.gather_at.map_or(at, |gather| gather.min(at));
-        // The clients were told of the first change at once (rule 5.12). To tell them of each further one would take the
-        // square of their number, to all of them.
+        // The clients were told of the first change at once (rule 5.12). To tell them of each further one takes the square
+        // of their number, to all of them.
         let gather = at > cx.now;
-        if self.gather_at.is_some() && gather {
+        let many = report.len() > cx.config.announce_max;
+        if many && gather && self.gather_at.is_some() {
             self.gather_at = Some(at);
             self.gathered = is_news.then_some(report);
         } else if is_news {

@@ -3,6 +3,7 @@
 //! What clients do and peers say goes through `notify` into a report for each group; what `moshe` makes of it goes
 //! out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock value.
 
+mod accuse;
 mod config;
 mod conn;
 mod deadlines;

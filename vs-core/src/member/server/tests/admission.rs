@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::super::group::FORGIVEN_MS;
+use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment};
 use super::bench::{Bench, group, peer, processes, set, story};
 use crate::action::DetachReason;
@@ -169,7 +169,6 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     bench.say(99, &Request::Peer(word));
     let clients = vec![client(21), client(22)];
     bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
-    bench.pass(config.gather_join_ms);
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
     bench.pass(config.accuse_ms + 1);
     assert_eq!(bench.detached(1), None);

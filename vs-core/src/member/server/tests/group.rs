@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::group::FORGIVEN_MS;
+use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, group, peer, processes, set, story};
@@ -39,7 +39,7 @@ fn arrivals_within_the_gathering_time_share_a_view() {
 
 #[test]
 fn each_member_of_a_burst_is_told_of_two_changes_at_most() {
-    let mut bench = Bench::new(ServerConfig::default());
+    let mut bench = Bench::new(ServerConfig { announce_max: 1, ..ServerConfig::default() });
     let all: Vec<u64> = (1..=14).collect();
     for conn in &all {
         bench.join(*conn, *conn);

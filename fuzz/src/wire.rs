@@ -3,6 +3,7 @@
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
+use vs_core::wire::reach;
 use vs_core::{GroupConfig, Identity, Node, NodeConfig, Time, Verdict};
 
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
@@ -62,6 +63,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
         Content::Nak(_) => (0, 30..32),
         Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 0..0),
         Content::Sync(_) | Content::SyncRequest(_) => (0, 0..0),
+        Content::Reach(_) => (3, 0..0),
     };
     cleared[4] &= flags;
     cleared[reserved].fill(0);
@@ -82,6 +84,7 @@ fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize
         Content::Heartbeat(beat) => packet::encode_heartbeat(out, header, &beat),
         Content::Sync(body) => encode_control(out, header, false, body),
         Content::SyncRequest(body) => encode_control(out, header, true, body),
+        Content::Reach(said) => reach::encode(out, header, &said),
     }
 }
 

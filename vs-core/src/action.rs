@@ -125,11 +125,20 @@ impl fmt::Display for DetachReason {
 /// Where a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dest {
-    /// All members of the group's view and of the change under way: one multicast, or one unicast to each address of
-    /// [`crate::Node::group_addresses`].
+    /// All members of the group's view and of the change under way: to each of [`crate::Node::group_routes`] or, where
+    /// there is no multicast at all, to each of [`crate::Node::group_addresses`].
     Group(GroupKey),
     /// One process.
     Peer(SocketAddr),
+}
+
+/// A way on which something that goes to a group has to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One multicast.
+    Multicast,
+    /// One unicast, to a member that hears no multicasts of this node.
+    Unicast(SocketAddr),
 }
 
 /// Bytes to be sent, written into the caller's buffer.
@@ -189,6 +198,8 @@ pub enum Wake {
     Heartbeat,
     /// A peer has owed something for too long.
     Peer,
+    /// A member has to be asked why nothing is heard that it sends to the group.
+    Reach,
     /// The application owes an answer to a block request.
     BlockOk,
 }

@@ -70,7 +70,7 @@ mod sync;
 mod view;
 
 pub use action::{
-    Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, SendError, Sent, Transmit,
+    Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, Route, SendError, Sent, Transmit,
     Verdict, Wake,
 };
 pub use cast::CastCounters;

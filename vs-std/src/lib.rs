@@ -12,6 +12,7 @@ pub mod clock;
 pub mod driver;
 pub mod trace;
 pub mod udp;
+pub mod unheard;
 
 mod datagrams;
 mod group;

@@ -5,4 +5,5 @@ mod chat;
 mod faults;
 mod perf;
 mod starts;
+mod unicast;
 mod world;

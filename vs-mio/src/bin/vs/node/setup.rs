@@ -85,6 +85,7 @@ fn udp(args: &Args, server: SocketAddr) -> Result<UdpConfig, Failure> {
         })?,
     };
     let mut config = UdpConfig::new(bind, args.multicast);
+    config.unicast = args.unicast;
     config.interface = args.interface.unwrap_or(bind);
     Ok(config)
 }

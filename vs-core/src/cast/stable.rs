@@ -221,7 +221,7 @@ impl Cast {
     }
 
     /// Whether an answer is needed from somebody.
-    pub(crate) fn is_unsettled(&self) -> bool {
+    pub(super) fn is_unsettled(&self) -> bool {
         self.unstable > 0 || self.window_is_closed()
     }
 

@@ -127,6 +127,7 @@ impl Endpoint {
             }
         }
         let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
+        self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         let to = match sent.dest {
             CastDest::Rank(r) => self.sync.current().members().get(usize::from(r)).copied(),
             CastDest::Group => None,

@@ -51,9 +51,8 @@ pub(super) struct Reachability {
     since: Time,
     /// By rank.
     senders: Vec<Sender>,
-    /// Nobody has been silent for too long before, unless somebody owes something.
+    /// Nobody has been silent for too long before.
     look_at: Option<Time>,
-    looked: Time,
     /// Whether somebody is to be asked now.
     asking: bool,
     /// Who is to be answered now, and whether the group got its copy of the answer.
@@ -65,6 +64,11 @@ pub(super) struct Reachability {
 }
 
 impl Reachability {
+    /// Somebody may have been silent for too long at `at`: what was sent is to be acknowledged by then, say.
+    pub(super) fn look_by(&mut self, at: Time) {
+        self.look_at = self.look_at.map(|look_at| look_at.min(at));
+    }
+
     /// `rank` was heard: something that it sent to the group.
     pub(super) fn hear(&mut self, now: Time, rank: Rank) {
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
@@ -94,7 +98,6 @@ impl Endpoint {
             since: now,
             senders: alloc::vec![fresh; view.len()],
             look_at: (view.len() > 1).then(|| now.plus_ms(self.config.unheard_ms)),
-            looked: now,
             by_all: self.reach.by_all && !unheard_by.is_empty(),
             unheard_by,
             ..Reachability::default()
@@ -106,9 +109,7 @@ impl Endpoint {
         for sender in &mut self.reach.senders {
             (sender.ask_at, sender.pause_ms) = (sender.ask_at.min(now), ASK_MS);
         }
-        if self.reach.look_at.is_some() {
-            self.reach.look_at = Some(now);
-        }
+        self.reach.look_by(now);
     }
 
     /// Members of the view or the proposed one that said that they hear no multicast of this process.
@@ -151,19 +152,14 @@ impl Endpoint {
     }
 
     pub(super) fn reach_timeout(&self) -> Option<(Time, Wake)> {
-        let mut at = self.reach.look_at?;
-        if self.cast.is_unsettled() {
-            at = at.min(self.reach.looked.plus_ms(self.config.unheard_ms));
-        }
-        Some((at, Wake::Reach))
+        self.reach.look_at.map(|at| (at, Wake::Reach))
     }
 
     /// Finds out who has to be asked.
     pub(super) fn handle_reach_timeout(&mut self, now: Time) {
-        if self.reach_timeout().is_none_or(|(at, _)| now < at) {
+        if self.reach.look_at.is_none_or(|at| now < at) {
             return;
         }
-        self.reach.looked = now;
         let (mut next, pause_max) = (None, self.config.heartbeat_max_ms.max(ASK_MS));
         for at in 0..self.reach.senders.len() {
             if at == usize::from(self.header.rank) {
@@ -207,7 +203,7 @@ impl Endpoint {
         if let Some(rank) = view.rank(said.process) {
             self.reach.senders[usize::from(rank)].asks = true;
             let silent_at = self.silent_at(rank).max(cx.now);
-            self.reach.look_at = self.reach.look_at.map(|at| at.min(silent_at));
+            self.reach.look_by(silent_at);
         }
         if said.word == Word::Unheard && self.note_unheard(said.process) {
             mark!(cx, Unheard);

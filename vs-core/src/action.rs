@@ -86,13 +86,15 @@ pub enum DetachReason {
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
     Contract(alloc::string::String),
+    /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to join again.
+    Excluded,
 }
 
 impl DetachReason {
     /// Whether the node gives up; else it attaches again by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull)
+        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull | Self::Excluded)
     }
 }
 
@@ -117,6 +119,7 @@ impl fmt::Display for DetachReason {
             Self::ViewTooLarge => {
                 f.write_str("the view has more members than members_max allows: raise it")
             }
+            Self::Excluded => f.write_str("the source of views does not count this process in"),
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
         }
     }

@@ -112,6 +112,8 @@ macro_rules! lend {
     };
 }
 
+mod external;
+
 impl<T: Tracer> Node<T> {
     /// Makes a node that knows of `servers` membership servers (positions of the runtime's list).
     ///
@@ -157,6 +159,16 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
+        self.join_by(now, group, config, false)
+    }
+
+    fn join_by(
+        &mut self,
+        now: Time,
+        group: &GroupName,
+        config: GroupConfig,
+        is_external: bool,
+    ) -> Result<GroupKey, JoinError> {
         self.clamp(now);
         config.validate(&self.config).map_err(JoinError::Config)?;
         self.drop_gone();
@@ -168,6 +180,10 @@ impl<T: Tracer> Node<T> {
         let needed = config.slots();
         if !self.pool.reserve(needed) {
             return Err(JoinError::PoolFull { needed, free: self.pool.unreserved() });
+        }
+        if is_external {
+            let past = (self.left.cid, self.left.view);
+            self.client.external.add(group, config.members_max, past);
         }
         let mut cx = cx!(self);
         let endpoint = Endpoint::join(&mut cx, group, config, &self.left);

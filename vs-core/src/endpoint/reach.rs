@@ -77,7 +77,6 @@ impl Reachability {
             sender.asks = false;
         }
     }
-
 }
 
 impl Endpoint {
@@ -179,7 +178,12 @@ impl Endpoint {
     }
 
     /// A member asks, answers, or says that it hears no multicast.
-    pub(super) fn handle_reach(&mut self, cx: &mut Cx<'_>, to_group: bool, said: &Reach) -> Verdict {
+    pub(super) fn handle_reach(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to_group: bool,
+        said: &Reach,
+    ) -> Verdict {
         let view = self.sync.current();
         if said.word == Word::Answer && to_group {
             // Whoever asked: it is heard.

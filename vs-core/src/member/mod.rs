@@ -1,8 +1,14 @@
-//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]).
+//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]). Or
+//! another one, of one's own: [`external`].
 
 pub(crate) mod client;
+mod contract;
 mod detector;
+pub mod external;
 pub mod message;
 pub mod server;
 
+pub use contract::ContractError;
+pub use external::{MembershipError, MembershipRequest};
+pub use message::Peer;
 pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};

@@ -4,6 +4,7 @@
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
+use vs_core::wire::reach;
 use vs_core::{GroupConfig, Identity, Node, NodeConfig, Time, Verdict};
 
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
@@ -64,6 +65,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
         Content::Nak(_) => (0, 30..32),
         Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 0..0),
         Content::Sync(_) | Content::SyncRequest(_) => (0, 0..0),
+        Content::Reach(_) => (3, 0..0),
     };
     cleared[4] &= flags;
     cleared[reserved].fill(0);
@@ -102,6 +104,7 @@ fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize
         Content::Heartbeat(beat) => packet::encode_heartbeat(out, header, &beat),
         Content::Sync(body) => encode_control(out, header, false, body),
         Content::SyncRequest(body) => encode_control(out, header, true, body),
+        Content::Reach(said) => reach::encode(out, header, &said),
     }
 }
 

@@ -27,6 +27,7 @@ fn read(datagram: &[u8]) -> u64 {
         Content::Ack(ack) => ack.entries().map(|e| e.received ^ e.credit).fold(0, |a, b| a ^ b),
         Content::Nak(nak) => nak.ranges().map(|r| r.from ^ r.upto).fold(0, |a, b| a ^ b),
         Content::Heartbeat(beat) => beat.highest ^ beat.stable,
+        Content::Reach(said) => said.target.0,
         Content::Sync(body) | Content::SyncRequest(body) => body.len() as u64,
     }
 }

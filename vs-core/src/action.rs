@@ -86,13 +86,15 @@ pub enum DetachReason {
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
     Contract(alloc::string::String),
+    /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to join again.
+    Excluded,
 }
 
 impl DetachReason {
     /// Whether the node gives up; else it attaches again by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull)
+        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull | Self::Excluded)
     }
 }
 
@@ -117,6 +119,7 @@ impl fmt::Display for DetachReason {
             Self::ViewTooLarge => {
                 f.write_str("the view has more members than members_max allows: raise it")
             }
+            Self::Excluded => f.write_str("the source of views does not count this process in"),
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
         }
     }
@@ -125,11 +128,20 @@ impl fmt::Display for DetachReason {
 /// Where a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dest {
-    /// All members of the group's view and of the change under way: one multicast, or one unicast to each address of
-    /// [`crate::Node::group_addresses`].
+    /// All members of the group's view and of the change under way: to each of [`crate::Node::group_routes`] or, where
+    /// there is no multicast at all, to each of [`crate::Node::group_addresses`].
     Group(GroupKey),
     /// One process.
     Peer(SocketAddr),
+}
+
+/// A way on which something that goes to a group has to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One multicast.
+    Multicast,
+    /// One unicast, to a member that hears no multicasts of this node.
+    Unicast(SocketAddr),
 }
 
 /// Bytes to be sent, written into the caller's buffer.
@@ -189,6 +201,8 @@ pub enum Wake {
     Heartbeat,
     /// A peer has owed something for too long.
     Peer,
+    /// A member has to be asked why nothing is heard that it sends to the group.
+    Reach,
     /// The application owes an answer to a block request.
     BlockOk,
 }

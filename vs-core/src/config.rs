@@ -134,6 +134,9 @@ pub struct GroupConfig {
     /// Longest pause between heartbeats, in ms; in a node of more than 64 groups so many times as long that all its idle
     /// groups together send no more than those of 64. Default 1000.
     pub heartbeat_max_ms: u64,
+    /// A member of which nothing that it sends to the group was heard for so long, beyond the longest pause between its
+    /// heartbeats, is asked whether multicasts reach this process, in ms. Default 250.
+    pub unheard_ms: u64,
     /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
     #[cfg(feature = "sim")]
     pub left_out: crate::rule::LeftOut,
@@ -157,6 +160,7 @@ impl Default for GroupConfig {
             ack_packets: 128,
             heartbeat_ms: 5,
             heartbeat_max_ms: 1000,
+            unheard_ms: 250,
             #[cfg(feature = "sim")]
             left_out: crate::rule::LeftOut::default(),
         }
@@ -305,6 +309,7 @@ impl GroupConfig {
             (self.ack_ms, "ack_ms must be 1 to 86400000"),
             (self.heartbeat_ms, "heartbeat_ms must be 1 to 86400000"),
             (self.heartbeat_max_ms, "heartbeat_max_ms must be 1 to 86400000"),
+            (self.unheard_ms, "unheard_ms must be 1 to 86400000"),
         ] {
             require_time(ms, rule)?;
         }

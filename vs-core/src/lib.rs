@@ -9,7 +9,8 @@
 //!
 //! - [`Node`]: one process in any number of groups. A group's endpoint joins two halves: `sync` agrees on views and
 //!   knows only counts and ids; `cast` carries messages inside a view and knows of no agreement.
-//! - [`member::Server`]: a membership server. It decides who may be in the next view; data never passes through it.
+//! - [`member::Server`]: a membership server. It decides who may be in the next view; data never passes through it. Views
+//!   of another source do as well: [`member::external`].
 //! - [`spec`]: the promised properties as a checker over [`trace`]s.
 //! - `explore` (feature `sim`): every interleaving of small worlds of the real automata.
 //! - `sim` (feature `sim`): whole worlds of nodes and servers on a hostile network, from a seed.
@@ -71,8 +72,8 @@ mod sync;
 mod view;
 
 pub use action::{
-    Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, SendError, Sent, Transmit,
-    Verdict, Wake,
+    Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, Route, SendError, Sent,
+    Transmit, Verdict, Wake,
 };
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::action::{
-    Action, BlockOkError, JoinError, LinkCommand, SendError, Sent, Transmit, Verdict, Wake, earlier,
+    Action, BlockOkError, JoinError, LinkCommand, Route, SendError, Sent, Transmit, Verdict, Wake,
+    earlier,
 };
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
@@ -56,6 +57,8 @@ pub struct Counters {
     pub delivered: u64,
     /// Views installed.
     pub views: u64,
+    /// Times that a member said that it hears no multicasts of this node: [`Node::unheard_by`].
+    pub unheard: u64,
 }
 
 /// What is left of the groups that were left: ids go on from there.
@@ -116,6 +119,8 @@ macro_rules! lend {
     };
 }
 
+mod external;
+
 impl<T: Tracer> Node<T> {
     /// Makes a node that knows of `servers` membership servers (positions of the runtime's list).
     ///
@@ -163,6 +168,16 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
+        self.join_by(now, group, config, false)
+    }
+
+    fn join_by(
+        &mut self,
+        now: Time,
+        group: &GroupName,
+        config: GroupConfig,
+        is_external: bool,
+    ) -> Result<GroupKey, JoinError> {
         self.clamp(now);
         config.validate(&self.config).map_err(JoinError::Config)?;
         self.drop_gone();
@@ -174,6 +189,10 @@ impl<T: Tracer> Node<T> {
         let needed = config.slots();
         if !self.pool.reserve(needed) {
             return Err(JoinError::PoolFull { needed, free: self.pool.unreserved() });
+        }
+        if is_external {
+            let past = (self.left.cid, self.left.view);
+            self.client.external.add(group, config.members_max, past);
         }
         let mut cx = cx!(self);
         let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
@@ -397,6 +416,19 @@ impl<T: Tracer> Node<T> {
     #[cfg(feature = "sim")]
     pub(crate) fn traffic(&self, group: GroupKey) -> Option<crate::endpoint::ViewTraffic> {
         self.endpoint(group).map(Endpoint::traffic)
+    }
+
+    /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
+    /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
+    pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
+        self.endpoint(group).into_iter().flat_map(Endpoint::routes)
+    }
+
+    /// The members of the group's view that said that they hear no multicasts of this node, though they hear what it
+    /// sends to them alone; ascending. Multicast does not work on the way there: an operator should know.
+    #[must_use]
+    pub fn unheard_by(&self, group: GroupKey) -> &[ProcessId] {
+        self.endpoint(group).map_or(&[], Endpoint::unheard_by)
     }
 
     /// Data addresses of the other members of the group's view and of the change under way: whom

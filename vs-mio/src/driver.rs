@@ -14,6 +14,7 @@ use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
 use vs_std::udp::{Granted, SmallBuffers, Which};
+use vs_std::unheard::Unheard;
 
 /// The tokens of a driver's sockets in the [`mio::Poll`] of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,12 @@ impl<T: Tracer> Driver<T> {
         // A copy is kept for the connections to come.
         let copy = registry.try_clone()?;
         let both = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut SourceFd(&self.udp_fd(Which::Unicast)), tokens.unicast, both)?;
-        let multicast = self.udp_fd(Which::Multicast);
-        registry.register(&mut SourceFd(&multicast), tokens.multicast, Interest::READABLE)?;
+        if let Some(fd) = self.udp_fd(Which::Unicast) {
+            registry.register(&mut SourceFd(&fd), tokens.unicast, both)?;
+        }
+        if let Some(fd) = self.udp_fd(Which::Multicast) {
+            registry.register(&mut SourceFd(&fd), tokens.multicast, Interest::READABLE)?;
+        }
         if let Some(stream) = self.inner.stream() {
             register_stream(registry, tokens, stream)?;
         }
@@ -67,8 +71,8 @@ impl<T: Tracer> Driver<T> {
     /// The system's.
     pub fn deregister(&mut self) -> io::Result<()> {
         let Some((registry, _)) = self.place.take() else { return Ok(()) };
-        for which in [Which::Unicast, Which::Multicast] {
-            registry.deregister(&mut SourceFd(&self.udp_fd(which)))?;
+        for fd in [Which::Unicast, Which::Multicast].into_iter().filter_map(|w| self.udp_fd(w)) {
+            registry.deregister(&mut SourceFd(&fd))?;
         }
         match self.inner.stream() {
             Some(stream) => registry.deregister(&mut SourceFd(&stream.as_raw_fd())),
@@ -76,8 +80,8 @@ impl<T: Tracer> Driver<T> {
         }
     }
 
-    fn udp_fd(&self, which: Which) -> RawFd {
-        self.inner.udp_socket(which).as_raw_fd()
+    fn udp_fd(&self, which: Which) -> Option<RawFd> {
+        self.inner.udp_socket(which).map(AsRawFd::as_raw_fd)
     }
 
     /// Takes an event of the poll; what it announces is read by the next [`Driver::advance`]. False if it belongs to
@@ -194,6 +198,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn small_buffers(&self) -> Option<SmallBuffers> {
         self.inner.small_buffers()
+    }
+
+    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by unicast instead.
+    #[must_use]
+    pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
+        self.inner.unheard(group)
     }
 
     /// Where peers reach this node.

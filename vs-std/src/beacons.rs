@@ -2,7 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::io;
-use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use vs_core::wire::beacon::BEACON_BYTES_MAX;
 
@@ -15,6 +15,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Beacons {
     sockets: UdpPair,
+    multicast: SocketAddr,
     batch: RecvBatch,
 }
 
@@ -27,24 +28,26 @@ impl Beacons {
         let config =
             UdpConfig { buffer_bytes: BUFFER_BYTES, ..UdpConfig::new(interface, multicast) };
         let sockets = UdpPair::open(&config, BEACON_BYTES_MAX)?;
-        Ok(Self { sockets, batch: RecvBatch::new() })
+        Ok(Self { sockets, multicast: multicast.into(), batch: RecvBatch::new() })
     }
 
     /// Where beacons go.
     #[must_use]
     pub fn multicast_addr(&self) -> SocketAddr {
-        self.sockets.multicast_addr()
+        self.multicast
     }
 
     /// The socket that hears them, to wait for.
     #[must_use]
-    pub fn socket(&self) -> &UdpSocket {
-        self.sockets.socket(Which::Multicast)
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        let sockets = &self.sockets;
+        // A pair that uses multicast has the first one.
+        sockets.socket(Which::Multicast).map_or(sockets.unicast_socket().as_fd(), AsFd::as_fd)
     }
 
     /// Sends a beacon. One that the system does not take is lost, as any may be.
     pub fn send(&self, beacon: &[u8]) {
-        let _ = self.sockets.send(self.sockets.multicast_addr(), beacon, None);
+        let _ = self.sockets.send(self.multicast, beacon, None);
     }
 
     /// Receives one batch and hands over each datagram.

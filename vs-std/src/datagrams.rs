@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 
 use vs_core::rng::Rng;
 use vs_core::trace::Tracer;
-use vs_core::{Dest, Node, Time};
+use vs_core::{Dest, Node, Route, Time, Transmit};
 
 use crate::udp::{
     Granted, RecvBatch, SetupError, SmallBuffers, UdpConfig, UdpPair, Which, is_too_long,
@@ -40,9 +40,11 @@ pub struct IoCounters {
 /// Datagrams in `out` that the kernel had no room for.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
-    dest: SocketAddr,
+    dest: Dest,
     len: usize,
     segment_bytes: usize,
+    /// Of a group: on how many of its ways they are already.
+    carried: usize,
 }
 
 #[derive(Debug)]
@@ -86,11 +88,15 @@ impl Datagrams {
         self.pair.small_buffers()
     }
 
+    pub(crate) fn multicasts(&self) -> bool {
+        self.pair.multicast_addr().is_some()
+    }
+
     pub(crate) fn counters(&self) -> &IoCounters {
         &self.counters
     }
 
-    pub(crate) fn socket(&self, which: Which) -> &UdpSocket {
+    pub(crate) fn socket(&self, which: Which) -> Option<&UdpSocket> {
         self.pair.socket(which)
     }
 
@@ -148,28 +154,54 @@ impl Datagrams {
                     None => return,
                 },
             };
-            match self.pair.send(run.dest, &self.out[..run.len], Some(run.segment_bytes)) {
-                Ok(()) => self.counters.sent += 1,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.counters.deferred += 1;
-                    self.pending = Some(run);
-                    return;
-                }
-                Err(error) => {
-                    self.counters.send_errors += 1;
-                    self.counters.too_long += u64::from(is_too_long(&error));
-                }
+            if let Err(rest) = self.carry(node, run) {
+                self.counters.deferred += 1;
+                self.pending = Some(rest);
+                return;
             }
         }
     }
 
     fn next_run<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> Option<Pending> {
         let transmit = node.poll_transmit(now, &mut self.out, self.pair.max_segments())?;
-        let dest = match transmit.dest {
-            Dest::Group(_) => self.pair.multicast_addr(),
-            Dest::Peer(addr) => addr,
+        let Transmit { dest, len, segment_bytes } = transmit;
+        Some(Pending { dest, len, segment_bytes, carried: 0 })
+    }
+
+    /// Hands a run to the kernel, on each of its ways; what is left of it if there is no room.
+    fn carry<T: Tracer>(&mut self, node: &Node<T>, mut run: Pending) -> Result<(), Pending> {
+        let group = match run.dest {
+            Dest::Peer(addr) => return self.send(addr, &run),
+            Dest::Group(group) => group,
         };
-        Some(Pending { dest, len: transmit.len, segment_bytes: transmit.segment_bytes })
+        if let Some(multicast) = self.pair.multicast_addr() {
+            for route in node.group_routes(group).skip(run.carried) {
+                let addr = match route {
+                    Route::Multicast => multicast,
+                    Route::Unicast(addr) => addr,
+                };
+                self.send(addr, &run)?;
+                run.carried += 1;
+            }
+        } else {
+            for addr in node.group_addresses(group).skip(run.carried) {
+                self.send(addr, &run)?;
+                run.carried += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, dest: SocketAddr, run: &Pending) -> Result<(), Pending> {
+        match self.pair.send(dest, &self.out[..run.len], Some(run.segment_bytes)) {
+            Ok(()) => self.counters.sent += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(*run),
+            Err(error) => {
+                self.counters.send_errors += 1;
+                self.counters.too_long += u64::from(is_too_long(&error));
+            }
+        }
+        Ok(())
     }
 }
 

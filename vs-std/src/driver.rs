@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::link::Link;
 use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
+use crate::unheard::Unheard;
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
@@ -192,9 +193,9 @@ impl<T: Tracer> Driver<T> {
         if self.node.tracer_mut().enabled() { self.look_at_clock() } else { self.now }
     }
 
-    /// A socket of datagrams, to wait for.
+    /// A socket of datagrams, to wait for; the one for multicasts is missing with [`UdpConfig::unicast`].
     #[must_use]
-    pub fn udp_socket(&self, which: Which) -> &UdpSocket {
+    pub fn udp_socket(&self, which: Which) -> Option<&UdpSocket> {
         self.datagrams.socket(which)
     }
 
@@ -288,6 +289,13 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn small_buffers(&self) -> Option<SmallBuffers> {
         self.datagrams.small_buffers()
+    }
+
+    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by unicast instead.
+    #[must_use]
+    pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
+        let by = self.node.unheard_by(group);
+        (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
     }
 
     /// Where peers reach this node.

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod driver;
 pub mod trace;
 pub mod udp;
+pub mod unheard;
 
 mod datagrams;
 mod group;

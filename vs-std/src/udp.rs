@@ -38,6 +38,9 @@ pub struct UdpConfig {
     pub interface: Ipv4Addr,
     /// The multicast group.
     pub multicast: SocketAddrV4,
+    /// IP multicast is not used: what goes to the group goes to each member in a copy of its own. Others find out that
+    /// this node hears no multicasts and do the same for it. Default false.
+    pub unicast: bool,
     /// Routers that a multicast may pass, plus one. Default 1.
     pub ttl: u32,
     /// Bytes asked for each of the sockets' buffers; the system may grant less. Default 8 MiB.
@@ -55,10 +58,19 @@ impl UdpConfig {
             bind: interface,
             interface,
             multicast,
+            unicast: false,
             ttl: 1,
             buffer_bytes: 8 << 20,
             loss_permille: 0,
         }
+    }
+
+    /// All traffic on the interface of address `interface`, without IP multicast.
+    #[must_use]
+    pub fn unicast(interface: Ipv4Addr) -> Self {
+        // Nobody hears it; the length of datagrams is tried with it.
+        let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 86, 83, 1), 7586);
+        Self { unicast: true, ..Self::new(interface, multicast) }
     }
 }
 
@@ -115,7 +127,8 @@ impl fmt::Display for SetupError {
             ),
             Self::NoMulticast(addr) => write!(
                 f,
-                "interface {addr} does not carry multicast: choose another with --interface"
+                "interface {addr} does not carry multicast: choose another with --interface, or do without with \
+                 --unicast"
             ),
             Self::DatagramTooLong { interface, datagram_bytes, fits: Some(fits) } => write!(
                 f,
@@ -145,7 +158,7 @@ impl core::error::Error for SetupError {
 pub enum Which {
     /// The socket that peers reach this node at, and that everything is sent from.
     Unicast,
-    /// The socket that hears the group.
+    /// The socket that hears the group; none with [`UdpConfig::unicast`].
     Multicast,
 }
 
@@ -156,7 +169,7 @@ pub struct Granted {
     pub send: usize,
     /// Of the unicast socket, for receiving.
     pub unicast: usize,
-    /// Of the multicast socket, for receiving.
+    /// Of the multicast socket, for receiving; of the unicast socket if there is none.
     pub multicast: usize,
 }
 
@@ -245,7 +258,7 @@ impl Half {
 #[derive(Debug)]
 pub struct UdpPair {
     unicast: Half,
-    multicast: Half,
+    multicast: Option<Half>,
     local: SocketAddr,
     group: SocketAddr,
     granted: Granted,
@@ -253,8 +266,8 @@ pub struct UdpPair {
 }
 
 impl UdpPair {
-    /// Opens the sockets, and makes sure that the interface carries multicast (a probe tells; it takes up to 300 ms when
-    /// it does not) and datagrams of `datagram_bytes`.
+    /// Opens the sockets, and makes sure that the interface carries multicast, if it is used (a probe tells; it takes up
+    /// to 300 ms when it does not) and datagrams of `datagram_bytes`.
     ///
     /// # Errors
     /// Says what to do about it.
@@ -264,21 +277,26 @@ impl UdpPair {
             return Err(SetupError::NotMulticast(group));
         }
         let unicast = open_unicast(config)?;
-        let multicast = open_multicast(config)?;
-        probe(&unicast, &multicast, config)?;
+        let multicast = if config.unicast { None } else { Some(open_multicast(config)?) };
+        if let Some(multicast) = &multicast {
+            probe(&unicast, multicast, config)?;
+        }
         check_length(config, datagram_bytes)?;
         #[cfg(target_os = "linux")]
-        ignore_own(&unicast, &multicast)?;
+        if let Some(multicast) = &multicast {
+            ignore_own(&unicast, multicast)?;
+        }
+        let size = |size: io::Result<usize>| size.map_err(io("ask for the size of a buffer"));
         let granted = Granted {
-            send: unicast.send_buffer_size().map_err(io("ask for the size of a buffer"))?,
-            unicast: unicast.recv_buffer_size().map_err(io("ask for the size of a buffer"))?,
-            multicast: multicast.recv_buffer_size().map_err(io("ask for the size of a buffer"))?,
+            send: size(unicast.send_buffer_size())?,
+            unicast: size(unicast.recv_buffer_size())?,
+            multicast: size(multicast.as_ref().unwrap_or(&unicast).recv_buffer_size())?,
         };
         let unicast = UdpSocket::from(unicast);
         let local = unicast.local_addr().map_err(io("ask for the local address"))?;
         Ok(Self {
             unicast: Half::new(unicast)?,
-            multicast: Half::new(multicast.into())?,
+            multicast: multicast.map(|socket| Half::new(socket.into())).transpose()?,
             local,
             group: group.into(),
             granted,
@@ -292,10 +310,10 @@ impl UdpPair {
         self.local
     }
 
-    /// The multicast group.
+    /// The multicast group, unless there is none ([`UdpConfig::unicast`]).
     #[must_use]
-    pub fn multicast_addr(&self) -> SocketAddr {
-        self.group
+    pub fn multicast_addr(&self) -> Option<SocketAddr> {
+        self.multicast.as_ref().map(|_| self.group)
     }
 
     /// Sizes of the buffers.
@@ -311,10 +329,16 @@ impl UdpPair {
         (granted < self.asked).then_some(SmallBuffers { granted, asked: self.asked })
     }
 
-    /// A socket, to wait for.
+    /// A socket, to wait for; the one for multicasts is missing with [`UdpConfig::unicast`].
     #[must_use]
-    pub fn socket(&self, which: Which) -> &UdpSocket {
-        &self.half(which).socket
+    pub fn socket(&self, which: Which) -> Option<&UdpSocket> {
+        self.half(which).map(|half| &half.socket)
+    }
+
+    /// The socket that peers reach, which is always there.
+    #[must_use]
+    pub fn unicast_socket(&self) -> &UdpSocket {
+        &self.unicast.socket
     }
 
     /// Most datagrams that one [`UdpPair::send`] can carry now; falls to 1 when the interface turns out to refuse more.
@@ -357,7 +381,7 @@ impl UdpPair {
         batch: &mut RecvBatch,
         mut f: impl FnMut(&[u8]),
     ) -> io::Result<Received> {
-        let half = self.half(which);
+        let Some(half) = self.half(which) else { return Err(ErrorKind::WouldBlock.into()) };
         let filled = {
             let mut chunks = batch.bytes.chunks_exact_mut(RECV_BYTES);
             let mut slices: [IoSliceMut<'_>; RECV_BATCH] =
@@ -374,10 +398,10 @@ impl UdpPair {
         Ok(Received { datagrams, is_all: filled < RECV_BATCH })
     }
 
-    fn half(&self, which: Which) -> &Half {
+    fn half(&self, which: Which) -> Option<&Half> {
         match which {
-            Which::Unicast => &self.unicast,
-            Which::Multicast => &self.multicast,
+            Which::Unicast => Some(&self.unicast),
+            Which::Multicast => self.multicast.as_ref(),
         }
     }
 }

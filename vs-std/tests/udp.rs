@@ -36,9 +36,9 @@ fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
 fn the_other_hears_the_group_and_one_hears_its_own_address() {
     let a = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
     let b = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
-    a.send(a.multicast_addr(), b"VS all", None).unwrap();
+    a.send(a.multicast_addr().unwrap(), b"VS all", None).unwrap();
     a.send(b.local_addr(), b"VS one", None).unwrap();
-    b.send(b.multicast_addr(), b"VS too", None).unwrap();
+    b.send(b.multicast_addr().unwrap(), b"VS too", None).unwrap();
     assert_eq!(receive(&b, Which::Multicast, 1), [b"VS all"]);
     // What a node multicasts is of no use to itself; Linux drops it.
     let heard: &[&[u8]] =
@@ -60,8 +60,8 @@ fn a_run_of_segments_arrives_as_datagrams() {
         bytes.extend_from_slice(b"VS");
         bytes.resize(start + len, u8::try_from(i).unwrap());
     }
-    for (dest, which) in [(b.multicast_addr(), Which::Multicast), (b.local_addr(), Which::Unicast)]
-    {
+    let multicast = b.multicast_addr().unwrap();
+    for (dest, which) in [(multicast, Which::Multicast), (b.local_addr(), Which::Unicast)] {
         a.send(dest, &bytes, Some(1000)).unwrap();
         let got = receive(&b, which, segments);
         let want: Vec<_> = bytes.chunks(1000).map(<[u8]>::to_vec).collect();

@@ -98,11 +98,16 @@ impl Cast {
             return None;
         }
         let index = usize::from(rank);
-        let acks = (self.stability.received(self.me, rank) < self.sender.transmitted)
-            .then_some(self.peers.acks[index]);
+        let acks = self.acks_owed_since(rank);
         let credit =
             self.owes_credit(rank).then(|| self.peers.credit[index].max(self.peers.stable_at));
         [acks, credit, self.repair_owed_since(rank)].into_iter().flatten().min()
+    }
+
+    /// Since when `rank` owes an acknowledgement, if it does.
+    pub(crate) fn acks_owed_since(&self, rank: Rank) -> Option<Time> {
+        let owes = self.stability.received(self.me, rank) < self.sender.transmitted;
+        owes.then_some(self.peers.acks[usize::from(rank)])
     }
 
     /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since somebody else owes

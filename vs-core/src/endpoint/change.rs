@@ -50,6 +50,7 @@ impl Endpoint {
         self.book.announce(peers, self.sync.current().members(), cx.identity.process);
         self.forwarded = false;
         self.resend = Resend::default();
+        self.hurry_reach(cx.now);
         if self.sync.ask_to_block() {
             self.trace(cx, Event::Block);
             self.block_asked = Some(cx.now);
@@ -245,6 +246,7 @@ impl Endpoint {
             self.resend.answer(cid); // others wait for it as we did for theirs
         }
         self.suspicions.reset(cx, self.key);
+        self.restart_reach(cx.now);
         let view = Box::new(self.sync.current().clone());
         self.trace(cx, Event::View { view, transitional: self.transitional.clone() });
         cx.counters.views += 1;
@@ -273,6 +275,9 @@ impl Endpoint {
 
     pub(super) fn dispatch(&mut self, cx: &mut Cx<'_>, packet: Packet<'_>) -> Verdict {
         let header = packet.header;
+        if packet.to_group {
+            self.note_heard(cx.now, &header);
+        }
         match packet.content {
             Content::Sync(bytes) => match control::decode_sync(bytes) {
                 Some(message) => self.handle_sync(cx, &message),
@@ -307,6 +312,7 @@ impl Endpoint {
             Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
                 cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
+            Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
         }
     }
 

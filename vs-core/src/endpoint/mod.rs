@@ -2,7 +2,7 @@
 //!
 //! It carries numbers between the two: prefixes into cuts, agreed cuts into bounds of delivery, members outside T into
 //! forwards. This file is what the application and the node call; [`change`] is the way from a start_change to the
-//! view, [`output`] is what goes out, [`peers`] is who is suspected.
+//! view, [`output`] is what goes out, [`peers`] is who is suspected, [`reach`] is who hears multicasts.
 
 #[macro_use]
 mod observe;
@@ -12,6 +12,7 @@ mod early;
 mod output;
 mod peers;
 mod queue;
+mod reach;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -33,6 +34,7 @@ use early::Early;
 use output::Resend;
 use peers::{AddressBook, Suspicions};
 use queue::Queue;
+use reach::Reachability;
 
 /// Events that wait for the application, besides messages and views, which are derived from state.
 const EVENTS_MAX: usize = 16;
@@ -106,6 +108,7 @@ pub(crate) struct Endpoint {
     forwarded: bool,
     resend: Resend,
     suspicions: Suspicions,
+    reach: Reachability,
     /// When the application was asked to stop sending.
     block_asked: Option<Time>,
     /// Ids that this process was given in groups that it has left.
@@ -163,6 +166,7 @@ impl Endpoint {
             forwarded: false,
             resend: Resend::default(),
             suspicions: Suspicions::default(),
+            reach: Reachability::default(),
             block_asked: None,
             before: (left.cid, left.view),
             config,
@@ -210,7 +214,7 @@ impl Endpoint {
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = core::net::SocketAddr> + '_ {
-        self.book.addresses()
+        self.book.peers(|_| true)
     }
 
     fn trace(&self, cx: &mut Cx<'_>, event: Event) {
@@ -508,6 +512,7 @@ impl Endpoint {
         let next = earlier(self.cast.poll_timeout(), previous);
         let next = earlier(next, self.resend_timeout());
         let next = earlier(next, self.suspicion_timeout());
+        let next = earlier(next, self.reach_timeout());
         let next = earlier(next, self.block_timeout());
         earlier(earlier(next, self.reattach_timeout()), leaving)
     }
@@ -523,6 +528,7 @@ impl Endpoint {
         }
         self.handle_resend_timeout(cx);
         self.handle_suspicion_timeout(cx);
+        self.handle_reach_timeout(cx.now);
         self.handle_block_timeout(cx);
         self.reattach_when_caught_up(cx);
         self.try_leave(cx);

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::reach::mark_group;
 use super::{Cx, Endpoint};
 use crate::action::{Dest, Transmit, Wake, earlier};
 use crate::cast::{CastDest, CastTransmit, ViewHeader};
@@ -92,6 +93,16 @@ impl Endpoint {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<Transmit> {
+        let transmit = self.next_transmit(cx, out, segments_max)?;
+        Some(mark_group(transmit, out))
+    }
+
+    fn next_transmit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        out: &mut [u8],
+        segments_max: usize,
+    ) -> Option<Transmit> {
         if !self.is_active() {
             return None;
         }
@@ -100,6 +111,9 @@ impl Endpoint {
         {
             let dest = Dest::Group(self.key);
             return Some(Transmit { dest, len, segment_bytes: len });
+        }
+        if let Some(transmit) = self.next_reach(cx.identity.process, out) {
+            return Some(transmit);
         }
         if let Some(previous) = &mut self.previous {
             let header = &previous.header;
@@ -114,6 +128,7 @@ impl Endpoint {
         }
         self.cast.spread_beats(cx.groups);
         let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
+        self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         let to = match sent.dest {
             CastDest::Rank(r) => self.sync.current().members().get(usize::from(r)).copied(),
             CastDest::Group => None,

@@ -50,8 +50,12 @@ impl AddressBook {
         self.find(process).map(|peer| peer.addr)
     }
 
-    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.peers.iter().map(|peer| peer.addr)
+    /// Addresses of the peers that `wanted` says, by process.
+    pub(super) fn peers<'a>(
+        &'a self,
+        wanted: impl Fn(ProcessId) -> bool + 'a,
+    ) -> impl Iterator<Item = SocketAddr> + 'a {
+        self.peers.iter().filter(move |peer| wanted(peer.process)).map(|peer| peer.addr)
     }
 
     /// Whether a sync message of this incarnation may count: what an earlier one sent may not.

@@ -3,19 +3,22 @@
 //! What the server says is checked against the contract of a membership service (M1 to M6) before anybody acts on it.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
+use super::contract::Contract;
 use super::detector::Silence;
+use super::external::External;
 use super::message::{Peer, Reply, Request};
 use crate::action::{DetachReason, LinkCommand, Wake};
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, NUMBER_MAX, ProcessId, ViewId};
+use crate::ident::{Cid, GroupKey, GroupName, ProcessId, ViewId};
 use crate::node::Identity;
 use crate::time::Time;
-use crate::view::{Members, VIEW_MEMBERS_MAX, View};
+use crate::view::View;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::frame::{Decoder, FrameError, Output};
 
@@ -72,10 +75,7 @@ struct Attachment {
     counter: u64,
     /// Members of the largest view that the group has room for here.
     members_max: u16,
-    last_cid: Cid,
-    last_view: ViewId,
-    /// The set of the last start_change, until its view.
-    change: Option<Members>,
+    contract: Contract,
 }
 
 /// The membership client of a node.
@@ -96,6 +96,8 @@ pub(crate) struct Client {
     attachments: BTreeMap<GroupKey, Attachment>,
     /// Groups that want to be attached and for which no request was sent yet.
     unsent: BTreeSet<GroupKey>,
+    /// Groups whose membership somebody else decides.
+    pub(crate) external: External,
 }
 
 impl Client {
@@ -118,22 +120,24 @@ impl Client {
             counter: 0,
             attachments: BTreeMap::new(),
             unsent: BTreeSet::new(),
+            external: External::default(),
         }
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
     pub(crate) fn attach(&mut self, now: Time, group: &GroupName, members_max: u16, past: Past) {
         let key = group.key();
+        if self.external.attach(key) {
+            return self.events.push_back(ClientEvent::Attached { group: key });
+        }
         let attachment = self.attachments.entry(key).or_insert_with(|| Attachment {
             group: group.clone(),
-            last_cid: past.last_cid,
-            last_view: past.last_view,
+            contract: Contract::new(past.last_cid, past.last_view),
             past: Past::default(),
             not_before: Time::ZERO,
             sent: false,
             counter: 0,
             members_max,
-            change: None,
         });
         (attachment.past, attachment.sent) = (past, false);
         self.unsent.insert(key);
@@ -145,6 +149,9 @@ impl Client {
 
     /// Leaves.
     pub(crate) fn detach(&mut self, now: Time, group: GroupKey) {
+        if self.external.detach(group) {
+            return;
+        }
         self.unsent.remove(&group);
         let Some(attachment) = self.attachments.remove(&group) else { return };
         if attachment.sent {
@@ -154,6 +161,9 @@ impl Client {
 
     /// Replaces the set of members that this process accuses in `group`.
     pub(crate) fn accuse(&mut self, now: Time, group: GroupKey, accused: &[ProcessId]) {
+        if self.external.accuse(group, accused) {
+            return;
+        }
         let Some(attachment) = self.attachments.get(&group) else { return };
         if attachment.sent {
             let group = attachment.group.clone();
@@ -186,7 +196,7 @@ impl Client {
         self.pause_ms = (2 * self.pause_ms).min(self.config.reconnect_max_ms);
         self.output = None;
         for (&group, attachment) in &mut self.attachments {
-            attachment.change = None;
+            attachment.contract.drop_change();
             if core::mem::take(&mut attachment.sent) {
                 let reason = DetachReason::ServerLost;
                 self.events.push_back(ClientEvent::Detached { group, reason });
@@ -246,20 +256,23 @@ impl Client {
         }
         let checked = match reply {
             Reply::StartChange { cid, peers, .. } => attachment
-                .check_start_change(self.identity.process, cid, &peers)
+                .contract
+                .start_change(self.identity.process, cid, &peers)
                 .map(|()| ClientEvent::StartChange { group, cid, peers }),
             Reply::View { view, .. } => attachment
-                .check_view(self.identity.process, &view)
+                .contract
+                .view(self.identity.process, &view)
                 .map(|()| ClientEvent::View { group, view }),
             Reply::Detached { reason, retry_ms, .. } => {
-                (attachment.sent, attachment.change) = (false, None);
+                attachment.sent = false;
+                attachment.contract.drop_change();
                 attachment.not_before = now.plus_ms(retry_ms);
                 Ok(ClientEvent::Detached { group, reason })
             }
             Reply::Ping => return,
         };
         self.events.push_back(checked.unwrap_or_else(|rule| {
-            let reason = DetachReason::Contract(rule.into());
+            let reason = DetachReason::Contract(rule.to_string());
             ClientEvent::Detached { group, reason }
         }));
     }
@@ -301,7 +314,7 @@ impl Client {
             attachment.sent = true;
             self.counter += 1;
             attachment.counter = self.counter;
-            attachment.change = None;
+            attachment.contract.drop_change();
             self.events.push_back(ClientEvent::Attached { group: key });
             let request = Request::Attach {
                 group: attachment.group.clone(),
@@ -324,6 +337,11 @@ impl Client {
         if self.output.as_mut().is_some_and(|output| !output.push(request)) {
             self.close(now);
         }
+    }
+
+    /// Tells the endpoint what was said about an external group.
+    pub(crate) fn push_event(&mut self, event: ClientEvent) {
+        self.events.push_back(event);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent> {
@@ -361,57 +379,6 @@ impl Client {
                 Some((at, Wake::Server))
             }
         }
-    }
-}
-
-impl Attachment {
-    /// M1, M2, and that the set is one and its numbers are in range, as those of a view are.
-    fn check_start_change(
-        &mut self,
-        me: ProcessId,
-        cid: Cid,
-        peers: &[Peer],
-    ) -> Result<(), &'static str> {
-        if peers.len() > VIEW_MEMBERS_MAX || !peers.windows(2).all(|w| w[0].process < w[1].process)
-        {
-            return Err("the set of a start_change is ascending and has at most 2048 members");
-        }
-        let numbers = peers.iter().map(|peer| peer.process.0).chain([cid.0]);
-        if numbers.max() > Some(NUMBER_MAX) {
-            return Err("numbers of a start_change are at most 2^53 - 1");
-        }
-        if !peers.iter().any(|peer| peer.process == me) {
-            return Err("M1: this process is in the set of its start_change");
-        }
-        if cid <= self.last_cid {
-            return Err("M2: cids increase");
-        }
-        self.last_cid = cid;
-        self.change = Some(peers.iter().map(|peer| peer.process).collect());
-        Ok(())
-    }
-
-    /// M1, M3 to M6.
-    fn check_view(&mut self, me: ProcessId, view: &View) -> Result<(), &'static str> {
-        view.validate().map_err(|_| "a view is well-formed")?;
-        let Some(start) = view.start(me) else {
-            return Err("M1: this process is in its view");
-        };
-        let Some(set) = &self.change else {
-            return Err("M5: each view has a start_change of its own before it");
-        };
-        if view.members().iter().any(|p| set.binary_search(p).is_err()) {
-            return Err("M3: a view lies within the set of the last start_change");
-        }
-        if start != self.last_cid {
-            return Err("M4: a view carries the last cid");
-        }
-        if view.id() <= self.last_view {
-            return Err("M6: view ids increase");
-        }
-        self.last_view = view.id();
-        self.change = None;
-        Ok(())
     }
 }
 

@@ -1,11 +1,16 @@
-//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]).
+//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]). Or
+//! another one, of one's own: [`external`].
 
 pub(crate) mod client;
+mod contract;
 mod detector;
 mod discovery;
+pub mod external;
 pub mod message;
 pub mod server;
 
+pub use contract::ContractError;
 pub use discovery::{DiscoveryConfig, UselessBeacon};
-pub use message::Refusal;
+pub use external::{MembershipError, MembershipRequest};
+pub use message::{Peer, Refusal};
 pub use server::{ConnId, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

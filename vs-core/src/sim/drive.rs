@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use crate::action::{Action, Dest, LinkCommand};
+use crate::action::{Action, Dest, LinkCommand, Route};
 use crate::ident::{GroupKey, GroupName};
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
@@ -227,7 +227,16 @@ impl<A: Application> ProcessBody<A> {
                 let bytes: Rc<[u8]> = Rc::from(bytes);
                 match transmit.dest {
                     Dest::Group(group) if fabric.config.multicast => {
-                        fabric.multicast(group, host, &bytes);
+                        for route in node.group_routes(group) {
+                            match route {
+                                Route::Multicast => fabric.multicast(group, host, &bytes),
+                                Route::Unicast(addr) => {
+                                    let to = host_at(addr);
+                                    to.into_iter()
+                                        .for_each(|to| fabric.send_datagram(host, to, &bytes));
+                                }
+                            }
+                        }
                     }
                     Dest::Group(group) => {
                         let to: SmallVec<[usize; 8]> =

@@ -56,7 +56,8 @@ impl Fabric {
     pub(crate) fn multicast(&mut self, group: GroupKey, from: usize, bytes: &Rc<[u8]>) {
         for index in 0..self.subscribers.len() {
             let (key, to) = self.subscribers[index];
-            if key == group && (to != from || self.config.loopback) {
+            let hears = key == group && !self.net.is_deaf(from, to);
+            if hears && (to != from || self.config.loopback) {
                 self.send_datagram(from, to, bytes);
             }
         }

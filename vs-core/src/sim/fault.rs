@@ -271,6 +271,12 @@ impl<A: Application> World<A> {
         }
     }
 
+    /// Whether multicasts are lost on the path from `from` to `to`, and nothing else. To be healed by the same way alone.
+    pub fn block_multicast(&mut self, from: Site, to: Site, blocked: bool) {
+        let (from, to) = (self.host(from), self.host(to));
+        self.fabric.net.set_deaf(from, to, blocked);
+    }
+
     /// Cuts all paths between sites of different parts; those in no part keep all theirs.
     pub fn partition(&mut self, parts: &[Vec<Site>]) {
         for (i, part) in parts.iter().enumerate() {

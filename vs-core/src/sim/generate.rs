@@ -19,8 +19,18 @@ const SETTLE_MS: u64 = 20_000;
 /// Swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
 
+/// Swarms in a network that does not carry multicasts everywhere.
+const BLOCKED_PERCENT: u64 = 10;
+
 pub(crate) fn random(seed: u64) -> Scenario {
-    Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate()
+    let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
+    // Drawn apart: the rest is as it was.
+    let mut rng = Rng::new(!seed);
+    if !rng.percent(BLOCKED_PERCENT) {
+        return scenario;
+    }
+    let percent = if rng.percent(50) { 100 } else { 25 };
+    scenario.with_multicast_blocked(percent, rng.next_u64())
 }
 
 /// Most processes of a scenario that bytes say: a fuzzer wants many runs.

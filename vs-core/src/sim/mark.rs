@@ -62,6 +62,7 @@ marks! {
     BlockTimeout: "an application that does not answer is detached",
     LargeView: "a view of 32 members or more",
     Merge: "two components of a group merge in one view",
+    Unheard: "a member says that multicasts do not reach it",
     DuplicateId: "of two processes under one id one is refused",
 }
 

@@ -74,6 +74,8 @@ pub struct NetCounters {
 struct Path {
     link: Link,
     cut: bool,
+    /// Multicasts are lost on it, and nothing else.
+    deaf: bool,
 }
 
 /// All directed paths between hosts.
@@ -90,7 +92,7 @@ impl Net {
     }
 
     pub(crate) fn add_host(&mut self) {
-        let path = Path { link: self.default, cut: false };
+        let path = Path { link: self.default, cut: false, deaf: false };
         for row in &mut self.paths {
             row.push(path);
         }
@@ -119,6 +121,14 @@ impl Net {
         self.paths[from][to].cut = cut;
     }
 
+    pub(crate) fn is_deaf(&self, from: usize, to: usize) -> bool {
+        self.paths[from][to].deaf
+    }
+
+    pub(crate) fn set_deaf(&mut self, from: usize, to: usize, deaf: bool) {
+        self.paths[from][to].deaf = deaf;
+    }
+
     /// When a datagram arrives: never, once or twice.
     pub(crate) fn send_datagram(
         &mut self,
@@ -127,7 +137,7 @@ impl Net {
         from: usize,
         to: usize,
     ) -> SmallVec<[Time; 2]> {
-        let Path { link, cut } = self.paths[from][to];
+        let Path { link, cut, .. } = self.paths[from][to];
         let mut arrivals = SmallVec::new();
         self.counters.datagrams += 1;
         if cut {

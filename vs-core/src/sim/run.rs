@@ -229,6 +229,7 @@ impl<'a, A: Application> Run<'a, A> {
             Step::StopReading(p) => world.stop_reading(*p),
             Step::Read(p) => world.read(*p),
             Step::Cut(from, to) => world.cut(*from, *to),
+            Step::BlockMulticast(from, to) => world.block_multicast(*from, *to, true),
             Step::Heal(from, to) => world.heal(*from, *to),
             Step::Partition(parts) => world.partition(parts),
             Step::HealAll => world.heal_all(),

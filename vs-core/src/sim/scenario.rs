@@ -7,6 +7,7 @@ use core::fmt;
 use crate::config::{ClientConfig, GroupConfig, NodeConfig};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::ServerConfig;
+use crate::rng::Rng;
 use crate::rule::Rule;
 use crate::sim::app::Load;
 use crate::sim::generate;
@@ -41,6 +42,8 @@ pub enum Step {
     Cut(Site, Site),
     /// Makes it whole.
     Heal(Site, Site),
+    /// Multicasts are lost on one direction of a path from now on, though it is healed.
+    BlockMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
     /// Makes all paths whole.
@@ -291,6 +294,19 @@ impl Scenario {
         Self { refine: true, ..self }
     }
 
+    /// The same in a network that from the start carries no multicasts on so many of 100 paths from one process to
+    /// another, which `seed` draws.
+    #[must_use]
+    pub fn with_multicast_blocked(mut self, percent: u64, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let sites: Vec<Site> = self.processes.iter().map(|plan| Site::Process(plan.id)).collect();
+        let pairs = sites.iter().flat_map(|a| sites.iter().map(move |b| (*a, *b)));
+        let blocked = pairs.filter(|(a, b)| a != b && rng.percent(percent));
+        let steps = blocked.map(|(a, b)| (0, Step::BlockMulticast(a, b)));
+        self.steps = steps.chain(core::mem::take(&mut self.steps)).collect();
+        self
+    }
+
     /// The same with a rule of the algorithm left out everywhere.
     #[must_use]
     pub fn leaving_out(self, rule: Rule) -> Self {
@@ -310,6 +326,7 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         peer_ms: 300,
         ack_packets: 8,
         heartbeat_max_ms: 200,
+        unheard_ms: 20,
         ..GroupConfig::default()
     };
     let client = ClientConfig {

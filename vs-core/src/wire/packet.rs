@@ -9,11 +9,13 @@
 //! nak   24 rank of the origin u16 | 26 target u16 | 28 count u16 | 30 reserved | 32 (from u64, upto u64) a range
 //! beat  24 highest u64 | 32 stable u64 | 40 view id major u64 | 48 minor u64
 //! sync, sync request  24 payload (see the control messages)
+//! reach 24 process u64 | 32 target u64
 //! ```
 
 use crate::ident::{GroupKey, Rank, Seq, ViewId};
 pub use crate::ranges::SeqRange;
 use crate::wire::PROTOCOL_VERSION;
+use crate::wire::reach::{self, Reach};
 
 /// The first bytes of every datagram.
 pub const MAGIC: [u8; 2] = *b"VS";
@@ -42,6 +44,8 @@ pub const FLAG_FRAGMENT: u8 = 1;
 pub const FLAG_FIRST: u8 = 2;
 /// Data: … its last part.
 pub const FLAG_LAST: u8 = 4;
+/// All: it goes to the whole group, by multicast or in copies; without it, to one member alone.
+pub const FLAG_GROUP: u8 = 0x80;
 /// Heartbeat: the transmitter lacks acknowledgements or credit; everybody answers with an acknowledgement.
 pub const FLAG_SOLICIT: u8 = 1;
 
@@ -61,6 +65,8 @@ pub enum Kind {
     Sync = 5,
     /// A request for sync messages.
     SyncRequest = 6,
+    /// Whether multicasts are heard.
+    Reach = 7,
 }
 
 /// The fields that all datagrams have.
@@ -79,6 +85,8 @@ pub struct Header {
 pub struct Packet<'a> {
     /// The common fields.
     pub header: Header,
+    /// Whether it went to the whole group ([`FLAG_GROUP`]).
+    pub to_group: bool,
     /// The rest.
     pub content: Content<'a>,
 }
@@ -98,6 +106,8 @@ pub enum Content<'a> {
     Sync(&'a [u8]),
     /// A request for sync messages, not yet decoded.
     SyncRequest(&'a [u8]),
+    /// Whether multicasts are heard.
+    Reach(Reach),
 }
 
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
@@ -194,7 +204,7 @@ pub enum Malformed {
 
 /// Bytes as they came: reads fields at fixed places. The caller has checked the length.
 #[derive(Clone, Copy)]
-struct Raw<'a>(&'a [u8]);
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl Raw<'_> {
     fn bytes_at<const N: usize>(self, at: usize) -> [u8; N] {
@@ -209,7 +219,7 @@ impl Raw<'_> {
         u16::from_le_bytes(self.bytes_at(at))
     }
 
-    fn u64_at(self, at: usize) -> u64 {
+    pub(super) fn u64_at(self, at: usize) -> u64 {
         u64::from_le_bytes(self.bytes_at(at))
     }
 }
@@ -243,9 +253,10 @@ pub fn decode(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         4 => Content::Heartbeat(decode_heartbeat(bytes)?),
         5 => Content::Sync(&bytes[HEADER_BYTES..]),
         6 => Content::SyncRequest(&bytes[HEADER_BYTES..]),
+        7 => Content::Reach(reach::decode(bytes)?),
         kind => return Err(Malformed::Kind(kind)),
     };
-    Ok(Packet { header, content })
+    Ok(Packet { header, to_group: bytes[4] & FLAG_GROUP != 0, content })
 }
 
 fn decode_data(bytes: &[u8]) -> Result<Data<'_>, Malformed> {
@@ -318,12 +329,12 @@ fn put_u16(out: &mut [u8], at: usize, value: u16) {
     out[at..at + 2].copy_from_slice(&value.to_le_bytes());
 }
 
-fn put_u64(out: &mut [u8], at: usize, value: u64) {
+pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
 /// Writes the common fields and zeroes the rest of the first `len` bytes of `out`; `None` if `out` is shorter.
-fn begin<'a>(
+pub(super) fn begin<'a>(
     out: &'a mut [u8],
     len: usize,
     kind: Kind,
@@ -362,6 +373,13 @@ pub fn pad_data(datagram: &mut [u8], len: usize) {
     let padding = datagram.len() - len;
     datagram[len..].fill(0);
     put_u16(datagram, PADDING_AT, padding as u16);
+}
+
+/// Marks each of the datagrams of `segment_bytes` (the last may be shorter) as one that goes to the whole group.
+pub fn mark_group(datagrams: &mut [u8], segment_bytes: usize) {
+    for flags in datagrams.iter_mut().skip(4).step_by(segment_bytes.max(1)) {
+        *flags |= FLAG_GROUP;
+    }
 }
 
 /// How many entries of an acknowledgement fit into `bytes` bytes.

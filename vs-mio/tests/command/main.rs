@@ -6,4 +6,5 @@ mod discover;
 mod faults;
 mod perf;
 mod starts;
+mod unicast;
 mod world;

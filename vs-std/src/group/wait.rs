@@ -106,13 +106,15 @@ fn ready<T: Tracer>(
     waker: Option<BorrowedFd<'_>>,
 ) -> io::Result<[PollFlags; 4]> {
     let interest = |write| if write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+    let Some(unicast) = driver.udp_socket(Which::Unicast) else {
+        return Ok([PollFlags::empty(); 4]);
+    };
     let multicast = driver.udp_socket(Which::Multicast);
-    let unicast = driver.udp_socket(Which::Unicast);
     // Whoever is not there has a stand-in of which nothing is asked, and whose answer does not count.
-    let stand_in = || PollFd::new(multicast, PollFlags::empty());
+    let stand_in = || PollFd::new(unicast, PollFlags::empty());
     let stream = driver.stream();
     let mut fds = [
-        PollFd::new(multicast, PollFlags::IN),
+        multicast.map_or_else(stand_in, |multicast| PollFd::new(multicast, PollFlags::IN)),
         PollFd::new(unicast, interest(driver.has_udp_waiting())),
         stream.map_or_else(stand_in, |stream| {
             PollFd::new(stream, interest(driver.has_stream_waiting()))
@@ -124,7 +126,8 @@ fn ready<T: Tracer>(
         result => result?,
     };
     let mut ready = fds.map(|fd| fd.revents());
-    for (flags, is_there) in ready[2..].iter_mut().zip([stream.is_some(), waker.is_some()]) {
+    let are_there = [multicast.is_some(), true, stream.is_some(), waker.is_some()];
+    for (flags, is_there) in ready.iter_mut().zip(are_there) {
         if !is_there {
             *flags = PollFlags::empty();
         }

@@ -213,7 +213,7 @@ impl Net {
             Content::Ack(ack) => cast.on_ack(pool, self.now, from, ack.first, ack.entries()),
             Content::Nak(nak) => cast.on_nak(self.now, from, nak.origin, nak.target, nak.ranges()),
             Content::Heartbeat(beat) => cast.on_heartbeat(pool, self.now, from, beat),
-            Content::Sync(_) | Content::SyncRequest(_) => unreachable!(),
+            Content::Sync(_) | Content::SyncRequest(_) | Content::Reach(_) => unreachable!(),
         }
     }
 

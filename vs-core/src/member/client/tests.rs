@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use super::*;
 use crate::ident::{Incarnation, NUMBER_MAX};
 use crate::rng::Rng;
+use crate::view::VIEW_MEMBERS_MAX;
 use crate::wire::frame;
 
 const ME: ProcessId = ProcessId(2);

@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Multicast address of the group, the same at all members
     #[arg(long, value_name = "IP:PORT", default_value = "239.86.83.1:7586")]
     multicast: SocketAddrV4,
+    /// Do without IP multicast: what goes to the group goes to each member in a copy (members need not agree on it)
+    #[arg(long)]
+    unicast: bool,
     /// Write a trace for `vs check`; one that an earlier life of this process left is gone on with
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,

@@ -80,6 +80,8 @@ pub(super) struct Session {
     trace_failed: bool,
     /// Whether it was said that datagrams are too long.
     too_long: bool,
+    /// Whether it was said that members hear no multicasts.
+    unheard: bool,
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
@@ -135,6 +137,7 @@ impl Session {
             came_back: 0,
             trace_failed: false,
             too_long: false,
+            unheard: false,
             lost_at: None,
         })
     }
@@ -367,7 +370,7 @@ impl Session {
         }
     }
 
-    /// A network that began to refuse full datagrams is told of once; what is short goes on.
+    /// A network that began to refuse full datagrams, or does not carry multicasts, is told of once.
     fn watch_datagrams(&mut self) {
         if self.driver.io_counters().too_long > 0 && !self.too_long {
             eprintln!(
@@ -375,6 +378,12 @@ impl Session {
                  members with a smaller --datagram-bytes"
             );
             self.too_long = true;
+        }
+        if !self.unheard
+            && let Some(advice) = self.driver.unheard(self.group)
+        {
+            eprintln!("vs: {advice}");
+            self.unheard = true;
         }
     }
 

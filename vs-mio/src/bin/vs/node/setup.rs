@@ -105,6 +105,7 @@ fn udp(args: &Args) -> Result<UdpConfig, Failure> {
         None => default_bind(args)?,
     };
     let mut config = UdpConfig::new(bind, args.multicast);
+    config.unicast = args.unicast;
     config.interface = args.interface.unwrap_or(bind);
     Ok(config)
 }

@@ -11,7 +11,7 @@ use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::clock::Clock;
 use vs_std::driver::IoCounters;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::{Granted, SmallBuffers, UdpConfig};
+use vs_std::udp::{Granted, UdpConfig};
 use vs_std::{EventRef, Group, JoinOptions};
 
 use super::{Args, Runtime};
@@ -62,6 +62,7 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     let (node, _) = args.tuning.configs(Blocking::Auto);
     let multicast = args.multicast.unwrap_or(super::stage::MULTICAST);
     let mut udp = UdpConfig::new(args.bind, multicast);
+    udp.unicast = args.load.unicast;
     udp.loss_permille = args.load.loss.0;
     Ok(DriverConfig {
         node,
@@ -74,8 +75,8 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     })
 }
 
-fn advise(small: Option<SmallBuffers>) {
-    if let Some(advice) = small {
+fn advise(advice: Option<impl core::fmt::Display>) {
+    if let Some(advice) = advice {
         eprintln!("vs: {advice}");
     }
 }
@@ -139,6 +140,7 @@ impl Member for StdMember {
     }
 
     fn leave(&mut self) {
+        advise(self.group.driver().unheard(self.key));
         self.group.begin_leave();
     }
 
@@ -242,6 +244,7 @@ impl Member for MioMember {
     }
 
     fn leave(&mut self) {
+        advise(self.driver.unheard(self.key));
         self.driver.leave(self.key);
         self.driver.flush();
     }

@@ -89,6 +89,9 @@ struct Load {
     /// Drop so many of 100 received datagrams, each by its own chance
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = permille)]
     loss: Permille,
+    /// Do without IP multicast: each member gets a copy of its own
+    #[arg(long)]
+    unicast: bool,
     /// Never sleep: look at the sockets again and again
     #[arg(long)]
     busy: bool,
@@ -166,7 +169,12 @@ impl Load {
         if let Some(rate) = self.rate {
             args.extend(["--rate".to_owned(), rate.to_string()]);
         }
-        let flags = [("--ping", self.ping), ("--busy", self.busy), ("--pin", self.pin)];
+        let flags = [
+            ("--ping", self.ping),
+            ("--unicast", self.unicast),
+            ("--busy", self.busy),
+            ("--pin", self.pin),
+        ];
         args.extend(flags.iter().filter(|(_, on)| *on).map(|(option, _)| (*option).to_owned()));
         args
     }

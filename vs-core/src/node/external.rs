@@ -1,0 +1,93 @@
+//! Groups whose membership somebody else decides than a server of this crate.
+
+use super::Node;
+use crate::action::{DetachReason, JoinError};
+use crate::config::GroupConfig;
+use crate::ident::{Cid, GroupKey, GroupName};
+use crate::member::client::ClientEvent;
+use crate::member::{MembershipError, MembershipRequest, Peer};
+use crate::time::Time;
+use crate::trace::Tracer;
+use crate::view::View;
+
+impl<T: Tracer> Node<T> {
+    /// Joins `group` with a membership of one's own: no server is asked, and views come by [`Node::handle_start_change`]
+    /// and [`Node::handle_mbr_view`] alone. See [`crate::member::external`].
+    ///
+    /// # Errors
+    /// See [`JoinError`]; nothing changed.
+    pub fn join_external(
+        &mut self,
+        now: Time,
+        group: &GroupName,
+        config: GroupConfig,
+    ) -> Result<GroupKey, JoinError> {
+        if self.client.external.len() >= self.config.groups_max {
+            return Err(JoinError::TooManyGroups);
+        }
+        let key = self.join_by(now, group, config, true)?;
+        self.drain_client();
+        Ok(key)
+    }
+
+    /// What the source of views has to learn; `None` for groups of [`Node::join`].
+    pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
+        let peer = Peer {
+            process: self.identity.process,
+            incarnation: self.identity.incarnation,
+            addr: self.identity.addr,
+        };
+        self.client.external.poll(peer)
+    }
+
+    /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
+    /// number of the change.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]: the rule of the contract that is broken, say. Nothing changed.
+    pub fn handle_start_change(
+        &mut self,
+        now: Time,
+        group: GroupKey,
+        cid: Cid,
+        peers: &[Peer],
+    ) -> Result<(), MembershipError> {
+        self.clamp(now);
+        self.client.external.start_change(self.identity.process, group, cid, peers)?;
+        let peers = peers.to_vec();
+        self.client.push_event(ClientEvent::StartChange { group, cid, peers });
+        self.drain_client();
+        Ok(())
+    }
+
+    /// The source of views announces a view. It is installed when the members have agreed on what was delivered before.
+    ///
+    /// # Errors
+    /// As [`Node::handle_start_change`].
+    pub fn handle_mbr_view(
+        &mut self,
+        now: Time,
+        group: GroupKey,
+        view: View,
+    ) -> Result<(), MembershipError> {
+        self.clamp(now);
+        self.client.external.view(self.identity.process, group, &view)?;
+        self.client.push_event(ClientEvent::View { group, view });
+        self.drain_client();
+        Ok(())
+    }
+
+    /// The source of views does not count this process among the members any more. It asks to join again as soon as its
+    /// application has taken what waits for it.
+    ///
+    /// # Errors
+    /// [`MembershipError::NotJoined`]; nothing changed.
+    pub fn handle_excluded(&mut self, now: Time, group: GroupKey) -> Result<(), MembershipError> {
+        self.clamp(now);
+        self.client.external.exclude(group)?;
+        let reason = DetachReason::Excluded;
+        self.client.push_event(ClientEvent::Detached { group, reason });
+        self.drain_client();
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its own, and send what
+//! goes to the group in copies by unicast.
+
+use vs_core::ident::ProcessId;
+use vs_core::sim::{Link, Mark, Profile, Scenario, Stats, Step};
+
+#[path = "common/story.rs"]
+mod story;
+#[path = "common/talker.rs"]
+mod talker;
+
+use story::{Story, Telling, site, together};
+
+/// Time in which all is found out, in µs: well below `peer_ms`, after which members are accused.
+const FOUND_US: u64 = 290_000;
+
+fn blocked_between(mut scenario: Scenario, from: &[u64], to: &[u64], us: u64) -> Scenario {
+    for (a, b) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b)
+    {
+        scenario = scenario.then(us, Step::BlockMulticast(site(a), site(b)));
+    }
+    scenario
+}
+
+/// Nobody was thrown out for what the network does.
+fn assert_whole(story: &Story, what: &str) {
+    assert_eq!(story.marks(Mark::Accused), 0, "{what}");
+    assert_eq!(story.lost(), 0, "{what}");
+}
+
+#[test]
+fn a_group_forms_and_talks_where_nothing_is_multicast() {
+    for seed in 0..20 {
+        let scenario = together(seed, 4, 3_000, 600_000).with_multicast_blocked(100, seed);
+        let story = scenario.play();
+        // Each of four is told by each of the others, once.
+        assert_eq!(story.marks(Mark::Unheard), 12, "{seed}");
+        assert_whole(&story, &format!("{seed}"));
+    }
+}
+
+/// A switch forgets who listens: multicast stops in the middle of a view, and all that was sent arrives all the same.
+#[test]
+fn multicast_that_stops_in_a_view_is_noticed_before_anybody_is_accused() {
+    for us in (0..40_000).step_by(2_000) {
+        let all = [1, 2, 3];
+        let story = blocked_between(together(us, 3, 1_500, 700_000), &all, &all, us).play();
+        assert_eq!(story.marks(Mark::Unheard), 6, "{us} µs");
+        assert_whole(&story, &format!("{us} µs"));
+        for p in all {
+            assert!(story.views(p).is_empty(), "{us} µs: {p} had to change its view");
+        }
+    }
+}
+
+/// One member hears no multicasts, by its own fault: the others reach it by unicast, and each other as before.
+#[test]
+fn one_deaf_member_costs_a_copy_and_no_more() {
+    for seed in 0..10 {
+        let scenario = blocked_between(together(seed, 4, 2_000, 600_000), &[1, 2, 3], &[4], 0);
+        let story = scenario.play();
+        assert_eq!(story.marks(Mark::Unheard), 3, "{seed}");
+        assert_whole(&story, &format!("{seed}"));
+    }
+}
+
+/// Only one of the members cannot be heard: it alone falls back.
+#[test]
+fn one_unheard_member_falls_back_alone() {
+    for seed in 0..10 {
+        let scenario = blocked_between(together(seed, 4, 2_000, 600_000), &[2], &[1, 3, 4], 0);
+        let story = scenario.play();
+        assert_eq!(story.marks(Mark::Unheard), 3, "{seed}");
+        assert_whole(&story, &format!("{seed}"));
+    }
+}
+
+/// Multicast stops while a change runs, at any moment of it: the sync messages arrive before anybody is accused of owing
+/// them.
+#[test]
+fn a_change_goes_on_without_multicast() {
+    let four = ProcessId(4);
+    for us in (0..6_000).step_by(250) {
+        let scenario = together(us, 4, 2_000, 900_000).without(4).then(0, Step::Start(four));
+        let all = [1, 2, 3, 4];
+        let story = blocked_between(scenario, &all, &all, us).play();
+        assert_whole(&story, &format!("{us} µs"));
+        let views = story.views(1);
+        let [view] = &views[..] else { panic!("{us} µs: {views:?}") };
+        assert_eq!((&view.members[..], &view.with[..]), (&all[..], &[1, 2, 3][..]), "{us} µs");
+        assert!(view.at_us < FOUND_US, "{us} µs: {view:?}");
+    }
+}
+
+/// Who is dead, stopped, cut off or far away, or has a way that loses much, is not taken for deaf.
+#[test]
+fn nobody_is_taken_for_deaf_for_another_reason() {
+    let lossy = Link { loss_permille: 300, ..Link::LAN };
+    let far = Link { jitter_us: 5_000, ..Link::LAN.with_delay_us(60_000) };
+    let tales: [(&str, Vec<(u64, Step)>); 6] = [
+        ("killed", vec![(0, Step::Kill(ProcessId(3)))]),
+        ("without power", vec![(0, Step::PowerOff(ProcessId(3)))]),
+        ("stopped", vec![(0, Step::Pause(site(3))), (280_000, Step::Resume(site(3)))]),
+        ("cut off on one way", vec![(0, Step::Cut(site(1), site(2)))]),
+        ("losses", vec![(0, Step::Links(lossy))]),
+        ("far away", vec![(0, Step::Links(far))]),
+    ];
+    for (what, steps) in tales {
+        for seed in 0..10 {
+            let scenario = together(seed, 3, 2_000, 900_000);
+            let story = steps.iter().fold(scenario, |s, (us, step)| s.then(*us, step.clone()));
+            assert_eq!(story.play().marks(Mark::Unheard), 0, "{what}, {seed}");
+        }
+    }
+}
+
+/// Everything else that can happen happens, too, with the specification beside.
+#[test]
+fn every_property_holds_in_random_worlds_without_multicast() {
+    let mut stats = Stats::default();
+    let profiles = |seed| Profile::ALL[seed as usize % Profile::ALL.len()];
+    for seed in 0..300 {
+        let percent = [100, 30][seed as usize % 2];
+        let scenario = Scenario::with_profile(profiles(seed), 50_000 + seed)
+            .with_multicast_blocked(percent, seed)
+            .refined();
+        let outcome = scenario.run();
+        assert!(outcome.failure.is_none(), "{percent} %: {}", outcome.failure.unwrap());
+        stats.add(&outcome.stats);
+    }
+    let (told, runs) = (stats.marks.count(Mark::Unheard), stats.runs);
+    assert!(told >= 3 * runs, "{told} of {runs} runs\n{stats}");
+}

@@ -1,0 +1,24 @@
+//! What to tell about a network that does not carry multicasts.
+
+use core::fmt;
+
+use vs_core::{DisplaySet, Members};
+
+/// Multicasts of this node do not reach some members, and copies by unicast do: in one sentence, what that means and what
+/// to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheard {
+    /// The members that said so, ascending.
+    pub by: Members,
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "multicasts of this process do not arrive at {}, so each gets a copy by unicast: see to the network's \
+             multicast and to the firewalls, or start all members with --unicast",
+            DisplaySet(&self.by)
+        )
+    }
+}

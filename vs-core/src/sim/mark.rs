@@ -62,6 +62,7 @@ marks! {
     BlockTimeout: "an application that does not answer is detached",
     LargeView: "a view of 32 members or more",
     Merge: "two components of a group merge in one view",
+    Primary: "a view becomes primary",
     DuplicateId: "of two processes under one id one is refused",
 }
 

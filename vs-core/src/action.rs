@@ -104,13 +104,15 @@ pub enum DetachReason {
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
     Contract(alloc::string::String),
+    /// The server heard nothing of this process for so long that it took it for dead; it attaches again.
+    Silent,
 }
 
 impl DetachReason {
     /// Whether the node gives up; else it attaches again by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull)
+        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull | Self::Silent)
     }
 }
 
@@ -134,6 +136,9 @@ impl fmt::Display for DetachReason {
             }
             Self::ViewTooLarge => {
                 f.write_str("the view has more members than members_max allows: raise it")
+            }
+            Self::Silent => {
+                f.write_str("the membership server heard nothing of this process for too long")
             }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
         }

@@ -111,6 +111,26 @@ fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
     }
 }
 
+/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed at once.
+#[test]
+fn a_leave_takes_one_sync_round_and_no_timeout() {
+    for seed in 0..20 {
+        let mut rounds = Rounds::new(seed);
+        rounds.0.start(&[1, 2, 3, 11, 12]);
+        rounds.0.await_view(&[1, 2, 3, 11, 12]);
+        let leaves = rounds.0.world.now();
+        rounds.0.world.leave(ProcessId(3));
+        let survivors = [1, 2, 11, 12];
+        let view = rounds.0.await_view(&survivors);
+        for (p, records) in rounds.records(&survivors, leaves) {
+            let change = Change::of(&records);
+            change.assert_one_round(p, &view);
+            let want = if p.0 < 10 { 2 } else { 1 };
+            assert_eq!(trips(change.installed[0].1 - leaves), want, "seed {seed}: {p}");
+        }
+    }
+}
+
 #[test]
 fn a_join_takes_one_sync_round() {
     for seed in 0..20 {

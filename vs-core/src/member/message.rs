@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::client::Past;
+use super::server::Departure;
 use super::server::moshe::{Attached, Proposal};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ServerId};
@@ -89,6 +90,12 @@ pub(crate) enum PeerWord {
     Proposal {
         group: GroupName,
         proposal: Proposal,
+    },
+    /// A client of the speaker is attached no more. Only operators hear of it: what follows is said by `Clients`.
+    Gone {
+        group: GroupName,
+        process: ProcessId,
+        why: Departure,
     },
     /// What a client of the speaker accuses others of.
     Accuse {

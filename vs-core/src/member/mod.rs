@@ -5,4 +5,4 @@ mod detector;
 pub mod message;
 pub mod server;
 
-pub use server::{ConnId, Note, Server, ServerConfig, ServerCounters};
+pub use server::{ConnId, Departure, LeftOut, Note, Server, ServerConfig, ServerCounters};

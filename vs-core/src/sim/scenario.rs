@@ -330,6 +330,8 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         accuse_ms: 30,
         readmit_ms: 100,
         reattach_ms: 300,
+        link_hold_ms: 50,
+        link_hold_max_ms: 400,
         ..ServerConfig::default()
     };
     (node, group, server)

@@ -1,8 +1,11 @@
 //! What a server is given, and what it tells its operator.
 
+use core::fmt;
 use core::net::SocketAddr;
 
-use super::ConnId;
+use serde::{Deserialize, Serialize};
+
+use super::{ConnId, LeftOut};
 use crate::action::DetachReason;
 use crate::ident::{GroupName, ProcessId, ServerId};
 use crate::view::{Members, View};
@@ -25,6 +28,13 @@ pub struct ServerConfig {
     pub readmit_ms: u64,
     /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
     pub reattach_ms: u64,
+    /// A link to a server that was lost for longer than `reattach_ms` counts again, for all groups, once it has held for
+    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. Default 250; 0: at once.
+    pub link_hold_ms: u64,
+    /// Longest such time, in ms. Default 30,000.
+    pub link_hold_max_ms: u64,
+    /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
+    pub link_forgive_ms: u64,
     /// Most connections. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
@@ -46,6 +56,9 @@ impl Default for ServerConfig {
             accuse_ms: 100,
             readmit_ms: 500,
             reattach_ms: 1000,
+            link_hold_ms: 250,
+            link_hold_max_ms: 30_000,
+            link_forgive_ms: 120_000,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
@@ -65,6 +78,30 @@ impl ServerConfig {
     }
 }
 
+/// Why a client is attached no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Departure {
+    /// It left.
+    Left,
+    /// Its connection ended: it crashed, or lost its server and looks for another.
+    Ended,
+    /// It was refused or excluded, and told why.
+    Told(DetachReason),
+    /// Its server was lost, and it came to no other one within `reattach_ms`.
+    ServerLost,
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("it left"),
+            Self::Ended => f.write_str("its connection ended"),
+            Self::Told(reason) => reason.fmt(f),
+            Self::ServerLost => f.write_str("its server was lost and it came to no other one"),
+        }
+    }
+}
+
 /// What an operator may want to read; bounded, the oldest is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -77,14 +114,16 @@ pub enum Note {
         /// Its data address.
         addr: SocketAddr,
     },
-    /// A client's attachment ended: it left, crashed, fell silent, or was refused or excluded.
+    /// A client's attachment ended, at this server or at a peer.
     Detached {
         /// The group.
         group: GroupName,
         /// The client.
         process: ProcessId,
-        /// None: it left or its connection ended.
-        reason: Option<DetachReason>,
+        /// Where it was attached.
+        server: ServerId,
+        /// Why.
+        why: Departure,
     },
     /// A change began, for this set.
     StartChange {
@@ -108,6 +147,18 @@ pub enum Note {
         server: ServerId,
         /// Whether it is connected now.
         connected: bool,
+    },
+    /// The clients of a connected server are in no view with those of this one, in no group.
+    LeftOut {
+        /// The server.
+        server: ServerId,
+        /// Why.
+        why: LeftOut,
+    },
+    /// They are again.
+    TakenIn {
+        /// The server.
+        server: ServerId,
     },
     /// A connection spoke another protocol or broke a rule and was closed.
     Refused {

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use super::identity::Waiting;
 use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
-use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
+use super::{ConnId, Departure, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
@@ -24,6 +24,13 @@ const READMIT_FACTOR_MAX: u64 = 16;
 /// a member still does not answer.
 pub(super) const FORGIVEN_MS: u64 = 60_000;
 
+/// Accusers of an excluded member that are remembered, for it to be told again.
+const ACCUSERS_MAX: usize = 8;
+
+/// A silent client may attach again after so long, in ms: by then it has seen the end of the connection over which it
+/// reads this.
+const SILENT_RETRY_MS: u64 = 20;
+
 /// What a group wants to be sent.
 #[derive(Debug)]
 pub(super) enum Send {
@@ -31,6 +38,8 @@ pub(super) enum Send {
     Server(ServerId, PeerWord),
     /// To all peers: the clients here.
     Clients(Vec<(Attached, SocketAddr)>),
+    /// To all peers: a client here is attached no more.
+    Gone(ProcessId, Departure),
 }
 
 /// What the server lends to a group for the time of a call.
@@ -72,10 +81,12 @@ pub(super) struct Remote {
     pub(super) lost_until: Option<Time>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Exclusion {
     until: Time,
     pause_ms: u64,
+    /// Some of the accusers.
+    by: Vec<ProcessId>,
 }
 
 /// Why a report may have changed.
@@ -145,10 +156,9 @@ impl Group {
         if self.locals.get(&process).is_some_and(newer) {
             return;
         }
-        let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
-        if let Some(until) = until.filter(|until| cx.now < *until) {
-            let retry_ms = until.millis_since(cx.now) + 1;
-            return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
+        if let Some(e) = self.excluded.get(&process).filter(|e| cx.now < e.until) {
+            let (by, retry_ms) = (e.by.clone(), e.until.millis_since(cx.now) + 1);
+            return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
@@ -183,10 +193,26 @@ impl Group {
         reason: DetachReason,
         retry_ms: u64,
     ) {
-        let (group, process) = (self.name.clone(), local.peer.process);
-        cx.notes.push(Note::Detached { group, process, reason: Some(reason.clone()) });
+        self.note_gone(cx, local.peer.process, cx.me, Departure::Told(reason.clone()));
         let group = self.name.clone();
         cx.sends.push(Send::Client(local.conn, local.detached(group, reason, retry_ms)));
+    }
+
+    fn note_gone(&self, cx: &mut Cx<'_>, process: ProcessId, server: ServerId, why: Departure) {
+        let group = self.name.clone();
+        cx.notes.push(Note::Detached { group, process, server, why });
+    }
+
+    /// A client that was a member is refused, as [`Group::refuse`] does; peers hear of it, too.
+    pub(super) fn expel(
+        &self,
+        cx: &mut Cx<'_>,
+        local: &Local,
+        reason: DetachReason,
+        retry_ms: u64,
+    ) {
+        cx.sends.push(Send::Gone(local.peer.process, Departure::Told(reason.clone())));
+        self.refuse(cx, local, reason, retry_ms);
     }
 
     pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
@@ -203,22 +229,37 @@ impl Group {
 
     /// A client leaves.
     pub(super) fn leave(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
-        self.disconnect(cx, process, conn);
+        self.end(cx, process, conn, Departure::Left);
     }
 
     /// The connection of a client ended.
     pub(super) fn disconnect(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
-        self.waiting.retain(|w| w.local.conn != conn);
-        if self.locals.get(&process).is_some_and(|local| local.conn == conn) {
-            self.remove(cx, process, None);
+        self.end(cx, process, conn, Departure::Ended);
+    }
+
+    /// A client gives no signs of life; its connection is about to be closed.
+    pub(super) fn silence(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
+        let local = self.locals.get(&process).filter(|local| local.conn == conn);
+        if let Some(local) = local {
+            let (group, reason) = (self.name.clone(), DetachReason::Silent);
+            let reply = local.detached(group, reason.clone(), SILENT_RETRY_MS);
+            cx.sends.push(Send::Client(conn, reply));
+            self.end(cx, process, conn, Departure::Told(reason));
         }
     }
 
-    fn remove(&mut self, cx: &mut Cx<'_>, process: ProcessId, reason: Option<DetachReason>) {
+    fn end(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId, why: Departure) {
+        self.waiting.retain(|w| w.local.conn != conn);
+        if self.locals.get(&process).is_some_and(|local| local.conn == conn) {
+            self.remove(cx, process, why);
+        }
+    }
+
+    fn remove(&mut self, cx: &mut Cx<'_>, process: ProcessId, why: Departure) {
         self.locals.remove(&process);
         self.accusations.remove(&process);
-        let group = self.name.clone();
-        cx.notes.push(Note::Detached { group, process, reason });
+        self.note_gone(cx, process, cx.me, why.clone());
+        cx.sends.push(Send::Gone(process, why));
         if !self.admit_heirs(cx) {
             cx.sends.push(Send::Clients(self.clients()));
             self.renotify(cx, Cause::Departure);
@@ -276,18 +317,19 @@ impl Group {
             // Each server excludes its own clients, and hears of the others.
             let Some(local) = self.locals.get(&process).copied() else { continue };
             let first = cx.config.readmit_ms;
-            let before = self.excluded.get(&process).copied();
+            let before = self.excluded.get(&process);
             let repeated = before
                 .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_MS))
                 .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
             let pause_ms = repeated.unwrap_or(first);
             let until = cx.now.plus_ms(pause_ms);
-            self.excluded.insert(process, Exclusion { until, pause_ms });
+            let some = by.iter().copied().take(ACCUSERS_MAX).collect();
+            self.excluded.insert(process, Exclusion { until, pause_ms, by: some });
             let reason = DetachReason::Accused { by };
             let (group, retry_ms) = (self.name.clone(), pause_ms);
             let reply = local.detached(group, reason.clone(), retry_ms);
             cx.sends.push(Send::Client(local.conn, reply));
-            self.remove(cx, process, Some(reason));
+            self.remove(cx, process, Departure::Told(reason));
         }
     }
 
@@ -311,6 +353,27 @@ impl Group {
         if !self.admit_heirs(cx) {
             self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
         }
+    }
+
+    /// Another server tells that a client of its own is attached no more, and why. It decides nothing.
+    pub(super) fn hear_gone(
+        &self,
+        cx: &mut Cx<'_>,
+        server: ServerId,
+        process: ProcessId,
+        mut why: Departure,
+    ) {
+        let clients = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
+        if !clients.iter().any(|(client, _)| client.process == process) {
+            return;
+        }
+        match &mut why {
+            Departure::Told(DetachReason::Accused { by }) => by.truncate(VIEW_MEMBERS_MAX),
+            // What a client says of its server; as long as it likes.
+            Departure::Told(DetachReason::Contract(_)) => return,
+            _ => {}
+        }
+        self.note_gone(cx, process, server, why);
     }
 
     /// A server began another life.
@@ -357,12 +420,13 @@ impl Group {
     /// What the notification service reports now, and who would be in it if all members had room for so many.
     fn report(&self, cx: &Cx<'_>) -> (Report, Report) {
         let clique = notify::clique(cx.me, cx.links);
-        let grace = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now < until);
+        // A link that is lost counts on for as long as the clients have to come over.
+        let stays = |remote: &Remote| remote.lost_until.is_none_or(|until| cx.now < until);
         let mut best: BTreeMap<ProcessId, Attached> = BTreeMap::new();
         let remotes = self
             .remotes
             .iter()
-            .filter(|(server, remote)| clique.contains(server) || grace(remote))
+            .filter(|(server, remote)| clique.contains(server) && stays(remote))
             .flat_map(|(_, remote)| remote.clients.iter().map(|(client, _)| *client));
         for client in remotes.chain(self.clients().into_iter().map(|(client, _)| client)) {
             let entry = best.entry(client.process).or_insert(client);
@@ -379,7 +443,7 @@ impl Group {
         let locals: Vec<Local> =
             here.filter_map(|client| self.locals.remove(&client.process)).collect();
         for local in &locals {
-            self.refuse(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
+            self.expel(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         if !locals.is_empty() {
             cx.sends.push(Send::Clients(self.clients()));
@@ -493,6 +557,18 @@ impl Group {
         waiting.chain(lost).chain(self.gather_at).chain(self.judge_at).min()
     }
 
+    /// The grace of the clients of `server` is over. Those that came over are attached elsewhere.
+    fn give_up_server(&mut self, cx: &mut Cx<'_>, server: ServerId) {
+        let Some(remote) = self.remotes.remove(&server) else { return };
+        for (client, _) in remote.clients {
+            let p = client.process;
+            let elsewhere = |r: &Remote| r.clients.iter().any(|(c, _)| c.process == p);
+            if !self.locals.contains_key(&p) && !self.remotes.values().any(elsewhere) {
+                self.note_gone(cx, p, server, Departure::ServerLost);
+            }
+        }
+    }
+
     pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.gather_at.is_some_and(|at| cx.now >= at) {
             self.gather_at = None;
@@ -503,9 +579,13 @@ impl Group {
             self.judge_at = None;
             self.judge(cx);
         }
-        let remotes = self.remotes.len();
-        self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
-        if self.remotes.len() != remotes {
+        let late = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now >= until);
+        let lost: Vec<ServerId> =
+            self.remotes.iter().filter(|(_, r)| late(r)).map(|(server, _)| *server).collect();
+        if !lost.is_empty() {
+            for server in lost {
+                self.give_up_server(cx, server);
+            }
             self.forget_strangers(cx);
             if !self.admit_heirs(cx) {
                 self.renotify(cx, Cause::Departure);
@@ -530,7 +610,7 @@ mod tests {
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));
-                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1 };
+                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1, by: Vec::new() };
                 group.excluded.insert(p, exclusion);
                 group.trim_memory(&report);
             }

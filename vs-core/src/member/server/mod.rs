@@ -7,6 +7,7 @@ mod config;
 mod conn;
 mod group;
 mod identity;
+mod links;
 pub(crate) mod moshe;
 mod notify;
 mod peers;
@@ -23,9 +24,11 @@ use crate::config::ConfigError;
 use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ServerId};
 use crate::time::Time;
 use crate::wire::frame::Output;
-pub use config::{Note, ServerConfig, ServerCounters};
+pub use config::{Departure, Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use group::{Group, Local, Send};
+pub use links::LeftOut;
+use links::Links;
 use moshe::{Attachment, Floor};
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
@@ -44,9 +47,11 @@ pub struct Server {
     now: Time,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
-    /// Whom each connected server says to reach, and the version of that word; the own word is made from the
-    /// connections.
+    /// Whom each connected server says to reach, and the version of that word; the own word is made from `own_links`.
     links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
+    own_links: Links,
+    /// Connected servers whose clients are in no view with those of this one, as they were noted.
+    left_out: BTreeMap<ServerId, LeftOut>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
     /// The version of the last own word.
@@ -73,6 +78,9 @@ impl Server {
         if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
             return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
         }
+        if config.link_hold_max_ms < config.link_hold_ms {
+            return Err(ConfigError("link_hold_max_ms must not be below link_hold_ms"));
+        }
         if config.connections_max == 0 || config.groups_max == 0 {
             return Err(ConfigError("connections_max and groups_max must be at least 1"));
         }
@@ -84,6 +92,8 @@ impl Server {
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             links: BTreeMap::new(),
+            own_links: Links::default(),
+            left_out: BTreeMap::new(),
             boots: BTreeMap::new(),
             version: boot,
             writable: BTreeSet::new(),
@@ -238,6 +248,9 @@ impl Server {
                     let (version, group) = (self.version, name.clone());
                     self.tell_peers(&PeerWord::Clients { version, group, clients });
                 }
+                Send::Gone(process, why) => {
+                    self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });
+                }
             }
         }
         Some(result)
@@ -247,7 +260,7 @@ impl Server {
     fn all_links(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
         let mut links: BTreeMap<_, _> =
             self.links.iter().map(|(&server, (_, reached))| (server, reached.clone())).collect();
-        links.insert(self.id, self.connected());
+        links.insert(self.id, self.own_links.counted(self.now, &self.config));
         links
     }
 
@@ -262,6 +275,7 @@ impl Server {
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
     fn review_groups(&mut self, lost: bool) {
+        self.note_left_out();
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
         for name in names {
             self.with_group(&name, |g, cx| g.review(cx, lost));
@@ -277,9 +291,9 @@ impl Server {
             .filter_map(|(id, conn)| conn.silence.look(self.now).then_some(*id))
             .collect();
         for conn in silent {
-            self.closing.push_back((conn, None));
-            self.drop_conn(conn);
+            self.end_silent(conn);
         }
+        self.look_at_links();
         let heartbeat_ms = self.config.heartbeat_ms;
         let quiet: Vec<ConnId> = self
             .conns
@@ -307,6 +321,17 @@ impl Server {
         }
     }
 
+    /// Ends a connection on which nothing was heard for too long. A client that is only slow learns why.
+    fn end_silent(&mut self, conn: ConnId) {
+        if let Some(Role::Client(peer)) = self.conns.get(&conn).map(|conn| conn.role) {
+            for name in self.groups.keys().cloned().collect::<Vec<_>>() {
+                self.with_group(&name, |g, cx| g.silence(cx, peer.process, conn));
+            }
+        }
+        let output = self.drop_conn(conn);
+        self.closing.push_back((conn, output));
+    }
+
     /// When to call [`Server::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
@@ -315,7 +340,8 @@ impl Server {
             Role::New => c.silence.next_look(),
             _ => c.silence.next_look().min(c.sent.plus_ms(heartbeat_ms)),
         });
-        conns.chain(self.groups.values().filter_map(Group::poll_timeout)).min()
+        let groups = self.groups.values().filter_map(Group::poll_timeout);
+        conns.chain(groups).chain(self.own_links.poll_timeout(&self.config)).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.

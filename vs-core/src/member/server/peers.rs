@@ -38,6 +38,7 @@ impl Server {
         }
         self.note_boot(server, boot);
         if new {
+            self.own_links.up(self.now, server, &self.config);
             self.note(Note::Peer { server, connected: true });
         }
         self.tell_links();
@@ -56,9 +57,10 @@ impl Server {
         }
     }
 
-    fn tell_links(&mut self) {
+    pub(super) fn tell_links(&mut self) {
         self.version += 1;
-        let (version, servers) = (self.version, self.connected());
+        let servers = self.own_links.counted(self.now, &self.config);
+        let version = self.version;
         self.tell_peers(&PeerWord::Links { version, servers });
     }
 
@@ -107,6 +109,9 @@ impl Server {
                     self.with_group(&group, |g, cx| g.hear_proposal(cx, proposal));
                 }
             }
+            PeerWord::Gone { group, process, why } => {
+                self.with_group(&group, |g, cx| g.hear_gone(cx, server, process, why));
+            }
             PeerWord::Accuse { group, by, accused } => {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
@@ -120,6 +125,7 @@ impl Server {
             return self.tell_state(conn);
         }
         self.links.remove(&server);
+        self.own_links.down(self.now, server, &self.config);
         self.note(Note::Peer { server, connected: false });
         self.tell_links();
         self.review_groups(true);

@@ -5,5 +5,6 @@ mod agree;
 mod bench;
 mod group;
 mod identity;
+mod links;
 mod moshe;
 mod peers;

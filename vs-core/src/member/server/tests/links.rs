@@ -118,22 +118,13 @@ fn with_no_time_to_hold_a_link_counts_as_soon_as_it_is_back() {
 #[test]
 fn whom_a_server_leaves_out_is_noted_with_the_reason_and_once() {
     let mut bench = pair(ServerConfig::default());
-    let servers = |list: &[u64]| list.iter().map(|s| ServerId(*s)).collect::<Vec<_>>();
-    let mut say = |conn, version, list: &[u64]| {
-        let links = PeerWord::Links { version, servers: servers(list) };
-        bench.say(conn, &Request::Peer(links));
-        let mut told = notes(&mut bench);
-        told.retain(|note| !matches!(note, Note::Peer { .. }));
-        told
-    };
-    assert_eq!(say(99, 9, &[1]), []);
     bench.open(98);
     bench.say(98, &Request::Server { server: ServerId(3), boot: 1 });
     let mut say = |conn, version, list: &[u64]| {
-        let links = PeerWord::Links { version, servers: servers(list) };
-        bench.say(conn, &Request::Peer(links));
+        let servers = list.iter().map(|s| ServerId(*s)).collect();
+        bench.say(conn, &Request::Peer(PeerWord::Links { version, servers }));
         let mut told = notes(&mut bench);
-        told.retain(|note| !matches!(note, Note::Peer { .. }));
+        told.retain(|note| matches!(note, Note::LeftOut { .. } | Note::TakenIn { .. }));
         told
     };
     let (server, why) = (ServerId(3), LeftOut::Unlinked { from: ServerId(2) });
@@ -199,7 +190,7 @@ fn operators_read_why_a_client_went() {
 #[test]
 fn operators_of_other_servers_read_it_too() {
     let mut bench = pair(ServerConfig::default());
-    let mut gone = |bench: &mut Bench, p, why: Departure| {
+    let gone = |bench: &mut Bench, p, why: Departure| {
         let process = ProcessId(p);
         bench.say(99, &Request::Peer(PeerWord::Gone { group: group(), process, why }));
         departures(bench)

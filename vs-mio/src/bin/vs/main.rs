@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod explore;
+mod fast_share;
 mod generate;
 mod input;
 mod node;

@@ -53,15 +53,17 @@ pub(crate) fn run(seeds: (u64, u64), threads: Option<u32>, json: bool) -> Result
             ));
         } else {
             let Share { changes, fast, slow } = share;
-            say(format_args!(
-                "{shown:>23} {changes:>9} {fast:>11} {slow:>11} {percent:>8.3} %"
-            ));
+            say(format_args!("{shown:>23} {changes:>9} {fast:>11} {slow:>11} {percent:>8.3} %"));
         }
         if percent < least {
             low.push(format!("{percent:.3} % at {shown}, want {least} %"));
         }
     }
-    if low.is_empty() { Ok(()) } else { Err(Failure(format!("too few fast views: {}", low.join("; ")))) }
+    if low.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure(format!("too few fast views: {}", low.join("; "))))
+    }
 }
 
 fn rate_of(rate: u64) -> String {

@@ -3,6 +3,7 @@
 
 use vs_core::ident::{Cid, ProcessId};
 use vs_core::member::ServerCounters;
+use vs_core::sim::{Churn, Share};
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
 
@@ -183,4 +184,21 @@ fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
             assert_eq!(trips(change.installed[0].1 - crash), 2, "seed {seed}: {p}");
         }
     }
+}
+
+/// The share of views of the fast mode over many worlds: `vs sim --fast-share`.
+#[test]
+fn servers_agree_in_the_fast_mode_and_nearly_always_where_changes_overlap() {
+    let play = |per_1000_trips| {
+        let churn = Churn { servers: 3, delay_ms: 25, per_1000_trips, changes: 10 };
+        let mut all = Share::default();
+        (0..50).for_each(|seed| all.add(&churn.play(seed).unwrap()));
+        all
+    };
+    let apart = play(0);
+    assert_eq!((apart.changes, apart.slow), (500, 0), "{apart:?}");
+    assert!(apart.fast >= 1_400, "{apart:?}");
+    // One change at each server in ten round trips.
+    let overlapping = play(100);
+    assert!(50 * overlapping.slow <= overlapping.fast + overlapping.slow, "{overlapping:?}");
 }

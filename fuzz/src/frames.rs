@@ -130,7 +130,8 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
         0 => {
             let version = bytes.number_near(1);
             let servers = (0..bytes.below(6)).map(|_| server_id(bytes)).collect();
-            PeerWord::Links { version, servers }
+            let ready = (0..bytes.below(3)).map(|_| server_id(bytes)).collect();
+            PeerWord::Links { version, servers, ready }
         }
         1 | 2 => {
             let (version, group) = (bytes.number_near(1), server::name(bytes));

@@ -57,7 +57,7 @@ pub(crate) enum Reply {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    Links { version: u64, servers: Vec<ServerId> },
+    Links { version: u64, servers: Vec<ServerId>, ready: Vec<ServerId> },
     Clients { version: u64, group: String, clients: Vec<(Attached, SocketAddr)> },
     Proposal { group: String, proposal: Proposal },
     Accuse { group: String, by: ProcessId, accused: Vec<ProcessId> },

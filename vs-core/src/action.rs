@@ -24,6 +24,12 @@ pub enum Action<'a> {
         payload: &'a [u8],
     },
     /// A new view, with the members that came from the same view as this process (S9, S10).
+    ///
+    /// Where components merge, the members of the view fall into as many transitional sets as there were sides, and each
+    /// member knows its own: those of it have delivered what this process has, and those outside of it came from
+    /// elsewhere. Who came from the same side among the others is not known here, since they say no more than that they
+    /// were not in this view. An application that wants to know lets the least of each transitional set say who is in it,
+    /// with what its side has to bring along, as its first message in the view: one message for each side.
     View {
         /// The group.
         group: GroupKey,
@@ -31,6 +37,18 @@ pub enum Action<'a> {
         view: &'a View,
         /// The transitional set, ascending.
         transitional: &'a [ProcessId],
+        /// Whether more than half of [`crate::GroupConfig::primary_of`] are members, which is the same at all members:
+        /// without that this view will never be primary. With it, it is so only once [`Action::Primary`] says so.
+        quorum: bool,
+    },
+    /// The view that the last [`Action::View`] of the group named is primary from here on: more than half of
+    /// [`crate::GroupConfig::primary_of`] have installed it (S4). Primary views form one sequence by their ids, and a
+    /// process has installed any two that follow each other, with no other primary view between them. Not all members
+    /// need come to know it: who is cut off first does not. [`crate::spec::proof`], section 7, says what is promised and
+    /// what is not.
+    Primary {
+        /// The group.
+        group: GroupKey,
     },
     /// Stop sending, then call [`crate::Node::block_ok`]. Only with [`crate::Blocking::Manual`].
     Block {
@@ -88,13 +106,22 @@ pub enum DetachReason {
     Contract(alloc::string::String),
     /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to join again.
     Excluded,
+    /// The server heard nothing of this process for so long that it took it for dead; it attaches again.
+    Silent,
 }
 
 impl DetachReason {
     /// Whether the node gives up; else it attaches again by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::ServerLost | Self::Accused { .. } | Self::ServerFull | Self::Excluded)
+        !matches!(
+            self,
+            Self::ServerLost
+                | Self::Accused { .. }
+                | Self::ServerFull
+                | Self::Excluded
+                | Self::Silent
+        )
     }
 }
 
@@ -120,6 +147,9 @@ impl fmt::Display for DetachReason {
                 f.write_str("the view has more members than members_max allows: raise it")
             }
             Self::Excluded => f.write_str("the source of views does not count this process in"),
+            Self::Silent => {
+                f.write_str("the membership server heard nothing of this process for too long")
+            }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
         }
     }

@@ -1,7 +1,9 @@
 //! Configuration: every bound and every time has a name, a unit and a default.
 
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::ident::{NUMBER_MAX, ProcessId};
 use crate::view::VIEW_MEMBERS_MAX;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
@@ -137,6 +139,10 @@ pub struct GroupConfig {
     /// A member of which nothing that it sends to the group was heard for so long, beyond the longest pause between its
     /// heartbeats, is asked whether multicasts reach this process, in ms. Default 250.
     pub unheard_ms: u64,
+    /// A view is primary ([`crate::Action::Primary`], S4) once more than half of these processes are known to have
+    /// installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or not. All members must agree on the
+    /// list, and it is the same for the life of the group. Default none: no view is primary.
+    pub primary_of: Vec<ProcessId>,
     /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
     #[cfg(feature = "sim")]
     pub left_out: crate::rule::LeftOut,
@@ -161,6 +167,7 @@ impl Default for GroupConfig {
             heartbeat_ms: 5,
             heartbeat_max_ms: 1000,
             unheard_ms: 250,
+            primary_of: Vec::new(),
             #[cfg(feature = "sim")]
             left_out: crate::rule::LeftOut::default(),
         }
@@ -267,7 +274,21 @@ impl GroupConfig {
             "members_max must be 1 to 2048",
         )?;
         self.validate_packets(node)?;
+        self.validate_primary()?;
         self.validate_times()
+    }
+
+    fn validate_primary(&self) -> Result<(), ConfigError> {
+        let of = &self.primary_of;
+        require(of.len() <= VIEW_MEMBERS_MAX, "primary_of must name at most 1024 processes")?;
+        require(
+            of.iter().all(|p| p.0 <= NUMBER_MAX),
+            "primary_of must name processes of at most 2^53 - 1",
+        )?;
+        require(
+            of.windows(2).all(|pair| pair[0] < pair[1]),
+            "primary_of must name each process once, in ascending order",
+        )
     }
 
     fn validate_packets(&self, node: &NodeConfig) -> Result<(), ConfigError> {
@@ -383,7 +404,6 @@ const GROUP_BYTES: usize = 8 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     /// Sets one field.
     type Set<C, V> = fn(&mut C, V);
@@ -466,6 +486,19 @@ mod tests {
         GROUP_SIZES.iter().for_each(|set| set(&mut group, usize::MAX));
         assert_eq!((node.footprint(), group.footprint(&node)), (usize::MAX, usize::MAX));
         assert!(node.validate().is_err() && group.validate(&node).is_err());
+    }
+
+    #[test]
+    fn the_processes_that_make_a_view_primary_are_named_once_and_in_order() {
+        let accepts = |list: &[u64]| {
+            let primary_of = list.iter().map(|p| ProcessId(*p)).collect();
+            let group = GroupConfig { primary_of, ..GroupConfig::default() };
+            group.validate(&NodeConfig::default()).is_ok()
+        };
+        assert!(accepts(&[]) && accepts(&[7]) && accepts(&[1, 2, NUMBER_MAX]));
+        assert!(!accepts(&[2, 1]) && !accepts(&[1, 1]) && !accepts(&[NUMBER_MAX + 1]));
+        let many: Vec<u64> = (0..=VIEW_MEMBERS_MAX as u64).collect();
+        assert!(accepts(&many[1..]) && !accepts(&many));
     }
 
     #[test]

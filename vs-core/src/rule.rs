@@ -32,11 +32,15 @@ pub enum Rule {
     ServerD3,
     /// Server: every proposal carries the highest number seen (18 of 1500).
     ServerMaxN,
+    /// More than half of the configured processes make a view primary, not half of them.
+    PrimaryMajority,
+    /// For a primary view those processes count that are known to have installed it, not all of its members.
+    PrimaryInstalled,
 }
 
 impl Rule {
     /// All that can be left out.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -50,6 +54,8 @@ impl Rule {
         Self::ServerD2,
         Self::ServerD3,
         Self::ServerMaxN,
+        Self::PrimaryMajority,
+        Self::PrimaryInstalled,
     ];
 }
 

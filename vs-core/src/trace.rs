@@ -108,6 +108,8 @@ pub enum Event {
         /// The transitional set.
         transitional: Members,
     },
+    /// The view that the process is in is primary from here on (S4).
+    Primary,
     /// The process leaves the group cleanly; it is in its initial view again.
     Leave,
     /// The process crashes (written by the simulator only).

@@ -88,6 +88,7 @@ fn name(event: &Event) -> &'static str {
         Event::Sync { .. } => "sync",
         Event::Forward { .. } => "forward",
         Event::View { .. } => "view",
+        Event::Primary => "primary",
         Event::Leave => "leave",
         Event::Crash => "crash",
     }
@@ -125,7 +126,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
             field_view(out, view);
             field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
         }
-        Event::Block | Event::BlockOk | Event::Leave | Event::Crash => {}
+        Event::Block | Event::BlockOk | Event::Primary | Event::Leave | Event::Crash => {}
     }
 }
 
@@ -381,6 +382,7 @@ impl Raw<'_> {
                 view: self.view()?,
             },
             "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
+            "primary" => Event::Primary,
             "leave" => Event::Leave,
             "crash" => Event::Crash,
             "" => return Err(missing("ev")),
@@ -464,6 +466,7 @@ mod tests {
             Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into() },
             Event::Forward { to: p, from: p, packet: 7, view: view() },
             Event::View { view: view(), transitional: set },
+            Event::Primary,
             Event::Leave,
             Event::Crash,
         ])

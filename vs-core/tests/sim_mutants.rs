@@ -60,6 +60,16 @@ fn a_change_after_a_used_proposal_is_answered() {
     assert_missed(Rule::ServerD1, Profile::Servers);
 }
 
+#[test]
+fn half_of_the_processes_make_no_view_primary() {
+    assert_missed(Rule::PrimaryMajority, Profile::Servers);
+}
+
+#[test]
+fn a_view_is_primary_once_it_is_installed_and_not_when_it_is_announced() {
+    assert_missed(Rule::PrimaryInstalled, Profile::Servers);
+}
+
 /// A group that hangs does so to the end: nobody is accused meanwhile, which would hide it.
 fn patient(left_out: LeftOut) -> GroupConfig {
     GroupConfig { left_out, peer_ms: 60_000, ..group_config() }

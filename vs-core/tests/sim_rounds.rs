@@ -3,6 +3,7 @@
 
 use vs_core::ident::{Cid, ProcessId};
 use vs_core::member::ServerCounters;
+use vs_core::sim::{Churn, Share};
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
 
@@ -111,6 +112,26 @@ fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
     }
 }
 
+/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed at once.
+#[test]
+fn a_leave_takes_one_sync_round_and_no_timeout() {
+    for seed in 0..20 {
+        let mut rounds = Rounds::new(seed);
+        rounds.0.start(&[1, 2, 3, 11, 12]);
+        rounds.0.await_view(&[1, 2, 3, 11, 12]);
+        let leaves = rounds.0.world.now();
+        rounds.0.world.leave(ProcessId(3));
+        let survivors = [1, 2, 11, 12];
+        let view = rounds.0.await_view(&survivors);
+        for (p, records) in rounds.records(&survivors, leaves) {
+            let change = Change::of(&records);
+            change.assert_one_round(p, &view);
+            let want = if p.0 < 10 { 2 } else { 1 };
+            assert_eq!(trips(change.installed[0].1 - leaves), want, "seed {seed}: {p}");
+        }
+    }
+}
+
 #[test]
 fn a_join_takes_one_sync_round() {
     for seed in 0..20 {
@@ -163,4 +184,21 @@ fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
             assert_eq!(trips(change.installed[0].1 - crash), 2, "seed {seed}: {p}");
         }
     }
+}
+
+/// The share of views of the fast mode over many worlds: `vs sim --fast-share`.
+#[test]
+fn servers_agree_in_the_fast_mode_and_nearly_always_where_changes_overlap() {
+    let play = |per_1000_trips| {
+        let churn = Churn { servers: 3, delay_ms: 25, per_1000_trips, changes: 10 };
+        let mut all = Share::default();
+        (0..50).for_each(|seed| all.add(&churn.play(seed).unwrap()));
+        all
+    };
+    let apart = play(0);
+    assert_eq!((apart.changes, apart.slow), (500, 0), "{apart:?}");
+    assert!(apart.fast >= 1_400, "{apart:?}");
+    // One change at each server in ten round trips.
+    let overlapping = play(100);
+    assert!(50 * overlapping.slow <= overlapping.fast + overlapping.slow, "{overlapping:?}");
 }

@@ -215,6 +215,37 @@ fn s3_initial_view_event() {
     broken(vec![vec![start(0), send(1), send(3)]], &[S3]);
 }
 
+/// `p` is told of a view and installs it.
+fn comes_to(view: &View, p: u64) -> Vec<Event> {
+    let cid = view.start(ProcessId(p)).unwrap();
+    let members: Vec<u64> = view.members().iter().map(|q| q.0).collect();
+    let view = Box::new(view.clone());
+    vec![start_change(cid.0, &members), mbr_view(view.clone()), installs(view, &[p])]
+}
+
+#[test]
+fn s4_primary_views_form_one_sequence() {
+    let (a, b) = (view(1, &[1, 3], &[1, 1]), view(3, &[2, 3], &[1, 2]));
+    let primary = |view: &View, p| [comes_to(view, p), vec![Event::Primary]].concat();
+    // 3 goes from the one to the other, through a view that is not primary.
+    let alone = view(2, &[3], &[2]);
+    let through =
+        [comes_to(&a, 3), comes_to(&alone, 3), comes_to(&view(3, &[2, 3], &[1, 3]), 3)].concat();
+    let second = view(3, &[2, 3], &[1, 3]);
+    broken(vec![primary(&a, 1), primary(&second, 2), through], &[]);
+    // It never came to the first one.
+    let report = broken(vec![primary(&a, 1), primary(&b, 2), comes_to(&b, 3)], &[S4]);
+    assert_eq!(lines(&report), (5, Some(5)));
+    assert_eq!(report.violations[0].processes.as_slice(), [2, 1].map(ProcessId));
+    // What it did is not known.
+    broken(vec![primary(&a, 1), primary(&b, 2)], &[]);
+    // Two parts that both are primary.
+    let (left, right) = (view(1, &[1], &[1]), view(1, &[2], &[1]));
+    broken(vec![primary(&left, 1), primary(&right, 2)], &[S4]);
+    broken(vec![primary(&left, 1), comes_to(&right, 2)], &[]);
+    broken(vec![vec![start(0), Event::Primary]], &[S4]);
+}
+
 #[test]
 fn s5_delivery_integrity() {
     let other = |hash, len| Event::Deliver { from: ProcessId(2), n: 1, hash, len };
@@ -505,5 +536,5 @@ fn properties_have_names_and_statements() {
         assert_eq!(Property::from_name(&property.to_string()), Some(*property));
         assert!(!property.statement().is_empty());
     }
-    assert_eq!(Property::ALL.len(), 25);
+    assert_eq!(Property::ALL.len(), 26);
 }

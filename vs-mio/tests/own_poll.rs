@@ -84,6 +84,7 @@ impl Member {
                 Action::View { view, transitional, .. } => {
                     Told::View(ids(view.members()), ids(transitional))
                 }
+                Action::Primary { .. } => continue,
                 Action::Block { .. } => Told::Block,
                 Action::Writable { .. } => Told::Writable,
                 Action::Left { unsent, .. } => Told::Left(unsent),

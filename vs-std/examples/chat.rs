@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(Event::Left { unsent }) => {
                 return Err(format!("{unsent} lines were not sent: is the server there?").into());
             }
-            None => {}
+            Some(Event::Primary) | None => {}
         }
         match lines.try_recv() {
             Ok(line) => drop(group.send(line.as_bytes())?),

@@ -84,6 +84,7 @@ fn count(group: &SharedGroup) -> Result<(), Box<dyn Error>> {
                 shares.insert(from, share);
                 println!("total {}", shares.values().sum::<i64>());
             }
+            Ok(Event::Primary) => {}
             Ok(Event::Detached { reason }) => eprintln!("{reason}"),
             Ok(Event::Left { .. }) | Err(RecvError::Left) => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -129,6 +129,7 @@ impl Member {
                 (self.last_sent, self.delivered) = (0, 0);
                 self.heard.clear();
             }
+            Action::Primary { .. } => panic!("no group of this town has primary views"),
             Action::Block { .. } => {
                 // It may have waited since before an end.
                 assert!(matches!(self.phase, Phase::In | Phase::Leaving));

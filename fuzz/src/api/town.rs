@@ -168,9 +168,10 @@ impl Town {
         let process = &mut self.processes[i];
         let Some(node) = &mut process.node else { return false };
         let Some(action) = node.poll_action(self.now) else { return false };
-        use vs_core::Action::{Block, Deliver, Detached, Left, View, Writable};
+        use vs_core::Action::{Block, Deliver, Detached, Left, Primary, View, Writable};
         let (Deliver { group, .. }
         | View { group, .. }
+        | Primary { group }
         | Block { group }
         | Writable { group }
         | Detached { group, .. }

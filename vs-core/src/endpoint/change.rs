@@ -249,15 +249,14 @@ impl Endpoint {
         self.restart_reach(cx.now);
         let view = Box::new(self.sync.current().clone());
         self.trace(cx, Event::View { view, transitional: self.transitional.clone() });
+        self.begin_primary(cx);
         cx.counters.views += 1;
         self.take_early(cx);
         self.flush_queue(cx);
         self.try_leave(cx);
-        Some(Action::View {
-            group: self.key,
-            view: self.sync.current(),
-            transitional: &self.transitional,
-        })
+        let view = self.sync.current();
+        let quorum = self.is_quorum(view);
+        Some(Action::View { group: self.key, view, transitional: &self.transitional, quorum })
     }
 
     /// Early packets of the view that was just installed go into its rings; the rest is of views that came to nothing.
@@ -364,6 +363,7 @@ impl Endpoint {
         let member = self.sync.current().members()[usize::from(rank)];
         let Ok(at) = self.unmoved.binary_search(&member) else { return };
         self.unmoved.remove(at);
+        self.count_installed(cx, member);
         let needed = self.unmoved.iter().any(|p| self.transitional.binary_search(p).is_ok());
         if let Some(mut previous) = self.previous.take_if(|_| !needed) {
             previous.cast.clear(cx.pool);

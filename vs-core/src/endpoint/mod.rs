@@ -11,6 +11,7 @@ mod change;
 mod early;
 mod output;
 mod peers;
+mod primary;
 mod queue;
 mod reach;
 
@@ -33,6 +34,7 @@ use crate::wire::packet::Packet;
 use early::Early;
 use output::Resend;
 use peers::{AddressBook, Suspicions};
+use primary::Primary;
 use queue::Queue;
 use reach::Reachability;
 
@@ -67,8 +69,12 @@ enum Phase {
 #[derive(Debug)]
 enum AppEvent {
     Block,
+    /// At most once a view: the next one is installed when nothing waits here.
+    Primary,
     Detached(DetachReason),
-    Left { unsent: usize },
+    Left {
+        unsent: usize,
+    },
 }
 
 /// The cast of the view before, kept while members of T may still need it (rule 5.9).
@@ -94,6 +100,7 @@ pub(crate) struct Endpoint {
     previous: Option<Previous>,
     /// Members of the current view that have not shown yet that they have installed it.
     unmoved: Members,
+    primary: Primary,
     book: AddressBook,
     /// Where large messages are put together for delivery.
     reassembly: Vec<u8>,
@@ -156,6 +163,7 @@ impl Endpoint {
             transitional: Members::new(),
             previous: None,
             unmoved: Members::new(),
+            primary: Primary::default(),
             book: AddressBook::default(),
             reassembly: alloc::vec![0; config.message_bytes_max],
             early: Early::new(config.early_packets_max),
@@ -461,6 +469,7 @@ impl Endpoint {
         let group = self.key;
         match event {
             AppEvent::Block => Action::Block { group },
+            AppEvent::Primary => Action::Primary { group },
             AppEvent::Detached(reason) => Action::Detached { group, reason },
             AppEvent::Left { unsent } => Action::Left { group, unsent },
         }

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::client::Past;
+use super::server::Departure;
 use super::server::moshe::{Attached, Proposal};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ServerId};
@@ -98,10 +99,12 @@ pub(crate) enum Reply {
 /// From a server to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    /// The servers that the speaker is connected to. `version` grows with every word of this kind and the next.
+    /// The servers on whose links the speaker counts, and those whose links are ready to. `version` grows with every word
+    /// of this kind and the next.
     Links {
         version: u64,
         servers: Vec<ServerId>,
+        ready: Vec<ServerId>,
     },
     /// The speaker's clients in a group.
     Clients {
@@ -112,6 +115,12 @@ pub(crate) enum PeerWord {
     Proposal {
         group: GroupName,
         proposal: Proposal,
+    },
+    /// A client of the speaker is attached no more. Only operators hear of it: what follows is said by `Clients`.
+    Gone {
+        group: GroupName,
+        process: ProcessId,
+        why: Departure,
     },
     /// What a client of the speaker accuses others of.
     Accuse {

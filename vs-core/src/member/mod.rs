@@ -13,4 +13,6 @@ pub use contract::ContractError;
 pub use discovery::{DiscoveryConfig, UselessBeacon};
 pub use external::{MembershipError, MembershipRequest};
 pub use message::{Peer, Refusal};
-pub use server::{ConnId, Note, PeerTrouble, Server, ServerConfig, ServerCounters};
+pub use server::{
+    ConnId, Departure, LeftOut, Note, PeerTrouble, Server, ServerConfig, ServerCounters,
+};

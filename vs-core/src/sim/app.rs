@@ -297,7 +297,7 @@ impl Application for Traffic {
                 }
             }
             Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
-            Action::Detached { .. } => {}
+            Action::Detached { .. } | Action::Primary { .. } => {}
         }
     }
 

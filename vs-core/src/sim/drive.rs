@@ -350,8 +350,10 @@ impl ServerBody {
         }
         while let Some(ConnId(conn)) = self.server.as_mut().and_then(Server::poll_close) {
             progress = true;
-            let whole = !self.unwritten.contains(&conn);
             let end = usize::from(!self.dialed.contains_key(&conn));
+            let farewell = self.server.as_ref().map_or(&[][..], |s| s.output(ConnId(conn)));
+            let told = fabric.write(conn, end, farewell) == farewell.len();
+            let whole = told && (!farewell.is_empty() || !self.unwritten.contains(&conn));
             if whole {
                 fabric.close(conn, end);
             } else {

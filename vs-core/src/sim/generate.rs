@@ -16,6 +16,9 @@ use crate::sim::world::WorldConfig;
 /// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
 const SETTLE_MS: u64 = 20_000;
 
+/// What parts the choice of processes that make views primary from the others of a seed.
+const PRIMARY_SEED: u64 = 0x54;
+
 /// Swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
 
@@ -169,10 +172,26 @@ impl<'a> Generator<'a> {
         if self.profile == Profile::Swarm {
             self.impostors();
         }
+        self.primary();
         let heal_us = self.scenario.heal_us;
         self.scenario.steps.retain(|(at, _)| *at <= heal_us);
         self.scenario.steps.sort_by_key(|(at, _)| *at);
         self.scenario
+    }
+
+    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each seed is the world that
+    /// it was before there were any. Bytes say so with those that are left.
+    fn primary(&mut self) {
+        if let Draw::Seed(_) = self.draw {
+            self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ PRIMARY_SEED));
+        }
+        let mut all: Vec<ProcessId> = self.scenario.processes.iter().map(|p| p.id).collect();
+        match self.draw.below(4) {
+            0 => all.clear(),
+            1 => all.truncate(1 + self.draw.below(all.len() as u64) as usize),
+            _ => {}
+        }
+        self.scenario.group.primary_of = all;
     }
 
     fn processes(&mut self) {

@@ -63,6 +63,7 @@ marks! {
     LargeView: "a view of 32 members or more",
     Merge: "two components of a group merge in one view",
     Unheard: "a member says that multicasts do not reach it",
+    Primary: "a view becomes primary",
     DuplicateId: "of two processes under one id one is refused",
 }
 

@@ -86,6 +86,7 @@
 
 mod advance;
 mod app;
+mod churn;
 mod connect;
 mod draw;
 mod drive;
@@ -110,6 +111,7 @@ mod tests;
 mod world;
 
 pub use app::{Application, Handle, Load, Traffic};
+pub use churn::{Churn, Share, Stuck};
 pub use host::Site;
 pub use kind::Fault;
 pub use mark::{Mark, Marks};

@@ -398,6 +398,9 @@ impl<'a, A: Application> Run<'a, A> {
                 }
             }
         }
+        for (server, links) in self.world.server_links() {
+            let _ = write!(text, "\n  server {server}: {links}");
+        }
         text
     }
 

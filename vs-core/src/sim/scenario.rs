@@ -350,6 +350,8 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         redial_ms: 30,
         redial_max_ms: 200,
         dial_ms: 500,
+        link_hold_ms: 50,
+        link_hold_max_ms: 400,
         ..ServerConfig::default()
     };
     (node, group, server)

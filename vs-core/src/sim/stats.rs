@@ -237,7 +237,7 @@ impl Life {
                         stats.marks.add(Mark::LargeMessage);
                     }
                 }
-                Event::Block | Event::BlockOk => {}
+                Event::Block | Event::BlockOk | Event::Primary => {}
             }
         }
     }

@@ -312,6 +312,15 @@ impl<A: Application> World<A> {
         &self.fabric.net.counters
     }
 
+    /// What each server that runs makes of its links, in words.
+    pub(crate) fn server_links(&self) -> Vec<(ServerId, String)> {
+        let links = |host: &Host<A>| match &host.body {
+            Body::Server(body) => Some((body.id, body.server.as_ref()?.links_in_words())),
+            Body::Process(_) => None,
+        };
+        self.hosts.iter().filter_map(links).collect()
+    }
+
     /// What was done to hosts and paths.
     #[must_use]
     pub fn faults(&self) -> &HostFaults {

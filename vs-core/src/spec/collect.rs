@@ -49,6 +49,7 @@ pub(super) enum Step {
         view: ViewIndex,
         transitional: Box<[ProcessId]>,
     },
+    Primary,
     Leave,
     Crash,
 }
@@ -108,6 +109,7 @@ impl GroupLog {
                 let transitional = transitional.as_slice().into();
                 Step::View { view: self.view(view), transitional }
             }
+            Event::Primary => Step::Primary,
             Event::Leave => Step::Leave,
             Event::Crash => Step::Crash,
         }

@@ -36,6 +36,7 @@ mod delivery;
 mod liveness;
 mod membership;
 mod model;
+mod primary;
 mod property;
 #[cfg(feature = "sim")]
 pub mod refine;
@@ -126,6 +127,7 @@ fn judge(group: &model::Group, options: &Options, findings: &mut report::Finding
 
     membership::judge(group, findings);
     views::judge(group, findings);
+    primary::judge(group, findings);
     delivery::judge(group, findings);
     synchrony::judge(group, findings);
     blocking::judge(group, findings);

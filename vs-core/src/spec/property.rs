@@ -43,6 +43,7 @@ properties! {
     S1: "Self Inclusion: a process installs only views that it is a member of",
     S2: "Local Monotonicity: ids of the views that a process installs strictly increase, across recoveries",
     S3: "Initial View Event: every send and delivery happens in some view, and is numbered in it",
+    S4: "Primary Component: primary views form one sequence, of neighbours a process installed both and no primary between",
     S5: "Delivery Integrity: what is delivered was sent, byte for byte, by the stated sender",
     S6: "No Duplication: no message is delivered twice",
     S7: "Sending View Delivery: a message is delivered in the view in which it was sent",

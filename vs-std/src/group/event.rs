@@ -25,6 +25,8 @@ pub enum Event {
         /// messages up to here.
         transitional: Vec<ProcessId>,
     },
+    /// The view that the last [`Event::View`] named is primary from here on: see [`vs_core::Action::Primary`].
+    Primary,
     /// The membership service dropped this process. It comes back by itself, unless the reason is final
     /// ([`DetachReason::is_final`]).
     Detached {
@@ -57,6 +59,8 @@ pub enum EventRef<'a> {
         /// Its members that came from the same view as this process, ascending.
         transitional: &'a [ProcessId],
     },
+    /// See [`Event::Primary`].
+    Primary,
     /// See [`Event::Detached`].
     Detached {
         /// Why.
@@ -79,6 +83,7 @@ impl EventRef<'_> {
             Self::View { view, transitional } => {
                 Event::View { view: view.clone(), transitional: transitional.to_vec() }
             }
+            Self::Primary => Event::Primary,
             Self::Detached { reason } => Event::Detached { reason: reason.clone() },
             Self::Left { unsent } => Event::Left { unsent },
         }
@@ -99,6 +104,7 @@ impl<'a> From<&'a Event> for EventRef<'a> {
                 Self::Message { from: *from, number: *number, payload }
             }
             Event::View { view, transitional } => Self::View { view, transitional },
+            Event::Primary => Self::Primary,
             Event::Detached { reason } => Self::Detached { reason },
             Event::Left { unsent } => Self::Left { unsent: *unsent },
         }
@@ -116,7 +122,7 @@ impl Event {
                 Self::Message { payload, .. } => payload.len(),
                 // Of each member its id twice, and the local id.
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
-                Self::Detached { .. } | Self::Left { .. } => 0,
+                Self::Primary | Self::Detached { .. } | Self::Left { .. } => 0,
             }
     }
 }

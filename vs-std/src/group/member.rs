@@ -110,6 +110,7 @@ impl Member {
                     f(EventRef::Message { from, number, payload })
                 }
                 Action::View { view, transitional, .. } => f(EventRef::View { view, transitional }),
+                Action::Primary { .. } => f(EventRef::Primary),
                 Action::Detached { reason, .. } => {
                     if reason.is_final() {
                         self.end = Some(End::Detached(reason.clone()));

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::group::{Cx, Group, Send};
-use super::{ConnId, notify};
+use super::{ConnId, Departure, notify};
 use crate::action::DetachReason;
 use crate::ident::ProcessId;
 use crate::time::Time;
@@ -16,11 +16,16 @@ const READMIT_FACTOR_MAX: u64 = 16;
 /// a member still does not answer.
 pub(super) const FORGIVEN_MS: u64 = 60_000;
 
+/// Accusers of an excluded member that are remembered, for it to be told again.
+const ACCUSERS_MAX: usize = 8;
+
 /// A member that was excluded stays out for a pause.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Exclusion {
     pub(super) until: Time,
     pub(super) pause_ms: u64,
+    /// Some of the accusers.
+    pub(super) by: Vec<ProcessId>,
 }
 
 impl Group {
@@ -75,18 +80,19 @@ impl Group {
             // Each server excludes its own clients, and hears of the others.
             let Some(local) = self.locals.get(&process).copied() else { continue };
             let first = cx.config.readmit_ms;
-            let before = self.excluded.get(&process).copied();
+            let before = self.excluded.get(&process);
             let repeated = before
                 .filter(|e| cx.now < e.until.plus_ms(FORGIVEN_MS))
                 .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
             let pause_ms = repeated.unwrap_or(first);
             let until = cx.now.plus_ms(pause_ms);
-            self.excluded.insert(process, Exclusion { until, pause_ms });
+            let some = by.iter().copied().take(ACCUSERS_MAX).collect();
+            self.excluded.insert(process, Exclusion { until, pause_ms, by: some });
             let reason = DetachReason::Accused { by };
             let (group, retry_ms) = (self.name.clone(), pause_ms);
             let reply = local.detached(group, reason.clone(), retry_ms);
             cx.sends.push(Send::Client(local.conn, reply));
-            self.remove(cx, process, Some(reason));
+            self.remove(cx, process, Departure::Told(reason));
         }
     }
 }

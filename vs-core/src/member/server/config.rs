@@ -3,8 +3,7 @@
 use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
-use super::{ConnId, PeerTrouble};
-use crate::action::DetachReason;
+use super::{ConnId, Departure, LeftOut, PeerTrouble};
 use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
 use crate::member::discovery::UselessBeacon;
 use crate::view::{Members, View};
@@ -49,6 +48,13 @@ pub struct ServerConfig {
     pub dial_ms: u64,
     /// Most addresses of peers. Default 256.
     pub peers_max: usize,
+    /// A link to a server that was lost for longer than `reattach_ms` counts again, for all groups, once it has held for
+    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. Default 250; 0: at once.
+    pub link_hold_ms: u64,
+    /// Longest such time, in ms. Default 30,000.
+    pub link_hold_max_ms: u64,
+    /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
+    pub link_forgive_ms: u64,
     /// Most connections. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
@@ -78,6 +84,9 @@ impl Default for ServerConfig {
             refused_max_ms: 60_000,
             dial_ms: 2000,
             peers_max: 256,
+            link_hold_ms: 250,
+            link_hold_max_ms: 30_000,
+            link_forgive_ms: 120_000,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
@@ -109,14 +118,16 @@ pub enum Note {
         /// Its data address.
         addr: SocketAddr,
     },
-    /// A client's attachment ended: it left, crashed, fell silent, or was refused or excluded.
+    /// A client's attachment ended, at this server or at a peer.
     Detached {
         /// The group.
         group: GroupName,
         /// The client.
         process: ProcessId,
-        /// None: it left or its connection ended.
-        reason: Option<DetachReason>,
+        /// Where it was attached.
+        server: ServerId,
+        /// Why.
+        why: Departure,
     },
     /// A change began, for this set.
     StartChange {
@@ -154,6 +165,18 @@ pub enum Note {
         addr: SocketAddr,
         /// Why.
         why: PeerTrouble,
+    },
+    /// The clients of a connected server are in no view with those of this one, in no group.
+    LeftOut {
+        /// The server.
+        server: ServerId,
+        /// Why.
+        why: LeftOut,
+    },
+    /// They are again.
+    TakenIn {
+        /// The server.
+        server: ServerId,
     },
     /// A connection spoke another protocol or broke a rule and was closed.
     Refused {

@@ -123,8 +123,9 @@ impl Server {
                 && !discovery.knows(*server)
         };
         let mut asks: BTreeMap<ServerId, ServerId> = BTreeMap::new();
-        for (peer, (_, servers)) in &self.links {
-            asks.extend(servers.iter().filter(|s| is_unknown(s)).map(|server| (*server, *peer)));
+        for (peer, word) in &self.links {
+            let reached = word.servers.iter().chain(&word.ready);
+            asks.extend(reached.filter(|s| is_unknown(s)).map(|server| (*server, *peer)));
         }
         let busy = !asks.is_empty();
         for (server, peer) in asks.into_iter().take(ASKS_MAX) {

@@ -6,8 +6,9 @@ use core::net::SocketAddr;
 
 use super::accuse::Exclusion;
 use super::identity::Waiting;
+use super::links::Links;
 use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
-use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
+use super::{ConnId, Departure, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
@@ -27,6 +28,8 @@ pub(super) enum Send {
     Server(ServerId, PeerWord),
     /// To all peers: the clients here.
     Clients(Vec<(Attached, SocketAddr)>),
+    /// To all peers: a client here is attached no more.
+    Gone(ProcessId, Departure),
 }
 
 /// What the server lends to a group for the time of a call.
@@ -37,7 +40,9 @@ pub(super) struct Cx<'a> {
     pub(super) counters: &'a mut ServerCounters,
     pub(super) sends: Vec<Send>,
     pub(super) notes: Vec<Note>,
-    pub(super) links: &'a BTreeMap<ServerId, Vec<ServerId>>,
+    /// The servers with which this one shares views.
+    pub(super) clique: &'a [ServerId],
+    pub(super) own_links: &'a Links,
     /// A server is connected that has no clients yet since it is looking for others.
     pub(super) gathering: bool,
 }
@@ -72,7 +77,7 @@ pub(super) struct Remote {
 
 /// Why a report may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     Arrival,
     Departure,
     /// Another server proposes what this one put off.
@@ -140,7 +145,7 @@ impl Group {
 
     /// Tells the other servers of the clients here.
     pub(super) fn tell_clients(&self, cx: &mut Cx<'_>) {
-        if cx.links.get(&cx.me).is_some_and(|peers| !peers.is_empty()) {
+        if cx.own_links.is_any_connected() {
             cx.sends.push(Send::Clients(self.clients()));
         }
     }
@@ -156,10 +161,9 @@ impl Group {
         if self.locals.get(&process).is_some_and(|old| old.supersedes(&local)) {
             return;
         }
-        let until = self.excluded.get(&process).map(|exclusion| exclusion.until);
-        if let Some(until) = until.filter(|until| cx.now < *until) {
-            let retry_ms = until.millis_since(cx.now) + 1;
-            return self.refuse(cx, &local, DetachReason::Accused { by: Vec::new() }, retry_ms);
+        if let Some(e) = self.excluded.get(&process).filter(|e| cx.now < e.until) {
+            let (by, retry_ms) = (e.by.clone(), e.until.millis_since(cx.now) + 1);
+            return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
@@ -188,19 +192,6 @@ impl Group {
         self.trim_memory(&report);
     }
 
-    pub(super) fn refuse(
-        &self,
-        cx: &mut Cx<'_>,
-        local: &Local,
-        reason: DetachReason,
-        retry_ms: u64,
-    ) {
-        let (group, process) = (self.name.clone(), local.peer.process);
-        cx.notes.push(Note::Detached { group, process, reason: Some(reason.clone()) });
-        let group = self.name.clone();
-        cx.sends.push(Send::Client(local.conn, local.detached(group, reason, retry_ms)));
-    }
-
     pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
         self.stop_waiting(&local);
@@ -211,35 +202,6 @@ impl Group {
         cx.notes.push(Note::Attached { group, process, addr });
         self.tell_clients(cx);
         self.renotify(cx, Cause::Arrival);
-    }
-
-    /// A client leaves.
-    pub(super) fn leave(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
-        self.disconnect(cx, process, conn);
-    }
-
-    /// The connection of a client ended.
-    pub(super) fn disconnect(&mut self, cx: &mut Cx<'_>, process: ProcessId, conn: ConnId) {
-        self.waiting.retain(|w| w.local.conn != conn);
-        if self.locals.get(&process).is_some_and(|local| local.conn == conn) {
-            self.remove(cx, process, None);
-        }
-    }
-
-    pub(super) fn remove(
-        &mut self,
-        cx: &mut Cx<'_>,
-        process: ProcessId,
-        reason: Option<DetachReason>,
-    ) {
-        self.locals.remove(&process);
-        self.accusations.remove(&process);
-        let group = self.name.clone();
-        cx.notes.push(Note::Detached { group, process, reason });
-        if !self.admit_heirs(cx) {
-            self.tell_clients(cx);
-            self.renotify(cx, Cause::Departure);
-        }
     }
 
     /// Another server tells of its clients.
@@ -290,7 +252,7 @@ impl Group {
         // One that is back says whom it has. Of groups that it does not know any more it says nothing: then its clients
         // of that time go when their grace is over.
         for (server, remote) in &mut self.remotes {
-            if !cx.links.contains_key(server) && remote.lost_until.is_none() {
+            if !cx.own_links.is_connected(*server) && remote.lost_until.is_none() {
                 remote.lost_until = Some(cx.now.plus_ms(cx.config.reattach_ms));
                 remote.version = 0; // no old word is under way any more
             }
@@ -306,22 +268,23 @@ impl Group {
 
     /// What a server said counts while it is connected, and for its grace.
     fn forget_strangers(&mut self, cx: &Cx<'_>) {
-        let connected = cx.links.get(&cx.me).map_or(&[][..], Vec::as_slice);
         let remotes = &self.remotes;
         self.moshe.retain_servers(|server| {
-            *server == cx.me || connected.contains(server) || remotes.contains_key(server)
+            *server == cx.me || cx.own_links.is_connected(*server) || remotes.contains_key(server)
         });
     }
 
     /// What the notification service reports now, and who would be in it if all members had room for so many.
     fn report(&self, cx: &Cx<'_>) -> (Report, Report) {
-        let clique = notify::clique(cx.me, cx.links);
-        let grace = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now < until);
+        // The clients of a server that was lost may come over.
+        let grace = |server: ServerId, remote: &Remote| {
+            remote.lost_until.is_some_and(|until| cx.now < until) && cx.own_links.counts(server)
+        };
         let mut best: BTreeMap<ProcessId, Attached> = BTreeMap::new();
         let remotes = self
             .remotes
             .iter()
-            .filter(|(server, remote)| clique.contains(server) || grace(remote))
+            .filter(|(server, remote)| cx.clique.contains(server) || grace(**server, remote))
             .flat_map(|(_, remote)| remote.clients.iter().map(|(client, _)| *client));
         for client in remotes.chain(self.clients().into_iter().map(|(client, _)| client)) {
             let entry = best.entry(client.process).or_insert(client);
@@ -338,14 +301,14 @@ impl Group {
         let locals: Vec<Local> =
             here.filter_map(|client| self.locals.remove(&client.process)).collect();
         for local in &locals {
-            self.refuse(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
+            self.expel(cx, local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         if !locals.is_empty() {
             self.tell_clients(cx);
         }
     }
 
-    fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
+    pub(super) fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
@@ -498,9 +461,13 @@ impl Group {
         if self.put_off_until.is_some_and(|until| cx.now >= until) {
             self.renotify(cx, Cause::Arrival);
         }
-        let remotes = self.remotes.len();
-        self.remotes.retain(|_, remote| remote.lost_until.is_none_or(|until| cx.now < until));
-        if self.remotes.len() != remotes {
+        let late = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now >= until);
+        let lost: Vec<ServerId> =
+            self.remotes.iter().filter(|(_, r)| late(r)).map(|(server, _)| *server).collect();
+        if !lost.is_empty() {
+            for server in lost {
+                self.give_up_server(cx, server);
+            }
             self.forget_strangers(cx);
             if !self.admit_heirs(cx) {
                 self.renotify(cx, Cause::Departure);
@@ -525,7 +492,7 @@ mod tests {
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));
-                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1 };
+                let exclusion = Exclusion { until: Time::ZERO, pause_ms: 1, by: Vec::new() };
                 group.excluded.insert(p, exclusion);
                 group.trim_memory(&report);
             }

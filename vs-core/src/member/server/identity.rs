@@ -137,7 +137,7 @@ impl Group {
         let strangers: Vec<Local> = self.locals.values().filter(strangers).copied().collect();
         for local in &strangers {
             self.locals.remove(&local.peer.process);
-            self.refuse(cx, local, DetachReason::DuplicateId, 0);
+            self.expel(cx, local, DetachReason::DuplicateId, 0);
         }
         if !strangers.is_empty() {
             self.tell_clients(cx);

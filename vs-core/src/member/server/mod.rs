@@ -7,10 +7,12 @@ mod accuse;
 mod config;
 mod conn;
 mod deadlines;
+mod departure;
 mod dial;
 mod discover;
 mod group;
 mod identity;
+mod links;
 pub(crate) mod moshe;
 mod notify;
 mod peers;
@@ -35,10 +37,13 @@ use crate::wire::frame::{FrameError, Output};
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use deadlines::Deadlines;
+pub use departure::Departure;
 pub use dial::PeerTrouble;
 use dial::Target;
 use discover::{About, Held};
 use group::{Group, Local, Send};
+pub use links::LeftOut;
+use links::{Links, Word};
 use moshe::{Attachment, Floor};
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
@@ -63,17 +68,19 @@ pub struct Server {
     looks: Deadlines<ConnId>,
     /// When each group has something to do.
     due: Deadlines<GroupName>,
-    /// Whom each connected server says to reach, and the version of that word; the own word is made from the
-    /// connections.
-    links: BTreeMap<ServerId, (u64, Vec<ServerId>)>,
-    /// Whom each server reaches by these words, this one among them: made anew when a word or a connection changes.
+    /// Whom each connected server says to reach; the own word is made from `own_links`.
+    links: BTreeMap<ServerId, Word>,
+    own_links: Links,
+    /// Whom each server reaches by these words, this one among them: made anew when a word or a link changes.
     reached: BTreeMap<ServerId, Vec<ServerId>>,
+    /// The servers with which this one shares views by these words; ascending.
+    clique: Vec<ServerId>,
     /// The connections to each peer.
     peers: BTreeMap<ServerId, BTreeSet<ConnId>>,
+    /// Connected servers whose clients are in no view with those of this one, as they were noted.
+    left_out: BTreeMap<ServerId, LeftOut>,
     /// The boot value of each server that was heard of, as many as there may be connections.
     boots: BTreeMap<ServerId, u64>,
-    /// Servers that were lost just now, and until when that is so.
-    lost: BTreeMap<ServerId, Time>,
     /// The version of the last own word.
     version: u64,
     /// How this server finds others, if not by names alone.
@@ -118,6 +125,9 @@ impl Server {
                  least redial_max_ms",
             ));
         }
+        if config.link_hold_max_ms < config.link_hold_ms {
+            return Err(ConfigError("link_hold_max_ms must not be below link_hold_ms"));
+        }
         if config.connections_max == 0 || config.groups_max == 0 {
             return Err(ConfigError("connections_max and groups_max must be at least 1"));
         }
@@ -132,10 +142,12 @@ impl Server {
             looks: Deadlines::new(),
             due: Deadlines::new(),
             links: BTreeMap::new(),
+            own_links: Links::default(),
             reached: BTreeMap::from([(id, Vec::new())]),
+            clique: Vec::from([id]),
             peers: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             boots: BTreeMap::new(),
-            lost: BTreeMap::new(),
             version: boot,
             discovery: None,
             embeds: None,
@@ -298,7 +310,8 @@ impl Server {
             counters: &mut self.counters,
             sends: Vec::new(),
             notes: Vec::new(),
-            links: &self.reached,
+            clique: &self.clique,
+            own_links: &self.own_links,
             gathering,
         };
         let result = act(group, &mut cx);
@@ -327,22 +340,12 @@ impl Server {
                     let (version, group) = (self.version, name.clone());
                     self.tell_peers(&PeerWord::Clients { version, group, clients });
                 }
+                Send::Gone(process, why) => {
+                    self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });
+                }
             }
         }
         Some(result)
-    }
-
-    /// Notes whom the servers reach, this one included, after that has changed. One that was lost just now counts for
-    /// dead, whatever the others say: if it is, they will have noticed soon, and their present word would make it seem
-    /// that they were on its side.
-    fn relink(&mut self) {
-        let alive = |server: &&ServerId| !self.lost.contains_key(server);
-        let word = |(&server, (_, reached)): (&ServerId, &(u64, Vec<ServerId>))| {
-            (server, reached.iter().filter(alive).copied().collect())
-        };
-        let mut reached: BTreeMap<_, _> = self.links.iter().map(word).collect();
-        reached.insert(self.id, self.connected());
-        self.reached = reached;
     }
 
     /// The peers that are connected, ascending.
@@ -352,6 +355,7 @@ impl Server {
 
     /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
     fn review_groups(&mut self, lost: bool) {
+        self.note_left_out();
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
         for name in names {
             self.with_group(&name, |g, cx| g.review(cx, lost));
@@ -363,7 +367,7 @@ impl Server {
         self.now = self.now.max(now);
         self.look_at_conns();
         self.discover_on();
-        self.look_at_lost();
+        self.look_at_links();
         self.give_up_dials();
         for name in self.due.take_due(self.now) {
             self.with_group(&name, Group::handle_timeout);
@@ -376,8 +380,7 @@ impl Server {
         for &conn in &due {
             let state = self.conns.get_mut(&conn);
             if state.is_some_and(|state| state.silence.look(self.now)) {
-                self.closing.push_back((conn, None));
-                self.drop_conn(conn);
+                self.end_silent(conn);
             }
         }
         let heartbeat_ms = self.config.heartbeat_ms;
@@ -403,14 +406,26 @@ impl Server {
         self.looks.set(&conn, at);
     }
 
+    /// Ends a connection on which nothing was heard for too long. A client that is only slow learns why.
+    fn end_silent(&mut self, conn: ConnId) {
+        let state = self.conns.get(&conn);
+        if let Some((Role::Client(peer), groups)) = state.map(|c| (c.role, c.groups.clone())) {
+            for name in groups {
+                self.with_group(&name, |g, cx| g.silence(cx, peer.process, conn));
+            }
+        }
+        let output = self.drop_conn(conn);
+        self.closing.push_back((conn, output));
+    }
+
     /// When to call [`Server::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let beacon = self.discovery.as_ref().map(Discovery::poll_timeout);
         let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
-        let lost = self.lost.values().copied();
+        let links = self.own_links.poll_timeout(&self.config);
         let planned = self.looks.next().into_iter().chain(self.due.next());
-        planned.chain(lost).chain(beacon).chain(dials).min()
+        planned.chain(links).chain(beacon).chain(dials).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.

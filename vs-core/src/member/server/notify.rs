@@ -14,16 +14,6 @@ use crate::view::VIEW_MEMBERS_MAX;
 /// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the order of ids, and
 /// each server finds itself in one. `links` holds whom each server says to reach; `me`'s own word among them.
 pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) -> Vec<ServerId> {
-    let reaches = |a: ServerId, b: ServerId| {
-        links.get(&a).is_none_or(|servers| servers.contains(&b)) && (links.contains_key(&a))
-    };
-    // A server that has not told whom it reaches is taken at the word of the one that reaches it.
-    let linked = |a, b| match (links.contains_key(&a), links.contains_key(&b)) {
-        (true, true) => reaches(a, b) && reaches(b, a),
-        (true, false) => reaches(a, b),
-        (false, true) => reaches(b, a),
-        (false, false) => false,
-    };
     let mut left: Vec<ServerId> = links.keys().copied().collect();
     left.extend(links.values().flatten().copied());
     left.sort_unstable();
@@ -31,7 +21,7 @@ pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) ->
     while !left.is_empty() {
         let mut clique: Vec<ServerId> = Vec::new();
         for &server in &left {
-            if clique.iter().all(|&member| linked(member, server)) {
+            if clique.iter().all(|&member| linked(links, member, server)) {
                 clique.push(server);
             }
         }
@@ -41,6 +31,15 @@ pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) ->
         left.retain(|server| !clique.contains(server));
     }
     Vec::from([me])
+}
+
+/// Whether two servers reach each other. One that has not told whom it reaches is taken at the word of the other.
+pub(super) fn linked(links: &BTreeMap<ServerId, Vec<ServerId>>, a: ServerId, b: ServerId) -> bool {
+    let reaches = |a: ServerId, b: &ServerId| links.get(&a).map(|servers| servers.contains(b));
+    match (reaches(a, &b), reaches(b, &a)) {
+        (Some(there), Some(back)) => there && back,
+        (word, None) | (None, word) => word == Some(true),
+    }
 }
 
 /// Splits `clients`, ascending by process, into those that fit into one view of a size that all of them have room for,

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::conn::Role;
+use super::links::Word;
 use super::{ConnId, Note, PeerTrouble, Server};
 use crate::ident::{GroupName, ServerId};
 use crate::member::message::{PeerWord, Refusal, Request};
@@ -46,9 +47,9 @@ impl Server {
             Some(addr) => self.dialled_peer_answered(addr, (server, boot)),
             None => self.greet(conn),
         }
-        self.note_boot(server, boot);
-        self.lost.remove(&server);
+        let reborn = self.note_boot(server, boot);
         if new {
+            self.own_links.up(self.now, server, reborn, &self.config);
             self.note(Note::Peer { server, connected: true });
         }
         self.relink();
@@ -100,21 +101,25 @@ impl Server {
         }
     }
 
-    /// The numbers of another life of a peer say nothing about this one's: its clock may have been set back.
-    fn note_boot(&mut self, server: ServerId, boot: u64) {
-        if self.boots.insert(server, boot).is_some_and(|known| known != boot) {
+    /// The numbers of another life of a peer say nothing about this one's: its clock may have been set back. True if it is
+    /// another one.
+    fn note_boot(&mut self, server: ServerId, boot: u64) -> bool {
+        let reborn = self.boots.insert(server, boot).is_some_and(|known| known != boot);
+        if reborn {
             self.groups.values_mut().for_each(|group| group.forget_server(server));
         }
         if self.boots.len() > self.config.connections_max {
             let connected = self.connected();
             self.boots.retain(|server, _| connected.contains(server));
         }
+        reborn
     }
 
-    fn tell_links(&mut self) {
+    pub(super) fn tell_links(&mut self) {
         self.version += 1;
-        let (version, servers) = (self.version, self.connected());
-        self.tell_peers(&PeerWord::Links { version, servers });
+        let (servers, ready) = self.own_links.word();
+        let version = self.version;
+        self.tell_peers(&PeerWord::Links { version, servers, ready });
     }
 
     /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
@@ -142,15 +147,19 @@ impl Server {
 
     pub(super) fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
         match word {
-            PeerWord::Links { version, mut servers } => {
+            PeerWord::Links { version, mut servers, mut ready } => {
                 // Over two connections a word may come twice, or an old one late.
-                let known = self.links.get(&server).map_or(0, |(version, _)| *version);
-                if version <= known || servers.len() > self.config.connections_max {
+                let known = self.links.get(&server).map_or(0, |word| word.version);
+                let most = self.config.connections_max;
+                if version <= known || servers.len() > most || ready.len() > most {
                     return;
                 }
                 servers.sort_unstable();
-                self.links.insert(server, (version, servers));
-                self.relink();
+                ready.sort_unstable();
+                self.links.insert(server, Word { version, servers, ready });
+                if self.relink() {
+                    self.tell_links();
+                }
                 self.review_groups(false);
             }
             PeerWord::Clients { version, group, clients } => {
@@ -163,6 +172,9 @@ impl Server {
                     self.with_group(&group, |g, cx| g.hear_proposal(cx, proposal));
                 }
             }
+            PeerWord::Gone { group, process, why } => {
+                self.with_group(&group, |g, cx| g.hear_gone(cx, server, process, why));
+            }
             PeerWord::Accuse { group, by, accused } => {
                 self.with_group(&group, |g, cx| g.accuse(cx, by, accused));
             }
@@ -171,16 +183,6 @@ impl Server {
             }
             PeerWord::Ask { server: wanted } => self.hear_ask(server, wanted),
             PeerWord::Tell { server: wanted, boot, listen } => self.hear_tell(wanted, boot, listen),
-        }
-    }
-
-    /// Who was lost a while ago, and is still reached by others, is not dead.
-    pub(super) fn look_at_lost(&mut self) {
-        let before = self.lost.len();
-        self.lost.retain(|_, until| self.now < *until);
-        if self.lost.len() != before {
-            self.relink();
-            self.review_groups(true);
         }
     }
 
@@ -195,11 +197,7 @@ impl Server {
         }
         self.peers.remove(&server);
         self.links.remove(&server);
-        // Others may miss it as much later as it takes to miss a silent one.
-        self.lost.insert(server, self.now.plus_ms(self.config.silence_ms));
-        if self.lost.len() > self.config.connections_max {
-            self.lost.pop_first();
-        }
+        self.own_links.down(self.now, server, &self.config);
         self.relink();
         self.forget_about(server);
         self.use_spares(server);

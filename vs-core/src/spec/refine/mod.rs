@@ -79,6 +79,7 @@ impl fmt::Display for Shown<'_> {
             Event::View { view, transitional } => {
                 write!(f, "view({view}, {})", DisplaySet(transitional))
             }
+            Event::Primary => f.write_str("primary()"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
         }
@@ -240,7 +241,11 @@ impl Refinement {
     /// The services take their part of the action.
     fn services(&mut self, p: ProcessId, action: &Event) -> Step {
         match action {
-            Event::Start { .. } | Event::Leave | Event::Crash | Event::Forward { .. } => Ok(()),
+            Event::Start { .. }
+            | Event::Leave
+            | Event::Crash
+            | Event::Forward { .. }
+            | Event::Primary => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
             Event::MbrView { view } => self.mbrshp.view(p, view),
             Event::Block => self.client.block(p),

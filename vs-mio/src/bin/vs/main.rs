@@ -5,6 +5,7 @@ mod beacons;
 mod check;
 mod demo;
 mod explore;
+mod fast_share;
 mod generate;
 mod input;
 mod node;

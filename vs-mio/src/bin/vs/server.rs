@@ -185,11 +185,8 @@ fn as_text(note: &Note) -> String {
         Note::Attached { group, process, addr } => {
             format!("{group}: {process} attached, data address {addr}")
         }
-        Note::Detached { group, process, reason: Some(reason) } => {
-            format!("{group}: {process} detached: {reason}")
-        }
-        Note::Detached { group, process, reason: None } => {
-            format!("{group}: {process} detached: it left or its connection ended")
+        Note::Detached { group, process, server, why } => {
+            format!("{group}: {process} detached from server {server}: {why}")
         }
         Note::StartChange { group, set } => format!("{group}: start_change {}", DisplaySet(set)),
         Note::View { group, view, fast } => {
@@ -200,6 +197,8 @@ fn as_text(note: &Note) -> String {
         Note::PeerTrouble { addr, why } => format!("peer {addr} {why}"),
         Note::UselessBeacon(beacon) => beacon.to_string(),
         Note::Settled { servers } => format!("looked for others: {servers} servers connected"),
+        Note::LeftOut { server, why } => format!("server {server} is left out: {why}"),
+        Note::TakenIn { server } => format!("server {server} is taken in"),
         Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
     }
 }
@@ -209,9 +208,9 @@ fn as_json(note: &Note) -> Value {
         Note::Attached { group, process, addr } => json!({
             "note": "attached", "g": group.as_str(), "p": process.0, "addr": addr.to_string(),
         }),
-        Note::Detached { group, process, reason } => json!({
-            "note": "detached", "g": group.as_str(), "p": process.0,
-            "reason": reason.as_ref().map(ToString::to_string),
+        Note::Detached { group, process, server, why } => json!({
+            "note": "detached", "g": group.as_str(), "p": process.0, "server": server.0,
+            "reason": why.to_string(),
         }),
         Note::StartChange { group, set } => json!({
             "note": "start_change", "g": group.as_str(),
@@ -230,6 +229,10 @@ fn as_json(note: &Note) -> Value {
             json!({"note": "useless_beacon", "why": beacon.to_string()})
         }
         Note::Settled { servers } => json!({"note": "settled", "servers": servers}),
+        Note::LeftOut { server, why } => {
+            json!({"note": "left_out", "server": server.0, "why": why.to_string()})
+        }
+        Note::TakenIn { server } => json!({"note": "taken_in", "server": server.0}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
 }

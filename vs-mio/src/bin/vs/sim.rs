@@ -14,7 +14,7 @@ use vs_core::spec::Evidence;
 use vs_core::trace::Trace;
 use vs_core::trace_json;
 
-use crate::Failure;
+use crate::{Failure, fast_share};
 
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
 #[derive(clap::Args, Debug)]
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// The run that the bytes of a file say: an input of the fuzz target `world`
     #[arg(long, value_name = "FILE", group = "what", conflicts_with = "profile")]
     input: Option<PathBuf>,
+    /// How often servers agree in the fast mode, by how fast their clients come and go: other worlds, one of each seed for
+    /// each rate
+    #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "leave_out", "steps", "traces"])]
+    fast_share: bool,
     /// Step the executable specification beside each process: every step has to be one of its
     #[arg(long)]
     refine: bool,
@@ -108,6 +112,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let seed = args.seed.unwrap_or_default();
         (seed, seed.saturating_add(1))
     });
+    if args.fast_share {
+        return fast_share::run((from, to), args.threads, args.json);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, |n| n as usize).min((to - from) as usize);
     let begun = Instant::now();

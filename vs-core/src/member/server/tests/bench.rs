@@ -157,7 +157,7 @@ impl Bench {
     pub(super) fn with_peer(&mut self) {
         self.open(99);
         self.say(99, &Request::Server { server: ServerId(2), boot: 1 });
-        let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)] };
+        let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)], ready: vec![] };
         self.say(99, &Request::Peer(links));
         let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
         let client =

@@ -267,7 +267,10 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
         vec![Request::Leave { group: group() }],
         vec![hello(), hello()],
         vec![hello(), Request::Server { server: ServerId(2), boot: 1 }],
-        vec![hello(), Request::Peer(PeerWord::Links { version: 1, servers: vec![] })],
+        vec![
+            hello(),
+            Request::Peer(PeerWord::Links { version: 1, servers: vec![], ready: vec![] }),
+        ],
         vec![hello(), claim],
         vec![hello(), claim_of_others],
         vec![Request::Server { server: ServerId(1), boot: 1 }],

@@ -8,5 +8,6 @@ mod discover;
 mod group;
 mod identity;
 mod lan;
+mod links;
 mod moshe;
 mod peers;

@@ -221,8 +221,8 @@ fn links_of_a_peer_are_its_latest_word_within_a_bound() {
     bench.say(99, &Request::Server { server: ServerId(2), boot: 1 });
     for (version, count, heard) in [(5, 3, 5), (5, 1, 5), (4, 1, 5), (6, 4, 5), (6, 1, 6)] {
         let servers = (0..count).map(ServerId).collect();
-        bench.say(99, &Request::Peer(PeerWord::Links { version, servers }));
-        assert_eq!(bench.server.links[&ServerId(2)].0, heard, "{count} in version {version}");
+        bench.say(99, &Request::Peer(PeerWord::Links { version, servers, ready: vec![] }));
+        assert_eq!(bench.server.links[&ServerId(2)].version, heard, "{count} in version {version}");
     }
 }
 

@@ -480,6 +480,12 @@ fn told(
             }
             Follow::View(view.len())
         }
+        Action::Primary { .. } => {
+            if let Some(line) = line {
+                line.push_str("the view is primary\n");
+            }
+            Follow::Nothing
+        }
         Action::Block { .. } => {
             if let Some(line) = line {
                 line.push_str("block\n");

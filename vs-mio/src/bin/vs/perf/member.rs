@@ -133,6 +133,7 @@ impl Member for StdMember {
                 EventRef::View { view, .. } => hear(Heard::View(view)),
                 EventRef::Detached { reason } => hear(Heard::Detached(reason.clone())),
                 EventRef::Left { .. } => hear(Heard::Left),
+                EventRef::Primary => {}
             }
             ControlFlow::Continue(())
         });
@@ -233,7 +234,7 @@ impl Member for MioMember {
                     Action::View { view, .. } => hear(Heard::View(view)),
                     Action::Detached { reason, .. } => hear(Heard::Detached(reason)),
                     Action::Left { .. } => hear(Heard::Left),
-                    Action::Block { .. } | Action::Writable { .. } => {}
+                    Action::Block { .. } | Action::Writable { .. } | Action::Primary { .. } => {}
                 }
             }
             self.driver.flush();

@@ -1,0 +1,153 @@
+//! A group at two sites that lose one another and come together again.
+
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::member::ServerConfig;
+use vs_core::sim::{Site, World, WorldConfig};
+use vs_core::spec;
+use vs_core::trace::{Event, Header, Record, Trace};
+use vs_core::{GroupConfig, NodeConfig};
+
+/// Processes at the site of server 1, and at that of server 2.
+const LEFT: [u64; 3] = [1, 2, 3];
+const RIGHT: [u64; 2] = [4, 5];
+const ALL: [u64; 5] = [1, 2, 3, 4, 5];
+
+fn ids(list: &[u64]) -> Vec<ProcessId> {
+    list.iter().map(|p| ProcessId(*p)).collect()
+}
+
+fn group() -> GroupName {
+    GroupName::new("sites").unwrap()
+}
+
+/// All of them share a view; of all five more than half make one primary.
+fn together(seed: u64) -> World {
+    let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+    let config = GroupConfig {
+        members_max: 8,
+        window_packets: 64,
+        message_bytes_max: 4096,
+        ack_packets: 16,
+        primary_of: ids(&ALL),
+        ..GroupConfig::default()
+    };
+    let node = NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
+    for s in [1, 2] {
+        world.add_server(ServerId(s), ServerConfig::default(), 0).unwrap();
+    }
+    for (server, processes) in [(1, &LEFT[..]), (2, &RIGHT[..])] {
+        for p in ids(processes) {
+            world.add_process(p, node.clone(), &[ServerId(server)], ());
+            world.join(p, &group(), config.clone());
+            world.start(p).unwrap();
+        }
+    }
+    await_view(&mut world, &ALL, 2_000);
+    world.run_for_ms(100).unwrap();
+    world
+}
+
+fn are_together(world: &World, processes: &[u64]) -> bool {
+    let members = ids(processes);
+    let mut views = members.iter().map(|p| world.view(*p, group().key()));
+    let Some(Some(first)) = views.next() else { return false };
+    first.members() == members && views.all(|view| view == Some(first))
+}
+
+/// Runs until exactly these share a view; after how many ms that was.
+fn await_view(world: &mut World, processes: &[u64], ms_max: u64) -> u64 {
+    let since = world.now().as_millis();
+    let met = world.run_while_ms(ms_max, |world| !are_together(world, processes)).unwrap();
+    assert!(met, "{processes:?} share no view within {ms_max} ms");
+    world.now().as_millis() - since
+}
+
+fn part(world: &mut World) {
+    let side = |server, processes: &[u64]| {
+        let processes = ids(processes).into_iter().map(Site::Process);
+        processes.chain([Site::Server(ServerId(server))]).collect::<Vec<_>>()
+    };
+    world.partition(&[side(1, &LEFT), side(2, &RIGHT)]);
+}
+
+/// What each process saw; the checker has nothing to say against it.
+fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
+    let traces = world.take_traces();
+    let trace = |(process, records): &(ProcessId, Vec<Record>)| {
+        let (incarnation, runtime) = (Incarnation(0), "sim".into());
+        Trace::from_records(Header { process: *process, incarnation, runtime }, records.clone())
+    };
+    let report = spec::check(&traces.iter().map(trace).collect::<Vec<_>>());
+    assert!(report.is_clean(), "{:?}", report.violations);
+    traces
+}
+
+#[test]
+fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
+    let timeout_ms = ServerConfig::default().silence_ms;
+    for seed in 0..20 {
+        let mut world = together(seed);
+        part(&mut world);
+        // Servers miss each other, and then give the other's clients their grace.
+        await_view(&mut world, &LEFT, 3 * timeout_ms);
+        await_view(&mut world, &RIGHT, 3 * timeout_ms);
+        for (p, what) in [(1, &b"left"[..]), (4, b"right")] {
+            world.send(ProcessId(p), group().key(), what).unwrap();
+        }
+        world.run_for_ms(1_000).unwrap();
+        world.heal_all();
+        let ms = await_view(&mut world, &ALL, 2 * timeout_ms);
+        println!("seed {seed}: one view {ms} ms after the network healed");
+        world.run_for_ms(100).unwrap();
+        for (p, records) in clean_traces(world) {
+            let side: &[u64] = if LEFT.contains(&p.0) { &LEFT } else { &RIGHT };
+            let events = || records.iter().map(|record| &record.event);
+            let apart = events().position(
+                |event| matches!(event, Event::View { view, .. } if view.members() == ids(side)),
+            );
+            let after: Vec<&Event> = events().skip(apart.expect("a view of its side")).collect();
+            // One view of its side and one of all, to which the side comes together.
+            let views = after.iter().filter_map(|event| match event {
+                Event::View { view, transitional } => Some((view.len(), transitional.len())),
+                _ => None,
+            });
+            let views: Vec<(usize, usize)> = views.collect();
+            assert_eq!(views.last(), Some(&(5, side.len())), "seed {seed}: {p}");
+            assert_eq!(views.len(), 2, "seed {seed}: {p}: {views:?}");
+            let heard = after.iter().filter(|event| matches!(event, Event::Deliver { .. })).count();
+            assert_eq!(heard, 1, "seed {seed}: {p} heard what was said at its side alone");
+            // Three of five are primary, and so is the view of all.
+            let primary = after.iter().filter(|event| ***event == Event::Primary).count();
+            assert_eq!(primary, if side.len() == 3 { 2 } else { 1 }, "seed {seed}: {p}");
+        }
+    }
+}
+
+/// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when
+/// they part and one when they meet; then the link has to hold for longer than it does.
+#[test]
+fn views_settle_although_a_link_flaps_on_and_on() {
+    let mut world = together(1);
+    let views = |world: &World| world.view(ProcessId(1), group().key()).unwrap().id();
+    let (mut changes, mut last) = (Vec::new(), views(&world));
+    for _ in 0..20 {
+        let mut changed = 0;
+        for ms in 0..4_000 {
+            match ms {
+                0 => part(&mut world),
+                2_000 => world.heal_all(),
+                _ => {}
+            }
+            world.run_for_ms(1).unwrap();
+            let now = views(&world);
+            changed += u64::from(core::mem::replace(&mut last, now) != now);
+        }
+        changes.push(changed);
+    }
+    println!("views of process 1 in each flap: {changes:?}");
+    assert!(changes.iter().sum::<u64>() <= 10, "{changes:?}");
+    assert!(changes[10..].iter().all(|n| *n == 0), "{changes:?}");
+    world.heal_all();
+    await_view(&mut world, &ALL, 2 * ServerConfig::default().link_hold_max_ms);
+    clean_traces(world);
+}

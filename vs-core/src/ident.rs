@@ -169,6 +169,70 @@ impl From<GroupName> for alloc::string::String {
     }
 }
 
+/// The name of a deployment: a set of servers and processes that belong together, named by their operator so that others
+/// are not taken up by mistake. The rules of a [`GroupName`]; by default "default".
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "alloc::string::String", into = "alloc::string::String")]
+pub struct Deployment(Arc<str>);
+
+/// A text is not the name of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeploymentError;
+
+impl fmt::Display for DeploymentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the name of a deployment has 1 to {GROUP_NAME_BYTES_MAX} bytes without control characters"
+        )
+    }
+}
+
+impl core::error::Error for DeploymentError {}
+
+impl Deployment {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// It breaks a rule of a [`GroupName`].
+    pub fn new(name: &str) -> Result<Self, DeploymentError> {
+        GroupName::new(name).map(|name| Self(name.0)).map_err(|_| DeploymentError)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Deployment {
+    fn default() -> Self {
+        Self(Arc::from("default"))
+    }
+}
+
+/// In quotes, since it stands in sentences.
+impl fmt::Display for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+impl TryFrom<alloc::string::String> for Deployment {
+    type Error = DeploymentError;
+
+    fn try_from(name: alloc::string::String) -> Result<Self, DeploymentError> {
+        Self::new(&name)
+    }
+}
+
+impl From<Deployment> for alloc::string::String {
+    fn from(name: Deployment) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
 /// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys collide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub u64);

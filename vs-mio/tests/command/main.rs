@@ -4,5 +4,6 @@
 mod chat;
 mod faults;
 mod perf;
+mod servers;
 mod starts;
 mod world;

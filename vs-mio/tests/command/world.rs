@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -81,12 +81,7 @@ impl World {
 
     /// Lets the checker judge all traces; liveness, too, if it is said who is there in the end.
     pub(crate) fn check(&self, settled: &str) {
-        let dir = self.dir.display().to_string();
-        let settled = if settled.is_empty() { vec![] } else { vec!["--settled", settled] };
-        let verdict = vs(&[&["check", &dir], &settled[..]].concat());
-        let said = String::from_utf8_lossy(&verdict.stdout);
-        println!("{}", said.trim_end());
-        assert!(verdict.status.success(), "the checker refuses the traces in {dir}:\n{said}");
+        check(&self.dir, settled);
     }
 
     /// Lets `members` leave, and the checker judge what they did.
@@ -98,6 +93,16 @@ impl World {
         self.server.leave();
         std::fs::remove_dir_all(&self.dir).expect("a directory of our own");
     }
+}
+
+/// Lets the checker judge the traces in `dir`; liveness, too, if it is said who is there in the end.
+pub(crate) fn check(dir: &Path, settled: &str) {
+    let dir = dir.display().to_string();
+    let settled = if settled.is_empty() { vec![] } else { vec!["--settled", settled] };
+    let verdict = vs(&[&["check", &dir], &settled[..]].concat());
+    let said = String::from_utf8_lossy(&verdict.stdout);
+    println!("{}", said.trim_end());
+    assert!(verdict.status.success(), "the checker refuses the traces in {dir}:\n{said}");
 }
 
 /// An empty directory; one of an earlier run that failed was left for a look.

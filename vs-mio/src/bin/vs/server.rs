@@ -8,8 +8,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use vs_core::ident::{NUMBER_MAX, ServerId};
-use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
+use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
 use vs_core::{DisplaySet, View};
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Server id, another one for each server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: u64,
+    /// What the server belongs to; members and servers of another deployment are refused
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// A connection that is silent for so long is taken for dead
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
@@ -119,6 +122,10 @@ fn serve(
         }
         for event in &events {
             if event.token() == SIGNALS && signals.pending().next().is_some() {
+                let counters = driver.server().counters();
+                let line =
+                    if json { summary_json(counters).to_string() } else { summary(counters) };
+                output.write((line + "\n").into_bytes());
                 output.finish();
                 return Ok(());
             }
@@ -128,7 +135,8 @@ fn serve(
 }
 
 fn config(args: &Args) -> ServerConfig {
-    let mut config = ServerConfig::default();
+    let deployment = args.deployment.clone();
+    let mut config = ServerConfig { deployment, ..ServerConfig::default() };
     for (field, value) in [
         (&mut config.silence_ms, args.silence_ms),
         (&mut config.heartbeat_ms, args.heartbeat_ms),
@@ -210,6 +218,36 @@ fn as_json(note: &Note) -> Value {
         }
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
+}
+
+/// What the server did, for people.
+fn summary(counters: &ServerCounters) -> String {
+    let ServerCounters { changes, proposals, change_ms_sum, change_ms_max, .. } = *counters;
+    let views = counters.views_fast + counters.views_slow;
+    let (fast, mean) = (fast_share(counters) * 100.0, change_ms_sum as f64 / views.max(1) as f64);
+    format!(
+        "{views} views, {fast:.1} % decided in the fast mode; {changes} changes, {proposals} proposals; from the first \
+         start_change to the view {mean:.1} ms, at most {change_ms_max} ms"
+    )
+}
+
+fn summary_json(counters: &ServerCounters) -> Value {
+    json!({
+        "summary": true,
+        "changes": counters.changes,
+        "proposals": counters.proposals,
+        "views_fast": counters.views_fast,
+        "views_slow": counters.views_slow,
+        "fast_share": fast_share(counters),
+        "change_ms_sum": counters.change_ms_sum,
+        "change_ms_max": counters.change_ms_max,
+    })
+}
+
+/// Of no views, all were decided fast.
+fn fast_share(counters: &ServerCounters) -> f64 {
+    let views = counters.views_fast + counters.views_slow;
+    if views == 0 { 1.0 } else { counters.views_fast as f64 / views as f64 }
 }
 
 fn view_json(view: &View) -> Value {

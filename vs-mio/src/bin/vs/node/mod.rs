@@ -7,7 +7,7 @@ mod setup;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use vs_core::ident::{GroupName, NUMBER_MAX};
+use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
 
 use crate::Failure;
 use crate::generate::Sizes;
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// A membership server; several may be named
     #[arg(long = "server", required = true, value_name = "HOST:PORT")]
     servers: Vec<String>,
+    /// What the servers belong to that may take this process up
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     /// Process id, the same after every restart; otherwise a random one
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX))]
     id: Option<u64>,

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::config::ConfigError;
-use crate::ident::{GroupKey, ProcessId};
+use crate::ident::{Deployment, GroupKey, ProcessId};
 use crate::time::Time;
 use crate::view::View;
 
@@ -86,6 +86,13 @@ pub enum DetachReason {
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
     Contract(alloc::string::String),
+    /// The server belongs to another deployment. Final.
+    Deployment {
+        /// The server's deployment.
+        server: Deployment,
+        /// Ours.
+        own: Deployment,
+    },
 }
 
 impl DetachReason {
@@ -118,6 +125,10 @@ impl fmt::Display for DetachReason {
                 f.write_str("the view has more members than members_max allows: raise it")
             }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
+            Self::Deployment { server, own } => write!(
+                f,
+                "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
+            ),
         }
     }
 }

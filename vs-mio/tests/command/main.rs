@@ -5,5 +5,6 @@ mod chat;
 mod discover;
 mod faults;
 mod perf;
+mod servers;
 mod starts;
 mod world;

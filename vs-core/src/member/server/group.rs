@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::identity::Waiting;
-use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
+use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Settled, Step};
 use super::{ConnId, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
-use crate::view::{Members, VIEW_MEMBERS_MAX};
+use crate::view::{Members, VIEW_MEMBERS_MAX, View};
 
 /// Processes whose cids are remembered after they have gone.
 const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
@@ -56,6 +56,8 @@ pub(super) struct Local {
     pub(super) floor: Floor,
     /// Members of the largest view that it has room for.
     pub(super) members_max: u16,
+    /// Where it was when it attached.
+    pub(super) settled: Option<Settled>,
 }
 
 impl Local {
@@ -104,6 +106,10 @@ pub(super) struct Group {
     gather_at: Option<Time>,
     /// Until when arrivals are put off for servers that have just started.
     pub(super) put_off_until: Option<Time>,
+    /// When the change began that is under way.
+    changing_since: Option<Time>,
+    /// A view that a client brought along when nobody else was known, and until when its members are waited for.
+    regroup: Option<(View, Time)>,
 }
 
 impl Group {
@@ -119,6 +125,8 @@ impl Group {
             excluded: BTreeMap::new(),
             gather_at: None,
             put_off_until: None,
+            changing_since: None,
+            regroup: None,
         }
     }
 
@@ -133,8 +141,8 @@ impl Group {
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
         let home = self.moshe.me();
         let attached = |(&process, local): (&ProcessId, &Local)| {
-            let Local { attachment, members_max, peer, .. } = *local;
-            (Attached { process, attachment, home, members_max }, peer.addr)
+            let Local { attachment, members_max, peer, settled, .. } = *local;
+            (Attached { process, attachment, home, members_max, settled }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
     }
@@ -159,6 +167,10 @@ impl Group {
         }
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
+        }
+        if local.settled.is_some() && self.moshe.is_ignorant() && self.regroup.is_none() {
+            let until = cx.now.plus_ms(cx.config.regroup_ms);
+            self.regroup = past.mbr_view.clone().map(|view| (view, until));
         }
         match self.holder(&local) {
             Some(holder) => self.wait(cx, local, holder),
@@ -255,7 +267,8 @@ impl Group {
 
     /// `by` accuses `accused`, instead of whomever it accused before.
     pub(super) fn accuse(&mut self, cx: &mut Cx<'_>, by: ProcessId, accused: Vec<ProcessId>) {
-        if !self.moshe.report().iter().any(|client| client.process == by) {
+        let reported = self.moshe.report().iter().any(|client| client.process == by);
+        if !reported && !(self.regroup.is_some() && self.locals.contains_key(&by)) {
             return;
         }
         if accused.is_empty() || accused.len() > VIEW_MEMBERS_MAX {
@@ -272,6 +285,10 @@ impl Group {
 
     /// Excludes who is accused, once others have had the time to accuse, too.
     fn judge(&mut self, cx: &mut Cx<'_>) {
+        if self.regroup.is_some() {
+            self.judge_at = Some(cx.now.plus_ms(cx.config.accuse_ms));
+            return;
+        }
         let members: Vec<ProcessId> = self.moshe.report().iter().map(|c| c.process).collect();
         self.accusations.retain(|by, _| members.contains(by));
         let verdicts = notify::exclude(&members, &self.accusations);
@@ -334,6 +351,9 @@ impl Group {
         self.take(cx, steps);
         if put_off {
             self.renotify(cx, Cause::Proposed);
+        }
+        if self.regroup.is_some() {
+            self.renotify(cx, Cause::Arrival);
         }
     }
 
@@ -401,16 +421,25 @@ impl Group {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
+        let brought = self.regroup.as_ref().and_then(|(view, _)| self.brought(view, &report));
         if report == *self.moshe.report() {
             self.put_off_until = None;
+            return;
+        }
+        if self.is_regrouping(cx, &report) {
             return;
         }
         if cause == Cause::Arrival && self.puts_off(cx) {
             return;
         }
         self.put_off_until = None;
+        self.regroup = None;
         self.accusations.retain(|by, _| report.iter().any(|client| client.process == *by));
         self.trim_memory(&report);
+        if self.moshe.follow(&report, brought) {
+            (self.gather_at, self.changing_since) = (None, None);
+            return;
+        }
         let gather_ms = match cause {
             Cause::Arrival => cx.config.gather_join_ms,
             Cause::Departure => cx.config.gather_crash_ms,
@@ -422,6 +451,25 @@ impl Group {
         self.gather_at = gather.then_some(at);
         let steps = self.moshe.notify(report, gather);
         self.take(cx, steps);
+    }
+
+    /// The view that all clients here brought along, if it has just the members that are reported.
+    fn brought(&self, view: &View, report: &Report) -> Option<Settled> {
+        let settled = Settled::in_view(view);
+        let all = report.iter().map(|client| &client.process).eq(view.members());
+        let mut here = self.locals.values();
+        (all && here.all(|local| local.settled == Some(settled))).then_some(settled)
+    }
+
+    /// Whether others may be about to come from the view that a client brought along, and nobody changes it meanwhile.
+    fn is_regrouping(&self, cx: &Cx<'_>, report: &Report) -> bool {
+        let Some((view, until)) = &self.regroup else { return false };
+        let reported = |p: &ProcessId| report.iter().any(|client| client.process == *p);
+        let here = report.iter().any(|client| client.home == cx.me);
+        cx.now < *until
+            && here
+            && !view.members().iter().all(reported)
+            && !self.moshe.owes_answer(report)
     }
 
     /// Forgets processes that are not members, beyond a bound.
@@ -445,6 +493,7 @@ impl Group {
         for step in steps {
             match step {
                 Step::StartChange(process, cid) => {
+                    self.changing_since.get_or_insert(cx.now);
                     self.start_change(cx, process, cid);
                     change = Some(self.moshe.report().iter().map(|c| c.process).collect());
                 }
@@ -461,6 +510,10 @@ impl Group {
                         Mode::Fast => cx.counters.views_fast += 1,
                         Mode::Slow => cx.counters.views_slow += 1,
                     }
+                    let since = self.changing_since.take().unwrap_or(cx.now);
+                    let ms = cx.now.millis_since(since);
+                    cx.counters.change_ms_sum += ms;
+                    cx.counters.change_ms_max = cx.counters.change_ms_max.max(ms);
                     for local in self.locals.values() {
                         if view.contains(local.peer.process) {
                             let (group, view) = (self.name.clone(), view.clone());
@@ -507,11 +560,13 @@ impl Group {
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let waiting = self.waiting.iter().map(Waiting::next_look);
         let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
+        let regroup = self.regroup.as_ref().map(|(_, until)| *until);
         waiting
             .chain(lost)
             .chain(self.gather_at)
             .chain(self.judge_at)
             .chain(self.put_off_until)
+            .chain(regroup)
             .min()
     }
 
@@ -520,6 +575,10 @@ impl Group {
             self.gather_at = None;
             let steps = self.moshe.gathered();
             self.take(cx, steps);
+        }
+        if self.regroup.as_ref().is_some_and(|(_, until)| cx.now >= *until) {
+            self.renotify(cx, Cause::Departure);
+            self.regroup = None;
         }
         if self.judge_at.is_some_and(|at| cx.now >= at) {
             self.judge_at = None;
@@ -551,7 +610,8 @@ mod tests {
         let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
         let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
-        let report = Vec::from([Attached { process, attachment, home, members_max: 16 }]);
+        let settled = None;
+        let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled }]);
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));

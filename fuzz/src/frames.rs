@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::preamble;
 
-use crate::message::{Attached, Mode, Past, Peer, PeerWord, Proposal, Request, Triple};
+use crate::message::{
+    Attached, DEPLOYMENT, Mode, Past, Peer, PeerWord, Proposal, Refusal, Request, Triple,
+};
 use crate::{Bytes, Seeds};
 
 mod client;
@@ -84,12 +86,15 @@ fn past(bytes: &mut Bytes<'_>) -> Past {
 }
 
 fn request(bytes: &mut Bytes<'_>) -> Request {
-    match bytes.below(10) {
+    match bytes.below(11) {
         0 | 1 => {
             let process = process(bytes);
-            Request::Client(peer(process, bytes))
+            Request::Client(peer(process, bytes), deployment(bytes))
         }
-        2 => Request::Server { server: server_id(bytes), boot: bytes.number_near(1) },
+        2 => {
+            let (server, boot) = (server_id(bytes), bytes.number_near(1));
+            Request::Server { server, boot, deployment: deployment(bytes) }
+        }
         3 | 4 => Request::Attach {
             group: server::name(bytes),
             counter: bytes.number_near(1),
@@ -99,7 +104,21 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         5 => Request::Leave { group: server::name(bytes) },
         6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
         7 | 8 => Request::Peer(peer_word(bytes)),
+        9 => Request::Refused(refusal(bytes)),
         _ => Request::Ping,
+    }
+}
+
+/// Mostly the right one.
+fn deployment(bytes: &mut Bytes<'_>) -> String {
+    if bytes.u8() < 0xe0 { DEPLOYMENT.into() } else { server::name(bytes) }
+}
+
+fn refusal(bytes: &mut Bytes<'_>) -> Refusal {
+    match bytes.below(3) {
+        0 => Refusal::Itself,
+        1 => Refusal::SameId(server_id(bytes)),
+        _ => Refusal::Deployments(deployment(bytes), deployment(bytes)),
     }
 }
 
@@ -121,6 +140,9 @@ fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attach
         counter: bytes.number_near(1),
         home: if bytes.u8() < 0xf0 { home } else { server_id(bytes) },
         members_max: if bytes.flag() { 4 } else { bytes.u16() },
+        settled: bytes.flag().then(|| {
+            (ViewId { major: number(bytes), minor: bytes.number_near(1) }, bytes.number_near(0))
+        }),
     }
 }
 

@@ -181,8 +181,10 @@ impl Lone {
                     self.attachment = Attachment { open: true, counter, cid, vid };
                 }
                 Request::Leave { .. } => self.attachment.open = false,
-                Request::Client(_) | Request::Accuse { .. } | Request::Ping => {}
-                Request::Server { .. } | Request::Peer(_) => panic!("a client says {request:?}"),
+                Request::Client(..) | Request::Accuse { .. } | Request::Ping => {}
+                Request::Server { .. } | Request::Peer(_) | Request::Refused(_) => {
+                    panic!("a client says {request:?}")
+                }
             }
         }
         self.node.stream_consumed(len);

@@ -8,6 +8,9 @@ use vs_core::DetachReason;
 use vs_core::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble};
 
+/// What everybody belongs to who does not say otherwise.
+pub(crate) const DEPLOYMENT: &str = "default";
+
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
 
@@ -37,13 +40,21 @@ pub(crate) struct Past {
 /// To a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Client(Peer),
-    Server { server: ServerId, boot: u64 },
+    Client(Peer, String),
+    Server { server: ServerId, boot: u64, deployment: String },
     Attach { group: String, counter: u64, members_max: u16, past: Past },
     Leave { group: String },
     Accuse { group: String, accused: Vec<ProcessId> },
     Peer(PeerWord),
     Ping,
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    Itself,
+    SameId(ServerId),
+    Deployments(String, String),
 }
 
 /// To a client.
@@ -53,6 +64,7 @@ pub(crate) enum Reply {
     View { group: String, counter: u64, view: Triple },
     Detached { group: String, counter: u64, reason: DetachReason, retry_ms: u64 },
     Ping,
+    Refused(DetachReason),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +85,8 @@ pub(crate) struct Attached {
     pub(crate) counter: u64,
     pub(crate) home: ServerId,
     pub(crate) members_max: u16,
+    /// The id of a view, and its fingerprint.
+    pub(crate) settled: Option<(ViewId, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::config::ConfigError;
-use crate::ident::{GroupKey, ProcessId};
+use crate::ident::{Deployment, GroupKey, ProcessId};
 use crate::time::Time;
 use crate::view::View;
 
@@ -108,6 +108,13 @@ pub enum DetachReason {
     Excluded,
     /// The server heard nothing of this process for so long that it took it for dead; it attaches again.
     Silent,
+    /// The server belongs to another deployment. Final.
+    Deployment {
+        /// The server's deployment.
+        server: Deployment,
+        /// Ours.
+        own: Deployment,
+    },
 }
 
 impl DetachReason {
@@ -151,6 +158,10 @@ impl fmt::Display for DetachReason {
                 f.write_str("the membership server heard nothing of this process for too long")
             }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
+            Self::Deployment { server, own } => write!(
+                f,
+                "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
+            ),
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::ident::{NUMBER_MAX, ProcessId};
+use crate::ident::{Deployment, NUMBER_MAX, ProcessId};
 use crate::view::VIEW_MEMBERS_MAX;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
@@ -60,6 +60,8 @@ impl Default for NodeConfig {
 /// How a process holds on to its membership servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
+    /// What this process belongs to; servers of another deployment refuse it. Default "default".
+    pub deployment: Deployment,
     /// A server that has been silent for so long is taken for dead, in ms. Default 1000.
     pub server_silence_ms: u64,
     /// A sign of life goes to the server after so much own silence, in ms. Default 100.
@@ -76,6 +78,7 @@ pub struct ClientConfig {
 impl Default for ClientConfig {
     fn default() -> Self {
         Self {
+            deployment: Deployment::default(),
             server_silence_ms: 1000,
             heartbeat_ms: 100,
             reconnect_ms: 20,

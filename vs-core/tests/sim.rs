@@ -193,6 +193,14 @@ fn what_once_failed_holds() {
     }
 }
 
+/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both ran.
+#[test]
+fn of_two_lives_of_a_process_only_one_runs() {
+    if let Err(failure) = run(&Scenario::random(1_012_412)) {
+        panic!("{failure}");
+    }
+}
+
 /// It is detached while it is stopped, and the group is not settled before it is back, although nobody else is left.
 #[test]
 fn a_process_that_is_left_alone_and_detached_comes_back() {

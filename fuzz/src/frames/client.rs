@@ -1,6 +1,6 @@
 //! A node whose server says anything.
 
-use vs_core::ident::{CLAIMED_MAX, Cid, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{CLAIMED_MAX, Cid, Deployment, Incarnation, ProcessId, ViewId};
 use vs_core::wire::frame::preamble;
 use vs_core::{Blocking, DetachReason};
 
@@ -79,7 +79,7 @@ fn reply(lone: &mut Lone, bytes: &mut Bytes<'_>) -> Reply {
     let attachment = &mut lone.attachment;
     let counter =
         if bytes.u8() < 0xf0 { attachment.counter } else { bytes.number_near(attachment.counter) };
-    match bytes.below(8) {
+    match bytes.below(9) {
         0..=2 => {
             let cid = Cid(bytes.number_near(attachment.cid + 1));
             attachment.cid = attachment.cid.max(cid.0.min(CLAIMED_MAX));
@@ -95,6 +95,7 @@ fn reply(lone: &mut Lone, bytes: &mut Bytes<'_>) -> Reply {
             let (reason, retry_ms) = (reason(bytes), bytes.number_near(10));
             Reply::Detached { group, counter, reason, retry_ms }
         }
+        7 => Reply::Refused(reason(bytes)),
         _ => Reply::Ping,
     }
 }
@@ -108,7 +109,7 @@ fn likely(attachment: &crate::lone::Attachment, bytes: &mut Bytes<'_>) -> Triple
 }
 
 fn reason(bytes: &mut Bytes<'_>) -> DetachReason {
-    match bytes.below(8) {
+    match bytes.below(9) {
         0 => DetachReason::ServerLost,
         1 => DetachReason::Accused { by: processes(bytes) },
         2 => DetachReason::DuplicateId,
@@ -116,6 +117,7 @@ fn reason(bytes: &mut Bytes<'_>) -> DetachReason {
         4 => DetachReason::ServerFull,
         5 => DetachReason::BlockTimeout,
         6 => DetachReason::ViewTooLarge,
+        7 => DetachReason::Deployment { server: Deployment::default(), own: Deployment::default() },
         _ => DetachReason::Contract(String::from_utf8_lossy(bytes.sized()).into_owned()),
     }
 }

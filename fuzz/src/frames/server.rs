@@ -9,7 +9,7 @@ use vs_core::wire::frame::preamble;
 
 use super::{request, spoilt, stream};
 use crate::cluster::{self, Cluster};
-use crate::message::{Listener, Past, Peer, Request, frame};
+use crate::message::{DEPLOYMENT, Listener, Past, Peer, Request, frame};
 use crate::{Bytes, Seeds};
 
 /// Members of the group that has to be left in peace.
@@ -111,12 +111,14 @@ impl Stage {
                 // The usual beginning of a client that is none of the group.
                 let process = ProcessId(4 + u64::from(who));
                 let addr = ([127, 0, 0, 1], 5000).into();
-                let client = Request::Client(Peer { process, incarnation: Incarnation(2), addr });
+                let peer = Peer { process, incarnation: Incarnation(2), addr };
+                let client = Request::Client(peer, DEPLOYMENT.into());
                 self.say(who, &frame(&client));
             }
             _ => {
                 let server = ServerId(2 + u64::from(who));
-                self.say(who, &frame(&Request::Server { server, boot: 1 }));
+                let deployment = DEPLOYMENT.into();
+                self.say(who, &frame(&Request::Server { server, boot: 1, deployment }));
             }
         }
     }
@@ -134,7 +136,7 @@ impl Stage {
         let Some(stranger) = self.strangers.get_mut(&who) else { return };
         for request in stranger.listener.hear::<Request>(bytes) {
             let power = match request {
-                Request::Client(peer) => {
+                Request::Client(peer, _) => {
                     stranger.process.get_or_insert(peer.process);
                     Power::None
                 }
@@ -180,7 +182,8 @@ pub(super) fn seeds() -> Seeds {
     let client = |process: u64| {
         let addr = ([127, 0, 0, 1], 5000).into();
         let process = ProcessId(process);
-        frame(&Request::Client(Peer { process, incarnation: Incarnation(2), addr }))
+        let peer = Peer { process, incarnation: Incarnation(2), addr };
+        frame(&Request::Client(peer, DEPLOYMENT.into()))
     };
     let attach = |group: &str| {
         let (group, past) = (group.into(), Past::default());
@@ -191,7 +194,8 @@ pub(super) fn seeds() -> Seeds {
         let accused = accused.iter().map(|p| ProcessId(*p)).collect();
         frame(&Request::Accuse { group: NAME.into(), accused })
     };
-    let server = frame(&Request::Server { server: ServerId(2), boot: 1 });
+    let deployment = DEPLOYMENT.into();
+    let server = frame(&Request::Server { server: ServerId(2), boot: 1, deployment });
     let conversations: [(&str, Vec<Vec<u8>>); 7] = [
         ("hello", vec![client(9)]),
         ("other-group", vec![client(9), attach("other"), accuse(&[1, 2])]),

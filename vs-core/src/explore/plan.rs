@@ -28,6 +28,7 @@ impl Client {
             attachment: self.attachment(),
             home: plan.home(process),
             members_max: 64,
+            settled: None,
         }
     }
 }

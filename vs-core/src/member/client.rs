@@ -19,7 +19,7 @@ use crate::ident::{Cid, GroupKey, GroupName, ProcessId, ViewId};
 use crate::node::Identity;
 use crate::time::Time;
 use crate::view::View;
-use crate::wire::PROTOCOL_VERSION;
+use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{Decoder, FrameError, Output};
 
 /// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
@@ -183,7 +183,8 @@ impl Client {
         let silence = Silence::new(now, self.config.server_silence_ms);
         self.link = Link::Up { decoder: Decoder::default(), silence };
         self.output = Some(Output::new(self.config.output_bytes_max));
-        self.send(now, &Request::Client(self.identity));
+        let deployment = self.config.deployment.clone();
+        self.send(now, &Request::Client(self.identity, deployment));
         self.send_attaches(now);
     }
 
@@ -223,7 +224,7 @@ impl Client {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    let own = u16::from(PROTOCOL_VERSION);
+                    let own = STREAM_VERSION;
                     self.detach_all(&match error {
                         FrameError::Version(server) => DetachReason::Version { server, own },
                         error => DetachReason::Contract(error.what().into()),
@@ -246,6 +247,10 @@ impl Client {
     fn handle_reply(&mut self, now: Time, reply: Reply) {
         let (group, counter) = match &reply {
             Reply::Ping => return,
+            Reply::Refused(reason) => {
+                self.detach_all(reason);
+                return self.close(now);
+            }
             Reply::StartChange { group, counter, .. }
             | Reply::View { group, counter, .. }
             | Reply::Detached { group, counter, .. } => (group.key(), *counter),
@@ -269,7 +274,7 @@ impl Client {
                 attachment.not_before = now.plus_ms(retry_ms);
                 Ok(ClientEvent::Detached { group, reason })
             }
-            Reply::Ping => return,
+            Reply::Ping | Reply::Refused(_) => return,
         };
         self.events.push_back(checked.unwrap_or_else(|rule| {
             let reason = DetachReason::Contract(rule.to_string());

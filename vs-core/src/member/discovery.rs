@@ -20,7 +20,7 @@ use crate::config::{ConfigError, TIME_MS_LIMIT};
 use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
 use crate::time::Time;
-use crate::wire::PROTOCOL_VERSION;
+use crate::wire::STREAM_VERSION;
 use crate::wire::beacon::{self, Beacon, NoBeacon};
 
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
@@ -122,7 +122,7 @@ impl fmt::Display for UselessBeacon {
             ),
             Self::Version(version) => write!(
                 f,
-                "a server is about that speaks version {version} of the protocol, not {PROTOCOL_VERSION}: run the \
+                "a server is about that speaks version {version} of the protocol, not {STREAM_VERSION}: run the \
                  same version everywhere"
             ),
             Self::SameId(id, addr) => write!(

@@ -10,7 +10,7 @@ use super::client::Past;
 use super::server::Departure;
 use super::server::moshe::{Attached, Proposal};
 use crate::action::DetachReason;
-use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ServerId};
+use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.
@@ -28,9 +28,9 @@ pub struct Peer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// A client names itself; first of all.
-    Client(Peer),
+    Client(Peer, Deployment),
     /// A server names itself, and its boot value: one that restarted has forgotten all; first of all.
-    Server { server: ServerId, boot: u64 },
+    Server { server: ServerId, boot: u64, deployment: Deployment },
     /// The client wants to be a member.
     Attach {
         group: GroupName,
@@ -58,6 +58,8 @@ pub enum Refusal {
     Itself,
     /// Another server has the same id.
     SameId(ServerId),
+    /// They belong to two deployments.
+    Deployments(Deployment, Deployment),
 }
 
 impl fmt::Display for Refusal {
@@ -67,6 +69,10 @@ impl fmt::Display for Refusal {
             Self::SameId(id) => {
                 write!(f, "two servers have the id {id}: give each server an id of its own")
             }
+            Self::Deployments(one, other) => write!(
+                f,
+                "one belongs to the deployment {one}, the other to {other}: name the same one at both"
+            ),
         }
     }
 }
@@ -94,6 +100,8 @@ pub(crate) enum Reply {
         retry_ms: u64,
     },
     Ping,
+    /// Instead of everything else: the connection ends.
+    Refused(DetachReason),
 }
 
 /// From a server to a server.

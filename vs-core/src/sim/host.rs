@@ -216,13 +216,9 @@ impl<A> ProcessBody<A> {
 
 impl ServerBody {
     pub(crate) fn counters(&self) -> ServerCounters {
-        let now = self.server.as_ref().map(|s| *s.counters()).unwrap_or_default();
-        ServerCounters {
-            changes: self.past.changes + now.changes,
-            proposals: self.past.proposals + now.proposals,
-            views_fast: self.past.views_fast + now.views_fast,
-            views_slow: self.past.views_slow + now.views_slow,
-        }
+        let mut all = self.past;
+        self.server.iter().for_each(|server| all.add(server.counters()));
+        all
     }
 }
 

@@ -347,6 +347,7 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         accuse_ms: 30,
         readmit_ms: 100,
         reattach_ms: 300,
+        regroup_ms: 400,
         redial_ms: 30,
         redial_max_ms: 200,
         dial_ms: 500,

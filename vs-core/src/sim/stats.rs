@@ -97,7 +97,7 @@ impl Stats {
     }
 
     pub(crate) fn add_server(&mut self, other: &ServerCounters) {
-        add_fields!(self.servers, other, changes proposals views_fast views_slow);
+        self.servers.add(other);
     }
 
     /// Counts what the traces of one scenario show; `datagram_bytes` make a message a large one.

@@ -11,7 +11,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::ident::{GROUP_NAME_BYTES_MAX, NUMBER_MAX, ServerId, check_name};
-use crate::wire::PROTOCOL_VERSION;
+use crate::wire::STREAM_VERSION;
 
 const MAGIC: [u8; 4] = *b"VSB\0";
 const VERSION_AT: usize = 4;
@@ -58,7 +58,7 @@ pub fn encode(out: &mut [u8], beacon: &Beacon<'_>) -> Option<usize> {
     let out = out.get_mut(..NAME_AT + name.len())?;
     out.fill(0);
     out[..VERSION_AT].copy_from_slice(&MAGIC);
-    out[VERSION_AT..][..2].copy_from_slice(&u16::from(PROTOCOL_VERSION).to_le_bytes());
+    out[VERSION_AT..][..2].copy_from_slice(&STREAM_VERSION.to_le_bytes());
     out[NAME_LENGTH_AT] = name.len() as u8;
     out[SERVER_AT..][..8].copy_from_slice(&beacon.server.0.to_le_bytes());
     out[BOOT_AT..][..8].copy_from_slice(&beacon.boot.to_le_bytes());
@@ -85,7 +85,7 @@ pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
     let rest = datagram.strip_prefix(&MAGIC).ok_or(NoBeacon::Other)?;
     let version = rest.first_chunk::<2>().ok_or(NoBeacon::Other)?;
     let version = u16::from_le_bytes(*version);
-    if version != u16::from(PROTOCOL_VERSION) {
+    if version != STREAM_VERSION {
         return Err(NoBeacon::Version(version));
     }
     let (head, name) = datagram.split_first_chunk::<NAME_AT>().ok_or(NoBeacon::Other)?;

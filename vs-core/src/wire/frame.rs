@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::PROTOCOL_VERSION;
+use super::STREAM_VERSION;
 
 /// What each side of a connection says first: who speaks, and which version.
 const MAGIC: [u8; 4] = *b"VSM\0";
@@ -62,7 +62,7 @@ impl FrameError {
 pub fn preamble() -> [u8; PREAMBLE_BYTES] {
     let mut out = [0; PREAMBLE_BYTES];
     out[..MAGIC.len()].copy_from_slice(&MAGIC);
-    out[MAGIC.len()..].copy_from_slice(&u16::from(PROTOCOL_VERSION).to_le_bytes());
+    out[MAGIC.len()..].copy_from_slice(&STREAM_VERSION.to_le_bytes());
     out
 }
 
@@ -126,7 +126,7 @@ impl Decoder {
         }
         let Some(version) = rest.get(MAGIC.len()..PREAMBLE_BYTES) else { return Ok(false) };
         let version = u16::from_le_bytes([version[0], version[1]]);
-        if version != u16::from(PROTOCOL_VERSION) {
+        if version != STREAM_VERSION {
             return Err(FrameError::Version(version));
         }
         self.at += PREAMBLE_BYTES;

@@ -5,6 +5,7 @@ mod chat;
 mod discover;
 mod faults;
 mod perf;
+mod servers;
 mod starts;
 mod unicast;
 mod world;

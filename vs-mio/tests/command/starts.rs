@@ -243,7 +243,7 @@ fn server_that_says(words: &'static [u8]) -> String {
 #[test]
 fn another_protocol_is_told_on_both_sides() {
     const OTHER: &[u8] = b"VSM\0\x63\0";
-    let old = ["the server speaks protocol version 99, this program 1", "upgrade"];
+    let old = ["the server speaks protocol version 99, this program 2", "upgrade"];
     node(&server_that_says(OTHER), &[], FAILED, &old);
     let web = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     node(&web, &[], FAILED, &["the server broke", "it speaks another protocol"]);
@@ -253,9 +253,9 @@ fn another_protocol_is_told_on_both_sides() {
     old.write_all(OTHER).expect("a connection");
     let mut told = Vec::new();
     old.read_to_end(&mut told).expect("the server's version, then its farewell");
-    assert_eq!(told, b"VSM\0\x01\0");
+    assert_eq!(told, b"VSM\0\x02\0");
     world.server.wait("a note", |line| {
-        let words = ["refused: it speaks another version", "version 99, this server 1", "upgrade"];
+        let words = ["refused: it speaks another version", "version 99, this server 2", "upgrade"];
         words.iter().all(|word| line.contains(word)).then_some(())
     });
     let mut stranger = TcpStream::connect(&world.server_addr).expect("a server that listens");

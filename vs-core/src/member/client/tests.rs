@@ -167,7 +167,7 @@ fn an_attach_reports_the_past_and_counts_on() {
         other => panic!("{other:?}"),
     };
     let said = requests(&mut client);
-    assert!(matches!(said[0], Request::Client(peer) if peer.process == ME), "first its name");
+    assert!(matches!(said[0], Request::Client(peer, _) if peer.process == ME), "first its name");
     assert_eq!(said[1..].iter().map(attach).collect::<Vec<_>>(), [(1, past(8))]);
     client.handle_disconnected(ms(5));
     let lost = DetachReason::ServerLost;
@@ -404,10 +404,30 @@ fn another_version_is_final_for_all_groups() {
     assert_eq!(heard.len(), 2, "{heard:?}");
     for event in heard {
         let ClientEvent::Detached { reason, .. } = event else { panic!("{event:?}") };
-        let own = u16::from(PROTOCOL_VERSION);
+        let own = STREAM_VERSION;
         assert_eq!(reason, DetachReason::Version { server: 99, own });
         assert!(reason.is_final());
     }
+    assert_eq!(commands(&mut client).last(), Some(&LinkCommand::Close));
+}
+
+#[test]
+fn a_server_of_another_deployment_is_final_for_all_groups() {
+    let mut client = client(2);
+    client.attach(ms(0), &group(), 16, Past::default());
+    client.attach(ms(0), &GroupName::new("other").unwrap(), 16, Past::default());
+    client.handle_connected(ms(0));
+    client.handle_stream(ms(0), &frame::preamble());
+    let deployment = |name| crate::ident::Deployment::new(name).unwrap();
+    let (server, own) = (deployment("blue"), deployment("green"));
+    let refused = DetachReason::Deployment { server, own };
+    say_as_is(&mut client, ms(0), &Reply::Refused(refused.clone()));
+    let final_for = |event| match event {
+        ClientEvent::Detached { reason, .. } => Some(reason),
+        _ => None,
+    };
+    let reasons: Vec<_> = events(&mut client).into_iter().filter_map(final_for).collect();
+    assert_eq!(reasons, [refused.clone(), refused]);
     assert_eq!(commands(&mut client).last(), Some(&LinkCommand::Close));
 }
 

@@ -52,7 +52,9 @@ impl Group {
 
     /// `by` accuses `accused`, instead of whomever it accused before.
     pub(super) fn accuse(&mut self, cx: &mut Cx<'_>, by: ProcessId, accused: Vec<ProcessId>) {
-        if !self.moshe.report().iter().any(|client| client.process == by) {
+        let is_reported = || self.moshe.report().iter().any(|client| client.process == by);
+        let is_waited_with = self.regroup.is_some() && self.locals.contains_key(&by);
+        if !is_waited_with && !is_reported() {
             return;
         }
         if accused.is_empty() || accused.len() > VIEW_MEMBERS_MAX {
@@ -69,6 +71,10 @@ impl Group {
 
     /// Excludes who is accused, once others have had the time to accuse, too.
     pub(super) fn judge(&mut self, cx: &mut Cx<'_>) {
+        if self.regroup.is_some() {
+            self.judge_at = Some(cx.now.plus_ms(cx.config.accuse_ms));
+            return;
+        }
         let members: Vec<ProcessId> = self.moshe.report().iter().map(|c| c.process).collect();
         self.accusations.retain(|by, _| members.binary_search(by).is_ok());
         let verdicts = notify::exclude(&members, &self.accusations);

@@ -55,6 +55,9 @@ pub struct ServerConfig {
     pub link_hold_max_ms: u64,
     /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
     pub link_forgive_ms: u64,
+    /// A server that knows of nobody in a group, since it has just started, say, waits so long for the members of the view
+    /// that a client brings along, in ms: if all are still there, they need no other one. Default 3000.
+    pub regroup_ms: u64,
     /// Most connections. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
@@ -87,6 +90,7 @@ impl Default for ServerConfig {
             link_hold_ms: 250,
             link_hold_max_ms: 30_000,
             link_forgive_ms: 120_000,
+            regroup_ms: 3000,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
@@ -198,4 +202,20 @@ pub struct ServerCounters {
     pub views_fast: u64,
     /// Views decided in the slow mode.
     pub views_slow: u64,
+    /// From the first start_change of a change to its view, in ms: of all changes together.
+    pub change_ms_sum: u64,
+    /// … of the longest.
+    pub change_ms_max: u64,
+}
+
+impl ServerCounters {
+    /// Adds what another server counted, or another life of this one.
+    pub fn add(&mut self, other: &Self) {
+        self.changes += other.changes;
+        self.proposals += other.proposals;
+        self.views_fast += other.views_fast;
+        self.views_slow += other.views_slow;
+        self.change_ms_sum += other.change_ms_sum;
+        self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
+    }
 }

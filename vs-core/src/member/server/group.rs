@@ -7,14 +7,14 @@ use core::net::SocketAddr;
 use super::accuse::Exclusion;
 use super::identity::Waiting;
 use super::links::Links;
-use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Step};
+use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Settled, Step};
 use super::{ConnId, Departure, Note, ServerConfig, ServerCounters, notify};
 use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::time::Time;
-use crate::view::VIEW_MEMBERS_MAX;
+use crate::view::{VIEW_MEMBERS_MAX, View};
 
 /// Processes whose cids are remembered after they have gone.
 const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
@@ -57,6 +57,8 @@ pub(super) struct Local {
     pub(super) floor: Floor,
     /// Members of the largest view that it has room for.
     pub(super) members_max: u16,
+    /// Where it was when it attached.
+    pub(super) settled: Option<Settled>,
 }
 
 impl Local {
@@ -101,6 +103,10 @@ pub(super) struct Group {
     pub(super) put_off_until: Option<Time>,
     /// What is to be reported then, if more has changed since that wait began.
     gathered: Option<Report>,
+    /// When the change began that is under way.
+    changing_since: Option<Time>,
+    /// A view that a client brought along when nobody else was known, and until when its members are waited for.
+    pub(super) regroup: Option<(View, Time)>,
 }
 
 impl Group {
@@ -117,6 +123,8 @@ impl Group {
             gather_at: None,
             put_off_until: None,
             gathered: None,
+            changing_since: None,
+            regroup: None,
         }
     }
 
@@ -137,8 +145,8 @@ impl Group {
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
         let home = self.moshe.me();
         let attached = |(&process, local): (&ProcessId, &Local)| {
-            let Local { attachment, members_max, peer, .. } = *local;
-            (Attached { process, attachment, home, members_max }, peer.addr)
+            let Local { attachment, members_max, peer, settled, .. } = *local;
+            (Attached { process, attachment, home, members_max, settled }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
     }
@@ -167,6 +175,10 @@ impl Group {
         }
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
+        }
+        if local.settled.is_some() && self.moshe.is_ignorant() && self.regroup.is_none() {
+            let until = cx.now.plus_ms(cx.config.regroup_ms);
+            self.regroup = past.mbr_view.clone().map(|view| (view, until));
         }
         match self.holder(&local) {
             Some(holder) => self.wait(cx, local, holder),
@@ -245,6 +257,9 @@ impl Group {
         if put_off {
             self.renotify(cx, Cause::Proposed);
         }
+        if self.regroup.is_some() {
+            self.renotify(cx, Cause::Arrival);
+        }
     }
 
     /// The links between servers have changed.
@@ -312,11 +327,20 @@ impl Group {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
         self.give_up_ids(cx, &report);
+        let brought = self.regroup.as_ref().and_then(|(view, _)| self.brought(view, &report));
         let is_news = report != *self.moshe.report();
-        if is_news && cause == Cause::Arrival && self.puts_off(cx) {
+        let waits = self.is_regrouping(cx, &report) || cause == Cause::Arrival && self.puts_off(cx);
+        if is_news && waits {
             return;
         }
         self.put_off_until = None;
+        if is_news {
+            self.regroup = None;
+            if self.moshe.follow(&report, brought) {
+                (self.gather_at, self.gathered, self.changing_since) = (None, None, None);
+                return self.forget_gone(&report);
+            }
+        }
         let gather_ms = match cause {
             Cause::Arrival => cx.config.gather_join_ms,
             Cause::Departure => cx.config.gather_crash_ms,
@@ -342,11 +366,35 @@ impl Group {
     /// Reports to the agreement, which waits for more if that is being gathered.
     fn report_now(&mut self, cx: &mut Cx<'_>, report: Report) {
         self.gathered = None;
-        let stays = |by: &ProcessId| report.binary_search_by_key(by, |c| c.process).is_ok();
-        self.accusations.retain(|by, _| stays(by));
-        self.trim_memory(&report);
+        self.forget_gone(&report);
         let steps = self.moshe.notify(report, self.gather_at.is_some());
         self.take(cx, steps);
+    }
+
+    /// The view that all clients here brought along, if it has just the members that are reported.
+    fn brought(&self, view: &View, report: &Report) -> Option<Settled> {
+        let settled = Settled::in_view(view);
+        let all = report.iter().map(|client| &client.process).eq(view.members());
+        let mut here = self.locals.values();
+        (all && here.all(|local| local.settled == Some(settled))).then_some(settled)
+    }
+
+    /// Whether others may be about to come from the view that a client brought along, and nobody changes it meanwhile.
+    fn is_regrouping(&self, cx: &Cx<'_>, report: &Report) -> bool {
+        let Some((view, until)) = &self.regroup else { return false };
+        let reported = |p: &ProcessId| report.iter().any(|client| client.process == *p);
+        let here = report.iter().any(|client| client.home == cx.me);
+        cx.now < *until
+            && here
+            && !view.members().iter().all(reported)
+            && !self.moshe.owes_answer(report)
+    }
+
+    /// Forgets what those who are not members said, and them beyond a bound.
+    fn forget_gone(&mut self, report: &Report) {
+        let stays = |by: &ProcessId| report.binary_search_by_key(by, |c| c.process).is_ok();
+        self.accusations.retain(|by, _| stays(by));
+        self.trim_memory(report);
     }
 
     /// Forgets processes that are not members, beyond a bound.
@@ -369,6 +417,7 @@ impl Group {
         let mut told = Vec::new();
         for step in steps {
             if let Step::StartChange(process, cid) = step {
+                self.changing_since.get_or_insert(cx.now);
                 let local = self.locals.get(&process);
                 told.extend(local.map(|local| (local.conn, local.attachment.counter, cid)));
                 continue;
@@ -389,6 +438,10 @@ impl Group {
                         Mode::Fast => cx.counters.views_fast += 1,
                         Mode::Slow => cx.counters.views_slow += 1,
                     }
+                    let since = self.changing_since.take().unwrap_or(cx.now);
+                    let ms = cx.now.millis_since(since);
+                    cx.counters.change_ms_sum += ms;
+                    cx.counters.change_ms_max = cx.counters.change_ms_max.max(ms);
                     for local in self.locals.values() {
                         if view.contains(local.peer.process) {
                             let (group, view) = (self.name.clone(), view.clone());
@@ -435,11 +488,13 @@ impl Group {
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let waiting = self.waiting.iter().map(Waiting::next_look);
         let lost = self.remotes.values().filter_map(|remote| remote.lost_until);
+        let regroup = self.regroup.as_ref().map(|(_, until)| *until);
         waiting
             .chain(lost)
             .chain(self.gather_at)
             .chain(self.judge_at)
             .chain(self.put_off_until)
+            .chain(regroup)
             .min()
     }
 
@@ -453,6 +508,10 @@ impl Group {
                     self.take(cx, steps);
                 }
             }
+        }
+        if self.regroup.as_ref().is_some_and(|(_, until)| cx.now >= *until) {
+            self.renotify(cx, Cause::Departure);
+            self.regroup = None;
         }
         if self.judge_at.is_some_and(|at| cx.now >= at) {
             self.judge_at = None;
@@ -488,7 +547,8 @@ mod tests {
         let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
         let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
-        let report = Vec::from([Attached { process, attachment, home, members_max: 16 }]);
+        let settled = None;
+        let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled }]);
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));

@@ -140,6 +140,12 @@ impl Links {
         self.0.values().any(|link| link.connected)
     }
 
+    /// Those that are connected and do not count yet.
+    fn waiting(&self) -> impl Iterator<Item = ServerId> {
+        let waits = |link: &Link| link.connected && !link.counts;
+        self.0.iter().filter(move |(_, link)| waits(link)).map(|(server, _)| *server)
+    }
+
     /// Whether this server counts on the link to `server`, though that may be lost just now.
     pub(super) fn counts(&self, server: ServerId) -> bool {
         self.0.get(&server).is_some_and(|link| link.counts)
@@ -171,6 +177,12 @@ pub(super) struct Word {
     pub(super) servers: Vec<ServerId>,
     /// Whose links are ready, ascending.
     pub(super) ready: Vec<ServerId>,
+}
+
+impl Word {
+    fn is_ready_for(&self, server: ServerId) -> bool {
+        self.servers.contains(&server) || self.ready.contains(&server)
+    }
 }
 
 /// Why the clients of a server that is connected are in no view with those of this one.
@@ -220,35 +232,42 @@ impl Server {
     /// Notes whom the servers reach, this one included, after that has changed, and counts on the links that are ready
     /// for all who are concerned. True if there are any.
     pub(super) fn relink(&mut self) -> bool {
-        self.reached = self.words();
-        let (_, ready) = self.own_links.word();
+        self.take_words();
         let mut began = false;
-        self.clique = notify::clique(self.id, &self.reached);
-        for server in ready {
-            if self.clique.iter().all(|mate| self.is_ready_for(*mate, server)) {
+        for server in self.own_links.word().1 {
+            let mut mates = self.clique.iter().filter(|mate| **mate != self.id);
+            if mates.all(|mate| self.are_ready(*mate, server)) {
                 self.own_links.begin(server);
-                self.reached = self.words();
-                self.clique = notify::clique(self.id, &self.reached);
+                self.take_words();
                 began = true;
             }
         }
         began
     }
 
-    /// Whether the link between `mate` and `server` is ready, as `mate` says; it is if nothing was said.
-    fn is_ready_for(&self, mate: ServerId, server: ServerId) -> bool {
-        let is_ready = |word: &Word| word.servers.contains(&server) || word.ready.contains(&server);
-        self.links.get(&mate).is_none_or(is_ready)
+    /// Whether `mate` and `server` are ready for each other, as they say; so it is with a mate that has said nothing.
+    fn are_ready(&self, mate: ServerId, server: ServerId) -> bool {
+        let word = |of, other| self.links.get(&of).map(|word: &Word| word.is_ready_for(other));
+        word(mate, server).is_none_or(|ready| ready && word(server, mate) == Some(true))
     }
 
-    fn words(&self) -> BTreeMap<ServerId, Vec<ServerId>> {
+    fn take_words(&mut self) {
+        let own = self.own_links.reached();
         let believed = |server: &&ServerId| !self.own_links.is_lost(**server);
+        // Those on whom this server counts are about to count on each other.
+        let counted = |server: &ServerId| own.binary_search(server).is_ok();
         let word = |(&server, word): (&ServerId, &Word)| {
-            (server, word.servers.iter().filter(believed).copied().collect())
+            let soon = word.ready.iter().filter(|other| counted(&server) && counted(other));
+            (server, word.servers.iter().filter(believed).chain(soon).copied().collect())
         };
         let mut words: BTreeMap<_, _> = self.links.iter().map(word).collect();
-        words.insert(self.id, self.own_links.reached());
-        words
+        // Whoever was never reached is taken at the word of others, but one that is about to speak is not.
+        for server in self.own_links.waiting() {
+            words.entry(server).or_default();
+        }
+        words.insert(self.id, own.clone());
+        self.reached = words;
+        self.clique = notify::clique(self.id, &self.reached);
     }
 
     /// Tells the operator whom the server leaves out since it was asked last, and whom no more.
@@ -258,7 +277,7 @@ impl Server {
         let why = |server: ServerId| {
             let waits = self.own_links.is_ready(server);
             let apart = |from: &ServerId| match waits {
-                true => !self.is_ready_for(*from, server),
+                true => *from != self.id && !self.are_ready(*from, server),
                 false => !notify::linked(links, *from, server),
             };
             if let Some(hold_ms) = self.own_links.held_off(server) {

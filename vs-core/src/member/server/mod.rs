@@ -27,12 +27,12 @@ use core::net::SocketAddr;
 
 use super::client::Past;
 use super::discovery::Discovery;
-use super::message::{PeerWord, Reply, Request};
+use super::message::{Peer, PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
 use crate::time::Time;
-use crate::wire::PROTOCOL_VERSION;
+use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
@@ -44,7 +44,7 @@ use discover::{About, Held};
 use group::{Group, Local, Send};
 pub use links::LeftOut;
 use links::{Links, Word};
-use moshe::{Attachment, Floor};
+use moshe::{Attachment, Floor, Settled};
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
 const NOTES_MAX: usize = 1024;
@@ -209,19 +209,25 @@ impl Server {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         match (state.role, request) {
             (_, Request::Ping) => self.confirm(conn),
-            (Role::New, Request::Client(peer)) => {
+            (Role::New, Request::Client(peer, deployment)) => {
+                if deployment != self.config.deployment {
+                    return self.refuse_stranger(conn, peer, deployment);
+                }
                 if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);
                 self.plan_look(conn);
             }
-            (Role::New, Request::Server { server, boot }) => self.greet_server(conn, server, boot),
+            (Role::New, Request::Server { server, boot, deployment }) => {
+                self.greet_server(conn, (server, boot), deployment);
+            }
             (Role::Client(peer), Request::Attach { group, counter, members_max, past }) => {
                 match Floor::of(peer.incarnation, &past) {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
-                        let local = Local { conn, peer, attachment, floor, members_max };
+                        let settled = Settled::of(peer.process, &past);
+                        let local = Local { conn, peer, attachment, floor, members_max, settled };
                         if self.is_settled() {
                             self.attach(&group, local, &past);
                         } else {
@@ -252,6 +258,17 @@ impl Server {
             (Role::New, Request::Refused(refusal)) => self.hear_refusal(conn, refusal),
             _ => self.refuse(conn, "it broke the order of the protocol"),
         }
+    }
+
+    /// A client belongs to another deployment.
+    fn refuse_stranger(&mut self, conn: ConnId, peer: Peer, own: Deployment) {
+        let server = self.config.deployment.clone();
+        let why = format!(
+            "process {} belongs to the deployment {own}, this server to {server}: name the same one at both",
+            peer.process
+        );
+        self.send(conn, &Reply::Refused(DetachReason::Deployment { server, own }));
+        self.end_with_note(conn, why.into());
     }
 
     fn attach(&mut self, name: &GroupName, local: Local, past: &Past) {
@@ -445,7 +462,7 @@ impl Server {
     /// Ends a connection whose bytes are not of this protocol.
     fn refuse_stream(&mut self, conn: ConnId, error: FrameError) {
         let FrameError::Version(peer) = error else { return self.refuse(conn, error.what()) };
-        let own = u16::from(PROTOCOL_VERSION);
+        let own = STREAM_VERSION;
         if let Some(addr) = self.dialled_in_vain(conn) {
             return self.give_up_peer(conn, addr, PeerTrouble::Version { peer, own });
         }

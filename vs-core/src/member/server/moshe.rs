@@ -53,6 +53,28 @@ impl Floor {
     }
 }
 
+/// The last membership view that somebody was told of. Where it is the same for all, nobody needs another one; that the
+/// view itself is the same is for the members to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    id: ViewId,
+    fingerprint: u64,
+}
+
+impl Settled {
+    pub(crate) fn in_view(view: &View) -> Self {
+        Self { id: view.id(), fingerprint: view.fingerprint() }
+    }
+
+    /// What a client brings along from another server, or another life of one: none, if a change is under way.
+    pub(crate) fn of(process: ProcessId, past: &Past) -> Option<Self> {
+        let view = past.mbr_view.as_ref()?;
+        let start = view.validate().ok().and_then(|()| view.start(process))?;
+        // That it still brings the view about is no matter of the servers.
+        past.pending.is_none_or(|cid| cid == start).then(|| Self::in_view(view))
+    }
+}
+
 /// A client in the eyes of the notification service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Attached {
@@ -61,6 +83,16 @@ pub(crate) struct Attached {
     pub(crate) home: ServerId,
     /// Members of the largest view that it has room for.
     pub(crate) members_max: u16,
+    /// Where it was when it attached.
+    pub(crate) settled: Option<Settled>,
+}
+
+impl Attached {
+    /// Whether both are of one life of one process.
+    fn is_of(&self, other: &Self) -> bool {
+        let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max);
+        life(self) == life(other)
+    }
 }
 
 /// What the notification service reports: ascending, one entry a process.
@@ -129,6 +161,9 @@ pub(crate) struct Moshe {
     max_vid: u64,
     max_n: u64,
     sent_n: u64,
+    /// The view that the reported clients are in, unless a change is under way; none, if this server has none of them or
+    /// came to know of them in a change.
+    settled: Option<Settled>,
     /// Proposals wait: more may be about to happen (rule 5.12).
     gathering: bool,
     left_out: LeftOut,
@@ -151,6 +186,7 @@ impl Moshe {
             max_vid: 0,
             max_n: 0,
             sent_n: 0,
+            settled: None,
             gathering: false,
             left_out,
         }
@@ -281,6 +317,45 @@ impl Moshe {
         steps.push(Step::Propose(servers));
     }
 
+    /// Whether it is not known here in which view the clients are, and no change is under way that will tell.
+    pub(crate) fn is_ignorant(&self) -> bool {
+        !self.changing && self.settled.is_none()
+    }
+
+    /// Whether a server that has clients of `ns` waits for an answer to its proposal for it.
+    pub(crate) fn owes_answer(&self, ns: &Report) -> bool {
+        let mut proposals = self.proposals.values();
+        proposals.any(|p| {
+            p.set == *ns && p.pn > self.used(p.from) && ns.iter().any(|c| c.home == p.from)
+        })
+    }
+
+    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say, and clients that came
+    /// from one server to another in the view that all are in stay there. `brought` is the view of all clients of this
+    /// server, if it is a view of just the processes of `ns`. False: [`Moshe::notify`].
+    pub(crate) fn follow(&mut self, ns: &Report, brought: Option<Settled>) -> bool {
+        if !ns.iter().any(|client| client.home == self.me) {
+            (self.changing, self.gathering, self.settled) = (false, false, None);
+            (self.mode, self.ns) = (Mode::Fast, ns.clone());
+            return true;
+        }
+        if self.changing || self.owes_answer(ns) {
+            return false;
+        }
+        let stays = |(old, new): (&Attached, &Attached)| {
+            old == new || (old.is_of(new) && new.settled == self.settled)
+        };
+        let quiet = match self.settled {
+            Some(_) => ns.len() == self.ns.len() && self.ns.iter().zip(ns).all(stays),
+            None => brought.is_some(),
+        };
+        if quiet {
+            self.settled = self.settled.or(brought);
+            self.ns = ns.clone();
+        }
+        quiet
+    }
+
     /// The notification service reports `ns`. With `gather`, the start_changes go out and the proposal waits for
     /// [`Moshe::gathered`].
     pub(crate) fn notify(&mut self, ns: Report, gather: bool) -> Vec<Step> {
@@ -341,7 +416,7 @@ impl Moshe {
         }
         let concerns = proposal.set == self.ns && self.concerned().contains(&from);
         self.proposals.insert(from, proposal);
-        if concerns && !self.gathering {
+        if concerns && !self.gathering && self.locals().next().is_some() {
             self.answer(from, &mut steps);
             if self.changing && self.is_outrun() {
                 self.propose(self.mode, self.sent_n, &mut steps);
@@ -426,6 +501,7 @@ impl Moshe {
         self.used.extend(now_used);
         self.max_vid = self.max_vid.max(vnum);
         self.changing = false;
+        self.settled = Some(Settled::in_view(&view));
         steps.push(Step::View(view, self.mode));
     }
 }

@@ -156,6 +156,7 @@ mod tests {
             attachment: Attachment { incarnation: Incarnation(life), counter: 1 },
             home: ServerId(1),
             members_max,
+            settled: None,
         };
         let fitted = |list: &[(u64, u64, u16)]| {
             let (fit, rest) = fit(list.iter().copied().map(client).collect());

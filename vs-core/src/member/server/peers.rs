@@ -7,34 +7,37 @@ use core::net::SocketAddr;
 use super::conn::Role;
 use super::links::Word;
 use super::{ConnId, Note, PeerTrouble, Server};
-use crate::ident::{GroupName, ServerId};
+use crate::ident::{Deployment, GroupName, ServerId};
 use crate::member::message::{PeerWord, Refusal, Request};
 
 impl Server {
     pub(super) fn greet(&mut self, conn: ConnId) {
-        self.send(conn, &Request::Server { server: self.id, boot: self.boot });
+        let deployment = self.config.deployment.clone();
+        self.send(conn, &Request::Server { server: self.id, boot: self.boot, deployment });
     }
 
     /// A peer named itself. Two connections between two servers do no harm: either carries what is said, and what is
-    /// said has a version. One of an earlier life of the peer is over: its end is just late to arrive.
-    pub(super) fn greet_server(&mut self, conn: ConnId, server: ServerId, boot: u64) {
+    /// said has a version. Another life of one that is connected has to wait: it may be a second server under one id,
+    /// which must not take the place of the first; and one whose end is just late to arrive is missed before long.
+    pub(super) fn greet_server(
+        &mut self,
+        conn: ConnId,
+        (server, boot): (ServerId, u64),
+        deployment: Deployment,
+    ) {
+        if deployment != self.config.deployment {
+            let refusal = Refusal::Deployments(deployment, self.config.deployment.clone());
+            return self.turn_down(conn, refusal);
+        }
         if server == self.id {
             let itself = boot == self.boot;
             let refusal = if itself { Refusal::Itself } else { Refusal::SameId(server) };
             return self.turn_down(conn, refusal);
         }
-        let known = self.peers.get(&server).into_iter().flatten();
-        let life = |id: &ConnId| match self.conns.get(id)?.role {
-            Role::Peer(_, boot) => Some((*id, boot)),
-            _ => None,
-        };
-        let lives: Vec<(ConnId, u64)> = known.filter_map(life).collect();
-        if lives.iter().any(|(_, other)| *other > boot) {
+        let life = |id: &ConnId| self.conns.get(id).map(|conn| conn.role);
+        let mut lives = self.peers.get(&server).into_iter().flatten().filter_map(life);
+        if lives.any(|role| matches!(role, Role::Peer(_, other) if other != boot)) {
             return self.turn_down(conn, Refusal::SameId(server));
-        }
-        for (old, _) in lives.iter().filter(|(_, other)| *other < boot) {
-            self.closing.push_back((*old, None));
-            self.drop_conn(*old);
         }
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.role = Role::Peer(server, boot);

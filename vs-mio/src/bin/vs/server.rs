@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
-use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
 use vs_core::{DisplaySet, View};
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
@@ -133,6 +133,10 @@ fn serve(
         }
         for event in &events {
             if event.token() == SIGNALS && signals.pending().next().is_some() {
+                let counters = driver.server().counters();
+                let line =
+                    if json { summary_json(counters).to_string() } else { summary(counters) };
+                output.write((line + "\n").into_bytes());
                 output.finish();
                 return Ok(());
             }
@@ -235,6 +239,36 @@ fn as_json(note: &Note) -> Value {
         Note::TakenIn { server } => json!({"note": "taken_in", "server": server.0}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
+}
+
+/// What the server did, for people.
+fn summary(counters: &ServerCounters) -> String {
+    let ServerCounters { changes, proposals, change_ms_sum, change_ms_max, .. } = *counters;
+    let views = counters.views_fast + counters.views_slow;
+    let (fast, mean) = (fast_share(counters) * 100.0, change_ms_sum as f64 / views.max(1) as f64);
+    format!(
+        "{views} views, {fast:.1} % decided in the fast mode; {changes} changes, {proposals} proposals; from the first \
+         start_change to the view {mean:.1} ms, at most {change_ms_max} ms"
+    )
+}
+
+fn summary_json(counters: &ServerCounters) -> Value {
+    json!({
+        "summary": true,
+        "changes": counters.changes,
+        "proposals": counters.proposals,
+        "views_fast": counters.views_fast,
+        "views_slow": counters.views_slow,
+        "fast_share": fast_share(counters),
+        "change_ms_sum": counters.change_ms_sum,
+        "change_ms_max": counters.change_ms_max,
+    })
+}
+
+/// Of no views, all were decided fast.
+fn fast_share(counters: &ServerCounters) -> f64 {
+    let views = counters.views_fast + counters.views_slow;
+    if views == 0 { 1.0 } else { counters.views_fast as f64 / views as f64 }
 }
 
 fn view_json(view: &View) -> Value {

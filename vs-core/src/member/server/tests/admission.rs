@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::ServerConfig;
 use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment};
-use super::bench::{Bench, group, peer, processes, set, story};
+use super::bench::{Bench, group, hello, peer, processes, set, story};
 use crate::action::DetachReason;
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::client::Past;
@@ -18,7 +18,7 @@ use crate::view::{VIEW_MEMBERS_MAX, View};
 fn a_late_request_does_not_move_a_client_back() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.open(12);
-    bench.say(12, &Request::Client(peer(2, 2)));
+    bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 9);
     bench.attach(2, 5);
     bench.pass(10);
@@ -94,7 +94,7 @@ fn cids_go_on_above_those_in_the_view_that_a_client_reports() {
     let (id, start) = (ViewId { major: 9, minor: 1 }, [Cid(70_000), Cid(90_000)]);
     let view = View::new(id, &processes(&[1, 2]), &start).unwrap();
     bench.open(1);
-    bench.say(1, &Request::Client(peer(1, 1)));
+    bench.say(1, &hello(peer(1, 1)));
     let past = Past { mbr_view: Some(view), ..Past::default() };
     bench.say(1, &Request::Attach { group: group(), counter: 1, members_max: 16, past });
     bench.join(2, 2);
@@ -161,7 +161,8 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
-        let attached = Attached { process: ProcessId(p), attachment, home, members_max: 16 };
+        let attached =
+            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
         (attached, peer(p, 7).addr)
     };
     let accused = processes(&[1]);

@@ -24,6 +24,7 @@ pub(super) fn report(clients: &[u64]) -> Report {
         attachment: Attachment { incarnation: Incarnation(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
         members_max: 1024,
+        settled: None,
     };
     clients.iter().map(attached).collect()
 }

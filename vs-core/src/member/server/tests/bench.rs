@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::super::moshe::{Attached, Attachment};
 use super::super::{ConnId, Server, ServerConfig};
 use crate::action::DetachReason;
-use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply, Request};
 use crate::time::Time;
@@ -29,6 +29,17 @@ pub(super) fn processes(list: &[u64]) -> Vec<ProcessId> {
 
 pub(super) fn set(view: &View) -> Vec<u64> {
     view.members().iter().map(|p| p.0).collect()
+}
+
+/// How a client names itself.
+pub(super) fn hello(peer: Peer) -> Request {
+    Request::Client(peer, Deployment::default())
+}
+
+/// How a server names itself.
+pub(super) fn greeting(server: u64, boot: u64) -> Request {
+    let deployment = Deployment::default();
+    Request::Server { server: ServerId(server), boot, deployment }
 }
 
 /// A server and the far ends of its connections.
@@ -76,7 +87,7 @@ impl Bench {
     /// Process `p`, in a life of its own for each connection, asks for membership.
     pub(super) fn join(&mut self, conn: u64, p: u64) {
         self.open(conn);
-        self.say(conn, &Request::Client(peer(p, conn)));
+        self.say(conn, &hello(peer(p, conn)));
         self.attach(conn, 1);
     }
 
@@ -156,12 +167,17 @@ impl Bench {
     /// Server 2, whose client is 21, over connection 99.
     pub(super) fn with_peer(&mut self) {
         self.open(99);
-        self.say(99, &Request::Server { server: ServerId(2), boot: 1 });
+        self.say(99, &greeting(2, 1));
         let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)], ready: vec![] };
         self.say(99, &Request::Peer(links));
         let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
-        let client =
-            Attached { process: ProcessId(21), attachment, home: ServerId(2), members_max: 16 };
+        let client = Attached {
+            process: ProcessId(21),
+            attachment,
+            home: ServerId(2),
+            members_max: 16,
+            settled: None,
+        };
         let clients = vec![(client, peer(21, 7).addr)];
         self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
     }

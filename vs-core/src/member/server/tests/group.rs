@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, group, peer, processes, set, story};
+use super::bench::{Bench, greeting, group, hello, peer, processes, set, story};
 use crate::action::DetachReason;
 use crate::ident::{
     CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
@@ -86,7 +86,7 @@ fn a_second_process_under_an_id_waits_for_the_first_to_show_life() {
     assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "and nobody was disturbed");
     // An older life never takes the place of a later one.
     bench.open(11);
-    bench.say(11, &Request::Client(peer(2, 1)));
+    bench.say(11, &hello(peer(2, 1)));
     bench.attach(11, 9);
     assert_eq!(bench.detached(11), Some((DetachReason::DuplicateId, 0)));
     // It falls silent: the newcomer is its next life, and takes its place in one change.
@@ -102,7 +102,7 @@ fn a_second_process_under_an_id_waits_for_the_first_to_show_life() {
 fn the_same_life_moves_from_one_connection_to_another() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.open(12);
-    bench.say(12, &Request::Client(peer(2, 2)));
+    bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 2);
     bench.pass(10);
     assert_eq!(story(&bench.told(12)).last(), Some(&(true, vec![1, 2])));
@@ -156,7 +156,7 @@ fn an_accusation_that_is_withdrawn_excludes_nobody() {
     bench.pass(config.accuse_ms);
     // Nor do those who are no members have a say, or whoever accuses a stranger.
     bench.open(8);
-    bench.say(8, &Request::Client(peer(8, 8)));
+    bench.say(8, &hello(peer(8, 8)));
     bench.accuse(8, &[1, 2, 3]);
     bench.accuse(2, &[77]);
     bench.pass(2 * config.accuse_ms);
@@ -189,7 +189,7 @@ fn a_client_of_a_lost_server_that_comes_over_is_not_missed() {
     bench.with_peer();
     bench.close(99);
     bench.open(21);
-    bench.say(21, &Request::Client(peer(21, 7)));
+    bench.say(21, &hello(peer(21, 7)));
     let past = Past { last_cid: Cid(70_000), ..Past::default() };
     bench.say(21, &Request::Attach { group: group(), counter: 2, members_max: 16, past });
     bench.pass(10);
@@ -209,10 +209,10 @@ fn a_peer_hears_of_clients_and_of_the_last_proposal() {
     bench.pass(10);
     bench.close(99);
     bench.open(98);
-    bench.say(98, &Request::Server { server: ServerId(2), boot: 1 });
+    bench.say(98, &greeting(2, 1));
     let words: Vec<Request> = bench.read(98);
     assert!(
-        matches!(words[0], Request::Server { server: ServerId(1), boot: 1000 }),
+        matches!(words[0], Request::Server { server: ServerId(1), boot: 1000, .. }),
         "it names itself first"
     );
     let clients = words.iter().find_map(|word| match word {
@@ -236,8 +236,13 @@ fn a_peer_speaks_for_itself_alone() {
     bench.told(1);
     let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
     let of = |p, home| {
-        let client =
-            Attached { process: ProcessId(p), attachment, home: ServerId(home), members_max: 16 };
+        let client = Attached {
+            process: ProcessId(p),
+            attachment,
+            home: ServerId(home),
+            members_max: 16,
+            settled: None,
+        };
         (client, peer(p, 7).addr)
     };
     // Clients of others, old news, and a proposal in another's name.
@@ -254,7 +259,7 @@ fn a_peer_speaks_for_itself_alone() {
 fn who_breaks_the_order_of_the_protocol_is_refused() {
     let attach =
         Request::Attach { group: group(), counter: 1, members_max: 16, past: Past::default() };
-    let hello = || Request::Client(peer(5, 5));
+    let known = || hello(peer(5, 5));
     let too_far = Past { last_cid: Cid(CLAIMED_MAX + 1), ..Past::default() };
     let claim = Request::Attach { group: group(), counter: 1, members_max: 16, past: too_far };
     let start = [Cid(NUMBER_MAX), Cid(1)];
@@ -265,18 +270,18 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
     for requests in [
         vec![attach.clone()],
         vec![Request::Leave { group: group() }],
-        vec![hello(), hello()],
-        vec![hello(), Request::Server { server: ServerId(2), boot: 1 }],
+        vec![known(), known()],
+        vec![known(), greeting(2, 1)],
         vec![
-            hello(),
+            known(),
             Request::Peer(PeerWord::Links { version: 1, servers: vec![], ready: vec![] }),
         ],
-        vec![hello(), claim],
-        vec![hello(), claim_of_others],
-        vec![Request::Server { server: ServerId(1), boot: 1 }],
-        vec![Request::Server { server: ServerId(2), boot: 1 }, attach],
-        vec![Request::Client(peer(NUMBER_MAX + 1, 1))],
-        vec![Request::Client(peer(5, INCARNATION_MAX + 1))],
+        vec![known(), claim],
+        vec![known(), claim_of_others],
+        vec![greeting(1, 1)],
+        vec![greeting(2, 1), attach],
+        vec![hello(peer(NUMBER_MAX + 1, 1))],
+        vec![hello(peer(5, INCARNATION_MAX + 1))],
     ] {
         let mut bench = Bench::together(ServerConfig::default(), 1);
         bench.open(7);
@@ -388,7 +393,7 @@ fn proposals_of_servers_that_are_gone_are_forgotten() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     for s in 100..200 {
         bench.open(s);
-        bench.say(s, &Request::Server { server: ServerId(s), boot: 5 });
+        bench.say(s, &greeting(s, 5));
         let proposal = Proposal {
             from: ServerId(s),
             set: Vec::new(),

@@ -4,7 +4,7 @@ use alloc::vec;
 
 use super::super::ServerConfig;
 use super::super::moshe::{Attached, Attachment};
-use super::bench::{Bench, group, peer, story};
+use super::bench::{Bench, group, hello, peer, story};
 use crate::action::DetachReason;
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::message::{Peer, PeerWord, Request};
@@ -19,7 +19,7 @@ fn elsewhere(p: u64, incarnation: u64) -> Peer {
 /// `who` asks for membership over `conn`.
 fn ask(bench: &mut Bench, conn: u64, who: Peer) {
     bench.open(conn);
-    bench.say(conn, &Request::Client(who));
+    bench.say(conn, &hello(who));
     bench.attach(conn, 1);
 }
 
@@ -28,7 +28,8 @@ fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     let attached = |life| {
         let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
         let home = ServerId(2);
-        let client = Attached { process: ProcessId(2), attachment, home, members_max: 16 };
+        let client =
+            Attached { process: ProcessId(2), attachment, home, members_max: 16, settled: None };
         (client, elsewhere(2, life).addr)
     };
     let clients = incarnation.map(attached).into_iter().collect();
@@ -77,7 +78,7 @@ fn of_two_connections_of_one_life_that_waits_the_later_one_counts() {
         let mut bench = Bench::together(ServerConfig::default(), 2);
         for (conn, counter) in order {
             bench.open(conn);
-            bench.say(conn, &Request::Client(peer(2, 12)));
+            bench.say(conn, &hello(peer(2, 12)));
             bench.attach(conn, counter);
         }
         bench.pass(100);
@@ -139,7 +140,10 @@ fn of_two_that_were_let_in_apart_the_later_life_stays() {
     bench.told(3);
     let attachment = Attachment { incarnation: Incarnation(9), counter: 2 };
     let (process, home) = (ProcessId(3), ServerId(2));
-    let moved = (Attached { process, attachment, home, members_max: 16 }, elsewhere(3, 9).addr);
+    let moved = (
+        Attached { process, attachment, home, members_max: 16, settled: None },
+        elsewhere(3, 9).addr,
+    );
     let clients = vec![moved];
     bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
     assert_eq!(bench.detached(3), None);

@@ -86,7 +86,8 @@ impl Lan {
         let client = Peer { process, incarnation, addr: addr(100 * id + p) };
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();
-        frame::encode(&Request::Client(client), &mut bytes);
+        let deployment = self.server(id).config.deployment.clone();
+        frame::encode(&Request::Client(client, deployment), &mut bytes);
         frame::encode(&Request::Attach { group, counter, members_max, past }, &mut bytes);
         let (now, conn) = (self.now, ConnId(conn));
         let server = self.server(id);

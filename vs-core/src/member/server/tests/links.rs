@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::{ConnId, Departure, LeftOut, Note, Server, ServerConfig};
-use super::bench::{Bench, group, peer, processes, set, story};
+use super::bench::{Bench, greeting, group, hello, peer, processes, set, story};
 use crate::action::DetachReason;
 use crate::ident::{ProcessId, ServerId};
 use crate::member::message::{PeerWord, Reply, Request};
@@ -119,7 +119,7 @@ fn with_no_time_to_hold_a_link_counts_as_soon_as_it_is_back() {
 fn whom_a_server_leaves_out_is_noted_with_the_reason_and_once() {
     let mut bench = pair(ServerConfig::default());
     bench.open(98);
-    bench.say(98, &Request::Server { server: ServerId(3), boot: 1 });
+    bench.say(98, &greeting(3, 1));
     let mut say = |conn, version, list: &[u64]| {
         let servers = list.iter().map(|s| ServerId(*s)).collect();
         bench.say(conn, &Request::Peer(PeerWord::Links { version, servers, ready: vec![] }));
@@ -140,7 +140,7 @@ fn a_lost_link_of_two_servers_does_not_part_them_from_a_third_at_once() {
     let config = ServerConfig::default();
     let mut bench = pair(config.clone());
     bench.open(98);
-    bench.say(98, &Request::Server { server: ServerId(3), boot: 1 });
+    bench.say(98, &greeting(3, 1));
     let both = |of: u64| vec![ServerId(1), ServerId(of)];
     bench.say(98, &Request::Peer(PeerWord::Links { version: 1, servers: both(2), ready: vec![] }));
     bench.say(99, &Request::Peer(PeerWord::Links { version: 9, servers: both(3), ready: vec![] }));
@@ -234,7 +234,7 @@ fn a_client_that_was_silent_reads_so_when_it_goes_on() {
     assert_eq!(bench.views(1).last().map(set), Some(vec![1]));
     // The same life may come back at once.
     bench.open(12);
-    bench.say(12, &Request::Client(peer(2, 2)));
+    bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 2);
     bench.pass(10);
     assert_eq!(bench.views(12).last().map(set), Some(vec![1, 2]));

@@ -1,22 +1,27 @@
 //! What a server and its peers make of each other.
 
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
-use super::super::{Note, ServerConfig};
-use super::bench::{Bench, group, peer, processes, story};
+use super::super::{ConnId, Note, ServerConfig};
+use super::bench::{Bench, greeting, group, hello, peer, processes, story};
 use crate::action::DetachReason;
-use crate::ident::{Cid, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId};
-use crate::member::message::{PeerWord, Request};
+use crate::ident::{
+    Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
+};
+use crate::member::message::{PeerWord, Refusal, Reply, Request};
 use crate::view::View;
+use crate::wire::frame;
 
 /// Whether `p` at server 2 is `clients` to server 1; over connection 99.
 fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
     let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
-        let attached = Attached { process: ProcessId(p), attachment, home, members_max: 16 };
+        let attached =
+            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
         (attached, peer(p, 7).addr)
     };
     let clients = clients.iter().map(client).collect();
@@ -72,7 +77,7 @@ fn accusations_of_members_here_are_told_to_peers() {
     bench.pass(10);
     words(&mut bench);
     bench.open(8);
-    bench.say(8, &Request::Client(peer(8, 8)));
+    bench.say(8, &hello(peer(8, 8)));
     bench.accuse(8, &[1]);
     bench.accuse(1, &[21]);
     let accused = |word: PeerWord| match word {
@@ -83,25 +88,79 @@ fn accusations_of_members_here_are_told_to_peers() {
     assert_eq!(told, [(ProcessId(1), processes(&[21]))], "8 is no member");
 }
 
+/// A second server under one id used to take the place of the first at a third, whose groups then fell apart.
 #[test]
-fn the_last_life_of_a_peer_is_the_one_that_is_heard() {
+fn another_life_of_a_peer_is_heard_once_the_former_is_missed() {
     let mut bench = Bench::new(ServerConfig::default());
     assert_eq!(bench.server.id(), ServerId(1));
-    let mut greet = |conn, boot| {
+    let greet = |bench: &mut Bench, conn, boot| {
         bench.open(conn);
-        bench.say(conn, &Request::Server { server: ServerId(2), boot });
-        let up = |note| match note {
-            Note::Peer { connected, .. } => Some(connected),
+        bench.say(conn, &greeting(2, boot));
+        let said = |note| match note {
+            Note::Peer { connected, .. } => Some(if connected { "came" } else { "went" }),
+            Note::Refused { why, .. } if why.contains("two servers have the id 2") => Some("twin"),
             _ => None,
         };
-        let notes: Vec<bool> =
-            core::iter::from_fn(|| bench.server.poll_note()).filter_map(up).collect();
+        let notes: Vec<_> =
+            core::iter::from_fn(|| bench.server.poll_note()).filter_map(said).collect();
         (bench.conns.keys().copied().collect::<Vec<_>>(), notes)
     };
-    assert_eq!(greet(10, 5), (vec![10], vec![true]));
-    assert_eq!(greet(11, 5), (vec![10, 11], vec![]), "two connections of one life do no harm");
-    assert_eq!(greet(12, 7), (vec![12], vec![false, true]), "another life began");
-    assert_eq!(greet(13, 6), (vec![12], vec![]), "an end that arrives late");
+    assert_eq!(greet(&mut bench, 10, 5), (vec![10], vec!["came"]));
+    assert_eq!(greet(&mut bench, 11, 5), (vec![10, 11], vec![]), "two connections do no harm");
+    assert_eq!(greet(&mut bench, 12, 7), (vec![10, 11], vec!["twin"]), "a later life");
+    assert_eq!(greet(&mut bench, 13, 4), (vec![10, 11], vec!["twin"]), "or an earlier one");
+    bench.pass(2000);
+    assert_eq!(greet(&mut bench, 14, 7), (vec![10, 11], vec!["twin"]), "the first still lives");
+    bench.mute = vec![10, 11];
+    bench.pass(1000);
+    assert_eq!(greet(&mut bench, 15, 7), (vec![15], vec!["went", "came"]), "another life began");
+    assert_eq!(greet(&mut bench, 16, 6), (vec![15], vec!["twin"]), "an end that arrives late");
+}
+
+#[test]
+fn who_belongs_to_another_deployment_is_told_at_both_ends() {
+    let deployment = |name| Deployment::new(name).unwrap();
+    let config = ServerConfig { deployment: deployment("blue"), ..ServerConfig::default() };
+    let mut bench = Bench::new(config);
+    let (green, blue) = (deployment("green"), deployment("blue"));
+    let mut strangers = strangers_of(&green);
+    let told = strangers.remove(0);
+    bench.open(5);
+    bench.server.handle_stream(bench.now, ConnId(5), &told);
+    assert_eq!(bench.server.poll_close(), Some(ConnId(5)));
+    let replies: Vec<Reply> = bench.read(5);
+    let own = green.clone();
+    assert_eq!(replies.len(), 1);
+    let reason = DetachReason::Deployment { server: blue.clone(), own };
+    assert!(matches!(&replies[0], Reply::Refused(said) if *said == reason && said.is_final()));
+    bench.open(6);
+    bench.server.handle_stream(bench.now, ConnId(6), &strangers.remove(0));
+    assert_eq!(bench.server.poll_close(), Some(ConnId(6)));
+    let words: Vec<Request> = bench.read(6);
+    let refusal = Refusal::Deployments(green, blue);
+    assert!(matches!(&words[..], [Request::Refused(said)] if *said == refusal));
+    let notes = core::iter::from_fn(|| bench.server.poll_note()).filter_map(|note| match note {
+        Note::Refused { why, .. } => Some(why.to_string()),
+        _ => None,
+    });
+    let notes: Vec<_> = notes.collect();
+    assert_eq!(notes.len(), 2);
+    for note in notes {
+        assert!(note.contains("\"green\"") && note.contains("\"blue\""), "{note}");
+    }
+}
+
+/// The first words of a client and of a server of this deployment.
+fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
+    let client = Request::Client(peer(1, 1), deployment.clone());
+    let deployment = deployment.clone();
+    let server = Request::Server { server: ServerId(2), boot: 1, deployment };
+    let bytes = |request: &Request| {
+        let mut bytes = Vec::new();
+        frame::encode(request, &mut bytes);
+        bytes
+    };
+    vec![bytes(&client), bytes(&server)]
 }
 
 /// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
@@ -122,12 +181,12 @@ fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
     assert_eq!(bench.views(1).last().map(View::len), Some(2));
     bench.close(99);
     bench.open(98);
-    bench.say(98, &Request::Server { server: ServerId(2), boot: 1 });
+    bench.say(98, &greeting(2, 1));
     answer(&mut bench, 98, 500, &[(21, 5000)]);
     assert!(bench.told(1).is_empty(), "the same life repeats what it said");
     bench.close(98);
     bench.open(99);
-    bench.say(99, &Request::Server { server: ServerId(2), boot: 0 });
+    bench.say(99, &greeting(2, 0));
     clients(&mut bench, 1, &[21, 22]);
     bench.pass(10);
     answer(&mut bench, 99, 5, &[(21, 6000), (22, 6000)]);
@@ -138,7 +197,7 @@ fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
 fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_heard() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(99);
-    bench.say(99, &Request::Server { server: ServerId(2), boot: 1 });
+    bench.say(99, &greeting(2, 1));
     let remembered = |bench: &Bench| bench.server.groups[&group()].servers_remembered();
     let mine = bench.server.groups[&group()].proposal().unwrap().clone();
     for (from, kept) in [(3, 0), (2, 1)] {
@@ -147,7 +206,7 @@ fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_hea
         assert_eq!(remembered(&bench), kept);
     }
     bench.open(98);
-    bench.say(98, &Request::Server { server: ServerId(4), boot: 1 });
+    bench.say(98, &greeting(4, 1));
     assert_eq!(remembered(&bench), 1);
 }
 
@@ -174,6 +233,12 @@ fn what_is_decided_is_counted_and_noted_by_its_mode() {
     };
     let noted = core::iter::from_fn(|| bench.server.poll_note()).filter_map(fast);
     assert!(noted.eq([true, false]));
+    // The first waited for more arrivals, and the second for the peer: its 10 ms.
+    let counters = *bench.server.counters();
+    assert_eq!((counters.change_ms_sum, counters.change_ms_max), (13, 10));
+    let mut all = counters;
+    all.add(&counters);
+    assert_eq!((all.proposals, all.change_ms_sum, all.change_ms_max), (6, 26, 10));
 }
 
 #[test]
@@ -207,7 +272,7 @@ fn lives_of_servers_are_remembered_within_a_bound() {
     let mut bench = Bench::new(config);
     for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
         bench.open(server);
-        bench.say(server, &Request::Server { server: ServerId(server), boot: 1 });
+        bench.say(server, &greeting(server, 1));
         assert_eq!(bench.server.boots.len(), remembered);
         bench.close(server);
     }
@@ -218,7 +283,7 @@ fn links_of_a_peer_are_its_latest_word_within_a_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
     let mut bench = Bench::new(config);
     bench.open(99);
-    bench.say(99, &Request::Server { server: ServerId(2), boot: 1 });
+    bench.say(99, &greeting(2, 1));
     for (version, count, heard) in [(5, 3, 5), (5, 1, 5), (4, 1, 5), (6, 4, 5), (6, 1, 6)] {
         let servers = (0..count).map(ServerId).collect();
         bench.say(99, &Request::Peer(PeerWord::Links { version, servers, ready: vec![] }));
@@ -245,7 +310,7 @@ fn words_to_a_peer_have_growing_versions() {
 fn the_highest_numbers_may_be_used() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(7);
-    bench.say(7, &Request::Client(peer(NUMBER_MAX, INCARNATION_MAX)));
+    bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));
     assert!(bench.closed.is_empty());
 }
 

@@ -28,7 +28,8 @@ use crate::tuning::resolve;
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let (node, config) = args.tuning.configs(blocking);
+    let (mut node, config) = args.tuning.configs(blocking);
+    node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);

@@ -1,6 +1,6 @@
 //! A node with its sockets, for any loop around a [`mio::Poll`].
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
@@ -204,6 +204,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         self.inner.unheard(group)
+    }
+
+    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
+    /// again. For demonstrations and tests.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.inner.cut_off(addr);
     }
 
     /// Where peers reach this node.

@@ -1,7 +1,7 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
@@ -296,6 +296,12 @@ impl<T: Tracer> Driver<T> {
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         let by = self.node.unheard_by(group);
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
+    }
+
+    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
+    /// again. For demonstrations and tests.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.datagrams.cut_off(addr);
     }
 
     /// Where peers reach this node.

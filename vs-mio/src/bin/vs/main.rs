@@ -3,6 +3,7 @@
 
 mod beacons;
 mod check;
+mod cut;
 mod demo;
 mod explore;
 mod fast_share;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
 
 use crate::Failure;
+use crate::cut::Cut;
 use crate::generate::Sizes;
 use crate::tuning::Tuning;
 
@@ -70,6 +71,8 @@ pub(crate) struct Args {
     leave_at_eof: bool,
     #[command(flatten)]
     embedded: embedded::Options,
+    #[command(flatten)]
+    cut: Cut,
     #[command(flatten)]
     tuning: Tuning,
     #[command(flatten)]

@@ -5,7 +5,6 @@ use core::time::Duration;
 use std::io::ErrorKind;
 
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
@@ -16,6 +15,7 @@ use super::echo::Tee;
 use super::embedded::Embedded;
 use super::setup::system;
 use crate::Failure;
+use crate::cut::Cut;
 use crate::input::{Next, Source};
 use crate::output::{Output, push_printable};
 
@@ -59,6 +59,7 @@ pub(super) struct Session {
     process: ProcessId,
     output: Output,
     signals: Signals,
+    cut: Cut,
     source: Source,
     servers: Vec<String>,
     leave_at_eof: bool,
@@ -107,9 +108,10 @@ impl Session {
         process: ProcessId,
         output: Output,
         source: Source,
+        cut: Cut,
     ) -> Result<Self, Failure> {
         let mut signals =
-            Signals::new([SIGINT, SIGTERM]).map_err(|e| system("wait for signals", &e))?;
+            Signals::new(cut.signals()).map_err(|e| system("wait for signals", &e))?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(|e| system("wait for signals", &e))?;
@@ -122,6 +124,7 @@ impl Session {
             process,
             output,
             signals,
+            cut,
             source,
             servers: Vec::new(),
             leave_at_eof: false,
@@ -430,7 +433,13 @@ impl Session {
     }
 
     fn handle_signals(&mut self) {
-        let count = self.signals.pending().count();
+        let mut count = 0;
+        for signal in self.signals.pending() {
+            match self.cut.after(signal) {
+                Some(cut_off) => self.driver.cut_off(cut_off),
+                None => count += 1,
+            }
+        }
         match self.phase {
             Phase::Joined if count > 0 => self.leave(),
             // Whoever asks twice does not want to wait.

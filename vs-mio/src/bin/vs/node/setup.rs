@@ -63,7 +63,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
     let key = driver.join(&args.group, config).map_err(|e| Failure(e.to_string()))?;
     let source = source(&args, process, max, waker)?;
-    let session = Session::new(poll, driver, key, process, output, source)?;
+    let session = Session::new(poll, driver, key, process, output, source, args.cut)?;
     let limits = super::session::Limits {
         message_bytes_max: max,
         connect_ms: args.tuning.connect_ms,

@@ -99,6 +99,7 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         5 => Request::Leave { group: server::name(bytes) },
         6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
         7 | 8 => Request::Peer(peer_word(bytes)),
+        _ if bytes.flag() => Request::Status,
         _ => Request::Ping,
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use vs_core::DetachReason;
 use vs_core::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::member::Refusal;
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble};
 
 /// Bytes of a frame's length.
@@ -44,6 +45,8 @@ pub(crate) enum Request {
     Accuse { group: String, accused: Vec<ProcessId> },
     Peer(PeerWord),
     Ping,
+    Refused(Refusal),
+    Status,
 }
 
 /// To a client.

@@ -10,6 +10,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use vs_core::ident::{GroupKey, GroupName};
+use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
@@ -222,6 +223,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn now(&self) -> Time {
         self.inner.now()
+    }
+
+    /// What the node sees now, for operators.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.inner.status()
     }
 
     /// The node, to look at.

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{TcpStream, UdpSocket};
 
 use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
     Action, BlockOkError, ConfigError, GroupConfig, Identity, JoinError, Node, NodeConfig,
@@ -320,6 +321,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn recent(&self) -> Time {
         self.now
+    }
+
+    /// What the node sees now, for operators.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.node.status(self.link.status().server)
     }
 
     /// The node, to look at.

@@ -13,6 +13,7 @@ use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
+use crate::status::Decided;
 use crate::time::Time;
 use crate::view::VIEW_MEMBERS_MAX;
 
@@ -101,6 +102,9 @@ pub(super) struct Group {
     pub(super) put_off_until: Option<Time>,
     /// What is to be reported then, if more has changed since that wait began.
     gathered: Option<Report>,
+    /// When the change that is under way was told first.
+    changing_since: Option<Time>,
+    pub(super) decided: Option<Decided>,
 }
 
 impl Group {
@@ -117,6 +121,8 @@ impl Group {
             gather_at: None,
             put_off_until: None,
             gathered: None,
+            changing_since: None,
+            decided: None,
         }
     }
 
@@ -398,6 +404,9 @@ impl Group {
                         }
                     }
                     let (group, fast) = (self.name.clone(), mode == Mode::Fast);
+                    let since = self.changing_since.take().unwrap_or(cx.now);
+                    let took_ms = cx.now.millis_since(since);
+                    self.decided = Some(Decided { view: view.id(), fast, took_ms });
                     cx.notes.push(Note::View { group, view, fast });
                 }
             }
@@ -405,7 +414,7 @@ impl Group {
         self.start_change(cx, told);
     }
 
-    fn start_change(&self, cx: &mut Cx<'_>, to: Vec<(ConnId, u64, Cid)>) {
+    fn start_change(&mut self, cx: &mut Cx<'_>, to: Vec<(ConnId, u64, Cid)>) {
         if to.is_empty() {
             return;
         }
@@ -418,6 +427,7 @@ impl Group {
         let set = peers.iter().map(|peer| peer.process).collect();
         cx.sends.push(Send::StartChange(to, peers));
         cx.counters.changes += 1;
+        self.changing_since.get_or_insert(cx.now);
         cx.notes.push(Note::StartChange { group: self.name.clone(), set });
     }
 

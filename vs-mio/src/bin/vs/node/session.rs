@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use mio::{Events, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::status::Status;
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
 use vs_std::udp::SmallBuffers;
@@ -14,6 +15,7 @@ use vs_std::udp::SmallBuffers;
 use super::echo::Tee;
 use super::embedded::Embedded;
 use super::setup::system;
+use super::status::{self, Desk};
 use crate::Failure;
 use crate::cut::Cut;
 use crate::input::{Next, Source};
@@ -26,7 +28,9 @@ const SIGNALS: Token = Token(4);
 /// Of the server inside.
 pub(super) const LISTENER: Token = Token(5);
 pub(super) const BEACONS: Token = Token(6);
-pub(super) const CONNECTIONS: Token = Token(7);
+/// Where the status is asked for, and connections there.
+pub(super) const STATUS: Token = Token(7);
+pub(super) const CONNECTIONS: Token = Token(STATUS.0 + 1 + status::CONNECTIONS_MAX);
 const EVENTS_MAX: usize = 256;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
@@ -55,6 +59,8 @@ pub(super) struct Session {
     driver: Driver<Tee>,
     /// The membership server inside, if none was named.
     embedded: Option<Embedded>,
+    /// Where the status is asked for.
+    desk: Option<Desk>,
     group: GroupKey,
     process: ProcessId,
     output: Output,
@@ -120,6 +126,7 @@ impl Session {
             advice: driver.small_buffers(),
             driver,
             embedded: None,
+            desk: None,
             group,
             process,
             output,
@@ -153,6 +160,10 @@ impl Session {
         Self { embedded, ..self }
     }
 
+    pub(super) fn with_desk(self, desk: Option<Desk>) -> Self {
+        Self { desk, ..self }
+    }
+
     /// Takes part until the group is left.
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
@@ -176,6 +187,10 @@ impl Session {
                 _ => {}
             }
             for event in &events {
+                let status = || Status::Node(self.driver.status());
+                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(event, status)) {
+                    continue;
+                }
                 if event.token() == SIGNALS {
                     self.handle_signals();
                 } else if !self.driver.handle_event(event)

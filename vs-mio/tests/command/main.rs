@@ -6,5 +6,6 @@ mod discover;
 mod faults;
 mod perf;
 mod starts;
+mod status;
 mod unicast;
 mod world;

@@ -105,6 +105,7 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
         7 | 8 => Request::Peer(peer_word(bytes)),
         9 => Request::Refused(refusal(bytes)),
+        _ if bytes.flag() => Request::Status,
         _ => Request::Ping,
     }
 }

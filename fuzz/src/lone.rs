@@ -182,9 +182,10 @@ impl Lone {
                 }
                 Request::Leave { .. } => self.attachment.open = false,
                 Request::Client(..) | Request::Accuse { .. } | Request::Ping => {}
-                Request::Server { .. } | Request::Peer(_) | Request::Refused(_) => {
-                    panic!("a client says {request:?}")
-                }
+                Request::Server { .. }
+                | Request::Peer(_)
+                | Request::Refused(_)
+                | Request::Status => panic!("a client says {request:?}"),
             }
         }
         self.node.stream_consumed(len);

@@ -48,6 +48,7 @@ pub(crate) enum Request {
     Peer(PeerWord),
     Ping,
     Refused(Refusal),
+    Status,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

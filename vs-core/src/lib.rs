@@ -54,6 +54,7 @@ pub mod rule;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod spec;
+pub mod status;
 pub mod time;
 pub mod trace;
 #[cfg(feature = "json")]

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{
     Action, BlockOkError, JoinError, LinkCommand, Route, SendError, Sent, Transmit, Verdict, Wake,
     earlier,
@@ -35,7 +37,7 @@ pub struct Identity {
 }
 
 /// What a node counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Datagrams handed in.
     pub datagrams: u64,
@@ -120,6 +122,7 @@ macro_rules! lend {
 }
 
 mod external;
+mod status;
 
 impl<T: Tracer> Node<T> {
     /// Makes a node that knows of `servers` membership servers (positions of the runtime's list).

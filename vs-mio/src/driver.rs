@@ -1,6 +1,6 @@
 //! A node with its sockets, for any loop around a [`mio::Poll`].
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
@@ -10,6 +10,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use vs_core::ident::{GroupKey, GroupName};
+use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
@@ -206,6 +207,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.unheard(group)
     }
 
+    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
+    /// again. For demonstrations and tests.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.inner.cut_off(addr);
+    }
+
     /// Where peers reach this node.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -216,6 +223,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn now(&self) -> Time {
         self.inner.now()
+    }
+
+    /// What the node sees now, for operators.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.inner.status()
     }
 
     /// The node, to look at.

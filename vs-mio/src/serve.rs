@@ -1,6 +1,6 @@
 //! A membership server with its sockets, for any loop around a [`mio::Poll`].
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -32,6 +32,8 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 struct Conn {
     stream: TcpStream,
     slot: usize,
+    /// Of a peer that this server connected to: where it is.
+    dialled: Option<IpAddr>,
     readable: bool,
     writable: bool,
 }
@@ -72,6 +74,7 @@ pub struct ServerDriver {
     /// Connections by the offset of their tokens from the base.
     slots: Vec<Option<ConnId>>,
     next: u64,
+    cut_off: Option<IpAddr>,
     buffer: Vec<u8>,
     accept_errors: u64,
 }
@@ -95,6 +98,7 @@ impl ServerDriver {
             closing: BTreeMap::new(),
             slots: Vec::new(),
             next: 0,
+            cut_off: None,
             buffer: vec![0; READ_BYTES],
             accept_errors: 0,
         })
@@ -161,6 +165,21 @@ impl ServerDriver {
     ) -> io::Result<()> {
         self.beacons = Some(BeaconSource::register(registry, beacons, token)?);
         Ok(())
+    }
+
+    /// Ends the connections that were made to peers at `addr` and makes no more, as if the network were parted; `None`:
+    /// connects to all again. What comes from there is for the server there to cut off. For demonstrations and tests.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.cut_off = addr;
+        let now = self.clock.now();
+        let there = |conn: &Conn| conn.dialled.is_some() && conn.dialled == addr;
+        let conns = self.conns.iter().filter(|(_, conn)| there(conn)).map(|(id, _)| *id);
+        for id in conns.collect::<Vec<_>>() {
+            self.lost(now, id);
+        }
+        for dial in self.dials.values_mut() {
+            dial.settled |= addr == Some(dial.addr.ip());
+        }
     }
 
     /// Takes an event of the poll. False if it belongs to somebody else.
@@ -283,7 +302,7 @@ impl ServerDriver {
     fn accepted(&mut self, now: Time, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         if let Some((id, slot)) = self.enter(&mut stream)? {
-            self.conns.insert(id, Conn { stream, slot, readable: true, writable: true });
+            self.conns.insert(id, Conn::new(stream, slot, None));
             self.server.handle_accepted(now, id);
         }
         Ok(())
@@ -310,6 +329,10 @@ impl ServerDriver {
             && let Some(addr) = self.server.poll_dial()
         {
             self.drop_dial(addr);
+            if self.cut_off == Some(addr.ip()) {
+                self.server.handle_dial_failed(now, addr, &parted());
+                continue;
+            }
             let dialled = TcpStream::connect(addr)
                 .and_then(|mut stream| Ok((self.enter(&mut stream)?, stream)));
             match dialled {
@@ -327,10 +350,14 @@ impl ServerDriver {
         let settled = self.dials.iter().filter(|(_, dial)| dial.settled).map(|(id, _)| *id);
         for id in settled.collect::<Vec<_>>() {
             let Some(mut dial) = self.dials.remove(&id) else { continue };
-            match dial.outcome() {
+            let outcome = match self.cut_off {
+                Some(addr) if addr == dial.addr.ip() => Err(parted()),
+                _ => dial.outcome(),
+            };
+            match outcome {
                 Ok(true) => {
                     let Dial { stream, slot, addr, .. } = dial;
-                    self.conns.insert(id, Conn { stream, slot, readable: true, writable: true });
+                    self.conns.insert(id, Conn::new(stream, slot, Some(addr.ip())));
                     self.server.handle_peer_connected(now, id, addr);
                 }
                 Ok(false) => {
@@ -416,6 +443,17 @@ impl ServerDriver {
             let _ = registry.deregister(&mut stream);
         }
     }
+}
+
+impl Conn {
+    fn new(stream: TcpStream, slot: usize, dialled: Option<IpAddr>) -> Self {
+        Self { stream, slot, dialled, readable: true, writable: true }
+    }
+}
+
+/// What a network answers that has no way there.
+fn parted() -> io::Error {
+    ErrorKind::HostUnreachable.into()
 }
 
 impl Dial {

@@ -1,6 +1,6 @@
 //! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be written.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
@@ -74,6 +74,10 @@ impl Datagrams {
             rng: Rng::new(u64::from(pair.local_addr().port())),
             pair,
         })
+    }
+
+    pub(crate) fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.pair.cut_off(addr);
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {

@@ -1,12 +1,13 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
 use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
     Action, BlockOkError, ConfigError, GroupConfig, Identity, JoinError, Node, NodeConfig,
@@ -298,6 +299,12 @@ impl<T: Tracer> Driver<T> {
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
     }
 
+    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
+    /// again. For demonstrations and tests.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.datagrams.cut_off(addr);
+    }
+
     /// Where peers reach this node.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -314,6 +321,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn recent(&self) -> Time {
         self.now
+    }
+
+    /// What the node sees now, for operators.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.node.status(self.link.status().server)
     }
 
     /// The node, to look at.

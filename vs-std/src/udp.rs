@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::hash::{BuildHasher, Hasher};
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
 use std::collections::hash_map::RandomState;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -263,6 +263,7 @@ pub struct UdpPair {
     group: SocketAddr,
     granted: Granted,
     asked: usize,
+    cut_off: Option<IpAddr>,
 }
 
 impl UdpPair {
@@ -301,7 +302,13 @@ impl UdpPair {
             group: group.into(),
             granted,
             asked: config.buffer_bytes,
+            cut_off: None,
         })
+    }
+
+    /// From now on throws away what comes from `addr`, as a network would that is parted; `None`: nothing any more.
+    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
+        self.cut_off = addr;
     }
 
     /// Where peers reach this node, if [`UdpConfig::bind`] named an address.
@@ -390,6 +397,9 @@ impl UdpPair {
         };
         let mut datagrams = 0;
         for (meta, bytes) in batch.meta[..filled].iter().zip(batch.bytes.chunks_exact(RECV_BYTES)) {
+            if self.cut_off == Some(meta.addr.ip()) {
+                continue;
+            }
             for datagram in bytes[..meta.len.min(RECV_BYTES)].chunks(meta.stride.max(1)) {
                 f(datagram);
                 datagrams += 1;

@@ -196,7 +196,7 @@ pub(super) fn seeds() -> Seeds {
     };
     let deployment = DEPLOYMENT.into();
     let server = frame(&Request::Server { server: ServerId(2), boot: 1, deployment });
-    let conversations: [(&str, Vec<Vec<u8>>); 7] = [
+    let conversations: [(&str, Vec<Vec<u8>>); 8] = [
         ("hello", vec![client(9)]),
         ("other-group", vec![client(9), attach("other"), accuse(&[1, 2])]),
         ("joins", vec![client(4), attach(NAME)]),
@@ -204,6 +204,7 @@ pub(super) fn seeds() -> Seeds {
         ("accuses", vec![client(4), attach(NAME), accuse(&[1, 2, 3])]),
         ("is-another", vec![client(2), attach(NAME), leave]),
         ("server", vec![server, frame(&Request::Ping)]),
+        ("asks-for-the-status", vec![frame(&Request::Status)]),
     ];
     let mut seeds = Seeds::new();
     for (name, frames) in conversations {

@@ -17,6 +17,8 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{Wake, earlier};
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, Rank, Seq, ViewId};
@@ -115,7 +117,7 @@ pub(crate) struct CastTransmit {
 }
 
 /// What was counted in one view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CastCounters {
     /// Own packets, at their first transmission.
     pub sent: u64,
@@ -275,7 +277,6 @@ impl Cast {
     }
 
     /// Up to where `rank`'s stream is known to be here at every member.
-    #[cfg(test)]
     pub(crate) fn stable(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, |s| s.stable)
     }

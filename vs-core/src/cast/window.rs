@@ -108,6 +108,12 @@ impl Cast {
         self.streams[usize::from(self.me)].stable + self.sender.window.packets()
     }
 
+    /// Own packets that may be outstanding, and that are.
+    pub(crate) fn in_flight(&self) -> (u64, u64) {
+        let stable = self.streams[usize::from(self.me)].stable;
+        (self.sender.window.packets(), self.sender.sealed.saturating_sub(stable))
+    }
+
     /// Own packets became stable.
     pub(super) fn adapt_window(&mut self, now: Time) {
         let stable = self.streams[usize::from(self.me)].stable;

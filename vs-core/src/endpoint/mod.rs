@@ -14,6 +14,7 @@ mod peers;
 mod primary;
 mod queue;
 mod reach;
+mod status;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -49,6 +49,8 @@ pub(crate) enum Request {
     Ping,
     /// To a server that named itself, by the one that it dialled: the connection ends.
     Refused(Refusal),
+    /// An operator asks what the server sees; first of all, and the answer ends the connection.
+    Status,
 }
 
 /// Why a server does not take up with another one.

@@ -7,5 +7,6 @@ mod faults;
 mod perf;
 mod servers;
 mod starts;
+mod status;
 mod unicast;
 mod world;

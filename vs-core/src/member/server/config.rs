@@ -3,6 +3,8 @@
 use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ConnId, Departure, LeftOut, PeerTrouble};
 use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
 use crate::member::discovery::UselessBeacon;
@@ -192,7 +194,7 @@ pub enum Note {
 }
 
 /// What a server counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerCounters {
     /// start_changes, counted once a change and group.
     pub changes: u64,

@@ -4,7 +4,7 @@
 //! each other end with one connection: of several the first that the lower id made stays, and each side closes those of
 //! its own that are too many, once the other one is known to use what is left.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -13,6 +13,7 @@ use super::conn::Role;
 use super::{ConnId, Note, Server, ServerConfig};
 use crate::ident::ServerId;
 use crate::member::message::Refusal;
+use crate::status::{DialState, DialStatus};
 use crate::time::Time;
 
 /// Longest words of a runtime on why a connection cannot be made, in bytes.
@@ -87,6 +88,17 @@ pub(super) struct Target {
 impl Target {
     fn new(now: Time, config: &ServerConfig) -> Self {
         Self { state: State::Waiting(now), pause_ms: config.redial_ms, life: None, noted: None }
+    }
+
+    pub(super) fn status(&self, addr: SocketAddr) -> DialStatus {
+        let state = match self.state {
+            State::Waiting(_) => DialState::Waiting,
+            State::Dialling(_) => DialState::Dialling,
+            State::Up(_) => DialState::Up,
+            State::Spare => DialState::Spare,
+            State::Itself => DialState::Itself,
+        };
+        DialStatus { addr, state, trouble: self.noted.as_ref().map(ToString::to_string) }
     }
 
     /// When something is due.

@@ -13,6 +13,7 @@ use crate::action::DetachReason;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
+use crate::status::Decided;
 use crate::time::Time;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
@@ -103,8 +104,9 @@ pub(super) struct Group {
     pub(super) put_off_until: Option<Time>,
     /// What is to be reported then, if more has changed since that wait began.
     gathered: Option<Report>,
-    /// When the change began that is under way.
+    /// When the change that is under way was told first.
     changing_since: Option<Time>,
+    pub(super) decided: Option<Decided>,
     /// A view that a client brought along when nobody else was known, and until when its members are waited for.
     pub(super) regroup: Option<(View, Time)>,
 }
@@ -125,6 +127,7 @@ impl Group {
             gathered: None,
             changing_since: None,
             regroup: None,
+            decided: None,
         }
     }
 
@@ -417,7 +420,6 @@ impl Group {
         let mut told = Vec::new();
         for step in steps {
             if let Step::StartChange(process, cid) = step {
-                self.changing_since.get_or_insert(cx.now);
                 let local = self.locals.get(&process);
                 told.extend(local.map(|local| (local.conn, local.attachment.counter, cid)));
                 continue;
@@ -434,14 +436,6 @@ impl Group {
                     }
                 }
                 Step::View(view, mode) => {
-                    match mode {
-                        Mode::Fast => cx.counters.views_fast += 1,
-                        Mode::Slow => cx.counters.views_slow += 1,
-                    }
-                    let since = self.changing_since.take().unwrap_or(cx.now);
-                    let ms = cx.now.millis_since(since);
-                    cx.counters.change_ms_sum += ms;
-                    cx.counters.change_ms_max = cx.counters.change_ms_max.max(ms);
                     for local in self.locals.values() {
                         if view.contains(local.peer.process) {
                             let (group, view) = (self.name.clone(), view.clone());
@@ -450,15 +444,26 @@ impl Group {
                             cx.sends.push(Send::Client(local.conn, reply));
                         }
                     }
-                    let (group, fast) = (self.name.clone(), mode == Mode::Fast);
-                    cx.notes.push(Note::View { group, view, fast });
+                    self.decide(cx, view, mode == Mode::Fast);
                 }
             }
         }
         self.start_change(cx, told);
     }
 
-    fn start_change(&self, cx: &mut Cx<'_>, to: Vec<(ConnId, u64, Cid)>) {
+    /// A view was decided.
+    fn decide(&mut self, cx: &mut Cx<'_>, view: View, fast: bool) {
+        let since = self.changing_since.take().unwrap_or(cx.now);
+        let took_ms = cx.now.millis_since(since);
+        self.decided = Some(Decided { view: view.id(), fast, took_ms });
+        cx.counters.views_fast += u64::from(fast);
+        cx.counters.views_slow += u64::from(!fast);
+        cx.counters.change_ms_sum += took_ms;
+        cx.counters.change_ms_max = cx.counters.change_ms_max.max(took_ms);
+        cx.notes.push(Note::View { group: self.name.clone(), view, fast });
+    }
+
+    fn start_change(&mut self, cx: &mut Cx<'_>, to: Vec<(ConnId, u64, Cid)>) {
         if to.is_empty() {
             return;
         }
@@ -471,6 +476,7 @@ impl Group {
         let set = peers.iter().map(|peer| peer.process).collect();
         cx.sends.push(Send::StartChange(to, peers));
         cx.counters.changes += 1;
+        self.changing_since.get_or_insert(cx.now);
         cx.notes.push(Note::StartChange { group: self.name.clone(), set });
     }
 

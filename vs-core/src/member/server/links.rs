@@ -135,6 +135,11 @@ impl Links {
         self.0.get(&server).is_some_and(|link| link.connected)
     }
 
+    /// Those that are or were connected, and whether they are; ascending.
+    pub(super) fn known(&self) -> impl Iterator<Item = (ServerId, bool)> + '_ {
+        self.0.iter().map(|(server, link)| (*server, link.connected))
+    }
+
     /// Whether any server is.
     pub(super) fn is_any_connected(&self) -> bool {
         self.0.values().any(|link| link.connected)

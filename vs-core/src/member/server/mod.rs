@@ -16,6 +16,7 @@ mod links;
 pub(crate) mod moshe;
 mod notify;
 mod peers;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -255,6 +256,7 @@ impl Server {
                 self.hear_peer(server, word);
                 self.confirm(conn);
             }
+            (Role::New, Request::Status) if state.dialled.is_none() => self.answer_status(conn),
             (Role::New, Request::Refused(refusal)) => self.hear_refusal(conn, refusal),
             _ => self.refuse(conn, "it broke the order of the protocol"),
         }

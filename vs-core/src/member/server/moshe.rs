@@ -205,6 +205,11 @@ impl Moshe {
         &self.ns
     }
 
+    /// Whether a change is under way.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.changing
+    }
+
     pub(crate) fn mine(&self) -> Option<&Proposal> {
         self.mine.as_ref()
     }

@@ -3,6 +3,7 @@
 
 mod beacons;
 mod check;
+mod cut;
 mod demo;
 mod explore;
 mod fast_share;
@@ -13,6 +14,7 @@ mod output;
 mod perf;
 mod server;
 mod sim;
+mod status;
 mod tuning;
 
 use std::process::ExitCode;
@@ -35,6 +37,7 @@ enum Cli {
     Sim(sim::Args),
     Explore(explore::Args),
     Perf(Box<perf::Args>),
+    Status(status::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),
         Cli::Perf(args) => perf::run(*args),
+        Cli::Status(args) => status::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
@@ -16,6 +15,7 @@ use vs_std::clock::Clock;
 
 use crate::Failure;
 use crate::beacons::Discover;
+use crate::cut::Cut;
 use crate::output::Output;
 use crate::tuning::resolve;
 
@@ -72,6 +72,8 @@ pub(crate) struct Args {
     readmit_ms: Option<u64>,
     #[command(flatten)]
     discover: Discover,
+    #[command(flatten)]
+    cut: Cut,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -96,7 +98,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if let Some(beacons) = beacons {
         driver.hear_beacons(poll.registry(), beacons, BEACONS).map_err(system)?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(system)?;
+    let mut signals = Signals::new(args.cut.signals()).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
     let output = Output::start(waker)?;
@@ -107,7 +109,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         format!("membership server {} listening on {addr}", args.id)
     };
     output.write((first + "\n").into_bytes());
-    serve(poll, driver, signals, output, args.json)
+    serve(poll, driver, signals, output, &args)
 }
 
 fn serve(
@@ -115,7 +117,7 @@ fn serve(
     mut driver: ServerDriver,
     mut signals: Signals,
     output: Output,
-    json: bool,
+    args: &Args,
 ) -> Result<(), Failure> {
     let mut events = Events::with_capacity(EVENTS_MAX);
     loop {
@@ -124,7 +126,7 @@ fn serve(
         while output.has_room()
             && let Some(note) = driver.poll_note()
         {
-            let line = if json { as_json(&note).to_string() } else { as_text(&note) };
+            let line = if args.json { as_json(&note).to_string() } else { as_text(&note) };
             output.write((line + "\n").into_bytes());
         }
         match poll.poll(&mut events, driver.timeout()) {
@@ -132,15 +134,24 @@ fn serve(
             _ => {}
         }
         for event in &events {
-            if event.token() == SIGNALS && signals.pending().next().is_some() {
-                let counters = driver.server().counters();
-                let line =
-                    if json { summary_json(counters).to_string() } else { summary(counters) };
-                output.write((line + "\n").into_bytes());
-                output.finish();
-                return Ok(());
+            if event.token() != SIGNALS {
+                driver.handle_event(event);
+                continue;
             }
-            driver.handle_event(event);
+            for signal in signals.pending() {
+                let Some(cut_off) = args.cut.after(signal) else {
+                    let counters = driver.server().counters();
+                    let summary = if args.json {
+                        summary_json(counters).to_string()
+                    } else {
+                        summary(counters)
+                    };
+                    output.write((summary + "\n").into_bytes());
+                    output.finish();
+                    return Ok(());
+                };
+                driver.cut_off(cut_off);
+            }
         }
     }
 }

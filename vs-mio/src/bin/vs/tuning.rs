@@ -78,19 +78,26 @@ impl Tuning {
     }
 }
 
+/// Addresses of `name`, those of IPv4 first; or why there are none, and what to do about it.
+pub(crate) fn addresses(name: &str) -> Result<Vec<SocketAddr>, String> {
+    let found = name.to_socket_addrs().map_err(|e| {
+        let what_to_do = match e.kind() {
+            std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
+            _ => "name one that this host can look up, or its address",
+        };
+        format!("{e}; {what_to_do}")
+    })?;
+    let mut found = found.collect::<Vec<_>>();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    Ok(found)
+}
+
 /// Addresses of the servers, those of IPv4 first where a name has several.
 pub(crate) fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
     let mut addrs = Vec::new();
     for server in servers {
-        let found = server.to_socket_addrs().map_err(|e| {
-            let what_to_do = match e.kind() {
-                std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
-                _ => "name one that this host can look up, or its address",
-            };
-            Failure(format!("cannot find the membership server {server}: {e}; {what_to_do}"))
-        })?;
-        let mut found = found.collect::<Vec<_>>();
-        found.sort_by_key(SocketAddr::is_ipv6);
+        let mut found = addresses(server)
+            .map_err(|why| Failure(format!("cannot find the membership server {server}: {why}")))?;
         addrs.append(&mut found);
     }
     if addrs.is_empty() {

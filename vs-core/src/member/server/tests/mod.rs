@@ -11,3 +11,4 @@ mod lan;
 mod links;
 mod moshe;
 mod peers;
+mod status;

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::Failure;
 use stage::Stage;
 
-/// Shows a group of real processes through a crash, joins and a pause, and checks what they did
+/// Shows a group of real processes through a crash, joins, a pause, a partition and a merge, and checks what they did
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: vs demo --traces run\n\n\
                   Exit status 0: every promised property held; 1: something failed, which is then named.")]

@@ -14,8 +14,8 @@ use crate::Failure;
 /// Who is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// The membership server.
-    Server,
+    /// A membership server, by its id.
+    Server(u64),
     /// A member of the group.
     Member(ProcessId),
 }
@@ -23,7 +23,7 @@ pub(super) enum Who {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server => f.write_str("the membership server"),
+            Self::Server(id) => write!(f, "membership server {id}"),
             Self::Member(p) => write!(f, "process {p}"),
         }
     }
@@ -32,8 +32,8 @@ impl fmt::Display for Who {
 /// What a process let us know.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A line of the server.
-    Line(String),
+    /// A line of a server.
+    Line(u64, String),
     /// An event of a member.
     Event(Record),
     /// A line on the standard error output.
@@ -135,7 +135,7 @@ fn hear_output(who: Who, stdout: impl Read, news: &Sender<News>) {
     for line in BufReader::new(stdout).split(b'\n') {
         let Ok(line) = line else { break };
         let told = match who {
-            Who::Server => Some(News::Line(String::from_utf8_lossy(&line).into_owned())),
+            Who::Server(id) => Some(News::Line(id, String::from_utf8_lossy(&line).into_owned())),
             Who::Member(_) => event(who, &line, &mut reader),
         };
         if let Some(told) = told

@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) typed: u64,
     /// The view that it is in, once it has installed one, and when it did.
     pub(super) view: Option<(View, Time)>,
+    /// With whom it came there.
+    pub(super) came_with: Members,
     /// The set of its last start_change.
     pub(super) proposed: Members,
     /// Messages that it sent in its view.
@@ -62,6 +64,7 @@ impl Member {
             state: State::Runs,
             typed: 0,
             view: None,
+            came_with: Members::new(),
             proposed: Members::new(),
             sent: 0,
             delivered: BTreeMap::new(),
@@ -76,6 +79,17 @@ impl Member {
     }
 }
 
+/// A membership server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) process: Process,
+    /// Where it listens, once it said so.
+    pub(super) addr: Option<String>,
+    /// Whether it said that it is connected to the other one.
+    pub(super) connected: bool,
+    ended: bool,
+}
+
 /// All that takes part in the demo.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -85,9 +99,7 @@ pub(super) struct Stage {
     pub(super) sender: Sender<News>,
     interrupted: Arc<AtomicBool>,
     pub(super) members: BTreeMap<ProcessId, Member>,
-    pub(super) server: Option<Process>,
-    pub(super) server_addr: Option<String>,
-    server_ended: bool,
+    pub(super) servers: BTreeMap<u64, Server>,
     pub(super) multicast: String,
     pub(super) traces: PathBuf,
     traffic_at: Option<Instant>,
@@ -106,9 +118,7 @@ impl Stage {
             sender,
             interrupted,
             members: BTreeMap::new(),
-            server: None,
-            server_addr: None,
-            server_ended: false,
+            servers: BTreeMap::new(),
             multicast,
             traces,
             traffic_at: None,
@@ -126,6 +136,10 @@ impl Stage {
 
     pub(super) fn add_member(&mut self, id: ProcessId, process: Process) {
         self.members.insert(id, Member::new(process));
+    }
+
+    pub(super) fn add_server(&mut self, id: u64, process: Process) {
+        self.servers.insert(id, Server { process, addr: None, connected: false, ended: false });
     }
 
     pub(super) fn member(&mut self, id: ProcessId) -> Result<&mut Member, Failure> {
@@ -156,7 +170,8 @@ impl Stage {
 
     /// Whether all processes have ended.
     pub(super) fn all_ended(&self) -> bool {
-        self.server_ended && self.members.values().all(|member| member.state == State::Ended)
+        self.servers.values().all(|server| server.ended)
+            && self.members.values().all(|member| member.state == State::Ended)
     }
 
     /// Goes on for a while.
@@ -227,7 +242,7 @@ impl Stage {
 
     fn take(&mut self, news: News) -> Result<(), Failure> {
         match news {
-            News::Line(line) => self.take_line(&line),
+            News::Line(server, line) => self.take_line(server, &line),
             News::Event(record) => self.take_event(record),
             News::Complaint(who, words) => {
                 self.last_words.push(format!("{who}: {words}"));
@@ -240,19 +255,26 @@ impl Stage {
         Ok(())
     }
 
-    /// The first line of the server ends with its address.
-    fn take_line(&mut self, line: &str) {
-        if self.server_addr.is_none()
-            && let Some((_, addr)) = line.rsplit_once("listening on ")
-        {
-            self.server_addr = Some(addr.trim().to_owned());
+    /// The first line of a server ends with its address; others tell of its connection to the other one.
+    fn take_line(&mut self, id: u64, line: &str) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        if let Some((_, addr)) = line.rsplit_once("listening on ") {
+            server.addr.get_or_insert_with(|| addr.trim().to_owned());
+        } else if line.starts_with("server ") {
+            server.connected = match line.rsplit(' ').next() {
+                Some("connected") => true,
+                Some("lost") => false,
+                _ => server.connected,
+            };
         }
     }
 
     fn take_end(&mut self, who: Who) -> Result<(), Failure> {
         let expected = match who {
-            Who::Server => {
-                self.server_ended = true;
+            Who::Server(id) => {
+                if let Some(server) = self.servers.get_mut(&id) {
+                    server.ended = true;
+                }
                 self.members.values().all(|member| member.state != State::Runs)
             }
             Who::Member(id) => {
@@ -303,9 +325,11 @@ impl Stage {
                 member.delivered.clear();
                 let view = self.numbers.view(&view);
                 let with = DisplaySet(&transitional);
-                self.say(format!(
-                    "  process {id} installs {view}, coming with {with}; {before} messages before it"
-                ));
+                let text = format!(
+                    "  process {id} installs {view}, together with {with}; {before} messages before it"
+                );
+                member.came_with = transitional;
+                self.say(text);
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The story: five acts, each told while it happens.
+//! The story: six acts, each told while it happens.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -31,7 +31,33 @@ pub(super) const PAUSED: ProcessId = ProcessId(3);
 /// Who goes on meanwhile.
 pub(super) const AWAKE: [ProcessId; 4] = [ProcessId(1), ProcessId(4), ProcessId(5), ProcessId(6)];
 
-/// The server gathers arrivals for so long, in ms: room for the second joiner.
+/// The sides that the network falls into: the members at each server, and the address of all of that side.
+pub(super) const SIDES: [Side; 2] = [
+    Side {
+        server: 1,
+        ip: "127.0.0.1",
+        members: &[ProcessId(1), ProcessId(2), ProcessId(3), ProcessId(5)],
+        last: &[ProcessId(1), ProcessId(3), ProcessId(5)],
+    },
+    Side {
+        server: 2,
+        ip: "127.0.0.2",
+        members: &[ProcessId(4), ProcessId(6)],
+        last: &[ProcessId(4), ProcessId(6)],
+    },
+];
+
+/// One side of the network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    pub(super) server: u64,
+    ip: &'static str,
+    members: &'static [ProcessId],
+    /// Those of them who are there with the joiners.
+    pub(super) last: &'static [ProcessId],
+}
+
+/// A server gathers arrivals for so long, in ms: room for the second joiner.
 const GATHER_JOIN_MS: u64 = 400;
 /// A client that is silent for so long is taken for dead, in ms.
 const SILENCE_MS: u64 = 600;
@@ -52,6 +78,15 @@ pub(super) struct Settled {
     pub(super) traces: Vec<(PathBuf, Vec<u8>)>,
     /// Lines typed into each of those who were there at the end.
     pub(super) typed: BTreeMap<ProcessId, u64>,
+    pub(super) times: Times,
+}
+
+/// How long it took the last of the group to be in its new view, in ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) kill: f64,
+    pub(super) cut: f64,
+    pub(super) heal: f64,
 }
 
 /// The trace file of a member.
@@ -74,41 +109,44 @@ pub(super) fn forget_traces(dir: &Path) -> Result<(), Failure> {
 
 /// Plays all acts.
 pub(super) fn play(stage: &mut Stage) -> Result<Settled, Failure> {
+    let mut times = Times::default();
     come_together(stage)?;
-    crash(stage)?;
+    times.kill = crash(stage)?;
     join_during_a_change(stage)?;
     pause(stage)?;
-    settle_and_leave(stage)
+    times.cut = part(stage)?;
+    times.heal = merge(stage)?;
+    settle_and_leave(stage, times)
 }
 
 fn come_together(stage: &mut Stage) -> Result<(), Failure> {
-    stage.say("Start: a membership server and four members, each a process of its own.");
-    let gather = GATHER_JOIN_MS.to_string();
-    let silence = SILENCE_MS.to_string();
-    let args = ["server", "--listen", "127.0.0.1:0", "--id", "1", "--gather-join-ms", &gather];
-    let args: Vec<String> =
-        args.iter().chain(&["--silence-ms", &silence]).map(ToString::to_string).collect();
-    stage.server = Some(Process::start(Who::Server, &args, &stage.sender)?);
-    stage.wait_for("the membership server listens", START_MAX, |s| s.server_addr.is_some())?;
+    stage.say("Start: two membership servers and four members, each a process of its own.");
+    let [first, second] = SIDES;
+    start_server(stage, first, second.ip, None)?;
+    let addr = server_addr(stage, first);
+    start_server(stage, second, first.ip, addr)?;
+    stage.wait_for("the membership servers are connected", START_MAX, |s| {
+        s.servers.values().all(|server| server.connected)
+    })?;
     for id in FIRST {
         start(stage, id)?;
     }
     stage.say(format!(
-        "Messages go by UDP multicast on {} (loopback); the server never sees them.",
+        "Messages go by UDP multicast on {} (loopback); the servers never see them.",
         stage.multicast
     ));
     stage.wait_for("the four members are together", START_MAX, |s| s.together(&FIRST))?;
     line(
-        "           A view is <number, {members}, [for each member its own number of the change]>,",
+        "           A view is <number.server, {members}, [for each member its own number of the change]>,",
     );
-    line("           counted from here; servers go on from the clock, as the traces show.");
+    line("           numbers counted from here; servers go on from the clock, as the traces show.");
     stage.set_traffic(true);
     stage.go_on(PART)?;
     counts(stage, "Everybody multicasts, and hears itself and the others", &FIRST);
     Ok(())
 }
 
-fn crash(stage: &mut Stage) -> Result<(), Failure> {
+fn crash(stage: &mut Stage) -> Result<f64, Failure> {
     stage.say(format!("kill -9 of process {KILLED}, in the middle of the traffic."));
     let member = stage.member(KILLED)?;
     member.state = State::Ending;
@@ -117,13 +155,12 @@ fn crash(stage: &mut Stage) -> Result<(), Failure> {
     stage.wait_for("the survivors are in a view of their own", CHANGE_MAX, |s| {
         s.together(&SURVIVORS)
     })?;
-    let installed = SURVIVORS.iter().filter_map(|p| stage.members.get(p)?.view.as_ref());
-    let last = installed.map(|(_, at)| *at).max().unwrap_or_default();
+    let ms = installed_within(stage, killed, &SURVIVORS);
     stage.say(format!(
-        "The survivors agreed on what they had heard of process {KILLED}, and on their view: {:.1} ms after the kill.",
-        last.0.saturating_sub(killed.0) as f64 / 1e6
+        "The survivors agreed on what they had heard of process {KILLED}, and on their view: {ms:.1} ms after the kill."
     ));
-    stage.go_on(PART)
+    stage.go_on(PART)?;
+    Ok(ms)
 }
 
 fn join_during_a_change(stage: &mut Stage) -> Result<(), Failure> {
@@ -166,13 +203,64 @@ fn pause(stage: &mut Stage) -> Result<(), Failure> {
     stage.go_on(PART)
 }
 
-fn settle_and_leave(stage: &mut Stage) -> Result<Settled, Failure> {
+fn part(stage: &mut Stage) -> Result<f64, Failure> {
+    let [one, other] = SIDES;
+    stage.say(format!(
+        "The network parts: {} with server {} here, {} with server {} there. A packet filter inside each process does \
+         it, which takes no rights; no network namespaces were used.",
+        DisplaySet(one.last),
+        one.server,
+        DisplaySet(other.last),
+        other.server
+    ));
+    let parted = now();
+    signal_all(stage, "USR1")?;
+    stage.wait_for("each side is in a view of its own", CHANGE_MAX, |s| {
+        SIDES.iter().all(|side| s.together(side.last))
+    })?;
+    let ms = installed_within(stage, parted, &LAST);
+    stage.say(format!("Each side has a view of its own, {ms:.1} ms after the cut, and goes on."));
+    stage.go_on(PART)?;
+    counts(stage, "Each side hears itself only", &LAST);
+    Ok(ms)
+}
+
+fn merge(stage: &mut Stage) -> Result<f64, Failure> {
+    stage.say("The network heals: the filters are open.");
+    let healed = now();
+    signal_all(stage, "USR2")?;
+    stage.wait_for("both sides are in one view", START_MAX, |s| s.together(&LAST))?;
+    let ms = installed_within(stage, healed, &LAST);
+    stage.say(format!("One view again, {ms:.1} ms after the healing. Who came along with me:"));
+    for p in LAST {
+        let with = &stage.member(p)?.came_with;
+        line(&format!("           process {p} came with {}", DisplaySet(with)));
+    }
+    stage.go_on(PART)?;
+    Ok(ms)
+}
+
+/// Sends a signal to all servers and to all members that run.
+fn signal_all(stage: &Stage, signal: &str) -> Result<(), Failure> {
+    let members = stage.members.values().filter(|member| member.state == State::Runs);
+    let servers = stage.servers.values().map(|server| &server.process);
+    servers.chain(members.map(|member| &member.process)).try_for_each(|p| p.signal(signal))
+}
+
+/// How long it took from `since` until the last of `members` was in the view that it is in, in ms.
+fn installed_within(stage: &Stage, since: Time, members: &[ProcessId]) -> f64 {
+    let installed = members.iter().filter_map(|p| stage.members.get(p)?.view.as_ref());
+    let last = installed.map(|(_, at)| *at).max().unwrap_or_default();
+    last.0.saturating_sub(since.0) as f64 / 1e6
+}
+
+fn settle_and_leave(stage: &mut Stage, times: Times) -> Result<Settled, Failure> {
     stage.set_traffic(false);
     stage.wait_for("everybody delivers all that was sent in the last view", END_MAX, |s| {
         s.quiet(&LAST)
     })?;
     counts(stage, "The traffic ends; everything that was sent is delivered", &LAST);
-    let mut settled = Settled { traces: Vec::new(), typed: BTreeMap::new() };
+    let mut settled = Settled { traces: Vec::new(), typed: BTreeMap::new(), times };
     for id in FIRST.iter().chain(&JOINERS) {
         let file = trace_file(&stage.traces, *id);
         let bytes = std::fs::read(&file)
@@ -192,24 +280,54 @@ fn settle_and_leave(stage: &mut Stage) -> Result<Settled, Failure> {
     for id in LAST {
         stage.member(id)?.process.finish()?;
     }
-    if let Some(server) = &stage.server {
-        server.signal("TERM")?;
+    for server in stage.servers.values() {
+        server.process.signal("TERM")?;
     }
-    stage.wait_for("the membership server ends", END_MAX, Stage::all_ended)?;
-    stage.server.as_mut().map_or(Ok(()), Process::finish)?;
-    stage.say(format!("Processes {} and the server ended by themselves.", DisplaySet(&LAST)));
+    stage.wait_for("the membership servers end", END_MAX, Stage::all_ended)?;
+    for server in stage.servers.values_mut() {
+        server.process.finish()?;
+    }
+    stage.say(format!("Processes {} and the servers ended by themselves.", DisplaySet(&LAST)));
     Ok(settled)
+}
+
+/// Starts a server, and waits until it listens. It connects to `peer`; what is at `other_ip` can be cut off.
+fn start_server(
+    stage: &mut Stage,
+    side: Side,
+    other_ip: &str,
+    peer: Option<String>,
+) -> Result<(), Failure> {
+    let [id, gather, silence] =
+        [side.server, GATHER_JOIN_MS, SILENCE_MS].map(|number| number.to_string());
+    let listen = format!("{}:0", side.ip);
+    let mut args = vec!["server", "--listen", &listen, "--id", &id, "--cut", other_ip];
+    args.extend(["--gather-join-ms", &gather, "--silence-ms", &silence]);
+    if let Some(peer) = &peer {
+        args.extend(["--peer", peer]);
+    }
+    let args: Vec<String> = args.into_iter().map(ToOwned::to_owned).collect();
+    let process = Process::start(Who::Server(side.server), &args, &stage.sender)?;
+    stage.add_server(side.server, process);
+    stage.wait_for("the membership server listens", START_MAX, |s| server_addr(s, side).is_some())
+}
+
+fn server_addr(stage: &Stage, side: Side) -> Option<String> {
+    stage.servers.get(&side.server)?.addr.clone()
 }
 
 /// Starts a member.
 fn start(stage: &mut Stage, id: ProcessId) -> Result<(), Failure> {
-    let server = stage.server_addr.clone().unwrap_or_default();
+    let [one, other] = SIDES;
+    let (here, there) = if one.members.contains(&id) { (one, other) } else { (other, one) };
+    let server = server_addr(stage, here).unwrap_or_default();
     let file = trace_file(&stage.traces, id);
     let mut args: Vec<String> =
-        ["node", "--group", GROUP, "--json", "--interface", "127.0.0.1", "--bind", "127.0.0.1"]
+        ["node", "--group", GROUP, "--json", "--interface", "127.0.0.1", "--bind", here.ip]
             .map(ToOwned::to_owned)
             .to_vec();
     args.extend(["--server".into(), server, "--id".into(), id.to_string()]);
+    args.extend(["--cut".into(), there.ip.into()]);
     args.extend(["--multicast".into(), stage.multicast.clone()]);
     args.extend(["--trace".into(), file.display().to_string()]);
     let process = Process::start(Who::Member(id), &args, &stage.sender)?;

@@ -10,7 +10,9 @@ use vs_core::trace_json::parse_trace;
 use vs_core::{DisplaySet, Members, View};
 
 use super::stage::line;
-use super::story::{AWAKE, FIRST, JOINERS, KILLED, LAST, PAUSED, SURVIVORS, Settled, trace_file};
+use super::story::{
+    AWAKE, FIRST, JOINERS, KILLED, LAST, PAUSED, SIDES, SURVIVORS, Settled, Times, trace_file,
+};
 use crate::{Failure, check};
 
 /// The traces of the members, by process.
@@ -39,11 +41,20 @@ pub(super) fn judge(dir: &Path, settled: &Settled) -> Result<(), Failure> {
         check::text(&mut std::io::stdout().lock(), report, &files)
             .map_err(|e| Failure(format!("the verdict cannot be written: {e}")))?;
     }
+    figures(settled.times);
     match failed {
         0 => Ok(()),
         1 => Err(Failure("one thing did not hold; it is named above".into())),
         n => Err(Failure(format!("{n} things did not hold; they are named above"))),
     }
+}
+
+/// Tells how long the changes took.
+fn figures(times: Times) {
+    line(&format!(
+        "All were in their new view {:.0} ms after the kill, {:.0} ms after the cut, and {:.0} ms after the healing.",
+        times.kill, times.cut, times.heal
+    ));
 }
 
 fn read(dir: &Path) -> Result<Traces, Failure> {
@@ -91,9 +102,11 @@ fn story(traces: &Traces, settled: &Settled) -> Vec<(String, bool)> {
             SURVIVORS.iter().any(|p| changed_in_mid_change(traces, *p)),
         ),
         (
-            format!("no member installed a view with {first} and without {second}"),
+            format!("no member installed a view with {first} before the one with {second}, too"),
             SURVIVORS.iter().all(|p| {
-                views(traces, *p).all(|(view, _)| view.contains(second) || !view.contains(first))
+                let mut until_both =
+                    views(traces, *p).take_while(|(view, _)| view.members() != LAST);
+                until_both.all(|(view, _)| !view.contains(first))
             }),
         ),
         (
@@ -108,6 +121,22 @@ fn story(traces: &Traces, settled: &Settled) -> Vec<(String, bool)> {
             format!("{PAUSED}, resumed, joined again from its old view, alone"),
             installed(traces, PAUSED, &LAST, &[PAUSED])
                 && AWAKE.iter().all(|p| installed(traces, *p, &LAST, &AWAKE)),
+        ),
+        (
+            format!(
+                "parted, {} and {} went on in views of their own",
+                sets(SIDES[0].last),
+                sets(SIDES[1].last)
+            ),
+            SIDES
+                .iter()
+                .all(|side| side.last.iter().all(|p| installed(traces, *p, side.last, side.last))),
+        ),
+        (
+            "merged, each came into one view with its side, and with nobody else".into(),
+            SIDES
+                .iter()
+                .all(|side| side.last.iter().all(|p| installed(traces, *p, &LAST, side.last))),
         ),
         (
             "every line that was typed was sent once, and came back to its sender".into(),

@@ -4,15 +4,17 @@ mod echo;
 mod embedded;
 mod session;
 mod setup;
+mod status;
 
 pub(crate) use setup::random;
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
 
 use crate::Failure;
+use crate::cut::Cut;
 use crate::generate::Sizes;
 use crate::tuning::Tuning;
 
@@ -70,6 +72,11 @@ pub(crate) struct Args {
     leave_at_eof: bool,
     #[command(flatten)]
     embedded: embedded::Options,
+    /// Tell `vs status` here what this member sees; port 0: one that the system chooses, and says
+    #[arg(long, value_name = "IP:PORT")]
+    status: Option<SocketAddr>,
+    #[command(flatten)]
+    cut: Cut,
     #[command(flatten)]
     tuning: Tuning,
     #[command(flatten)]

@@ -5,9 +5,9 @@ use core::time::Duration;
 use std::io::ErrorKind;
 
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::status::Status;
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
 use vs_std::udp::SmallBuffers;
@@ -15,7 +15,9 @@ use vs_std::udp::SmallBuffers;
 use super::echo::Tee;
 use super::embedded::Embedded;
 use super::setup::system;
+use super::status::{self, Desk};
 use crate::Failure;
+use crate::cut::Cut;
 use crate::input::{Next, Source};
 use crate::output::{Output, push_printable};
 
@@ -26,7 +28,9 @@ const SIGNALS: Token = Token(4);
 /// Of the server inside.
 pub(super) const LISTENER: Token = Token(5);
 pub(super) const BEACONS: Token = Token(6);
-pub(super) const CONNECTIONS: Token = Token(7);
+/// Where the status is asked for, and connections there.
+pub(super) const STATUS: Token = Token(7);
+pub(super) const CONNECTIONS: Token = Token(STATUS.0 + 1 + status::CONNECTIONS_MAX);
 const EVENTS_MAX: usize = 256;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
@@ -55,10 +59,13 @@ pub(super) struct Session {
     driver: Driver<Tee>,
     /// The membership server inside, if none was named.
     embedded: Option<Embedded>,
+    /// Where the status is asked for.
+    desk: Option<Desk>,
     group: GroupKey,
     process: ProcessId,
     output: Output,
     signals: Signals,
+    cut: Cut,
     source: Source,
     servers: Vec<String>,
     leave_at_eof: bool,
@@ -107,9 +114,10 @@ impl Session {
         process: ProcessId,
         output: Output,
         source: Source,
+        cut: Cut,
     ) -> Result<Self, Failure> {
         let mut signals =
-            Signals::new([SIGINT, SIGTERM]).map_err(|e| system("wait for signals", &e))?;
+            Signals::new(cut.signals()).map_err(|e| system("wait for signals", &e))?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(|e| system("wait for signals", &e))?;
@@ -118,10 +126,12 @@ impl Session {
             advice: driver.small_buffers(),
             driver,
             embedded: None,
+            desk: None,
             group,
             process,
             output,
             signals,
+            cut,
             source,
             servers: Vec::new(),
             leave_at_eof: false,
@@ -150,6 +160,10 @@ impl Session {
         Self { embedded, ..self }
     }
 
+    pub(super) fn with_desk(self, desk: Option<Desk>) -> Self {
+        Self { desk, ..self }
+    }
+
     /// Takes part until the group is left.
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
@@ -173,6 +187,10 @@ impl Session {
                 _ => {}
             }
             for event in &events {
+                let status = || Status::Node(self.driver.status());
+                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(event, status)) {
+                    continue;
+                }
                 if event.token() == SIGNALS {
                     self.handle_signals();
                 } else if !self.driver.handle_event(event)
@@ -430,7 +448,13 @@ impl Session {
     }
 
     fn handle_signals(&mut self) {
-        let count = self.signals.pending().count();
+        let mut count = 0;
+        for signal in self.signals.pending() {
+            match self.cut.after(signal) {
+                Some(cut_off) => self.driver.cut_off(cut_off),
+                None => count += 1,
+            }
+        }
         match self.phase {
             Phase::Joined if count > 0 => self.leave(),
             // Whoever asks twice does not want to wait.

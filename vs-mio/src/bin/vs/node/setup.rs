@@ -18,7 +18,8 @@ use vs_std::udp::{SetupError, UdpConfig};
 use super::Args;
 use super::echo::{Echo, Tee};
 use super::embedded::{Embedded, Place};
-use super::session::{BEACONS, CONNECTIONS, LISTENER, Session, TOKENS, WAKE};
+use super::session::{BEACONS, CONNECTIONS, LISTENER, STATUS, Session, TOKENS, WAKE};
+use super::status::Desk;
 use crate::Failure;
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
@@ -57,6 +58,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         let registered = embedded.register(poll.registry(), LISTENER, BEACONS, CONNECTIONS);
         registered.map_err(|e| system("wait for sockets", &e))?;
     }
+    let desk = desk(&args, &poll)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;
     let waker = Arc::new(waker);
     let output = Output::start(Arc::clone(&waker))?;
@@ -64,13 +66,22 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
     let key = driver.join(&args.group, config).map_err(|e| Failure(e.to_string()))?;
     let source = source(&args, process, max, waker)?;
-    let session = Session::new(poll, driver, key, process, output, source)?;
+    let session = Session::new(poll, driver, key, process, output, source, args.cut)?;
     let limits = super::session::Limits {
         message_bytes_max: max,
         connect_ms: args.tuning.connect_ms,
         leave_ms,
     };
-    Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded))
+    Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded).with_desk(desk))
+}
+
+/// Where the status is asked for, if that was wanted.
+fn desk(args: &Args, poll: &Poll) -> Result<Option<Desk>, Failure> {
+    let Some(addr) = args.status else { return Ok(None) };
+    let desk = Desk::open(addr, poll.registry(), STATUS)?;
+    let addr = desk.local_addr().map_err(|e| system("listen for questions", &e))?;
+    eprintln!("vs: what this member sees: vs status {addr}");
+    Ok(Some(desk))
 }
 
 /// The server inside, if none was named.

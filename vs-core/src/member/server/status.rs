@@ -1,0 +1,65 @@
+//! What an operator is told of a server.
+
+use alloc::string::ToString;
+
+use super::conn::Role;
+use super::group::Group;
+use super::{ConnId, Server};
+use crate::status::{
+    GROUPS_LISTED_MAX, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus, PeerStatus,
+    SERVERS_LISTED_MAX, ServerStatus, Status,
+};
+
+impl Server {
+    /// What the server sees now. Takes time with what it lists, and counts the rest.
+    #[must_use]
+    pub fn status(&self) -> ServerStatus {
+        let is_client = |role: &Role| matches!(role, Role::Client(_));
+        let peers = self.own_links.known().map(|(server, connected)| PeerStatus {
+            server,
+            connected,
+            shares_views: self.clique.contains(&server),
+            left_out: self.left_out.get(&server).map(ToString::to_string),
+        });
+        let dialled = self.targets.iter().map(|(addr, target)| target.status(*addr));
+        let groups = self.groups.values().filter(|group| !group.is_idle()).map(Group::status);
+        ServerStatus {
+            server: self.id,
+            boot_ms: self.boot,
+            embeds: self.embeds,
+            settled: self.is_settled(),
+            connections: self.conns.len(),
+            clients: self.conns.values().filter(|conn| is_client(&conn.role)).count(),
+            counters: self.counters,
+            peers: Listed::new(peers, SERVERS_LISTED_MAX),
+            dialled: Listed::new(dialled, SERVERS_LISTED_MAX),
+            groups: Listed::new(groups, GROUPS_LISTED_MAX),
+        }
+    }
+
+    /// Answers whoever asks for the status, and ends the connection: one answer costs more than the question.
+    pub(super) fn answer_status(&mut self, conn: ConnId) {
+        let status = Status::Server(self.status());
+        let Some(mut output) = self.drop_conn(conn) else { return };
+        output.push(&status);
+        self.closing.push_back((conn, Some(output)));
+    }
+}
+
+impl Group {
+    fn status(&self) -> GroupStatus {
+        let members = self.moshe.report().iter().map(|client| MemberStatus {
+            process: client.process,
+            home: client.home,
+            addr: self.addr(client),
+        });
+        GroupStatus {
+            name: self.name.clone(),
+            changing: self.moshe.is_changing(),
+            decided: self.decided,
+            members: Listed::new(members, MEMBERS_LISTED_MAX),
+            waiting: self.waiting.len(),
+            excluded: Listed::new(self.excluded.keys().copied(), MEMBERS_LISTED_MAX),
+        }
+    }
+}

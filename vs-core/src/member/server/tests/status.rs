@@ -1,0 +1,65 @@
+//! What an operator is told.
+
+use alloc::vec::Vec;
+
+use super::super::{ConnId, ServerConfig};
+use super::bench::{Bench, group, processes};
+use crate::member::message::Request;
+use crate::status::{MEMBERS_LISTED_MAX, Reader, Status, request};
+
+#[test]
+fn the_status_tells_who_is_there_and_how_the_view_came_about() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.join(3, 3);
+    bench.pass(1000);
+    let status = bench.server.status();
+    assert_eq!((status.connections, status.clients, status.settled), (3, 3, true));
+    let [chat] = &status.groups.first[..] else { panic!("one group: {status:?}") };
+    let members: Vec<_> = chat.members.first.iter().map(|member| member.process).collect();
+    assert_eq!((&chat.name, chat.changing, members), (&group(), false, processes(&[1, 2, 3])));
+    let decided = chat.decided.expect("a view");
+    assert_eq!(Some(decided.view), bench.views(1).last().map(|view| view.id()));
+    assert!(decided.fast, "there is one server");
+    assert!(decided.took_ms >= ServerConfig::default().gather_join_ms, "{decided:?}");
+    assert!(status.counters.views_fast > 0 && status.counters.views_slow == 0);
+}
+
+#[test]
+fn the_answer_ends_the_connection() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    let (now, conn) = (bench.now, ConnId(9));
+    bench.server.handle_accepted(now, conn);
+    for byte in request() {
+        assert_eq!(bench.server.poll_close(), None);
+        bench.server.handle_stream(now, conn, &[byte]);
+    }
+    assert_eq!(bench.server.poll_close(), Some(conn));
+    let told = Reader::default().push(bench.server.output(conn));
+    assert_eq!(bench.server.status().connections, 2);
+    let Ok(Some(Status::Server(told))) = told else { panic!("{told:?}") };
+    assert_eq!((told.connections, told.clients), (3, 2));
+}
+
+#[test]
+fn who_has_a_name_cannot_ask() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.say(2, &Request::Status);
+    assert_eq!(bench.closed, [2]);
+}
+
+#[test]
+fn a_large_group_is_told_of_in_part() {
+    let members = MEMBERS_LISTED_MAX as u64 + 3;
+    let mut bench = Bench::new(ServerConfig::default());
+    for p in 1..=members {
+        bench.open(p);
+        bench.say(p, &super::bench::hello(super::bench::peer(p, p)));
+        let past = crate::member::client::Past::default();
+        let (group, members_max) = (group(), 1000);
+        bench.say(p, &Request::Attach { group, counter: 1, members_max, past });
+    }
+    bench.pass(1000);
+    let status = bench.server.status();
+    let chat = &status.groups.first[0].members;
+    assert_eq!((chat.first.len(), chat.more), (MEMBERS_LISTED_MAX, 3));
+}

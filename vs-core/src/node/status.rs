@@ -1,0 +1,25 @@
+//! What an operator is told of a node.
+
+use core::net::SocketAddr;
+
+use super::Node;
+use crate::endpoint::Endpoint;
+use crate::status::{GROUPS_LISTED_MAX, Listed, NodeStatus};
+use crate::trace::Tracer;
+
+impl<T: Tracer> Node<T> {
+    /// What the node sees now, with the membership `server` that the runtime is connected to. Takes time with what it
+    /// lists, and counts the rest.
+    #[must_use]
+    pub fn status(&self, server: Option<SocketAddr>) -> NodeStatus {
+        NodeStatus {
+            process: self.identity.process,
+            incarnation: self.identity.incarnation,
+            server,
+            counters: self.counters,
+            slots: self.pool.slots(),
+            slots_used: self.pool.used(),
+            groups: Listed::new(self.endpoints.iter().map(Endpoint::status), GROUPS_LISTED_MAX),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they are asked for.
+//!
+//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the connection ends. A
+//! [`crate::member::Server`] answers by itself on its connections; for a [`crate::Node`] the runtime listens
+//! ([`Listener`], [`answer`]).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cast::CastCounters;
+use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
+use crate::member::ServerCounters;
+use crate::member::message::Request;
+use crate::node::Counters;
+use crate::wire::frame::{self, Decoder, FrameError, preamble};
+
+/// Groups that are listed in one answer.
+pub const GROUPS_LISTED_MAX: usize = 32;
+/// Members that are listed of one group.
+pub const MEMBERS_LISTED_MAX: usize = 64;
+/// Servers that are listed, and addresses at which they are looked for.
+pub const SERVERS_LISTED_MAX: usize = 64;
+
+/// The first of many, and how many more there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed<T> {
+    /// Those that are shown.
+    pub first: Vec<T>,
+    /// How many are not.
+    pub more: usize,
+}
+
+impl<T> Listed<T> {
+    /// At most `max` of `all`.
+    pub(crate) fn new(all: impl IntoIterator<Item = T>, max: usize) -> Self {
+        let mut all = all.into_iter();
+        Self { first: all.by_ref().take(max).collect(), more: all.count() }
+    }
+}
+
+/// What is seen now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// By a membership server.
+    Server(ServerStatus),
+    /// By a node.
+    Node(NodeStatus),
+}
+
+/// What a membership server sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its id.
+    pub server: ServerId,
+    /// The clock value that it started with, in ms (UNIX time).
+    pub boot_ms: u64,
+    /// The process that it is a part of, if any.
+    pub embeds: Option<ProcessId>,
+    /// Whether it lets clients in; not before it has looked for other servers.
+    pub settled: bool,
+    /// Connections, that of the question included.
+    pub connections: usize,
+    /// … of which are of clients.
+    pub clients: usize,
+    /// What it counted since it started.
+    pub counters: ServerCounters,
+    /// Servers that are or were connected.
+    pub peers: Listed<PeerStatus>,
+    /// Addresses at which servers are looked for.
+    pub dialled: Listed<DialStatus>,
+    /// Groups.
+    pub groups: Listed<GroupStatus>,
+}
+
+/// Another server, as a server sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// The other server.
+    pub server: ServerId,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Whether its clients are in views with those of this server.
+    pub shares_views: bool,
+    /// Why not, if it is connected all the same.
+    pub left_out: Option<String>,
+}
+
+/// An address at which a server is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialStatus {
+    /// The address.
+    pub addr: SocketAddr,
+    /// What became of it.
+    pub state: DialState,
+    /// What was wrong the last time, until it is connected.
+    pub trouble: Option<String>,
+}
+
+/// What became of an address at which a server is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialState {
+    /// It is tried again after a pause.
+    Waiting,
+    /// A connection is being made.
+    Dialling,
+    /// There is a connection.
+    Up,
+    /// The server there is connected over another connection.
+    Spare,
+    /// It is this server itself.
+    Itself,
+}
+
+/// A group, as a server sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: GroupName,
+    /// Whether a change is under way.
+    pub changing: bool,
+    /// The last view that was decided here, if any.
+    pub decided: Option<Decided>,
+    /// Those who are in it, or will be in the next one, as it looks now.
+    pub members: Listed<MemberStatus>,
+    /// Clients that wait here for an id that another process has.
+    pub waiting: usize,
+    /// Clients that were excluded by accusation and may not come back yet.
+    pub excluded: Listed<ProcessId>,
+}
+
+/// A view that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Its id.
+    pub view: ViewId,
+    /// Whether the fast mode decided it.
+    pub fast: bool,
+    /// How long it took from the first start_change of the change, in ms; waits for more arrivals included.
+    pub took_ms: u64,
+}
+
+/// A client in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// The client.
+    pub process: ProcessId,
+    /// The server that it is attached to.
+    pub home: ServerId,
+    /// Its data address.
+    pub addr: SocketAddr,
+}
+
+/// What a node sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its process id.
+    pub process: ProcessId,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// The membership server that it is connected to, as its runtime says.
+    pub server: Option<SocketAddr>,
+    /// What it counted since it was made.
+    pub counters: Counters,
+    /// Slots of its pool, each for one packet.
+    pub slots: usize,
+    /// … of which hold one.
+    pub slots_used: usize,
+    /// Its groups.
+    pub groups: Listed<MembershipStatus>,
+}
+
+/// A group, as a member sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipStatus {
+    /// Its name.
+    pub name: GroupName,
+    /// The view that it is in.
+    pub view: ViewId,
+    /// Whether a change is under way.
+    pub changing: bool,
+    /// The members, each with its stream of packets.
+    pub members: Listed<StreamStatus>,
+    /// Own packets that may be outstanding.
+    pub window: u64,
+    /// … that are: sent, and not known to be stable.
+    pub outstanding: u64,
+    /// Own messages that wait for the next view.
+    pub queued: usize,
+    /// Members that hear no multicasts of this one.
+    pub unheard_by: Listed<ProcessId>,
+    /// What the multicast of this view counted.
+    pub counters: CastCounters,
+}
+
+/// The stream of one member in the current view, in packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// The member.
+    pub process: ProcessId,
+    /// The last packet before the first gap.
+    pub received: Seq,
+    /// The last one that is delivered to the application.
+    pub delivered: Seq,
+    /// The last one that is known to be stable.
+    pub stable: Seq,
+}
+
+/// What to send to be told the status.
+#[must_use]
+pub fn request() -> Vec<u8> {
+    stream(&Request::Status)
+}
+
+/// What to send to whoever asked; the connection ends with it.
+#[must_use]
+pub fn answer(status: &Status) -> Vec<u8> {
+    stream(status)
+}
+
+fn stream<M: Serialize>(content: &M) -> Vec<u8> {
+    let mut out = preamble().to_vec();
+    frame::encode(content, &mut out);
+    out
+}
+
+/// Reads an answer as it arrives. Holds no more than one frame and what was pushed last.
+#[derive(Debug, Default)]
+pub struct Reader(Decoder);
+
+impl Reader {
+    /// Takes bytes; the answer, once it is complete.
+    ///
+    /// # Errors
+    /// The bytes are not an answer of this version. Nothing more can be read.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Status>, FrameError> {
+        self.0.push(bytes);
+        self.0.next()
+    }
+}
+
+/// Reads a request as it arrives. Holds no more than one frame and what was pushed last.
+#[derive(Debug, Default)]
+pub struct Listener(Decoder);
+
+impl Listener {
+    /// Takes bytes; true once the status is asked for.
+    ///
+    /// # Errors
+    /// The bytes ask for something else, or are not of this version. Nothing more can be read.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<bool, FrameError> {
+        self.0.push(bytes);
+        match self.0.next::<Request>()? {
+            None => Ok(false),
+            Some(Request::Status) => Ok(true),
+            Some(_) => Err(FrameError::Content),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::FRAME_BYTES_MAX;
+
+    fn many<T: Clone>(one: T, max: usize) -> Listed<T> {
+        Listed::new(core::iter::repeat_n(one, max + 7), max)
+    }
+
+    #[test]
+    fn the_longest_answers_fit_one_frame() {
+        let name = GroupName::new(&"g".repeat(crate::ident::GROUP_NAME_BYTES_MAX)).unwrap();
+        let addr = SocketAddr::from(([0xffff_u16; 8], u16::MAX));
+        let (process, server) = (ProcessId(u64::MAX), ServerId(u64::MAX));
+        let view = ViewId { major: u64::MAX, minor: u64::MAX };
+        let words = Some("w".repeat(500));
+        let peer =
+            PeerStatus { server, connected: true, shares_views: false, left_out: words.clone() };
+        let dial = DialStatus { addr, state: DialState::Itself, trouble: words };
+        let member = MemberStatus { process, home: server, addr };
+        let group = GroupStatus {
+            name: name.clone(),
+            changing: true,
+            decided: Some(Decided { view, fast: true, took_ms: u64::MAX }),
+            members: many(member, MEMBERS_LISTED_MAX),
+            waiting: usize::MAX,
+            excluded: many(process, MEMBERS_LISTED_MAX),
+        };
+        let of_server = Status::Server(ServerStatus {
+            server,
+            boot_ms: u64::MAX,
+            embeds: Some(process),
+            settled: true,
+            connections: usize::MAX,
+            clients: usize::MAX,
+            counters: ServerCounters::default(),
+            peers: many(peer, SERVERS_LISTED_MAX),
+            dialled: many(dial, SERVERS_LISTED_MAX),
+            groups: many(group, GROUPS_LISTED_MAX),
+        });
+        let stream =
+            StreamStatus { process, received: u64::MAX, delivered: u64::MAX, stable: u64::MAX };
+        let membership = MembershipStatus {
+            name,
+            view,
+            changing: true,
+            members: many(stream, MEMBERS_LISTED_MAX),
+            window: u64::MAX,
+            outstanding: u64::MAX,
+            queued: usize::MAX,
+            unheard_by: many(process, MEMBERS_LISTED_MAX),
+            counters: CastCounters { sent: u64::MAX, ..CastCounters::default() },
+        };
+        let of_node = Status::Node(NodeStatus {
+            process,
+            incarnation: Incarnation(u64::MAX),
+            server: Some(addr),
+            counters: Counters::default(),
+            slots: usize::MAX,
+            slots_used: usize::MAX,
+            groups: many(membership, GROUPS_LISTED_MAX),
+        });
+        for status in [of_server, of_node] {
+            let bytes = answer(&status);
+            assert!(bytes.len() <= FRAME_BYTES_MAX, "{} bytes", bytes.len());
+            assert_eq!(Reader::default().push(&bytes), Ok(Some(status)));
+        }
+    }
+
+    #[test]
+    fn only_the_status_can_be_asked_for() {
+        let bytes = request();
+        let mut listener = Listener::default();
+        assert_eq!(listener.push(&bytes[..7]), Ok(false));
+        assert_eq!(listener.push(&bytes[7..]), Ok(true));
+        assert_eq!(Listener::default().push(&stream(&Request::Ping)), Err(FrameError::Content));
+        assert_eq!(Listener::default().push(b"GET / HTTP/1.1"), Err(FrameError::Magic));
+    }
+}

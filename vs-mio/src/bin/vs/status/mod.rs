@@ -1,0 +1,157 @@
+//! `vs status`: what a server or a node sees now.
+
+mod text;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use vs_core::status::{Reader, Status, request};
+use vs_core::wire::PROTOCOL_VERSION;
+use vs_core::wire::frame::FrameError;
+
+use crate::Failure;
+
+/// How long an answer may take, from the first attempt to connect.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// Pause between two answers with `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What `vs status` is told.
+#[derive(clap::Args, Debug)]
+#[command(
+    about = "What a server or a node sees now: views, peers, windows, losses, queues",
+    after_help = "Examples: vs status 127.0.0.1:7000            (a `vs server --listen`, or the server inside a node)\n          \
+                  vs status --watch 127.0.0.1:7100    (a `vs node --status`)"
+)]
+pub(crate) struct Args {
+    /// Where a server listens, or a node that was started with --status
+    #[arg(value_name = "HOST:PORT")]
+    addr: String,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Again each second, until interrupted
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Asks, and prints the answer.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    loop {
+        let status = ask(&args.addr)?;
+        let mut said = if args.json {
+            serde_json::to_string(&status).map_err(|e| Failure(format!("no JSON: {e}")))?
+        } else {
+            text::text(&status)
+        };
+        said.push('\n');
+        let mut stdout = std::io::stdout().lock();
+        // Nobody reads any more: there is nothing left to do.
+        if stdout.write_all(said.as_bytes()).and_then(|()| stdout.flush()).is_err() || !args.watch {
+            return Ok(());
+        }
+        drop(stdout);
+        let until = Instant::now() + WATCH_EVERY;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
+        }
+    }
+}
+
+/// Asks at the addresses of `name`, one after the other, until one answers or says why not.
+fn ask(name: &str) -> Result<Status, Failure> {
+    let until = Instant::now() + ANSWER_MAX;
+    let mut failure = None;
+    for addr in crate::tuning::addresses(name)
+        .map_err(|why| Failure(format!("cannot find {name}: {why}")))?
+    {
+        match connect(addr, until) {
+            Ok(stream) => return answer(stream, until).map_err(|why| why.of(name)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(match failure {
+        Some(e) if e.kind() == ErrorKind::ConnectionRefused => Failure(format!(
+            "nobody listens at {name}: name the address of a `vs server --listen` or of a `vs node --status`"
+        )),
+        Some(e) => Failure(format!(
+            "cannot reach {name} ({}): name an address that leads to a server or a node",
+            e.kind()
+        )),
+        None => Failure(format!("{name} has no address: name one that has")),
+    })
+}
+
+fn connect(addr: SocketAddr, until: Instant) -> std::io::Result<TcpStream> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    TcpStream::connect_timeout(&addr, left)
+}
+
+/// Why there is no answer on a connection.
+enum NoAnswer {
+    /// Nothing, or not all of it, in time.
+    Late,
+    /// The connection ended early; after so many bytes.
+    Ended(usize),
+    /// What came is no answer of this version.
+    Strange(FrameError),
+}
+
+impl NoAnswer {
+    fn of(self, name: &str) -> Failure {
+        let own = u16::from(PROTOCOL_VERSION);
+        Failure(match self {
+            Self::Late => format!(
+                "what listens at {name} did not answer within {} s: name the address of a server or a node of vs",
+                ANSWER_MAX.as_secs()
+            ),
+            Self::Strange(FrameError::Version(theirs)) => format!(
+                "{name} speaks protocol version {theirs}, this program {own}: ask with the vs of that version"
+            ),
+            Self::Ended(0) | Self::Strange(FrameError::Magic) => format!(
+                "what listens at {name} is not vs: name the address of a server or a node of it"
+            ),
+            Self::Ended(_) | Self::Strange(_) => format!(
+                "{name} speaks protocol version {own} and did not answer: it is an older vs, ask with that one"
+            ),
+        })
+    }
+}
+
+fn answer(mut stream: TcpStream, until: Instant) -> Result<Status, NoAnswer> {
+    let mut reader = Reader::default();
+    let mut buffer = [0; READ_BYTES];
+    let mut heard = 0;
+    // What is wrong shows when the answer is read.
+    let _ = stream.write_all(&request());
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return Err(NoAnswer::Late);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(NoAnswer::Ended(heard)),
+            Ok(n) => {
+                heard += n;
+                match reader.push(&buffer[..n]) {
+                    Ok(Some(status)) => return Ok(status),
+                    Ok(None) => {}
+                    Err(error) => return Err(NoAnswer::Strange(error)),
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err(NoAnswer::Late);
+            }
+            Err(_) => return Err(NoAnswer::Ended(heard)),
+        }
+    }
+}

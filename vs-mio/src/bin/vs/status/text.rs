@@ -1,0 +1,220 @@
+//! The status as people read it: a heading, and tables.
+
+use core::fmt::{Display, Write as _};
+
+use vs_core::status::{
+    DialState, GroupStatus, Listed, MembershipStatus, NodeStatus, ServerStatus, Status,
+};
+
+use crate::output::push_printable;
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// The status in lines.
+pub(super) fn text(status: &Status) -> String {
+    // Whoever answered chose these words: nothing in them reaches the terminal but what can be printed.
+    let mut out = String::new();
+    for line in match status {
+        Status::Server(server) => of_server(server),
+        Status::Node(node) => of_node(node),
+    }
+    .lines()
+    {
+        push_printable(&mut out, line.as_bytes());
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn of_server(s: &ServerStatus) -> String {
+    let mut head = format!("membership server {}", s.server);
+    if let Some(process) = s.embeds {
+        let _ = write!(head, ", inside process {process}");
+    }
+    let _ = write!(head, ": {} connections, {} of clients", s.connections, s.clients);
+    if !s.settled {
+        head.push_str("; still looking for other servers");
+    }
+    let c = &s.counters;
+    let _ = writeln!(
+        head,
+        "\nsince its start: {} changes, {} proposals, {} views in fast and {} in slow mode",
+        c.changes, c.proposals, c.views_fast, c.views_slow
+    );
+    let peers = rows(&s.peers, |peer| {
+        let link = if peer.connected { "up" } else { "lost" };
+        let views = if peer.shares_views { "shared" } else { "apart" };
+        vec![
+            peer.server.to_string(),
+            link.into(),
+            views.into(),
+            peer.left_out.clone().unwrap_or_default(),
+        ]
+    });
+    let dialled = rows(&s.dialled, |dial| {
+        let state = match dial.state {
+            DialState::Waiting => "tried again soon",
+            DialState::Dialling => "connecting",
+            DialState::Up => "connected",
+            DialState::Spare => "connected otherwise",
+            DialState::Itself => "this server",
+        };
+        vec![dial.addr.to_string(), state.into(), dial.trouble.clone().unwrap_or_default()]
+    });
+    let groups = rows(&s.groups, |group| of_group(group, s));
+    head + &table(&["SERVER", "LINK", "VIEWS", ""], peers)
+        + &table(&["DIALLED", "STATE", ""], dialled)
+        + &table(&["GROUP", "VIEW", "NOW", "MODE", "TOOK", "MEMBERS", ""], groups)
+}
+
+fn of_group(group: &GroupStatus, server: &ServerStatus) -> Vec<String> {
+    let (view, mode, took) = match &group.decided {
+        Some(decided) => (
+            decided.view.to_string(),
+            if decided.fast { "fast" } else { "slow" },
+            format!("{} ms", decided.took_ms),
+        ),
+        None => ("none".into(), "", String::new()),
+    };
+    let members = list(&group.members, |member| {
+        if member.home == server.server {
+            member.process.to_string()
+        } else {
+            format!("{} at {}", member.process, member.home)
+        }
+    });
+    let mut besides = String::new();
+    if group.waiting > 0 {
+        let _ = write!(besides, "{} wait for an id that is taken ", group.waiting);
+    }
+    if !group.excluded.first.is_empty() {
+        let _ = write!(besides, "excluded: {}", list(&group.excluded, ToString::to_string));
+    }
+    vec![group.name.to_string(), view, now(group.changing), mode.into(), took, members, besides]
+}
+
+fn of_node(n: &NodeStatus) -> String {
+    let server = match n.server {
+        Some(addr) => format!("connected to the membership server {addr}"),
+        None => "connected to no membership server".into(),
+    };
+    let c = &n.counters;
+    let head = format!(
+        "process {}, {server}; {} of {} slots for packets in use\n\
+         since its start: {} views, {} messages delivered\n\
+         datagrams: {} in; {} new, {} duplicate, {} early, {} foreign, {} without room, {} of other versions, {} damaged\n",
+        n.process,
+        n.slots_used,
+        n.slots,
+        c.views,
+        c.delivered,
+        c.datagrams,
+        c.accepted,
+        c.duplicate,
+        c.early,
+        c.foreign,
+        c.dropped,
+        c.version,
+        c.malformed,
+    );
+    n.groups.first.iter().map(of_membership).fold(head, |all, group| all + &group)
+        + &more(&n.groups, "groups")
+}
+
+fn of_membership(g: &MembershipStatus) -> String {
+    let c = &g.counters;
+    let mut head = format!(
+        "\ngroup {}: view {}, {}; window {} packets, {} outstanding; {} messages wait for the next view\n\
+         in this view: {} packets sent, {} received; {} gaps reported, {} packets sent again, {} forwarded, {} duplicate, \
+         {} without room; {} messages refused for want of window\n",
+        g.name,
+        g.view,
+        now(g.changing),
+        g.window,
+        g.outstanding,
+        g.queued,
+        c.sent,
+        c.received,
+        c.naks,
+        c.repaired,
+        c.forwarded,
+        c.duplicates,
+        c.no_slot,
+        c.refused,
+    );
+    if !g.unheard_by.first.is_empty() {
+        let deaf = list(&g.unheard_by, ToString::to_string);
+        let _ = writeln!(head, "no multicast of this process is heard by {deaf}");
+    }
+    let members = rows(&g.members, |stream| {
+        let packets = [stream.received, stream.delivered, stream.stable];
+        core::iter::once(stream.process.to_string()).chain(packets.map(|n| n.to_string())).collect()
+    });
+    head + &table(&["MEMBER", "RECEIVED", "DELIVERED", "STABLE"], members)
+}
+
+fn now(changing: bool) -> String {
+    if changing { "changing" } else { "stable" }.into()
+}
+
+/// `1, 2, 3 and 7 more`.
+fn list<T>(listed: &Listed<T>, word: impl Fn(&T) -> String) -> String {
+    let words: Vec<String> = listed.first.iter().map(word).collect();
+    match listed.more {
+        0 => words.join(", "),
+        more => format!("{} and {more} more", words.join(", ")),
+    }
+}
+
+fn more<T>(listed: &Listed<T>, what: impl Display) -> String {
+    match listed.more {
+        0 => String::new(),
+        more => format!("and {more} more {what}\n"),
+    }
+}
+
+/// A row for each, and a last one if there are more.
+fn rows<T>(listed: &Listed<T>, row: impl Fn(&T) -> Vec<String>) -> Vec<Vec<String>> {
+    let last = (listed.more > 0).then(|| vec![format!("and {} more", listed.more)]);
+    listed.first.iter().map(row).chain(last).collect()
+}
+
+/// Columns below `titles`; nothing if there are no rows.
+fn table(titles: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let title = titles.iter().map(ToString::to_string).collect();
+    let rows: Vec<Vec<String>> = core::iter::once(title).chain(rows).collect();
+    let width =
+        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max();
+    let widths: Vec<usize> =
+        (0..titles.len()).map(|at| width(at).unwrap_or_default() + GAP).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let line: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_is_counted() {
+        let listed = Listed { first: vec![1, 2], more: 3 };
+        assert_eq!(list(&listed, ToString::to_string), "1, 2 and 3 more");
+        let rows = rows(&listed, |n| vec![n.to_string(), "x".into()]);
+        assert_eq!(
+            table(&["N", "WORD"], rows),
+            "N           WORD\n1           x\n2           x\nand 3 more\n"
+        );
+        assert_eq!(table(&["N"], Vec::new()), "");
+    }
+}

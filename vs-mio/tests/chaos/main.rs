@@ -90,10 +90,12 @@ fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     for round in &plan {
         run.round(round)?;
     }
+    let again = run.started_again();
     let (counts, settled, took) = (run.counts(), run.settled.clone(), began.elapsed());
     run.finish()?;
     check(traces)?;
     summary(&plan, counts, settled, took);
+    println!("chaos: {again} starts of members were repeated, since all servers were dead");
     Ok(())
 }
 

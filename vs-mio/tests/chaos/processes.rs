@@ -20,6 +20,9 @@ const PEER_MS: &str = "600";
 /// A member looks for a server for longer than any fault lasts, in ms.
 const CONNECT_MS: &str = "60000";
 
+/// How a member begins to say that it ends since no server takes it.
+const NO_SERVER: &str = "vs: cannot reach any of the membership servers";
+
 /// What a member's present life has said.
 #[derive(Default)]
 pub(crate) struct Said {
@@ -49,6 +52,8 @@ pub(crate) struct Processes {
     news: Arc<Condvar>,
     turn: Mutex<()>,
     traces: PathBuf,
+    /// How often `supervise` started a member again.
+    pub(crate) started_again: u32,
 }
 
 impl Processes {
@@ -61,6 +66,7 @@ impl Processes {
             news: Arc::default(),
             turn: Mutex::default(),
             traces: traces.to_owned(),
+            started_again: 0,
         }
     }
 
@@ -136,17 +142,28 @@ impl Processes {
         child.try_wait().expect("a child can be asked").map(|status| status.to_string())
     }
 
-    /// A process that runs no more though nobody killed it.
-    pub(crate) fn lost(&mut self) -> Option<String> {
-        let lost = |host| self.ended(host).map(|how| format!("{host} ended by itself: {how}"));
-        Host::all().into_iter().find_map(lost)
+    /// No process may have ended by itself, but for one reason: a member that is started while all servers are dead says
+    /// so and ends. Like any supervisor this starts it again.
+    pub(crate) fn supervise(&mut self, hosts: &Hosts) -> Result<(), String> {
+        for host in Host::all() {
+            let Some(how) = self.ended(host) else { continue };
+            let log = std::fs::read_to_string(self.file(host, "log")).unwrap_or_default();
+            let no_server = log.lines().last().is_some_and(|line| line.starts_with(NO_SERVER));
+            if !no_server {
+                return Err(format!("{host} ended by itself: {how}"));
+            }
+            self.kill(host);
+            self.start(hosts, host);
+            self.started_again += 1;
+        }
+        Ok(())
     }
 
     /// Hands `line` to a member. One that is down or stopped gets none: nobody would read its pipe.
     pub(crate) fn say(&mut self, host: Host, line: &str) {
         let process = self.get(host);
         if let (Some(input), false) = (&mut process.input, process.stopped) {
-            // It may just have ended; `lost` says so.
+            // It may just have ended; `supervise` says so.
             let _ = input.write_all(format!("{line}\n").as_bytes());
         }
     }

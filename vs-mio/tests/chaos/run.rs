@@ -96,9 +96,7 @@ impl Run {
         let healed = Instant::now();
         let mut asked = (Value::Null, Vec::new());
         loop {
-            if let Some(lost) = self.processes.lost() {
-                return Err(lost);
-            }
+            self.processes.supervise(&self.hosts)?;
             if let Some(view) = self.common_view() {
                 if asked.0 != view {
                     asked = (view, self.probe());
@@ -206,6 +204,11 @@ impl Run {
             let said = self.processes.said(host);
             (views + said.views, deliveries + said.deliveries)
         })
+    }
+
+    /// How often a member was started again that had found no server.
+    pub(crate) fn started_again(&self) -> u32 {
+        self.processes.started_again
     }
 
     /// Ends it in a calm: what all members said is delivered by all, and no more is said or seen. So the traces can be

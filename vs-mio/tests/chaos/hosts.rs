@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
-use crate::plan::{Host, Kind};
+use crate::plan::{self, Host, Kind};
 
 /// Network of a run. Its namespaces are named after the process of the driver, so that two runs do not meet.
 pub(crate) struct Hosts {
@@ -70,36 +70,20 @@ impl Hosts {
 
     /// Begins what `kind` does to the network, under the name `fault`.
     pub(crate) fn cut(&self, fault: u32, kind: &Kind) {
-        match kind {
-            Kind::Unplug(hosts) => self.plug(hosts, "down"),
-            Kind::Partition(parts) => {
-                for part in parts {
-                    let outside = Host::all().into_iter().filter(|host| !part.contains(host));
-                    let rule = from(&outside.collect::<Vec<_>>());
-                    part.iter().for_each(|host| self.filter(*host, fault, &rule));
-                }
-            }
-            Kind::OneWay(senders, to) => {
-                let rule = from(senders);
-                to.iter().for_each(|host| self.filter(*host, fault, &rule));
-            }
-            Kind::Loss(hosts) => {
-                let rule = "ip version 4 numgen random mod 100 < 5 drop";
-                hosts.iter().for_each(|host| self.filter(*host, fault, rule));
-            }
-            Kind::Kill(_) | Kind::Stop(_) => {}
+        if let Kind::Unplug(hosts) = kind {
+            self.plug(hosts, "down");
+        }
+        for (host, rule) in rules(kind) {
+            self.filter(host, fault, &rule);
         }
     }
 
     /// Ends what `cut` began.
     pub(crate) fn heal(&self, fault: u32, kind: &Kind) {
-        let hosts = match kind {
-            Kind::Unplug(hosts) => return self.plug(hosts, "up"),
-            Kind::Partition(parts) => parts.concat(),
-            Kind::OneWay(_, hosts) | Kind::Loss(hosts) => hosts.clone(),
-            Kind::Kill(_) | Kind::Stop(_) => return,
-        };
-        for host in hosts {
+        if let Kind::Unplug(hosts) = kind {
+            self.plug(hosts, "up");
+        }
+        for (host, _) in rules(kind) {
             self.nft(host, &format!("delete table netdev fault{fault}"));
         }
     }
@@ -142,6 +126,31 @@ impl Drop for Hosts {
 /// Address of a host.
 pub(crate) fn addr(host: Host) -> String {
     format!("10.78.0.{}", host.number())
+}
+
+/// What the packet filter of which host drops under a fault.
+fn rules(kind: &Kind) -> Vec<(Host, String)> {
+    let at = |hosts: &[Host], rule: String| {
+        hosts.iter().map(|host| (*host, rule.clone())).collect::<Vec<_>>()
+    };
+    match kind {
+        Kind::Partition(parts) => {
+            let all = Host::all().into_iter();
+            let cut_off = all.map(|host| (host, plan::unreached(parts, host)));
+            let cut_off = cut_off.filter(|(_, others)| !others.is_empty());
+            cut_off.map(|(host, others)| (host, from(&others))).collect()
+        }
+        Kind::OneWay(senders, to) => at(to, from(senders)),
+        Kind::Mute(hosts) => {
+            let others = Host::all().into_iter().filter(|host| !hosts.contains(host));
+            let lost_by_others = format!("ip protocol udp {}", from(hosts));
+            let mut rules = at(hosts, "ip protocol udp drop".into());
+            rules.append(&mut at(&others.collect::<Vec<_>>(), lost_by_others));
+            rules
+        }
+        Kind::Loss(hosts) => at(hosts, "ip version 4 numgen random mod 100 < 5 drop".into()),
+        Kind::Kill(_) | Kind::Stop(_) | Kind::Unplug(_) => Vec::new(),
+    }
 }
 
 /// A rule that drops what comes from `hosts`.

@@ -94,8 +94,11 @@ pub(crate) enum Kind {
     Stop(Host),
     /// Their cables are pulled out at the switch: each is alone.
     Unplug(Vec<Host>),
-    /// A packet filter at each host lets pass only what comes from the same part.
+    /// A packet filter at each host lets pass only what comes from hosts with which it shares a part. A host that is in
+    /// two parts makes that "can reach" is not transitive.
     Partition(Vec<Vec<Host>>),
+    /// Their datagrams are lost, both ways, while their connections to the servers live.
+    Mute(Vec<Host>),
     /// What the first send does not reach the second, who are heard.
     OneWay(Vec<Host>, Vec<Host>),
     /// 5 of 100 packets that arrive are lost, of whatever protocol.
@@ -113,6 +116,7 @@ impl Kind {
             Self::Stop(_) => "member stopped",
             Self::Unplug(_) => "link down",
             Self::Partition(_) => "partition",
+            Self::Mute(_) => "datagrams cut",
             Self::OneWay(..) => "one-way cut",
             Self::Loss(_) => "loss",
         }
@@ -145,7 +149,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Kill(hosts) | Self::Unplug(hosts) | Self::Loss(hosts) => {
+            Self::Kill(hosts) | Self::Unplug(hosts) | Self::Mute(hosts) | Self::Loss(hosts) => {
                 f.write_str(&list(hosts))
             }
             Self::Stop(host) => write!(f, "{host}"),
@@ -209,7 +213,8 @@ fn kind(rng: &mut Rng) -> Kind {
         3..=4 => Kind::Kill(rng.pick(&servers, 1)),
         5..=6 => Kind::Stop(rng.pick(&members, 1)[0]),
         7 => Kind::Stop(rng.pick(&servers, 1)[0]),
-        8..=10 => Kind::Unplug(rng.some(&all, 1, 5)),
+        8..=9 => Kind::Unplug(rng.some(&all, 1, 5)),
+        10 => Kind::Mute(rng.some(&members, 1, 4)),
         11..=13 => partition(rng),
         14..=15 => {
             let from = rng.some(&all, 1, 4);
@@ -227,18 +232,29 @@ fn kind(rng: &mut Rng) -> Kind {
     }
 }
 
-/// Two or three parts of any size; with a server or without.
+/// Two or three parts of any size; with a server or without. One host of 10 is in two of them.
 fn partition(rng: &mut Rng) -> Kind {
     loop {
         let mut parts = vec![Vec::new(); 2 + rng.below(2) as usize];
         for host in Host::all() {
             let part = rng.below(parts.len() as u64) as usize;
             parts[part].push(host);
+            if rng.below(10) == 0 {
+                let next = (part + 1) % parts.len();
+                parts[next].push(host);
+            }
         }
-        if parts.iter().all(|part| !part.is_empty()) {
+        let cuts = Host::all().iter().any(|host| !unreached(&parts, *host).is_empty());
+        if cuts && parts.iter().all(|part| !part.is_empty()) {
             return Kind::Partition(parts);
         }
     }
+}
+
+/// The hosts with which `host` shares no part.
+pub(crate) fn unreached(parts: &[Vec<Host>], host: Host) -> Vec<Host> {
+    let reached = |other: &Host| parts.iter().any(|p| p.contains(&host) && p.contains(other));
+    Host::all().into_iter().filter(|other| !reached(other)).collect()
 }
 
 /// A third of what is killed is started again at once, the rest some time later.

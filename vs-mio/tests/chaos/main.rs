@@ -95,7 +95,9 @@ fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     run.finish()?;
     check(traces)?;
     summary(&plan, counts, settled, took);
-    println!("chaos: {again} starts of members were repeated, since all servers were dead");
+    println!(
+        "chaos: {again} starts of members were repeated, since no server or no datagram reached them"
+    );
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use serde_json::Value;
@@ -20,8 +20,9 @@ const PEER_MS: &str = "600";
 /// A member looks for a server for longer than any fault lasts, in ms.
 const CONNECT_MS: &str = "60000";
 
-/// How a member begins to say that it ends since no server takes it.
-const NO_SERVER: &str = "vs: cannot reach any of the membership servers";
+/// What a member says and ends, since it cannot start in such a network: no server takes it, or its datagrams are lost.
+const CANNOT_START: [&str; 2] =
+    ["cannot reach any of the membership servers", "does not carry multicast"];
 
 /// What a member's present life has said.
 #[derive(Default)]
@@ -137,19 +138,20 @@ impl Processes {
     }
 
     /// How the process of `host` ended, if it did so by itself.
-    fn ended(&mut self, host: Host) -> Option<String> {
+    fn ended(&mut self, host: Host) -> Option<ExitStatus> {
         let child = self.get(host).child.as_mut()?;
-        child.try_wait().expect("a child can be asked").map(|status| status.to_string())
+        child.try_wait().expect("a child can be asked")
     }
 
-    /// No process may have ended by itself, but for one reason: a member that is started while all servers are dead says
-    /// so and ends. Like any supervisor this starts it again.
+    /// No process may have ended by itself, but for what a member says that cannot start: as any supervisor would, this
+    /// starts it again.
     pub(crate) fn supervise(&mut self, hosts: &Hosts) -> Result<(), String> {
         for host in Host::all() {
             let Some(how) = self.ended(host) else { continue };
             let log = std::fs::read_to_string(self.file(host, "log")).unwrap_or_default();
-            let no_server = log.lines().last().is_some_and(|line| line.starts_with(NO_SERVER));
-            if !no_server {
+            let last = log.lines().last().unwrap_or_default();
+            let says_why = CANNOT_START.iter().any(|why| last.contains(why));
+            if !(says_why && how.code() == Some(1)) {
                 return Err(format!("{host} ended by itself: {how}"));
             }
             self.kill(host);

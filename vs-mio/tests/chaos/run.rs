@@ -208,7 +208,7 @@ impl Run {
         })
     }
 
-    /// How often a member was started again that had found no server.
+    /// How often a member was started again that could not start.
     pub(crate) fn started_again(&self) -> u32 {
         self.processes.started_again
     }

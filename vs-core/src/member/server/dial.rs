@@ -231,9 +231,14 @@ impl Server {
         if target.state != State::Up(conn) {
             return;
         }
+        let silent = "it said nothing";
         match role {
             Role::Peer(..) => target.wait(self.now, &self.config, false),
-            _ => self.trouble(addr, PeerTrouble::NoServer("it said nothing")),
+            // There was a server: its process is stopped, and the system takes the connection for it.
+            _ if target.life.is_some() => {
+                self.trouble(addr, PeerTrouble::Unreachable(silent.into()));
+            }
+            _ => self.trouble(addr, PeerTrouble::NoServer(silent)),
         }
     }
 

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ const PORT: u16 = 7000;
 const PEER_MS: &str = "600";
 /// A member looks for a server for longer than any fault lasts, in ms.
 const CONNECT_MS: &str = "60000";
+/// A process that is sent SIGSTOP stops within so long.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// What a member says and ends, since it cannot start in such a network: no server takes it, or its datagrams are lost.
 const CANNOT_START: [&str; 2] =
@@ -30,6 +33,8 @@ pub(crate) struct Said {
     life: u64,
     /// Its last view, as the trace has it.
     pub(crate) view: Value,
+    /// It was told of a change that it has not come out of.
+    pub(crate) changing: bool,
     /// The probes that it delivered.
     pub(crate) probes: HashSet<String>,
     /// Views over all lives.
@@ -96,7 +101,7 @@ impl Processes {
         process.input = child.stdin.take();
         let life = {
             let mut said = lock(&process.said);
-            (said.life, said.view) = (said.life + 1, Value::Null);
+            (said.life, said.view, said.changing) = (said.life + 1, Value::Null, false);
             said.probes.clear();
             said.life
         };
@@ -127,14 +132,51 @@ impl Processes {
         assert!(status.success(), "kill {signal} {pid} ({host})");
     }
 
-    /// `kill -9` of all members at one moment: all are stopped before the first ends, so that none sees another's end.
-    pub(crate) fn kill_members(&mut self) {
+    /// `kill -9` of all members in a calm: all are stopped, and if the traces that they left by then end with a change that
+    /// some had begun they go on, and it is false.
+    pub(crate) fn kill_in_calm(&mut self) -> bool {
         for host in Host::members() {
             self.stop(host, true);
         }
         for host in Host::members() {
-            self.kill(host);
+            self.await_stopped(host);
         }
+        let mut last = Host::members().into_iter().map(|host| self.last_view(host));
+        let first = last.next().expect("there are members");
+        let calm = first.is_some() && last.all(|view| view == first);
+        for host in Host::members() {
+            if calm {
+                self.kill(host);
+            } else {
+                self.stop(host, false);
+            }
+        }
+        calm
+    }
+
+    /// Until a process to which SIGSTOP was sent does nothing more.
+    fn await_stopped(&mut self, host: Host) {
+        let pid = self.get(host).child.as_ref().expect("it runs").id();
+        let since = Instant::now();
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.rsplit(") ").next().is_some_and(|state| state.starts_with(['T', 'Z'])) {
+                return;
+            }
+            assert!(since.elapsed() < STOP_MAX, "{host} ({pid}) does not stop");
+            self.pause(Duration::from_millis(1));
+        }
+    }
+
+    /// The view in which the trace of a member ends; none if it ends in a change.
+    fn last_view(&self, host: Host) -> Option<Value> {
+        let trace = std::fs::read_to_string(self.file(host, "jsonl")).unwrap_or_default();
+        let change = |line: &&str| {
+            line.contains(r#""ev":"view""#) || line.contains(r#""ev":"start_change""#)
+        };
+        let line = trace.lines().rev().find(change)?;
+        let event = serde_json::from_str::<Value>(line).ok()?;
+        event.get("view").cloned()
     }
 
     /// How the process of `host` ended, if it did so by itself.
@@ -220,9 +262,10 @@ fn listen(output: ChildStdout, life: u64, said: &Mutex<Said>, news: &Condvar) {
             Some("view") => {
                 said.views += 1;
                 if present {
-                    said.view = event["view"].clone();
+                    (said.view, said.changing) = (event["view"].clone(), false);
                 }
             }
+            Some("start_change") => said.changing |= present,
             Some("deliver") => {
                 said.deliveries += 1;
                 let probe = event["text"].as_str().filter(|text| text.starts_with("probe "));

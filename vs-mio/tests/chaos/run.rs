@@ -14,6 +14,8 @@ use crate::processes::Processes;
 /// servers that was lost again and again counts only when it has held for 30 s (`link_hold_max_ms`), and who is then found
 /// not to answer stays out for 8 s (16 times `readmit_ms`); the rest is for dialling, and for a machine that is busy.
 pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
+/// So often at most a run may end with a change that began when everything seemed to be settled.
+const CALMS_MAX: u32 = 20;
 /// Each member says something so often, as long as nothing is awaited.
 const TRAFFIC: Duration = Duration::from_millis(100);
 /// Longest line of traffic, in bytes: what a member is told within `SETTLE_MAX` fits its pipe, even if it reads nothing.
@@ -117,13 +119,16 @@ impl Run {
         }
     }
 
-    /// The view that all members are in, if it is one with all of them.
+    /// The view that all members are in, if it is one with all of them and none has been told of a next one.
     fn common_view(&self) -> Option<Value> {
         let all = Host::members();
         let view = self.processes.said(all[0]).view.clone();
         let ids = all.iter().map(|host| Value::from(host.number())).collect::<Vec<_>>();
         let complete = view["members"].as_array() == Some(&ids);
-        let same = all.iter().all(|host| self.processes.said(*host).view == view);
+        let same = all.iter().all(|host| {
+            let said = self.processes.said(*host);
+            said.view == view && !said.changing
+        });
         (complete && same).then_some(view)
     }
 
@@ -213,12 +218,16 @@ impl Run {
         self.processes.started_again
     }
 
-    /// Ends it in a calm: what all members said is delivered by all, and no more is said or seen. So the traces can be
-    /// judged for liveness, too.
+    /// Ends it in a calm: what all members said is delivered by all, no more is said, and no change is under way, such as
+    /// the members of a server that was just restarted still cause. So the traces can be judged for liveness, too.
     pub(crate) fn finish(mut self) -> Result<(), String> {
         self.next_traffic = None;
-        self.settle().map_err(|e| format!("after the last fault: {e}{}", self.state()))?;
-        self.processes.kill_members();
-        Ok(())
+        for _ in 0..CALMS_MAX {
+            self.settle().map_err(|e| format!("after the last fault: {e}{}", self.state()))?;
+            if self.processes.kill_in_calm() {
+                return Ok(());
+            }
+        }
+        Err(format!("after the last fault: {CALMS_MAX} times a change had begun meanwhile"))
     }
 }

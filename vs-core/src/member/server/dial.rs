@@ -21,7 +21,7 @@ const WORDS_BYTES_MAX: usize = 256;
 /// Why a peer that was named is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerTrouble {
-    /// There is no connection to its address; the system's words.
+    /// There is no connection to its address, in the system's words; or a server that was there says nothing.
     Unreachable(String),
     /// What listens there is no membership server: what it did instead.
     NoServer(&'static str),

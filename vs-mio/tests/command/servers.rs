@@ -266,7 +266,7 @@ fn servers_that_do_not_fit_are_refused_at_both_sides_and_the_group_goes_on() {
     let web = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let addr = web.local_addr().expect("a bound socket").to_string();
     let mut lost = Process::start(&["server", "--listen", "127.0.0.1:0", "--peer", &addr]);
-    let mut answer = |words: &[u8]| {
+    let answer = |words: &[u8]| {
         let (mut stream, _) = web.accept().expect("a connection");
         stream.write_all(words).expect("a connection");
     };

@@ -22,7 +22,7 @@ const WORDS_BYTES_MAX: usize = 256;
 /// Why a peer that was named is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerTrouble {
-    /// There is no connection to its address; the system's words.
+    /// There is no connection to its address, in the system's words; or a server that was there says nothing.
     Unreachable(String),
     /// What listens there is no membership server: what it did instead.
     NoServer(&'static str),
@@ -243,9 +243,14 @@ impl Server {
         if target.state != State::Up(conn) {
             return;
         }
+        let silent = "it said nothing";
         match role {
             Role::Peer(..) => target.wait(self.now, &self.config, false),
-            _ => self.trouble(addr, PeerTrouble::NoServer("it said nothing")),
+            // There was a server: its process is stopped, and the system takes the connection for it.
+            _ if target.life.is_some() => {
+                self.trouble(addr, PeerTrouble::Unreachable(silent.into()));
+            }
+            _ => self.trouble(addr, PeerTrouble::NoServer(silent)),
         }
     }
 

@@ -23,6 +23,8 @@ struct Town {
     aliases: BTreeMap<u16, u16>,
     /// At each end of a connection: whose it is, and the other end. The dialler's are even.
     ends: BTreeMap<u64, (u16, u64)>,
+    /// Its process is stopped: the system takes connections for it, and says nothing.
+    stopped: Option<u16>,
     next: u64,
     dials: usize,
     notes: Vec<(u16, Note)>,
@@ -35,6 +37,7 @@ impl Town {
             servers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             ends: BTreeMap::new(),
+            stopped: None,
             next: 0,
             dials: 0,
             notes: Vec::new(),
@@ -66,9 +69,31 @@ impl Town {
         self.settle();
     }
 
+    fn stop(&mut self, port: u16) {
+        self.stopped = Some(port);
+    }
+
+    /// Who was stopped goes on, and finds its connections closed.
+    fn resume(&mut self) {
+        let Some(port) = self.stopped.take() else { return };
+        let server = self.servers.get_mut(&port).unwrap();
+        let gone = |(end, (at, other)): (&u64, &(u16, u64))| {
+            (*at == port && !self.ends.contains_key(other)).then_some(*end)
+        };
+        let gone: Vec<u64> = self.ends.iter().filter_map(gone).collect();
+        for end in gone {
+            self.ends.remove(&end);
+            server.handle_closed(self.now, ConnId(end));
+        }
+        self.settle();
+    }
+
     /// End `end` is closed; the other one learns of it.
     fn close(&mut self, end: u64) {
         let Some((_, other)) = self.ends.remove(&end) else { return };
+        if self.stopped.is_some() && self.ends.get(&other).map(|(at, _)| *at) == self.stopped {
+            return;
+        }
         let Some((at, _)) = self.ends.remove(&other) else { return };
         if let Some(server) = self.servers.get_mut(&at) {
             server.handle_closed(self.now, ConnId(other));
@@ -85,8 +110,10 @@ impl Town {
         let (near, far) = (self.next, self.next + 1);
         self.next += 2;
         self.ends.insert(near, (from, far));
-        self.ends.insert(far, (port, near));
-        self.servers.get_mut(&port).unwrap().handle_accepted(self.now, ConnId(far));
+        if self.stopped != Some(port) {
+            self.ends.insert(far, (port, near));
+            self.servers.get_mut(&port).unwrap().handle_accepted(self.now, ConnId(far));
+        }
         let server = self.servers.get_mut(&from).unwrap();
         server.handle_peer_connected(self.now, ConnId(near), to);
     }
@@ -96,7 +123,9 @@ impl Town {
         let bytes = server.output(ConnId(end)).to_vec();
         server.consumed(ConnId(end), bytes.len());
         let Some((_, other)) = self.ends.get(&end) else { return };
-        let Some((at, _)) = self.ends.get(other) else { return };
+        let Some((at, _)) = self.ends.get(other).filter(|(at, _)| Some(*at) != self.stopped) else {
+            return;
+        };
         let server = self.servers.get_mut(at).unwrap();
         server.handle_stream(self.now, ConnId(*other), &bytes);
     }
@@ -105,7 +134,7 @@ impl Town {
     fn settle(&mut self) {
         for _ in 0..1000 {
             let mut quiet = true;
-            for port in self.servers.keys().copied().collect::<Vec<_>>() {
+            for port in self.running() {
                 quiet &= !self.step(port);
             }
             if quiet {
@@ -113,6 +142,10 @@ impl Town {
             }
         }
         panic!("servers talk without end");
+    }
+
+    fn running(&self) -> Vec<u16> {
+        self.servers.keys().copied().filter(|port| Some(*port) != self.stopped).collect()
     }
 
     /// Does one thing that the server at `port` wants; false if there is none.
@@ -136,13 +169,15 @@ impl Town {
     fn pass(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now = self.now.plus_ms(1);
-            for server in self.servers.values_mut() {
+            for port in self.running() {
+                let server = self.servers.get_mut(&port).unwrap();
                 if server.poll_timeout().is_some_and(|at| at <= self.now) {
                     server.handle_timeout(self.now);
                 }
             }
             self.settle();
-            for server in self.servers.values() {
+            for port in self.running() {
+                let server = &self.servers[&port];
                 assert!(server.poll_timeout().is_none_or(|at| at > self.now), "without end");
             }
         }
@@ -216,6 +251,23 @@ fn who_is_named_by_one_side_is_connected_and_dialled_again_when_it_is_lost() {
         assert_eq!(town.diallers(), [dialler]);
         assert_eq!(town.heard().len(), 2);
     }
+}
+
+/// It takes connections and says nothing: it was taken for what is no server, and dialled once a minute.
+#[test]
+fn a_server_that_was_stopped_for_long_is_connected_soon_after_it_goes_on() {
+    let mut town = Town::new();
+    town.start(2, 2, &[]);
+    town.start(1, 1, &[2]);
+    town.told();
+    town.stop(2);
+    town.pass(200_000);
+    let told = town.told();
+    assert_eq!(told.len(), 2, "it went, and is in trouble: {told:?}");
+    assert!(told[1].1.contains("cannot be reached (it said nothing)"), "{told:?}");
+    town.resume();
+    town.pass(3000);
+    assert!(town.heard().contains(&(1, "came")));
 }
 
 #[test]

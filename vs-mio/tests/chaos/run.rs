@@ -1,0 +1,233 @@
+//! One run: the rounds of a plan one after the other, each of which must settle.
+
+use core::time::Duration;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::hosts::Hosts;
+use crate::plan::{Fault, Host, Kind, Rng, Round};
+use crate::processes::Processes;
+
+/// All members must be in one view, and hear each other, so long after the last fault of a round is healed. A link between
+/// servers that was lost again and again counts only when it has held for 30 s (`link_hold_max_ms`), and who is then found
+/// not to answer stays out for 8 s (16 times `readmit_ms`); the rest is for dialling, and for a machine that is busy.
+pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
+/// So often at most a run may end with a change that began when everything seemed to be settled.
+const CALMS_MAX: u32 = 20;
+/// Each member says something so often, as long as nothing is awaited.
+const TRAFFIC: Duration = Duration::from_millis(100);
+/// Longest line of traffic, in bytes: what a member is told within `SETTLE_MAX` fits its pipe, even if it reads nothing.
+const LINE_BYTES_MAX: u64 = 120;
+
+/// A run that goes on.
+pub(crate) struct Run {
+    hosts: Hosts,
+    processes: Processes,
+    traffic: Rng,
+    /// None: nothing is said any more.
+    next_traffic: Option<Instant>,
+    began: Instant,
+    probes: u64,
+    /// How long each round took to settle.
+    pub(crate) settled: Vec<Duration>,
+}
+
+impl Run {
+    /// Starts everything, and waits for the first view of all.
+    pub(crate) fn start(seed: u64, traces: &Path) -> Result<Self, String> {
+        let now = Instant::now();
+        let mut run = Self {
+            hosts: Hosts::new(),
+            processes: Processes::new(traces),
+            traffic: Rng(!seed),
+            next_traffic: Some(now),
+            began: now,
+            probes: 0,
+            settled: Vec::new(),
+        };
+        for host in Host::servers().into_iter().chain(Host::members()) {
+            run.processes.start(&run.hosts, host);
+        }
+        run.settle().map_err(|e| format!("before the first fault: {e}{}", run.state()))?;
+        run.settled.clear();
+        Ok(run)
+    }
+
+    /// The faults of `round`, their ends, and the calm after them.
+    pub(crate) fn round(&mut self, round: &Round) -> Result<(), String> {
+        let mut steps = Vec::new();
+        for fault in round {
+            steps.push((fault.begin_ms, true, fault));
+            steps.push((fault.end_ms, false, fault));
+        }
+        // Stable: a fault that lasts no time begins before it ends.
+        steps.sort_by_key(|(at, ..)| *at);
+        let began = Instant::now();
+        for (at, begins, fault) in steps {
+            self.talk_until(began + Duration::from_millis(at));
+            if begins {
+                println!("{:8.3} s  {fault}", self.began.elapsed().as_secs_f64());
+                self.begin(fault);
+            } else {
+                self.end(fault);
+            }
+        }
+        self.settle().map_err(|e| format!("{e}{}", self.state()))
+    }
+
+    fn begin(&mut self, fault: &Fault) {
+        match &fault.kind {
+            Kind::Kill(hosts) => hosts.iter().for_each(|host| self.processes.kill(*host)),
+            Kind::Stop(host) => self.processes.stop(*host, true),
+            network => self.hosts.cut(fault.number, network),
+        }
+    }
+
+    fn end(&mut self, fault: &Fault) {
+        match &fault.kind {
+            Kind::Kill(hosts) => {
+                hosts.iter().for_each(|host| self.processes.start(&self.hosts, *host));
+            }
+            Kind::Stop(host) => self.processes.stop(*host, false),
+            network => self.hosts.heal(fault.number, network),
+        }
+    }
+
+    /// Waits until all members are in one view and each delivered what each said there.
+    fn settle(&mut self) -> Result<(), String> {
+        let healed = Instant::now();
+        let mut asked = (Value::Null, Vec::new());
+        loop {
+            self.processes.supervise(&self.hosts)?;
+            if let Some(view) = self.common_view() {
+                if asked.0 != view {
+                    asked = (view, self.probe());
+                }
+                if self.heard(&asked.1) {
+                    self.settled.push(healed.elapsed());
+                    return Ok(());
+                }
+            }
+            if healed.elapsed() > SETTLE_MAX {
+                let missing = self.missing(&asked.1);
+                return Err(format!("not settled within {SETTLE_MAX:?}{missing}"));
+            }
+            self.talk();
+            self.processes.pause(Duration::from_millis(20));
+        }
+    }
+
+    /// The view that all members are in, if it is one with all of them and none has been told of a next one.
+    fn common_view(&self) -> Option<Value> {
+        let all = Host::members();
+        let view = self.processes.said(all[0]).view.clone();
+        let ids = all.iter().map(|host| Value::from(host.number())).collect::<Vec<_>>();
+        let complete = view["members"].as_array() == Some(&ids);
+        let same = all.iter().all(|host| {
+            let said = self.processes.said(*host);
+            said.view == view && !said.changing
+        });
+        (complete && same).then_some(view)
+    }
+
+    /// Each member is told something that all must deliver.
+    fn probe(&mut self) -> Vec<String> {
+        self.probes += 1;
+        let mut lines = Vec::new();
+        for host in Host::members() {
+            let line = format!("probe {} of {host}", self.probes);
+            self.processes.say(host, &line);
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn heard(&self, lines: &[String]) -> bool {
+        let has_all = |host| {
+            let said = self.processes.said(host);
+            lines.iter().all(|line| said.probes.contains(line))
+        };
+        Host::members().into_iter().all(has_all)
+    }
+
+    /// Who has not delivered which probe, to be told.
+    fn missing(&self, lines: &[String]) -> String {
+        let mut text = String::new();
+        for host in Host::members() {
+            let said = self.processes.said(host);
+            let mut lines = lines.iter().filter(|line| !said.probes.contains(*line)).peekable();
+            if lines.peek().is_some() {
+                text += &format!("\n  {host} has not delivered: {:?}", lines.collect::<Vec<_>>());
+            }
+        }
+        text
+    }
+
+    fn talk_until(&mut self, until: Instant) {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.talk();
+            self.processes.pause(left.min(Duration::from_millis(20)));
+        }
+    }
+
+    /// Everybody's line, if it is time.
+    fn talk(&mut self) {
+        let now = Instant::now();
+        if self.next_traffic.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next_traffic = Some(now + TRAFFIC);
+        for host in Host::members() {
+            let length = 1 + self.traffic.below(LINE_BYTES_MAX) as usize;
+            self.processes.say(host, &"x".repeat(length));
+        }
+    }
+
+    /// The last view of each member and the last words of each server, to be told.
+    fn state(&self) -> String {
+        let mut text = String::new();
+        for host in Host::members() {
+            text += &format!("\n  {host}: {}", self.processes.said(host).view);
+        }
+        for host in Host::all() {
+            let log = std::fs::read_to_string(self.processes.file(host, "log")).unwrap_or_default();
+            let lines = log.lines().collect::<Vec<_>>();
+            for line in &lines[lines.len().saturating_sub(8)..] {
+                text += &format!("\n  {host} wrote: {line}");
+            }
+        }
+        text
+    }
+
+    /// Views and deliveries of all members.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        Host::members().into_iter().fold((0, 0), |(views, deliveries), host| {
+            let said = self.processes.said(host);
+            (views + said.views, deliveries + said.deliveries)
+        })
+    }
+
+    /// How often a member was started again that could not start.
+    pub(crate) fn started_again(&self) -> u32 {
+        self.processes.started_again
+    }
+
+    /// Ends it in a calm: what all members said is delivered by all, no more is said, and no change is under way, such as
+    /// the members of a server that was just restarted still cause. So the traces can be judged for liveness, too.
+    pub(crate) fn finish(mut self) -> Result<(), String> {
+        self.next_traffic = None;
+        for _ in 0..CALMS_MAX {
+            self.settle().map_err(|e| format!("after the last fault: {e}{}", self.state()))?;
+            if self.processes.kill_in_calm() {
+                return Ok(());
+            }
+        }
+        Err(format!("after the last fault: {CALMS_MAX} times a change had begun meanwhile"))
+    }
+}

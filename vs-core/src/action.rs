@@ -84,7 +84,7 @@ pub enum DetachReason {
     ServerLost,
     /// Other members accused this process of owing them something for too long; it attaches again after a pause.
     Accused {
-        /// The accusers.
+        /// The accusers; none if it was the only one to accuse others.
         by: alloc::vec::Vec<ProcessId>,
     },
     /// Another process is attached under the same id. Final.
@@ -136,6 +136,9 @@ impl fmt::Display for DetachReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerLost => f.write_str("the connection to the membership server was lost"),
+            Self::Accused { by } if by.is_empty() => f.write_str(
+                "it accused members of not answering, of which the others heard: it is cut off itself",
+            ),
             Self::Accused { by } => {
                 write!(f, "accused by {} of not answering", crate::view::DisplaySet(by))
             }
@@ -360,3 +363,19 @@ impl fmt::Display for BlockOkError {
 }
 
 impl core::error::Error for BlockOkError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+
+    /// It was "accused by {}".
+    #[test]
+    fn who_is_excluded_for_its_own_accusations_is_told_so() {
+        let accused = |by| DetachReason::Accused { by }.to_string();
+        assert_eq!(accused(vec![ProcessId(2)]), "accused by {2} of not answering");
+        assert!(accused(vec![]).starts_with("it accused members of not answering"));
+    }
+}

@@ -281,6 +281,18 @@ fn servers_that_do_not_fit_are_refused_at_both_sides_and_the_group_goes_on() {
     town.end(members);
 }
 
+/// It ended at once, whatever it was told, since nobody listened yet.
+#[test]
+fn a_member_that_has_patience_may_start_before_its_server() {
+    let mut town = Town::new("patience", 1);
+    town.servers[0].kill();
+    let mut members = vec![town.node(1, 0, &["--connect-ms", "60000"])];
+    assert_eq!(members[0].complaints(), [""; 0], "nobody listens yet");
+    town.restart(0);
+    come_together(&mut members, "1");
+    town.end(members);
+}
+
 #[test]
 fn a_server_that_has_its_own_address_says_so_and_serves() {
     let mut town = Town::new("own-address", 2);

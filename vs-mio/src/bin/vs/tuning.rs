@@ -17,9 +17,10 @@ pub(crate) struct Tuning {
     /// A membership server that is silent for so long is taken for dead
     #[arg(long, value_name = "MS", default_value_t = NodeConfig::default().client.server_silence_ms)]
     pub(crate) server_silence_ms: u64,
-    /// Give up if no membership server was reached within so long
-    #[arg(long, value_name = "MS", default_value_t = 5000)]
-    pub(crate) connect_ms: u64,
+    /// Give up if no membership server was reached within so long, though one may be started meanwhile; if not given, 5000,
+    /// or as soon as all have refused the connection
+    #[arg(long, value_name = "MS")]
+    pub(crate) connect_ms: Option<u64>,
     /// Largest message, the same at all members
     #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
     pub(crate) message_bytes_max: usize,
@@ -41,16 +42,14 @@ impl Tuning {
         let options = [
             ("--peer-ms", self.peer_ms),
             ("--server-silence-ms", self.server_silence_ms),
-            ("--connect-ms", self.connect_ms),
             ("--message-bytes-max", self.message_bytes_max as u64),
             ("--datagram-bytes", self.datagram_bytes as u64),
             ("--window-packets", self.window_packets as u64),
             ("--members-max", self.members_max as u64),
         ];
-        options
-            .iter()
-            .flat_map(|(option, value)| [(*option).to_owned(), value.to_string()])
-            .collect()
+        let connect = self.connect_ms.map(|ms| ("--connect-ms", ms));
+        let all = options.into_iter().chain(connect);
+        all.flat_map(|(option, value)| [option.to_owned(), value.to_string()]).collect()
     }
 
     /// The configurations that follow.

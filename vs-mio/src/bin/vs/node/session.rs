@@ -40,6 +40,8 @@ const SENDS_MAX: usize = 256;
 pub(super) struct Limits {
     pub(super) message_bytes_max: usize,
     pub(super) connect_ms: u64,
+    /// That time is waited although all servers refuse the connection.
+    pub(super) is_patient: bool,
     pub(super) leave_ms: u64,
 }
 
@@ -419,7 +421,8 @@ impl Session {
             return None;
         }
         let late = now >= Time::from_millis(self.limits.connect_ms);
-        let refused = status.refused_in_a_row >= self.driver.servers().len();
+        let servers = self.driver.servers().len();
+        let refused = !self.limits.is_patient && status.refused_in_a_row >= servers;
         if !late && !refused {
             return None;
         }

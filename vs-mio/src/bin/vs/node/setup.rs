@@ -69,7 +69,8 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let session = Session::new(poll, driver, key, process, output, source, args.cut)?;
     let limits = super::session::Limits {
         message_bytes_max: max,
-        connect_ms: args.tuning.connect_ms,
+        connect_ms: args.tuning.connect_ms.unwrap_or(CONNECT_MS),
+        is_patient: args.tuning.connect_ms.is_some(),
         leave_ms,
     };
     Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded).with_desk(desk))
@@ -92,6 +93,9 @@ fn embedded(args: &Args, place: Place, process: ProcessId) -> Result<Option<Embe
     let blame = if args.bind.is_some() { "--bind" } else { "--interface" };
     Embedded::open(&args.embedded, place, (process, args.deployment.clone()), blame).map(Some)
 }
+
+/// How long servers that say nothing are waited for, unless `--connect-ms` is given, in ms.
+const CONNECT_MS: u64 = 5000;
 
 /// What leaving may take beyond what the group grants a silent member, in ms.
 const LEAVE_SLACK_MS: u64 = 1000;

@@ -283,7 +283,7 @@ impl GroupConfig {
 
     fn validate_primary(&self) -> Result<(), ConfigError> {
         let of = &self.primary_of;
-        require(of.len() <= VIEW_MEMBERS_MAX, "primary_of must name at most 1024 processes")?;
+        require(of.len() <= VIEW_MEMBERS_MAX, "primary_of must name at most 2048 processes")?;
         require(
             of.iter().all(|p| p.0 <= NUMBER_MAX),
             "primary_of must name processes of at most 2^53 - 1",

@@ -13,6 +13,10 @@ pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 /// has as many numbers left.
 pub const CLAIMED_MAX: u64 = NUMBER_MAX / 2;
 
+/// The highest number that a server or a process believes another one to have given: as far above [`CLAIMED_MAX`] as the
+/// highest possible one is above it. So a claim, however high, is followed by numbers that all believe.
+pub(crate) const CREDIBLE_MAX: u64 = CLAIMED_MAX + NUMBER_MAX / 4;
+
 /// Cids and view numbers are set aside for each millisecond, so that what one life of a process was given is below what
 /// its next one begins with: they are microseconds of UNIX time.
 pub const IDS_PER_MS: u64 = 1000;

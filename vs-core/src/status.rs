@@ -34,10 +34,14 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// At most `max` of `all`.
-    pub(crate) fn new(all: impl IntoIterator<Item = T>, max: usize) -> Self {
+    /// What `list` makes of at most `max` of `all`; the others are counted alone.
+    pub(crate) fn new<S>(
+        all: impl IntoIterator<Item = S>,
+        max: usize,
+        list: impl FnMut(S) -> T,
+    ) -> Self {
         let mut all = all.into_iter();
-        Self { first: all.by_ref().take(max).collect(), more: all.count() }
+        Self { first: all.by_ref().take(max).map(list).collect(), more: all.count() }
     }
 }
 
@@ -268,7 +272,7 @@ mod tests {
     use crate::wire::frame::FRAME_BYTES_MAX;
 
     fn many<T: Clone>(one: T, max: usize) -> Listed<T> {
-        Listed::new(core::iter::repeat_n(one, max + 7), max)
+        Listed::new(core::iter::repeat_n(one, max + 7), max, |one| one)
     }
 
     #[test]

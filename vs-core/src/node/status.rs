@@ -19,7 +19,7 @@ impl<T: Tracer> Node<T> {
             counters: self.counters,
             slots: self.pool.slots(),
             slots_used: self.pool.used(),
-            groups: Listed::new(self.endpoints.iter().map(Endpoint::status), GROUPS_LISTED_MAX),
+            groups: Listed::new(&self.endpoints, GROUPS_LISTED_MAX, Endpoint::status),
         }
     }
 }

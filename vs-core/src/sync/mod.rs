@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use crate::ident::{CLAIMED_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
+use crate::ident::{CREDIBLE_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
 use crate::view::{Members, View};
 
@@ -252,7 +252,7 @@ impl Automaton {
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> Heard {
-        if from == self.me || cid.0 > CLAIMED_MAX {
+        if from == self.me || cid.0 > CREDIBLE_MAX {
             return Heard::Nothing;
         }
         if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {

@@ -410,8 +410,8 @@ fn forged_cids_do_not_drive_out_the_sync_that_counts() {
         if announced_first {
             end.announce(view(5, &[1, 2], &[9, 9]));
         }
-        let far = |back| CLAIMED_MAX - back;
-        assert!(!hear(&mut end, 2, CLAIMED_MAX + 1, &v, &[0, 0]), "nobody was given it");
+        let far = |back| CREDIBLE_MAX - back;
+        assert!(!hear(&mut end, 2, CREDIBLE_MAX + 1, &v, &[0, 0]), "nobody was given it");
         assert!((0..9).all(|back| hear(&mut end, 2, far(back), &v, &[0, 0]) || back >= 4));
         end.announce(view(5, &[1, 2], &[9, 9]));
         assert!(hear(&mut end, 2, 9, &v, &[0, 0]));

@@ -27,8 +27,8 @@ pub(super) enum Send {
     /// A change of the same set to many: over which connection, the number of the attachment, the cid.
     StartChange(Vec<(ConnId, u64, Cid)>, Vec<Peer>),
     Server(ServerId, PeerWord),
-    /// To all peers: the clients here.
-    Clients(Vec<(Attached, SocketAddr)>),
+    /// To all peers: the clients here, as they are when it is sent; its version says so.
+    Clients,
     /// To all peers: a client here is attached no more.
     Gone(ProcessId, Departure),
 }
@@ -157,7 +157,7 @@ impl Group {
     /// Tells the other servers of the clients here.
     pub(super) fn tell_clients(&self, cx: &mut Cx<'_>) {
         if cx.own_links.is_any_connected() {
-            cx.sends.push(Send::Clients(self.clients()));
+            cx.sends.push(Send::Clients);
         }
     }
 
@@ -168,7 +168,6 @@ impl Group {
     /// A client asks for membership.
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
         let process = local.peer.process;
-        self.learn(past);
         if self.locals.get(&process).is_some_and(|old| old.supersedes(&local)) {
             return;
         }
@@ -179,6 +178,7 @@ impl Group {
         if self.is_full_for(&local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
+        self.learn(past);
         if local.settled.is_some() && self.moshe.is_ignorant() && self.regroup.is_none() {
             let until = cx.now.plus_ms(cx.config.regroup_ms);
             self.regroup = past.mbr_view.clone().map(|view| (view, until));
@@ -254,13 +254,13 @@ impl Group {
         if self.moshe.is_stale(&proposal) {
             return;
         }
-        let put_off = self.put_off_until.is_some() && self.report(cx).0 == proposal.set;
+        let waits = self.put_off_until.is_some() || self.regroup.is_some();
+        let calls = waits && self.report(cx).0 == proposal.set;
         let steps = self.moshe.receive(proposal);
         self.take(cx, steps);
-        if put_off {
+        if calls {
             self.renotify(cx, Cause::Proposed);
-        }
-        if self.regroup.is_some() {
+        } else if self.regroup.is_some() {
             self.renotify(cx, Cause::Arrival);
         }
     }
@@ -374,12 +374,15 @@ impl Group {
         self.take(cx, steps);
     }
 
-    /// The view that all clients here brought along, if it has just the members that are reported.
+    /// The view that all clients here brought along, and no other one elsewhere, if it has just the members that are
+    /// reported.
     fn brought(&self, view: &View, report: &Report) -> Option<Settled> {
         let settled = Settled::in_view(view);
         let all = report.iter().map(|client| &client.process).eq(view.members());
         let mut here = self.locals.values();
-        (all && here.all(|local| local.settled == Some(settled))).then_some(settled)
+        let same = here.all(|local| local.settled == Some(settled))
+            && report.iter().all(|client| client.settled.is_none_or(|brought| brought == settled));
+        (all && same).then_some(settled)
     }
 
     /// Whether others may be about to come from the view that a client brought along, and nobody changes it meanwhile.
@@ -524,7 +527,8 @@ impl Group {
             self.judge(cx);
         }
         if self.put_off_until.is_some_and(|until| cx.now >= until) {
-            self.renotify(cx, Cause::Arrival);
+            self.put_off_until = None;
+            self.renotify(cx, Cause::Proposed);
         }
         let late = |remote: &Remote| remote.lost_until.is_some_and(|until| cx.now >= until);
         let lost: Vec<ServerId> =

@@ -354,7 +354,8 @@ impl Server {
                     }
                 }
                 Send::Server(server, word) => self.tell_server(server, word),
-                Send::Clients(clients) => {
+                Send::Clients => {
+                    let Some(clients) = self.groups.get(name).map(Group::clients) else { continue };
                     self.version += 1;
                     let (version, group) = (self.version, name.clone());
                     self.tell_peers(&PeerWord::Clients { version, group, clients });

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{
-    CLAIMED_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
+    CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId,
+    ViewId,
 };
 use crate::member::client::Past;
 use crate::rule::{LeftOut, Rule};
@@ -128,7 +129,7 @@ impl Proposal {
     /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
     fn is_credible(&self) -> bool {
         let cids = self.cids.iter().map(|(_, cid)| cid.0);
-        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CLAIMED_MAX)
+        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CREDIBLE_MAX)
     }
 }
 

@@ -160,10 +160,11 @@ impl Server {
                 servers.sort_unstable();
                 ready.sort_unstable();
                 self.links.insert(server, Word { version, servers, ready });
+                let before = self.clique.clone();
                 if self.relink() {
                     self.tell_links();
                 }
-                self.review_groups(false);
+                self.review_groups(!before.iter().all(|mate| self.clique.contains(mate)));
             }
             PeerWord::Clients { version, group, clients } => {
                 if self.open_group(&group) {

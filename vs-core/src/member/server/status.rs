@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use super::conn::Role;
 use super::group::Group;
+use super::moshe::Attached;
 use super::{ConnId, Server};
 use crate::status::{
     GROUPS_LISTED_MAX, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus, PeerStatus,
@@ -15,14 +16,13 @@ impl Server {
     #[must_use]
     pub fn status(&self) -> ServerStatus {
         let is_client = |role: &Role| matches!(role, Role::Client(_));
-        let peers = self.own_links.known().map(|(server, connected)| PeerStatus {
+        let peer = |(server, connected)| PeerStatus {
             server,
             connected,
             shares_views: self.clique.contains(&server),
             left_out: self.left_out.get(&server).map(ToString::to_string),
-        });
-        let dialled = self.targets.iter().map(|(addr, target)| target.status(*addr));
-        let groups = self.groups.values().filter(|group| !group.is_idle()).map(Group::status);
+        };
+        let groups = self.groups.values().filter(|group| !group.is_idle());
         ServerStatus {
             server: self.id,
             boot_ms: self.boot,
@@ -31,9 +31,9 @@ impl Server {
             connections: self.conns.len(),
             clients: self.conns.values().filter(|conn| is_client(&conn.role)).count(),
             counters: self.counters,
-            peers: Listed::new(peers, SERVERS_LISTED_MAX),
-            dialled: Listed::new(dialled, SERVERS_LISTED_MAX),
-            groups: Listed::new(groups, GROUPS_LISTED_MAX),
+            peers: Listed::new(self.own_links.known(), SERVERS_LISTED_MAX, peer),
+            dialled: Listed::new(&self.targets, SERVERS_LISTED_MAX, |(addr, t)| t.status(*addr)),
+            groups: Listed::new(groups, GROUPS_LISTED_MAX, Group::status),
         }
     }
 
@@ -48,18 +48,18 @@ impl Server {
 
 impl Group {
     fn status(&self) -> GroupStatus {
-        let members = self.moshe.report().iter().map(|client| MemberStatus {
+        let member = |client: &Attached| MemberStatus {
             process: client.process,
             home: client.home,
             addr: self.addr(client),
-        });
+        };
         GroupStatus {
             name: self.name.clone(),
             changing: self.moshe.is_changing(),
             decided: self.decided,
-            members: Listed::new(members, MEMBERS_LISTED_MAX),
+            members: Listed::new(self.moshe.report(), MEMBERS_LISTED_MAX, member),
             waiting: self.waiting.len(),
-            excluded: Listed::new(self.excluded.keys().copied(), MEMBERS_LISTED_MAX),
+            excluded: Listed::new(self.excluded.keys(), MEMBERS_LISTED_MAX, |process| *process),
         }
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::super::moshe::{Floor, Mode, Proposal, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
-use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::rng::Rng;
 use crate::rule::LeftOut;
@@ -45,6 +45,17 @@ fn assert_hangs(servers: u64, ops: &[Op], clients: &[u64], rule: Rule) {
 
 fn cids(numbers: &[u64]) -> Vec<Cid> {
     numbers.iter().map(|n| Cid(*n)).collect()
+}
+
+/// The number that followed the highest claim was believed by nobody, and all waited for ever.
+#[test]
+fn the_highest_claim_that_is_taken_leads_to_a_view() {
+    let mut servers = Servers::new(3, LeftOut::default());
+    let floor = Floor { cid: Cid(CLAIMED_MAX), vid: CLAIMED_MAX };
+    servers.server(1).raise(ProcessId(11), floor);
+    servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
+    servers.drain();
+    assert!(servers.settled(&report(THREE)).is_some());
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) struct Args {
 
 /// A line for who listens: one who has closed the pipe has heard enough.
 pub(crate) fn say(line: core::fmt::Arguments<'_>) {
+    // Put together first: JSON that cannot be written in the midst of it panics.
+    let line = line.to_string();
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

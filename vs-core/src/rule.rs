@@ -36,11 +36,15 @@ pub enum Rule {
     PrimaryMajority,
     /// For a primary view those processes count that are known to have installed it, not all of its members.
     PrimaryInstalled,
+    /// The sync message goes out as soon as a change is proposed, beside the round of the membership servers. Without it,
+    /// it waits for the membership view, as it has to where a proposal needs an id that all share: safe, and a round
+    /// later.
+    ParallelSync,
 }
 
 impl Rule {
     /// All that can be left out.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -56,6 +60,7 @@ impl Rule {
         Self::ServerMaxN,
         Self::PrimaryMajority,
         Self::PrimaryInstalled,
+        Self::ParallelSync,
     ];
 }
 

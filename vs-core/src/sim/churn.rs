@@ -1,5 +1,6 @@
 //! How often membership servers agree in the fast mode, by how fast their clients come and go.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::config::{ConfigError, GroupConfig};
@@ -56,6 +57,10 @@ pub enum Stuck {
     Defect(Defect),
     /// A configuration cannot be used.
     Config(ConfigError),
+    /// The members did not come to share a view.
+    Apart,
+    /// The traces break a property.
+    Violated(String),
 }
 
 impl From<Defect> for Stuck {
@@ -75,6 +80,8 @@ impl core::fmt::Display for Stuck {
         match self {
             Self::Defect(defect) => defect.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::Apart => f.write_str("the members did not come to share a view"),
+            Self::Violated(what) => f.write_str(what),
         }
     }
 }

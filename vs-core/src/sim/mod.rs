@@ -108,6 +108,7 @@ mod stream;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod wan;
 mod world;
 
 pub use app::{Application, Handle, Load, Traffic};
@@ -120,4 +121,5 @@ pub use outcome::{Failure, Outcome, Why};
 pub use run::play;
 pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
 pub use stats::{FLOOR_RUNS, Stats};
+pub use wan::{Wan, WanChange, WanTiming, WanTraffic};
 pub use world::{Defect, HostFaults, World, WorldConfig};

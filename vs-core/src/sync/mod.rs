@@ -225,7 +225,8 @@ impl Automaton {
     /// Whether a sync message for the change under way is to be sent.
     pub(crate) fn wants_sync(&self) -> bool {
         let stopped = self.block == Block::Blocked || !self.left_out.keeps(Rule::Blocking);
-        stopped && self.change.is_some() && self.own_sync().is_none()
+        let in_time = self.left_out.keeps(Rule::ParallelSync) || self.matched();
+        stopped && in_time && self.change.is_some() && self.own_sync().is_none()
     }
 
     /// Fixes the own cut, `prefix(r)` packets of each member r received without a gap, own accepted ones included, and

@@ -166,3 +166,13 @@ fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
     world.check("");
     world.end(readers.into_iter().chain([deaf]));
 }
+
+#[test]
+fn json_that_nobody_reads_any_more_is_no_panic() {
+    for what in ["--wan", "--fast-share"] {
+        let mut sim = Process::start_unread(&["sim", what, "--seeds", "0..1", "--json"]);
+        sim.close();
+        let status = sim.status();
+        assert!(status.success(), "{what}: {status}: {:?}", sim.complaints());
+    }
+}

@@ -16,6 +16,7 @@ mod server;
 mod sim;
 mod status;
 mod tuning;
+mod wan;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use vs_core::spec::Evidence;
 use vs_core::trace::Trace;
 use vs_core::trace_json;
 
-use crate::{Failure, fast_share};
+use crate::{Failure, fast_share, wan};
 
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
 #[derive(clap::Args, Debug)]
@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// each rate
     #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "leave_out", "steps", "traces"])]
     fast_share: bool,
+    /// How long changes of view take between distant sites, beside the same stack with the sync round started only after
+    /// the membership view: other worlds, both stacks with each seed
+    #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "leave_out", "steps", "traces", "threads"])]
+    wan: bool,
     /// Step the executable specification beside each process: every step has to be one of its
     #[arg(long)]
     refine: bool,
@@ -65,6 +69,8 @@ pub(crate) struct Args {
 
 /// A line for who listens: one who has closed the pipe has heard enough.
 pub(crate) fn say(line: core::fmt::Arguments<'_>) {
+    // Put together first: JSON that cannot be written in the midst of it panics.
+    let line = line.to_string();
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
@@ -114,6 +120,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     });
     if args.fast_share {
         return fast_share::run((from, to), args.threads, args.json);
+    }
+    if args.wan {
+        return wan::run((from, to), args.json);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, |n| n as usize).min((to - from) as usize);

@@ -34,6 +34,9 @@ pub(crate) struct Tuning {
     /// Most members of a view
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().members_max)]
     pub(crate) members_max: usize,
+    /// Times for members that are 50 to 150 ms of round trip apart: fewer needless repairs, later ones
+    #[arg(long)]
+    pub(crate) wan: bool,
 }
 
 impl Tuning {
@@ -49,7 +52,9 @@ impl Tuning {
         ];
         let connect = self.connect_ms.map(|ms| ("--connect-ms", ms));
         let all = options.into_iter().chain(connect);
-        all.flat_map(|(option, value)| [option.to_owned(), value.to_string()]).collect()
+        all.flat_map(|(option, value)| [option.to_owned(), value.to_string()])
+            .chain(self.wan.then(|| "--wan".to_owned()))
+            .collect()
     }
 
     /// The configurations that follow.
@@ -60,7 +65,7 @@ impl Tuning {
             window_packets: self.window_packets,
             members_max: self.members_max,
             blocking,
-            ..GroupConfig::default()
+            ..if self.wan { GroupConfig::wan() } else { GroupConfig::default() }
         };
         // What follows from the bounds that were named.
         group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);

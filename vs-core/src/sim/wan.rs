@@ -1,0 +1,259 @@
+//! How long changes of view take between distant sites, and what losses there cost.
+
+use alloc::vec::Vec;
+
+use crate::config::{ConfigError, GroupConfig, NodeConfig};
+use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::ServerConfig;
+use crate::rng::Rng;
+use crate::rule::{LeftOut, Rule};
+use crate::sim::churn::Stuck;
+use crate::sim::host::Site;
+use crate::sim::net::Link;
+use crate::sim::world::{World, WorldConfig};
+use crate::spec;
+use crate::trace::{Header, Trace};
+
+const GROUP: &str = "wan";
+
+/// Members at each server.
+const MEMBERS: u64 = 2;
+
+/// A change that is not over by then never will be, in ms.
+const CHANGE_MS_MAX: u64 = 20_000;
+
+/// By then nothing is under way any more, in ms.
+const CALM_MS: u64 = 2_000;
+
+/// What changes the membership, one after the other in each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WanChange {
+    /// A member is killed; its connection closes.
+    Kill,
+    /// A process joins.
+    Join,
+    /// A member leaves.
+    Leave,
+}
+
+impl WanChange {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Kill, Self::Join, Self::Leave];
+}
+
+/// Sites far apart, each with a membership server and two members; the network within a site is a calm one.
+/// Times of servers and clients are those of the default configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wan {
+    /// Sites.
+    pub sites: u64,
+    /// Least delay between two sites, one way, in ms. Drawn for each pair; a tenth is added as jitter.
+    pub delay_ms_min: u64,
+    /// Greatest such delay, in ms.
+    pub delay_ms_max: u64,
+    /// Datagrams lost between sites, of 1000. Connections lose nothing.
+    pub loss_permille: u16,
+    /// Sync messages wait for the membership view ([`Rule::ParallelSync`] is left out).
+    pub sync_after_view: bool,
+    /// Whether the group has the times of [`GroupConfig::wan`], or the default ones.
+    pub wan_times: bool,
+}
+
+/// How long one change took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WanTiming {
+    /// Which one.
+    pub change: WanChange,
+    /// From the event to the view at the last member, in ms.
+    pub took_ms: u64,
+    /// Greatest delay between two sites of the run, jitter left out, in ms.
+    pub far_ms: u64,
+    /// Proposals that servers sent.
+    pub proposals: u64,
+    /// Views that servers decided in the slow mode.
+    pub slow: u64,
+}
+
+/// What traffic on such links cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WanTraffic {
+    /// Packets, each receiver counted.
+    pub packets: u64,
+    /// Datagrams of any kind that the network lost.
+    pub lost: u64,
+    /// Reports of gaps.
+    pub naks: u64,
+    /// Packets sent again.
+    pub repaired: u64,
+    /// Packets that arrived once more.
+    pub duplicates: u64,
+    /// Members that were excluded by accusation, or views that nobody asked for.
+    pub excluded: u64,
+    /// Sync messages that were asked for, and given.
+    pub syncs_asked: u64,
+}
+
+impl WanTraffic {
+    /// Adds another run.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.lost += other.lost;
+        self.naks += other.naks;
+        self.repaired += other.repaired;
+        self.duplicates += other.duplicates;
+        self.excluded += other.excluded;
+        self.syncs_asked += other.syncs_asked;
+    }
+}
+
+impl Wan {
+    /// Somebody is killed, comes back, and leaves.
+    ///
+    /// # Errors
+    /// The world came to an end, or cannot be made, or its traces do not hold.
+    pub fn changes(&self, seed: u64) -> Result<Vec<WanTiming>, Stuck> {
+        let mut rng = Rng::new(seed);
+        let (mut world, far_ms) = self.world(seed, &mut rng)?;
+        let p = ProcessId(1 + rng.below(self.sites * MEMBERS));
+        let mut timings = Vec::new();
+        for change in WanChange::ALL {
+            let (began, before) = (world.now(), self.decided(&world));
+            match change {
+                WanChange::Kill => world.kill(p),
+                WanChange::Join => world.start(p)?,
+                WanChange::Leave => world.leave(p),
+            }
+            self.await_view(&mut world, (change != WanChange::Join).then_some(p))?;
+            let took_ms = (world.now() - began) / 1_000_000;
+            world.run_for_ms(CALM_MS)?;
+            let (proposals, slow) = self.decided(&world);
+            let (proposals, slow) = (proposals - before.0, slow - before.1);
+            timings.push(WanTiming { change, took_ms, far_ms, proposals, slow });
+        }
+        judge(&mut world)?;
+        Ok(timings)
+    }
+
+    /// Each member sends 200 bytes every 10 ms for `seconds`; then somebody is killed.
+    ///
+    /// # Errors
+    /// As [`Wan::changes`].
+    pub fn traffic(&self, seed: u64, seconds: u64) -> Result<WanTraffic, Stuck> {
+        let mut rng = Rng::new(seed);
+        let (mut world, _) = self.world(seed, &mut rng)?;
+        let view = world.view(ProcessId(1), key()?).cloned();
+        let lost = world.net_counters().lost;
+        for _ in 0..seconds * 100 {
+            for p in self.processes() {
+                // Refused for want of room: then it is sent 10 ms later.
+                let _ = world.send(p, key()?, &[7; 200]);
+            }
+            world.run_for_ms(10)?;
+        }
+        world.run_for_ms(CALM_MS)?;
+        let lost = world.net_counters().lost - lost;
+        let mut all = WanTraffic { lost, ..WanTraffic::default() };
+        for p in self.processes() {
+            all.excluded += u64::from(world.view(p, key()?) != view.as_ref());
+            let Some(cast) = world.cast_counters(p, key()?) else { continue };
+            all.packets += cast.received;
+            all.naks += cast.naks;
+            all.repaired += cast.repaired;
+            all.duplicates += cast.duplicates;
+        }
+        world.kill(ProcessId(1));
+        self.await_view(&mut world, Some(ProcessId(1)))?;
+        all.syncs_asked = world.marks().count(crate::sim::Mark::SyncAskedFor);
+        judge(&mut world)?;
+        Ok(all)
+    }
+
+    fn processes(&self) -> impl Iterator<Item = ProcessId> + use<> {
+        (1..=self.sites * MEMBERS).map(ProcessId)
+    }
+
+    fn decided(&self, world: &World) -> (u64, u64) {
+        let counters = world.servers().map(|s| world.server_counters(s));
+        counters.fold((0, 0), |(sent, slow), c| (sent + c.proposals, slow + c.views_slow))
+    }
+
+    /// All but `without` share a view.
+    fn await_view(&self, world: &mut World, without: Option<ProcessId>) -> Result<(), Stuck> {
+        let members: Vec<_> = self.processes().filter(|p| Some(*p) != without).collect();
+        let key = key()?;
+        let met = world.run_while_ms(CHANGE_MS_MAX, |world| {
+            let mut views = members.iter().map(|p| world.view(*p, key));
+            let first = views.next().flatten();
+            !(first.is_some_and(|v| v.members() == members) && views.all(|v| v == first))
+        })?;
+        if met { Ok(()) } else { Err(Stuck::Apart) }
+    }
+
+    /// All share a view; and how far the farthest sites are apart, in ms.
+    fn world(&self, seed: u64, rng: &mut Rng) -> Result<(World, u64), Stuck> {
+        let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        let mut group = GroupConfig {
+            members_max: (self.sites * MEMBERS) as usize,
+            window_packets: 256,
+            message_bytes_max: 64 << 10,
+            ..if self.wan_times { GroupConfig::wan() } else { GroupConfig::default() }
+        };
+        if self.sync_after_view {
+            group.left_out = LeftOut::only(Rule::ParallelSync);
+        }
+        let node = NodeConfig { pool_slots: group.slots(), groups_max: 1, ..NodeConfig::default() };
+        let mut sites: Vec<(Site, u64)> = Vec::new();
+        for s in 1..=self.sites {
+            world.add_server(ServerId(s), ServerConfig::default(), 0)?;
+            sites.push((Site::Server(ServerId(s)), s));
+        }
+        for p in self.processes() {
+            let home = 1 + (p.0 - 1) / MEMBERS;
+            world.add_process(p, node.clone(), &[ServerId(home)], ());
+            world.join(p, &name()?, group.clone());
+            sites.push((Site::Process(p), home));
+        }
+        let mut far_ms = 0;
+        for (a, b) in (1..=self.sites).flat_map(|a| (1..a).map(move |b| (a, b))) {
+            let ms = self.delay_ms_min + rng.below(self.delay_ms_max - self.delay_ms_min + 1);
+            far_ms = far_ms.max(ms);
+            let link = Link {
+                jitter_us: 100 * ms,
+                loss_permille: self.loss_permille,
+                ..Link::LAN.with_delay_us(1000 * ms)
+            };
+            let at = |site| sites.iter().filter(move |(_, s)| *s == site).map(|(site, _)| *site);
+            for (x, y) in at(a).flat_map(|x| at(b).map(move |y| (x, y))) {
+                world.set_link(x, y, link);
+                world.set_link(y, x, link);
+            }
+        }
+        for p in self.processes() {
+            world.start(p)?;
+        }
+        self.await_view(&mut world, None)?;
+        world.run_for_ms(CALM_MS)?;
+        Ok((world, far_ms))
+    }
+}
+
+fn name() -> Result<GroupName, ConfigError> {
+    GroupName::new(GROUP).map_err(|_| ConfigError("the group has no name"))
+}
+
+fn key() -> Result<GroupKey, ConfigError> {
+    Ok(name()?.key())
+}
+
+/// The checker has nothing to say against the traces.
+fn judge(world: &mut World) -> Result<(), Stuck> {
+    let trace = |(process, records)| {
+        let header = Header { process, incarnation: Incarnation(0), runtime: "sim".into() };
+        Trace::from_records(header, records)
+    };
+    let traces: Vec<Trace> = world.take_traces().into_iter().map(trace).collect();
+    match spec::check(&traces).violations.into_iter().next() {
+        Some(violation) => Err(Stuck::Violated(alloc::format!("{violation:?}"))),
+        None => Ok(()),
+    }
+}

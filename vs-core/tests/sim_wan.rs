@@ -1,0 +1,56 @@
+//! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves, and that the default times
+//! do there.
+
+use vs_core::sim::{Wan, WanChange, WanTraffic};
+
+fn wan(loss_permille: u16, sync_after_view: bool) -> Wan {
+    Wan {
+        sites: 3,
+        delay_ms_min: 25,
+        delay_ms_max: 75,
+        loss_permille,
+        sync_after_view,
+        wan_times: true,
+    }
+}
+
+#[test]
+fn a_sync_round_that_waits_for_the_membership_view_adds_a_trip_and_breaks_nothing() {
+    for seed in 0..20 {
+        let beside = wan(0, false).changes(seed).unwrap();
+        let after = wan(0, true).changes(seed).unwrap();
+        for (beside, after) in beside.iter().zip(&after) {
+            assert_eq!((beside.slow, after.slow), (0, 0), "seed {seed}");
+            // At the shortest distance that there is, and jitter may have gone the other way.
+            let change = beside.change;
+            assert!(after.took_ms > beside.took_ms + 10, "seed {seed}: {beside:?} {after:?}");
+            if change != WanChange::Join {
+                let bound = 2 * beside.far_ms + 2 * beside.far_ms / 10 + 10;
+                assert!(beside.took_ms <= bound, "seed {seed}: {beside:?}");
+            }
+        }
+    }
+}
+
+fn traffic(wan_times: bool) -> WanTraffic {
+    let far = Wan { delay_ms_min: 75, wan_times, ..wan(10, false) };
+    let mut all = WanTraffic::default();
+    (0..5).for_each(|seed| all.add(&far.traffic(seed, 10).unwrap()));
+    println!("{all:?}");
+    all
+}
+
+#[test]
+fn nobody_is_accused_on_far_links_with_losses_whatever_the_times() {
+    assert_eq!(traffic(false).excluded, 0);
+}
+
+/// Of 120,000 packets between sites 1200 are lost, and of what is sent for them again a hundredth.
+#[test]
+fn with_the_times_for_far_links_there_are_hardly_more_repairs_than_losses() {
+    let all = traffic(true);
+    assert_eq!(all.excluded, 0, "{all:?}");
+    assert!((600..2400).contains(&all.repaired), "{all:?}");
+    assert!(all.naks < 2400, "{all:?}");
+    assert!(all.duplicates < 1200, "{all:?}");
+}

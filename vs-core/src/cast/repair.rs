@@ -191,7 +191,7 @@ impl Repairs {
         self.forwards.clear();
     }
 
-    fn sources_mut(&mut self, ranks: usize, stream: Rank) -> &mut [u64] {
+    pub(super) fn sources_mut(&mut self, ranks: usize, stream: Rank) -> &mut [u64] {
         let words = ranks.div_ceil(64);
         if self.sources.is_empty() {
             self.sources = vec![0; ranks * words];
@@ -199,7 +199,7 @@ impl Repairs {
         &mut self.sources[usize::from(stream) * words..][..words]
     }
 
-    fn is_source(&self, ranks: usize, stream: Rank, rank: Rank) -> bool {
+    pub(super) fn is_source(&self, ranks: usize, stream: Rank, rank: Rank) -> bool {
         let at = usize::from(rank);
         let words = ranks.div_ceil(64);
         let word = self.sources.get(usize::from(stream) * words + at / 64);
@@ -577,27 +577,6 @@ impl Cast {
             if stream.wanted.count == 0 {
                 self.repairs.turn = (usize::from(origin) + 1) as Rank % self.streams.len() as Rank;
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_stream_of_a_large_view_has_sources_of_its_own() {
-        let (ranks, words) = (130, 3);
-        let mut repairs = Repairs::new();
-        for stream in [0, 1, 2, 129] {
-            let row = repairs.sources_mut(ranks, stream);
-            assert_eq!(row.len(), words);
-            row[usize::from(stream) / 64] |= 1 << (stream % 64);
-            row[2] |= 2;
-        }
-        for (stream, rank) in (0..130).flat_map(|s| (0..130).map(move |r| (s, r))) {
-            let named = [0, 1, 2, 129].contains(&stream) && (rank == stream || rank == 129);
-            assert_eq!(repairs.is_source(ranks, stream, rank), named, "{rank} of {stream}");
         }
     }
 }

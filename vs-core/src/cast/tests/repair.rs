@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::super::repair::Repairs;
 use super::super::*;
 use super::net::{Faults, Member, Net, config};
 use crate::ranges::SeqRange;
@@ -291,4 +292,20 @@ fn what_was_to_be_sent_is_forgotten_with_the_rest() {
     assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (1, 1));
     cast.clear(pool);
     assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (0, 0));
+}
+
+#[test]
+fn each_stream_of_a_large_view_has_sources_of_its_own() {
+    let (ranks, words) = (130, 3);
+    let mut repairs = Repairs::new();
+    for stream in [0, 1, 2, 129] {
+        let row = repairs.sources_mut(ranks, stream);
+        assert_eq!(row.len(), words);
+        row[usize::from(stream) / 64] |= 1 << (stream % 64);
+        row[2] |= 2;
+    }
+    for (stream, rank) in (0..130).flat_map(|s| (0..130).map(move |r| (s, r))) {
+        let named = [0, 1, 2, 129].contains(&stream) && (rank == stream || rank == 129);
+        assert_eq!(repairs.is_source(ranks, stream, rank), named, "{rank} of {stream}");
+    }
 }

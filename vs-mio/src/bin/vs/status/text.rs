@@ -104,7 +104,8 @@ fn of_node(n: &NodeStatus) -> String {
     let head = format!(
         "process {}, {server}; {} of {} slots for packets in use\n\
          since its start: {} views, {} messages delivered\n\
-         datagrams: {} in; {} new, {} duplicate, {} early, {} foreign, {} without room, {} of other versions, {} damaged\n",
+         datagrams: {} in; {} new, {} duplicate, {} early, {} foreign, {} without room, {} of other versions, \
+         {} damaged or none of ours (others probe the network when they start)\n",
         n.process,
         n.slots_used,
         n.slots,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// The highest cid or view number that a client may say to have been given: 2^52 − 1. Whatever a client claims, its group
-/// has as many numbers left.
+/// has numbers left: half as many again.
 pub const CLAIMED_MAX: u64 = NUMBER_MAX / 2;
 
 /// The highest number that a server or a process believes another one to have given: as far above [`CLAIMED_MAX`] as the

@@ -50,8 +50,9 @@ pub struct ServerConfig {
     pub dial_ms: u64,
     /// Most addresses of peers. Default 256.
     pub peers_max: usize,
-    /// A link to a server that was lost for longer than `reattach_ms` counts again, for all groups, once it has held for
-    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. Default 250; 0: at once.
+    /// A link to a server that was lost for longer than `reattach_ms` may count again, for all groups, once it has held for
+    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. It does when those with whom this server shares
+    /// views are ready for that server, too, or after `redial_max_ms` more. Default 250; 0: at once.
     pub link_hold_ms: u64,
     /// Longest such time, in ms. Default 30,000.
     pub link_hold_max_ms: u64,

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::member::Departure;
 use vs_core::wire::frame::preamble;
 
 use crate::message::{
@@ -154,7 +155,7 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
             let version = bytes.number_near(1);
             let servers = (0..bytes.below(6)).map(|_| server_id(bytes)).collect();
             let ready = (0..bytes.below(3)).map(|_| server_id(bytes)).collect();
-            PeerWord::Links { version, servers, ready }
+            PeerWord::Links { server, version, servers, ready }
         }
         1 | 2 => {
             let (version, group) = (bytes.number_near(1), server::name(bytes));
@@ -174,6 +175,10 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
             let embeds = bytes.flag().then(|| process(bytes));
             let (gathering, listen) = (bytes.flag(), bytes.flag().then(|| addr(bytes)));
             PeerWord::About { embeds, gathering, listen }
+        }
+        6 if bytes.flag() => {
+            let (group, process) = (server::name(bytes), process(bytes));
+            PeerWord::Gone { group, process, why: Departure::Left }
         }
         6 => PeerWord::Ask { server: server_id(bytes) },
         7 => {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use vs_core::DetachReason;
 use vs_core::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::member::Departure;
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble};
 
 /// What everybody belongs to who does not say otherwise.
@@ -70,9 +71,10 @@ pub(crate) enum Reply {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    Links { version: u64, servers: Vec<ServerId>, ready: Vec<ServerId> },
+    Links { server: ServerId, version: u64, servers: Vec<ServerId>, ready: Vec<ServerId> },
     Clients { version: u64, group: String, clients: Vec<(Attached, SocketAddr)> },
     Proposal { group: String, proposal: Proposal },
+    Gone { group: String, process: ProcessId, why: Departure },
     Accuse { group: String, by: ProcessId, accused: Vec<ProcessId> },
     About { embeds: Option<ProcessId>, gathering: bool, listen: Option<SocketAddr> },
     Ask { server: ServerId },

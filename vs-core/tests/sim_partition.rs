@@ -20,8 +20,8 @@ fn group() -> GroupName {
     GroupName::new("sites").unwrap()
 }
 
-/// All of them share a view; of all five more than half make one primary.
-fn together(seed: u64) -> World {
+/// Servers, each with these processes: all share a view; of the five of `ALL` more than half make one primary.
+fn together(seed: u64, sites: &[(u64, &[u64])]) -> World {
     let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
     let config = GroupConfig {
         members_max: 8,
@@ -32,19 +32,23 @@ fn together(seed: u64) -> World {
         ..GroupConfig::default()
     };
     let node = NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
-    for s in [1, 2] {
-        world.add_server(ServerId(s), ServerConfig::default(), 0).unwrap();
-    }
-    for (server, processes) in [(1, &LEFT[..]), (2, &RIGHT[..])] {
+    for &(server, processes) in sites {
+        let server = ServerId(server);
+        world.add_server(server, ServerConfig::default(), 0).unwrap();
         for p in ids(processes) {
-            world.add_process(p, node.clone(), &[ServerId(server)], ());
+            world.add_process(p, node.clone(), &[server], ());
             world.join(p, &group(), config.clone());
             world.start(p).unwrap();
         }
     }
-    await_view(&mut world, &ALL, 2_000);
+    let all: Vec<u64> = sites.iter().flat_map(|(_, processes)| processes.iter().copied()).collect();
+    await_view(&mut world, &all, 3_000);
     world.run_for_ms(100).unwrap();
     world
+}
+
+fn two_sites(seed: u64) -> World {
+    together(seed, &[(1, &LEFT), (2, &RIGHT)])
 }
 
 fn are_together(world: &World, processes: &[u64]) -> bool {
@@ -86,7 +90,7 @@ fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
 fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
     let timeout_ms = ServerConfig::default().silence_ms;
     for seed in 0..20 {
-        let mut world = together(seed);
+        let mut world = two_sites(seed);
         part(&mut world);
         // Servers miss each other, and then give the other's clients their grace.
         await_view(&mut world, &LEFT, 3 * timeout_ms);
@@ -127,7 +131,7 @@ fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
 /// they part and one when they meet; then the link has to hold for longer than it does.
 #[test]
 fn views_settle_although_a_link_flaps_on_and_on() {
-    let mut world = together(1);
+    let mut world = two_sites(1);
     let views = |world: &World| world.view(ProcessId(1), group().key()).unwrap().id();
     let (mut changes, mut last) = (Vec::new(), views(&world));
     for _ in 0..20 {
@@ -150,4 +154,50 @@ fn views_settle_although_a_link_flaps_on_and_on() {
     world.heal_all();
     await_view(&mut world, &ALL, 2 * ServerConfig::default().link_hold_max_ms);
     clean_traces(world);
+}
+
+/// Servers 1 to 4 and their members of the same numbers: the pairs of them.
+fn pairs() -> Vec<(u64, u64)> {
+    (1..=4).flat_map(|a| (a + 1..=4).map(move |b| (a, b))).collect()
+}
+
+/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those views.
+fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
+    let members = |p| -> Vec<u64> {
+        let view = world.view(ProcessId(p), group().key()).expect("it is a member");
+        view.members().iter().map(|q| q.0).collect()
+    };
+    let views: Vec<Vec<u64>> = (1..=4).map(members).collect();
+    for (p, own) in (1..).zip(&views) {
+        assert!(own.contains(&p) && !world.is_changing(ProcessId(p), group().key()), "{what}: {p}");
+        assert!(own.iter().all(|q| *own == views[*q as usize - 1]), "{what}: {p} in {views:?}");
+    }
+    views
+}
+
+/// Servers that each knew the links of their neighbours alone drew the lines at different places, as in a line of four,
+/// and members waited for a view at both sides until the links changed.
+#[test]
+fn members_at_servers_that_do_not_all_reach_each_other_share_views_and_none_waits() {
+    for graph in 0..1_u64 << pairs().len() {
+        let what = format!("graph {graph:#b}");
+        let mut world = together(graph, &[(1, &[1]), (2, &[2]), (3, &[3]), (4, &[4])]);
+        let reaches = |a: &u64, b: &u64| {
+            let pair = pairs().iter().position(|pair| *pair == (*a.min(b), *a.max(b)));
+            pair.is_none_or(|i| graph >> i & 1 == 1)
+        };
+        for (a, b) in pairs().iter().filter(|(a, b)| !reaches(a, b)) {
+            world.partition(&[*a, *b].map(|s| vec![Site::Server(ServerId(s))]));
+        }
+        world.run_for_ms(8_000).unwrap();
+        let views = settled(&world, &what);
+        for view in &views {
+            assert!(view.iter().all(|a| view.iter().all(|b| reaches(a, b))), "{what}: {views:?}");
+        }
+        world.run_for_ms(3_000).unwrap();
+        assert_eq!(settled(&world, &what), views, "{what}");
+        world.heal_all();
+        await_view(&mut world, &[1, 2, 3, 4], 3_000);
+        clean_traces(world);
+    }
 }

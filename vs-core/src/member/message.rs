@@ -109,9 +109,10 @@ pub(crate) enum Reply {
 /// From a server to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    /// The servers on whose links the speaker counts, and those whose links are ready to. `version` grows with every word
-    /// of this kind and the next.
+    /// The servers on whose links `server` counts, and those whose links are ready to: the speaker's word, or passed on.
+    /// `version` grows with every word of a server of this kind and the next.
     Links {
+        server: ServerId,
         version: u64,
         servers: Vec<ServerId>,
         ready: Vec<ServerId>,

@@ -58,6 +58,9 @@ pub struct ServerConfig {
     pub link_hold_max_ms: u64,
     /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
     pub link_forgive_ms: u64,
+    /// What another server says of its links is passed on to those that it does not reach after so long, in ms: servers
+    /// that are about to reach each other need not be told. Default 50.
+    pub pass_on_ms: u64,
     /// A server that knows of nobody in a group, since it has just started, say, waits so long for the members of the view
     /// that a client brings along, in ms: if all are still there, they need no other one. Default 3000.
     pub regroup_ms: u64,
@@ -93,6 +96,7 @@ impl Default for ServerConfig {
             link_hold_ms: 250,
             link_hold_max_ms: 30_000,
             link_forgive_ms: 120_000,
+            pass_on_ms: 50,
             regroup_ms: 3000,
             connections_max: 4096,
             groups_max: 1024,

@@ -123,9 +123,8 @@ impl Server {
                 && !discovery.knows(*server)
         };
         let mut asks: BTreeMap<ServerId, ServerId> = BTreeMap::new();
-        for (peer, word) in &self.links {
-            let reached = word.servers.iter().chain(&word.ready);
-            asks.extend(reached.filter(|s| is_unknown(s)).map(|server| (*server, *peer)));
+        for (peer, word) in self.words.iter().filter(|(peer, _)| connected.contains(peer)) {
+            asks.extend(word.named().filter(is_unknown).map(|server| (server, peer)));
         }
         let busy = !asks.is_empty();
         for (server, peer) in asks.into_iter().take(ASKS_MAX) {

@@ -11,6 +11,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::words::Word;
 use super::{Note, Server, ServerConfig, notify};
 use crate::ident::ServerId;
 use crate::time::Time;
@@ -174,22 +175,6 @@ impl Links {
     }
 }
 
-/// What a server says of its links.
-#[derive(Debug)]
-pub(super) struct Word {
-    pub(super) version: u64,
-    /// On whose links it counts, ascending.
-    pub(super) servers: Vec<ServerId>,
-    /// Whose links are ready, ascending.
-    pub(super) ready: Vec<ServerId>,
-}
-
-impl Word {
-    fn is_ready_for(&self, server: ServerId) -> bool {
-        self.servers.contains(&server) || self.ready.contains(&server)
-    }
-}
-
 /// Why the clients of a server that is connected are in no view with those of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
@@ -221,7 +206,7 @@ impl Server {
     /// What it makes of its links, for whoever looks for a fault.
     #[cfg(feature = "sim")]
     pub(crate) fn links_in_words(&self) -> alloc::string::String {
-        alloc::format!("{:?}; they say {:?}", self.own_links, self.links)
+        alloc::format!("{:?}; they say {:?}", self.own_links, self.words)
     }
 
     /// Takes up links that count now, or no more, since time has passed.
@@ -252,20 +237,23 @@ impl Server {
 
     /// Whether `mate` and `server` are ready for each other, as they say; so it is with a mate that has said nothing.
     fn are_ready(&self, mate: ServerId, server: ServerId) -> bool {
-        let word = |of, other| self.links.get(&of).map(|word: &Word| word.is_ready_for(other));
+        let word = |of, other| self.words.get(of).map(|word| word.is_ready_for(other));
         word(mate, server).is_none_or(|ready| ready && word(server, mate) == Some(true))
     }
 
     fn take_words(&mut self) {
         let own = self.own_links.reached();
-        let believed = |server: &&ServerId| !self.own_links.is_lost(**server);
+        let believed = |server: &ServerId| !self.own_links.is_lost(*server);
         // Those on whom this server counts are about to count on each other.
         let counted = |server: &ServerId| own.binary_search(server).is_ok();
-        let word = |(&server, word): (&ServerId, &Word)| {
+        let live = self.words.live(self.id, self.peers.keys().copied());
+        let word = |(server, word): (ServerId, &Word)| {
             let soon = word.ready.iter().filter(|other| counted(&server) && counted(other));
-            (server, word.servers.iter().filter(believed).chain(soon).copied().collect())
+            let servers = word.servers.iter().filter(|server| believed(server));
+            (server, servers.chain(soon).copied().collect())
         };
-        let mut words: BTreeMap<_, _> = self.links.iter().map(word).collect();
+        let words = self.words.iter().filter(|(s, _)| live.contains(s) && believed(s));
+        let mut words: BTreeMap<_, _> = words.map(word).collect();
         // Whoever was never reached is taken at the word of others, but one that is about to speak is not.
         for server in self.own_links.waiting() {
             words.entry(server).or_default();

@@ -19,6 +19,7 @@ mod peers;
 mod status;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,8 +45,9 @@ use dial::Target;
 use discover::{About, Held};
 use group::{Group, Local, Send};
 pub use links::LeftOut;
-use links::{Links, Word};
+use links::Links;
 use moshe::{Attachment, Floor, Settled};
+use words::Words;
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
 const NOTES_MAX: usize = 1024;
@@ -69,8 +71,8 @@ pub struct Server {
     looks: Deadlines<ConnId>,
     /// When each group has something to do.
     due: Deadlines<GroupName>,
-    /// Whom each connected server says to reach; the own word is made from `own_links`.
-    links: BTreeMap<ServerId, Word>,
+    /// Whom each other server says to reach; the own word is made from `own_links`.
+    words: Words,
     own_links: Links,
     /// Whom each server reaches by these words, this one among them: made anew when a word or a link changes.
     reached: BTreeMap<ServerId, Vec<ServerId>>,
@@ -142,7 +144,7 @@ impl Server {
             idle: BTreeSet::new(),
             looks: Deadlines::new(),
             due: Deadlines::new(),
-            links: BTreeMap::new(),
+            words: Words::default(),
             own_links: Links::default(),
             reached: BTreeMap::from([(id, Vec::new())]),
             clique: Vec::from([id]),
@@ -388,6 +390,7 @@ impl Server {
         self.look_at_conns();
         self.discover_on();
         self.look_at_links();
+        self.pass_on();
         self.give_up_dials();
         for name in self.due.take_due(self.now) {
             self.with_group(&name, Group::handle_timeout);
@@ -445,7 +448,7 @@ impl Server {
         let dials = self.targets.values().filter_map(|target| target.poll_timeout(&self.config));
         let links = self.own_links.poll_timeout(&self.config);
         let planned = self.looks.next().into_iter().chain(self.due.next());
-        planned.chain(links).chain(beacon).chain(dials).min()
+        planned.chain(links).chain(self.words.poll_timeout()).chain(beacon).chain(dials).min()
     }
 
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::conn::Role;
-use super::links::Word;
+use super::words::Word;
 use super::{ConnId, Note, PeerTrouble, Server};
 use crate::ident::{Deployment, GroupName, ServerId};
 use crate::member::message::{PeerWord, Refusal, Request};
@@ -53,6 +53,7 @@ impl Server {
         let reborn = self.note_boot(server, boot);
         if new {
             self.own_links.up(self.now, server, reborn, &self.config);
+            self.words.up(self.now, server, &self.config);
             self.note(Note::Peer { server, connected: true });
         }
         self.relink();
@@ -118,13 +119,6 @@ impl Server {
         reborn
     }
 
-    pub(super) fn tell_links(&mut self) {
-        self.version += 1;
-        let (servers, ready) = self.own_links.word();
-        let version = self.version;
-        self.tell_peers(&PeerWord::Links { version, servers, ready });
-    }
-
     /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
     fn tell_state(&mut self, conn: ConnId) {
         let names: Vec<GroupName> = self.groups.keys().cloned().collect();
@@ -150,21 +144,8 @@ impl Server {
 
     pub(super) fn hear_peer(&mut self, server: ServerId, word: PeerWord) {
         match word {
-            PeerWord::Links { version, mut servers, mut ready } => {
-                // Over two connections a word may come twice, or an old one late.
-                let known = self.links.get(&server).map_or(0, |word| word.version);
-                let most = self.config.connections_max;
-                if version <= known || servers.len() > most || ready.len() > most {
-                    return;
-                }
-                servers.sort_unstable();
-                ready.sort_unstable();
-                self.links.insert(server, Word { version, servers, ready });
-                let before = self.clique.clone();
-                if self.relink() {
-                    self.tell_links();
-                }
-                self.review_groups(!before.iter().all(|mate| self.clique.contains(mate)));
+            PeerWord::Links { server: of, version, servers, ready } => {
+                self.hear_links(server, of, Word::new(version, servers, ready));
             }
             PeerWord::Clients { version, group, clients } => {
                 if self.open_group(&group) {
@@ -196,11 +177,12 @@ impl Server {
             conns.remove(&conn);
         }
         if let Some(conn) = self.conn_to(server) {
+            self.words.repeat(self.now, server, &self.config);
             self.tell_links();
             return self.tell_state(conn);
         }
         self.peers.remove(&server);
-        self.links.remove(&server);
+        self.words.down(server);
         self.own_links.down(self.now, server, &self.config);
         self.relink();
         self.forget_about(server);

@@ -42,6 +42,13 @@ pub(super) fn greeting(server: u64, boot: u64) -> Request {
     Request::Server { server: ServerId(server), boot, deployment }
 }
 
+/// What `server` says of its links, all of which count.
+pub(super) fn links(server: u64, version: u64, servers: &[u64]) -> Request {
+    let servers = servers.iter().map(|s| ServerId(*s)).collect();
+    let (server, ready) = (ServerId(server), Vec::new());
+    Request::Peer(PeerWord::Links { server, version, servers, ready })
+}
+
 /// A server and the far ends of its connections.
 pub(super) struct Bench {
     pub(super) server: Server,
@@ -168,8 +175,7 @@ impl Bench {
     pub(super) fn with_peer(&mut self) {
         self.open(99);
         self.say(99, &greeting(2, 1));
-        let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)], ready: vec![] };
-        self.say(99, &Request::Peer(links));
+        self.say(99, &links(2, 1, &[1]));
         let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
         let client = Attached {
             process: ProcessId(21),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, peer, processes, set, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::action::DetachReason;
 use crate::ident::{
     CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
@@ -272,10 +272,7 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
         vec![Request::Leave { group: group() }],
         vec![known(), known()],
         vec![known(), greeting(2, 1)],
-        vec![
-            known(),
-            Request::Peer(PeerWord::Links { version: 1, servers: vec![], ready: vec![] }),
-        ],
+        vec![known(), links(2, 1, &[])],
         vec![known(), claim],
         vec![known(), claim_of_others],
         vec![greeting(1, 1)],

@@ -60,7 +60,7 @@ impl Lan {
     }
 
     /// Server `id` starts; without a deployment it is a plain one, that looks for nobody.
-    fn start_server(&mut self, id: u64, deployment: Option<&str>) {
+    pub(super) fn start_server(&mut self, id: u64, deployment: Option<&str>) {
         let boot = self.now.as_millis();
         let name = Deployment::new(deployment.unwrap_or("default")).unwrap();
         let config = ServerConfig { deployment: name, ..ServerConfig::default() };
@@ -168,6 +168,11 @@ impl Lan {
     /// All may connect to all again.
     pub(super) fn mend(&mut self) {
         self.parted.clear();
+    }
+
+    /// Servers `a` and `b` may connect again.
+    pub(super) fn mend_pair(&mut self, a: u64, b: u64) {
+        self.parted.retain(|pair| *pair != (a, b));
     }
 
     fn connect(&mut self, id: u64, to: SocketAddr) {

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::{ConnId, Departure, LeftOut, Note, Server, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, peer, processes, set, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::action::DetachReason;
 use crate::ident::{ProcessId, ServerId};
 use crate::member::message::{PeerWord, Reply, Request};
@@ -121,8 +121,7 @@ fn whom_a_server_leaves_out_is_noted_with_the_reason_and_once() {
     bench.open(98);
     bench.say(98, &greeting(3, 1));
     let mut say = |conn, version, list: &[u64]| {
-        let servers = list.iter().map(|s| ServerId(*s)).collect();
-        bench.say(conn, &Request::Peer(PeerWord::Links { version, servers, ready: vec![] }));
+        bench.say(conn, &links(101 - conn, version, list));
         let mut told = notes(&mut bench);
         told.retain(|note| matches!(note, Note::LeftOut { .. } | Note::TakenIn { .. }));
         told
@@ -141,9 +140,8 @@ fn a_lost_link_of_two_servers_does_not_part_them_from_a_third_at_once() {
     let mut bench = pair(config.clone());
     bench.open(98);
     bench.say(98, &greeting(3, 1));
-    let both = |of: u64| vec![ServerId(1), ServerId(of)];
-    bench.say(98, &Request::Peer(PeerWord::Links { version: 1, servers: both(2), ready: vec![] }));
-    bench.say(99, &Request::Peer(PeerWord::Links { version: 9, servers: both(3), ready: vec![] }));
+    bench.say(98, &links(3, 1, &[1, 2]));
+    bench.say(99, &links(2, 9, &[1, 3]));
     bench.pass(10);
     bench.told(1);
     bench.read::<Request>(99);
@@ -152,7 +150,7 @@ fn a_lost_link_of_two_servers_does_not_part_them_from_a_third_at_once() {
     assert!(bench.told(1).is_empty());
     let words = |bench: &mut Bench| {
         let links = |request| match request {
-            Request::Peer(PeerWord::Links { servers, .. }) => Some(servers),
+            Request::Peer(PeerWord::Links { server: ServerId(1), servers, .. }) => Some(servers),
             _ => None,
         };
         bench.read(99).into_iter().filter_map(links).collect::<Vec<_>>()

@@ -12,3 +12,4 @@ mod links;
 mod moshe;
 mod peers;
 mod status;
+mod words;

@@ -5,8 +5,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
+use super::super::words::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, peer, processes, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
 use crate::action::DetachReason;
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
@@ -280,14 +281,16 @@ fn lives_of_servers_are_remembered_within_a_bound() {
 
 #[test]
 fn links_of_a_peer_are_its_latest_word_within_a_bound() {
-    let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
-    let mut bench = Bench::new(config);
+    let mut bench = Bench::new(ServerConfig::default());
+    let most = SERVERS_MAX as u64;
     bench.open(99);
     bench.say(99, &greeting(2, 1));
-    for (version, count, heard) in [(5, 3, 5), (5, 1, 5), (4, 1, 5), (6, 4, 5), (6, 1, 6)] {
-        let servers = (0..count).map(ServerId).collect();
-        bench.say(99, &Request::Peer(PeerWord::Links { version, servers, ready: vec![] }));
-        assert_eq!(bench.server.links[&ServerId(2)].version, heard, "{count} in version {version}");
+    for (version, count, heard) in [(5, most, 5), (5, 1, 5), (4, 1, 5), (6, most + 1, 5), (6, 1, 6)]
+    {
+        let named: Vec<u64> = (0..count).collect();
+        bench.say(99, &links(2, version, &named));
+        let known = bench.server.words.get(ServerId(2)).unwrap();
+        assert_eq!(known.version, heard, "{count} in version {version}");
     }
 }
 

@@ -150,6 +150,24 @@ fn who_is_excluded_asks_again_and_goes_on_counting() {
     assert_eq!(installed(&mut node), [view(10, &[2], &[5])]);
 }
 
+/// It asked for a timer at once, again and again where the runtime polled before it handed in the time
+/// (`vs sim --seed 6316`, by chance).
+#[test]
+fn who_is_excluded_with_messages_waiting_asks_again_when_the_last_one_is_taken() {
+    let (mut node, group) = node(1);
+    node.handle_start_change(NOW, group, Cid(4), &peers(&[2])).unwrap();
+    node.handle_mbr_view(NOW, group, view(9, &[2], &[4])).unwrap();
+    installed(&mut node);
+    node.send(NOW, group, b"to be read").unwrap();
+    node.handle_excluded(NOW, group).unwrap();
+    assert!(matches!(node.poll_action(NOW), Some(Action::Detached { .. })));
+    assert_eq!(node.poll_membership(), None, "its application has not caught up");
+    assert!(matches!(node.poll_action(NOW), Some(Action::Deliver { .. })));
+    assert!(node.poll_action(NOW).is_none());
+    assert_eq!(node.poll_membership(), Some(asks(4, 9)));
+    assert!(node.poll_timeout().is_none_or(|(at, _)| at > NOW));
+}
+
 #[test]
 fn leaving_is_told_and_what_is_not_told_is_bounded() {
     let (mut node, group) = node(1);

@@ -433,6 +433,7 @@ impl Endpoint {
         if self.is_active() {
             self.cast.take_back(cx.pool, cx.now);
             self.flush_queue(cx);
+            self.reattach_when_caught_up(cx);
             self.try_leave(cx);
         }
     }

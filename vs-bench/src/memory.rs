@@ -465,4 +465,29 @@ mod tests {
         memory.pump();
         assert!(memory.members.iter().all(|member| member.delivered == 1));
     }
+
+    /// Each asked the other, again and again, since it heard less of it than in few groups: eleven datagrams a second and
+    /// group instead of one in some seconds.
+    #[test]
+    fn many_idle_groups_send_no_more_than_64_do() {
+        const S: u64 = 1_000_000_000;
+        let small = GroupConfig {
+            members_max: 2,
+            window_packets: 8,
+            message_bytes_max: 1024,
+            queue_bytes: 2048,
+            early_packets_max: 8,
+            ack_packets: 2,
+            ..GroupConfig::default()
+        };
+        for groups in [64, 256] {
+            let mut memory = Memory::together(2, &Settings::with(small.clone(), groups));
+            memory.pass_ns(60 * S);
+            let before = memory.traffic;
+            memory.pass_ns(60 * S);
+            let sent = (memory.traffic - before).datagrams();
+            let most = 2 * 64 * 60;
+            assert!(sent <= most + most / 10, "{groups} groups: {sent} of {most}");
+        }
+    }
 }

@@ -26,6 +26,10 @@ const DIRECT_MIN: u8 = 3;
 /// Pause between two questions to a member that answers, in ms; doubled up to `heartbeat_max_ms` for one that does not.
 const ASK_MS: u64 = 20;
 
+/// A member that answers to the group is one of many groups, or others are: its signs of life may be this many times
+/// `heartbeat_max_ms` apart before it is asked again, if nothing is owed.
+const CALM_MAX: u64 = 256;
+
 /// Members whose questions wait to be answered; others ask again.
 const ANSWERS_MAX: usize = 8;
 
@@ -41,6 +45,11 @@ struct Sender {
     pause_ms: u64,
     /// It is to be asked now.
     ask: bool,
+    /// It was asked since then, though it owed nothing.
+    asked_idle: bool,
+    /// So many times `heartbeat_max_ms` it may be silent while nothing is owed: doubled with each question that it answers
+    /// to the group, since it was needless.
+    calm: u64,
     /// It has asked since then, so it lacks something.
     asks: bool,
 }
@@ -72,6 +81,9 @@ impl Reachability {
     /// `rank` was heard: something that it sent to the group.
     pub(super) fn hear(&mut self, now: Time, rank: Rank) {
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
+            if core::mem::take(&mut sender.asked_idle) && sender.heard.is_some() {
+                sender.calm = (2 * sender.calm).min(CALM_MAX);
+            }
             sender.heard = Some(now);
             sender.direct = 0;
             sender.asks = false;
@@ -89,6 +101,8 @@ impl Endpoint {
             ask_at: now,
             pause_ms: ASK_MS,
             ask: false,
+            asked_idle: false,
+            calm: 1,
             asks: false,
         };
         let mut unheard_by = core::mem::take(&mut self.reach.unheard_by);
@@ -146,7 +160,10 @@ impl Endpoint {
         match self.cast.acks_owed_since(rank) {
             _ if sender.asks => heard.plus_ms(patience),
             Some(since) => heard.max(since).plus_ms(patience),
-            None => heard.plus_ms(self.config.heartbeat_max_ms.saturating_add(patience)),
+            None => {
+                let pause = self.config.heartbeat_max_ms.saturating_mul(sender.calm);
+                heard.plus_ms(pause.saturating_add(patience))
+            }
         }
     }
 
@@ -165,9 +182,10 @@ impl Endpoint {
                 continue;
             }
             let silent_at = self.silent_at(at as Rank);
+            let owes = self.cast.acks_owed_since(at as Rank).is_some();
             let sender = &mut self.reach.senders[at];
             if silent_at <= now && sender.ask_at <= now {
-                sender.ask = true;
+                (sender.ask, sender.asked_idle) = (true, !owes && !sender.asks);
                 self.reach.asking = true;
                 sender.ask_at = now.plus_ms(sender.pause_ms);
                 sender.pause_ms = (2 * sender.pause_ms).min(pause_max);

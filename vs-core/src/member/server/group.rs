@@ -175,7 +175,7 @@ impl Group {
             let (by, retry_ms) = (e.by.clone(), e.until.millis_since(cx.now) + 1);
             return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
-        if self.is_full_for(&local) {
+        if self.is_full_for(cx, &local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         self.learn(past);
@@ -189,9 +189,10 @@ impl Group {
         }
     }
 
-    /// Whether a view with `local` would be too large for one of its members, or for `local` itself.
-    fn is_full_for(&self, local: &Local) -> bool {
-        let known = self.gathered.as_ref().unwrap_or(self.moshe.report());
+    /// Whether a view with `local` would be too large for one of its members, or for `local` itself. Those count as well who
+    /// were let in and are not reported yet.
+    fn is_full_for(&self, cx: &Cx<'_>, local: &Local) -> bool {
+        let (known, _) = self.report(cx);
         let others = || known.iter().filter(|c| c.process != local.peer.process);
         let room = others().map(|c| c.members_max).chain([local.members_max]).min();
         others().count() + self.waiting.len() >= usize::from(room.unwrap_or_default())

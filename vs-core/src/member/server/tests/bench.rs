@@ -92,8 +92,11 @@ impl Bench {
     }
 
     pub(super) fn attach(&mut self, conn: u64, counter: u64) {
-        let past = Past::default();
-        self.say(conn, &Request::Attach { group: group(), counter, members_max: 16, past });
+        self.attach_with(conn, counter, 16, Past::default());
+    }
+
+    pub(super) fn attach_with(&mut self, conn: u64, counter: u64, members_max: u16, past: Past) {
+        self.say(conn, &Request::Attach { group: group(), counter, members_max, past });
     }
 
     pub(super) fn accuse(&mut self, conn: u64, accused: &[u64]) {
@@ -166,19 +169,22 @@ impl Bench {
 
     /// Server 2, whose client is 21, over connection 99.
     pub(super) fn with_peer(&mut self) {
+        self.with_peer_of(&[(21, 7, 16)]);
+    }
+
+    /// Server 2, whose clients are these (process, life, room for members), over connection 99.
+    pub(super) fn with_peer_of(&mut self, clients: &[(u64, u64, u16)]) {
         self.open(99);
         self.say(99, &greeting(2, 1));
         let links = PeerWord::Links { version: 1, servers: vec![ServerId(1)], ready: vec![] };
         self.say(99, &Request::Peer(links));
-        let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
-        let client = Attached {
-            process: ProcessId(21),
-            attachment,
-            home: ServerId(2),
-            members_max: 16,
-            settled: None,
+        let client = |&(p, life, members_max): &(u64, u64, u16)| {
+            let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+            let (process, home) = (ProcessId(p), ServerId(2));
+            let client = Attached { process, attachment, home, members_max, settled: None };
+            (client, peer(p, life).addr)
         };
-        let clients = vec![(client, peer(21, 7).addr)];
+        let clients = clients.iter().map(client).collect();
         self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
     }
 }

@@ -54,7 +54,12 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(config: ServerConfig) -> Self {
-        let server = Server::new(config, ServerId(1), 1000).unwrap();
+        Self::booted(config, 1000)
+    }
+
+    /// Of a server whose clock showed `boot` ms of UNIX time when it began.
+    pub(super) fn booted(config: ServerConfig, boot: u64) -> Self {
+        let server = Server::new(config, ServerId(1), boot).unwrap();
         let now = Time::from_millis(5000);
         Self { server, now, conns: BTreeMap::new(), closed: Vec::new(), mute: Vec::new() }
     }

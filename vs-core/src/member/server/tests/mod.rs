@@ -3,6 +3,7 @@
 mod admission;
 mod agree;
 mod bench;
+mod claims;
 mod dial;
 mod discover;
 mod group;

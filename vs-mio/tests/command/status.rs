@@ -1,12 +1,16 @@
 //! `vs status`: servers and nodes that are asked what they see.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use serde_json::Value;
+use vs_core::status::request;
 
-use crate::world::{GROUP, Process, World, is_view, vs};
+use crate::world::{GROUP, HANG, Process, World, is_view, vs};
 
 /// The answer of `addr`, of which `kind` is asked.
 fn ask(addr: &str, kind: &str) -> Value {
@@ -158,15 +162,48 @@ fn who_does_not_answer_is_named() {
     assert!(said.contains("HOST:PORT"), "{said}");
 }
 
+/// Who asks in a loop is told to stop, and the server and the node go on.
+#[test]
+fn who_asks_in_a_loop_is_told_to_ask_less_often() {
+    let world = World::new("status-loop", &[]);
+    let mut node = world.node(1, &["--status", "127.0.0.1:0"]);
+    let desk = desk(&mut node);
+    for addr in [&world.server_addr, &desk] {
+        let (stop, to) = (Arc::new(AtomicBool::new(false)), addr.clone());
+        let stopped = Arc::clone(&stop);
+        let crowd = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(&to).expect("a connection");
+                stream.write_all(&request()).expect("somebody who listens");
+                // What is answered is for nobody.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let until = Instant::now() + HANG;
+        let said = loop {
+            let output = vs(&["status", addr]);
+            if !output.status.success() {
+                break String::from_utf8(output.stderr).expect("UTF-8");
+            }
+            assert!(Instant::now() < until, "all are answered");
+        };
+        assert!(said.contains("ask less often"), "{said}");
+        stop.store(true, Ordering::Relaxed);
+        crowd.join().expect("the crowd");
+    }
+    node.type_line("hello");
+    node.wait("a line", |line| (line == "1: hello").then_some(()));
+    world.end([node]);
+}
+
 /// Whoever holds connections open and says nothing, or nonsense, keeps nobody else from an answer.
 #[test]
 fn idle_connections_do_not_block_the_desk() {
     let world = World::new("status-idle", &[]);
     let mut node = world.node(1, &["--status", "127.0.0.1:0"]);
     let addr = desk(&mut node);
-    let idle: Vec<_> =
-        (0..20).map(|_| std::net::TcpStream::connect(&addr).expect("a connection")).collect();
-    let mut strange = std::net::TcpStream::connect(&addr).expect("a connection");
+    let idle: Vec<_> = (0..20).map(|_| TcpStream::connect(&addr).expect("a connection")).collect();
+    let mut strange = TcpStream::connect(&addr).expect("a connection");
     strange.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("somebody who listens");
     assert_eq!(ask(&addr, "node")["process"], 1);
     drop(idle);

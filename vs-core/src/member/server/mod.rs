@@ -33,6 +33,7 @@ use super::message::{Peer, PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
 use crate::ident::{Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
+use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
@@ -103,6 +104,8 @@ pub struct Server {
     /// The connection that was named last by [`Server::poll_close`].
     farewell: Option<(ConnId, Output)>,
     notes: VecDeque<Note>,
+    /// How often the status is told.
+    answers: Pace,
     counters: ServerCounters,
 }
 
@@ -163,6 +166,7 @@ impl Server {
             closing: VecDeque::new(),
             farewell: None,
             notes: VecDeque::new(),
+            answers: Pace::default(),
             counters: ServerCounters::default(),
         })
     }

@@ -189,8 +189,8 @@ impl Session {
                 _ => {}
             }
             for event in &events {
-                let status = || Status::Node(self.driver.status());
-                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(event, status)) {
+                let (now, status) = (self.driver.now(), || Status::Node(self.driver.status()));
+                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(now, event, status)) {
                     continue;
                 }
                 if event.token() == SIGNALS {

@@ -18,6 +18,7 @@ pub(super) fn text(status: &Status) -> String {
     for line in match status {
         Status::Server(server) => of_server(server),
         Status::Node(node) => of_node(node),
+        Status::Busy => "busy".into(),
     }
     .lines()
     {

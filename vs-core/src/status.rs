@@ -361,6 +361,17 @@ mod tests {
         }
     }
 
+    /// What is not shown cost as much as what is.
+    #[test]
+    fn no_work_is_done_for_what_is_not_listed() {
+        let mut made = 0;
+        let listed = Listed::new(0..100, 3, |n| {
+            made += 1;
+            n
+        });
+        assert_eq!((listed, made), (Listed { first: Vec::from([0, 1, 2]), more: 97 }, 3));
+    }
+
     #[test]
     fn answers_have_a_pace() {
         let mut pace = Pace::default();

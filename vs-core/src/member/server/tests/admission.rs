@@ -144,6 +144,21 @@ fn those_who_are_not_reported_yet_take_room() {
     assert_eq!(bench.detached(3), None);
 }
 
+/// What it said of others was taken for true.
+#[test]
+fn who_is_turned_away_teaches_nothing() {
+    let mut bench = Bench::together(ServerConfig::default(), 16);
+    let view = View::new(ViewId { major: 9, minor: 1 }, &processes(&[1, 17]), &[Cid(900_000); 2]);
+    bench.open(17);
+    bench.say(17, &hello(peer(17, 17)));
+    let past = Past { mbr_view: Some(view.unwrap()), ..Past::default() };
+    bench.attach_with(17, 1, 16, past);
+    assert_eq!(bench.detached(17), Some((DetachReason::ServerFull, 500)));
+    bench.close(16);
+    let view = bench.views(1).pop().unwrap();
+    assert!(view.len() == 15 && view.start(ProcessId(1)) < Some(Cid(900_000)), "{view}");
+}
+
 /// A server that forgot what it gave to 2 hears of it from 1.
 #[test]
 fn cids_go_on_above_those_in_the_view_that_a_client_reports() {

@@ -12,4 +12,5 @@ mod lan;
 mod links;
 mod moshe;
 mod peers;
+mod regroup;
 mod status;

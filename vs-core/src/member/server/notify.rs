@@ -48,6 +48,9 @@ pub(super) fn linked(links: &BTreeMap<ServerId, Vec<ServerId>>, a: ServerId, b: 
 /// than a view of a size that they have room for. Beyond that, who came last goes first.
 pub(super) fn fit(clients: Report) -> (Report, Report) {
     let room_of = |client: &Attached| usize::from(client.members_max).min(VIEW_MEMBERS_MAX);
+    if clients.iter().map(room_of).min() >= Some(clients.len()) {
+        return (clients, Report::new());
+    }
     let mut rooms: Vec<usize> = clients.iter().map(room_of).collect();
     rooms.sort_unstable();
     // How large a view is of those that have at least this room; of equal ones that which leaves fewest out for it.

@@ -245,7 +245,8 @@ impl Server {
                     }
                     None => self.refuse(
                         conn,
-                        "it claims ids that nobody was ever given, or its clock is more than a year ahead of this server's: set both",
+                        "it claims ids that nobody was ever given, or its clock is more than a year ahead of this \
+                         server's: set the clocks of both",
                     ),
                 }
             }

@@ -15,8 +15,13 @@ use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
 use crate::member::ServerCounters;
 use crate::member::message::Request;
 use crate::node::Counters;
+use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
 
+/// Answers that are given in [`ANSWERS_EVERY_MS`] ([`Pace`]).
+pub const ANSWERS_MAX: u32 = 32;
+/// The time in which so many answers are given, in ms.
+pub const ANSWERS_EVERY_MS: u64 = 1000;
 /// Groups that are listed in one answer.
 pub const GROUPS_LISTED_MAX: usize = 32;
 /// Members that are listed of one group.
@@ -53,6 +58,8 @@ pub enum Status {
     Server(ServerStatus),
     /// By a node.
     Node(NodeStatus),
+    /// By whoever has answered [`ANSWERS_MAX`] times within [`ANSWERS_EVERY_MS`].
+    Busy,
 }
 
 /// What a membership server sees.
@@ -214,6 +221,25 @@ pub struct StreamStatus {
     pub stable: Seq,
 }
 
+/// How often is answered: an answer costs more than the question, and who asks in a loop must not take the time of those
+/// who are served.
+#[derive(Debug, Default)]
+pub struct Pace {
+    since: Option<Time>,
+    asked: u32,
+}
+
+impl Pace {
+    /// Somebody asks: whether to answer, or else with [`Status::Busy`].
+    pub fn allows(&mut self, now: Time) -> bool {
+        if self.since.is_none_or(|since| now >= since.plus_ms(ANSWERS_EVERY_MS)) {
+            *self = Self { since: Some(now), asked: 0 };
+        }
+        self.asked = self.asked.saturating_add(1);
+        self.asked <= ANSWERS_MAX
+    }
+}
+
 /// What to send to be told the status.
 #[must_use]
 pub fn request() -> Vec<u8> {
@@ -328,10 +354,33 @@ mod tests {
             slots_used: usize::MAX,
             groups: many(membership, GROUPS_LISTED_MAX),
         });
-        for status in [of_server, of_node] {
+        for status in [of_server, of_node, Status::Busy] {
             let bytes = answer(&status);
             assert!(bytes.len() <= FRAME_BYTES_MAX, "{} bytes", bytes.len());
             assert_eq!(Reader::default().push(&bytes), Ok(Some(status)));
+        }
+    }
+
+    /// What is not shown cost as much as what is.
+    #[test]
+    fn no_work_is_done_for_what_is_not_listed() {
+        let mut made = 0;
+        let listed = Listed::new(0..100, 3, |n| {
+            made += 1;
+            n
+        });
+        assert_eq!((listed, made), (Listed { first: Vec::from([0, 1, 2]), more: 97 }, 3));
+    }
+
+    #[test]
+    fn answers_have_a_pace() {
+        let mut pace = Pace::default();
+        let begun = Time::from_millis(77);
+        for ms in [0, ANSWERS_EVERY_MS, 3 * ANSWERS_EVERY_MS - 1] {
+            for _ in 0..ANSWERS_MAX {
+                assert!(pace.allows(begun.plus_ms(ms)));
+            }
+            assert!(!pace.allows(begun.plus_ms(ms)));
         }
     }
 

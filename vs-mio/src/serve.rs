@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
@@ -25,6 +25,10 @@ const READS_MAX: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
 /// How long a connection that the server closed may take for its last bytes, in ms.
 const LINGER_MS: u64 = 500;
+/// Such connections at a time, beside those that the server counts; one more ends the oldest at once.
+const CLOSING_MAX: usize = 64;
+/// Bytes that such connections may take up together before the oldest is ended at once. The newest may have more.
+const CLOSING_BYTES_MAX: usize = 8 << 20;
 /// Pause after the system had no room for a connection, in ms.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -70,7 +74,8 @@ pub struct ServerDriver {
     conns: BTreeMap<ConnId, Conn>,
     dials: BTreeMap<ConnId, Dial>,
     beacons: Option<BeaconSource>,
-    closing: BTreeMap<ConnId, Closing>,
+    /// The oldest first.
+    closing: VecDeque<Closing>,
     /// Connections by the offset of their tokens from the base.
     slots: Vec<Option<ConnId>>,
     next: u64,
@@ -95,7 +100,7 @@ impl ServerDriver {
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             beacons: None,
-            closing: BTreeMap::new(),
+            closing: VecDeque::new(),
             slots: Vec::new(),
             next: 0,
             cut_off: None,
@@ -213,7 +218,7 @@ impl ServerDriver {
             return Some(Duration::ZERO);
         }
         let accept = self.acceptable.then_some(self.accept_from);
-        let linger = self.closing.values().map(|closing| closing.until).min();
+        let linger = self.closing.front().map(|closing| closing.until);
         let at = self.server.poll_timeout().into_iter().chain(accept).chain(linger).min()?;
         Some(Duration::from_nanos(at - self.clock.now()))
     }
@@ -420,18 +425,27 @@ impl ServerDriver {
         let Some(conn) = self.conns.remove(&id) else { return };
         let output = self.server.output(id).to_vec();
         let until = now.plus_ms(LINGER_MS);
-        self.closing.insert(id, Closing { conn, output, written: 0, until });
+        self.make_room(output.len());
+        self.closing.push_back(Closing { conn, output, written: 0, until });
+    }
+
+    /// Ends the oldest of the connections that are being closed, so that one with so many bytes more is within the limits.
+    fn make_room(&mut self, bytes: usize) {
+        let mut sum = self.closing.iter().map(|c| c.output.len()).sum::<usize>() + bytes;
+        while self.closing.len() >= CLOSING_MAX || sum > CLOSING_BYTES_MAX {
+            let Some(Closing { conn, output, .. }) = self.closing.pop_front() else { return };
+            sum -= output.len();
+            self.release(conn.stream, conn.slot);
+        }
     }
 
     /// Brings connections that the server ended to their end.
     fn close(&mut self, now: Time) {
-        let buffer = &mut self.buffer;
-        let over = self.closing.iter_mut().filter_map(|(id, closing)| {
-            (closing.until <= now || closing.is_over(buffer)).then_some(*id)
-        });
-        for id in over.collect::<Vec<_>>() {
-            if let Some(closing) = self.closing.remove(&id) {
+        for mut closing in core::mem::take(&mut self.closing) {
+            if closing.until <= now || closing.is_over(&mut self.buffer) {
                 self.release(closing.conn.stream, closing.conn.slot);
+            } else {
+                self.closing.push_back(closing);
             }
         }
     }
@@ -494,5 +508,79 @@ impl Closing {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Far;
+    use std::time::Instant;
+
+    use mio::{Events, Poll};
+    use vs_core::ident::ServerId;
+    use vs_core::member::ServerConfig;
+
+    use super::*;
+
+    /// How long what is waited for may take.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn serve(driver: &mut ServerDriver, poll: &mut Poll) {
+        let mut events = Events::with_capacity(64);
+        poll.poll(&mut events, Some(Duration::from_millis(1))).expect("a poll");
+        events.iter().for_each(|event| assert!(driver.handle_event(event)));
+        driver.advance();
+    }
+
+    /// Whoever was refused and did not go away took a descriptor and up to 4 MiB beyond what `connections_max` allows, and
+    /// there was no limit to them.
+    #[test]
+    fn connections_that_are_being_closed_are_bounded_and_the_oldest_go() {
+        let server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a server");
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut driver = ServerDriver::new(server, listen).expect("a listener");
+        let mut poll = Poll::new().expect("a poll");
+        driver.register(poll.registry(), Token(0), Token(1)).expect("to register");
+        let addr = driver.local_addr().expect("an address");
+        let mut others = Vec::new();
+        let until = Instant::now() + PATIENCE;
+        while others.len() < 2 * CLOSING_MAX {
+            let mut far = Far::connect(addr).expect("a connection");
+            far.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("to write");
+            others.push(far);
+            while (driver.next as usize) < others.len() || !driver.conns.is_empty() {
+                assert!(Instant::now() < until, "the connection is not refused");
+                serve(&mut driver, &mut poll);
+            }
+            assert!(driver.closing.len() <= CLOSING_MAX);
+            assert!(driver.slots.len() <= CLOSING_MAX + 1, "{} places", driver.slots.len());
+        }
+        while !driver.closing.is_empty() {
+            assert!(Instant::now() < until, "the last of them do not end");
+            serve(&mut driver, &mut poll);
+        }
+        assert_eq!(driver.slots.iter().flatten().count(), 0, "all places are free");
+    }
+
+    #[test]
+    fn the_bytes_of_connections_that_are_being_closed_are_bounded() {
+        let server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a server");
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut driver = ServerDriver::new(server, listen).expect("a listener");
+        let addr = driver.local_addr().expect("an address");
+        let mut lengths = |bytes: usize| {
+            let stream = TcpStream::connect(addr).expect("a connection");
+            driver.slots.push(None);
+            let conn = Conn::new(stream, driver.slots.len() - 1, None);
+            driver.make_room(bytes);
+            let until = Time::ZERO;
+            driver.closing.push_back(Closing { conn, output: vec![0; bytes], written: 0, until });
+            driver.closing.iter().map(|closing| closing.output.len()).collect::<Vec<_>>()
+        };
+        let half = CLOSING_BYTES_MAX / 2;
+        assert_eq!(lengths(half), [half]);
+        assert_eq!(lengths(half), [half, half]);
+        assert_eq!(lengths(1), [half, 1]);
+        assert_eq!(lengths(CLOSING_BYTES_MAX + 1), [CLOSING_BYTES_MAX + 1], "the newest stays");
     }
 }

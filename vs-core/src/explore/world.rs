@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::end::End;
 use super::net::{Net, SyncWord};
 use super::plan::{Client, Op, Plan};
-use crate::ident::{Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
+use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
 use crate::member::client::Past;
 use crate::member::server::moshe::{Attachment, Floor, Moshe, Proposal, Report, Step};
 use crate::rule::LeftOut;
@@ -257,7 +257,7 @@ impl World {
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of(Incarnation(client.life), &past) {
+        if let Some(floor) = Floor::of((p, Incarnation(client.life)), &past, CLAIMED_MAX) {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));

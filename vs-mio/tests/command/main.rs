@@ -5,6 +5,7 @@ mod chat;
 mod discover;
 mod faults;
 mod perf;
+mod primary;
 mod servers;
 mod starts;
 mod status;

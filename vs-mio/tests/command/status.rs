@@ -1,12 +1,16 @@
 //! `vs status`: servers and nodes that are asked what they see.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use serde_json::Value;
+use vs_core::status::request;
 
-use crate::world::{GROUP, Process, World, is_view, vs};
+use crate::world::{GROUP, HANG, Process, World, is_view, vs};
 
 /// The answer of `addr`, of which `kind` is asked.
 fn ask(addr: &str, kind: &str) -> Value {
@@ -119,6 +123,8 @@ fn a_node_without_a_server_tells_of_the_one_inside() {
     node.wait("a view", |line| is_view(line, "7", None).then_some(()));
     let server = ask(&addr, "server");
     assert_eq!((&server["embeds"], &server["clients"]), (&7.into(), &1.into()), "{server}");
+    let said = text(&addr);
+    assert!(said.contains("1 change, 1 proposal, 1 view in fast and 0 in slow mode"), "{said}");
     node.leave();
 }
 
@@ -158,15 +164,47 @@ fn who_does_not_answer_is_named() {
     assert!(said.contains("HOST:PORT"), "{said}");
 }
 
+/// Who asks in a loop is told to stop, and the server and the node go on.
+#[test]
+fn who_asks_in_a_loop_is_told_to_ask_less_often() {
+    let world = World::new("status-loop", &[]);
+    let mut node = world.node(1, &["--status", "127.0.0.1:0"]);
+    let desk = desk(&mut node);
+    for addr in [&world.server_addr, &desk] {
+        let (stop, to) = (Arc::new(AtomicBool::new(false)), addr.clone());
+        let stopped = Arc::clone(&stop);
+        let crowd = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(&to).expect("a connection");
+                // What is answered is for nobody, and one that makes place for others is answered nothing.
+                let _ = stream.write_all(&request());
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let until = Instant::now() + HANG;
+        loop {
+            let said = String::from_utf8(vs(&["status", addr]).stderr).expect("UTF-8");
+            if said.contains("ask less often") {
+                break;
+            }
+            assert!(Instant::now() < until, "nobody is told to ask less often: {said}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        crowd.join().expect("the crowd");
+    }
+    node.type_line("hello");
+    node.wait("a line", |line| (line == "1: hello").then_some(()));
+    world.end([node]);
+}
+
 /// Whoever holds connections open and says nothing, or nonsense, keeps nobody else from an answer.
 #[test]
 fn idle_connections_do_not_block_the_desk() {
     let world = World::new("status-idle", &[]);
     let mut node = world.node(1, &["--status", "127.0.0.1:0"]);
     let addr = desk(&mut node);
-    let idle: Vec<_> =
-        (0..20).map(|_| std::net::TcpStream::connect(&addr).expect("a connection")).collect();
-    let mut strange = std::net::TcpStream::connect(&addr).expect("a connection");
+    let idle: Vec<_> = (0..20).map(|_| TcpStream::connect(&addr).expect("a connection")).collect();
+    let mut strange = TcpStream::connect(&addr).expect("a connection");
     strange.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("somebody who listens");
     assert_eq!(ask(&addr, "node")["process"], 1);
     drop(idle);

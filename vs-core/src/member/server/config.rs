@@ -64,7 +64,7 @@ pub struct ServerConfig {
     /// A server that knows of nobody in a group, since it has just started, say, waits so long for the members of the view
     /// that a client brings along, in ms: if all are still there, they need no other one. Default 3000.
     pub regroup_ms: u64,
-    /// Most connections. Default 4096.
+    /// Most connections; those that the runtime is still closing are its own to bound. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
     pub groups_max: usize,

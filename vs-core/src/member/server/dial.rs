@@ -133,7 +133,7 @@ impl Server {
     /// Dials `addr` until a peer answers there, and again whenever it is lost; at most
     /// [`ServerConfig::peers_max`] addresses. False if there are as many already. Nothing if it is dialled already.
     pub fn add_peer(&mut self, now: Time, addr: SocketAddr) -> bool {
-        self.now = self.now.max(now);
+        self.advance(now);
         if !self.targets.contains_key(&addr) {
             if self.targets.len() >= self.config.peers_max {
                 return false;
@@ -191,7 +191,7 @@ impl Server {
 
     /// A connection that [`Server::poll_dial`] asked for cannot be made; `error` says why.
     pub fn handle_dial_failed(&mut self, now: Time, addr: SocketAddr, error: &dyn fmt::Display) {
-        self.now = self.now.max(now);
+        self.advance(now);
         let mut words = alloc::format!("{error}");
         while words.len() > WORDS_BYTES_MAX {
             words.pop();

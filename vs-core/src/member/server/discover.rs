@@ -63,7 +63,7 @@ impl Server {
         seed: u64,
     ) -> Result<(), ConfigError> {
         config.validate()?;
-        self.now = self.now.max(now);
+        self.advance(now);
         let (own, deployment) = ((self.id, self.boot), self.config.deployment.clone());
         self.discovery = Some(Discovery::new(self.now, config, deployment, own, listen, seed));
         Ok(())
@@ -77,7 +77,7 @@ impl Server {
 
     /// A datagram came where beacons are heard.
     pub fn handle_beacon(&mut self, now: Time, datagram: &[u8]) {
-        self.now = self.now.max(now);
+        self.advance(now);
         let connected = self.connected();
         let Some(discovery) = &mut self.discovery else { return };
         let found = discovery.hear(self.now, datagram, &connected);

@@ -165,8 +165,8 @@ impl Group {
         self.moshe.mine()
     }
 
-    /// A client asks for membership.
-    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past) {
+    /// A client asks for membership; of what it says of others, numbers up to `claims_max` are believed.
+    pub(super) fn attach(&mut self, cx: &mut Cx<'_>, local: Local, past: &Past, claims_max: u64) {
         let process = local.peer.process;
         if self.locals.get(&process).is_some_and(|old| old.supersedes(&local)) {
             return;
@@ -175,32 +175,34 @@ impl Group {
             let (by, retry_ms) = (e.by.clone(), e.until.millis_since(cx.now) + 1);
             return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
-        if self.is_full_for(&local) {
+        if self.is_full_for(cx, &local) {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
-        self.learn(past);
+        self.learn(past, claims_max);
+        if let Some(holder) = self.holder(&local) {
+            return self.wait(cx, local, holder);
+        }
         if local.settled.is_some() && self.moshe.is_ignorant() && self.regroup.is_none() {
             let until = cx.now.plus_ms(cx.config.regroup_ms);
             self.regroup = past.mbr_view.clone().map(|view| (view, until));
         }
-        match self.holder(&local) {
-            Some(holder) => self.wait(cx, local, holder),
-            None => self.admit(cx, local),
-        }
+        self.admit(cx, local);
     }
 
-    /// Whether a view with `local` would be too large for one of its members, or for `local` itself.
-    fn is_full_for(&self, local: &Local) -> bool {
-        let known = self.gathered.as_ref().unwrap_or(self.moshe.report());
+    /// Whether a view with `local` would be too large for one of its members, or for `local` itself. Those count as well who
+    /// were let in and are not reported yet.
+    fn is_full_for(&self, cx: &Cx<'_>, local: &Local) -> bool {
+        let (known, _) = self.report(cx);
         let others = || known.iter().filter(|c| c.process != local.peer.process);
         let room = others().map(|c| c.members_max).chain([local.members_max]).min();
         others().count() + self.waiting.len() >= usize::from(room.unwrap_or_default())
     }
 
     /// The view that a client is in names cids that others were given, maybe by servers that have forgotten.
-    fn learn(&mut self, past: &Past) {
+    fn learn(&mut self, past: &Past, claims_max: u64) {
         let views = past.mbr_view.iter().filter(|view| view.validate().is_ok());
-        for (&member, &cid) in views.flat_map(|v| v.members().iter().zip(v.start_ids())) {
+        let given = views.flat_map(|v| v.members().iter().zip(v.start_ids()));
+        for (&member, &cid) in given.filter(|(_, cid)| cid.0 <= claims_max) {
             self.moshe.learn(member, cid);
         }
         let report = self.moshe.report().clone();

@@ -4,6 +4,7 @@
 //! out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock value.
 
 mod accuse;
+mod claims;
 mod config;
 mod conn;
 mod deadlines;
@@ -33,6 +34,7 @@ use super::message::{Peer, PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
 use crate::ident::{Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
+use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
@@ -63,6 +65,8 @@ pub struct Server {
     id: ServerId,
     boot: u64,
     now: Time,
+    /// The first time that was told.
+    born: Option<Time>,
     conns: BTreeMap<ConnId, Conn>,
     groups: BTreeMap<GroupName, Group>,
     /// Groups in which nobody is: they are forgotten when there is no room for others.
@@ -102,6 +106,8 @@ pub struct Server {
     /// The connection that was named last by [`Server::poll_close`].
     farewell: Option<(ConnId, Output)>,
     notes: VecDeque<Note>,
+    /// How often the status is told.
+    answers: Pace,
     counters: ServerCounters,
 }
 
@@ -139,6 +145,7 @@ impl Server {
             id,
             boot,
             now: Time::ZERO,
+            born: None,
             conns: BTreeMap::new(),
             groups: BTreeMap::new(),
             idle: BTreeSet::new(),
@@ -161,6 +168,7 @@ impl Server {
             closing: VecDeque::new(),
             farewell: None,
             notes: VecDeque::new(),
+            answers: Pace::default(),
             counters: ServerCounters::default(),
         })
     }
@@ -173,7 +181,7 @@ impl Server {
 
     /// Somebody connected.
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
-        self.now = self.now.max(now);
+        self.advance(now);
         if self.conns.len() >= self.config.connections_max {
             self.closing.push_back((conn, None));
             let why = "connections_max connections are open".into();
@@ -187,7 +195,7 @@ impl Server {
 
     /// Bytes arrived.
     pub fn handle_stream(&mut self, now: Time, conn: ConnId, bytes: &[u8]) {
-        self.now = self.now.max(now);
+        self.advance(now);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.silence.hear(self.now);
         state.decoder.push(bytes);
@@ -204,7 +212,7 @@ impl Server {
 
     /// A connection ended: that is its clients' crash.
     pub fn handle_closed(&mut self, now: Time, conn: ConnId) {
-        self.now = self.now.max(now);
+        self.advance(now);
         self.drop_conn(conn);
     }
 
@@ -226,7 +234,7 @@ impl Server {
                 self.greet_server(conn, (server, boot), deployment);
             }
             (Role::Client(peer), Request::Attach { group, counter, members_max, past }) => {
-                match Floor::of(peer.incarnation, &past) {
+                match Floor::of((peer.process, peer.incarnation), &past, self.claims_max()) {
                     Some(floor) => {
                         let attachment = Attachment { incarnation: peer.incarnation, counter };
                         let settled = Settled::of(peer.process, &past);
@@ -237,7 +245,11 @@ impl Server {
                             self.hold(&group, local, past);
                         }
                     }
-                    None => self.refuse(conn, "it claims ids that nobody was ever given"),
+                    None => self.refuse(
+                        conn,
+                        "it claims ids that nobody was ever given, or its clock is more than a year ahead of this \
+                         server's: set the clocks of both",
+                    ),
                 }
             }
             (Role::Client(peer), Request::Leave { group }) => {
@@ -281,8 +293,9 @@ impl Server {
             let retry_ms = self.config.readmit_ms;
             return self.send(local.conn, &local.detached(group, reason, retry_ms));
         }
+        let claims_max = self.claims_max();
         let here = self.with_group(name, |g, cx| {
-            g.attach(cx, local, past);
+            g.attach(cx, local, past, claims_max);
             g.knows(local.peer.process, local.conn)
         });
         let groups_max = self.config.groups_max;
@@ -386,7 +399,7 @@ impl Server {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
-        self.now = self.now.max(now);
+        self.advance(now);
         self.look_at_conns();
         self.discover_on();
         self.look_at_links();

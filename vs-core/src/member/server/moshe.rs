@@ -10,8 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{
-    CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId,
-    ViewId,
+    CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
 };
 use crate::member::client::Past;
 use crate::rule::{LeftOut, Rule};
@@ -32,7 +31,7 @@ pub(crate) struct Attachment {
 /// Nothing is stored, so somebody's clock has to vouch for that, and it is the client's: in one life it remembers, and
 /// tells; a new one begins above all that an earlier one was given, unless that was more than [`IDS_PER_MS`] on average.
 /// View numbers are made for all members, so this goes by the clocks of all: where every server that knew a number has
-/// died, clocks that differ by more than the group was away may give it again. The clocks of servers play no part (rule
+/// died, clocks that differ by more than the group was away may give it again. The clocks of servers give no numbers (rule
 /// 5.4 as written goes by the server's boot value, and breaks when a client comes back to a server whose clock is behind
 /// that of its last one).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,15 +41,23 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// `None`: nobody was ever given such numbers.
-    pub(crate) fn of(incarnation: Incarnation, past: &Past) -> Option<Self> {
-        let announced = past.mbr_view.as_ref().map_or(0, |view| view.id().major);
-        let named = past.mbr_view.iter().flat_map(View::start_ids).max().copied();
+    /// `None`: nobody was ever given such numbers, or those that a client claims for itself are above `claims_max`. It
+    /// may not know better of those of others.
+    pub(crate) fn of(
+        (process, incarnation): (ProcessId, Incarnation),
+        past: &Past,
+        claims_max: u64,
+    ) -> Option<Self> {
+        let view = past.mbr_view.as_ref();
+        let announced = view.map_or(0, |view| view.id().major);
+        let named = view.and_then(|view| view.start_ids().iter().max()).copied();
+        let own = view.filter(|view| view.validate().is_ok()).and_then(|v| v.start(process));
         let begun = incarnation.0.checked_mul(IDS_PER_MS)?;
-        let cid = past.last_cid.max(past.pending.unwrap_or_default()).max(Cid(begun));
+        let given = [Some(past.last_cid), past.pending, own].into_iter().flatten().max();
+        let cid = given.max(Some(Cid(begun)))?;
         let vid = past.last_view.major.max(announced).max(begun);
-        let highest = named.unwrap_or_default().max(cid).0.max(vid);
-        (highest <= CLAIMED_MAX).then_some(Self { cid, vid })
+        let is_given = cid.0.max(vid) <= claims_max && named <= Some(Cid(CREDIBLE_MAX));
+        is_given.then_some(Self { cid, vid })
     }
 }
 

@@ -6,8 +6,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
-use super::moshe::Report;
+use super::moshe::{Attached, Report};
 use crate::ident::{ProcessId, ServerId};
 use crate::view::VIEW_MEMBERS_MAX;
 
@@ -42,19 +43,24 @@ pub(super) fn linked(links: &BTreeMap<ServerId, Vec<ServerId>>, a: ServerId, b: 
     }
 }
 
-/// Splits `clients`, ascending by process, into those that fit into one view of a size that all of them have room for,
-/// and the rest. Who came last goes first.
-pub(super) fn fit(mut clients: Report) -> (Report, Report) {
-    let mut left_over = Report::new();
-    loop {
-        let room = clients.iter().map(|c| usize::from(c.members_max)).min();
-        if clients.len() <= room.unwrap_or_default().min(VIEW_MEMBERS_MAX) {
-            return (clients, left_over);
-        }
-        let last =
-            (0..clients.len()).max_by_key(|&at| (clients[at].attachment, clients[at].process));
-        left_over.extend(last.map(|at| clients.remove(at)));
+/// Splits `clients`, ascending by process, into those that share a view and the rest. All that share one have room for so
+/// many, and there are as many of them as there can be: those that have the least room stay out if that costs fewer members
+/// than a view of a size that they have room for. Beyond that, who came last goes first.
+pub(super) fn fit(clients: Report) -> (Report, Report) {
+    let room_of = |client: &Attached| usize::from(client.members_max).min(VIEW_MEMBERS_MAX);
+    if clients.iter().map(room_of).min() >= Some(clients.len()) {
+        return (clients, Report::new());
     }
+    let mut rooms: Vec<usize> = clients.iter().map(room_of).collect();
+    rooms.sort_unstable();
+    // How large a view is of those that have at least this room; of equal ones that which leaves fewest out for it.
+    let sizes = rooms.iter().enumerate().map(|(at, &room)| (room.min(rooms.len() - at), room));
+    let (size, least) = sizes.max_by_key(|&(size, room)| (size, Reverse(room))).unwrap_or_default();
+    let turn = |c: &Attached| (room_of(c) < least, c.attachment, c.process);
+    let mut turns: Vec<_> = clients.iter().map(turn).collect();
+    turns.sort_unstable();
+    let first_out = turns.get(size);
+    clients.into_iter().partition(|client| first_out.is_none_or(|first| turn(client) < *first))
 }
 
 /// Whom to exclude, so that no accusation is left between the others: again and again the one with most conflicts,
@@ -103,7 +109,7 @@ pub(super) fn exclude(
 
 #[cfg(test)]
 mod tests {
-    use super::super::moshe::{Attached, Attachment};
+    use super::super::moshe::Attachment;
     use super::*;
     use crate::ident::Incarnation;
 
@@ -149,8 +155,8 @@ mod tests {
         assert!(accused(&[1, 2], &[(1, &[3]), (9, &[1])]).is_empty(), "not among us");
     }
 
-    #[test]
-    fn who_came_last_finds_no_room() {
+    /// The processes of `list` (process, life, room) that share a view, and the others.
+    fn fitted(list: &[(u64, u64, u16)]) -> (Vec<u64>, Vec<u64>) {
         let client = |(process, life, members_max): (u64, u64, u16)| Attached {
             process: ProcessId(process),
             attachment: Attachment { incarnation: Incarnation(life), counter: 1 },
@@ -158,15 +164,33 @@ mod tests {
             members_max,
             settled: None,
         };
-        let fitted = |list: &[(u64, u64, u16)]| {
-            let (fit, rest) = fit(list.iter().copied().map(client).collect());
-            let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();
-            (ids(fit), ids(rest))
-        };
+        let (fit, rest) = fit(list.iter().copied().map(client).collect());
+        let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();
+        (ids(fit), ids(rest))
+    }
+
+    #[test]
+    fn who_came_last_finds_no_room() {
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 3), (3, 7, 3)]), (vec![1, 2, 3], vec![]));
         assert_eq!(fitted(&[(1, 5, 2), (2, 9, 3), (3, 7, 3)]), (vec![1, 3], vec![2]));
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 1), (3, 7, 3)]), (vec![1, 3], vec![2]), "its own");
         assert_eq!(fitted(&[(1, 5, 0)]), (vec![], vec![1]));
         assert_eq!(fitted(&[]), (vec![], vec![]));
+        let many: Vec<_> = (1..=VIEW_MEMBERS_MAX as u64 + 2).map(|p| (p, p, u16::MAX)).collect();
+        let last = [VIEW_MEMBERS_MAX as u64 + 1, VIEW_MEMBERS_MAX as u64 + 2];
+        assert_eq!(fitted(&many).1, last, "no view has more members");
+    }
+
+    /// It had come first, and all others were thrown out, so that it had room for the rest.
+    #[test]
+    fn who_has_less_room_than_the_others_need_throws_nobody_out() {
+        let four = [(1, 5, 9), (2, 6, 9), (3, 7, 9), (4, 8, 9)];
+        let with = |others: &[(u64, u64, u16)]| fitted(&[&four[..], others].concat());
+        assert_eq!(with(&[(5, 1, 2)]), (vec![1, 2, 3, 4], vec![5]));
+        assert_eq!(with(&[(5, 1, 1), (6, 1, 3)]), (vec![1, 2, 3, 4], vec![5, 6]));
+        assert_eq!(with(&[(5, 1, 4)]), (vec![1, 2, 3, 5], vec![4]), "it costs one, too");
+        // There are more of those with less room: they are the group.
+        let five = [(5, 1, 5), (6, 2, 5), (7, 3, 5), (8, 4, 5), (9, 9, 5)];
+        assert_eq!(with(&five), (vec![1, 5, 6, 7, 8], vec![2, 3, 4, 9]));
     }
 }

@@ -39,7 +39,8 @@ impl Server {
 
     /// Answers whoever asks for the status, and ends the connection: one answer costs more than the question.
     pub(super) fn answer_status(&mut self, conn: ConnId) {
-        let status = Status::Server(self.status());
+        let is_time = self.answers.allows(self.now);
+        let status = if is_time { Status::Server(self.status()) } else { Status::Busy };
         let Some(mut output) = self.drop_conn(conn) else { return };
         output.push(&status);
         self.closing.push_back((conn, Some(output)));

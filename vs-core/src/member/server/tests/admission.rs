@@ -87,6 +87,78 @@ fn who_waits_for_an_id_takes_room() {
     assert_eq!(bench.views(16).last().map(View::len), Some(16), "it waits no more");
 }
 
+/// It threw all others out who came later, at both servers, so that it had room for those who were left.
+#[test]
+fn components_that_meet_do_not_shrink_to_the_room_of_one() {
+    let config = ServerConfig::default();
+    let mut bench = Bench::together(config.clone(), 5);
+    bench.with_peer_of(&[(21, 0, 2), (22, 9, 16)]);
+    bench.pass(10);
+    for conn in 1..=5 {
+        assert_eq!(bench.detached(conn), None, "{conn}");
+    }
+    let sets = |bench: &Bench| bench.server.status().groups.first[0].members.first.len();
+    assert_eq!(sets(&bench), 6, "all but 21");
+    // The same, seen by the server of the one that goes.
+    let mut bench = Bench::new(config);
+    bench.open(1);
+    bench.say(1, &hello(peer(1, 0)));
+    bench.attach_with(1, 1, 2, Past::default());
+    bench.join(2, 2);
+    bench.pass(10);
+    assert_eq!(bench.views(1).last().map(set), Some(vec![1, 2]));
+    bench.told(2);
+    bench.with_peer_of(&[(21, 7, 16), (22, 8, 16)]);
+    assert_eq!(bench.detached(1), Some((DetachReason::ServerFull, 500)));
+    assert_eq!(story(&bench.told(2)).last(), Some(&(false, vec![2, 21, 22])));
+}
+
+#[test]
+fn a_joiner_has_room_for_those_who_are_there_or_is_turned_away() {
+    let mut bench = Bench::together(ServerConfig::default(), 3);
+    for (conn, room) in [(8, 3), (9, 4)] {
+        bench.open(conn);
+        bench.say(conn, &hello(peer(conn, 0)));
+        bench.attach_with(conn, 1, room, Past::default());
+    }
+    assert_eq!(bench.detached(8), Some((DetachReason::ServerFull, 500)));
+    bench.pass(10);
+    assert_eq!(bench.views(9).last().map(set), Some(vec![1, 2, 3, 9]));
+}
+
+/// Arrivals are put off while another server is about to have clients: more were let in than there was room for, and those
+/// who came last in place of the joiner turned away.
+#[test]
+fn those_who_are_not_reported_yet_take_room() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer_of(&[]);
+    let about = PeerWord::About { embeds: None, gathering: true, listen: None };
+    bench.say(99, &Request::Peer(about));
+    for conn in 2..=4 {
+        bench.open(conn);
+        bench.say(conn, &hello(peer(conn, 9 - conn)));
+        bench.attach_with(conn, 1, 3, Past::default());
+    }
+    assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "they are put off");
+    assert_eq!(bench.detached(4), Some((DetachReason::ServerFull, 500)));
+    assert_eq!(bench.detached(3), None);
+}
+
+/// What it said of others was taken for true.
+#[test]
+fn who_is_turned_away_teaches_nothing() {
+    let mut bench = Bench::together(ServerConfig::default(), 16);
+    let view = View::new(ViewId { major: 9, minor: 1 }, &processes(&[1, 17]), &[Cid(900_000); 2]);
+    bench.open(17);
+    bench.say(17, &hello(peer(17, 17)));
+    let past = Past { mbr_view: Some(view.unwrap()), ..Past::default() };
+    bench.attach_with(17, 1, 16, past);
+    assert_eq!(bench.detached(17), Some((DetachReason::ServerFull, 500)));
+    bench.close(16);
+    let view = bench.views(1).pop().unwrap();
+    assert!(view.len() == 15 && view.start(ProcessId(1)) < Some(Cid(900_000)), "{view}");
+}
+
 /// A server that forgot what it gave to 2 hears of it from 1.
 #[test]
 fn cids_go_on_above_those_in_the_view_that_a_client_reports() {

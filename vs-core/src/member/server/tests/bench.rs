@@ -1,7 +1,6 @@
 //! A whole server and the far ends of its connections: bytes in, bytes out, and time.
 
 use alloc::collections::BTreeMap;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::moshe::{Attached, Attachment};
@@ -61,7 +60,12 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(config: ServerConfig) -> Self {
-        let server = Server::new(config, ServerId(1), 1000).unwrap();
+        Self::booted(config, 1000)
+    }
+
+    /// Of a server whose clock showed `boot` ms of UNIX time when it began.
+    pub(super) fn booted(config: ServerConfig, boot: u64) -> Self {
+        let server = Server::new(config, ServerId(1), boot).unwrap();
         let now = Time::from_millis(5000);
         Self { server, now, conns: BTreeMap::new(), closed: Vec::new(), mute: Vec::new() }
     }
@@ -99,8 +103,11 @@ impl Bench {
     }
 
     pub(super) fn attach(&mut self, conn: u64, counter: u64) {
-        let past = Past::default();
-        self.say(conn, &Request::Attach { group: group(), counter, members_max: 16, past });
+        self.attach_with(conn, counter, 16, Past::default());
+    }
+
+    pub(super) fn attach_with(&mut self, conn: u64, counter: u64, members_max: u16, past: Past) {
+        self.say(conn, &Request::Attach { group: group(), counter, members_max, past });
     }
 
     pub(super) fn accuse(&mut self, conn: u64, accused: &[u64]) {
@@ -173,18 +180,21 @@ impl Bench {
 
     /// Server 2, whose client is 21, over connection 99.
     pub(super) fn with_peer(&mut self) {
+        self.with_peer_of(&[(21, 7, 16)]);
+    }
+
+    /// Server 2, whose clients are these (process, life, room for members), over connection 99.
+    pub(super) fn with_peer_of(&mut self, clients: &[(u64, u64, u16)]) {
         self.open(99);
         self.say(99, &greeting(2, 1));
         self.say(99, &links(2, 1, &[1]));
-        let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
-        let client = Attached {
-            process: ProcessId(21),
-            attachment,
-            home: ServerId(2),
-            members_max: 16,
-            settled: None,
+        let client = |&(p, life, members_max): &(u64, u64, u16)| {
+            let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+            let (process, home) = (ProcessId(p), ServerId(2));
+            let client = Attached { process, attachment, home, members_max, settled: None };
+            (client, peer(p, life).addr)
         };
-        let clients = vec![(client, peer(21, 7).addr)];
+        let clients = clients.iter().map(client).collect();
         self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod agree;
 mod bench;
+mod claims;
 mod dial;
 mod discover;
 mod group;
@@ -11,5 +12,6 @@ mod lan;
 mod links;
 mod moshe;
 mod peers;
+mod regroup;
 mod status;
 mod words;

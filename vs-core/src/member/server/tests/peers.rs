@@ -309,6 +309,67 @@ fn words_to_a_peer_have_growing_versions() {
     assert!(versions.len() >= 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 }
 
+/// A client that does not read was given up while the others were told of two changes: the list of clients of the second one
+/// went out last, and had that client in it.
+#[test]
+fn the_last_list_of_clients_that_goes_out_is_the_latest() {
+    let mut seen = false;
+    for pings in (0..100).step_by(3) {
+        let config = ServerConfig { output_bytes_max: 400, ..ServerConfig::default() };
+        let accuse_ms = config.accuse_ms;
+        let heartbeat_ms = config.heartbeat_ms;
+        let mut bench = Bench::together(config, 5);
+        bench.with_peer_of(&[]);
+        for _ in 0..pings {
+            bench.pass(heartbeat_ms);
+            for conn in [1, 2, 4, 5] {
+                bench.told(conn);
+            }
+            words(&mut bench);
+        }
+        bench.accuse(1, &[4]);
+        bench.accuse(2, &[5]);
+        bench.pass(accuse_ms - 1);
+        words(&mut bench);
+        if !bench.closed.is_empty() {
+            break;
+        }
+        bench.pass(1);
+        let lists = words(&mut bench).into_iter().filter_map(|word| match word {
+            PeerWord::Clients { version, clients, .. } => Some((version, clients)),
+            _ => None,
+        });
+        let (_, last) = lists.max_by_key(|(version, _)| *version).unwrap();
+        let last: Vec<u64> = last.iter().map(|(client, _)| client.process.0).collect();
+        let gone = bench.closed == [3];
+        assert_eq!(last, if gone { vec![1, 2] } else { vec![1, 2, 3] }, "after {pings}");
+        seen |= gone;
+    }
+    assert!(seen, "it never happened between the two changes");
+}
+
+/// A server that parts from another one says so in a word: it was waited with as with an arrival.
+#[test]
+fn a_loss_that_is_heard_of_is_not_gathered() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.open(98);
+    bench.say(98, &greeting(3, 1));
+    bench.say(98, &links(3, 1, &[1, 2]));
+    bench.say(99, &links(2, 5, &[1, 3]));
+    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let (process, home) = (ProcessId(31), ServerId(3));
+    let client = Attached { process, attachment, home, members_max: 16, settled: None };
+    let of_three = vec![(client, peer(31, 7).addr)];
+    let word = PeerWord::Clients { version: 2, group: group(), clients: of_three };
+    bench.say(98, &Request::Peer(word));
+    bench.pass(10);
+    assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 21, 31])));
+    words(&mut bench);
+    bench.say(99, &links(2, 6, &[1]));
+    assert!(proposed(&mut bench), "at once");
+}
+
 #[test]
 fn the_highest_numbers_may_be_used() {
     let mut bench = Bench::together(ServerConfig::default(), 1);

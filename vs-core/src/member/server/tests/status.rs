@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::super::{ConnId, ServerConfig};
 use super::bench::{Bench, group, processes};
 use crate::member::message::Request;
-use crate::status::{MEMBERS_LISTED_MAX, Reader, Status, request};
+use crate::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, MEMBERS_LISTED_MAX, Reader, Status, request};
 
 #[test]
 fn the_status_tells_who_is_there_and_how_the_view_came_about() {
@@ -38,6 +38,27 @@ fn the_answer_ends_the_connection() {
     assert_eq!(bench.server.status().connections, 2);
     let Ok(Some(Status::Server(told))) = told else { panic!("{told:?}") };
     assert_eq!((told.connections, told.clients), (3, 2));
+}
+
+/// Who asked in a loop kept the server from everything else.
+#[test]
+fn who_asks_too_often_is_told_so() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    let ask = |bench: &mut Bench, conn| {
+        bench.server.handle_accepted(bench.now, conn);
+        bench.server.handle_stream(bench.now, conn, &request());
+        assert_eq!(bench.server.poll_close(), Some(conn), "in any case it is over");
+        Reader::default().push(bench.server.output(conn)).unwrap()
+    };
+    for i in 0..u64::from(ANSWERS_MAX) {
+        let told = ask(&mut bench, ConnId(100 + i));
+        assert!(matches!(told, Some(Status::Server(_))), "{told:?}");
+    }
+    assert_eq!(ask(&mut bench, ConnId(200)), Some(Status::Busy));
+    bench.pass(ANSWERS_EVERY_MS - 1);
+    assert_eq!(ask(&mut bench, ConnId(201)), Some(Status::Busy));
+    bench.pass(1);
+    assert!(matches!(ask(&mut bench, ConnId(202)), Some(Status::Server(_))));
 }
 
 #[test]

@@ -11,7 +11,8 @@ pub(crate) use setup::random;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
-use vs_core::ident::{Deployment, GroupName, NUMBER_MAX};
+use vs_core::VIEW_MEMBERS_MAX;
+use vs_core::ident::{Deployment, GroupName, NUMBER_MAX, ProcessId};
 
 use crate::Failure;
 use crate::cut::Cut;
@@ -67,6 +68,10 @@ pub(crate) struct Args {
     /// Show block requests; nothing is sent between a request and the next view
     #[arg(long)]
     manual_block: bool,
+    /// Tell which views are primary: more than half of these processes have installed them. The same at all members, for
+    /// the life of the group
+    #[arg(long, value_name = "ID,ID,...", value_parser = Voters::parse)]
+    primary_of: Option<Voters>,
     /// Leave once standard input has ended and all own messages came back
     #[arg(long)]
     leave_at_eof: bool,
@@ -101,6 +106,28 @@ struct Generate {
     /// Begin with the first view of so many members
     #[arg(long, value_name = "M", default_value_t = 1, requires = "generate")]
     generate_members: usize,
+}
+
+/// The processes of which more than half make a view primary; ascending.
+#[derive(Clone, Debug)]
+struct Voters(Vec<ProcessId>);
+
+impl Voters {
+    fn parse(text: &str) -> Result<Self, String> {
+        let id = |word: &str| match word.trim().parse() {
+            Ok(id) if id <= NUMBER_MAX => Ok(ProcessId(id)),
+            _ => Err(format!("{word:?} is no process id: name some, such as 1,2,3")),
+        };
+        let mut voters = text.split(',').map(id).collect::<Result<Vec<_>, _>>()?;
+        voters.sort_unstable();
+        if let Some(pair) = voters.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{} is named twice: name each process once", pair[0]));
+        }
+        if voters.len() > VIEW_MEMBERS_MAX {
+            return Err(format!("name at most {VIEW_MEMBERS_MAX} processes"));
+        }
+        Ok(Self(voters))
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -31,11 +31,14 @@ pub(super) const BEACONS: Token = Token(6);
 /// Where the status is asked for, and connections there.
 pub(super) const STATUS: Token = Token(7);
 pub(super) const CONNECTIONS: Token = Token(STATUS.0 + 1 + status::CONNECTIONS_MAX);
+/// With a view that will never be primary.
+const NOT_PRIMARY: &str =
+    "the view is not primary: not more than half of the processes of --primary-of are in it\n";
 const EVENTS_MAX: usize = 256;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
 
-/// Bounds of a session.
+/// Bounds of a session, and what it tells.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     pub(super) message_bytes_max: usize,
@@ -43,6 +46,8 @@ pub(super) struct Limits {
     /// That time is waited although all servers refuse the connection.
     pub(super) is_patient: bool,
     pub(super) leave_ms: u64,
+    /// Views may be primary: those that cannot be are told of.
+    pub(super) has_voters: bool,
 }
 
 /// How far the session is from its end.
@@ -189,8 +194,8 @@ impl Session {
                 _ => {}
             }
             for event in &events {
-                let status = || Status::Node(self.driver.status());
-                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(event, status)) {
+                let (now, status) = (self.driver.now(), || Status::Node(self.driver.status()));
+                if self.desk.as_mut().is_some_and(|desk| desk.handle_event(now, event, status)) {
                     continue;
                 }
                 if event.token() == SIGNALS {
@@ -235,7 +240,8 @@ impl Session {
             let json = self.driver.tracer_mut().echo.is_some();
             let Some(action) = self.driver.poll_action() else { return };
             let mut payload = None;
-            let follow = told(&action, self.process, (!json).then_some(&mut line), &mut payload);
+            let reader = (!json).then_some((&mut line, self.limits.has_voters));
+            let follow = told(&action, self.process, reader, &mut payload);
             if let (Some(payload), Some(echo)) = (payload, &mut self.driver.tracer_mut().echo) {
                 echo.payload(&payload);
             }
@@ -481,13 +487,15 @@ fn too_large(len: usize, max: usize) {
     eprintln!("vs: not sent: {}", SendError::TooLarge { len, max });
 }
 
-/// Puts an action into words on `line` if people read, or hands out a delivery's payload if programs do.
+/// Puts an action into words on a line if people read, or hands out a delivery's payload if programs do. With the line comes
+/// whether there is a word about views that cannot be primary.
 fn told(
     action: &Action<'_>,
     process: ProcessId,
-    line: Option<&mut String>,
+    reader: Option<(&mut String, bool)>,
     lent: &mut Option<Vec<u8>>,
 ) -> Follow {
+    let (line, has_voters) = reader.map_or((None, false), |(line, has)| (Some(line), has));
     match action {
         Action::Deliver { from, payload, .. } => {
             match line {
@@ -501,9 +509,12 @@ fn told(
             }
             if *from == process { Follow::Delivered } else { Follow::Nothing }
         }
-        Action::View { view, transitional, .. } => {
+        Action::View { view, transitional, quorum, .. } => {
             if let Some(line) = line {
                 let _ = writeln!(line, "view {view}, together with {}", DisplaySet(transitional));
+                if has_voters && !quorum {
+                    line.push_str(NOT_PRIMARY);
+                }
             }
             Follow::View(view.len())
         }

@@ -29,7 +29,10 @@ use crate::tuning::resolve;
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let (mut node, config) = args.tuning.configs(blocking);
+    let (mut node, mut config) = args.tuning.configs(blocking);
+    if let Some(voters) = &args.primary_of {
+        config.primary_of.clone_from(&voters.0);
+    }
     node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;
     let clock = Clock::new();
@@ -72,6 +75,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         connect_ms: args.tuning.connect_ms.unwrap_or(CONNECT_MS),
         is_patient: args.tuning.connect_ms.is_some(),
         leave_ms,
+        has_voters: args.primary_of.is_some(),
     };
     Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded).with_desk(desk))
 }

@@ -7,7 +7,8 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use vs_core::status::{Listener, Status, answer};
+use vs_core::Time;
+use vs_core::status::{Listener, Pace, Status, answer};
 use vs_core::wire::frame::preamble;
 
 use crate::Failure;
@@ -37,6 +38,8 @@ pub(super) struct Desk {
     conns: [Option<Conn>; CONNECTIONS_MAX],
     /// The place of the next connection.
     next: usize,
+    /// How often is answered.
+    pace: Pace,
 }
 
 impl Desk {
@@ -55,7 +58,7 @@ impl Desk {
             Failure(why.replace("--listen", "--status"))
         })?;
         let conns = core::array::from_fn(|_| None);
-        Ok(Self { listener, registry, token, conns, next: 0 })
+        Ok(Self { listener, registry, token, conns, next: 0, pace: Pace::default() })
     }
 
     /// Where it listens.
@@ -64,7 +67,12 @@ impl Desk {
     }
 
     /// Takes an event of the poll, and answers with `status` who asks for it; false if it belongs to somebody else.
-    pub(super) fn handle_event(&mut self, event: &Event, status: impl FnOnce() -> Status) -> bool {
+    pub(super) fn handle_event(
+        &mut self,
+        now: Time,
+        event: &Event,
+        status: impl FnOnce() -> Status,
+    ) -> bool {
         let Some(at) = event.token().0.checked_sub(self.token.0) else { return false };
         if at > CONNECTIONS_MAX {
             return false;
@@ -72,6 +80,8 @@ impl Desk {
         match at.checked_sub(1) {
             None => self.accept(),
             Some(at) => {
+                let pace = &mut self.pace;
+                let status = || if pace.allows(now) { status() } else { Status::Busy };
                 if self.conns[at].as_mut().is_some_and(|conn| conn.is_over(status)) {
                     self.conns[at] = None;
                 }

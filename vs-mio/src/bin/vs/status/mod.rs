@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use vs_core::status::{Reader, Status, request};
+use vs_core::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Reader, Status, request};
 use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 
@@ -99,6 +99,8 @@ fn connect(addr: SocketAddr, until: Instant) -> std::io::Result<TcpStream> {
 enum NoAnswer {
     /// Nothing, or not all of it, in time.
     Late,
+    /// It was asked too often.
+    Busy,
     /// The connection ended early; after so many bytes.
     Ended(usize),
     /// What came is no answer of this version.
@@ -112,6 +114,10 @@ impl NoAnswer {
             Self::Late => format!(
                 "what listens at {name} did not answer within {} s: name the address of a server or a node of vs",
                 ANSWER_MAX.as_secs()
+            ),
+            Self::Busy => format!(
+                "{name} was asked more than {ANSWERS_MAX} times within {} s and answers again then: ask less often (--watch asks once a second)",
+                ANSWERS_EVERY_MS / 1000
             ),
             Self::Strange(FrameError::Version(theirs)) => format!(
                 "{name} speaks protocol version {theirs}, this program {own}: ask with the vs of that version"
@@ -142,6 +148,7 @@ fn answer(mut stream: TcpStream, until: Instant) -> Result<Status, NoAnswer> {
             Ok(n) => {
                 heard += n;
                 match reader.push(&buffer[..n]) {
+                    Ok(Some(Status::Busy)) => return Err(NoAnswer::Busy),
                     Ok(Some(status)) => return Ok(status),
                     Ok(None) => {}
                     Err(error) => return Err(NoAnswer::Strange(error)),

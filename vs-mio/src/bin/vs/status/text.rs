@@ -18,6 +18,7 @@ pub(super) fn text(status: &Status) -> String {
     for line in match status {
         Status::Server(server) => of_server(server),
         Status::Node(node) => of_node(node),
+        Status::Busy => "busy".into(),
     }
     .lines()
     {
@@ -33,15 +34,18 @@ fn of_server(s: &ServerStatus) -> String {
     if let Some(process) = s.embeds {
         let _ = write!(head, ", inside process {process}");
     }
-    let _ = write!(head, ": {} connections, {} of clients", s.connections, s.clients);
+    let _ = write!(head, ": {}, {} of clients", count(s.connections, "connection"), s.clients);
     if !s.settled {
         head.push_str("; still looking for other servers");
     }
     let c = &s.counters;
     let _ = writeln!(
         head,
-        "\nsince its start: {} changes, {} proposals, {} views in fast and {} in slow mode",
-        c.changes, c.proposals, c.views_fast, c.views_slow
+        "\nsince its start: {}, {}, {} in fast and {} in slow mode",
+        count(c.changes, "change"),
+        count(c.proposals, "proposal"),
+        count(c.views_fast, "view"),
+        c.views_slow
     );
     let peers = rows(&s.peers, |peer| {
         let link = if peer.connected { "up" } else { "lost" };
@@ -87,7 +91,8 @@ fn of_group(group: &GroupStatus, server: &ServerStatus) -> Vec<String> {
     });
     let mut besides = String::new();
     if group.waiting > 0 {
-        let _ = write!(besides, "{} wait for an id that is taken ", group.waiting);
+        let wait = if group.waiting == 1 { "waits" } else { "wait" };
+        let _ = write!(besides, "{} {wait} for an id that is taken ", group.waiting);
     }
     if !group.excluded.first.is_empty() {
         let _ = write!(besides, "excluded: {}", list(&group.excluded, ToString::to_string));
@@ -102,15 +107,15 @@ fn of_node(n: &NodeStatus) -> String {
     };
     let c = &n.counters;
     let head = format!(
-        "process {}, {server}; {} of {} slots for packets in use\n\
-         since its start: {} views, {} messages delivered\n\
+        "process {}, {server}; {} of {} for packets in use\n\
+         since its start: {}, {} delivered\n\
          datagrams: {} in; {} new, {} duplicate, {} early, {} foreign, {} without room, {} of other versions, \
          {} damaged or none of ours (others probe the network when they start)\n",
         n.process,
         n.slots_used,
-        n.slots,
-        c.views,
-        c.delivered,
+        count(n.slots, "slot"),
+        count(c.views, "view"),
+        count(c.delivered, "message"),
         c.datagrams,
         c.accepted,
         c.duplicate,
@@ -121,29 +126,31 @@ fn of_node(n: &NodeStatus) -> String {
         c.malformed,
     );
     n.groups.first.iter().map(of_membership).fold(head, |all, group| all + &group)
-        + &more(&n.groups, "groups")
+        + &more(&n.groups, "group")
 }
 
 fn of_membership(g: &MembershipStatus) -> String {
     let c = &g.counters;
+    let wait = if g.queued == 1 { "waits" } else { "wait" };
+    let waiting = format!("{} {wait}", count(g.queued, "message"));
     let mut head = format!(
-        "\ngroup {}: view {}, {}; window {} packets, {} outstanding; {} messages wait for the next view\n\
-         in this view: {} packets sent, {} received; {} gaps reported, {} packets sent again, {} forwarded, {} duplicate, \
-         {} without room; {} messages refused for want of window\n",
+        "\ngroup {}: view {}, {}; window {}, {} outstanding; {} for the next view\n\
+         in this view: {} sent, {} received; {} reported, {} sent again, {} forwarded, {} duplicate, \
+         {} without room; {} refused for want of window\n",
         g.name,
         g.view,
         now(g.changing),
-        g.window,
+        count(g.window, "packet"),
         g.outstanding,
-        g.queued,
-        c.sent,
+        waiting,
+        count(c.sent, "packet"),
         c.received,
-        c.naks,
-        c.repaired,
+        count(c.naks, "gap"),
+        count(c.repaired, "packet"),
         c.forwarded,
         c.duplicates,
         c.no_slot,
-        c.refused,
+        count(c.refused, "message"),
     );
     if !g.unheard_by.first.is_empty() {
         let deaf = list(&g.unheard_by, ToString::to_string);
@@ -160,6 +167,12 @@ fn now(changing: bool) -> String {
     if changing { "changing" } else { "stable" }.into()
 }
 
+/// `1 view`, `2 views`.
+fn count<N: Display + PartialEq + From<u8>>(n: N, what: &str) -> String {
+    let plural = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {what}{plural}")
+}
+
 /// `1, 2, 3 and 7 more`.
 fn list<T>(listed: &Listed<T>, word: impl Fn(&T) -> String) -> String {
     let words: Vec<String> = listed.first.iter().map(word).collect();
@@ -169,10 +182,10 @@ fn list<T>(listed: &Listed<T>, word: impl Fn(&T) -> String) -> String {
     }
 }
 
-fn more<T>(listed: &Listed<T>, what: impl Display) -> String {
+fn more<T>(listed: &Listed<T>, what: &str) -> String {
     match listed.more {
         0 => String::new(),
-        more => format!("and {more} more {what}\n"),
+        more => format!("and {}\n", count(more, &format!("more {what}"))),
     }
 }
 
@@ -206,6 +219,13 @@ fn table(titles: &[&str], rows: Vec<Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let [none, one, two] = [0_u64, 1, 2].map(|n| count(n, "view"));
+        assert_eq!((&*none, &*one, &*two), ("0 views", "1 view", "2 views"));
+        assert_eq!(more(&Listed { first: vec![7], more: 1 }, "group"), "and 1 more group\n");
+    }
 
     #[test]
     fn what_is_not_shown_is_counted() {

@@ -1,0 +1,125 @@
+//! What is believed of the numbers that a client claims for itself and for others.
+
+use alloc::vec;
+
+use super::super::claims::AHEAD_MAX_MS;
+use super::super::{Note, ServerConfig};
+use super::bench::{Bench, greeting, hello, peer, processes, set, story};
+use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
+use crate::member::client::Past;
+use crate::view::View;
+
+/// When the servers begin, in ms of UNIX time.
+const BOOT: u64 = 1_800_000_000_000;
+
+/// The highest number that is believed then.
+const BELIEVED: u64 = (BOOT + AHEAD_MAX_MS) * IDS_PER_MS;
+
+fn server() -> Bench {
+    Bench::booted(ServerConfig::default(), BOOT)
+}
+
+/// A view of processes 1 and 2 whose last cids are these.
+fn view(major: u64, cids: [u64; 2]) -> View {
+    View::new(ViewId { major, minor: 1 }, &processes(&[1, 2]), &cids.map(Cid)).unwrap()
+}
+
+fn in_view(view: View) -> Past {
+    Past { mbr_view: Some(view), ..Past::default() }
+}
+
+/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of its number.
+fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
+    bench.open(p);
+    bench.say(p, &hello(peer(p, incarnation)));
+    bench.attach_with(p, 1, 16, past);
+    !bench.closed.contains(&p)
+}
+
+/// A member said that another one had been given the highest cid that can be claimed. So that one was given a higher one,
+/// and no other server took it in ever after.
+#[test]
+fn a_claim_for_another_shuts_it_out_nowhere() {
+    for claimed in [BELIEVED, BELIEVED + 1, CLAIMED_MAX, CREDIBLE_MAX] {
+        let mut bench = server();
+        assert!(takes(&mut bench, 1, BOOT, in_view(view(BELIEVED, [9, claimed]))));
+        assert!(takes(&mut bench, 2, BOOT, Past::default()));
+        bench.pass(10);
+        let view = bench.views(2).pop().unwrap();
+        assert_eq!(set(&view), [1, 2]);
+        assert!(view.start(ProcessId(2)) <= Some(Cid(BELIEVED + 9)), "{claimed}: {view}");
+        let past = Past {
+            last_cid: view.start(ProcessId(2)).unwrap(),
+            last_view: view.id(),
+            pending: None,
+            mbr_view: Some(view),
+        };
+        let mut other = Bench::booted(ServerConfig::default(), BOOT + 10);
+        assert!(takes(&mut other, 2, BOOT, past), "{claimed}");
+    }
+    let mut bench = server();
+    let past = in_view(view(9, [9, CREDIBLE_MAX + 1]));
+    assert!(!takes(&mut bench, 1, BOOT, past), "nobody was ever given it");
+}
+
+#[test]
+fn what_is_too_far_ahead_of_the_clock_is_refused() {
+    let claims = |number| {
+        [
+            Past { last_cid: Cid(number), ..Past::default() },
+            Past { pending: Some(Cid(number)), ..Past::default() },
+            Past { last_view: ViewId { major: number, minor: 9 }, ..Past::default() },
+            in_view(view(number, [9, 9])),
+            in_view(view(9, [number, 9])),
+        ]
+    };
+    for past in claims(BELIEVED) {
+        assert!(takes(&mut server(), 1, BOOT, past.clone()), "{past:?}");
+    }
+    for past in claims(BELIEVED + 1) {
+        let mut bench = server();
+        assert!(!takes(&mut bench, 1, BOOT, past.clone()), "{past:?}");
+        let told = core::iter::from_fn(|| bench.server.poll_note())
+            .any(|note| matches!(note, Note::Refused { why, .. } if why.contains("clock")));
+        assert!(told);
+        // The clock of the server goes on.
+        bench.pass(1);
+        assert!(takes(&mut bench, 3, BOOT, Past::default()));
+        bench.closed.clear();
+        assert!(takes(&mut bench, 1, BOOT, past));
+    }
+    assert!(takes(&mut server(), 1, BOOT + AHEAD_MAX_MS, Past::default()));
+    assert!(!takes(&mut server(), 1, BOOT + AHEAD_MAX_MS + 1, Past::default()));
+}
+
+#[test]
+fn the_latest_clock_of_the_servers_counts_unless_none_was_ever_set() {
+    let day_ms = 24 * 3_600_000;
+    let ahead = Past { last_cid: Cid(BELIEVED + 5 * day_ms * IDS_PER_MS), ..Past::default() };
+    let mut bench = server();
+    assert!(!takes(&mut bench, 1, BOOT, ahead.clone()));
+    bench.closed.clear();
+    bench.open(99);
+    bench.say(99, &greeting(2, BOOT + 5 * day_ms));
+    assert!(takes(&mut bench, 1, BOOT, ahead.clone()));
+    let mut bench = Bench::new(ServerConfig::default());
+    assert!(takes(&mut bench, 1, BOOT, ahead.clone()), "its clock shows 1970");
+    bench.open(99);
+    bench.say(99, &greeting(2, BOOT));
+    assert!(!takes(&mut bench, 2, BOOT, ahead), "now it has one");
+}
+
+/// Whoever asked in the name of another one, in vain, made a server that had just started wait for members that are nowhere.
+#[test]
+fn who_is_not_let_in_makes_nobody_wait() {
+    for life in [6, 8] {
+        let mut bench = Bench::new(ServerConfig::default());
+        bench.with_peer();
+        bench.open(21);
+        bench.say(21, &hello(peer(21, life)));
+        let ghosts = View::new(ViewId { major: 9, minor: 1 }, &processes(&[21, 77]), &[Cid(1); 2]);
+        bench.attach_with(21, 1, 16, in_view(ghosts.unwrap()));
+        bench.join(1, 1);
+        assert_eq!(story(&bench.told(1)), [(false, vec![1, 21])], "at once");
+    }
+}

@@ -22,7 +22,12 @@ fn group() -> GroupName {
 
 /// All of them share a view; of all five more than half make one primary.
 fn together(seed: u64) -> World {
-    let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+    at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)])
+}
+
+/// All of them share a view, each at its server.
+fn at_home(world: WorldConfig, homes: &[(u64, &[u64])]) -> World {
+    let mut world = World::new(world);
     let config = GroupConfig {
         members_max: 8,
         window_packets: 64,
@@ -32,12 +37,12 @@ fn together(seed: u64) -> World {
         ..GroupConfig::default()
     };
     let node = NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
-    for s in [1, 2] {
-        world.add_server(ServerId(s), ServerConfig::default(), 0).unwrap();
+    for (s, _) in homes {
+        world.add_server(ServerId(*s), ServerConfig::default(), 0).unwrap();
     }
-    for (server, processes) in [(1, &LEFT[..]), (2, &RIGHT[..])] {
+    for (server, processes) in homes {
         for p in ids(processes) {
-            world.add_process(p, node.clone(), &[ServerId(server)], ());
+            world.add_process(p, node.clone(), &[ServerId(*server)], ());
             world.join(p, &group(), config.clone());
             world.start(p).unwrap();
         }
@@ -121,6 +126,65 @@ fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
             assert_eq!(primary, if side.len() == 3 { 2 } else { 1 }, "seed {seed}: {p}");
         }
     }
+}
+
+/// What was sent into the cut is lost, and the system sends it again only after a second, so that attempts to connect hang
+/// when it heals; pauses between them are the longer the longer it lasted.
+#[test]
+fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
+    let timeout_ms = ServerConfig::default().silence_ms;
+    let mut took = Vec::new();
+    for seed in 0..200 {
+        let config = WorldConfig {
+            seed,
+            dial_both: seed % 2 == 0,
+            dial_retry_ms: 1000,
+            ..WorldConfig::default()
+        };
+        let mut world = at_home(config, &[(1, &LEFT), (2, &RIGHT)]);
+        part(&mut world);
+        let apart_ms = 3 * timeout_ms + 37 * seed;
+        world.run_for_ms(apart_ms).unwrap();
+        assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+        world.heal_all();
+        let ms = await_view(&mut world, &ALL, 2 * timeout_ms);
+        took.push(ms);
+        if seed % 20 == 0 {
+            clean_traces(world);
+        }
+    }
+    tell(&mut took);
+}
+
+/// Processes that were cut off from the only server are back as soon.
+#[test]
+fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_timeouts() {
+    let timeout_ms = ServerConfig::default().silence_ms;
+    let mut took = Vec::new();
+    for seed in 0..200 {
+        let config = WorldConfig { seed, dial_retry_ms: 1000, ..WorldConfig::default() };
+        let mut world = at_home(config, &[(1, &ALL)]);
+        let sites = |processes| ids(processes).into_iter().map(Site::Process);
+        let left = sites(&LEFT).chain([Site::Server(ServerId(1))]).collect();
+        world.partition(&[left, sites(&RIGHT).collect()]);
+        await_view(&mut world, &LEFT, 3 * timeout_ms);
+        world.run_for_ms(37 * seed).unwrap();
+        world.heal_all();
+        took.push(await_view(&mut world, &ALL, 2 * timeout_ms));
+        if seed % 20 == 0 {
+            clean_traces(world);
+        }
+    }
+    tell(&mut took);
+}
+
+fn tell(took: &mut [u64]) {
+    took.sort_unstable();
+    let (median, most) = (took[took.len() / 2], took.last().unwrap());
+    println!(
+        "one view {median} ms after the network healed, the longest of {} {most} ms",
+        took.len()
+    );
 }
 
 /// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when

@@ -120,7 +120,7 @@ impl Target {
     /// not do before somebody changes something.
     fn wait(&mut self, now: Time, config: &ServerConfig, refused: bool) {
         let (least, most) = match refused {
-            true => (config.redial_max_ms, config.refused_max_ms),
+            true => (config.refused_ms, config.refused_max_ms),
             false => (config.redial_ms, config.redial_max_ms),
         };
         let pause_ms = self.pause_ms.max(least).min(most);
@@ -141,6 +141,17 @@ impl Server {
             self.targets.insert(addr, Target::new(self.now, &self.config));
         }
         true
+    }
+
+    /// There was a sign of life of the server at `addr`, the first for long: it may be reached again, and the first
+    /// packet of an attempt that is under way may be lost. One that was refused waits on.
+    pub(super) fn dial_now(&mut self, addr: SocketAddr) {
+        let Some(target) = self.targets.get_mut(&addr) else { return };
+        let unreached = matches!(target.noted, None | Some(PeerTrouble::Unreachable(_)));
+        if unreached && matches!(target.state, State::Waiting(_) | State::Dialling(_)) {
+            target.pause_ms = self.config.redial_ms;
+            target.state = State::Waiting(self.now);
+        }
     }
 
     /// Dials `addr` no more. A connection that is up stays until it ends.

@@ -67,11 +67,11 @@ const SILENCE_MS: u64 = 600;
 /// How long traffic flows between two events.
 const PART: Duration = Duration::from_millis(700);
 /// How long a process may take to start.
-const START_MAX: Duration = Duration::from_secs(5);
+const START_MAX: Duration = Duration::from_secs(10);
 /// How long a change of view may take.
-const CHANGE_MAX: Duration = Duration::from_secs(3);
+const CHANGE_MAX: Duration = Duration::from_secs(6);
 /// How long it may take until everything is delivered, or everybody has left.
-const END_MAX: Duration = Duration::from_secs(3);
+const END_MAX: Duration = Duration::from_secs(6);
 
 /// What the end of the story hands to the verdict.
 #[derive(Debug)]

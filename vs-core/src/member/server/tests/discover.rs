@@ -266,10 +266,11 @@ fn whatever_happens_those_that_are_left_find_together() {
     }
 }
 
-/// While they were apart they forgot each other, and dialled no more.
+/// While they were apart they forgot each other, and dialled no more. What the one that dials says of itself is not heard.
 #[test]
 fn however_long_they_were_apart_beacons_bring_them_together_within_two_timeouts() {
-    for apart_ms in [3_000, 9_900, 10_300, 12_000, 15_050, 40_000, 590_000] {
+    let soon = [3_000, 9_900, 10_300, 40_000, 590_000];
+    for apart_ms in soon.into_iter().chain((13_000..23_000).step_by(330)) {
         let mut lan = Lan::new();
         for id in 1..=2 {
             lan.start(id, id, "default");
@@ -280,7 +281,7 @@ fn however_long_they_were_apart_beacons_bring_them_together_within_two_timeouts(
         lan.pass(apart_ms);
         assert_eq!((lan.connections(), lan.views(1).last()), (0, Some(&vec![1])));
         lan.views(2);
-        lan.unheard.clear();
+        lan.unheard = vec![2];
         lan.mend();
         lan.pass(2 * ServerConfig::default().silence_ms);
         assert_eq!(lan.views(2), [[1, 2]], "apart for {apart_ms} ms");

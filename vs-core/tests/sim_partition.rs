@@ -2,7 +2,7 @@
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
-use vs_core::sim::{Site, World, WorldConfig};
+use vs_core::sim::{Link, Site, World, WorldConfig};
 use vs_core::spec;
 use vs_core::trace::{Event, Header, Record, Trace};
 use vs_core::{ClientConfig, GroupConfig, NodeConfig};
@@ -71,11 +71,17 @@ fn await_view(world: &mut World, processes: &[u64], ms_max: u64) -> u64 {
 }
 
 fn part(world: &mut World) {
-    let side = |server, processes: &[u64]| {
+    part_servers(world, &[1], &[2]);
+}
+
+/// The left with these servers is cut off from the right with those.
+fn part_servers(world: &mut World, left: &[u64], right: &[u64]) {
+    let side = |servers: &[u64], processes: &[u64]| {
+        let servers = servers.iter().map(|s| Site::Server(ServerId(*s)));
         let processes = ids(processes).into_iter().map(Site::Process);
-        processes.chain([Site::Server(ServerId(server))]).collect::<Vec<_>>()
+        processes.chain(servers).collect::<Vec<_>>()
     };
-    world.partition(&[side(1, &LEFT), side(2, &RIGHT)]);
+    world.partition(&[side(left, &LEFT), side(right, &RIGHT)]);
 }
 
 /// What each process saw; the checker has nothing to say against it.
@@ -159,6 +165,33 @@ fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
     }
 }
 
+/// Two servers at each site: links that begin to count one after the other must not make it longer.
+#[test]
+fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
+    for timeout_ms in [ServerConfig::default().silence_ms, 600] {
+        let mut took = Vec::new();
+        for seed in 0..100 {
+            let config = WorldConfig {
+                seed,
+                dial_both: seed % 2 == 0,
+                dial_retry_ms: 1000,
+                ..WorldConfig::default()
+            };
+            let homes: [(u64, &[u64]); 4] = [(1, &[1, 2]), (2, &[4]), (3, &[3]), (4, &[5])];
+            let mut world = at_home(config, &homes, timeout_ms);
+            part_servers(&mut world, &[1, 3], &[2, 4]);
+            world.run_for_ms(2 * timeout_ms + 2000 + 37 * seed).unwrap();
+            assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, 2 * timeout_ms));
+            if seed % 20 == 0 {
+                clean_traces(world);
+            }
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
 /// Processes that were cut off from the only server are back as soon.
 #[test]
 fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_timeouts() {
@@ -167,9 +200,7 @@ fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_
         for seed in 0..200 {
             let config = WorldConfig { seed, dial_retry_ms: 1000, ..WorldConfig::default() };
             let mut world = at_home(config, &[(1, &ALL)], timeout_ms);
-            let sites = |processes| ids(processes).into_iter().map(Site::Process);
-            let left = sites(&LEFT).chain([Site::Server(ServerId(1))]).collect();
-            world.partition(&[left, sites(&RIGHT).collect()]);
+            part_servers(&mut world, &[1], &[]);
             await_view(&mut world, &LEFT, 3 * timeout_ms);
             world.run_for_ms(timeout_ms + 37 * seed).unwrap();
             world.heal_all();
@@ -177,6 +208,26 @@ fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_
             if seed % 20 == 0 {
                 clean_traces(world);
             }
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
+/// All are 300 ms of round trip apart, which an attempt to connect must not be too short for.
+#[test]
+fn far_away_they_meet_again_soon() {
+    // Of a shorter timeout round trips take a larger share.
+    for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
+        let mut took = Vec::new();
+        for seed in 0..40 {
+            let link = Link { jitter_us: 1_000, ..Link::LAN.with_delay_us(149_000) };
+            let config = WorldConfig { seed, link, dial_retry_ms: 1000, ..WorldConfig::default() };
+            let mut world = at_home(config, &[(1, &LEFT), (2, &RIGHT)], timeout_ms);
+            part(&mut world);
+            world.run_for_ms(2 * timeout_ms + 2000 + 37 * seed).unwrap();
+            assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, ms_max));
         }
         tell(timeout_ms, &mut took);
     }

@@ -363,9 +363,9 @@ impl Discovery {
         self.settled |= complete && self.quiet >= self.config.quiet_beacons;
         self.settled |= now >= self.settle_at;
         let misses = self.missed_until.is_some_and(|until| now < until);
-        let most = if misses { self.config.beacon_missed_ms } else { self.config.beacon_max_ms };
+        let missed_ms = if misses { self.config.beacon_missed_ms } else { u64::MAX };
         self.pause_ms = match self.settled {
-            true => (2 * self.pause_ms).min(most),
+            true => (2 * self.pause_ms).min(self.config.beacon_max_ms).min(missed_ms),
             false => self.config.beacon_ms,
         };
         self.quiet = self.quiet.saturating_add(1);

@@ -13,9 +13,10 @@ use crate::view::{Members, View};
 
 /// Bounds and times of a server.
 ///
-/// Components that can reach each other again have one view within twice `silence_ms`: each attempt to reach a peer is
-/// given up after half of it, the pause to the next one is at most a quarter, and so long a link has to hold before it
-/// counts. [`ServerConfig::for_silence`] sets these times for another `silence_ms`.
+/// Components that can reach each other again have one view within twice `silence_ms`, if that is 300 or more and the
+/// link between them has not flapped: an attempt to reach a peer is given up after half of it, the pause to the next one
+/// is at most a quarter, and so long a link has to hold before it counts. [`ServerConfig::for_silence`] sets these times
+/// for another `silence_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
@@ -43,8 +44,8 @@ pub struct ServerConfig {
     pub readmit_ms: u64,
     /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
     pub reattach_ms: u64,
-    /// Pause before a peer that was lost or is not there is dialled again, in ms; doubled up to `redial_max_ms` while it
-    /// is not there. Default 100.
+    /// Pause before a peer that was lost or is not there is dialled again, in ms, counted from the beginning of an attempt;
+    /// doubled up to `redial_max_ms` while it is not there. Default 100.
     pub redial_ms: u64,
     /// Longest such pause, in ms. Default 250.
     pub redial_max_ms: u64,
@@ -60,7 +61,7 @@ pub struct ServerConfig {
     pub peers_max: usize,
     /// A link to a server that was lost for longer than `reattach_ms` may count again, for all groups, once it has held for
     /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. It does when those with whom this server shares
-    /// views are ready for that server, too, or after `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
+    /// views are ready for that server, too, or after the longer of `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
     pub link_hold_ms: u64,
     /// Longest such time, in ms. Default 30,000.
     pub link_hold_max_ms: u64,
@@ -132,7 +133,7 @@ impl ServerConfig {
 
     /// By how much later one server may reach a peer than another one that could since the same time, in ms.
     pub(super) fn reach_ms(&self) -> u64 {
-        self.dial_ms.saturating_add(self.redial_max_ms)
+        self.dial_ms.max(self.redial_max_ms)
     }
 
     /// The rule that is left out; none without feature `sim`.

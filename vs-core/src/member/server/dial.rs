@@ -117,7 +117,7 @@ impl Target {
     }
 
     /// Dials again after a pause, which grows: to that of a peer that is not there, or longer, if it is there and will
-    /// not do before somebody changes something.
+    /// not do before somebody changes something. An attempt that was under way for so long has been pause enough.
     fn wait(&mut self, now: Time, config: &ServerConfig, refused: bool) {
         let (least, most) = match refused {
             true => (config.refused_ms, config.refused_max_ms),
@@ -125,7 +125,8 @@ impl Target {
         };
         let pause_ms = self.pause_ms.max(least).min(most);
         self.pause_ms = pause_ms.saturating_mul(2);
-        self.state = State::Waiting(now.plus_ms(pause_ms));
+        let since = if let State::Dialling(since) = self.state { since } else { now };
+        self.state = State::Waiting(now.max(since.plus_ms(pause_ms)));
     }
 }
 

@@ -106,7 +106,8 @@ fn however_a_demo_ends_its_namespaces_are_gone() {
         assert_eq!(left_of(&demo), [""; 0], "after SIG{signal}");
     }
     // Who is killed can do nothing: then it takes a moment longer.
-    let mut demo = Process::start(&["demo"]);
+    let dir = directory("demo-killed");
+    let mut demo = Process::start(&["demo", "--traces", &dir.display().to_string()]);
     parted_by(&mut demo);
     demo.kill();
     let since = Instant::now();
@@ -117,6 +118,7 @@ fn however_a_demo_ends_its_namespaces_are_gone() {
             left_of(&demo)
         );
     }
+    std::fs::remove_dir_all(&dir).expect("a directory of our own");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod story;
 mod verdict;
 
 use core::net::Ipv4Addr;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -64,13 +64,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
     }
     let traces = Traces::new(args.traces)?;
-    let result = play(&traces.dir, args.partition, interrupted);
+    let result = play(&traces.dir, args.partition, Arc::clone(&interrupted));
     match (&result, traces.keep) {
         (_, true) => stage::line(&format!("The traces are in {}.", traces.dir.display())),
-        (Ok(()), false) => traces.remove(),
-        (Err(_), false) => {
+        (Err(_), false) if !interrupted.load(Ordering::Relaxed) => {
             stage::line(&format!("The traces stay in {} for a look.", traces.dir.display()));
         }
+        (_, false) => traces.remove(),
     }
     result
 }

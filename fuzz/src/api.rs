@@ -37,6 +37,7 @@ pub fn run(input: &[u8]) {
             server_silence_ms: 300,
             heartbeat_ms: 50,
             reconnect_max_ms: 100,
+            connect_ms: 300,
             ..ClientConfig::default()
         },
     };

@@ -31,6 +31,15 @@ pub const MESSAGE_BYTES_LIMIT: usize = 1 << 29;
 /// Greatest [`GroupConfig::queue_bytes`] and [`ClientConfig::output_bytes_max`].
 pub const BUFFER_BYTES_LIMIT: usize = 1 << 30;
 
+/// Longest pause between attempts to connect that follows from a long silence, in ms.
+pub(crate) const REDIAL_MOST_MS: u64 = 1000;
+
+/// How long an attempt to connect may take, where so long a silence counts as death, in ms: half of that; no less than
+/// serves round trips of 300 ms, and no more than 2 s.
+pub(crate) fn attempt_ms(silence_ms: u64) -> u64 {
+    (silence_ms / 2).clamp(400, 2000)
+}
+
 /// What holds for all groups of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -69,8 +78,10 @@ pub struct ClientConfig {
     /// Pause before a lost or refused connection is tried again, in ms; doubled up to `reconnect_max_ms` while it
     /// fails. Default 20.
     pub reconnect_ms: u64,
-    /// Longest such pause, in ms. Default 1000.
+    /// Longest such pause, in ms. Default 250.
     pub reconnect_max_ms: u64,
+    /// An attempt to connect may take so long, in ms: longer than a round trip to the farthest server. Default 500.
+    pub connect_ms: u64,
     /// Bytes that may wait to be written to the server; beyond, the connection is given up. Default 1 MiB.
     pub output_bytes_max: usize,
 }
@@ -82,7 +93,8 @@ impl Default for ClientConfig {
             server_silence_ms: 1000,
             heartbeat_ms: 100,
             reconnect_ms: 20,
-            reconnect_max_ms: 1000,
+            reconnect_max_ms: 250,
+            connect_ms: 500,
             output_bytes_max: 1 << 20,
         }
     }
@@ -252,12 +264,30 @@ impl NodeConfig {
 }
 
 impl ClientConfig {
+    /// The default, with times that follow from another `server_silence_ms`: those of signs of life and of connecting, so
+    /// that a server that can be reached again is, within that time. Where a round trip takes longer than half of it, give
+    /// `connect_ms` more.
+    #[must_use]
+    pub fn for_silence(server_silence_ms: u64) -> Self {
+        let default = Self::default();
+        let quarter_ms = (server_silence_ms / 4).max(1);
+        Self {
+            server_silence_ms,
+            heartbeat_ms: default.heartbeat_ms.min(quarter_ms),
+            reconnect_ms: default.reconnect_ms.min(quarter_ms),
+            reconnect_max_ms: quarter_ms.min(REDIAL_MOST_MS),
+            connect_ms: attempt_ms(server_silence_ms),
+            ..default
+        }
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         for (ms, rule) in [
             (self.server_silence_ms, "client.server_silence_ms must be 1 to 86400000"),
             (self.heartbeat_ms, "client.heartbeat_ms must be 1 to 86400000"),
             (self.reconnect_ms, "client.reconnect_ms must be 1 to 86400000"),
             (self.reconnect_max_ms, "client.reconnect_max_ms must be 1 to 86400000"),
+            (self.connect_ms, "client.connect_ms must be 1 to 86400000"),
         ] {
             require_time(ms, rule)?;
         }
@@ -434,11 +464,12 @@ mod tests {
         |c, v| c.groups_max = v,
         |c, v| c.client.output_bytes_max = v,
     ];
-    const NODE_TIMES: [Set<NodeConfig, u64>; 4] = [
+    const NODE_TIMES: [Set<NodeConfig, u64>; 5] = [
         |c, v| c.client.server_silence_ms = v,
         |c, v| c.client.heartbeat_ms = v,
         |c, v| c.client.reconnect_ms = v,
         |c, v| c.client.reconnect_max_ms = v,
+        |c, v| c.client.connect_ms = v,
     ];
     const GROUP_SIZES: [Set<GroupConfig, usize>; 6] = [
         |c, v| c.members_max = v,

@@ -2,10 +2,10 @@
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
-use vs_core::sim::{Site, World, WorldConfig};
+use vs_core::sim::{Link, Site, World, WorldConfig};
 use vs_core::spec;
 use vs_core::trace::{Event, Header, Record, Trace};
-use vs_core::{GroupConfig, NodeConfig};
+use vs_core::{ClientConfig, GroupConfig, NodeConfig};
 
 /// Processes at the site of server 1, and at that of server 2.
 const LEFT: [u64; 3] = [1, 2, 3];
@@ -20,9 +20,15 @@ fn group() -> GroupName {
     GroupName::new("sites").unwrap()
 }
 
-/// Servers, each with these processes: all share a view; of the five of `ALL` more than half make one primary.
-fn together(seed: u64, sites: &[(u64, &[u64])]) -> World {
-    let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+/// All of them share a view; of all five more than half make one primary.
+fn together(seed: u64) -> World {
+    let silence_ms = ServerConfig::default().silence_ms;
+    at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)], silence_ms)
+}
+
+/// All of them share a view, each at its server; who is silent for so long counts as dead, to servers and to members.
+fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
+    let mut world = World::new(world);
     let config = GroupConfig {
         members_max: 8,
         window_packets: 64,
@@ -31,24 +37,25 @@ fn together(seed: u64, sites: &[(u64, &[u64])]) -> World {
         primary_of: ids(&ALL),
         ..GroupConfig::default()
     };
-    let node = NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
-    for &(server, processes) in sites {
-        let server = ServerId(server);
-        world.add_server(server, ServerConfig::default(), 0).unwrap();
+    let client = ClientConfig::for_silence(silence_ms);
+    let node =
+        NodeConfig { pool_slots: config.slots(), groups_max: 1, client, ..NodeConfig::default() };
+    for (s, _) in homes {
+        world.add_server(ServerId(*s), ServerConfig::for_silence(silence_ms), 0).unwrap();
+    }
+    for (server, processes) in homes {
         for p in ids(processes) {
-            world.add_process(p, node.clone(), &[server], ());
+            world.add_process(p, node.clone(), &[ServerId(*server)], ());
             world.join(p, &group(), config.clone());
             world.start(p).unwrap();
         }
     }
-    let all: Vec<u64> = sites.iter().flat_map(|(_, processes)| processes.iter().copied()).collect();
+    let mut all: Vec<u64> =
+        homes.iter().flat_map(|(_, processes)| processes.iter().copied()).collect();
+    all.sort_unstable();
     await_view(&mut world, &all, 3_000);
     world.run_for_ms(100).unwrap();
     world
-}
-
-fn two_sites(seed: u64) -> World {
-    together(seed, &[(1, &LEFT), (2, &RIGHT)])
 }
 
 fn are_together(world: &World, processes: &[u64]) -> bool {
@@ -67,11 +74,17 @@ fn await_view(world: &mut World, processes: &[u64], ms_max: u64) -> u64 {
 }
 
 fn part(world: &mut World) {
-    let side = |server, processes: &[u64]| {
+    part_servers(world, &[1], &[2]);
+}
+
+/// The left with these servers is cut off from the right with those.
+fn part_servers(world: &mut World, left: &[u64], right: &[u64]) {
+    let side = |servers: &[u64], processes: &[u64]| {
+        let servers = servers.iter().map(|s| Site::Server(ServerId(*s)));
         let processes = ids(processes).into_iter().map(Site::Process);
-        processes.chain([Site::Server(ServerId(server))]).collect::<Vec<_>>()
+        processes.chain(servers).collect::<Vec<_>>()
     };
-    world.partition(&[side(1, &LEFT), side(2, &RIGHT)]);
+    world.partition(&[side(left, &LEFT), side(right, &RIGHT)]);
 }
 
 /// What each process saw; the checker has nothing to say against it.
@@ -90,7 +103,7 @@ fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
 fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
     let timeout_ms = ServerConfig::default().silence_ms;
     for seed in 0..20 {
-        let mut world = two_sites(seed);
+        let mut world = together(seed);
         part(&mut world);
         // Servers miss each other, and then give the other's clients their grace.
         await_view(&mut world, &LEFT, 3 * timeout_ms);
@@ -127,11 +140,115 @@ fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
     }
 }
 
+/// What was sent into the cut is lost, and the system sends it again only after a second, so that attempts to connect hang
+/// when it heals; pauses between them are the longer the longer it lasted.
+#[test]
+fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
+    for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
+        let mut took = Vec::new();
+        for seed in 0..200 {
+            let config = WorldConfig {
+                seed,
+                dial_both: seed % 2 == 0,
+                dial_retry_ms: 1000,
+                ..WorldConfig::default()
+            };
+            let mut world = at_home(config, &[(1, &LEFT), (2, &RIGHT)], timeout_ms);
+            part(&mut world);
+            // They miss each other, give the other's clients their grace, and go on.
+            world.run_for_ms(2 * timeout_ms + 1000 + 37 * seed).unwrap();
+            assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, 2 * timeout_ms));
+            if seed % 20 == 0 {
+                clean_traces(world);
+            }
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
+/// Two servers at each site: links that begin to count one after the other must not make it longer.
+#[test]
+fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
+    for timeout_ms in [ServerConfig::default().silence_ms, 600] {
+        let mut took = Vec::new();
+        for seed in 0..100 {
+            let config = WorldConfig {
+                seed,
+                dial_both: seed % 2 == 0,
+                dial_retry_ms: 1000,
+                ..WorldConfig::default()
+            };
+            let homes: [(u64, &[u64]); 4] = [(1, &[1, 2]), (2, &[4]), (3, &[3]), (4, &[5])];
+            let mut world = at_home(config, &homes, timeout_ms);
+            part_servers(&mut world, &[1, 3], &[2, 4]);
+            world.run_for_ms(2 * timeout_ms + 2000 + 37 * seed).unwrap();
+            assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, 2 * timeout_ms));
+            if seed % 20 == 0 {
+                clean_traces(world);
+            }
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
+/// Processes that were cut off from the only server are back as soon.
+#[test]
+fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_timeouts() {
+    for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
+        let mut took = Vec::new();
+        for seed in 0..200 {
+            let config = WorldConfig { seed, dial_retry_ms: 1000, ..WorldConfig::default() };
+            let mut world = at_home(config, &[(1, &ALL)], timeout_ms);
+            part_servers(&mut world, &[1], &[]);
+            await_view(&mut world, &LEFT, 3 * timeout_ms);
+            world.run_for_ms(timeout_ms + 37 * seed).unwrap();
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, 2 * timeout_ms));
+            if seed % 20 == 0 {
+                clean_traces(world);
+            }
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
+/// All are 300 ms of round trip apart, which an attempt to connect must not be too short for.
+#[test]
+fn far_away_they_meet_again_soon() {
+    // Of a shorter timeout round trips take a larger share.
+    for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
+        let mut took = Vec::new();
+        for seed in 0..40 {
+            let link = Link { jitter_us: 1_000, ..Link::LAN.with_delay_us(149_000) };
+            let config = WorldConfig { seed, link, dial_retry_ms: 1000, ..WorldConfig::default() };
+            let mut world = at_home(config, &[(1, &LEFT), (2, &RIGHT)], timeout_ms);
+            part(&mut world);
+            world.run_for_ms(2 * timeout_ms + 2000 + 37 * seed).unwrap();
+            assert!(are_together(&world, &LEFT) && are_together(&world, &RIGHT), "seed {seed}");
+            world.heal_all();
+            took.push(await_view(&mut world, &ALL, ms_max));
+        }
+        tell(timeout_ms, &mut took);
+    }
+}
+
+fn tell(timeout_ms: u64, took: &mut [u64]) {
+    took.sort_unstable();
+    let (median, most, of) = (took[took.len() / 2], took.last().unwrap(), took.len());
+    println!(
+        "timeout {timeout_ms} ms: one view {median} ms after the healing, at most {most} of {of}"
+    );
+}
+
 /// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when
 /// they part and one when they meet; then the link has to hold for longer than it does.
 #[test]
 fn views_settle_although_a_link_flaps_on_and_on() {
-    let mut world = two_sites(1);
+    let mut world = together(1);
     let views = |world: &World| world.view(ProcessId(1), group().key()).unwrap().id();
     let (mut changes, mut last) = (Vec::new(), views(&world));
     for _ in 0..20 {
@@ -181,7 +298,8 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
 fn members_at_servers_that_do_not_all_reach_each_other_share_views_and_none_waits() {
     for graph in 0..1_u64 << pairs().len() {
         let what = format!("graph {graph:#b}");
-        let mut world = together(graph, &[(1, &[1]), (2, &[2]), (3, &[3]), (4, &[4])]);
+        let config = WorldConfig { seed: graph, ..WorldConfig::default() };
+        let mut world = at_home(config, &[(1, &[1]), (2, &[2]), (3, &[3]), (4, &[4])], 1_000);
         let reaches = |a: &u64, b: &u64| {
             let pair = pairs().iter().position(|pair| *pair == (*a.min(b), *a.max(b)));
             pair.is_none_or(|i| graph >> i & 1 == 1)

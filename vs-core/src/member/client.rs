@@ -285,9 +285,7 @@ impl Client {
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         match &mut self.link {
             Link::Waiting(at) if now >= *at && !self.attachments.is_empty() => self.connect(now),
-            Link::Connecting(since)
-                if now.millis_since(*since) >= self.config.server_silence_ms =>
-            {
+            Link::Connecting(since) if now.millis_since(*since) >= self.config.connect_ms => {
                 self.close(now);
             }
             Link::Up { silence, .. } => {
@@ -373,7 +371,7 @@ impl Client {
             Link::Idle => None,
             Link::Waiting(at) => (!self.attachments.is_empty()).then_some((*at, Wake::Reconnect)),
             Link::Connecting(since) => {
-                Some((since.plus_ms(self.config.server_silence_ms), Wake::Reconnect))
+                Some((since.plus_ms(self.config.connect_ms), Wake::Reconnect))
             }
             Link::Up { silence, .. } => {
                 let ping = self.last_sent.plus_ms(self.config.heartbeat_ms);

@@ -26,6 +26,10 @@ use crate::wire::beacon::{self, Beacon, NoBeacon};
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
 const NOTE_PAUSE_MS: u64 = 60_000;
 
+/// For so long after a server was forgotten that may be cut off rather than dead, this one lets itself be heard more
+/// often, in ms.
+const MISSED_MS: u64 = 600_000;
+
 /// Times and bounds of discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryConfig {
@@ -34,6 +38,9 @@ pub struct DiscoveryConfig {
     pub beacon_ms: u64,
     /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default 2000.
     pub beacon_max_ms: u64,
+    /// Longest pause between beacons for ten minutes after a server was forgotten, in ms: where the network was parted,
+    /// it is found again soon after that heals. Default 500.
+    pub beacon_missed_ms: u64,
     /// Beacons without news after which a server has settled. Default 4.
     pub quiet_beacons: u32,
     /// … at the latest after so long, in ms, whatever news there are. Default 1500.
@@ -53,6 +60,7 @@ impl Default for DiscoveryConfig {
         Self {
             beacon_ms: 50,
             beacon_max_ms: 2000,
+            beacon_missed_ms: 500,
             quiet_beacons: 4,
             settle_max_ms: 1500,
             dial_anyway_ms: 500,
@@ -75,8 +83,11 @@ impl DiscoveryConfig {
                 "settle_max_ms, dial_anyway_ms and forget_ms are 1 ms to a day",
             ));
         }
-        if self.beacon_ms < 10 || self.beacon_max_ms < self.beacon_ms {
-            return Err(ConfigError("beacon_ms is at least 10, and beacon_max_ms no less"));
+        let least = self.beacon_max_ms.min(self.beacon_missed_ms);
+        if self.beacon_ms < 10 || least < self.beacon_ms {
+            return Err(ConfigError(
+                "beacon_ms is at least 10, and beacon_max_ms and beacon_missed_ms are no less",
+            ));
         }
         if !is_time(&self.beacon_max_ms) || self.forget_ms <= self.beacon_max_ms {
             return Err(ConfigError("forget_ms is above beacon_max_ms, which is at most a day"));
@@ -93,6 +104,8 @@ impl DiscoveryConfig {
 pub(crate) enum Found {
     /// Connect to the server there, and do so again when the connection is lost.
     Dial(SocketAddr),
+    /// The server there, which is being dialled, was not heard for a while, and is now: connect to it at once.
+    Again(SocketAddr),
     /// Do not any more.
     Forget(SocketAddr),
     /// Tell the operator.
@@ -183,6 +196,8 @@ pub(crate) struct Discovery {
     /// A beacon waits to be sent.
     pending: bool,
     heard: BTreeMap<ServerId, Heard>,
+    /// A server was forgotten: until when it may come back.
+    missed_until: Option<Time>,
     /// When a beacon of no use was noted last, by kind.
     noted: [Option<Time>; UselessBeacon::KINDS],
 }
@@ -211,6 +226,7 @@ impl Discovery {
             pause_ms: config.beacon_ms,
             pending: false,
             heard: BTreeMap::new(),
+            missed_until: None,
             noted: [None; UselessBeacon::KINDS],
             config,
         }
@@ -310,6 +326,8 @@ impl Discovery {
             if !heard.dialled {
                 heard.dialled = true;
                 found.push(Found::Dial(addr));
+            } else if same.is_some_and(|known| now.millis_since(known.last) > self.missing_ms()) {
+                found.push(Found::Again(addr));
             }
         } else {
             // It connects as soon as it has heard of this server.
@@ -318,6 +336,11 @@ impl Discovery {
         }
         self.heard.insert(server, heard);
         found
+    }
+
+    /// A beacon of a server that is heard is missing after so long, in ms: pauses are up to a quarter longer.
+    fn missing_ms(&self) -> u64 {
+        self.config.beacon_max_ms + self.config.beacon_max_ms / 4
     }
 
     /// When [`Discovery::handle_timeout`] is due.
@@ -339,8 +362,10 @@ impl Discovery {
         let complete = !busy && !self.misses_any(connected);
         self.settled |= complete && self.quiet >= self.config.quiet_beacons;
         self.settled |= now >= self.settle_at;
+        let misses = self.missed_until.is_some_and(|until| now < until);
+        let missed_ms = if misses { self.config.beacon_missed_ms } else { u64::MAX };
         self.pause_ms = match self.settled {
-            true => (2 * self.pause_ms).min(self.config.beacon_max_ms),
+            true => (2 * self.pause_ms).min(self.config.beacon_max_ms).min(missed_ms),
             false => self.config.beacon_ms,
         };
         self.quiet = self.quiet.saturating_add(1);
@@ -355,11 +380,13 @@ impl Discovery {
     fn look(&mut self, now: Time, connected: &[ServerId]) -> Vec<Found> {
         let mut found = Vec::new();
         let config = &self.config;
+        let missed_until = &mut self.missed_until;
         self.heard.retain(|server, heard| {
             if connected.binary_search(server).is_ok() {
                 heard.apart = now;
             } else if now.millis_since(heard.last.max(heard.apart)) >= config.forget_ms {
                 found.extend(heard.dialled.then_some(Found::Forget(heard.addr)));
+                *missed_until = Some(now.plus_ms(MISSED_MS));
                 return false;
             } else if !heard.dialled && now.millis_since(heard.apart) >= config.dial_anyway_ms {
                 heard.dialled = true;

@@ -9,9 +9,6 @@ use crate::sim::world::World;
 /// Attempts to reach a listener over a cut path before the dialer gives up.
 const DIAL_TRIES_MAX: u8 = 5;
 
-/// Pause between them, in ms.
-const DIAL_RETRY_MS: u64 = 200;
-
 impl<A: Application> World<A> {
     /// The request for a connection reaches the listener's kernel, which answers for a paused process, too.
     pub(crate) fn dial_arrives(&mut self, id: u64, tries: u8) {
@@ -25,7 +22,7 @@ impl<A: Application> World<A> {
         let cut = fabric.net.is_cut(dialer, listener) || fabric.net.is_cut(listener, dialer);
         let off = self.hosts[listener].state == HostState::Off;
         if (cut || off) && tries < DIAL_TRIES_MAX {
-            let at = fabric.now.plus_ms(DIAL_RETRY_MS);
+            let at = fabric.now.plus_ms(fabric.config.dial_retry_ms);
             fabric.queue.push(at, Happening::Dial { conn: id, tries: tries + 1 });
             return;
         }

@@ -333,6 +333,7 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         server_silence_ms: 200,
         heartbeat_ms: 50,
         reconnect_max_ms: 200,
+        connect_ms: 200,
         ..ClientConfig::default()
     };
     let node = NodeConfig {
@@ -350,6 +351,7 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
         regroup_ms: 400,
         redial_ms: 30,
         redial_max_ms: 200,
+        refused_ms: 200,
         dial_ms: 500,
         link_hold_ms: 50,
         link_hold_max_ms: 400,

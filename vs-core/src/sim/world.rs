@@ -53,6 +53,8 @@ pub struct WorldConfig {
     pub timer_slack_us: u64,
     /// Whether both servers of a pair dial each other; else only the one with the greater id does.
     pub dial_both: bool,
+    /// The request for a connection that nobody answers is sent again after so long, in ms; Linux takes 1000.
+    pub dial_retry_ms: u64,
 }
 
 impl Default for WorldConfig {
@@ -70,6 +72,7 @@ impl Default for WorldConfig {
             reset_percent: 0,
             timer_slack_us: 0,
             dial_both: false,
+            dial_retry_ms: 200,
         }
     }
 }

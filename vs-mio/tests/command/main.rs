@@ -2,6 +2,7 @@
 //! they did. Times are printed, never judged: limits only end a hang.
 
 mod chat;
+mod demo;
 mod discover;
 mod faults;
 mod perf;

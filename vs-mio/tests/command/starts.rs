@@ -154,8 +154,11 @@ fn bounds_that_do_not_fit_are_named() {
             node(NOBODY, &[option, value], FAILED, &[words]);
         }
     }
-    let silence = ["server", "--listen", "127.0.0.1:0", "--silence-ms", "5"];
-    refused(&silence, FAILED, &["silence_ms must be above"]);
+    // Signs of life follow from it where there is room for any.
+    let silence = |ms| ["server", "--listen", "127.0.0.1:0", "--silence-ms", ms];
+    refused(&silence("1"), FAILED, &["silence_ms must be above"]);
+    let both = [&silence("5")[..], &["--heartbeat-ms", "5"]].concat();
+    refused(&both, FAILED, &["silence_ms must be above"]);
 }
 
 /// The loopback of a network namespace of its own gets an MTU below that of Ethernet; needs root or user namespaces.

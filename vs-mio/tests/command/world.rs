@@ -142,8 +142,20 @@ impl Process {
 
     /// Starts `vs` with `args`; its standard output is a pipe that nobody reads.
     pub(crate) fn start_unread<S: AsRef<str>>(args: &[S]) -> Self {
-        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_vs")), args)
+    }
+
+    /// Starts `vs` with `args` where commands are looked for in the directories of `path`; everything that it says is read.
+    pub(crate) fn start_with_path(path: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vs"));
+        command.env("PATH", path);
+        let mut process = Self::spawn(command, args);
+        process.read();
+        process
+    }
+
+    fn spawn<S: AsRef<str>>(mut command: Command, args: &[S]) -> Self {
+        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         command.args(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary under test");
         let (stdin, unread) = (child.stdin.take(), child.stdout.take());

@@ -141,12 +141,12 @@ fn a_server_that_accepts_and_closes_is_not_asked_ever_faster() {
 fn a_connection_that_never_comes_up_is_given_up() {
     let mut client = client(2);
     client.attach(ms(0), &group(), 16, Past::default());
-    assert_eq!(client.poll_timeout(), Some((ms(1000), Wake::Reconnect)));
-    client.handle_timeout(ms(999));
+    assert_eq!(client.poll_timeout(), Some((ms(500), Wake::Reconnect)));
+    client.handle_timeout(ms(499));
     assert_eq!(commands(&mut client), [LinkCommand::Connect(0)]);
-    client.handle_timeout(ms(1000));
-    client.handle_connected(ms(1001)); // too late
-    client.handle_timeout(ms(1020));
+    client.handle_timeout(ms(500));
+    client.handle_connected(ms(501)); // too late
+    client.handle_timeout(ms(520));
     assert_eq!(commands(&mut client), [LinkCommand::Close, LinkCommand::Connect(1)]);
     assert!(client.output().is_empty());
 }

@@ -177,6 +177,30 @@ fn who_falls_silent_is_forgotten_and_another_life_is_another_server() {
 }
 
 #[test]
+fn a_server_that_may_be_cut_off_is_called_more_often_for_a_while() {
+    let mut low = discovery(1);
+    low.hear(at(5), &beacon(2), &[]);
+    let (sent, _) = pass(&mut low, 800_000, &[]);
+    let forgotten = |ms: u64| (10_005..=12_505).contains(&ms);
+    let missed = |ms: &&u64| (13_000..=600_000).contains(*ms);
+    assert!(sent.iter().any(|ms| forgotten(*ms)));
+    let missed: Vec<u64> = sent.iter().filter(missed).copied().collect();
+    assert!(pauses(&missed).iter().all(|ms| (375..=625).contains(ms)), "{missed:?}");
+    let later: Vec<u64> = sent.iter().filter(|ms| **ms > 620_000).copied().collect();
+    assert!(pauses(&later).iter().all(|ms| *ms >= 1500), "{later:?}");
+}
+
+#[test]
+fn who_was_not_heard_for_a_while_is_connected_to_at_once_when_it_is() {
+    let mut high = discovery(3);
+    high.hear(at(5), &beacon(1), &[]);
+    assert_eq!(high.hear(at(2505), &beacon(1), &[]), [], "none is missing");
+    assert_eq!(high.hear(at(5006), &beacon(1), &[]), [Found::Again(addr(1))]);
+    assert_eq!(high.hear(at(5056), &beacon(1), &[]), [], "that is under way");
+    assert_eq!(high.hear(at(9000), &beacon(1), &[ServerId(1)]), [], "it is connected");
+}
+
+#[test]
 fn what_is_of_no_use_is_noted_once_a_minute() {
     let mut one = discovery(1);
     let mut other_version = beacon(2);
@@ -213,6 +237,7 @@ fn a_configuration_that_cannot_work_is_refused() {
     let spoilt = [
         DiscoveryConfig { beacon_ms: 9, ..fine.clone() },
         DiscoveryConfig { beacon_max_ms: 49, ..fine.clone() },
+        DiscoveryConfig { beacon_missed_ms: 49, ..fine.clone() },
         DiscoveryConfig { forget_ms: 2000, ..fine.clone() },
         DiscoveryConfig { quiet_beacons: 0, ..fine.clone() },
         DiscoveryConfig { servers_max: 0, ..fine.clone() },

@@ -6,11 +6,17 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{ConnId, Departure, LeftOut, PeerTrouble};
+use crate::config::{REDIAL_MOST_MS, attempt_ms};
 use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
 use crate::member::discovery::UselessBeacon;
 use crate::view::{Members, View};
 
 /// Bounds and times of a server.
+///
+/// Components that can reach each other again have one view within twice `silence_ms`, if that is 300 or more and the
+/// link between them has not flapped: an attempt to reach a peer is given up after half of it, the pause to the next one
+/// is at most a quarter, and so long a link has to hold before it counts. [`ServerConfig::for_silence`] sets these times
+/// for another `silence_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
@@ -38,21 +44,24 @@ pub struct ServerConfig {
     pub readmit_ms: u64,
     /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
     pub reattach_ms: u64,
-    /// Pause before a peer that was lost or is not there is dialled again, in ms; doubled up to `redial_max_ms` while it
-    /// is not there. Default 100.
+    /// Pause before a peer that was lost or is not there is dialled again, in ms, counted from the beginning of an attempt;
+    /// doubled up to `redial_max_ms` while it is not there. Default 100.
     pub redial_ms: u64,
-    /// Longest such pause, in ms. Default 1000.
+    /// Longest such pause, in ms. Default 250.
     pub redial_max_ms: u64,
-    /// Longest pause before one is dialled again that refuses this server or is none, in ms; the first is
-    /// `redial_max_ms`, then it is doubled. Default 60,000.
+    /// First pause before one is dialled again that refuses this server or is none, in ms; doubled up to
+    /// `refused_max_ms`. Default 1000.
+    pub refused_ms: u64,
+    /// Longest such pause, in ms. Default 60,000.
     pub refused_max_ms: u64,
-    /// An attempt to reach a peer may take so long, in ms. Default 2000.
+    /// An attempt to reach a peer may take so long, in ms: longer than a round trip to the farthest one. What was sent
+    /// into a network that was parted is lost, and sent again only after a second. Default 500.
     pub dial_ms: u64,
     /// Most addresses of peers. Default 256.
     pub peers_max: usize,
     /// A link to a server that was lost for longer than `reattach_ms` may count again, for all groups, once it has held for
     /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. It does when those with whom this server shares
-    /// views are ready for that server, too, or after `redial_max_ms` more. Default 250; 0: at once.
+    /// views are ready for that server, too, or after the longer of `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
     pub link_hold_ms: u64,
     /// Longest such time, in ms. Default 30,000.
     pub link_hold_max_ms: u64,
@@ -89,9 +98,10 @@ impl Default for ServerConfig {
             readmit_ms: 500,
             reattach_ms: 1000,
             redial_ms: 100,
-            redial_max_ms: 1000,
+            redial_max_ms: 250,
+            refused_ms: 1000,
             refused_max_ms: 60_000,
-            dial_ms: 2000,
+            dial_ms: 500,
             peers_max: 256,
             link_hold_ms: 250,
             link_hold_max_ms: 30_000,
@@ -108,6 +118,28 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// The default, with times that follow from another `silence_ms`: those of signs of life, of dialling, and for which
+    /// a link has to hold. Where a round trip takes longer than half of that, give `dial_ms` more.
+    #[must_use]
+    pub fn for_silence(silence_ms: u64) -> Self {
+        let default = Self::default();
+        let quarter_ms = (silence_ms / 4).max(1);
+        Self {
+            silence_ms,
+            heartbeat_ms: default.heartbeat_ms.min(quarter_ms),
+            redial_ms: default.redial_ms.min(quarter_ms),
+            redial_max_ms: quarter_ms.min(REDIAL_MOST_MS),
+            dial_ms: attempt_ms(silence_ms),
+            link_hold_ms: default.link_hold_ms.min(quarter_ms),
+            ..default
+        }
+    }
+
+    /// By how much later one server may reach a peer than another one that could since the same time, in ms.
+    pub(super) fn reach_ms(&self) -> u64 {
+        self.dial_ms.max(self.redial_max_ms)
+    }
+
     /// The rule that is left out; none without feature `sim`.
     pub(super) fn left_out(&self) -> crate::rule::LeftOut {
         #[cfg(feature = "sim")]

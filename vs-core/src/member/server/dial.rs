@@ -117,15 +117,16 @@ impl Target {
     }
 
     /// Dials again after a pause, which grows: to that of a peer that is not there, or longer, if it is there and will
-    /// not do before somebody changes something.
+    /// not do before somebody changes something. An attempt that was under way for so long has been pause enough.
     fn wait(&mut self, now: Time, config: &ServerConfig, refused: bool) {
         let (least, most) = match refused {
-            true => (config.redial_max_ms, config.refused_max_ms),
+            true => (config.refused_ms, config.refused_max_ms),
             false => (config.redial_ms, config.redial_max_ms),
         };
         let pause_ms = self.pause_ms.max(least).min(most);
         self.pause_ms = pause_ms.saturating_mul(2);
-        self.state = State::Waiting(now.plus_ms(pause_ms));
+        let since = if let State::Dialling(since) = self.state { since } else { now };
+        self.state = State::Waiting(now.max(since.plus_ms(pause_ms)));
     }
 }
 
@@ -141,6 +142,17 @@ impl Server {
             self.targets.insert(addr, Target::new(self.now, &self.config));
         }
         true
+    }
+
+    /// There was a sign of life of the server at `addr`, the first for long: it may be reached again, and the first
+    /// packet of an attempt that is under way may be lost. One that was refused waits on.
+    pub(super) fn dial_now(&mut self, addr: SocketAddr) {
+        let Some(target) = self.targets.get_mut(&addr) else { return };
+        let unreached = matches!(target.noted, None | Some(PeerTrouble::Unreachable(_)));
+        if unreached && matches!(target.state, State::Waiting(_) | State::Dialling(_)) {
+            target.pause_ms = self.config.redial_ms;
+            target.state = State::Waiting(self.now);
+        }
     }
 
     /// Dials `addr` no more. A connection that is up stays until it ends.

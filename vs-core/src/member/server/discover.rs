@@ -162,6 +162,7 @@ impl Server {
                         self.note(Note::UselessBeacon(UselessBeacon::TooMany));
                     }
                 }
+                Found::Again(addr) => self.dial_now(addr),
                 Found::Forget(addr) => self.remove_peer(addr),
                 Found::Useless(beacon) => self.note(Note::UselessBeacon(beacon)),
             }

@@ -37,7 +37,7 @@ impl Link {
         match (self.connected, self.counts) {
             (true, false) if !self.ready => Some(self.since.plus_ms(self.hold_ms)),
             // Another one may have been reached so much later.
-            (true, false) => Some(self.since.plus_ms(self.hold_ms + config.redial_max_ms)),
+            (true, false) => Some(self.since.plus_ms(self.hold_ms + config.reach_ms())),
             (false, true) => Some(self.since.plus_ms(config.reattach_ms)),
             // Others may miss it as much later as it takes to miss a silent one.
             (false, false) if self.written_off => {

@@ -126,12 +126,13 @@ impl Server {
         }
         if config.redial_ms == 0
             || config.dial_ms == 0
+            || config.refused_ms == 0
             || config.redial_max_ms < config.redial_ms
-            || config.refused_max_ms < config.redial_max_ms
+            || config.refused_max_ms < config.refused_ms
         {
             return Err(ConfigError(
-                "dial_ms and redial_ms must be at least 1, redial_max_ms at least redial_ms, and refused_max_ms at \
-                 least redial_max_ms",
+                "dial_ms, redial_ms and refused_ms must be at least 1, redial_max_ms at least redial_ms, and \
+                 refused_max_ms at least refused_ms",
             ));
         }
         if config.link_hold_max_ms < config.link_hold_ms {

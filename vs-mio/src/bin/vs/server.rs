@@ -49,9 +49,14 @@ pub(crate) struct Args {
     /// What the server belongs to; members and servers of another deployment are refused
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
     deployment: Deployment,
-    /// A connection that is silent for so long is taken for dead
+    /// A connection that is silent for so long is taken for dead; signs of life, and how soon a peer is tried again, follow
+    /// from it
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
+    /// An attempt to reach a peer is given up after so long: more than a round trip to the farthest [default: half of
+    /// --silence-ms, at least 400]
+    #[arg(long, value_name = "MS")]
+    dial_ms: Option<u64>,
     /// Signs of life go out after so much own silence
     #[arg(long, value_name = "MS")]
     heartbeat_ms: Option<u64>,
@@ -158,9 +163,10 @@ fn serve(
 
 fn config(args: &Args) -> ServerConfig {
     let deployment = args.deployment.clone();
-    let mut config = ServerConfig { deployment, ..ServerConfig::default() };
+    let silence_ms = args.silence_ms.unwrap_or(ServerConfig::default().silence_ms);
+    let mut config = ServerConfig { deployment, ..ServerConfig::for_silence(silence_ms) };
     for (field, value) in [
-        (&mut config.silence_ms, args.silence_ms),
+        (&mut config.dial_ms, args.dial_ms),
         (&mut config.heartbeat_ms, args.heartbeat_ms),
         (&mut config.gather_join_ms, args.gather_join_ms),
         (&mut config.gather_crash_ms, args.gather_crash_ms),

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::net::ToSocketAddrs;
 
-use vs_core::{Blocking, GroupConfig, NodeConfig};
+use vs_core::{Blocking, ClientConfig, GroupConfig, NodeConfig};
 
 use crate::Failure;
 
@@ -72,9 +72,7 @@ impl Tuning {
         group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
         group.ack_packets = group.ack_packets.min(group.window_packets / 2);
         let mut node = NodeConfig { datagram_bytes: self.datagram_bytes, ..NodeConfig::default() };
-        node.client.server_silence_ms = self.server_silence_ms;
-        let heartbeat = node.client.server_silence_ms / 4;
-        node.client.heartbeat_ms = node.client.heartbeat_ms.min(heartbeat).max(1);
+        node.client = ClientConfig::for_silence(self.server_silence_ms);
         if group.validate(&node).is_ok() {
             node.pool_slots = node.pool_slots.max(group.slots());
         }

@@ -297,12 +297,12 @@ fn pauses_between_attempts_grow_to_a_bound_and_the_trouble_is_told_once() {
     let mut town = Town::new();
     town.start(1, 1, &[2]);
     let mut dials = Vec::new();
-    for _ in 0..4000 {
+    for _ in 0..1500 {
         let before = town.dials;
         town.pass(1);
         dials.extend((town.dials > before).then(|| town.now.as_millis() - 1000));
     }
-    assert_eq!(dials, [100, 300, 700, 1500, 2500, 3500]);
+    assert_eq!(dials, [100, 300, 550, 800, 1050, 1300]);
     assert_eq!(town.heard(), [(1, "cannot be reached")]);
 }
 
@@ -312,13 +312,15 @@ fn an_attempt_that_nothing_is_heard_of_is_given_up() {
     let start = Time::from_millis(1000);
     server.add_peer(start, addr(2));
     assert_eq!(server.poll_dial(), Some(addr(2)));
-    assert_eq!(server.poll_timeout(), Some(start.plus_ms(2000)));
-    server.handle_timeout(start.plus_ms(2000));
+    assert_eq!(server.poll_timeout(), Some(start.plus_ms(500)));
+    server.handle_timeout(start.plus_ms(500));
     let Some(Note::PeerTrouble { why, .. }) = server.poll_note() else { panic!("no note") };
-    assert!(why.to_string().contains("no answer within 2000 ms"), "{why}");
-    assert_eq!((server.poll_dial(), server.poll_timeout()), (None, Some(start.plus_ms(2100))));
+    assert!(why.to_string().contains("no answer within 500 ms"), "{why}");
+    // That was pause enough.
+    assert_eq!(server.poll_dial(), Some(addr(2)));
+    assert_eq!(server.poll_timeout(), Some(start.plus_ms(1000)));
     // One that is late is welcome all the same.
-    server.handle_peer_connected(start.plus_ms(2050), ConnId(7), addr(2));
+    server.handle_peer_connected(start.plus_ms(550), ConnId(7), addr(2));
     assert!(server.poll_output().is_some() && server.poll_close().is_none());
 }
 
@@ -446,11 +448,42 @@ fn times_of_dialling_are_checked() {
     for bad in [
         ServerConfig { redial_ms: 0, ..config() },
         ServerConfig { dial_ms: 0, ..config() },
+        ServerConfig { refused_ms: 0, ..config() },
         ServerConfig { redial_max_ms: 99, ..config() },
         ServerConfig { refused_max_ms: 999, ..config() },
     ] {
         assert!(Server::new(bad, ServerId(1), 1).is_err());
     }
+    assert_eq!(ServerConfig::for_silence(config().silence_ms), config());
+    for silence_ms in [2, 20, 80, 600, 5000, 86_400_000] {
+        let config = ServerConfig::for_silence(silence_ms);
+        let from_healing_ms = config.redial_max_ms + config.dial_ms + config.link_hold_ms;
+        assert!(from_healing_ms <= (2 * silence_ms).max(500), "{config:?}");
+        assert!(config.dial_ms > 300, "the farthest can be reached");
+        assert!(Server::new(config, ServerId(1), 1).is_ok());
+    }
     let refusal = Refusal::SameId(ServerId(3));
     assert!(refusal.to_string().contains("the id 3"));
+}
+
+/// The first packet of an attempt into a parted network is lost, and sent again only much later.
+#[test]
+fn a_server_that_is_heard_again_is_dialled_at_once_unless_it_refuses() {
+    let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
+    server.add_peer(Time::ZERO, addr(2));
+    assert_eq!(server.poll_dial(), Some(addr(2)));
+    server.dial_now(addr(2));
+    assert_eq!((server.poll_dial(), server.poll_dial()), (Some(addr(2)), None), "it may hang");
+    server.handle_dial_failed(Time::ZERO, addr(2), &"nobody listens");
+    assert_eq!(server.poll_dial(), None);
+    server.dial_now(addr(2));
+    assert_eq!(server.poll_dial(), Some(addr(2)), "its pause is over");
+    server.dial_now(addr(3));
+    assert_eq!(server.poll_dial(), None, "nobody named it");
+    server.handle_peer_connected(Time::ZERO, ConnId(7), addr(2));
+    server.dial_now(addr(2));
+    assert_eq!(server.poll_dial(), None, "it is up");
+    server.handle_closed(Time::ZERO, ConnId(7));
+    server.dial_now(addr(2));
+    assert_eq!(server.poll_dial(), None, "it is no server");
 }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{ConnId, Note};
+use super::super::{ConnId, Note, ServerConfig};
 use super::lan::{Lan, addr};
 use crate::action::DetachReason;
 use crate::ident::{Deployment, ServerId};
@@ -263,6 +263,28 @@ fn whatever_happens_those_that_are_left_find_together() {
             assert_eq!(lan.views(id).last(), Some(&all), "seed {seed}, {id}");
         }
         assert_eq!(lan.connections(), all.len() * all.len().saturating_sub(1) / 2, "seed {seed}");
+    }
+}
+
+/// While they were apart they forgot each other, and dialled no more. What the one that dials says of itself is not heard.
+#[test]
+fn however_long_they_were_apart_beacons_bring_them_together_within_two_timeouts() {
+    let soon = [3_000, 9_900, 10_300, 40_000, 590_000];
+    for apart_ms in soon.into_iter().chain((13_000..23_000).step_by(330)) {
+        let mut lan = Lan::new();
+        for id in 1..=2 {
+            lan.start(id, id, "default");
+        }
+        lan.pass(500);
+        lan.unheard = vec![1, 2];
+        lan.part(1, 2);
+        lan.pass(apart_ms);
+        assert_eq!((lan.connections(), lan.views(1).last()), (0, Some(&vec![1])));
+        lan.views(2);
+        lan.unheard = vec![2];
+        lan.mend();
+        lan.pass(2 * ServerConfig::default().silence_ms);
+        assert_eq!(lan.views(2), [[1, 2]], "apart for {apart_ms} ms");
     }
 }
 

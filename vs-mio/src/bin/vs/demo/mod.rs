@@ -1,5 +1,6 @@
 //! `vs demo`: a group of real processes, what happens to it, and the verdict over what it did.
 
+mod network;
 mod numbers;
 mod process;
 mod stage;
@@ -7,7 +8,7 @@ mod story;
 mod verdict;
 
 use core::net::Ipv4Addr;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::Failure;
+use network::{Network, Partition};
 use stage::Stage;
 
 /// Shows a group of real processes through a crash, joins, a pause, a partition and a merge, and checks what they did
@@ -26,6 +28,9 @@ pub(crate) struct Args {
     /// Keep the traces of all processes in this directory
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+    /// What parts the network between the two sides
+    #[arg(long, value_enum, value_name = "BY", default_value_t = Partition::Auto)]
+    partition: Partition,
 }
 
 /// Where traces go: a directory of the user, or one that goes when nobody needs it any more.
@@ -59,21 +64,26 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
     }
     let traces = Traces::new(args.traces)?;
-    let result = play(&traces.dir, interrupted);
+    let result = play(&traces.dir, args.partition, Arc::clone(&interrupted));
     match (&result, traces.keep) {
         (_, true) => stage::line(&format!("The traces are in {}.", traces.dir.display())),
-        (Ok(()), false) => traces.remove(),
-        (Err(_), false) => {
+        (Err(_), false) if !interrupted.load(Ordering::Relaxed) => {
             stage::line(&format!("The traces stay in {} for a look.", traces.dir.display()));
         }
+        (_, false) => traces.remove(),
     }
     result
 }
 
-fn play(dir: &Path, interrupted: Arc<AtomicBool>) -> Result<(), Failure> {
+fn play(dir: &Path, partition: Partition, interrupted: Arc<AtomicBool>) -> Result<(), Failure> {
     story::forget_traces(dir)?;
-    let mut stage = Stage::new(dir.to_owned(), multicast()?, interrupted);
-    let settled = story::play(&mut stage)?;
+    let multicast = multicast()?;
+    let network = Network::new(partition, &interrupted)?;
+    let mut stage = Stage::new(dir.to_owned(), multicast, interrupted, network);
+    let settled = story::play(&mut stage);
+    let closed = stage.close();
+    let settled = settled?;
+    closed?;
     verdict::judge(dir, &settled)
 }
 

@@ -9,6 +9,7 @@ use vs_core::ident::{Incarnation, ProcessId};
 use vs_core::trace::{Header, Record};
 use vs_core::trace_json::{Reader, encode_header};
 
+use super::network::Network;
 use crate::Failure;
 
 /// Who is meant.
@@ -51,11 +52,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `args`; what it says goes to `news`.
-    pub(super) fn start(who: Who, args: &[String], news: &Sender<News>) -> Result<Self, Failure> {
+    /// Starts this program with `args` at `side` of the network; what it says goes to `news`.
+    pub(super) fn start(
+        who: Who,
+        (network, side): (&Network, usize),
+        args: &[String],
+        news: &Sender<News>,
+    ) -> Result<Self, Failure> {
         let program = std::env::current_exe()
             .map_err(|e| Failure(format!("the path of this program cannot be found: {e}")))?;
-        let mut command = Command::new(program);
+        let mut command = network.command(side, program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|e| Failure(format!("{who} cannot be started: {e}")))?;

@@ -13,6 +13,7 @@ use vs_core::ident::ProcessId;
 use vs_core::trace::{Event, Record};
 use vs_core::{DisplaySet, Members, Time, View};
 
+use super::network::Network;
 use super::numbers::Numbers;
 use super::process::{News, Process, Who};
 use crate::Failure;
@@ -107,10 +108,17 @@ pub(super) struct Stage {
     /// The proposal that was told last.
     told: Members,
     last_words: Vec<String>,
+    /// The last to go: the processes live in it.
+    pub(super) network: Network,
 }
 
 impl Stage {
-    pub(super) fn new(traces: PathBuf, multicast: String, interrupted: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        traces: PathBuf,
+        multicast: String,
+        interrupted: Arc<AtomicBool>,
+        network: Network,
+    ) -> Self {
         let (sender, news) = channel();
         Self {
             began: Instant::now(),
@@ -125,7 +133,15 @@ impl Stage {
             numbers: Numbers::default(),
             told: Members::new(),
             last_words: Vec::new(),
+            network,
         }
+    }
+
+    /// The play is over: whatever still runs is killed, and the network goes.
+    pub(super) fn close(self) -> Result<(), Failure> {
+        let Self { members, servers, network, .. } = self;
+        drop((members, servers));
+        network.remove()
     }
 
     /// Tells what happens, with the time since the beginning.

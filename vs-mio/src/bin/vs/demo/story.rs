@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vs_core::ident::ProcessId;
 use vs_core::{DisplaySet, Time};
 
+use super::network::{self, Network};
 use super::process::{Process, Who};
 use super::stage::{Stage, State, line};
 use crate::Failure;
@@ -31,17 +32,17 @@ pub(super) const PAUSED: ProcessId = ProcessId(3);
 /// Who goes on meanwhile.
 pub(super) const AWAKE: [ProcessId; 4] = [ProcessId(1), ProcessId(4), ProcessId(5), ProcessId(6)];
 
-/// The sides that the network falls into: the members at each server, and the address of all of that side.
-pub(super) const SIDES: [Side; 2] = [
+/// The sides that the network falls into, and the members at each server.
+pub(super) const SIDES: [Side; network::SIDES] = [
     Side {
         server: 1,
-        ip: "127.0.0.1",
+        at: 0,
         members: &[ProcessId(1), ProcessId(2), ProcessId(3), ProcessId(5)],
         last: &[ProcessId(1), ProcessId(3), ProcessId(5)],
     },
     Side {
         server: 2,
-        ip: "127.0.0.2",
+        at: 1,
         members: &[ProcessId(4), ProcessId(6)],
         last: &[ProcessId(4), ProcessId(6)],
     },
@@ -51,7 +52,8 @@ pub(super) const SIDES: [Side; 2] = [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
     pub(super) server: u64,
-    ip: &'static str,
+    /// Its number in the network.
+    at: usize,
     members: &'static [ProcessId],
     /// Those of them who are there with the joiners.
     pub(super) last: &'static [ProcessId],
@@ -65,11 +67,11 @@ const SILENCE_MS: u64 = 600;
 /// How long traffic flows between two events.
 const PART: Duration = Duration::from_millis(700);
 /// How long a process may take to start.
-const START_MAX: Duration = Duration::from_secs(5);
+const START_MAX: Duration = Duration::from_secs(10);
 /// How long a change of view may take.
-const CHANGE_MAX: Duration = Duration::from_secs(3);
+const CHANGE_MAX: Duration = Duration::from_secs(6);
 /// How long it may take until everything is delivered, or everybody has left.
-const END_MAX: Duration = Duration::from_secs(3);
+const END_MAX: Duration = Duration::from_secs(6);
 
 /// What the end of the story hands to the verdict.
 #[derive(Debug)]
@@ -121,10 +123,11 @@ pub(super) fn play(stage: &mut Stage) -> Result<Settled, Failure> {
 
 fn come_together(stage: &mut Stage) -> Result<(), Failure> {
     stage.say("Start: two membership servers and four members, each a process of its own.");
+    stage.say(format!("Partition by: {}.", stage.network));
     let [first, second] = SIDES;
-    start_server(stage, first, second.ip, None)?;
+    start_server(stage, first, None)?;
     let addr = server_addr(stage, first);
-    start_server(stage, second, first.ip, addr)?;
+    start_server(stage, second, addr)?;
     stage.wait_for("the membership servers are connected", START_MAX, |s| {
         s.servers.values().all(|server| server.connected)
     })?;
@@ -132,8 +135,12 @@ fn come_together(stage: &mut Stage) -> Result<(), Failure> {
         start(stage, id)?;
     }
     stage.say(format!(
-        "Messages go by UDP multicast on {} (loopback); the servers never see them.",
-        stage.multicast
+        "Messages go by UDP multicast on {} ({}); the servers never see them.",
+        stage.multicast,
+        match stage.network {
+            Network::Filter(_) => "loopback",
+            Network::Namespaces(_) => "two hosts, a bridge at each, a link between the bridges",
+        }
     ));
     stage.wait_for("the four members are together", START_MAX, |s| s.together(&FIRST))?;
     line(
@@ -206,15 +213,22 @@ fn pause(stage: &mut Stage) -> Result<(), Failure> {
 fn part(stage: &mut Stage) -> Result<f64, Failure> {
     let [one, other] = SIDES;
     stage.say(format!(
-        "The network parts: {} with server {} here, {} with server {} there. A packet filter inside each process does \
-         it, which takes no rights; no network namespaces were used.",
+        "The network parts: {} with server {} here, {} with server {} there. {}",
         DisplaySet(one.last),
         one.server,
         DisplaySet(other.last),
-        other.server
+        other.server,
+        match stage.network {
+            Network::Filter(_) =>
+                "A filter inside each process drops what comes from the other side.",
+            Network::Namespaces(_) => "The link between the two bridges is down.",
+        }
     ));
     let parted = now();
-    signal_all(stage, "USR1")?;
+    match &stage.network {
+        Network::Filter(_) => signal_all(stage, "USR1")?,
+        Network::Namespaces(namespaces) => namespaces.part()?,
+    }
     stage.wait_for("each side is in a view of its own", CHANGE_MAX, |s| {
         SIDES.iter().all(|side| s.together(side.last))
     })?;
@@ -226,9 +240,17 @@ fn part(stage: &mut Stage) -> Result<f64, Failure> {
 }
 
 fn merge(stage: &mut Stage) -> Result<f64, Failure> {
-    stage.say("The network heals: the filters are open.");
     let healed = now();
-    signal_all(stage, "USR2")?;
+    match &stage.network {
+        Network::Filter(_) => {
+            stage.say("The network heals: the filters are open.");
+            signal_all(stage, "USR2")?;
+        }
+        Network::Namespaces(namespaces) => {
+            stage.say("The network heals: the link is up.");
+            namespaces.heal()?;
+        }
+    }
     stage.wait_for("both sides are in one view", START_MAX, |s| s.together(&LAST))?;
     let ms = installed_within(stage, healed, &LAST);
     stage.say(format!("One view again, {ms:.1} ms after the healing. Who came along with me:"));
@@ -291,23 +313,20 @@ fn settle_and_leave(stage: &mut Stage, times: Times) -> Result<Settled, Failure>
     Ok(settled)
 }
 
-/// Starts a server, and waits until it listens. It connects to `peer`; what is at `other_ip` can be cut off.
-fn start_server(
-    stage: &mut Stage,
-    side: Side,
-    other_ip: &str,
-    peer: Option<String>,
-) -> Result<(), Failure> {
+/// Starts a server, and waits until it listens. It connects to `peer`.
+fn start_server(stage: &mut Stage, side: Side, peer: Option<String>) -> Result<(), Failure> {
     let [id, gather, silence] =
         [side.server, GATHER_JOIN_MS, SILENCE_MS].map(|number| number.to_string());
-    let listen = format!("{}:0", side.ip);
-    let mut args = vec!["server", "--listen", &listen, "--id", &id, "--cut", other_ip];
+    let listen = format!("{}:0", stage.network.ip(side.at));
+    let mut args = vec!["server", "--listen", &listen, "--id", &id];
     args.extend(["--gather-join-ms", &gather, "--silence-ms", &silence]);
     if let Some(peer) = &peer {
         args.extend(["--peer", peer]);
     }
-    let args: Vec<String> = args.into_iter().map(ToOwned::to_owned).collect();
-    let process = Process::start(Who::Server(side.server), &args, &stage.sender)?;
+    let mut args: Vec<String> = args.into_iter().map(ToOwned::to_owned).collect();
+    args.extend(stage.network.filter_args(side.at));
+    let place = (&stage.network, side.at);
+    let process = Process::start(Who::Server(side.server), place, &args, &stage.sender)?;
     stage.add_server(side.server, process);
     stage.wait_for("the membership server listens", START_MAX, |s| server_addr(s, side).is_some())
 }
@@ -319,18 +338,19 @@ fn server_addr(stage: &Stage, side: Side) -> Option<String> {
 /// Starts a member.
 fn start(stage: &mut Stage, id: ProcessId) -> Result<(), Failure> {
     let [one, other] = SIDES;
-    let (here, there) = if one.members.contains(&id) { (one, other) } else { (other, one) };
+    let here = if one.members.contains(&id) { one } else { other };
     let server = server_addr(stage, here).unwrap_or_default();
     let file = trace_file(&stage.traces, id);
     let mut args: Vec<String> =
-        ["node", "--group", GROUP, "--json", "--interface", "127.0.0.1", "--bind", here.ip]
-            .map(ToOwned::to_owned)
-            .to_vec();
+        ["node", "--group", GROUP, "--json"].map(ToOwned::to_owned).to_vec();
+    args.extend(["--interface".into(), stage.network.interface(here.at)]);
+    args.extend(["--bind".into(), stage.network.ip(here.at)]);
     args.extend(["--server".into(), server, "--id".into(), id.to_string()]);
-    args.extend(["--cut".into(), there.ip.into()]);
+    args.extend(stage.network.filter_args(here.at));
     args.extend(["--multicast".into(), stage.multicast.clone()]);
     args.extend(["--trace".into(), file.display().to_string()]);
-    let process = Process::start(Who::Member(id), &args, &stage.sender)?;
+    let place = (&stage.network, here.at);
+    let process = Process::start(Who::Member(id), place, &args, &stage.sender)?;
     stage.add_member(id, process);
     Ok(())
 }

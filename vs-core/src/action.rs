@@ -115,6 +115,9 @@ pub enum DetachReason {
         /// Ours.
         own: Deployment,
     },
+    /// This process, or who gave it its numbers before, is by its clock more than a year ahead of the server; it attaches
+    /// again, as there may be another server, and clocks can be set.
+    Ahead,
 }
 
 impl DetachReason {
@@ -128,6 +131,7 @@ impl DetachReason {
                 | Self::ServerFull
                 | Self::Excluded
                 | Self::Silent
+                | Self::Ahead
         )
     }
 }
@@ -161,6 +165,9 @@ impl fmt::Display for DetachReason {
                 f.write_str("the membership server heard nothing of this process for too long")
             }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
+            Self::Ahead => f.write_str(
+                "the clock here is more than a year ahead of the membership server's: set the clocks of both",
+            ),
             Self::Deployment { server, own } => write!(
                 f,
                 "the server belongs to the deployment {server}, this process to {own}: name the same one at both"

@@ -118,6 +118,7 @@ fn reason(bytes: &mut Bytes<'_>) -> DetachReason {
         5 => DetachReason::BlockTimeout,
         6 => DetachReason::ViewTooLarge,
         7 => DetachReason::Deployment { server: Deployment::default(), own: Deployment::default() },
+        _ if bytes.flag() => DetachReason::Ahead,
         _ => DetachReason::Contract(String::from_utf8_lossy(bytes.sized()).into_owned()),
     }
 }

@@ -18,6 +18,9 @@ use crate::time::Time;
 /// first takes it in as many days later.
 pub(crate) const AHEAD_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
+/// A client whose numbers are too far ahead may ask again after so long, in ms: somebody has to set a clock.
+pub(super) const CLOCK_RETRY_MS: u64 = 5_000;
+
 /// A clock that shows an earlier UNIX time, in ms, was never set (1 January 2020): nothing is held against it.
 const CLOCK_SET_MS: u64 = 1_577_836_800_000;
 

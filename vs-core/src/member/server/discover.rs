@@ -187,8 +187,7 @@ impl Server {
             self.held.push(Held { group: group.clone(), local, past });
         } else {
             let retry_ms = self.config.readmit_ms;
-            let full = local.detached(group.clone(), DetachReason::ServerFull, retry_ms);
-            self.send(local.conn, &full);
+            self.turn_away(group, &local, DetachReason::ServerFull, retry_ms);
         }
     }
 

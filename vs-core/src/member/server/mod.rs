@@ -33,11 +33,14 @@ use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
 use crate::action::DetachReason;
 use crate::config::ConfigError;
-use crate::ident::{Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId};
+use crate::ident::{
+    CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
+};
 use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
+use claims::CLOCK_RETRY_MS;
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use deadlines::Deadlines;
@@ -235,22 +238,20 @@ impl Server {
                 self.greet_server(conn, (server, boot), deployment);
             }
             (Role::Client(peer), Request::Attach { group, counter, members_max, past }) => {
-                match Floor::of((peer.process, peer.incarnation), &past, self.claims_max()) {
-                    Some(floor) => {
-                        let attachment = Attachment { incarnation: peer.incarnation, counter };
-                        let settled = Settled::of(peer.process, &past);
-                        let local = Local { conn, peer, attachment, floor, members_max, settled };
-                        if self.is_settled() {
-                            self.attach(&group, local, &past);
-                        } else {
-                            self.hold(&group, local, past);
-                        }
-                    }
-                    None => self.refuse(
-                        conn,
-                        "it claims ids that nobody was ever given, or its clock is more than a year ahead of this \
-                         server's: set the clocks of both",
-                    ),
+                let attachment = Attachment { incarnation: peer.incarnation, counter };
+                let claims = |most| Floor::of((peer.process, peer.incarnation), &past, most);
+                let Some(floor) = claims(CLAIMED_MAX) else {
+                    return self.refuse(conn, "it claims ids that nobody was ever given");
+                };
+                let is_ahead = claims(self.claims_max()).is_none();
+                let settled = Settled::of(peer.process, &past);
+                let local = Local { conn, peer, attachment, floor, members_max, settled };
+                if is_ahead {
+                    self.turn_away(&group, &local, DetachReason::Ahead, CLOCK_RETRY_MS);
+                } else if self.is_settled() {
+                    self.attach(&group, local, &past);
+                } else {
+                    self.hold(&group, local, past);
                 }
             }
             (Role::Client(peer), Request::Leave { group }) => {
@@ -288,11 +289,17 @@ impl Server {
         self.end_with_note(conn, why.into());
     }
 
+    /// A client asked in vain, and may ask again after `retry_ms`.
+    fn turn_away(&mut self, group: &GroupName, local: &Local, reason: DetachReason, retry_ms: u64) {
+        let (process, why) = (local.peer.process, Departure::Told(reason.clone()));
+        self.note(Note::Detached { group: group.clone(), process, server: self.id, why });
+        self.send(local.conn, &local.detached(group.clone(), reason, retry_ms));
+    }
+
     fn attach(&mut self, name: &GroupName, local: Local, past: &Past) {
         if !self.open_group(name) {
-            let (group, reason) = (name.clone(), DetachReason::ServerFull);
             let retry_ms = self.config.readmit_ms;
-            return self.send(local.conn, &local.detached(group, reason, retry_ms));
+            return self.turn_away(name, &local, DetachReason::ServerFull, retry_ms);
         }
         let claims_max = self.claims_max();
         let here = self.with_group(name, |g, cx| {

@@ -2,9 +2,10 @@
 
 use alloc::vec;
 
-use super::super::claims::AHEAD_MAX_MS;
-use super::super::{Note, ServerConfig};
+use super::super::claims::{AHEAD_MAX_MS, CLOCK_RETRY_MS};
+use super::super::{Departure, Note, ServerConfig};
 use super::bench::{Bench, greeting, hello, peer, processes, set, story};
+use crate::action::DetachReason;
 use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
 use crate::member::client::Past;
 use crate::view::View;
@@ -33,7 +34,12 @@ fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     bench.open(p);
     bench.say(p, &hello(peer(p, incarnation)));
     bench.attach_with(p, 1, 16, past);
-    !bench.closed.contains(&p)
+    if bench.closed.contains(&p) {
+        return false;
+    }
+    let told = bench.detached(p);
+    assert!(told.is_none() || told == Some((DetachReason::Ahead, CLOCK_RETRY_MS)));
+    told.is_none()
 }
 
 /// A member said that another one had been given the highest cid that can be claimed. So that one was given a higher one,
@@ -79,13 +85,14 @@ fn what_is_too_far_ahead_of_the_clock_is_refused() {
     for past in claims(BELIEVED + 1) {
         let mut bench = server();
         assert!(!takes(&mut bench, 1, BOOT, past.clone()), "{past:?}");
+        let ahead = |why: &Departure| *why == Departure::Told(DetachReason::Ahead);
         let told = core::iter::from_fn(|| bench.server.poll_note())
-            .any(|note| matches!(note, Note::Refused { why, .. } if why.contains("clock")));
+            .any(|note| matches!(note, Note::Detached { why, .. } if ahead(&why)));
         assert!(told);
         // The clock of the server goes on.
         bench.pass(1);
         assert!(takes(&mut bench, 3, BOOT, Past::default()));
-        bench.closed.clear();
+        bench.close(1);
         assert!(takes(&mut bench, 1, BOOT, past));
     }
     assert!(takes(&mut server(), 1, BOOT + AHEAD_MAX_MS, Past::default()));
@@ -98,7 +105,7 @@ fn the_latest_clock_of_the_servers_counts_unless_none_was_ever_set() {
     let ahead = Past { last_cid: Cid(BELIEVED + 5 * day_ms * IDS_PER_MS), ..Past::default() };
     let mut bench = server();
     assert!(!takes(&mut bench, 1, BOOT, ahead.clone()));
-    bench.closed.clear();
+    bench.close(1);
     bench.open(99);
     bench.say(99, &greeting(2, BOOT + 5 * day_ms));
     assert!(takes(&mut bench, 1, BOOT, ahead.clone()));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mio::{Poll, Waker};
 use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
+use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig, OpenError};
 use vs_std::clock::Clock;
@@ -29,7 +30,10 @@ use crate::tuning::resolve;
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let (mut node, config) = args.tuning.configs(blocking);
+    let (mut node, mut config) = args.tuning.configs(blocking);
+    if args.sync_after_view {
+        config.left_out = LeftOut::only(Rule::ParallelSync);
+    }
     node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;
     let clock = Clock::new();

@@ -23,16 +23,18 @@ const OFFLOADS: &str = "rx off tx off sg off tso off gso off gro off";
 /// What a frame is lost of.
 const LOSS_PARTS: f64 = 100_000.0;
 
-/// The end: the namespaces go, and who still lives in them. It waits in a process of its own for the end of its input,
+/// The end: the namespaces go, who still lives in them, and the directory. It waits in a process of its own for the end of its input,
 /// which comes however this program ends.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
+dir=$1
+shift
 for ns in "$@"; do
     for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
     ip netns del "$ns" 2>/dev/null
 done
-true
+rm -rf "$dir"
 "#;
 
 /// The sites. Dropping it takes all of it down.
@@ -61,6 +63,7 @@ impl Lab {
         let names = (1..=sites).map(|site| format!("{prefix}s{site}"));
         let undertaker = Command::new("sh")
             .args(["-c", UNDERTAKER, "undertaker"])
+            .arg(&dir)
             .args(names)
             .arg(format!("{prefix}w"))
             .stdin(Stdio::piped())
@@ -169,7 +172,6 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.undertaker.stdin.take());
         let _ = self.undertaker.wait();
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 

@@ -18,6 +18,9 @@ const REPEAT_HALVES: u64 = 3;
 /// Reports that bring nothing are each twice as far apart as the one before, so often.
 const BACKOFFS_MAX: u32 = 8;
 
+/// … and until it is known how long repairs take, so often.
+const BLIND_BACKOFFS_MAX: u32 = 4;
+
 /// Reports are at most this part of the time apart after which somebody is accused, and once so much has passed …
 const STUCK_SHARE: u64 = 4;
 
@@ -235,9 +238,9 @@ impl Gap {
         let stuck = (now - self.stuck) / 1000 > peer_us / STUCK_SHARE;
         let bound = peer_us / if stuck { STUCK_REPEATS } else { STUCK_SHARE };
         let Some(delay_us) = self.delay_us else {
-            let doublings = self.hasty + self.unanswered.saturating_sub(1).min(BACKOFFS_MAX);
-            let grown = if stuck { max_us } else { max_us << doublings };
-            return grown.min(bound.max(max_us));
+            let doublings = self.hasty.saturating_add(self.unanswered.saturating_sub(1));
+            let grown = max_us << doublings.min(BLIND_BACKOFFS_MAX);
+            return if stuck { max_us } else { grown.min(bound.max(max_us)) };
         };
         let base = (delay_us * REPEAT_HALVES / 2) << self.hasty;
         let base = base.clamp(REPEAT_MIN_US.min(bound), bound);

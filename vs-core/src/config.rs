@@ -13,7 +13,7 @@ pub const DATAGRAM_BYTES: core::ops::RangeInclusive<usize> = 512..=65_000;
 /// Longest that any time of a configuration may be, in ms: a day.
 pub const TIME_MS_LIMIT: u64 = 24 * 60 * 60 * 1000;
 
-/// Longest that [`GroupConfig::nak_delay_us`] may be, in µs: a second.
+/// Longest that [`GroupConfig::nak_delay_us`] and [`GroupConfig::nak_delay_max_us`] may be, in µs: a second.
 pub const NAK_DELAY_US_LIMIT: u64 = 1_000_000;
 
 /// Greatest [`NodeConfig::pool_slots`].
@@ -137,8 +137,12 @@ pub struct GroupConfig {
     pub sync_resend_ms: u64,
     /// Upper bound of the random delay before a gap is reported, in µs. Default 500.
     pub nak_delay_us: u64,
-    /// Repetition of a report of a gap, in ms, until it is known how long repairs take; from then on half as long again
-    /// as that. Reports that bring nothing are twice as far apart each time, up to this. Default 10.
+    /// Where packets come later than that, since others overtake them on the way, the report waits for them, too, but not
+    /// for longer than this, in µs. Default 20,000.
+    pub nak_delay_max_us: u64,
+    /// Repetition of a report of a gap, in ms, until it is known how long repairs take, from the third one on each twice as
+    /// far apart; from then on half as long again as that. Reports that bring nothing are twice as far apart each time, up
+    /// to this. Default 10.
     pub nak_repeat_ms: u64,
     /// An acknowledgement is sent at the latest after so much time with something to acknowledge, in ms. Default 5.
     pub ack_ms: u64,
@@ -176,6 +180,7 @@ impl Default for GroupConfig {
             peer_ms: 2000,
             sync_resend_ms: 10,
             nak_delay_us: 500,
+            nak_delay_max_us: 20_000,
             nak_repeat_ms: 10,
             ack_ms: 5,
             ack_packets: 128,
@@ -191,8 +196,8 @@ impl Default for GroupConfig {
 
 impl GroupConfig {
     /// For members that are some 50 to 150 ms of round trip apart, with a jitter of a tenth of that. With the default times
-    /// a packet there that another has overtaken is taken for lost, and a gap is reported again and again before its repair
-    /// can be here: each costs bandwidth, none a view. A repair takes `nak_delay_us` longer.
+    /// each view has to learn there that packets are only overtaken, and how long repairs take, and there are several times
+    /// as many acknowledgements and heartbeats: that costs bandwidth, and no view. A repair takes `nak_delay_us` longer.
     #[must_use]
     pub fn wan() -> Self {
         Self {
@@ -384,7 +389,12 @@ impl GroupConfig {
         ] {
             require_time(ms, rule)?;
         }
-        require(self.nak_delay_us <= NAK_DELAY_US_LIMIT, "nak_delay_us must be at most 1000000")?;
+        for (us, rule) in [
+            (self.nak_delay_us, "nak_delay_us must be at most 1000000"),
+            (self.nak_delay_max_us, "nak_delay_max_us must be at most 1000000"),
+        ] {
+            require(us <= NAK_DELAY_US_LIMIT, rule)?;
+        }
         require(self.block_ok_ms < self.peer_ms, "block_ok_ms must be below peer_ms")?;
         require(
             self.heartbeat_max_ms >= self.heartbeat_ms,
@@ -479,11 +489,12 @@ mod tests {
         |c, v| c.early_packets_max = v,
         |c, v| c.ack_packets = v,
     ];
-    const GROUP_TIMES: [Set<GroupConfig, u64>; 8] = [
+    const GROUP_TIMES: [Set<GroupConfig, u64>; 9] = [
         |c, v| c.block_ok_ms = v,
         |c, v| c.peer_ms = v,
         |c, v| c.sync_resend_ms = v,
         |c, v| c.nak_delay_us = v,
+        |c, v| c.nak_delay_max_us = v,
         |c, v| c.nak_repeat_ms = v,
         |c, v| c.ack_ms = v,
         |c, v| c.heartbeat_ms = v,

@@ -40,9 +40,23 @@ fn traffic(wan_times: bool) -> WanTraffic {
     all
 }
 
+/// What is learnt of these links keeps reports down; without that there were 72,000.
 #[test]
 fn nobody_is_accused_on_far_links_with_losses_whatever_the_times() {
-    assert_eq!(traffic(false).excluded, 0);
+    let all = traffic(false);
+    assert_eq!(all.excluded, 0, "{all:?}");
+    assert!(all.naks < 9_000 && all.repaired < 9_000, "{all:?}");
+}
+
+/// Of reports and of repairs one in twenty is lost, too: in these worlds members were excluded while a missing packet was
+/// reported at no more than a steady pace.
+#[test]
+fn nobody_is_accused_on_far_links_where_one_in_twenty_is_lost() {
+    let far = Wan { delay_ms_min: 75, ..wan(50, false) };
+    for seed in [29, 61, 66] {
+        let all = far.traffic(seed, 10).unwrap();
+        assert_eq!(all.excluded, 0, "seed {seed}: {all:?}");
+    }
 }
 
 /// Of 120,000 packets between sites 1200 are lost, and of what is sent for them again a hundredth.

@@ -8,6 +8,7 @@
 //! - [`window`]: how many packets are best outstanding;
 //! - [`receiver`]: what arrives, and delivery;
 //! - [`stable`]: acknowledgements, credit, what everybody has;
+//! - [`gap`]: what is missing of a stream, and what is learnt from that;
 //! - [`repair`]: gaps are reported, reports answered, packets of others handed on;
 //! - [`peers`]: who owes something for too long;
 //! - [`transmit`]: what goes out next, derived from all of that.
@@ -27,6 +28,7 @@ use crate::rng::Rng;
 use crate::time::Time;
 use crate::view::View;
 
+mod gap;
 mod peers;
 mod receiver;
 mod repair;
@@ -62,6 +64,7 @@ struct Settings {
     message_bytes_max: usize,
     peer_ms: u64,
     nak_delay_us: u64,
+    nak_delay_max_us: u64,
     nak_repeat_ms: u64,
     ack_ms: u64,
     ack_packets: u64,
@@ -192,6 +195,7 @@ impl Cast {
             message_bytes_max: config.message_bytes_max,
             peer_ms: config.peer_ms,
             nak_delay_us: config.nak_delay_us,
+            nak_delay_max_us: config.nak_delay_max_us,
             nak_repeat_ms: config.nak_repeat_ms,
             ack_ms: config.ack_ms.saturating_mul(stable::slowness(ranks)),
             ack_packets: ack_packets(config, ranks),

@@ -67,7 +67,7 @@ impl Cast {
         self.peers.stable_at = now;
         self.peers.due = false;
         for stream in &mut self.streams {
-            stream.gap.progress(now);
+            stream.gap.restart(now);
         }
         if self.peers.at.is_some() {
             self.peers.at = Some(now.plus_ms(self.settings.peer_ms));

@@ -1,7 +1,7 @@
 //! The streams of all members: packets are checked, kept, and delivered message by message.
 
 use super::sender::LENGTH_BYTES;
-use super::{Cast, repair};
+use super::{Cast, gap, repair};
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::ring::{Entry, Ring};
@@ -59,7 +59,7 @@ pub(super) struct Stream {
     pub(super) told_credit: Seq,
     /// Its sender asks to be told.
     pub(super) asked: bool,
-    pub(super) gap: repair::Gap,
+    pub(super) gap: gap::Gap,
     pub(super) wanted: repair::Wanted,
     /// Bytes that the fragments up to `prefix` leave to come.
     missing_bytes: usize,
@@ -83,7 +83,7 @@ impl Stream {
             told_received: 0,
             told_credit: window as u64,
             asked: false,
-            gap: repair::Gap::new(origin),
+            gap: gap::Gap::new(origin),
             wanted: repair::Wanted::default(),
             missing_bytes: 0,
             offset: 0,
@@ -133,14 +133,25 @@ fn length_at(body: &[u8], at: usize) -> Option<usize> {
 }
 
 impl Cast {
-    /// A packet of a stream arrived; its body is copied.
-    pub(crate) fn on_data(&mut self, pool: &mut Pool, now: Time, data: &Data<'_>) -> DataOutcome {
+    /// A packet of a stream arrived, sent to the group or to this member alone; its body is copied.
+    pub(crate) fn on_data(
+        &mut self,
+        pool: &mut Pool,
+        now: Time,
+        data: &Data<'_>,
+        to_group: bool,
+    ) -> DataOutcome {
         let outcome = match self.admit(pool, now, data) {
             DataOutcome::New => match pool.store(data.body) {
-                Some(slot) => self.keep(pool, now, data.origin, data.seq, data.flags, slot),
+                Some(slot) => self.keep(pool, now, data, Some(to_group), slot),
                 None => DataOutcome::NoSlot,
             },
-            other => other,
+            other => {
+                if other == DataOutcome::Duplicate && !to_group {
+                    self.streams[usize::from(data.origin)].gap.repaired_in_vain(now, data.seq);
+                }
+                other
+            }
         };
         self.count_outcome(outcome);
         outcome
@@ -166,7 +177,7 @@ impl Cast {
         };
         self.learn_from_header(pool, now, head, admitted);
         let outcome = match admitted {
-            DataOutcome::New => self.keep(pool, now, head.origin, head.seq, head.flags, slot),
+            DataOutcome::New => self.keep(pool, now, head, None, slot),
             other => {
                 pool.free(slot);
                 other
@@ -225,14 +236,13 @@ impl Cast {
         }
     }
 
-    /// Puts an admitted packet into its ring and moves the prefix on.
+    /// Puts an admitted packet, whose body is in `slot`, into its ring and moves the prefix on.
     fn keep(
         &mut self,
         pool: &mut Pool,
         now: Time,
-        origin: Rank,
-        seq: Seq,
-        flags: u8,
+        &Data { origin, seq, flags, .. }: &Data<'_>,
+        to_group: Option<bool>,
         slot: Slot,
     ) -> DataOutcome {
         let stream = &mut self.streams[usize::from(origin)];
@@ -241,14 +251,17 @@ impl Cast {
             return DataOutcome::Beyond;
         }
         if stream.has_gap() {
-            stream.gap.filled(now, seq);
+            stream.gap.filled(now, seq, to_group, &self.settings);
         } else {
-            stream.gap.progress(now);
+            stream.gap.restart(now);
         }
         if seq > stream.high {
             // Nothing between is missing that was not missing before: no new gap to report.
             if seq == stream.high + 1 && stream.gap.asked == stream.high {
                 stream.gap.asked = seq;
+            }
+            if seq > stream.high + 1 {
+                stream.gap.miss(now, stream.high + 1);
             }
             stream.high = seq;
         }
@@ -259,6 +272,7 @@ impl Cast {
                 Some(_) => self.counters.malformed += 1,
                 None => {}
             }
+            self.streams[usize::from(origin)].gap.restart(now);
             self.note_to_acknowledge(now, origin);
         }
         if outcome == DataOutcome::New {

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Cast, Settings, ViewHeader};
+use super::{Cast, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::ranges::{RangeList, SeqRange};
 use crate::ring::{Askers, Repair};
@@ -23,125 +23,6 @@ pub(super) const SOURCE_BYTES: usize = size_of::<u64>();
 
 /// A packet is not sent again to the same member within this time, in ns: it is on its way.
 const REPAIR_QUIET: u64 = 250_000;
-
-/// Reports of a gap are at least so far apart, in µs, however fast repairs come.
-const REPEAT_MIN_US: u64 = 300;
-
-/// A gap is reported again after so many halves of the time that repairs take.
-const REPEAT_HALVES: u64 = 3;
-
-/// Reports that bring nothing are each twice as far apart as the one before, so often.
-const BACKOFFS_MAX: u32 = 8;
-
-/// What is missing of a stream, and who was asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gap {
-    /// Since when there is a gap and nothing new came.
-    since: Time,
-    /// When gaps above `asked` are reported, up to `fresh_upto`: what became known later may still be on its way.
-    fresh_at: Option<Time>,
-    fresh_upto: Seq,
-    /// When gaps up to `mature` are reported again.
-    repeat_at: Option<Time>,
-    /// Gaps up to here were reported.
-    pub(super) asked: Seq,
-    /// … long enough ago for the repair to have come, once `repeat_at` is there.
-    mature: Seq,
-    /// A packet that was reported once, and when: its repair tells how long repairs take.
-    probe: Option<(Seq, Time)>,
-    /// How long repairs take, in µs, once it was seen.
-    delay_us: Option<u64>,
-    /// Reports in a row that brought nothing.
-    unanswered: u32,
-    /// The part of a report that did not fit one packet.
-    rest: Option<SeqRange>,
-    /// Who is asked.
-    source: Rank,
-    /// Whether the endpoint named who may be asked.
-    settled: bool,
-    /// The last other member that was heard to report a gap that is here, too, since the own last report.
-    heard: Option<Rank>,
-    /// The report was put off since the last own one.
-    put_off: bool,
-}
-
-impl Gap {
-    pub(super) fn new(origin: Rank) -> Self {
-        Self {
-            since: Time::ZERO,
-            fresh_at: None,
-            fresh_upto: 0,
-            repeat_at: None,
-            asked: 0,
-            mature: 0,
-            probe: None,
-            delay_us: None,
-            unanswered: 0,
-            rest: None,
-            source: origin,
-            settled: false,
-            heard: None,
-            put_off: false,
-        }
-    }
-
-    /// Something new came, or everybody gets a new chance.
-    pub(super) fn progress(&mut self, now: Time) {
-        self.since = now;
-    }
-
-    /// Packet `seq` came, which may have been reported.
-    pub(super) fn filled(&mut self, now: Time, seq: Seq) {
-        if seq > self.asked {
-            return;
-        }
-        self.unanswered = 0;
-        if let Some((probe, since)) = self.probe
-            && probe == seq
-        {
-            self.probe = None;
-            let sample = (now - since) / 1000;
-            // Slower ones count at once, since a report too early costs more than one too late.
-            self.delay_us = Some(match self.delay_us {
-                Some(known) if sample < known => known - (known - sample) / 8,
-                Some(known) => known.midpoint(sample),
-                None => sample,
-            });
-        }
-    }
-
-    /// The pause before gaps are reported again, in µs: as long as repairs take and half of that, at least; `max_us`
-    /// bounds what pauses grow to while nothing comes, and is the pause until it is known how long repairs take.
-    fn pause_us(&self, settings: &Settings) -> u64 {
-        let max_us = settings.nak_repeat_ms * 1000;
-        let Some(delay_us) = self.delay_us else { return max_us };
-        let bound = settings.peer_ms * 1000 / 4;
-        let base = (delay_us * REPEAT_HALVES / 2).clamp(REPEAT_MIN_US.min(bound), bound);
-        (base << self.unanswered.min(BACKOFFS_MAX)).min(max_us.max(base))
-    }
-
-    fn is_watched(&self) -> bool {
-        self.fresh_at.is_some() || self.repeat_at.is_some()
-    }
-
-    fn next(&self) -> Option<Time> {
-        match (self.fresh_at, self.repeat_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    fn close(&mut self, prefix: Seq) {
-        self.fresh_at = None;
-        self.repeat_at = None;
-        self.rest = None;
-        self.heard = None;
-        self.put_off = false;
-        self.probe = None;
-        self.unanswered = 0;
-        self.asked = self.asked.max(prefix);
-    }
-}
 
 /// Packets of a ring that somebody waits for: `count` of them within `from ..= upto`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -224,8 +105,9 @@ impl Cast {
         let seq = seq.min(stream.ring.end()).min(stream.bound);
         if seq > stream.high {
             if !stream.has_gap() {
-                stream.gap.progress(now);
+                stream.gap.restart(now);
             }
+            stream.gap.miss(now, stream.high + 1);
             stream.high = seq;
             self.watch_gap(now, rank);
         }
@@ -240,17 +122,17 @@ impl Cast {
             return;
         }
         let gap = &mut stream.gap;
+        let least = gap.least_us(&self.settings);
         if !gap.is_watched() {
             gap.asked = gap.asked.min(stream.high - 1).max(stream.prefix);
         }
         if let Some(at) = gap.fresh_at {
             // What there is time enough for still is reported with it.
-            if now.plus_us(delay / 4) <= at {
+            if now.plus_us(least) <= at {
                 gap.fresh_upto = stream.high;
             }
         } else if stream.high > gap.asked {
-            // Not at once: packets that were only overtaken are about to come.
-            let at = now.plus_us(delay / 4 + self.rng.below(delay - delay / 4 + 1));
+            let at = now.plus_us(least + self.rng.below(delay - delay / 4 + 1));
             gap.fresh_at = Some(at);
             gap.fresh_upto = stream.high;
             self.repairs.wake_by(at);
@@ -346,7 +228,7 @@ impl Cast {
         now: Time,
         from: Rank,
         origin: Rank,
-        mut ranges: impl Iterator<Item = SeqRange>,
+        ranges: impl Iterator<Item = SeqRange>,
     ) {
         let delay = self.settings.nak_delay_us;
         let stream = &mut self.streams[usize::from(origin)];
@@ -354,7 +236,12 @@ impl Cast {
         let Some(due) = gap.next() else { return };
         let first =
             if gap.fresh_at.is_some() { gap.asked.max(stream.prefix) } else { stream.prefix };
-        if gap.put_off || !ranges.any(|r| r.clip(first + 1, stream.high).is_some()) {
+        let mut same = false;
+        for range in ranges {
+            gap.shared |= range.clip(stream.prefix + 1, stream.high).is_some();
+            same |= range.clip(first + 1, stream.high).is_some();
+        }
+        if gap.put_off || !same {
             return;
         }
         match gap.heard.replace(from) {
@@ -363,7 +250,7 @@ impl Cast {
                 gap.fresh_at = None;
                 gap.asked = stream.high;
                 gap.mature = stream.high;
-                let pause = gap.pause_us(&self.settings) + self.rng.below(delay + 1);
+                let pause = gap.pause_us(now, &self.settings) + self.rng.below(delay + 1);
                 gap.repeat_at = Some(now.plus_us(pause).max(due));
                 self.counters.naks_suppressed += 1;
             }
@@ -407,7 +294,7 @@ impl Cast {
                 gap.source = first;
                 // The new source was not asked for anything yet.
                 gap.asked = stream.prefix;
-                gap.progress(now);
+                gap.restart(now);
             }
         }
         self.hear_of(now, origin, upto);
@@ -422,7 +309,7 @@ impl Cast {
             if core::mem::take(&mut stream.gap.settled) {
                 stream.gap.source = rank;
                 stream.gap.asked = stream.gap.asked.min(stream.prefix);
-                stream.gap.progress(now);
+                stream.gap.restart(now);
                 self.watch_gap(now, rank);
             }
         }
@@ -493,13 +380,13 @@ impl Cast {
         if region.from > gap.asked
             && let Some(first) = list.as_slice().first()
         {
-            gap.probe = gap.probe.or(Some((first.from, now)));
+            gap.note_asked(now, first.from, &self.settings);
         }
         gap.rest = full_at.map(|from| SeqRange { from, upto: region.upto });
         gap.asked = gap.asked.max(full_at.map_or(region.upto, |seq| seq - 1));
         if gap.repeat_at.is_none() {
             gap.mature = gap.asked;
-            gap.repeat_at = Some(now.plus_us(gap.pause_us(&self.settings)));
+            gap.repeat_at = Some(now.plus_us(gap.pause_us(now, &self.settings)));
         }
         gap.heard = None;
         gap.put_off = false;
@@ -527,8 +414,7 @@ impl Cast {
         let mature = gap.mature.min(gap.asked);
         if is_due(gap.repeat_at) && mature > prefix {
             gap.repeat_at = None;
-            gap.probe = None;
-            gap.unanswered += 1;
+            gap.note_asked_again(now, mature);
             if gap.settled {
                 let from = usize::from(gap.source) + 1;
                 let around = (from..ranks).chain(0..from).map(|r| r as Rank);
@@ -540,7 +426,7 @@ impl Cast {
         if is_due(gap.repeat_at) {
             // What was reported meanwhile is next.
             gap.mature = gap.asked;
-            gap.repeat_at = Some(now.plus_us(gap.pause_us(&self.settings)));
+            gap.repeat_at = Some(now.plus_us(gap.pause_us(now, &self.settings)));
         }
         if is_due(gap.fresh_at) {
             gap.fresh_at = None;

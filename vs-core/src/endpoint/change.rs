@@ -286,7 +286,7 @@ impl Endpoint {
                 Some(message) => self.handle_request(cx, &message),
                 None => Verdict::Malformed,
             },
-            Content::Data(data) => self.handle_data(cx, &header, &data),
+            Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
             Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
                 cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
             }),
@@ -373,7 +373,13 @@ impl Endpoint {
         }
     }
 
-    fn handle_data(&mut self, cx: &mut Cx<'_>, header: &Header, data: &Data<'_>) -> Verdict {
+    fn handle_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        header: &Header,
+        data: &Data<'_>,
+        to_group: bool,
+    ) -> Verdict {
         if header.fingerprint != self.header.fingerprint {
             return self.keep_early(cx, header, data);
         }
@@ -381,7 +387,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         self.show_moved(cx, header.rank);
-        match self.cast.on_data(cx.pool, cx.now, data) {
+        match self.cast.on_data(cx.pool, cx.now, data, to_group) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {

@@ -121,5 +121,5 @@ pub use outcome::{Failure, Outcome, Why};
 pub use run::play;
 pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
 pub use stats::{FLOOR_RUNS, Stats};
-pub use wan::{Wan, WanChange, WanTiming, WanTraffic};
+pub use wan::{WAN_MEMBERS, Wan, WanChange, WanDraw, WanTiming, WanTraffic};
 pub use world::{Defect, HostFaults, World, WorldConfig};

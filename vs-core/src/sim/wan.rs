@@ -16,8 +16,8 @@ use crate::trace::{Header, Trace};
 
 const GROUP: &str = "wan";
 
-/// Members at each server.
-const MEMBERS: u64 = 2;
+/// Members at each server: process 1 and the next ones at server 1, and so on.
+pub const WAN_MEMBERS: u64 = 2;
 
 /// A change that is not over by then never will be, in ms.
 const CHANGE_MS_MAX: u64 = 20_000;
@@ -57,6 +57,15 @@ pub struct Wan {
     pub sync_after_view: bool,
     /// Whether the group has the times of [`GroupConfig::wan`], or the default ones.
     pub wan_times: bool,
+}
+
+/// What is drawn for a run, so that real links can be made that are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WanDraw {
+    /// How far two sites are apart, one way, in ms, jitter left out: each pair `(a, b)` with `b < a`.
+    pub delays_ms: Vec<((u64, u64), u64)>,
+    /// Who is killed, joins, and leaves.
+    pub process: ProcessId,
 }
 
 /// How long one change took.
@@ -107,14 +116,24 @@ impl WanTraffic {
 }
 
 impl Wan {
+    /// What is drawn for the run of `seed`.
+    #[must_use]
+    pub fn draw(&self, seed: u64) -> WanDraw {
+        let mut rng = Rng::new(seed);
+        let pairs = (1..=self.sites).flat_map(|a| (1..a).map(move |b| (a, b)));
+        let span = self.delay_ms_max - self.delay_ms_min + 1;
+        let delays_ms = pairs.map(|pair| (pair, self.delay_ms_min + rng.below(span))).collect();
+        WanDraw { delays_ms, process: ProcessId(1 + rng.below(self.sites * WAN_MEMBERS)) }
+    }
+
     /// Somebody is killed, comes back, and leaves.
     ///
     /// # Errors
     /// The world came to an end, or cannot be made, or its traces do not hold.
     pub fn changes(&self, seed: u64) -> Result<Vec<WanTiming>, Stuck> {
-        let mut rng = Rng::new(seed);
-        let (mut world, far_ms) = self.world(seed, &mut rng)?;
-        let p = ProcessId(1 + rng.below(self.sites * MEMBERS));
+        let draw = self.draw(seed);
+        let (mut world, far_ms) = self.world(seed, &draw)?;
+        let p = draw.process;
         let mut timings = Vec::new();
         for change in WanChange::ALL {
             let (began, before) = (world.now(), self.decided(&world));
@@ -139,8 +158,7 @@ impl Wan {
     /// # Errors
     /// As [`Wan::changes`].
     pub fn traffic(&self, seed: u64, seconds: u64) -> Result<WanTraffic, Stuck> {
-        let mut rng = Rng::new(seed);
-        let (mut world, _) = self.world(seed, &mut rng)?;
+        let (mut world, _) = self.world(seed, &self.draw(seed))?;
         let view = world.view(ProcessId(1), key()?).cloned();
         let lost = world.net_counters().lost;
         for _ in 0..seconds * 100 {
@@ -169,7 +187,7 @@ impl Wan {
     }
 
     fn processes(&self) -> impl Iterator<Item = ProcessId> + use<> {
-        (1..=self.sites * MEMBERS).map(ProcessId)
+        (1..=self.sites * WAN_MEMBERS).map(ProcessId)
     }
 
     fn decided(&self, world: &World) -> (u64, u64) {
@@ -190,10 +208,10 @@ impl Wan {
     }
 
     /// All share a view; and how far the farthest sites are apart, in ms.
-    fn world(&self, seed: u64, rng: &mut Rng) -> Result<(World, u64), Stuck> {
+    fn world(&self, seed: u64, draw: &WanDraw) -> Result<(World, u64), Stuck> {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
         let mut group = GroupConfig {
-            members_max: (self.sites * MEMBERS) as usize,
+            members_max: (self.sites * WAN_MEMBERS) as usize,
             window_packets: 256,
             message_bytes_max: 64 << 10,
             ..if self.wan_times { GroupConfig::wan() } else { GroupConfig::default() }
@@ -208,14 +226,13 @@ impl Wan {
             sites.push((Site::Server(ServerId(s)), s));
         }
         for p in self.processes() {
-            let home = 1 + (p.0 - 1) / MEMBERS;
+            let home = 1 + (p.0 - 1) / WAN_MEMBERS;
             world.add_process(p, node.clone(), &[ServerId(home)], ());
             world.join(p, &name()?, group.clone());
             sites.push((Site::Process(p), home));
         }
         let mut far_ms = 0;
-        for (a, b) in (1..=self.sites).flat_map(|a| (1..a).map(move |b| (a, b))) {
-            let ms = self.delay_ms_min + rng.below(self.delay_ms_max - self.delay_ms_min + 1);
+        for &((a, b), ms) in &draw.delays_ms {
             far_ms = far_ms.max(ms);
             let link = Link {
                 jitter_us: 100 * ms,

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::lab::{Lab, PATIENCE, addr};
-use crate::process::{self, Process, output};
-use crate::samples::{Samples, median_of};
+use vs_bench::process::{self, PATIENCE, Process, output};
+use vs_bench::samples::{Samples, median_of};
+
+use crate::lab::{Lab, addr};
 
 /// How often is looked whether the daemons are together.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -1,13 +1,14 @@
 //! Where everything runs: network namespaces on a bridge, and the programs.
 
-use core::time::Duration;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, process};
 
-use crate::process::{Process, output};
+use vs_bench::process::{Process, output};
+use vs_bench::programs::{build_vs, compile};
+
 use crate::{Args, Section};
 
 /// Most members of anything that is measured.
@@ -15,9 +16,6 @@ pub(crate) const MEMBERS_MAX: usize = 8;
 
 /// Where the membership server listens, on the bridge.
 pub(crate) const SERVER: &str = "10.77.0.100:7000";
-
-/// What starting may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Namespaces 1 to `members`, each with an address, and 0 with the bridge. Dropping it takes all of it down.
 #[derive(Debug)]
@@ -57,13 +55,9 @@ impl Lab {
 
     /// Compiles one of the helpers in C.
     fn compile(&self, name: &str, libraries: &[&str]) -> Result<PathBuf, String> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("compare/{name}.c"));
-        let binary = self.dir.join(name);
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-O2", "-Wall", "-o"]).arg(&binary).arg(&source).args(libraries);
         let hint = "apt-get install gcc libcpg-dev, or go without: --without-corosync";
-        output(gcc).map_err(|e| format!("{name}.c does not compile ({hint}): {e}"))?;
-        Ok(binary)
+        let binary = compile(&format!("compare/{name}.c"), &self.dir, libraries);
+        binary.map_err(|e| format!("{name}.c does not compile ({hint}): {e}"))
     }
 
     fn network(&self) -> Result<(), String> {
@@ -144,21 +138,6 @@ impl Drop for Lab {
 /// The address in namespace `k`.
 pub(crate) fn addr(k: usize) -> String {
     format!("10.77.0.{k}")
-}
-
-/// Builds the command `vs` of this workspace, beside this program.
-fn build_vs() -> Result<PathBuf, String> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--release", "-p", "vs-mio", "--bin", "vs"]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    output(build)?;
-    let own = env::current_exe().map_err(|e| format!("where this program is: {e}"))?;
-    let vs = own.with_file_name("vs");
-    if vs.exists() {
-        return Ok(vs);
-    }
-    Err(format!("{} was not built: name the command with --vs", vs.display()))
 }
 
 fn find(program: &str) -> Result<(), String> {

@@ -14,16 +14,15 @@ mod measure;
 mod member;
 mod ours;
 mod plot;
-mod process;
 mod raw;
-mod samples;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use samples::Samples;
+use vs_bench::process;
+use vs_bench::samples::Samples;
 
 /// What can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

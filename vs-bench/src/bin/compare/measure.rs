@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
+use vs_bench::members::Members;
+use vs_bench::process::{check_signals, pause};
+use vs_bench::samples::Samples;
+
 use crate::corosync::Corosync;
 use crate::lab::Lab;
-use crate::life::{self, Members};
+use crate::life;
 use crate::ours::{self, Perf, number};
-use crate::process::{check_signals, pause};
-use crate::samples::Samples;
 use crate::{Args, Section, raw};
 
 /// Bytes of a message.
@@ -30,6 +32,9 @@ const CALM_RATE: &str = "1000";
 
 /// What carries a node whose latency counts: the calling thread, without a hand-over.
 const LATENCY_RUNTIME: &str = "std";
+
+/// Between two changes, so that nothing of one is left in the next.
+const SETTLE: Duration = Duration::from_millis(60);
 
 /// Runs that fail are tried so often.
 const ATTEMPTS: usize = 2;
@@ -191,7 +196,9 @@ fn kill_in_turn(
 ) -> Result<(), String> {
     for i in 0..times {
         let k = i % members.count() + 1;
+        pause(SETTLE)?;
         samples.push(name, members.kill(k)?);
+        members.join(k)?;
     }
     let median = samples.median(name).unwrap_or(f64::NAN);
     eprintln!("{name}: {median:.2} ms");
@@ -205,13 +212,13 @@ fn kill(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
         let name = format!("kill/vs/{n}");
         attempt(&name, || {
             let _server = ours::serve(lab, &[])?;
-            let mut members = Members::embedded(lab, n)?;
+            let mut members = life::embedded(lab, n)?;
             kill_in_turn(&mut members, repetitions(args, 50), samples, &name)
         })?;
         let name = format!("kill/corosync/{n}");
         if let Some(corosync) = attempt("corosync", || Corosync::start(lab, n))?.flatten() {
             attempt(&name, || {
-                let mut members = Members::of_corosync(&corosync, n)?;
+                let mut members = life::of_corosync(&corosync, n)?;
                 kill_in_turn(&mut members, repetitions(args, 20), samples, &name)
             })?;
         }
@@ -230,11 +237,13 @@ fn silence(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> 
         let suspected = is_suspected(lab, args, &server, &node)?;
         let measured = attempt(&name, || {
             let _server = ours::serve(lab, &server)?;
-            let mut members = Members::of_vs(lab, 3, &node)?;
+            let mut members = life::of_vs(lab, 3, &node)?;
             let mut disturbed = false;
             for i in 0..repetitions(args, 10) {
                 disturbed |= members.is_disturbed(Duration::from_millis(400))?;
-                samples.push(&name, members.silence(i % 3 + 1)?);
+                let k = i % 3 + 1;
+                samples.push(&name, members.silence(k)?);
+                members.join(k)?;
             }
             Ok(disturbed)
         })?;
@@ -267,14 +276,16 @@ fn idle(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     lab.plug(3)?;
     let ours = attempt("idle", || {
         let _server = ours::serve(lab, &[])?;
-        Members::of_vs(lab, 3, &[])?.idle(calm, time)
+        let members = life::of_vs(lab, 3, &[])?;
+        pause(calm)?;
+        life::idle(members.processes(), time)
     })?;
     for percent in ours.into_iter().flatten() {
         samples.push("idle/vs", percent);
     }
     if let Some(corosync) = attempt("corosync", || Corosync::start(lab, 3))?.flatten() {
         let theirs = attempt("idle", || {
-            let _clients = Members::of_corosync(&corosync, 3)?;
+            let _clients = life::of_corosync(&corosync, 3)?;
             pause(calm)?;
             life::idle(&corosync.daemons, time)
         })?;

@@ -4,8 +4,9 @@ use core::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, PATIENCE, SERVER, addr};
-use crate::process::Process;
+use vs_bench::process::{PATIENCE, Process};
+
+use crate::lab::{Lab, SERVER, addr};
 
 /// What goes before a measurement, in s.
 const WARM_UP: &str = "0.5";

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
+use vs_bench::samples::Samples;
+
 use crate::measure::{FULL_BYTES, MEMBERS, SIZES};
-use crate::samples::Samples;
 use crate::{Args, Section};
 
 const SIZE: (u32, u32) = (860, 520);

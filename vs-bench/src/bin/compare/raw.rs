@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
-use crate::lab::{Lab, PATIENCE, addr};
-use crate::samples::{Samples, median_of};
+use vs_bench::process::PATIENCE;
+use vs_bench::samples::{Samples, median_of};
+
+use crate::lab::{Lab, addr};
 
 const PORT: &str = "47000";
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use vs_bench::process::output;
+use vs_bench::samples::Samples;
+
 use crate::measure::{FULL_BYTES, MEMBERS, SIZES};
-use crate::process::output;
-use crate::samples::Samples;
 use crate::{Args, Section};
 
 /// What a value is compared with.

@@ -293,7 +293,7 @@ fn hostile_bodies_never_enter_a_ring() {
     let member = &mut members[1];
     let mut data = |seq, flags, body: &[u8]| {
         let data = Data { flags, origin: 0, seq, stable: Seq::MAX, body };
-        member.cast.on_data(&mut member.pool, *now, &data)
+        member.cast.on_data(&mut member.pool, *now, &data, true)
     };
     assert_eq!(data(1, 0, &[9, 0, 0, 0, 1]), DataOutcome::Malformed);
     assert_eq!(data(1, 0, &[0xff; 8]), DataOutcome::Malformed);
@@ -306,7 +306,7 @@ fn hostile_bodies_never_enter_a_ring() {
     assert_eq!((member.cast.prefix(0), member.pool.used()), (0, 2), "a message in a message");
     let mut data = |seq, flags, body: &[u8]| {
         let data = Data { flags, origin: 0, seq, stable: Seq::MAX, body };
-        member.cast.on_data(&mut member.pool, *now, &data)
+        member.cast.on_data(&mut member.pool, *now, &data, true)
     };
     assert_eq!(data(3, FLAG_FRAGMENT | FLAG_LAST, &[1; 5]), DataOutcome::Malformed, "too short");
     assert_eq!(data(3, FLAG_FRAGMENT | FLAG_LAST, &[1; 4]), DataOutcome::New);
@@ -342,7 +342,7 @@ fn hostile_numbers_do_no_harm() {
                     let flags = e as u8 & 7;
                     let body = if e & 8 == 0 { vec![0; 4] } else { vec![1; BODY] };
                     let data = Data { flags, origin: rank, seq: c, stable: d, body: &body };
-                    cast.on_data(pool, now, &data);
+                    cast.on_data(pool, now, &data, true);
                 }
                 2 => {
                     let entries = [(c, d), (d, e), (e, c)];

@@ -1,5 +1,6 @@
 mod change;
 mod flow;
+mod gap;
 mod net;
 mod repair;
 mod stable;

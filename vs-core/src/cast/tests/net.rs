@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use crate::ident::{FNV_OFFSET, fnv1a};
-use crate::wire::packet::{Content, DATA_HEADER_BYTES, Kind, decode};
+use crate::wire::packet::{Content, DATA_HEADER_BYTES, Kind, decode, mark_group};
 
 pub(super) const BODY: usize = 1472 - DATA_HEADER_BYTES;
 
@@ -168,6 +168,9 @@ impl Net {
             assert!(transmit.len.div_ceil(transmit.segment_bytes) <= segments);
             let datagram_bytes = member.pool.body_bytes() + DATA_HEADER_BYTES;
             assert!(transmit.segment_bytes <= datagram_bytes);
+            if transmit.dest == CastDest::Group {
+                mark_group(&mut out[..transmit.len], transmit.segment_bytes);
+            }
             for bytes in out[..transmit.len].chunks(transmit.segment_bytes) {
                 *self.sent.entry(bytes[3]).or_default() += 1;
                 for to in (0..self.members.len()).filter(|_| !mute) {
@@ -208,7 +211,7 @@ impl Net {
         let from = packet.header.rank;
         match packet.content {
             Content::Data(data) => {
-                cast.on_data(pool, self.now, &data);
+                cast.on_data(pool, self.now, &data, packet.to_group);
             }
             Content::Ack(ack) => cast.on_ack(pool, self.now, from, ack.first, ack.entries()),
             Content::Nak(nak) => cast.on_nak(self.now, from, nak.origin, nak.target, nak.ranges()),

@@ -10,14 +10,14 @@ use crate::ranges::SeqRange;
 use crate::wire::packet::{Content, Data, Heartbeat, NAK_RANGES_MAX, decode};
 
 /// Member 1 of `ranks` hears only what the test says; what it sends can be read.
-fn listener(ranks: usize, seed: u64) -> Net {
+pub(super) fn listener(ranks: usize, seed: u64) -> Net {
     let mut net = Net::new(ranks, &config(), Faults::default(), seed);
     net.cut(0, true);
     net
 }
 
 /// The stream of `from` goes up to `highest`.
-fn promise(net: &mut Net, from: Rank, highest: Seq) {
+pub(super) fn promise(net: &mut Net, from: Rank, highest: Seq) {
     let beat = Heartbeat { solicit: false, highest, stable: 0, view: ViewId::default() };
     let member = &mut net.members[1];
     member.cast.on_heartbeat(&mut member.pool, net.now, from, beat);
@@ -25,12 +25,17 @@ fn promise(net: &mut Net, from: Rank, highest: Seq) {
 
 /// An empty message of 0.
 fn hear(net: &mut Net, seq: Seq) {
-    let member = &mut net.members[1];
-    let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
-    assert_eq!(member.cast.on_data(&mut member.pool, net.now, &data), DataOutcome::New);
+    hear_from(net, seq, true);
 }
 
-fn range(from: Seq, upto: Seq) -> SeqRange {
+/// … which came to the group or to 1 alone.
+pub(super) fn hear_from(net: &mut Net, seq: Seq, to_group: bool) {
+    let member = &mut net.members[1];
+    let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
+    assert_eq!(member.cast.on_data(&mut member.pool, net.now, &data, to_group), DataOutcome::New);
+}
+
+pub(super) fn range(from: Seq, upto: Seq) -> SeqRange {
     SeqRange { from, upto }
 }
 
@@ -195,7 +200,7 @@ fn reports_once(net: &mut Net) -> Vec<SeqRange> {
 }
 
 /// 2 and 3 report what is missing here, too, to the sender.
-fn overhear(net: &mut Net, by: Rank, what: SeqRange) -> u64 {
+pub(super) fn overhear(net: &mut Net, by: Rank, what: SeqRange) -> u64 {
     net.members[1].cast.on_nak(net.now, by, 0, 0, [what].into_iter());
     net.members[1].cast.counters().naks_suppressed
 }
@@ -258,7 +263,7 @@ fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
     let member = &mut net.members[1];
     for (origin, seq) in [(0, 1), (0, 2), (2, 1)] {
         let data = Data { flags: 0, origin, seq, stable: 0, body: &[0; 4] };
-        member.cast.on_data(&mut member.pool, net.now, &data);
+        member.cast.on_data(&mut member.pool, net.now, &data, true);
         member.cast.on_nak(net.now, 3, origin, 1, [range(seq, seq)].into_iter());
     }
     net.cut(3, true);

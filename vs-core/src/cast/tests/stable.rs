@@ -17,7 +17,7 @@ fn listener() -> Net {
 fn data(net: &mut Net, seq: Seq, flags: u8, body: &[u8]) -> DataOutcome {
     let member = &mut net.members[1];
     let data = Data { flags, origin: 0, seq, stable: 0, body };
-    member.cast.on_data(&mut member.pool, net.now, &data)
+    member.cast.on_data(&mut member.pool, net.now, &data, true)
 }
 
 /// An empty message.

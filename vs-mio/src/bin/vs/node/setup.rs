@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mio::{Poll, Waker};
 use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
+use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig, OpenError};
 use vs_std::clock::Clock;
@@ -32,6 +33,9 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let (mut node, mut config) = args.tuning.configs(blocking);
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
+    }
+    if args.sync_after_view {
+        config.left_out = LeftOut::only(Rule::ParallelSync);
     }
     node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;

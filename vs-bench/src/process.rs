@@ -9,7 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// What starting may take, and what is to happen by itself.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often signals are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -20,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on a signal to end makes all waiting fail, so that everything is taken down on the way out.
-pub(crate) fn watch_signals() -> Result<(), String> {
+pub fn watch_signals() -> Result<(), String> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(flag))
@@ -29,13 +33,17 @@ pub(crate) fn watch_signals() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn check_signals() -> Result<(), String> {
+/// Fails once a signal to end has come.
+///
+/// # Errors
+/// It has.
+pub fn check_signals() -> Result<(), String> {
     let interrupted = INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed));
     if interrupted { Err("interrupted by a signal".into()) } else { Ok(()) }
 }
 
 /// Lets time pass.
-pub(crate) fn pause(time: Duration) -> Result<(), String> {
+pub fn pause(time: Duration) -> Result<(), String> {
     let until = Instant::now() + time;
     let (_keep, never) = channel::<()>();
     while Instant::now() < until {
@@ -48,7 +56,7 @@ pub(crate) fn pause(time: Duration) -> Result<(), String> {
 }
 
 /// The next from `receiver`; `None` when there will be no more.
-pub(crate) fn receive<T>(
+pub fn receive<T>(
     receiver: &Receiver<T>,
     patience: Duration,
     what: &str,
@@ -68,7 +76,7 @@ pub(crate) fn receive<T>(
 
 /// A running process with its output. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     what: String,
     child: Child,
     lines: Receiver<String>,
@@ -90,7 +98,7 @@ fn lines_of(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
 
 impl Process {
     /// Starts `command`, `what` for short.
-    pub(crate) fn start(what: impl Into<String>, mut command: Command) -> Result<Self, String> {
+    pub fn start(what: impl Into<String>, mut command: Command) -> Result<Self, String> {
         let what = what.into();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("{what} cannot be started: {e}"))?;
@@ -100,12 +108,12 @@ impl Process {
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a line with `part` in it.
-    pub(crate) fn wait_for(&self, part: &str, patience: Duration) -> Result<String, String> {
+    pub fn wait_for(&self, part: &str, patience: Duration) -> Result<String, String> {
         while let Some(line) = receive(&self.lines, patience, &self.what)? {
             if line.contains(part) {
                 return Ok(line);
@@ -115,7 +123,7 @@ impl Process {
     }
 
     /// Waits for the end; the lines that are left.
-    pub(crate) fn finish(mut self, patience: Duration) -> Result<Vec<String>, String> {
+    pub fn finish(mut self, patience: Duration) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         while let Some(line) = receive(&self.lines, patience, &self.what)? {
             lines.push(line);
@@ -128,7 +136,7 @@ impl Process {
     }
 
     /// An error if it has ended, with its last words.
-    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
+    pub fn check_alive(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             _ => Err(self.failure("ended too early")),
@@ -136,7 +144,7 @@ impl Process {
     }
 
     /// The lines from now on, and the process itself, which still ends when dropped.
-    pub(crate) fn take_lines(&mut self) -> Receiver<String> {
+    pub fn take_lines(&mut self) -> Receiver<String> {
         let (_, none) = channel();
         core::mem::replace(&mut self.lines, none)
     }
@@ -149,8 +157,33 @@ impl Process {
         format!("{} {what}: {last}", self.what)
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or("a process without an id")?;
+        kill_process(pid, signal).map_err(|e| format!("{}: no {signal:?}: {e}", self.what))
+    }
+
+    /// Waits until it has ended, whatever it says meanwhile.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn wait(&mut self, patience: Duration) -> Result<(), String> {
+        let until = Instant::now() + patience;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                return Err(self.failure("does not end"));
+            }
+            pause(LOOK_EVERY)?;
+        }
+        Ok(())
+    }
+
     /// Sends SIGKILL; the process is gone when this returns.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // Both fail only for a process that is gone, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -164,7 +197,7 @@ impl Drop for Process {
 }
 
 /// Runs `command` to its end; its output.
-pub(crate) fn output(mut command: Command) -> Result<String, String> {
+pub fn output(mut command: Command) -> Result<String, String> {
     let what = format!("{command:?}");
     let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{what}: {e}"))?;
     if out.status.success() {

@@ -6,10 +6,11 @@ use serde_json::json;
 
 /// Values under names such as `throughput/vs/3/1/64`.
 #[derive(Debug, Default)]
-pub(crate) struct Samples(BTreeMap<String, Vec<f64>>);
+pub struct Samples(BTreeMap<String, Vec<f64>>);
 
 impl Samples {
-    pub(crate) fn push(&mut self, name: impl Into<String>, value: f64) {
+    /// Keeps a value.
+    pub fn push(&mut self, name: impl Into<String>, value: f64) {
         self.0.entry(name.into()).or_default().push(value);
     }
 
@@ -20,13 +21,15 @@ impl Samples {
     }
 
     /// The value below which a share of `q` lies.
-    pub(crate) fn quantile(&self, name: &str, q: f64) -> Option<f64> {
+    pub fn quantile(&self, name: &str, q: f64) -> Option<f64> {
         let values = self.sorted(name);
         let at = (values.len() as f64 * q) as usize;
         values.get(at.min(values.len().saturating_sub(1))).copied()
     }
 
-    pub(crate) fn median(&self, name: &str) -> Option<f64> {
+    /// The median.
+    #[must_use]
+    pub fn median(&self, name: &str) -> Option<f64> {
         let values = self.sorted(name);
         let (&low, &high) =
             (values.get(values.len().saturating_sub(1) / 2)?, values.get(values.len() / 2)?);
@@ -34,36 +37,40 @@ impl Samples {
     }
 
     /// The least and the greatest.
-    pub(crate) fn range(&self, name: &str) -> Option<(f64, f64)> {
+    pub fn range(&self, name: &str) -> Option<(f64, f64)> {
         let values = self.sorted(name);
         Some((*values.first()?, *values.last()?))
     }
 
-    pub(crate) fn count(&self, name: &str) -> usize {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
         self.0.get(name).map_or(0, Vec::len)
     }
 
     /// What the names that begin with `start` go on with, as numbers, ascending.
-    pub(crate) fn numbers_after(&self, start: &str) -> Vec<u64> {
+    pub fn numbers_after(&self, start: &str) -> Vec<u64> {
         let rest = self.0.keys().filter_map(|name| name.strip_prefix(start));
         let mut numbers: Vec<u64> = rest.filter_map(|rest| rest.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
     }
 
-    pub(crate) fn to_json(&self) -> String {
+    /// All of them.
+    #[must_use]
+    pub fn to_json(&self) -> String {
         format!("{:#}\n", json!(self.0))
     }
 }
 
 /// The value of `key` in `key=value` pairs.
-pub(crate) fn field(line: &str, key: &str) -> Option<f64> {
+pub fn field(line: &str, key: &str) -> Option<f64> {
     let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
     pairs.filter(|(name, _)| *name == key).find_map(|(_, value)| value.parse().ok())
 }
 
 /// The median of what each of `lines` says of `key`.
-pub(crate) fn median_of(lines: &[String], key: &str) -> Option<f64> {
+pub fn median_of(lines: &[String], key: &str) -> Option<f64> {
     let mut all = Samples::default();
     lines.iter().filter_map(|line| field(line, key)).for_each(|value| all.push("all", value));
     all.median("all")

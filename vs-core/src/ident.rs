@@ -51,7 +51,9 @@ number! {
 number! {
     /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`INCARNATION_MAX`]. It grows
     /// with every start, and since cids and view ids begin there ([`IDS_PER_MS`]), they keep increasing across a crash
-    /// without stable storage (M2, M6).
+    /// without stable storage (M2, M6). A second process under one id is found out by whichever server knows of both; two
+    /// that begin in the same millisecond and never meet at a server, since it restarted in between, say, may be given
+    /// the same ids.
     Incarnation
 }
 number! {

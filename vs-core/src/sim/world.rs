@@ -187,7 +187,7 @@ pub struct World<A: Application = ()> {
     pub(crate) watch: Rc<RefCell<Watch>>,
     /// The specification, if it is stepped beside.
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
-    sites: BTreeMap<Site, usize>,
+    pub(crate) sites: BTreeMap<Site, usize>,
     pub(crate) events: u64,
     /// Events after which a run is given up.
     pub(crate) events_max: u64,

@@ -480,7 +480,7 @@ mod tests {
             ack_packets: 2,
             ..GroupConfig::default()
         };
-        for groups in [64, 256] {
+        for groups in [64, 100, 256] {
             let mut memory = Memory::together(2, &Settings::with(small.clone(), groups));
             memory.pass_ns(60 * S);
             let before = memory.traffic;

@@ -263,7 +263,7 @@ impl Cast {
     /// The node is in so many groups. What heartbeats are for, the first ones see to; those at the longest pause are for
     /// what all of those missed.
     pub(crate) fn spread_beats(&mut self, groups: usize) {
-        self.beats.spread = (groups / IDLE_GROUPS).max(1) as u64;
+        self.beats.spread = groups.div_ceil(IDLE_GROUPS).max(1) as u64;
     }
 
     fn heartbeat_max_ms(&self) -> u64 {

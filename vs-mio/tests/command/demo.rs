@@ -28,6 +28,17 @@ fn left_of(demo: &Process) -> Vec<String> {
     sh("ip netns list").lines().filter(|ns| ns.starts_with(&prefix)).map(Into::into).collect()
 }
 
+/// The processes that a demo has started.
+fn children_of(demo: &Process) -> Vec<u32> {
+    let children = sh(&format!("cat /proc/{}/task/*/children", demo.child.id()));
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 /// By what the network is parted.
 fn parted_by(demo: &mut Process) -> String {
     demo.wait("what parts the network", |line| {
@@ -109,8 +120,14 @@ fn however_a_demo_ends_its_namespaces_are_gone() {
     let dir = directory("demo-killed");
     let mut demo = Process::start(&["demo", "--traces", &dir.display().to_string()]);
     parted_by(&mut demo);
+    demo.wait("the first view", |line| line.contains("installs").then_some(()));
+    let children = children_of(&demo);
+    assert!(children.len() > 3, "servers and members: {children:?}");
     demo.kill();
     let since = Instant::now();
+    while children.iter().any(|pid| is_running(*pid)) {
+        assert!(since.elapsed() < HANG, "processes of a demo that was killed: {children:?}");
+    }
     while !left_of(&demo).is_empty() {
         assert!(
             since.elapsed() < HANG,

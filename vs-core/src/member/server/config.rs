@@ -119,7 +119,8 @@ impl Default for ServerConfig {
 
 impl ServerConfig {
     /// The default, with times that follow from another `silence_ms`: those of signs of life, of dialling, and for which
-    /// a link has to hold. Where a round trip takes longer than half of that, give `dial_ms` more.
+    /// a link has to hold. Where a round trip takes longer than half of that (or 2000, if that is less), give
+    /// `dial_ms` more.
     #[must_use]
     pub fn for_silence(silence_ms: u64) -> Self {
         let default = Self::default();
@@ -219,6 +220,11 @@ pub enum Note {
     /// They are again.
     TakenIn {
         /// The server.
+        server: ServerId,
+    },
+    /// Another server has the id of this one, and others hear the words of both.
+    Twin {
+        /// That id.
         server: ServerId,
     },
     /// A connection spoke another protocol or broke a rule and was closed.

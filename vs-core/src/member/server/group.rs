@@ -190,7 +190,7 @@ impl Group {
     }
 
     /// Whether a view with `local` would be too large for one of its members, or for `local` itself. Those count as well who
-    /// were let in and are not reported yet.
+    /// were let in and are not reported yet. Nobody who is there has to go for a newcomer.
     fn is_full_for(&self, cx: &Cx<'_>, local: &Local) -> bool {
         let (known, _) = self.report(cx);
         let others = || known.iter().filter(|c| c.process != local.peer.process);

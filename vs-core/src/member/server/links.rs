@@ -246,7 +246,7 @@ impl Server {
         let believed = |server: &ServerId| !self.own_links.is_lost(*server);
         // Those on whom this server counts are about to count on each other.
         let counted = |server: &ServerId| own.binary_search(server).is_ok();
-        let live = self.words.live(self.id, self.peers.keys().copied());
+        let live = self.words.live(self.id);
         let word = |(server, word): (ServerId, &Word)| {
             let soon = word.ready.iter().filter(|other| counted(&server) && counted(other));
             let servers = word.servers.iter().filter(|server| believed(server));

@@ -93,6 +93,8 @@ pub struct Server {
     boots: BTreeMap<ServerId, u64>,
     /// The version of the last own word.
     version: u64,
+    /// How often it went on above words of earlier lives.
+    led_on: u8,
     /// How this server finds others, if not by names alone.
     discovery: Option<Discovery>,
     /// The process that this server is a part of.
@@ -163,6 +165,7 @@ impl Server {
             left_out: BTreeMap::new(),
             boots: BTreeMap::new(),
             version: boot,
+            led_on: 0,
             discovery: None,
             embeds: None,
             about: BTreeMap::new(),

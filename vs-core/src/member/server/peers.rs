@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use super::conn::Role;
 use super::words::Word;
 use super::{ConnId, Note, PeerTrouble, Server};
-use crate::ident::{Deployment, GroupName, ServerId};
+use crate::ident::{Deployment, GroupName, NUMBER_MAX, ServerId};
 use crate::member::message::{PeerWord, Refusal, Request};
 
 impl Server {
@@ -28,6 +28,9 @@ impl Server {
         if deployment != self.config.deployment {
             let refusal = Refusal::Deployments(deployment, self.config.deployment.clone());
             return self.turn_down(conn, refusal);
+        }
+        if server.0 > NUMBER_MAX || boot > NUMBER_MAX {
+            return self.refuse(conn, "its server id or boot value is above the limit");
         }
         if server == self.id {
             let itself = boot == self.boot;

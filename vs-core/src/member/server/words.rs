@@ -9,13 +9,17 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::{Server, ServerConfig};
-use crate::ident::{NUMBER_MAX, ServerId};
+use super::{Note, Server, ServerConfig};
+use crate::ident::ServerId;
 use crate::member::message::PeerWord;
 use crate::time::Time;
 
 /// Most servers that a word names, and most whose words are kept.
 pub(super) const SERVERS_MAX: usize = 1024;
+
+/// A server goes on above words of an earlier life so many times. Whoever is led on more often has a twin: another server
+/// with its id, which goes on above it in turn.
+pub(super) const LED_ON_MAX: u8 = 4;
 
 /// What a server says of its links.
 #[derive(Clone, Debug)]
@@ -65,13 +69,19 @@ impl Words {
         self.words.iter().map(|(server, word)| (*server, word))
     }
 
+    /// Of how many servers `peer` is known to have words.
+    #[cfg(test)]
+    pub(super) fn known_of(&self, peer: ServerId) -> usize {
+        self.had.get(&peer).map_or(0, BTreeMap::len)
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.pass_at
     }
 
     /// `peer` is connected, and is about to speak.
     pub(super) fn up(&mut self, now: Time, peer: ServerId, config: &ServerConfig) {
-        self.words.remove(&peer);
+        self.forget(peer);
         self.repeat(now, peer, config);
     }
 
@@ -83,8 +93,31 @@ impl Words {
 
     /// `peer` is connected no more. What it said last is of no use: it is about to say another word, or is dead.
     pub(super) fn down(&mut self, peer: ServerId) {
-        self.words.remove(&peer);
+        self.forget(peer);
         self.had.remove(&peer);
+    }
+
+    /// The word of `server` is forgotten, and who has it.
+    fn forget(&mut self, server: ServerId) {
+        self.words.remove(&server);
+        for had in self.had.values_mut() {
+            had.remove(&server);
+        }
+    }
+
+    /// Makes room for the word of one more server: of those that are not reached, and for what a peer says itself also of
+    /// the others that are no peers. False if there is none.
+    fn make_room(&mut self, me: ServerId, is_peer: bool) -> bool {
+        let live = self.live(me);
+        let away: Vec<ServerId> =
+            self.words.keys().filter(|server| !live.contains(server)).copied().collect();
+        away.into_iter().for_each(|server| self.forget(server));
+        if is_peer && self.words.len() >= SERVERS_MAX {
+            let had = &self.had;
+            let far = self.words.keys().find(|server| !had.contains_key(server)).copied();
+            far.into_iter().for_each(|server| self.forget(server));
+        }
+        self.words.len() < SERVERS_MAX
     }
 
     fn plan(&mut self, now: Time, config: &ServerConfig) {
@@ -92,19 +125,15 @@ impl Words {
     }
 
     /// Takes up what `of` said, as `peer` passes it on or says it itself.
-    fn hear(
-        &mut self,
-        peer: ServerId,
-        of: ServerId,
-        word: Word,
-        live: &BTreeSet<ServerId>,
-    ) -> Heard {
-        if self.words.len() >= SERVERS_MAX && !self.words.contains_key(&of) {
-            self.words.retain(|server, _| live.contains(server));
-            self.had.values_mut().for_each(|had| had.retain(|server, _| live.contains(server)));
-            if self.words.len() >= SERVERS_MAX {
-                return Heard::Known;
-            }
+    fn hear(&mut self, me: ServerId, peer: ServerId, of: ServerId, word: Word) -> Heard {
+        if peer != of && self.had.contains_key(&of) {
+            // It says that here itself. If it does not know the word, that is of its earlier life, or of its twin.
+            let later = self.words.get(&of).is_none_or(|known| known.version < word.version);
+            return if later { Heard::Earlier(word.said_by(of)) } else { Heard::Known };
+        }
+        let is_full = self.words.len() >= SERVERS_MAX && !self.words.contains_key(&of);
+        if is_full && !self.make_room(me, peer == of) {
+            return Heard::Known;
         }
         let had = self.had.entry(peer).or_default().entry(of).or_default();
         *had = word.version.max(*had);
@@ -135,13 +164,9 @@ impl Words {
         lacked
     }
 
-    /// Those that are reached from `me`, over others, by these words and by the connections to `peers`.
-    pub(super) fn live(
-        &self,
-        me: ServerId,
-        peers: impl Iterator<Item = ServerId>,
-    ) -> BTreeSet<ServerId> {
-        let mut next: Vec<ServerId> = peers.collect();
+    /// Those that are reached from `me`, over others, by these words and by the connections to peers.
+    pub(super) fn live(&self, me: ServerId) -> BTreeSet<ServerId> {
+        let mut next: Vec<ServerId> = self.had.keys().copied().collect();
         let mut live = BTreeSet::from([me]);
         while let Some(server) = next.pop() {
             if live.insert(server) {
@@ -159,6 +184,8 @@ enum Heard {
     Known,
     /// This one came later: whoever passes on the other does not have it.
     Older(PeerWord),
+    /// It is for the one that it is of, which is connected and does not say so.
+    Earlier(PeerWord),
 }
 
 impl Word {
@@ -180,21 +207,17 @@ impl Server {
     /// `peer` says, or passes on, what `of` said of its links.
     pub(super) fn hear_links(&mut self, peer: ServerId, of: ServerId, word: Word) {
         let most = SERVERS_MAX;
-        if word.version > NUMBER_MAX || word.servers.len() > most || word.ready.len() > most {
+        let too_long = word.servers.len() > most || word.ready.len() > most;
+        if too_long || word.version > self.versions_max() {
             return;
         }
         if of == self.id {
-            // Of this life it is known.
-            if word.version > self.version {
-                self.version = word.version;
-                self.tell_links();
-            }
-            return;
+            return self.hear_own(word.version);
         }
-        let live = self.words.live(self.id, self.peers.keys().copied());
-        match self.words.hear(peer, of, word, &live) {
+        match self.words.hear(self.id, peer, of, word) {
             Heard::Known => return,
             Heard::Older(known) => return self.tell_server(peer, known),
+            Heard::Earlier(word) => return self.tell_server(of, word),
             Heard::New => self.words.plan(self.now, &self.config),
         }
         let before = self.clique.clone();
@@ -202,6 +225,19 @@ impl Server {
             self.tell_links();
         }
         self.review_groups(!before.iter().all(|mate| self.clique.contains(mate)));
+    }
+
+    /// A word of this server comes back. If this life never said it, it is of an earlier one.
+    fn hear_own(&mut self, version: u64) {
+        if version <= self.version || self.led_on > LED_ON_MAX {
+            return;
+        }
+        self.led_on += 1;
+        if self.led_on > LED_ON_MAX {
+            return self.note(Note::Twin { server: self.id });
+        }
+        self.version = version;
+        self.tell_links();
     }
 
     /// Passes on what peers do not have, if it is time to.

@@ -1,13 +1,16 @@
 //! `vs server`: a membership server.
 
 use core::net::SocketAddr;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::thread;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
+use signal_hook::consts::SIGTERM;
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
+use vs_core::member::Refusal;
 use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
 use vs_core::{DisplaySet, View};
 use vs_mio::ServerDriver;
@@ -54,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
     /// An attempt to reach a peer is given up after so long: more than a round trip to the farthest [default: half of
-    /// --silence-ms, at least 400]
+    /// --silence-ms, at least 400 and at most 2000]
     #[arg(long, value_name = "MS")]
     dial_ms: Option<u64>,
     /// Signs of life go out after so much own silence
@@ -79,9 +82,17 @@ pub(crate) struct Args {
     discover: Discover,
     #[command(flatten)]
     cut: Cut,
+    /// End when standard input does: a server of `vs demo` must not outlive it, however that ends
+    #[arg(long, hide = true)]
+    end_with_input: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+}
+
+fn end_with_input() {
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    let _ = signal_hook::low_level::raise(SIGTERM);
 }
 
 /// Serves until told to end.
@@ -105,6 +116,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     }
     let mut signals = Signals::new(args.cut.signals()).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
+    if args.end_with_input {
+        thread::spawn(end_with_input);
+    }
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
     let output = Output::start(waker)?;
     let addr = driver.local_addr().map_err(system)?;
@@ -220,6 +234,7 @@ fn as_text(note: &Note) -> String {
         Note::Settled { servers } => format!("looked for others: {servers} servers connected"),
         Note::LeftOut { server, why } => format!("server {server} is left out: {why}"),
         Note::TakenIn { server } => format!("server {server} is taken in"),
+        Note::Twin { server } => Refusal::SameId(*server).to_string(),
         Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
     }
 }
@@ -254,6 +269,7 @@ fn as_json(note: &Note) -> Value {
             json!({"note": "left_out", "server": server.0, "why": why.to_string()})
         }
         Note::TakenIn { server } => json!({"note": "taken_in", "server": server.0}),
+        Note::Twin { server } => json!({"note": "twin", "server": server.0}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
     }
 }

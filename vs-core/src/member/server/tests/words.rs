@@ -3,11 +3,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::Server;
+use super::super::claims::AHEAD_MAX_MS;
 use super::super::words::SERVERS_MAX;
+use super::super::{Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, links};
 use super::lan::{Lan, addr};
-use crate::ident::{NUMBER_MAX, ServerId};
+use crate::ident::{CLAIMED_MAX, NUMBER_MAX, ServerId};
 use crate::member::message::{PeerWord, Request};
 
 /// Time for links to hold, and for words to come to all, in ms.
@@ -116,8 +117,6 @@ fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
     });
     let goes_on = (own_version + 1001, vec![ServerId(2)]);
     assert_eq!(versions.collect::<Vec<_>>(), [goes_on]);
-    bench.say(99, &links(1, NUMBER_MAX + 1, &[2]));
-    assert_eq!(bench.server.version, own_version + 1001, "nobody ever said that");
 }
 
 /// Who passes on an older word than the one that is known is told that one, and who is named in a word is not told.
@@ -182,4 +181,101 @@ fn words_are_kept_within_a_bound_and_those_of_the_living_first() {
         bench.say(99, &links(10_000 + server, 1, &[99]));
     }
     assert!(bench.server.words.get(ServerId(5)).is_some());
+}
+
+/// Servers 1, 2, 3 and one more under the id of 1, which reaches 3 first as 1 reaches 2.
+fn with_twin() -> Lan {
+    let mut lan = Lan::new();
+    for (a, b) in [(1, 3), (1, 4), (2, 4)] {
+        lan.part(a, b);
+    }
+    for id in 1..=4 {
+        lan.start_server(id, None);
+        if id == 4 {
+            *lan.server(4) = Server::new(ServerConfig::default(), ServerId(1), 5003).unwrap();
+        }
+        for other in 1..id {
+            let now = lan.now;
+            assert!(lan.server(id).add_peer(now, addr(other)));
+        }
+    }
+    lan
+}
+
+/// Either went on above the words of the other, for ever, and of those who reach one of them each was told what the other
+/// one says: they found cliques that nobody else did.
+#[test]
+fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else() {
+    for mended in [false, true] {
+        let mut lan = with_twin();
+        lan.pass(100);
+        if mended {
+            lan.mend();
+        }
+        lan.pass(20_000);
+        let versions = |lan: &mut Lan| [1, 4].map(|id| lan.server(id).version);
+        let before = versions(&mut lan);
+        lan.pass(60_000);
+        // It were six hundred; they still dial those who refuse them.
+        let said = versions(&mut lan).iter().zip(before).all(|(now, before)| now - before < 10);
+        assert!(said, "mended: {mended}: {before:?}, {:?}", versions(&mut lan));
+        assert_eq!((clique(lan.server(1)), clique(lan.server(2))), (vec![1, 2], vec![1, 2]));
+        let twin = Note::Twin { server: ServerId(1) };
+        let noted = [1, 4].map(|id| lan.notes(id).iter().filter(|note| **note == twin).count());
+        assert!(noted == [1, 0] || noted == [0, 1], "mended: {mended}: {noted:?}");
+    }
+}
+
+#[test]
+fn no_word_leads_a_server_to_the_end_of_versions() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.open(99);
+    bench.say(99, &greeting(2, 1));
+    for version in [NUMBER_MAX, CLAIMED_MAX + 1] {
+        bench.say(99, &links(1, version, &[2]));
+        bench.say(99, &links(3, version, &[2]));
+    }
+    assert!(bench.server.version < 2000 && bench.server.words.get(ServerId(3)).is_none());
+    let year = 1_800_000_000_000;
+    let mut bench = Bench::booted(ServerConfig::default(), year);
+    bench.open(99);
+    bench.say(99, &greeting(2, year));
+    bench.say(99, &links(3, year + AHEAD_MAX_MS, &[2]));
+    bench.say(99, &links(4, year + AHEAD_MAX_MS + 1, &[2]));
+    let known = [3, 4].map(|server| bench.server.words.get(ServerId(server)).is_some());
+    assert_eq!(known, [true, false]);
+}
+
+#[test]
+fn who_has_words_is_forgotten_with_them() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.open(99);
+    bench.say(99, &greeting(2, 1));
+    for server in 1000..1050 {
+        bench.open(server);
+        bench.say(server, &greeting(server, 1));
+        bench.say(server, &links(server, 1, &[1]));
+        bench.pass(51);
+        bench.read::<Request>(99);
+        bench.close(server);
+    }
+    assert_eq!(bench.server.words.known_of(ServerId(2)), 0);
+}
+
+/// Servers that one peer made up filled the table: what a connected one says itself found no room.
+#[test]
+fn a_peer_is_heard_though_the_table_is_full() {
+    let mut bench = Bench::new(ServerConfig::default());
+    bench.open(99);
+    bench.say(99, &greeting(2, 1));
+    let made_up: Vec<u64> = (100..100 + SERVERS_MAX as u64).collect();
+    bench.say(99, &links(2, 1, &made_up));
+    for &server in &made_up {
+        bench.say(99, &links(server, 1, &[2]));
+    }
+    bench.open(98);
+    bench.say(98, &greeting(3, 1));
+    bench.say(98, &links(3, 1, &[1]));
+    assert!(bench.server.words.get(ServerId(3)).is_some());
+    assert!(bench.server.words.iter().count() <= SERVERS_MAX);
 }

@@ -319,7 +319,7 @@ fn start_server(stage: &mut Stage, side: Side, peer: Option<String>) -> Result<(
         [side.server, GATHER_JOIN_MS, SILENCE_MS].map(|number| number.to_string());
     let listen = format!("{}:0", stage.network.ip(side.at));
     let mut args = vec!["server", "--listen", &listen, "--id", &id];
-    args.extend(["--gather-join-ms", &gather, "--silence-ms", &silence]);
+    args.extend(["--gather-join-ms", &gather, "--silence-ms", &silence, "--end-with-input"]);
     if let Some(peer) = &peer {
         args.extend(["--peer", peer]);
     }

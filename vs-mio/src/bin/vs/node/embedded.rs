@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::{Registry, Token};
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
-use vs_core::member::{DiscoveryConfig, PeerTrouble};
+use vs_core::member::{DiscoveryConfig, PeerTrouble, Refusal};
 use vs_mio::ServerDriver;
 use vs_std::beacons::Beacons;
 use vs_std::clock::Clock;
@@ -173,6 +173,7 @@ impl Embedded {
             match note {
                 Note::Settled { servers } => self.say_found(servers),
                 Note::UselessBeacon(beacon) => eprintln!("vs: {beacon}"),
+                Note::Twin { server } => eprintln!("vs: {}", Refusal::SameId(server)),
                 // Those that beacons told of come and go; who was named is missed.
                 Note::PeerTrouble { addr, why }
                     if self.peers.contains(&addr) && why != PeerTrouble::Itself =>

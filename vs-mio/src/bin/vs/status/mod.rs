@@ -44,7 +44,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     loop {
         let status = ask(&args.addr)?;
-        let mut said = if args.json {
+        let is_busy = matches!(status, Status::Busy);
+        if is_busy && !args.watch {
+            return Err(Failure(busy(&args.addr)));
+        }
+        let mut said = if is_busy && !args.json {
+            busy(&args.addr)
+        } else if args.json {
             serde_json::to_string(&status).map_err(|e| Failure(format!("no JSON: {e}")))?
         } else {
             text::text(&status)
@@ -61,6 +67,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             std::thread::park_timeout(left);
         }
     }
+}
+
+/// It was asked too often, maybe by others.
+fn busy(name: &str) -> String {
+    let s = ANSWERS_EVERY_MS / 1000;
+    format!(
+        "{name} was asked more than {ANSWERS_MAX} times within {s} s and answers again then: ask less often (--watch asks \
+         once a second)"
+    )
 }
 
 /// Asks at the addresses of `name`, one after the other, until one answers or says why not.
@@ -99,8 +114,6 @@ fn connect(addr: SocketAddr, until: Instant) -> std::io::Result<TcpStream> {
 enum NoAnswer {
     /// Nothing, or not all of it, in time.
     Late,
-    /// It was asked too often.
-    Busy,
     /// The connection ended early; after so many bytes.
     Ended(usize),
     /// What came is no answer of this version.
@@ -114,10 +127,6 @@ impl NoAnswer {
             Self::Late => format!(
                 "what listens at {name} did not answer within {} s: name the address of a server or a node of vs",
                 ANSWER_MAX.as_secs()
-            ),
-            Self::Busy => format!(
-                "{name} was asked more than {ANSWERS_MAX} times within {} s and answers again then: ask less often (--watch asks once a second)",
-                ANSWERS_EVERY_MS / 1000
             ),
             Self::Strange(FrameError::Version(theirs)) => format!(
                 "{name} speaks protocol version {theirs}, this program {own}: ask with the vs of that version"
@@ -148,7 +157,6 @@ fn answer(mut stream: TcpStream, until: Instant) -> Result<Status, NoAnswer> {
             Ok(n) => {
                 heard += n;
                 match reader.push(&buffer[..n]) {
-                    Ok(Some(Status::Busy)) => return Err(NoAnswer::Busy),
                     Ok(Some(status)) => return Ok(status),
                     Ok(None) => {}
                     Err(error) => return Err(NoAnswer::Strange(error)),

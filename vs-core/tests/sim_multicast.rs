@@ -131,3 +131,30 @@ fn every_property_holds_in_random_worlds_without_multicast() {
     let (told, runs) = (stats.marks.count(Mark::Unheard), stats.runs);
     assert!(told >= 3 * runs, "{told} of {runs} runs\n{stats}");
 }
+
+/// Members of an idle view, some of whose signs of life were lost, had become patient with each other. Then multicast stops,
+/// and a process joins: those who were patient waited for the sync messages of others, and had them excluded.
+#[test]
+fn a_change_after_a_long_calm_goes_on_without_multicast() {
+    let lossy = Link { loss_permille: 500, ..Link::LAN };
+    let at = 40_000_000;
+    let mut calm = 0;
+    for seed in 0..16 {
+        let mut scenario = together(seed, 4, 0, at + 10_000_000).without(4);
+        scenario.group.heartbeat_max_ms = 1000;
+        scenario.group.unheard_ms = 250;
+        scenario.group.peer_ms = 2000;
+        let scenario =
+            scenario.then(0, Step::Links(lossy)).then(30_000_000, Step::Links(Link::LAN));
+        if scenario.clone().play().marks(Mark::Unheard) > 0 {
+            continue; // so much was lost that copies are sent already
+        }
+        calm += 1;
+        let scenario = scenario.then(at + 1000, Step::Start(ProcessId(4)));
+        let all = [1, 2, 3, 4];
+        let story = blocked_between(scenario, &all, &all, at).play();
+        assert_eq!(story.marks(Mark::Accused), 0, "seed {seed}");
+        assert_eq!(story.views(1).len(), 1, "seed {seed}");
+    }
+    assert!(calm > 2, "{calm}");
+}

@@ -120,7 +120,7 @@ impl Endpoint {
     /// A change begins: whoever cannot be heard now holds it up.
     pub(super) fn hurry_reach(&mut self, now: Time) {
         for sender in &mut self.reach.senders {
-            (sender.ask_at, sender.pause_ms) = (sender.ask_at.min(now), ASK_MS);
+            (sender.ask_at, sender.pause_ms, sender.calm) = (sender.ask_at.min(now), ASK_MS, 1);
         }
         self.reach.look_by(now);
     }

@@ -138,8 +138,13 @@ fn udp(args: &Args) -> Result<UdpConfig, Failure> {
 fn default_bind(args: &Args) -> Result<Ipv4Addr, Failure> {
     if args.servers.is_empty() {
         let there = args.embedded.on_the_way(args.multicast)?;
-        // A host without a network has itself.
-        return Ok(local_ip(there).unwrap_or(Ipv4Addr::LOCALHOST));
+        return Ok(local_ip(there).unwrap_or_else(|| {
+            eprintln!(
+                "vs: no way from this host to others is known (it has no default route, say): only nodes on it are \
+                 found; name its address with --interface to reach others"
+            );
+            Ipv4Addr::LOCALHOST
+        }));
     }
     let server = resolve(&args.servers)?[0];
     local_ip(server).ok_or_else(|| {

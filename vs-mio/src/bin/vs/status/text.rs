@@ -80,7 +80,8 @@ fn of_group(group: &GroupStatus, server: &ServerStatus) -> Vec<String> {
             if decided.fast { "fast" } else { "slow" },
             format!("{} ms", decided.took_ms),
         ),
-        None => ("none".into(), "", String::new()),
+        // Members that came over from another server need no view of this one.
+        None => ("not decided here".into(), "", String::new()),
     };
     let members = list(&group.members, |member| {
         if member.home == server.server {

@@ -19,7 +19,7 @@ pub(super) const SERVERS_MAX: usize = 1024;
 
 /// A server goes on above words of an earlier life so many times. Whoever is led on more often has a twin: another server
 /// with its id, which goes on above it in turn.
-pub(super) const LED_ON_MAX: u8 = 4;
+const LED_ON_MAX: u8 = 4;
 
 /// What a server says of its links.
 #[derive(Clone, Debug)]
@@ -47,6 +47,11 @@ impl Word {
     /// All that it names.
     pub(super) fn named(&self) -> impl Iterator<Item = ServerId> + '_ {
         self.servers.iter().chain(&self.ready).copied()
+    }
+
+    fn said_by(&self, server: ServerId) -> PeerWord {
+        let Self { version, servers, ready } = self.clone();
+        PeerWord::Links { server, version, servers, ready }
     }
 }
 
@@ -186,13 +191,6 @@ enum Heard {
     Older(PeerWord),
     /// It is for the one that it is of, which is connected and does not say so.
     Earlier(PeerWord),
-}
-
-impl Word {
-    fn said_by(&self, server: ServerId) -> PeerWord {
-        let Self { version, servers, ready } = self.clone();
-        PeerWord::Links { server, version, servers, ready }
-    }
 }
 
 impl Server {

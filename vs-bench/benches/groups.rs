@@ -27,7 +27,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use vs_bench::load::Load;
 use vs_bench::memory::{Memory, Settings};
 use vs_core::wire::packet::{self, Header, Heartbeat};
-use vs_core::{ClientConfig, GroupConfig, Node, Time};
+use vs_core::{ClientConfig, Node, Time};
 
 /// Numbers of groups, unless it is a test.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -79,16 +79,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn settings(groups: usize) -> Settings {
-    let group = GroupConfig {
-        members_max: NODES,
-        window_packets: 8,
-        message_bytes_max: 1024,
-        queue_bytes: 2048,
-        early_packets_max: 8,
-        ack_packets: 2,
-        ..GroupConfig::default()
-    };
-    let mut settings = Settings::with(group, groups);
+    let mut settings = Settings::small(NODES, groups);
     settings.node.client =
         ClientConfig { output_bytes_max: 4 << 20, ..settings.node.client.clone() };
     settings.server.output_bytes_max = 64 << 20;

@@ -39,6 +39,21 @@ impl Settings {
         Self::with(GroupConfig { members_max, ..GroupConfig::default() }, 1)
     }
 
+    /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1 KiB.
+    #[must_use]
+    pub fn small(members_max: usize, groups: usize) -> Self {
+        let group = GroupConfig {
+            members_max,
+            window_packets: 8,
+            message_bytes_max: 1024,
+            queue_bytes: 2048,
+            early_packets_max: 8,
+            ack_packets: 2,
+            ..GroupConfig::default()
+        };
+        Self::with(group, groups)
+    }
+
     /// `groups` groups, and a pool that just suffices.
     #[must_use]
     pub fn with(group: GroupConfig, groups: usize) -> Self {
@@ -471,17 +486,8 @@ mod tests {
     #[test]
     fn many_idle_groups_send_no_more_than_64_do() {
         const S: u64 = 1_000_000_000;
-        let small = GroupConfig {
-            members_max: 2,
-            window_packets: 8,
-            message_bytes_max: 1024,
-            queue_bytes: 2048,
-            early_packets_max: 8,
-            ack_packets: 2,
-            ..GroupConfig::default()
-        };
         for groups in [64, 100, 256] {
-            let mut memory = Memory::together(2, &Settings::with(small.clone(), groups));
+            let mut memory = Memory::together(2, &Settings::small(2, groups));
             memory.pass_ns(60 * S);
             let before = memory.traffic;
             memory.pass_ns(60 * S);

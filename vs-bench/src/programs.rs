@@ -26,7 +26,7 @@ pub fn compile(source: &str, dir: &Path, libraries: &[&str]) -> Result<PathBuf, 
 pub fn build_vs() -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--release", "-p", "vs-mio", "--bin", "vs"]);
+    build.args(["build", "--release", "-p", "vs-cli", "--bin", "vs"]);
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
     output(build)?;
     let own = env::current_exe().map_err(|e: io::Error| format!("where this program is: {e}"))?;

@@ -13,7 +13,7 @@ keep=${2:+yes}
 limit_s=${LIMIT_S:-60}
 peer_ms=1000
 members=3
-# shellcheck source=vs-mio/tests/netns-common.sh
+# shellcheck source=vs-mio/cli/tests/netns-common.sh
 . "$(dirname "$0")/netns-common.sh"
 
 # Both ways: what the member sends is refused to it, what others send does not arrive.

@@ -3,7 +3,7 @@
 //! After each heal all members must come to one view and hear each other in it; in the end the checker judges all traces.
 //!
 //! ```console
-//! # VS_CHAOS_FAULTS=200 VS_CHAOS_SEED=7 cargo test -p vs-mio --test chaos
+//! # VS_CHAOS_FAULTS=200 VS_CHAOS_SEED=7 cargo test -p vs-cli --test chaos
 //! ```
 //!
 //! Without `VS_CHAOS_FAULTS` it does nothing, and says so: it needs root, iproute2 and nftables. `VS_CHAOS_SEED` is 1

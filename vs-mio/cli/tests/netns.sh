@@ -15,7 +15,7 @@ keep=${4:+yes}
 limit_s=${LIMIT_S:-600}
 members=4
 look_s=$((messages / 20000 + 1))
-# shellcheck source=vs-mio/tests/netns-common.sh
+# shellcheck source=vs-mio/cli/tests/netns-common.sh
 . "$(dirname "$0")/netns-common.sh"
 
 lossy() {

@@ -227,6 +227,7 @@ impl<T: Tracer> Node<T> {
     pub fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
         self.clamp(now);
         self.client.handle_stream(self.now, bytes);
+        self.counters.frames_skipped = self.client.frames_skipped();
         self.drain_client();
     }
 

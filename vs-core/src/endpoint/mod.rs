@@ -28,7 +28,8 @@ use crate::ident::{
     Cid, FNV_OFFSET, GroupKey, GroupName, Identity, Incarnation, Seq, ViewId, fnv1a,
 };
 use crate::member::DetachReason;
-use crate::member::client::{Client, Past};
+use crate::member::client::Client;
+use crate::member::past::Past;
 use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};

@@ -1,7 +1,7 @@
 //! The small worlds: who is there, and what happens from outside.
 
 use crate::ident::{Incarnation, ProcessId, ServerId};
-use crate::member::server::moshe::{Attached, Attachment};
+use crate::member::attached::{Attached, Attachment};
 use crate::rule::Rule;
 
 /// A process in one life, and its how-many-th attachment in it.

@@ -84,6 +84,12 @@ macro_rules! frames {
             )*
         }
 
+        impl From<&Frame> for Frame {
+            fn from(frame: &Frame) -> Self {
+                frame.clone()
+            }
+        }
+
         impl Frame {
             /// Appends kind and fixed part to `out`.
             pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -145,8 +151,7 @@ fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
 }
 
 fn take<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, FrameError> {
-    let (body, mut options) =
-        postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
+    let (body, mut options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
     while !options.is_empty() {
         let field = postcard::take_from_bytes::<(u8, &[u8])>(options);
         (_, options) = field.map_err(|_| FrameError::Content)?;

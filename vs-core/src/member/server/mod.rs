@@ -28,30 +28,32 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::client::Past;
+pub(crate) use super::detach::Departure;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
+use super::past::Past;
 use crate::config::ConfigError;
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::member::attached::{Attachment, Settled};
 use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
+use crate::wire::message::Frame;
 use claims::CLOCK_RETRY_MS;
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use deadlines::Deadlines;
-pub use departure::Departure;
 pub use dial::PeerTrouble;
 use dial::Target;
 use discover::{About, Held};
 use group::{Group, Local, Send};
 pub use links::LeftOut;
 use links::Links;
-use moshe::{Attachment, Floor, Settled};
+use moshe::Floor;
 use words::Words;
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
@@ -211,7 +213,10 @@ impl Server {
             let Some(state) = self.conns.get_mut(&conn) else { return };
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
-                Ok(None) => return,
+                Ok(None) => {
+                    self.counters.frames_skipped += state.decoder.take_skipped();
+                    return;
+                }
                 Err(error) => return self.refuse_stream(conn, error),
             }
         }
@@ -524,7 +529,10 @@ impl Server {
         self.peers.get(&server)?.first().copied()
     }
 
-    fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {
+    fn send<'a, M>(&mut self, conn: ConnId, message: &'a M)
+    where
+        Frame: From<&'a M>,
+    {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.sent = self.now;
         let within = state.output.push(message);

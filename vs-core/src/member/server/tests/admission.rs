@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use super::super::ServerConfig;
 use super::super::accuse::FORGIVEN_MS;
-use super::super::moshe::{Attached, Attachment};
 use super::bench::{Bench, group, hello, peer, processes, set, story};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
 /// Two connections of one life: the one that was left may be read last.

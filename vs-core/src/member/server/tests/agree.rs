@@ -3,8 +3,10 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::super::moshe::{Moshe, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
+use crate::member::attached::{Attached, Attachment, Report};
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::LeftOut;
 use crate::view::View;
 

@@ -3,15 +3,16 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment};
 use super::super::{ConnId, Server, ServerConfig};
 use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{Peer, PeerWord, Reply, Request};
+use crate::member::past::Past;
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::frame::{self, Decoder};
+use crate::wire::message::Frame;
 
 pub(super) fn group() -> GroupName {
     GroupName::new("chat").unwrap()
@@ -134,7 +135,7 @@ impl Bench {
         }
     }
 
-    pub(super) fn read<M: for<'de> serde::Deserialize<'de>>(&mut self, conn: u64) -> Vec<M> {
+    pub(super) fn read<M: TryFrom<Frame>>(&mut self, conn: u64) -> Vec<M> {
         let bytes = self.server.output(ConnId(conn)).to_vec();
         self.server.consumed(ConnId(conn), bytes.len());
         let decoder = self.conns.get_mut(&conn).unwrap();

@@ -3,10 +3,10 @@
 use alloc::vec;
 
 use super::super::ServerConfig;
-use super::super::moshe::{Attached, Attachment};
 use super::bench::{Bench, group, hello, peer, story};
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{Peer, PeerWord, Request};
 
 const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));

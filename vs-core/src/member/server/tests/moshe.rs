@@ -4,11 +4,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Floor, Mode, Proposal, Step};
+use super::super::moshe::{Floor, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
 use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
-use crate::member::client::Past;
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::rng::Rng;
 use crate::rule::LeftOut;
 #[cfg(feature = "sim")]

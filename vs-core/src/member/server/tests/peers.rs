@@ -4,7 +4,6 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::words::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
@@ -12,7 +11,9 @@ use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::frame;
 

@@ -4,11 +4,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::super::moshe::{Attached, Attachment, Mode, Proposal, Settled};
 use super::bench::{Bench, group, hello, peer, processes, story};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 
 /// View `major` of these processes.

@@ -3,11 +3,11 @@
 
 use std::net::SocketAddr;
 
-use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{Cid, IDS_PER_MS, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::preamble;
 
 use crate::message::{
-    Attached, DEPLOYMENT, Mode, Past, Peer, PeerWord, Proposal, Reason, Request, Triple,
+    Attached, DEPLOYMENT, Incarnation, Mode, Past, Peer, PeerWord, Proposal, Reason, Request, Triple,
 };
 use crate::{Bytes, Seeds};
 
@@ -59,8 +59,12 @@ fn processes(bytes: &mut Bytes<'_>) -> Vec<ProcessId> {
     }
 }
 
+fn incarnation(bytes: &mut Bytes<'_>) -> Incarnation {
+    Incarnation { millis: bytes.number_near(1), nonce: bytes.below(3).into() }
+}
+
 fn peer(process: ProcessId, bytes: &mut Bytes<'_>) -> Peer {
-    let incarnation = Incarnation(bytes.number_near(1));
+    let incarnation = incarnation(bytes);
     let addr = ([127, 0, 0, bytes.u8()], u16::from(bytes.u8()) + 4000).into();
     Peer { process, incarnation, addr }
 }
@@ -139,7 +143,7 @@ fn addr(bytes: &mut Bytes<'_>) -> SocketAddr {
 fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attached {
     Attached {
         process,
-        incarnation: Incarnation(bytes.number_near(1)),
+        incarnation: incarnation(bytes),
         counter: bytes.number_near(1),
         home: if bytes.u8() < 0xf0 { home } else { server_id(bytes) },
         members_max: if bytes.flag() { 4 } else { bytes.u16() },

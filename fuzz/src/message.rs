@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vs_core::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{Cid, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble};
 
 /// What everybody belongs to who does not say otherwise.
@@ -15,6 +15,12 @@ pub(crate) const DEPLOYMENT: &str = "default";
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Incarnation {
+    pub(crate) millis: u64,
+    pub(crate) nonce: u32,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer {

@@ -87,7 +87,7 @@ impl<T: Tracer> Node<T> {
         if identity.process.0 > NUMBER_MAX {
             return Err(ConfigError("the process id must be at most 2^53 - 1"));
         }
-        if identity.incarnation.0 > INCARNATION_MAX {
+        if identity.incarnation.millis() > INCARNATION_MAX {
             return Err(ConfigError(
                 "the incarnation, in ms of UNIX time, must be at most 4503599627370",
             ));

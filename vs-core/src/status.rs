@@ -391,7 +391,7 @@ mod tests {
         };
         let of_node = Status::Node(NodeStatus {
             process,
-            incarnation: Incarnation(u64::MAX),
+            incarnation: Incarnation::new(u64::MAX),
             server: Some(addr),
             counters: Counters::default(),
             slots: usize::MAX,

@@ -1,12 +1,12 @@
 //! A node whose server says anything.
 
-use vs_core::ident::{CLAIMED_MAX, Cid, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{CLAIMED_MAX, Cid, ProcessId, ViewId};
 use vs_core::wire::frame::preamble;
 use vs_core::Blocking;
 
 use super::{peer, processes, reason, spoilt, stream, triple};
 use crate::lone::{Lone, ME, NAME};
-use crate::message::{Peer, Reason, Reply, Triple, frame};
+use crate::message::{Incarnation, Peer, Reason, Reply, Triple, frame};
 use crate::{Bytes, Seeds};
 
 pub(super) fn run(bytes: &mut Bytes<'_>) {
@@ -111,7 +111,7 @@ fn likely(attachment: &crate::lone::Attachment, bytes: &mut Bytes<'_>) -> Triple
 pub(super) fn seeds() -> Seeds {
     let mut seeds = Seeds::new();
     let addr = ([127, 0, 0, 1], 4000).into();
-    let peers = vec![Peer { process: ME, incarnation: Incarnation(1), addr }];
+    let peers = vec![Peer { process: ME, incarnation: Incarnation { millis: 1, nonce: 0 }, addr }];
     let (group, counter) = (|| NAME.to_string(), 1);
     let view = |major| {
         let id = ViewId { major, minor: 1 };

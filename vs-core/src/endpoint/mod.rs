@@ -201,7 +201,7 @@ impl Endpoint {
             before: (left.cid, left.view),
             config,
         };
-        let incarnation = Incarnation(cx.identity.incarnation.0 + left.count);
+        let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count);
         endpoint.trace(cx, Event::Start { incarnation });
         endpoint.attach(cx);
         endpoint

@@ -18,7 +18,7 @@ const fn at(process: u64, life: u64, count: u64) -> Client {
 
 impl Client {
     pub(super) fn attachment(self) -> Attachment {
-        Attachment { incarnation: Incarnation(self.life), counter: self.count }
+        Attachment { incarnation: Incarnation::new(self.life), counter: self.count }
     }
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {

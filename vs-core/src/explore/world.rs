@@ -142,7 +142,7 @@ impl World {
 
     /// The attachment of `p`, if the life that made it is still lived.
     pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
-        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.0))
+        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.millis()))
     }
 
     /// Whether the life of `p` is still lived.
@@ -213,7 +213,7 @@ impl World {
         seat.lives += 1;
         let life = seat.lives;
         seat.end = Some(Rc::new(End::new(p, life, rules.left_out)));
-        self.emit(rules, log, p, Event::Start { incarnation: Incarnation(life) });
+        self.emit(rules, log, p, Event::Start { incarnation: Incarnation::new(life) });
     }
 
     fn crash(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
@@ -259,7 +259,7 @@ impl World {
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of((p, Incarnation(client.life)), &past, CLAIMED_MAX) {
+        if let Some(floor) = Floor::of((p, Incarnation::new(client.life)), &past, CLAIMED_MAX) {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
@@ -303,7 +303,7 @@ impl World {
             let locals = || moshe.report().iter().filter(|client| client.home == s);
             match step {
                 Step::StartChange(p, cid) => {
-                    let life = |c: &Attachment| c.incarnation.0;
+                    let life = |c: &Attachment| c.incarnation.millis();
                     let peers = moshe.report().iter().map(|c| (c.process, life(&c.attachment)));
                     let word = Word::StartChange(cid, peers.collect());
                     locals().filter(|c| c.process == p).for_each(|c| {
@@ -328,7 +328,7 @@ impl World {
 
     /// A word goes out on the connection of an attachment, if that is still up.
     fn say(&mut self, p: ProcessId, attachment: Attachment, word: Word) {
-        let up = self.lives(p, attachment.incarnation.0);
+        let up = self.lives(p, attachment.incarnation.millis());
         let seat = self.seat_mut(p);
         if up && seat.attachment == Some(attachment) {
             seat.words.push_back(word);
@@ -341,7 +341,7 @@ impl World {
         match word {
             Some(Word::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation(*life))));
+                end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation::new(*life))));
                 (end.forwarded, end.lives) = (false, peers);
                 self.emit(rules, log, p, Event::StartChange { cid, set });
                 self.ask_to_block(rules, log, p);

@@ -184,12 +184,20 @@ impl From<Addr> for SocketAddr {
     }
 }
 
+/// One run of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Incarnation {
+    /// Milliseconds of UNIX time at its start.
+    pub(crate) millis: u64,
+    /// Random bits that tell apart two processes of one id that started in the same millisecond.
+    pub(crate) nonce: u32,
+}
+
 /// A process, and where it receives datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) process: ProcessId,
-    /// Milliseconds of UNIX time at its start.
-    pub(crate) incarnation: u64,
+    pub(crate) incarnation: Incarnation,
     pub(crate) addr: Addr,
 }
 
@@ -296,8 +304,7 @@ pub(crate) struct Links {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attached {
     pub(crate) process: ProcessId,
-    /// As in [`Peer`].
-    pub(crate) incarnation: u64,
+    pub(crate) incarnation: Incarnation,
     /// As in [`Attach`].
     pub(crate) counter: u64,
     /// The server that it is attached to.

@@ -10,9 +10,13 @@ use super::golden::{self, Sample};
 use super::message::*;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
 
+fn incarnation(p: u64) -> Incarnation {
+    Incarnation { millis: 1_700_000_000_000 + p, nonce: 0x89ab_cdef }
+}
+
 fn peer(p: u64, addr: &str) -> Peer {
     let addr = addr.parse::<core::net::SocketAddr>().unwrap().into();
-    Peer { process: ProcessId(p), incarnation: 1_700_000_000_000 + p, addr }
+    Peer { process: ProcessId(p), incarnation: incarnation(p), addr }
 }
 
 fn group() -> alloc::string::String {
@@ -27,7 +31,7 @@ fn view() -> View {
 fn attached(p: u64) -> Attached {
     Attached {
         process: ProcessId(p),
-        incarnation: 1_700_000_000_000 + p,
+        incarnation: incarnation(p),
         counter: 3,
         home: ServerId(2),
         members_max: 64,

@@ -36,17 +36,29 @@ fn name(group: &GroupName) -> String {
     group.as_str().into()
 }
 
+impl From<Incarnation> for wire::Incarnation {
+    fn from(incarnation: Incarnation) -> Self {
+        Self { millis: incarnation.millis(), nonce: incarnation.nonce() }
+    }
+}
+
+impl From<wire::Incarnation> for Incarnation {
+    fn from(incarnation: wire::Incarnation) -> Self {
+        Self::new(incarnation.millis).with_nonce(incarnation.nonce)
+    }
+}
+
 impl From<&Peer> for wire::Peer {
     fn from(peer: &Peer) -> Self {
         let Peer { process, incarnation, addr } = *peer;
-        Self { process, incarnation: incarnation.0, addr: addr.into() }
+        Self { process, incarnation: incarnation.into(), addr: addr.into() }
     }
 }
 
 impl From<wire::Peer> for Peer {
     fn from(peer: wire::Peer) -> Self {
         let wire::Peer { process, incarnation, addr } = peer;
-        Self { process, incarnation: Incarnation(incarnation), addr: addr.into() }
+        Self { process, incarnation: incarnation.into(), addr: addr.into() }
     }
 }
 
@@ -82,14 +94,14 @@ impl From<&Attached> for wire::Attached {
         let Attached { process, attachment, home, members_max, settled } = *client;
         let Attachment { incarnation, counter } = attachment;
         let settled = settled.map(|settled| (settled.id, settled.fingerprint));
-        Self { process, incarnation: incarnation.0, counter, home, members_max, settled }
+        Self { process, incarnation: incarnation.into(), counter, home, members_max, settled }
     }
 }
 
 impl From<wire::Attached> for Attached {
     fn from(client: wire::Attached) -> Self {
         let wire::Attached { process, incarnation, counter, home, members_max, settled } = client;
-        let attachment = Attachment { incarnation: Incarnation(incarnation), counter };
+        let attachment = Attachment { incarnation: incarnation.into(), counter };
         let settled = settled.map(|(id, fingerprint)| Settled { id, fingerprint });
         Self { process, attachment, home, members_max, settled }
     }

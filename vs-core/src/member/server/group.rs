@@ -559,7 +559,7 @@ mod tests {
     fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
         let name = GroupName::new("chat").unwrap();
         let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
-        let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
+        let attachment = Attachment { incarnation: Incarnation::new(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;
         let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled }]);

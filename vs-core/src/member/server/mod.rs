@@ -236,7 +236,7 @@ impl Server {
                 if deployment != self.config.deployment {
                     return self.refuse_stranger(conn, peer, deployment);
                 }
-                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
+                if peer.process.0 > NUMBER_MAX || peer.incarnation.millis() > INCARNATION_MAX {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);

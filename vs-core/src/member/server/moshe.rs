@@ -42,7 +42,7 @@ impl Floor {
         let announced = view.map_or(0, |view| view.id().major);
         let named = view.and_then(|view| view.start_ids().iter().max()).copied();
         let own = view.filter(|view| view.validate().is_ok()).and_then(|v| v.start(process));
-        let begun = incarnation.0.checked_mul(IDS_PER_MS)?;
+        let begun = incarnation.millis().checked_mul(IDS_PER_MS)?;
         let given = [Some(past.last_cid), past.pending, own].into_iter().flatten().max();
         let cid = given.max(Some(Cid(begun)))?;
         let vid = past.last_view.major.max(announced).max(begun);

@@ -159,7 +159,7 @@ mod tests {
     fn fitted(list: &[(u64, u64, u16)]) -> (Vec<u64>, Vec<u64>) {
         let client = |(process, life, members_max): (u64, u64, u16)| Attached {
             process: ProcessId(process),
-            attachment: Attachment { incarnation: Incarnation(life), counter: 1 },
+            attachment: Attachment { incarnation: Incarnation::new(life), counter: 1 },
             home: ServerId(1),
             members_max,
             settled: None,

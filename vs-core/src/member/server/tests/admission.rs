@@ -230,7 +230,7 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 2);
     bench.with_peer();
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
         let attached =

@@ -23,7 +23,7 @@ pub(super) enum Op {
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
-        attachment: Attachment { incarnation: Incarnation(1), counter: client / 100 },
+        attachment: Attachment { incarnation: Incarnation::new(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
         members_max: 1024,
         settled: None,

@@ -20,7 +20,7 @@ pub(super) fn group() -> GroupName {
 
 pub(super) fn peer(p: u64, incarnation: u64) -> Peer {
     let addr = ([127, 0, 0, 1], p as u16).into();
-    Peer { process: ProcessId(p), incarnation: Incarnation(incarnation), addr }
+    Peer { process: ProcessId(p), incarnation: Incarnation::new(incarnation), addr }
 }
 
 pub(super) fn processes(list: &[u64]) -> Vec<ProcessId> {
@@ -190,7 +190,7 @@ impl Bench {
         self.say(99, &greeting(2, 1));
         self.say(99, &links(2, 1, &[1]));
         let client = |&(p, life, members_max): &(u64, u64, u16)| {
-            let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+            let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
             let (process, home) = (ProcessId(p), ServerId(2));
             let client = Attached { process, attachment, home, members_max, settled: None };
             (client, peer(p, life).addr)

@@ -235,7 +235,7 @@ fn a_peer_speaks_for_itself_alone() {
     bench.with_peer();
     bench.pass(10);
     bench.told(1);
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let of = |p, home| {
         let client = Attached {
             process: ProcessId(p),

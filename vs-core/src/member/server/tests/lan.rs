@@ -82,7 +82,7 @@ impl Lan {
     /// Process `p` asks server `id` for membership over a connection of its own.
     pub(super) fn attach_over(&mut self, id: u64, conn: u64, p: u64) {
         let past = Past::default();
-        let (process, incarnation) = (ProcessId(p), Incarnation(self.now.as_millis()));
+        let (process, incarnation) = (ProcessId(p), Incarnation::new(self.now.as_millis()));
         let client = Peer { process, incarnation, addr: addr(100 * id + p) };
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();

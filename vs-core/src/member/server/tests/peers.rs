@@ -19,7 +19,7 @@ use crate::wire::frame;
 
 /// Whether `p` at server 2 is `clients` to server 1; over connection 99.
 fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
         let attached =
@@ -358,7 +358,7 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
     bench.say(98, &greeting(3, 1));
     bench.say(98, &links(3, 1, &[1, 2]));
     bench.say(99, &links(2, 5, &[1, 3]));
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let (process, home) = (ProcessId(31), ServerId(3));
     let client = Attached { process, attachment, home, members_max: 16, settled: None };
     let of_three = vec![(client, peer(31, 7).addr)];

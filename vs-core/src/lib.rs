@@ -49,6 +49,7 @@ pub mod config;
 pub mod explore;
 pub mod ident;
 pub mod member;
+pub mod order;
 pub mod rng;
 pub mod rule;
 #[cfg(feature = "sim")]

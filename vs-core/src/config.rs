@@ -435,13 +435,14 @@ impl GroupConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GroupSize;
 
     /// Sets one field.
     type Set<C, V> = fn(&mut C, V);
 
     const NODE_SIZES: [Set<NodeConfig, usize>; 4] = [
         |c, v| c.datagram_bytes = v,
-        |c, v| c.pool_slots = v,
+        |c, v| c.pool_slots_max = v,
         |c, v| c.groups_max = v,
         |c, v| c.client.output_bytes_max = v,
     ];
@@ -454,13 +455,13 @@ mod tests {
     ];
     const GROUP_SIZES: [Set<GroupConfig, usize>; 6] = [
         |c, v| c.members_max = v,
-        |c, v| c.window_packets = v,
+        |c, v| c.window_packets = Some(v),
         |c, v| c.message_bytes_max = v,
         |c, v| c.queue_bytes = v,
         |c, v| c.early_packets_max = v,
         |c, v| c.ack_packets = v,
     ];
-    const GROUP_TIMES: [Set<GroupConfig, u64>; 9] = [
+    const GROUP_TIMES: [Set<GroupConfig, u64>; 10] = [
         |c, v| c.block_ok_ms = v,
         |c, v| c.peer_ms = v,
         |c, v| c.sync_resend_ms = v,
@@ -470,6 +471,7 @@ mod tests {
         |c, v| c.ack_ms = v,
         |c, v| c.heartbeat_ms = v,
         |c, v| c.heartbeat_max_ms = v,
+        |c, v| c.unheard_ms = v,
     ];
 
     const HUGE: [usize; 5] =
@@ -495,30 +497,50 @@ mod tests {
         nodes.extend(each(&NODE_TIMES, &LONG));
         for node in &nodes {
             assert!(node.validate().is_err(), "{node:?}");
-            let _ = (node.footprint(), GroupConfig::default().footprint(node));
+            let _ = GroupSize::new(&GroupConfig::default(), node);
         }
         let mut groups = each(&GROUP_SIZES, &HUGE);
         groups.extend(each(&GROUP_TIMES, &LONG));
         for group in &groups {
-            assert!(group.validate(&NodeConfig::default()).is_err(), "{group:?}");
-            let _ = (group.slots(), group.footprint(&NodeConfig::default()));
-        }
-        // Zeros are errors where they make no sense, and never a panic.
-        for node in each(&NODE_SIZES, &[0]).iter().chain(&each(&NODE_TIMES, &[0])) {
-            let _ = (node.validate(), node.footprint(), GroupConfig::default().validate(node));
-        }
-        for group in each(&GROUP_SIZES, &[0]).iter().chain(&each(&GROUP_TIMES, &[0])) {
-            let _ = (group.validate(&NodeConfig::default()), group.slots());
+            assert!(group.validate().is_err(), "{group:?}");
+            assert!(GroupSize::new(group, &NodeConfig::default()).is_err(), "{group:?}");
         }
     }
 
     #[test]
-    fn everything_extreme_at_once_is_no_panic_either() {
+    fn a_zero_or_a_one_in_any_field_is_no_panic() {
+        for node in each(&NODE_SIZES, &[0, 1]).iter().chain(&each(&NODE_TIMES, &[0, 1])) {
+            let _ = (node.validate(), GroupSize::new(&GroupConfig::default(), node));
+        }
+        for group in each(&GROUP_SIZES, &[0, 1]).iter().chain(&each(&GROUP_TIMES, &[0, 1])) {
+            let _ = (group.validate(), GroupSize::new(group, &NodeConfig::default()));
+        }
+    }
+
+    #[test]
+    fn everything_extreme_at_once_is_an_error_and_no_panic() {
         let (mut node, mut group) = (NodeConfig::default(), GroupConfig::default());
         NODE_SIZES.iter().for_each(|set| set(&mut node, usize::MAX));
+        NODE_TIMES.iter().for_each(|set| set(&mut node, u64::MAX));
         GROUP_SIZES.iter().for_each(|set| set(&mut group, usize::MAX));
-        assert_eq!((node.footprint(), group.footprint(&node)), (usize::MAX, usize::MAX));
-        assert!(node.validate().is_err() && group.validate(&node).is_err());
+        GROUP_TIMES.iter().for_each(|set| set(&mut group, u64::MAX));
+        assert!(node.validate().is_err() && group.validate().is_err());
+        assert!(GroupSize::new(&group, &node).is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_field_its_value_and_its_bounds() {
+        let said = |group: GroupConfig| alloc::format!("{}", group.validate().unwrap_err());
+        let group = GroupConfig { members_max: 5000, ..GroupConfig::default() };
+        assert_eq!(said(group), "members_max must be 1 to 2048, but is 5000");
+        let group = GroupConfig { block_ok_ms: 3000, ..GroupConfig::default() };
+        assert_eq!(
+            said(group),
+            "block_ok_ms must be at most 1999 since peer_ms is 2000, but is 3000"
+        );
+        let group = GroupConfig { heartbeat_max_ms: 2, ..GroupConfig::default() };
+        let rule = "heartbeat_max_ms must be at least 5 since heartbeat_ms is 5, but is 2";
+        assert_eq!(said(group), rule);
     }
 
     #[test]
@@ -526,7 +548,7 @@ mod tests {
         let accepts = |list: &[u64]| {
             let primary_of = list.iter().map(|p| ProcessId(*p)).collect();
             let group = GroupConfig { primary_of, ..GroupConfig::default() };
-            group.validate(&NodeConfig::default()).is_ok()
+            group.validate().is_ok()
         };
         assert!(accepts(&[]) && accepts(&[7]) && accepts(&[1, 2, NUMBER_MAX]));
         assert!(!accepts(&[2, 1]) && !accepts(&[1, 1]) && !accepts(&[NUMBER_MAX + 1]));
@@ -537,9 +559,9 @@ mod tests {
     #[test]
     fn who_does_not_answer_a_block_request_is_told_before_it_is_accused() {
         let group = GroupConfig::default();
-        assert!(group.validate(&NodeConfig::default()).is_ok());
-        assert!(GroupConfig::wan().validate(&NodeConfig::default()).is_ok());
+        assert!(group.validate().is_ok());
+        assert!(GroupConfig::wan().validate().is_ok());
         let late = GroupConfig { block_ok_ms: group.peer_ms, ..group };
-        assert!(late.validate(&NodeConfig::default()).is_err());
+        assert!(late.validate().is_err());
     }
 }

@@ -74,7 +74,9 @@ mod view;
 
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
-pub use endpoint::{Action, BlockOkError, Dest, Route, SendError, Sent, Transmit, Verdict};
+pub use endpoint::{
+    Action, BlockOkError, Dest, GroupSize, Route, SendError, Sent, Transmit, Verdict,
+};
 pub use ident::Identity;
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;

@@ -497,7 +497,7 @@ mod tests {
         nodes.extend(each(&NODE_TIMES, &LONG));
         for node in &nodes {
             assert!(node.validate().is_err(), "{node:?}");
-            let _ = GroupSize::new(&GroupConfig::default(), node);
+            assert!(GroupSize::new(&GroupConfig::default(), node).is_err(), "{node:?}");
         }
         let mut groups = each(&GROUP_SIZES, &HUGE);
         groups.extend(each(&GROUP_TIMES, &LONG));

@@ -30,8 +30,9 @@ impl GroupSize {
     /// Derives the sizes of a group that `group` configures, in a node that `node` configures.
     ///
     /// # Errors
-    /// Names the field of `group` that cannot be used, its value and its bounds.
+    /// Names the field that cannot be used, its value and its bounds.
     pub fn new(group: &GroupConfig, node: &NodeConfig) -> Result<Self, ConfigError> {
+        node.validate()?;
         let cast = CastSize::new(group, node.datagram_bytes)?;
         let rings = group.members_max.saturating_mul(2).saturating_mul(cast.window_packets());
         let slots = rings.saturating_add(group.early_packets_max);

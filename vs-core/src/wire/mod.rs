@@ -2,6 +2,7 @@
 //! reads or writes them.
 
 pub mod beacon;
+pub mod body;
 pub(crate) mod control;
 pub mod frame;
 #[cfg(test)]

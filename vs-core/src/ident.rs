@@ -69,7 +69,9 @@ number! {
 /// random at every start. The order is that of the times; the nonce decides between equal ones.
 ///
 /// It is serialised as its time alone, as traces and the status show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(from = "u64", into = "u64")]
 pub struct Incarnation {
     millis: u64,

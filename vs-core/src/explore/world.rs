@@ -341,7 +341,8 @@ impl World {
         match word {
             Some(Word::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation::new(*life))));
+                end.sync
+                    .start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation::new(*life))));
                 (end.forwarded, end.lives) = (false, peers);
                 self.emit(rules, log, p, Event::StartChange { cid, set });
                 self.ask_to_block(rules, log, p);

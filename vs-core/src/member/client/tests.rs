@@ -25,7 +25,8 @@ fn addr() -> SocketAddr {
 
 fn client(servers: usize) -> Client {
     let config = ClientConfig { reconnect_max_ms: 100, ..ClientConfig::default() };
-    let identity = Identity { process: ME, incarnation: Incarnation::new(5), addr: addr(), seed: 1 };
+    let identity =
+        Identity { process: ME, incarnation: Incarnation::new(5), addr: addr(), seed: 1 };
     Client::new(config, &identity, servers)
 }
 
@@ -79,7 +80,8 @@ fn commands(client: &mut Client) -> Vec<LinkCommand> {
 }
 
 fn peers(set: &[u64]) -> Vec<Peer> {
-    let peer = |&p: &u64| Peer { process: ProcessId(p), incarnation: Incarnation::new(1), addr: addr() };
+    let peer =
+        |&p: &u64| Peer { process: ProcessId(p), incarnation: Incarnation::new(1), addr: addr() };
     set.iter().map(peer).collect()
 }
 

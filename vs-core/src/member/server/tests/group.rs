@@ -303,7 +303,7 @@ fn hostile_bytes_close_their_connection_alone() {
     let mut long = frame::preamble().to_vec();
     long.extend_from_slice(&u32::MAX.to_le_bytes());
     let mut odd = frame::preamble().to_vec();
-    odd.extend_from_slice(&[1, 0, 0, 0, 200]);
+    odd.extend_from_slice(&[1, 0, 0, 0, 100]);
     for bytes in [b"GET / HTTP/1.1".to_vec(), b"VSM\0\x63\0".to_vec(), long, odd] {
         let mut bench = Bench::together(ServerConfig::default(), 1);
         bench.server.handle_accepted(bench.now, ConnId(7));

@@ -260,6 +260,7 @@ impl<T: Tracer> Node<T> {
             let (ClientEvent::StartChange { group, .. }
             | ClientEvent::Attached { group }
             | ClientEvent::View { group, .. }
+            | ClientEvent::Profile { group, .. }
             | ClientEvent::Detached { group, .. }) = &event;
             let Ok(at) = self.find(*group) else { continue };
             lend!(self, at, endpoint, cx);

@@ -14,6 +14,7 @@ use super::external::External;
 use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
 use super::past::Past;
+use super::profile::Held;
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId};
 use crate::time::{Time, Wake};
@@ -28,6 +29,8 @@ pub(crate) enum ClientEvent {
     StartChange { group: GroupKey, cid: Cid, peers: Vec<Peer> },
     /// The request to attach went out: from here on others may be accused.
     Attached { group: GroupKey },
+    /// The profile that holds in the group from the next view on.
+    Profile { group: GroupKey, held: Held },
     /// A view is announced.
     View { group: GroupKey, view: View },
     /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it is fit to.
@@ -261,6 +264,7 @@ impl Client {
             }
             Reply::StartChange { group, counter, .. }
             | Reply::View { group, counter, .. }
+            | Reply::Profile { group, counter, .. }
             | Reply::Detached { group, counter, .. } => (group.key(), *counter),
         };
         let Some(attachment) = self.attachments.get_mut(&group) else { return };
@@ -276,6 +280,7 @@ impl Client {
                 .contract
                 .view(self.identity.process, &view)
                 .map(|()| ClientEvent::View { group, view }),
+            Reply::Profile { held, .. } => Ok(ClientEvent::Profile { group, held }),
             Reply::Detached { reason, retry_ms, .. } => {
                 attachment.sent = false;
                 attachment.contract.drop_change();

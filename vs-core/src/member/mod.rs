@@ -11,6 +11,7 @@ pub mod external;
 pub(crate) mod link;
 pub mod message;
 pub(crate) mod past;
+pub(crate) mod profile;
 pub(crate) mod proposal;
 pub mod server;
 
@@ -22,4 +23,5 @@ pub use detach::Departure;
 pub use discovery::{DiscoveryConfig, UselessBeacon};
 pub use external::{MembershipError, MembershipRequest};
 pub use message::{Peer, Refusal};
+pub use profile::{ProfileField, ProfileMismatch};
 pub use server::{ConnId, LeftOut, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

@@ -103,6 +103,7 @@ impl Group {
     /// The grace of the clients of `server` is over. Those that came over are attached elsewhere.
     pub(super) fn give_up_server(&mut self, cx: &mut Cx<'_>, server: ServerId) {
         let Some(remote) = self.remotes.remove(&server) else { return };
+        self.forget_held(server);
         for (client, _) in remote.clients {
             let p = client.process;
             let elsewhere = |r: &Remote| r.clients.iter().any(|(c, _)| c.process == p);

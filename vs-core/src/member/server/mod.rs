@@ -17,6 +17,7 @@ mod links;
 pub(crate) mod moshe;
 mod notify;
 mod peers;
+mod profiles;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) use super::detach::Departure;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
 use super::past::Past;
+use super::profile::Profile;
 use crate::config::ConfigError;
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
@@ -253,6 +255,10 @@ impl Server {
                 let Some(floor) = claims(CLAIMED_MAX) else {
                     return self.refuse(conn, "it claims ids that nobody was ever given");
                 };
+                let held = past.held.iter().map(|held| &held.profile);
+                if !held.chain([&past.profile]).all(Profile::is_sound) {
+                    return self.refuse(conn, "its profile has impossible values");
+                }
                 let is_ahead = claims(self.claims_max()).is_none();
                 let settled = Settled::of(peer.process, &past);
                 let local = Local { conn, peer, attachment, floor, members_max, settled };
@@ -353,13 +359,14 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let gathering = self.is_gathering();
+        let (gathering, clock_ms) = (self.is_gathering(), self.clock_ms());
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
             me: self.id,
             config: &self.config,
             counters: &mut self.counters,
+            clock_ms,
             sends: Vec::new(),
             notes: Vec::new(),
             clique: &self.clique,
@@ -388,10 +395,11 @@ impl Server {
                 }
                 Send::Server(server, word) => self.tell_server(server, word),
                 Send::Clients => {
-                    let Some(clients) = self.groups.get(name).map(Group::clients) else { continue };
+                    let Some(group) = self.groups.get(name) else { continue };
+                    let (clients, held) = (group.clients(), group.held());
                     self.version += 1;
                     let (version, group) = (self.version, name.clone());
-                    self.tell_peers(&PeerWord::Clients { version, group, clients });
+                    self.tell_peers(&PeerWord::Clients { version, group, clients, held });
                 }
                 Send::Gone(process, why) => {
                     self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });

@@ -192,11 +192,11 @@ impl Bench {
         let client = |&(p, life, members_max): &(u64, u64, u16)| {
             let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
             let (process, home) = (ProcessId(p), ServerId(2));
-            let client = Attached { process, attachment, home, members_max, settled: None };
+            let client = Attached { process, attachment, home, members_max, settled: None, profile: 0 };
             (client, peer(p, life).addr)
         };
         let clients = clients.iter().map(client).collect();
-        self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
+        self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients, held: None }));
     }
 }
 

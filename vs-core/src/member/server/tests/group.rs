@@ -242,15 +242,15 @@ fn a_peer_speaks_for_itself_alone() {
             attachment,
             home: ServerId(home),
             members_max: 16,
-            settled: None,
+            settled: None, profile: 0,
         };
         (client, peer(p, 7).addr)
     };
     // Clients of others, old news, and a proposal in another's name.
     let clients = vec![of(21, 2), of(31, 3), of(1, 1)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }));
     let clients = vec![];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients }));
+    bench.say(99, &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients, held: None }));
     bench.pass(10);
     assert!(bench.told(1).is_empty(), "nothing changed");
     assert!(bench.closed.is_empty());

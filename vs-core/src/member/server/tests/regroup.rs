@@ -42,7 +42,7 @@ fn members_who_come_from_two_views_need_another_one() {
         let mut bench = Bench::new(ServerConfig::default());
         bench.with_peer_of(&[]);
         let clients = vec![(also_from(&other), peer(21, 7).addr)];
-        bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+        bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }));
         comes_from(&mut bench, &common);
         let told = story(&bench.told(1));
         assert_eq!(told.is_empty(), stays, "{told:?}");

@@ -31,6 +31,11 @@ impl Endpoint {
             ClientEvent::StartChange { cid, peers, .. } => self.start_change(cx, cid, &peers),
             ClientEvent::Attached { .. } => self.watch_peers(cx),
             ClientEvent::View { view, .. } => self.announce(cx, view),
+            ClientEvent::Profile { held, .. } => {
+                if let Err(reason) = self.config.handle_profile(held, self.queue.longest()) {
+                    self.end(cx, reason);
+                }
+            }
             ClientEvent::Detached { reason, .. } => self.detached(cx, reason),
         }
         self.flush_queue(cx);
@@ -223,7 +228,9 @@ impl Endpoint {
         let rank = view.rank(me)?;
         let header = ViewHeader::new(self.key, view, rank);
         let seed = cx.identity.seed ^ header.fingerprint;
-        let fresh = Cast::new(&self.config, self.size.cast(), view.len(), rank, cx.now, seed);
+        self.config.handle_view();
+        let size = self.config.cast();
+        let fresh = Cast::new(&self.config, size, view.len(), rank, cx.now, seed);
         let mut old_cast = core::mem::replace(&mut self.cast, fresh);
         let old_header = core::mem::replace(&mut self.header, header);
         self.unmoved = view.members().iter().copied().filter(|&p| p != me).collect();

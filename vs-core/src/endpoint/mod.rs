@@ -12,6 +12,7 @@ pub(crate) mod observe;
 mod output;
 mod peers;
 mod primary;
+mod profile;
 mod queue;
 mod reach;
 mod size;
@@ -46,6 +47,7 @@ use early::Early;
 use output::Resend;
 use peers::{AddressBook, Suspicions};
 use primary::Primary;
+use profile::Settings;
 use queue::Queue;
 use reach::Reachability;
 
@@ -111,8 +113,7 @@ struct Previous {
 pub(crate) struct Endpoint {
     pub(crate) name: GroupName,
     pub(crate) key: GroupKey,
-    config: GroupConfig,
-    size: GroupSize,
+    config: Settings,
     phase: Phase,
     sync: Automaton,
     cast: Cast,
@@ -201,8 +202,7 @@ impl Endpoint {
             reach: Reachability::default(),
             block_asked: None,
             before: (left.cid, left.view),
-            size,
-            config,
+            config: Settings::new(config, size),
         };
         let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count);
         endpoint.trace(cx, Event::Start { incarnation });
@@ -225,7 +225,7 @@ impl Endpoint {
     }
 
     pub(crate) fn size(&self) -> &GroupSize {
-        &self.size
+        self.config.size()
     }
 
     /// Whether nothing more happens here and the node may drop it.
@@ -266,6 +266,8 @@ impl Endpoint {
             last_view,
             pending: self.sync.change().map(|change| change.cid),
             mbr_view: (announced.id() != ViewId::default()).then(|| announced.clone()),
+            profile: self.config.profile(),
+            held: self.config.held().cloned(),
         };
         let members_max = self.config.members_max as u16; // at most VIEW_MEMBERS_MAX
         cx.client.attach(cx.now, &self.name, members_max, past);
@@ -281,7 +283,7 @@ impl Endpoint {
         if self.phase != Phase::Live {
             return Err(SendError::NotJoined);
         }
-        let (len, max) = (payload.len(), self.config.message_bytes_max);
+        let (len, max) = (payload.len(), self.config.message_bytes_max());
         if len > max {
             return Err(SendError::TooLarge { len, max });
         }

@@ -157,9 +157,7 @@ impl Profile {
 
     /// Whether a process with this profile has room for `group`.
     pub(crate) fn fits(&self, group: &Self) -> Result<(), ProfileMismatch> {
-        let refuse = |field, group: String, own: String| {
-            Err(ProfileMismatch { field, group, own })
-        };
+        let refuse = |field, group: String, own: String| Err(ProfileMismatch { field, group, own });
         if self.primary_of != group.primary_of {
             let (group, own) = (list(&group.primary_of), list(&self.primary_of));
             return refuse(ProfileField::PrimaryOf, group, own);
@@ -257,10 +255,16 @@ mod tests {
     #[test]
     fn a_mismatch_names_the_field_and_both_values() {
         let changes: [(Change, &str); 5] = [
-            (|p| p.message_bytes_max = 2 << 20, "message_bytes_max is 2097152 in the group and 1048576"),
+            (
+                |p| p.message_bytes_max = 2 << 20,
+                "message_bytes_max is 2097152 in the group and 1048576",
+            ),
             (|p| p.datagram_bytes = 9000, "datagram_bytes is 9000 in the group and 1452"),
             (|p| p.window_needed = 5000, "window_packets is 5000 in the group and 4096"),
-            (|p| p.primary_of = vec![ProcessId(1), ProcessId(2)], "primary_of is {1,2} in the group and {}"),
+            (
+                |p| p.primary_of = vec![ProcessId(1), ProcessId(2)],
+                "primary_of is {1,2} in the group and {}",
+            ),
             (|p| p.order = 9, "order is number 9 in the group and fifo"),
         ];
         for (change, says) in changes {

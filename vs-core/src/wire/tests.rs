@@ -105,8 +105,13 @@ fn words() -> Vec<Frame> {
         Server { server, boot, deployment: "default".into() }.into(),
         TurnedDown { reason: other }.into(),
         Links { server, version: 5, servers: vec![ServerId(1)], ready: vec![ServerId(3)] }.into(),
-        Clients { version: 6, group: group(), clients: vec![(attached(1), listen)], held: Some(held()) }
-            .into(),
+        Clients {
+            version: 6,
+            group: group(),
+            clients: vec![(attached(1), listen)],
+            held: Some(held()),
+        }
+        .into(),
         proposal.into(),
         Accusation { group: group(), by: ProcessId(1), accused: vec![ProcessId(300)] }.into(),
         About { embeds: Some(ProcessId(1)), gathering: true, listen: Some(listen) }.into(),

@@ -274,7 +274,10 @@ impl TryFrom<Reason> for DetachReason {
             11 => Self::Ahead,
             12 => {
                 let field = field(*numbers.first().ok_or(Meaningless)?);
-                let (group, own) = (words(&texts[..texts.len().min(1)]), words(texts.get(1..2).unwrap_or_default()));
+                let (group, own) = (
+                    words(&texts[..texts.len().min(1)]),
+                    words(texts.get(1..2).unwrap_or_default()),
+                );
                 Self::Profile(ProfileMismatch { field, group, own })
             }
             _ => Self::Other { words: words(&texts), is_final },

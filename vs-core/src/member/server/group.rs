@@ -7,8 +7,8 @@ use core::net::SocketAddr;
 use super::accuse::Exclusion;
 use super::identity::Waiting;
 use super::links::Links;
-use super::profiles::Profiles;
 use super::moshe::{Floor, Moshe, Step};
+use super::profiles::Profiles;
 use super::{ConnId, Departure, Note, ServerConfig, ServerCounters, notify};
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
@@ -111,7 +111,7 @@ pub(super) struct Group {
     /// What is to be reported then, if more has changed since that wait began.
     gathered: Option<Report>,
     /// What all members share.
-    profiles: Profiles,
+    pub(super) profiles: Profiles,
     /// When the change that is under way was told first.
     changing_since: Option<Time>,
     pub(super) decided: Option<Decided>,
@@ -161,11 +161,6 @@ impl Group {
             (Attached { process, attachment, home, members_max, settled, profile }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
-    }
-
-    /// The profile of the clients here.
-    pub(super) fn held(&self) -> Option<Held> {
-        self.profiles.held().filter(|_| !self.locals.is_empty()).cloned()
     }
 
     /// Tells the other servers of the clients here.
@@ -248,33 +243,6 @@ impl Group {
         cx.notes.push(Note::Attached { group, process, addr });
         self.tell_clients(cx);
         self.renotify(cx, Cause::Arrival);
-    }
-
-    /// The clients of `server` are no more.
-    pub(super) fn forget_held(&mut self, server: ServerId) {
-        self.profiles.handle_held(server, None);
-    }
-
-    fn tell_profile(&self, cx: &mut Cx<'_>, local: &Local, news: Option<Held>) {
-        let (group, counter) = (self.name.clone(), local.attachment.counter);
-        let reply = news.map(|held| Reply::Profile { group, counter, held });
-        cx.sends.extend(reply.map(|reply| Send::Client(local.conn, reply)));
-    }
-
-    /// Another profile has held for longer: the clients here take it, or are refused.
-    fn change_profile(&mut self, cx: &mut Cx<'_>) {
-        let Some(held) = self.profiles.next_held() else { return };
-        let locals: Vec<Local> = self.locals.values().copied().collect();
-        for local in &locals {
-            match self.profiles.fits(local.conn) {
-                Ok(()) => self.tell_profile(cx, local, Some(held.clone())),
-                Err(mismatch) => {
-                    self.locals.remove(&local.peer.process);
-                    self.expel(cx, local, DetachReason::Profile(mismatch), 0);
-                }
-            }
-        }
-        self.tell_clients(cx);
     }
 
     /// Another server tells of its clients, and of the profile that they have.
@@ -619,7 +587,14 @@ mod tests {
         let attachment = Attachment { incarnation: Incarnation::new(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;
-        let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled, profile: 0 }]);
+        let report = Vec::from([Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled,
+            profile: 0,
+        }]);
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));

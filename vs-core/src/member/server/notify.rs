@@ -162,7 +162,8 @@ mod tests {
             attachment: Attachment { incarnation: Incarnation::new(life), counter: 1 },
             home: ServerId(1),
             members_max,
-            settled: None, profile: 0,
+            settled: None,
+            profile: 0,
         };
         let (fit, rest) = fit(list.iter().copied().map(client).collect());
         let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();

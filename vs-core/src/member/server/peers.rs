@@ -152,7 +152,9 @@ impl Server {
             }
             PeerWord::Clients { version, group, clients, held } => {
                 if self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, version, clients, held));
+                    self.with_group(&group, |g, cx| {
+                        g.hear_clients(cx, server, version, clients, held)
+                    });
                 }
             }
             PeerWord::Proposal { group, proposal } => {

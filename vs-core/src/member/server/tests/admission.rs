@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::ServerConfig;
 use super::super::accuse::FORGIVEN_MS;
-use super::bench::{Bench, group, hello, peer, processes, set, story};
+use super::bench::{Bench, group, hello, peer, processes, set, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
@@ -233,15 +233,24 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None, profile: 0 };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let accused = processes(&[1]);
     let word = PeerWord::Accuse { group: group(), by: ProcessId(22), accused };
     bench.say(99, &Request::Peer(word));
     let clients = vec![client(21), client(22)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }),
+    );
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
     bench.pass(config.accuse_ms + 1);
     assert_eq!(bench.detached(1), None);

@@ -26,7 +26,8 @@ pub(super) fn report(clients: &[u64]) -> Report {
         attachment: Attachment { incarnation: Incarnation::new(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
         members_max: 1024,
-        settled: None, profile: 0,
+        settled: None,
+        profile: 0,
     };
     clients.iter().map(attached).collect()
 }

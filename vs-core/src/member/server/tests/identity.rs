@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use super::super::ServerConfig;
-use super::bench::{Bench, group, hello, peer, story};
+use super::bench::{Bench, group, hello, peer, story, usual_profile};
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
@@ -28,12 +28,21 @@ fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     let attached = |life| {
         let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
         let home = ServerId(2);
-        let client =
-            Attached { process: ProcessId(2), attachment, home, members_max: 16, settled: None, profile: 0 };
+        let client = Attached {
+            process: ProcessId(2),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (client, elsewhere(2, life).addr)
     };
     let clients = incarnation.map(attached).into_iter().collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
 /// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
@@ -141,10 +150,20 @@ fn of_two_that_were_let_in_apart_the_later_life_stays() {
     let attachment = Attachment { incarnation: Incarnation::new(9), counter: 2 };
     let (process, home) = (ProcessId(3), ServerId(2));
     let moved = (
-        Attached { process, attachment, home, members_max: 16, settled: None, profile: 0 },
+        Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        },
         elsewhere(3, 9).addr,
     );
     let clients = vec![moved];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
+    );
     assert_eq!(bench.detached(3), None);
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::words::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, story, usual_profile};
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
@@ -22,12 +22,21 @@ fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None, profile: 0 };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let clients = clients.iter().map(client).collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
 /// What server 2 was told since the last call.
@@ -360,7 +369,14 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
     bench.say(99, &links(2, 5, &[1, 3]));
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let (process, home) = (ProcessId(31), ServerId(3));
-    let client = Attached { process, attachment, home, members_max: 16, settled: None, profile: 0 };
+    let client = Attached {
+        process,
+        attachment,
+        home,
+        members_max: 16,
+        settled: None,
+        profile: usual_profile(),
+    };
     let of_three = vec![(client, peer(31, 7).addr)];
     let word = PeerWord::Clients { version: 2, group: group(), clients: of_three, held: None };
     bench.say(98, &Request::Peer(word));

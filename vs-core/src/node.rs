@@ -10,7 +10,8 @@ use crate::endpoint::{
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
-use crate::member::client::{Client, ClientEvent};
+use crate::member::client::ClientEvent;
+use crate::member::membership::Membership;
 use crate::pool::Pool;
 use crate::schedule::Schedule;
 use crate::status::Counters;
@@ -26,7 +27,7 @@ pub struct Node<T: Tracer = ()> {
     config: NodeConfig,
     identity: Identity,
     pool: Pool,
-    client: Client,
+    membership: Membership,
     /// In the order in which they were joined, but the last one takes the place of one that was left.
     endpoints: Vec<Endpoint>,
     /// Their places by key, ascending.
@@ -51,7 +52,7 @@ macro_rules! cx {
             body_bytes: body_bytes($node.config.datagram_bytes),
             groups: $node.places.len(),
             pool: &mut $node.pool,
-            client: &mut $node.client,
+            membership: &mut $node.membership,
             counters: &mut $node.counters,
             tracer: &mut $node.tracer,
         }
@@ -95,7 +96,7 @@ impl<T: Tracer> Node<T> {
         }
         Ok(Self {
             pool: Pool::new(config.pool_slots_max, body_bytes(config.datagram_bytes)),
-            client: Client::new(config.client.clone(), &identity, servers),
+            membership: Membership::new(config.client.clone(), &identity, servers),
             endpoints: Vec::new(),
             places: Vec::new(),
             schedule: Schedule::default(),
@@ -144,7 +145,7 @@ impl<T: Tracer> Node<T> {
         }
         if is_external {
             let past = (self.left.cid, self.left.view);
-            self.client.external.add(group, config.members_max, past);
+            self.membership.add_external(group, config.members_max, past);
         }
         let mut cx = cx!(self);
         let endpoint = Endpoint::join(&mut cx, group, config, size, &self.left);
@@ -220,30 +221,30 @@ impl<T: Tracer> Node<T> {
     /// The connection asked for by [`LinkCommand::Connect`] is up.
     pub fn handle_connected(&mut self, now: Time) {
         self.clamp(now);
-        self.client.handle_connected(self.now);
-        self.drain_client();
+        self.membership.handle_connected(self.now);
+        self.drain_membership();
     }
 
     /// Bytes arrived from the membership server.
     pub fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
         self.clamp(now);
-        self.client.handle_stream(self.now, bytes);
-        self.counters.frames_skipped = self.client.frames_skipped();
-        self.drain_client();
+        self.membership.handle_stream(self.now, bytes);
+        self.counters.frames_skipped = self.membership.frames_skipped();
+        self.drain_membership();
     }
 
     /// The connection failed or ended.
     pub fn handle_disconnected(&mut self, now: Time) {
         self.clamp(now);
-        self.client.handle_disconnected(self.now);
-        self.drain_client();
+        self.membership.handle_disconnected(self.now);
+        self.drain_membership();
     }
 
     /// Time has passed. Call at [`Node::poll_timeout`] or later; earlier does no harm.
     pub fn handle_timeout(&mut self, now: Time) {
         self.clamp(now);
-        self.client.handle_timeout(self.now);
-        self.drain_client();
+        self.membership.handle_timeout(self.now);
+        self.drain_membership();
         self.wake_due();
         let mut next = 0;
         while let Some(at) = self.schedule.next_awake(next) {
@@ -255,8 +256,8 @@ impl<T: Tracer> Node<T> {
     }
 
     /// Hands what the membership service said to the endpoints, which may ask for more.
-    fn drain_client(&mut self) {
-        while let Some(event) = self.client.poll_event() {
+    fn drain_membership(&mut self) {
+        while let Some(event) = self.membership.poll_event() {
             let (ClientEvent::StartChange { group, .. }
             | ClientEvent::Attached { group }
             | ClientEvent::View { group, .. }
@@ -292,19 +293,19 @@ impl<T: Tracer> Node<T> {
 
     /// What to do with the connection to the membership server.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        self.client.poll_link()
+        self.membership.poll_link()
     }
 
     /// Bytes that wait to be written to the server.
     #[must_use]
     pub fn stream_output(&self) -> &[u8] {
-        self.client.output()
+        self.membership.output()
     }
 
     /// `n` bytes of [`Node::stream_output`] were written.
     pub fn stream_consumed(&mut self, n: usize) {
-        self.client.consumed(self.now, n);
-        self.drain_client();
+        self.membership.consumed(self.now, n);
+        self.drain_membership();
     }
 
     /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
@@ -339,7 +340,7 @@ impl<T: Tracer> Node<T> {
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
         let awake = self.awake().map(|at| self.endpoints[at].poll_timeout());
         let groups = awake.fold(self.schedule.deadline(), earlier);
-        earlier(groups, self.client.poll_timeout())
+        earlier(groups, self.membership.poll_timeout())
     }
 
     /// The view that the group is in; its initial singleton view before the first one.
@@ -395,7 +396,7 @@ impl<T: Tracer> Node<T> {
     /// besides. An estimate, as [`GroupSize::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        let node = self.pool.footprint().saturating_add(self.client.footprint());
+        let node = self.pool.footprint().saturating_add(self.membership.footprint());
         let groups = self.endpoints.iter().map(|e| e.size().footprint_besides_slots());
         groups.fold(node, usize::saturating_add)
     }

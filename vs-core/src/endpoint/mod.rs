@@ -28,7 +28,7 @@ use crate::ident::{
     Cid, FNV_OFFSET, GroupKey, GroupName, Identity, Incarnation, Seq, ViewId, fnv1a,
 };
 use crate::member::DetachReason;
-use crate::member::client::Client;
+use crate::member::membership::Membership;
 use crate::member::past::Past;
 use crate::pool::Pool;
 use crate::status::Counters;
@@ -73,7 +73,7 @@ pub(crate) struct Cx<'a> {
     /// Groups of the node.
     pub(crate) groups: usize,
     pub(crate) pool: &'a mut Pool,
-    pub(crate) client: &'a mut Client,
+    pub(crate) membership: &'a mut Membership,
     pub(crate) counters: &'a mut Counters,
     pub(crate) tracer: &'a mut dyn Tracer,
 }
@@ -270,7 +270,7 @@ impl Endpoint {
             held: self.config.held().cloned(),
         };
         let members_max = self.config.members_max as u16; // at most VIEW_MEMBERS_MAX
-        cx.client.attach(cx.now, &self.name, members_max, past);
+        cx.membership.attach(cx.now, &self.name, members_max, past);
     }
 
     /// Whether the first membership view is still to come: until then messages have nobody to go to.
@@ -387,7 +387,7 @@ impl Endpoint {
         if self.phase != Phase::Ended {
             self.trace(cx, Event::Leave);
         }
-        cx.client.detach(cx.now, self.key);
+        cx.membership.detach(cx.now, self.key);
         let unsent = self.queue.clear();
         self.release(cx.pool);
         self.events.clear();
@@ -404,7 +404,7 @@ impl Endpoint {
             Phase::Ended | Phase::Left => return,
         }
         self.trace(cx, Event::Leave);
-        cx.client.detach(cx.now, self.key);
+        cx.membership.detach(cx.now, self.key);
         self.release(cx.pool);
         self.phase = Phase::Ended;
         self.events.push_back(AppEvent::Detached(reason));

@@ -82,7 +82,7 @@ impl Suspicions {
     /// A view was installed: nobody owes anything of the old one.
     pub(super) fn reset(&mut self, cx: &mut Cx<'_>, group: GroupKey) {
         if !self.accused.is_empty() {
-            cx.client.accuse(cx.now, group, &[]);
+            cx.membership.accuse(cx.now, group, &[]);
         }
         *self = Self { reviewed: cx.now, watching: self.watching, ..Self::default() };
     }
@@ -146,7 +146,7 @@ impl Endpoint {
         let accused = self.owing(cx);
         // Said again as long as it is so: the servers may have judged before all had been heard.
         if !accused.is_empty() || accused != self.suspicions.accused {
-            cx.client.accuse(cx.now, self.key, &accused);
+            cx.membership.accuse(cx.now, self.key, &accused);
             self.suspicions.accused = accused;
         }
     }

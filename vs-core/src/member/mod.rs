@@ -9,6 +9,7 @@ mod detector;
 mod discovery;
 pub mod external;
 pub(crate) mod link;
+pub(crate) mod membership;
 pub mod message;
 pub(crate) mod past;
 pub(crate) mod profile;

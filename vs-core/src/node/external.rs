@@ -3,8 +3,7 @@
 use super::{JoinError, Node};
 use crate::config::GroupConfig;
 use crate::ident::{Cid, GroupKey, GroupName};
-use crate::member::client::ClientEvent;
-use crate::member::{DetachReason, MembershipError, MembershipRequest, Peer};
+use crate::member::{MembershipError, MembershipRequest, Peer};
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
@@ -21,22 +20,17 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
-        if self.client.external.len() >= self.config.groups_max {
+        if self.membership.external_groups() >= self.config.groups_max {
             return Err(JoinError::TooManyGroups);
         }
         let key = self.join_by(now, group, config, true)?;
-        self.drain_client();
+        self.drain_membership();
         Ok(key)
     }
 
     /// What the source of views has to learn; `None` for groups of [`Node::join`].
     pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
-        let peer = Peer {
-            process: self.identity.process,
-            incarnation: self.identity.incarnation,
-            addr: self.identity.addr,
-        };
-        self.client.external.poll(peer)
+        self.membership.poll_request()
     }
 
     /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
@@ -52,10 +46,8 @@ impl<T: Tracer> Node<T> {
         peers: &[Peer],
     ) -> Result<(), MembershipError> {
         self.clamp(now);
-        self.client.external.start_change(self.identity.process, group, cid, peers)?;
-        let peers = peers.to_vec();
-        self.client.push_event(ClientEvent::StartChange { group, cid, peers });
-        self.drain_client();
+        self.membership.handle_start_change(group, cid, peers)?;
+        self.drain_membership();
         Ok(())
     }
 
@@ -70,9 +62,8 @@ impl<T: Tracer> Node<T> {
         view: View,
     ) -> Result<(), MembershipError> {
         self.clamp(now);
-        self.client.external.view(self.identity.process, group, &view)?;
-        self.client.push_event(ClientEvent::View { group, view });
-        self.drain_client();
+        self.membership.handle_view(group, view)?;
+        self.drain_membership();
         Ok(())
     }
 
@@ -83,10 +74,8 @@ impl<T: Tracer> Node<T> {
     /// [`MembershipError::NotJoined`]; nothing changed.
     pub fn handle_excluded(&mut self, now: Time, group: GroupKey) -> Result<(), MembershipError> {
         self.clamp(now);
-        self.client.external.exclude(group)?;
-        let reason = DetachReason::Excluded;
-        self.client.push_event(ClientEvent::Detached { group, reason });
-        self.drain_client();
+        self.membership.handle_excluded(group)?;
+        self.drain_membership();
         Ok(())
     }
 }

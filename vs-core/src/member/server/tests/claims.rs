@@ -59,6 +59,7 @@ fn a_claim_for_another_shuts_it_out_nowhere() {
             last_view: view.id(),
             pending: None,
             mbr_view: Some(view),
+            ..Past::default()
         };
         let mut other = Bench::booted(ServerConfig::default(), BOOT + 10);
         assert!(takes(&mut other, 2, BOOT, past), "{claimed}");

@@ -70,8 +70,10 @@ fn who_does_not_fit_is_refused_and_the_group_stays() {
     join(&mut bench, 3, 500);
     let values = ["1000".to_string(), "500".to_string()];
     assert_eq!(refused(&mut bench, 3), (ProfileField::MessageBytesMax, values));
-    let said = |note: &Note| matches!(note, Note::Detached { process: ProcessId(3), why, .. }
-        if matches!(why, Departure::Told(DetachReason::Profile(_))));
+    let said = |note: &Note| {
+        matches!(note, Note::Detached { process: ProcessId(3), why, .. }
+        if matches!(why, Departure::Told(DetachReason::Profile(_))))
+    };
     assert_eq!(notes(&mut bench).iter().filter(|note| said(note)).count(), 1);
     bench.pass(5000);
     assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "nobody was disturbed");
@@ -103,13 +105,17 @@ fn an_older_profile_elsewhere_is_taken_when_it_fits() {
     let mut bench = together(1);
     with_peer(&mut bench, 1, 700);
     let told = bench.told(1);
-    let at = told.iter().position(|reply| matches!(reply, Reply::Profile { held, .. }
-        if held.profile.message_bytes_max == 700));
+    let at = told.iter().position(|reply| {
+        matches!(reply, Reply::Profile { held, .. }
+        if held.profile.message_bytes_max == 700)
+    });
     assert!(at.is_some(), "{told:?}");
     let words: Vec<Request> = bench.read(99);
     let fingerprint = Profile { message_bytes_max: 700, ..Profile::default() }.fingerprint();
-    let has = |word: &Request| matches!(word, Request::Peer(PeerWord::Clients { clients, .. })
-        if clients.iter().all(|(client, _)| client.profile == fingerprint) && !clients.is_empty());
+    let has = |word: &Request| {
+        matches!(word, Request::Peer(PeerWord::Clients { clients, .. })
+        if clients.iter().all(|(client, _)| client.profile == fingerprint) && !clients.is_empty())
+    };
     assert!(words.iter().any(has), "the other server hears of it: {words:?}");
 }
 

@@ -50,6 +50,7 @@ pub mod explore;
 pub mod ident;
 pub mod manual;
 pub mod member;
+pub mod order;
 pub mod rng;
 pub mod rule;
 #[cfg(feature = "sim")]
@@ -74,7 +75,9 @@ mod view;
 
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
-pub use endpoint::{Action, BlockOkError, Dest, Route, SendError, Sent, Transmit, Verdict};
+pub use endpoint::{
+    Action, BlockOkError, Dest, GroupSize, Route, SendError, Sent, Transmit, Verdict,
+};
 pub use ident::Identity;
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;

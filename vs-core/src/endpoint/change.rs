@@ -224,7 +224,7 @@ impl Endpoint {
         let rank = view.rank(me)?;
         let header = ViewHeader::new(self.key, view, rank);
         let seed = cx.identity.seed ^ header.fingerprint;
-        let fresh = Cast::new(&self.config, cx.body_bytes, view.len(), rank, cx.now, seed);
+        let fresh = Cast::new(&self.config, self.size.cast(), view.len(), rank, cx.now, seed);
         let mut old_cast = core::mem::replace(&mut self.cast, fresh);
         let old_header = core::mem::replace(&mut self.header, header);
         self.unmoved = view.members().iter().copied().filter(|&p| p != me).collect();

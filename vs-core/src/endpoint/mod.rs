@@ -16,6 +16,7 @@ mod peers;
 mod primary;
 mod queue;
 mod reach;
+mod size;
 mod status;
 mod transmit;
 
@@ -39,6 +40,7 @@ use crate::wire::packet::Packet;
 
 pub use action::Action;
 pub use error::{BlockOkError, SendError, Sent};
+pub use size::GroupSize;
 pub use transmit::{Dest, Route, Transmit, Verdict};
 
 use early::Early;
@@ -111,6 +113,7 @@ pub(crate) struct Endpoint {
     pub(crate) name: GroupName,
     pub(crate) key: GroupKey,
     config: GroupConfig,
+    size: GroupSize,
     phase: Phase,
     sync: Automaton,
     cast: Cast,
@@ -167,12 +170,13 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         name: &GroupName,
         config: GroupConfig,
+        size: GroupSize,
         left: &Left,
     ) -> Self {
         let key = name.key();
         let sync = Automaton::new(cx.identity.process, config.left_out());
         let header = ViewHeader::new(key, sync.current(), 0);
-        let cast = Cast::new(&config, cx.body_bytes, 1, 0, cx.now, cx.identity.seed ^ key.0);
+        let cast = Cast::new(&config, size.cast(), 1, 0, cx.now, cx.identity.seed ^ key.0);
         let mut endpoint = Self {
             name: name.clone(),
             key,
@@ -198,6 +202,7 @@ impl Endpoint {
             reach: Reachability::default(),
             block_asked: None,
             before: (left.cid, left.view),
+            size,
             config,
         };
         let incarnation = Incarnation(cx.identity.incarnation.0 + left.count);
@@ -220,8 +225,8 @@ impl Endpoint {
         (cid.max(self.sync.last_cid()), view.max(self.sync.last_view_id()))
     }
 
-    pub(crate) fn config(&self) -> &GroupConfig {
-        &self.config
+    pub(crate) fn size(&self) -> &GroupSize {
+        &self.size
     }
 
     /// Whether nothing more happens here and the node may drop it.

@@ -380,7 +380,6 @@ impl Cast {
 }
 
 impl Stream {
-    #[cfg(feature = "sim")]
     pub(super) fn touched(&self) -> Seq {
         self.delivered + u64::from(self.offset > 0)
     }

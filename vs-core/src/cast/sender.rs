@@ -57,7 +57,6 @@ impl Sender {
         }
     }
 
-    #[cfg(feature = "sim")]
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }

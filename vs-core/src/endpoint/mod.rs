@@ -4,13 +4,11 @@
 //! forwards. This file is what the application and the node call; [`change`] is the way from a start_change to the
 //! view, [`output`] is what goes out, [`peers`] is who is suspected, [`reach`] is who hears multicasts.
 
-#[macro_use]
-mod observe;
-
 mod action;
 mod change;
 mod early;
 mod error;
+pub(crate) mod observe;
 mod output;
 mod peers;
 mod primary;
@@ -34,7 +32,7 @@ use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};
 use crate::time::{Time, Wake, earlier};
-use crate::trace::{Event, Tracer};
+use crate::trace::{Event, Mark, Tracer};
 use crate::view::{Members, View};
 use crate::wire::packet::Packet;
 
@@ -290,7 +288,7 @@ impl Endpoint {
         if let Err(error) = &result {
             self.refused = Some(len);
             if *error == SendError::WindowFull {
-                mark!(cx, WindowFull);
+                cx.tracer.mark(Mark::WindowFull);
             }
         }
         result

@@ -20,7 +20,7 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
-        if self.membership.external_groups() >= self.config.groups_max {
+        if self.shared.membership.external_groups() >= self.shared.config.groups_max {
             return Err(JoinError::TooManyGroups);
         }
         let key = self.join_by(now, group, config, true)?;
@@ -30,7 +30,7 @@ impl<T: Tracer> Node<T> {
 
     /// What the source of views has to learn; `None` for groups of [`Node::join`].
     pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
-        self.membership.poll_request()
+        self.shared.membership.poll_request()
     }
 
     /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
@@ -45,8 +45,8 @@ impl<T: Tracer> Node<T> {
         cid: Cid,
         peers: &[Peer],
     ) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.membership.handle_start_change(group, cid, peers)?;
+        self.shared.clamp(now);
+        self.shared.membership.handle_start_change(group, cid, peers)?;
         self.drain_membership();
         Ok(())
     }
@@ -61,8 +61,8 @@ impl<T: Tracer> Node<T> {
         group: GroupKey,
         view: View,
     ) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.membership.handle_view(group, view)?;
+        self.shared.clamp(now);
+        self.shared.membership.handle_view(group, view)?;
         self.drain_membership();
         Ok(())
     }
@@ -73,8 +73,8 @@ impl<T: Tracer> Node<T> {
     /// # Errors
     /// [`MembershipError::NotJoined`]; nothing changed.
     pub fn handle_excluded(&mut self, now: Time, group: GroupKey) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.membership.handle_excluded(group)?;
+        self.shared.clamp(now);
+        self.shared.membership.handle_excluded(group)?;
         self.drain_membership();
         Ok(())
     }

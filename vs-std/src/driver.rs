@@ -55,7 +55,7 @@ impl DriverConfig {
         Self {
             node: NodeConfig::default(),
             process,
-            incarnation: Incarnation::new(clock.unix_start_ms()),
+            incarnation: clock.incarnation(),
             seed: random(),
             membership,
             udp,

@@ -71,6 +71,10 @@ impl Settings {
         held: Held,
         longest: usize,
     ) -> Result<(), DetachReason> {
+        if !held.profile.is_sound() {
+            let rule = "the profile of the group has impossible values";
+            return Err(DetachReason::Contract(rule.to_string()));
+        }
         self.profile().fits(&held.profile).map_err(DetachReason::Profile)?;
         let group = held.profile.message_bytes_max;
         if longest as u64 > group {

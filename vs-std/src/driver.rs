@@ -6,12 +6,12 @@ use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, ConfigError, GroupConfig, Identity, JoinError, Node, NodeConfig,
-    SendError, Sent, Time,
+    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, NodeConfig, SendError, Sent,
+    Time,
 };
 
 use crate::clock::Clock;

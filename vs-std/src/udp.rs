@@ -14,7 +14,7 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
-use vs_core::config::DATAGRAM_BYTES;
+use vs_core::limits::DATAGRAM_BYTES;
 
 /// Probes of the multicast group that the set-up sends until one comes back: a network may lose some.
 const PROBES_MAX: usize = 10;

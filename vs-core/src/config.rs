@@ -254,7 +254,7 @@ impl NodeConfig {
     /// Bytes of a packet's body: what is left of a datagram after the header.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
-        self.datagram_bytes.saturating_sub(crate::wire::packet::DATA_HEADER_BYTES)
+        crate::wire::packet::body_bytes(self.datagram_bytes)
     }
 
     /// Bytes that a node takes without groups, estimated: the pool, and the connection to the membership service. A group's own bytes: [`GroupConfig::footprint`].

@@ -21,7 +21,8 @@ use crate::schedule::Schedule;
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
-use crate::wire::packet::{self, Malformed};
+use crate::wire::datagram::{Datagram, Malformed, TransmitCounter};
+use crate::wire::packet;
 
 /// Who a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Left {
     pub(crate) cid: Cid,
     /// The highest view id of any of them.
     pub(crate) view: ViewId,
+    /// The furthest counter of any of them: in a group that is joined again no datagram has a number that one had before.
+    pub(crate) transmitted: TransmitCounter,
 }
 
 /// One process in any number of groups. See the crate's documentation for how it is driven.
@@ -239,10 +242,11 @@ impl<T: Tracer> Node<T> {
         endpoint.block_ok(&mut cx)
     }
 
-    /// A datagram arrived, by multicast or unicast.
-    pub fn handle_datagram(&mut self, now: Time, bytes: &[u8]) -> Verdict {
+    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in `bytes` afterwards is
+    /// of no use.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         self.clamp(now);
-        let verdict = self.take_datagram(bytes);
+        let verdict = self.take_datagram(from, bytes);
         let counter = match verdict {
             Verdict::Accepted => &mut self.counters.accepted,
             Verdict::Duplicate => &mut self.counters.duplicate,
@@ -257,13 +261,14 @@ impl<T: Tracer> Node<T> {
         verdict
     }
 
-    fn take_datagram(&mut self, bytes: &[u8]) -> Verdict {
-        let packet = match packet::decode(bytes) {
-            Ok(packet) => packet,
+    fn take_datagram(&mut self, _from: SocketAddr, bytes: &mut [u8]) -> Verdict {
+        let datagram = match Datagram::read(bytes) {
+            Ok(datagram) => datagram,
             Err(Malformed::Version(_)) => return Verdict::Version,
             Err(_) => return Verdict::Malformed,
         };
-        let Ok(at) = self.find(packet.header.group) else { return Verdict::Foreign };
+        let Ok(at) = self.find(datagram.group()) else { return Verdict::Foreign };
+        let Ok(packet) = packet::decode(datagram.open()) else { return Verdict::Malformed };
         lend!(self, at, endpoint, cx);
         endpoint.handle_packet(&mut cx, packet)
     }
@@ -522,6 +527,7 @@ impl<T: Tracer> Node<T> {
             let (cid, view) = endpoint.last_ids();
             self.left.count += 1;
             (self.left.cid, self.left.view) = (self.left.cid.max(cid), self.left.view.max(view));
+            self.left.transmitted = self.left.transmitted.max(endpoint.transmitted());
             self.places.retain(|(key, _)| *key != endpoint.key);
             let last = self.endpoints.len();
             self.schedule.rest(last, None);

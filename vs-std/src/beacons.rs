@@ -54,7 +54,7 @@ impl Beacons {
     ///
     /// # Errors
     /// `WouldBlock`: nothing is there.
-    pub fn recv(&mut self, f: impl FnMut(&[u8])) -> io::Result<Received> {
-        self.sockets.recv(Which::Multicast, &mut self.batch, f)
+    pub fn recv(&mut self, mut f: impl FnMut(&[u8])) -> io::Result<Received> {
+        self.sockets.recv(Which::Multicast, &mut self.batch, |_, datagram| f(datagram))
     }
 }

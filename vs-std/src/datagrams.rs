@@ -125,12 +125,12 @@ impl Datagrams {
             }
             let (permille, rng, lost) =
                 (self.loss_permille, &mut self.rng, &mut self.counters.lost);
-            let mut take = |bytes: &[u8]| {
+            let mut take = |from: SocketAddr, bytes: &mut [u8]| {
                 if permille > 0 && rng.below(1000) < permille.into() {
                     *lost += 1;
                     return;
                 }
-                node.handle_datagram(now, bytes);
+                node.handle_datagram(now, from, bytes);
             };
             match self.pair.recv(which, &mut self.batch, &mut take) {
                 Ok(received) => {

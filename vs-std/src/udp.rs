@@ -378,7 +378,7 @@ impl UdpPair {
         }
     }
 
-    /// Receives one batch and hands over each datagram.
+    /// Receives one batch and hands over each datagram, with who sent it.
     ///
     /// # Errors
     /// `WouldBlock`: nothing is there.
@@ -386,7 +386,7 @@ impl UdpPair {
         &self,
         which: Which,
         batch: &mut RecvBatch,
-        mut f: impl FnMut(&[u8]),
+        mut f: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<Received> {
         let Some(half) = self.half(which) else { return Err(ErrorKind::WouldBlock.into()) };
         let filled = {
@@ -396,12 +396,13 @@ impl UdpPair {
             half.state.recv(UdpSockRef::from(&half.socket), &mut slices, &mut batch.meta)?
         };
         let mut datagrams = 0;
-        for (meta, bytes) in batch.meta[..filled].iter().zip(batch.bytes.chunks_exact(RECV_BYTES)) {
+        let received = batch.bytes.chunks_exact_mut(RECV_BYTES);
+        for (meta, bytes) in batch.meta[..filled].iter().zip(received) {
             if self.cut_off == Some(meta.addr.ip()) {
                 continue;
             }
-            for datagram in bytes[..meta.len.min(RECV_BYTES)].chunks(meta.stride.max(1)) {
-                f(datagram);
+            for datagram in bytes[..meta.len.min(RECV_BYTES)].chunks_mut(meta.stride.max(1)) {
+                f(meta.addr, datagram);
                 datagrams += 1;
             }
         }

@@ -18,7 +18,7 @@ fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
     let (mut batch, mut got) = (RecvBatch::new(), Vec::new());
     let end = Instant::now() + Duration::from_secs(5);
     while got.len() < count && Instant::now() < end {
-        match pair.recv(which, &mut batch, |datagram| {
+        match pair.recv(which, &mut batch, |_, datagram| {
             // Probes of sockets that open later are heard, too.
             if datagram.starts_with(b"VS") {
                 got.push(datagram.to_vec());

@@ -19,7 +19,8 @@ use crate::time::Time;
 use crate::trace::Event;
 use crate::view::{Members, View};
 use crate::wire::control::{self, SyncMessage, SyncRequest};
-use crate::wire::packet::{Content, Data, Header, Packet};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{Content, Data, Packet};
 
 impl Endpoint {
     /// What the membership service says.

@@ -30,6 +30,7 @@ use crate::sync::{Automaton, Block};
 use crate::time::Time;
 use crate::trace::{Event, Tracer};
 use crate::view::{Members, View};
+use crate::wire::datagram::TransmitCounter;
 use crate::wire::packet::Packet;
 
 use early::Early;
@@ -95,6 +96,8 @@ pub(crate) struct Endpoint {
     sync: Automaton,
     cast: Cast,
     header: ViewHeader,
+    /// Of the datagrams of the view and of the one before, and of those of this group that was left and joined again.
+    transmitted: TransmitCounter,
     /// Up to where each stream may be delivered, by rank; `None` in a stable view.
     limits: Option<Vec<Seq>>,
     transitional: Members,
@@ -160,6 +163,7 @@ impl Endpoint {
             sync,
             cast,
             header,
+            transmitted: left.transmitted,
             limits: None,
             transitional: Members::new(),
             previous: None,
@@ -198,6 +202,11 @@ impl Endpoint {
     pub(crate) fn last_ids(&self) -> (Cid, ViewId) {
         let (cid, view) = self.before;
         (cid.max(self.sync.last_cid()), view.max(self.sync.last_view_id()))
+    }
+
+    /// What numbers its datagrams.
+    pub(crate) fn transmitted(&self) -> TransmitCounter {
+        self.transmitted
     }
 
     pub(crate) fn config(&self) -> &GroupConfig {

@@ -2,14 +2,14 @@
 
 use smallvec::SmallVec;
 
-use super::reach::mark_group;
 use super::{Cx, Endpoint};
 use crate::action::{Dest, Transmit, Wake, earlier};
 use crate::cast::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::Cid;
 use crate::time::Time;
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
-use crate::wire::packet::{self, HEADER_BYTES, Header};
+use crate::wire::datagram::{self, Header, TAG_BYTES};
+use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 
 /// The pause between repetitions is doubled up to this many times the first one.
 const BACKOFF_MAX: u64 = 16;
@@ -94,7 +94,10 @@ impl Endpoint {
         segments_max: usize,
     ) -> Option<Transmit> {
         let transmit = self.next_transmit(cx, out, segments_max)?;
-        Some(mark_group(transmit, out))
+        let Transmit { dest, len, segment_bytes } = transmit;
+        let to_group = matches!(dest, Dest::Group(_));
+        datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmitted);
+        Some(transmit)
     }
 
     fn next_transmit(
@@ -181,7 +184,7 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let room = (cx.body_bytes).min(out.len().saturating_sub(HEADER_BYTES));
+        let room = (cx.body_bytes).min(out.len().saturating_sub(SYNC_HEADER_BYTES + TAG_BYTES));
         let (runs, ranks) = control::runs(&own.cut[first..], room);
         let end = first + ranks;
         let message = SyncMessage {
@@ -214,10 +217,9 @@ impl Endpoint {
         message: &M,
         out: &mut [u8],
     ) -> Option<usize> {
-        let body = out.get_mut(HEADER_BYTES..)?;
-        let len = control::encode(message, body)?;
+        let payload = out.get_mut(SYNC_HEADER_BYTES..)?;
+        let len = control::encode(message, payload)?;
         let ViewHeader { group, fingerprint, rank, .. } = self.header;
-        packet::encode_sync_header(out, &Header { rank, group, fingerprint }, is_request)?;
-        Some(HEADER_BYTES + len)
+        packet::encode_sync_header(out, &Header { rank, group, fingerprint }, is_request, len)
     }
 }

@@ -16,7 +16,7 @@ use crate::cast::ViewHeader;
 use crate::ident::{ProcessId, Rank};
 use crate::time::Time;
 use crate::view::Members;
-use crate::wire::packet::{self, Header};
+use crate::wire::datagram::Header;
 use crate::wire::reach::{self, Reach, Word};
 
 /// Answers that arrive directly while nothing to the group does, before a member says that it hears no multicast: one
@@ -287,12 +287,4 @@ impl Endpoint {
         let len = reach::encode(out, &Header { rank, group, fingerprint }, &reach)?;
         Some(Transmit { dest, len, segment_bytes: len })
     }
-}
-
-/// Marks what goes to the group as such.
-pub(super) fn mark_group(transmit: Transmit, out: &mut [u8]) -> Transmit {
-    if matches!(transmit.dest, Dest::Group(_)) {
-        packet::mark_group(&mut out[..transmit.len], transmit.segment_bytes);
-    }
-    transmit
 }

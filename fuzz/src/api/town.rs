@@ -138,7 +138,7 @@ impl Town {
     /// The process sends what it has: one datagram or a run of them.
     pub(super) fn transmit(&mut self, i: usize, room: usize, segments_max: usize) -> bool {
         let process = &mut self.processes[i];
-        let mut out = vec![0; room];
+        let (from, mut out) = (process.addr, vec![0; room]);
         let Some(node) = &mut process.node else { return false };
         let Some(sent) = node.poll_transmit(self.now, &mut out, segments_max) else { return false };
         assert!(sent.len <= room && sent.segment_bytes <= sent.len && sent.segment_bytes > 0);
@@ -148,7 +148,6 @@ impl Town {
                 self.processes.iter().position(|p| p.addr == addr).into_iter().collect()
             }
         };
-        let from = process.addr;
         for datagram in out[..sent.len].chunks(sent.segment_bytes) {
             self.under_way.extend(receivers.iter().map(|to| (from, *to, datagram.to_vec())));
         }

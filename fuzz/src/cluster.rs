@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 pub(crate) use common::Cluster;
 use vs_core::wire::datagram::KIND_AT;
-use vs_core::{GroupConfig, NodeConfig};
+use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
 use crate::Seeds;
 
@@ -16,20 +16,16 @@ use crate::Seeds;
 pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
     let group = GroupConfig {
         members_max: 4,
-        window_packets: 16,
+        window_packets: Some(16),
         message_bytes_max: 2048,
         queue_bytes: 12 << 10,
         early_packets_max: 8,
         ack_packets: 4,
         ..GroupConfig::default()
     };
-    let node = NodeConfig {
-        datagram_bytes: 512,
-        pool_slots: group.slots(),
-        groups_max: 2,
-        ..NodeConfig::default()
-    };
-    (node, group)
+    let node = NodeConfig { datagram_bytes: 512, groups_max: 2, ..NodeConfig::default() };
+    let slots = GroupSize::new(&group, &node).expect("a configuration").slots();
+    (NodeConfig { pool_slots_max: slots, ..node }, group)
 }
 
 /// Processes 1 to `size` in one view.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use vs_core::ident::ProcessId;
 use vs_core::wire::PROTOCOL_VERSION;
+use vs_core::wire::body::body_bytes;
 use vs_core::wire::datagram::{Header, KIND_AT, Kind};
 use vs_core::wire::packet::{self, AckEntry, Data, Heartbeat};
 use vs_core::{Blocking, Time};
@@ -188,7 +189,7 @@ fn data(
     *highest = (*highest).max(seq.min(1 << 20));
     let stable = if pick & 0x20 == 0 { 0 } else { bytes.number_near(*highest) };
     let flags = if pick & 0x10 == 0 { 0 } else { bytes.u8() & 7 };
-    let room = packet::body_bytes(out.len());
+    let room = body_bytes(out.len());
     let mut body = Vec::new();
     if flags == 0 {
         for _ in 0..=bytes.below(3) {

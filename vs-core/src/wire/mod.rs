@@ -2,6 +2,7 @@
 //! them.
 
 pub mod beacon;
+pub mod body;
 mod bytes;
 pub(crate) mod control;
 pub mod datagram;

@@ -254,12 +254,6 @@ pub const fn data_bytes(body_bytes: usize) -> usize {
     DATA_HEADER_BYTES + body_bytes + TAG_BYTES
 }
 
-/// Bytes that the body of a packet may have if a datagram has at most `datagram_bytes`.
-#[must_use]
-pub const fn body_bytes(datagram_bytes: usize) -> usize {
-    datagram_bytes.saturating_sub(data_bytes(0))
-}
-
 /// Writes a data packet; its length, or `None` if `out` is too short.
 pub fn encode_data(out: &mut [u8], header: &Header, data: &Data<'_>) -> Option<usize> {
     let len = data_bytes(data.body.len());
@@ -431,17 +425,6 @@ mod tests {
         for (padding, wrong) in [(303, false), (304, true), (400, true), (u16::MAX, true)] {
             put_u16(&mut padded, PADDING_AT, padding);
             assert_eq!(body(&mut padded) == Err(Malformed::Length), wrong, "{padding}");
-        }
-    }
-
-    #[test]
-    fn the_longest_body_fills_the_datagram() {
-        for datagram_bytes in [512, 1472, 65_000] {
-            let body = alloc::vec![1; body_bytes(datagram_bytes)];
-            let data = Data { flags: 0, origin: 0, seq: 1, stable: 0, body: &body };
-            let mut out = alloc::vec![0; datagram_bytes];
-            assert_eq!(encode_data(&mut out, &HEADER, &data), Some(datagram_bytes));
-            assert_eq!(encode_data(&mut out[1..], &HEADER, &data), None);
         }
     }
 

@@ -113,6 +113,7 @@ fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, confi
                 assert!(no_room);
                 assert_eq!((needed, free), (slots, unreserved));
             }
+            Err(other) => panic!("{other}"),
         }
     });
 }

@@ -168,6 +168,14 @@ impl fmt::Display for GroupName {
     }
 }
 
+impl core::str::FromStr for GroupName {
+    type Err = GroupNameError;
+
+    fn from_str(name: &str) -> Result<Self, GroupNameError> {
+        Self::new(name)
+    }
+}
+
 impl TryFrom<alloc::string::String> for GroupName {
     type Error = GroupNameError;
 

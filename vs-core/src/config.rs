@@ -162,9 +162,6 @@ pub struct GroupConfig {
     /// installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or not. All members must agree on the
     /// list, and it is the same for the life of the group. Default none: no view is primary.
     pub primary_of: Vec<ProcessId>,
-    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
-    #[cfg(feature = "sim")]
-    pub left_out: crate::rule::LeftOut,
 }
 
 impl Default for GroupConfig {
@@ -188,8 +185,6 @@ impl Default for GroupConfig {
             heartbeat_max_ms: 1000,
             unheard_ms: 250,
             primary_of: Vec::new(),
-            #[cfg(feature = "sim")]
-            left_out: crate::rule::LeftOut::default(),
         }
     }
 }
@@ -400,14 +395,6 @@ impl GroupConfig {
             self.heartbeat_max_ms >= self.heartbeat_ms,
             "heartbeat_max_ms must not be below heartbeat_ms",
         )
-    }
-
-    /// The rule that is left out; none without feature `sim`.
-    pub(crate) fn left_out(&self) -> crate::rule::LeftOut {
-        #[cfg(feature = "sim")]
-        return self.left_out;
-        #[cfg(not(feature = "sim"))]
-        return crate::rule::LeftOut::default();
     }
 
     /// Pool slots that the group reserves: a ring for each member of the current and of the previous view, and the

@@ -17,6 +17,7 @@ use crate::ident::{
 };
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
+use crate::rule::Rules;
 use crate::schedule::Schedule;
 use crate::time::Time;
 use crate::trace::Tracer;
@@ -94,6 +95,7 @@ pub struct Node<T: Tracer = ()> {
     left: Left,
     counters: Counters,
     tracer: T,
+    rules: Rules,
 }
 
 /// What a node lends to an endpoint.
@@ -135,6 +137,17 @@ impl<T: Tracer> Node<T> {
         servers: usize,
         tracer: T,
     ) -> Result<Self, ConfigError> {
+        Self::with_rules(config, identity, servers, tracer, Rules::default())
+    }
+
+    /// A node whose groups keep `rules`.
+    pub(crate) fn with_rules(
+        config: NodeConfig,
+        identity: Identity,
+        servers: usize,
+        tracer: T,
+        rules: Rules,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         if identity.process.0 > NUMBER_MAX {
             return Err(ConfigError("the process id must be at most 2^53 - 1"));
@@ -157,7 +170,14 @@ impl<T: Tracer> Node<T> {
             config,
             identity,
             tracer,
+            rules,
         })
+    }
+
+    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: crate::rule::Rule) {
+        self.rules = Rules::without(rule);
     }
 
     /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
@@ -198,7 +218,7 @@ impl<T: Tracer> Node<T> {
             self.client.external.add(group, config.members_max, past);
         }
         let mut cx = cx!(self);
-        let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
+        let endpoint = Endpoint::join(&mut cx, group, config, &self.left, self.rules);
         let place = self.endpoints.len();
         self.places.insert(at, (key, place));
         self.endpoints.push(endpoint);

@@ -1,6 +1,7 @@
 //! Rules of the algorithm that a test can leave out, to see that the checker notices.
 //!
-//! Without feature `sim` nothing can be left out and the questions cost nothing.
+//! Only a build with feature `mutants` can leave a rule out. In any other build, [`Rules`] has no size and each question
+//! to it is a constant.
 
 /// A rule of the algorithm. The figure is how often runs of a model broke without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,29 +65,38 @@ impl Rule {
     ];
 }
 
-/// Which rule, if any, is left out.
+/// The rules that are kept. The default keeps all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LeftOut {
-    #[cfg(feature = "sim")]
-    rule: Option<Rule>,
+pub struct Rules {
+    #[cfg(feature = "mutants")]
+    left_out: Option<Rule>,
 }
 
-impl LeftOut {
-    /// Leaves `rule` out. For tests: what is built this way is broken.
-    #[cfg(feature = "sim")]
+impl Rules {
+    /// All rules but `rule`. This is for tests: what keeps these rules is broken.
+    #[cfg(feature = "mutants")]
     #[must_use]
-    pub const fn only(rule: Rule) -> Self {
-        Self { rule: Some(rule) }
+    pub const fn without(rule: Rule) -> Self {
+        Self { left_out: Some(rule) }
+    }
+
+    /// The rule that is left out; always none without feature `mutants`.
+    #[must_use]
+    pub const fn left_out(self) -> Option<Rule> {
+        #[cfg(feature = "mutants")]
+        return self.left_out;
+        #[cfg(not(feature = "mutants"))]
+        return None;
     }
 
     /// Whether `rule` is kept.
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     pub(crate) fn keeps(self, rule: Rule) -> bool {
-        self.rule != Some(rule)
+        self.left_out != Some(rule)
     }
 
-    /// Whether `rule` is kept: always.
-    #[cfg(not(feature = "sim"))]
+    /// Whether `rule` is kept. It always is without feature `mutants`.
+    #[cfg(not(feature = "mutants"))]
     pub(crate) const fn keeps(self, _: Rule) -> bool {
         true
     }

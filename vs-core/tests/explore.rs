@@ -2,7 +2,7 @@
 //! other worlds are gone through by `vs explore`.
 
 use vs_core::explore::{Explored, Limits, PLANS, Plan, Wrong, explore};
-use vs_core::rule::{LeftOut, Rule};
+use vs_core::rule::{Rule, Rules};
 use vs_core::spec::Property;
 
 fn plan(name: &str) -> &'static Plan {
@@ -11,13 +11,13 @@ fn plan(name: &str) -> &'static Plan {
 
 fn without(name: &str, rule: Rule) -> Explored {
     assert!(plan(name).shows.contains(&rule), "it is said to show there");
-    explore(plan(name), LeftOut::only(rule), Limits::default())
+    explore(plan(name), Rules::without(rule), Limits::default())
 }
 
 #[test]
 fn nothing_is_wrong_in_any_state() {
     for name in ["outsider", "servers", "last-words"] {
-        let all = explore(plan(name), LeftOut::default(), Limits::default());
+        let all = explore(plan(name), Rules::default(), Limits::default());
         assert!(all.found.is_none(), "{name}: {}", all.found.unwrap());
         assert!(all.is_whole && all.ends > 0 && all.states > 1000, "{name}: {all:?}");
     }
@@ -50,6 +50,6 @@ fn servers_hang_without_d1() {
 
 #[test]
 fn a_limit_is_kept() {
-    let some = explore(plan("outsider"), LeftOut::default(), Limits { states_max: 100 });
+    let some = explore(plan("outsider"), Rules::default(), Limits { states_max: 100 });
     assert!(!some.is_whole && some.states >= 100 && some.states < 200, "{some:?}");
 }

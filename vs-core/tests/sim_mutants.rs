@@ -8,7 +8,7 @@ use std::panic::catch_unwind;
 
 use vs_core::GroupConfig;
 use vs_core::ident::{ProcessId, ServerId};
-use vs_core::rule::{LeftOut, Rule};
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Profile, Scenario, Site};
 use vs_core::trace::Event;
 
@@ -71,8 +71,8 @@ fn a_view_is_primary_once_it_is_installed_and_not_when_it_is_announced() {
 }
 
 /// A group that hangs does so to the end: nobody is accused meanwhile, which would hide it.
-fn patient(left_out: LeftOut) -> GroupConfig {
-    GroupConfig { left_out, peer_ms: 60_000, ..group_config() }
+fn patient() -> GroupConfig {
+    GroupConfig { peer_ms: 60_000, ..group_config() }
 }
 
 /// Who has delivered something of `sender`. The checker looks at all that happened.
@@ -85,8 +85,8 @@ fn deliveries(sites: &mut Sites, sender: ProcessId) -> Vec<ProcessId> {
 
 /// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so that the others come
 /// together again: with 3, if it comes back before it was missed.
-fn outlives_a_sender(left_out: LeftOut, back: bool) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+fn outlives_a_sender(rules: Rules, back: bool) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 3]);
     sites.await_view(&[1, 2, 3]);
     let [two, three] = [2, 3].map(ProcessId);
@@ -106,21 +106,24 @@ fn outlives_a_sender(left_out: LeftOut, back: bool) -> bool {
 
 #[test]
 fn packets_are_forwarded_at_all() {
-    assert!(outlives_a_sender(LeftOut::default(), false));
-    assert!(!outlives_a_sender(LeftOut::only(Rule::Forwarding), false));
+    assert!(outlives_a_sender(Rules::default(), false));
+    assert!(!outlives_a_sender(Rules::without(Rule::Forwarding), false));
 }
 
 #[test]
 fn packets_are_forwarded_for_all_outside_the_transitional_set() {
-    assert!(outlives_a_sender(LeftOut::default(), true));
-    assert!(!outlives_a_sender(LeftOut::only(Rule::ForwardOutsideT), true));
-    assert!(outlives_a_sender(LeftOut::only(Rule::ForwardOutsideT), false), "3 is not in the view");
+    assert!(outlives_a_sender(Rules::default(), true));
+    assert!(!outlives_a_sender(Rules::without(Rule::ForwardOutsideT), true));
+    assert!(
+        outlives_a_sender(Rules::without(Rule::ForwardOutsideT), false),
+        "3 is not in the view"
+    );
 }
 
 /// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change lasts, since 2, which
 /// is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later nobody has it any more.
-fn is_served_by_a_change_without_it(left_out: LeftOut) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+fn is_served_by_a_change_without_it(rules: Rules) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     let [one, two, three] = [1, 2, 3].map(ProcessId);
     sites.start(&[1, 2, 3]);
     sites.await_view(&[1, 2, 3]);
@@ -151,15 +154,15 @@ fn is_served_by_a_change_without_it(left_out: LeftOut) -> bool {
 /// is that a live member of the old view goes without a message that it could have had.
 #[test]
 fn the_old_view_is_served_until_the_new_one() {
-    assert!(is_served_by_a_change_without_it(LeftOut::default()));
-    assert!(!is_served_by_a_change_without_it(LeftOut::only(Rule::ReliableUnion)));
+    assert!(is_served_by_a_change_without_it(Rules::default()));
+    assert!(!is_served_by_a_change_without_it(Rules::without(Rule::ReliableUnion)));
 }
 
 /// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2, which has heard of
 /// both by then, does not, and gives 11 no new cid, since the set has only shrunk. So 1 and 2 come through a view that
 /// 11 is never told of, and the next one names the same sync message of 11 once more.
-fn counts_a_sync_twice(left_out: LeftOut) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+fn counts_a_sync_twice(rules: Rules) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 11, 12, 13]);
     sites.await_view(&[1, 2, 11, 12, 13]);
     sites.world.kill(ProcessId(13));
@@ -176,6 +179,6 @@ fn counts_a_sync_twice(left_out: LeftOut) -> bool {
 
 #[test]
 fn a_sync_outlives_the_view_that_its_sender_passes_over() {
-    assert!(counts_a_sync_twice(LeftOut::default()));
-    assert!(!counts_a_sync_twice(LeftOut::only(Rule::CollectBelow)));
+    assert!(counts_a_sync_twice(Rules::default()));
+    assert!(!counts_a_sync_twice(Rules::without(Rule::CollectBelow)));
 }

@@ -3,6 +3,7 @@
 
 use vs_core::ident::{Cid, ProcessId};
 use vs_core::member::ServerCounters;
+use vs_core::rule::Rules;
 use vs_core::sim::{Churn, Share};
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
@@ -22,7 +23,7 @@ struct Rounds(Sites);
 
 impl Rounds {
     fn new(seed: u64) -> Self {
-        Self(Sites::new(seed, &group_config()))
+        Self(Sites::new(seed, &group_config(), Rules::default()))
     }
 
     fn counters(&self) -> [ServerCounters; 2] {

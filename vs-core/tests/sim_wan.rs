@@ -1,6 +1,7 @@
 //! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves, and that the default times
 //! do there.
 
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Wan, WanChange, WanTraffic};
 
 fn wan(loss_permille: u16, sync_after_view: bool) -> Wan {
@@ -9,7 +10,7 @@ fn wan(loss_permille: u16, sync_after_view: bool) -> Wan {
         delay_ms_min: 25,
         delay_ms_max: 75,
         loss_permille,
-        sync_after_view,
+        rules: if sync_after_view { Rules::without(Rule::ParallelSync) } else { Rules::default() },
         wan_times: true,
     }
 }

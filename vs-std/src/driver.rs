@@ -117,6 +117,12 @@ impl<T: Tracer> Driver<T> {
         Ok(Self { node, clock, now, datagrams, link, heard_all: false })
     }
 
+    /// Leaves a rule of the algorithm out of each group that is joined from now on.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: vs_core::rule::Rule) {
+        self.node.leave_out(rule);
+    }
+
     /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
     pub fn handle_udp(&mut self, which: Which) {
         self.datagrams.mark_readable(which);

@@ -177,12 +177,9 @@ impl Endpoint {
     }
 
     fn send_sync(&mut self, cx: &mut Cx<'_>) {
+        let counts_received = self.sync.keeps(crate::rule::Rule::CutReceived);
         let received = |r| {
-            if self.config.left_out().keeps(crate::rule::Rule::CutReceived) {
-                self.cast.prefix(r)
-            } else {
-                self.cast.delivered(r)
-            }
+            if counts_received { self.cast.prefix(r) } else { self.cast.delivered(r) }
         };
         #[cfg(feature = "sim")]
         if (0..self.cast.ranks() as Rank).any(|r| self.cast.arrived(r) > self.cast.prefix(r)) {
@@ -347,7 +344,7 @@ impl Endpoint {
     /// A member outside the proposed set is served all the same until the view changes (rule 8: the reliable set is
     /// the union of the view and the proposal).
     fn serves(&self, header: &Header) -> bool {
-        if self.config.left_out().keeps(crate::rule::Rule::ReliableUnion) {
+        if self.sync.keeps(crate::rule::Rule::ReliableUnion) {
             return true;
         }
         let asker = self.sync.current().members().get(usize::from(header.rank));

@@ -26,6 +26,7 @@ use crate::ident::{Cid, FNV_OFFSET, GroupKey, GroupName, Incarnation, Seq, ViewI
 use crate::member::client::{Client, Past};
 use crate::node::{Counters, Identity, Left};
 use crate::pool::Pool;
+use crate::rule::Rules;
 use crate::sync::{Automaton, Block};
 use crate::time::Time;
 use crate::trace::{Event, Tracer};
@@ -148,9 +149,10 @@ impl Endpoint {
         name: &GroupName,
         config: GroupConfig,
         left: &Left,
+        rules: Rules,
     ) -> Self {
         let key = name.key();
-        let sync = Automaton::new(cx.identity.process, config.left_out());
+        let sync = Automaton::new(cx.identity.process, rules);
         let header = ViewHeader::new(key, sync.current(), 0);
         let cast = Cast::new(&config, cx.body_bytes, 1, 0, cx.now, cx.identity.seed ^ key.0);
         let mut endpoint = Self {

@@ -25,7 +25,7 @@ impl Endpoint {
 
     fn is_enough(&self, processes: usize) -> bool {
         let all = self.config.primary_of.len();
-        let half_counts = !self.config.left_out().keeps(Rule::PrimaryMajority);
+        let half_counts = !self.sync.keeps(Rule::PrimaryMajority);
         all > 0 && (2 * processes > all || (half_counts && 2 * processes == all))
     }
 
@@ -37,7 +37,7 @@ impl Endpoint {
     /// This process has installed the current view.
     pub(super) fn begin_primary(&mut self, cx: &mut Cx<'_>) {
         self.primary = Primary::default();
-        if self.config.left_out().keeps(Rule::PrimaryInstalled) {
+        if self.sync.keeps(Rule::PrimaryInstalled) {
             return self.count_installed(cx, cx.identity.process);
         }
         for p in self.sync.current().clone().members() {

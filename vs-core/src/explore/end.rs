@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::net::SyncWord;
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
-use crate::rule::{LeftOut, Rule};
+use crate::rule::{Rule, Rules};
 use crate::spec::refine::{EndPoint, Streams, relate};
 use crate::sync::{Automaton, Block, Heard};
 use crate::view::{Members, View};
@@ -31,10 +31,10 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(me: ProcessId, life: u64, left_out: LeftOut) -> Self {
+    pub(super) fn new(me: ProcessId, life: u64, rules: Rules) -> Self {
         Self {
             life,
-            sync: Automaton::new(me, left_out),
+            sync: Automaton::new(me, rules),
             received: SmallVec::from_slice(&[0]),
             delivered: SmallVec::from_slice(&[0]),
             forwarded: false,
@@ -66,8 +66,8 @@ impl End {
     }
 
     /// The cut that goes out with the sync message.
-    pub(super) fn cut(&self, left_out: LeftOut) -> Counts {
-        let kept = left_out.keeps(Rule::CutReceived);
+    pub(super) fn cut(&self, rules: Rules) -> Counts {
+        let kept = rules.keeps(Rule::CutReceived);
         if kept { self.received.clone() } else { self.delivered.clone() }
     }
 
@@ -101,10 +101,10 @@ impl End {
 
     /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8), and of the view
     /// before those that came along.
-    pub(super) fn serves(&self, to: ProcessId, view: &View, left_out: LeftOut) -> bool {
+    pub(super) fn serves(&self, to: ProcessId, view: &View, rules: Rules) -> bool {
         let proposed = self.sync.change().is_none_or(|change| change.set.contains(&to));
         if self.view() == view {
-            return proposed || left_out.keeps(Rule::ReliableUnion);
+            return proposed || rules.keeps(Rule::ReliableUnion);
         }
         self.left.as_ref().is_some_and(|(left, with)| left == view && with.contains(&to))
     }

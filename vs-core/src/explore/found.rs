@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::action::Action;
 use super::plan::{Client, Op};
-use super::world::{Log, Rules, World};
+use super::world::{Log, Setting, World};
 use crate::ident::{GroupName, Incarnation, ProcessId};
 use crate::spec::refine::{Refuted, Shown};
 use crate::spec::{self, Component, Options, Report, Stability};
@@ -52,15 +52,15 @@ pub struct Found {
 
 impl Found {
     /// Plays the choices once more and looks at what happens.
-    pub(super) fn replay(rules: Rules<'_>, choices: &[u16], wrong: Wrong) -> Self {
+    pub(super) fn replay(setting: Setting<'_>, choices: &[u16], wrong: Wrong) -> Self {
         let mut log = Log { refuted: None, events: Some(Vec::new()) };
         let take = |log: &mut Log| log.events.replace(Vec::new()).unwrap_or_default();
-        let mut world = World::prelude(rules, &mut log);
+        let mut world = World::prelude(setting, &mut log);
         let mut steps = Vec::from([("so it begins".to_string(), take(&mut log))]);
         for &choice in choices {
-            let Some(action) = world.chosen(rules, choice) else { break };
-            let what = describe(&world, rules, action);
-            world.apply(rules, &mut log, action);
+            let Some(action) = world.chosen(setting, choice) else { break };
+            let what = describe(&world, setting, action);
+            world.apply(setting, &mut log, action);
             steps.push((what, take(&mut log)));
         }
         let traces = traces(&steps, &world);
@@ -106,9 +106,9 @@ fn traces(steps: &[(String, Vec<(ProcessId, Event)>)], world: &World) -> Vec<Tra
 }
 
 /// What an action is in a world.
-fn describe(world: &World, rules: Rules<'_>, action: Action) -> String {
+fn describe(world: &World, setting: Setting<'_>, action: Action) -> String {
     let op = match action {
-        Action::Track(track) => world.next_op(rules.plan, track),
+        Action::Track(track) => world.next_op(setting.plan, track),
         _ => None,
     };
     op.map_or_else(|| action.to_string(), ToString::to_string)

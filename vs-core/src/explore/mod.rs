@@ -28,20 +28,16 @@
 //! # What is found
 //!
 //! [`Found`] is a shortest run to what is wrong, replayed as traces that [`check`](crate::spec::check) judges
-//! by itself. With a rule of the algorithm left out ([`Plan::shows`]) something has to be found:
+//! by itself. With a rule of the algorithm left out (feature `mutants`, [`Plan::shows`]),
+//! something has to be found.
 //!
 //! ```
 //! use vs_core::explore::{Limits, PLANS, explore};
-//! use vs_core::rule::{LeftOut, Rule};
+//! use vs_core::rule::Rules;
 //!
 //! let world = PLANS.iter().find(|plan| plan.name == "last-words").unwrap();
-//! let all = explore(world, LeftOut::default(), Limits::default());
+//! let all = explore(world, Rules::default(), Limits::default());
 //! assert!(all.found.is_none() && all.is_whole);
-//!
-//! let broken = explore(world, LeftOut::only(Rule::Forwarding), Limits::default());
-//! let found = broken.found.unwrap();
-//! assert!(!found.report.is_clean(), "vs check says so, too");
-//! println!("{found}");
 //! ```
 
 mod action;
@@ -60,10 +56,10 @@ use hashbrown::HashSet;
 pub use found::{Found, Wrong};
 pub use plan::{PLANS, Plan};
 
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use action::Action;
 use fingerprint::fingerprint;
-use world::{Log, Rules, World};
+use world::{Log, Setting, World};
 
 /// Most that may happen by itself in one run. More is a run without end.
 pub const STEPS_MAX: u16 = 500;
@@ -107,7 +103,7 @@ struct Way {
 }
 
 struct Explorer<'a> {
-    rules: Rules<'a>,
+    setting: Setting<'a>,
     limits: Limits,
     seen: HashSet<u128>,
     ways: Vec<Way>,
@@ -117,11 +113,11 @@ struct Explorer<'a> {
 /// Goes through all states of a world. The specification is stepped beside; with a rule left out only what is promised
 /// is demanded, so that what is found is a violation that its traces show.
 #[must_use]
-pub fn explore(plan: &Plan, left_out: LeftOut, limits: Limits) -> Explored {
-    let rules = Rules { plan, left_out, refine: left_out == LeftOut::default() };
+pub fn explore(plan: &Plan, rules: Rules, limits: Limits) -> Explored {
+    let setting = Setting { plan, rules, refine: rules == Rules::default() };
     let explored = Explored::default();
     let ways = Vec::new();
-    let mut explorer = Explorer { rules, limits, seen: HashSet::new(), ways, explored };
+    let mut explorer = Explorer { setting, limits, seen: HashSet::new(), ways, explored };
     explorer.run();
     explorer.explored
 }
@@ -129,7 +125,7 @@ pub fn explore(plan: &Plan, left_out: LeftOut, limits: Limits) -> Explored {
 impl Explorer<'_> {
     fn run(&mut self) {
         let mut log = Log::default();
-        let first = World::prelude(self.rules, &mut log);
+        let first = World::prelude(self.setting, &mut log);
         if let Some(refuted) = log.refuted {
             return self.find(&[], Wrong::Refuted(refuted));
         }
@@ -153,7 +149,7 @@ impl Explorer<'_> {
 
     /// All that can follow on a state; false if it is enough.
     fn expand(&mut self, at: u32, world: &World, next: &mut Vec<(u32, World)>) -> bool {
-        let actions = world.actions(self.rules);
+        let actions = world.actions(self.setting);
         if !actions.iter().any(|action| action.is_progress()) {
             self.explored.ends += 1;
             if let Some(set) = world.judge_end() {
@@ -163,7 +159,7 @@ impl Explorer<'_> {
         }
         for (choice, &action) in actions.iter().enumerate() {
             let (mut world, mut log) = (world.clone(), Log::default());
-            world.apply(self.rules, &mut log, action);
+            world.apply(self.setting, &mut log, action);
             self.explored.steps += 1;
             let way = Way { from: at, choice: choice as u16 };
             let endless = (world.steps > STEPS_MAX).then_some(Wrong::Endless);
@@ -199,13 +195,13 @@ impl Explorer<'_> {
     }
 
     fn find(&mut self, choices: &[u16], wrong: Wrong) {
-        self.explored.found = Some(Found::replay(self.rules, choices, wrong));
+        self.explored.found = Some(Found::replay(self.setting, choices, wrong));
     }
 }
 
 impl World {
     /// The action of a choice.
-    fn chosen(&self, rules: Rules<'_>, choice: u16) -> Option<Action> {
-        self.actions(rules).get(usize::from(choice)).copied()
+    fn chosen(&self, setting: Setting<'_>, choice: u16) -> Option<Action> {
+        self.actions(setting).get(usize::from(choice)).copied()
     }
 }

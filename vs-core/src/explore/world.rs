@@ -13,16 +13,16 @@ use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
 use crate::member::client::Past;
 use crate::member::server::moshe::{Attachment, Floor, Moshe, Proposal, Report, Step};
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
 use crate::view::{Members, View};
 
 /// How a world is gone through.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
+pub(super) struct Setting<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) left_out: LeftOut,
+    pub(super) rules: Rules,
     /// The algorithm's own automaton and the services below are stepped beside, too. Without: only what is promised.
     pub(super) refine: bool,
 }
@@ -82,10 +82,10 @@ pub(super) struct World {
 
 impl World {
     /// All processes have started, each in its initial view.
-    pub(super) fn new(rules: Rules<'_>, log: &mut Log) -> Self {
-        let Rules { plan, left_out, .. } = rules;
+    pub(super) fn new(setting: Setting<'_>, log: &mut Log) -> Self {
+        let Setting { plan, rules, .. } = setting;
         let servers = plan.homes.iter().max().copied().unwrap_or(1);
-        let server = |s| Rc::new(Moshe::new(ServerId(s), 0, left_out));
+        let server = |s| Rc::new(Moshe::new(ServerId(s), 0, rules));
         let seat = |unspoken: &u8| Seat {
             end: None,
             lives: 0,
@@ -105,7 +105,7 @@ impl World {
             specs: Rc::new(Refinement::new()),
         };
         for p in world.processes() {
-            world.recover(rules, log, p);
+            world.recover(setting, log, p);
         }
         world
     }
@@ -149,10 +149,10 @@ impl World {
     }
 
     /// An event of `p`, which is in the state after it.
-    pub(super) fn emit(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId, event: Event) {
+    pub(super) fn emit(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId, event: Event) {
         let specs = Rc::make_mut(&mut self.specs);
         let end = self.seats[p.0 as usize - 1].end.as_deref();
-        let step = if rules.refine {
+        let step = if setting.refine {
             let after = end.filter(|_| event != Event::Crash).map(End::state);
             specs.step(p, Some(&event), after.as_ref())
         } else {
@@ -165,8 +165,8 @@ impl World {
     }
 
     /// Something arrived at `p`.
-    pub(super) fn show(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        let Some(after) = self.end(p).filter(|_| rules.refine).map(End::state) else { return };
+    pub(super) fn show(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        let Some(after) = self.end(p).filter(|_| setting.refine).map(End::state) else { return };
         let step = Rc::make_mut(&mut self.specs).step(p, None, Some(&after));
         log.refuted = log.refuted.take().or(step.err());
     }
@@ -197,25 +197,25 @@ impl World {
         }
     }
 
-    pub(super) fn play(&mut self, rules: Rules<'_>, log: &mut Log, op: &Op) {
+    pub(super) fn play(&mut self, setting: Setting<'_>, log: &mut Log, op: &Op) {
         match op {
-            Op::Crash(p) => self.crash(rules, log, ProcessId(*p)),
-            Op::Recover(p) => self.recover(rules, log, ProcessId(*p)),
+            Op::Crash(p) => self.crash(setting, log, ProcessId(*p)),
+            Op::Recover(p) => self.recover(setting, log, ProcessId(*p)),
             Op::Break(a, b) => self.reconnect(ServerId(*a), ServerId(*b)),
-            Op::Report(server, clients) => self.report(rules.plan, ServerId(*server), clients),
+            Op::Report(server, clients) => self.report(setting.plan, ServerId(*server), clients),
         }
     }
 
-    fn recover(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn recover(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let seat = self.seat_mut(p);
         seat.lives += 1;
         let life = seat.lives;
-        seat.end = Some(Rc::new(End::new(p, life, rules.left_out)));
-        self.emit(rules, log, p, Event::Start { incarnation: Incarnation(life) });
+        seat.end = Some(Rc::new(End::new(p, life, setting.rules)));
+        self.emit(setting, log, p, Event::Start { incarnation: Incarnation(life) });
     }
 
-    fn crash(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        self.emit(rules, log, p, Event::Crash);
+    fn crash(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        self.emit(setting, log, p, Event::Crash);
         let seat = self.seat_mut(p);
         seat.end = None;
         seat.words.clear();
@@ -333,7 +333,7 @@ impl World {
         }
     }
 
-    pub(super) fn hear_word(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn hear_word(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let word = self.seat_mut(p).words.pop_front();
         let Some(end) = self.end_mut(p) else { return };
         match word {
@@ -341,37 +341,37 @@ impl World {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
                 end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation(*life))));
                 (end.forwarded, end.lives) = (false, peers);
-                self.emit(rules, log, p, Event::StartChange { cid, set });
-                self.ask_to_block(rules, log, p);
+                self.emit(setting, log, p, Event::StartChange { cid, set });
+                self.ask_to_block(setting, log, p);
             }
             Some(Word::View(view)) => {
                 end.sync.announce(View::clone(&view));
-                self.emit(rules, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
+                self.emit(setting, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
             }
             None => {}
         }
-        self.advance(rules, log, p);
+        self.advance(setting, log, p);
     }
 
-    fn ask_to_block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn ask_to_block(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if !self.end_mut(p).is_some_and(|end| end.sync.ask_to_block()) {
             return;
         }
-        self.emit(rules, log, p, Event::Block);
-        if !rules.plan.manual {
-            self.block(rules, log, p);
+        self.emit(setting, log, p, Event::Block);
+        if !setting.plan.manual {
+            self.block(setting, log, p);
         }
     }
 
-    fn block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn block(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end_mut(p).is_some_and(|end| end.sync.block_ok()) {
-            self.emit(rules, log, p, Event::BlockOk);
+            self.emit(setting, log, p, Event::BlockOk);
         }
     }
 
-    pub(super) fn block_ok(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        self.block(rules, log, p);
-        self.advance(rules, log, p);
+    pub(super) fn block_ok(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        self.block(setting, log, p);
+        self.advance(setting, log, p);
     }
 
     /// The payload of the `k`-th message that `p` ever sends.
@@ -380,7 +380,7 @@ impl World {
         (fnv1a(FNV_OFFSET, &bytes), bytes.len() as u64)
     }
 
-    pub(super) fn send(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn send(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let seat = self.seat_mut(p);
         seat.unspoken -= 1;
         seat.spoken += 1;
@@ -391,13 +391,13 @@ impl World {
         let (n, view) = (end.received[usize::from(rank)], end.view().clone());
         self.net.streams.entry((p, view)).or_default().said.push(k);
         let (hash, len) = Self::payload(p, k);
-        self.emit(rules, log, p, Event::Send { n, hash, len });
-        self.deliver_at_once(rules, log, p);
+        self.emit(setting, log, p, Event::Send { n, hash, len });
+        self.deliver_at_once(setting, log, p);
     }
 
     pub(super) fn deliver(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         from: ProcessId,
         p: ProcessId,
@@ -409,35 +409,35 @@ impl World {
         // What was never said has the number 0: nobody sent that.
         let k = self.net.said(from, &view, n).unwrap_or(0);
         let (hash, len) = Self::payload(from, k);
-        self.emit(rules, log, p, Event::Deliver { from, n, hash, len });
+        self.emit(setting, log, p, Event::Deliver { from, n, hash, len });
     }
 
-    pub(super) fn deliver_at_once(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        if rules.plan.lazy {
+    pub(super) fn deliver_at_once(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        if setting.plan.lazy {
             return;
         }
         while let Some(from) = self.end(p).and_then(|end| {
             let at = (0..end.view().len()).find(|at| end.has_delivery(*at));
             at.map(|at| end.view().members()[at])
         }) {
-            self.deliver(rules, log, from, p);
+            self.deliver(setting, log, from, p);
         }
     }
 
     /// What an end-point does by itself once it knows more.
-    pub(super) fn advance(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn advance(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end(p).is_some_and(|end| end.sync.wants_sync()) {
-            self.send_sync(rules, log, p);
+            self.send_sync(setting, log, p);
         }
         if self.end(p).is_some_and(|end| end.sync.complete() && !end.forwarded) {
-            self.forward(rules, log, p);
+            self.forward(setting, log, p);
         }
-        self.deliver_at_once(rules, log, p);
+        self.deliver_at_once(setting, log, p);
     }
 
-    fn send_sync(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn send_sync(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
-        let cut = end.cut(rules.left_out);
+        let cut = end.cut(setting.rules);
         let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)]) else { return };
         let (cid, view) = (own.cid, own.view);
         let proposed = end.sync.change().map(|change| change.set.clone()).unwrap_or_default();
@@ -451,10 +451,10 @@ impl World {
             self.net.syncs.insert((q, p, cid), Rc::clone(&word));
         }
         let cut = current.members().iter().copied().zip(word.cut.iter().copied()).collect();
-        self.emit(rules, log, p, Event::Sync { cid, view: Box::new(current), cut });
+        self.emit(setting, log, p, Event::Sync { cid, view: Box::new(current), cut });
     }
 
-    fn forward(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn forward(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         end.forwarded = true;
         let (life, view) = (end.life, end.view().clone());
@@ -464,7 +464,7 @@ impl World {
             for seq in forward.from..=forward.upto {
                 let event =
                     Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
-                self.emit(rules, log, p, event);
+                self.emit(setting, log, p, event);
                 // Who has moved on or died finds it of no use.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
                     self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, life });
@@ -475,32 +475,32 @@ impl World {
 
     pub(super) fn hear_sync(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         key: (ProcessId, ProcessId, Cid),
     ) {
         let Some(word) = self.net.syncs.remove(&key) else { return };
-        self.take_sync(rules, log, key, &word);
+        self.take_sync(setting, log, key, &word);
     }
 
     pub(super) fn take_sync(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         (p, from, cid): (ProcessId, ProcessId, Cid),
         word: &SyncWord,
     ) {
         let Some(end) = self.end_mut(p) else { return };
         if end.hear(from, cid, word) {
-            self.show(rules, log, p);
-            self.advance(rules, log, p);
+            self.show(setting, log, p);
+            self.advance(setting, log, p);
         }
     }
 
     /// Packets of `origin` up to `upto` are here now.
     pub(super) fn receive(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         origin: ProcessId,
         p: ProcessId,
@@ -510,16 +510,16 @@ impl World {
         let Some(rank) = end.view().rank(origin).map(usize::from) else { return };
         end.received[rank] = end.received[rank].max(upto);
         self.net.handed.retain(|h| (h.to, h.origin) != (p, origin) || h.seq > upto);
-        self.show(rules, log, p);
-        self.deliver_at_once(rules, log, p);
+        self.show(setting, log, p);
+        self.deliver_at_once(setting, log, p);
     }
 
-    pub(super) fn install(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn install(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         let Some(transitional) = end.install() else { return };
         let view = Box::new(end.view().clone());
         self.net.drop_handed(p);
-        self.emit(rules, log, p, Event::View { view, transitional });
+        self.emit(setting, log, p, Event::View { view, transitional });
         self.forget();
     }
 

@@ -52,7 +52,8 @@ impl<A: Application> World<A> {
             beside: self.beside.clone(),
         };
         let servers = body.servers.len();
-        body.node = Some(Node::new(body.config.clone(), identity, servers, tracer)?);
+        let config = body.config.clone();
+        body.node = Some(Node::with_rules(config, identity, servers, tracer, self.rules)?);
         body.reading = true;
         body.entered.clear();
         body.detached = None;
@@ -209,7 +210,8 @@ impl<A: Application> World<A> {
             return Ok(());
         }
         body.boot = (body.boot + 1).max(now.as_millis() + body.clock_ahead_ms);
-        body.server = Some(Server::new(body.config.clone(), body.id, body.boot)?);
+        let config = body.config.clone();
+        body.server = Some(Server::with_rules(config, body.id, body.boot, self.rules)?);
         self.hosts[host].state = HostState::Up;
         self.name_peers(host);
         self.service(host);

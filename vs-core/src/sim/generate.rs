@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::ident::{ProcessId, ServerId};
 use crate::rng::Rng;
+use crate::rule::Rules;
 use crate::sim::app::Load;
 use crate::sim::draw::Draw;
 use crate::sim::host::Site;
@@ -84,7 +85,7 @@ pub(crate) fn calm(seed: u64, processes: u64) -> Scenario {
         profile: Profile::default(),
         by_profile: false,
         kinds: [0; Fault::ALL.len()],
-        left_out: None,
+        rules: Rules::default(),
         refine: false,
         world,
         node,

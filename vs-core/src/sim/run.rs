@@ -8,7 +8,6 @@ use core::ops::Range;
 
 use crate::config::{Blocking, ConfigError};
 use crate::ident::{GroupName, Incarnation, ProcessId, ViewId};
-use crate::rule::LeftOut;
 use crate::sim::app::{Application, Traffic};
 use crate::sim::host::Site;
 use crate::sim::net::Link;
@@ -69,7 +68,13 @@ impl Scenario {
 
     fn failure(&self, why: Why) -> Failure {
         let profile = self.by_profile.then_some(self.profile);
-        Failure { seed: self.seed, profile, left_out: self.left_out, of_traffic: false, why }
+        Failure {
+            seed: self.seed,
+            profile,
+            left_out: self.rules.left_out(),
+            of_traffic: false,
+            why,
+        }
     }
 }
 
@@ -123,14 +128,13 @@ impl<'a, A: Application> Run<'a, A> {
         scenario: &'a Scenario,
         mut make: impl FnMut(&ProcessPlan) -> A,
     ) -> Result<Self, ConfigError> {
-        let left_out = scenario.left_out.map_or_else(LeftOut::default, LeftOut::only);
         let mut world = World::new(scenario.world.clone());
+        world.set_rules(scenario.rules);
         if scenario.refine {
             world.refine();
         }
         for (id, clock_ahead_ms) in &scenario.servers {
-            let config = crate::member::ServerConfig { left_out, ..scenario.server.clone() };
-            world.add_server(*id, config, *clock_ahead_ms)?;
+            world.add_server(*id, scenario.server.clone(), *clock_ahead_ms)?;
         }
         let groups: Vec<GroupName> =
             Scenario::GROUPS.iter().filter_map(|name| GroupName::new(name).ok()).collect();
@@ -138,7 +142,6 @@ impl<'a, A: Application> Run<'a, A> {
             world.add_process(plan.id, scenario.node.clone(), &plan.servers, make(plan));
             for group in &plan.groups {
                 let mut config = scenario.group.clone();
-                config.left_out = left_out;
                 if plan.manual_block {
                     config.blocking = Blocking::Manual;
                 }

@@ -8,7 +8,7 @@ use crate::config::{ClientConfig, GroupConfig, NodeConfig};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::rule::Rule;
+use crate::rule::Rules;
 use crate::sim::app::Load;
 use crate::sim::generate;
 use crate::sim::host::Site;
@@ -205,8 +205,8 @@ pub struct Scenario {
     pub by_profile: bool,
     /// How many faults of each kind are planned, in the order of [`Fault::ALL`].
     pub kinds: [u64; Fault::ALL.len()],
-    /// A rule that everyone leaves out.
-    pub left_out: Option<Rule>,
+    /// The rules of the algorithm that all keep.
+    pub rules: Rules,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
     pub refine: bool,
     /// The world.
@@ -308,9 +308,10 @@ impl Scenario {
     }
 
     /// The same with a rule of the algorithm left out everywhere.
+    #[cfg(feature = "mutants")]
     #[must_use]
-    pub fn leaving_out(self, rule: Rule) -> Self {
-        Self { left_out: Some(rule), ..self }
+    pub fn leaving_out(self, rule: crate::rule::Rule) -> Self {
+        Self { rules: Rules::without(rule), ..self }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::rule::{LeftOut, Rule};
+use crate::rule::Rules;
 use crate::sim::churn::Stuck;
 use crate::sim::host::Site;
 use crate::sim::net::Link;
@@ -53,8 +53,9 @@ pub struct Wan {
     pub delay_ms_max: u64,
     /// Datagrams lost between sites, of 1000. Connections lose nothing.
     pub loss_permille: u16,
-    /// Sync messages wait for the membership view ([`Rule::ParallelSync`] is left out).
-    pub sync_after_view: bool,
+    /// The rules that all keep. Without [`ParallelSync`](crate::rule::Rule::ParallelSync), sync messages wait for the
+    /// membership view.
+    pub rules: Rules,
     /// Whether the group has the times of [`GroupConfig::wan`], or the default ones.
     pub wan_times: bool,
 }
@@ -210,15 +211,13 @@ impl Wan {
     /// All share a view; and how far the farthest sites are apart, in ms.
     fn world(&self, seed: u64, draw: &WanDraw) -> Result<(World, u64), Stuck> {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
-        let mut group = GroupConfig {
+        world.set_rules(self.rules);
+        let group = GroupConfig {
             members_max: (self.sites * WAN_MEMBERS) as usize,
             window_packets: 256,
             message_bytes_max: 64 << 10,
             ..if self.wan_times { GroupConfig::wan() } else { GroupConfig::default() }
         };
-        if self.sync_after_view {
-            group.left_out = LeftOut::only(Rule::ParallelSync);
-        }
         let node = NodeConfig { pool_slots: group.slots(), groups_max: 1, ..NodeConfig::default() };
         let mut sites: Vec<(Site, u64)> = Vec::new();
         for s in 1..=self.sites {

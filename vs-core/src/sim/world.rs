@@ -15,6 +15,7 @@ use crate::endpoint::ViewTraffic;
 use crate::ident::{GroupKey, GroupName, ProcessId, ServerId};
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
+use crate::rule::Rules;
 use crate::sim::app::Application;
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody, Site};
@@ -187,6 +188,8 @@ pub struct World<A: Application = ()> {
     pub(crate) watch: Rc<RefCell<Watch>>,
     /// The specification, if it is stepped beside.
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
+    /// The rules that processes and servers keep which start from now on.
+    pub(crate) rules: Rules,
     pub(crate) sites: BTreeMap<Site, usize>,
     pub(crate) events: u64,
     /// Events after which a run is given up.
@@ -211,6 +214,7 @@ impl<A: Application> World<A> {
             faults: HostFaults::default(),
             watch: Rc::default(),
             beside: None,
+            rules: Rules::default(),
             sites: BTreeMap::new(),
             events: 0,
             events_max: EVENTS_MAX,
@@ -221,6 +225,11 @@ impl<A: Application> World<A> {
     /// ends the run with [`Defect::Refuted`].
     pub fn refine(&mut self) {
         self.beside = Some(Rc::default());
+    }
+
+    /// Sets the rules that each process and server keeps which starts from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// Steps of processes that were held against the specification.

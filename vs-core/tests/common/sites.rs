@@ -3,6 +3,7 @@
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
+use vs_core::rule::Rules;
 use vs_core::sim::{Link, Site, World, WorldConfig};
 use vs_core::spec;
 use vs_core::trace::{Header, Record, Trace};
@@ -43,8 +44,9 @@ pub(crate) struct Sites {
 
 impl Sites {
     /// The servers run; the processes do not yet.
-    pub(crate) fn new(seed: u64, config: &GroupConfig) -> Self {
+    pub(crate) fn new(seed: u64, config: &GroupConfig, rules: Rules) -> Self {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        world.set_rules(rules);
         let node =
             NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
         for s in SERVERS {

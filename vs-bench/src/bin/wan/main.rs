@@ -1,7 +1,7 @@
 //! `wan`: how long changes of view take between distant sites, over real sockets, and what it saves that the sync round
 //! runs beside that of the membership servers; beside what the simulator says of the same links.
 //!
-//! `cargo run --release -p vs-bench --bin wan` (as root: it makes network namespaces)
+//! `cargo run --release -p vs-bench --features mutants --bin wan` (as root: it makes network namespaces)
 //!
 //! Each site is a network namespace with a membership server and two members; a process in user space is the wires
 //! between them. Each round draws its distances as the simulator does for that seed, and plays both stacks on them, one
@@ -18,6 +18,7 @@ use clap::Parser;
 use lab::{Lab, Wires};
 use vs_bench::process;
 use vs_bench::samples::Samples;
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Wan, WanChange, WanDraw};
 
 /// As the simulator's `vs sim --wan`.
@@ -30,7 +31,7 @@ pub(crate) const STACKS: [&str; 2] = ["beside", "after"];
 #[derive(Clone, Debug, Parser)]
 #[command(
     about = "Measures changes of view between sites 50 to 150 ms of round trip apart, in network namespaces; needs root, iproute2, ethtool and gcc",
-    after_help = "Example: cargo run --release -p vs-bench --bin wan -- --rounds 20"
+    after_help = "Example: cargo run --release -p vs-bench --features mutants --bin wan -- --rounds 20"
 )]
 struct Args {
     /// Rounds for each loss: seeds 0 and up
@@ -42,7 +43,7 @@ struct Args {
     /// How long nothing happens before each change
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     calm_ms: u64,
-    /// The command vs [default: built now]
+    /// The command vs, of a build with feature mutants [default: built now]
     #[arg(long, value_name = "FILE")]
     vs: Option<PathBuf>,
 }
@@ -87,7 +88,7 @@ fn world(loss: f64, sync_after_view: bool) -> Wan {
         delay_ms_min: DELAY_MS.0,
         delay_ms_max: DELAY_MS.1,
         loss_permille: (10.0 * loss) as u16,
-        sync_after_view,
+        rules: if sync_after_view { Rules::without(Rule::ParallelSync) } else { Rules::default() },
         wan_times: true,
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use mio::{Poll, Waker};
 use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
-use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig, OpenError};
 use vs_std::clock::Clock;
@@ -34,9 +33,6 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }
-    if args.sync_after_view {
-        config.left_out = LeftOut::only(Rule::ParallelSync);
-    }
     node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;
     let clock = Clock::new();
@@ -56,6 +52,10 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         if embedded.is_some() { vec![servers[0].to_string()] } else { args.servers.clone() };
     let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
     let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
+    #[cfg(feature = "mutants")]
+    if args.sync_after_view {
+        driver.leave_out(vs_core::rule::Rule::ParallelSync);
+    }
     if let Some(embedded) = &mut embedded {
         embedded.open_beacons(&args.embedded, place)?;
     }

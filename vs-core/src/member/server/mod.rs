@@ -31,11 +31,11 @@ use core::net::SocketAddr;
 use super::client::Past;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
-use crate::action::DetachReason;
 use crate::config::ConfigError;
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
+use crate::member::DetachReason;
 use crate::rule::Rules;
 use crate::status::Pace;
 use crate::time::Time;

@@ -48,6 +48,7 @@ pub mod config;
 #[cfg(feature = "sim")]
 pub mod explore;
 pub mod ident;
+pub mod manual;
 pub mod member;
 pub mod rng;
 pub mod rule;

@@ -8,6 +8,7 @@ use crate::endpoint::{Action, BlockOkError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
+use crate::sim::load::Load;
 use crate::sim::recorder::Recorder;
 use crate::sim::scenario::ProcessPlan;
 use crate::time::Time;
@@ -125,21 +126,6 @@ const BACKLOG_MAX: usize = 16;
 
 /// Above this an impostor counts its messages: it does not know how far the process has come whose id it has.
 const IMPOSTOR_COUNTER: u64 = 1 << 63;
-
-/// Shape of the messages of [`Traffic`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Mean pause between two bursts, in µs.
-    pub interval_us: u64,
-    /// Most messages of a burst.
-    pub burst_max: u64,
-    /// Longest message, in bytes; most are far shorter.
-    pub bytes_max: u64,
-    /// Longest time that the application takes to answer a block request, in µs.
-    pub block_ok_us: u64,
-    /// No new messages from then on.
-    pub until: Time,
-}
 
 #[derive(Debug)]
 struct GroupTraffic {

@@ -7,10 +7,12 @@ use crate::config::{ConfigError, GroupConfig};
 use crate::ident::{GroupName, ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
+use crate::sim::defect::Defect;
 use crate::sim::net::Link;
 use crate::sim::scenario::small_configs;
-use crate::sim::world::{Defect, World, WorldConfig};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 
 /// Clients of each server.
 const CLIENTS: u64 = 4;

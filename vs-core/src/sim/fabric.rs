@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 
 use crate::ident::GroupKey;
 use crate::rng::Rng;
+use crate::sim::config::WorldConfig;
 use crate::sim::host::Happening;
 use crate::sim::net::Net;
 use crate::sim::queue::Queue;
 use crate::sim::stream::{Conn, EndState};
-use crate::sim::world::WorldConfig;
 use crate::time::Time;
 
 /// Longest delay after a healed path before a connection's bytes are tried again, in µs: TCP backs off.

@@ -5,7 +5,6 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::{GroupConfig, NodeConfig};
@@ -14,48 +13,11 @@ use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig, ServerCounters};
 use crate::node::Node;
 use crate::sim::recorder::Recorder;
+use crate::sim::site::Site;
 use crate::time::Time;
 use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
-
-/// A place in the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Site {
-    /// The host of a process.
-    Process(ProcessId),
-    /// The host of a membership server.
-    Server(ServerId),
-    /// The host of a second process under the id of the first ([`World::add_impostor`](crate::sim::World::add_impostor)).
-    Impostor(ProcessId),
-}
-
-impl Site {
-    /// Under which id the process goes that is there; none if it is a server.
-    #[must_use]
-    pub fn process(self) -> Option<ProcessId> {
-        match self {
-            Self::Process(p) | Self::Impostor(p) => Some(p),
-            Self::Server(_) => None,
-        }
-    }
-}
-
-impl From<ProcessId> for Site {
-    fn from(p: ProcessId) -> Self {
-        Self::Process(p)
-    }
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(p) => write!(f, "process {p}"),
-            Self::Server(s) => write!(f, "server {s}"),
-            Self::Impostor(p) => write!(f, "the impostor of process {p}"),
-        }
-    }
-}
 
 /// What will happen.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What a scenario can do to a world.
 
-use crate::sim::scenario::Profile;
+use crate::sim::profile::Profile;
 
 macro_rules! faults {
     ($($name:ident: $what:literal,)*) => {

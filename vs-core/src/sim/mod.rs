@@ -84,42 +84,45 @@
 //! vs sim --seeds 0..1000000
 //! ```
 
-mod advance;
 mod app;
 mod churn;
-mod connect;
-mod draw;
-mod drive;
+mod config;
+mod defect;
 mod fabric;
-mod fault;
-mod generate;
 mod host;
 pub mod hostile_world;
 mod kind;
+mod load;
 mod mark;
+mod moment;
 mod net;
 mod outcome;
+mod profile;
 mod queue;
 mod recorder;
-mod run;
 mod scenario;
+mod site;
 mod stats;
 mod stream;
-mod swarm;
 #[cfg(test)]
 mod tests;
 mod wan;
 mod world;
 
-pub use app::{Application, Handle, Load, Traffic};
+pub use app::{Application, Handle, Traffic};
 pub use churn::{Churn, Share, Stuck};
-pub use host::Site;
+pub use config::WorldConfig;
+pub use defect::Defect;
 pub use kind::Fault;
+pub use load::Load;
 pub use mark::{Mark, Marks};
+pub use moment::Moment;
 pub use net::{Link, NetCounters};
 pub use outcome::{Failure, Outcome, Why};
-pub use run::play;
-pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
+pub use profile::Profile;
+
+pub use scenario::{ProcessPlan, Scenario, Step, Trigger, play};
+pub use site::Site;
 pub use stats::{FLOOR_RUNS, Stats};
 pub use wan::{WAN_MEMBERS, Wan, WanChange, WanDraw, WanTiming, WanTraffic};
-pub use world::{Defect, HostFaults, World, WorldConfig};
+pub use world::{HostFaults, World};

@@ -7,9 +7,9 @@ use core::fmt;
 use crate::config::ConfigError;
 use crate::ident::ProcessId;
 use crate::rule::Rule;
-use crate::sim::scenario::Profile;
+use crate::sim::defect::Defect;
+use crate::sim::profile::Profile;
 use crate::sim::stats::Stats;
-use crate::sim::world::Defect;
 use crate::spec::{Evidence, Report, Violation};
 use crate::trace::Trace;
 

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::ident::{GroupName, ProcessId};
-use crate::sim::host::Site;
+use crate::sim::defect::Defect;
 use crate::sim::mark::{Mark, Marks};
-use crate::sim::scenario::Moment;
-use crate::sim::world::Defect;
+use crate::sim::moment::Moment;
+use crate::sim::site::Site;
 use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
 use crate::trace::{Event, Record, Tracer};

@@ -8,9 +8,10 @@ use crate::member::ServerConfig;
 use crate::rng::Rng;
 use crate::rule::Rules;
 use crate::sim::churn::Stuck;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
 use crate::sim::net::Link;
-use crate::sim::world::{World, WorldConfig};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 use crate::spec;
 use crate::trace::{Header, Trace};
 

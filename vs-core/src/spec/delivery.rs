@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use super::collect::{Message, Step, ViewIndex};
+use super::log::{Message, Step, ViewIndex};
 use super::model::{At, Delivered, Fit, Group, Stay};
 use super::property::Property;
 use super::report::Findings;

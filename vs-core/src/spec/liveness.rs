@@ -3,11 +3,11 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group, Stay};
+use super::options::{Component, Stability};
 use super::property::Property;
 use super::report::Findings;
-use super::{Component, Stability};
 use crate::view::DisplaySet;
 
 pub(super) fn judge(group: &Group, stability: &Stability, findings: &mut Findings) {

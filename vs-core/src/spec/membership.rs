@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group};
 use super::property::Property;
 use super::report::Findings;

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::collect::{GroupLog, Item, Message, Part, Step, ViewIndex};
+use super::log::{GroupLog, Item, Message, Part, Step, ViewIndex};
 use super::property::Property;
 use super::report::{Evidence, Violation};
 use crate::ident::{GroupName, ProcessId};

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group, Stay};
 use super::property::Property;
 use super::report::Findings;

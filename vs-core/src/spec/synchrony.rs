@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::collect::ViewIndex;
+use super::log::ViewIndex;
 use super::model::{At, Group, Stay};
 use super::property::Property;
 use super::report::Findings;

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group};
 use super::property::Property;
 use super::report::Findings;

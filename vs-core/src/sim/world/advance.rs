@@ -4,9 +4,10 @@ use alloc::collections::VecDeque;
 
 use crate::ident::ProcessId;
 use crate::sim::app::Application;
+use crate::sim::defect::Defect;
 use crate::sim::host::{Happening, HostState};
-use crate::sim::scenario::Moment;
-use crate::sim::world::{Defect, World};
+use crate::sim::moment::Moment;
+use crate::sim::world::World;
 use crate::time::Time;
 
 impl<A: Application> World<A> {

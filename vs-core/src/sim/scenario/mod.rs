@@ -1,21 +1,28 @@
 //! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
 
+mod draw;
+mod generate;
+mod mix;
+mod run;
+mod swarm;
+
+pub use run::play;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::config::{ClientConfig, GroupConfig, NodeConfig};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
 use crate::rule::Rules;
-use crate::sim::app::Load;
-use crate::sim::generate;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
+use crate::sim::load::Load;
+use crate::sim::moment::Moment;
 use crate::sim::net::Link;
-use crate::sim::world::WorldConfig;
-use crate::trace::Event;
+use crate::sim::profile::Profile;
+use crate::sim::site::Site;
 
 /// Something that is done to a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,41 +73,6 @@ pub enum Step {
     When(Trigger),
 }
 
-/// A moment in the life of a process, at which things may be done to it or to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// It was told of a proposed change.
-    StartChange,
-    /// It has sent its sync message.
-    Sync,
-    /// It was told the view of the membership service.
-    MbrView,
-    /// It has handed a packet on.
-    Forward,
-    /// It has installed a view.
-    View,
-    /// It was asked to stop sending.
-    Block,
-}
-
-impl Moment {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::StartChange, Self::Sync, Self::MbrView, Self::Forward, Self::View, Self::Block];
-
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        match event {
-            Event::StartChange { .. } => Some(Self::StartChange),
-            Event::Sync { .. } => Some(Self::Sync),
-            Event::MbrView { .. } => Some(Self::MbrView),
-            Event::Forward { .. } => Some(Self::Forward),
-            Event::View { .. } => Some(Self::View),
-            Event::Block => Some(Self::Block),
-            _ => None,
-        }
-    }
-}
-
 /// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and from when the trigger
 /// was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,64 +107,8 @@ pub struct ProcessPlan {
     pub impostor: bool,
 }
 
-/// What a scenario stresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Everything, in proportions that the seed draws.
-    #[default]
-    Mixed,
-    /// Many messages, applications that read now and then, kills.
-    Busy,
-    /// A slow membership round into which change after change falls.
-    Cascade,
-    /// Loss, and processes that recover before they are missed.
-    QuickRecovery,
-    /// Heavy loss and kills in the middle of a burst.
-    Lossy,
-    /// Three servers, paths between them that come and go.
-    Servers,
-    /// Each seed has its own mix of faults, some of them bound to moments, and its own size: [`Scenario::random`].
-    Swarm,
-}
-
-impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Mixed,
-        Self::Busy,
-        Self::Cascade,
-        Self::QuickRecovery,
-        Self::Lossy,
-        Self::Servers,
-        Self::Swarm,
-    ];
-
-    /// The name by which [`Profile::from_name`] finds it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mixed => "mixed",
-            Self::Busy => "busy",
-            Self::Cascade => "cascade",
-            Self::QuickRecovery => "quick-recovery",
-            Self::Lossy => "lossy",
-            Self::Servers => "servers",
-            Self::Swarm => "swarm",
-        }
-    }
-
-    /// The profile of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|profile| profile.name() == name)
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
+const SETTLE_MS: u64 = 20_000;
 
 /// A run in the making.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,36 +149,47 @@ impl Scenario {
     /// Names of the groups; most scenarios use the first alone.
     pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
 
-    /// The scenario of a seed: [`Profile::Swarm`].
-    #[must_use]
-    pub fn random(seed: u64) -> Self {
-        generate::random(seed)
-    }
-
-    /// The scenario that bytes say, whatever they are: a fuzzer can steer it. It is smaller than others.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        generate::from_bytes(bytes)
-    }
-
-    /// A scenario of 2 to 12 processes, stressing something that the seed draws.
-    #[must_use]
-    pub fn of_any_profile(seed: u64) -> Self {
-        generate::of_any_profile(seed)
-    }
-
-    /// The scenario of a seed, stressing one thing.
-    #[must_use]
-    pub fn with_profile(profile: Profile, seed: u64) -> Self {
-        generate::with_profile(profile, seed)
-    }
-
-    /// A scenario in which nothing happens: one membership server, processes 1 to `processes`, which all start at once in
-    /// one group, send nothing of their own accord and have nodes that answer block requests. Its fields are to be
-    /// changed, and its steps to be added.
+    /// A scenario in which nothing happens. It has one membership server, and processes 1 to `processes`, which all start
+    /// at once in one group, send nothing of their own accord and have nodes that answer block requests. Change its
+    /// fields and add steps.
     #[must_use]
     pub fn calm(seed: u64, processes: u64) -> Self {
-        generate::calm(seed, processes)
+        let world = WorldConfig { seed, ..WorldConfig::default() };
+        let (node, group, server) = small_configs(processes as usize);
+        let load = Load {
+            interval_us: 0,
+            burst_max: 1,
+            bytes_max: group.message_bytes_max as u64,
+            block_ok_us: 0,
+            until: world.start,
+        };
+        let plan = |id| ProcessPlan {
+            id,
+            servers: alloc::vec![ServerId(1)],
+            groups: alloc::vec![0],
+            load,
+            manual_block: false,
+            stays_down: false,
+            impostor: false,
+        };
+        let all = || (1..=processes).map(ProcessId);
+        Self {
+            seed,
+            profile: Profile::default(),
+            by_profile: false,
+            kinds: [0; Fault::ALL.len()],
+            rules: Rules::default(),
+            refine: false,
+            world,
+            node,
+            group,
+            server,
+            servers: alloc::vec![(ServerId(1), 0)],
+            processes: all().map(plan).collect(),
+            steps: all().map(|p| (0, Step::Start(p))).collect(),
+            heal_us: 0,
+            settle_ms: SETTLE_MS,
+        }
     }
 
     /// Under which ids a second process is started at some time, ascending.

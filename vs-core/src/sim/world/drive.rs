@@ -11,11 +11,13 @@ use crate::ident::{GroupKey, GroupName};
 use crate::member::LinkCommand;
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
+use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{
-    Body, Happening, HostState, Move, ProcessBody, ServerBody, Site, addr_of, host_at,
+    Body, Happening, HostState, Move, ProcessBody, ServerBody, addr_of, host_at,
 };
-use crate::sim::world::{Defect, World};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 use crate::time::Time;
 use crate::view::View;
 

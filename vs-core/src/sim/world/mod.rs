@@ -1,12 +1,16 @@
 //! The world: hosts, a network, and virtual time.
 
+mod advance;
+mod connect;
+mod drive;
+mod fault;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::fmt;
 
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
@@ -18,140 +22,17 @@ use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::rule::Rules;
 use crate::sim::app::Application;
+use crate::sim::config::WorldConfig;
+use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
-use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody, Site};
+use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
 use crate::sim::recorder::{Beside, Watch};
-use crate::spec::refine::Refuted;
+use crate::sim::site::Site;
 use crate::time::Time;
-use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
-
-/// How a world behaves where nothing else is said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorldConfig {
-    /// Everything random comes from here.
-    pub seed: u64,
-    /// The time at which the world begins; incarnations and boot epochs are milliseconds of it.
-    pub start: Time,
-    /// Every path, until [`World::set_link`] says otherwise.
-    pub link: Link,
-    /// Whether the network carries IP multicast; else a node's runtime sends one datagram to each member.
-    pub multicast: bool,
-    /// Whether a process hears its own multicasts.
-    pub loopback: bool,
-    /// Datagrams that a runtime takes from a node in one call.
-    pub segments_max: usize,
-    /// Datagrams that wait for a paused process; more are lost.
-    pub socket_datagrams: usize,
-    /// Bytes that a connection takes in each direction before its writer has to wait.
-    pub pipe_bytes: usize,
-    /// Longest time in which the kernel closes the connections of a killed process, in µs.
-    pub close_us: u64,
-    /// Such closes that are resets, which may lose bytes under way, in percent.
-    pub reset_percent: u64,
-    /// Timers fire up to so much late, in µs.
-    pub timer_slack_us: u64,
-    /// Whether both servers of a pair dial each other; else only the one with the greater id does.
-    pub dial_both: bool,
-    /// The request for a connection that nobody answers is sent again after so long, in ms; Linux takes 1000.
-    pub dial_retry_ms: u64,
-}
-
-impl Default for WorldConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            start: Time::from_millis(1_000_000),
-            link: Link::LAN,
-            multicast: true,
-            loopback: true,
-            segments_max: 8,
-            socket_datagrams: 256,
-            pipe_bytes: 256 << 10,
-            close_us: 1_000,
-            reset_percent: 0,
-            timer_slack_us: 0,
-            dial_both: false,
-            dial_retry_ms: 200,
-        }
-    }
-}
-
-/// What must never be seen in a run, apart from what the checker of traces finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Defect {
-    /// After `handle_timeout(now)` and a full drain the next timeout was not after `now`.
-    EndlessTimer {
-        /// Where.
-        site: Site,
-        /// What for, if it was a process.
-        wake: Option<Wake>,
-        /// When.
-        at: Time,
-    },
-    /// Polling did not come to an end.
-    EndlessOutput {
-        /// Where.
-        site: Site,
-        /// When.
-        at: Time,
-    },
-    /// The application of a process sent again and again in one instant.
-    EndlessSends {
-        /// Of which process.
-        process: ProcessId,
-        /// When.
-        at: Time,
-    },
-    /// A process took a step that the specification does not allow.
-    Refuted {
-        /// In which group.
-        group: GroupName,
-        /// The step.
-        refuted: Box<Refuted>,
-        /// When.
-        at: Time,
-    },
-    /// More events than a run can need.
-    EventsMax {
-        /// How many there were.
-        events: u64,
-        /// When.
-        at: Time,
-    },
-}
-
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndlessTimer { site, wake: Some(wake), at } => {
-                write!(
-                    f,
-                    "{site}: the timer {wake:?} is due again right after it fired at {}",
-                    at.0
-                )
-            }
-            Self::EndlessTimer { site, wake: None, at } => {
-                write!(f, "{site}: a timer is due again right after it fired at {}", at.0)
-            }
-            Self::EndlessOutput { site, at } => {
-                write!(f, "{site}: polling did not come to an end at {}", at.0)
-            }
-            Self::EndlessSends { process, at } => {
-                write!(f, "the application of {process} sends without end at {}", at.0)
-            }
-            Self::Refuted { group, refuted, at } => {
-                write!(f, "not a step of the specification, group {group} at {}: {refuted}", at.0)
-            }
-            Self::EventsMax { events, at } => write!(f, "{events} events until {}", at.0),
-        }
-    }
-}
-
-impl core::error::Error for Defect {}
 
 /// Faults that were done to hosts and paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

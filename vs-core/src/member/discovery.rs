@@ -79,21 +79,23 @@ impl DiscoveryConfig {
         let is_time = |ms: &u64| (1..=TIME_MS_LIMIT).contains(ms);
         let times = [self.settle_max_ms, self.dial_anyway_ms, self.forget_ms];
         if !times.iter().all(is_time) {
-            return Err(ConfigError(
+            return Err(ConfigError::Rule(
                 "settle_max_ms, dial_anyway_ms and forget_ms are 1 ms to a day",
             ));
         }
         let least = self.beacon_max_ms.min(self.beacon_missed_ms);
         if self.beacon_ms < 10 || least < self.beacon_ms {
-            return Err(ConfigError(
+            return Err(ConfigError::Rule(
                 "beacon_ms is at least 10, and beacon_max_ms and beacon_missed_ms are no less",
             ));
         }
         if !is_time(&self.beacon_max_ms) || self.forget_ms <= self.beacon_max_ms {
-            return Err(ConfigError("forget_ms is above beacon_max_ms, which is at most a day"));
+            return Err(ConfigError::Rule(
+                "forget_ms is above beacon_max_ms, which is at most a day",
+            ));
         }
         if self.quiet_beacons == 0 || self.servers_max == 0 {
-            return Err(ConfigError("quiet_beacons and servers_max are at least 1"));
+            return Err(ConfigError::Rule("quiet_beacons and servers_max are at least 1"));
         }
         Ok(())
     }

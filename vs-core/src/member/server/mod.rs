@@ -136,10 +136,12 @@ impl Server {
         rules: Rules,
     ) -> Result<Self, ConfigError> {
         if id.0 > NUMBER_MAX || boot > NUMBER_MAX {
-            return Err(ConfigError("server id and boot value must be at most 2^53 - 1"));
+            return Err(ConfigError::Rule("server id and boot value must be at most 2^53 - 1"));
         }
         if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
-            return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
+            return Err(ConfigError::Rule(
+                "silence_ms must be above heartbeat_ms, which is at least 1",
+            ));
         }
         if config.redial_ms == 0
             || config.dial_ms == 0
@@ -147,16 +149,16 @@ impl Server {
             || config.redial_max_ms < config.redial_ms
             || config.refused_max_ms < config.refused_ms
         {
-            return Err(ConfigError(
+            return Err(ConfigError::Rule(
                 "dial_ms, redial_ms and refused_ms must be at least 1, redial_max_ms at least redial_ms, and \
                  refused_max_ms at least refused_ms",
             ));
         }
         if config.link_hold_max_ms < config.link_hold_ms {
-            return Err(ConfigError("link_hold_max_ms must not be below link_hold_ms"));
+            return Err(ConfigError::Rule("link_hold_max_ms must not be below link_hold_ms"));
         }
         if config.connections_max == 0 || config.groups_max == 0 {
-            return Err(ConfigError("connections_max and groups_max must be at least 1"));
+            return Err(ConfigError::Rule("connections_max and groups_max must be at least 1"));
         }
         Ok(Self {
             config,

@@ -384,12 +384,6 @@ impl<T: Tracer> Node<T> {
         self.endpoint(group).map(Endpoint::cast_counters)
     }
 
-    /// How many messages there are in the group's current view.
-    #[cfg(feature = "sim")]
-    pub(crate) fn traffic(&self, group: GroupKey) -> Option<crate::endpoint::ViewTraffic> {
-        self.endpoint(group).map(Endpoint::traffic)
-    }
-
     /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
     /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
     pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
@@ -425,6 +419,12 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The tracer.
+    #[must_use]
+    pub fn tracer(&self) -> &T {
+        &self.tracer
+    }
+
+    /// The tracer, to be changed.
     pub fn tracer_mut(&mut self) -> &mut T {
         &mut self.tracer
     }

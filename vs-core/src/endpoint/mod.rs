@@ -153,16 +153,6 @@ enum Ready {
     Writable,
 }
 
-/// Messages in the current view.
-#[cfg(feature = "sim")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ViewTraffic {
-    /// Own ones that were taken, those that wait for room included.
-    pub(crate) sent: u64,
-    /// Delivered ones, of all senders.
-    pub(crate) delivered: u64,
-}
-
 impl Endpoint {
     /// A new endpoint in its initial view; asks for membership. The caller has reserved the pool slots.
     pub(crate) fn join(
@@ -237,14 +227,6 @@ impl Endpoint {
     /// What was counted in the current view.
     pub(crate) fn cast_counters(&self) -> &CastCounters {
         self.cast.counters()
-    }
-
-    #[cfg(feature = "sim")]
-    pub(crate) fn traffic(&self) -> ViewTraffic {
-        ViewTraffic {
-            sent: self.cast.accepted() + self.queue.len() as u64,
-            delivered: self.cast.counters().delivered,
-        }
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = core::net::SocketAddr> + '_ {

@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::ident::{GroupName, ProcessId};
+use crate::ident::{GroupKey, GroupName, ProcessId};
 use crate::sim::defect::Defect;
 use crate::sim::mark::Marks;
 use crate::sim::moment::Moment;
@@ -86,6 +86,15 @@ impl Beside {
     }
 }
 
+/// Messages of one process in its current view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Own messages that were accepted.
+    pub(crate) sent: u64,
+    /// Messages that were delivered, of all senders.
+    pub(crate) delivered: u64,
+}
+
 /// What the processes of a world have shown, besides their traces.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -99,8 +108,30 @@ pub(crate) struct Watch {
 pub(crate) struct Recorder {
     pub(crate) site: Site,
     pub(crate) records: Vec<Record>,
+    /// By group.
+    pub(crate) traffic: Vec<(GroupName, Traffic)>,
     pub(crate) watch: Rc<RefCell<Watch>>,
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
+}
+
+impl Recorder {
+    /// The messages of the current view of a group.
+    pub(crate) fn traffic(&self, group: GroupKey) -> Traffic {
+        let found = self.traffic.iter().find(|(name, _)| name.key() == group);
+        found.map_or_else(Traffic::default, |(_, traffic)| *traffic)
+    }
+
+    fn count(&mut self, group: &GroupName, event: &Event) {
+        let found = self.traffic.iter_mut().find(|(name, _)| name == group);
+        match (event, found) {
+            (Event::Send { .. }, Some((_, traffic))) => traffic.sent += 1,
+            (Event::Deliver { .. }, Some((_, traffic))) => traffic.delivered += 1,
+            (Event::View { .. }, Some((_, traffic))) => *traffic = Traffic::default(),
+            (Event::Leave, _) => self.traffic.retain(|(name, _)| name != group),
+            (Event::Start { .. }, _) => self.traffic.push((group.clone(), Traffic::default())),
+            _ => {}
+        }
+    }
 }
 
 impl Tracer for Recorder {
@@ -110,6 +141,7 @@ impl Tracer for Recorder {
         {
             seen.push_back((p, moment));
         }
+        self.count(group, &event);
         self.records.push(Record { ts, process, group: group.clone(), event });
     }
 

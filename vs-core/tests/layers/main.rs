@@ -35,7 +35,8 @@ type Arrows = BTreeMap<(String, String), (String, String)>;
 fn arrows(rooms: &Rooms, needs: &BTreeMap<String, BTreeSet<String>>) -> (Arrows, Vec<String>) {
     let (mut arrows, mut wrong) = (Arrows::new(), Vec::new());
     // The root and pages without code are in no room; they only declare and hand on.
-    let is_in_room = |file: &&String| !["lib.rs", "main.rs", "manual/mod.rs"].contains(&file.as_str());
+    let is_in_room =
+        |file: &&String| !["lib.rs", "main.rs", "manual/mod.rs"].contains(&file.as_str());
     for from in needs.keys().filter(is_in_room) {
         let Some(room) = rooms.room(from) else {
             wrong.push(format!("{from} is in no room"));
@@ -51,7 +52,12 @@ fn arrows(rooms: &Rooms, needs: &BTreeMap<String, BTreeSet<String>>) -> (Arrows,
 }
 
 /// What is wrong with the sources of a package, by its page.
-fn judge(rooms: &Rooms, tree: &Tree, arrows_to_go: &[(&str, &str)], circles_to_go: &[&str]) -> Vec<String> {
+fn judge(
+    rooms: &Rooms,
+    tree: &Tree,
+    arrows_to_go: &[(&str, &str)],
+    circles_to_go: &[&str],
+) -> Vec<String> {
     let needs = tree.needs();
     let (arrows, mut wrong) = arrows(rooms, &needs);
     wrong.extend(rooms.upward());
@@ -62,11 +68,13 @@ fn judge(rooms: &Rooms, tree: &Tree, arrows_to_go: &[(&str, &str)], circles_to_g
         }
     }
     for (room, others) in &rooms.imports {
-        let unused = others.iter().filter(|other| !arrows.contains_key(&(room.clone(), (*other).clone())));
+        let unused =
+            others.iter().filter(|other| !arrows.contains_key(&(room.clone(), (*other).clone())));
         wrong.extend(unused.map(|other| format!("{room} may import {other}, but does not")));
     }
     for circle in circles(&needs) {
-        let is_known = |file: &String| rooms.room(file).is_some_and(|room| circles_to_go.contains(&room));
+        let is_known =
+            |file: &String| rooms.room(file).is_some_and(|room| circles_to_go.contains(&room));
         if !circle.iter().all(is_known) {
             let files = circle.into_iter().collect::<Vec<_>>().join(", ");
             wrong.push(format!("files import each other in a circle: {files}"));
@@ -90,8 +98,14 @@ fn rooms_of_the_core_import_as_drawn() {
 fn roots(package: &Path) -> Vec<PathBuf> {
     let src = package.join("src");
     let bins = std::fs::read_dir(src.join("bin")).into_iter().flatten().flatten();
-    let bins = bins.map(|entry| entry.path()).map(|bin| if bin.is_dir() { bin.join("main.rs") } else { bin });
-    [src.join("lib.rs"), src.join("main.rs")].into_iter().chain(bins).filter(|root| root.exists()).collect()
+    let bins = bins
+        .map(|entry| entry.path())
+        .map(|bin| if bin.is_dir() { bin.join("main.rs") } else { bin });
+    [src.join("lib.rs"), src.join("main.rs")]
+        .into_iter()
+        .chain(bins)
+        .filter(|root| root.exists())
+        .collect()
 }
 
 /// The packages that the sources of `package` name.
@@ -149,7 +163,8 @@ fn judge_toys(files: &[(&str, &str)]) -> Vec<String> {
 
 const LOW: (&str, &str) = ("low.rs", "pub struct Name;");
 const RING: (&str, &str) = ("ring.rs", "use crate::low::Name; pub struct Ring(Name);");
-const HIGH: (&str, &str) = ("high.rs", "use crate::{low, middle::Gap}; fn f(_: Gap) -> low::Name {}");
+const HIGH: (&str, &str) =
+    ("high.rs", "use crate::{low, middle::Gap}; fn f(_: Gap) -> low::Name {}");
 const MIDDLE: (&str, &str) = ("middle/mod.rs", "mod gap; pub use gap::Gap;");
 const GAP: (&str, &str) = ("middle/gap.rs", "pub struct Gap;");
 
@@ -167,7 +182,13 @@ fn an_import_that_is_not_drawn_is_found() {
         "fn f() { crate::high::g() }",
         "mod inner { use super::super::high::X; }",
     ] {
-        let wrong = judge_toys(&[("low.rs", low), RING, ("high.rs", "use crate::low::A; use crate::middle::Gap;"), MIDDLE, GAP]);
+        let wrong = judge_toys(&[
+            ("low.rs", low),
+            RING,
+            ("high.rs", "use crate::low::A; use crate::middle::Gap;"),
+            MIDDLE,
+            GAP,
+        ]);
         assert!(
             wrong.contains(&"low may not import high, but low.rs imports high.rs".to_owned()),
             "{low}: {wrong:?}"
@@ -209,5 +230,8 @@ fn a_child_that_needs_its_parent_closes_a_circle() {
 #[test]
 fn a_drawn_arrow_that_leads_upward_is_found() {
     let page = PAGE.replace("| `low` | `low` | |", "| `low` | `low` | `high` |");
-    assert_eq!(Rooms::read(&page, "Rooms of toys").upward(), ["low imports high, which is not below it"]);
+    assert_eq!(
+        Rooms::read(&page, "Rooms of toys").upward(),
+        ["low imports high, which is not below it"]
+    );
 }

@@ -55,7 +55,9 @@ impl Rooms {
         let below = |at: usize, room: &String| self.order[..at].contains(room);
         let of_room = |(at, room): (usize, &String)| {
             let wrong = self.imports[room].iter().filter(move |other| !below(at, other));
-            wrong.map(|other| format!("{room} imports {other}, which is not below it")).collect::<Vec<_>>()
+            wrong
+                .map(|other| format!("{room} imports {other}, which is not below it"))
+                .collect::<Vec<_>>()
         };
         self.order.iter().enumerate().flat_map(of_room).collect()
     }

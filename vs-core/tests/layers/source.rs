@@ -40,7 +40,8 @@ pub(crate) struct Source {
 /// Reads `text`; what is compiled for tests alone is passed over.
 pub(crate) fn read(text: &str) -> Source {
     let tokens = tokens(text);
-    let mut reader = Reader { tokens: &tokens, at: 0, inside: Vec::new(), source: Source::default() };
+    let mut reader =
+        Reader { tokens: &tokens, at: 0, inside: Vec::new(), source: Source::default() };
     reader.items(false);
     reader.source
 }
@@ -123,7 +124,8 @@ fn end_of_raw(chars: &[char], from: usize) -> Option<usize> {
         return None;
     }
     let is_end = |at: &usize| {
-        chars[*at] == '"' && chars[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes
+        chars[*at] == '"'
+            && chars[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes
     };
     (at + 1..chars.len()).find(is_end).map(|end| end + 1 + hashes)
 }
@@ -338,8 +340,11 @@ mod tests {
     fn a_use_tree_is_read_name_by_name() {
         let text = "pub(crate) use a::{self, b::{C, D as E}, *}; use crate::f;";
         let source = read(text);
-        let read: Vec<(String, String, bool)> =
-            source.imports.iter().map(|i| (i.name.clone(), words(&i.path), i.is_reexport)).collect();
+        let read: Vec<(String, String, bool)> = source
+            .imports
+            .iter()
+            .map(|i| (i.name.clone(), words(&i.path), i.is_reexport))
+            .collect();
         let is = |name: &str, path: &str, reexport| (name.to_owned(), path.to_owned(), reexport);
         let expected = [
             is("a", "a", true),

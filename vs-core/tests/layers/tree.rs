@@ -40,7 +40,10 @@ impl Tree {
         for inside in &source.modules {
             let child: Path = path.iter().chain(inside).cloned().collect();
             let base = child.join("/");
-            match [format!("{base}.rs"), format!("{base}/mod.rs")].into_iter().find(|f| load(f).is_some()) {
+            match [format!("{base}.rs"), format!("{base}/mod.rs")]
+                .into_iter()
+                .find(|f| load(f).is_some())
+            {
                 Some(file) => self.add(child, file, load),
                 // A module inside this file.
                 None => drop(self.files.insert(child, file.clone())),
@@ -150,11 +153,14 @@ pub(crate) fn circles(needs: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSe
     let reach = |from: &String| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
         while let Some(file) = next.pop() {
-            next.extend(needs.get(file).into_iter().flatten().filter(|to| seen.insert((*to).clone())));
+            next.extend(
+                needs.get(file).into_iter().flatten().filter(|to| seen.insert((*to).clone())),
+            );
         }
         seen
     };
-    let reached: BTreeMap<&String, BTreeSet<String>> = needs.keys().map(|f| (f, reach(f))).collect();
+    let reached: BTreeMap<&String, BTreeSet<String>> =
+        needs.keys().map(|f| (f, reach(f))).collect();
     let circle = |from: &String| -> BTreeSet<String> {
         let back = |to: &&String| reached.get(to).is_some_and(|reached| reached.contains(from));
         reached[from].iter().filter(back).cloned().collect()

@@ -18,6 +18,7 @@ use crate::sim::site::Site;
 use crate::sim::stats::Stats;
 use crate::sim::world::World;
 use crate::spec::{self, Component, Options, Report, Stability};
+use crate::status::ServerStatus;
 use crate::time::Time;
 use crate::trace::{Event, Header, Record, Trace};
 use crate::view::{Members, View};
@@ -379,7 +380,7 @@ impl<'a, A: Application> Run<'a, A> {
             let sent: u64 = members.iter().map(|p| self.world.traffic(*p, key).sent).sum();
             members.iter().all(|p| {
                 self.world.app(*p).is_drained(key) && self.world.traffic(*p, key).delivered == sent
-            })
+            }) && members.iter().all(|p| self.world.queued(*p, key) == 0)
         })
     }
 
@@ -403,8 +404,8 @@ impl<'a, A: Application> Run<'a, A> {
                 }
             }
         }
-        for (server, links) in self.world.server_links() {
-            let _ = write!(text, "\n  server {server}: {links}");
+        for ServerStatus { server, settled, peers, .. } in self.world.server_status() {
+            let _ = write!(text, "\n  server {server}: settled {settled}, {:?}", peers.first);
         }
         text
     }

@@ -50,6 +50,7 @@ impl<A: Application> World<A> {
         let tracer = Recorder {
             site,
             records: core::mem::take(&mut body.records),
+            traffic: Vec::new(),
             watch: Rc::clone(&self.watch),
             beside: self.beside.clone(),
         };

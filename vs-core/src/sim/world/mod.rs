@@ -14,7 +14,6 @@ use core::cell::RefCell;
 
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
-use crate::endpoint::ViewTraffic;
 use crate::endpoint::{SendError, Sent};
 use crate::ident::{GroupKey, GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
@@ -28,8 +27,9 @@ use crate::sim::fabric::Fabric;
 use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
-use crate::sim::recorder::{Beside, Watch};
+use crate::sim::recorder::{Beside, Traffic, Watch};
 use crate::sim::site::Site;
+use crate::status::ServerStatus;
 use crate::time::Time;
 use crate::trace::Record;
 use crate::view::View;
@@ -207,13 +207,12 @@ impl<A: Application> World<A> {
         &self.fabric.net.counters
     }
 
-    /// What each server that runs makes of its links, in words.
-    pub(crate) fn server_links(&self) -> Vec<(ServerId, String)> {
-        let links = |host: &Host<A>| match &host.body {
-            Body::Server(body) => Some((body.id, body.server.as_ref()?.links_in_words())),
+    /// What each server that runs says of itself.
+    pub(crate) fn server_status(&self) -> impl Iterator<Item = ServerStatus> + '_ {
+        self.hosts.iter().filter_map(|host| match &host.body {
+            Body::Server(body) => Some(body.server.as_ref()?.status()),
             Body::Process(_) => None,
-        };
-        self.hosts.iter().filter_map(links).collect()
+        })
     }
 
     /// What was done to hosts and paths.
@@ -323,9 +322,17 @@ impl<A: Application> World<A> {
     }
 
     /// The messages of `p` in its current view.
-    pub(crate) fn traffic(&self, p: impl Into<Site>, group: GroupKey) -> ViewTraffic {
+    pub(crate) fn traffic(&self, p: impl Into<Site>, group: GroupKey) -> Traffic {
         let node = self.process(p).node.as_ref();
-        node.and_then(|node| node.traffic(group)).unwrap_or_default()
+        node.map_or_else(Traffic::default, |node| node.tracer().traffic(group))
+    }
+
+    /// Messages of `p` that wait for its next view.
+    pub(crate) fn queued(&self, p: impl Into<Site>, group: GroupKey) -> usize {
+        let Some(node) = &self.process(p).node else { return 0 };
+        let groups = node.status(None).groups;
+        let mut of_group = groups.first.iter().filter(|status| status.name.key() == group);
+        of_group.next().map_or(0, |status| status.queued)
     }
 
     /// What a server counted, over all its lives.

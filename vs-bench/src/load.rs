@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_group_gets_its_view_and_one_client_less_another() {
+    fn each_group_gets_one_view_per_change() {
         let mut load = Load::new(6, 4);
         for i in 0..6 {
             load.add([i % 4, (i + 1) % 4].into_iter(), 8);

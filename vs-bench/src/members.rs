@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_found_in_what_nodes_say() {
+    fn view_is_parsed_from_node_output() {
         let view = r#"{"ts":5,"p":1,"g":"g","ev":"view","view":{"id":[1,1],"members":[1,2],"start":[3,4]},"trans":[1]}"#;
         assert_eq!(parse_node(view), Some((5, 2)));
         assert_eq!(parse_node(&view.replace(r#""ev":"view""#, r#""ev":"mbr_view""#)), None);

@@ -452,7 +452,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_counted_wherever_the_stream_is_cut() {
+    fn frames_are_counted_across_any_cut() {
         let mut stream = vec![0; PREAMBLE_BYTES];
         for len in [0_u8, 1, 9] {
             stream.extend_from_slice(&[len, 0, 0, 0]);
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn members_go_and_come_back_and_all_is_counted() {
+    fn returning_members_are_all_counted() {
         let mut memory = Memory::together(3, &Settings::new(3));
         let formed = memory.traffic;
         assert!(formed.up.0 >= 3 * 2 && formed.down.0 >= 3 * 2);
@@ -483,7 +483,7 @@ mod tests {
     /// Each asked the other, again and again, since it heard less of it than in few groups: eleven datagrams a second and
     /// group instead of one in some seconds.
     #[test]
-    fn many_idle_groups_send_no_more_than_64_do() {
+    fn idle_groups_beyond_64_send_no_more() {
         const S: u64 = 1_000_000_000;
         for groups in [64, 100, 256] {
             let mut memory = Memory::together(2, &Settings::small(2, groups));

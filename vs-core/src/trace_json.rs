@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_parsed() {
+    fn encoded_trace_parses_to_itself() {
         let group = GroupName::new("a \"b\" \\ é").unwrap();
         let header = Header {
             process: ProcessId(1),
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_form_is_the_documented_one() {
+    fn encoded_form_is_as_documented() {
         let mut out = Vec::new();
         let group = GroupName::new("g").unwrap();
         let event = Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5 };
@@ -517,20 +517,20 @@ mod tests {
     }
 
     #[test]
-    fn additions_to_the_format_are_passed_over() {
+    fn unknown_fields_are_skipped() {
         let known = r#"{"ev":"block","ts":1,"p":7,"g":"g","inc":4,"new":[{}]}"#;
         assert_eq!(lines(&format!("\n{known}\n")), Ok(1));
         assert_eq!(lines(r#"{"ev":"mood","ts":1,"p":7,"g":"g"}"#), Ok(0));
     }
 
     #[test]
-    fn a_torn_last_line_is_left_out() {
+    fn torn_last_line_is_skipped() {
         assert_eq!(lines(r#"{"ev":"block","ts":1,"p":7,"#), Ok(0));
         assert_eq!(lines("{\"ev\":\"block\",\"ts\":1,\n").unwrap_err().line, 2);
     }
 
     #[test]
-    fn errors_name_the_line_and_the_fault() {
+    fn parse_error_names_line_and_fault() {
         let fault = |line: &str| lines(&format!("\n{line}\n")).unwrap_err().to_string();
         let send =
             |fields: &str| fault(&format!(r#"{{"ev":"send","ts":1,"p":7,"g":"g",{fields}}}"#));
@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_comes_first() {
+    fn trace_without_header_is_refused() {
         assert_eq!(parse_trace(b"").unwrap_err().line, 1);
         assert!(parse_trace(b"{\"ev\":\"block\"}\n").unwrap_err().what.contains("header"));
         assert!(parse_trace(b"{\"vs_trace\":2,\"p\":1}\n").unwrap_err().what.contains("version 2"));

@@ -15,7 +15,7 @@ fn without(name: &str, rule: Rule) -> Explored {
 }
 
 #[test]
-fn nothing_is_wrong_in_any_state() {
+fn every_state_is_right() {
     for name in ["outsider", "servers", "last-words"] {
         let all = explore(plan(name), Rules::default(), Limits::default());
         assert!(all.found.is_none(), "{name}: {}", all.found.unwrap());
@@ -35,7 +35,7 @@ fn a_delivery_beyond_the_own_cut_breaks_virtual_synchrony() {
 }
 
 #[test]
-fn a_group_hangs_without_forwarding() {
+fn group_without_forwarding_hangs() {
     let found = without("last-words", Rule::Forwarding).found.unwrap();
     assert!(matches!(found.wrong, Wrong::Stuck(_)), "{found}");
     assert_eq!(found.settled().len(), 2);
@@ -43,13 +43,13 @@ fn a_group_hangs_without_forwarding() {
 }
 
 #[test]
-fn servers_hang_without_d1() {
+fn servers_without_d1_hang() {
     let found = without("servers", Rule::ServerD1).found.unwrap();
     assert!(found.report.violated().any(|p| p == Property::L1), "{found}");
 }
 
 #[test]
-fn a_limit_is_kept() {
+fn states_max_ends_the_search() {
     let some = explore(plan("outsider"), Rules::default(), Limits { states_max: 100 });
     assert!(!some.is_whole && some.states >= 100 && some.states < 200, "{some:?}");
 }

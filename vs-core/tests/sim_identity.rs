@@ -40,7 +40,7 @@ fn assert_refused(story: &Story, what: &str) {
 /// taken for those of the other, or both were thrown out in turn, for ever. Here nobody notices anything but the second,
 /// which is refused.
 #[test]
-fn a_second_process_starts_under_the_id_of_a_member() {
+fn second_process_under_members_id_is_refused() {
     for servers in [1, 2] {
         for us in (0..5_000).step_by(200) {
             let scenario = joined_by_four(us, servers, 700_000);
@@ -58,7 +58,7 @@ fn a_second_process_starts_under_the_id_of_a_member() {
 /// They begin in the same millisecond. Elsewhere, and here, too, the one that came last took the place of the first, which
 /// heard nothing any more and never knew. Here one of them is refused, whichever came late.
 #[test]
-fn two_processes_under_one_id_start_in_the_same_instant() {
+fn one_of_two_simultaneous_duplicates_is_refused() {
     let (mut first, mut second) = (0, 0);
     for servers in [1, 2] {
         for seed in 0..30 {
@@ -79,7 +79,7 @@ fn two_processes_under_one_id_start_in_the_same_instant() {
 /// comes back it is the second, and refused. Who is told of the heir too early may pass over the view before it, which is
 /// a matter of microseconds where two servers have to tell each other.
 #[test]
-fn a_second_process_inherits_the_id_of_one_that_died() {
+fn second_process_takes_over_id_after_death() {
     for servers in [1, 2] {
         for (us, death) in [(1_000, Step::Kill(TWO)), (30_000, Step::PowerOff(TWO))] {
             let mut all_saw_both = 0;
@@ -108,7 +108,7 @@ fn a_second_process_inherits_the_id_of_one_that_died() {
 /// The network falls into two parts, and the second starts in that without the first: as far as anybody there can know it is
 /// the only one. When the parts merge, one of them is refused.
 #[test]
-fn two_processes_under_one_id_meet_in_a_merge() {
+fn merge_refuses_one_of_two_duplicates() {
     for seed in 0..10 {
         let mut scenario = joined_by_four(seed, 2, 1_200_000);
         for plan in &mut scenario.processes[2..] {
@@ -132,7 +132,7 @@ fn two_processes_under_one_id_meet_in_a_merge() {
 
 /// It comes at a moment of the life of the first one, and is gone before anybody has told it.
 #[test]
-fn a_second_process_goes_before_it_is_refused() {
+fn duplicate_that_ends_early_changes_nothing() {
     for moment in [Moment::StartChange, Moment::Sync, Moment::MbrView, Moment::View] {
         let scenario = joined_by_four(1, 1, 300_000).at(2, moment, 0, Step::StartImpostor(TWO));
         let story = scenario.then(100_000, Step::KillImpostor(TWO)).play();
@@ -144,7 +144,7 @@ fn a_second_process_goes_before_it_is_refused() {
 /// Nobody but the first one is left in the end, and it is the one that was refused. It was taken for settled with the view
 /// that it had last.
 #[test]
-fn who_was_refused_and_is_left_alone_starts_anew() {
+fn refused_process_restarts_once_the_id_is_free() {
     let mut scenario = together(1, 2, 2_000, 700_000);
     scenario.servers = vec![(ServerId(1), 0), (ServerId(2), 0)];
     for plan in &mut scenario.processes {

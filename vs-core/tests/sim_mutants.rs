@@ -41,32 +41,32 @@ fn assert_missed(rule: Rule, profile: Profile) {
 }
 
 #[test]
-fn the_cut_is_what_was_received() {
+fn cut_of_deliveries_is_noticed() {
     assert_missed(Rule::CutReceived, Profile::Busy);
 }
 
 #[test]
-fn nothing_is_sent_between_sync_and_view() {
+fn sending_after_the_sync_is_noticed() {
     assert_missed(Rule::Blocking, Profile::Busy);
 }
 
 #[test]
-fn the_sync_that_counts_is_the_one_that_the_view_names() {
+fn other_sync_than_the_named_is_noticed() {
     assert_missed(Rule::ExactSync, Profile::Cascade);
 }
 
 #[test]
-fn a_change_after_a_used_proposal_is_answered() {
+fn missing_rule_d1_is_noticed() {
     assert_missed(Rule::ServerD1, Profile::Servers);
 }
 
 #[test]
-fn half_of_the_processes_make_no_view_primary() {
+fn primary_view_of_half_is_noticed() {
     assert_missed(Rule::PrimaryMajority, Profile::Servers);
 }
 
 #[test]
-fn a_view_is_primary_once_it_is_installed_and_not_when_it_is_announced() {
+fn primary_view_before_installation_is_noticed() {
     assert_missed(Rule::PrimaryInstalled, Profile::Servers);
 }
 
@@ -105,13 +105,13 @@ fn outlives_a_sender(rules: Rules, back: bool) -> bool {
 }
 
 #[test]
-fn packets_are_forwarded_at_all() {
+fn missing_forwarding_is_noticed() {
     assert!(outlives_a_sender(Rules::default(), false));
     assert!(!outlives_a_sender(Rules::without(Rule::Forwarding), false));
 }
 
 #[test]
-fn packets_are_forwarded_for_all_outside_the_transitional_set() {
+fn forwarding_only_for_absent_members_is_noticed() {
     assert!(outlives_a_sender(Rules::default(), true));
     assert!(!outlives_a_sender(Rules::without(Rule::ForwardOutsideT), true));
     assert!(
@@ -153,7 +153,7 @@ fn is_served_by_a_change_without_it(rules: Rules) -> bool {
 /// With packets that are repaired as long as their sender has them, no property breaks without this rule: what breaks
 /// is that a live member of the old view goes without a message that it could have had.
 #[test]
-fn the_old_view_is_served_until_the_new_one() {
+fn unserved_old_view_is_noticed() {
     assert!(is_served_by_a_change_without_it(Rules::default()));
     assert!(!is_served_by_a_change_without_it(Rules::without(Rule::ReliableUnion)));
 }
@@ -178,7 +178,7 @@ fn counts_a_sync_twice(rules: Rules) -> bool {
 }
 
 #[test]
-fn a_sync_outlives_the_view_that_its_sender_passes_over() {
+fn sync_dropped_too_early_is_noticed() {
     assert!(counts_a_sync_twice(Rules::default()));
     assert!(!counts_a_sync_twice(Rules::without(Rule::CollectBelow)));
 }

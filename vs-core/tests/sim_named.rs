@@ -429,7 +429,7 @@ const CHURN_US: u64 = 300_000;
 /// was sent waited for ever. Here those who stay come to a view again and again, to no more views than there were events,
 /// and deliver what each of them says.
 #[test]
-fn churn_never_pauses() {
+fn endless_churn_holds_every_property() {
     for (every_us, servers) in [(300, 1), (1_000, 1), (3_000, 1), (10_000, 1), (300, 2), (1_000, 2)]
     {
         // One who is told of the next change too early passes over a view that the others are in.
@@ -470,7 +470,7 @@ fn assert_churn_is_borne(story: &Story, events: u64, every_us: u64) {
 /// The same with servers 5 ms apart, and a change each 12 ms. Servers agree once all have heard of the last change: a group
 /// whose changes follow each other faster than that stands still until they pause, which is not asked for here.
 #[test]
-fn churn_never_pauses_and_servers_are_distant() {
+fn endless_churn_with_far_servers_holds_every_property() {
     for servers in [2, 3] {
         let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(5_000) };
         let (story, events) = churn(12_000, 12_000, servers, far);

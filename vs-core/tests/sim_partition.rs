@@ -99,7 +99,7 @@ fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
 }
 
 #[test]
-fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
+fn partition_heals_within_two_timeouts() {
     let timeout_ms = ServerConfig::default().silence_ms;
     for seed in 0..20 {
         let mut world = together(seed);
@@ -142,7 +142,7 @@ fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
 /// What was sent into the cut is lost, and the system sends it again only after a second, so that attempts to connect hang
 /// when it heals; pauses between them are the longer the longer it lasted.
 #[test]
-fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
+fn long_partition_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
         let mut took = Vec::new();
         for seed in 0..200 {
@@ -160,7 +160,7 @@ fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
 
 /// Two servers at each site: links that begin to count one after the other must not make it longer.
 #[test]
-fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
+fn partition_of_many_servers_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600] {
         let mut took = Vec::new();
         for seed in 0..100 {
@@ -179,7 +179,7 @@ fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
 
 /// Processes that were cut off from the only server are back as soon.
 #[test]
-fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_timeouts() {
+fn members_cut_off_return_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
         let mut took = Vec::new();
         for seed in 0..200 {
@@ -200,7 +200,7 @@ fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_
 
 /// All are 300 ms of round trip apart, which an attempt to connect must not be too short for.
 #[test]
-fn far_away_they_meet_again_soon() {
+fn far_partition_heals_soon() {
     // Of a shorter timeout round trips take a larger share.
     for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
         let mut took = Vec::new();
@@ -242,7 +242,7 @@ fn tell(timeout_ms: u64, took: &mut [u64]) {
 /// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when
 /// they part and one when they meet; then the link has to hold for longer than it does.
 #[test]
-fn views_settle_although_a_link_flaps_on_and_on() {
+fn views_settle_while_a_link_flaps() {
     let mut world = together(1);
     let views = |world: &World| world.view(ProcessId(1), group().key()).unwrap().id();
     let (mut changes, mut last) = (Vec::new(), views(&world));
@@ -290,7 +290,7 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
 /// Servers that each knew the links of their neighbours alone drew the lines at different places, as in a line of four,
 /// and members waited for a view at both sides until the links changed.
 #[test]
-fn members_at_servers_that_do_not_all_reach_each_other_share_views_and_none_waits() {
+fn partly_linked_servers_leave_no_member_waiting() {
     for graph in 0..1_u64 << pairs().len() {
         let what = format!("graph {graph:#b}");
         let config = WorldConfig { seed: graph, ..WorldConfig::default() };

@@ -87,7 +87,7 @@ impl Change {
 }
 
 #[test]
-fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
+fn crash_takes_one_sync_round_beside_one_proposal_round() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -115,7 +115,7 @@ fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
 
 /// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed at once.
 #[test]
-fn a_leave_takes_one_sync_round_and_no_timeout() {
+fn leave_takes_one_sync_round_and_no_timeout() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -134,7 +134,7 @@ fn a_leave_takes_one_sync_round_and_no_timeout() {
 }
 
 #[test]
-fn a_join_takes_one_sync_round() {
+fn join_takes_one_sync_round() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 11, 12]);
@@ -157,7 +157,7 @@ fn a_join_takes_one_sync_round() {
 }
 
 #[test]
-fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
+fn joiner_in_mid_change_needs_no_extra_view() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -189,7 +189,7 @@ fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
 
 /// The share of views of the fast mode over many worlds: `vs sim --fast-share`.
 #[test]
-fn servers_agree_in_the_fast_mode_and_nearly_always_where_changes_overlap() {
+fn servers_agree_nearly_always_in_fast_mode() {
     let play = |per_1000_trips| {
         let churn = Churn { servers: 3, delay_ms: 25, per_1000_trips, changes: 10 };
         let mut all = Share::default();

@@ -136,7 +136,7 @@ fn settled(run: Vec<Vec<Event>>, components: &[&[u64]]) -> Report {
 }
 
 #[test]
-fn a_run_without_fault() {
+fn run_without_fault_is_clean() {
     judged(&spec::check(&traces(pair())), &[]);
     judged(&settled(pair(), &[]), &[]);
     let report = settled(pair(), &[&[1, 2]]);
@@ -312,7 +312,7 @@ fn s8_virtual_synchrony() {
 }
 
 #[test]
-fn s8_only_for_those_who_go_on_together() {
+fn s8_binds_only_who_go_on_together() {
     // 2 leaves before the second view: nothing is demanded of it.
     let mut run = without(pair(), 2, &deliver(1, 2));
     let gone = at(&run, 2, &start_change(2, &[1, 2]));
@@ -369,7 +369,7 @@ fn s14_self_delivery() {
 }
 
 #[test]
-fn s14_only_before_a_further_view() {
+fn s14_binds_only_before_a_further_view() {
     broken(vec![vec![send(1), start(1), send(1), Event::Leave, send(1), Event::Crash]], &[]);
 }
 
@@ -475,7 +475,7 @@ fn l5_last_view_is_installed() {
 
 /// Who has no files looks for the life.
 #[test]
-fn evidence_names_the_life() {
+fn evidence_names_the_incarnation() {
     let report = broken(vec![vec![start(5), Event::Leave, start(9), send(2)]], &[S3]);
     let violation = &report.violations[0];
     assert_eq!(violation.event.to_string(), "process 1, life 2, line 5 of its trace");
@@ -485,7 +485,7 @@ fn evidence_names_the_life() {
 }
 
 #[test]
-fn two_processes_under_one_id_are_judged_apart() {
+fn duplicates_are_judged_apart() {
     let found = |traces: &[Trace], members: &[&[u64]]| {
         let group = GroupName::new("g").unwrap();
         let component = |c: &&[u64]| Component { group: group.clone(), members: set(c) };
@@ -523,7 +523,7 @@ fn groups_are_judged_apart() {
 }
 
 #[test]
-fn only_so_many_violations_are_listed() {
+fn violations_max_bounds_the_list() {
     let run = vec![(0..100).map(|_| start_change(1, &[1])).collect()];
     let options = Options { violations_max: 3, ..Options::default() };
     let report = spec::check_with(&traces(run), &options);

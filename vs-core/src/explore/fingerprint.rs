@@ -62,7 +62,7 @@ mod tests {
     use super::fingerprint;
 
     #[test]
-    fn states_that_differ_have_other_fingerprints() {
+    fn different_states_have_different_fingerprints() {
         let mut seen = alloc::collections::BTreeSet::new();
         for a in 0..200_u64 {
             for b in 0..200_u16 {

@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_payload_is_noticed() {
+    fn changed_payload_is_noticed() {
         for len in [0, 1, 7, 8, 9, 700] {
             let mut bytes = Vec::new();
             fill(&mut bytes, ProcessId(9), 77, len);

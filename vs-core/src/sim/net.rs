@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_come_at_their_rates_and_only_in_their_direction() {
+    fn faults_keep_rate_and_direction() {
         let mut net = Net::new(Link::LAN);
         net.add_host();
         net.add_host();

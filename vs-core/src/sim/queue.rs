@@ -93,7 +93,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn events_come_by_time_then_in_the_order_of_insertion() {
+    fn events_come_by_time_then_insertion() {
         let mut queue = Queue::new();
         for (at, event) in [(5, 'd'), (1, 'a'), (3, 'b'), (3, 'c')] {
             queue.push(Time(at), event);
@@ -105,7 +105,7 @@ mod tests {
 
     /// Near ones, far ones, and such as are put in before all others.
     #[test]
-    fn the_order_is_that_of_a_sorted_list() {
+    fn queue_order_equals_sorted_list() {
         let (mut rng, mut queue, mut list) = (Rng::new(1), Queue::new(), Vec::new());
         let mut now = 0;
         for n in 0..20_000 {

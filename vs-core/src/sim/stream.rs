@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_scheduled_in_order_whole_and_before_the_close() {
+    fn stream_delivers_all_bytes_before_close() {
         let mut rng = Rng::new(3);
         let mut pipe = Pipe::default();
         let (mut total, mut last) = (0, Time::ZERO);

@@ -425,7 +425,7 @@ fn forged_cids_do_not_drive_out_the_sync_that_counts() {
 /// What the mutants of the simulator are: each leaves out its own rule, and nothing besides.
 #[cfg(feature = "mutants")]
 #[test]
-fn a_rule_that_is_left_out_is_left_out_alone() {
+fn mutant_leaves_out_its_rule_alone() {
     let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
     let without = |rule| {
         let mut end = Automaton { rules: Rules::without(rule), ..settled(1, &v) };

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_found_in_what_members_say() {
+    fn view_is_parsed_from_member_output() {
         assert_eq!(parse_client("change member=0 ts=7 members=3 left=1"), Some((7, 3)));
     }
 }

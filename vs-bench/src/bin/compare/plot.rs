@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn charts_are_drawn_without_fonts_and_with_gaps() {
+    fn chart_needs_no_fonts_and_shows_gaps() {
         let mut samples = Samples::default();
         for (bytes, rate) in [(64, 1e6), (1024, 5e5)] {
             samples.push(format!("throughput/vs/3/1/{bytes}"), rate);

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_choose_until_they_end() {
+    fn bytes_decide_until_they_end() {
         let mut draw = Draw::Bytes(&[7, 1, 2, 99]);
         assert_eq!(draw.below(5), 2);
         assert_eq!(draw.below(1000), 258);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_chooses_as_its_generator_does() {
+    fn seed_decides_as_its_generator() {
         let (mut draw, mut rng) = (Draw::Seed(Rng::new(3)), Rng::new(3));
         for bound in [1, 2, 100, 1 << 40] {
             assert_eq!(draw.below(bound), rng.below(bound));

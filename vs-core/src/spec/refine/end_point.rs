@@ -324,7 +324,7 @@ mod tests {
     /// A large cut comes in several datagrams, and what has come of it takes the place of older ones. The check did not
     /// know of that, and refuted runs of large groups.
     #[test]
-    fn a_sync_message_that_is_here_in_part_takes_room() {
+    fn partial_sync_message_takes_room() {
         let (me, q) = (ProcessId(1), ProcessId(2));
         let mut end = EndPoint::initial(me);
         end.current =

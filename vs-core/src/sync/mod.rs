@@ -132,9 +132,9 @@ impl Automaton {
         }
     }
 
-    /// Whether this end-point keeps `rule`.
-    pub(crate) fn keeps(&self, rule: Rule) -> bool {
-        self.rules.keeps(rule)
+    /// The rules that this end-point keeps.
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
     }
 
     pub(crate) fn me(&self) -> ProcessId {

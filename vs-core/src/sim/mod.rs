@@ -106,6 +106,7 @@ mod stats;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transmitted;
 mod wan;
 mod world;
 

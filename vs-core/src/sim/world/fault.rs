@@ -13,6 +13,7 @@ use crate::sim::host::{Body, Happening, HostState, ProcessBody};
 use crate::sim::recorder::Recorder;
 use crate::sim::site::Site;
 use crate::sim::stream::EndState;
+use crate::sim::transmitted::Transmitted;
 use crate::sim::world::World;
 use crate::trace::{Event, Record};
 
@@ -57,6 +58,7 @@ impl<A: Application> World<A> {
         let servers = body.servers.len();
         let config = body.config.clone();
         body.node = Some(Node::with_rules(config, identity, servers, tracer, self.rules)?);
+        body.transmitted = Transmitted::default();
         body.reading = true;
         body.entered.clear();
         body.detached = None;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::net::SyncWord;
+use super::net::SyncMessage;
 use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{Rule, Rules};
@@ -13,10 +13,10 @@ use crate::view::{Members, View};
 /// Counts by rank in the current view.
 type Counts = SmallVec<[Seq; 4]>;
 
-/// One life of a process.
+/// One incarnation of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct End {
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) sync: Automaton,
     /// Packets received without a gap; each is a message.
     pub(super) received: Counts,
@@ -27,21 +27,21 @@ pub(super) struct End {
     left: Option<(View, Members)>,
     /// Members of the current view that are not known to be in it yet.
     pub(super) unmoved: Members,
-    /// Of which life each peer is, by the last start_change.
-    pub(super) lives: SmallVec<[(ProcessId, u64); 4]>,
+    /// The incarnation of each peer, by the last start_change.
+    pub(super) incarnations: SmallVec<[(ProcessId, u64); 4]>,
 }
 
 impl End {
-    pub(super) fn new(me: ProcessId, life: u64, rules: Rules) -> Self {
+    pub(super) fn new(me: ProcessId, incarnation: u64, rules: Rules) -> Self {
         Self {
-            life,
+            incarnation,
             sync: Automaton::new(me, rules),
             received: SmallVec::from_slice(&[0]),
             delivered: SmallVec::from_slice(&[0]),
             forwarded: false,
             left: None,
             unmoved: Members::new(),
-            lives: SmallVec::new(),
+            incarnations: SmallVec::new(),
         }
     }
 
@@ -116,14 +116,14 @@ impl End {
         (self.received[rank] < agreed).then_some(agreed)
     }
 
-    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of a life that is over.
-    pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, word: &SyncWord) -> bool {
-        if self.lives.iter().any(|(p, known)| *p == from && word.life < *known) {
+    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of an incarnation that has ended.
+    pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, sync: &SyncMessage) -> bool {
+        if self.incarnations.iter().any(|(p, known)| *p == from && sync.incarnation < *known) {
             return false;
         }
-        let cut = word.cut.iter().copied();
-        let from = (from, Incarnation(word.life));
-        self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
+        let cut = sync.cut.iter().copied();
+        let from = (from, Incarnation(sync.incarnation));
+        self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Heard::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.

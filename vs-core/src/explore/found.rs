@@ -132,10 +132,10 @@ impl fmt::Display for Op {
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { process, life, count } = self;
+        let Self { process, incarnation, count } = self;
         write!(f, "{process}")?;
-        if (*life, *count) != (1, 1) {
-            write!(f, " (life {life}, attachment {count})")?;
+        if (*incarnation, *count) != (1, 1) {
+            write!(f, " (incarnation {incarnation}, attachment {count})")?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::action::Action;
 use super::end::End;
-use super::net::SyncWord;
+use super::net::SyncMessage;
 use super::world::{Log, Setting, World};
 use crate::ident::{Cid, ProcessId, Rank};
 
@@ -26,8 +26,8 @@ impl World {
 
     fn actions_at(&self, setting: Setting<'_>, p: ProcessId, end: &End, out: &mut Vec<Action>) {
         let seat = self.seat(p);
-        if seat.has_word() {
-            out.push(Action::Word(p));
+        if seat.has_message() {
+            out.push(Action::Served(p));
         }
         if setting.plan.manual && end.is_asked_to_block() {
             out.push(Action::BlockOk(p));
@@ -50,7 +50,7 @@ impl World {
             let under_way = self.net.syncs.contains_key(&(p, from, cid));
             let given = self.kept_sync(from, cid).filter(|_| !under_way);
             // One that would be refused is asked for in vain, for ever.
-            if given.is_some_and(|word| end.clone().hear(from, cid, &word)) {
+            if given.is_some_and(|sync| end.clone().hear(from, cid, &sync)) {
                 out.push(Action::Ask { from, cid, to: p });
             }
         }
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// Whether somebody who comes along, and lives, has the packets that `p` lacks and still gives them.
+    /// Whether a live process that comes along has the packets that `p` lacks and still gives them.
     fn has_source(&self, setting: Setting<'_>, p: ProcessId, end: &End, rank: usize) -> bool {
         let view = end.view();
         let together = end.sync.together();
@@ -103,11 +103,11 @@ impl World {
     }
 
     /// The own sync message of `q` for `cid`, if it is kept.
-    fn kept_sync(&self, q: ProcessId, cid: Cid) -> Option<SyncWord> {
+    fn kept_sync(&self, q: ProcessId, cid: Cid) -> Option<SyncMessage> {
         let end = self.end(q)?;
         let own = end.sync.own_sync_for(cid)?;
         let cut = own.cut.iter().copied().collect();
-        Some(SyncWord { life: end.life, view: own.view, cut })
+        Some(SyncMessage { incarnation: end.incarnation, view: own.view, cut })
     }
 
     /// Whether something is under way from `from` to `p` that nobody would send again.
@@ -125,13 +125,13 @@ impl World {
                 .net
                 .handed
                 .iter()
-                .any(|h| (h.by, h.to) == (from, p) && !self.lives(from, h.life))
+                .any(|h| (h.by, h.to) == (from, p) && !self.is_alive(from, h.incarnation))
     }
 
-    /// Sync messages under way from a life of `from` that is over.
+    /// Sync messages under way from an incarnation of `from` that has ended.
     fn lost_syncs(&self, from: ProcessId, p: ProcessId) -> impl Iterator<Item = Cid> + '_ {
         let to_me = self.net.syncs.range((p, from, Cid(0))..=(p, from, Cid(u64::MAX)));
-        to_me.filter(move |(_, word)| !self.lives(from, word.life)).map(|((.., cid), _)| *cid)
+        to_me.filter(move |(_, sync)| !self.is_alive(from, sync.incarnation)).map(|((.., cid), _)| *cid)
     }
 
     fn lose(&mut self, setting: Setting<'_>, from: ProcessId, p: ProcessId) {
@@ -139,8 +139,8 @@ impl World {
         for cid in self.lost_syncs(from, p).collect::<Vec<_>>() {
             self.net.syncs.remove(&(p, from, cid));
         }
-        let life = self.end(from).map(|end| end.life);
-        self.net.handed.retain(|h| (h.by, h.to) != (from, p) || Some(h.life) == life);
+        let incarnation = self.end(from).map(|end| end.incarnation);
+        self.net.handed.retain(|h| (h.by, h.to) != (from, p) || Some(h.incarnation) == incarnation);
         let served = self.end(from).is_some_and(|e| e.serves(p, &view, setting.rules));
         if let (false, Some(stream)) = (served, self.net.streams.get_mut(&(from, view)))
             && let Err(at) = stream.lost_to.binary_search(&p)
@@ -204,7 +204,7 @@ impl World {
             Action::Send(p) => self.send(setting, log, p),
             Action::Gathered(server) => self.gathered(server),
             Action::Proposal(from, to) => self.hear_proposal(from, to),
-            Action::Word(p) => self.hear_word(setting, log, p),
+            Action::Served(p) => self.hear_server(setting, log, p),
             Action::BlockOk(p) => self.block_ok(setting, log, p),
             Action::Packet(from, to) | Action::Handed(from, to) => {
                 let next = self
@@ -220,8 +220,8 @@ impl World {
             }
             Action::Sync { from, cid, to } => self.hear_sync(setting, log, (to, from, cid)),
             Action::Ask { from, cid, to } => {
-                if let Some(word) = self.kept_sync(from, cid) {
-                    self.take_sync(setting, log, (to, from, cid), &word);
+                if let Some(sync) = self.kept_sync(from, cid) {
+                    self.take_sync(setting, log, (to, from, cid), &sync);
                 }
             }
             Action::Deliver(from, p) => self.deliver(setting, log, from, p),

@@ -20,9 +20,9 @@ pub(super) struct Stream {
 
 /// A sync message.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct SyncWord {
-    /// Of which life of its sender.
-    pub(super) life: u64,
+pub(super) struct SyncMessage {
+    /// The incarnation of its sender.
+    pub(super) incarnation: u64,
     pub(super) view: ViewKey,
     pub(super) cut: SmallVec<[Seq; 4]>,
 }
@@ -34,8 +34,8 @@ pub(super) struct Handed {
     pub(super) origin: ProcessId,
     pub(super) seq: Seq,
     pub(super) by: ProcessId,
-    /// The life of who hands it on.
-    pub(super) life: u64,
+    /// The incarnation of the process that hands it on.
+    pub(super) incarnation: u64,
 }
 
 /// Sync messages and packets arrive in any order, each stream without gaps.
@@ -43,7 +43,7 @@ pub(super) struct Handed {
 pub(super) struct Net {
     pub(super) streams: BTreeMap<(ProcessId, View), Stream>,
     /// By receiver, sender and cid.
-    pub(super) syncs: BTreeMap<(ProcessId, ProcessId, Cid), Rc<SyncWord>>,
+    pub(super) syncs: BTreeMap<(ProcessId, ProcessId, Cid), Rc<SyncMessage>>,
     pub(super) handed: BTreeSet<Handed>,
 }
 

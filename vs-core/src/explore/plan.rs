@@ -4,21 +4,21 @@ use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::server::moshe::{Attached, Attachment};
 use crate::rule::Rule;
 
-/// A process in one life, and its how-many-th attachment in it.
+/// One incarnation of a process, and the number of its attachment, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub(super) process: u64,
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) count: u64,
 }
 
-const fn at(process: u64, life: u64, count: u64) -> Client {
-    Client { process, life, count }
+const fn at(process: u64, incarnation: u64, count: u64) -> Client {
+    Client { process, incarnation, count }
 }
 
 impl Client {
     pub(super) fn attachment(self) -> Attachment {
-        Attachment { incarnation: Incarnation(self.life), counter: self.count }
+        Attachment { incarnation: Incarnation(self.incarnation), counter: self.count }
     }
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::end::End;
-use super::net::{Net, SyncWord};
+use super::net::{Net, SyncMessage};
 use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
 use crate::member::client::Past;
@@ -36,29 +36,29 @@ pub(super) struct Log {
     pub(super) events: Option<Vec<(ProcessId, Event)>>,
 }
 
-/// What a server says to a client.
+/// A message of a server to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Word {
-    /// Whom it proposes, each with its life.
+enum FromServer {
+    /// The proposed processes, each with its incarnation.
     StartChange(Cid, SmallVec<[(ProcessId, u64); 4]>),
     View(Rc<View>),
 }
 
-/// A process over all its lives, and its connection to its server.
+/// A process through all its incarnations, and its connection to its server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Seat {
     pub(super) end: Option<Rc<End>>,
-    lives: u64,
+    incarnations: u64,
     attachment: Option<Attachment>,
-    words: VecDeque<Word>,
+    messages: VecDeque<FromServer>,
     /// Messages that it has sent, and that it may send still.
     spoken: u8,
     pub(super) unspoken: u8,
 }
 
 impl Seat {
-    pub(super) fn has_word(&self) -> bool {
-        !self.words.is_empty()
+    pub(super) fn has_message(&self) -> bool {
+        !self.messages.is_empty()
     }
 }
 
@@ -88,9 +88,9 @@ impl World {
         let server = |s| Rc::new(Moshe::new(ServerId(s), 0, rules));
         let seat = |unspoken: &u8| Seat {
             end: None,
-            lives: 0,
+            incarnations: 0,
             attachment: None,
-            words: VecDeque::new(),
+            messages: VecDeque::new(),
             spoken: 0,
             unspoken: *unspoken,
         };
@@ -138,14 +138,14 @@ impl World {
         Rc::make_mut(&mut self.servers[s.0 as usize - 1])
     }
 
-    /// The attachment of `p`, if the life that made it is still lived.
+    /// The attachment of `p`, if the incarnation that made it is alive.
     pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
-        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.0))
+        self.seat(p).attachment.filter(|attachment| self.is_alive(p, attachment.incarnation.0))
     }
 
-    /// Whether the life of `p` is still lived.
-    pub(super) fn lives(&self, p: ProcessId, life: u64) -> bool {
-        self.end(p).is_some_and(|end| end.life == life)
+    /// Whether this incarnation of `p` is alive.
+    pub(super) fn is_alive(&self, p: ProcessId, incarnation: u64) -> bool {
+        self.end(p).is_some_and(|end| end.incarnation == incarnation)
     }
 
     /// An event of `p`, which is in the state after it.
@@ -186,9 +186,9 @@ impl World {
                 let p = ProcessId(client.process);
                 let known = self.seat(p).attachment == Some(client.attachment());
                 let here = plan.home(p) == ServerId(*server);
-                // Who attaches lives; who is known to have attached may have died since.
+                // A process that attaches is alive; one that attached earlier may have died since.
                 if here && !known {
-                    self.lives(p, client.life)
+                    self.is_alive(p, client.incarnation)
                         && self.seat(p).attachment < Some(client.attachment())
                 } else {
                     self.seat(p).attachment >= Some(client.attachment())
@@ -208,17 +208,17 @@ impl World {
 
     fn recover(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let seat = self.seat_mut(p);
-        seat.lives += 1;
-        let life = seat.lives;
-        seat.end = Some(Rc::new(End::new(p, life, setting.rules)));
-        self.emit(setting, log, p, Event::Start { incarnation: Incarnation(life) });
+        seat.incarnations += 1;
+        let incarnation = seat.incarnations;
+        seat.end = Some(Rc::new(End::new(p, incarnation, setting.rules)));
+        self.emit(setting, log, p, Event::Start { incarnation: Incarnation(incarnation) });
     }
 
     fn crash(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         self.emit(setting, log, p, Event::Crash);
         let seat = self.seat_mut(p);
         seat.end = None;
-        seat.words.clear();
+        seat.messages.clear();
         self.net.drop_for(p);
         self.forget();
     }
@@ -247,7 +247,7 @@ impl World {
             return;
         }
         seat.attachment = Some(client.attachment());
-        seat.words.clear();
+        seat.messages.clear();
         let Some(end) = seat.end.clone() else { return };
         let announced = end.sync.announced();
         let past = Past {
@@ -257,14 +257,14 @@ impl World {
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of((p, Incarnation(client.life)), &past, CLAIMED_MAX) {
+        if let Some(floor) = Floor::of((p, Incarnation(client.incarnation)), &past, CLAIMED_MAX) {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
         named.for_each(|(&q, &cid)| moshe.learn(q, cid));
     }
 
-    /// The connection of two servers broke and is up again: what was under way is lost, and each repeats its last word.
+    /// The connection of two servers broke and is up again: what was under way is lost, and each repeats its last message.
     fn reconnect(&mut self, a: ServerId, b: ServerId) {
         for (from, to) in [(a, b), (b, a)] {
             self.proposals.remove(&(from, to));
@@ -301,11 +301,11 @@ impl World {
             let locals = || moshe.report().iter().filter(|client| client.home == s);
             match step {
                 Step::StartChange(p, cid) => {
-                    let life = |c: &Attachment| c.incarnation.0;
-                    let peers = moshe.report().iter().map(|c| (c.process, life(&c.attachment)));
-                    let word = Word::StartChange(cid, peers.collect());
+                    let incarnation = |c: &Attachment| c.incarnation.0;
+                    let peers = moshe.report().iter().map(|c| (c.process, incarnation(&c.attachment)));
+                    let message = FromServer::StartChange(cid, peers.collect());
                     locals().filter(|c| c.process == p).for_each(|c| {
-                        self.say(p, c.attachment, word.clone());
+                        self.say(p, c.attachment, message.clone());
                     });
                 }
                 Step::Propose(to) => {
@@ -317,34 +317,34 @@ impl World {
                 Step::View(view, _) => {
                     let view = Rc::new(view);
                     for client in locals().filter(|c| view.contains(c.process)) {
-                        self.say(client.process, client.attachment, Word::View(Rc::clone(&view)));
+                        self.say(client.process, client.attachment, FromServer::View(Rc::clone(&view)));
                     }
                 }
             }
         }
     }
 
-    /// A word goes out on the connection of an attachment, if that is still up.
-    fn say(&mut self, p: ProcessId, attachment: Attachment, word: Word) {
-        let up = self.lives(p, attachment.incarnation.0);
+    /// Sends a message on the connection of an attachment, if that is still up.
+    fn say(&mut self, p: ProcessId, attachment: Attachment, message: FromServer) {
+        let up = self.is_alive(p, attachment.incarnation.0);
         let seat = self.seat_mut(p);
         if up && seat.attachment == Some(attachment) {
-            seat.words.push_back(word);
+            seat.messages.push_back(message);
         }
     }
 
-    pub(super) fn hear_word(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
-        let word = self.seat_mut(p).words.pop_front();
+    pub(super) fn hear_server(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        let message = self.seat_mut(p).messages.pop_front();
         let Some(end) = self.end_mut(p) else { return };
-        match word {
-            Some(Word::StartChange(cid, peers)) => {
+        match message {
+            Some(FromServer::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation(*life))));
-                (end.forwarded, end.lives) = (false, peers);
+                end.sync.start_change(cid, peers.iter().map(|(q, incarnation)| (*q, Incarnation(*incarnation))));
+                (end.forwarded, end.incarnations) = (false, peers);
                 self.emit(setting, log, p, Event::StartChange { cid, set });
                 self.ask_to_block(setting, log, p);
             }
-            Some(Word::View(view)) => {
+            Some(FromServer::View(view)) => {
                 end.sync.announce(View::clone(&view));
                 self.emit(setting, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
             }
@@ -444,20 +444,20 @@ impl World {
         let mut to: Members = end.view().members().iter().chain(&proposed).copied().collect();
         to.sort_unstable();
         to.dedup();
-        let word = Rc::new(SyncWord { life: end.life, view, cut });
+        let sync = Rc::new(SyncMessage { incarnation: end.incarnation, view, cut });
         let current = end.view().clone();
         to.retain(|q| *q != p && self.end(*q).is_some());
         for q in to {
-            self.net.syncs.insert((q, p, cid), Rc::clone(&word));
+            self.net.syncs.insert((q, p, cid), Rc::clone(&sync));
         }
-        let cut = current.members().iter().copied().zip(word.cut.iter().copied()).collect();
+        let cut = current.members().iter().copied().zip(sync.cut.iter().copied()).collect();
         self.emit(setting, log, p, Event::Sync { cid, view: Box::new(current), cut });
     }
 
     fn forward(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         end.forwarded = true;
-        let (life, view) = (end.life, end.view().clone());
+        let (incarnation, view) = (end.incarnation, end.view().clone());
         let of = |rank: Rank| view.members()[usize::from(rank)];
         for forward in end.sync.forwards() {
             let (to, origin) = (of(forward.to), of(forward.origin));
@@ -467,7 +467,7 @@ impl World {
                 self.emit(setting, log, p, event);
                 // Who has moved on or died finds it of no use.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
-                    self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, life });
+                    self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, incarnation });
                 }
             }
         }
@@ -479,8 +479,8 @@ impl World {
         log: &mut Log,
         key: (ProcessId, ProcessId, Cid),
     ) {
-        let Some(word) = self.net.syncs.remove(&key) else { return };
-        self.take_sync(setting, log, key, &word);
+        let Some(sync) = self.net.syncs.remove(&key) else { return };
+        self.take_sync(setting, log, key, &sync);
     }
 
     pub(super) fn take_sync(
@@ -488,10 +488,10 @@ impl World {
         setting: Setting<'_>,
         log: &mut Log,
         (p, from, cid): (ProcessId, ProcessId, Cid),
-        word: &SyncWord,
+        sync: &SyncMessage,
     ) {
         let Some(end) = self.end_mut(p) else { return };
-        if end.hear(from, cid, word) {
+        if end.hear(from, cid, sync) {
             self.show(setting, log, p);
             self.advance(setting, log, p);
         }

@@ -1,4 +1,4 @@
-//! A small seeded generator: all that the core decides by chance comes from here.
+//! A small seeded generator of random numbers. Every random choice of the core comes from it.
 
 /// SplitMix64: the same seed gives the same numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -56,7 +56,7 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
     encode_event(record.ts, record.process, &record.group, &record.event, out);
 }
 
-/// Appends one event as a line, with its line feed: [`encode_record`] for who has the parts.
+/// Appends one event as a line, with its line feed. As [`encode_record`], for callers that have the parts.
 pub fn encode_event(
     ts: Time,
     process: ProcessId,
@@ -227,7 +227,7 @@ impl Reader {
         self.line
     }
 
-    /// Lines of events that this version does not know, left out.
+    /// Number of lines with events that this version does not know; they are skipped.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
@@ -298,7 +298,7 @@ pub fn parse_trace(bytes: &[u8]) -> Result<Trace, ParseError> {
     Ok(Trace { header, lines })
 }
 
-/// Every field of every line. What is missing is `None` or empty, what is unknown is passed over.
+/// Every field of every line. A missing field is `None` or empty; an unknown field is skipped.
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]

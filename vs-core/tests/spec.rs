@@ -77,11 +77,11 @@ fn replace(mut run: Vec<Vec<Event>>, p: u64, event: &Event, by: &[Event]) -> Vec
 
 /// What a second process under the id of 2 was told, in a trace of its own that begins before that of 2 has ended, or, if
 /// it is its next life, thereafter.
-fn under_the_id_of_two(events: Vec<Event>, next_life: bool) -> Vec<Trace> {
+fn under_the_id_of_two(events: Vec<Event>, is_next_incarnation: bool) -> Vec<Trace> {
     let mut run = pair();
     run.push(events);
     let mut traces = traces(run);
-    for (trace, ts) in [(1, [1, 3]), (2, if next_life { [3, 4] } else { [2, 4] })] {
+    for (trace, ts) in [(1, [1, 3]), (2, if is_next_incarnation { [3, 4] } else { [2, 4] })] {
         traces[trace].header.process = ProcessId(2);
         let last = traces[trace].lines.len() - 1;
         for (at, line) in traces[trace].lines.iter_mut().enumerate() {
@@ -478,10 +478,10 @@ fn l5_last_view_is_installed() {
 fn evidence_names_the_incarnation() {
     let report = broken(vec![vec![start(5), Event::Leave, start(9), send(2)]], &[S3]);
     let violation = &report.violations[0];
-    assert_eq!(violation.event.to_string(), "process 1, life 2, line 5 of its trace");
+    assert_eq!(violation.event.to_string(), "process 1, incarnation 2, line 5 of its trace");
     let told = violation.told(|evidence| format!("{}.jsonl:{}", evidence.process, evidence.line));
     assert!(told.ends_with(" (1.jsonl:5)"), "{told}");
-    assert!(violation.to_string().ends_with(" (process 1, life 2, line 5 of its trace)"));
+    assert!(violation.to_string().ends_with(" (process 1, incarnation 2, line 5 of its trace)"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! What can happen next.
+//! The actions of a small world.
 
 use core::fmt;
 
 use crate::ident::{Cid, ProcessId, ServerId};
 
-/// One thing that can happen in a world.
+/// Something that can happen next in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// The next step of a track of the plan: a report of the notification service, a crash, a recovery.

@@ -1,4 +1,4 @@
-//! An end-point: the real automaton, and of the multicast below it the counts.
+//! An end-point: the real automaton, and counts instead of the multicast below it.
 
 use smallvec::SmallVec;
 
@@ -21,9 +21,9 @@ pub(super) struct End {
     /// Packets received without a gap; each is a message.
     pub(super) received: Counts,
     pub(super) delivered: Counts,
-    /// Whether what is due was handed on in the change under way.
+    /// Whether the packets that are due were forwarded in the change under way.
     pub(super) forwarded: bool,
-    /// The view that it left last, and with whom: to those it still gives the packets of that view.
+    /// The view that the process left last, and its transitional set, which is still served the packets of that view.
     left: Option<(View, Members)>,
     /// Members of the current view that are not known to be in it yet.
     pub(super) unmoved: Members,
@@ -76,7 +76,7 @@ impl End {
         self.sync.installable(|rank| self.delivered[usize::from(rank)])
     }
 
-    /// Goes to the announced view; `None` if it is not known with whom.
+    /// Installs the announced view; `None` if the transitional set is not known.
     pub(super) fn install(&mut self) -> Option<Members> {
         let installed = self.sync.install()?;
         let zero = SmallVec::from_elem(0, self.view().len());
@@ -110,7 +110,7 @@ impl End {
         self.left.as_ref().is_some_and(|(left, with)| left == view && with.contains(&to))
     }
 
-    /// Packets up to the agreed one of the stream of `rank` are missing here.
+    /// Which packets of the stream of `rank`, up to the agreed one, are missing here.
     pub(super) fn lacks_agreed(&self, rank: usize) -> Option<Seq> {
         let agreed = self.sync.agreed().get(rank).copied()?;
         (self.received[rank] < agreed).then_some(agreed)
@@ -126,7 +126,7 @@ impl End {
         self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Heard::Nothing
     }
 
-    /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.
+    /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is installed.
     pub(super) fn is_past(&self, q: ProcessId, cid: Cid) -> bool {
         self.view().start(q).is_some_and(|start| start > cid)
     }

@@ -1,4 +1,4 @@
-//! 128 bits that stand for a state.
+//! A fingerprint of 128 bits for each state.
 
 use core::hash::{Hash, Hasher};
 

@@ -1,4 +1,4 @@
-//! What can happen next in a world, and how it goes on then.
+//! Which actions are possible in a world, and what each does.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use super::world::{Log, Setting, World};
 use crate::ident::{Cid, ProcessId, Rank};
 
 impl World {
-    /// All that can happen next, in an order that is always the same.
+    /// All possible actions, always in the same order.
     pub(super) fn actions(&self, setting: Setting<'_>) -> Vec<Action> {
         let mut out = Vec::new();
         let tracks = 0..setting.plan.tracks.len();
@@ -49,7 +49,7 @@ impl World {
         for (from, cid) in end.sync.missing() {
             let under_way = self.net.syncs.contains_key(&(p, from, cid));
             let given = self.kept_sync(from, cid).filter(|_| !under_way);
-            // One that would be refused is asked for in vain, for ever.
+            // A sync message that would be refused would be asked for again without end.
             if given.is_some_and(|sync| end.clone().hear(from, cid, &sync)) {
                 out.push(Action::Ask { from, cid, to: p });
             }
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// `action` happens.
+    /// Carries out `action`.
     pub(super) fn apply(&mut self, setting: Setting<'_>, log: &mut Log, action: Action) {
         self.steps += u16::from(action.is_progress());
         self.carry_out(setting, log, action);
@@ -158,12 +158,12 @@ impl World {
         }
     }
 
-    /// Lets everything happen that happens at processes by itself.
+    /// Carries out all actions of processes that happen by themselves.
     fn settle_clients(&mut self, setting: Setting<'_>, log: &mut Log) {
         self.run(setting, log, |action| action.is_of_client());
     }
 
-    /// Lets the first thing happen that `chosen` allows, again and again, until there is none.
+    /// Carries out the first action that `chosen` allows, until there is none.
     fn run(&mut self, setting: Setting<'_>, log: &mut Log, chosen: impl Fn(&Action) -> bool) {
         while let Some(action) = self.actions(setting).into_iter().find(&chosen) {
             if self.steps > super::STEPS_MAX {
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// What happens before anything is explored: one thing after the other, each to its end.
+    /// Plays the prelude, one step after the other, each to its end.
     pub(super) fn prelude(setting: Setting<'_>, log: &mut Log) -> Self {
         let mut world = Self::new(setting, log);
         for op in setting.plan.prelude {
@@ -266,7 +266,7 @@ impl World {
                 end.delivered[rank] == sent
             })
         };
-        // Who is told of a change and not of a view stands still.
+        // A process that is told of a change and of no view does not advance.
         let rests = |end: &End| end.view() == view && end.sync.change().is_none() && has_all(end);
         view.members() == set && rests(first) && ends.all(|end| end.is_some_and(rests))
     }

@@ -14,7 +14,7 @@ use crate::view::{Members, View};
 pub(super) struct Stream {
     /// Each message by its number among all that its sender ever sent.
     pub(super) said: SmallVec<[u8; 4]>,
-    /// To whom the rest is lost.
+    /// The processes to which the rest is lost.
     pub(super) lost_to: Members,
 }
 
@@ -60,13 +60,13 @@ impl Net {
         self.streams.get(&(origin, view.clone()))?.said.get(at).copied()
     }
 
-    /// Whatever is under way to `to` finds nobody.
+    /// Drops everything that is under way to `to`.
     pub(super) fn drop_for(&mut self, to: ProcessId) {
         self.syncs.retain(|(receiver, ..), _| *receiver != to);
         self.handed.retain(|handed| handed.to != to);
     }
 
-    /// `to` has left the view of what is handed on to it.
+    /// Drops forwarded packets to `to`, which has left their view.
     pub(super) fn drop_handed(&mut self, to: ProcessId) {
         self.handed.retain(|handed| handed.to != to);
     }

@@ -18,7 +18,7 @@ use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
 use crate::view::{Members, View};
 
-/// How a world is gone through.
+/// How a world is explored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting<'a> {
     pub(super) plan: &'a Plan,
@@ -27,7 +27,7 @@ pub(super) struct Setting<'a> {
     pub(super) refine: bool,
 }
 
-/// What came of a step.
+/// The record of a step.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// The first event that is not allowed.
@@ -62,12 +62,12 @@ impl Seat {
     }
 }
 
-/// The whole state: the real automata, and what is under way between them.
+/// The whole state: the real automata, and everything under way between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
     /// What has happened by itself so far. Equal states have come equally far, so no run goes in circles.
     pub(super) steps: u16,
-    /// How much of each track has happened.
+    /// The number of steps of each track that have happened.
     pub(super) tracks: SmallVec<[u8; 4]>,
     pub(super) servers: Vec<Rc<Moshe>>,
     /// Servers that gather.
@@ -406,7 +406,7 @@ impl World {
         let Some(rank) = end.view().rank(from).map(usize::from) else { return };
         end.delivered[rank] += 1;
         let (n, view) = (end.delivered[rank], end.view().clone());
-        // What was never said has the number 0: nobody sent that.
+        // A message that was never sent has the number 0.
         let k = self.net.said(from, &view, n).unwrap_or(0);
         let (hash, len) = Self::payload(from, k);
         self.emit(setting, log, p, Event::Deliver { from, n, hash, len });
@@ -424,7 +424,7 @@ impl World {
         }
     }
 
-    /// What an end-point does by itself once it knows more.
+    /// Carries out what an end-point does by itself once it knows more.
     pub(super) fn advance(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end(p).is_some_and(|end| end.sync.wants_sync()) {
             self.send_sync(setting, log, p);
@@ -465,7 +465,7 @@ impl World {
                 let event =
                     Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
                 self.emit(setting, log, p, event);
-                // Who has moved on or died finds it of no use.
+                // A process that has moved on or died has no use for it.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
                     self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, incarnation });
                 }

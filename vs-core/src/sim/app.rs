@@ -17,10 +17,10 @@ use crate::view::View;
 /// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads, so the two cannot
 /// be one call.
 pub trait Application {
-    /// A group was joined; called once for each life of the process and group, before any action of the group.
+    /// A group was joined. Called once for each incarnation and group, before any action of the group.
     fn handle_joined(&mut self, _group: GroupKey) {}
 
-    /// The node has something to say.
+    /// The node hands out an action.
     fn handle_action(&mut self, now: Time, action: &Action<'_>);
 
     /// Called after each action, and at the time that the last call returned. Returns when to be called again.
@@ -29,10 +29,10 @@ pub trait Application {
     /// The process is gone; what is not on stable storage is lost.
     fn handle_crash(&mut self) {}
 
-    /// A scenario wants `n` messages more of it ([`Step::Send`](crate::sim::Step::Send)); it acts right after.
+    /// A scenario asks for `n` more messages ([`Step::Send`](crate::sim::Step::Send)). [`Application::act`] follows at once.
     fn say(&mut self, _n: u64) {}
 
-    /// Whether nothing that it wants to send waits for room in `group`. A scenario goes on until this is so.
+    /// Whether no message of the application waits for room in `group`. A scenario runs until this holds.
     fn is_drained(&self, _group: GroupKey) -> bool {
         true
     }
@@ -44,13 +44,13 @@ pub trait Application {
         None
     }
 
-    /// What it saw that must not be: a scenario fails with it.
+    /// A fault that the application saw. A scenario fails with it.
     fn complaint(&self) -> Option<&str> {
         None
     }
 }
 
-/// Hears everything and says nothing.
+/// Takes every action and sends nothing.
 impl Application for () {
     fn handle_action(&mut self, _: Time, _: &Action<'_>) {}
 
@@ -63,7 +63,7 @@ impl Application for () {
 /// each at once, and no window stops it.
 pub(crate) const INSTANT_SENDS_MAX: usize = 50_000;
 
-/// What an application can do.
+/// The commands that an application has.
 #[derive(Debug)]
 pub struct Handle<'a> {
     pub(crate) now: Time,
@@ -79,7 +79,7 @@ impl Handle<'_> {
         self.now
     }
 
-    /// Sends, as [`Node::send`]. After 50 000 messages in one instant it is refused, and the run ends with
+    /// Sends, as [`Node::send`]. After 50 000 messages in one instant the message is refused, and the run ends with
     /// [`Defect::EndlessSends`](crate::sim::Defect::EndlessSends).
     ///
     /// # Errors
@@ -114,14 +114,14 @@ impl Handle<'_> {
         self.node.block_ok(self.now, group)
     }
 
-    /// The view that the group is in.
+    /// The current view of the group.
     #[must_use]
     pub fn view(&self, group: GroupKey) -> Option<&View> {
         self.node.view(group)
     }
 }
 
-/// Messages that [`Traffic`] holds back while its sends are refused; it makes no more beyond.
+/// Most messages that [`Traffic`] holds back while its sends are refused.
 const BACKLOG_MAX: usize = 16;
 
 /// Above this an impostor counts its messages: it does not know how far the process has come whose id it has.
@@ -141,7 +141,7 @@ struct GroupTraffic {
     counters: Vec<((ProcessId, bool), u64)>,
 }
 
-/// Sends messages of random sizes at random times, and looks at each byte that it gets.
+/// Sends messages of random sizes at random times, and checks each byte that it receives.
 #[derive(Debug)]
 pub struct Traffic {
     process: ProcessId,

@@ -1,4 +1,4 @@
-//! What lies between hosts: time, events, paths and connections.
+//! The fabric between hosts: time, events, paths and connections.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -25,7 +25,7 @@ pub(crate) struct Fabric {
     pub(crate) net: Net,
     pub(crate) conns: BTreeMap<u64, Conn>,
     next_conn: u64,
-    /// Who hears a group's multicast.
+    /// The hosts that hear a group's multicast.
     pub(crate) subscribers: Vec<(GroupKey, usize)>,
 }
 
@@ -117,7 +117,7 @@ impl Fabric {
         self.reset_peer(id, end);
     }
 
-    /// Tells the peer of end `end` that there is nobody.
+    /// Tells the peer of end `end` that nobody is there.
     pub(crate) fn reset_peer(&mut self, id: u64, end: usize) {
         let Some(conn) = self.conns.get(&id) else { return };
         let (from, to) = (conn.ends[end].host, conn.ends[1 - end].host);

@@ -64,9 +64,9 @@ pub struct Stats {
     pub settled_together: u64,
     /// How often rare situations came up.
     pub marks: Marks,
-    /// What was done to hosts and paths.
+    /// The faults that were done to hosts and paths.
     pub faults: HostFaults,
-    /// What the network did.
+    /// The counters of the network.
     pub net: NetCounters,
     /// What the servers counted.
     pub servers: ServerCounters,

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::rng::Rng;
 use crate::time::Time;
 
-/// What became of one end of a connection.
+/// State of one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndState {
     /// The dialer waits for an answer, or the listener's process has not accepted yet.
@@ -84,7 +84,7 @@ impl Conn {
         Self { ends: [end(dialer), end(listener)], pipes: [Pipe::default(), Pipe::default()] }
     }
 
-    /// Nobody will notice anything of it any more.
+    /// Nobody can notice the connection any more.
     pub(crate) fn is_over(&self) -> bool {
         self.ends.iter().all(|e| matches!(e.state, EndState::Closed | EndState::Vanished))
     }

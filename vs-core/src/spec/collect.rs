@@ -1,4 +1,4 @@
-//! Takes records in, in any order of traces, and keeps of them what the properties ask for.
+//! Collects records, in any order of traces, and keeps what the properties need.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ impl Collector {
         self.incarnations.len() - 1
     }
 
-    /// Takes the next record of `trace`, which stands on `line`. Traces may be interleaved.
+    /// Takes the next record of `trace`, from line `line`. Traces may be interleaved.
     pub fn record(&mut self, trace: usize, line: u64, record: &Record) {
         if !self.groups.contains_key(&record.group) {
             self.groups.insert(record.group.clone(), GroupLog::default());

@@ -9,13 +9,13 @@ use crate::sim::scenario::draw::Draw;
 /// together bring about.
 pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
     let mut weights = Vec::new();
-    // Impostors are drawn last, and from elsewhere.
+    // Impostors are drawn last, from another seed.
     for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Impostor) {
         if draw.percent(40) {
             weights.push((*fault, 1 + draw.below(8)));
         }
     }
-    // What is never left out: joins in mid-change, and things that happen at its moments.
+    // These are never left out: joins in mid-change, and faults at its moments.
     weights.extend([(Fault::AtMoment, 4), (Fault::Join, 3), (Fault::Kill, 1)]);
     weights
 }

@@ -1,4 +1,4 @@
-//! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
+//! Scenarios: everything that a run needs, as a value. A seed makes it, and [`Scenario::run`] plays it.
 
 mod draw;
 mod generate;
@@ -31,7 +31,7 @@ pub enum Step {
     Start(ProcessId),
     /// Kills a process.
     Kill(ProcessId),
-    /// Takes the power from a process' host.
+    /// Takes the power from the host of a process.
     PowerOff(ProcessId),
     /// Leaves cleanly and ends.
     Leave(ProcessId),
@@ -39,7 +39,7 @@ pub enum Step {
     Send(ProcessId, u64),
     /// Stops a process or server for a while.
     Pause(Site),
-    /// Lets it go on.
+    /// Lets a paused process or server go on.
     Resume(Site),
     /// The application stops reading.
     StopReading(ProcessId),
@@ -47,13 +47,13 @@ pub enum Step {
     Read(ProcessId),
     /// Cuts one direction of a path.
     Cut(Site, Site),
-    /// Makes it whole.
+    /// Heals one direction of a path.
     Heal(Site, Site),
-    /// Multicasts are lost on one direction of a path from now on, though it is healed.
+    /// From now on multicasts are lost on one direction of a path. Healing the path does not change that.
     BlockMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
-    /// Makes all paths whole.
+    /// Heals all paths.
     HealAll,
     /// Changes all paths.
     Links(Link),
@@ -63,9 +63,9 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
-    /// Starts a second process under the id of one that runs, on a host of its own; nothing if that one does not run.
+    /// Starts a second process under the id of a running one, on a host of its own. Does nothing if that one does not run.
     StartImpostor(ProcessId),
-    /// Kills it.
+    /// Kills that second process.
     KillImpostor(ProcessId),
     /// Sets the clock of a process or server forward by so many ms.
     Clock(Site, u64),
@@ -77,13 +77,13 @@ pub enum Step {
 /// was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// Which process; any if none.
+    /// The process; any process if none.
     pub process: Option<ProcessId>,
-    /// What it comes to.
+    /// The moment.
     pub moment: Moment,
-    /// The how-many-th time.
+    /// The number of the occurrence, from 1.
     pub nth: u64,
-    /// What follows, each so many µs later.
+    /// The steps that follow, each with its delay in µs.
     pub steps: Vec<(u64, Step)>,
 }
 
@@ -110,34 +110,34 @@ pub struct ProcessPlan {
 /// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
 const SETTLE_MS: u64 = 20_000;
 
-/// A run in the making.
+/// Everything that a run needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// Where it came from.
+    /// The seed.
     pub seed: u64,
-    /// What it stresses.
+    /// The profile.
     pub profile: Profile,
-    /// Whether the profile was asked for, not drawn.
+    /// Whether the caller chose the profile; otherwise the seed drew it.
     pub by_profile: bool,
     /// How many faults of each kind are planned, in the order of [`Fault::ALL`].
     pub kinds: [u64; Fault::ALL.len()],
-    /// The rules of the algorithm that all keep.
+    /// The rules of the algorithm that all processes and servers keep.
     pub rules: Rules,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
     pub refine: bool,
-    /// The world.
+    /// Configuration of the world.
     pub world: WorldConfig,
-    /// Every node.
+    /// Configuration of every node.
     pub node: NodeConfig,
-    /// Every group.
+    /// Configuration of every group.
     pub group: GroupConfig,
-    /// Every server.
+    /// Configuration of every server.
     pub server: ServerConfig,
     /// The servers, and how far the clock of each is ahead, in ms.
     pub servers: Vec<(ServerId, u64)>,
     /// The processes.
     pub processes: Vec<ProcessPlan>,
-    /// What happens, at µs from the start, ascending.
+    /// The steps and their times, in µs from the start, ascending.
     pub steps: Vec<(u64, Step)>,
     /// When faults end and everything is healed, in µs from the start.
     pub heal_us: u64,

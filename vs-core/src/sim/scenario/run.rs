@@ -1,4 +1,4 @@
-//! Running a scenario: first faults, then everything is healed, and the group has to settle.
+//! Runs a scenario: faults first; then everything is healed, and the group has to settle.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -23,13 +23,13 @@ use crate::time::Time;
 use crate::trace::{Event, Header, Record, Trace};
 use crate::view::{Members, View};
 
-/// How often the state is looked at while a group settles, in ms.
+/// How often the state is checked while a group settles, in ms.
 const LOOK_MS: u64 = 5;
 
-/// A settled group must stay as it is for so long, in ms.
+/// Time for which a settled group must not change, in ms.
 const CALM_MS: u64 = 300;
 
-/// Times that a process which was detached for good is started anew while a healed world settles.
+/// How often a process that was detached for good is restarted while a healed world settles.
 const RESTARTS_MAX: usize = 3;
 
 impl Scenario {

@@ -12,7 +12,7 @@ use crate::sim::scenario::generate::Generator;
 use crate::sim::scenario::{Step, Trigger};
 use crate::sim::site::Site;
 
-/// Swarms with impostors among them.
+/// Percentage of swarms with impostors.
 const IMPOSTORS_PERCENT: u64 = 15;
 
 /// What parts the choices about impostors from the others of a seed. By this none comes to the seeds that named tests

@@ -1,4 +1,4 @@
-//! Time passes: events happen, one after the other.
+//! Advances the time: events happen one after the other.
 
 use alloc::collections::VecDeque;
 
@@ -37,7 +37,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Nobody waits for moments any more.
+    /// Stops collecting moments.
     pub(crate) fn stop_watching(&mut self) {
         self.watch.borrow_mut().seen = None;
     }

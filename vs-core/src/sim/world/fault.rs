@@ -25,10 +25,10 @@ impl<A: Application> World<A> {
     pub fn start(&mut self, p: impl Into<Site>) -> Result<(), ConfigError> {
         let site = p.into();
         let host = self.host(site);
-        // When a life begins is told by another clock than the one that jumps while it lasts.
+        // The clock that makes incarnations is not the one that jumps.
         let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
         if let Site::Impostor(p) = site {
-            // By the times of their traces it can be told that two lives were not one after the other.
+            // The times of their traces show that the two incarnations were not one after the other.
             self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
         }
         let last = self.last_incarnation(site);
@@ -156,7 +156,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// The process on `host` is no more.
+    /// The process on `host` has ended.
     fn stop(&mut self, host: usize, state: HostState) {
         match &mut self.hosts[host].body {
             Body::Process(body) => {
@@ -241,7 +241,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Lets it go on.
+    /// Lets a paused process or server go on.
     pub fn resume(&mut self, site: Site) {
         let host = self.host(site);
         if self.hosts[host].state == HostState::Paused {
@@ -276,7 +276,7 @@ impl<A: Application> World<A> {
         self.fabric.net.set_cut(from, to, true);
     }
 
-    /// Makes the path from `from` to `to` whole.
+    /// Heals the path from `from` to `to`.
     pub fn heal(&mut self, from: Site, to: Site) {
         let (from, to) = (self.host(from), self.host(to));
         self.heal_path(from, to);
@@ -307,7 +307,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Makes all paths whole.
+    /// Heals all paths.
     pub fn heal_all(&mut self) {
         for from in 0..self.hosts.len() {
             for to in 0..self.hosts.len() {

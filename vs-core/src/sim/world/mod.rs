@@ -201,7 +201,7 @@ impl<A: Application> World<A> {
         self.events
     }
 
-    /// What the network did.
+    /// The counters of the network.
     #[must_use]
     pub fn net_counters(&self) -> &NetCounters {
         &self.fabric.net.counters
@@ -215,7 +215,7 @@ impl<A: Application> World<A> {
         })
     }
 
-    /// What was done to hosts and paths.
+    /// The faults that were done to hosts and paths.
     #[must_use]
     pub fn faults(&self) -> &HostFaults {
         &self.faults
@@ -262,7 +262,7 @@ impl<A: Application> World<A> {
         self.process(p).node.is_some()
     }
 
-    /// Why a process was detached for good, in this life.
+    /// Why a process was detached for good, in this incarnation.
     #[must_use]
     pub fn detached(&self, p: impl Into<Site>) -> Option<&DetachReason> {
         self.process(p).detached.as_ref().map(|(_, reason)| reason)
@@ -335,7 +335,7 @@ impl<A: Application> World<A> {
         of_group.next().map_or(0, |status| status.queued)
     }
 
-    /// What a server counted, over all its lives.
+    /// The counters of a server, over all its incarnations.
     ///
     /// # Panics
     /// If there is no such server, as do all methods that are given one.

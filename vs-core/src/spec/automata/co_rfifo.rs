@@ -17,7 +17,7 @@ use crate::view::{Members, View};
 pub struct CoRfifo {
     /// How many packets each has sent in each view, the one included that is not full yet.
     sent: BTreeMap<(ProcessId, View), Seq>,
-    /// Whom each serves: `reliable_p`.
+    /// The processes that each serves: `reliable_p`.
     reliable: BTreeMap<ProcessId, Members>,
     /// How many packets of its own stream each has given up, in the view that it is in.
     given_up: BTreeMap<ProcessId, (View, Seq)>,
@@ -89,7 +89,7 @@ impl CoRfifo {
         self.given_up.insert(p, (view.clone(), upto));
     }
 
-    /// A life of `p` begins or ends: nobody is served by it, and nothing has arrived.
+    /// An incarnation of `p` begins or ends: `p` serves nobody, and nothing has arrived.
     pub fn reset(&mut self, p: ProcessId) {
         self.sent.remove(&(p, View::initial(p)));
         self.reliable.remove(&p);

@@ -36,7 +36,7 @@ pub struct Refused {
     pub automaton: &'static str,
     /// The precondition that does not hold.
     pub rule: &'static str,
-    /// What is so instead.
+    /// What holds instead.
     pub what: String,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// What became of an action.
+/// Whether an action was allowed.
 pub type Step = Result<(), Refused>;
 
 /// Demands a precondition.

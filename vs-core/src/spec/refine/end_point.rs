@@ -58,7 +58,7 @@ pub struct EndPoint {
 const NAME: &str = "end-point";
 
 impl EndPoint {
-    /// The state in which each life starts.
+    /// The state in which each incarnation starts.
     pub(crate) fn initial(me: ProcessId) -> Self {
         Self {
             me,
@@ -88,7 +88,7 @@ impl EndPoint {
             && self.announced.id() > self.current.id()
     }
 
-    /// I: who may come along.
+    /// I: the processes that may come along.
     fn both(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.announced.members().iter().copied().filter(|&q| self.current.contains(q))
     }
@@ -102,7 +102,7 @@ impl EndPoint {
         self.both().all(|q| self.counting(q).is_some())
     }
 
-    /// Who of T is known, with their cuts; T itself once complete.
+    /// The known processes of T, with their cuts; all of T once complete.
     fn together(&self) -> Vec<(ProcessId, &[Seq])> {
         let with = |q| Some((q, self.counting(q)?));
         let here =
@@ -281,7 +281,7 @@ impl EndPoint {
         garbage || !expected || (!named && crowded)
     }
 
-    /// The first variable in which `actual` differs.
+    /// The first variable that differs in `actual`.
     pub(super) fn compare(&self, actual: &Self) -> Step {
         macro_rules! same {
             ($($field:ident)*) => {

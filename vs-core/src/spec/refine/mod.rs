@@ -34,11 +34,11 @@ use end_point::Sync;
 /// A step of the implementation that the specification does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refuted {
-    /// Whose step.
+    /// The process.
     pub process: ProcessId,
-    /// The action; none: something that arrived.
+    /// The action; none if something arrived.
     pub action: Option<Box<Event>>,
-    /// Who refuses it, and why.
+    /// The automaton that refuses it, and why.
     pub refused: Refused,
 }
 
@@ -102,13 +102,13 @@ pub struct Refinement {
 }
 
 impl Refinement {
-    /// Before anything has happened.
+    /// The state before any step.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `p` took `action` (none: it just took in what arrived) and is now in the state `after`; none after a life ended.
+    /// `p` took `action` (none: it just took in what arrived) and is now in the state `after`; none after an incarnation has ended.
     ///
     /// # Errors
     /// The specification does not allow the step. The check cannot go on from there.
@@ -170,7 +170,7 @@ impl Refinement {
         Ok(())
     }
 
-    /// A life of `p` begins or ends.
+    /// An incarnation of `p` begins or ends.
     fn reset(&mut self, p: ProcessId) {
         self.mbrshp.reset(p);
         self.co_rfifo.reset(p);
@@ -224,7 +224,7 @@ impl Refinement {
         self.syncs.get(&key) == Some(sync)
     }
 
-    /// Sync messages that are no longer here.
+    /// Removes sync messages that are no longer here.
     fn forget(&mut self, end_point: &mut EndPoint, after: &EndPoint) -> Step {
         let gone = end_point.syncs.keys().filter(|key| !after.syncs.contains_key(key));
         for key in gone.copied().collect::<alloc::vec::Vec<_>>() {

@@ -2,13 +2,15 @@
 //!
 //! `cargo bench -p vs-bench --bench codec`
 //!
-//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `decode` with a walk over what
-//! it hands out, for a packet of each kind at its smallest and at its largest. Data packets are 64 B, 1 KiB and as much
-//! as a datagram holds; writing one is a copy of its body, reading one is not. Throughput is in bytes of the datagram.
+//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `decode`
+//! with a walk over what it hands out, for a packet of each kind at its smallest and at its
+//! largest. Data packets are 64 B, 1 KiB and as much as a datagram holds; writing one is a copy of
+//! its body, reading one is not. Throughput is in bytes of the datagram.
 //!
-//! **What it does not measure.** Bodies of sync messages and of requests for them, and the frames of the membership
-//! service: they are written and read inside of the core alone, once or so in a change of view (see `view_change`). Nor
-//! what a node does with a packet that was read: that is `core_path`.
+//! **What it does not measure.** Bodies of sync messages and of requests for them, and the frames
+//! of the membership service: they are written and read inside of the core alone, once or so in a
+//! change of view (see `view_change`). Nor what a node does with a packet that was read: that is
+//! `core_path`.
 
 use core::hint::black_box;
 

@@ -2,25 +2,28 @@
 //!
 //! `cargo bench -p vs-bench --bench view_change`
 //!
-//! **What it measures.** Three changes, each until all members are in the new view: `form` (all join at once), `kill`
-//! (the connection of one ends), `join` (one comes to all the others), and one message (`send`) with the second after it.
-//! Counted once and printed as a table, for 2 to 1,000 members, since the same run always gives the same counts:
+//! **What it measures.** Three changes, each until all members are in the new view: `form` (all
+//! join at once), `kill` (the connection of one ends), `join` (one comes to all the others), and
+//! one message (`send`) with the second after it. Counted once and printed as a table, for 2 to
+//! 1,000 members, since the same run always gives the same counts:
 //!
-//! - datagrams and bytes that a member sends (a multicast is one) and that arrive at it. In bytes that arrive, what is
-//!   linear in the members doubles from row to row, and what is not grows faster;
+//! - datagrams and bytes that a member sends (a multicast is one) and that arrive at it. In bytes
+//!   that arrive, what is linear in the members doubles from row to row, and what is not grows
+//!   faster;
 //! - frames and bytes between a member and the server, both directions;
 //! - processor time: that of all members and the server, by member.
 //!
 //! Then `kill` and `join` together are timed, for 2 to 64 members.
 //!
-//! **What it does not measure.** How long a change takes: here the network and the detection of a crash take no time,
-//! and all members share one thread. `compare` of this package measures that with processes. There is no traffic, so
-//! all cuts are the same and nothing is forwarded; nothing is lost, so nothing is sent twice.
+//! **What it does not measure.** How long a change takes: here the network and the detection of a
+//! crash take no time, and all members share one thread. `compare` of this package measures that
+//! with processes. There is no traffic, so all cuts are the same and nothing is forwarded; nothing
+//! is lost, so nothing is sent twice.
 //!
 //! Then the membership alone of 2,000: what goes between them and the server.
 //!
-//! All members are in this one process, so the time of a row grows with their square. `VS_BENCH_MEMBERS=64,1000` counts
-//! only those sizes, up to 2,048. `--test` stops at 64.
+//! All members are in this one process, so the time of a row grows with their square.
+//! `VS_BENCH_MEMBERS=64,1000` counts only those sizes, up to 2,048. `--test` stops at 64.
 
 use core::time::Duration;
 use std::env;
@@ -44,7 +47,8 @@ const TEST_MAX: usize = 64;
 /// Time for a view to come about, in ms of the network's time.
 const VIEW_MS: u64 = 60_000;
 
-/// Small windows, for there are many rings; and patience, for in large groups signs of life are all that is heard.
+/// Small windows, for there are many rings; and patience, for in large groups signs of life are all
+/// that is heard.
 fn settings(members: usize) -> Settings {
     let group = GroupConfig {
         members_max: members,

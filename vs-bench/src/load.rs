@@ -1,5 +1,5 @@
-//! A server under many clients: nodes in memory whose connections to it are carried, and nothing else. What members say to
-//! each other goes nowhere: the server neither hears nor needs it.
+//! A server under many clients: nodes in memory whose connections to it are carried, and nothing
+//! else. What members say to each other goes nowhere: the server neither hears nor needs it.
 
 use core::net::SocketAddr;
 
@@ -74,8 +74,8 @@ impl Load {
         self.nodes.push(node);
     }
 
-    /// Carries all that is said until nobody says anything, then lets the time pass that servers gather arrivals, and
-    /// carries again.
+    /// Carries all that is said until nobody says anything, then lets the time pass that servers
+    /// gather arrivals, and carries again.
     ///
     /// # Panics
     /// If that does not come to an end.

@@ -1,5 +1,6 @@
-//! Nodes and one membership server in memory. Datagrams arrive at once, in order and at everybody; bytes to and from the
-//! server too; time moves only when told to. So what is measured is the core, and what is counted is what it sends.
+//! Nodes and one membership server in memory. Datagrams arrive at once, in order and at everybody;
+//! bytes to and from the server too; time moves only when told to. So what is measured is the core,
+//! and what is counted is what it sends.
 
 use core::net::SocketAddr;
 use core::ops::Sub;
@@ -39,7 +40,8 @@ impl Settings {
         Self::with(GroupConfig { members_max, ..GroupConfig::default() }, 1)
     }
 
-    /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1 KiB.
+    /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1
+    /// KiB.
     #[must_use]
     pub fn small(members_max: usize, groups: usize) -> Self {
         let group = GroupConfig {
@@ -480,8 +482,8 @@ mod tests {
         assert!(memory.members.iter().all(|member| member.delivered == 1));
     }
 
-    /// Each asked the other, again and again, since it heard less of it than in few groups: eleven datagrams a second and
-    /// group instead of one in some seconds.
+    /// Each asked the other, again and again, since it heard less of it than in few groups: eleven
+    /// datagrams a second and group instead of one in some seconds.
     #[test]
     fn idle_groups_beyond_64_send_no_more() {
         const S: u64 = 1_000_000_000;

@@ -1,11 +1,12 @@
-//! The way of a message through the core: send, `poll_transmit`, `handle_datagram`, `poll_action`, and the
-//! acknowledgements that follow, between nodes in memory.
+//! The way of a message through the core: send, `poll_transmit`, `handle_datagram`, `poll_action`,
+//! and the acknowledgements that follow, between nodes in memory.
 
 use vs_core::SendError;
 
 use crate::memory::{Memory, Settings};
 
-/// Bytes that a sender hands over before its datagrams go out: what one call with segmentation offload carries.
+/// Bytes that a sender hands over before its datagrams go out: what one call with segmentation
+/// offload carries.
 const BURST_BYTES: usize = 64 << 10;
 
 /// What time a byte takes: as at a gigabyte a second.
@@ -36,7 +37,8 @@ impl Path {
         (self.messages * self.senders * self.memory.members.len()) as u64
     }
 
-    /// Each sender sends a burst, and all that follows from it is done. Time goes on as at a gigabyte a second.
+    /// Each sender sends a burst, and all that follows from it is done. Time goes on as at a
+    /// gigabyte a second.
     ///
     /// # Panics
     /// If the node takes no message though the window is not full.

@@ -23,7 +23,8 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on a signal to end makes all waiting fail, so that everything is taken down on the way out.
+/// From now on a signal to end makes all waiting fail, so that everything is taken down on the way
+/// out.
 pub fn watch_signals() -> Result<(), String> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {

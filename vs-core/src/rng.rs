@@ -22,7 +22,8 @@ impl Rng {
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product: unbiased enough for delays and faults, and free of division.
+        // The high half of the product: unbiased enough for delays and faults, and free of
+        // division.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 

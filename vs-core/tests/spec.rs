@@ -75,8 +75,8 @@ fn replace(mut run: Vec<Vec<Event>>, p: u64, event: &Event, by: &[Event]) -> Vec
     run
 }
 
-/// What a second process under the id of 2 was told, in a trace of its own that begins before that of 2 has ended, or, if
-/// it is its next life, thereafter.
+/// What a second process under the id of 2 was told, in a trace of its own that begins before that
+/// of 2 has ended, or, if it is its next life, thereafter.
 fn under_the_id_of_two(events: Vec<Event>, is_next_incarnation: bool) -> Vec<Trace> {
     let mut run = pair();
     run.push(events);
@@ -462,7 +462,8 @@ fn l5_last_view_is_installed() {
     let run = without(pair(), 2, &installs(second(), &[1, 2]));
     broken(run.clone(), &[]);
     judged(&settled(run.clone(), &[]), &[L5]);
-    // A killed process is in no component; a view that one member was not told of is not the last word.
+    // A killed process is in no component; a view that one member was not told of is not the last
+    // word.
     judged(&settled(run.clone(), &[&[1]]), &[L1]);
     // Nobody is left, whatever the traces end in.
     judged(&settled(run.clone(), &[&[]]), &[]);
@@ -500,8 +501,8 @@ fn duplicates_are_judged_apart() {
     assert_eq!(found(&under_the_id_of_two(alone.clone(), true), &[&[1]]).0, [M2, M6, S2, L1]);
     let mut traces = under_the_id_of_two(alone, false);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
-    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in the end the one counts
-    // that is there.
+    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in
+    // the end the one counts that is there.
     traces.swap(1, 2);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
     // A view cannot mean both of them.

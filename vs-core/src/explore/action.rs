@@ -7,7 +7,8 @@ use crate::ident::{Cid, ProcessId, ServerId};
 /// Something that can happen next in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// The next step of a track of the plan: a report of the notification service, a crash, a recovery.
+    /// The next step of a track of the plan: a report of the notification service, a crash, a
+    /// recovery.
     Track(usize),
     /// What is under way from the first to the second is lost.
     Lose(ProcessId, ProcessId),
@@ -40,7 +41,8 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// Whether the action happens by itself sooner or later: no fault, and no choice of an application or of the plan.
+    /// Whether the action happens by itself sooner or later: no fault, and no choice of an
+    /// application or of the plan.
     pub(super) fn is_progress(self) -> bool {
         !matches!(self, Self::Track(_) | Self::Lose(..) | Self::Send(_))
     }

@@ -23,7 +23,8 @@ pub(super) struct End {
     pub(super) delivered: Counts,
     /// Whether the packets that are due were forwarded in the change under way.
     pub(super) forwarded: bool,
-    /// The view that the process left last, and its transitional set, which is still served the packets of that view.
+    /// The view that the process left last, and its transitional set, which is still served the
+    /// packets of that view.
     left: Option<(View, Members)>,
     /// Members of the current view that are not known to be in it yet.
     pub(super) unmoved: Members,
@@ -87,8 +88,9 @@ impl End {
         Some(installed.transitional)
     }
 
-    /// `q` is in the current view, too: once all are who came along, the packets of the view before are of no more use,
-    /// and once all are, nor is the own sync message that led here (rules 5.6, 5.9).
+    /// `q` is in the current view, too: once all are who came along, the packets of the view before
+    /// are of no more use, and once all are, nor is the own sync message that led here (rules 5.6,
+    /// 5.9).
     pub(super) fn see_moved(&mut self, q: ProcessId) {
         self.unmoved.retain(|p| *p != q);
         let waits = |with: &Members| with.iter().any(|p| self.unmoved.contains(p));
@@ -100,8 +102,8 @@ impl End {
         }
     }
 
-    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8), and of the view
-    /// before those that came along.
+    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8),
+    /// and of the view before those that came along.
     pub(super) fn serves(&self, to: ProcessId, view: &View, rules: Rules) -> bool {
         let proposed = self.sync.change().is_none_or(|change| change.set.contains(&to));
         if self.view() == view {
@@ -116,7 +118,8 @@ impl End {
         (self.received[rank] < agreed).then_some(agreed)
     }
 
-    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of an incarnation that has ended.
+    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of an
+    /// incarnation that has ended.
     pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, sync: &SyncMessage) -> bool {
         if self.incarnations.iter().any(|(p, known)| *p == from && sync.incarnation < *known) {
             return false;
@@ -126,7 +129,8 @@ impl End {
         self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Heard::Nothing
     }
 
-    /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is installed.
+    /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is
+    /// installed.
     pub(super) fn is_past(&self, q: ProcessId, cid: Cid) -> bool {
         self.view().start(q).is_some_and(|start| start > cid)
     }

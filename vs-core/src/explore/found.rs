@@ -77,7 +77,8 @@ impl Found {
         Self { wrong, steps, traces, report }
     }
 
-    /// The processes that should have come together, if that is what is wrong: for `vs check --settled`.
+    /// The processes that should have come together, if that is what is wrong: for `vs check
+    /// --settled`.
     #[must_use]
     pub fn settled(&self) -> &[ProcessId] {
         match &self.wrong {

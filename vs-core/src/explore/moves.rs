@@ -131,7 +131,9 @@ impl World {
     /// Sync messages under way from an incarnation of `from` that has ended.
     fn lost_syncs(&self, from: ProcessId, p: ProcessId) -> impl Iterator<Item = Cid> + '_ {
         let to_me = self.net.syncs.range((p, from, Cid(0))..=(p, from, Cid(u64::MAX)));
-        to_me.filter(move |(_, sync)| !self.is_alive(from, sync.incarnation)).map(|((.., cid), _)| *cid)
+        to_me
+            .filter(move |(_, sync)| !self.is_alive(from, sync.incarnation))
+            .map(|((.., cid), _)| *cid)
     }
 
     fn lose(&mut self, setting: Setting<'_>, from: ProcessId, p: ProcessId) {
@@ -232,8 +234,8 @@ impl World {
         }
     }
 
-    /// The sets on which the notification service has settled: all homes of the clients report the same, and all of
-    /// those live and are attached.
+    /// The sets on which the notification service has settled: all homes of the clients report the
+    /// same, and all of those live and are attached.
     fn settled_sets(&self) -> Vec<Vec<ProcessId>> {
         let mut sets = Vec::new();
         for moshe in &self.servers {
@@ -255,7 +257,8 @@ impl World {
         self.settled_sets().into_iter().find(|set| !self.is_together(set))
     }
 
-    /// All of `set` are in one view of just them, no change is under way, and everything said has come to all.
+    /// All of `set` are in one view of just them, no change is under way, and everything said has
+    /// come to all.
     fn is_together(&self, set: &[ProcessId]) -> bool {
         let mut ends = set.iter().map(|p| self.end(*p));
         let Some(Some(first)) = ends.next() else { return false };

@@ -23,7 +23,8 @@ use crate::view::{Members, View};
 pub(super) struct Setting<'a> {
     pub(super) plan: &'a Plan,
     pub(super) rules: Rules,
-    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only what is promised.
+    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only
+    /// what is promised.
     pub(super) refine: bool,
 }
 
@@ -65,7 +66,8 @@ impl Seat {
 /// The whole state: the real automata, and everything under way between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    /// What has happened by itself so far. Equal states have come equally far, so no run goes in circles.
+    /// What has happened by itself so far. Equal states have come equally far, so no run goes in
+    /// circles.
     pub(super) steps: u16,
     /// The number of steps of each track that have happened.
     pub(super) tracks: SmallVec<[u8; 4]>,
@@ -223,7 +225,8 @@ impl World {
         self.forget();
     }
 
-    /// The notification service of a server reports these clients. Its own ones attach now if they have not yet.
+    /// The notification service of a server reports these clients. Its own ones attach now if they
+    /// have not yet.
     fn report(&mut self, plan: &Plan, server: ServerId, clients: &[Client]) {
         for client in clients.iter().filter(|c| plan.home(ProcessId(c.process)) == server) {
             self.attach(server, client);
@@ -264,7 +267,8 @@ impl World {
         named.for_each(|(&q, &cid)| moshe.learn(q, cid));
     }
 
-    /// The connection of two servers broke and is up again: what was under way is lost, and each repeats its last message.
+    /// The connection of two servers broke and is up again: what was under way is lost, and each
+    /// repeats its last message.
     fn reconnect(&mut self, a: ServerId, b: ServerId) {
         for (from, to) in [(a, b), (b, a)] {
             self.proposals.remove(&(from, to));
@@ -302,7 +306,8 @@ impl World {
             match step {
                 Step::StartChange(p, cid) => {
                     let incarnation = |c: &Attachment| c.incarnation.0;
-                    let peers = moshe.report().iter().map(|c| (c.process, incarnation(&c.attachment)));
+                    let peers =
+                        moshe.report().iter().map(|c| (c.process, incarnation(&c.attachment)));
                     let message = FromServer::StartChange(cid, peers.collect());
                     locals().filter(|c| c.process == p).for_each(|c| {
                         self.say(p, c.attachment, message.clone());
@@ -317,7 +322,11 @@ impl World {
                 Step::View(view, _) => {
                     let view = Rc::new(view);
                     for client in locals().filter(|c| view.contains(c.process)) {
-                        self.say(client.process, client.attachment, FromServer::View(Rc::clone(&view)));
+                        self.say(
+                            client.process,
+                            client.attachment,
+                            FromServer::View(Rc::clone(&view)),
+                        );
                     }
                 }
             }
@@ -339,7 +348,10 @@ impl World {
         match message {
             Some(FromServer::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync.start_change(cid, peers.iter().map(|(q, incarnation)| (*q, Incarnation(*incarnation))));
+                end.sync.start_change(
+                    cid,
+                    peers.iter().map(|(q, incarnation)| (*q, Incarnation(*incarnation))),
+                );
                 (end.forwarded, end.incarnations) = (false, peers);
                 self.emit(setting, log, p, Event::StartChange { cid, set });
                 self.ask_to_block(setting, log, p);
@@ -467,7 +479,13 @@ impl World {
                 self.emit(setting, log, p, event);
                 // A process that has moved on or died has no use for it.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
-                    self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, incarnation });
+                    self.net.handed.insert(super::net::Handed {
+                        to,
+                        origin,
+                        seq,
+                        by: p,
+                        incarnation,
+                    });
                 }
             }
         }
@@ -523,7 +541,8 @@ impl World {
         self.forget();
     }
 
-    /// Forgets what nothing can depend on any more, so that states which differ only in that are one.
+    /// Forgets what nothing can depend on any more, so that states which differ only in that are
+    /// one.
     fn forget(&mut self) {
         let ends: Vec<(ProcessId, Rc<End>)> =
             self.processes().filter_map(|p| self.seat(p).end.clone().map(|end| (p, end))).collect();

@@ -19,14 +19,17 @@ const CLIENTS: u64 = 4;
 
 const GROUP: &str = "churn";
 
-/// A world of distant servers that never fail. Their clients come and go; the clients' network is perfect.
+/// A world of distant servers that never fail. Their clients come and go; the clients' network is
+/// perfect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Churn {
     /// Servers, with four clients each.
     pub servers: u64,
-    /// Delay from one site to another, one way, in ms. A round trip of proposals takes twice as long.
+    /// Delay from one site to another, one way, in ms. A round trip of proposals takes twice as
+    /// long.
     pub delay_ms: u64,
-    /// Mean number of changes at each server in 1000 round trips of proposals. 0: a change begins only when no other is under way.
+    /// Mean number of changes at each server in 1000 round trips of proposals. 0: a change begins
+    /// only when no other is under way.
     pub per_1000_trips: u64,
     /// Changes until the run ends.
     pub changes: u64,

@@ -8,11 +8,13 @@ use crate::time::Time;
 pub struct WorldConfig {
     /// Seed of everything random.
     pub seed: u64,
-    /// Time at which the world begins. Incarnations and boot epochs are counted in its milliseconds.
+    /// Time at which the world begins. Incarnations and boot epochs are counted in its
+    /// milliseconds.
     pub start: Time,
     /// How every path is, until [`World::set_link`](crate::sim::World::set_link) changes one.
     pub link: Link,
-    /// Whether the network carries IP multicast. If not, a node's runtime sends one datagram to each member.
+    /// Whether the network carries IP multicast. If not, a node's runtime sends one datagram to
+    /// each member.
     pub multicast: bool,
     /// Whether a process hears its own multicasts.
     pub loopback: bool,
@@ -30,7 +32,8 @@ pub struct WorldConfig {
     pub timer_slack_us: u64,
     /// Whether both servers of a pair dial each other; else only the one with the greater id does.
     pub dial_both: bool,
-    /// Time after which an unanswered request for a connection is sent again, in ms. Linux takes 1000.
+    /// Time after which an unanswered request for a connection is sent again, in ms. Linux takes
+    /// 1000.
     pub dial_retry_ms: u64,
 }
 

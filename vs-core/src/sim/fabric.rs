@@ -13,7 +13,8 @@ use crate::sim::queue::Queue;
 use crate::sim::stream::{Conn, EndState};
 use crate::time::Time;
 
-/// Longest delay after a healed path before a connection's bytes are tried again, in µs: TCP backs off.
+/// Longest delay after a healed path before a connection's bytes are tried again, in µs: TCP backs
+/// off.
 const RETRANSMIT_US: u64 = 200_000;
 
 #[derive(Debug)]
@@ -127,7 +128,8 @@ impl Fabric {
         }
     }
 
-    /// Schedules what is stalled in the pipe of end `end`, at the earliest in `wait_us`. A cut path keeps it.
+    /// Schedules what is stalled in the pipe of end `end`, at the earliest in `wait_us`. A cut path
+    /// keeps it.
     pub(crate) fn schedule_pipe(&mut self, id: u64, end: usize, wait_us: u64) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (from, to) = (conn.ends[end].host, conn.ends[1 - end].host);

@@ -52,7 +52,8 @@ faults! {
 }
 
 impl Fault {
-    /// How often each kind occurs in a profile, relative to the others. A swarm draws its own weights.
+    /// How often each kind occurs in a profile, relative to the others. A swarm draws its own
+    /// weights.
     pub(crate) fn weights(profile: Profile) -> &'static [(Self, u64)] {
         use Fault::{
             ClientCut, Flap, Join, Kill, Leave, OneWayCut, Partition, Pause, PowerOff,

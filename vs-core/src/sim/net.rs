@@ -12,7 +12,8 @@ use crate::time::Time;
 pub struct Link {
     /// Least delay, in µs.
     pub delay_us: u64,
-    /// A random delay from 0 to this is added, in µs. More than the distance between two datagrams reorders them.
+    /// A random delay from 0 to this is added, in µs. More than the distance between two datagrams
+    /// reorders them.
     pub jitter_us: u64,
     /// Datagrams lost, of 1000.
     pub loss_permille: u16,
@@ -66,7 +67,8 @@ pub struct NetCounters {
     pub reordered: u64,
     /// Datagrams lost on a cut path.
     pub cut: u64,
-    /// Datagrams lost because the receiver was down, or was paused and its socket's buffer was full.
+    /// Datagrams lost because the receiver was down, or was paused and its socket's buffer was
+    /// full.
     pub unreceived: u64,
 }
 

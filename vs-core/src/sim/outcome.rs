@@ -37,7 +37,8 @@ pub struct Failure {
     pub profile: Option<Profile>,
     /// The rule that was left out.
     pub left_out: Option<Rule>,
-    /// Whether the applications were [`Traffic`](crate::sim::Traffic): then `vs sim` plays the run again.
+    /// Whether the applications were [`Traffic`](crate::sim::Traffic): then `vs sim` plays the run
+    /// again.
     pub of_traffic: bool,
     /// What was wrong.
     pub why: Why,
@@ -50,7 +51,8 @@ pub enum Why {
     Violations(Vec<Violation>),
     /// A node or server never came to rest.
     Defect(Defect),
-    /// The group did not settle in time after all faults were over. The text is the state of each process.
+    /// The group did not settle in time after all faults were over. The text is the state of each
+    /// process.
     Unsettled(String),
     /// Two processes ran under one id, and neither was refused.
     TwoUnderOneId(ProcessId),
@@ -64,7 +66,8 @@ pub enum Why {
 const VIOLATIONS_SHOWN: usize = 5;
 
 impl Why {
-    /// The text of [`Display`](fmt::Display), with places of events as `place` writes them: in files that were kept, for example.
+    /// The text of [`Display`](fmt::Display), with places of events as `place` writes them: in
+    /// files that were kept, for example.
     pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -18,7 +18,8 @@ pub enum Profile {
     Lossy,
     /// Three servers, and paths between them that fail and recover.
     Servers,
-    /// Each seed has its own mix of faults, some of them bound to moments, and its own size: [`Scenario::random`].
+    /// Each seed has its own mix of faults, some of them bound to moments, and its own size:
+    /// [`Scenario::random`].
     Swarm,
 }
 

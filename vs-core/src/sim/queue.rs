@@ -6,8 +6,8 @@ use core::cmp::Ordering;
 
 use crate::time::Time;
 
-/// A later event waits together with those of the same so many ns, unordered until their time comes: a large world has
-/// many of them, and a small heap is fast.
+/// A later event waits together with those of the same so many ns, unordered until their time
+/// comes: a large world has many of them, and a small heap is fast.
 const BUCKET_NS_LOG2: u32 = 16;
 
 /// Events that have not happened yet.

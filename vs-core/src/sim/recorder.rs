@@ -19,10 +19,11 @@ use crate::trace::{Event, Mark, Observation, Record, Tracer};
 #[derive(Debug, Default)]
 struct Stepped {
     refinement: Refinement,
-    /// Of two processes under one id the one that was alone when it began; the other does not exist for the specification.
+    /// Of two processes under one id the one that was alone when it began; the other does not exist
+    /// for the specification.
     known: BTreeMap<ProcessId, Site>,
-    /// The other one was told of a change. To the specification they are one process, whose lives follow each other:
-    /// nothing more can be said.
+    /// The other one was told of a change. To the specification they are one process, whose lives
+    /// follow each other: nothing more can be said.
     split: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Connections as TCP gives them: bytes in order, at boundaries that nobody chooses, late when a path is cut; an end
-//! that is noticed by closing, by a reset, or not at all.
+//! Connections as TCP gives them: bytes in order, at boundaries that nobody chooses, late when a
+//! path is cut; an end that is noticed by closing, by a reset, or not at all.
 
 use alloc::collections::VecDeque;
 
@@ -39,7 +39,8 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Schedules the stalled bytes, cut at random boundaries, and the close: pairs of arrival and number of bytes.
+    /// Schedules the stalled bytes, cut at random boundaries, and the close: pairs of arrival and
+    /// number of bytes.
     pub(crate) fn schedule(
         &mut self,
         rng: &mut Rng,

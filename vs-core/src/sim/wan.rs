@@ -42,20 +42,21 @@ impl WanChange {
     pub const ALL: [Self; 3] = [Self::Kill, Self::Join, Self::Leave];
 }
 
-/// Sites far apart, each with a membership server and two members; the network within a site is a calm one.
-/// Times of servers and clients are those of the default configurations.
+/// Sites far apart, each with a membership server and two members; the network within a site is a
+/// calm one. Times of servers and clients are those of the default configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wan {
     /// Sites.
     pub sites: u64,
-    /// Least delay between two sites, one way, in ms. Drawn for each pair; a tenth is added as jitter.
+    /// Least delay between two sites, one way, in ms. Drawn for each pair; a tenth is added as
+    /// jitter.
     pub delay_ms_min: u64,
     /// Greatest such delay, in ms.
     pub delay_ms_max: u64,
     /// Datagrams lost between sites, of 1000. Connections lose nothing.
     pub loss_permille: u16,
-    /// The rules that all keep. Without [`ParallelSync`](crate::rule::Rule::ParallelSync), sync messages wait for the
-    /// membership view.
+    /// The rules that all keep. Without [`ParallelSync`](crate::rule::Rule::ParallelSync), sync
+    /// messages wait for the membership view.
     pub rules: Rules,
     /// Whether the group has the times of [`GroupConfig::wan`], or the default ones.
     pub wan_times: bool,
@@ -64,7 +65,8 @@ pub struct Wan {
 /// The random choices of a run, so that real links can be made alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WanDraw {
-    /// How far two sites are apart, one way, in ms, jitter left out: each pair `(a, b)` with `b < a`.
+    /// How far two sites are apart, one way, in ms, jitter left out: each pair `(a, b)` with `b <
+    /// a`.
     pub delays_ms: Vec<((u64, u64), u64)>,
     /// The process that is killed, joins and leaves.
     pub process: ProcessId,
@@ -155,7 +157,8 @@ impl Wan {
         Ok(timings)
     }
 
-    /// Counts what traffic costs: each member sends 200 bytes every 10 ms for `seconds`, then a member is killed.
+    /// Counts what traffic costs: each member sends 200 bytes every 10 ms for `seconds`, then a
+    /// member is killed.
     ///
     /// # Errors
     /// As [`Wan::changes`].

@@ -51,7 +51,8 @@ impl End<'_> {
         self.group.logs[log].last.map(|stay| &self.group.stays[stay])
     }
 
-    /// Each view that `of` returns for all of the view's members, with the other value of `of` for each of them.
+    /// Each view that `of` returns for all of the view's members, with the other value of `of` for
+    /// each of them.
     fn shared<T: Clone>(
         &self,
         of: impl Fn(usize) -> Option<(ViewIndex, T)>,
@@ -69,7 +70,8 @@ impl End<'_> {
         complete.map(|same| (same[0].0, same.iter().map(|(.., t)| t.clone()).collect())).collect()
     }
 
-    /// The view that the membership service announced last to a process, with no start_change after it, and that event.
+    /// The view that the membership service announced last to a process, with no start_change after
+    /// it, and that event.
     fn last_announced(&self, log: usize) -> Option<(ViewIndex, At)> {
         for (i, item) in self.group.logs[log].items.iter().enumerate().rev() {
             match item.step {

@@ -11,7 +11,8 @@ use crate::time::Time;
 use crate::trace::Event;
 use crate::view::View;
 
-/// The number of a view in a group, in the order of first mention. Views are equal only if all three components are.
+/// The number of a view in a group, in the order of first mention. Views are equal only if all
+/// three components are.
 pub(super) type ViewIndex = u32;
 
 /// A record, kept small: a run may have millions.

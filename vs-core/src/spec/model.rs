@@ -21,8 +21,8 @@ pub(super) struct At {
     pub(super) item: usize,
 }
 
-/// All that one process did in a group, through all of its incarnations. Two that ran under one id at the same time have
-/// a log each.
+/// All that one process did in a group, through all of its incarnations. Two that ran under one id
+/// at the same time have a log each.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) process: ProcessId,

@@ -83,8 +83,8 @@ pub struct Counts {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Deliveries whose sender's trace was not handed in: S5 and S7 are not judged for them, beyond that receivers
-    /// agree on the content.
+    /// Deliveries whose sender's trace was not handed in: S5 and S7 are not judged for them, beyond
+    /// that receivers agree on the content.
     pub unjudged: u64,
 }
 
@@ -93,8 +93,8 @@ pub struct Counts {
 pub struct Report {
     /// How much was checked.
     pub counts: Counts,
-    /// What does not hold, ordered by group and family of properties, at most [`super::Options::violations_max`] for
-    /// each property.
+    /// What does not hold, ordered by group and family of properties, at most
+    /// [`super::Options::violations_max`] for each property.
     pub violations: Vec<Violation>,
     /// How many violations there are of each property that has any, listed or not.
     pub totals: Vec<(Property, u64)>,
@@ -161,8 +161,9 @@ impl Findings {
         &mut self.report.counts
     }
 
-    /// Counts a violation; puts it together only if there is still room to list it, since the search for the other
-    /// event may take a while and a broken trace may hold a million of the same kind.
+    /// Counts a violation; puts it together only if there is still room to list it, since the
+    /// search for the other event may take a while and a broken trace may hold a million of the
+    /// same kind.
     pub(super) fn add(&mut self, property: Property, violation: impl FnOnce() -> Violation) {
         let total = &mut self.totals[property as usize];
         if usize::try_from(*total).unwrap_or(usize::MAX) < self.violations_max {

@@ -39,7 +39,8 @@ fn virtual_synchrony(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// `has` delivered message `n` of the sender at `rank`; `lacks` installed the same next view without it.
+/// `has` delivered message `n` of the sender at `rank`; `lacks` installed the same next view
+/// without it.
 fn differ(group: &Group, has: &Stay, lacks: &Stay, rank: usize, n: u64) -> super::Violation {
     let view = group.view_of(lacks);
     let from = view.members()[rank];

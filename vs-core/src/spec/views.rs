@@ -117,7 +117,8 @@ fn in_a_view(group: &Group, findings: &mut Findings, seen: &Seen, at: At) {
     }
 }
 
-/// S3: a number that does not go on from the last one in this view belongs to some other view, or to none.
+/// S3: a number that does not go on from the last one in this view belongs to some other view, or
+/// to none.
 fn numbered(group: &Group, findings: &mut Findings, seen: &mut Seen, n: u64, at: At) {
     let (last, before) = seen.sent;
     if Some(n) != last.checked_add(1) {

@@ -1,4 +1,5 @@
-//! Members that come, go, fall silent or do nothing: changes of the view as the members tell them, and processor time.
+//! Members that come, go, fall silent or do nothing: changes of the view as the members tell them,
+//! and processor time.
 
 use core::time::Duration;
 use std::fs;

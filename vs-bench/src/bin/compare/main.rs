@@ -1,11 +1,15 @@
-//! `compare`: this library, Corosync and the limit of raw UDP on one machine, interleaved in one go; a table of the bars
-//! and plots of what is beside them.
+//! `compare`: this library, Corosync and the limit of raw UDP on one machine, interleaved in one
+//! go; a table of the bars and plots of what is beside them.
 //!
-//! `cargo run --release -p vs-bench --bin compare -- --rounds 5 --out DIR` (as root: it makes network namespaces)
+//! `cargo run --release -p vs-bench --bin compare -- --rounds 5 --out DIR` (as root: it makes
+//! network namespaces)
 //!
-//! Each member, receiver or daemon is a process in a network namespace of its own; the namespaces are on one bridge, MTU
-//! 1500. Every round measures everything once, so that what the machine does meanwhile hits all alike; medians over the
-//! rounds count. Whatever is started is ended, also after errors and signals. `vs-bench/README.md` says more.
+//! Each member, receiver or daemon is a process in a network namespace of its own; the namespaces
+//! are on one bridge, MTU
+//! 1500. Every round measures everything once, so that what the machine does meanwhile hits all
+//!       alike; medians over the
+//! rounds count. Whatever is started is ended, also after errors and signals. `vs-bench/README.md`
+//! says more.
 
 mod corosync;
 mod lab;

@@ -23,8 +23,8 @@ const OFFLOADS: &str = "rx off tx off sg off tso off gso off gro off";
 /// What a frame is lost of.
 const LOSS_PARTS: f64 = 100_000.0;
 
-/// The end: the namespaces go, who still lives in them, and the directory. It waits in a process of its own for the end of its input,
-/// which comes however this program ends.
+/// The end: the namespaces go, who still lives in them, and the directory. It waits in a process of
+/// its own for the end of its input, which comes however this program ends.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
@@ -93,7 +93,8 @@ impl Lab {
         run("ip", &format!("-n {ns} link set lo up"))
     }
 
-    /// Plugs a site in. It knows the others: nobody asks for addresses, which would be a round trip more.
+    /// Plugs a site in. It knows the others: nobody asks for addresses, which would be a round trip
+    /// more.
     fn connect(&self, site: u64) -> Result<(), String> {
         let (ns, middle) = (self.site(site), self.middle());
         let end = format!("type veth peer name v{site} netns {middle}");

@@ -1,11 +1,14 @@
-//! `wan`: how long changes of view take between distant sites, over real sockets, and what it saves that the sync round
-//! runs beside that of the membership servers; beside what the simulator says of the same links.
+//! `wan`: how long changes of view take between distant sites, over real sockets, and what it saves
+//! that the sync round runs beside that of the membership servers; beside what the simulator says
+//! of the same links.
 //!
-//! `cargo run --release -p vs-bench --features mutants --bin wan` (as root: it makes network namespaces)
+//! `cargo run --release -p vs-bench --features mutants --bin wan` (as root: it makes network
+//! namespaces)
 //!
-//! Each site is a network namespace with a membership server and two members; a process in user space is the wires
-//! between them. Each round draws its distances as the simulator does for that seed, and plays both stacks on them, one
-//! after the other. Whatever is started is ended, also after errors and signals. `vs-bench/README.md` says more.
+//! Each site is a network namespace with a membership server and two members; a process in user
+//! space is the wires between them. Each round draws its distances as the simulator does for that
+//! seed, and plays both stacks on them, one after the other. Whatever is started is ended, also
+//! after errors and signals. `vs-bench/README.md` says more.
 
 mod lab;
 mod table;

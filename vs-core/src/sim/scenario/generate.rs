@@ -14,7 +14,8 @@ use crate::sim::scenario::mix;
 use crate::sim::scenario::{ProcessPlan, Scenario, Step, small_configs};
 use crate::sim::site::Site;
 
-/// Mixed into a seed, so that the choice of the processes that make views primary changes no other choice.
+/// Mixed into a seed, so that the choice of the processes that make views primary changes no other
+/// choice.
 const PRIMARY_SEED: u64 = 0x54;
 
 /// Percentage of swarms whose processes all start in the same instant.
@@ -37,7 +38,8 @@ impl Scenario {
         scenario.with_multicast_blocked(percent, rng.next_u64())
     }
 
-    /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is smaller than others.
+    /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is
+    /// smaller than others.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Generator::new(Profile::Swarm, 0, Draw::Bytes(bytes)).generate()
@@ -156,8 +158,8 @@ impl<'a> Generator<'a> {
         self.scenario
     }
 
-    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each seed is the world that
-    /// it was before there were any. Bytes say so with those that are left.
+    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each
+    /// seed is the world that it was before there were any. Bytes say so with those that are left.
     fn primary(&mut self) {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ PRIMARY_SEED));
@@ -445,7 +447,8 @@ impl<'a> Generator<'a> {
     /// One process leaves, and another joins during that change.
     fn join_in_mid_change(&mut self, p: ProcessId, at: u64) {
         let Some(joiner) = self.unborn.pop() else {
-            // All were born: one that went before comes back in the change that another's end makes.
+            // All were born: one that went before comes back in the change that another's end
+            // makes.
             let (other, back) = (self.any_process(), self.after(at, 6_000));
             self.kill(other, at.saturating_sub(100_000), back);
             return self.kill(p, at, at + 200_000);

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::sim::kind::Fault;
 use crate::sim::scenario::draw::Draw;
 
-/// Which faults there are, and how often each is drawn, relative to the others. A mix of all hides what only some
-/// together bring about.
+/// Which faults there are, and how often each is drawn, relative to the others. A mix of all hides
+/// what only some together bring about.
 pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
     let mut weights = Vec::new();
     // Impostors are drawn last, from another seed.
@@ -20,8 +20,9 @@ pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
     weights
 }
 
-/// Sizes of groups, in 10 000 of the seeds, and in each class rather small than large: small ones meet most situations
-/// most cheaply. What a world costs grows with more than the square of its size.
+/// Sizes of groups, in 10 000 of the seeds, and in each class rather small than large: small ones
+/// meet most situations most cheaply. What a world costs grows with more than the square of its
+/// size.
 const SIZES: [(u64, u64, u64); 5] =
     [(5, 32, 97), (40, 17, 15), (1_155, 10, 7), (4_300, 4, 6), (4_500, 2, 2)];
 

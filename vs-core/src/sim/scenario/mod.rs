@@ -1,4 +1,5 @@
-//! Scenarios: everything that a run needs, as a value. A seed makes it, and [`Scenario::run`] plays it.
+//! Scenarios: everything that a run needs, as a value. A seed makes it, and [`Scenario::run`] plays
+//! it.
 
 mod draw;
 mod generate;
@@ -49,7 +50,8 @@ pub enum Step {
     Cut(Site, Site),
     /// Heals one direction of a path.
     Heal(Site, Site),
-    /// From now on multicasts are lost on one direction of a path. Healing the path does not change that.
+    /// From now on multicasts are lost on one direction of a path. Healing the path does not change
+    /// that.
     BlockMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
@@ -63,7 +65,8 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
-    /// Starts a second process under the id of a running one, on a host of its own. Does nothing if that one does not run.
+    /// Starts a second process under the id of a running one, on a host of its own. Does nothing if
+    /// that one does not run.
     StartImpostor(ProcessId),
     /// Kills that second process.
     KillImpostor(ProcessId),
@@ -73,8 +76,8 @@ pub enum Step {
     When(Trigger),
 }
 
-/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and from when the trigger
-/// was set.
+/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and
+/// from when the trigger was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// The process; any process if none.
@@ -107,7 +110,8 @@ pub struct ProcessPlan {
     pub impostor: bool,
 }
 
-/// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
+/// Simulated time that a healed world may take to settle, in ms: longer than the longest
+/// readmission.
 const SETTLE_MS: u64 = 20_000;
 
 /// Everything that a run needs.
@@ -149,9 +153,9 @@ impl Scenario {
     /// Names of the groups; most scenarios use the first alone.
     pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
 
-    /// A scenario in which nothing happens. It has one membership server, and processes 1 to `processes`, which all start
-    /// at once in one group, send nothing of their own accord and have nodes that answer block requests. Change its
-    /// fields and add steps.
+    /// A scenario in which nothing happens. It has one membership server, and processes 1 to
+    /// `processes`, which all start at once in one group, send nothing of their own accord and have
+    /// nodes that answer block requests. Change its fields and add steps.
     #[must_use]
     pub fn calm(seed: u64, processes: u64) -> Self {
         let world = WorldConfig { seed, ..WorldConfig::default() };
@@ -206,7 +210,8 @@ impl Scenario {
         self.steps.iter().flat_map(|(_, step)| of(step)).collect()
     }
 
-    /// The same for applications that keep to one group and leave it to the node to answer block requests.
+    /// The same for applications that keep to one group and leave it to the node to answer block
+    /// requests.
     #[must_use]
     pub fn plain(mut self) -> Self {
         for plan in &mut self.processes {
@@ -221,8 +226,8 @@ impl Scenario {
         Self { refine: true, ..self }
     }
 
-    /// The same in a network that from the start carries no multicasts on so many of 100 paths from one process to
-    /// another, which `seed` draws.
+    /// The same in a network that from the start carries no multicasts on so many of 100 paths from
+    /// one process to another, which `seed` draws.
     #[must_use]
     pub fn with_multicast_blocked(mut self, percent: u64, seed: u64) -> Self {
         let mut rng = Rng::new(seed);

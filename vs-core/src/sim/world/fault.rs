@@ -17,8 +17,8 @@ use crate::sim::world::World;
 use crate::trace::{Event, Record};
 
 impl<A: Application> World<A> {
-    /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its groups. Nothing if
-    /// it runs.
+    /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its
+    /// groups. Nothing if it runs.
     ///
     /// # Errors
     /// As [`Node::new`].
@@ -28,7 +28,8 @@ impl<A: Application> World<A> {
         // The clock that makes incarnations is not the one that jumps.
         let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
         if let Site::Impostor(p) = site {
-            // The times of their traces show that the two incarnations were not one after the other.
+            // The times of their traces show that the two incarnations were not one after the
+            // other.
             self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
         }
         let last = self.last_incarnation(site);
@@ -70,7 +71,8 @@ impl<A: Application> World<A> {
         Ok(())
     }
 
-    /// The highest one of any process under the id of `site`: no two begin in one millisecond ([`Incarnation`]).
+    /// The highest one of any process under the id of `site`: no two begin in one millisecond
+    /// ([`Incarnation`]).
     fn last_incarnation(&self, site: Site) -> Incarnation {
         let (Site::Process(p) | Site::Impostor(p)) = site else { return Incarnation(0) };
         let known = [Site::Process(p), Site::Impostor(p)].into_iter();
@@ -124,8 +126,8 @@ impl<A: Application> World<A> {
         self.stop(host, state);
     }
 
-    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused, or leaving
-    /// already.
+    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is
+    /// paused, or leaving already.
     pub fn leave(&mut self, p: impl Into<Site>) {
         let host = self.host(p.into());
         let now = self.hosts[host].clock(self.fabric.now);
@@ -221,8 +223,9 @@ impl<A: Application> World<A> {
         Ok(())
     }
 
-    /// Sets the clock of a host forward, by which what runs there measures time: the host was suspended, say. The clock
-    /// that tells when a life begins is right all the same: that it goes forth, and as elsewhere, is assumed of it.
+    /// Sets the clock of a host forward, by which what runs there measures time: the host was
+    /// suspended, say. The clock that tells when a life begins is right all the same: that it goes
+    /// forth, and as elsewhere, is assumed of it.
     pub fn set_clock_forward(&mut self, site: Site, ms: u64) {
         let host = self.host(site);
         self.faults.clock_jumps += 1;
@@ -289,7 +292,8 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Whether multicasts are lost on the path from `from` to `to`, and nothing else. To be healed by the same way alone.
+    /// Whether multicasts are lost on the path from `from` to `to`, and nothing else. To be healed
+    /// by the same way alone.
     pub fn block_multicast(&mut self, from: Site, to: Site, blocked: bool) {
         let (from, to) = (self.host(from), self.host(to));
         self.fabric.net.set_deaf(from, to, blocked);

@@ -7,7 +7,8 @@ use super::{Step, demand};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::view::{DisplaySet, Members, View};
 
-/// The membership service at the interface of each process (M1 to M6), and what end-points may do with it (S23, S24).
+/// The membership service at the interface of each process (M1 to M6), and what end-points may do
+/// with it (S23, S24).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mbrshp {
     clients: BTreeMap<ProcessId, Client>,

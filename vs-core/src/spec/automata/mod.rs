@@ -1,14 +1,16 @@
 //! The services as automata: small state machines that take an action or refuse it.
 //!
-//! [`Mbrshp`] and [`CoRfifo`] are what the algorithm stands on; [`WvRfifo`], [`VsRfifo`], [`TransSet`], self delivery
-//! and [`Client`] are what it offers. They are written as in the paper: one global state, preconditions and effects.
-//! Where the paper derives one automaton from another (virtual synchrony, transitional sets and self delivery *add*
-//! preconditions to within-view FIFO), a child looks at the state of its parent and keeps only what it adds.
+//! [`Mbrshp`] and [`CoRfifo`] are what the algorithm stands on; [`WvRfifo`], [`VsRfifo`],
+//! [`TransSet`], self delivery and [`Client`] are what it offers. They are written as in the paper:
+//! one global state, preconditions and effects. Where the paper derives one automaton from another
+//! (virtual synchrony, transitional sets and self delivery *add* preconditions to within-view
+//! FIFO), a child looks at the state of its parent and keeps only what it adds.
 //!
-//! Where the paper chooses without saying how (which cut, which previous view), the choice is made by the first action
-//! that shows it, and all later ones have to agree with it.
+//! Where the paper chooses without saying how (which cut, which previous view), the choice is made
+//! by the first action that shows it, and all later ones have to agree with it.
 //!
-//! Values all through: `Clone + Eq + Hash`, so that a model checker can make them a part of its state.
+//! Values all through: `Clone + Eq + Hash`, so that a model checker can make them a part of its
+//! state.
 
 mod client;
 mod co_rfifo;

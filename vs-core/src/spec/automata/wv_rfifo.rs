@@ -38,7 +38,8 @@ struct Process {
 const NAME: &str = "WV_RFIFO";
 
 impl WvRfifo {
-    /// An incarnation of `p` begins or ends: `p` is in its initial view, which no other incarnation and no other process has.
+    /// An incarnation of `p` begins or ends: `p` is in its initial view, which no other incarnation
+    /// and no other process has.
     pub fn reset(&mut self, p: ProcessId) {
         let current = View::initial(p);
         let highest = self.processes.get(&p).map_or_else(ViewId::default, |p| p.highest);
@@ -125,7 +126,8 @@ impl WvRfifo {
         Ok(())
     }
 
-    /// Forgets the messages of views that `keep` denies: of those that nobody is in and nobody will come to.
+    /// Forgets the messages of views that `keep` denies: of those that nobody is in and nobody will
+    /// come to.
     pub fn retain_views(&mut self, keep: impl Fn(&View) -> bool) {
         self.messages.retain(|(_, view), _| keep(view));
     }

@@ -4,12 +4,10 @@
 //! `cargo run --release -p vs-bench --bin compare -- --rounds 5 --out DIR` (as root: it makes
 //! network namespaces)
 //!
-//! Each member, receiver or daemon is a process in a network namespace of its own; the namespaces
-//! are on one bridge, MTU
-//! 1500. Every round measures everything once, so that what the machine does meanwhile hits all
-//!       alike; medians over the
-//! rounds count. Whatever is started is ended, also after errors and signals. `vs-bench/README.md`
-//! says more.
+//! Each member, receiver or daemon is a process in a network namespace of its own. The namespaces
+//! are on one bridge with an MTU of 1500. Every round measures everything once, so that noise of
+//! the machine affects all alike; medians over the rounds count. Every process that is started is
+//! ended, also after errors and signals. `vs-bench/README.md` says more.
 
 mod corosync;
 mod lab;

@@ -23,7 +23,7 @@ use vs_core::wire::packet::{self, AckEntry, Content, Data, Header, Heartbeat, Se
 
 const HEADER: Header = Header { rank: 1, group: GroupKey(7), fingerprint: 99 };
 
-/// Reads a datagram and all that it says.
+/// Reads a datagram and all of its content.
 fn read(datagram: &[u8]) -> u64 {
     match packet::decode(datagram).expect("a datagram of ours").content {
         Content::Data(data) => data.seq + data.body.len() as u64,

@@ -30,10 +30,10 @@ use vs_bench::memory::{Memory, Settings};
 use vs_core::wire::packet::{self, Header, Heartbeat};
 use vs_core::{ClientConfig, GroupSize, Node, Time};
 
-/// Numbers of groups, unless it is a test.
+/// Numbers of groups in a measurement.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
-/// Groups of a test.
+/// Numbers of groups with `--test`.
 const TEST_MAX: usize = 100;
 
 /// Nodes.
@@ -46,7 +46,7 @@ const IDLE_S: (u64, u64) = (400, 100);
 const LOADS: [(usize, usize, usize); 4] =
     [(100, 10, 100), (10_000, 1, 1_000), (1_000, 100, 10_000), (20_000, 5, 10_000)];
 
-/// Attachments of a test.
+/// Attachments with `--test`.
 const TEST_ATTACHMENTS: usize = 1_000;
 
 /// Bytes that are allocated now.

@@ -34,7 +34,7 @@ fn calm(processes: u64) -> Scenario {
     scenario
 }
 
-/// Plays them; events.
+/// Plays the worlds and returns the number of events.
 fn play(scenarios: &[Scenario]) -> u64 {
     let events = |scenario: &Scenario| {
         let outcome = scenario.run();

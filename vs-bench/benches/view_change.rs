@@ -35,13 +35,13 @@ use vs_bench::memory::{KINDS, Memory, Settings, Traffic};
 use vs_core::member::ServerConfig;
 use vs_core::{ClientConfig, GroupConfig};
 
-/// Members, unless it is a test or others are asked for.
+/// Sizes of the group in a measurement.
 const SIZES: [usize; 11] = [2, 3, 5, 8, 16, 32, 64, 128, 256, 512, 1000];
 
 /// Clients of the membership alone.
 const CLIENTS: usize = 2000;
 
-/// Members of a test.
+/// Sizes of the group with `--test`.
 const TEST_MAX: usize = 64;
 
 /// Time for a view to come about, in ms of the network's time.
@@ -85,7 +85,7 @@ fn line(change: &str, members: usize, traffic: &Traffic, time: Duration) {
     );
 }
 
-/// Does something to `memory` until `members` are together again; what it took.
+/// Changes `memory`, waits until `members` share a view again, and returns what that took.
 fn change(
     memory: &mut Memory,
     members: usize,
@@ -123,7 +123,7 @@ fn count(members: usize) {
     line("send", members, &(memory.traffic - before), start.elapsed());
 }
 
-/// What goes between `clients` clients of one group and their server, by client.
+/// Counts what goes between `clients` clients of one group and their server, by client.
 fn membership(clients: usize) {
     let (mut load, start) = (Load::new(clients, 1), Instant::now());
     (0..clients).for_each(|_| load.add(0..1, clients));

@@ -20,7 +20,7 @@ struct Seen {
     size: usize,
 }
 
-/// Starts a member.
+/// Starts member `k`.
 pub type Start<'a> = Box<dyn Fn(usize) -> Result<Process, String> + 'a>;
 
 /// What a line says of a new view: when, in ns of UNIX time, and its size.
@@ -43,7 +43,7 @@ fn unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What a line of `vs node --json` says of a new view.
+/// Parses a new view from a line of `vs node --json`.
 #[must_use]
 pub fn parse_node(line: &str) -> Option<(u64, usize)> {
     let event: Value = serde_json::from_str(line).ok()?;

@@ -9,7 +9,7 @@ use crate::memory::{Memory, Settings};
 /// offload carries.
 const BURST_BYTES: usize = 64 << 10;
 
-/// What time a byte takes: as at a gigabyte a second.
+/// Time per byte, as at a gigabyte a second.
 const NS_A_BYTE: u64 = 1;
 
 /// Members that send messages to each other, burst by burst.
@@ -54,10 +54,10 @@ impl Path {
         self.memory.pass_ns((self.messages * self.senders * self.payload.len()) as u64 * NS_A_BYTE);
     }
 
-    /// Lets all that is under way arrive, and looks whether nothing is missing.
+    /// Lets all traffic arrive, and checks that nothing is missing.
     ///
     /// # Panics
-    /// If something is.
+    /// If something is missing.
     pub fn check(&mut self) {
         self.memory.pass_ns(100_000_000);
         let delivered: Vec<u64> = self.memory.members.iter().map(|m| m.delivered).collect();

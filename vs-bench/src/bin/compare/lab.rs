@@ -1,4 +1,4 @@
-//! Where everything runs: network namespaces on a bridge, and the programs.
+//! The lab: network namespaces on a bridge, and the programs.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;

@@ -26,20 +26,20 @@ use clap::{Parser, ValueEnum};
 use vs_bench::process;
 use vs_bench::samples::Samples;
 
-/// What can be measured alone.
+/// The parts that can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Section {
     /// Messages a second, by size and members.
     Throughput,
     /// The same with datagrams dropped.
     Loss,
-    /// One way, idle group.
+    /// One-way latency in an idle group.
     Latency,
     /// `kill -9` of a member until the others have the view.
     Kill,
-    /// A member that stops and says nothing.
+    /// A member that stops silently.
     Silence,
-    /// Processor time of a group in which nothing happens.
+    /// Processor time of an idle group.
     Idle,
 }
 
@@ -55,10 +55,10 @@ pub(crate) struct Args {
     /// Where the table, the plots and the samples go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Only these parts [default: all]
+    /// Measure only these parts [default: all]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
-    /// Less of everything, for a first idea
+    /// Measure less of everything, for a first impression
     #[arg(long)]
     quick: bool,
     /// Length of each measurement, in s [default: 2; 0.5 with --quick]
@@ -113,7 +113,7 @@ fn run(args: &Args) -> Result<(), String> {
     for round in 1..=args.rounds {
         eprintln!("round {round} of {}", args.rounds);
         measure::round(&lab, args, &mut samples)?;
-        // What was measured is kept whatever the next round comes to.
+        // The samples are kept even if the next round fails.
         write(args, &samples)?;
     }
     println!("{}", table::markdown(args, &samples));

@@ -161,7 +161,7 @@ impl Lab {
         Members::new((self.sites * WAN_MEMBERS) as usize, Box::new(start), parse_node)
     }
 
-    /// The traces of the last members hold.
+    /// Checks the traces of the last members.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut check = Command::new(&self.vs);
         check.arg("check").args(self.traces());
@@ -207,7 +207,7 @@ impl Wires {
         Ok(Self(wire))
     }
 
-    /// Takes them away; how late they were is kept.
+    /// Ends the wires. The samples keep how late they were.
     pub(crate) fn end(self, samples: &mut Samples) -> Result<(), String> {
         self.0.signal(Signal::TERM)?;
         let lines = self.0.finish(PATIENCE)?;

@@ -19,7 +19,8 @@ pub fn compile(source: &str, dir: &Path, libraries: &[&str]) -> Result<PathBuf, 
     Ok(binary)
 }
 
-/// Builds the command `vs` of this workspace, beside this program; with feature `mutants` if this program has it.
+/// Builds the command `vs` of this workspace, beside this program; with feature `mutants` if this
+/// program has it.
 ///
 /// # Errors
 /// It does not build, or is not where it belongs.

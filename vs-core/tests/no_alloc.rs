@@ -1,5 +1,5 @@
-//! In a stable view nothing is allocated on the way of a message: send, transmit, receive, deliver, acknowledge, and
-//! repair of what was lost.
+//! In a stable view nothing is allocated on the way of a message: send, transmit, receive, deliver,
+//! acknowledge, and repair of what was lost.
 
 mod common;
 

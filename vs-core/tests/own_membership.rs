@@ -148,8 +148,8 @@ fn excluded_process_asks_again_and_counts_on() {
     assert_eq!(installed(&mut node), [view(10, &[2], &[5])]);
 }
 
-/// It asked for a timer at once, again and again where the runtime polled before it handed in the time
-/// (`vs sim --seed 6316`, by chance).
+/// It asked for a timer at once, again and again where the runtime polled before it handed in the
+/// time (`vs sim --seed 6316`, by chance).
 #[test]
 fn excluded_process_asks_again_after_last_delivery() {
     let (mut node, group) = node(1);

@@ -138,8 +138,9 @@ fn any_bytes_make_a_world() {
     }
 }
 
-/// The last process of a group left while it owed an answer to a block request. It was gone, and judged as a survivor that
-/// never came to its last view (L5): its trace did not tell that it had left.
+/// The last process of a group left while it owed an answer to a block request. It was gone, and
+/// judged as a survivor that never came to its last view (L5): its trace did not tell that it had
+/// left.
 #[test]
 fn empty_group_owes_nothing() {
     if let Err(failure) = run(&Scenario::random(1_037_160)) {
@@ -147,8 +148,9 @@ fn empty_group_owes_nothing() {
     }
 }
 
-/// A process asked over two connections, of which it had left one, while its earlier life still held its id. Both were let
-/// in, the one that it had left last, and it waited for its first view for ever.
+/// A process asked over two connections, of which it had left one, while its earlier life still
+/// held its id. Both were let in, the one that it had left last, and it waited for its first view
+/// for ever.
 #[test]
 fn recovered_process_with_two_connections_gets_its_view() {
     if let Err(failure) = run(&Scenario::random(1_027_018)) {
@@ -156,8 +158,8 @@ fn recovered_process_with_two_connections_gets_its_view() {
     }
 }
 
-/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in it as it does in the
-/// world.
+/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in
+/// it as it does in the world.
 fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     let make = |plan: &ProcessPlan| Traffic::of(plan, scenario.seed);
     let mut down = Vec::new();
@@ -175,8 +177,8 @@ fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     down
 }
 
-/// In the first of them a process was told to leave once more while it was leaving, and was taken away as if it had left: its
-/// trace went without a word of that.
+/// In the first of them a process was told to leave once more while it was leaving, and was taken
+/// away as if it had left: its trace went without a word of that.
 #[test]
 fn trace_shows_the_end_of_each_incarnation() {
     for seed in [1_037_160].into_iter().chain(0..200) {
@@ -193,7 +195,8 @@ fn seeds_that_once_failed_hold() {
     }
 }
 
-/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both ran.
+/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both
+/// ran.
 #[test]
 fn one_of_two_incarnations_runs() {
     if let Err(failure) = run(&Scenario::random(1_012_412)) {
@@ -201,7 +204,8 @@ fn one_of_two_incarnations_runs() {
     }
 }
 
-/// It is detached while it is stopped, and the group is not settled before it is back, although nobody else is left.
+/// It is detached while it is stopped, and the group is not settled before it is back, although
+/// nobody else is left.
 #[test]
 fn detached_lone_process_comes_back() {
     if let Err(failure) = run(&Scenario::random(213_483)) {
@@ -227,7 +231,8 @@ fn same_seed_gives_same_run() {
     }
 }
 
-/// An application with something to find fault with: once the view of all is there, or while it comes.
+/// An application with something to find fault with: once the view of all is there, or while it
+/// comes.
 #[derive(Clone, Copy, PartialEq)]
 enum Faulty {
     AtMoves(ProcessId, bool),

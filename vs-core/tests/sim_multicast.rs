@@ -1,5 +1,5 @@
-//! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its own, and send what
-//! goes to the group in copies by unicast.
+//! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its
+//! own, and send what goes to the group in copies by unicast.
 
 use vs_core::ident::ProcessId;
 use vs_core::sim::{Link, Profile, Scenario, Stats, Step};
@@ -40,7 +40,8 @@ fn group_forms_and_talks_without_multicast() {
     }
 }
 
-/// A switch forgets who listens: multicast stops in the middle of a view, and all that was sent arrives all the same.
+/// A switch forgets who listens: multicast stops in the middle of a view, and all that was sent
+/// arrives all the same.
 #[test]
 fn multicast_loss_is_noticed_before_accusations() {
     for us in (0..40_000).step_by(2_000) {
@@ -54,7 +55,8 @@ fn multicast_loss_is_noticed_before_accusations() {
     }
 }
 
-/// One member hears no multicasts, by its own fault: the others reach it by unicast, and each other as before.
+/// One member hears no multicasts, by its own fault: the others reach it by unicast, and each other
+/// as before.
 #[test]
 fn one_deaf_member_costs_one_copy() {
     for seed in 0..10 {
@@ -76,8 +78,8 @@ fn only_the_unheard_member_falls_back() {
     }
 }
 
-/// Multicast stops while a change runs, at any moment of it: the sync messages arrive before anybody is accused of owing
-/// them.
+/// Multicast stops while a change runs, at any moment of it: the sync messages arrive before
+/// anybody is accused of owing them.
 #[test]
 fn change_completes_without_multicast() {
     let four = ProcessId(4);
@@ -133,8 +135,9 @@ fn random_worlds_without_multicast_hold_every_property() {
     assert!(told >= 3 * runs, "{told} of {runs} runs\n{stats}");
 }
 
-/// Members of an idle view, some of whose signs of life were lost, had become patient with each other. Then multicast stops,
-/// and a process joins: those who were patient waited for the sync messages of others, and had them excluded.
+/// Members of an idle view, some of whose signs of life were lost, had become patient with each
+/// other. Then multicast stops, and a process joins: those who were patient waited for the sync
+/// messages of others, and had them excluded.
 #[test]
 fn change_after_calm_completes_without_multicast() {
     let lossy = Link { loss_permille: 500, ..Link::LAN };

@@ -1,7 +1,9 @@
-//! Rules of the algorithm taken out one by one: each has to be missed, by the checker or by a group that hangs.
+//! Rules of the algorithm taken out one by one: each has to be missed, by the checker or by a group
+//! that hangs.
 //!
-//! Most are missed in random worlds. Some cases are too seldom there and are built by hand below. D2, D3 and `max_n` of
-//! the servers are missed in `member::server::tests::moshe`, where proposals can be put in any order.
+//! Most are missed in random worlds. Some cases are too seldom there and are built by hand below.
+//! D2, D3 and `max_n` of the servers are missed in `member::server::tests::moshe`, where proposals
+//! can be put in any order.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -83,8 +85,8 @@ fn deliveries(sites: &mut Sites, sender: ProcessId) -> Vec<ProcessId> {
     traces.into_iter().map(|(p, _)| p).collect()
 }
 
-/// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so that the others come
-/// together again: with 3, if it comes back before it was missed.
+/// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so
+/// that the others come together again: with 3, if it comes back before it was missed.
 fn outlives_a_sender(rules: Rules, back: bool) -> bool {
     let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 3]);
@@ -120,8 +122,9 @@ fn forwarding_only_for_absent_members_is_noticed() {
     );
 }
 
-/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change lasts, since 2, which
-/// is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later nobody has it any more.
+/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change
+/// lasts, since 2, which is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later
+/// nobody has it any more.
 fn is_served_by_a_change_without_it(rules: Rules) -> bool {
     let mut sites = Sites::new(1, &patient(), rules);
     let [one, two, three] = [1, 2, 3].map(ProcessId);
@@ -150,17 +153,19 @@ fn is_served_by_a_change_without_it(rules: Rules) -> bool {
     heard.contains(&three)
 }
 
-/// With packets that are repaired as long as their sender has them, no property breaks without this rule: what breaks
-/// is that a live member of the old view goes without a message that it could have had.
+/// With packets that are repaired as long as their sender has them, no property breaks without this
+/// rule: what breaks is that a live member of the old view goes without a message that it could
+/// have had.
 #[test]
 fn unserved_old_view_is_noticed() {
     assert!(is_served_by_a_change_without_it(Rules::default()));
     assert!(!is_served_by_a_change_without_it(Rules::without(Rule::ReliableUnion)));
 }
 
-/// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2, which has heard of
-/// both by then, does not, and gives 11 no new cid, since the set has only shrunk. So 1 and 2 come through a view that
-/// 11 is never told of, and the next one names the same sync message of 11 once more.
+/// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2,
+/// which has heard of both by then, does not, and gives 11 no new cid, since the set has only
+/// shrunk. So 1 and 2 come through a view that 11 is never told of, and the next one names the same
+/// sync message of 11 once more.
 fn counts_a_sync_twice(rules: Rules) -> bool {
     let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 11, 12, 13]);

@@ -26,7 +26,8 @@ fn together(seed: u64) -> World {
     at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)], silence_ms)
 }
 
-/// All of them share a view, each at its server; who is silent for so long counts as dead, to servers and to members.
+/// All of them share a view, each at its server; who is silent for so long counts as dead, to
+/// servers and to members.
 fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
     let mut world = World::new(world);
     let config = GroupConfig {
@@ -139,8 +140,8 @@ fn partition_heals_within_two_timeouts() {
     }
 }
 
-/// What was sent into the cut is lost, and the system sends it again only after a second, so that attempts to connect hang
-/// when it heals; pauses between them are the longer the longer it lasted.
+/// What was sent into the cut is lost, and the system sends it again only after a second, so that
+/// attempts to connect hang when it heals; pauses between them are the longer the longer it lasted.
 #[test]
 fn long_partition_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
@@ -221,8 +222,8 @@ fn dialling(seed: u64) -> WorldConfig {
     WorldConfig { seed, dial_both, dial_retry_ms: 1000, ..WorldConfig::default() }
 }
 
-/// The sides, with these servers, are apart for so long: they miss each other, give the other's clients their grace, and go
-/// on. Then, after how many ms all share a view.
+/// The sides, with these servers, are apart for so long: they miss each other, give the other's
+/// clients their grace, and go on. Then, after how many ms all share a view.
 fn meet_again(world: &mut World, [left, right]: [&[u64]; 2], apart_ms: u64, ms_max: u64) -> u64 {
     part_servers(world, left, right);
     world.run_for_ms(apart_ms).unwrap();
@@ -239,8 +240,9 @@ fn tell(timeout_ms: u64, took: &mut [u64]) {
     );
 }
 
-/// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when
-/// they part and one when they meet; then the link has to hold for longer than it does.
+/// Twenty times the sites lose one another for two seconds and are connected for two. At first each
+/// flap costs a view when they part and one when they meet; then the link has to hold for longer
+/// than it does.
 #[test]
 fn views_settle_while_a_link_flaps() {
     let mut world = together(1);
@@ -273,7 +275,8 @@ fn pairs() -> Vec<(u64, u64)> {
     (1..=4).flat_map(|a| (a + 1..=4).map(move |b| (a, b))).collect()
 }
 
-/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those views.
+/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those
+/// views.
 fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     let members = |p| -> Vec<u64> {
         let view = world.view(ProcessId(p), group().key()).expect("it is a member");
@@ -287,8 +290,8 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     views
 }
 
-/// Servers that each knew the links of their neighbours alone drew the lines at different places, as in a line of four,
-/// and members waited for a view at both sides until the links changed.
+/// Servers that each knew the links of their neighbours alone drew the lines at different places,
+/// as in a line of four, and members waited for a view at both sides until the links changed.
 #[test]
 fn partly_linked_servers_leave_no_member_waiting() {
     for graph in 0..1_u64 << pairs().len() {

@@ -1,4 +1,5 @@
-//! The specification stepped beside whole simulated groups, and beside groups that leave out a rule.
+//! The specification stepped beside whole simulated groups, and beside groups that leave out a
+//! rule.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -24,8 +25,9 @@ fn every_step_is_a_step_of_the_specification() {
     assert!(stats.refined_steps > stats.sent + stats.delivered + 4 * stats.views, "{stats}");
 }
 
-/// An earlier life was in the group again after a later one under its id, at a server that had not heard of that, with ids
-/// below (M2, M6): to the specification they were one process. Of two it says nothing.
+/// An earlier life was in the group again after a later one under its id, at a server that had not
+/// heard of that, with ids below (M2, M6): to the specification they were one process. Of two it
+/// says nothing.
 #[test]
 fn duplicates_are_not_taken_for_incarnations_of_one_process() {
     for seed in [1_000_930, 1_001_391, 1_003_751, 1_007_208] {
@@ -46,8 +48,8 @@ fn refuted(scenario: &Scenario) -> Option<String> {
     }
 }
 
-/// A run without `rule` in which no property is violated and everybody settles, and which the refinement check refutes
-/// all the same: by the precondition `because`.
+/// A run without `rule` in which no property is violated and everybody settles, and which the
+/// refinement check refutes all the same: by the precondition `because`.
 fn assert_refuted(rule: Rule, because: &str) {
     for seed in 0..MUTANT_SEEDS {
         let mutant = Scenario::random(seed).leaving_out(rule);

@@ -62,8 +62,8 @@ fn check(world: &mut World<Talker>) -> Vec<Trace> {
     traces
 }
 
-/// Members accused the one that did not answer while they had no server to tell; nobody said it again when there was
-/// one, and the group stood still for ever.
+/// Members accused the one that did not answer while they had no server to tell; nobody said it
+/// again when there was one, and the group stood still for ever.
 #[test]
 fn process_silent_during_server_outage_is_excluded() {
     let mut world = with_one_cut_off(false);
@@ -77,8 +77,8 @@ fn process_silent_during_server_outage_is_excluded() {
     check(&mut world);
 }
 
-/// The pause of a member that stays cut off did not grow with default times: an exclusion was forgotten before the next
-/// one could follow.
+/// The pause of a member that stays cut off did not grow with default times: an exclusion was
+/// forgotten before the next one could follow.
 #[test]
 fn process_that_stays_cut_off_disturbs_ever_less() {
     let mut world = with_one_cut_off(true);

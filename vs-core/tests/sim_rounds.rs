@@ -1,5 +1,5 @@
-//! L6, counted: between start_change and view lies exactly one round of sync messages, and it runs in parallel with
-//! the one round of proposals of the membership servers.
+//! L6, counted: between start_change and view lies exactly one round of sync messages, and it runs
+//! in parallel with the one round of proposals of the membership servers.
 
 use vs_core::ident::{Cid, ProcessId};
 use vs_core::member::ServerCounters;
@@ -13,8 +13,8 @@ mod sites;
 
 use sites::{FAR_MS, SERVERS, Sites, group_config};
 
-/// How often something went from site to site, one way after the other, in `ns`: that is the count of rounds. What
-/// happens within a site takes far less.
+/// How often something went from site to site, one way after the other, in `ns`: that is the count
+/// of rounds. What happens within a site takes far less.
 fn trips(ns: u64) -> u64 {
     Time(ns).as_millis() / FAR_MS
 }
@@ -106,14 +106,16 @@ fn crash_takes_one_sync_round_beside_one_proposal_round() {
             let change = Change::of(&records);
             assert_eq!(change.syncs.len(), 1, "seed {seed}: {p} sent one sync");
             change.assert_one_round(p, &view);
-            // There and back for the proposals. The other site proposes when it hears of the crash, and decides.
+            // There and back for the proposals. The other site proposes when it hears of the crash,
+            // and decides.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(trips(change.installed[0].1 - crash), want, "seed {seed}: {p}");
         }
     }
 }
 
-/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed at once.
+/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed
+/// at once.
 #[test]
 fn leave_takes_one_sync_round_and_no_timeout() {
     for seed in 0..20 {
@@ -177,11 +179,12 @@ fn joiner_in_mid_change_needs_no_extra_view() {
         for (p, records) in rounds.records(&[1, 2, 11, 12, 13], crash) {
             let change = Change::of(&records);
             change.assert_one_round(p, &view);
-            // The site of the crash has sent sync messages when it hears of the joiner, and sends new ones. At the
-            // other site the set only shrinks when the crash is heard of.
+            // The site of the crash has sent sync messages when it hears of the joiner, and sends
+            // new ones. At the other site the set only shrinks when the crash is heard of.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(change.syncs.len(), want, "seed {seed}: {p}: {:?}", change.syncs);
-            // Nobody is slower than for the crash alone, and half a trip, by which the joiner was later.
+            // Nobody is slower than for the crash alone, and half a trip, by which the joiner was
+            // later.
             assert_eq!(trips(change.installed[0].1 - crash), 2, "seed {seed}: {p}");
         }
     }

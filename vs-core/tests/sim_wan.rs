@@ -1,5 +1,5 @@
-//! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves, and that the default times
-//! do there.
+//! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves,
+//! and that the default times do there.
 
 use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Wan, WanChange, WanTraffic};
@@ -49,8 +49,8 @@ fn far_lossy_links_accuse_nobody() {
     assert!(all.naks < 9_000 && all.repaired < 9_000, "{all:?}");
 }
 
-/// Of reports and of repairs one in twenty is lost, too: in these worlds members were excluded while a missing packet was
-/// reported at no more than a steady pace.
+/// Of reports and of repairs one in twenty is lost, too: in these worlds members were excluded
+/// while a missing packet was reported at no more than a steady pace.
 #[test]
 fn far_links_losing_a_twentieth_accuse_nobody() {
     let far = Wan { delay_ms_min: 75, ..wan(50, false) };

@@ -75,13 +75,13 @@ fn replace(mut run: Vec<Vec<Event>>, p: u64, event: &Event, by: &[Event]) -> Vec
     run
 }
 
-/// What a second process under the id of 2 was told, in a trace of its own that begins before that of 2 has ended, or, if
-/// it is its next life, thereafter.
-fn under_the_id_of_two(events: Vec<Event>, next_life: bool) -> Vec<Trace> {
+/// What a second process under the id of 2 was told, in a trace of its own that begins before that
+/// of 2 has ended, or, if it is its next life, thereafter.
+fn under_the_id_of_two(events: Vec<Event>, is_next_incarnation: bool) -> Vec<Trace> {
     let mut run = pair();
     run.push(events);
     let mut traces = traces(run);
-    for (trace, ts) in [(1, [1, 3]), (2, if next_life { [3, 4] } else { [2, 4] })] {
+    for (trace, ts) in [(1, [1, 3]), (2, if is_next_incarnation { [3, 4] } else { [2, 4] })] {
         traces[trace].header.process = ProcessId(2);
         let last = traces[trace].lines.len() - 1;
         for (at, line) in traces[trace].lines.iter_mut().enumerate() {
@@ -462,7 +462,8 @@ fn l5_last_view_is_installed() {
     let run = without(pair(), 2, &installs(second(), &[1, 2]));
     broken(run.clone(), &[]);
     judged(&settled(run.clone(), &[]), &[L5]);
-    // A killed process is in no component; a view that one member was not told of is not the last word.
+    // A killed process is in no component; a view that one member was not told of is not the last
+    // word.
     judged(&settled(run.clone(), &[&[1]]), &[L1]);
     // Nobody is left, whatever the traces end in.
     judged(&settled(run.clone(), &[&[]]), &[]);
@@ -478,10 +479,10 @@ fn l5_last_view_is_installed() {
 fn evidence_names_the_incarnation() {
     let report = broken(vec![vec![start(5), Event::Leave, start(9), send(2)]], &[S3]);
     let violation = &report.violations[0];
-    assert_eq!(violation.event.to_string(), "process 1, life 2, line 5 of its trace");
+    assert_eq!(violation.event.to_string(), "process 1, incarnation 2, line 5 of its trace");
     let told = violation.told(|evidence| format!("{}.jsonl:{}", evidence.process, evidence.line));
     assert!(told.ends_with(" (1.jsonl:5)"), "{told}");
-    assert!(violation.to_string().ends_with(" (process 1, life 2, line 5 of its trace)"));
+    assert!(violation.to_string().ends_with(" (process 1, incarnation 2, line 5 of its trace)"));
 }
 
 #[test]
@@ -500,8 +501,8 @@ fn duplicates_are_judged_apart() {
     assert_eq!(found(&under_the_id_of_two(alone.clone(), true), &[&[1]]).0, [M2, M6, S2, L1]);
     let mut traces = under_the_id_of_two(alone, false);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
-    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in the end the one counts
-    // that is there.
+    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in
+    // the end the one counts that is there.
     traces.swap(1, 2);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
     // A view cannot mean both of them.

@@ -1,4 +1,5 @@
-//! The checker on the traces of the model: every good run passes, every broken one is rejected for what is broken.
+//! The checker on the traces of the model: every good run passes, every broken one is rejected for
+//! what is broken.
 
 use std::fs;
 use std::path::{Path, PathBuf};

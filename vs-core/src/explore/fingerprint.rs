@@ -1,9 +1,10 @@
-//! 128 bits that stand for a state.
+//! A fingerprint of 128 bits for each state.
 
 use core::hash::{Hash, Hasher};
 
-/// Two independent 64-bit lanes. Of ten million states two have the same 128 bits with a chance of about 10^-25; a view
-/// stands for itself by its id and the 64 bits of its fingerprint, and a world has some dozen of them.
+/// Two independent 64-bit lanes. Of ten million states two have the same 128 bits with a chance of
+/// about 10^-25; a view stands for itself by its id and the 64 bits of its fingerprint, and a world
+/// has some dozen of them.
 struct Lanes(u64, u64);
 
 impl Lanes {

@@ -1,15 +1,15 @@
-//! What can happen next in a world, and how it goes on then.
+//! Which actions are possible in a world, and what each does.
 
 use alloc::vec::Vec;
 
 use super::action::Action;
 use super::end::End;
-use super::net::SyncWord;
+use super::net::SyncMessage;
 use super::world::{Log, Setting, World};
 use crate::ident::{Cid, ProcessId, Rank};
 
 impl World {
-    /// All that can happen next, in an order that is always the same.
+    /// All possible actions, always in the same order.
     pub(super) fn actions(&self, setting: Setting<'_>) -> Vec<Action> {
         let mut out = Vec::new();
         let tracks = 0..setting.plan.tracks.len();
@@ -26,8 +26,8 @@ impl World {
 
     fn actions_at(&self, setting: Setting<'_>, p: ProcessId, end: &End, out: &mut Vec<Action>) {
         let seat = self.seat(p);
-        if seat.has_word() {
-            out.push(Action::Word(p));
+        if seat.has_message() {
+            out.push(Action::Served(p));
         }
         if setting.plan.manual && end.is_asked_to_block() {
             out.push(Action::BlockOk(p));
@@ -49,8 +49,8 @@ impl World {
         for (from, cid) in end.sync.missing() {
             let under_way = self.net.syncs.contains_key(&(p, from, cid));
             let given = self.kept_sync(from, cid).filter(|_| !under_way);
-            // One that would be refused is asked for in vain, for ever.
-            if given.is_some_and(|word| end.clone().hear(from, cid, &word)) {
+            // A sync message that would be refused would be asked for again without end.
+            if given.is_some_and(|sync| end.clone().hear(from, cid, &sync)) {
                 out.push(Action::Ask { from, cid, to: p });
             }
         }
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// Whether somebody who comes along, and lives, has the packets that `p` lacks and still gives them.
+    /// Whether a live process that comes along has the packets that `p` lacks and still gives them.
     fn has_source(&self, setting: Setting<'_>, p: ProcessId, end: &End, rank: usize) -> bool {
         let view = end.view();
         let together = end.sync.together();
@@ -103,11 +103,11 @@ impl World {
     }
 
     /// The own sync message of `q` for `cid`, if it is kept.
-    fn kept_sync(&self, q: ProcessId, cid: Cid) -> Option<SyncWord> {
+    fn kept_sync(&self, q: ProcessId, cid: Cid) -> Option<SyncMessage> {
         let end = self.end(q)?;
         let own = end.sync.own_sync_for(cid)?;
         let cut = own.cut.iter().copied().collect();
-        Some(SyncWord { life: end.life, view: own.view, cut })
+        Some(SyncMessage { incarnation: end.incarnation, view: own.view, cut })
     }
 
     /// Whether something is under way from `from` to `p` that nobody would send again.
@@ -125,13 +125,15 @@ impl World {
                 .net
                 .handed
                 .iter()
-                .any(|h| (h.by, h.to) == (from, p) && !self.lives(from, h.life))
+                .any(|h| (h.by, h.to) == (from, p) && !self.is_alive(from, h.incarnation))
     }
 
-    /// Sync messages under way from a life of `from` that is over.
+    /// Sync messages under way from an incarnation of `from` that has ended.
     fn lost_syncs(&self, from: ProcessId, p: ProcessId) -> impl Iterator<Item = Cid> + '_ {
         let to_me = self.net.syncs.range((p, from, Cid(0))..=(p, from, Cid(u64::MAX)));
-        to_me.filter(move |(_, word)| !self.lives(from, word.life)).map(|((.., cid), _)| *cid)
+        to_me
+            .filter(move |(_, sync)| !self.is_alive(from, sync.incarnation))
+            .map(|((.., cid), _)| *cid)
     }
 
     fn lose(&mut self, setting: Setting<'_>, from: ProcessId, p: ProcessId) {
@@ -139,8 +141,8 @@ impl World {
         for cid in self.lost_syncs(from, p).collect::<Vec<_>>() {
             self.net.syncs.remove(&(p, from, cid));
         }
-        let life = self.end(from).map(|end| end.life);
-        self.net.handed.retain(|h| (h.by, h.to) != (from, p) || Some(h.life) == life);
+        let incarnation = self.end(from).map(|end| end.incarnation);
+        self.net.handed.retain(|h| (h.by, h.to) != (from, p) || Some(h.incarnation) == incarnation);
         let served = self.end(from).is_some_and(|e| e.serves(p, &view, setting.rules));
         if let (false, Some(stream)) = (served, self.net.streams.get_mut(&(from, view)))
             && let Err(at) = stream.lost_to.binary_search(&p)
@@ -149,7 +151,7 @@ impl World {
         }
     }
 
-    /// `action` happens.
+    /// Carries out `action`.
     pub(super) fn apply(&mut self, setting: Setting<'_>, log: &mut Log, action: Action) {
         self.steps += u16::from(action.is_progress());
         self.carry_out(setting, log, action);
@@ -158,12 +160,12 @@ impl World {
         }
     }
 
-    /// Lets everything happen that happens at processes by itself.
+    /// Carries out all actions of processes that happen by themselves.
     fn settle_clients(&mut self, setting: Setting<'_>, log: &mut Log) {
         self.run(setting, log, |action| action.is_of_client());
     }
 
-    /// Lets the first thing happen that `chosen` allows, again and again, until there is none.
+    /// Carries out the first action that `chosen` allows, until there is none.
     fn run(&mut self, setting: Setting<'_>, log: &mut Log, chosen: impl Fn(&Action) -> bool) {
         while let Some(action) = self.actions(setting).into_iter().find(&chosen) {
             if self.steps > super::STEPS_MAX {
@@ -174,7 +176,7 @@ impl World {
         }
     }
 
-    /// What happens before anything is explored: one thing after the other, each to its end.
+    /// Plays the prelude, one step after the other, each to its end.
     pub(super) fn prelude(setting: Setting<'_>, log: &mut Log) -> Self {
         let mut world = Self::new(setting, log);
         for op in setting.plan.prelude {
@@ -204,7 +206,7 @@ impl World {
             Action::Send(p) => self.send(setting, log, p),
             Action::Gathered(server) => self.gathered(server),
             Action::Proposal(from, to) => self.hear_proposal(from, to),
-            Action::Word(p) => self.hear_word(setting, log, p),
+            Action::Served(p) => self.hear_server(setting, log, p),
             Action::BlockOk(p) => self.block_ok(setting, log, p),
             Action::Packet(from, to) | Action::Handed(from, to) => {
                 let next = self
@@ -220,8 +222,8 @@ impl World {
             }
             Action::Sync { from, cid, to } => self.hear_sync(setting, log, (to, from, cid)),
             Action::Ask { from, cid, to } => {
-                if let Some(word) = self.kept_sync(from, cid) {
-                    self.take_sync(setting, log, (to, from, cid), &word);
+                if let Some(sync) = self.kept_sync(from, cid) {
+                    self.take_sync(setting, log, (to, from, cid), &sync);
                 }
             }
             Action::Deliver(from, p) => self.deliver(setting, log, from, p),
@@ -232,8 +234,8 @@ impl World {
         }
     }
 
-    /// The sets on which the notification service has settled: all homes of the clients report the same, and all of
-    /// those live and are attached.
+    /// The sets on which the notification service has settled: all homes of the clients report the
+    /// same, and all of those live and are attached.
     fn settled_sets(&self) -> Vec<Vec<ProcessId>> {
         let mut sets = Vec::new();
         for moshe in &self.servers {
@@ -255,7 +257,8 @@ impl World {
         self.settled_sets().into_iter().find(|set| !self.is_together(set))
     }
 
-    /// All of `set` are in one view of just them, no change is under way, and everything said has come to all.
+    /// All of `set` are in one view of just them, no change is under way, and everything said has
+    /// come to all.
     fn is_together(&self, set: &[ProcessId]) -> bool {
         let mut ends = set.iter().map(|p| self.end(*p));
         let Some(Some(first)) = ends.next() else { return false };
@@ -266,7 +269,7 @@ impl World {
                 end.delivered[rank] == sent
             })
         };
-        // Who is told of a change and not of a view stands still.
+        // A process that is told of a change and of no view does not advance.
         let rests = |end: &End| end.view() == view && end.sync.change().is_none() && has_all(end);
         view.members() == set && rests(first) && ends.all(|end| end.is_some_and(rests))
     }

@@ -6,13 +6,15 @@ use crate::time::Time;
 /// How a world behaves where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorldConfig {
-    /// Everything random comes from here.
+    /// Seed of everything random.
     pub seed: u64,
-    /// The time at which the world begins; incarnations and boot epochs are milliseconds of it.
+    /// Time at which the world begins. Incarnations and boot epochs are counted in its
+    /// milliseconds.
     pub start: Time,
-    /// Every path, until [`World::set_link`](crate::sim::World::set_link) says otherwise.
+    /// How every path is, until [`World::set_link`](crate::sim::World::set_link) changes one.
     pub link: Link,
-    /// Whether the network carries IP multicast; else a node's runtime sends one datagram to each member.
+    /// Whether the network carries IP multicast. If not, a node's runtime sends one datagram to
+    /// each member.
     pub multicast: bool,
     /// Whether a process hears its own multicasts.
     pub loopback: bool,
@@ -20,17 +22,18 @@ pub struct WorldConfig {
     pub segments_max: usize,
     /// Datagrams that wait for a paused process; more are lost.
     pub socket_datagrams: usize,
-    /// Bytes that a connection takes in each direction before its writer has to wait.
+    /// Bytes that a connection holds in each direction before its writer has to wait.
     pub pipe_bytes: usize,
     /// Longest time in which the kernel closes the connections of a killed process, in µs.
     pub close_us: u64,
-    /// Such closes that are resets, which may lose bytes under way, in percent.
+    /// How many of these closes are resets, in percent. A reset may lose bytes under way.
     pub reset_percent: u64,
-    /// Timers fire up to so much late, in µs.
+    /// How late timers fire at most, in µs.
     pub timer_slack_us: u64,
     /// Whether both servers of a pair dial each other; else only the one with the greater id does.
     pub dial_both: bool,
-    /// The request for a connection that nobody answers is sent again after so long, in ms; Linux takes 1000.
+    /// Time after which an unanswered request for a connection is sent again, in ms. Linux takes
+    /// 1000.
     pub dial_retry_ms: u64,
 }
 

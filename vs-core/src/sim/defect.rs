@@ -1,4 +1,4 @@
-//! What must never be seen in a run, apart from what the checker of traces finds.
+//! A fault in a run that the checker of traces cannot find.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -8,14 +8,14 @@ use crate::sim::site::Site;
 use crate::spec::refine::Refuted;
 use crate::time::{Time, Wake};
 
-/// What must never be seen in a run, apart from what the checker of traces finds.
+/// A fault in a run that the checker of traces cannot find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// After `handle_timeout(now)` and a full drain the next timeout was not after `now`.
+    /// The next timeout was not later than `now` after `handle_timeout(now)` and a full drain.
     EndlessTimer {
         /// Where.
         site: Site,
-        /// What for, if it was a process.
+        /// The reason of the wake-up, if it was a process.
         wake: Option<Wake>,
         /// When.
         at: Time,
@@ -27,7 +27,7 @@ pub enum Defect {
         /// When.
         at: Time,
     },
-    /// The application of a process sent again and again in one instant.
+    /// The application of a process sent without end in one instant.
     EndlessSends {
         /// Of which process.
         process: ProcessId,
@@ -52,9 +52,9 @@ pub enum Defect {
         /// When.
         at: Time,
     },
-    /// More events than a run can need.
+    /// There were more events than a run can need.
     EventsMax {
-        /// How many there were.
+        /// Their number.
         events: u64,
         /// When.
         at: Time,

@@ -1,4 +1,4 @@
-//! Hosts: one process or one membership server each, and what surrounds it.
+//! Hosts. Each has one process or one membership server.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -85,7 +85,7 @@ pub(crate) struct Host<A> {
     pub(crate) state: HostState,
     /// The earliest wake-up that is queued.
     pub(crate) wake: Option<Time>,
-    /// What a paused process will find.
+    /// Events that wait for a paused process.
     pub(crate) held: VecDeque<Happening>,
     pub(crate) held_datagrams: usize,
     /// How far its clock has been set forward, in ns.
@@ -122,11 +122,11 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) detached: Option<(GroupKey, DetachReason)>,
     /// Groups that are being left; the process ends after the last.
     pub(crate) leaving: Option<Vec<GroupKey>>,
-    /// Trace of the lives before this one.
+    /// Trace of earlier incarnations.
     pub(crate) records: Vec<Record>,
-    /// The last view of each group that the application was told of, in this life.
+    /// The last view of each group that the application was told, in this incarnation.
     pub(crate) entered: Vec<(GroupKey, View)>,
-    /// Moves of applications that have something in common with others, over all lives.
+    /// Moves of applications that share a state with others, over all incarnations.
     pub(crate) moves: Vec<Move>,
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct Move {
     pub(crate) group: GroupKey,
     pub(crate) from: View,
     pub(crate) to: View,
-    /// [`Application::common_state`](crate::sim::Application::common_state) by then.
+    /// The [`Application::common_state`](crate::sim::Application::common_state) at that time.
     pub(crate) state: String,
 }
 
@@ -153,12 +153,12 @@ pub(crate) struct ServerBody {
     pub(crate) unwritten: BTreeSet<u64>,
     /// Connections that this server made, and to which host.
     pub(crate) dialed: BTreeMap<u64, usize>,
-    /// Counters of the lives before this one.
+    /// Counters of earlier incarnations.
     pub(crate) past: ServerCounters,
 }
 
 impl<A> ProcessBody<A> {
-    /// One that does not run and is in no group.
+    /// A process that does not run and is in no group.
     pub(crate) fn new(id: ProcessId, config: NodeConfig, servers: Vec<usize>, app: A) -> Self {
         Self {
             id,

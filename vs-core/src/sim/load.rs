@@ -13,6 +13,6 @@ pub struct Load {
     pub bytes_max: u64,
     /// Longest time that the application takes to answer a block request, in µs.
     pub block_ok_us: u64,
-    /// No new messages from then on.
+    /// Time from which no new messages are sent.
     pub until: Time,
 }

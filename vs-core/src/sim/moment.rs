@@ -5,17 +5,17 @@ use crate::trace::Event;
 /// A moment in the life of a process, at which things may be done to it or to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// It was told of a proposed change.
+    /// The process was told of a proposed change.
     StartChange,
-    /// It has sent its sync message.
+    /// The process has sent its sync message.
     Sync,
-    /// It was told the view of the membership service.
+    /// The process was told the view of the membership service.
     MbrView,
-    /// It has handed a packet on.
+    /// The process has forwarded a packet.
     Forward,
-    /// It has installed a view.
+    /// The process has installed a view.
     View,
-    /// It was asked to stop sending.
+    /// The process was asked to stop sending.
     Block,
 }
 

@@ -5,10 +5,10 @@ use core::fmt;
 /// What a scenario stresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// Everything, in proportions that the seed draws.
+    /// Everything, with weights that the seed draws.
     #[default]
     Mixed,
-    /// Many messages, applications that read now and then, kills.
+    /// Many messages, applications that read rarely, kills.
     Busy,
     /// A slow membership round into which change after change falls.
     Cascade,
@@ -16,9 +16,10 @@ pub enum Profile {
     QuickRecovery,
     /// Heavy loss and kills in the middle of a burst.
     Lossy,
-    /// Three servers, paths between them that come and go.
+    /// Three servers, and paths between them that fail and recover.
     Servers,
-    /// Each seed has its own mix of faults, some of them bound to moments, and its own size: [`Scenario::random`].
+    /// Each seed has its own mix of faults, some of them bound to moments, and its own size:
+    /// [`Scenario::random`].
     Swarm,
 }
 

@@ -1,4 +1,4 @@
-//! Where the events of simulated nodes go: into traces, and past the specification.
+//! Records the events of simulated nodes and steps the specification beside them.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -15,14 +15,15 @@ use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
 use crate::trace::{Event, Mark, Observation, Record, Tracer};
 
-/// The specification of a group, and who steps in it.
+/// The specification of a group, and the processes that step in it.
 #[derive(Debug, Default)]
 struct Stepped {
     refinement: Refinement,
-    /// Of two processes under one id the one that was alone when it began; the other does not exist for the specification.
+    /// Of two processes under one id the one that was alone when it began; the other does not exist
+    /// for the specification.
     known: BTreeMap<ProcessId, Site>,
-    /// The other one was told of a change. To the specification they are one process, whose lives follow each other:
-    /// nothing more can be said.
+    /// The other one was told of a change. To the specification they are one process, whose lives
+    /// follow each other: nothing more can be said.
     split: bool,
 }
 
@@ -50,14 +51,14 @@ impl Stepped {
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     groups: BTreeMap<GroupName, Stepped>,
-    /// Steps that were looked at.
+    /// Steps that were checked.
     pub(crate) steps: u64,
     /// The first step that is not allowed. Nothing can be said after it.
     refuted: Option<Defect>,
 }
 
 impl Beside {
-    /// A step of the process at `site`; without a state its life has ended.
+    /// A step of the process at `site`. Without a state, its incarnation has ended.
     pub(crate) fn step(
         &mut self,
         at: Time,
@@ -99,11 +100,11 @@ pub(crate) struct Traffic {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) marks: Marks,
-    /// Moments that nobody has looked at yet, if anybody wants to know.
+    /// Moments that nobody has taken yet, if anybody asked for them.
     pub(crate) seen: Option<VecDeque<(ProcessId, Moment)>>,
 }
 
-/// The tracer of one life of a process.
+/// The tracer of one incarnation of a process.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) site: Site,

@@ -11,7 +11,8 @@ pub enum Site {
     Process(ProcessId),
     /// The host of a membership server.
     Server(ServerId),
-    /// The host of a second process under the id of the first ([`World::add_impostor`](crate::sim::World::add_impostor)).
+    /// The host of a second process under the id of the first
+    /// ([`World::add_impostor`](crate::sim::World::add_impostor)).
     Impostor(ProcessId),
 }
 

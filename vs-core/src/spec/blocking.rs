@@ -9,7 +9,7 @@ use super::report::Findings;
 
 #[derive(Clone, Copy)]
 enum Block {
-    /// And since where: the view, or the start of the process.
+    /// The event since which this holds: the view, or the start of the process.
     Unblocked(Option<At>),
     Requested(At),
     Blocked(At),

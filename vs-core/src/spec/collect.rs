@@ -1,4 +1,4 @@
-//! Takes records in, in any order of traces, and keeps of them what the properties ask for.
+//! Collects records, in any order of traces, and keeps what the properties need.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -11,8 +11,8 @@ use super::report::{Counts, Findings, Report};
 use crate::ident::{GroupName, Incarnation};
 use crate::trace::{Header, Record};
 
-/// Takes the records of any number of traces, one by one, and judges them in the end. It keeps about 50 bytes a
-/// record, so that the trace of a long run need not be in memory as a whole.
+/// Takes the records of any number of traces, one by one, and judges them in the end. It keeps
+/// about 50 bytes a record, so that the trace of a long run need not be in memory as a whole.
 #[derive(Debug, Default)]
 pub struct Collector {
     incarnations: Vec<Incarnation>,
@@ -27,16 +27,17 @@ impl Collector {
         Self::default()
     }
 
-    /// Announces a trace: its position, by which [`Collector::record`] and [`super::Evidence`] refer to it. Several
-    /// traces of one process are put in the order of their incarnations. Where one begins before another one of the same id
-    /// has ended, two processes ran under that id, each of which is judged for itself.
+    /// Announces a trace: its position, by which [`Collector::record`] and [`super::Evidence`]
+    /// refer to it. Several traces of one process are put in the order of their incarnations. Where
+    /// one begins before another one of the same id has ended, two processes ran under that id,
+    /// each of which is judged for itself.
     pub fn trace(&mut self, header: &Header) -> usize {
         self.counts.traces += 1;
         self.incarnations.push(header.incarnation);
         self.incarnations.len() - 1
     }
 
-    /// Takes the next record of `trace`, which stands on `line`. Traces may be interleaved.
+    /// Takes the next record of `trace`, from line `line`. Traces may be interleaved.
     pub fn record(&mut self, trace: usize, line: u64, record: &Record) {
         if !self.groups.contains_key(&record.group) {
             self.groups.insert(record.group.clone(), GroupLog::default());

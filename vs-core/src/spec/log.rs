@@ -11,10 +11,11 @@ use crate::time::Time;
 use crate::trace::Event;
 use crate::view::View;
 
-/// A view of a group, by the order in which it was first mentioned. Equal only if all three components are equal.
+/// The number of a view in a group, in the order of first mention. Views are equal only if all
+/// three components are.
 pub(super) type ViewIndex = u32;
 
-/// A record, as small as a run with millions of them asks for.
+/// A record, kept small: a run may have millions.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) trace: u32,
@@ -24,7 +25,7 @@ pub(super) struct Item {
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// A trace begins: whatever came before it, the process is in its initial view.
+    /// A trace begins: the process is in its initial view, whatever came before.
     Begin,
     Start,
     StartChange {
@@ -40,7 +41,7 @@ pub(super) enum Step {
         message: Message,
     },
     Sync,
-    /// Which messages a forwarded packet holds is not in the trace.
+    /// A packet is forwarded. The trace does not tell which messages the packet holds.
     Forward,
     View {
         view: ViewIndex,
@@ -72,7 +73,7 @@ pub(super) struct GroupLog {
     /// By process, then incarnation, then position among the traces.
     pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
     pub(super) views: Vec<View>,
-    /// For looking up only.
+    /// For lookups only.
     view_index: HashMap<View, ViewIndex>,
 }
 

@@ -1,16 +1,18 @@
-//! The executable specification: a checker over traces, and automata that are stepped beside the code.
+//! The executable specification: a checker over traces, and automata that are stepped beside the
+//! code.
 //!
-//! [`automata`] are the services of the paper as small state machines; `refine` (feature `sim`) holds real
-//! end-points against them and against the algorithm, step by step; [`proof`] is the argument, and says who checks what.
-//! What follows is about the checker over traces.
+//! [`automata`] are the services of the paper as small state machines; `refine` (feature `sim`)
+//! holds real end-points against them and against the algorithm, step by step; [`proof`] is the
+//! argument, and says who checks what. What follows is about the checker over traces.
 //!
-//! Each family of properties is judged in a module of its own, from traces alone, independently of the code that
-//! wrote them: [`Property`] names and states them. A run may have lasted any time and its traces may end anywhere
-//! (a killed process's trace just ends), so what can be judged in every run is safety; liveness is judged only when
-//! [`Options::stable`] says that the run settled before it ended.
+//! Each family of properties is judged in a module of its own, from traces alone, independently of
+//! the code that wrote them: [`Property`] names and states them. A run may have lasted any time and
+//! its traces may end anywhere (a killed process's trace just ends), so what can be judged in every
+//! run is safety; liveness is judged only when [`Options::stable`] says that the run settled before
+//! it ended.
 //!
-//! The checker judges what is there. Traces may lack a process altogether, lines about blocking and forwarding, and
-//! the first `start` of a process. Groups are judged apart.
+//! The checker judges what is there. Traces may lack a process altogether, lines about blocking and
+//! forwarding, and the first `start` of a process. Groups are judged apart.
 //!
 //! ```
 //! use vs_core::spec::{self, Property};

@@ -28,13 +28,14 @@ impl Options {
     }
 }
 
-/// What is known about a run that settled: in each group the notification service told all of its servers the same,
-/// nothing changed any more, and nothing was under way at the end.
+/// What is known about a run that settled: in each group the notification service told all of its
+/// servers the same, nothing changed any more, and nothing was under way at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stability {
-    /// The sets on which the groups settled. L1 is judged for each of them. A group may have several that are disjoint,
-    /// if it stayed partitioned; whoever is in none of them did not survive. In a group without any, every process
-    /// survived whose trace does not end in a leave or a crash.
+    /// The sets on which the groups settled. L1 is judged for each of them. A group may have
+    /// several that are disjoint, if it stayed partitioned; whoever is in none of them did not
+    /// survive. In a group without any, every process survived whose trace does not end in a leave
+    /// or a crash.
     pub components: Vec<Component>,
 }
 

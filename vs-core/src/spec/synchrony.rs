@@ -1,4 +1,4 @@
-//! S8, S9, S10: what those share who go from one view to the next together.
+//! S8, S9, S10: what processes share that go from one view to the next together.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,7 +18,7 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
 
 /// S8. All who go from one view to another are compared with the first of them.
 fn virtual_synchrony(group: &Group, findings: &mut Findings) {
-    // Nobody shares an initial view.
+    // No two processes share an initial view.
     let moved =
         |(i, stay): (usize, &Stay)| Some((stay.view?, group.stays[stay.next?].view?, stay.log, i));
     let mut moves: Vec<(ViewIndex, ViewIndex, usize, usize)> =
@@ -39,7 +39,8 @@ fn virtual_synchrony(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// `has` delivered message `n` of the sender at `rank`, `lacks` went on to the same view without it.
+/// `has` delivered message `n` of the sender at `rank`; `lacks` installed the same next view
+/// without it.
 fn differ(group: &Group, has: &Stay, lacks: &Stay, rank: usize, n: u64) -> super::Violation {
     let view = group.view_of(lacks);
     let from = view.members()[rank];

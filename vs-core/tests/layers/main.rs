@@ -1,7 +1,8 @@
 //! The rooms of the architecture page, held against what the files import.
 //!
-//! The page (`src/manual/architecture.md`) draws each room with its files and what it may import. These tests read the page
-//! and the sources. They fail on an import that is not drawn, on a drawn arrow that nothing needs, and on a circle of files.
+//! The page (`src/manual/architecture.md`) draws each room with its files and what it may import.
+//! These tests read the page and the sources. They fail on an import that is not drawn, on a drawn
+//! arrow that nothing needs, and on a circle of files.
 
 mod page;
 mod source;

@@ -14,7 +14,8 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// Reads the table below the heading `heading` of `page`: room, files, imports, and more that is not read.
+    /// Reads the table below the heading `heading` of `page`: room, files, imports, and more that
+    /// is not read.
     pub(crate) fn read(page: &str, heading: &str) -> Self {
         let mut rooms = Self::default();
         let section = page.split("\n## ").find(|section| section.lines().next() == Some(heading));

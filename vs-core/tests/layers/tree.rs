@@ -108,8 +108,8 @@ impl Tree {
         (module, true)
     }
 
-    /// For each file the files that it needs. A `mod` needs nothing, and a `pub use` only hands a name on: who uses the
-    /// name needs the file that has the item.
+    /// For each file the files that it needs. A `mod` needs nothing, and a `pub use` only hands a
+    /// name on: who uses the name needs the file that has the item.
     pub(crate) fn needs(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (path, source) in &self.sources {

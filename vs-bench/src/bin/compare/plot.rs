@@ -20,7 +20,8 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// A chart. What goes up is logarithmic; what goes across is, too, unless `ticks` names its places 0, 1, 2, ….
+/// A chart. What goes up is logarithmic; what goes across is, too, unless `ticks` names its places
+/// 0, 1, 2, ….
 struct Chart<'a> {
     title: String,
     across: &'a str,

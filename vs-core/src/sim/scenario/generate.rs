@@ -1,4 +1,4 @@
-//! From a seed to a scenario.
+//! Generates a scenario from a seed.
 
 use alloc::vec::Vec;
 
@@ -14,13 +14,14 @@ use crate::sim::scenario::mix;
 use crate::sim::scenario::{ProcessPlan, Scenario, Step, small_configs};
 use crate::sim::site::Site;
 
-/// What parts the choice of processes that make views primary from the others of a seed.
+/// Mixed into a seed, so that the choice of the processes that make views primary changes no other
+/// choice.
 const PRIMARY_SEED: u64 = 0x54;
 
-/// Swarms whose processes all start in the same instant.
+/// Percentage of swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
 
-/// Swarms in a network that does not carry multicasts everywhere.
+/// Percentage of swarms in a network that does not carry multicasts everywhere.
 const BLOCKED_PERCENT: u64 = 10;
 
 impl Scenario {
@@ -28,7 +29,7 @@ impl Scenario {
     #[must_use]
     pub fn random(seed: u64) -> Self {
         let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
-        // Drawn apart: the rest is as it was.
+        // Drawn from another seed, so that no other choice changes.
         let mut rng = Rng::new(!seed);
         if !rng.percent(BLOCKED_PERCENT) {
             return scenario;
@@ -37,7 +38,8 @@ impl Scenario {
         scenario.with_multicast_blocked(percent, rng.next_u64())
     }
 
-    /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is smaller than others.
+    /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is
+    /// smaller than others.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Generator::new(Profile::Swarm, 0, Draw::Bytes(bytes)).generate()
@@ -156,8 +158,8 @@ impl<'a> Generator<'a> {
         self.scenario
     }
 
-    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each seed is the world that
-    /// it was before there were any. Bytes say so with those that are left.
+    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each
+    /// seed is the world that it was before there were any. Bytes say so with those that are left.
     fn primary(&mut self) {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ PRIMARY_SEED));
@@ -226,7 +228,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// How paths are from the start.
+    /// The state of all paths at the start.
     fn paths(&mut self) {
         let loss_permille = match (self.profile, self.draw.below(100)) {
             (Profile::Lossy | Profile::QuickRecovery, _) => 50 + self.draw.below(250),
@@ -287,7 +289,7 @@ impl<'a> Generator<'a> {
         processes.chain(self.scenario.servers.iter().map(|(s, _)| Site::Server(*s))).collect()
     }
 
-    /// From a moment to half a second.
+    /// A duration of up to half a second.
     pub(crate) fn duration(&mut self) -> u64 {
         match self.draw.below(3) {
             0 => self.draw.below(10_000),
@@ -442,10 +444,11 @@ impl<'a> Generator<'a> {
         self.push(until, Step::HealAll);
     }
 
-    /// One goes, and while that is being worked out another comes.
+    /// One process leaves, and another joins during that change.
     fn join_in_mid_change(&mut self, p: ProcessId, at: u64) {
         let Some(joiner) = self.unborn.pop() else {
-            // All were born: one that went before comes back in the change that another's end makes.
+            // All were born: one that went before comes back in the change that another's end
+            // makes.
             let (other, back) = (self.any_process(), self.after(at, 6_000));
             self.kill(other, at.saturating_sub(100_000), back);
             return self.kill(p, at, at + 200_000);
@@ -458,7 +461,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// How many processes there are.
+/// The number of processes.
 fn processes(profile: Profile, draw: &mut Draw<'_>) -> u64 {
     let fuzzed = matches!(draw, Draw::Bytes(_));
     match profile {

@@ -1,4 +1,5 @@
-//! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
+//! Scenarios: everything that a run needs, as a value. A seed makes it, and [`Scenario::run`] plays
+//! it.
 
 mod draw;
 mod generate;
@@ -31,7 +32,7 @@ pub enum Step {
     Start(ProcessId),
     /// Kills a process.
     Kill(ProcessId),
-    /// Takes the power from a process' host.
+    /// Takes the power from the host of a process.
     PowerOff(ProcessId),
     /// Leaves cleanly and ends.
     Leave(ProcessId),
@@ -39,7 +40,7 @@ pub enum Step {
     Send(ProcessId, u64),
     /// Stops a process or server for a while.
     Pause(Site),
-    /// Lets it go on.
+    /// Lets a paused process or server go on.
     Resume(Site),
     /// The application stops reading.
     StopReading(ProcessId),
@@ -47,13 +48,14 @@ pub enum Step {
     Read(ProcessId),
     /// Cuts one direction of a path.
     Cut(Site, Site),
-    /// Makes it whole.
+    /// Heals one direction of a path.
     Heal(Site, Site),
-    /// Multicasts are lost on one direction of a path from now on, though it is healed.
+    /// From now on multicasts are lost on one direction of a path. Healing the path does not change
+    /// that.
     BlockMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
-    /// Makes all paths whole.
+    /// Heals all paths.
     HealAll,
     /// Changes all paths.
     Links(Link),
@@ -63,9 +65,10 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
-    /// Starts a second process under the id of one that runs, on a host of its own; nothing if that one does not run.
+    /// Starts a second process under the id of a running one, on a host of its own. Does nothing if
+    /// that one does not run.
     StartImpostor(ProcessId),
-    /// Kills it.
+    /// Kills that second process.
     KillImpostor(ProcessId),
     /// Sets the clock of a process or server forward by so many ms.
     Clock(Site, u64),
@@ -73,17 +76,17 @@ pub enum Step {
     When(Trigger),
 }
 
-/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and from when the trigger
-/// was set.
+/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and
+/// from when the trigger was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// Which process; any if none.
+    /// The process; any process if none.
     pub process: Option<ProcessId>,
-    /// What it comes to.
+    /// The moment.
     pub moment: Moment,
-    /// The how-many-th time.
+    /// The number of the occurrence, from 1.
     pub nth: u64,
-    /// What follows, each so many µs later.
+    /// The steps that follow, each with its delay in µs.
     pub steps: Vec<(u64, Step)>,
 }
 
@@ -107,37 +110,38 @@ pub struct ProcessPlan {
     pub impostor: bool,
 }
 
-/// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
+/// Simulated time that a healed world may take to settle, in ms: longer than the longest
+/// readmission.
 const SETTLE_MS: u64 = 20_000;
 
-/// A run in the making.
+/// Everything that a run needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// Where it came from.
+    /// The seed.
     pub seed: u64,
-    /// What it stresses.
+    /// The profile.
     pub profile: Profile,
-    /// Whether the profile was asked for, not drawn.
+    /// Whether the caller chose the profile; otherwise the seed drew it.
     pub by_profile: bool,
     /// How many faults of each kind are planned, in the order of [`Fault::ALL`].
     pub kinds: [u64; Fault::ALL.len()],
-    /// The rules of the algorithm that all keep.
+    /// The rules of the algorithm that all processes and servers keep.
     pub rules: Rules,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
     pub refine: bool,
-    /// The world.
+    /// Configuration of the world.
     pub world: WorldConfig,
-    /// Every node.
+    /// Configuration of every node.
     pub node: NodeConfig,
-    /// Every group.
+    /// Configuration of every group.
     pub group: GroupConfig,
-    /// Every server.
+    /// Configuration of every server.
     pub server: ServerConfig,
     /// The servers, and how far the clock of each is ahead, in ms.
     pub servers: Vec<(ServerId, u64)>,
     /// The processes.
     pub processes: Vec<ProcessPlan>,
-    /// What happens, at µs from the start, ascending.
+    /// The steps and their times, in µs from the start, ascending.
     pub steps: Vec<(u64, Step)>,
     /// When faults end and everything is healed, in µs from the start.
     pub heal_us: u64,
@@ -149,9 +153,9 @@ impl Scenario {
     /// Names of the groups; most scenarios use the first alone.
     pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
 
-    /// A scenario in which nothing happens. It has one membership server, and processes 1 to `processes`, which all start
-    /// at once in one group, send nothing of their own accord and have nodes that answer block requests. Change its
-    /// fields and add steps.
+    /// A scenario in which nothing happens. It has one membership server, and processes 1 to
+    /// `processes`, which all start at once in one group, send nothing of their own accord and have
+    /// nodes that answer block requests. Change its fields and add steps.
     #[must_use]
     pub fn calm(seed: u64, processes: u64) -> Self {
         let world = WorldConfig { seed, ..WorldConfig::default() };
@@ -206,7 +210,8 @@ impl Scenario {
         self.steps.iter().flat_map(|(_, step)| of(step)).collect()
     }
 
-    /// The same for applications that keep to one group and leave it to the node to answer block requests.
+    /// The same for applications that keep to one group and leave it to the node to answer block
+    /// requests.
     #[must_use]
     pub fn plain(mut self) -> Self {
         for plan in &mut self.processes {
@@ -221,8 +226,8 @@ impl Scenario {
         Self { refine: true, ..self }
     }
 
-    /// The same in a network that from the start carries no multicasts on so many of 100 paths from one process to
-    /// another, which `seed` draws.
+    /// The same in a network that from the start carries no multicasts on so many of 100 paths from
+    /// one process to another, which `seed` draws.
     #[must_use]
     pub fn with_multicast_blocked(mut self, percent: u64, seed: u64) -> Self {
         let mut rng = Rng::new(seed);

@@ -1,4 +1,5 @@
-//! Swarms: each seed has its own size and its own mix of faults, some of them bound to moments of a view change.
+//! Swarms: each seed has its own size and its own mix of faults, some of them bound to moments of a
+//! view change.
 
 use alloc::vec::Vec;
 
@@ -12,16 +13,16 @@ use crate::sim::scenario::generate::Generator;
 use crate::sim::scenario::{Step, Trigger};
 use crate::sim::site::Site;
 
-/// Swarms with impostors among them.
+/// Percentage of swarms with impostors.
 const IMPOSTORS_PERCENT: u64 = 15;
 
-/// What parts the choices about impostors from the others of a seed. By this none comes to the seeds that named tests
-/// and the documentation rely on.
+/// What parts the choices about impostors from the others of a seed. By this none comes to the
+/// seeds that named tests and the documentation rely on.
 const IMPOSTORS_SEED: u64 = 0x18;
 
 impl Generator<'_> {
-    /// Impostors come on top of all the rest, and by choices of their own: each seed is the world that it was before there
-    /// were any. Bytes say so with those that are left.
+    /// Impostors come on top of all the rest, and by choices of their own: each seed is the world
+    /// that it was before there were any. Bytes say so with those that are left.
     pub(crate) fn impostors(&mut self) {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ IMPOSTORS_SEED));
@@ -85,8 +86,8 @@ impl Generator<'_> {
         }
     }
 
-    /// A second process starts under the id of `p`, at some time or when `p` comes to some moment, and goes again or stays
-    /// until the end. Maybe something befalls the first one meanwhile.
+    /// A second process starts under the id of `p`, at some time or when `p` comes to some moment,
+    /// and goes again or stays until the end. Maybe something befalls the first one meanwhile.
     fn impostor(&mut self, p: ProcessId, at: u64) {
         let starts = Step::StartImpostor(p);
         if self.draw.percent(50) {
@@ -107,7 +108,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Something befalls the process that comes to a moment, or another one, or a server: right then, or a little later.
+    /// Something befalls the process that comes to a moment, or another one, or a server: right
+    /// then, or a little later.
     fn at_moment(&mut self, p: ProcessId, at: u64) {
         let process = if self.draw.percent(50) { Some(p) } else { None };
         let moment = self.draw.one(&Moment::ALL);

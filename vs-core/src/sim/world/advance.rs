@@ -1,4 +1,4 @@
-//! Time passes: events happen, one after the other.
+//! Advances the time: events happen one after the other.
 
 use alloc::collections::VecDeque;
 
@@ -20,7 +20,8 @@ impl<A: Application> World<A> {
         self.arrive(end)
     }
 
-    /// As [`World::run_until`], but stops at the first moment that a process comes to, which is told.
+    /// As [`World::run_until`], but stops at the first moment that a process comes to, which is
+    /// told.
     pub(crate) fn run_until_seen(
         &mut self,
         end: Time,
@@ -37,7 +38,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Nobody waits for moments any more.
+    /// Stops collecting moments.
     pub(crate) fn stop_watching(&mut self) {
         self.watch.borrow_mut().seen = None;
     }
@@ -77,7 +78,8 @@ impl<A: Application> World<A> {
         self.run_until(self.now().plus_ms(ms))
     }
 
-    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms` milliseconds.
+    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms`
+    /// milliseconds.
     ///
     /// # Errors
     /// As [`World::run_until`].

@@ -394,7 +394,7 @@ impl ServerBody {
         progress
     }
 
-    /// A connection is over; to which host it led, if this server made it.
+    /// A connection has ended. Returns the host that it led to, if this server made it.
     pub(crate) fn forget(&mut self, conn: u64) -> Option<usize> {
         self.conns.remove(&conn);
         self.unwritten.remove(&conn);

@@ -104,8 +104,8 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Steps the executable specification beside each process that starts from now on; a step that it does not allow
-    /// ends the run with [`Defect::Refuted`].
+    /// Steps the executable specification beside each process that starts from now on; a step that
+    /// it does not allow ends the run with [`Defect::Refuted`].
     pub fn refine(&mut self) {
         self.beside = Some(Rc::default());
     }
@@ -141,8 +141,8 @@ impl<A: Application> World<A> {
         host
     }
 
-    /// Adds a membership server whose clock is `clock_ahead_ms` ahead, and starts it. It knows all servers of the
-    /// world, also those added later.
+    /// Adds a membership server whose clock is `clock_ahead_ms` ahead, and starts it. It knows all
+    /// servers of the world, also those added later.
     ///
     /// # Errors
     /// As [`crate::member::Server::new`].
@@ -167,8 +167,8 @@ impl<A: Application> World<A> {
         self.start_server(id)
     }
 
-    /// Adds a process that knows `servers`, which must be there already, in the order of its preference. It does not
-    /// run yet.
+    /// Adds a process that knows `servers`, which must be there already, in the order of its
+    /// preference. It does not run yet.
     ///
     /// # Panics
     /// If a server is not there.
@@ -178,9 +178,10 @@ impl<A: Application> World<A> {
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));
     }
 
-    /// Adds a second host on which a process may run under the id of `p`, as somebody comes to do who copies a
-    /// configuration. It is in the groups that `p` is in by now, with the same servers, the last one of its list first.
-    /// It does not run yet, and goes by the name of [`Site::Impostor`].
+    /// Adds a second host on which a process may run under the id of `p`, as somebody comes to do
+    /// who copies a configuration. It is in the groups that `p` is in by now, with the same
+    /// servers, the last one of its list first. It does not run yet, and goes by the name of
+    /// [`Site::Impostor`].
     pub fn add_impostor(&mut self, p: ProcessId, app: A) {
         let former = self.process(p);
         let (config, groups) = (former.config.clone(), former.groups.clone());
@@ -201,7 +202,7 @@ impl<A: Application> World<A> {
         self.events
     }
 
-    /// What the network did.
+    /// The counters of the network.
     #[must_use]
     pub fn net_counters(&self) -> &NetCounters {
         &self.fabric.net.counters
@@ -215,7 +216,7 @@ impl<A: Application> World<A> {
         })
     }
 
-    /// What was done to hosts and paths.
+    /// The faults that were done to hosts and paths.
     #[must_use]
     pub fn faults(&self) -> &HostFaults {
         &self.faults
@@ -262,7 +263,7 @@ impl<A: Application> World<A> {
         self.process(p).node.is_some()
     }
 
-    /// Why a process was detached for good, in this life.
+    /// Why a process was detached for good, in this incarnation.
     #[must_use]
     pub fn detached(&self, p: impl Into<Site>) -> Option<&DetachReason> {
         self.process(p).detached.as_ref().map(|(_, reason)| reason)
@@ -289,21 +290,22 @@ impl<A: Application> World<A> {
         sent
     }
 
-    /// What the multicast of `p` counted in its current view of `group`; none while it does not run or is not in the
-    /// group.
+    /// What the multicast of `p` counted in its current view of `group`; none while it does not run
+    /// or is not in the group.
     #[must_use]
     pub fn cast_counters(&self, p: impl Into<Site>, group: GroupKey) -> Option<&CastCounters> {
         self.process(p).node.as_ref()?.cast_counters(group)
     }
 
-    /// What two processes do not agree about that went together from one view to the next, if there is anything:
-    /// [`Application::common_state`].
+    /// What two processes do not agree about that went together from one view to the next, if there
+    /// is anything: [`Application::common_state`].
     #[must_use]
     pub fn disagreement(&self) -> Option<String> {
         self.compare().err()
     }
 
-    /// How many states of those who went together were compared with that of another, all of them the same.
+    /// How many states of those who went together were compared with that of another, all of them
+    /// the same.
     pub(crate) fn compare(&self) -> Result<u64, String> {
         let mut compared = 0;
         let mut common = BTreeMap::new();
@@ -335,7 +337,7 @@ impl<A: Application> World<A> {
         of_group.next().map_or(0, |status| status.queued)
     }
 
-    /// What a server counted, over all its lives.
+    /// The counters of a server, over all its incarnations.
     ///
     /// # Panics
     /// If there is no such server, as do all methods that are given one.
@@ -371,8 +373,8 @@ impl<A: Application> World<A> {
         })
     }
 
-    /// The trace of each process over all its lives, taken out; that of an impostor comes after that of the process whose
-    /// id it has.
+    /// The trace of each process over all its lives, taken out; that of an impostor comes after
+    /// that of the process whose id it has.
     pub fn take_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let mut traces = Vec::new();
         for host in &mut self.hosts {

@@ -44,8 +44,7 @@ impl SyncMessage {
 
     pub(crate) fn is_well_formed(&self) -> bool {
         let Self { process, incarnation, cid, view, total, first, runs } = self;
-        let numbers =
-            [*process, incarnation.millis(), *cid, view.id.major, view.id.minor, view.start];
+        let numbers = [*process, incarnation.0, *cid, view.id.major, view.id.minor, view.start];
         let total = usize::from(*total);
         let ranks: usize = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();
         numbers.iter().chain(runs.iter().map(|(_, n)| n)).all(|n| *n <= NUMBER_MAX)

@@ -88,7 +88,7 @@ impl Member {
                 Action::Block { .. } => Told::Block,
                 Action::Writable { .. } => Told::Writable,
                 Action::Left { unsent, .. } => Told::Left(unsent),
-                Action::Detached { reason, .. } => panic!("{} detached: {reason}", self.process),
+                other => panic!("{}: {other:?}", self.process),
             });
             if self.answering && self.told.last() == Some(&Told::Block) {
                 self.driver.block_ok(self.group).expect("it was asked for");

@@ -6,13 +6,15 @@ use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::config::{ConfigError, GroupConfig, NodeConfig};
-use vs_core::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
-use vs_core::{Action, BlockOkError, Identity, JoinError, Node, SendError, Sent, Time, View};
+use vs_core::{
+    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, NodeConfig, SendError, Sent,
+    Time, View,
+};
 
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;

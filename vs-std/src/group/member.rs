@@ -83,7 +83,8 @@ impl Member {
         let sent = self.driver.send(self.key, payload).map_err(|error| match error {
             vs_core::SendError::NotJoined => SendError::Left,
             vs_core::SendError::TooLarge { len, max } => SendError::TooLarge { len, max },
-            vs_core::SendError::WindowFull | vs_core::SendError::Blocked => SendError::Full,
+            // The window is full, or the view changes: a later call may succeed.
+            _ => SendError::Full,
         })?;
         self.unflushed += payload.len();
         Ok(sent)
@@ -152,8 +153,8 @@ impl Member {
                     self.writable = true;
                     continue;
                 }
-                // Blocking is automatic.
-                Action::Block { .. } => continue,
+                // Blocking is automatic, and what this version does not know of is not for it.
+                _ => continue,
             };
             heard += 1;
             if flow.is_break() {

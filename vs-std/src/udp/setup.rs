@@ -9,7 +9,7 @@ use std::time::Instant;
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
-use vs_core::config::DATAGRAM_BYTES;
+use vs_core::limits::DATAGRAM_BYTES;
 
 use super::{Half, SetupError, UdpConfig};
 use crate::interface::index_of;

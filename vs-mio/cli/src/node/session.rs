@@ -325,13 +325,14 @@ impl Session {
             };
             match self.driver.send(self.group, &message) {
                 Ok(_) => self.sent += 1,
-                Err(SendError::WindowFull | SendError::Blocked) => {
-                    self.refused = true;
-                    self.held = Some(message);
-                }
                 Err(SendError::TooLarge { len, max }) => too_large(len, max),
                 // The end of the session follows.
                 Err(SendError::NotJoined) => return,
+                // The window is full, or the view changes: the message is sent later.
+                Err(_) => {
+                    self.refused = true;
+                    self.held = Some(message);
+                }
             }
         }
         self.source_busy = true;
@@ -542,5 +543,6 @@ fn told(
             }
             Follow::Left
         }
+        _ => Follow::Nothing,
     }
 }

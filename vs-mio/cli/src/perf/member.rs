@@ -238,7 +238,7 @@ impl Member for MioMember {
                     Action::View { view, .. } => hear(Heard::View(view)),
                     Action::Detached { reason, .. } => hear(Heard::Detached(reason)),
                     Action::Left { .. } => hear(Heard::Left),
-                    Action::Block { .. } | Action::Writable { .. } | Action::Primary { .. } => {}
+                    _ => {}
                 }
             }
             self.driver.flush();

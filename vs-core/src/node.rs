@@ -3,6 +3,7 @@
 mod error;
 mod external;
 mod groups;
+mod schedule;
 mod status;
 
 use core::net::SocketAddr;

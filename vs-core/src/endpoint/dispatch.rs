@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::early::EarlyPacket;
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
 use crate::ident::Cid;
@@ -116,20 +115,10 @@ impl Endpoint {
         if is_of_previous || is_useless || data.body.len() > cx.body_bytes {
             return Verdict::Foreign;
         }
-        let Data { origin, seq, flags, stable, body } = *data;
-        let fingerprint = header.fingerprint;
         if self.early.is_full() {
             cx.mark(Mark::EarlyPacketDropped);
         }
-        let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
-            fingerprint,
-            origin,
-            seq,
-            flags,
-            stable,
-            slot,
-        });
-        if !kept {
+        if !self.early.keep(cx.pool, header.fingerprint, data) {
             return Verdict::Dropped;
         }
         cx.mark(Mark::EarlyPacketKept);

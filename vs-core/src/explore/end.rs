@@ -7,7 +7,7 @@ use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{LeftOut, Rule};
 use crate::spec::refine::EndPoint;
-use crate::sync::{Automaton, Block, Heard};
+use crate::sync::{Automaton, Block, Received};
 use crate::view::{Members, View};
 
 /// Counts by rank in the current view.
@@ -123,7 +123,7 @@ impl End {
         }
         let cut = word.cut.iter().copied();
         let from = (from, Incarnation(word.life));
-        self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
+        self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Received::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.

@@ -18,6 +18,7 @@ use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, P
 use crate::member::LinkCommand;
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
+use crate::rule::Rules;
 use crate::status::Counters;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
@@ -40,6 +41,8 @@ struct Shared<T> {
     client: Client,
     counters: Counters,
     tracer: T,
+    /// The rules that each group keeps which is joined from now on.
+    rules: Rules,
     /// The latest time handed in.
     now: Time,
 }
@@ -85,6 +88,17 @@ impl<T: Tracer> Node<T> {
         servers: usize,
         tracer: T,
     ) -> Result<Self, ConfigError> {
+        Self::with_rules(config, identity, servers, tracer, Rules::default())
+    }
+
+    /// A node whose groups keep `rules`.
+    pub(crate) fn with_rules(
+        config: NodeConfig,
+        identity: Identity,
+        servers: usize,
+        tracer: T,
+        rules: Rules,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         if identity.process.0 > NUMBER_MAX {
             return Err(ConfigError::Rule("the process id must be at most 2^53 - 1"));
@@ -102,8 +116,15 @@ impl<T: Tracer> Node<T> {
             config,
             identity,
             tracer,
+            rules,
         };
         Ok(Self { shared, groups: Groups::default(), other_version: None })
+    }
+
+    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: crate::rule::Rule) {
+        self.shared.rules = Rules::without(rule);
     }
 
     /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
@@ -145,8 +166,9 @@ impl<T: Tracer> Node<T> {
             let past = (left.ids().cid(), left.ids().view());
             self.shared.client.external.add(group, config.members_max, past);
         }
+        let rules = self.shared.rules;
         let mut cx = self.shared.cx(self.groups.len());
-        let endpoint = Endpoint::join(&mut cx, group, config, size, left);
+        let endpoint = Endpoint::join(&mut cx, group, config, size, left, rules);
         self.groups.add(endpoint);
         Ok(key)
     }
@@ -370,12 +392,6 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).map(Endpoint::cast_counters)
     }
 
-    /// How many messages there are in the group's current view.
-    #[cfg(feature = "sim")]
-    pub(crate) fn traffic(&self, group: GroupKey) -> Option<crate::endpoint::ViewTraffic> {
-        self.groups.get(group).map(Endpoint::traffic)
-    }
-
     /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
     /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
     pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
@@ -411,6 +427,12 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The tracer.
+    #[must_use]
+    pub fn tracer(&self) -> &T {
+        &self.shared.tracer
+    }
+
+    /// The tracer, to be changed.
     pub fn tracer_mut(&mut self) -> &mut T {
         &mut self.shared.tracer
     }

@@ -165,6 +165,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.poll_action()
     }
 
+    /// Leaves a rule of the algorithm out of each group that is joined from now on.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: vs_core::rule::Rule) {
+        self.inner.leave_out(rule);
+    }
+
     /// See [`driver::Driver::join`].
     ///
     /// # Errors

@@ -8,6 +8,9 @@
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
+//! How it is built:
+//! - [`architecture`]: rooms, what each may import, where to look, the way of a message.
+//!
 //! What is promised, and why it holds:
 //! - [`properties`]: the promises by number: S8, M2, L1.
 //! - [`algorithm`]: the rules by number, each with an anchor.
@@ -19,6 +22,8 @@
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 #[doc = include_str!("measured.md")]

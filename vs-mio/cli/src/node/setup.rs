@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mio::{Poll, Waker};
 use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
-use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
@@ -27,15 +26,12 @@ use crate::output::Output;
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let (mut node, mut config) = args.tuning.configs(blocking);
+    let udp = udp(&args)?;
+    let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }
-    if args.sync_after_view {
-        config.left_out = LeftOut::only(Rule::ParallelSync);
-    }
     node.client.deployment = args.deployment.clone();
-    let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);
     let membership = if args.servers.is_empty() {
@@ -54,6 +50,10 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
     let mut driver = Driver::new(driver, tracer)
         .map_err(|e| unopened(&e, bind, args.embedded.listen_option(bind)))?;
+    #[cfg(feature = "mutants")]
+    if args.sync_after_view {
+        driver.leave_out(vs_core::rule::Rule::ParallelSync);
+    }
     let how = driver.embedded().map(|server| args.embedded.how(server, interface));
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;

@@ -58,7 +58,7 @@ fn meet_blocking(group: &mut Group) {
         assert!(Instant::now() < until, "only {heard:?}");
         match group.recv_timeout(Duration::from_millis(100)).unwrap() {
             Some(Event::View { view, .. }) if view.len() == 2 => {
-                drop(group.send(b"hello").unwrap())
+                group.send(b"hello").unwrap();
             }
             Some(Event::Message { from, payload, .. }) => heard.push((from, payload)),
             _ => {}

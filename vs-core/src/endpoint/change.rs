@@ -14,6 +14,7 @@ use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::member::DetachReason;
 use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
+use crate::order::Policy;
 use crate::sync::Heard;
 use crate::time::{Time, Wake};
 use crate::trace::Event;
@@ -242,6 +243,7 @@ impl Endpoint {
         self.transitional = installed.transitional;
         let unsent = self.resend.is_unsent().then(|| self.sync.previous_cid()).flatten();
         (self.limits, self.forwarded, self.resend) = (None, false, Resend::default());
+        self.policy = Policy::new(self.config.order);
         if let Some(cid) = unsent {
             self.resend.answer(cid); // others wait for it as we did for theirs
         }
@@ -288,7 +290,7 @@ impl Endpoint {
             },
             Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
             Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
+                cast.handle_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
             }),
             Content::Nak(nak) => {
                 if !self.serves(&header) {
@@ -298,18 +300,18 @@ impl Endpoint {
                 let ranges = nak.ranges();
                 if let Some(previous) = self.previous_of(&header) {
                     mark!(cx, PreviousServed);
-                    previous.cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
+                    previous.cast.handle_nak(now, header.rank, nak.origin, nak.target, ranges);
                     return Verdict::Accepted;
                 }
                 if nak.target == self.header.rank && nak.origin != self.header.rank {
                     mark!(cx, PullForward);
                 }
                 self.in_view(cx, &header, |cast, cx| {
-                    cast.on_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
+                    cast.handle_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
                 })
             }
             Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
+                cast.handle_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
             Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
         }
@@ -387,7 +389,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         self.show_moved(cx, header.rank);
-        match self.cast.on_data(cx.pool, cx.now, data, to_group) {
+        match self.cast.handle_data(cx.pool, cx.now, data, to_group) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {

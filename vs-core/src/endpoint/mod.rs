@@ -9,6 +9,7 @@ mod observe;
 
 mod action;
 mod change;
+mod deliver;
 mod early;
 mod error;
 mod output;
@@ -30,12 +31,14 @@ use crate::ident::{
 };
 use crate::member::DetachReason;
 use crate::member::client::{Client, Past};
+use crate::order::Policy;
 use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};
 use crate::time::{Time, Wake, earlier};
 use crate::trace::{Event, Tracer};
 use crate::view::{Members, View};
+use crate::wire::body::Audience;
 use crate::wire::packet::Packet;
 
 pub use action::Action;
@@ -120,6 +123,8 @@ pub(crate) struct Endpoint {
     header: ViewHeader,
     /// Up to where each stream may be delivered, by rank; `None` in a stable view.
     limits: Option<Vec<Seq>>,
+    /// Whose message is delivered next in the current view.
+    policy: Policy,
     transitional: Members,
     previous: Option<Previous>,
     /// Members of the current view that have not shown yet that they have installed it.
@@ -185,6 +190,7 @@ impl Endpoint {
             cast,
             header,
             limits: None,
+            policy: Policy::new(config.order),
             transitional: Members::new(),
             previous: None,
             unmoved: Members::new(),
@@ -317,7 +323,7 @@ impl Endpoint {
 
     /// Accepts a message in the current view: from here on it cannot be lost (rule 5.1).
     fn accept(&mut self, cx: &mut Cx<'_>, payload: &[u8]) -> Option<u64> {
-        let n = self.cast.push(cx.pool, cx.now, payload).ok()?;
+        let n = self.cast.push(cx.pool, cx.now, payload, Audience::Application).ok()?;
         if cx.tracer.enabled() {
             let (hash, len) = (fnv1a(FNV_OFFSET, payload), payload.len() as u64);
             self.trace(cx, Event::Send { n, hash, len });
@@ -336,7 +342,8 @@ impl Endpoint {
             return;
         }
         while let Some(payload) = self.queue.front() {
-            let Ok(n) = self.cast.push(cx.pool, cx.now, payload) else { return };
+            let pushed = self.cast.push(cx.pool, cx.now, payload, Audience::Application);
+            let Ok(n) = pushed else { return };
             if cx.tracer.enabled() {
                 let (hash, len) = (fnv1a(FNV_OFFSET, payload), payload.len() as u64);
                 self.trace(cx, Event::Send { n, hash, len });
@@ -422,11 +429,6 @@ impl Endpoint {
         matches!(self.phase, Phase::Live | Phase::Leaving(_))
     }
 
-    /// Whether a message waits that may be delivered.
-    fn has_delivery(&self) -> bool {
-        self.cast.has_deliverable(|r| limit(self.limits.as_deref(), r))
-    }
-
     fn ready(&self) -> Option<Ready> {
         if !self.events.is_empty() {
             return Some(Ready::Event);
@@ -457,6 +459,7 @@ impl Endpoint {
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.is_active() {
             self.cast.take_back(cx.pool, cx.now);
+            self.drop_internal(cx);
             self.flush_queue(cx);
             self.reattach_when_caught_up(cx);
             self.try_leave(cx);
@@ -500,27 +503,6 @@ impl Endpoint {
             AppEvent::Detached(reason) => Action::Detached { group, reason },
             AppEvent::Left { unsent } => Action::Left { group, unsent },
         }
-    }
-
-    fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
-        let limits = self.limits.as_deref();
-        let delivered =
-            self.cast.deliver_next(cx.pool, cx.now, &mut self.reassembly, |r| limit(limits, r))?;
-        let from = self.sync.current().members()[usize::from(delivered.from)];
-        if cx.tracer.enabled() {
-            let hash = fnv1a(FNV_OFFSET, delivered.payload);
-            let len = delivered.payload.len() as u64;
-            let event = Event::Deliver { from, n: delivered.number, hash, len };
-            observe::show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, Some(&event));
-            cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
-        }
-        cx.counters.delivered += 1;
-        Some(Action::Deliver {
-            group: self.key,
-            from,
-            number: delivered.number,
-            payload: delivered.payload,
-        })
     }
 
     /// A datagram of this group.
@@ -569,9 +551,4 @@ impl Endpoint {
         self.reattach_when_caught_up(cx);
         self.try_leave(cx);
     }
-}
-
-/// Up to where the stream of rank `r` may be delivered.
-fn limit(limits: Option<&[Seq]>, r: crate::ident::Rank) -> Seq {
-    limits.map_or(Seq::MAX, |limits| limits.get(usize::from(r)).copied().unwrap_or(0))
 }

@@ -125,7 +125,7 @@ impl Endpoint {
                 return Some(self.transmit(&sent, to));
             }
         }
-        self.cast.spread_beats(cx.groups);
+        self.cast.set_groups(cx.groups);
         let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         let to = match sent.dest {

@@ -44,6 +44,8 @@ pub const FLAG_FRAGMENT: u8 = 1;
 pub const FLAG_FIRST: u8 = 2;
 /// Data: … its last part.
 pub const FLAG_LAST: u8 = 4;
+/// Data: the messages go between members, and are not the application's.
+pub const FLAG_INTERNAL: u8 = 8;
 /// All: it goes to the whole group, by multicast or in copies; without it, to one member alone.
 pub const FLAG_GROUP: u8 = 0x80;
 /// Heartbeat: the transmitter lacks acknowledgements or credit; everybody answers with an acknowledgement.
@@ -113,7 +115,7 @@ pub enum Content<'a> {
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`].
+    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`], [`FLAG_INTERNAL`].
     pub flags: u8,
     /// Whose stream.
     pub origin: Rank,
@@ -266,7 +268,7 @@ fn decode_data(bytes: &[u8]) -> Result<Data<'_>, Malformed> {
         return Err(Malformed::Length);
     };
     let data = Data {
-        flags: bytes[4] & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST),
+        flags: bytes[4] & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL),
         origin: raw.u16_at(24),
         seq: raw.u64_at(32),
         stable: raw.u64_at(40),

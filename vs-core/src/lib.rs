@@ -84,4 +84,4 @@ pub use member::link::LinkCommand;
 pub use node::{JoinError, Node};
 pub use status::Counters;
 pub use time::{Time, Wake};
-pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError};
+pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};

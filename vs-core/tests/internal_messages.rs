@@ -22,7 +22,7 @@ fn an_unknown_message_between_members_is_dropped() {
 
     let receiver = &mut cluster.processes[1].node;
     assert_eq!(receiver.handle_datagram(now, datagram), Verdict::Accepted);
-    assert_eq!(receiver.poll_action(now), None);
+    assert!(receiver.poll_action(now).is_none(), "not the application's");
     assert_eq!(receiver.cast_counters(group).map(|counters| counters.unknown), Some(1));
 
     cluster.send(0, b"for the application").expect("there is room");

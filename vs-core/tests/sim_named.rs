@@ -6,8 +6,8 @@
 //! ([`Telling::play`]).
 
 use vs_core::ident::{ProcessId, ServerId};
-use vs_core::sim::{Link, Mark, Moment, Scenario, Site, Step};
-use vs_core::trace::Event;
+use vs_core::sim::{Link, Moment, Scenario, Site, Step};
+use vs_core::trace::{Event, Mark};
 
 #[path = "common/story.rs"]
 mod story;

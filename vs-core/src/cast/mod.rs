@@ -288,31 +288,26 @@ impl Cast {
     }
 
     /// The gap-free prefix of `rank`'s stream.
-    #[cfg(feature = "sim")]
     pub(crate) fn arrived(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.prefix())
     }
 
     /// Packets of `rank`'s stream that are delivered, in whole or in part.
-    #[cfg(feature = "sim")]
     pub(crate) fn touched(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.touched())
     }
 
     /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered here.
-    #[cfg(feature = "sim")]
     pub(crate) fn freed(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.base())
     }
 
     /// Messages accepted.
-    #[cfg(feature = "sim")]
     pub(crate) fn accepted(&self) -> u64 {
         self.sender.messages()
     }
 
     /// Whether messages are in a packet that is not sealed.
-    #[cfg(feature = "sim")]
     pub(crate) fn is_open(&self) -> bool {
         self.sender.open().is_some()
     }

@@ -387,7 +387,7 @@ impl Cast {
         }
         let stream = self.streams.of(origin);
         if let Some(range) = stream.clip_here(SeqRange { from, upto }, Seq::MAX) {
-            self.forwards.push(Forward { to, origin, next: range.from, upto: range.upto });
+            self.forwards.push(Forward::new(to, origin, range));
         }
     }
 }

@@ -8,6 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ident::{Rank, Seq};
+use crate::ranges::SeqRange;
 use crate::time::Time;
 
 /// Most ranges of others' packets that wait to be handed on; more are dropped, since who lacks them asks.
@@ -106,10 +107,37 @@ impl Repairs {
 /// Packets `next ..= upto` of `origin` are handed on to `to`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forward {
-    pub(super) to: Rank,
-    pub(super) origin: Rank,
-    pub(super) next: Seq,
-    pub(super) upto: Seq,
+    to: Rank,
+    origin: Rank,
+    next: Seq,
+    upto: Seq,
+}
+
+impl Forward {
+    /// All packets of `range` are still to be handed on.
+    pub(super) fn new(to: Rank, origin: Rank, range: SeqRange) -> Self {
+        Self { to, origin, next: range.from, upto: range.upto }
+    }
+
+    /// Who gets them.
+    pub(super) fn to(&self) -> Rank {
+        self.to
+    }
+
+    /// Whose packets they are.
+    pub(super) fn origin(&self) -> Rank {
+        self.origin
+    }
+
+    /// The next packet.
+    pub(super) fn next(&self) -> Seq {
+        self.next
+    }
+
+    /// The last packet.
+    pub(super) fn upto(&self) -> Seq {
+        self.upto
+    }
 }
 
 /// What is to be handed on, in order.

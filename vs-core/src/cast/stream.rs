@@ -107,13 +107,11 @@ impl Stream {
     }
 
     /// Packets that are delivered, in whole or in part.
-    #[cfg(feature = "sim")]
     pub(super) fn touched(&self) -> Seq {
         self.delivered + u64::from(self.offset > 0)
     }
 
     /// The last packet that is given up.
-    #[cfg(any(feature = "sim", test))]
     pub(super) fn base(&self) -> Seq {
         self.ring.base()
     }
@@ -144,7 +142,7 @@ impl Stream {
     }
 
     fn span(&self) -> Span {
-        Span { prefix: self.prefix, high: self.high }
+        Span::new(self.prefix, self.high)
     }
 }
 

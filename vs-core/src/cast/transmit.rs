@@ -78,11 +78,10 @@ impl Cast {
                 .take_report(now, ranges_max, &self.settings, |source| sources.after(rank, source));
         self.watch_gap(now, rank);
         let report = report?;
-        let ranges = report.ranges.as_slice();
-        if ranges.is_empty() {
+        if report.ranges().is_empty() {
             return None;
         }
-        let len = packet::encode_nak(out, header, rank, report.source, ranges)?;
+        let len = packet::encode_nak(out, header, rank, report.source(), report.ranges())?;
         self.counters.naks += 1;
         Some(len)
     }
@@ -202,18 +201,18 @@ impl Cast {
     ) -> Option<CastTransmit> {
         let mut batch = Batch::new(out, segments_max);
         while let Some(forward) = self.forwards.first() {
-            let mut next = forward.next;
-            while next <= forward.upto {
-                let here = self.streams.of(forward.origin).has(next);
-                if here && !self.write(pool, header, &mut batch, forward.origin, next) {
+            let mut next = forward.next();
+            while next <= forward.upto() {
+                let here = self.streams.of(forward.origin()).has(next);
+                if here && !self.write(pool, header, &mut batch, forward.origin(), next) {
                     break;
                 }
                 self.counters.forwarded += u64::from(here);
                 next += 1;
             }
             self.forwards.go_on(next);
-            if !batch.is_empty() || next <= forward.upto {
-                return batch.finish(CastDest::Rank(forward.to));
+            if !batch.is_empty() || next <= forward.upto() {
+                return batch.finish(CastDest::Rank(forward.to()));
             }
         }
         None

@@ -17,7 +17,7 @@ use crate::member::message::Peer;
 use crate::order::Policy;
 use crate::sync::Heard;
 use crate::time::{Time, Wake};
-use crate::trace::Event;
+use crate::trace::{Event, Mark};
 use crate::view::{Members, View};
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::packet::{Content, Data, Header, Packet};
@@ -41,7 +41,7 @@ impl Endpoint {
     fn start_change(&mut self, cx: &mut Cx<'_>, cid: Cid, peers: &[Peer]) {
         let set: Members = peers.iter().map(|peer| peer.process).collect();
         if self.sync.own_sync().is_some() {
-            mark!(cx, ChangeAfterSync);
+            cx.tracer.mark(Mark::ChangeAfterSync);
         }
         self.sync.start_change(cid, peers.iter().map(|peer| (peer.process, peer.incarnation)));
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
@@ -80,7 +80,7 @@ impl Endpoint {
     pub(super) fn handle_block_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.block_timeout().is_some_and(|(at, _)| cx.now >= at) {
             self.block_asked = None;
-            mark!(cx, BlockTimeout);
+            cx.tracer.mark(Mark::BlockTimeout);
             self.end(cx, DetachReason::BlockTimeout);
         }
     }
@@ -95,15 +95,15 @@ impl Endpoint {
     fn detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
         self.suspicions.suspend();
         if reason == DetachReason::DuplicateId {
-            mark!(cx, DuplicateId);
+            cx.tracer.mark(Mark::DuplicateId);
         }
         if reason.is_final() {
             return self.end(cx, reason);
         }
         let at_once = reason == DetachReason::ServerLost;
         match reason {
-            DetachReason::ServerLost => mark!(cx, ServerLost),
-            DetachReason::Accused { .. } => mark!(cx, Accused),
+            DetachReason::ServerLost => cx.tracer.mark(Mark::ServerLost),
+            DetachReason::Accused { .. } => cx.tracer.mark(Mark::Accused),
             _ => {}
         }
         // The application may be slow to listen: what it misses here is no news when the list is full.
@@ -185,9 +185,8 @@ impl Endpoint {
                 self.cast.delivered(r)
             }
         };
-        #[cfg(feature = "sim")]
         if (0..self.cast.ranks() as Rank).any(|r| self.cast.arrived(r) > self.cast.prefix(r)) {
-            mark!(cx, CutInMessage);
+            cx.tracer.mark(Mark::CutInMessage);
         }
         let Some(own) = self.sync.send_sync(received) else { return };
         let (cid, cut) = (own.cid, own.cut.clone());
@@ -299,12 +298,12 @@ impl Endpoint {
                 let now = cx.now;
                 let ranges = nak.ranges();
                 if let Some(previous) = self.previous_of(&header) {
-                    mark!(cx, PreviousServed);
+                    cx.tracer.mark(Mark::PreviousServed);
                     previous.cast.handle_nak(now, header.rank, nak.origin, nak.target, ranges);
                     return Verdict::Accepted;
                 }
                 if nak.target == self.header.rank && nak.origin != self.header.rank {
-                    mark!(cx, PullForward);
+                    cx.tracer.mark(Mark::PullForward);
                 }
                 self.in_view(cx, &header, |cast, cx| {
                     cast.handle_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
@@ -393,7 +392,7 @@ impl Endpoint {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {
-                mark!(cx, NoRoom);
+                cx.tracer.mark(Mark::NoRoom);
                 Verdict::Dropped
             }
             DataOutcome::Malformed => Verdict::Malformed,
@@ -414,7 +413,7 @@ impl Endpoint {
         let Data { origin, seq, flags, stable, body } = *data;
         let fingerprint = header.fingerprint;
         if self.early.is_full() {
-            mark!(cx, EarlyPacketDropped);
+            cx.tracer.mark(Mark::EarlyPacketDropped);
         }
         let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
             fingerprint,
@@ -427,13 +426,13 @@ impl Endpoint {
         if !kept {
             return Verdict::Dropped;
         }
-        mark!(cx, EarlyPacketKept);
+        cx.tracer.mark(Mark::EarlyPacketKept);
         Verdict::Early
     }
 
     fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage) -> Verdict {
         if !self.book.accepts(message.process, message.incarnation) {
-            mark!(cx, StaleSync);
+            cx.tracer.mark(Mark::StaleSync);
             return Verdict::Foreign; // of an incarnation that is no more
         }
         // The cut of a view that is too large to be ours says only "not your view".
@@ -451,7 +450,7 @@ impl Endpoint {
             Heard::Nothing => return Verdict::Duplicate,
             Heard::Kept => {
                 if self.sync.change().is_none() {
-                    mark!(cx, EarlySync);
+                    cx.tracer.mark(Mark::EarlySync);
                 }
                 self.show(cx, None);
             }
@@ -470,7 +469,7 @@ impl Endpoint {
         let mut verdict = Verdict::Foreign;
         for cid in wanted {
             if self.sync.own_sync_for(cid).is_some() {
-                mark!(cx, SyncAskedFor);
+                cx.tracer.mark(Mark::SyncAskedFor);
                 self.resend.answer(cid);
                 verdict = Verdict::Accepted;
             }

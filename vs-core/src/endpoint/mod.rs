@@ -4,14 +4,12 @@
 //! forwards. This file is what the application and the node call; [`change`] is the way from a start_change to the
 //! view, [`output`] is what goes out, [`peers`] is who is suspected, [`reach`] is who hears multicasts.
 
-#[macro_use]
-mod observe;
-
 mod action;
 mod change;
 mod deliver;
 mod early;
 mod error;
+pub(crate) mod observe;
 mod output;
 mod peers;
 mod primary;
@@ -36,7 +34,7 @@ use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};
 use crate::time::{Time, Wake, earlier};
-use crate::trace::{Event, Tracer};
+use crate::trace::{Event, Mark, Tracer};
 use crate::view::{Members, View};
 use crate::wire::body::Audience;
 use crate::wire::packet::Packet;
@@ -296,7 +294,7 @@ impl Endpoint {
         if let Err(error) = &result {
             self.refused = Some(len);
             if *error == SendError::WindowFull {
-                mark!(cx, WindowFull);
+                cx.tracer.mark(Mark::WindowFull);
             }
         }
         result

@@ -181,7 +181,7 @@ impl Wan {
         }
         world.kill(ProcessId(1));
         self.await_view(&mut world, Some(ProcessId(1)))?;
-        all.syncs_asked = world.marks().count(crate::sim::Mark::SyncAskedFor);
+        all.syncs_asked = world.marks().count(crate::trace::Mark::SyncAskedFor);
         judge(&mut world)?;
         Ok(all)
     }

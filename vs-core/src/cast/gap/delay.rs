@@ -5,6 +5,7 @@
 //! for it; where another member was heard to ask, or a repair can be here, it can be either.
 
 use super::super::Settings;
+use super::Arrival;
 use crate::ident::Seq;
 use crate::time::Time;
 
@@ -45,18 +46,6 @@ struct Probe {
     last: Time,
     /// It is here. A repair that still comes tells something, too.
     is_here: bool,
-}
-
-/// How a missing packet came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival {
-    pub(super) seq: Seq,
-    /// Whether it came to all or to this member alone, if that is known.
-    pub(super) to_group: Option<bool>,
-    /// Whether it came to all and nobody else was heard to ask for it.
-    pub(super) is_original: bool,
-    /// Whether it was reported.
-    pub(super) was_asked: bool,
 }
 
 /// What is known of the delays of one stream.

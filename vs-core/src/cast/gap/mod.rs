@@ -12,20 +12,50 @@ use crate::rng::Rng;
 use crate::time::Time;
 use crate::wire::packet::NAK_RANGES_MAX;
 
-use delay::{Arrival, Delays};
+use delay::Delays;
 
 /// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high` the last one in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
-    pub(super) prefix: Seq,
-    pub(super) high: Seq,
+    prefix: Seq,
+    high: Seq,
+}
+
+impl Span {
+    pub(super) fn new(prefix: Seq, high: Seq) -> Self {
+        Self { prefix, high }
+    }
 }
 
 /// A report that is due: who is asked, and for what.
 #[derive(Debug)]
 pub(super) struct Report {
-    pub(super) source: Rank,
-    pub(super) ranges: RangeList<NAK_RANGES_MAX>,
+    source: Rank,
+    ranges: RangeList<NAK_RANGES_MAX>,
+}
+
+impl Report {
+    /// Who is asked.
+    pub(super) fn source(&self) -> Rank {
+        self.source
+    }
+
+    /// What is missing; perhaps nothing any more.
+    pub(super) fn ranges(&self) -> &[SeqRange] {
+        self.ranges.as_slice()
+    }
+}
+
+/// How a missing packet came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    seq: Seq,
+    /// Whether it came to all or to this member alone, if that is known.
+    to_group: Option<bool>,
+    /// Whether it came to all and nobody else was heard to ask for it.
+    is_original: bool,
+    /// Whether it was reported.
+    was_asked: bool,
 }
 
 /// What is missing of a stream, and who was asked.

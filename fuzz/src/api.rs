@@ -90,8 +90,9 @@ fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, confi
         return;
     }
     let joined = town.processes[i].groups.iter().filter(|member| member.phase != Phase::Out);
-    let (count, slots) =
-        joined.fold((0, 0), |(count, slots), member| (count + 1, slots + slots_of(&member.config).unwrap_or(0)));
+    let (count, slots) = joined.fold((0, 0), |(count, slots), member| {
+        (count + 1, slots + slots_of(&member.config).unwrap_or(0))
+    });
     let unreserved = node_config.pool_slots_max - slots;
     town.with(i, group, |node, member, now, name| {
         let result = node.join(now, name, config.clone());
@@ -112,6 +113,7 @@ fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, confi
                 assert!(no_room);
                 assert_eq!((needed, free), (slots, unreserved));
             }
+            Err(other) => panic!("{other}"),
         }
     });
 }
@@ -222,7 +224,8 @@ fn misuse(town: &mut Town, i: usize, bytes: &mut Bytes<'_>) {
             }
             3 => node.handle_stream(Time(0), b""),
             4 => {
-                node.handle_datagram(now, bytes.take(room));
+                let from = ([127, 0, 0, 1], 4000 + u16::from(pick >> 4)).into();
+                node.handle_datagram(now, from, &mut bytes.take(room).to_vec());
             }
             5 => node.stream_consumed(0),
             6 => assert!(node.footprint() > 0),

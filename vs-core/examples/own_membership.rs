@@ -17,11 +17,11 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Instant;
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::member::{MembershipRequest, Peer};
 use vs_core::spec;
 use vs_core::trace::{Event, Header, Line, Record, Trace, Tracer};
-use vs_core::{Action, Dest, DisplaySet, GroupConfig, Identity, Node, NodeConfig, Time, View};
+use vs_core::{Action, Dest, DisplaySet, GroupConfig, Node, NodeConfig, Time, View};
 
 const GIVE_UP: Duration = Duration::from_secs(30);
 
@@ -116,7 +116,7 @@ impl Member {
         let mut bytes = [0; 65_535];
         loop {
             match self.udp.recv_from(&mut bytes) {
-                Ok((n, _)) => drop(self.node.handle_datagram(now, &bytes[..n])),
+                Ok((n, from)) => drop(self.node.handle_datagram(now, from, &mut bytes[..n])),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // Of an error of a datagram that was sent to nobody there is nothing to make.
                 Err(_) => break,

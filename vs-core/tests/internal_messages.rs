@@ -4,7 +4,8 @@ mod common;
 
 use common::{Cluster, small_configs};
 use vs_core::Verdict;
-use vs_core::wire::packet::{FLAG_INTERNAL, Kind};
+use vs_core::wire::datagram::{KIND_AT, Kind};
+use vs_core::wire::packet::FLAG_INTERNAL;
 
 /// No kind of them is known yet: what a later version sends is dropped, and costs nobody anything.
 #[test]
@@ -17,11 +18,12 @@ fn an_unknown_message_between_members_is_dropped() {
     sender.send(now, group, b"between members").expect("there is room");
     let sent = sender.poll_transmit(now, &mut buffer, 1).expect("a packet");
     let datagram = &mut buffer[..sent.len];
-    assert_eq!(datagram[3], Kind::Data as u8);
-    datagram[4] |= FLAG_INTERNAL;
+    assert_eq!(datagram[KIND_AT], Kind::Data as u8);
+    datagram[KIND_AT + 1] |= FLAG_INTERNAL;
 
+    let from = ([127, 0, 0, 1], 4000).into();
     let receiver = &mut cluster.processes[1].node;
-    assert_eq!(receiver.handle_datagram(now, datagram), Verdict::Accepted);
+    assert_eq!(receiver.handle_datagram(now, from, datagram), Verdict::Accepted);
     assert!(receiver.poll_action(now).is_none(), "not the application's");
     assert_eq!(receiver.cast_counters(group).map(|counters| counters.unknown), Some(1));
 

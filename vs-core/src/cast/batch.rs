@@ -1,7 +1,8 @@
 //! A run of datagrams in one buffer.
 
 use super::{CastDest, CastTransmit};
-use crate::wire::packet::{self, Data, Header};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{self, Data};
 
 /// A packet that is shorter than those before it by at most this part of their length is padded if others follow: a
 /// run of datagrams is cheap, each run is not.

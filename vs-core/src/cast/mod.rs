@@ -28,7 +28,7 @@ use crate::pool::Pool;
 use crate::rng::Rng;
 use crate::time::{Time, Wake, earlier};
 use crate::view::View;
-use crate::wire::packet::Header;
+use crate::wire::datagram::Header;
 
 mod acks;
 mod batch;

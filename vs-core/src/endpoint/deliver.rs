@@ -1,60 +1,93 @@
-//! Delivery: the cast offers what is next of each member, the order decides whose turn it is.
+//! What the application is told next.
 
 use super::{Action, Cx, Endpoint, observe};
-use crate::cast::Cast;
-use crate::ident::{FNV_OFFSET, Rank, Seq, fnv1a};
-use crate::order::{Head, Offers};
+use crate::ident::{FNV_OFFSET, fnv1a};
 use crate::trace::Event;
 
-/// What may be delivered in the current view.
-struct Deliverable<'a> {
-    cast: &'a Cast,
-    limits: Option<&'a [Seq]>,
-}
-
-impl Offers for Deliverable<'_> {
-    fn ranks(&self) -> usize {
-        self.cast.ranks()
-    }
-
-    fn may_have_some(&self) -> bool {
-        self.cast.may_deliver()
-    }
-
-    fn peek(&self, rank: Rank) -> Option<Head> {
-        self.cast.peek(rank, limit(self.limits, rank))
-    }
-}
-
-/// Up to where the stream of `rank` may be delivered.
-fn limit(limits: Option<&[Seq]>, rank: Rank) -> Seq {
-    limits.map_or(Seq::MAX, |limits| limits.get(usize::from(rank)).copied().unwrap_or(0))
+/// What an endpoint can do next for the application.
+enum Ready {
+    Event,
+    Deliver,
+    Install,
+    Writable,
 }
 
 impl Endpoint {
-    /// Whose message is delivered next, if one waits that may be.
-    fn next_to_deliver(&self) -> Option<Rank> {
-        self.policy.next(&Deliverable { cast: &self.cast, limits: self.limits.as_deref() })
-    }
-
     /// Whether a message waits that may be delivered.
     pub(super) fn has_delivery(&self) -> bool {
-        self.next_to_deliver().is_some()
+        self.current.next_to_deliver(|rank| self.progress.limit(rank)).is_some()
     }
 
-    /// Delivers the next message.
-    pub(super) fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
-        let rank = self.next_to_deliver()?;
-        let limit = limit(self.limits.as_deref(), rank);
-        let delivered = self.cast.take(cx.pool, cx.now, &mut self.reassembly, rank, limit)?;
-        self.policy.handle_taken(rank, self.sync.current().len(), delivered.ends_packet);
-        let from = self.sync.current().members()[usize::from(rank)];
+    fn ready(&self) -> Option<Ready> {
+        if !self.events.is_empty() {
+            return Some(Ready::Event);
+        }
+        if !self.attachment.is_active() {
+            return None;
+        }
+        if self.has_delivery() {
+            return Some(Ready::Deliver);
+        }
+        if self.is_installable() {
+            return Some(Ready::Install);
+        }
+        self.is_writable().then_some(Ready::Writable)
+    }
+
+    /// Whether [`Endpoint::next_action`] has something to say.
+    pub(crate) fn has_action(&self) -> bool {
+        self.ready().is_some()
+    }
+
+    /// Whether the application has to be asked: it has something to hear, or frees what the next message waits for; or
+    /// the node has to drop the endpoint.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.has_action() || self.is_gone() || (!self.queue.is_empty() && self.may_flush())
+    }
+
+    /// The application is done with the payload that it was lent last. What that frees is used at once, since nothing
+    /// else may wake this group for it.
+    pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
+        if self.attachment.is_active() {
+            self.current.cast_mut().take_back(cx.pool, cx.now);
+            self.drop_internal(cx);
+            self.flush_queue(cx);
+            self.reattach_when_caught_up(cx);
+            self.try_leave(cx);
+        }
+    }
+
+    /// The next event for the application.
+    pub(crate) fn next_action<'a>(&'a mut self, mut cx: Cx<'a>) -> Option<Action<'a>> {
+        match self.ready()? {
+            Ready::Event => self.events.pop().map(|event| event.action(self.key)),
+            Ready::Install => self.install(&mut cx),
+            Ready::Writable => {
+                self.refused = None;
+                Some(Action::Writable { group: self.key })
+            }
+            Ready::Deliver => self.deliver(cx),
+        }
+    }
+
+    fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
+        let limit = |rank| self.progress.limit(rank);
+        let reassembly = &mut self.reassembly;
+        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, limit)?;
         let number = delivered.number?;
+        let from = self.sync.current().members()[usize::from(delivered.from)];
         if cx.tracer.enabled() {
             let hash = fnv1a(FNV_OFFSET, delivered.payload);
             let len = delivered.payload.len() as u64;
             let event = Event::Deliver { from, n: number, hash, len };
-            observe::show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, Some(&event));
+            observe::show(
+                cx.tracer,
+                cx.now,
+                &self.name,
+                &self.sync,
+                self.current.cast(),
+                Some(&event),
+            );
             cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
         }
         cx.counters.delivered += 1;
@@ -62,16 +95,20 @@ impl Endpoint {
     }
 
     /// Takes messages between members for as long as one is next, and drops them: no kind of them is known.
-    pub(super) fn drop_internal(&mut self, cx: &mut Cx<'_>) {
-        while self.cast.may_have_internal()
-            && let Some(rank) = self.next_to_deliver().filter(|&rank| self.cast.is_internal(rank))
+    fn drop_internal(&mut self, cx: &mut Cx<'_>) {
+        let limit = |rank| self.progress.limit(rank);
+        while self.current.cast().may_have_internal()
+            && let Some(rank) = self.current.next_to_deliver(limit)
+            && self.current.cast().is_internal(rank)
         {
-            let limit = limit(self.limits.as_deref(), rank);
-            let taken = self.cast.take(cx.pool, cx.now, &mut self.reassembly, rank, limit);
-            let Some(ends_packet) = taken.map(|taken| taken.ends_packet) else { return };
-            self.policy.handle_taken(rank, self.sync.current().len(), ends_packet);
-            self.cast.count_unknown();
-            self.cast.take_back(cx.pool, cx.now);
+            let reassembly = &mut self.reassembly;
+            let taken = self.current.take_message(cx.pool, cx.now, reassembly, limit).is_some();
+            let cast = self.current.cast_mut();
+            cast.take_back(cx.pool, cx.now);
+            if !taken {
+                return;
+            }
+            cast.count_unknown();
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::view::DisplaySet;
 
 /// Why a process is no longer attached to a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum DetachReason {
     /// The connection to the membership server ended or fell silent; it is tried again.
     ServerLost,

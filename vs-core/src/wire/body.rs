@@ -8,15 +8,15 @@
 //! Numbers are little-endian. The flags of the packet say which of them it is ([`Flags`]), and whether the messages are the
 //! application's or go between members. A packet holds messages of one of these two uses alone.
 
-use crate::wire::packet::{DATA_HEADER_BYTES, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST};
+use crate::wire::packet::{FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, data_bytes};
 
 /// Bytes before each message of a packet, and before the first fragment: the length of the message.
 pub(crate) const LENGTH_BYTES: usize = 4;
 
 /// Room for the body of a packet in a datagram of `datagram_bytes`.
 #[must_use]
-pub fn body_bytes(datagram_bytes: usize) -> usize {
-    datagram_bytes.saturating_sub(DATA_HEADER_BYTES)
+pub const fn body_bytes(datagram_bytes: usize) -> usize {
+    datagram_bytes.saturating_sub(data_bytes(0))
 }
 
 /// Packets that a message of `len` bytes takes, with `body_bytes` bytes to a packet.
@@ -213,6 +213,21 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::ident::GroupKey;
+    use crate::wire::datagram::Header;
+    use crate::wire::packet::{Data, encode_data};
+
+    #[test]
+    fn the_longest_body_fills_the_datagram() {
+        let header = Header { rank: 0, group: GroupKey(1), fingerprint: 2 };
+        for datagram_bytes in [512, 1472, 65_000] {
+            let body = vec![1; body_bytes(datagram_bytes)];
+            let data = Data { flags: 0, origin: 0, seq: 1, stable: 0, body: &body };
+            let mut out = vec![0; datagram_bytes];
+            assert_eq!(encode_data(&mut out, &header, &data), Some(datagram_bytes));
+            assert_eq!(encode_data(&mut out[1..], &header, &data), None);
+        }
+    }
 
     #[test]
     fn a_body_that_is_not_sound_is_refused() {

@@ -6,11 +6,11 @@
 
 use core::net::SocketAddr;
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
+    Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
 };
 
 /// Rounds after which a cluster that still has something to say is taken for endless.
@@ -241,6 +241,7 @@ impl<T: Tracer> Cluster<T> {
 
     fn carry(&mut self, from: usize, dest: Dest, datagram: &[u8]) {
         (self.tap)(datagram);
+        let from_addr = self.processes[from].addr;
         for (i, process) in self.processes.iter_mut().enumerate() {
             let meant = match dest {
                 Dest::Group(_) => i != from,
@@ -255,8 +256,9 @@ impl<T: Tracer> Cluster<T> {
                 self.lost += 1;
                 continue;
             }
+            let mut datagram = datagram.to_vec();
             (self.meter)(true);
-            process.node.handle_datagram(self.now, datagram);
+            process.node.handle_datagram(self.now, from_addr, &mut datagram);
             (self.meter)(false);
         }
     }

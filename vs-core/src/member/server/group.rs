@@ -13,6 +13,7 @@ use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply};
+use crate::rule::Rules;
 use crate::status::Decided;
 use crate::time::Time;
 use crate::view::{VIEW_MEMBERS_MAX, View};
@@ -112,10 +113,10 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: &GroupName, me: ServerId, boot: u64, config: &ServerConfig) -> Self {
+    pub(super) fn new(name: &GroupName, me: ServerId, boot: u64, rules: Rules) -> Self {
         Self {
             name: name.clone(),
-            moshe: Moshe::new(me, boot, config.left_out()),
+            moshe: Moshe::new(me, boot, rules),
             locals: BTreeMap::new(),
             waiting: Vec::new(),
             remotes: BTreeMap::new(),
@@ -556,7 +557,7 @@ mod tests {
     #[test]
     fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
         let name = GroupName::new("chat").unwrap();
-        let mut group = Group::new(&name, ServerId(1), 1, &ServerConfig::default());
+        let mut group = Group::new(&name, ServerId(1), 1, Rules::default());
         let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;

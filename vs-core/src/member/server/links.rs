@@ -203,12 +203,6 @@ impl fmt::Display for LeftOut {
 }
 
 impl Server {
-    /// What it makes of its links, for whoever looks for a fault.
-    #[cfg(feature = "sim")]
-    pub(crate) fn links_in_words(&self) -> alloc::string::String {
-        alloc::format!("{:?}; they say {:?}", self.own_links, self.words)
-    }
-
     /// Takes up links that count now, or no more, since time has passed.
     pub(super) fn look_at_links(&mut self) {
         let (began, ceased) = self.own_links.look(self.now, &self.config);

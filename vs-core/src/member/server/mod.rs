@@ -36,6 +36,7 @@ use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::rule::Rules;
 use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
@@ -114,6 +115,7 @@ pub struct Server {
     /// How often the status is told.
     answers: Pace,
     counters: ServerCounters,
+    rules: Rules,
 }
 
 impl Server {
@@ -123,6 +125,16 @@ impl Server {
     /// # Errors
     /// Names the field of `config` that cannot be used, or that `id` or `boot` is above 2^53 − 1.
     pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
+        Self::with_rules(config, id, boot, Rules::default())
+    }
+
+    /// A server whose groups keep `rules`.
+    pub(crate) fn with_rules(
+        config: ServerConfig,
+        id: ServerId,
+        boot: u64,
+        rules: Rules,
+    ) -> Result<Self, ConfigError> {
         if id.0 > NUMBER_MAX || boot > NUMBER_MAX {
             return Err(ConfigError::Rule("server id and boot value must be at most 2^53 - 1"));
         }
@@ -179,6 +191,7 @@ impl Server {
             notes: VecDeque::new(),
             answers: Pace::default(),
             counters: ServerCounters::default(),
+            rules,
         })
     }
 
@@ -337,7 +350,7 @@ impl Server {
         if self.groups.len() >= self.config.groups_max {
             return false;
         }
-        let group = Group::new(name, self.id, self.boot, &self.config);
+        let group = Group::new(name, self.id, self.boot, self.rules);
         self.groups.insert(name.clone(), group);
         true
     }

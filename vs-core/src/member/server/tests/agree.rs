@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use crate::view::View;
 
 /// Something that happens to the servers.
@@ -41,9 +41,9 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(n: u64, left_out: LeftOut) -> Self {
+    pub(super) fn new(n: u64, rules: Rules) -> Self {
         Self {
-            servers: (1..=n).map(|s| (s, Moshe::new(ServerId(s), 100 * s, left_out))).collect(),
+            servers: (1..=n).map(|s| (s, Moshe::new(ServerId(s), 100 * s, rules))).collect(),
             under_way: BTreeMap::new(),
             views: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -75,18 +75,18 @@ impl Servers {
     }
 
     /// The server crashes and starts anew, with a later boot value.
-    pub(super) fn crash(&mut self, s: u64, left_out: LeftOut) {
+    pub(super) fn crash(&mut self, s: u64, rules: Rules) {
         self.boots += 1;
-        self.restart(s, 1000 * self.boots, left_out);
+        self.restart(s, 1000 * self.boots, rules);
     }
 
     /// The same with a boot value below all that it had.
     pub(super) fn crash_back(&mut self, s: u64) {
-        self.restart(s, 1, LeftOut::default());
+        self.restart(s, 1, Rules::default());
     }
 
-    fn restart(&mut self, s: u64, boot: u64, left_out: LeftOut) {
-        self.servers.insert(s, Moshe::new(ServerId(s), boot, left_out));
+    fn restart(&mut self, s: u64, boot: u64, rules: Rules) {
+        self.servers.insert(s, Moshe::new(ServerId(s), boot, rules));
         for t in self.servers.keys().copied().collect::<Vec<_>>() {
             self.reconnect(s, t);
         }

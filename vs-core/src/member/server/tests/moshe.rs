@@ -10,17 +10,17 @@ use super::agree::{Servers, report};
 use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
 use crate::member::client::Past;
 use crate::rng::Rng;
-use crate::rule::LeftOut;
-#[cfg(feature = "sim")]
+#[cfg(feature = "mutants")]
 use crate::rule::Rule;
+use crate::rule::Rules;
 
 /// One client at each of two servers; at each of three.
 const TWO: &[u64] = &[11, 21];
 const THREE: &[u64] = &[11, 21, 31];
 
 /// Plays `ops` and delivers what is under way then.
-fn play(servers: u64, ops: &[Op], left_out: LeftOut) -> Servers {
-    let mut servers = Servers::new(servers, left_out);
+fn play(servers: u64, ops: &[Op], rules: Rules) -> Servers {
+    let mut servers = Servers::new(servers, rules);
     servers.play(ops);
     servers.drain();
     servers
@@ -28,7 +28,7 @@ fn play(servers: u64, ops: &[Op], left_out: LeftOut) -> Servers {
 
 /// `ops` settle on a view of `clients` in the slow mode.
 fn assert_slow(servers: u64, ops: &[Op], clients: &[u64]) -> u64 {
-    let played = play(servers, ops, LeftOut::default());
+    let played = play(servers, ops, Rules::default());
     assert!(played.settled(&report(clients)).is_some(), "with the rule");
     for s in 1..=servers {
         assert_eq!(played.views(s).last().map(|(_, mode)| *mode), Some(Mode::Slow), "at {s}");
@@ -37,9 +37,9 @@ fn assert_slow(servers: u64, ops: &[Op], clients: &[u64]) -> u64 {
 }
 
 /// Without `rule` nothing is under way any more, and the servers do not agree.
-#[cfg(feature = "sim")]
+#[cfg(feature = "mutants")]
 fn assert_hangs(servers: u64, ops: &[Op], clients: &[u64], rule: Rule) {
-    let played = play(servers, ops, LeftOut::only(rule));
+    let played = play(servers, ops, Rules::without(rule));
     assert_eq!(played.settled(&report(clients)), None, "without {rule:?}");
 }
 
@@ -50,7 +50,7 @@ fn cids(numbers: &[u64]) -> Vec<Cid> {
 /// The number that followed the highest claim was believed by nobody, and all waited for ever.
 #[test]
 fn the_highest_claim_that_is_taken_leads_to_a_view() {
-    let mut servers = Servers::new(3, LeftOut::default());
+    let mut servers = Servers::new(3, Rules::default());
     let floor = Floor { cid: Cid(CLAIMED_MAX), vid: CLAIMED_MAX };
     servers.server(1).raise(ProcessId(11), floor);
     servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
@@ -61,7 +61,7 @@ fn the_highest_claim_that_is_taken_leads_to_a_view() {
 #[test]
 fn the_fast_mode_decides_with_one_proposal_each() {
     for order in 0..6 {
-        let mut servers = Servers::new(3, LeftOut::default());
+        let mut servers = Servers::new(3, Rules::default());
         servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
         for turn in 0..6 {
             let path = [(1, 2), (3, 2), (2, 3), (1, 3), (3, 1), (2, 1)][(turn + order) % 6];
@@ -79,7 +79,7 @@ fn the_fast_mode_decides_with_one_proposal_each() {
 
 #[test]
 fn a_server_by_itself_decides_at_once() {
-    let mut servers = Servers::new(1, LeftOut::default());
+    let mut servers = Servers::new(1, Rules::default());
     servers.play(&[Ns(1, &[11]), Ns(1, &[11, 12]), Ns(1, &[])]);
     let sets: Vec<usize> = servers.views(1).iter().map(|(view, _)| view.len()).collect();
     assert_eq!(sets, [1, 2], "and nobody gets a view of nobody");
@@ -88,7 +88,7 @@ fn a_server_by_itself_decides_at_once() {
 
 #[test]
 fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, &[11, 12, 13, 21])]);
     assert_eq!(servers.cids(11), cids(&[1]));
     servers.play(&[Ns(1, &[11, 12, 21]), Ns(1, &[11, 21])]);
@@ -107,7 +107,7 @@ fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
 
 #[test]
 fn another_attachment_is_another_change() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
     let before = servers.settled(&report(TWO)).expect("a view").clone();
@@ -125,7 +125,7 @@ fn another_attachment_is_another_change() {
 #[test]
 fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
     for mode in [Mode::Fast, Mode::Slow] {
-        let mut servers = Servers::new(2, LeftOut::default());
+        let mut servers = Servers::new(2, Rules::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
         if mode == Mode::Slow {
             servers.drain();
@@ -142,7 +142,7 @@ fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
 
 #[test]
 fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
     servers.crash_back(2);
@@ -155,7 +155,7 @@ fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
 
 #[test]
 fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     let floor = Floor { cid: Cid(700), vid: 900 };
     servers.server(1).raise(ProcessId(11), floor);
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
@@ -184,7 +184,7 @@ fn a_short_life_may_be_given_many_numbers() {
 
 #[test]
 fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(2, TWO)]);
     let steps = servers.server(1).notify(report(&[11]), true);
     assert_eq!(steps, [Step::StartChange(ProcessId(11), Cid(1))]);
@@ -205,7 +205,7 @@ fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
 /// last ones (M4).
 #[test]
 fn nothing_is_decided_while_more_is_gathered() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.server(1).notify(report(&[11, 12, 21]), true);
     servers.server(1).notify(report(TWO), true);
@@ -226,7 +226,7 @@ fn proposed(servers: &mut Servers, change: impl FnOnce(&mut Proposal)) -> Propos
 
 #[test]
 fn numbers_of_others_are_joined_for_the_same_set_alone() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let slow = |p: &mut Proposal| (p.mode, p.n) = (Mode::Slow, 7);
     let mine = |servers: &mut Servers| servers.server(1).mine().map(|mine| (mine.mode, mine.n));
@@ -252,7 +252,7 @@ fn numbers_of_others_are_joined_for_the_same_set_alone() {
 
 #[test]
 fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
     let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
     servers.server(1).receive(waiting);
@@ -276,7 +276,7 @@ fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
 /// A server that came back to a set knows what was said of it before; that was used, and the others are elsewhere.
 #[test]
 fn a_proposal_serves_one_view() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
     servers.play(&[Ns(1, &[11]), Ns(1, TWO)]);
@@ -285,16 +285,16 @@ fn a_proposal_serves_one_view() {
 }
 
 /// D2 and D3 answer such proposals before; without them it shows that they do not count, either.
-#[cfg(feature = "sim")]
+#[cfg(feature = "mutants")]
 #[test]
 fn a_proposal_that_was_overtaken_makes_no_view() {
-    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD2));
+    let mut servers = Servers::new(2, Rules::without(Rule::ServerD2));
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let pending = servers.server(1).mine().unwrap().pn;
     let consumed = proposed(&mut servers, |p| p.used = vec![(ServerId(1), pending)]);
     assert_eq!(servers.server(1).receive(consumed), []);
 
-    let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD3));
+    let mut servers = Servers::new(2, Rules::without(Rule::ServerD3));
     servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
     let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
     servers.server(1).receive(waiting);
@@ -307,7 +307,7 @@ fn a_proposal_that_was_overtaken_makes_no_view() {
 fn a_proposal_that_comes_twice_or_late_is_known() {
     let slow: &[Op] = D1;
     for ops in [&[Ns(1, TWO), Ns(2, TWO)], slow] {
-        let mut servers = play(2, ops, LeftOut::default());
+        let mut servers = play(2, ops, Rules::default());
         let last = servers.server(2).mine().unwrap().clone();
         let known = |servers: &mut Servers, pn| {
             servers.server(1).is_stale(&Proposal { pn, ..last.clone() })
@@ -320,7 +320,7 @@ fn a_proposal_that_comes_twice_or_late_is_known() {
 
 #[test]
 fn what_is_forgotten_of_a_process_is_all() {
-    let mut servers = Servers::new(1, LeftOut::default());
+    let mut servers = Servers::new(1, Rules::default());
     let moshe = servers.server(1);
     for p in [11, 12] {
         moshe.learn(ProcessId(p), Cid(700));
@@ -334,7 +334,7 @@ fn what_is_forgotten_of_a_process_is_all() {
 #[test]
 fn proposals_that_make_no_sense_make_no_view() {
     let other = |change: &dyn Fn(&mut Proposal)| {
-        let mut servers = Servers::new(2, LeftOut::default());
+        let mut servers = Servers::new(2, Rules::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
         let mut proposal = servers.server(2).mine().unwrap().clone();
         change(&mut proposal);
@@ -359,7 +359,7 @@ fn proposals_that_make_no_sense_make_no_view() {
     assert_eq!(other(&|p| p.set = report(&[11, 21, 22])), 0, "another set");
     assert_eq!(other(&|p| p.from = ServerId(9)), 0, "of a server that is not concerned");
     // Numbers do not run over.
-    let mut servers = Servers::new(1, LeftOut::default());
+    let mut servers = Servers::new(1, Rules::default());
     servers.server(1).raise(ProcessId(11), Floor { cid: Cid(NUMBER_MAX), vid: NUMBER_MAX });
     servers.play(&[Ns(1, &[11])]);
     assert_eq!(servers.cids(11), [Cid(NUMBER_MAX)]);
@@ -377,11 +377,11 @@ const D1: &[Op] = &[
 
 #[test]
 fn d1_who_changed_again_after_its_proposal_was_used_is_answered() {
-    let mut servers = Servers::new(2, LeftOut::default());
+    let mut servers = Servers::new(2, Rules::default());
     servers.play(D1);
     assert_eq!(servers.settled(&report(TWO)), None, "two views");
     assert_slow(2, D1, TWO);
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     assert_hangs(2, D1, TWO, Rule::ServerD1);
 }
 
@@ -404,7 +404,7 @@ const D2: &[Op] = &[
 #[test]
 fn d2_who_has_consumed_a_pending_proposal_is_answered() {
     assert_slow(3, D2, THREE);
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     assert_hangs(3, D2, THREE, Rule::ServerD2);
 }
 
@@ -426,7 +426,7 @@ const D3: &[Op] = &[
 #[test]
 fn d3_who_started_a_number_that_was_passed_is_answered() {
     assert_slow(3, D3, THREE);
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     assert_hangs(3, D3, THREE, Rule::ServerD3);
 }
 
@@ -448,8 +448,8 @@ fn max_n_saves_a_round_with_a_number_that_was_passed() {
     let proposals = assert_slow(2, MAX_N, TWO);
     assert_eq!(proposals, 10, "numbers 1 and 3, each at both servers");
     // D3 mends what this rule would have avoided: no hang, but a number that is started in vain.
-    #[cfg(feature = "sim")]
-    assert_eq!(play(2, MAX_N, LeftOut::only(Rule::ServerMaxN)).proposals, proposals + 1);
+    #[cfg(feature = "mutants")]
+    assert_eq!(play(2, MAX_N, Rules::without(Rule::ServerMaxN)).proposals, proposals + 1);
 }
 
 /// What random schedules come to.
@@ -463,18 +463,18 @@ struct Tally {
 
 /// Reports that come and go at each server by itself, proposals that arrive when they like, servers that crash or lose
 /// each other; in the end all report the same, and everything arrives.
-fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
+fn random_schedules(seeds: u64, rules: Rules) -> Tally {
     let mut tally = Tally::default();
     for seed in 0..seeds {
         let mut rng = Rng::new(seed);
         let n = 2 + rng.below(3);
         let calm = rng.percent(30);
-        let mut servers = Servers::new(n, left_out);
+        let mut servers = Servers::new(n, rules);
         let any = |rng: &mut Rng| 1 + rng.below(n);
         for _ in 0..3 + rng.below(60) {
             let s = any(&mut rng);
             match rng.below(100) {
-                0..=2 if !calm => servers.crash(s, left_out),
+                0..=2 if !calm => servers.crash(s, rules),
                 3..=5 if !calm => servers.reconnect(s, any(&mut rng)),
                 6..=30 => {
                     let mut clients: Vec<u64> = (1..=n).map(|s| 10 * s + 1).collect();
@@ -495,7 +495,7 @@ fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
         }
         servers.drain();
         let settled = servers.settled(&last).is_some();
-        assert!(settled || left_out != LeftOut::default(), "seed {seed} hangs");
+        assert!(settled || rules != Rules::default(), "seed {seed} hangs");
         tally.settled += u32::from(settled);
         tally.hung += u32::from(!settled);
         let mode = servers.views(1).last().map(|(_, mode)| *mode);
@@ -507,11 +507,11 @@ fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
 
 #[test]
 fn servers_settle_whatever_happened_before() {
-    let tally = random_schedules(10_000, LeftOut::default());
+    let tally = random_schedules(10_000, Rules::default());
     assert!(tally.fast > 100 && tally.slow > 1000, "{tally:?}");
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     {
-        let tally = random_schedules(1000, LeftOut::only(Rule::ServerD1));
+        let tally = random_schedules(1000, Rules::without(Rule::ServerD1));
         assert!(tally.hung > 10, "{tally:?}");
     }
 }

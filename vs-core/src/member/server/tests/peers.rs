@@ -377,11 +377,3 @@ fn the_highest_numbers_may_be_used() {
     bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));
     assert!(bench.closed.is_empty());
 }
-
-#[cfg(feature = "sim")]
-#[test]
-fn a_rule_that_is_left_out_is_left_out_of_all_groups() {
-    use crate::rule::{LeftOut, Rule};
-    let left_out = LeftOut::only(Rule::ServerD1);
-    assert_eq!(ServerConfig { left_out, ..ServerConfig::default() }.left_out(), left_out);
-}

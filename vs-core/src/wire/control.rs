@@ -18,7 +18,7 @@
 //! - A list is its length as a varint, then its elements.
 //! - Process, milliseconds, cid, view id, start cid and packets are at most 2^53 - 1.
 //! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends
-//!   within the whole cut, which has at most 1024 ranks.
+//!   within the whole cut, which has at most 2,048 ranks.
 //! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field
 //!   whose tag it does not know. No tag is in use yet.
 //!

@@ -1,14 +1,17 @@
 //! Configuration: every bound and every time has a name, a unit and a default.
 
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::ident::{Deployment, NUMBER_MAX, ProcessId};
 use crate::view::VIEW_MEMBERS_MAX;
 use crate::wire::frame::FRAME_BYTES_MAX;
 
 /// Least and greatest size of a datagram, in bytes.
-pub const DATAGRAM_BYTES: core::ops::RangeInclusive<usize> = 512..=65_000;
+pub const DATAGRAM_BYTES: RangeInclusive<usize> = 512..=65_000;
 
 /// Longest that any time of a configuration may be, in ms: a day.
 pub const TIME_MS_LIMIT: u64 = 24 * 60 * 60 * 1000;
@@ -211,20 +214,88 @@ impl GroupConfig {
     }
 }
 
-/// Why a configuration cannot be used: the field and the rule, in one sentence.
+/// Why a configuration cannot be used: the field, its value and the bound that it breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub &'static str);
+pub struct ConfigError(Breach);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Breach {
+    /// A rule that is about more than one value.
+    Rule(&'static str),
+    Field {
+        field: &'static str,
+        value: u64,
+        bound: Cow<'static, str>,
+    },
+}
+
+impl ConfigError {
+    /// The rule that is broken, in one sentence.
+    pub(crate) const fn rule(rule: &'static str) -> Self {
+        Self(Breach::Rule(rule))
+    }
+
+    /// The value of `field` is not within its bound.
+    pub(crate) fn field(
+        field: &'static str,
+        value: u64,
+        bound: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self(Breach::Field { field, value, bound: bound.into() })
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        match &self.0 {
+            Breach::Rule(rule) => f.write_str(rule),
+            Breach::Field { field, value, bound } => {
+                write!(f, "{field} is {value}: it must be {bound}")
+            }
+        }
     }
 }
 
 impl core::error::Error for ConfigError {}
 
+/// Checks that the value of `field` lies in `range`.
+pub(crate) fn require_in(
+    field: &'static str,
+    value: u64,
+    range: RangeInclusive<u64>,
+) -> Result<(), ConfigError> {
+    let (least, most) = range.into_inner();
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let bound = if least == 0 { format!("at most {most}") } else { format!("{least} to {most}") };
+    Err(ConfigError::field(field, value, bound))
+}
+
+/// Checks that the value of `field` is not below that of `other`.
+pub(crate) fn require_at_least(
+    (field, value): (&'static str, u64),
+    (other, least): (&'static str, u64),
+) -> Result<(), ConfigError> {
+    if value >= least {
+        return Ok(());
+    }
+    Err(ConfigError::field(field, value, format!("at least {other}, which is {least}")))
+}
+
+/// Checks that the value of `field` is above that of `other`.
+pub(crate) fn require_above(
+    (field, value): (&'static str, u64),
+    (other, below): (&'static str, u64),
+) -> Result<(), ConfigError> {
+    if value > below {
+        return Ok(());
+    }
+    Err(ConfigError::field(field, value, format!("above {other}, which is {below}")))
+}
+
 fn require(condition: bool, rule: &'static str) -> Result<(), ConfigError> {
-    if condition { Ok(()) } else { Err(ConfigError(rule)) }
+    if condition { Ok(()) } else { Err(ConfigError::rule(rule)) }
 }
 
 fn require_time(ms: u64, rule: &'static str) -> Result<(), ConfigError> {

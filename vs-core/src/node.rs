@@ -137,10 +137,10 @@ impl<T: Tracer> Node<T> {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         if identity.process.0 > NUMBER_MAX {
-            return Err(ConfigError("the process id must be at most 2^53 - 1"));
+            return Err(ConfigError::rule("the process id must be at most 2^53 - 1"));
         }
         if identity.incarnation.0 > INCARNATION_MAX {
-            return Err(ConfigError(
+            return Err(ConfigError::rule(
                 "the incarnation, in ms of UNIX time, must be at most 4503599627370",
             ));
         }

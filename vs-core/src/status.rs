@@ -53,17 +53,19 @@ impl<T> Listed<T> {
 /// What is seen now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Status {
     /// By a membership server.
     Server(ServerStatus),
     /// By a node.
     Node(NodeStatus),
-    /// By whoever has answered [`ANSWERS_MAX`] times within [`ANSWERS_EVERY_MS`].
+    /// Nothing: the one asked has answered [`ANSWERS_MAX`] times within [`ANSWERS_EVERY_MS`].
     Busy,
 }
 
 /// What a membership server sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServerStatus {
     /// Its id.
     pub server: ServerId,
@@ -75,7 +77,7 @@ pub struct ServerStatus {
     pub settled: bool,
     /// Connections, that of the question included.
     pub connections: usize,
-    /// … of which are of clients.
+    /// Connections of clients.
     pub clients: usize,
     /// What it counted since it started.
     pub counters: ServerCounters,
@@ -89,6 +91,7 @@ pub struct ServerStatus {
 
 /// Another server, as a server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeerStatus {
     /// The other server.
     pub server: ServerId,
@@ -102,18 +105,20 @@ pub struct PeerStatus {
 
 /// An address at which a server is looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DialStatus {
     /// The address.
     pub addr: SocketAddr,
     /// What became of it.
     pub state: DialState,
-    /// What was wrong the last time, until it is connected.
+    /// What went wrong in the last attempt, until it is connected.
     pub trouble: Option<String>,
 }
 
 /// What became of an address at which a server is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DialState {
     /// It is tried again after a pause.
     Waiting,
@@ -129,6 +134,7 @@ pub enum DialState {
 
 /// A group, as a server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GroupStatus {
     /// Its name.
     pub name: GroupName,
@@ -136,7 +142,7 @@ pub struct GroupStatus {
     pub changing: bool,
     /// The last view that was decided here, if any.
     pub decided: Option<Decided>,
-    /// Those who are in it, or will be in the next one, as it looks now.
+    /// The processes that the notification service reports now: the members of this view or of the next one.
     pub members: Listed<MemberStatus>,
     /// Clients that wait here for an id that another process has.
     pub waiting: usize,
@@ -146,6 +152,7 @@ pub struct GroupStatus {
 
 /// A view that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Decided {
     /// Its id.
     pub view: ViewId,
@@ -157,6 +164,7 @@ pub struct Decided {
 
 /// A client in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MemberStatus {
     /// The client.
     pub process: ProcessId,
@@ -168,6 +176,7 @@ pub struct MemberStatus {
 
 /// What a node sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NodeStatus {
     /// Its process id.
     pub process: ProcessId,
@@ -179,7 +188,7 @@ pub struct NodeStatus {
     pub counters: Counters,
     /// Slots of its pool, each for one packet.
     pub slots: usize,
-    /// … of which hold one.
+    /// Slots of its pool that hold a packet.
     pub slots_used: usize,
     /// Its groups.
     pub groups: Listed<MembershipStatus>,
@@ -187,6 +196,7 @@ pub struct NodeStatus {
 
 /// A group, as a member sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MembershipStatus {
     /// Its name.
     pub name: GroupName,
@@ -198,7 +208,7 @@ pub struct MembershipStatus {
     pub members: Listed<StreamStatus>,
     /// Own packets that may be outstanding.
     pub window: u64,
-    /// … that are: sent, and not known to be stable.
+    /// Own packets that are outstanding: sent, and not known to be stable.
     pub outstanding: u64,
     /// Own messages that wait for the next view.
     pub queued: usize,
@@ -210,6 +220,7 @@ pub struct MembershipStatus {
 
 /// The stream of one member in the current view, in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StreamStatus {
     /// The member.
     pub process: ProcessId,

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::config::{ConfigError, TIME_MS_LIMIT};
+use crate::config::{ConfigError, TIME_MS_LIMIT, require_above, require_at_least, require_in};
 use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
 use crate::time::Time;
@@ -29,6 +29,12 @@ const NOTE_PAUSE_MS: u64 = 60_000;
 /// For so long after a server was forgotten that may be cut off rather than dead, this one lets itself be heard more
 /// often, in ms.
 const MISSED_MS: u64 = 600_000;
+
+/// Shortest pause between beacons, in ms.
+const BEACON_MS_MIN: u64 = 10;
+
+/// Greatest [`DiscoveryConfig::servers_max`].
+const SERVERS_LIMIT: usize = 1 << 16;
 
 /// Times and bounds of discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,28 +80,28 @@ impl DiscoveryConfig {
     /// Checks the fields.
     ///
     /// # Errors
-    /// Names the field and the rule that it breaks.
+    /// Names the first field that cannot be used, its value and the bound that it breaks.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let is_time = |ms: &u64| (1..=TIME_MS_LIMIT).contains(ms);
-        let times = [self.settle_max_ms, self.dial_anyway_ms, self.forget_ms];
-        if !times.iter().all(is_time) {
-            return Err(ConfigError(
-                "settle_max_ms, dial_anyway_ms and forget_ms are 1 ms to a day",
-            ));
+        for (field, ms) in [
+            ("settle_max_ms", self.settle_max_ms),
+            ("dial_anyway_ms", self.dial_anyway_ms),
+            ("forget_ms", self.forget_ms),
+        ] {
+            require_in(field, ms, 1..=TIME_MS_LIMIT)?;
         }
-        let least = self.beacon_max_ms.min(self.beacon_missed_ms);
-        if self.beacon_ms < 10 || least < self.beacon_ms {
-            return Err(ConfigError(
-                "beacon_ms is at least 10, and beacon_max_ms and beacon_missed_ms are no less",
-            ));
+        for (field, ms) in [
+            ("beacon_ms", self.beacon_ms),
+            ("beacon_max_ms", self.beacon_max_ms),
+            ("beacon_missed_ms", self.beacon_missed_ms),
+        ] {
+            require_in(field, ms, BEACON_MS_MIN..=TIME_MS_LIMIT)?;
         }
-        if !is_time(&self.beacon_max_ms) || self.forget_ms <= self.beacon_max_ms {
-            return Err(ConfigError("forget_ms is above beacon_max_ms, which is at most a day"));
-        }
-        if self.quiet_beacons == 0 || self.servers_max == 0 {
-            return Err(ConfigError("quiet_beacons and servers_max are at least 1"));
-        }
-        Ok(())
+        let beacon = ("beacon_ms", self.beacon_ms);
+        require_at_least(("beacon_max_ms", self.beacon_max_ms), beacon)?;
+        require_at_least(("beacon_missed_ms", self.beacon_missed_ms), beacon)?;
+        require_above(("forget_ms", self.forget_ms), ("beacon_max_ms", self.beacon_max_ms))?;
+        require_in("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
+        require_in("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
     }
 }
 
@@ -114,6 +120,7 @@ pub(crate) enum Found {
 
 /// A beacon that was heard and is of no use. Each kind is noted once a minute at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UselessBeacon {
     /// It is of another deployment.
     Deployment(Deployment),
@@ -121,7 +128,7 @@ pub enum UselessBeacon {
     Version(u16),
     /// Another server, that listens there, has this id, the own one.
     SameId(ServerId, SocketAddr),
-    /// More than [`DiscoveryConfig::servers_max`] servers are about.
+    /// There are more servers than [`DiscoveryConfig::servers_max`].
     TooMany,
 }
 
@@ -130,12 +137,12 @@ impl fmt::Display for UselessBeacon {
         match self {
             Self::Deployment(other) => write!(
                 f,
-                "servers of the deployment {other} are about, too, and left alone: whoever belongs together has to \
-                 have the same --deployment"
+                "found servers of the deployment {other}, which are left alone: name the same deployment at all \
+                 that belong together"
             ),
             Self::Version(version) => write!(
                 f,
-                "a server is about that speaks version {version} of the protocol, not {STREAM_VERSION}: run the \
+                "found a server that speaks protocol version {version}, this server {STREAM_VERSION}: run the \
                  same version everywhere"
             ),
             Self::SameId(id, addr) => write!(
@@ -143,7 +150,7 @@ impl fmt::Display for UselessBeacon {
                 "the server at {addr} has the id {id}, too: give each server an id of its own"
             ),
             Self::TooMany => f.write_str(
-                "more servers are about than this one may know (servers_max): the others are not connected to",
+                "found more servers than servers_max allows: this server does not connect to the others",
             ),
         }
     }

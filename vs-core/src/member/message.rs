@@ -53,8 +53,9 @@ pub(crate) enum Request {
     Status,
 }
 
-/// Why a server does not take up with another one.
+/// Why a server refuses another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It is the same one.
     Itself,

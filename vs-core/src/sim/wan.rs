@@ -255,7 +255,7 @@ impl Wan {
 }
 
 fn name() -> Result<GroupName, ConfigError> {
-    GroupName::new(GROUP).map_err(|_| ConfigError("the group has no name"))
+    GroupName::new(GROUP).map_err(|_| ConfigError::rule("the group has no name"))
 }
 
 fn key() -> Result<GroupKey, ConfigError> {

@@ -1,15 +1,16 @@
-//! What a server is given, and what it tells its operator.
+//! Bounds and times of a server.
 
-use alloc::borrow::Cow;
-use core::net::SocketAddr;
+use crate::config::{
+    BUFFER_BYTES_LIMIT, ConfigError, GROUPS_LIMIT, REDIAL_MOST_MS, TIME_MS_LIMIT, attempt_ms,
+    require_above, require_at_least, require_in,
+};
+use crate::ident::Deployment;
 
-use serde::{Deserialize, Serialize};
+/// Greatest [`ServerConfig::connections_max`].
+pub const CONNECTIONS_LIMIT: usize = 1 << 20;
 
-use super::{ConnId, Departure, LeftOut, PeerTrouble};
-use crate::config::{REDIAL_MOST_MS, attempt_ms};
-use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
-use crate::member::discovery::UselessBeacon;
-use crate::view::{Members, View};
+/// Greatest [`ServerConfig::peers_max`].
+pub const PEERS_LIMIT: usize = 1 << 16;
 
 /// Bounds and times of a server.
 ///
@@ -136,6 +137,59 @@ impl ServerConfig {
         }
     }
 
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be used, its value and the bound that it breaks.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_times()?;
+        for (field, value, least, most) in [
+            ("peers_max", self.peers_max, 0, PEERS_LIMIT),
+            ("connections_max", self.connections_max, 1, CONNECTIONS_LIMIT),
+            ("groups_max", self.groups_max, 1, GROUPS_LIMIT),
+            ("output_bytes_max", self.output_bytes_max, 0, BUFFER_BYTES_LIMIT),
+        ] {
+            require_in(field, value as u64, least as u64..=most as u64)?;
+        }
+        Ok(())
+    }
+
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        for (field, ms) in [
+            ("silence_ms", self.silence_ms),
+            ("heartbeat_ms", self.heartbeat_ms),
+            ("dial_ms", self.dial_ms),
+            ("redial_ms", self.redial_ms),
+            ("redial_max_ms", self.redial_max_ms),
+            ("refused_ms", self.refused_ms),
+            ("refused_max_ms", self.refused_max_ms),
+        ] {
+            require_in(field, ms, 1..=TIME_MS_LIMIT)?;
+        }
+        for (field, ms) in [
+            ("gather_join_ms", self.gather_join_ms),
+            ("gather_crash_ms", self.gather_crash_ms),
+            ("gather_max_ms", self.gather_max_ms),
+            ("accuse_ms", self.accuse_ms),
+            ("readmit_ms", self.readmit_ms),
+            ("reattach_ms", self.reattach_ms),
+            ("link_hold_ms", self.link_hold_ms),
+            ("link_hold_max_ms", self.link_hold_max_ms),
+            ("link_forgive_ms", self.link_forgive_ms),
+            ("pass_on_ms", self.pass_on_ms),
+            ("regroup_ms", self.regroup_ms),
+        ] {
+            require_in(field, ms, 0..=TIME_MS_LIMIT)?;
+        }
+        require_above(("silence_ms", self.silence_ms), ("heartbeat_ms", self.heartbeat_ms))?;
+        require_at_least(("redial_max_ms", self.redial_max_ms), ("redial_ms", self.redial_ms))?;
+        require_at_least(("refused_max_ms", self.refused_max_ms), ("refused_ms", self.refused_ms))?;
+        require_at_least(
+            ("link_hold_max_ms", self.link_hold_max_ms),
+            ("link_hold_ms", self.link_hold_ms),
+        )
+    }
+
     /// By how much later one server may reach a peer than another one that could since the same time, in ms.
     pub(super) fn reach_ms(&self) -> u64 {
         self.dial_ms.max(self.redial_max_ms)
@@ -150,117 +204,128 @@ impl ServerConfig {
     }
 }
 
-/// What an operator may want to read; bounded, the oldest is dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A client attached to a group.
-    Attached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// Its data address.
-        addr: SocketAddr,
-    },
-    /// A client's attachment ended, at this server or at a peer.
-    Detached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// Where it was attached.
-        server: ServerId,
-        /// Why.
-        why: Departure,
-    },
-    /// A change began, for this set.
-    StartChange {
-        /// The group.
-        group: GroupName,
-        /// The set.
-        set: Members,
-    },
-    /// A view was decided.
-    View {
-        /// The group.
-        group: GroupName,
-        /// The view.
-        view: View,
-        /// Whether the fast mode decided it.
-        fast: bool,
-    },
-    /// A peer server came (`true`) or was lost.
-    Peer {
-        /// The server.
-        server: ServerId,
-        /// Whether it is connected now.
-        connected: bool,
-    },
-    /// A beacon that was heard is of no use.
-    UselessBeacon(UselessBeacon),
-    /// The server has looked for others, and lets clients in.
-    Settled {
-        /// Servers that are connected.
-        servers: usize,
-    },
-    /// A peer that was named is not connected; noted once, until it is or the reason changes.
-    PeerTrouble {
-        /// The address that was named.
-        addr: SocketAddr,
-        /// Why.
-        why: PeerTrouble,
-    },
-    /// The clients of a connected server are in no view with those of this one, in no group.
-    LeftOut {
-        /// The server.
-        server: ServerId,
-        /// Why.
-        why: LeftOut,
-    },
-    /// They are again.
-    TakenIn {
-        /// The server.
-        server: ServerId,
-    },
-    /// Another server has the id of this one, and others hear the words of both.
-    Twin {
-        /// That id.
-        server: ServerId,
-    },
-    /// A connection spoke another protocol or broke a rule and was closed.
-    Refused {
-        /// The connection.
-        conn: ConnId,
-        /// One sentence.
-        why: Cow<'static, str>,
-    },
-}
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
 
-/// What a server counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerCounters {
-    /// start_changes, counted once a change and group.
-    pub changes: u64,
-    /// Proposals sent (to itself included, once a proposal).
-    pub proposals: u64,
-    /// Views decided in the fast mode.
-    pub views_fast: u64,
-    /// Views decided in the slow mode.
-    pub views_slow: u64,
-    /// From the first start_change of a change to its view, in ms: of all changes together.
-    pub change_ms_sum: u64,
-    /// … of the longest.
-    pub change_ms_max: u64,
-}
+    use super::*;
 
-impl ServerCounters {
-    /// Adds what another server counted, or another life of this one.
-    pub fn add(&mut self, other: &Self) {
-        self.changes += other.changes;
-        self.proposals += other.proposals;
-        self.views_fast += other.views_fast;
-        self.views_slow += other.views_slow;
-        self.change_ms_sum += other.change_ms_sum;
-        self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
+    /// Sets one field.
+    type Set<V> = fn(&mut ServerConfig, V);
+
+    const TIMES: [(&str, Set<u64>); 18] = [
+        ("silence_ms", |c, v| c.silence_ms = v),
+        ("heartbeat_ms", |c, v| c.heartbeat_ms = v),
+        ("gather_join_ms", |c, v| c.gather_join_ms = v),
+        ("gather_crash_ms", |c, v| c.gather_crash_ms = v),
+        ("gather_max_ms", |c, v| c.gather_max_ms = v),
+        ("accuse_ms", |c, v| c.accuse_ms = v),
+        ("readmit_ms", |c, v| c.readmit_ms = v),
+        ("reattach_ms", |c, v| c.reattach_ms = v),
+        ("redial_ms", |c, v| c.redial_ms = v),
+        ("redial_max_ms", |c, v| c.redial_max_ms = v),
+        ("refused_ms", |c, v| c.refused_ms = v),
+        ("refused_max_ms", |c, v| c.refused_max_ms = v),
+        ("dial_ms", |c, v| c.dial_ms = v),
+        ("link_hold_ms", |c, v| c.link_hold_ms = v),
+        ("link_hold_max_ms", |c, v| c.link_hold_max_ms = v),
+        ("link_forgive_ms", |c, v| c.link_forgive_ms = v),
+        ("pass_on_ms", |c, v| c.pass_on_ms = v),
+        ("regroup_ms", |c, v| c.regroup_ms = v),
+    ];
+
+    const SIZES: [(&str, Set<usize>); 4] = [
+        ("peers_max", |c, v| c.peers_max = v),
+        ("connections_max", |c, v| c.connections_max = v),
+        ("groups_max", |c, v| c.groups_max = v),
+        ("output_bytes_max", |c, v| c.output_bytes_max = v),
+    ];
+
+    fn error_of(config: &ServerConfig) -> alloc::string::String {
+        config.validate().expect_err("it cannot be used").to_string()
+    }
+
+    #[test]
+    fn default_and_its_limits_are_valid() {
+        assert_eq!(ServerConfig::default().validate(), Ok(()));
+        for silence_ms in [2, 4, 1000, TIME_MS_LIMIT] {
+            assert_eq!(ServerConfig::for_silence(silence_ms).validate(), Ok(()), "{silence_ms}");
+        }
+    }
+
+    #[test]
+    fn extreme_time_is_named_with_value_and_bound() {
+        for (field, set) in TIMES {
+            for ms in [u64::MAX, u64::MAX / 2, TIME_MS_LIMIT + 1] {
+                let mut config = ServerConfig::default();
+                set(&mut config, ms);
+                let error = error_of(&config);
+                let start = alloc::format!("{field} is {ms}: it must be ");
+                assert!(error.starts_with(&start), "{error}");
+                assert!(error.ends_with("86400000"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_size_is_named_with_value_and_bound() {
+        for (field, set) in SIZES {
+            let mut config = ServerConfig::default();
+            set(&mut config, usize::MAX);
+            let start = alloc::format!("{field} is {}: it must be ", usize::MAX);
+            assert!(error_of(&config).starts_with(&start), "{}", error_of(&config));
+        }
+        let none = ServerConfig { groups_max: 0, ..ServerConfig::default() };
+        assert_eq!(error_of(&none), "groups_max is 0: it must be 1 to 65536");
+    }
+
+    #[test]
+    fn times_that_contradict_each_other_are_both_named() {
+        let config = ServerConfig { silence_ms: 100, ..ServerConfig::default() };
+        assert_eq!(
+            error_of(&config),
+            "silence_ms is 100: it must be above heartbeat_ms, which is 100"
+        );
+        let config = ServerConfig { redial_max_ms: 99, ..ServerConfig::default() };
+        assert_eq!(
+            error_of(&config),
+            "redial_max_ms is 99: it must be at least redial_ms, which is 100"
+        );
+    }
+
+    #[test]
+    fn extreme_silence_is_an_error_and_no_overflow() {
+        for silence_ms in [0, 1, u64::MAX - 1, u64::MAX] {
+            let config = ServerConfig::for_silence(silence_ms);
+            assert!(error_of(&config).starts_with(&alloc::format!("silence_ms is {silence_ms}:")));
+        }
+    }
+
+    /// Every time at its limit, in a server that has clients, loses peers and lets time pass.
+    #[test]
+    fn server_with_longest_times_does_not_overflow() {
+        use crate::ident::{NUMBER_MAX, ServerId};
+        use crate::member::server::{ConnId, Server};
+        use crate::time::Time;
+
+        let mut config = ServerConfig::default();
+        for (_, set) in TIMES {
+            set(&mut config, TIME_MS_LIMIT);
+        }
+        config.heartbeat_ms = TIME_MS_LIMIT - 1;
+        assert_eq!(config.validate(), Ok(()));
+        let mut server = Server::new(config, ServerId(NUMBER_MAX), NUMBER_MAX).unwrap();
+        let addr = ([127, 0, 0, 1], 1).into();
+        for (at, now) in [Time::ZERO, Time(u64::MAX / 2), Time(u64::MAX)].into_iter().enumerate() {
+            server.handle_accepted(now, ConnId(at as u64));
+            server.add_peer(now, addr);
+            while let Some(addr) = server.poll_dial() {
+                server.handle_dial_failed(now, addr, &"nobody");
+            }
+            server.handle_timeout(now);
+        }
+        let notes: Vec<_> = core::iter::from_fn(|| server.poll_note()).collect();
+        assert_eq!(notes.len(), 1, "{notes:?}");
     }
 }

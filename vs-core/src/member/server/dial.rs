@@ -21,8 +21,9 @@ const WORDS_BYTES_MAX: usize = 256;
 
 /// Why a peer that was named is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PeerTrouble {
-    /// There is no connection to its address, in the system's words; or a server that was there says nothing.
+    /// There is no connection to its address, in the words of the system; or a server that was there says nothing.
     Unreachable(String),
     /// What listens there is no membership server: what it did instead.
     NoServer(&'static str),
@@ -43,18 +44,23 @@ impl fmt::Display for PeerTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(words) => {
-                write!(f, "cannot be reached ({words}): start a server there; it is tried again")
+                write!(
+                    f,
+                    "the peer cannot be reached ({words}): start a server there; it is dialled again"
+                )
             }
             Self::NoServer(what) => write!(
                 f,
-                "does not answer as a membership server does ({what}): name the address of one"
+                "the peer does not answer as a membership server does ({what}): name the address of one"
             ),
             Self::Version { peer, own } => write!(
                 f,
-                "speaks protocol version {peer}, this server {own}: upgrade the older of both"
+                "the peer speaks protocol version {peer}, this server {own}: upgrade the older of both"
             ),
-            Self::Refused(refusal) => write!(f, "refuses this server: {refusal}"),
-            Self::Itself => f.write_str("is an address of this server itself, which needs none"),
+            Self::Refused(refusal) => write!(f, "the peer refuses this server: {refusal}"),
+            Self::Itself => {
+                f.write_str("the address is one of this server itself, which needs none")
+            }
         }
     }
 }

@@ -177,6 +177,7 @@ impl Links {
 
 /// Why the clients of a server that is connected are in no view with those of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LeftOut {
     /// Its link came back after it was lost for longer than `reattach_ms`.
     Returned {

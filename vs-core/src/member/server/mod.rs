@@ -7,6 +7,7 @@ mod accuse;
 mod claims;
 mod config;
 mod conn;
+mod counters;
 mod deadlines;
 mod departure;
 mod dial;
@@ -15,6 +16,7 @@ mod group;
 mod identity;
 mod links;
 pub(crate) mod moshe;
+mod note;
 mod notify;
 mod peers;
 mod status;
@@ -32,7 +34,7 @@ use super::client::Past;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
 use crate::action::DetachReason;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, require_in};
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
@@ -41,8 +43,9 @@ use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
 use claims::CLOCK_RETRY_MS;
-pub use config::{Note, ServerConfig, ServerCounters};
+pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, ServerConfig};
 use conn::{Conn, Role};
+pub use counters::ServerCounters;
 use deadlines::Deadlines;
 pub use departure::Departure;
 pub use dial::PeerTrouble;
@@ -52,10 +55,9 @@ use group::{Group, Local, Send};
 pub use links::LeftOut;
 use links::Links;
 use moshe::{Attachment, Floor, Settled};
+pub use note::Note;
+use note::Notes;
 use words::Words;
-
-/// Notes that wait to be read; beyond, the oldest is dropped.
-const NOTES_MAX: usize = 1024;
 
 /// A connection of a server, named by the runtime; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +112,7 @@ pub struct Server {
     closing: VecDeque<(ConnId, Option<Output>)>,
     /// The connection that was named last by [`Server::poll_close`].
     farewell: Option<(ConnId, Output)>,
-    notes: VecDeque<Note>,
+    notes: Notes,
     /// How often the status is told.
     answers: Pace,
     counters: ServerCounters,
@@ -121,31 +123,12 @@ impl Server {
     /// proposal numbers and view numbers, since nothing is stored.
     ///
     /// # Errors
-    /// Names the field of `config` that cannot be used, or that `id` or `boot` is above 2^53 − 1.
+    /// Names the field of `config` that cannot be used, its value and the bound that it breaks; or that `id` or
+    /// `boot` is above 2^53 − 1.
     pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
-        if id.0 > NUMBER_MAX || boot > NUMBER_MAX {
-            return Err(ConfigError("server id and boot value must be at most 2^53 - 1"));
-        }
-        if config.heartbeat_ms == 0 || config.silence_ms <= config.heartbeat_ms {
-            return Err(ConfigError("silence_ms must be above heartbeat_ms, which is at least 1"));
-        }
-        if config.redial_ms == 0
-            || config.dial_ms == 0
-            || config.refused_ms == 0
-            || config.redial_max_ms < config.redial_ms
-            || config.refused_max_ms < config.refused_ms
-        {
-            return Err(ConfigError(
-                "dial_ms, redial_ms and refused_ms must be at least 1, redial_max_ms at least redial_ms, and \
-                 refused_max_ms at least refused_ms",
-            ));
-        }
-        if config.link_hold_max_ms < config.link_hold_ms {
-            return Err(ConfigError("link_hold_max_ms must not be below link_hold_ms"));
-        }
-        if config.connections_max == 0 || config.groups_max == 0 {
-            return Err(ConfigError("connections_max and groups_max must be at least 1"));
-        }
+        require_in("server id", id.0, 0..=NUMBER_MAX)?;
+        require_in("boot value", boot, 0..=NUMBER_MAX)?;
+        config.validate()?;
         Ok(Self {
             config,
             id,
@@ -174,7 +157,7 @@ impl Server {
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
             farewell: None,
-            notes: VecDeque::new(),
+            notes: Notes::default(),
             answers: Pace::default(),
             counters: ServerCounters::default(),
         })
@@ -547,10 +530,7 @@ impl Server {
     }
 
     fn note(&mut self, note: Note) {
-        if self.notes.len() >= NOTES_MAX {
-            self.notes.pop_front();
-        }
-        self.notes.push_back(note);
+        self.notes.push(note);
     }
 
     /// A connection that has bytes to be written; each is named once until it has new ones.
@@ -588,7 +568,7 @@ impl Server {
 
     /// The next note.
     pub fn poll_note(&mut self) -> Option<Note> {
-        self.notes.pop_front()
+        self.notes.poll_note()
     }
 
     /// The counters.

@@ -232,7 +232,7 @@ impl Server {
         }
         self.led_on += 1;
         if self.led_on > LED_ON_MAX {
-            return self.note(Note::Twin { server: self.id });
+            return self.note(Note::DuplicateId { server: self.id });
         }
         self.version = version;
         self.tell_links();

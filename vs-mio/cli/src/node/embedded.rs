@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::{Registry, Token};
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
-use vs_core::member::{DiscoveryConfig, PeerTrouble, Refusal};
+use vs_core::member::{DiscoveryConfig, PeerTrouble};
 use vs_mio::ServerDriver;
 use vs_std::beacons::Beacons;
 use vs_std::clock::Clock;
@@ -172,13 +172,12 @@ impl Embedded {
         while let Some(note) = self.driver.poll_note() {
             match note {
                 Note::Settled { servers } => self.say_found(servers),
-                Note::UselessBeacon(beacon) => eprintln!("vs: {beacon}"),
-                Note::Twin { server } => eprintln!("vs: {}", Refusal::SameId(server)),
+                Note::UselessBeacon(_) | Note::DuplicateId { .. } => eprintln!("vs: {note}"),
                 // Those that beacons told of come and go; who was named is missed.
-                Note::PeerTrouble { addr, why }
-                    if self.peers.contains(&addr) && why != PeerTrouble::Itself =>
+                Note::PeerTrouble { addr, ref why }
+                    if self.peers.contains(&addr) && *why != PeerTrouble::Itself =>
                 {
-                    eprintln!("vs: peer {addr} {why}");
+                    eprintln!("vs: {note}");
                 }
                 _ => {}
             }

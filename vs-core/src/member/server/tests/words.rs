@@ -220,8 +220,9 @@ fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else(
         let said = versions(&mut lan).iter().zip(before).all(|(now, before)| now - before < 10);
         assert!(said, "mended: {mended}: {before:?}, {:?}", versions(&mut lan));
         assert_eq!((clique(lan.server(1)), clique(lan.server(2))), (vec![1, 2], vec![1, 2]));
-        let twin = Note::Twin { server: ServerId(1) };
-        let noted = [1, 4].map(|id| lan.notes(id).iter().filter(|note| **note == twin).count());
+        let duplicate = Note::DuplicateId { server: ServerId(1) };
+        let noted =
+            [1, 4].map(|id| lan.notes(id).iter().filter(|note| **note == duplicate).count());
         assert!(noted == [1, 0] || noted == [0, 1], "mended: {mended}: {noted:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::fmt;
+use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -248,6 +249,19 @@ impl From<Deployment> for alloc::string::String {
 /// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys collide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub u64);
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The process id, the same after every recovery; at most 2^53 − 1.
+    pub process: ProcessId,
+    /// When the process started, in milliseconds of UNIX time; grows with every start; at most [`INCARNATION_MAX`].
+    pub incarnation: Incarnation,
+    /// Where peers reach this node's unicast socket.
+    pub addr: SocketAddr,
+    /// Seed of all random choices of the node (delays of repairs).
+    pub seed: u64,
+}
 
 /// The start value of [`fnv1a`].
 pub const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

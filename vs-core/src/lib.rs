@@ -61,7 +61,6 @@ pub mod trace;
 pub mod trace_json;
 pub mod wire;
 
-mod action;
 mod cast;
 mod endpoint;
 mod node;
@@ -72,12 +71,13 @@ mod schedule;
 mod sync;
 mod view;
 
-pub use action::{
-    Action, BlockOkError, Dest, DetachReason, JoinError, LinkCommand, Route, SendError, Sent,
-    Transmit, Verdict, Wake,
-};
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
-pub use node::{Counters, Identity, Node};
-pub use time::Time;
+pub use endpoint::{Action, BlockOkError, Dest, Route, SendError, Sent, Transmit, Verdict};
+pub use ident::Identity;
+pub use member::detach::DetachReason;
+pub use member::link::LinkCommand;
+pub use node::{JoinError, Node};
+pub use status::Counters;
+pub use time::{Time, Wake};
 pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError};

@@ -3,76 +3,21 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::action::{
-    Action, BlockOkError, JoinError, LinkCommand, Route, SendError, Sent, Transmit, Verdict, Wake,
-    earlier,
-};
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
-use crate::endpoint::{Cx, Endpoint};
-use crate::ident::{
-    Cid, GroupKey, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ViewId,
+use crate::endpoint::{
+    Action, BlockOkError, Cx, Endpoint, Left, Route, SendError, Sent, Transmit, Verdict,
 };
+use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
+use crate::member::LinkCommand;
 use crate::member::client::{Client, ClientEvent};
 use crate::pool::Pool;
 use crate::schedule::Schedule;
-use crate::time::Time;
+use crate::status::Counters;
+use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
 use crate::view::View;
 use crate::wire::packet::{self, Malformed};
-
-/// Who a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The process id, the same after every recovery; at most 2^53 − 1.
-    pub process: ProcessId,
-    /// When the process started, in milliseconds of UNIX time; grows with every start; at most [`INCARNATION_MAX`].
-    pub incarnation: Incarnation,
-    /// Where peers reach this node's unicast socket.
-    pub addr: SocketAddr,
-    /// Seed of all random choices of the node (delays of repairs).
-    pub seed: u64,
-}
-
-/// What a node counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Datagrams handed in.
-    pub datagrams: u64,
-    /// … of which told something new.
-    pub accepted: u64,
-    /// … of which told nothing new.
-    pub duplicate: u64,
-    /// … of which belong to a view to come and are kept.
-    pub early: u64,
-    /// … of which did not concern this node.
-    pub foreign: u64,
-    /// … of which found no room and wait for their repair.
-    pub dropped: u64,
-    /// … of which are of another version of the protocol.
-    pub version: u64,
-    /// … of which are damaged or of another protocol.
-    pub malformed: u64,
-    /// Messages delivered to the application.
-    pub delivered: u64,
-    /// Views installed.
-    pub views: u64,
-    /// Times that a member said that it hears no multicasts of this node: [`Node::unheard_by`].
-    pub unheard: u64,
-}
-
-/// What is left of the groups that were left: ids go on from there.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Left {
-    /// Groups left so far.
-    pub(crate) count: u64,
-    /// The highest cid of any of them.
-    pub(crate) cid: Cid,
-    /// The highest view id of any of them.
-    pub(crate) view: ViewId,
-}
 
 /// One process in any number of groups. See the crate's documentation for how it is driven.
 #[derive(Debug)]
@@ -121,8 +66,11 @@ macro_rules! lend {
     };
 }
 
+mod error;
 mod external;
 mod status;
+
+pub use error::JoinError;
 
 impl<T: Tracer> Node<T> {
     /// Makes a node that knows of `servers` membership servers (positions of the runtime's list).

@@ -4,8 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::action::{Wake, earlier};
-use crate::time::Time;
+use crate::time::{Time, Wake, earlier};
 
 const WORD_BITS: usize = u64::BITS as usize;
 

@@ -14,7 +14,6 @@ use crate::cast::CastCounters;
 use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
 use crate::member::ServerCounters;
 use crate::member::message::Request;
-use crate::node::Counters;
 use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
 
@@ -192,6 +191,33 @@ pub struct NodeStatus {
     pub slots_used: usize,
     /// Its groups.
     pub groups: Listed<MembershipStatus>,
+}
+
+/// What a node counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Datagrams handed in.
+    pub datagrams: u64,
+    /// Datagrams that told something new.
+    pub accepted: u64,
+    /// Datagrams that told nothing new.
+    pub duplicate: u64,
+    /// Datagrams of a view that is not installed yet, which are kept.
+    pub early: u64,
+    /// Datagrams that do not concern this node.
+    pub foreign: u64,
+    /// Datagrams that found no room and wait for their repair.
+    pub dropped: u64,
+    /// Datagrams of another version of the protocol.
+    pub version: u64,
+    /// Datagrams that are damaged or of another protocol.
+    pub malformed: u64,
+    /// Messages delivered to the application.
+    pub delivered: u64,
+    /// Views installed.
+    pub views: u64,
+    /// Times that a member said that it hears no multicasts of this node: [`crate::Node::unheard_by`].
+    pub unheard: u64,
 }
 
 /// A group, as a member sees it.

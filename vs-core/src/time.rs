@@ -62,5 +62,37 @@ impl Sub for Time {
     }
 }
 
+/// Why a node wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A sign of life is due to the membership server, or the server has been silent for too long.
+    Server,
+    /// A connection may be tried again.
+    Reconnect,
+    /// A sync message or a request for one is repeated.
+    Sync,
+    /// A gap is reported.
+    Nak,
+    /// An acknowledgement is due.
+    Ack,
+    /// A heartbeat is due.
+    Heartbeat,
+    /// A peer has owed something for too long.
+    Peer,
+    /// A member has to be asked why nothing is heard that it sends to the group.
+    Reach,
+    /// The application owes an answer to a block request.
+    BlockOk,
+}
+
+/// The earlier of two wake-ups; the first if they are at the same time.
+pub(crate) fn earlier(a: Option<(Time, Wake)>, b: Option<(Time, Wake)>) -> Option<(Time, Wake)> {
+    match (a, b) {
+        (Some(a), Some(b)) if b.0 < a.0 => Some(b),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
+}
+
 const NANOS_PER_MILLI: u64 = 1_000_000;
 const NANOS_PER_MICRO: u64 = 1_000;

@@ -20,12 +20,11 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Wake, earlier};
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, Rank, Seq, ViewId};
 use crate::pool::Pool;
 use crate::rng::Rng;
-use crate::time::Time;
+use crate::time::{Time, Wake, earlier};
 use crate::view::View;
 
 mod gap;

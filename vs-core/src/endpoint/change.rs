@@ -7,15 +7,15 @@ use smallvec::SmallVec;
 
 use super::early::EarlyPacket;
 use super::output::Resend;
-use super::{AppEvent, Cx, EVENTS_MAX, Endpoint, Previous};
-use crate::action::{Action, DetachReason, Verdict, Wake};
+use super::{Action, AppEvent, Cx, EVENTS_MAX, Endpoint, Previous, Verdict};
 use crate::cast::{Cast, DataOutcome, ViewHeader};
 use crate::config::Blocking;
 use crate::ident::{Cid, ProcessId, Rank, Seq};
+use crate::member::DetachReason;
 use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
 use crate::sync::Heard;
-use crate::time::Time;
+use crate::time::{Time, Wake};
 use crate::trace::Event;
 use crate::view::{Members, View};
 use crate::wire::control::{self, SyncMessage, SyncRequest};

@@ -7,30 +7,39 @@
 #[macro_use]
 mod observe;
 
+mod action;
 mod change;
 mod early;
+mod error;
 mod output;
 mod peers;
 mod primary;
 mod queue;
 mod reach;
 mod status;
+mod transmit;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::action::{Action, BlockOkError, DetachReason, SendError, Sent, Verdict, Wake, earlier};
 use crate::cast::{Cast, CastCounters, ViewHeader};
 use crate::config::{Blocking, GroupConfig};
-use crate::ident::{Cid, FNV_OFFSET, GroupKey, GroupName, Incarnation, Seq, ViewId, fnv1a};
+use crate::ident::{
+    Cid, FNV_OFFSET, GroupKey, GroupName, Identity, Incarnation, Seq, ViewId, fnv1a,
+};
+use crate::member::DetachReason;
 use crate::member::client::{Client, Past};
-use crate::node::{Counters, Identity, Left};
 use crate::pool::Pool;
+use crate::status::Counters;
 use crate::sync::{Automaton, Block};
-use crate::time::Time;
+use crate::time::{Time, Wake, earlier};
 use crate::trace::{Event, Tracer};
 use crate::view::{Members, View};
 use crate::wire::packet::Packet;
+
+pub use action::Action;
+pub use error::{BlockOkError, SendError, Sent};
+pub use transmit::{Dest, Route, Transmit, Verdict};
 
 use early::Early;
 use output::Resend;
@@ -41,6 +50,17 @@ use reach::Reachability;
 
 /// Events that wait for the application, besides messages and views, which are derived from state.
 const EVENTS_MAX: usize = 16;
+
+/// What is left of the groups that were left: ids go on from there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left {
+    /// Groups left so far.
+    pub(crate) count: u64,
+    /// The highest cid of any of them.
+    pub(crate) cid: Cid,
+    /// The highest view id of any of them.
+    pub(crate) view: ViewId,
+}
 
 /// What the node lends to an endpoint for the time of a call.
 pub(crate) struct Cx<'a> {

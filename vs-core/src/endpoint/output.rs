@@ -3,11 +3,10 @@
 use smallvec::SmallVec;
 
 use super::reach::mark_group;
-use super::{Cx, Endpoint};
-use crate::action::{Dest, Transmit, Wake, earlier};
+use super::{Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::Cid;
-use crate::time::Time;
+use crate::time::{Time, Wake, earlier};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
 use crate::wire::packet::{self, HEADER_BYTES, Header};
 

@@ -4,10 +4,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{Cx, Endpoint};
-use crate::action::Wake;
 use crate::ident::{GroupKey, Incarnation, ProcessId};
 use crate::member::message::Peer;
-use crate::time::Time;
+use crate::time::{Time, Wake};
 use crate::view::Members;
 
 /// A pause between two looks at the peers that is longer than this share of `peer_ms` was a suspension of this

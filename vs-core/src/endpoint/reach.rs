@@ -10,11 +10,10 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use super::{Cx, Endpoint};
-use crate::action::{Dest, Route, Transmit, Verdict, Wake};
+use super::{Cx, Dest, Endpoint, Route, Transmit, Verdict};
 use crate::cast::ViewHeader;
 use crate::ident::{ProcessId, Rank};
-use crate::time::Time;
+use crate::time::{Time, Wake};
 use crate::view::Members;
 use crate::wire::packet::{self, Header};
 use crate::wire::reach::{self, Reach, Word};

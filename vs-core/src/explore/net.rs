@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::ident::{Cid, ProcessId, Seq};
-use crate::sync::ViewKey;
+use crate::view::ViewKey;
 use crate::view::{Members, View};
 
 /// What a process has sent in a view; the network holds it until it has arrived or is lost.

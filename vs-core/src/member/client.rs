@@ -10,14 +10,14 @@ use core::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 use super::contract::Contract;
+use super::detach::DetachReason;
 use super::detector::Silence;
 use super::external::External;
+use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
-use crate::action::{DetachReason, LinkCommand, Wake};
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, ProcessId, ViewId};
-use crate::node::Identity;
-use crate::time::Time;
+use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
+use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{Decoder, FrameError, Output};

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::client::Past;
 use super::server::Departure;
 use super::server::moshe::{Attached, Proposal};
-use crate::action::DetachReason;
 use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.

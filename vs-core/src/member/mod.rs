@@ -3,11 +3,16 @@
 
 pub(crate) mod client;
 mod contract;
+pub(crate) mod detach;
 mod detector;
 mod discovery;
 pub mod external;
+pub(crate) mod link;
 pub mod message;
 pub mod server;
+
+pub(crate) use detach::DetachReason;
+pub(crate) use link::LinkCommand;
 
 pub use contract::ContractError;
 pub use discovery::{DiscoveryConfig, UselessBeacon};

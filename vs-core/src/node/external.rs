@@ -1,11 +1,10 @@
 //! Groups whose membership somebody else decides than a server of this crate.
 
-use super::Node;
-use crate::action::{DetachReason, JoinError};
+use super::{JoinError, Node};
 use crate::config::GroupConfig;
 use crate::ident::{Cid, GroupKey, GroupName};
 use crate::member::client::ClientEvent;
-use crate::member::{MembershipError, MembershipRequest, Peer};
+use crate::member::{DetachReason, MembershipError, MembershipRequest, Peer};
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::action::{Action, BlockOkError, SendError, Sent};
+use crate::endpoint::{Action, BlockOkError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;

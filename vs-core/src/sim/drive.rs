@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use crate::action::{Action, Dest, LinkCommand, Route};
+use crate::endpoint::{Action, Dest, Route};
 use crate::ident::{GroupKey, GroupName};
+use crate::member::LinkCommand;
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
 use crate::sim::fabric::Fabric;

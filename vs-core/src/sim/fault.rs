@@ -4,9 +4,10 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
+use crate::ident::Identity;
 use crate::ident::{GroupName, Incarnation, ServerId};
 use crate::member::Server;
-use crate::node::{Identity, Node};
+use crate::node::Node;
 use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody, Site};
 use crate::sim::recorder::Recorder;

@@ -8,13 +8,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::action::{DetachReason, Wake};
 use crate::config::{GroupConfig, NodeConfig};
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig, ServerCounters};
 use crate::node::Node;
 use crate::sim::recorder::Recorder;
 use crate::time::Time;
+use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
 

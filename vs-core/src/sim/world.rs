@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 
-use crate::action::{DetachReason, SendError, Sent, Wake};
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::ViewTraffic;
+use crate::endpoint::{SendError, Sent};
 use crate::ident::{GroupKey, GroupName, ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
 use crate::sim::app::Application;
@@ -23,6 +24,7 @@ use crate::sim::net::{Link, NetCounters};
 use crate::sim::recorder::{Beside, Watch};
 use crate::spec::refine::Refuted;
 use crate::time::Time;
+use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
 

@@ -2,30 +2,11 @@
 
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
-use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
-use crate::view::View;
+use crate::ident::{Incarnation, ProcessId, Seq};
+use crate::view::{View, ViewKey};
 
 /// Stands for a part of a cut that has not arrived.
 const UNKNOWN: Seq = Seq::MAX;
-
-/// Names the view that a sync message's sender `q` is in, beyond doubt: a process is given one view at most for each
-/// of its cids (M5), so the id and `start(q)` decide; the fingerprint guards against a sender that breaks the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct ViewKey {
-    pub(crate) id: ViewId,
-    /// The view's local id at the sender.
-    pub(crate) start: Cid,
-    pub(crate) fingerprint: u64,
-}
-
-impl ViewKey {
-    /// The key of `view` in the mouth of `q`; `None` if `q` is not a member.
-    pub(crate) fn of(view: &View, q: ProcessId) -> Option<Self> {
-        Some(Self { id: view.id(), start: view.start(q)?, fingerprint: view.fingerprint() })
-    }
-}
 
 /// A cut: packets received without a gap, by rank. Kept in runs of ranks with the same number, since in a large view few
 /// send: each of its members has a cut of each other one while it changes.

@@ -31,9 +31,9 @@ use smallvec::SmallVec;
 
 use crate::ident::{CREDIBLE_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{LeftOut, Rule};
-use crate::view::{Members, View};
+use crate::view::{Members, View, ViewKey};
 
-pub(crate) use cut::{Cut, SyncState, ViewKey};
+pub(crate) use cut::{Cut, SyncState};
 
 use tally::Tally;
 

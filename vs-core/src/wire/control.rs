@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq};
-use crate::sync::ViewKey;
 use crate::view::VIEW_MEMBERS_MAX;
+use crate::view::ViewKey;
 
 /// Bytes of a sync message before its cut, at most: process, incarnation, cid, view key, total, first.
 const SYNC_FIXED_BYTES: usize = 10 * 8 + 3 * 2;

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::group::{Cx, Group, Send};
 use super::{ConnId, Departure, notify};
-use crate::action::DetachReason;
 use crate::ident::ProcessId;
+use crate::member::DetachReason;
 use crate::time::Time;
 use crate::view::VIEW_MEMBERS_MAX;
 

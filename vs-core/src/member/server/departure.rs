@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::group::{Cause, Cx, Group, Local, Remote, Send};
 use super::{ConnId, Note};
-use crate::action::DetachReason;
 use crate::ident::{ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::view::VIEW_MEMBERS_MAX;
 
 /// A silent client may attach again after so long, in ms: by then it has seen the end of the connection over which it

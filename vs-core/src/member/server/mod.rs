@@ -33,11 +33,11 @@ use core::net::SocketAddr;
 use super::client::Past;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
-use crate::action::DetachReason;
 use crate::config::{ConfigError, require_in};
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
+use crate::member::DetachReason;
 use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;

@@ -10,9 +10,9 @@ use core::fmt;
 
 use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::spec::automata::{Block, Refused, Step, demand};
-use crate::sync::{SYNCS_MAX, ViewKey};
+use crate::sync::SYNCS_MAX;
 use crate::trace::Event;
-use crate::view::{DisplaySet, Members, View};
+use crate::view::{DisplaySet, Members, View, ViewKey};
 
 /// A sync message: where its sender was, and what it had there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::super::moshe::{Attached, Attachment};
 use super::super::{ConnId, Server, ServerConfig};
-use crate::action::DetachReason;
 use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::member::client::Past;
 use crate::member::message::{Peer, PeerWord, Reply, Request};
 use crate::time::Time;

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::super::{ConnId, Note, ServerConfig};
 use super::lan::{Lan, addr};
-use crate::action::DetachReason;
 use crate::ident::{Deployment, ServerId};
+use crate::member::DetachReason;
 use crate::member::UselessBeacon;
 use crate::rng::Rng;
 

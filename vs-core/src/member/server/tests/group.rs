@@ -7,11 +7,11 @@ use super::super::accuse::FORGIVEN_MS;
 use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
-use crate::action::DetachReason;
 use crate::ident::{
     CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
     ViewId,
 };
+use crate::member::DetachReason;
 use crate::member::client::Past;
 use crate::member::message::{PeerWord, Request};
 use crate::view::View;

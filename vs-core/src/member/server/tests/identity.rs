@@ -5,8 +5,8 @@ use alloc::vec;
 use super::super::ServerConfig;
 use super::super::moshe::{Attached, Attachment};
 use super::bench::{Bench, group, hello, peer, story};
-use crate::action::DetachReason;
 use crate::ident::{Incarnation, ProcessId, ServerId};
+use crate::member::DetachReason;
 use crate::member::message::{Peer, PeerWord, Request};
 
 const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));

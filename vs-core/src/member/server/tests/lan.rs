@@ -7,8 +7,8 @@ use core::net::SocketAddr;
 
 use super::super::{ConnId, Note, Server, ServerConfig};
 use super::bench::group;
-use crate::action::DetachReason;
 use crate::ident::{Deployment, Incarnation, ProcessId, ServerId, ViewId};
+use crate::member::DetachReason;
 use crate::member::DiscoveryConfig;
 use crate::member::client::Past;
 use crate::member::message::{Peer, Reply, Request};

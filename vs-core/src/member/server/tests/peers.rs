@@ -8,10 +8,10 @@ use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::words::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
-use crate::action::DetachReason;
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
+use crate::member::DetachReason;
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
 use crate::view::View;
 use crate::wire::frame;

@@ -1,0 +1,54 @@
+//! What goes out, and what became of what came in.
+
+use core::net::SocketAddr;
+
+use crate::ident::GroupKey;
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dest {
+    /// All members of the group's view and of the change under way: to each of [`crate::Node::group_routes`] or, where
+    /// there is no multicast at all, to each of [`crate::Node::group_addresses`].
+    Group(GroupKey),
+    /// One process.
+    Peer(SocketAddr),
+}
+
+/// A way on which something that goes to a group has to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One multicast.
+    Multicast,
+    /// One unicast, to a member that hears no multicasts of this node.
+    Unicast(SocketAddr),
+}
+
+/// Bytes to be sent, written into the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub dest: Dest,
+    /// Bytes used of the buffer.
+    pub len: usize,
+    /// Length of each datagram in the buffer; the last may be shorter. Equal to `len` if there is one.
+    pub segment_bytes: usize,
+}
+
+/// What became of a datagram. Junk is counted, never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It told something new.
+    Accepted,
+    /// It was well-formed and told nothing new.
+    Duplicate,
+    /// It belongs to a view that is not installed yet and is kept.
+    Early,
+    /// Of a group, view or sender that does not concern this node.
+    Foreign,
+    /// No room: dropped, to be repaired.
+    Dropped,
+    /// Of another protocol version.
+    Version,
+    /// Not of this protocol, or damaged.
+    Malformed,
+}

@@ -1,0 +1,125 @@
+//! Why a process is not attached to a group any more.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{Deployment, ProcessId};
+use crate::view::DisplaySet;
+
+/// Why a process is no longer attached to a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DetachReason {
+    /// The connection to the membership server ended or fell silent; it is tried again.
+    ServerLost,
+    /// Other members accused this process of owing them something for too long; it attaches again after a pause.
+    Accused {
+        /// The accusers; none if it was the only one to accuse others.
+        by: Vec<ProcessId>,
+    },
+    /// Another process is attached under the same id. Final.
+    DuplicateId,
+    /// The server speaks another version of the protocol. Final.
+    Version {
+        /// The server's version.
+        server: u16,
+        /// Ours.
+        own: u16,
+    },
+    /// The server has no room for this client or group.
+    ServerFull,
+    /// The application did not answer a block request within `block_ok_ms`. Final.
+    BlockTimeout,
+    /// A view has more members than [`crate::GroupConfig::members_max`]. Final.
+    ViewTooLarge,
+    /// The server broke the contract of a membership service. Final.
+    Contract(String),
+    /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to join again.
+    Excluded,
+    /// The server heard nothing of this process for so long that it took it for dead; it attaches again.
+    Silent,
+    /// The server belongs to another deployment. Final.
+    Deployment {
+        /// The server's deployment.
+        server: Deployment,
+        /// Ours.
+        own: Deployment,
+    },
+    /// This process, or who gave it its numbers before, is by its clock more than a year ahead of the server; it attaches
+    /// again, as there may be another server, and clocks can be set.
+    Ahead,
+}
+
+impl DetachReason {
+    /// Whether the node gives up; else it attaches again by itself.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(
+            self,
+            Self::ServerLost
+                | Self::Accused { .. }
+                | Self::ServerFull
+                | Self::Excluded
+                | Self::Silent
+                | Self::Ahead
+        )
+    }
+}
+
+impl fmt::Display for DetachReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerLost => f.write_str("the connection to the membership server was lost"),
+            Self::Accused { by } if by.is_empty() => f.write_str(
+                "it accused members of not answering, of which the others heard: it is cut off itself",
+            ),
+            Self::Accused { by } => {
+                write!(f, "accused by {} of not answering", DisplaySet(by))
+            }
+            Self::DuplicateId => f.write_str(
+                "another process is attached under this id: give each process an id of its own",
+            ),
+            Self::Version { server, own } => write!(
+                f,
+                "the server speaks protocol version {server}, this program {own}: upgrade the older one"
+            ),
+            Self::ServerFull => f.write_str("the server has no room for this client or group"),
+            Self::BlockTimeout => {
+                f.write_str("the application did not answer a block request in time")
+            }
+            Self::ViewTooLarge => {
+                f.write_str("the view has more members than members_max allows: raise it")
+            }
+            Self::Excluded => f.write_str("the source of views does not count this process in"),
+            Self::Silent => {
+                f.write_str("the membership server heard nothing of this process for too long")
+            }
+            Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
+            Self::Ahead => f.write_str(
+                "the clock here is more than a year ahead of the membership server's: set the clocks of both",
+            ),
+            Self::Deployment { server, own } => write!(
+                f,
+                "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+
+    /// It was "accused by {}".
+    #[test]
+    fn who_is_excluded_for_its_own_accusations_is_told_so() {
+        let accused = |by| DetachReason::Accused { by }.to_string();
+        assert_eq!(accused(vec![ProcessId(2)]), "accused by {2} of not answering");
+        assert!(accused(vec![]).starts_with("it accused members of not answering"));
+    }
+}

@@ -7,7 +7,7 @@ mod town;
 use vs_core::ident::{GroupKey, Incarnation};
 use vs_core::spec;
 use vs_core::trace::{Header, Trace};
-use vs_core::{Blocking, ClientConfig, GroupConfig, JoinError, NodeConfig, Time};
+use vs_core::{Blocking, ClientConfig, GroupConfig, GroupSize, JoinError, NodeConfig, Time};
 
 use crate::{Bytes, Seeds};
 use model::Phase;
@@ -27,11 +27,11 @@ const CALM_TRIES: usize = 20;
 /// Calls what `input` says.
 pub fn run(input: &[u8]) {
     let mut bytes = Bytes::new(input);
-    let (_, group) = crate::cluster::configs();
+    let (node, _) = crate::cluster::configs();
     let config = NodeConfig {
         datagram_bytes: 512,
         // Of the two groups that a process may join both find room, or one.
-        pool_slots: group.slots() * (1 + usize::from(bytes.flag())),
+        pool_slots_max: node.pool_slots_max * (1 + usize::from(bytes.flag())),
         groups_max: 1 + usize::from(bytes.flag()),
         client: ClientConfig {
             server_silence_ms: 300,
@@ -63,7 +63,7 @@ fn group_config(bytes: &mut Bytes<'_>) -> GroupConfig {
     let blocking = if pick & 1 == 0 { Blocking::Auto } else { Blocking::Manual };
     let group = GroupConfig { blocking, peer_ms: 400, block_ok_ms: 200, ..group };
     match pick >> 4 {
-        0x9 => GroupConfig { window_packets: usize::from(bytes.u8()), ..group },
+        0x9 => GroupConfig { window_packets: Some(usize::from(bytes.u8())), ..group },
         0xa => GroupConfig { message_bytes_max: usize::from(bytes.u16()), ..group },
         0xb => GroupConfig { members_max: usize::from(bytes.u8()), ..group },
         0xc => GroupConfig { ack_packets: usize::from(bytes.u8()), ..group },
@@ -83,19 +83,22 @@ fn fits(config: &GroupConfig) -> bool {
 }
 
 fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
-    let invalid = config.validate(node_config).is_err();
+    let slots_of = |config: &GroupConfig| GroupSize::new(config, node_config).map(|s| s.slots());
+    let needed = slots_of(&config);
+    let invalid = needed.is_err();
     if !invalid && !fits(&config) {
         return;
     }
     let joined = town.processes[i].groups.iter().filter(|member| member.phase != Phase::Out);
     let (count, slots) =
-        joined.fold((0, 0), |(count, slots), member| (count + 1, slots + member.config.slots()));
-    let unreserved = node_config.pool_slots - slots;
+        joined.fold((0, 0), |(count, slots), member| (count + 1, slots + slots_of(&member.config).unwrap_or(0)));
+    let unreserved = node_config.pool_slots_max - slots;
     town.with(i, group, |node, member, now, name| {
         let result = node.join(now, name, config.clone());
         let already = member.phase != Phase::Out;
         let too_many = count >= node_config.groups_max;
-        let (slots, no_room) = (config.slots(), config.slots() > unreserved);
+        let slots = needed.clone().unwrap_or(0);
+        let no_room = slots > unreserved;
         match result {
             Ok(key) => {
                 assert!(!(invalid || already || too_many || no_room));

@@ -7,7 +7,7 @@ mod common;
 use std::cell::RefCell;
 
 pub(crate) use common::Cluster;
-use vs_core::{GroupConfig, NodeConfig};
+use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
 use crate::Seeds;
 
@@ -15,7 +15,7 @@ use crate::Seeds;
 pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
     let group = GroupConfig {
         members_max: 4,
-        window_packets: 16,
+        window_packets: Some(16),
         message_bytes_max: 2048,
         queue_bytes: 12 << 10,
         early_packets_max: 8,
@@ -24,11 +24,11 @@ pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
     };
     let node = NodeConfig {
         datagram_bytes: 512,
-        pool_slots: group.slots(),
         groups_max: 2,
         ..NodeConfig::default()
     };
-    (node, group)
+    let slots = GroupSize::new(&group, &node).expect("a configuration").slots();
+    (NodeConfig { pool_slots_max: slots, ..node }, group)
 }
 
 /// Processes 1 to `size` in one view.

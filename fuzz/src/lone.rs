@@ -47,7 +47,7 @@ pub(crate) struct Lone {
     ended: bool,
     name: GroupName,
     config: GroupConfig,
-    pool_slots: usize,
+    pool_slots_max: usize,
     /// The latest time that was handed in: what the node goes by.
     latest: Time,
     listener: Listener,
@@ -65,7 +65,8 @@ impl Lone {
             addr: ([127, 0, 0, 1], 4000).into(),
             seed: 1,
         };
-        let (datagram_bytes, pool_slots) = (node_config.datagram_bytes, node_config.pool_slots);
+        let (datagram_bytes, pool_slots_max) =
+            (node_config.datagram_bytes, node_config.pool_slots_max);
         let name = GroupName::new(NAME).expect("a name");
         let node = Node::new(node_config, identity, 1, Vec::new()).expect("a configuration");
         let mut lone = Self {
@@ -78,7 +79,7 @@ impl Lone {
             ended: false,
             name,
             config: config_of_group,
-            pool_slots,
+            pool_slots_max,
             latest: Time::from_millis(1),
             listener: Listener::default(),
             buffer: vec![0; SEGMENTS_MAX * datagram_bytes],
@@ -276,7 +277,7 @@ impl Lone {
 
     /// However it was treated: it comes to rest, leaves no packet behind, and what it did was allowed.
     pub(crate) fn end(mut self) {
-        assert!(self.node.pool_slots_used() <= self.pool_slots);
+        assert!(self.node.pool_slots_used() <= self.pool_slots_max);
         for _ in 0..16 {
             self.wake();
         }

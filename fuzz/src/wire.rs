@@ -129,10 +129,10 @@ fn control(datagram: &[u8]) {
 
 /// Of a node that has just joined.
 fn verdict(datagram: &[u8]) -> Verdict {
-    let config = NodeConfig { datagram_bytes: 512, pool_slots: 64, ..NodeConfig::default() };
+    let config = NodeConfig { datagram_bytes: 512, pool_slots_max: 64, ..NodeConfig::default() };
     let group = GroupConfig {
         members_max: 4,
-        window_packets: 4,
+        window_packets: Some(4),
         message_bytes_max: 64,
         queue_bytes: 128,
         early_packets_max: 4,

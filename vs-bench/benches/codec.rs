@@ -16,6 +16,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use vs_core::NodeConfig;
 use vs_core::ident::{GroupKey, ViewId};
+use vs_core::wire::body::body_bytes;
 use vs_core::wire::packet::{self, AckEntry, Content, Data, Header, Heartbeat, SeqRange};
 
 const HEADER: Header = Header { rank: 1, group: GroupKey(7), fingerprint: 99 };
@@ -52,7 +53,7 @@ fn both(
 fn codec(criterion: &mut Criterion) {
     let room = NodeConfig::default().datagram_bytes;
     let mut group = criterion.benchmark_group("codec");
-    for bytes in [64, 1024, NodeConfig::default().body_bytes()] {
+    for bytes in [64, 1024, body_bytes(NodeConfig::default().datagram_bytes)] {
         let body = vec![7; bytes];
         both(&mut group, &format!("data {bytes} B"), |out| {
             let data = Data { flags: 0, origin: 1, seq: 1 << 20, stable: 1 << 19, body: &body };

@@ -3,7 +3,7 @@
 //! `cargo bench -p vs-bench --bench groups`
 //!
 //! **What it measures.** Two nodes in 1 to 10,000 groups with small windows (8 packets, messages of up to 1 KiB), in
-//! memory. Printed, by group of one node: what `GroupConfig::footprint` and `Node::footprint` say, and what a
+//! memory. Printed, by group of one node: what `GroupSize::footprint` and `Node::footprint` say, and what a
 //! counting allocator saw when the nodes were made and had asked to join, and when they were together in a view of each
 //! group (the server's memory and that of buffers between is in it, too). Then timed, for a node with that many groups
 //! that has nothing to do: `poll_timeout`; `handle_timeout` before anything is due; `poll_transmit` and `poll_action`
@@ -27,7 +27,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use vs_bench::load::Load;
 use vs_bench::memory::{Memory, Settings};
 use vs_core::wire::packet::{self, Header, Heartbeat};
-use vs_core::{ClientConfig, Node, Time};
+use vs_core::{ClientConfig, GroupSize, Node, Time};
 
 /// Numbers of groups, unless it is a test.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -103,11 +103,12 @@ fn memory_of(groups: usize) {
     let before = memory.traffic;
     memory.pass_ns(IDLE_S.1 * 1_000_000_000);
     let idle = (memory.traffic - before).datagrams() as f64 / (IDLE_S.1 * NODES as u64) as f64;
+    let size = GroupSize::new(&settings.group, &settings.node).expect("a configuration");
     let kib = |bytes: usize| bytes as f64 / 1024.0;
     let each = |bytes: usize| kib(bytes) / groups as f64;
     println!(
         "| {groups:>6} | {:>12.1} | {:>11.1} | {:>9.1} | {:>8.1} | {:>9.1} | {idle:>8.1} |",
-        kib(settings.group.footprint(&settings.node)),
+        kib(size.footprint()),
         each(footprint),
         each((made - empty) / NODES),
         each((together - empty) / NODES),

@@ -48,7 +48,7 @@ const VIEW_MS: u64 = 60_000;
 fn settings(members: usize) -> Settings {
     let group = GroupConfig {
         members_max: members,
-        window_packets: 4,
+        window_packets: Some(4),
         message_bytes_max: 1024,
         queue_bytes: 2048,
         early_packets_max: 4,

@@ -50,19 +50,15 @@ impl Load {
     pub fn add(&mut self, groups: impl ExactSizeIterator<Item = usize>, members_max: usize) {
         let group = GroupConfig {
             members_max,
-            window_packets: 4,
+            window_packets: Some(4),
             message_bytes_max: 256,
             queue_bytes: 512,
             early_packets_max: 0,
             ack_packets: 2,
             ..GroupConfig::default()
         };
-        let config = NodeConfig {
-            datagram_bytes: 512,
-            pool_slots: group.slots() * groups.len(),
-            groups_max: groups.len(),
-            ..NodeConfig::default()
-        };
+        let config =
+            NodeConfig { datagram_bytes: 512, groups_max: groups.len(), ..NodeConfig::default() };
         let i = self.nodes.len();
         let ip = u32::try_from(i).map(|i| 0x0a00_0000 + i).expect("few clients");
         let identity = Identity {

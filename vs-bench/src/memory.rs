@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// One group of up to `members_max` with the defaults, and a pool that just suffices.
+    /// One group of up to `members_max` with the defaults.
     #[must_use]
     pub fn new(members_max: usize) -> Self {
         Self::with(GroupConfig { members_max, ..GroupConfig::default() }, 1)
@@ -44,7 +44,7 @@ impl Settings {
     pub fn small(members_max: usize, groups: usize) -> Self {
         let group = GroupConfig {
             members_max,
-            window_packets: 8,
+            window_packets: Some(8),
             message_bytes_max: 1024,
             queue_bytes: 2048,
             early_packets_max: 8,
@@ -54,11 +54,10 @@ impl Settings {
         Self::with(group, groups)
     }
 
-    /// `groups` groups, and a pool that just suffices.
+    /// `groups` groups.
     #[must_use]
     pub fn with(group: GroupConfig, groups: usize) -> Self {
-        let pool_slots = group.slots() * groups;
-        let node = NodeConfig { pool_slots, groups_max: groups, ..NodeConfig::default() };
+        let node = NodeConfig { groups_max: groups, ..NodeConfig::default() };
         let server = ServerConfig { groups_max: groups, ..ServerConfig::default() };
         Self { node, group, server, groups, segments_max: 64 }
     }

@@ -1,14 +1,12 @@
 //! Configuration: every bound and every time has a name, a unit and a default.
 
-use alloc::borrow::Cow;
-use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::RangeInclusive;
 
 use crate::ident::{Deployment, NUMBER_MAX, ProcessId};
+use crate::order::Order;
 use crate::view::VIEW_MEMBERS_MAX;
-use crate::wire::frame::FRAME_BYTES_MAX;
 
 /// Least and greatest size of a datagram, in bytes.
 pub const DATAGRAM_BYTES: RangeInclusive<usize> = 512..=65_000;
@@ -19,14 +17,17 @@ pub const TIME_MS_LIMIT: u64 = 24 * 60 * 60 * 1000;
 /// Longest that [`GroupConfig::nak_delay_us`] and [`GroupConfig::nak_delay_max_us`] may be, in µs: a second.
 pub const NAK_DELAY_US_LIMIT: u64 = 1_000_000;
 
-/// Greatest [`NodeConfig::pool_slots`].
+/// Greatest [`NodeConfig::pool_slots_max`].
 pub const POOL_SLOTS_LIMIT: usize = 1 << 26;
 
 /// Greatest [`NodeConfig::groups_max`].
 pub const GROUPS_LIMIT: usize = 1 << 16;
 
-/// Greatest [`GroupConfig::window_packets`] and [`GroupConfig::early_packets_max`].
+/// Greatest [`GroupConfig::early_packets_max`].
 pub const PACKETS_LIMIT: usize = 1 << 20;
+
+/// Least and greatest [`GroupConfig::window_packets`].
+pub const WINDOW_PACKETS: RangeInclusive<usize> = 4..=PACKETS_LIMIT;
 
 /// Greatest [`GroupConfig::message_bytes_max`]: its length goes over the wire as a number below 2^32.
 pub const MESSAGE_BYTES_LIMIT: usize = 1 << 29;
@@ -49,9 +50,9 @@ pub struct NodeConfig {
     /// Largest datagram, in bytes of UDP payload. Default 1472: what an Ethernet frame of 1500 bytes carries over
     /// IPv4. All members of a group must agree on it.
     pub datagram_bytes: usize,
-    /// Slots for packets in the pool that all groups share. Reserved when the node is made, touched when used.
-    /// Default 135,168 (194 MB of address space). [`GroupConfig::slots`] says what a group takes.
-    pub pool_slots: usize,
+    /// Most slots for packets in the pool that all groups share. The pool grows by what a group needs when that group is
+    /// joined ([`crate::GroupSize::slots`]); memory is touched when it is used. Default 67,108,864: what the groups need.
+    pub pool_slots_max: usize,
     /// Most groups of the node. Default 64.
     pub groups_max: usize,
     /// The connection to the membership service.
@@ -62,7 +63,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             datagram_bytes: 1472,
-            pool_slots: 135_168,
+            pool_slots_max: POOL_SLOTS_LIMIT,
             groups_max: 64,
             client: ClientConfig::default(),
         }
@@ -114,20 +115,25 @@ pub enum Blocking {
     Manual,
 }
 
-/// What holds for one group. All members must agree on `window_packets` and `message_bytes_max`.
+/// What holds for one group. All members must agree on `window_packets` (or on `members_max`, if the window follows from
+/// that), on `message_bytes_max` and on `order`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
-    /// Most members of a view that this process can be in. Default 16.
+    /// Most members of a view that this process can be in. Default 16. Window and pool follow from it.
     pub members_max: usize,
     /// Packets that a sender may have outstanding, that is not yet stable and delivered everywhere; also the slots of
-    /// each ring. Must hold the largest message. As many are in use as losses and distance ask for. Default 4096.
-    pub window_packets: usize,
+    /// each ring. It holds the largest message and one packet more. As many are in use as losses and distance ask for.
+    /// Default `None`: it follows from `members_max`. All members together then have 65,536 packets, and one member has 256
+    /// to 4096 of them, or as many as the largest message needs. [`crate::GroupSize::window_packets`] says how many these are.
+    pub window_packets: Option<usize>,
     /// Largest message, in bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes of messages that wait for the next view while the group is blocked, framing included. Default 2 MiB.
     pub queue_bytes: usize,
     /// Packets of views that are not installed yet that are kept. Default 1024.
     pub early_packets_max: usize,
+    /// In which order messages of different senders are delivered. Default [`Order::Fifo`].
+    pub order: Order,
     /// Who answers a block request.
     pub blocking: Blocking,
     /// An application that has not answered a block request for so long is detached, in ms. Below `peer_ms`: so it is
@@ -174,10 +180,11 @@ impl Default for GroupConfig {
     fn default() -> Self {
         Self {
             members_max: 16,
-            window_packets: 4096,
+            window_packets: None,
             message_bytes_max: 1 << 20,
             queue_bytes: 2 << 20,
             early_packets_max: 1024,
+            order: Order::Fifo,
             blocking: Blocking::Auto,
             block_ok_ms: 1000,
             peer_ms: 2000,
@@ -214,128 +221,99 @@ impl GroupConfig {
     }
 }
 
-/// Why a configuration cannot be used: the field, its value and the bound that it breaks.
+/// Why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(Breach);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Breach {
-    /// A rule that is about more than one value.
-    Rule(&'static str),
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A field has a value that is not within its bounds.
     Field {
+        /// The name of the field.
         field: &'static str,
+        /// Its value.
         value: u64,
-        bound: Cow<'static, str>,
+        /// The least possible value.
+        least: u64,
+        /// The greatest possible value.
+        most: u64,
+        /// The other field that the bounds follow from, and its value.
+        given: Option<(&'static str, u64)>,
     },
+    /// Another rule is broken: one sentence that names the fields.
+    Rule(&'static str),
 }
 
 impl ConfigError {
-    /// The rule that is broken, in one sentence.
-    pub(crate) const fn rule(rule: &'static str) -> Self {
-        Self(Breach::Rule(rule))
-    }
-
-    /// The value of `field` is not within its bound.
-    pub(crate) fn field(
+    /// Checks that the value of `field` is within `bounds`.
+    pub(crate) fn check(
         field: &'static str,
         value: u64,
-        bound: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self(Breach::Field { field, value, bound: bound.into() })
+        bounds: RangeInclusive<u64>,
+    ) -> Result<(), Self> {
+        Self::check_given(field, value, bounds, None)
+    }
+
+    /// Checks that the value of `field` is within `bounds`, which follow from the field `given`.
+    pub(crate) fn check_given(
+        field: &'static str,
+        value: u64,
+        bounds: RangeInclusive<u64>,
+        given: Option<(&'static str, u64)>,
+    ) -> Result<(), Self> {
+        if bounds.contains(&value) {
+            return Ok(());
+        }
+        let (least, most) = bounds.into_inner();
+        Err(Self::Field { field, value, least, most, given })
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Breach::Rule(rule) => f.write_str(rule),
-            Breach::Field { field, value, bound } => {
-                write!(f, "{field} is {value}: it must be {bound}")
-            }
+        let &Self::Field { field, value, least, most, given } = self else {
+            let Self::Rule(rule) = self else { return Ok(()) };
+            return f.write_str(rule);
+        };
+        write!(f, "{field} must be ")?;
+        match (least, most) {
+            (0, most) => write!(f, "at most {most}")?,
+            (least, u64::MAX) => write!(f, "at least {least}")?,
+            (least, most) => write!(f, "{least} to {most}")?,
         }
+        if let Some((other, other_value)) = given {
+            write!(f, " since {other} is {other_value}")?;
+        }
+        write!(f, ", but is {value}")
     }
 }
 
 impl core::error::Error for ConfigError {}
 
-/// Checks that the value of `field` lies in `range`.
-pub(crate) fn require_in(
+fn check_rule(condition: bool, rule: &'static str) -> Result<(), ConfigError> {
+    if condition { Ok(()) } else { Err(ConfigError::Rule(rule)) }
+}
+
+fn check_size(
     field: &'static str,
-    value: u64,
-    range: RangeInclusive<u64>,
+    value: usize,
+    bounds: RangeInclusive<usize>,
 ) -> Result<(), ConfigError> {
-    let (least, most) = range.into_inner();
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    let bound = if least == 0 { format!("at most {most}") } else { format!("{least} to {most}") };
-    Err(ConfigError::field(field, value, bound))
+    ConfigError::check(field, value as u64, *bounds.start() as u64..=*bounds.end() as u64)
 }
 
-/// Checks that the value of `field` is not below that of `other`.
-pub(crate) fn require_at_least(
-    (field, value): (&'static str, u64),
-    (other, least): (&'static str, u64),
-) -> Result<(), ConfigError> {
-    if value >= least {
-        return Ok(());
-    }
-    Err(ConfigError::field(field, value, format!("at least {other}, which is {least}")))
-}
-
-/// Checks that the value of `field` is above that of `other`.
-pub(crate) fn require_above(
-    (field, value): (&'static str, u64),
-    (other, below): (&'static str, u64),
-) -> Result<(), ConfigError> {
-    if value > below {
-        return Ok(());
-    }
-    Err(ConfigError::field(field, value, format!("above {other}, which is {below}")))
-}
-
-fn require(condition: bool, rule: &'static str) -> Result<(), ConfigError> {
-    if condition { Ok(()) } else { Err(ConfigError::rule(rule)) }
-}
-
-fn require_time(ms: u64, rule: &'static str) -> Result<(), ConfigError> {
-    require((1..=TIME_MS_LIMIT).contains(&ms), rule)
+fn check_times<const N: usize>(times: [(&'static str, u64); N]) -> Result<(), ConfigError> {
+    times.into_iter().try_for_each(|(field, ms)| ConfigError::check(field, ms, 1..=TIME_MS_LIMIT))
 }
 
 impl NodeConfig {
     /// Checks the fields.
     ///
     /// # Errors
-    /// Names the field and the rule that it breaks.
+    /// Names the field, its value and its bounds.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.validate_datagrams()?;
-        require(
-            (1..=POOL_SLOTS_LIMIT).contains(&self.pool_slots),
-            "pool_slots must be 1 to 67108864",
-        )?;
-        require((1..=GROUPS_LIMIT).contains(&self.groups_max), "groups_max must be 1 to 65536")?;
+        check_size("datagram_bytes", self.datagram_bytes, DATAGRAM_BYTES)?;
+        check_size("pool_slots_max", self.pool_slots_max, 1..=POOL_SLOTS_LIMIT)?;
+        check_size("groups_max", self.groups_max, 1..=GROUPS_LIMIT)?;
         self.client.validate()
-    }
-
-    fn validate_datagrams(&self) -> Result<(), ConfigError> {
-        let possible = DATAGRAM_BYTES.contains(&self.datagram_bytes);
-        require(possible, "datagram_bytes must be 512 to 65000")
-    }
-
-    /// Bytes of a packet's body: what is left of a datagram after the header.
-    #[must_use]
-    pub fn body_bytes(&self) -> usize {
-        self.datagram_bytes.saturating_sub(crate::wire::packet::DATA_HEADER_BYTES)
-    }
-
-    /// Bytes that a node takes without groups, estimated: the pool, and the connection to the membership service. A group's own bytes: [`GroupConfig::footprint`].
-    #[must_use]
-    pub fn footprint(&self) -> usize {
-        self.slot_bytes().saturating_mul(self.pool_slots).saturating_add(self.client.footprint())
-    }
-
-    fn slot_bytes(&self) -> usize {
-        self.body_bytes().saturating_add(crate::pool::SLOT_OVERHEAD_BYTES)
     }
 }
 
@@ -358,118 +336,90 @@ impl ClientConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        for (ms, rule) in [
-            (self.server_silence_ms, "client.server_silence_ms must be 1 to 86400000"),
-            (self.heartbeat_ms, "client.heartbeat_ms must be 1 to 86400000"),
-            (self.reconnect_ms, "client.reconnect_ms must be 1 to 86400000"),
-            (self.reconnect_max_ms, "client.reconnect_max_ms must be 1 to 86400000"),
-            (self.connect_ms, "client.connect_ms must be 1 to 86400000"),
-        ] {
-            require_time(ms, rule)?;
-        }
-        require(
-            self.server_silence_ms > self.heartbeat_ms,
-            "client.server_silence_ms must be above client.heartbeat_ms",
+        check_times([
+            ("client.server_silence_ms", self.server_silence_ms),
+            ("client.heartbeat_ms", self.heartbeat_ms),
+            ("client.reconnect_ms", self.reconnect_ms),
+            ("client.reconnect_max_ms", self.reconnect_max_ms),
+            ("client.connect_ms", self.connect_ms),
+        ])?;
+        ConfigError::check_given(
+            "client.server_silence_ms",
+            self.server_silence_ms,
+            self.heartbeat_ms + 1..=u64::MAX,
+            Some(("client.heartbeat_ms", self.heartbeat_ms)),
         )?;
-        require(
-            self.output_bytes_max <= BUFFER_BYTES_LIMIT,
-            "client.output_bytes_max must be at most 1073741824",
-        )
-    }
-
-    /// What was read of a frame and a read more, and what waits to be written and a frame more, which is also encoded
-    /// apart. Buffers that grow have up to twice the room that they need.
-    fn footprint(&self) -> usize {
-        let decoder = 2 * (FRAME_BYTES_MAX + READ_BYTES);
-        let output = self.output_bytes_max.saturating_add(2 * FRAME_BYTES_MAX).saturating_mul(2);
-        output.saturating_add(decoder)
+        check_size("client.output_bytes_max", self.output_bytes_max, 0..=BUFFER_BYTES_LIMIT)
     }
 }
 
-/// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
-const READ_BYTES: usize = 64 << 10;
-
 impl GroupConfig {
-    /// Checks the fields against each other and against `node`.
+    /// Checks the fields. What also depends on the size of datagrams is checked by [`crate::GroupSize::new`].
     ///
     /// # Errors
     /// Names the field and the rule that it breaks.
-    pub fn validate(&self, node: &NodeConfig) -> Result<(), ConfigError> {
-        require(
-            (1..=VIEW_MEMBERS_MAX).contains(&self.members_max),
-            "members_max must be 1 to 2048",
-        )?;
-        self.validate_packets(node)?;
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_size("members_max", self.members_max, 1..=VIEW_MEMBERS_MAX)?;
+        self.validate_sizes()?;
         self.validate_primary()?;
         self.validate_times()
     }
 
     fn validate_primary(&self) -> Result<(), ConfigError> {
         let of = &self.primary_of;
-        require(of.len() <= VIEW_MEMBERS_MAX, "primary_of must name at most 2048 processes")?;
-        require(
+        check_rule(of.len() <= VIEW_MEMBERS_MAX, "primary_of must name at most 2048 processes")?;
+        check_rule(
             of.iter().all(|p| p.0 <= NUMBER_MAX),
             "primary_of must name processes of at most 2^53 - 1",
         )?;
-        require(
+        check_rule(
             of.windows(2).all(|pair| pair[0] < pair[1]),
             "primary_of must name each process once, in ascending order",
         )
     }
 
-    fn validate_packets(&self, node: &NodeConfig) -> Result<(), ConfigError> {
-        require(
-            (4..=PACKETS_LIMIT).contains(&self.window_packets),
-            "window_packets must be 4 to 1048576",
+    fn validate_sizes(&self) -> Result<(), ConfigError> {
+        if let Some(window) = self.window_packets {
+            check_size("window_packets", window, WINDOW_PACKETS)?;
+        }
+        check_size("message_bytes_max", self.message_bytes_max, 1..=MESSAGE_BYTES_LIMIT)?;
+        ConfigError::check_given(
+            "queue_bytes",
+            self.queue_bytes as u64,
+            self.message_bytes_max as u64 + 8..=BUFFER_BYTES_LIMIT as u64,
+            Some(("message_bytes_max", self.message_bytes_max as u64)),
         )?;
-        require(
-            (1..=MESSAGE_BYTES_LIMIT).contains(&self.message_bytes_max),
-            "message_bytes_max must be 1 to 536870912",
-        )?;
-        node.validate_datagrams()?;
-        require(
-            crate::cast::packets_for(self.message_bytes_max, node.body_bytes())
-                < self.window_packets,
-            "window_packets must hold a message of message_bytes_max and one packet more",
-        )?;
-        require(
-            self.queue_bytes >= self.message_bytes_max + 8,
-            "queue_bytes must hold a message of message_bytes_max and 8 bytes",
-        )?;
-        require(self.queue_bytes <= BUFFER_BYTES_LIMIT, "queue_bytes must be at most 1073741824")?;
-        require(
-            self.early_packets_max <= PACKETS_LIMIT,
-            "early_packets_max must be at most 1048576",
-        )?;
-        require(
-            (1..=self.window_packets / 2).contains(&self.ack_packets),
-            "ack_packets must be 1 to half of window_packets",
-        )
+        check_size("early_packets_max", self.early_packets_max, 0..=PACKETS_LIMIT)?;
+        check_size("ack_packets", self.ack_packets, 1..=PACKETS_LIMIT)
     }
 
     fn validate_times(&self) -> Result<(), ConfigError> {
-        for (ms, rule) in [
-            (self.block_ok_ms, "block_ok_ms must be 1 to 86400000"),
-            (self.peer_ms, "peer_ms must be 1 to 86400000"),
-            (self.sync_resend_ms, "sync_resend_ms must be 1 to 86400000"),
-            (self.nak_repeat_ms, "nak_repeat_ms must be 1 to 86400000"),
-            (self.ack_ms, "ack_ms must be 1 to 86400000"),
-            (self.heartbeat_ms, "heartbeat_ms must be 1 to 86400000"),
-            (self.heartbeat_max_ms, "heartbeat_max_ms must be 1 to 86400000"),
-            (self.unheard_ms, "unheard_ms must be 1 to 86400000"),
-        ] {
-            require_time(ms, rule)?;
+        check_times([
+            ("block_ok_ms", self.block_ok_ms),
+            ("peer_ms", self.peer_ms),
+            ("sync_resend_ms", self.sync_resend_ms),
+            ("nak_repeat_ms", self.nak_repeat_ms),
+            ("ack_ms", self.ack_ms),
+            ("heartbeat_ms", self.heartbeat_ms),
+            ("heartbeat_max_ms", self.heartbeat_max_ms),
+            ("unheard_ms", self.unheard_ms),
+        ])?;
+        for (field, us) in
+            [("nak_delay_us", self.nak_delay_us), ("nak_delay_max_us", self.nak_delay_max_us)]
+        {
+            ConfigError::check(field, us, 0..=NAK_DELAY_US_LIMIT)?;
         }
-        for (us, rule) in [
-            (self.nak_delay_us, "nak_delay_us must be at most 1000000"),
-            (self.nak_delay_max_us, "nak_delay_max_us must be at most 1000000"),
-        ] {
-            require(us <= NAK_DELAY_US_LIMIT, rule)?;
-        }
-        require(self.block_ok_ms < self.peer_ms, "block_ok_ms must be below peer_ms")?;
-        require(
-            self.heartbeat_max_ms >= self.heartbeat_ms,
-            "heartbeat_max_ms must not be below heartbeat_ms",
+        ConfigError::check_given(
+            "block_ok_ms",
+            self.block_ok_ms,
+            0..=self.peer_ms - 1,
+            Some(("peer_ms", self.peer_ms)),
+        )?;
+        ConfigError::check_given(
+            "heartbeat_max_ms",
+            self.heartbeat_max_ms,
+            self.heartbeat_ms..=u64::MAX,
+            Some(("heartbeat_ms", self.heartbeat_ms)),
         )
     }
 
@@ -480,68 +430,19 @@ impl GroupConfig {
         #[cfg(not(feature = "sim"))]
         return crate::rule::LeftOut::default();
     }
-
-    /// Pool slots that the group reserves: a ring for each member of the current and of the previous view, and the
-    /// early packets.
-    #[must_use]
-    pub fn slots(&self) -> usize {
-        self.members_max
-            .saturating_mul(2)
-            .saturating_mul(self.window_packets)
-            .saturating_add(self.early_packets_max)
-    }
-
-    /// Bytes that a group takes in a node of configuration `node`: its share of the pool, and what it has besides. An
-    /// estimate: while a view is installed there are for a moment three sets of rings, and two are counted; nor are sync
-    /// messages that are kept because they may still count.
-    #[must_use]
-    pub fn footprint(&self, node: &NodeConfig) -> usize {
-        self.slots()
-            .saturating_mul(node.slot_bytes())
-            .saturating_add(self.footprint_besides_slots())
-    }
-
-    /// The multicast of the current and of the previous view, the table of early packets, sync messages, views and
-    /// addresses, the buffer in which large messages are put together and the queue for the next view.
-    pub(crate) fn footprint_besides_slots(&self) -> usize {
-        let members = self.members_max;
-        let casts = crate::cast::footprint(members, self.window_packets).saturating_mul(2);
-        let early = self.early_packets_max.saturating_mul(EARLY_BYTES);
-        let processes = members.saturating_mul(2).saturating_add(crate::sync::EARLY_PROCESSES_MAX);
-        let syncs = members
-            .saturating_mul(8)
-            .saturating_add(SYNC_BYTES)
-            .saturating_mul(crate::sync::SYNCS_MAX)
-            .saturating_mul(processes);
-        [casts, early, syncs, members.saturating_mul(MEMBER_BYTES), GROUP_BYTES, self.queue_bytes]
-            .into_iter()
-            .fold(self.message_bytes_max, usize::saturating_add)
-    }
 }
-
-/// Bytes of an early packet in its table, rounded up.
-const EARLY_BYTES: usize = 64;
-
-/// Bytes of a sync message that is kept, besides its cut: its view, and its share of a tree.
-const SYNC_BYTES: usize = 256;
-
-/// Bytes that a member takes in the views (current, announced, of the cast before, of the last attachment), in sets of
-/// processes, in the book of addresses and in events of the membership service, each twice while it is replaced.
-const MEMBER_BYTES: usize = 1024;
-
-/// Bytes of a group's own fields.
-const GROUP_BYTES: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GroupSize;
 
     /// Sets one field.
     type Set<C, V> = fn(&mut C, V);
 
     const NODE_SIZES: [Set<NodeConfig, usize>; 4] = [
         |c, v| c.datagram_bytes = v,
-        |c, v| c.pool_slots = v,
+        |c, v| c.pool_slots_max = v,
         |c, v| c.groups_max = v,
         |c, v| c.client.output_bytes_max = v,
     ];
@@ -554,13 +455,13 @@ mod tests {
     ];
     const GROUP_SIZES: [Set<GroupConfig, usize>; 6] = [
         |c, v| c.members_max = v,
-        |c, v| c.window_packets = v,
+        |c, v| c.window_packets = Some(v),
         |c, v| c.message_bytes_max = v,
         |c, v| c.queue_bytes = v,
         |c, v| c.early_packets_max = v,
         |c, v| c.ack_packets = v,
     ];
-    const GROUP_TIMES: [Set<GroupConfig, u64>; 9] = [
+    const GROUP_TIMES: [Set<GroupConfig, u64>; 10] = [
         |c, v| c.block_ok_ms = v,
         |c, v| c.peer_ms = v,
         |c, v| c.sync_resend_ms = v,
@@ -570,6 +471,7 @@ mod tests {
         |c, v| c.ack_ms = v,
         |c, v| c.heartbeat_ms = v,
         |c, v| c.heartbeat_max_ms = v,
+        |c, v| c.unheard_ms = v,
     ];
 
     const HUGE: [usize; 5] =
@@ -595,30 +497,50 @@ mod tests {
         nodes.extend(each(&NODE_TIMES, &LONG));
         for node in &nodes {
             assert!(node.validate().is_err(), "{node:?}");
-            let _ = (node.footprint(), GroupConfig::default().footprint(node));
+            assert!(GroupSize::new(&GroupConfig::default(), node).is_err(), "{node:?}");
         }
         let mut groups = each(&GROUP_SIZES, &HUGE);
         groups.extend(each(&GROUP_TIMES, &LONG));
         for group in &groups {
-            assert!(group.validate(&NodeConfig::default()).is_err(), "{group:?}");
-            let _ = (group.slots(), group.footprint(&NodeConfig::default()));
-        }
-        // Zeros are errors where they make no sense, and never a panic.
-        for node in each(&NODE_SIZES, &[0]).iter().chain(&each(&NODE_TIMES, &[0])) {
-            let _ = (node.validate(), node.footprint(), GroupConfig::default().validate(node));
-        }
-        for group in each(&GROUP_SIZES, &[0]).iter().chain(&each(&GROUP_TIMES, &[0])) {
-            let _ = (group.validate(&NodeConfig::default()), group.slots());
+            assert!(group.validate().is_err(), "{group:?}");
+            assert!(GroupSize::new(group, &NodeConfig::default()).is_err(), "{group:?}");
         }
     }
 
     #[test]
-    fn everything_extreme_at_once_is_no_panic_either() {
+    fn a_zero_or_a_one_in_any_field_is_no_panic() {
+        for node in each(&NODE_SIZES, &[0, 1]).iter().chain(&each(&NODE_TIMES, &[0, 1])) {
+            let _ = (node.validate(), GroupSize::new(&GroupConfig::default(), node));
+        }
+        for group in each(&GROUP_SIZES, &[0, 1]).iter().chain(&each(&GROUP_TIMES, &[0, 1])) {
+            let _ = (group.validate(), GroupSize::new(group, &NodeConfig::default()));
+        }
+    }
+
+    #[test]
+    fn everything_extreme_at_once_is_an_error_and_no_panic() {
         let (mut node, mut group) = (NodeConfig::default(), GroupConfig::default());
         NODE_SIZES.iter().for_each(|set| set(&mut node, usize::MAX));
+        NODE_TIMES.iter().for_each(|set| set(&mut node, u64::MAX));
         GROUP_SIZES.iter().for_each(|set| set(&mut group, usize::MAX));
-        assert_eq!((node.footprint(), group.footprint(&node)), (usize::MAX, usize::MAX));
-        assert!(node.validate().is_err() && group.validate(&node).is_err());
+        GROUP_TIMES.iter().for_each(|set| set(&mut group, u64::MAX));
+        assert!(node.validate().is_err() && group.validate().is_err());
+        assert!(GroupSize::new(&group, &node).is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_field_its_value_and_its_bounds() {
+        let said = |group: GroupConfig| alloc::format!("{}", group.validate().unwrap_err());
+        let group = GroupConfig { members_max: 5000, ..GroupConfig::default() };
+        assert_eq!(said(group), "members_max must be 1 to 2048, but is 5000");
+        let group = GroupConfig { block_ok_ms: 3000, ..GroupConfig::default() };
+        assert_eq!(
+            said(group),
+            "block_ok_ms must be at most 1999 since peer_ms is 2000, but is 3000"
+        );
+        let group = GroupConfig { heartbeat_max_ms: 2, ..GroupConfig::default() };
+        let rule = "heartbeat_max_ms must be at least 5 since heartbeat_ms is 5, but is 2";
+        assert_eq!(said(group), rule);
     }
 
     #[test]
@@ -626,7 +548,7 @@ mod tests {
         let accepts = |list: &[u64]| {
             let primary_of = list.iter().map(|p| ProcessId(*p)).collect();
             let group = GroupConfig { primary_of, ..GroupConfig::default() };
-            group.validate(&NodeConfig::default()).is_ok()
+            group.validate().is_ok()
         };
         assert!(accepts(&[]) && accepts(&[7]) && accepts(&[1, 2, NUMBER_MAX]));
         assert!(!accepts(&[2, 1]) && !accepts(&[1, 1]) && !accepts(&[NUMBER_MAX + 1]));
@@ -637,9 +559,9 @@ mod tests {
     #[test]
     fn who_does_not_answer_a_block_request_is_told_before_it_is_accused() {
         let group = GroupConfig::default();
-        assert!(group.validate(&NodeConfig::default()).is_ok());
-        assert!(GroupConfig::wan().validate(&NodeConfig::default()).is_ok());
+        assert!(group.validate().is_ok());
+        assert!(GroupConfig::wan().validate().is_ok());
         let late = GroupConfig { block_ok_ms: group.peer_ms, ..group };
-        assert!(late.validate(&NodeConfig::default()).is_err());
+        assert!(late.validate().is_err());
     }
 }

@@ -48,7 +48,9 @@ pub mod config;
 #[cfg(feature = "sim")]
 pub mod explore;
 pub mod ident;
+pub mod manual;
 pub mod member;
+pub mod order;
 pub mod rng;
 pub mod rule;
 #[cfg(feature = "sim")]
@@ -73,11 +75,13 @@ mod view;
 
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
-pub use endpoint::{Action, BlockOkError, Dest, Route, SendError, Sent, Transmit, Verdict};
+pub use endpoint::{
+    Action, BlockOkError, Dest, GroupSize, Route, SendError, Sent, Transmit, Verdict,
+};
 pub use ident::Identity;
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
 pub use node::{JoinError, Node};
 pub use status::Counters;
 pub use time::{Time, Wake};
-pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError};
+pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{
-    Action, BlockOkError, Cx, Endpoint, Left, Route, SendError, Sent, Transmit, Verdict,
+    Action, BlockOkError, Cx, Endpoint, GroupSize, Left, Route, SendError, Sent, Transmit, Verdict,
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
@@ -17,6 +17,7 @@ use crate::status::Counters;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
 use crate::view::View;
+use crate::wire::body::body_bytes;
 use crate::wire::packet::{self, Malformed};
 
 /// One process in any number of groups. See the crate's documentation for how it is driven.
@@ -47,7 +48,7 @@ macro_rules! cx {
         Cx {
             now: $node.now,
             identity: &$node.identity,
-            body_bytes: $node.config.body_bytes(),
+            body_bytes: body_bytes($node.config.datagram_bytes),
             groups: $node.places.len(),
             pool: &mut $node.pool,
             client: &mut $node.client,
@@ -85,15 +86,15 @@ impl<T: Tracer> Node<T> {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         if identity.process.0 > NUMBER_MAX {
-            return Err(ConfigError::rule("the process id must be at most 2^53 - 1"));
+            return Err(ConfigError::Rule("the process id must be at most 2^53 - 1"));
         }
         if identity.incarnation.0 > INCARNATION_MAX {
-            return Err(ConfigError::rule(
+            return Err(ConfigError::Rule(
                 "the incarnation, in ms of UNIX time, must be at most 4503599627370",
             ));
         }
         Ok(Self {
-            pool: Pool::new(config.pool_slots, config.body_bytes()),
+            pool: Pool::new(config.pool_slots_max, body_bytes(config.datagram_bytes)),
             client: Client::new(config.client.clone(), &identity, servers),
             endpoints: Vec::new(),
             places: Vec::new(),
@@ -130,14 +131,14 @@ impl<T: Tracer> Node<T> {
         is_external: bool,
     ) -> Result<GroupKey, JoinError> {
         self.clamp(now);
-        config.validate(&self.config).map_err(JoinError::Config)?;
+        let size = GroupSize::new(&config, &self.config).map_err(JoinError::Config)?;
         self.drop_gone();
         let key = group.key();
         let Err(at) = self.find(key) else { return Err(JoinError::AlreadyJoined) };
         if self.endpoints.len() >= self.config.groups_max {
             return Err(JoinError::TooManyGroups);
         }
-        let needed = config.slots();
+        let needed = size.slots();
         if !self.pool.reserve(needed) {
             return Err(JoinError::PoolFull { needed, free: self.pool.unreserved() });
         }
@@ -146,7 +147,7 @@ impl<T: Tracer> Node<T> {
             self.client.external.add(group, config.members_max, past);
         }
         let mut cx = cx!(self);
-        let endpoint = Endpoint::join(&mut cx, group, config, &self.left);
+        let endpoint = Endpoint::join(&mut cx, group, config, size, &self.left);
         let place = self.endpoints.len();
         self.places.insert(at, (key, place));
         self.endpoints.push(endpoint);
@@ -389,11 +390,12 @@ impl<T: Tracer> Node<T> {
     }
 
     /// Bytes that this node takes as it is: the pool, the connection to the membership service, and what each group needs
-    /// besides; an estimate, as [`GroupConfig::footprint`] is.
+    /// besides. An estimate, as [`GroupSize::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        let groups = self.endpoints.iter().map(|e| e.config().footprint_besides_slots());
-        groups.fold(self.config.footprint(), usize::saturating_add)
+        let node = self.pool.footprint().saturating_add(self.client.footprint());
+        let groups = self.endpoints.iter().map(|e| e.size().footprint_besides_slots());
+        groups.fold(node, usize::saturating_add)
     }
 
     /// Slots of the pool that hold a packet now, for whatever group: none once all groups were left.
@@ -466,7 +468,7 @@ impl<T: Tracer> Node<T> {
             let gone = self.awake().find(|at| self.endpoints[*at].is_gone());
             let Some(at) = gone else { return };
             let endpoint = self.endpoints.swap_remove(at);
-            self.pool.release(endpoint.config().slots());
+            self.pool.release(endpoint.size().slots());
             let (cid, view) = endpoint.last_ids();
             self.left.count += 1;
             (self.left.cid, self.left.view) = (self.left.cid.max(cid), self.left.view.max(view));

@@ -1,13 +1,10 @@
-//! The slab pool: one allocation, slots of one packet body each, shared by all groups of a node.
+//! The slab pool: slots of one packet body each, shared by all groups of a node.
 //!
-//! The free list is last-in first-out above a high-water mark, so memory that was never needed is never touched.
+//! The pool grows when a group reserves slots, and never else. The free list is last-in first-out above a high-water mark,
+//! so memory that was never needed is never touched.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
-
-/// Bytes that a slot takes besides its body: its stored length and its place in the free list.
-pub(crate) const SLOT_OVERHEAD_BYTES: usize = 8;
 
 /// A slot of the pool. Whoever holds it gives it back once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,31 +33,48 @@ impl Slot {
 /// Packet bodies, all of one greatest size.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    /// The bodies of the slots that were ever used.
     bytes: Vec<u8>,
+    /// Their stored lengths.
     lengths: Vec<u32>,
     free: Vec<Slot>,
-    /// Slots from here on were never used.
-    fresh: usize,
+    /// Slots for which there is memory.
+    slots: usize,
+    slots_max: usize,
     reserved: usize,
     body_bytes: usize,
 }
 
 impl Pool {
-    /// A pool of `slots` bodies of `body_bytes` bytes. The pages are zero and untouched.
-    pub(crate) fn new(slots: usize, body_bytes: usize) -> Self {
+    /// A pool without slots, of bodies of `body_bytes` bytes. [`Pool::reserve`] makes slots, at most `slots_max`.
+    pub(crate) fn new(slots_max: usize, body_bytes: usize) -> Self {
         Self {
-            bytes: vec![0; slots * body_bytes],
-            lengths: vec![0; slots],
-            free: Vec::with_capacity(slots),
-            fresh: 0,
+            bytes: Vec::new(),
+            lengths: Vec::new(),
+            free: Vec::new(),
+            slots: 0,
+            slots_max,
             reserved: 0,
             body_bytes,
         }
     }
 
+    /// A pool in which `slots` slots are reserved.
+    #[cfg(test)]
+    pub(crate) fn with_slots(slots: usize, body_bytes: usize) -> Self {
+        let mut pool = Self::new(slots, body_bytes);
+        assert!(pool.reserve(slots));
+        pool
+    }
+
     /// Slots in all.
     pub(crate) fn slots(&self) -> usize {
-        self.lengths.len()
+        self.slots
+    }
+
+    /// Bytes that the pool takes, used or not.
+    pub(crate) fn footprint(&self) -> usize {
+        self.slots.saturating_mul(slot_footprint(self.body_bytes))
     }
 
     /// Greatest length of a body.
@@ -71,26 +85,32 @@ impl Pool {
 
     /// Slots in use.
     pub(crate) fn used(&self) -> usize {
-        self.fresh - self.free.len()
+        self.lengths.len() - self.free.len()
     }
 
     /// Slots that [`Pool::alloc`] can still give.
     pub(crate) fn available(&self) -> usize {
-        self.slots() - self.used()
+        self.slots - self.used()
     }
 
     /// A slot with an empty body, if one is free.
     pub(crate) fn alloc(&mut self) -> Option<Slot> {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None if self.fresh < self.slots() => {
-                let slot = Slot::at(self.fresh)?;
-                self.fresh += 1;
-                slot
+        match self.free.pop() {
+            Some(slot) => {
+                self.lengths[slot.index()] = 0;
+                Some(slot)
             }
-            None => return None,
-        };
-        self.lengths[slot.index()] = 0;
+            None => self.alloc_fresh(),
+        }
+    }
+
+    /// A slot that was never used. There is memory for it already.
+    #[cold]
+    fn alloc_fresh(&mut self) -> Option<Slot> {
+        let fresh = self.lengths.len();
+        let slot = Slot::at(fresh).filter(|_| fresh < self.slots)?;
+        self.lengths.push(0);
+        self.bytes.resize((fresh + 1) * self.body_bytes, 0);
         Some(slot)
     }
 
@@ -133,24 +153,45 @@ impl Pool {
         self.lengths[slot.index()] = len.min(self.body_bytes) as u32;
     }
 
-    /// Sets `slots` slots aside for a group; false if fewer are left.
+    /// Sets `slots` slots aside for a group, and makes them if they are not there. False, and nothing changed, if fewer are
+    /// left of `slots_max`, or if there is no memory.
     pub(crate) fn reserve(&mut self, slots: usize) -> bool {
-        let possible = slots <= self.unreserved();
+        let possible = slots <= self.unreserved() && self.grow(self.reserved + slots);
         if possible {
             self.reserved += slots;
         }
         possible
     }
 
-    /// Gives up a reservation.
+    /// Gives up a reservation. The slots stay for the next group.
     pub(crate) fn release(&mut self, slots: usize) {
         self.reserved = self.reserved.saturating_sub(slots);
     }
 
-    /// Slots that no group has set aside.
+    /// Slots that no group has set aside, those that are still to be made among them.
     pub(crate) fn unreserved(&self) -> usize {
-        self.slots() - self.reserved
+        self.slots_max - self.reserved
     }
+
+    /// Makes the slots `slots` in all, unless there are as many; false if there is no memory.
+    fn grow(&mut self, slots: usize) -> bool {
+        if slots <= self.slots {
+            return true;
+        }
+        let Some(bytes) = slots.checked_mul(self.body_bytes) else { return false };
+        let done = self.bytes.try_reserve_exact(bytes - self.bytes.len()).is_ok()
+            && self.lengths.try_reserve_exact(slots - self.lengths.len()).is_ok()
+            && self.free.try_reserve_exact(slots - self.free.len()).is_ok();
+        if done {
+            self.slots = slots;
+        }
+        done
+    }
+}
+
+/// Bytes that a slot takes: its body, its stored length and its place in the free list.
+pub(crate) fn slot_footprint(body_bytes: usize) -> usize {
+    body_bytes.saturating_add(size_of::<u32>() + size_of::<Slot>())
 }
 
 #[cfg(test)]
@@ -159,7 +200,7 @@ mod tests {
 
     #[test]
     fn slots_are_reused_before_fresh_ones_are_touched() {
-        let mut pool = Pool::new(3, 8);
+        let mut pool = Pool::with_slots(3, 8);
         let a = pool.store(b"first").unwrap();
         let b = pool.store(b"second").unwrap();
         assert_eq!((pool.body(a), pool.body(b)), (&b"first"[..], &b"second"[..]));
@@ -173,12 +214,27 @@ mod tests {
     }
 
     #[test]
-    fn reservations_are_bounded_by_the_slots() {
+    fn reservations_are_bounded_by_the_most_slots() {
         let mut pool = Pool::new(10, 8);
+        assert_eq!((pool.slots(), pool.alloc()), (0, None));
         assert!(pool.reserve(7));
         assert!(!pool.reserve(4));
-        assert_eq!(pool.unreserved(), 3);
+        assert_eq!((pool.slots(), pool.unreserved()), (7, 3));
         pool.release(7);
         assert!(pool.reserve(10));
+        assert_eq!(pool.slots(), 10);
+        assert!(!Pool::new(usize::MAX, 8).reserve(usize::MAX), "there is no such memory");
+    }
+
+    #[test]
+    fn a_pool_that_grows_keeps_what_it_holds() {
+        let mut pool = Pool::new(usize::MAX, 8);
+        assert!(pool.reserve(1));
+        let a = pool.store(b"first").unwrap();
+        assert_eq!(pool.alloc(), None);
+        assert!(pool.reserve(2));
+        let b = pool.store(b"second").unwrap();
+        assert_eq!((pool.body(a), pool.body(b)), (&b"first"[..], &b"second"[..]));
+        assert_eq!((pool.used(), pool.available()), (2, 1));
     }
 }

@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn packets_keep_their_places_while_the_ring_moves() {
-        let mut pool = Pool::new(5, 8);
+        let mut pool = Pool::with_slots(5, 8);
         let mut ring = Ring::new(5);
         for seq in 1..=40 {
             let slot = pool.alloc().unwrap();
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_noted_of_a_repair_goes_with_its_packet() {
-        let mut pool = Pool::new(4, 8);
+        let mut pool = Pool::with_slots(4, 8);
         let mut ring = Ring::new(2);
         let slot = pool.alloc().unwrap();
         assert_eq!(ring.repair(1), None);

@@ -5,6 +5,9 @@
 //! process: a runtime that hands each line to the kernel there loses none of what others could have seen, even when it
 //! is killed.
 
+mod mark;
+mod observation;
+
 use alloc::boxed::Box;
 
 use smallvec::SmallVec;
@@ -12,6 +15,9 @@ use smallvec::SmallVec;
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq};
 use crate::time::Time;
 use crate::view::{Members, View};
+
+pub use mark::Mark;
+pub use observation::{BlockState, Observation, ObservedSync};
 
 /// The first line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,21 +162,19 @@ pub trait Tracer {
     /// Takes one event at (monotonic, clamped) time `now` of process `process` in `group`.
     fn record(&mut self, now: Time, process: ProcessId, group: &GroupName, event: Event);
 
-    /// Is shown each step of an end-point before it is recorded, and (with no action) what arrives in between: `state`
-    /// tells, in the variables of the specification, how the end-point is after it.
-    #[cfg(feature = "sim")]
+    /// Is shown each step of an endpoint before it is recorded. Without an action, the step is something that arrived.
+    /// `state` copies the state after the step; a tracer that does not call it costs nothing.
     fn observe(
         &mut self,
         _now: Time,
         _group: &GroupName,
         _action: Option<&Event>,
-        _state: &dyn Fn() -> crate::spec::refine::EndPoint,
+        _state: &dyn Fn() -> Observation,
     ) {
     }
 
     /// Is told of a rare situation.
-    #[cfg(feature = "sim")]
-    fn mark(&mut self, _mark: crate::sim::Mark) {}
+    fn mark(&mut self, _mark: Mark) {}
 }
 
 impl Tracer for () {

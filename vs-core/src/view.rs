@@ -234,19 +234,23 @@ impl fmt::Display for View {
     }
 }
 
-/// Names the view that a sync message's sender `q` is in, beyond doubt: a process is given one view at most for each
-/// of its cids (M5), so the id and `start(q)` decide; the fingerprint guards against a sender that breaks the rules.
+/// Names the view that the sender `q` of a sync message is in, without ambiguity: a process is given at most one view
+/// for each of its cids (M5), so the id and `start(q)` decide. The fingerprint guards against a sender that breaks the
+/// rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct ViewKey {
-    pub(crate) id: ViewId,
+pub struct ViewKey {
+    /// The id of the view.
+    pub id: ViewId,
     /// The view's local id at the sender.
-    pub(crate) start: Cid,
-    pub(crate) fingerprint: u64,
+    pub start: Cid,
+    /// [`View::fingerprint`] of the view.
+    pub fingerprint: u64,
 }
 
 impl ViewKey {
-    /// The key of `view` in the mouth of `q`; `None` if `q` is not a member.
-    pub(crate) fn of(view: &View, q: ProcessId) -> Option<Self> {
+    /// The key of `view` in a sync message of `q`; `None` if `q` is not a member.
+    #[must_use]
+    pub fn of(view: &View, q: ProcessId) -> Option<Self> {
         Some(Self { id: view.id(), start: view.start(q)?, fingerprint: view.fingerprint() })
     }
 }

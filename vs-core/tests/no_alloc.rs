@@ -69,14 +69,14 @@ fn traffic(cluster: &mut Cluster<()>, rounds: usize) {
 fn cluster() -> Cluster<()> {
     let group = GroupConfig {
         members_max: 4,
-        window_packets: 256,
+        window_packets: Some(256),
         message_bytes_max: 64 << 10,
         queue_bytes: 128 << 10,
         early_packets_max: 64,
         ack_packets: 32,
         ..GroupConfig::default()
     };
-    let node = NodeConfig { pool_slots: group.slots(), ..NodeConfig::default() };
+    let node = NodeConfig::default();
     let mut cluster = Cluster::new(3, (node, group), || ());
     cluster.meter = |on| METER.set(on);
     cluster

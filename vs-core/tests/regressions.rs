@@ -15,7 +15,7 @@ use common::{Cluster, small_configs};
 #[test]
 fn a_member_that_is_alone_goes_on_with_what_waits() {
     let (node, group) = small_configs(2);
-    let group = GroupConfig { window_packets: 13, ack_packets: 4, ..group };
+    let group = GroupConfig { window_packets: Some(13), ack_packets: 4, ..group };
     let mut cluster = Cluster::start(1, (node, group), || ());
     let (key, mut now) = (cluster.group, cluster.now);
     let node = &mut cluster.processes[0].node;

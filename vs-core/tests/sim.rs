@@ -8,10 +8,10 @@ use std::panic::catch_unwind;
 
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::sim::{
-    Application, Defect, FLOOR_RUNS, Handle, Mark, Outcome, ProcessPlan, Profile, Scenario, Stats,
-    Step, Traffic, Why,
+    Application, Defect, FLOOR_RUNS, Handle, Outcome, ProcessPlan, Profile, Scenario, Stats, Step,
+    Traffic, Why,
 };
-use vs_core::trace::Event;
+use vs_core::trace::{Event, Mark};
 use vs_core::{Action, Time};
 
 /// Seeds that are run unless the environment says otherwise.

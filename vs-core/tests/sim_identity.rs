@@ -4,8 +4,8 @@
 //! As in `sim_named.rs` each situation is brought about at many instants, and the checker and the specification judge.
 
 use vs_core::ident::{ProcessId, ServerId};
-use vs_core::sim::{Mark, Moment, Scenario, Site, Step};
-use vs_core::trace::Event;
+use vs_core::sim::{Moment, Scenario, Site, Step};
+use vs_core::trace::{Event, Mark};
 
 #[path = "common/story.rs"]
 mod story;

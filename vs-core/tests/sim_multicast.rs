@@ -2,7 +2,8 @@
 //! goes to the group in copies by unicast.
 
 use vs_core::ident::ProcessId;
-use vs_core::sim::{Link, Mark, Profile, Scenario, Stats, Step};
+use vs_core::sim::{Link, Profile, Scenario, Stats, Step};
+use vs_core::trace::Mark;
 
 #[path = "common/story.rs"]
 mod story;

@@ -6,8 +6,8 @@
 //! ([`Telling::play`]).
 
 use vs_core::ident::{ProcessId, ServerId};
-use vs_core::sim::{Link, Mark, Moment, Scenario, Site, Step};
-use vs_core::trace::Event;
+use vs_core::sim::{Link, Moment, Scenario, Site, Step};
+use vs_core::trace::{Event, Mark};
 
 #[path = "common/story.rs"]
 mod story;
@@ -332,7 +332,7 @@ const WINDOW: usize = 32;
 fn slow_reader(seed: u64, pause_us: u64, n: u64) -> (Story, u64) {
     let us = pause_us * (n / WINDOW as u64 + 8);
     let mut scenario = together(seed, 3, 0, us).then(0, Step::Send(ProcessId(1), n));
-    assert_eq!(scenario.group.window_packets, WINDOW);
+    assert_eq!(scenario.group.window_packets, Some(WINDOW));
     for at in (0..us).step_by(pause_us as usize) {
         scenario = scenario.then(at, Step::StopReading(ProcessId(3)));
         scenario = scenario.then(at + pause_us - 1_000, Step::Read(ProcessId(3)));

@@ -31,15 +31,14 @@ fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> Worl
     let mut world = World::new(world);
     let config = GroupConfig {
         members_max: 8,
-        window_packets: 64,
+        window_packets: Some(64),
         message_bytes_max: 4096,
         ack_packets: 16,
         primary_of: ids(&ALL),
         ..GroupConfig::default()
     };
     let client = ClientConfig::for_silence(silence_ms);
-    let node =
-        NodeConfig { pool_slots: config.slots(), groups_max: 1, client, ..NodeConfig::default() };
+    let node = NodeConfig { groups_max: 1, client, ..NodeConfig::default() };
     for (s, _) in homes {
         world.add_server(ServerId(*s), ServerConfig::for_silence(silence_ms), 0).unwrap();
     }

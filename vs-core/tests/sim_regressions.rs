@@ -25,7 +25,7 @@ fn with_one_cut_off(server_up: bool) -> World<Talker> {
     world.add_server(ServerId(1), Default::default(), 0).unwrap();
     let config = GroupConfig {
         members_max: 4,
-        window_packets: 64,
+        window_packets: Some(64),
         message_bytes_max: 1024,
         ack_packets: 16,
         ..GroupConfig::default()

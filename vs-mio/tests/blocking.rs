@@ -94,7 +94,7 @@ fn a_batch_is_packed_and_heard_as_it_was_sent() -> Result<(), Failure> {
     let name = GroupName::new("batch")?;
     let join = |id| {
         let mut options = options(&serving, id, 6);
-        options.group.window_packets = 128;
+        options.group.window_packets = Some(128);
         options.group.ack_packets = 32;
         options.group.message_bytes_max = 10_000;
         options.busy_poll = Duration::from_micros(50);

@@ -128,7 +128,7 @@ impl Place {
         options.group.peer_ms = PATIENCE_MS;
         options.driver.node.client.server_silence_ms = PATIENCE_MS;
         options.send_ms = PATIENCE_MS;
-        options.group.window_packets = 64;
+        options.group.window_packets = Some(64);
         options.group.ack_packets = 16;
         options.group.message_bytes_max = 1 << 14;
         options.trace = Some(fresh(self.trace(id)));

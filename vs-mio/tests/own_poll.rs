@@ -57,7 +57,7 @@ impl Member {
         let clock = Clock::new();
         let process = ProcessId(id as u64);
         let config = DriverConfig {
-            node: NodeConfig { pool_slots: group.slots(), ..NodeConfig::default() },
+            node: NodeConfig::default(),
             process,
             incarnation: Incarnation(clock.unix_start_ms()),
             seed: process.0,
@@ -233,7 +233,7 @@ impl Host {
 fn small() -> GroupConfig {
     GroupConfig {
         members_max: 2,
-        window_packets: 16,
+        window_packets: Some(16),
         ack_packets: 4,
         message_bytes_max: 8 << 10,
         queue_bytes: 16 << 10,

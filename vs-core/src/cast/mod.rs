@@ -32,6 +32,7 @@ mod peers;
 mod receiver;
 mod repair;
 mod sender;
+mod size;
 mod stable;
 mod transmit;
 mod window;
@@ -40,20 +41,7 @@ mod window;
 mod tests;
 
 pub(crate) use receiver::DataOutcome;
-pub(crate) use sender::packets_for;
-
-/// Bytes of a [`Cast`] with `members` members, besides its slots: a stream with its ring, a row and a column of what was
-/// received, and what is known of a peer, for each member.
-pub(crate) fn footprint(members: usize, window: usize) -> usize {
-    let ring = window.saturating_mul(crate::ring::ENTRY_BYTES);
-    let rows = members.saturating_mul(stable::RECEIVED_BYTES).saturating_add(repair::SOURCE_BYTES);
-    let member = size_of::<receiver::Stream>()
-        + stable::FLOOR_BYTES
-        + peers::PEER_BYTES
-        + window::ASKED_BYTES;
-    let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
-    members.saturating_add(size_of::<Cast>() + repair::FORWARDS_BYTES)
-}
+pub(crate) use size::CastSize;
 
 /// What of the configuration matters here.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +61,9 @@ struct Settings {
 
 /// A member of `ranks` acknowledges each so many packets: with more than three members the less often, so that all
 /// together take the same part of the packets; but several times a window.
-fn ack_packets(config: &GroupConfig, ranks: usize) -> u64 {
+fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
     let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
-    config.ack_packets.max(seldom.min(config.window_packets / 4)) as u64
+    config.ack_packets.max(seldom.min(window / 4)) as u64
 }
 
 /// What all packets of a view begin with, and heartbeats say.
@@ -179,29 +167,29 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// The multicast of rank `me` of `ranks`, with `body_bytes` bytes to a packet's body.
+    /// The multicast of rank `me` of `ranks`.
     pub(crate) fn new(
         config: &GroupConfig,
-        body_bytes: usize,
+        size: CastSize,
         ranks: usize,
         me: Rank,
         now: Time,
         seed: u64,
     ) -> Self {
+        let window = size.window_packets();
         let settings = Settings {
-            window: config.window_packets,
-            body_bytes,
+            window,
+            body_bytes: size.body_bytes(),
             message_bytes_max: config.message_bytes_max,
             peer_ms: config.peer_ms,
             nak_delay_us: config.nak_delay_us,
             nak_delay_max_us: config.nak_delay_max_us,
             nak_repeat_ms: config.nak_repeat_ms,
             ack_ms: config.ack_ms.saturating_mul(stable::slowness(ranks)),
-            ack_packets: ack_packets(config, ranks),
+            ack_packets: ack_packets(config, window, ranks),
             heartbeat_ms: config.heartbeat_ms,
             heartbeat_max_ms: config.heartbeat_max_ms,
         };
-        let window = config.window_packets;
         let stream = |rank| receiver::Stream::new(rank, window);
         Self {
             settings,
@@ -250,31 +238,26 @@ impl Cast {
     }
 
     /// The gap-free prefix of `rank`'s stream.
-    #[cfg(feature = "sim")]
     pub(crate) fn arrived(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, |s| s.prefix)
     }
 
     /// Packets of `rank`'s stream that are delivered, in whole or in part.
-    #[cfg(feature = "sim")]
     pub(crate) fn touched(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, receiver::Stream::touched)
     }
 
     /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered here.
-    #[cfg(feature = "sim")]
     pub(crate) fn freed(&self, rank: Rank) -> Seq {
         self.stream(rank).map_or(0, |s| s.ring.base())
     }
 
     /// Messages accepted.
-    #[cfg(feature = "sim")]
     pub(crate) fn accepted(&self) -> u64 {
         self.sender.messages()
     }
 
     /// Whether messages are in a packet that is not sealed.
-    #[cfg(feature = "sim")]
     pub(crate) fn is_open(&self) -> bool {
         self.sender.open.is_some()
     }

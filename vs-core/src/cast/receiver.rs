@@ -1,11 +1,11 @@
 //! The streams of all members: packets are checked, kept, and delivered message by message.
 
-use super::sender::LENGTH_BYTES;
 use super::{Cast, gap, repair};
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::ring::{Entry, Ring};
 use crate::time::Time;
+use crate::wire::body::LENGTH_BYTES;
 use crate::wire::packet::{Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST};
 
 /// What became of a packet.
@@ -380,7 +380,6 @@ impl Cast {
 }
 
 impl Stream {
-    #[cfg(feature = "sim")]
     pub(super) fn touched(&self) -> Seq {
         self.delivered + u64::from(self.offset > 0)
     }

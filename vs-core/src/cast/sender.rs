@@ -8,15 +8,8 @@ use super::window::Window;
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
+use crate::wire::body::{LENGTH_BYTES, packets_for};
 use crate::wire::packet::{FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST};
-
-/// Bytes before each message of a packet, and before the first fragment: the length of the message.
-pub(super) const LENGTH_BYTES: usize = 4;
-
-/// Packets that a message of `len` bytes takes, with `body` bytes to a packet.
-pub(crate) fn packets_for(len: usize, body: usize) -> usize {
-    (len + LENGTH_BYTES).div_ceil(body)
-}
 
 /// A message was not accepted: the window, a member's credit or the pool is full. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +57,6 @@ impl Sender {
         }
     }
 
-    #[cfg(feature = "sim")]
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }

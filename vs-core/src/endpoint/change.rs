@@ -16,7 +16,7 @@ use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
 use crate::sync::Heard;
 use crate::time::{Time, Wake};
-use crate::trace::Event;
+use crate::trace::{Event, Mark};
 use crate::view::{Members, View};
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::packet::{Content, Data, Header, Packet};
@@ -40,7 +40,7 @@ impl Endpoint {
     fn start_change(&mut self, cx: &mut Cx<'_>, cid: Cid, peers: &[Peer]) {
         let set: Members = peers.iter().map(|peer| peer.process).collect();
         if self.sync.own_sync().is_some() {
-            mark!(cx, ChangeAfterSync);
+            cx.tracer.mark(Mark::ChangeAfterSync);
         }
         self.sync.start_change(cid, peers.iter().map(|peer| (peer.process, peer.incarnation)));
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
@@ -79,7 +79,7 @@ impl Endpoint {
     pub(super) fn handle_block_timeout(&mut self, cx: &mut Cx<'_>) {
         if self.block_timeout().is_some_and(|(at, _)| cx.now >= at) {
             self.block_asked = None;
-            mark!(cx, BlockTimeout);
+            cx.tracer.mark(Mark::BlockTimeout);
             self.end(cx, DetachReason::BlockTimeout);
         }
     }
@@ -94,15 +94,15 @@ impl Endpoint {
     fn detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
         self.suspicions.suspend();
         if reason == DetachReason::DuplicateId {
-            mark!(cx, DuplicateId);
+            cx.tracer.mark(Mark::DuplicateId);
         }
         if reason.is_final() {
             return self.end(cx, reason);
         }
         let at_once = reason == DetachReason::ServerLost;
         match reason {
-            DetachReason::ServerLost => mark!(cx, ServerLost),
-            DetachReason::Accused { .. } => mark!(cx, Accused),
+            DetachReason::ServerLost => cx.tracer.mark(Mark::ServerLost),
+            DetachReason::Accused { .. } => cx.tracer.mark(Mark::Accused),
             _ => {}
         }
         // The application may be slow to listen: what it misses here is no news when the list is full.
@@ -184,9 +184,8 @@ impl Endpoint {
                 self.cast.delivered(r)
             }
         };
-        #[cfg(feature = "sim")]
         if (0..self.cast.ranks() as Rank).any(|r| self.cast.arrived(r) > self.cast.prefix(r)) {
-            mark!(cx, CutInMessage);
+            cx.tracer.mark(Mark::CutInMessage);
         }
         let Some(own) = self.sync.send_sync(received) else { return };
         let (cid, cut) = (own.cid, own.cut.clone());
@@ -224,7 +223,7 @@ impl Endpoint {
         let rank = view.rank(me)?;
         let header = ViewHeader::new(self.key, view, rank);
         let seed = cx.identity.seed ^ header.fingerprint;
-        let fresh = Cast::new(&self.config, cx.body_bytes, view.len(), rank, cx.now, seed);
+        let fresh = Cast::new(&self.config, self.size.cast(), view.len(), rank, cx.now, seed);
         let mut old_cast = core::mem::replace(&mut self.cast, fresh);
         let old_header = core::mem::replace(&mut self.header, header);
         self.unmoved = view.members().iter().copied().filter(|&p| p != me).collect();
@@ -297,12 +296,12 @@ impl Endpoint {
                 let now = cx.now;
                 let ranges = nak.ranges();
                 if let Some(previous) = self.previous_of(&header) {
-                    mark!(cx, PreviousServed);
+                    cx.tracer.mark(Mark::PreviousServed);
                     previous.cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
                     return Verdict::Accepted;
                 }
                 if nak.target == self.header.rank && nak.origin != self.header.rank {
-                    mark!(cx, PullForward);
+                    cx.tracer.mark(Mark::PullForward);
                 }
                 self.in_view(cx, &header, |cast, cx| {
                     cast.on_nak(cx.now, header.rank, nak.origin, nak.target, ranges)
@@ -391,7 +390,7 @@ impl Endpoint {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {
-                mark!(cx, NoRoom);
+                cx.tracer.mark(Mark::NoRoom);
                 Verdict::Dropped
             }
             DataOutcome::Malformed => Verdict::Malformed,
@@ -412,7 +411,7 @@ impl Endpoint {
         let Data { origin, seq, flags, stable, body } = *data;
         let fingerprint = header.fingerprint;
         if self.early.is_full() {
-            mark!(cx, EarlyPacketDropped);
+            cx.tracer.mark(Mark::EarlyPacketDropped);
         }
         let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
             fingerprint,
@@ -425,13 +424,13 @@ impl Endpoint {
         if !kept {
             return Verdict::Dropped;
         }
-        mark!(cx, EarlyPacketKept);
+        cx.tracer.mark(Mark::EarlyPacketKept);
         Verdict::Early
     }
 
     fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage) -> Verdict {
         if !self.book.accepts(message.process, message.incarnation) {
-            mark!(cx, StaleSync);
+            cx.tracer.mark(Mark::StaleSync);
             return Verdict::Foreign; // of an incarnation that is no more
         }
         // The cut of a view that is too large to be ours says only "not your view".
@@ -449,7 +448,7 @@ impl Endpoint {
             Heard::Nothing => return Verdict::Duplicate,
             Heard::Kept => {
                 if self.sync.change().is_none() {
-                    mark!(cx, EarlySync);
+                    cx.tracer.mark(Mark::EarlySync);
                 }
                 self.show(cx, None);
             }
@@ -468,7 +467,7 @@ impl Endpoint {
         let mut verdict = Verdict::Foreign;
         for cid in wanted {
             if self.sync.own_sync_for(cid).is_some() {
-                mark!(cx, SyncAskedFor);
+                cx.tracer.mark(Mark::SyncAskedFor);
                 self.resend.answer(cid);
                 verdict = Verdict::Accepted;
             }

@@ -4,18 +4,17 @@
 //! forwards. This file is what the application and the node call; [`change`] is the way from a start_change to the
 //! view, [`output`] is what goes out, [`peers`] is who is suspected, [`reach`] is who hears multicasts.
 
-#[macro_use]
-mod observe;
-
 mod action;
 mod change;
 mod early;
 mod error;
+pub(crate) mod observe;
 mod output;
 mod peers;
 mod primary;
 mod queue;
 mod reach;
+mod size;
 mod status;
 mod transmit;
 
@@ -33,12 +32,13 @@ use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};
 use crate::time::{Time, Wake, earlier};
-use crate::trace::{Event, Tracer};
+use crate::trace::{Event, Mark, Tracer};
 use crate::view::{Members, View};
 use crate::wire::packet::Packet;
 
 pub use action::Action;
 pub use error::{BlockOkError, SendError, Sent};
+pub use size::GroupSize;
 pub use transmit::{Dest, Route, Transmit, Verdict};
 
 use early::Early;
@@ -111,6 +111,7 @@ pub(crate) struct Endpoint {
     pub(crate) name: GroupName,
     pub(crate) key: GroupKey,
     config: GroupConfig,
+    size: GroupSize,
     phase: Phase,
     sync: Automaton,
     cast: Cast,
@@ -167,12 +168,13 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         name: &GroupName,
         config: GroupConfig,
+        size: GroupSize,
         left: &Left,
     ) -> Self {
         let key = name.key();
         let sync = Automaton::new(cx.identity.process, config.left_out());
         let header = ViewHeader::new(key, sync.current(), 0);
-        let cast = Cast::new(&config, cx.body_bytes, 1, 0, cx.now, cx.identity.seed ^ key.0);
+        let cast = Cast::new(&config, size.cast(), 1, 0, cx.now, cx.identity.seed ^ key.0);
         let mut endpoint = Self {
             name: name.clone(),
             key,
@@ -198,6 +200,7 @@ impl Endpoint {
             reach: Reachability::default(),
             block_asked: None,
             before: (left.cid, left.view),
+            size,
             config,
         };
         let incarnation = Incarnation(cx.identity.incarnation.0 + left.count);
@@ -220,8 +223,8 @@ impl Endpoint {
         (cid.max(self.sync.last_cid()), view.max(self.sync.last_view_id()))
     }
 
-    pub(crate) fn config(&self) -> &GroupConfig {
-        &self.config
+    pub(crate) fn size(&self) -> &GroupSize {
+        &self.size
     }
 
     /// Whether nothing more happens here and the node may drop it.
@@ -285,7 +288,7 @@ impl Endpoint {
         if let Err(error) = &result {
             self.refused = Some(len);
             if *error == SendError::WindowFull {
-                mark!(cx, WindowFull);
+                cx.tracer.mark(Mark::WindowFull);
             }
         }
         result

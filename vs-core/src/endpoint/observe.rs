@@ -1,64 +1,71 @@
-//! Shows each step to who checks it against the specification, and rare situations to who counts them (feature `sim`).
-
-/// Tells that a rare situation came up; nothing without feature `sim`.
-macro_rules! mark {
-    ($cx:expr, $mark:ident) => {{
-        #[cfg(feature = "sim")]
-        $cx.tracer.mark($crate::sim::Mark::$mark);
-    }};
-}
+//! Shows each step of an endpoint to a tracer that checks it against the specification.
 
 use super::{Cx, Endpoint};
 use crate::cast::Cast;
-use crate::ident::GroupName;
-use crate::sync::Automaton;
+use crate::ident::{GroupName, Rank, Seq};
+use crate::sync::{Automaton, Block};
 use crate::time::Time;
-use crate::trace::{Event, Tracer};
+use crate::trace::{BlockState, Event, Observation, ObservedSync, Tracer};
 
-impl Endpoint {
-    pub(super) fn show(&self, cx: &mut Cx<'_>, action: Option<&Event>) {
-        show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, action);
+/// What the multicast below an endpoint has, in its current view.
+pub(crate) trait Streams {
+    /// Packets of the stream that are here without a gap; of the own stream: that can be sent.
+    fn arrived(&self, rank: Rank) -> Seq;
+    /// The same up to the end of a message.
+    fn received(&self, rank: Rank) -> Seq;
+    /// Packets of it that are delivered, in whole or in part.
+    fn delivered(&self, rank: Rank) -> Seq;
+    /// Packets of it that are no longer kept.
+    fn freed(&self, rank: Rank) -> Seq;
+    /// Messages accepted.
+    fn sent(&self) -> u64;
+    /// Whether an accepted message is in no packet yet that could be sent.
+    fn is_open(&self) -> bool;
+}
+
+/// Copies the state of an endpoint.
+pub(crate) fn observation(sync: &Automaton, streams: &impl Streams) -> Observation {
+    let ranks = || 0..sync.current().len() as Rank;
+    let syncs = sync.syncs().map(|((from, cid), state)| ObservedSync {
+        from,
+        cid,
+        view: state.view(),
+        cut: state.cut().map(crate::sync::Cut::to_vec),
+    });
+    Observation {
+        process: sync.me(),
+        current: sync.current().clone(),
+        announced: sync.announced().clone(),
+        change: sync.change().map(|change| (change.cid, change.set.clone())),
+        block: match sync.block() {
+            Block::Unblocked => BlockState::Unblocked,
+            Block::Requested => BlockState::Requested,
+            Block::Blocked => BlockState::Blocked,
+        },
+        syncs: syncs.collect(),
+        arrived: ranks().map(|r| streams.arrived(r)).collect(),
+        received: ranks().map(|r| streams.received(r)).collect(),
+        delivered: ranks().map(|r| streams.delivered(r)).collect(),
+        freed: ranks().map(|r| streams.freed(r)).collect(),
+        sent: streams.sent(),
+        open: streams.is_open(),
     }
 }
 
-#[cfg(feature = "sim")]
-pub(super) fn show(
-    tracer: &mut dyn Tracer,
-    now: Time,
-    group: &GroupName,
-    sync: &Automaton,
-    cast: &Cast,
-    action: Option<&Event>,
-) {
-    tracer.observe(now, group, action, &|| crate::spec::refine::relate(sync, cast));
-}
-
-#[cfg(not(feature = "sim"))]
-pub(super) fn show(
-    _: &mut dyn Tracer,
-    _: Time,
-    _: &GroupName,
-    _: &Automaton,
-    _: &Cast,
-    _: Option<&Event>,
-) {
-}
-
-#[cfg(feature = "sim")]
-impl crate::spec::refine::Streams for Cast {
-    fn arrived(&self, rank: crate::ident::Rank) -> crate::ident::Seq {
+impl Streams for Cast {
+    fn arrived(&self, rank: Rank) -> Seq {
         Self::arrived(self, rank)
     }
 
-    fn received(&self, rank: crate::ident::Rank) -> crate::ident::Seq {
+    fn received(&self, rank: Rank) -> Seq {
         self.prefix(rank)
     }
 
-    fn delivered(&self, rank: crate::ident::Rank) -> crate::ident::Seq {
+    fn delivered(&self, rank: Rank) -> Seq {
         self.touched(rank)
     }
 
-    fn freed(&self, rank: crate::ident::Rank) -> crate::ident::Seq {
+    fn freed(&self, rank: Rank) -> Seq {
         Self::freed(self, rank)
     }
 
@@ -68,5 +75,22 @@ impl crate::spec::refine::Streams for Cast {
 
     fn is_open(&self) -> bool {
         Self::is_open(self)
+    }
+}
+
+pub(super) fn show(
+    tracer: &mut dyn Tracer,
+    now: Time,
+    group: &GroupName,
+    sync: &Automaton,
+    cast: &Cast,
+    action: Option<&Event>,
+) {
+    tracer.observe(now, group, action, &|| observation(sync, cast));
+}
+
+impl Endpoint {
+    pub(super) fn show(&self, cx: &mut Cx<'_>, action: Option<&Event>) {
+        show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, action);
     }
 }

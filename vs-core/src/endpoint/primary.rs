@@ -6,7 +6,7 @@
 use super::{AppEvent, Cx, Endpoint};
 use crate::ident::ProcessId;
 use crate::rule::Rule;
-use crate::trace::Event;
+use crate::trace::{Event, Mark};
 use crate::view::View;
 
 /// What is known of the current view.
@@ -53,7 +53,7 @@ impl Endpoint {
         self.primary.installed += 1;
         if self.is_enough(self.primary.installed) {
             self.primary.told = true;
-            mark!(cx, Primary);
+            cx.tracer.mark(Mark::Primary);
             self.trace(cx, Event::Primary);
             self.events.push_back(AppEvent::Primary);
         }

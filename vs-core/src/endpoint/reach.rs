@@ -14,6 +14,7 @@ use super::{Cx, Dest, Endpoint, Route, Transmit, Verdict};
 use crate::cast::ViewHeader;
 use crate::ident::{ProcessId, Rank};
 use crate::time::{Time, Wake};
+use crate::trace::Mark;
 use crate::view::Members;
 use crate::wire::packet::{self, Header};
 use crate::wire::reach::{self, Reach, Word};
@@ -227,7 +228,7 @@ impl Endpoint {
             self.reach.look_by(silent_at);
         }
         if said.word == Word::Unheard && self.note_unheard(said.process) {
-            mark!(cx, Unheard);
+            cx.tracer.mark(Mark::Unheard);
             cx.counters.unheard += 1;
         }
         let answers = &mut self.reach.answers;

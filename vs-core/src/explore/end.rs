@@ -3,9 +3,10 @@
 use smallvec::SmallVec;
 
 use super::net::SyncWord;
+use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{LeftOut, Rule};
-use crate::spec::refine::{EndPoint, Streams, relate};
+use crate::spec::refine::EndPoint;
 use crate::sync::{Automaton, Block, Heard};
 use crate::view::{Members, View};
 
@@ -49,7 +50,7 @@ impl End {
     }
 
     pub(super) fn state(&self) -> EndPoint {
-        relate(&self.sync, self)
+        observation(&self.sync, self).into()
     }
 
     pub(super) fn is_asked_to_block(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
-use crate::wire::frame::{Decoder, FrameError, Output};
+use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError, Output};
 
 /// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +100,18 @@ pub(crate) struct Client {
     pub(crate) external: External,
 }
 
+/// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
+const READ_BYTES: usize = 64 << 10;
+
 impl Client {
+    /// Bytes of the connection, estimated: what was read of a frame and a read more, and what waits to be written and a
+    /// frame more, which is also encoded apart. Buffers that grow have up to twice the room that they need.
+    pub(crate) fn footprint(&self) -> usize {
+        let decoder = 2 * (FRAME_BYTES_MAX + READ_BYTES);
+        let output = self.config.output_bytes_max.saturating_add(2 * FRAME_BYTES_MAX);
+        output.saturating_mul(2).saturating_add(decoder)
+    }
+
     pub(crate) fn new(config: ClientConfig, identity: &Identity, servers: usize) -> Self {
         Self {
             pause_ms: config.reconnect_ms,

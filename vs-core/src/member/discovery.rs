@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::config::{ConfigError, TIME_MS_LIMIT, require_above, require_at_least, require_in};
+use crate::config::{ConfigError, TIME_MS_LIMIT};
 use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
 use crate::time::Time;
@@ -87,21 +87,21 @@ impl DiscoveryConfig {
             ("dial_anyway_ms", self.dial_anyway_ms),
             ("forget_ms", self.forget_ms),
         ] {
-            require_in(field, ms, 1..=TIME_MS_LIMIT)?;
+            ConfigError::check(field, ms, 1..=TIME_MS_LIMIT)?;
         }
         for (field, ms) in [
             ("beacon_ms", self.beacon_ms),
             ("beacon_max_ms", self.beacon_max_ms),
             ("beacon_missed_ms", self.beacon_missed_ms),
         ] {
-            require_in(field, ms, BEACON_MS_MIN..=TIME_MS_LIMIT)?;
+            ConfigError::check(field, ms, BEACON_MS_MIN..=TIME_MS_LIMIT)?;
         }
         let beacon = ("beacon_ms", self.beacon_ms);
-        require_at_least(("beacon_max_ms", self.beacon_max_ms), beacon)?;
-        require_at_least(("beacon_missed_ms", self.beacon_missed_ms), beacon)?;
-        require_above(("forget_ms", self.forget_ms), ("beacon_max_ms", self.beacon_max_ms))?;
-        require_in("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
-        require_in("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
+        ConfigError::check_given("beacon_max_ms", self.beacon_max_ms, self.beacon_ms..=u64::MAX, Some(beacon))?;
+        ConfigError::check_given("beacon_missed_ms", self.beacon_missed_ms, self.beacon_ms..=u64::MAX, Some(beacon))?;
+        ConfigError::check_given("forget_ms", self.forget_ms, self.beacon_max_ms + 1..=u64::MAX, Some(("beacon_max_ms", self.beacon_max_ms)))?;
+        ConfigError::check("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
+        ConfigError::check("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
     }
 }
 

@@ -13,8 +13,8 @@ pub enum JoinError {
     AlreadyJoined,
     /// `groups_max` groups are joined.
     TooManyGroups,
-    /// The pool has too few free slots for what the group may need: raise `pool_slots` or lower `members_max`,
-    /// `window_packets`.
+    /// The pool has too few free slots for what the group may need: raise `pool_slots_max` or lower
+    /// `members_max` or `window_packets`.
     PoolFull {
         /// Slots that the group needs.
         needed: usize,
@@ -31,8 +31,8 @@ impl fmt::Display for JoinError {
             Self::TooManyGroups => f.write_str("groups_max groups are joined already"),
             Self::PoolFull { needed, free } => write!(
                 f,
-                "the group needs {needed} pool slots and {free} are free: raise pool_slots or lower \
-                 members_max or window_packets"
+                "the group needs {needed} pool slots and {free} are free: raise pool_slots_max or \
+                 lower members_max or window_packets"
             ),
         }
     }

@@ -140,7 +140,7 @@ impl Churn {
         let processes = CLIENTS * self.servers;
         let (node, small, _) = small_configs(processes as usize);
         let group = GroupConfig { peer_ms: 2000, block_ok_ms: 1000, ..small };
-        let name = GroupName::new(GROUP).map_err(|_| ConfigError::rule("the group has no name"))?;
+        let name = GroupName::new(GROUP).map_err(|_| ConfigError::Rule("the group has no name"))?;
         let mut sites: Vec<(Site, u64)> = Vec::new();
         for s in 1..=self.servers {
             world.add_server(ServerId(s), ServerConfig::default(), 0)?;

@@ -136,7 +136,7 @@ impl<'a> Generator<'a> {
         }
         if profile == Profile::Swarm {
             group.early_packets_max = draw.one(&[1, 4, 64]);
-            group.window_packets = draw.one(&[16, 32]);
+            group.window_packets = Some(draw.one(&[16, 32]));
             group.ack_ms = draw.one(&[5, 20]);
         }
         let heal_us = 300_000 + draw.below(900_000);
@@ -204,11 +204,6 @@ impl<'a> Generator<'a> {
         let bytes_max = if self.draw.percent(50) { 4096 } else { 600 };
         let until = self.scenario.world.start.plus_us(self.scenario.heal_us);
         let two_groups = self.draw.percent(12);
-        if self.profile == Profile::Swarm {
-            // Each start of a process makes a pool: no larger than it needs.
-            self.scenario.node.pool_slots =
-                self.scenario.group.slots() * (1 + usize::from(two_groups));
-        }
         for index in 0..self.unborn.len() {
             let mut servers: Vec<ServerId> =
                 self.scenario.servers.iter().map(|(s, _)| *s).collect();

@@ -108,7 +108,8 @@
 //!
 //! ```
 //! use vs_core::ident::ProcessId;
-//! use vs_core::sim::{Mark, Moment, Scenario, Step, Trigger};
+//! use vs_core::sim::{Moment, Scenario, Step, Trigger};
+//! use vs_core::trace::Mark;
 //!
 //! let three = ProcessId(3);
 //! // 3 dies 50 µs after it has sent its sync message, and is back 2 ms later, in a change that 4 causes.

@@ -1,90 +1,37 @@
-//! Reachability: rare situations that worlds have to come to, or they prove nothing about them.
+//! Reachability: how often the runs came to each rare situation.
 
 use core::fmt;
 
-macro_rules! marks {
-    ($($name:ident: $what:literal,)*) => {
-        /// A rare situation.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Mark {
-            $(#[doc = $what] $name,)*
-        }
+use crate::trace::Mark;
 
-        impl Mark {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
+/// How often each rare situation occurred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks([u64; Mark::ALL.len()]);
 
-            /// What it is, in a few words.
-            #[must_use]
-            pub fn what(self) -> &'static str {
-                match self {
-                    $(Self::$name => $what,)*
-                }
-            }
-        }
-
-        /// How often each situation came up.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct Marks([u64; Mark::ALL.len()]);
-
-        impl Default for Marks {
-            fn default() -> Self {
-                Self([0; Mark::ALL.len()])
-            }
-        }
-    };
-}
-
-marks! {
-    ObsoleteView: "an obsolete view is skipped",
-    SlowMode: "servers agree in the slow mode",
-    PushForward: "a packet is pushed to a member of T that lacks it",
-    PullForward: "a member is asked for packets of another",
-    CutInMessage: "a cut falls inside of a large message",
-    LargeMessage: "a message of several packets is delivered",
-    EarlyPacketKept: "a packet of a view to come is kept",
-    EarlyPacketDropped: "a packet of a view to come gives way to another",
-    EarlySync: "a sync message comes before the change that it is for",
-    SyncAskedFor: "a lost sync message is asked for and given",
-    ChangeAfterSync: "another start_change comes after the own sync message",
-    JoinInChange: "a process is taken up during a change",
-    CrashAfterSync: "a process crashes between its sync message and the view",
-    LeaveInChange: "a process leaves during a change",
-    JoinerDies: "a process dies before its first view with others",
-    SmallerT: "a member of both views is not in the transitional set",
-    SendAtView: "a message is sent in the instant of a view",
-    WindowFull: "a sender has to wait",
-    NoRoom: "a packet finds no room in its ring or in the pool",
-    PreviousServed: "a packet of the view before is asked for and given",
-    Accused: "a member is excluded because others accuse it",
-    ServerLost: "a process loses its membership server and goes to one again",
-    StaleSync: "a sync message of a life that is over is refused",
-    BlockTimeout: "an application that does not answer is detached",
-    LargeView: "a view of 32 members or more",
-    Merge: "two components of a group merge in one view",
-    Unheard: "a member says that multicasts do not reach it",
-    Primary: "a view becomes primary",
-    DuplicateId: "of two processes under one id one is refused",
+impl Default for Marks {
+    fn default() -> Self {
+        Self([0; Mark::ALL.len()])
+    }
 }
 
 impl Marks {
-    /// It came up.
+    /// Counts one occurrence.
     pub(crate) fn add(&mut self, mark: Mark) {
         self.0[mark as usize] += 1;
     }
 
-    /// How often it came up.
+    /// How often `mark` occurred.
     #[must_use]
     pub fn count(&self, mark: Mark) -> u64 {
         self.0[mark as usize]
     }
 
-    /// Adds those of another run.
+    /// Adds the counts of another run.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
     }
 
-    /// What never came up.
+    /// The situations that never occurred.
     pub fn missing(&self) -> impl Iterator<Item = Mark> + '_ {
         Mark::ALL.iter().copied().filter(|mark| self.count(*mark) == 0)
     }

@@ -49,7 +49,7 @@
 //! let group = GroupName::new("sums").unwrap();
 //! for p in (1..=3).map(ProcessId) {
 //!     world.add_process(p, NodeConfig::default(), &[ServerId(1)], Sum::default());
-//!     let config = GroupConfig { members_max: 4, window_packets: 64, message_bytes_max: 1024, ack_packets: 16,
+//!     let config = GroupConfig { members_max: 4, window_packets: Some(64), message_bytes_max: 1024, ack_packets: 16,
 //!         ..GroupConfig::default() };
 //!     world.join(p, &group, config);
 //!     world.start(p).unwrap();
@@ -77,7 +77,7 @@
 //! bound of simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
 //! [`Scenario::refined`] the executable specification is stepped beside each process; [`Scenario::run_with`] puts other
 //! applications on the processes, and [`Scenario::calm`] is a scenario to write on. Rare situations are counted
-//! ([`Mark`]): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
+//! ([`Mark`](crate::trace::Mark)): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
 //! them; a million take some 45 minutes on two cores:
 //!
 //! ```text
@@ -115,7 +115,7 @@ pub use app::{Application, Handle, Load, Traffic};
 pub use churn::{Churn, Share, Stuck};
 pub use host::Site;
 pub use kind::Fault;
-pub use mark::{Mark, Marks};
+pub use mark::Marks;
 pub use net::{Link, NetCounters};
 pub use outcome::{Failure, Outcome, Why};
 pub use run::play;

@@ -8,12 +8,12 @@ use core::cell::RefCell;
 
 use crate::ident::{GroupName, ProcessId};
 use crate::sim::host::Site;
-use crate::sim::mark::{Mark, Marks};
+use crate::sim::mark::Marks;
 use crate::sim::scenario::Moment;
 use crate::sim::world::Defect;
 use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
-use crate::trace::{Event, Record, Tracer};
+use crate::trace::{Event, Mark, Observation, Record, Tracer};
 
 /// The specification of a group, and who steps in it.
 #[derive(Debug, Default)]
@@ -122,11 +122,11 @@ impl Tracer for Recorder {
         now: Time,
         group: &GroupName,
         action: Option<&Event>,
-        state: &dyn Fn() -> EndPoint,
+        state: &dyn Fn() -> Observation,
     ) {
         let Some(beside) = &self.beside else { return };
         let left = matches!(action, Some(Event::Leave));
-        let after = (!left).then(state);
+        let after = (!left).then(|| EndPoint::from(state()));
         beside.borrow_mut().step(now, group, self.site, action, after.as_ref());
     }
 }

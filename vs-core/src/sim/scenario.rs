@@ -318,7 +318,7 @@ impl Scenario {
 pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, ServerConfig) {
     let group = GroupConfig {
         members_max,
-        window_packets: 32,
+        window_packets: Some(32),
         message_bytes_max: 4096,
         queue_bytes: 16 << 10,
         early_packets_max: 64,
@@ -338,9 +338,9 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig, Ser
     };
     let node = NodeConfig {
         datagram_bytes: 512,
-        pool_slots: group.slots() * Scenario::GROUPS.len(),
         groups_max: Scenario::GROUPS.len(),
         client,
+        ..NodeConfig::default()
     };
     let server = ServerConfig {
         silence_ms: 200,

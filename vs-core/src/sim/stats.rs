@@ -9,11 +9,11 @@ use core::fmt;
 use crate::ident::{GroupName, ProcessId};
 use crate::member::ServerCounters;
 use crate::sim::kind::Fault;
-use crate::sim::mark::{Mark, Marks};
+use crate::sim::mark::Marks;
 use crate::sim::net::NetCounters;
 use crate::sim::world::HostFaults;
 use crate::time::Time;
-use crate::trace::{Event, Record, Trace};
+use crate::trace::{Event, Mark, Record, Trace};
 use crate::view::{Members, View};
 
 /// What happened in runs.

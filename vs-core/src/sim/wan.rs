@@ -181,7 +181,7 @@ impl Wan {
         }
         world.kill(ProcessId(1));
         self.await_view(&mut world, Some(ProcessId(1)))?;
-        all.syncs_asked = world.marks().count(crate::sim::Mark::SyncAskedFor);
+        all.syncs_asked = world.marks().count(crate::trace::Mark::SyncAskedFor);
         judge(&mut world)?;
         Ok(all)
     }
@@ -212,14 +212,14 @@ impl Wan {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
         let mut group = GroupConfig {
             members_max: (self.sites * WAN_MEMBERS) as usize,
-            window_packets: 256,
+            window_packets: Some(256),
             message_bytes_max: 64 << 10,
             ..if self.wan_times { GroupConfig::wan() } else { GroupConfig::default() }
         };
         if self.sync_after_view {
             group.left_out = LeftOut::only(Rule::ParallelSync);
         }
-        let node = NodeConfig { pool_slots: group.slots(), groups_max: 1, ..NodeConfig::default() };
+        let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
         let mut sites: Vec<(Site, u64)> = Vec::new();
         for s in 1..=self.sites {
             world.add_server(ServerId(s), ServerConfig::default(), 0)?;
@@ -255,7 +255,7 @@ impl Wan {
 }
 
 fn name() -> Result<GroupName, ConfigError> {
-    GroupName::new(GROUP).map_err(|_| ConfigError::rule("the group has no name"))
+    GroupName::new(GROUP).map_err(|_| ConfigError::Rule("the group has no name"))
 }
 
 fn key() -> Result<GroupKey, ConfigError> {

@@ -43,7 +43,6 @@ impl Cut {
         starts.zip(&self.runs).map(|(start, (end, seq))| (start..*end, *seq))
     }
 
-    #[cfg(feature = "sim")]
     pub(crate) fn to_vec(&self) -> Vec<Seq> {
         self.runs().flat_map(|(ranks, seq)| ranks.map(move |_| seq)).collect()
     }
@@ -111,7 +110,6 @@ impl SyncState {
     }
 
     /// Where its sender was.
-    #[cfg(feature = "sim")]
     pub(crate) fn view(&self) -> ViewKey {
         self.view
     }

@@ -132,13 +132,11 @@ impl Automaton {
         }
     }
 
-    #[cfg(feature = "sim")]
     pub(crate) fn me(&self) -> ProcessId {
         self.me
     }
 
     /// What is known of sync messages, the own ones included.
-    #[cfg(feature = "sim")]
     pub(crate) fn syncs(&self) -> impl Iterator<Item = ((ProcessId, Cid), &SyncState)> {
         self.syncs.iter().map(|(key, state)| (*key, state))
     }

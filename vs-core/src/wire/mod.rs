@@ -1,6 +1,7 @@
 //! Bytes: datagrams ([`packet`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes them.
 
 pub mod beacon;
+pub mod body;
 pub(crate) mod control;
 pub mod frame;
 pub mod packet;

@@ -59,14 +59,14 @@ pub(crate) struct Cluster<T: Tracer> {
 pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig) {
     let group = GroupConfig {
         members_max,
-        window_packets: 64,
+        window_packets: Some(64),
         message_bytes_max: 16 << 10,
         queue_bytes: 32 << 10,
         early_packets_max: 16,
         ack_packets: 16,
         ..GroupConfig::default()
     };
-    (NodeConfig { pool_slots: group.slots(), ..NodeConfig::default() }, group)
+    (NodeConfig::default(), group)
 }
 
 impl<T: Tracer> Cluster<T> {

@@ -30,7 +30,7 @@ pub(crate) fn group() -> GroupName {
 pub(crate) fn group_config() -> GroupConfig {
     GroupConfig {
         members_max: 8,
-        window_packets: 64,
+        window_packets: Some(64),
         message_bytes_max: 4096,
         ack_packets: 16,
         ..GroupConfig::default()
@@ -45,8 +45,7 @@ impl Sites {
     /// The servers run; the processes do not yet.
     pub(crate) fn new(seed: u64, config: &GroupConfig) -> Self {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
-        let node =
-            NodeConfig { pool_slots: config.slots(), groups_max: 1, ..NodeConfig::default() };
+        let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
         for s in SERVERS {
             world.add_server(s, ServerConfig::default(), 0).unwrap();
         }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;
-use vs_core::sim::{Mark, Moment, Outcome, ProcessPlan, Scenario, Site, Step, Trigger, World};
-use vs_core::trace::{Event, Record};
+use vs_core::sim::{Moment, Outcome, ProcessPlan, Scenario, Site, Step, Trigger, World};
+use vs_core::trace::{Event, Mark, Record};
 use vs_core::{Time, View};
 
 use crate::talker::Talker;

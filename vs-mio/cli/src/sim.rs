@@ -9,8 +9,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use vs_core::rule::Rule;
-use vs_core::sim::{FLOOR_RUNS, Fault, Mark, Profile, Scenario, Stats};
+use vs_core::sim::{FLOOR_RUNS, Fault, Profile, Scenario, Stats};
 use vs_core::spec::Evidence;
+use vs_core::trace::Mark;
 use vs_core::trace::Trace;
 use vs_core::trace_json;
 

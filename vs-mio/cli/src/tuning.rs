@@ -28,9 +28,9 @@ pub(crate) struct Tuning {
     /// after 28 bytes of headers
     #[arg(long, value_name = "BYTES", default_value_t = NodeConfig::default().datagram_bytes)]
     pub(crate) datagram_bytes: usize,
-    /// Packets that a sender may have outstanding, the same at all members
-    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().window_packets)]
-    pub(crate) window_packets: usize,
+    /// Packets that a sender may have outstanding, the same at all members; if not given, it follows from --members-max
+    #[arg(long, value_name = "N")]
+    pub(crate) window_packets: Option<usize>,
     /// Most members of a view
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().members_max)]
     pub(crate) members_max: usize,
@@ -47,11 +47,11 @@ impl Tuning {
             ("--server-silence-ms", self.server_silence_ms),
             ("--message-bytes-max", self.message_bytes_max as u64),
             ("--datagram-bytes", self.datagram_bytes as u64),
-            ("--window-packets", self.window_packets as u64),
             ("--members-max", self.members_max as u64),
         ];
         let connect = self.connect_ms.map(|ms| ("--connect-ms", ms));
-        let all = options.into_iter().chain(connect);
+        let window = self.window_packets.map(|packets| ("--window-packets", packets as u64));
+        let all = options.into_iter().chain(connect).chain(window);
         all.flat_map(|(option, value)| [option.to_owned(), value.to_string()])
             .chain(self.wan.then(|| "--wan".to_owned()))
             .collect()
@@ -70,12 +70,11 @@ impl Tuning {
         // What follows from the bounds that were named.
         group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
         group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
-        group.ack_packets = group.ack_packets.min(group.window_packets / 2);
+        if let Some(window) = group.window_packets {
+            group.ack_packets = group.ack_packets.min(window / 2).max(1);
+        }
         let mut node = NodeConfig { datagram_bytes: self.datagram_bytes, ..NodeConfig::default() };
         node.client = ClientConfig::for_silence(self.server_silence_ms);
-        if group.validate(&node).is_ok() {
-            node.pool_slots = node.pool_slots.max(group.slots());
-        }
         (node, group)
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec;
 use super::super::*;
 use super::net::{BODY, Faults, Member, Net, config};
 use crate::ranges::SeqRange;
+use crate::wire::body::packets_for;
 use crate::wire::packet::{AckEntry, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat, Kind};
 
 /// All send `messages` messages of random sizes; how long it took, in ms.
@@ -118,7 +119,8 @@ fn narrow_windows_never_get_stuck() {
     let base = GroupConfig { message_bytes_max: 1000, ..config() };
     for seed in 0..60 {
         let window_packets = 4 + seed as usize % 9;
-        let config = GroupConfig { window_packets, ack_packets: 2, ..base.clone() };
+        let config =
+            GroupConfig { window_packets: Some(window_packets), ack_packets: 2, ..base.clone() };
         let faults =
             Faults { loss_percent: seed % 4 * 10, duplicate_percent: 5, delay_us: seed * 10 };
         let ranks = 2 + seed as usize % 4;
@@ -148,7 +150,7 @@ fn narrow_windows_never_get_stuck() {
 
 #[test]
 fn acknowledgements_of_many_members_take_several_packets() {
-    let config = GroupConfig { window_packets: 16, ack_packets: 8, ..config() };
+    let config = GroupConfig { window_packets: Some(16), ack_packets: 8, ..config() };
     let config = GroupConfig { message_bytes_max: 1000, ..config };
     let faults = Faults { loss_percent: 2, duplicate_percent: 1, delay_us: 50 };
     let mut net = Net::with_body(40, 464, &config, faults, 8);

@@ -52,7 +52,7 @@ pub(super) struct Net {
 }
 
 pub(super) fn config() -> GroupConfig {
-    GroupConfig { message_bytes_max: 64 << 10, window_packets: 256, ..GroupConfig::default() }
+    GroupConfig { message_bytes_max: 64 << 10, window_packets: Some(256), ..GroupConfig::default() }
 }
 
 fn header(cast: &Cast) -> ViewHeader {
@@ -76,9 +76,10 @@ impl Net {
         faults: Faults,
         seed: u64,
     ) -> Self {
+        let size = CastSize::of(body, config.window_packets.unwrap_or(4096));
         let member = |rank: usize| Member {
-            cast: Cast::new(config, body, ranks, rank as Rank, Time::ZERO, seed + rank as u64),
-            pool: Pool::new(ranks * config.window_packets, body),
+            cast: Cast::new(config, size, ranks, rank as Rank, Time::ZERO, seed + rank as u64),
+            pool: Pool::with_slots(ranks * size.window_packets(), body),
             reassembly: vec![0; config.message_bytes_max],
             reads: true,
             mute: false,

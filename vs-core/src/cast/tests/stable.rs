@@ -9,8 +9,12 @@ use crate::wire::packet::{AckEntry, Data, FLAG_FRAGMENT, Heartbeat};
 
 /// Member 1 of three hears of 0 only what the test says, and of 2 nothing.
 fn listener() -> Net {
-    let config =
-        GroupConfig { window_packets: 64, ack_packets: 8, message_bytes_max: 1000, ..config() };
+    let config = GroupConfig {
+        window_packets: Some(64),
+        ack_packets: 8,
+        message_bytes_max: 1000,
+        ..config()
+    };
     Net::new(3, &config, Faults::default(), 1)
 }
 
@@ -136,7 +140,7 @@ fn what_all_have_is_wanted_by_nobody() {
 #[test]
 fn a_window_that_has_room_for_the_longest_message_is_open() {
     let config = GroupConfig {
-        window_packets: 4,
+        window_packets: Some(4),
         ack_packets: 1,
         message_bytes_max: 4 * BODY - 4,
         ..config()
@@ -156,8 +160,8 @@ fn a_window_that_has_room_for_the_longest_message_is_open() {
 fn the_footprint_is_what_a_cast_allocates_and_little_more() {
     for ranks in [1, 2, 65, 700] {
         let window = 4;
-        let config = GroupConfig { window_packets: window, ..config() };
-        let cast = Cast::new(&config, BODY, ranks, 0, Time::ZERO, 1);
+        let size = CastSize::of(BODY, window);
+        let cast = Cast::new(&config(), size, ranks, 0, Time::ZERO, 1);
         let forwards = cast.repairs.forwards.capacity() * size_of::<repair::Forward>();
         let streams = cast.streams.capacity() * size_of::<receiver::Stream>();
         let rings = ranks * window * crate::ring::ENTRY_BYTES;
@@ -166,7 +170,7 @@ fn the_footprint_is_what_a_cast_allocates_and_little_more() {
         let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
         let parts = [forwards, streams, rings, received, sources, others];
         let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
-        let footprint = footprint(ranks, window);
+        let footprint = size.footprint(ranks);
         assert!((allocated..=allocated + ranks * ranks).contains(&footprint), "of {ranks} members");
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::config::{
     BUFFER_BYTES_LIMIT, ConfigError, GROUPS_LIMIT, REDIAL_MOST_MS, TIME_MS_LIMIT, attempt_ms,
-    require_above, require_at_least, require_in,
 };
 use crate::ident::Deployment;
 
@@ -149,7 +148,7 @@ impl ServerConfig {
             ("groups_max", self.groups_max, 1, GROUPS_LIMIT),
             ("output_bytes_max", self.output_bytes_max, 0, BUFFER_BYTES_LIMIT),
         ] {
-            require_in(field, value as u64, least as u64..=most as u64)?;
+            ConfigError::check(field, value as u64, least as u64..=most as u64)?;
         }
         Ok(())
     }
@@ -164,7 +163,7 @@ impl ServerConfig {
             ("refused_ms", self.refused_ms),
             ("refused_max_ms", self.refused_max_ms),
         ] {
-            require_in(field, ms, 1..=TIME_MS_LIMIT)?;
+            ConfigError::check(field, ms, 1..=TIME_MS_LIMIT)?;
         }
         for (field, ms) in [
             ("gather_join_ms", self.gather_join_ms),
@@ -179,15 +178,12 @@ impl ServerConfig {
             ("pass_on_ms", self.pass_on_ms),
             ("regroup_ms", self.regroup_ms),
         ] {
-            require_in(field, ms, 0..=TIME_MS_LIMIT)?;
+            ConfigError::check(field, ms, 0..=TIME_MS_LIMIT)?;
         }
-        require_above(("silence_ms", self.silence_ms), ("heartbeat_ms", self.heartbeat_ms))?;
-        require_at_least(("redial_max_ms", self.redial_max_ms), ("redial_ms", self.redial_ms))?;
-        require_at_least(("refused_max_ms", self.refused_max_ms), ("refused_ms", self.refused_ms))?;
-        require_at_least(
-            ("link_hold_max_ms", self.link_hold_max_ms),
-            ("link_hold_ms", self.link_hold_ms),
-        )
+        ConfigError::check_given("silence_ms", self.silence_ms, self.heartbeat_ms + 1..=u64::MAX, Some(("heartbeat_ms", self.heartbeat_ms)))?;
+        ConfigError::check_given("redial_max_ms", self.redial_max_ms, self.redial_ms..=u64::MAX, Some(("redial_ms", self.redial_ms)))?;
+        ConfigError::check_given("refused_max_ms", self.refused_max_ms, self.refused_ms..=u64::MAX, Some(("refused_ms", self.refused_ms)))?;
+        ConfigError::check_given("link_hold_max_ms", self.link_hold_max_ms, self.link_hold_ms..=u64::MAX, Some(("link_hold_ms", self.link_hold_ms)))
     }
 
     /// By how much later one server may reach a peer than another one that could since the same time, in ms.
@@ -261,9 +257,8 @@ mod tests {
                 let mut config = ServerConfig::default();
                 set(&mut config, ms);
                 let error = error_of(&config);
-                let start = alloc::format!("{field} is {ms}: it must be ");
-                assert!(error.starts_with(&start), "{error}");
-                assert!(error.ends_with("86400000"), "{error}");
+                assert!(error.starts_with(&alloc::format!("{field} must be ")), "{error}");
+                assert!(error.ends_with(&alloc::format!("86400000, but is {ms}")), "{error}");
             }
         }
     }
@@ -273,11 +268,12 @@ mod tests {
         for (field, set) in SIZES {
             let mut config = ServerConfig::default();
             set(&mut config, usize::MAX);
-            let start = alloc::format!("{field} is {}: it must be ", usize::MAX);
-            assert!(error_of(&config).starts_with(&start), "{}", error_of(&config));
+            let (error, end) = (error_of(&config), alloc::format!(", but is {}", usize::MAX));
+            assert!(error.starts_with(&alloc::format!("{field} must be ")), "{error}");
+            assert!(error.ends_with(&end), "{error}");
         }
         let none = ServerConfig { groups_max: 0, ..ServerConfig::default() };
-        assert_eq!(error_of(&none), "groups_max is 0: it must be 1 to 65536");
+        assert_eq!(error_of(&none), "groups_max must be 1 to 65536, but is 0");
     }
 
     #[test]
@@ -285,12 +281,12 @@ mod tests {
         let config = ServerConfig { silence_ms: 100, ..ServerConfig::default() };
         assert_eq!(
             error_of(&config),
-            "silence_ms is 100: it must be above heartbeat_ms, which is 100"
+            "silence_ms must be at least 101 since heartbeat_ms is 100, but is 100"
         );
         let config = ServerConfig { redial_max_ms: 99, ..ServerConfig::default() };
         assert_eq!(
             error_of(&config),
-            "redial_max_ms is 99: it must be at least redial_ms, which is 100"
+            "redial_max_ms must be at least 100 since redial_ms is 100, but is 99"
         );
     }
 
@@ -298,7 +294,7 @@ mod tests {
     fn extreme_silence_is_an_error_and_no_overflow() {
         for silence_ms in [0, 1, u64::MAX - 1, u64::MAX] {
             let config = ServerConfig::for_silence(silence_ms);
-            assert!(error_of(&config).starts_with(&alloc::format!("silence_ms is {silence_ms}:")));
+            assert!(error_of(&config).starts_with("silence_ms must be "));
         }
     }
 

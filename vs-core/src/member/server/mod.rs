@@ -33,7 +33,7 @@ use core::net::SocketAddr;
 use super::client::Past;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
-use crate::config::{ConfigError, require_in};
+use crate::config::ConfigError;
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
@@ -126,8 +126,8 @@ impl Server {
     /// Names the field of `config` that cannot be used, its value and the bound that it breaks; or that `id` or
     /// `boot` is above 2^53 − 1.
     pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
-        require_in("server id", id.0, 0..=NUMBER_MAX)?;
-        require_in("boot value", boot, 0..=NUMBER_MAX)?;
+        ConfigError::check("server id", id.0, 0..=NUMBER_MAX)?;
+        ConfigError::check("boot value", boot, 0..=NUMBER_MAX)?;
         config.validate()?;
         Ok(Self {
             config,

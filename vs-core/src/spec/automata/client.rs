@@ -5,23 +5,12 @@ use alloc::format;
 
 use super::{Step, demand};
 use crate::ident::ProcessId;
-
-/// Whether an application may send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Block {
-    /// It may.
-    #[default]
-    Unblocked,
-    /// It may, and was asked to stop.
-    Requested,
-    /// It has stopped, until the next view.
-    Blocked,
-}
+use crate::trace::BlockState;
 
 /// The block contract at each process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Client {
-    status: BTreeMap<ProcessId, Block>,
+    status: BTreeMap<ProcessId, BlockState>,
 }
 
 const NAME: &str = "CLIENT";
@@ -29,7 +18,7 @@ const NAME: &str = "CLIENT";
 impl Client {
     /// Where `p` is.
     #[must_use]
-    pub fn status(&self, p: ProcessId) -> Block {
+    pub fn status(&self, p: ProcessId) -> BlockState {
         self.status.get(&p).copied().unwrap_or_default()
     }
 
@@ -42,8 +31,8 @@ impl Client {
     /// # Errors
     /// It is not unblocked.
     pub fn block(&mut self, p: ProcessId) -> Step {
-        self.demand(p, "S21, block only when unblocked", self.status(p) == Block::Unblocked)?;
-        self.status.insert(p, Block::Requested);
+        self.demand(p, "S21, block only when unblocked", self.status(p) == BlockState::Unblocked)?;
+        self.status.insert(p, BlockState::Requested);
         Ok(())
     }
 
@@ -52,8 +41,8 @@ impl Client {
     /// # Errors
     /// Nobody asked.
     pub fn block_ok(&mut self, p: ProcessId) -> Step {
-        self.demand(p, "S21, block_ok only when asked", self.status(p) == Block::Requested)?;
-        self.status.insert(p, Block::Blocked);
+        self.demand(p, "S21, block_ok only when asked", self.status(p) == BlockState::Requested)?;
+        self.status.insert(p, BlockState::Blocked);
         Ok(())
     }
 
@@ -62,7 +51,11 @@ impl Client {
     /// # Errors
     /// It has stopped.
     pub fn send(&self, p: ProcessId) -> Step {
-        self.demand(p, "S21, no send from block_ok to the view", self.status(p) != Block::Blocked)
+        self.demand(
+            p,
+            "S21, no send from block_ok to the view",
+            self.status(p) != BlockState::Blocked,
+        )
     }
 
     /// `view_p(v, T)`, or a life begins or ends: it may send again.

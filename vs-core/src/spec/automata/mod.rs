@@ -22,7 +22,7 @@ mod wv_rfifo;
 use alloc::string::String;
 use core::fmt;
 
-pub use client::{Block, Client};
+pub use client::Client;
 pub use co_rfifo::CoRfifo;
 pub use mbrshp::Mbrshp;
 pub use trans_set::TransSet;

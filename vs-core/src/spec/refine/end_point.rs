@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ident::{Cid, ProcessId, Rank, Seq};
-use crate::spec::automata::{Block, Refused, Step, demand};
+use crate::spec::automata::{Refused, Step, demand};
 use crate::sync::SYNCS_MAX;
-use crate::trace::Event;
+use crate::trace::{BlockState, Event};
 use crate::view::{DisplaySet, Members, View, ViewKey};
 
 /// A sync message: where its sender was, and what it had there.
@@ -34,7 +34,7 @@ pub struct EndPoint {
     pub(crate) announced: View,
     /// `start_change`
     pub(crate) change: Option<(Cid, Members)>,
-    pub(crate) block: Block,
+    pub(crate) block: BlockState,
     /// `sync[q][cid]`, as far as it is here in whole.
     pub(crate) syncs: BTreeMap<(ProcessId, Cid), Sync>,
     /// Sync messages that are here in part: they count for nothing yet, and take room.
@@ -65,7 +65,7 @@ impl EndPoint {
             current: View::initial(me),
             announced: View::initial(me),
             change: None,
-            block: Block::Unblocked,
+            block: BlockState::Unblocked,
             syncs: BTreeMap::new(),
             parts: BTreeSet::new(),
             arrived: alloc::vec![0],
@@ -142,9 +142,9 @@ impl EndPoint {
             Event::Block => {
                 let changing = self.change.is_some();
                 self.demand("block only in a change", changing)?;
-                self.block = Block::Requested;
+                self.block = BlockState::Requested;
             }
-            Event::BlockOk => self.block = Block::Blocked,
+            Event::BlockOk => self.block = BlockState::Blocked,
             Event::Send { .. } => self.sent += 1,
             Event::Sync { cid, view, cut } => self.send_sync(*cid, view, cut)?,
             Event::Deliver { from, .. } => self.deliver(*from, after)?,
@@ -163,7 +163,7 @@ impl EndPoint {
 
     fn send_sync(&mut self, cid: Cid, view: &View, cut: &[(ProcessId, Seq)]) -> Step {
         self.demand("sync for the change under way", self.cid() == Some(cid))?;
-        self.demand("sync only once blocked", self.block == Block::Blocked)?;
+        self.demand("sync only once blocked", self.block == BlockState::Blocked)?;
         let key = (self.me, cid);
         self.demand("one sync for each cid", !self.syncs.contains_key(&key))?;
         self.demand("sync from the current view", *view == self.current)?;
@@ -256,7 +256,7 @@ impl EndPoint {
         self.demand("what is due is forwarded", forwarded)?;
         let streams = view.len();
         self.current = view.clone();
-        (self.change, self.block, self.sent, self.open) = (None, Block::Unblocked, 0, false);
+        (self.change, self.block, self.sent, self.open) = (None, BlockState::Unblocked, 0, false);
         for stream in [&mut self.arrived, &mut self.received, &mut self.delivered, &mut self.freed]
         {
             *stream = alloc::vec![0; streams];

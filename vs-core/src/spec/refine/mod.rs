@@ -22,7 +22,6 @@ use alloc::rc::Rc;
 use core::fmt;
 
 pub use end_point::EndPoint;
-pub(crate) use relation::{Streams, relate};
 
 use crate::ident::{Cid, ProcessId, Rank};
 use crate::spec::automata::{

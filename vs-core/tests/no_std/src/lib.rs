@@ -61,14 +61,14 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut Node {
     let group = GroupConfig {
         members_max: 4,
-        window_packets: 32,
+        window_packets: Some(32),
         message_bytes_max: 4096,
         queue_bytes: 8192,
         early_packets_max: 16,
         ack_packets: 8,
         ..GroupConfig::default()
     };
-    let config = NodeConfig { pool_slots: group.slots(), ..NodeConfig::default() };
+    let config = NodeConfig::default();
     let addr = SocketAddr::from(([10, 0, 0, 1], 4000));
     let (process, incarnation) = (ProcessId(process), Incarnation(incarnation));
     let identity = Identity { process, incarnation, addr, seed: process.0 };

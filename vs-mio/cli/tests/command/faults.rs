@@ -1,6 +1,6 @@
 //! Members that fall silent without dying.
 
-use vs_core::{GroupConfig, NodeConfig};
+use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
 use crate::world::{Process, World, is_view, now_ns};
 
@@ -77,14 +77,13 @@ const PROCESS_BYTES: usize = 12 << 20;
 /// What the group may take at most in a member of the test below.
 fn footprint() -> usize {
     let group = GroupConfig {
-        window_packets: WINDOW,
+        window_packets: Some(WINDOW),
         ack_packets: WINDOW / 2,
         message_bytes_max: MESSAGE_BYTES_MAX,
         ..GroupConfig::default()
     };
     let node = NodeConfig::default();
-    group.validate(&node).expect("a configuration");
-    group.footprint(&node)
+    GroupSize::new(&group, &node).expect("a configuration").footprint()
 }
 
 /// Messages that a trace says were sent before the first view without process 3, and in all.

@@ -138,8 +138,13 @@ fn addresses_that_cannot_be_used_are_named() {
 #[test]
 fn bounds_that_do_not_fit_are_named() {
     node(NOBODY, &["--window-packets", "2"], FAILED, &["window_packets must be"]);
-    node(NOBODY, &["--window-packets", "100"], FAILED, &["window_packets must hold"]);
-    node(NOBODY, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be above"]);
+    node(
+        NOBODY,
+        &["--window-packets", "100"],
+        FAILED,
+        &["window_packets must be", "since message_bytes_max is"],
+    );
+    node(NOBODY, &["--server-silence-ms", "1"], FAILED, &["server_silence_ms must be at least 2"]);
     let name = ["--message-bytes-max", "4", "--name", "maximilian"];
     node(NOBODY, &name, FAILED, &["--name", "shorten it"]);
     for (option, words) in [

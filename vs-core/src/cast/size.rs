@@ -1,0 +1,142 @@
+//! The sizes that all casts of a group have, derived from its configuration.
+
+use super::{peers, receiver, repair, stable, window};
+use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
+use crate::ring::ENTRY_BYTES;
+use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
+
+/// Packets that all members of a view together may have outstanding, where the window follows from their number.
+const VIEW_WINDOW_PACKETS: usize = 1 << 16;
+/// Least and greatest window that follows from the number of members, unless the largest message needs more.
+const DERIVED_WINDOW_PACKETS: (usize, usize) = (256, 4096);
+
+/// Sizes that all casts of a group have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CastSize {
+    body_bytes: usize,
+    window_packets: usize,
+}
+
+impl CastSize {
+    /// The sizes of a group of configuration `config` with datagrams of `datagram_bytes`.
+    ///
+    /// # Errors
+    /// Names the field that does not fit, and why.
+    pub(crate) fn new(config: &GroupConfig, datagram_bytes: usize) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let body_bytes = body_bytes(datagram_bytes);
+        let message = ("message_bytes_max", config.message_bytes_max as u64);
+        let most_bytes = (WINDOW_PACKETS.end() - 1).saturating_mul(body_bytes) - LENGTH_BYTES;
+        ConfigError::check_given(
+            message.0,
+            message.1,
+            1..=most_bytes as u64,
+            Some(("datagram_bytes", datagram_bytes as u64)),
+        )?;
+        let needed = packets_for(config.message_bytes_max, body_bytes) + 1;
+        let window_packets = match config.window_packets {
+            Some(packets) => packets,
+            None => derived_window(config.members_max).max(needed),
+        };
+        ConfigError::check_given(
+            "window_packets",
+            window_packets as u64,
+            needed as u64..=*WINDOW_PACKETS.end() as u64,
+            Some(message),
+        )?;
+        let window = ("window_packets", window_packets as u64);
+        let (acks, half) = (config.ack_packets as u64, window_packets as u64 / 2);
+        ConfigError::check_given("ack_packets", acks, 1..=half, Some(window))?;
+        Ok(Self { body_bytes, window_packets })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(body_bytes: usize, window_packets: usize) -> Self {
+        Self { body_bytes, window_packets }
+    }
+
+    /// Room for the body of a packet.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// Packets that a sender may have outstanding.
+    pub(crate) fn window_packets(&self) -> usize {
+        self.window_packets
+    }
+
+    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and a column of what was
+    /// received, and what is known of a peer, for each member.
+    pub(crate) fn footprint(&self, members: usize) -> usize {
+        let ring = self.window_packets.saturating_mul(ENTRY_BYTES);
+        let received = members.saturating_mul(stable::RECEIVED_BYTES);
+        let rows = received.saturating_add(repair::SOURCE_BYTES);
+        let member = size_of::<receiver::Stream>()
+            + stable::FLOOR_BYTES
+            + peers::PEER_BYTES
+            + window::ASKED_BYTES;
+        let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
+        members.saturating_add(size_of::<super::Cast>() + repair::FORWARDS_BYTES)
+    }
+}
+
+/// The window in a view of up to `members_max`.
+fn derived_window(members_max: usize) -> usize {
+    let (least, most) = DERIVED_WINDOW_PACKETS;
+    (VIEW_WINDOW_PACKETS / members_max.max(1)).clamp(least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::VIEW_MEMBERS_MAX;
+
+    fn size_of(config: &GroupConfig) -> Result<CastSize, ConfigError> {
+        CastSize::new(config, 1472)
+    }
+
+    #[test]
+    fn the_window_follows_from_the_number_of_members() {
+        let window = |members_max, message_bytes_max| {
+            let config = GroupConfig { members_max, message_bytes_max, ..GroupConfig::default() };
+            size_of(&config).unwrap().window_packets()
+        };
+        let windows = [1, 2, 16, 17, 64, 2048].map(|members_max| window(members_max, 1024));
+        assert_eq!(windows, [4096, 4096, 4096, 3855, 1024, 256]);
+        let needed = packets_for(1 << 20, body_bytes(1472)) + 1;
+        assert_eq!(window(VIEW_MEMBERS_MAX, 1 << 20), needed, "the largest message decides");
+    }
+
+    #[test]
+    fn a_window_that_does_not_fit_is_named_with_both_values() {
+        let with = |window_packets| GroupConfig {
+            window_packets: Some(window_packets),
+            ..GroupConfig::default()
+        };
+        let needed = packets_for(1 << 20, body_bytes(1472)) + 1;
+        assert_eq!(size_of(&with(needed)).unwrap().window_packets(), needed);
+        let error = size_of(&with(needed - 1)).unwrap_err();
+        assert_eq!(
+            alloc::format!("{error}"),
+            alloc::format!(
+                "window_packets must be {needed} to 1048576 since message_bytes_max is 1048576, but is {}",
+                needed - 1
+            )
+        );
+        let small = GroupConfig { message_bytes_max: 100, ..with(100) };
+        assert_eq!(
+            alloc::format!("{}", size_of(&small).unwrap_err()),
+            "ack_packets must be 1 to 50 since window_packets is 100, but is 128"
+        );
+    }
+
+    #[test]
+    fn a_message_that_no_window_holds_is_refused() {
+        let config = GroupConfig {
+            message_bytes_max: 1 << 29,
+            queue_bytes: 1 << 30,
+            ..GroupConfig::default()
+        };
+        assert!(CastSize::new(&config, 512).is_err() && CastSize::new(&config, 65_000).is_ok());
+    }
+}

@@ -1,0 +1,33 @@
+//! The manual: pages without code.
+//!
+//! To begin with:
+//! - [`operating`]: servers or none, addresses and ports, partitions, far links, status, sizing,
+//!   platforms, and what an operator may read.
+//! - [`own_loop`]: how an event loop of your own carries a node.
+//! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`glossary`]: the words, one meaning each.
+//!
+//! What is promised, and why it holds:
+//! - [`properties`]: the promises by number: S8, M2, L1.
+//! - [`algorithm`]: the rules by number, each with an anchor.
+//! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
+//! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
+//!   fuzzing, chaos.
+//! - [`measured`]: what was measured, where, and how to do it again.
+
+#[doc = include_str!("algorithm.md")]
+pub mod algorithm {}
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
+#[doc = include_str!("measured.md")]
+pub mod measured {}
+#[doc = include_str!("operating.md")]
+pub mod operating {}
+#[doc = include_str!("own_loop.md")]
+pub mod own_loop {}
+#[doc = include_str!("own_membership.md")]
+pub mod own_membership {}
+#[doc = include_str!("properties.md")]
+pub mod properties {}
+#[doc = include_str!("testing.md")]
+pub mod testing {}

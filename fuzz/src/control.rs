@@ -18,6 +18,7 @@ pub(crate) struct ViewKey {
 pub(crate) struct SyncMessage {
     pub(crate) process: u64,
     pub(crate) incarnation: u64,
+    pub(crate) nonce: u32,
     pub(crate) cid: u64,
     pub(crate) view: ViewKey,
     pub(crate) total: u16,
@@ -42,7 +43,7 @@ impl SyncMessage {
     }
 
     pub(crate) fn is_well_formed(&self) -> bool {
-        let Self { process, incarnation, cid, view, total, first, runs } = self;
+        let Self { process, incarnation, cid, view, total, first, runs, .. } = self;
         let numbers = [*process, *incarnation, *cid, view.id.major, view.id.minor, view.start];
         let total = usize::from(*total);
         let ranks: usize = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();

@@ -239,6 +239,7 @@ fn sync(
     let message = SyncMessage {
         process,
         incarnation: 1,
+        nonce: 0,
         cid: if pick & 0x20 == 0 { cid } else { bytes.number_near(cid) },
         view: ViewKey { id, start, fingerprint: view.fingerprint() },
         total,

@@ -141,7 +141,7 @@ fn verdict(datagram: &[u8]) -> Verdict {
     };
     let identity = Identity {
         process: ProcessId(1),
-        incarnation: Incarnation(1),
+        incarnation: Incarnation::new(1),
         addr: ([127, 0, 0, 1], 4000).into(),
         seed: 1,
     };
@@ -169,6 +169,7 @@ fn sync(bytes: &mut Bytes<'_>) -> SyncMessage {
     SyncMessage {
         process: bytes.number_near(1),
         incarnation: bytes.number_near(1),
+        nonce: bytes.below(3).into(),
         cid: bytes.number_near(1),
         view: ViewKey { id, start: bytes.number_near(1), fingerprint: bytes.u64() },
         total: bytes.u16(),

@@ -88,7 +88,7 @@ impl<T: Tracer> Node<T> {
         if identity.process.0 > NUMBER_MAX {
             return Err(ConfigError::Rule("the process id must be at most 2^53 - 1"));
         }
-        if identity.incarnation.0 > INCARNATION_MAX {
+        if identity.incarnation.millis() > INCARNATION_MAX {
             return Err(ConfigError::Rule(
                 "the incarnation, in ms of UNIX time, must be at most 4503599627370",
             ));
@@ -228,6 +228,7 @@ impl<T: Tracer> Node<T> {
     pub fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
         self.clamp(now);
         self.client.handle_stream(self.now, bytes);
+        self.counters.frames_skipped = self.client.frames_skipped();
         self.drain_client();
     }
 

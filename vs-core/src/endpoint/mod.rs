@@ -27,7 +27,8 @@ use crate::ident::{
     Cid, FNV_OFFSET, GroupKey, GroupName, Identity, Incarnation, Seq, ViewId, fnv1a,
 };
 use crate::member::DetachReason;
-use crate::member::client::{Client, Past};
+use crate::member::client::Client;
+use crate::member::past::Past;
 use crate::pool::Pool;
 use crate::status::Counters;
 use crate::sync::{Automaton, Block};
@@ -203,7 +204,7 @@ impl Endpoint {
             size,
             config,
         };
-        let incarnation = Incarnation(cx.identity.incarnation.0 + left.count);
+        let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count);
         endpoint.trace(cx, Event::Start { incarnation });
         endpoint.attach(cx);
         endpoint

@@ -122,7 +122,7 @@ impl End {
             return false;
         }
         let cut = word.cut.iter().copied();
-        let from = (from, Incarnation(word.life));
+        let from = (from, Incarnation::new(word.life));
         self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
     }
 

@@ -1,7 +1,7 @@
 //! The small worlds: who is there, and what happens from outside.
 
 use crate::ident::{Incarnation, ProcessId, ServerId};
-use crate::member::server::moshe::{Attached, Attachment};
+use crate::member::attached::{Attached, Attachment};
 use crate::rule::Rule;
 
 /// A process in one life, and its how-many-th attachment in it.
@@ -18,7 +18,7 @@ const fn at(process: u64, life: u64, count: u64) -> Client {
 
 impl Client {
     pub(super) fn attachment(self) -> Attachment {
-        Attachment { incarnation: Incarnation(self.life), counter: self.count }
+        Attachment { incarnation: Incarnation::new(self.life), counter: self.count }
     }
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {

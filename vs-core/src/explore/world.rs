@@ -11,8 +11,10 @@ use super::end::End;
 use super::net::{Net, SyncWord};
 use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
-use crate::member::client::Past;
-use crate::member::server::moshe::{Attachment, Floor, Moshe, Proposal, Report, Step};
+use crate::member::attached::{Attachment, Report};
+use crate::member::past::Past;
+use crate::member::proposal::Proposal;
+use crate::member::server::agreement::{Agreement, Floor, Step};
 use crate::rule::LeftOut;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
@@ -69,7 +71,7 @@ pub(super) struct World {
     pub(super) steps: u16,
     /// How much of each track has happened.
     pub(super) tracks: SmallVec<[u8; 4]>,
-    pub(super) servers: Vec<Rc<Moshe>>,
+    pub(super) servers: Vec<Rc<Agreement>>,
     /// Servers that gather.
     pub(super) gathering: SmallVec<[ServerId; 4]>,
     /// Proposals under way from one server to another, oldest first.
@@ -85,7 +87,7 @@ impl World {
     pub(super) fn new(rules: Rules<'_>, log: &mut Log) -> Self {
         let Rules { plan, left_out, .. } = rules;
         let servers = plan.homes.iter().max().copied().unwrap_or(1);
-        let server = |s| Rc::new(Moshe::new(ServerId(s), 0, left_out));
+        let server = |s| Rc::new(Agreement::new(ServerId(s), 0, left_out));
         let seat = |unspoken: &u8| Seat {
             end: None,
             lives: 0,
@@ -130,17 +132,17 @@ impl World {
         self.seat_mut(p).end.as_mut().map(Rc::make_mut)
     }
 
-    pub(super) fn server(&self, s: ServerId) -> &Moshe {
+    pub(super) fn server(&self, s: ServerId) -> &Agreement {
         &self.servers[s.0 as usize - 1]
     }
 
-    fn server_mut(&mut self, s: ServerId) -> &mut Moshe {
+    fn server_mut(&mut self, s: ServerId) -> &mut Agreement {
         Rc::make_mut(&mut self.servers[s.0 as usize - 1])
     }
 
     /// The attachment of `p`, if the life that made it is still lived.
     pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
-        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.0))
+        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.millis()))
     }
 
     /// Whether the life of `p` is still lived.
@@ -211,7 +213,7 @@ impl World {
         seat.lives += 1;
         let life = seat.lives;
         seat.end = Some(Rc::new(End::new(p, life, rules.left_out)));
-        self.emit(rules, log, p, Event::Start { incarnation: Incarnation(life) });
+        self.emit(rules, log, p, Event::Start { incarnation: Incarnation::new(life) });
     }
 
     fn crash(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
@@ -257,7 +259,7 @@ impl World {
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of((p, Incarnation(client.life)), &past, CLAIMED_MAX) {
+        if let Some(floor) = Floor::of((p, Incarnation::new(client.life)), &past, CLAIMED_MAX) {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
@@ -301,7 +303,7 @@ impl World {
             let locals = || moshe.report().iter().filter(|client| client.home == s);
             match step {
                 Step::StartChange(p, cid) => {
-                    let life = |c: &Attachment| c.incarnation.0;
+                    let life = |c: &Attachment| c.incarnation.millis();
                     let peers = moshe.report().iter().map(|c| (c.process, life(&c.attachment)));
                     let word = Word::StartChange(cid, peers.collect());
                     locals().filter(|c| c.process == p).for_each(|c| {
@@ -326,7 +328,7 @@ impl World {
 
     /// A word goes out on the connection of an attachment, if that is still up.
     fn say(&mut self, p: ProcessId, attachment: Attachment, word: Word) {
-        let up = self.lives(p, attachment.incarnation.0);
+        let up = self.lives(p, attachment.incarnation.millis());
         let seat = self.seat_mut(p);
         if up && seat.attachment == Some(attachment) {
             seat.words.push_back(word);
@@ -339,7 +341,8 @@ impl World {
         match word {
             Some(Word::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync.start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation(*life))));
+                end.sync
+                    .start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation::new(*life))));
                 (end.forwarded, end.lives) = (false, peers);
                 self.emit(rules, log, p, Event::StartChange { cid, set });
                 self.ask_to_block(rules, log, p);

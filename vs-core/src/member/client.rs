@@ -7,33 +7,19 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use serde::{Deserialize, Serialize};
-
 use super::contract::Contract;
 use super::detach::DetachReason;
 use super::detector::Silence;
 use super::external::External;
 use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
+use super::past::Past;
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
+use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError, Output};
-
-/// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Past {
-    /// Highest cid that this process was given for the group.
-    pub(crate) last_cid: Cid,
-    /// Highest view id seen from the membership service or installed.
-    pub(crate) last_view: ViewId,
-    /// The cid of a change that is under way.
-    pub(crate) pending: Option<Cid>,
-    /// The last membership view.
-    pub(crate) mbr_view: Option<View>,
-}
 
 /// What the membership service says to a group of this node.
 #[derive(Clone, Debug)]
@@ -91,6 +77,8 @@ pub(crate) struct Client {
     events: VecDeque<ClientEvent>,
     output: Option<Output>,
     last_sent: Time,
+    /// Frames of kinds that are not known here.
+    frames_skipped: u64,
     /// Grows with each attachment of this incarnation.
     counter: u64,
     attachments: BTreeMap<GroupKey, Attachment>,
@@ -128,6 +116,7 @@ impl Client {
             events: VecDeque::new(),
             output: None,
             last_sent: Time::ZERO,
+            frames_skipped: 0,
             counter: 0,
             attachments: BTreeMap::new(),
             unsent: BTreeSet::new(),
@@ -233,7 +222,10 @@ impl Client {
                     self.pause_ms = self.config.reconnect_ms;
                     self.handle_reply(now, reply);
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    self.frames_skipped += decoder.take_skipped();
+                    return;
+                }
                 Err(error) => {
                     let own = STREAM_VERSION;
                     self.detach_all(&match error {
@@ -244,6 +236,11 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Frames that were skipped, since they are of kinds that are not known here.
+    pub(crate) fn frames_skipped(&self) -> u64 {
+        self.frames_skipped
     }
 
     fn detach_all(&mut self, reason: &DetachReason) {

@@ -97,9 +97,24 @@ impl DiscoveryConfig {
             ConfigError::check(field, ms, BEACON_MS_MIN..=TIME_MS_LIMIT)?;
         }
         let beacon = ("beacon_ms", self.beacon_ms);
-        ConfigError::check_given("beacon_max_ms", self.beacon_max_ms, self.beacon_ms..=u64::MAX, Some(beacon))?;
-        ConfigError::check_given("beacon_missed_ms", self.beacon_missed_ms, self.beacon_ms..=u64::MAX, Some(beacon))?;
-        ConfigError::check_given("forget_ms", self.forget_ms, self.beacon_max_ms + 1..=u64::MAX, Some(("beacon_max_ms", self.beacon_max_ms)))?;
+        ConfigError::check_given(
+            "beacon_max_ms",
+            self.beacon_max_ms,
+            self.beacon_ms..=u64::MAX,
+            Some(beacon),
+        )?;
+        ConfigError::check_given(
+            "beacon_missed_ms",
+            self.beacon_missed_ms,
+            self.beacon_ms..=u64::MAX,
+            Some(beacon),
+        )?;
+        ConfigError::check_given(
+            "forget_ms",
+            self.forget_ms,
+            self.beacon_max_ms + 1..=u64::MAX,
+            Some(("beacon_max_ms", self.beacon_max_ms)),
+        )?;
         ConfigError::check("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
         ConfigError::check("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
     }

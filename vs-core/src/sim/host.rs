@@ -202,7 +202,7 @@ impl<A> ProcessBody<A> {
             app,
             app_wake: None,
             node: None,
-            incarnation: Incarnation(0),
+            incarnation: Incarnation::new(0),
             reading: true,
             sends: (Time::ZERO, 0),
             link: None,

@@ -8,7 +8,7 @@ use super::*;
 use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
 
 /// The life of everybody, where nothing else is said.
-const LIFE: Incarnation = Incarnation(1);
+const LIFE: Incarnation = Incarnation::new(1);
 
 fn p(n: u64) -> ProcessId {
     ProcessId(n)
@@ -303,7 +303,7 @@ fn of_two_lives_with_one_cid_that_counts_which_was_proposed() {
     let v = view(3, &[1, 2], &[1, 1]);
     let elsewhere = view(4, &[2], &[6]);
     let [here, there] = [&v, &elsewhere].map(|view| ViewKey::of(view, p(2)).unwrap());
-    let (other, later) = (Incarnation(2), Incarnation(3));
+    let (other, later) = (Incarnation::new(2), Incarnation::new(3));
     let told = |words: &[(Incarnation, ViewKey, &[Seq])]| {
         let mut end = blocked(&v, &[1, 2], &[0, 0]);
         end.announce(view(5, &[1, 2], &[9, 7]));

@@ -11,7 +11,8 @@ use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq};
 use crate::view::VIEW_MEMBERS_MAX;
 use crate::view::ViewKey;
 
-/// Bytes of a sync message before its cut, at most: process, incarnation, cid, view key, total, first.
+/// Bytes of a sync message before its cut, at most: process, incarnation with its nonce, cid, view key,
+/// total, first.
 const SYNC_FIXED_BYTES: usize = 10 * 8 + 3 * 2;
 
 /// Bytes of one run of a cut, at most.
@@ -24,6 +25,8 @@ pub(crate) const REQUESTS_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SyncMessage {
     pub(crate) process: ProcessId,
+    /// The milliseconds, then the nonce.
+    #[serde(with = "pair")]
     pub(crate) incarnation: Incarnation,
     pub(crate) cid: Cid,
     /// The view that the sender is in.
@@ -40,6 +43,27 @@ impl SyncMessage {
     /// The part of the cut, rank by rank.
     pub(crate) fn cut(&self) -> impl Iterator<Item = Seq> + '_ {
         self.runs.iter().flat_map(|&(ranks, seq)| core::iter::repeat_n(seq, usize::from(ranks)))
+    }
+}
+
+/// An incarnation with its nonce.
+mod pair {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::ident::Incarnation;
+
+    pub(super) fn serialize<S: Serializer>(
+        incarnation: &Incarnation,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (incarnation.millis(), incarnation.nonce()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Incarnation, D::Error> {
+        let (millis, nonce) = Deserialize::deserialize(deserializer)?;
+        Ok(Incarnation::new(millis).with_nonce(nonce))
     }
 }
 
@@ -73,7 +97,7 @@ pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
     let end = ranks.fold(usize::from(message.first), usize::saturating_add);
     let numbers = [
         message.process.0,
-        message.incarnation.0,
+        message.incarnation.millis(),
         message.cid.0,
         message.view.id.major,
         message.view.id.minor,

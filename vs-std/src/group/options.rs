@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use vs_core::GroupConfig;
 use vs_core::NodeConfig;
-use vs_core::ident::{Incarnation, ProcessId};
+use vs_core::ident::ProcessId;
 
 use crate::clock::Clock;
 use crate::driver::DriverConfig;
@@ -49,7 +49,7 @@ impl JoinOptions {
         let driver = DriverConfig {
             node: NodeConfig::default(),
             process,
-            incarnation: Incarnation(clock.unix_start_ms()),
+            incarnation: clock.incarnation(),
             seed: process.0 ^ clock.unix_offset(),
             servers,
             udp,

@@ -180,10 +180,30 @@ impl ServerConfig {
         ] {
             ConfigError::check(field, ms, 0..=TIME_MS_LIMIT)?;
         }
-        ConfigError::check_given("silence_ms", self.silence_ms, self.heartbeat_ms + 1..=u64::MAX, Some(("heartbeat_ms", self.heartbeat_ms)))?;
-        ConfigError::check_given("redial_max_ms", self.redial_max_ms, self.redial_ms..=u64::MAX, Some(("redial_ms", self.redial_ms)))?;
-        ConfigError::check_given("refused_max_ms", self.refused_max_ms, self.refused_ms..=u64::MAX, Some(("refused_ms", self.refused_ms)))?;
-        ConfigError::check_given("link_hold_max_ms", self.link_hold_max_ms, self.link_hold_ms..=u64::MAX, Some(("link_hold_ms", self.link_hold_ms)))
+        ConfigError::check_given(
+            "silence_ms",
+            self.silence_ms,
+            self.heartbeat_ms + 1..=u64::MAX,
+            Some(("heartbeat_ms", self.heartbeat_ms)),
+        )?;
+        ConfigError::check_given(
+            "redial_max_ms",
+            self.redial_max_ms,
+            self.redial_ms..=u64::MAX,
+            Some(("redial_ms", self.redial_ms)),
+        )?;
+        ConfigError::check_given(
+            "refused_max_ms",
+            self.refused_max_ms,
+            self.refused_ms..=u64::MAX,
+            Some(("refused_ms", self.refused_ms)),
+        )?;
+        ConfigError::check_given(
+            "link_hold_max_ms",
+            self.link_hold_max_ms,
+            self.link_hold_ms..=u64::MAX,
+            Some(("link_hold_ms", self.link_hold_ms)),
+        )
     }
 
     /// By how much later one server may reach a peer than another one that could since the same time, in ms.

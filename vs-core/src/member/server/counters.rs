@@ -18,6 +18,8 @@ pub struct ServerCounters {
     pub change_ms_sum: u64,
     /// The longest time from the first start_change of a change to its view, in ms.
     pub change_ms_max: u64,
+    /// Frames that were skipped, since they are of kinds that this version does not know.
+    pub frames_skipped: u64,
 }
 
 impl ServerCounters {
@@ -29,5 +31,6 @@ impl ServerCounters {
         self.views_slow += other.views_slow;
         self.change_ms_sum += other.change_ms_sum;
         self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
+        self.frames_skipped += other.frames_skipped;
     }
 }

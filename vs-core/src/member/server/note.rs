@@ -5,8 +5,11 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::{ConnId, Departure, LeftOut, PeerTrouble};
+use super::connections::ConnId;
+use super::dialler::PeerTrouble;
+use super::topology::LeftOut;
 use crate::ident::{GroupName, ProcessId, ServerId};
+use crate::member::Departure;
 use crate::member::discovery::UselessBeacon;
 use crate::member::message::Refusal;
 use crate::view::{DisplaySet, Members, View};

@@ -4,13 +4,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::super::accuse::FORGIVEN_MS;
-use super::super::moshe::{Attached, Attachment};
+use super::super::group::FORGIVEN_MS;
 use super::bench::{Bench, group, hello, peer, processes, set, story};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
 /// Two connections of one life: the one that was left may be read last.
@@ -230,7 +230,7 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 2);
     bench.with_peer();
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
         let attached =

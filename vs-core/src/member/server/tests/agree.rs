@@ -1,10 +1,12 @@
-//! A few `Moshe` values and the proposals between them, driven by hand.
+//! A few `Agreement` values and the proposals between them, driven by hand.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::super::agreement::{Agreement, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
+use crate::member::attached::{Attached, Attachment, Report};
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::LeftOut;
 use crate::view::View;
 
@@ -21,7 +23,7 @@ pub(super) enum Op {
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
-        attachment: Attachment { incarnation: Incarnation(1), counter: client / 100 },
+        attachment: Attachment { incarnation: Incarnation::new(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
         members_max: 1024,
         settled: None,
@@ -30,7 +32,7 @@ pub(super) fn report(clients: &[u64]) -> Report {
 }
 
 pub(super) struct Servers {
-    servers: BTreeMap<u64, Moshe>,
+    servers: BTreeMap<u64, Agreement>,
     /// Proposals under way from one server to another, oldest first.
     under_way: BTreeMap<(u64, u64), VecDeque<Proposal>>,
     views: BTreeMap<u64, Vec<(View, Mode)>>,
@@ -43,7 +45,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn new(n: u64, left_out: LeftOut) -> Self {
         Self {
-            servers: (1..=n).map(|s| (s, Moshe::new(ServerId(s), 100 * s, left_out))).collect(),
+            servers: (1..=n).map(|s| (s, Agreement::new(ServerId(s), 100 * s, left_out))).collect(),
             under_way: BTreeMap::new(),
             views: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -52,7 +54,7 @@ impl Servers {
         }
     }
 
-    pub(super) fn server(&mut self, s: u64) -> &mut Moshe {
+    pub(super) fn server(&mut self, s: u64) -> &mut Agreement {
         self.servers.get_mut(&s).unwrap()
     }
 
@@ -86,7 +88,7 @@ impl Servers {
     }
 
     fn restart(&mut self, s: u64, boot: u64, left_out: LeftOut) {
-        self.servers.insert(s, Moshe::new(ServerId(s), boot, left_out));
+        self.servers.insert(s, Agreement::new(ServerId(s), boot, left_out));
         for t in self.servers.keys().copied().collect::<Vec<_>>() {
             self.reconnect(s, t);
         }

@@ -3,11 +3,12 @@
 use alloc::vec;
 
 use super::super::claims::{AHEAD_MAX_MS, CLOCK_RETRY_MS};
-use super::super::{Departure, Note, ServerConfig};
+use super::super::{Note, ServerConfig};
 use super::bench::{Bench, greeting, hello, peer, processes, set, story};
 use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
+use crate::member::Departure;
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::past::Past;
 use crate::view::View;
 
 /// When the servers begin, in ms of UNIX time.

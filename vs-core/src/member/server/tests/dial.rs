@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 
 use super::super::{ConnId, Note, PeerTrouble, Server, ServerConfig};
 use crate::ident::ServerId;
+use crate::member::discovery::Found;
 use crate::member::message::Refusal;
 use crate::time::Time;
 
@@ -472,18 +473,18 @@ fn a_server_that_is_heard_again_is_dialled_at_once_unless_it_refuses() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
     server.add_peer(Time::ZERO, addr(2));
     assert_eq!(server.poll_dial(), Some(addr(2)));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!((server.poll_dial(), server.poll_dial()), (Some(addr(2)), None), "it may hang");
     server.handle_dial_failed(Time::ZERO, addr(2), &"nobody listens");
     assert_eq!(server.poll_dial(), None);
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), Some(addr(2)), "its pause is over");
-    server.dial_now(addr(3));
+    server.take_found(vec![Found::Again(addr(3))]);
     assert_eq!(server.poll_dial(), None, "nobody named it");
     server.handle_peer_connected(Time::ZERO, ConnId(7), addr(2));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), None, "it is up");
     server.handle_closed(Time::ZERO, ConnId(7));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), None, "it is no server");
 }

@@ -3,8 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::accuse::FORGIVEN_MS;
-use super::super::moshe::{Attached, Attachment, Mode, Proposal};
+use super::super::group::FORGIVEN_MS;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::ident::{
@@ -12,8 +11,10 @@ use crate::ident::{
     ViewId,
 };
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::frame;
 
@@ -234,7 +235,7 @@ fn a_peer_speaks_for_itself_alone() {
     bench.with_peer();
     bench.pass(10);
     bench.told(1);
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let of = |p, home| {
         let client = Attached {
             process: ProcessId(p),
@@ -302,7 +303,7 @@ fn hostile_bytes_close_their_connection_alone() {
     let mut long = frame::preamble().to_vec();
     long.extend_from_slice(&u32::MAX.to_le_bytes());
     let mut odd = frame::preamble().to_vec();
-    odd.extend_from_slice(&[1, 0, 0, 0, 200]);
+    odd.extend_from_slice(&[1, 0, 0, 0, 100]);
     for bytes in [b"GET / HTTP/1.1".to_vec(), b"VSM\0\x63\0".to_vec(), long, odd] {
         let mut bench = Bench::together(ServerConfig::default(), 1);
         bench.server.handle_accepted(bench.now, ConnId(7));
@@ -406,5 +407,5 @@ fn proposals_of_servers_that_are_gone_are_forgotten() {
         bench.close(s);
     }
     bench.pass(5000);
-    assert_eq!(bench.server.groups[&group()].servers_remembered(), 0);
+    assert_eq!(bench.server.groups.get(&group()).unwrap().servers_remembered(), 0);
 }

@@ -3,9 +3,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{ConnId, Departure, LeftOut, Note, Server, ServerConfig};
+use super::super::{ConnId, LeftOut, Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::ident::{ProcessId, ServerId};
+use crate::member::Departure;
 use crate::member::DetachReason;
 use crate::member::message::{PeerWord, Reply, Request};
 use crate::wire::frame::{self, Decoder};

@@ -4,21 +4,22 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Proposal};
-use super::super::words::SERVERS_MAX;
+use super::super::link_reports::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::frame;
 
 /// Whether `p` at server 2 is `clients` to server 1; over connection 99.
 fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
         let attached =
@@ -166,7 +167,7 @@ fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
 
 /// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
 fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = cids.iter().map(|&(p, cid)| (ProcessId(p), Cid(cid))).collect();
     let proposal = Proposal { from: ServerId(2), cids, pn, used: Vec::new(), ..mine };
     bench.say(conn, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
@@ -199,8 +200,9 @@ fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_hea
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(99);
     bench.say(99, &greeting(2, 1));
-    let remembered = |bench: &Bench| bench.server.groups[&group()].servers_remembered();
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let remembered =
+        |bench: &Bench| bench.server.groups.get(&group()).unwrap().servers_remembered();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     for (from, kept) in [(3, 0), (2, 1)] {
         let proposal = Proposal { from: ServerId(from), pn: 9, ..mine.clone() };
         bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
@@ -222,7 +224,7 @@ fn what_is_decided_is_counted_and_noted_by_its_mode() {
     bench.with_peer();
     bench.pass(10);
     assert_eq!(counted(&bench), (2, 2, 1, 0));
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = vec![(ProcessId(21), Cid(5))];
     let (from, mode, used) = (ServerId(2), Mode::Slow, Vec::new());
     let proposal = Proposal { from, cids, mode, n: 1, pn: 5, used, ..mine };
@@ -274,7 +276,7 @@ fn lives_of_servers_are_remembered_within_a_bound() {
     for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
         bench.open(server);
         bench.say(server, &greeting(server, 1));
-        assert_eq!(bench.server.boots.len(), remembered);
+        assert_eq!(bench.server.peers.boots_remembered(), remembered);
         bench.close(server);
     }
 }
@@ -289,8 +291,8 @@ fn links_of_a_peer_are_its_latest_word_within_a_bound() {
     {
         let named: Vec<u64> = (0..count).collect();
         bench.say(99, &links(2, version, &named));
-        let known = bench.server.words.get(ServerId(2)).unwrap();
-        assert_eq!(known.version, heard, "{count} in version {version}");
+        let known = bench.server.topology.reports().get(ServerId(2)).unwrap();
+        assert_eq!(known.version(), heard, "{count} in version {version}");
     }
 }
 
@@ -357,7 +359,7 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
     bench.say(98, &greeting(3, 1));
     bench.say(98, &links(3, 1, &[1, 2]));
     bench.say(99, &links(2, 5, &[1, 3]));
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let (process, home) = (ProcessId(31), ServerId(3));
     let client = Attached { process, attachment, home, members_max: 16, settled: None };
     let of_three = vec![(client, peer(31, 7).addr)];

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::claims::AHEAD_MAX_MS;
-use super::super::words::SERVERS_MAX;
+use super::super::link_reports::{LinkReport, SERVERS_MAX};
 use super::super::{Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, links};
 use super::lan::{Lan, addr};
@@ -42,7 +42,7 @@ fn start(lan: &mut Lan, id: u64) {
 }
 
 fn clique(server: &Server) -> Vec<u64> {
-    server.clique.iter().map(|mate| mate.0).collect()
+    server.topology.clique().iter().map(|mate| mate.0).collect()
 }
 
 /// Each is among those that it finds, and they find the same.
@@ -103,10 +103,10 @@ fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
     bench.open(99);
     bench.say(99, &greeting(2, 1));
     bench.say(99, &links(2, 1, &[1, 3]));
-    let own_version = bench.server.version;
+    let own_version = bench.server.versions.last();
     bench.read::<Request>(99);
     bench.say(99, &links(1, own_version, &[2]));
-    assert_eq!(bench.server.version, own_version, "its latest word comes back to it");
+    assert_eq!(bench.server.versions.last(), own_version, "its latest word comes back to it");
     bench.say(99, &links(1, own_version + 1000, &[2, 7]));
     let said: Vec<Request> = bench.read(99);
     let versions = said.iter().filter_map(|request| match request {
@@ -144,7 +144,7 @@ fn words_are_passed_on_to_those_who_lack_them() {
     bench.say(99, &links(4, 9, &[2]));
     assert_eq!(passed(&mut bench, 98), [(4, 9)]);
     bench.say(98, &links(4, 8, &[2, 3]));
-    assert_eq!(bench.server.words.get(ServerId(4)).map(|word| word.version), Some(9));
+    assert_eq!(bench.server.topology.reports().get(ServerId(4)).map(LinkReport::version), Some(9));
     assert_eq!(passed(&mut bench, 98), [(4, 9)]);
     assert!(passed(&mut bench, 99).is_empty(), "2 has it");
 }
@@ -161,9 +161,9 @@ fn the_end_of_one_of_two_connections_forgets_no_word() {
     }
     bench.say(99, &links(2, 7, &[1]));
     bench.close(98);
-    assert_eq!(bench.server.words.get(ServerId(2)).map(|word| word.version), Some(7));
+    assert_eq!(bench.server.topology.reports().get(ServerId(2)).map(LinkReport::version), Some(7));
     bench.close(99);
-    assert!(bench.server.words.get(ServerId(2)).is_none());
+    assert!(bench.server.topology.reports().get(ServerId(2)).is_none());
 }
 
 #[test]
@@ -173,14 +173,14 @@ fn words_are_kept_within_a_bound_and_those_of_the_living_first() {
     bench.say(99, &greeting(2, 1));
     for server in 0..2 * SERVERS_MAX as u64 {
         bench.say(99, &links(100 + server, 1, &[99]));
-        assert!(bench.server.words.iter().count() <= SERVERS_MAX);
+        assert!(bench.server.topology.reports().iter().count() <= SERVERS_MAX);
     }
     bench.say(99, &links(2, 1, &[1, 5]));
     bench.say(99, &links(5, 1, &[2]));
     for server in 0..2 * SERVERS_MAX as u64 {
         bench.say(99, &links(10_000 + server, 1, &[99]));
     }
-    assert!(bench.server.words.get(ServerId(5)).is_some());
+    assert!(bench.server.topology.reports().get(ServerId(5)).is_some());
 }
 
 /// Servers 1, 2, 3 and one more under the id of 1, which reaches 3 first as 1 reaches 2.
@@ -213,7 +213,7 @@ fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else(
             lan.mend();
         }
         lan.pass(20_000);
-        let versions = |lan: &mut Lan| [1, 4].map(|id| lan.server(id).version);
+        let versions = |lan: &mut Lan| [1, 4].map(|id| lan.server(id).versions.last());
         let before = versions(&mut lan);
         lan.pass(60_000);
         // It were six hundred; they still dial those who refuse them.
@@ -236,14 +236,18 @@ fn no_word_leads_a_server_to_the_end_of_versions() {
         bench.say(99, &links(1, version, &[2]));
         bench.say(99, &links(3, version, &[2]));
     }
-    assert!(bench.server.version < 2000 && bench.server.words.get(ServerId(3)).is_none());
+    assert!(
+        bench.server.versions.last() < 2000
+            && bench.server.topology.reports().get(ServerId(3)).is_none()
+    );
     let year = 1_800_000_000_000;
     let mut bench = Bench::booted(ServerConfig::default(), year);
     bench.open(99);
     bench.say(99, &greeting(2, year));
     bench.say(99, &links(3, year + AHEAD_MAX_MS, &[2]));
     bench.say(99, &links(4, year + AHEAD_MAX_MS + 1, &[2]));
-    let known = [3, 4].map(|server| bench.server.words.get(ServerId(server)).is_some());
+    let known =
+        [3, 4].map(|server| bench.server.topology.reports().get(ServerId(server)).is_some());
     assert_eq!(known, [true, false]);
 }
 
@@ -260,7 +264,7 @@ fn who_has_words_is_forgotten_with_them() {
         bench.read::<Request>(99);
         bench.close(server);
     }
-    assert_eq!(bench.server.words.known_of(ServerId(2)), 0);
+    assert_eq!(bench.server.topology.reports().known_of(ServerId(2)), 0);
 }
 
 /// Servers that one peer made up filled the table: what a connected one says itself found no room.
@@ -277,6 +281,6 @@ fn a_peer_is_heard_though_the_table_is_full() {
     bench.open(98);
     bench.say(98, &greeting(3, 1));
     bench.say(98, &links(3, 1, &[1]));
-    assert!(bench.server.words.get(ServerId(3)).is_some());
-    assert!(bench.server.words.iter().count() <= SERVERS_MAX);
+    assert!(bench.server.topology.reports().get(ServerId(3)).is_some());
+    assert!(bench.server.topology.reports().iter().count() <= SERVERS_MAX);
 }

@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_answers_fit_one_frame() {
+    fn longest_answers_fit_one_frame() {
         let name = GroupName::new(&"g".repeat(crate::ident::GROUP_NAME_BYTES_MAX)).unwrap();
         let addr = SocketAddr::from(([0xffff_u16; 8], u16::MAX));
         let (process, server) = (ProcessId(u64::MAX), ServerId(u64::MAX));
@@ -418,7 +418,7 @@ mod tests {
 
     /// What is not shown cost as much as what is.
     #[test]
-    fn no_work_is_done_for_what_is_not_listed() {
+    fn unlisted_items_cost_no_work() {
         let mut made = 0;
         let listed = Listed::new(0..100, 3, |n| {
             made += 1;
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_a_pace() {
+    fn answers_are_limited_per_second() {
         let mut pace = Pace::default();
         let begun = Time::from_millis(77);
         for ms in [0, ANSWERS_EVERY_MS, 3 * ANSWERS_EVERY_MS - 1] {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_status_can_be_asked_for() {
+    fn listener_accepts_status_request_only() {
         let bytes = request();
         let mut listener = Listener::default();
         assert_eq!(listener.push(&bytes[..7]), Ok(false));

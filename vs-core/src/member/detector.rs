@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_peer_is_found_and_a_suspension_is_not_its_fault() {
+    fn suspension_is_not_taken_for_silence() {
         let at = Time::from_millis;
         let mut silence = Silence::new(at(0), 100);
         for ms in (25..100).step_by(25) {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_of_more_than_half_the_silence_is_a_suspension() {
+    fn pause_above_half_silence_is_suspension() {
         let at = Time::from_millis;
         for (pause, found) in [(50, true), (51, false)] {
             let mut silence = Silence::new(at(0), 100);

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn default_and_its_limits_are_valid() {
+    fn default_and_limits_are_valid() {
         assert_eq!(ServerConfig::default().validate(), Ok(()));
         for silence_ms in [2, 4, 1000, TIME_MS_LIMIT] {
             assert_eq!(ServerConfig::for_silence(silence_ms).validate(), Ok(()), "{silence_ms}");
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_time_is_named_with_value_and_bound() {
+    fn extreme_time_error_names_value_and_bound() {
         for (field, set) in TIMES {
             for ms in [u64::MAX, u64::MAX / 2, TIME_MS_LIMIT + 1] {
                 let mut config = ServerConfig::default();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_size_is_named_with_value_and_bound() {
+    fn extreme_size_error_names_value_and_bound() {
         for (field, set) in SIZES {
             let mut config = ServerConfig::default();
             set(&mut config, usize::MAX);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_contradict_each_other_are_both_named() {
+    fn contradicting_times_are_both_named() {
         let config = ServerConfig { silence_ms: 100, ..ServerConfig::default() };
         assert_eq!(
             error_of(&config),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_silence_is_an_error_and_no_overflow() {
+    fn extreme_silence_is_refused() {
         for silence_ms in [0, 1, u64::MAX - 1, u64::MAX] {
             let config = ServerConfig::for_silence(silence_ms);
             assert!(error_of(&config).starts_with("silence_ms must be "));
@@ -320,7 +320,7 @@ mod tests {
 
     /// Every time at its limit, in a server that has clients, loses peers and lets time pass.
     #[test]
-    fn server_with_longest_times_does_not_overflow() {
+    fn longest_times_do_not_overflow() {
         use crate::ident::{NUMBER_MAX, ServerId};
         use crate::member::server::{ConnId, Server};
         use crate::time::Time;

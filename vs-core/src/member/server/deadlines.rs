@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_is_next_and_the_last_word_counts() {
+    fn replaced_deadline_counts_earliest_is_next() {
         let ms = Time::from_millis;
         let mut deadlines = Deadlines::new();
         for (key, at) in [(3, 50), (1, 40), (2, 60), (1, 70), (3, 20), (4, 20)] {

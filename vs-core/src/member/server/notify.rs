@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn all_servers_of_a_chain_find_the_same_cliques() {
+    fn chain_of_servers_finds_same_cliques() {
         // 1 - 2 - 3: each knows its own word and that of its neighbours.
         assert_eq!(clique(ServerId(1), &links(&[(1, &[2]), (2, &[1, 3])])), servers(&[1, 2]));
         let middle = links(&[(1, &[2]), (2, &[1, 3]), (3, &[2])]);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_all_accuse_goes() {
+    fn most_accused_member_is_excluded() {
         assert_eq!(accused(&[1, 2, 3], &[(1, &[3]), (2, &[3])]), [3]);
         assert_eq!(accused(&[1, 2, 3], &[(3, &[1])]), [1]);
         // The blocked one accuses all, and all accuse it.
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_last_finds_no_room() {
+    fn latest_client_finds_no_room() {
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 3), (3, 7, 3)]), (vec![1, 2, 3], vec![]));
         assert_eq!(fitted(&[(1, 5, 2), (2, 9, 3), (3, 7, 3)]), (vec![1, 3], vec![2]));
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 1), (3, 7, 3)]), (vec![1, 3], vec![2]), "its own");
@@ -183,7 +183,7 @@ mod tests {
 
     /// It had come first, and all others were thrown out, so that it had room for the rest.
     #[test]
-    fn who_has_less_room_than_the_others_need_throws_nobody_out() {
+    fn client_with_little_room_stays_out() {
         let four = [(1, 5, 9), (2, 6, 9), (3, 7, 9), (4, 8, 9)];
         let with = |others: &[(u64, u64, u16)]| fitted(&[&four[..], others].concat());
         assert_eq!(with(&[(5, 1, 2)]), (vec![1, 2, 3, 4], vec![5]));

@@ -538,7 +538,7 @@ mod tests {
     use crate::member::attached::Attachment;
 
     #[test]
-    fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
+    fn gone_processes_remembered_within_bound() {
         let name = GroupName::new("chat").unwrap();
         let config = ServerConfig::default();
         let mut group = Group::new(&name, ServerId(1), 1, &config);

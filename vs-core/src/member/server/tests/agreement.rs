@@ -50,7 +50,7 @@ fn cids(numbers: &[u64]) -> Vec<Cid> {
 
 /// The number that followed the highest claim was believed by nobody, and all waited for ever.
 #[test]
-fn the_highest_claim_that_is_taken_leads_to_a_view() {
+fn highest_accepted_claim_leads_to_view() {
     let mut servers = Servers::new(3, LeftOut::default());
     let floor = Floor { cid: Cid(CLAIMED_MAX), vid: CLAIMED_MAX };
     servers.server(1).raise(ProcessId(11), floor);
@@ -60,7 +60,7 @@ fn the_highest_claim_that_is_taken_leads_to_a_view() {
 }
 
 #[test]
-fn the_fast_mode_decides_with_one_proposal_each() {
+fn one_proposal_each_decides_in_fast_mode() {
     for order in 0..6 {
         let mut servers = Servers::new(3, LeftOut::default());
         servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
@@ -79,7 +79,7 @@ fn the_fast_mode_decides_with_one_proposal_each() {
 }
 
 #[test]
-fn a_server_by_itself_decides_at_once() {
+fn single_server_decides_at_once() {
     let mut servers = Servers::new(1, LeftOut::default());
     servers.play(&[Ns(1, &[11]), Ns(1, &[11, 12]), Ns(1, &[])]);
     let sets: Vec<usize> = servers.views(1).iter().map(|(view, _)| view.len()).collect();
@@ -88,7 +88,7 @@ fn a_server_by_itself_decides_at_once() {
 }
 
 #[test]
-fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
+fn set_shrinks_before_view_cids_stay() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, &[11, 12, 13, 21])]);
     assert_eq!(servers.cids(11), cids(&[1]));
@@ -107,7 +107,7 @@ fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
 }
 
 #[test]
-fn another_attachment_is_another_change() {
+fn new_attachment_begins_new_change() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -124,7 +124,7 @@ fn another_attachment_is_another_change() {
 
 /// A server that has forgotten proposes a cid below one that a view may name already; the others know better.
 #[test]
-fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
+fn outrun_home_gives_new_cid_before_view() {
     for mode in [Mode::Fast, Mode::Slow] {
         let mut servers = Servers::new(2, LeftOut::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
@@ -142,7 +142,7 @@ fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
 }
 
 #[test]
-fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
+fn clock_set_back_next_incarnation_is_heard() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -155,7 +155,7 @@ fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
 }
 
 #[test]
-fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
+fn numbers_continue_above_those_given_elsewhere() {
     let mut servers = Servers::new(2, LeftOut::default());
     let floor = Floor { cid: Cid(700), vid: 900 };
     servers.server(1).raise(ProcessId(11), floor);
@@ -175,7 +175,7 @@ fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
 /// All of a group started in the same instant, and each was told of one change after the other: eight in a millisecond.
 /// It died and came back within five, to a server that knew nothing, and was given a cid again (M2).
 #[test]
-fn a_short_life_may_be_given_many_numbers() {
+fn short_incarnation_may_be_given_many_numbers() {
     let of =
         |life| Floor::of((ProcessId(1), Incarnation::new(life)), &Past::default(), CLAIMED_MAX);
     let floor = |life| of(life).expect("a floor");
@@ -185,7 +185,7 @@ fn a_short_life_may_be_given_many_numbers() {
 }
 
 #[test]
-fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
+fn start_changes_go_out_before_gathered_proposal() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(2, TWO)]);
     let steps = servers.server(1).notify(report(&[11]), true);
@@ -206,7 +206,7 @@ fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
 /// The set shrinks back to what was proposed before the gathering began: that proposal names cids that are no longer the
 /// last ones (M4).
 #[test]
-fn nothing_is_decided_while_more_is_gathered() {
+fn gathering_decides_nothing() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.server(1).notify(report(&[11, 12, 21]), true);
@@ -227,7 +227,7 @@ fn proposed(servers: &mut Servers, change: impl FnOnce(&mut Proposal)) -> Propos
 }
 
 #[test]
-fn numbers_of_others_are_joined_for_the_same_set_alone() {
+fn number_joined_for_same_set_only() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let slow = |p: &mut Proposal| (p.mode, p.n) = (Mode::Slow, 7);
@@ -253,7 +253,7 @@ fn numbers_of_others_are_joined_for_the_same_set_alone() {
 }
 
 #[test]
-fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
+fn waiting_number_joined_used_one_not() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
     let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
@@ -277,7 +277,7 @@ fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
 
 /// A server that came back to a set knows what was said of it before; that was used, and the others are elsewhere.
 #[test]
-fn a_proposal_serves_one_view() {
+fn proposal_serves_one_view() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -289,7 +289,7 @@ fn a_proposal_serves_one_view() {
 /// D2 and D3 answer such proposals before; without them it shows that they do not count, either.
 #[cfg(feature = "sim")]
 #[test]
-fn a_proposal_that_was_overtaken_makes_no_view() {
+fn overtaken_proposal_makes_no_view() {
     let mut servers = Servers::new(2, LeftOut::only(Rule::ServerD2));
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let pending = servers.server(1).mine().unwrap().pn;
@@ -306,7 +306,7 @@ fn a_proposal_that_was_overtaken_makes_no_view() {
 }
 
 #[test]
-fn a_proposal_that_comes_twice_or_late_is_known() {
+fn repeated_or_late_proposal_is_stale() {
     let slow: &[Op] = D1;
     for ops in [&[Ns(1, TWO), Ns(2, TWO)], slow] {
         let mut servers = play(2, ops, LeftOut::default());
@@ -321,7 +321,7 @@ fn a_proposal_that_comes_twice_or_late_is_known() {
 }
 
 #[test]
-fn what_is_forgotten_of_a_process_is_all() {
+fn forgotten_process_leaves_nothing() {
     let mut servers = Servers::new(1, LeftOut::default());
     let moshe = servers.server(1);
     for p in [11, 12] {
@@ -334,7 +334,7 @@ fn what_is_forgotten_of_a_process_is_all() {
 }
 
 #[test]
-fn proposals_that_make_no_sense_make_no_view() {
+fn senseless_proposals_make_no_view() {
     let other = |change: &dyn Fn(&mut Proposal)| {
         let mut servers = Servers::new(2, LeftOut::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
@@ -378,7 +378,7 @@ const D1: &[Op] = &[
 ];
 
 #[test]
-fn d1_who_changed_again_after_its_proposal_was_used_is_answered() {
+fn d1_change_after_used_proposal_is_answered() {
     let mut servers = Servers::new(2, LeftOut::default());
     servers.play(D1);
     assert_eq!(servers.settled(&report(TWO)), None, "two views");
@@ -404,7 +404,7 @@ const D2: &[Op] = &[
 ];
 
 #[test]
-fn d2_who_has_consumed_a_pending_proposal_is_answered() {
+fn d2_consumed_pending_proposal_is_answered() {
     assert_slow(3, D2, THREE);
     #[cfg(feature = "sim")]
     assert_hangs(3, D2, THREE, Rule::ServerD2);
@@ -426,7 +426,7 @@ const D3: &[Op] = &[
 ];
 
 #[test]
-fn d3_who_started_a_number_that_was_passed_is_answered() {
+fn d3_passed_number_is_answered() {
     assert_slow(3, D3, THREE);
     #[cfg(feature = "sim")]
     assert_hangs(3, D3, THREE, Rule::ServerD3);
@@ -446,7 +446,7 @@ const MAX_N: &[Op] = &[
 ];
 
 #[test]
-fn max_n_saves_a_round_with_a_number_that_was_passed() {
+fn max_n_saves_round_with_passed_number() {
     let proposals = assert_slow(2, MAX_N, TWO);
     assert_eq!(proposals, 10, "numbers 1 and 3, each at both servers");
     // D3 mends what this rule would have avoided: no hang, but a number that is started in vain.
@@ -508,7 +508,7 @@ fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
 }
 
 #[test]
-fn servers_settle_whatever_happened_before() {
+fn any_history_servers_agree() {
     let tally = random_schedules(10_000, LeftOut::default());
     assert!(tally.fast > 100 && tally.slow > 1000, "{tally:?}");
     #[cfg(feature = "sim")]

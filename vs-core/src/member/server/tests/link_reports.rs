@@ -67,19 +67,19 @@ fn all_graphs_agree(n: u64) {
 
 /// Of these 64 graphs 6 had servers that disagreed for ever, and their clients waited.
 #[test]
-fn four_servers_find_the_same_cliques_whoever_reaches_whom() {
+fn four_servers_any_links_same_cliques() {
     all_graphs_agree(4);
 }
 
 /// Of these 1024 it were 254.
 #[test]
-fn five_servers_find_the_same_cliques_whoever_reaches_whom() {
+fn five_servers_any_links_same_cliques() {
     all_graphs_agree(5);
 }
 
 /// 1 - 2 - 3 - 4 - 5 - 6: of a line each finds its neighbour, and 4 hears of 1 over two others.
 #[test]
-fn words_go_through_a_line_and_follow_its_changes() {
+fn reports_cross_a_line_and_follow_changes() {
     let line = pairs(6).into_iter().enumerate().filter(|(_, (a, b))| b - a == 1);
     let mut lan = mesh(6, line.map(|(i, _)| 1 << i).sum());
     lan.pass(CALM_MS);
@@ -98,7 +98,7 @@ fn words_go_through_a_line_and_follow_its_changes() {
 
 /// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of them.
 #[test]
-fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
+fn clock_set_back_version_raised_above_earlier_reports() {
     let mut bench = Bench::new(Default::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -121,7 +121,7 @@ fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
 
 /// Who passes on an older word than the one that is known is told that one, and who is named in a word is not told.
 #[test]
-fn words_are_passed_on_to_those_who_lack_them() {
+fn reports_passed_on_to_servers_lacking_them() {
     let mut bench = Bench::new(Default::default());
     for (conn, server) in [(98, 3), (99, 2)] {
         bench.open(conn);
@@ -153,7 +153,7 @@ fn words_are_passed_on_to_those_who_lack_them() {
 /// forgotten, though it had spoken over the one that stays, and an older one passed on took its place
 /// (`vs sim --seed 16484`, by chance).
 #[test]
-fn the_end_of_one_of_two_connections_forgets_no_word() {
+fn one_of_two_connections_ends_report_kept() {
     let mut bench = Bench::new(Default::default());
     for conn in [98, 99] {
         bench.open(conn);
@@ -167,7 +167,7 @@ fn the_end_of_one_of_two_connections_forgets_no_word() {
 }
 
 #[test]
-fn words_are_kept_within_a_bound_and_those_of_the_living_first() {
+fn reports_bounded_reachable_servers_first() {
     let mut bench = Bench::new(Default::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -205,7 +205,7 @@ fn with_twin() -> Lan {
 /// Either went on above the words of the other, for ever, and of those who reach one of them each was told what the other
 /// one says: they found cliques that nobody else did.
 #[test]
-fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else() {
+fn duplicate_server_id_raises_few_times() {
     for mended in [false, true] {
         let mut lan = with_twin();
         lan.pass(100);
@@ -228,7 +228,7 @@ fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else(
 }
 
 #[test]
-fn no_word_leads_a_server_to_the_end_of_versions() {
+fn impossible_version_is_ignored() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -252,7 +252,7 @@ fn no_word_leads_a_server_to_the_end_of_versions() {
 }
 
 #[test]
-fn who_has_words_is_forgotten_with_them() {
+fn forgotten_report_forgets_who_has_it() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -269,7 +269,7 @@ fn who_has_words_is_forgotten_with_them() {
 
 /// Servers that one peer made up filled the table: what a connected one says itself found no room.
 #[test]
-fn a_peer_is_heard_though_the_table_is_full() {
+fn full_table_peer_report_is_kept() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));

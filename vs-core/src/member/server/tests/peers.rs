@@ -44,7 +44,7 @@ fn proposed(bench: &mut Bench) -> bool {
 }
 
 #[test]
-fn arrivals_elsewhere_are_gathered_and_departures_are_not() {
+fn remote_arrivals_gathered_departures_not() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -60,7 +60,7 @@ fn arrivals_elsewhere_are_gathered_and_departures_are_not() {
 }
 
 #[test]
-fn accusations_of_who_left_are_forgotten_though_it_comes_back() {
+fn returned_client_has_no_old_accusations() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 1);
     bench.with_peer();
@@ -73,7 +73,7 @@ fn accusations_of_who_left_are_forgotten_though_it_comes_back() {
 }
 
 #[test]
-fn accusations_of_members_here_are_told_to_peers() {
+fn local_accusations_are_told_to_peers() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -92,7 +92,7 @@ fn accusations_of_members_here_are_told_to_peers() {
 
 /// A second server under one id used to take the place of the first at a third, whose groups then fell apart.
 #[test]
-fn another_life_of_a_peer_is_heard_once_the_former_is_missed() {
+fn new_peer_incarnation_admitted_after_old_missed() {
     let mut bench = Bench::new(ServerConfig::default());
     assert_eq!(bench.server.id(), ServerId(1));
     let greet = |bench: &mut Bench, conn, boot| {
@@ -120,7 +120,7 @@ fn another_life_of_a_peer_is_heard_once_the_former_is_missed() {
 }
 
 #[test]
-fn who_belongs_to_another_deployment_is_told_at_both_ends() {
+fn other_deployment_told_at_both_ends() {
     let deployment = |name| Deployment::new(name).unwrap();
     let config = ServerConfig { deployment: deployment("blue"), ..ServerConfig::default() };
     let mut bench = Bench::new(config);
@@ -175,7 +175,7 @@ fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
 
 /// Its clock was set back: the numbers of its new life are below those of the last one.
 #[test]
-fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
+fn earlier_peer_incarnation_is_forgotten() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -196,7 +196,7 @@ fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
 }
 
 #[test]
-fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_heard() {
+fn proposal_through_another_server_is_ignored() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -214,7 +214,7 @@ fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_hea
 }
 
 #[test]
-fn what_is_decided_is_counted_and_noted_by_its_mode() {
+fn decided_view_counted_and_noted_by_mode() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     let counted = |bench: &Bench| {
         let c = bench.server.counters();
@@ -245,7 +245,7 @@ fn what_is_decided_is_counted_and_noted_by_its_mode() {
 }
 
 #[test]
-fn the_grace_of_clients_ends_in_the_instant_that_was_said() {
+fn clients_grace_ends_when_announced() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.close(99);
@@ -258,7 +258,7 @@ fn the_grace_of_clients_ends_in_the_instant_that_was_said() {
 
 /// Two components are too large together: who came last goes, and is told so.
 #[test]
-fn who_finds_no_room_where_components_meet_is_told() {
+fn components_meet_client_without_room_told() {
     let mut bench = Bench::together(ServerConfig::default(), 16);
     bench.with_peer();
     assert_eq!(bench.detached(16), Some((DetachReason::ServerFull, 500)));
@@ -270,7 +270,7 @@ fn who_finds_no_room_where_components_meet_is_told() {
 /// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
 /// in its next life.
 #[test]
-fn lives_of_servers_are_remembered_within_a_bound() {
+fn boot_values_remembered_within_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
     let mut bench = Bench::new(config);
     for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
@@ -282,7 +282,7 @@ fn lives_of_servers_are_remembered_within_a_bound() {
 }
 
 #[test]
-fn links_of_a_peer_are_its_latest_word_within_a_bound() {
+fn latest_report_of_peer_counts_within_bound() {
     let mut bench = Bench::new(ServerConfig::default());
     let most = SERVERS_MAX as u64;
     bench.open(99);
@@ -298,7 +298,7 @@ fn links_of_a_peer_are_its_latest_word_within_a_bound() {
 
 /// Over two connections the words may come in any order.
 #[test]
-fn words_to_a_peer_have_growing_versions() {
+fn messages_to_peer_have_growing_versions() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.join(2, 2);
@@ -314,7 +314,7 @@ fn words_to_a_peer_have_growing_versions() {
 /// A client that does not read was given up while the others were told of two changes: the list of clients of the second one
 /// went out last, and had that client in it.
 #[test]
-fn the_last_list_of_clients_that_goes_out_is_the_latest() {
+fn last_client_list_sent_is_latest() {
     let mut seen = false;
     for pings in (0..100).step_by(3) {
         let config = ServerConfig { output_bytes_max: 400, ..ServerConfig::default() };
@@ -352,7 +352,7 @@ fn the_last_list_of_clients_that_goes_out_is_the_latest() {
 
 /// A server that parts from another one says so in a word: it was waited with as with an arrival.
 #[test]
-fn a_loss_that_is_heard_of_is_not_gathered() {
+fn reported_loss_is_not_gathered() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.open(98);
@@ -373,7 +373,7 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
 }
 
 #[test]
-fn the_highest_numbers_may_be_used() {
+fn highest_numbers_are_accepted() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(7);
     bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));
@@ -382,7 +382,7 @@ fn the_highest_numbers_may_be_used() {
 
 #[cfg(feature = "sim")]
 #[test]
-fn a_rule_that_is_left_out_is_left_out_of_all_groups() {
+fn removed_rule_is_removed_in_all_groups() {
     use crate::rule::{LeftOut, Rule};
     let left_out = LeftOut::only(Rule::ServerD1);
     assert_eq!(ServerConfig { left_out, ..ServerConfig::default() }.left_out(), left_out);

@@ -1,8 +1,9 @@
-//! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they are asked for.
+//! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they
+//! are asked for.
 //!
-//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the connection ends. A
-//! [`crate::member::Server`] answers by itself on its connections; for a [`crate::Node`] the runtime listens
-//! ([`Listener`], [`answer`]).
+//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the
+//! connection ends. A [`crate::member::Server`] answers by itself on its connections; for a
+//! [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -72,7 +73,7 @@ pub struct ServerStatus {
     pub boot_ms: u64,
     /// The process that it is a part of, if any.
     pub embeds: Option<ProcessId>,
-    /// Whether it lets clients in; not before it has looked for other servers.
+    /// Whether it admits clients; not before it has looked for other servers.
     pub settled: bool,
     /// Connections, that of the question included.
     pub connections: usize,
@@ -141,7 +142,8 @@ pub struct GroupStatus {
     pub changing: bool,
     /// The last view that was decided here, if any.
     pub decided: Option<Decided>,
-    /// The processes that the notification service reports now: the members of this view or of the next one.
+    /// The processes that the notification service reports now: the members of this view or of the
+    /// next one.
     pub members: Listed<MemberStatus>,
     /// Clients that wait here for an id that another process has.
     pub waiting: usize,
@@ -157,7 +159,8 @@ pub struct Decided {
     pub view: ViewId,
     /// Whether the fast mode decided it.
     pub fast: bool,
-    /// How long it took from the first start_change of the change, in ms; waits for more arrivals included.
+    /// How long it took from the first start_change of the change, in ms; waits for more arrivals
+    /// included.
     pub took_ms: u64,
 }
 
@@ -216,9 +219,11 @@ pub struct Counters {
     pub delivered: u64,
     /// Views installed.
     pub views: u64,
-    /// Times that a member said that it hears no multicasts of this node: [`crate::Node::unheard_by`].
+    /// Times that a member said that it hears no multicasts of this node:
+    /// [`crate::Node::unheard_by`].
     pub unheard: u64,
-    /// Frames of the server that were skipped, since they are of kinds that this version does not know.
+    /// Frames of the server that were skipped, since they are of kinds that this version does not
+    /// know.
     pub frames_skipped: u64,
 }
 
@@ -260,8 +265,8 @@ pub struct StreamStatus {
     pub stable: Seq,
 }
 
-/// How often is answered: an answer costs more than the question, and who asks in a loop must not take the time of those
-/// who are served.
+/// How often is answered: an answer costs more than the question, and who asks in a loop must not
+/// take the time of those who are served.
 #[derive(Debug, Default)]
 pub struct Pace {
     since: Option<Time>,

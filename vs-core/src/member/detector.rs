@@ -4,8 +4,8 @@ use crate::time::Time;
 
 /// Watches one connection for silence.
 ///
-/// A large jump of time between two looks was a suspension of this very process: the peer gets its full time anew,
-/// since its signs of life may lie unread (rule 5.5).
+/// A large jump of time between two looks was a suspension of this very process: the peer gets its
+/// full time anew, since what it sent may lie unread (rule 5.5).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Silence {
     heard: Time,

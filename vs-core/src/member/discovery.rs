@@ -1,15 +1,17 @@
-//! How servers find one another without being told: each sends beacons, and hears those of the others.
+//! How servers find one another without being told: each sends beacons, and hears those of the
+//! others.
 //!
 //! A server that starts sends some quickly. Each that it did not know before is news; after
-//! [`DiscoveryConfig::quiet_beacons`] of its own without news, and once all that it heard are connected, it has
-//! *settled*: from then on its beacons are far apart, and answer those of newcomers. The first that settle need not
-//! wait long for the others: see `gather` in the server.
+//! [`DiscoveryConfig::quiet_beacons`] of its own without news, and once all that it heard are
+//! connected, it has *settled*: from then on its beacons are far apart, and answer those of
+//! newcomers. The first that settle need not wait long for the others: see `gather` in the server.
 //!
-//! Of two servers that of the higher id connects to the other, so that they have one connection; the other does only
-//! if it waits for that in vain, where beacons go one way only.
+//! Of two servers that of the higher id connects to the other, so that they have one connection;
+//! the other does only if it waits for that in vain, where beacons go one way only.
 //!
-//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses of his choice, as many
-//! as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be taken for a server that is connected.
+//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses
+//! of his choice, as many as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be
+//! taken for a server that is connected.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -26,8 +28,8 @@ use crate::wire::beacon::{self, Beacon, NoBeacon};
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
 const NOTE_PAUSE_MS: u64 = 60_000;
 
-/// For so long after a server was forgotten that may be cut off rather than dead, this one lets itself be heard more
-/// often, in ms.
+/// For so long after a server was forgotten that may be cut off rather than dead, this one lets
+/// itself be heard more often, in ms.
 const MISSED_MS: u64 = 600_000;
 
 /// Shortest pause between beacons, in ms.
@@ -39,23 +41,25 @@ const SERVERS_LIMIT: usize = 1 << 16;
 /// Times and bounds of discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryConfig {
-    /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter or longer by chance.
-    /// Default 50.
+    /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter
+    /// or longer by chance. Default 50.
     pub beacon_ms: u64,
-    /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default 2000.
+    /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default
+    /// 2000.
     pub beacon_max_ms: u64,
-    /// Longest pause between beacons for ten minutes after a server was forgotten, in ms: where the network was parted,
-    /// it is found again soon after that heals. Default 500.
+    /// Longest pause between beacons for ten minutes after a server was forgotten, in ms: where the
+    /// network was parted, it is found again soon after that heals. Default 500.
     pub beacon_missed_ms: u64,
     /// Beacons without news after which a server has settled. Default 4.
     pub quiet_beacons: u32,
-    /// … at the latest after so long, in ms, whatever news there are. Default 1500.
+    /// A server has settled at the latest after this time, in ms, whatever news there are. Default
+    /// 1500.
     pub settle_max_ms: u64,
-    /// A server of a lower id that was heard for so long without being connected to by the other connects itself, in
-    /// ms. Default 500.
+    /// A server of a lower id that was heard for so long without being connected to by the other
+    /// connects itself, in ms. Default 500.
     pub dial_anyway_ms: u64,
-    /// A server that is not connected is forgotten when its beacons have been missed for so long, in ms. Default
-    /// 10,000.
+    /// A server that is not connected is forgotten when its beacons have been missed for so long,
+    /// in ms. Default 10,000.
     pub forget_ms: u64,
     /// Most servers that are known at a time; those beyond are not heard. Default 256.
     pub servers_max: usize,
@@ -125,7 +129,8 @@ impl DiscoveryConfig {
 pub(crate) enum Found {
     /// Connect to the server there, and do so again when the connection is lost.
     Dial(SocketAddr),
-    /// The server there, which is being dialled, was not heard for a while, and is now: connect to it at once.
+    /// The server there, which is being dialled, was not heard for a while, and is now: connect to
+    /// it at once.
     Again(SocketAddr),
     /// Do not any more.
     Forget(SocketAddr),
@@ -254,12 +259,13 @@ impl Discovery {
         }
     }
 
-    /// Whether the servers that are about are known, as far as one may wait for that. Once true, it stays.
+    /// Whether all servers that can be found are known, as far as one may wait for that. Once true,
+    /// it stays.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Whether a server that is about is not connected yet; `connected` ascend.
+    /// Whether a server that was heard is not connected yet; `connected` ascend.
     pub(crate) fn misses_any(&self, connected: &[ServerId]) -> bool {
         self.heard.keys().any(|server| connected.binary_search(server).is_err())
     }
@@ -336,7 +342,7 @@ impl Discovery {
         let same = known.filter(|known| (known.boot, known.addr) == (boot, addr));
         if same.is_none() {
             self.quiet = 0;
-            // In an earlier life it listened elsewhere.
+            // In an earlier incarnation it listened elsewhere.
             let gone = known.filter(|known| known.dialled && known.addr != addr);
             found.extend(gone.map(|known| Found::Forget(known.addr)));
         }
@@ -360,7 +366,8 @@ impl Discovery {
         found
     }
 
-    /// A beacon of a server that is heard is missing after so long, in ms: pauses are up to a quarter longer.
+    /// A beacon of a server that is heard is missing after so long, in ms: pauses are up to a
+    /// quarter longer.
     fn missing_ms(&self) -> u64 {
         self.config.beacon_max_ms + self.config.beacon_max_ms / 4
     }
@@ -370,7 +377,8 @@ impl Discovery {
         self.next
     }
 
-    /// Time for a beacon, and to look at who was heard. `busy`: somebody else is being connected to.
+    /// Time for a beacon, and to look at who was heard. `busy`: somebody else is being connected
+    /// to.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Time,

@@ -13,67 +13,73 @@ pub const PEERS_LIMIT: usize = 1 << 16;
 
 /// Bounds and times of a server.
 ///
-/// Components that can reach each other again have one view within twice `silence_ms`, if that is 300 or more and the
-/// link between them has not flapped: an attempt to reach a peer is given up after half of it, the pause to the next one
-/// is at most a quarter, and so long a link has to hold before it counts. [`ServerConfig::for_silence`] sets these times
-/// for another `silence_ms`.
+/// Components that can reach each other again have one view within twice `silence_ms`, if that is
+/// 300 or more and the link between them has not flapped. An attempt to reach a peer is given up
+/// after half of `silence_ms`; the pause to the next attempt is at most a quarter of it; a link has
+/// to hold for a quarter before it counts. [`ServerConfig::for_silence`] sets these times for
+/// another `silence_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
+    /// The deployment of this server. It refuses clients and servers of another one. Default
+    /// "default".
     pub deployment: Deployment,
-    /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
+    /// A client or server is taken for dead after this silence, in ms. Default 1000.
     pub silence_ms: u64,
-    /// Signs of life go out after so much own silence, in ms. Default 100.
+    /// Pause after the last message before a heartbeat is sent, in ms. Default 100.
     pub heartbeat_ms: u64,
-    /// A change that began with an arrival waits so long for more before the server proposes, in ms; clients are told of
-    /// each one at once, see `announce_max`. Default 3.
+    /// How long a change that began with an arrival waits for further changes before the server
+    /// proposes, in ms. Clients are told of each change at once, see `announce_max`. Default 3.
     pub gather_join_ms: u64,
-    /// The same for a change that began with a departure, in ms. Default 0.
+    /// How long a change that began with a departure waits for further changes, in ms. Default 0.
     pub gather_crash_ms: u64,
-    /// While more is waited for, clients of a group that would have more members than this are told of the first change
-    /// at once, and of the others together when that time is over: to tell all of each takes the square of their number.
-    /// In a smaller one each is told at once, so that the sync round runs beside the wait. Default 32.
+    /// Members of the largest group whose clients are told of each change at once while further
+    /// changes are waited for; so the sync round runs beside the wait. In a larger group they are
+    /// told of the first change at once, and of the others together when the wait is over: to tell
+    /// all of each change takes the square of their number. Default 32.
     pub announce_max: usize,
-    /// An arrival waits so long for servers that are about to have clients, too, since they have just started, in ms: so
-    /// that many that start together share one view. Default 1500.
+    /// How long an arrival waits for the clients of servers that have just started, in ms: many
+    /// that start together share one view. Default 1500.
     pub gather_max_ms: u64,
-    /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
+    /// How long to wait for further accusations, in ms. Default 100.
     pub accuse_ms: u64,
-    /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
-    /// times. Default 500.
+    /// How long a member that was excluded by accusation stays out, in ms; doubled with each
+    /// repetition, up to 16 times this. Default 500.
     pub readmit_ms: u64,
-    /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
+    /// Grace of the clients of a lost server: how long they stay members, in ms. Default 1000.
     pub reattach_ms: u64,
-    /// Pause before a peer that was lost or is not there is dialled again, in ms, counted from the beginning of an attempt;
-    /// doubled up to `redial_max_ms` while it is not there. Default 100.
+    /// Pause before a peer that is lost or not there is dialled again, in ms, counted from the
+    /// beginning of an attempt; doubled up to `redial_max_ms` while nobody answers. Default 100.
     pub redial_ms: u64,
-    /// Longest such pause, in ms. Default 250.
+    /// Longest pause before a peer that is not there is dialled again, in ms. Default 250.
     pub redial_max_ms: u64,
-    /// First pause before one is dialled again that refuses this server or is none, in ms; doubled up to
-    /// `refused_max_ms`. Default 1000.
+    /// First pause before an address is dialled again where this server was refused or no server
+    /// answered, in ms; doubled up to `refused_max_ms`. Default 1000.
     pub refused_ms: u64,
-    /// Longest such pause, in ms. Default 60,000.
+    /// Longest pause before such an address is dialled again, in ms. Default 60,000.
     pub refused_max_ms: u64,
-    /// An attempt to reach a peer may take so long, in ms: longer than a round trip to the farthest one. What was sent
-    /// into a network that was parted is lost, and sent again only after a second. Default 500.
+    /// Longest time of an attempt to reach a peer, in ms: longer than a round trip to the farthest
+    /// one. The system repeats a lost packet of an attempt only after a second, so a new attempt is
+    /// quicker. Default 500.
     pub dial_ms: u64,
     /// Most addresses of peers. Default 256.
     pub peers_max: usize,
-    /// A link to a server that was lost for longer than `reattach_ms` may count again, for all groups, once it has held for
-    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. It does when those with whom this server shares
-    /// views are ready for that server, too, or after the longer of `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
+    /// How long a link that was lost for longer than `reattach_ms` has to hold before it may count
+    /// again, in ms; doubled with each such loss up to `link_hold_max_ms`. It counts when the
+    /// servers with which this one shares views are ready for it, too, or after the longer of
+    /// `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
     pub link_hold_ms: u64,
-    /// Longest such time, in ms. Default 30,000.
+    /// Longest time for which a link has to hold, in ms. Default 30,000.
     pub link_hold_max_ms: u64,
-    /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
+    /// A link that has held for this time counts as one that was never lost, in ms. Default
+    /// 120,000.
     pub link_forgive_ms: u64,
-    /// What another server says of its links is passed on to those that it does not reach after so long, in ms: servers
-    /// that are about to reach each other need not be told. Default 50.
+    /// Pause before a link report of another server is passed on to servers that it does not reach,
+    /// in ms: servers that reach each other meanwhile need not be told. Default 50.
     pub pass_on_ms: u64,
-    /// A server that knows of nobody in a group, since it has just started, say, waits so long for the members of the view
-    /// that a client brings along, in ms: if all are still there, they need no other one. Default 3000.
+    /// How long a server that knows of nobody in a group waits for the members of the view that a
+    /// client brings along, in ms: if all attach, they need no other view. Default 3000.
     pub regroup_ms: u64,
-    /// Most connections; those that the runtime is still closing are its own to bound. Default 4096.
+    /// Most open connections. The runtime bounds those that it is still closing. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
     pub groups_max: usize,
@@ -118,9 +124,9 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The default, with times that follow from another `silence_ms`: those of signs of life, of dialling, and for which
-    /// a link has to hold. Where a round trip takes longer than half of that (or 2000, if that is less), give
-    /// `dial_ms` more.
+    /// The default, with times that follow from another `silence_ms`: those of heartbeats, of
+    /// dialling, and for which a link has to hold. Where a round trip takes longer than half of
+    /// `silence_ms` (or 2000 ms, if that is less), raise `dial_ms`.
     #[must_use]
     pub fn for_silence(silence_ms: u64) -> Self {
         let default = Self::default();
@@ -206,7 +212,8 @@ impl ServerConfig {
         )
     }
 
-    /// By how much later one server may reach a peer than another one that could since the same time, in ms.
+    /// By how much later one server may reach a peer than another one that could since the same
+    /// time, in ms.
     pub(super) fn reach_ms(&self) -> u64 {
         self.dial_ms.max(self.redial_max_ms)
     }

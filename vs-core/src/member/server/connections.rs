@@ -39,7 +39,8 @@ struct Conn {
     output: Output,
     silence: Silence,
     sent: Time,
-    /// Groups that a client is attached to or waits in; it may have been excluded from some of them since.
+    /// Groups that a client is attached to or waits in; it may have been excluded from some of them
+    /// since.
     groups: BTreeSet<GroupName>,
 }
 
@@ -61,7 +62,8 @@ pub(super) struct Connections {
     silence_ms: u64,
     heartbeat_ms: u64,
     conns: BTreeMap<ConnId, Conn>,
-    /// When to look at each connection. What it hears or is sent puts the look off, so a look may find nothing to do.
+    /// When to look at each connection. What it hears or is sent puts the look off, so a look may
+    /// find nothing to do.
     looks: Deadlines<ConnId>,
     writable: BTreeSet<ConnId>,
     /// Connections to be closed, with what is still written to them.
@@ -147,7 +149,8 @@ impl Connections {
         self.conns.get(&id)?.dialled
     }
 
-    /// The address to which this side made the connection, if nobody has answered as a server there.
+    /// The address to which this side made the connection, if nobody has answered as a server
+    /// there.
     pub(super) fn dialled_in_vain(&self, id: ConnId) -> Option<SocketAddr> {
         self.conns.get(&id).filter(|conn| matches!(conn.role, Role::New))?.dialled
     }
@@ -185,7 +188,8 @@ impl Connections {
         roles.any(|role| matches!(role, Role::Peer(s, b) if (s, b) == (server, boot)))
     }
 
-    /// The boot value of a connected server, and the address at which this side reached it, if it did.
+    /// The boot value of a connected server, and the address at which this side reached it, if it
+    /// did.
     pub(super) fn peer(&self, server: ServerId) -> Option<(u64, Option<SocketAddr>)> {
         self.conns.values().find_map(|conn| match conn.role {
             Role::Peer(id, boot) if id == server => Some((boot, conn.dialled)),
@@ -198,8 +202,8 @@ impl Connections {
         self.conns.get(&id).map(|conn| &conn.groups)
     }
 
-    /// The client is attached to `group` or waits in it. Beyond `groups_max` groups, those are forgotten of which
-    /// `knows` says that they do not know the client any more.
+    /// The client is attached to `group` or waits in it. Beyond `groups_max` groups, those are
+    /// forgotten of which `knows` says that they do not know the client any more.
     pub(super) fn add_group(
         &mut self,
         id: ConnId,
@@ -221,7 +225,8 @@ impl Connections {
         }
     }
 
-    /// Takes the connections that are to be looked at by now; ascending. Each is to be planned anew, or ended.
+    /// Takes the connections that are to be looked at by now; ascending. Each is to be planned
+    /// anew, or ended.
     pub(super) fn take_due(&mut self, now: Time) -> Vec<ConnId> {
         self.looks.take_due(now)
     }
@@ -251,7 +256,8 @@ impl Connections {
         self.looks.next()
     }
 
-    /// Appends a message to what waits to be written. False if more than `output_bytes_max` bytes wait.
+    /// Appends a message to what waits to be written. False if more than `output_bytes_max` bytes
+    /// wait.
     pub(super) fn send<'a, M>(&mut self, now: Time, id: ConnId, message: &'a M) -> bool
     where
         Frame: From<&'a M>,

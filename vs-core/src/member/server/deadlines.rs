@@ -1,4 +1,5 @@
-//! When to look at what: so many connections and groups have a deadline that they are not all asked for it each time.
+//! When to look at what: so many connections and groups have a deadline that they are not all asked
+//! for it each time.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

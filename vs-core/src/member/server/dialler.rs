@@ -1,8 +1,9 @@
 //! Which peers are dialled, and when. A runtime makes the connections and says what became of them.
 //!
-//! Each address that was named is dialled until a server answers there, and again when it is lost. Two servers that name
-//! each other end with one connection: of several the first that the lower id made stays, and each side closes those of
-//! its own that are too many, once the other one is known to use what is left.
+//! Each address that was named is dialled until a server answers there, and again when it is lost.
+//! Two servers that name each other end with one connection: of several the first that the lower id
+//! made stays. Each side closes those of its own that are too many, once the other one is known to
+//! use the one that is left.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -24,7 +25,8 @@ const REASON_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerTrouble {
-    /// There is no connection to its address, in the words of the system; or a server that was there says nothing.
+    /// There is no connection to its address, in the words of the system; or a server that was
+    /// there says nothing.
     Unreachable(String),
     /// What listens there is no membership server: what it did instead.
     NoServer(&'static str),
@@ -123,8 +125,9 @@ impl Target {
         under_way && self.answered.is_none() && self.noted.is_none()
     }
 
-    /// Dials again after a pause, which grows: to that of a peer that is not there, or longer, if it is there and will
-    /// not do before somebody changes something. An attempt that was under way for so long has been pause enough.
+    /// Dials again after a pause, which grows: to that of a peer that is not there, or longer, if
+    /// it is there and will not do before somebody changes something. An attempt that was under way
+    /// for so long has been pause enough.
     fn wait(&mut self, now: Time, config: &ServerConfig, refused: bool) {
         let (least, most) = match refused {
             true => (config.refused_ms, config.refused_max_ms),
@@ -158,8 +161,9 @@ impl Dialler {
         self.0.remove(&addr);
     }
 
-    /// The server at `addr` gave a sign of life, the first one for long: it may be reached again, and the first packet
-    /// of an attempt that is under way may be lost. A target that was refused still waits.
+    /// A beacon of the server at `addr` came, the first one for long: it may be reached again, and
+    /// the first packet of an attempt that is under way may be lost. A target that was refused
+    /// still waits.
     pub(super) fn dial_now(&mut self, now: Time, addr: SocketAddr, config: &ServerConfig) {
         let Some(target) = self.0.get_mut(&addr) else { return };
         let unreached = matches!(target.noted, None | Some(PeerTrouble::Unreachable(_)));
@@ -169,7 +173,8 @@ impl Dialler {
         }
     }
 
-    /// An address to connect to now. One whose server is connected already, as `is_connected` says, is spare.
+    /// An address to connect to now. One whose server is connected already, as `is_connected` says,
+    /// is spare.
     pub(super) fn poll_dial(
         &mut self,
         now: Time,
@@ -204,7 +209,8 @@ impl Dialler {
         }
     }
 
-    /// No connection to `addr` can be made; `error` says why. The trouble is returned if it is news.
+    /// No connection to `addr` can be made; `error` says why. The trouble is returned if it is
+    /// news.
     pub(super) fn handle_failed(
         &mut self,
         now: Time,
@@ -236,7 +242,8 @@ impl Dialler {
         late.into_iter().filter_map(trouble).collect()
     }
 
-    /// The target is dialled again after a pause, if there is a point in it. The trouble is returned if it is news.
+    /// The target is dialled again after a pause, if there is a point in it. The trouble is
+    /// returned if it is news.
     pub(super) fn handle_trouble(
         &mut self,
         now: Time,
@@ -258,8 +265,8 @@ impl Dialler {
         Some(why)
     }
 
-    /// The connection `conn`, which this side made to `addr`, is over; `answered`: a server had named itself there. The
-    /// trouble is returned if it is news.
+    /// The connection `conn`, which this side made to `addr`, is over; `answered`: a server had
+    /// named itself there. The trouble is returned if it is news.
     pub(super) fn handle_ended(
         &mut self,
         now: Time,
@@ -276,7 +283,8 @@ impl Dialler {
             return None;
         }
         let silent = "it said nothing";
-        // Where there was a server, its process is stopped, and the system takes the connection for it.
+        // Where there was a server, its process is stopped, and the system takes the connection for
+        // it.
         let why = match target.answered {
             Some(_) => PeerTrouble::Unreachable(silent.into()),
             None => PeerTrouble::NoServer(silent),

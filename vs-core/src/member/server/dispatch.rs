@@ -1,5 +1,5 @@
-//! What arrives at a server: from a client, from a peer, from an operator. Each message is handed to the value that it
-//! concerns.
+//! What arrives at a server: from a client, from a peer, from an operator. Each message is handed
+//! to the value that it concerns.
 
 use alloc::string::ToString;
 use core::net::SocketAddr;
@@ -158,9 +158,10 @@ impl Server {
         self.end_with_note(conn, why.into());
     }
 
-    /// A server named itself. Two connections between two servers do no harm: either carries what is said, and what is
-    /// said has a version. Another incarnation of a connected server has to wait. It may be a second server under one id,
-    /// which must not take the place of the first; and if the end of the first is just late to arrive, it is missed soon.
+    /// A server named itself. Two connections between two servers do no harm: either carries what
+    /// is said, and what is said has a version. Another incarnation of a connected server has to
+    /// wait. It may be a second server under one id, which must not take the place of the first;
+    /// and if the end of the first is just late to arrive, it is missed soon.
     fn handle_server(
         &mut self,
         conn: ConnId,
@@ -193,7 +194,8 @@ impl Server {
         }
         let restarted = self.peers.handle_boot(server, boot, &self.config);
         if restarted {
-            // The numbers of its earlier incarnation say nothing about this one's: its clock may have been set back.
+            // The numbers of its earlier incarnation say nothing about this one's: its clock may
+            // have been set back.
             self.groups.iter_mut().for_each(|group| group.forget_server(server));
         }
         if is_first {
@@ -314,14 +316,16 @@ impl Server {
             return self.give_up_refused(conn, addr, refusal);
         }
         self.send(conn, &Request::Refused(refusal.clone()));
-        // To have one's own address is nobody's fault; the other end of the connection is here and tells of it.
+        // To have one's own address is nobody's fault; the other end of the connection is here and
+        // tells of it.
         if refusal == Refusal::Itself {
             return self.end(conn);
         }
         self.end_with_note(conn, refusal.to_string().into());
     }
 
-    /// Answers an operator who asks for the status, and ends the connection: one answer costs more than the question.
+    /// Answers an operator who asks for the status, and ends the connection: one answer costs more
+    /// than the question.
     fn answer_status(&mut self, conn: ConnId) {
         let is_time = self.answers.allows(self.clock.now());
         let status = if is_time { Status::Server(self.status()) } else { Status::Busy };

@@ -14,7 +14,8 @@ use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
 
 impl Server {
-    /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if nothing else.
+    /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if
+    /// nothing else.
     pub(super) fn refuse(&mut self, conn: ConnId, why: &'static str) {
         if let Some(addr) = self.connections.dialled_in_vain(conn) {
             return self.give_up_peer(conn, addr, PeerTrouble::NoServer(why));
@@ -39,7 +40,8 @@ impl Server {
         self.end(conn);
     }
 
-    /// Ends a connection on which nothing was heard for too long. A client that is only slow learns why.
+    /// Ends a connection on which nothing was heard for too long. A client that is only slow learns
+    /// why.
     pub(super) fn end_silent(&mut self, conn: ConnId) {
         if let Some(Role::Client(peer)) = self.connections.role(conn) {
             for name in self.connections.groups(conn).cloned().unwrap_or_default() {
@@ -76,7 +78,8 @@ impl Server {
         Some(ended.output)
     }
 
-    /// A connection to a peer ended. What was under way on it is lost, so if there is another one all is said again.
+    /// A connection to a peer ended. What was under way on it is lost, so if there is another one
+    /// all is said again.
     fn drop_peer(&mut self, server: ServerId, conn: ConnId) {
         let now = self.clock.now();
         let was_last = self.peers.handle_ended(server, conn);

@@ -1,10 +1,11 @@
 //! What servers report of their links, and how reports reach servers that are not connected.
 //!
-//! All servers of a component have to find the same cliques, so each needs the link reports of all, not of its neighbours
-//! alone. A server sends its own report to all that are connected to it. It passes on the reports of others, a moment later,
-//! to those of its peers that the report does not name: in a full mesh that is nobody. Versions order the reports of one
-//! server, whichever way they came. A server may hear a later report of its own than it ever sent. That one is of an earlier
-//! incarnation whose clock was ahead; the server raises its version above it.
+//! All servers of a component have to find the same cliques, so each needs the link reports of all,
+//! not of its neighbours alone. A server sends its own report to all that are connected to it. It
+//! passes on the reports of others, a moment later, to those of its peers that the report does not
+//! name: in a full mesh that is nobody. Versions order the reports of one server, whichever way
+//! they came. A server may hear a later report of its own than it ever sent. That one is of an
+//! earlier incarnation whose clock was ahead; the server raises its version above it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -17,8 +18,8 @@ use crate::time::Time;
 /// Most servers that a report names, and most whose reports are kept.
 pub(super) const SERVERS_MAX: usize = 1024;
 
-/// How often a server raises its version above reports of an earlier incarnation. If it has to more often, another server
-/// has its id, and raises its version in turn.
+/// How often a server raises its version above reports of an earlier incarnation. If it has to more
+/// often, another server has its id, and raises its version in turn.
 const RAISES_MAX: u8 = 4;
 
 /// What a server reports of its links.
@@ -116,7 +117,8 @@ impl LinkReports {
         self.plan(now, config);
     }
 
-    /// `peer` is connected no more. Its last report is of no use: it is about to send another one, or is dead.
+    /// `peer` is connected no more. Its last report is of no use: it is about to send another one,
+    /// or is dead.
     pub(super) fn handle_down(&mut self, peer: ServerId) {
         self.forget(peer);
         self.had.remove(&peer);
@@ -130,8 +132,8 @@ impl LinkReports {
         }
     }
 
-    /// Makes room for the report of one more server. Forgets servers that are not reached, and for a report of a peer
-    /// itself also one that is no peer. False if there is no room.
+    /// Makes room for the report of one more server. Forgets servers that are not reached, and for
+    /// a report of a peer itself also one that is no peer. False if there is no room.
     fn make_room(&mut self, me: ServerId, is_peer: bool) -> bool {
         let live = self.live(me);
         let away: Vec<ServerId> =
@@ -157,8 +159,8 @@ impl LinkReports {
         report: LinkReport,
     ) -> Heard {
         if peer != of && self.had.contains_key(&of) {
-            // A connected server reports itself. If it does not know this report, that is of its earlier incarnation, or of
-            // another server with its id.
+            // A connected server reports itself. If it does not know this report, that is of its
+            // earlier incarnation, or of another server with its id.
             let later = self.reports.get(&of).is_none_or(|known| known.version < report.version);
             return if later { Heard::Earlier(report.message(of)) } else { Heard::Known };
         }
@@ -190,7 +192,8 @@ impl LinkReports {
         is_due
     }
 
-    /// What `peer` lacks: reports that do not name it, for whoever names it tells it; and its own of an earlier incarnation.
+    /// What `peer` lacks: reports that do not name it, for whoever names it tells it; and its own
+    /// of an earlier incarnation.
     pub(super) fn take_lacked(&mut self, peer: ServerId) -> Vec<PeerWord> {
         let Some(had) = self.had.get_mut(&peer) else { return Vec::new() };
         let mut lacked = Vec::new();
@@ -204,7 +207,8 @@ impl LinkReports {
         lacked
     }
 
-    /// Those that are reached from `me`, over others, by these reports and by the connections to peers.
+    /// Those that are reached from `me`, over others, by these reports and by the connections to
+    /// peers.
     pub(super) fn live(&self, me: ServerId) -> BTreeSet<ServerId> {
         let mut next: Vec<ServerId> = self.had.keys().copied().collect();
         let mut live = BTreeSet::from([me]);
@@ -253,8 +257,8 @@ impl Versions {
         self.last
     }
 
-    /// A report of this server came back with `version`. If this incarnation never sent it, an earlier one did, or another
-    /// server with this id.
+    /// A report of this server came back with `version`. If this incarnation never sent it, an
+    /// earlier one did, or another server with this id.
     pub(super) fn handle_own(&mut self, version: u64) -> Own {
         if version <= self.last || self.raises > RAISES_MAX {
             return Own::Known;

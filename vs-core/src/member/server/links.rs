@@ -1,11 +1,13 @@
 //! Which links to other servers count.
 //!
-//! Each change of whom a server counts on costs its groups a view. So a link that is lost counts on for the grace of the
-//! clients at its other end, and one that was lost for longer is ready again only once it has held for a while, which is
-//! doubled each time. A link that comes and goes faster than that costs nothing more. The first time it is ready at once.
+//! Each change of whom a server counts on costs its groups a view. So a link that is lost counts on
+//! for the grace of the clients at its other end, and one that was lost for longer is ready again
+//! only once it has held for a while, which is doubled each time. A link that comes and goes faster
+//! than that costs nothing more. The first time it is ready at once.
 //!
-//! A link that is ready counts when those with whom this server shares views are ready for that server, too: if one began
-//! before the other, the newcomer might take the other's place for that time.
+//! A link that is ready counts when those with whom this server shares views are ready for that
+//! server, too: if one began before the other, the newcomer might take the other's place for that
+//! time.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -92,7 +94,8 @@ impl Links {
         (link.connected, link.since, link.ready) = (false, now, false);
     }
 
-    /// Whether any link is ready now or began to count, and whether any ceased to, or is abandoned no more, by `now`.
+    /// Whether any link is ready now or began to count, and whether any ceased to, or is abandoned
+    /// no more, by `now`.
     pub(super) fn handle_timeout(&mut self, now: Time, config: &ServerConfig) -> (bool, bool) {
         let (mut began, mut ceased) = (false, false);
         for link in self.0.values_mut() {
@@ -115,7 +118,8 @@ impl Links {
         self.0.values().filter_map(|link| link.due(config)).min()
     }
 
-    /// What others are told: the servers on whose links this one counts, and those that are ready; ascending.
+    /// What others are told: the servers on whose links this one counts, and those that are ready;
+    /// ascending.
     pub(super) fn report(&self) -> (Vec<ServerId>, Vec<ServerId>) {
         let those = |which: fn(&Link) -> bool| {
             self.0.iter().filter(|(_, link)| which(link)).map(|(server, _)| *server).collect()
@@ -167,8 +171,9 @@ impl Links {
         reached.map(|(server, _)| *server).collect()
     }
 
-    /// Whether the reports of others that they reach `server` are not believed. It is lost, and if it is dead, others miss
-    /// it a little earlier or later. Whoever believed some of them would find another clique than the others.
+    /// Whether the reports of others that they reach `server` are not believed. It is lost, and if
+    /// it is dead, others miss it a little earlier or later. Whoever believed some of them would
+    /// find another clique than the others.
     pub(super) fn is_lost(&self, server: ServerId) -> bool {
         self.0.get(&server).is_some_and(|l| !l.connected && (l.counts || l.abandoned))
     }

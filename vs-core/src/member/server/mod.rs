@@ -1,19 +1,21 @@
 //! A membership server, sans I/O: connections and groups around the agreement on a view.
 //!
-//! What clients do and peers say becomes a report for each group of who can be in the next view ([`notify`]). What the
-//! [`agreement`] makes of it goes out as start_changes, proposals and views. Nothing is stored: numbers begin at a clock
-//! value.
+//! What clients do and peers say becomes a report for each group of who can be in the next view
+//! ([`notify`]). What the [`agreement`] makes of it goes out as start_changes, proposals and views.
+//! Nothing is stored: numbers begin at a clock value.
 //!
-//! [`Server`] composes values that own what they hold, and contains the order of things. What arrives is dispatched in
-//! [`dispatch`]; how a connection ends, in [`ending`]; what is sent, in [`sending`].
+//! [`Server`] composes values that own what they hold, and contains the order of things. What
+//! arrives is dispatched in [`dispatch`]; how a connection ends, in [`ending`]; what is sent, in
+//! [`sending`].
 //!
 //! # Bounds
 //!
-//! Each value has a bound: connections ([`ServerConfig::connections_max`]), what waits to be written to each
-//! ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]), dialled addresses
-//! ([`ServerConfig::peers_max`]), requests that wait, link reports, notes, and what a group remembers of processes that have
-//! gone. Two queues grow with what the runtime leaves there: connections to be closed ([`Server::poll_close`]) and those that
-//! have bytes to be written ([`Server::poll_output`]). A runtime takes both after each call.
+//! Each value has a bound: connections ([`ServerConfig::connections_max`]), what waits to be
+//! written to each ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]),
+//! dialled addresses ([`ServerConfig::peers_max`]), requests that wait, link reports, notes, and
+//! what a group remembers of processes that have gone. Two queues grow with what the runtime leaves
+//! there: connections to be closed ([`Server::poll_close`]) and those that have bytes to be written
+//! ([`Server::poll_output`]). A runtime takes both after each call.
 
 pub(crate) mod agreement;
 mod claims;
@@ -98,12 +100,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server. `boot` is a clock value in ms (UNIX time) that grows with every start: the base of cids,
-    /// proposal numbers and view numbers, since nothing is stored.
+    /// Makes a server. `boot` is a clock value in ms (UNIX time) that grows with every start: the
+    /// base of cids, proposal numbers and view numbers, since nothing is stored.
     ///
     /// # Errors
-    /// Names the field of `config` that cannot be used, its value and the bound that it breaks; or that `id` or
-    /// `boot` is above 2^53 − 1.
+    /// Names the field of `config` that cannot be used, its value and the bound that it breaks; or
+    /// that `id` or `boot` is above 2^53 − 1.
     pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
         ConfigError::check("server id", id.0, 0..=NUMBER_MAX)?;
         ConfigError::check("boot value", boot, 0..=NUMBER_MAX)?;
@@ -134,16 +136,16 @@ impl Server {
         self.id
     }
 
-    /// The server is a part of `process`: when it dies, so does that, and others need not wait for it to attach elsewhere.
-    /// To be called before anybody is connected.
+    /// The server is a part of `process`: when it dies, so does that, and others need not wait for
+    /// it to attach elsewhere. To be called before anybody is connected.
     pub fn set_embedded(&mut self, process: ProcessId) {
         self.embeds = Some(process);
     }
 
-    /// Looks for other servers of the deployment from now on; `listen` is where they reach this one. Datagrams that arrive
-    /// where beacons are heard go to [`Server::handle_beacon`]; what [`Server::poll_beacon`] writes goes out to all that may
-    /// hear it. Without beacons it makes clients wait, too, until the peers that were named are connected, or known not to be
-    /// there.
+    /// Looks for other servers of the deployment from now on; `listen` is where they reach this
+    /// one. Datagrams that arrive where beacons are heard go to [`Server::handle_beacon`]; what
+    /// [`Server::poll_beacon`] writes goes out to all that may hear it. Without beacons it makes
+    /// clients wait, too, until the peers that were named are connected, or known not to be there.
     ///
     /// # Errors
     /// Names the field of `config` that cannot be used.
@@ -162,14 +164,16 @@ impl Server {
         Ok(())
     }
 
-    /// Whether clients are admitted: the servers that were found are connected, as far as one may wait for that.
+    /// Whether clients are admitted: the servers that were found are connected, as far as one may
+    /// wait for that.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.discovery.as_ref().is_none_or(Discovery::is_settled)
     }
 
     /// Dials `addr` until a peer answers there, and again whenever it is lost; at most
-    /// [`ServerConfig::peers_max`] addresses. False if there are as many already. Nothing if it is dialled already.
+    /// [`ServerConfig::peers_max`] addresses. False if there are as many already. Nothing if it is
+    /// dialled already.
     pub fn add_peer(&mut self, now: Time, addr: SocketAddr) -> bool {
         self.clock.advance(now);
         self.dialler.add(self.clock.now(), addr, &self.config)
@@ -212,7 +216,8 @@ impl Server {
         self.drop_connection(conn);
     }
 
-    /// A connection that [`Server::poll_dial`] asked for is up. It is closed if nobody wants it any more.
+    /// A connection that [`Server::poll_dial`] asked for is up. It is closed if nobody wants it any
+    /// more.
     pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId, addr: SocketAddr) {
         self.handle_accepted(now, conn);
         if self.connections.role(conn).is_none() {
@@ -256,7 +261,8 @@ impl Server {
         }
     }
 
-    /// Ends the connections that are silent, and sends a heartbeat on those on which nothing was said.
+    /// Ends the connections that are silent, and sends a heartbeat on those on which nothing was
+    /// said.
     fn look_at_connections(&mut self) {
         let now = self.clock.now();
         let due = self.connections.take_due(now);
@@ -293,8 +299,8 @@ impl Server {
         }
     }
 
-    /// Asks peers where the servers are that they are connected to, and this one is not; true if there are any that
-    /// nothing is known of.
+    /// Asks peers where the servers are that they are connected to, and this one is not; true if
+    /// there are any that nothing is known of.
     fn ask_around(&mut self, connected: &[ServerId]) -> bool {
         let Some(discovery) = &self.discovery else { return false };
         let is_unknown = |server: &ServerId| {
@@ -386,14 +392,15 @@ impl Server {
     }
 
     /// An address to connect to; the runtime answers with [`Server::handle_peer_connected`] or
-    /// [`Server::handle_dial_failed`]. An attempt that is still under way for the same address is to be given up.
+    /// [`Server::handle_dial_failed`]. An attempt that is still under way for the same address is
+    /// to be given up.
     pub fn poll_dial(&mut self) -> Option<SocketAddr> {
         let Self { clock, dialler, connections, .. } = self;
         dialler.poll_dial(clock.now(), |server| connections.is_connected(server))
     }
 
-    /// Writes the beacon that is due into `out`, of at least [`crate::wire::beacon::BEACON_BYTES_MAX`] bytes; returns
-    /// its length.
+    /// Writes the beacon that is due into `out`, of at least
+    /// [`crate::wire::beacon::BEACON_BYTES_MAX`] bytes; returns its length.
     pub fn poll_beacon(&mut self, out: &mut [u8]) -> Option<usize> {
         self.discovery.as_mut()?.poll_beacon(out)
     }
@@ -403,7 +410,8 @@ impl Server {
         self.connections.poll_output()
     }
 
-    /// Bytes that wait to be written to `conn`: one that is open, or was named last by [`Server::poll_close`].
+    /// Bytes that wait to be written to `conn`: one that is open, or was named last by
+    /// [`Server::poll_close`].
     #[must_use]
     pub fn output(&self, conn: ConnId) -> &[u8] {
         self.connections.output(conn)
@@ -414,8 +422,9 @@ impl Server {
         self.connections.consumed(conn, n);
     }
 
-    /// A connection to be closed. What [`Server::output`] has for it until the next call is written before, as far as
-    /// the other side takes it: an old program learns from it which version it should speak.
+    /// A connection to be closed. What [`Server::output`] has for it until the next call is written
+    /// before, as far as the other side takes it: an old program learns from it which version it
+    /// should speak.
     pub fn poll_close(&mut self) -> Option<ConnId> {
         self.connections.poll_close()
     }

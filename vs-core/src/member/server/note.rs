@@ -68,7 +68,7 @@ pub enum Note {
     },
     /// A beacon that was heard is of no use.
     UselessBeacon(UselessBeacon),
-    /// The server has looked for others, and lets clients in.
+    /// The server has looked for others, and admits clients from now on.
     Settled {
         /// Servers that are connected.
         servers: usize,
@@ -92,7 +92,8 @@ pub enum Note {
         /// The server.
         server: ServerId,
     },
-    /// Another server has the id of this one: peers pass on its link reports, which this server never sent.
+    /// Another server has the id of this one: peers pass on its link reports, which this server
+    /// never sent.
     DuplicateId {
         /// That id.
         server: ServerId,

@@ -1,4 +1,5 @@
-//! What is known of other servers: the connections to each, its boot value, and what it said about itself.
+//! What is known of other servers: the connections to each, its boot value, and what it said about
+//! itself.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -25,7 +26,8 @@ pub(super) struct About {
 pub(super) struct Peers {
     /// The connections to each connected server.
     connections: BTreeMap<ServerId, BTreeSet<ConnId>>,
-    /// The boot value of each server that was ever connected; at most `connections_max` of those that are no more.
+    /// The boot value of each server that was ever connected; at most `connections_max` of those
+    /// that are no more.
     boots: BTreeMap<ServerId, u64>,
     /// What each connected server said about itself, and until when it may look for others.
     about: BTreeMap<ServerId, (About, Time)>,
@@ -67,8 +69,9 @@ impl Peers {
         true
     }
 
-    /// The connections to `server` that this side made and that are too many. The connection that the lower id made
-    /// stays. The other side knows who is at this end once it has spoken after its greeting.
+    /// The connections to `server` that this side made and that are too many. The connection that
+    /// the lower id made stays. The other side knows who is at this end once it has spoken after
+    /// its greeting.
     pub(super) fn surplus(
         &self,
         me: ServerId,
@@ -81,7 +84,8 @@ impl Peers {
         ours.skip(if server < me && theirs { 0 } else { 1 }).collect()
     }
 
-    /// `server` said its boot value. True if it is another one than before: the server was restarted.
+    /// `server` said its boot value. True if it is another one than before: the server was
+    /// restarted.
     pub(super) fn handle_boot(
         &mut self,
         server: ServerId,

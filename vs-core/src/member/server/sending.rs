@@ -62,7 +62,8 @@ impl Server {
         }
     }
 
-    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations (rule 5.5).
+    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations
+    /// (rule 5.5).
     pub(super) fn tell_state(&mut self, conn: ConnId) {
         for name in self.groups.names() {
             let version = self.versions.next();
@@ -97,7 +98,8 @@ impl Server {
         }
     }
 
-    /// Whether this server or one that is connected looks for others, so that its clients are about to come.
+    /// Whether this server or one that is connected looks for others, so that its clients are about
+    /// to come.
     fn is_gathering(&self) -> bool {
         !self.is_settled() || self.peers.is_any_gathering(self.clock.now())
     }

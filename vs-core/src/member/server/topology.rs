@@ -1,7 +1,8 @@
 //! Whom the servers reach, with which of them this one shares views, and whom it leaves out.
 //!
-//! A link that is ready counts when those with whom this server shares views are ready for that server, too: if one began
-//! before the other, the newcomer might take the other's place for that time.
+//! A link that is ready counts when those with whom this server shares views are ready for that
+//! server, too: if one began before the other, the newcomer might take the other's place for that
+//! time.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -24,8 +25,8 @@ pub enum LeftOut {
         /// The link counts once it has held for so long, in ms; longer each time.
         hold_ms: u64,
     },
-    /// It and this server, or another one with which this server shares views, do not both count on their link: it is
-    /// cut, or came back just now.
+    /// It and this server, or another one with which this server shares views, do not both count on
+    /// their link: it is cut, or came back just now.
     Unlinked {
         /// That server.
         from: ServerId,
@@ -49,11 +50,13 @@ pub(super) struct Topology {
     me: ServerId,
     links: Links,
     reports: LinkReports,
-    /// Whom each server reaches by the reports, this one among them: made anew when a report or a link changes.
+    /// Whom each server reaches by the reports, this one among them: made anew when a report or a
+    /// link changes.
     reached: BTreeMap<ServerId, Vec<ServerId>>,
     /// The servers with which this one shares views; ascending.
     clique: Vec<ServerId>,
-    /// Connected servers whose clients are in no view with those of this one, as they were noted last.
+    /// Connected servers whose clients are in no view with those of this one, as they were noted
+    /// last.
     left_out: BTreeMap<ServerId, LeftOut>,
 }
 
@@ -119,7 +122,8 @@ impl Topology {
         self.relink();
     }
 
-    /// Time has passed: links count now, or no more. Whether anything changed, and whether a server was lost.
+    /// Time has passed: links count now, or no more. Whether anything changed, and whether a server
+    /// was lost.
     pub(super) fn handle_timeout(&mut self, now: Time, config: &ServerConfig) -> (bool, bool) {
         let (began, ceased) = self.links.handle_timeout(now, config);
         let changed = began || ceased;
@@ -159,8 +163,8 @@ impl Topology {
         self.links.next_timeout(config).into_iter().chain(self.reports.next_timeout()).min()
     }
 
-    /// Computes whom the servers reach, this one included, after that has changed, and counts on the links that are ready
-    /// for all who are concerned. True if there are any.
+    /// Computes whom the servers reach, this one included, after that has changed, and counts on
+    /// the links that are ready for all who are concerned. True if there are any.
     pub(super) fn relink(&mut self) -> bool {
         self.compute();
         let mut began = false;
@@ -175,7 +179,8 @@ impl Topology {
         began
     }
 
-    /// Whether `mate` and `server` are ready for each other, as they report. A mate that has reported nothing is.
+    /// Whether `mate` and `server` are ready for each other, as they report. A mate that has
+    /// reported nothing is.
     fn are_ready(&self, mate: ServerId, server: ServerId) -> bool {
         let report = |of, other| self.reports.get(of).map(|report| report.is_ready_for(other));
         report(mate, server).is_none_or(|ready| ready && report(server, mate) == Some(true))
@@ -194,7 +199,8 @@ impl Topology {
         };
         let reports = self.reports.iter().filter(|(s, _)| live.contains(s) && believed(s));
         let mut reached: BTreeMap<_, _> = reports.map(reaches).collect();
-        // A server that was never reached counts as others report. One that is about to report itself does not.
+        // A server that was never reached counts as others report. One that is about to report
+        // itself does not.
         for server in self.links.waiting() {
             reached.entry(server).or_default();
         }
@@ -203,8 +209,8 @@ impl Topology {
         self.clique = notify::clique(self.me, &self.reached);
     }
 
-    /// Which of the `connected` servers this one leaves out, if that has changed since it was asked last, and which it
-    /// leaves out no more (`None`).
+    /// Which of the `connected` servers this one leaves out, if that has changed since it was asked
+    /// last, and which it leaves out no more (`None`).
     pub(super) fn poll_left_out(
         &mut self,
         connected: &[ServerId],

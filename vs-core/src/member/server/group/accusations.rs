@@ -13,8 +13,8 @@ use crate::view::VIEW_MEMBERS_MAX;
 /// The pause of an excluded member is doubled at most to this many times the first one.
 const READMIT_FACTOR_MAX: u64 = 16;
 
-/// An exclusion is forgotten so long after its pause without another, in ms: far longer than it takes to find out that
-/// a member still does not answer.
+/// An exclusion is forgotten so long after its pause without another, in ms: far longer than it
+/// takes to find out that a member still does not answer.
 pub(in super::super) const FORGIVEN_MS: u64 = 60_000;
 
 /// Accusers of an excluded member that are remembered, for it to be told again.

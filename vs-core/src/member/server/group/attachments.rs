@@ -1,9 +1,11 @@
-//! Who is attached to a group: the clients here, those who wait for an id, and the clients of other servers.
+//! Who is attached to a group: the clients here, those who wait for an id, and the clients of other
+//! servers.
 //!
-//! Of two processes under one id one is refused. A process that died and came back cannot be told from a second one by what
-//! it says, only by what becomes of the first: whoever is known to hold the id has the time in which a dead one is missed to
-//! be missed. Meanwhile the other waits, and inherits. Servers that do not know of each other may both have admitted one;
-//! when they come together, the later incarnation stays.
+//! Of two processes under one id one is refused. A process that died and came back cannot be told
+//! from a second one by what it says, only by what becomes of the first: whoever is known to hold
+//! the id has the time in which a dead one is missed to be missed. Meanwhile the other waits, and
+//! inherits. Servers that do not know of each other may both have admitted one; when they come
+//! together, the later incarnation stays.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -44,13 +46,14 @@ impl Local {
         Reply::Detached { group, counter: self.attachment.counter, reason, retry_ms }
     }
 
-    /// Whether both are of one incarnation of one process: another one may have begun in the same millisecond.
+    /// Whether both are of one incarnation of one process: another one may have begun in the same
+    /// millisecond.
     fn is_of(&self, other: &Self) -> bool {
         self.peer == other.peer
     }
 
-    /// Whether one incarnation asked for both, and for this one later. Of its two connections the one that it has left may
-    /// be read last.
+    /// Whether one incarnation asked for both, and for this one later. Of its two connections the
+    /// one that it has left may be read last.
     fn supersedes(&self, old: &Self) -> bool {
         self.is_of(old) && self.attachment > old.attachment
     }
@@ -59,10 +62,12 @@ impl Local {
 /// The clients of another server.
 #[derive(Clone, Debug, Default)]
 struct Remote {
-    /// The version of what was heard: over two connections a message may come twice, or an old one late.
+    /// The version of what was heard: over two connections a message may come twice, or an old one
+    /// late.
     version: u64,
     clients: Vec<(Attached, SocketAddr)>,
-    /// The server was lost: until when its clients stay, since they may attach elsewhere (rule 5.5).
+    /// The server was lost: until when its clients stay, since they may attach elsewhere (rule
+    /// 5.5).
     lost_until: Option<Time>,
 }
 
@@ -70,8 +75,8 @@ struct Remote {
 #[derive(Clone, Debug)]
 struct Waiting {
     local: Local,
-    /// Of the holder of the id. It hears nothing while the holder lives; so the end of its time shows that the holder is
-    /// still there.
+    /// Of the holder of the id. It hears nothing while the holder lives; so the end of its time
+    /// shows that the holder is still there.
     patience: Silence,
 }
 
@@ -191,7 +196,8 @@ impl Attachments {
         here.into_iter().chain(elsewhere).max_by_key(|holder| (holder.at, holder.attachment))
     }
 
-    /// `local` asks for an id that `holder` has: a later incarnation may be that of a process that died unnoticed.
+    /// `local` asks for an id that `holder` has: a later incarnation may be that of a process that
+    /// died unnoticed.
     pub(super) fn handle_duplicate(
         &mut self,
         now: Time,
@@ -205,14 +211,16 @@ impl Attachments {
         if self.waiting.iter().any(|w| w.local.supersedes(&local)) {
             return Request::Waits;
         }
-        // Another server misses its clients as late as this one does, and is missed itself as late again.
+        // Another server misses its clients as late as this one does, and is missed itself as late
+        // again.
         let ms = if holder.at == Whereabouts::Here { silence_ms } else { 2 * silence_ms };
         self.stop_waiting(&local);
         self.waiting.push(Waiting { local, patience: Silence::new(now, ms) });
         Request::Waits
     }
 
-    /// Nobody waits any more over the connection of `local`, nor over one that its process has left.
+    /// Nobody waits any more over the connection of `local`, nor over one that its process has
+    /// left.
     pub(super) fn stop_waiting(&mut self, local: &Local) {
         self.waiting.retain(|w| w.local.conn != local.conn && !local.supersedes(&w.local));
     }
@@ -228,7 +236,8 @@ impl Attachments {
         free.max_by_key(|local| local.attachment)
     }
 
-    /// Takes those who have waited for long: the holder of the id was not missed all the time, so they are strangers.
+    /// Takes those who have waited for long: the holder of the id was not missed all the time, so
+    /// they are strangers.
     pub(super) fn take_strangers(&mut self, now: Time) -> Vec<Local> {
         let (late, waiting): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
             .into_iter()
@@ -249,7 +258,8 @@ impl Attachments {
         strangers
     }
 
-    /// Takes the clients here whose id is another server's client's by `report`: that server admitted a later incarnation.
+    /// Takes the clients here whose id is another server's client's by `report`: that server
+    /// admitted a later incarnation.
     pub(super) fn take_duplicates(&mut self, report: &Report) -> Vec<Local> {
         let is_duplicate = |local: &&Local| {
             let at = report.binary_search_by_key(&local.peer.process, |client| client.process);
@@ -265,7 +275,8 @@ impl Attachments {
         duplicates
     }
 
-    /// Another server told of its clients. Whether one is gone that was there; none, if this is old.
+    /// Another server told of its clients. Whether one is gone that was there; none, if this is
+    /// old.
     pub(super) fn handle_clients(
         &mut self,
         server: ServerId,
@@ -288,8 +299,9 @@ impl Attachments {
         Some(gone)
     }
 
-    /// The clients of servers that are connected no more stay until `until`. A server that is back says whom it has. Of groups
-    /// that it does not know any more it says nothing: then its clients of that time go when their grace is over.
+    /// The clients of servers that are connected no more stay until `until`. A server that is back
+    /// says whom it has. Of groups that it does not know any more it says nothing: then its clients
+    /// of that time go when their grace is over.
     pub(super) fn handle_links(&mut self, is_connected: impl Fn(ServerId) -> bool, until: Time) {
         for (server, remote) in &mut self.remotes {
             if !is_connected(*server) && remote.lost_until.is_none() {
@@ -299,7 +311,8 @@ impl Attachments {
         }
     }
 
-    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not attach elsewhere.
+    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not attach
+    /// elsewhere.
     pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {
         if let Some(remote) = self.remotes.get_mut(&server) {
             remote.clients.retain(|(client, _)| client.process != process);
@@ -333,8 +346,8 @@ impl Attachments {
         clients.filter(|p| !is_elsewhere(p)).collect()
     }
 
-    /// All that are attached: here, at the servers of `clique`, and for its grace at a lost server of which `counts` is true.
-    /// Of several attachments of one process the latest.
+    /// All that are attached: here, at the servers of `clique`, and for its grace at a lost server
+    /// of which `counts` is true. Of several attachments of one process the latest.
     pub(super) fn report(
         &self,
         now: Time,

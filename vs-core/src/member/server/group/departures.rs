@@ -10,8 +10,8 @@ use crate::member::attached::Report;
 use crate::member::{Departure, DetachReason};
 use crate::view::VIEW_MEMBERS_MAX;
 
-/// A silent client may attach again after so long, in ms: by then it has seen the end of the connection over which it
-/// reads this.
+/// A silent client may attach again after so long, in ms: by then it has seen the end of the
+/// connection over which it reads this.
 const SILENT_RETRY_MS: u64 = 20;
 
 impl Group {
@@ -46,7 +46,8 @@ impl Group {
         self.refuse(cx, local, reason, retry_ms);
     }
 
-    /// Components that come together may be too many for one view. Each server tells those of its clients that find no room.
+    /// Components that come together may be too many for one view. Each server tells those of its
+    /// clients that find no room.
     pub(super) fn turn_away(&mut self, cx: &mut Cx<'_>, left_over: &Report) {
         let here = left_over.iter().filter(|client| client.home == cx.me);
         let locals: Vec<Local> =
@@ -124,7 +125,8 @@ impl Group {
         }
     }
 
-    /// Another server tells that a client of its own is attached no more, and why. It decides nothing.
+    /// Another server tells that a client of its own is attached no more, and why. It decides
+    /// nothing.
     pub(in super::super) fn handle_gone(
         &self,
         cx: &mut Cx<'_>,

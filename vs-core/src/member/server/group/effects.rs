@@ -16,7 +16,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(in super::super) enum Send {
     Client(ConnId, Reply),
-    /// A change of the same set to many: over which connection, the number of the attachment, the cid.
+    /// A change of the same set to many: over which connection, the number of the attachment, the
+    /// cid.
     StartChange(Vec<(ConnId, u64, Cid)>, Vec<Peer>),
     Server(ServerId, PeerWord),
     /// To all peers: the clients here, as they are when it is sent; its version says so.

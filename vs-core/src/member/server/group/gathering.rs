@@ -18,10 +18,11 @@ impl Gathering {
         self.at.is_some()
     }
 
-    /// Something changed, or not (`is_news`), that may wait until `at`. Returns what is to be reported now.
+    /// Something changed, or not (`is_news`), that may wait until `at`. Returns what is to be
+    /// reported now.
     ///
-    /// The clients were told of the first change at once. To tell all of each further one takes the square of their number,
-    /// so in a group of `many` a further change waits, too.
+    /// The clients were told of the first change at once. To tell all of each further one takes the
+    /// square of their number, so in a group of `many` a further change waits, too.
     pub(super) fn handle_change(
         &mut self,
         now: Time,

@@ -1,7 +1,9 @@
-//! One group at one server: its clients here and elsewhere, who accuses whom, and what follows for its view.
+//! One group at one server: its clients here and elsewhere, who accuses whom, and what follows for
+//! its view.
 //!
-//! What clients and servers say changes the attachments or the accusations; from these follows a report of who can be in the
-//! next view; a report that is news goes to the agreement, at once or after a wait.
+//! What clients and servers say changes the attachments or the accusations; from these follows a
+//! report of who can be in the next view; a report that is news goes to the agreement, at once or
+//! after a wait.
 
 mod accusations;
 mod attachments;
@@ -56,7 +58,8 @@ pub(super) struct Group {
     gathering: Gathering,
     /// Until when arrivals are put off for servers that have just started.
     put_off_until: Option<Time>,
-    /// A view that a client brought along when nobody else was known, and until when its members are waited for.
+    /// A view that a client brought along when nobody else was known, and until when its members
+    /// are waited for.
     regroup: Option<(View, Time)>,
     /// When the change that is under way was told first.
     changing_since: Option<Time>,
@@ -121,7 +124,8 @@ impl Group {
         }
     }
 
-    /// A client asks for membership; of what it says of others, numbers up to `claims_max` are believed.
+    /// A client asks for membership; of what it says of others, numbers up to `claims_max` are
+    /// believed.
     pub(super) fn handle_attach(
         &mut self,
         cx: &mut Cx<'_>,
@@ -154,8 +158,9 @@ impl Group {
         self.admit(cx, local);
     }
 
-    /// Whether a view with `local` would be too large for one of its members, or for `local` itself. Those count as well who
-    /// were admitted and are not reported yet. Nobody who is there has to go for a newcomer.
+    /// Whether a view with `local` would be too large for one of its members, or for `local`
+    /// itself. Those count as well who were admitted and are not reported yet. Nobody who is there
+    /// has to go for a newcomer.
     fn is_full_for(&self, cx: &Cx<'_>, local: &Local) -> bool {
         let (known, _) = self.report(cx);
         let others = || known.iter().filter(|c| c.process != local.peer.process);
@@ -163,7 +168,8 @@ impl Group {
         others().count() + self.attachments.waiting() >= usize::from(room.unwrap_or_default())
     }
 
-    /// The view that a client is in names cids that others were given, maybe by servers that have forgotten.
+    /// The view that a client is in names cids that others were given, maybe by servers that have
+    /// forgotten.
     fn learn(&mut self, past: &Past, claims_max: u64) {
         let views = past.mbr_view.iter().filter(|view| view.validate().is_ok());
         let given = views.flat_map(|v| v.members().iter().zip(v.start_ids()));
@@ -262,7 +268,8 @@ impl Group {
         self.agreement.forget_server(server);
     }
 
-    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not attach elsewhere.
+    /// `server`, which was lost, was a part of `process`: that is dead, too, and does not attach
+    /// elsewhere.
     pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {
         self.attachments.forget_embedded(server, process);
     }
@@ -311,7 +318,8 @@ impl Group {
         notify::fit(self.attachments.report(cx.now, cx.clique, counts))
     }
 
-    /// Makes the report anew, and hands it to the agreement if it is news and nothing speaks for waiting.
+    /// Makes the report anew, and hands it to the agreement if it is news and nothing speaks for
+    /// waiting.
     fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
@@ -350,8 +358,8 @@ impl Group {
         self.take(cx, steps);
     }
 
-    /// The view that all clients here brought along, and no other one elsewhere, if it has just the members that are
-    /// reported.
+    /// The view that all clients here brought along, and no other one elsewhere, if it has just the
+    /// members that are reported.
     fn brought(&self, view: &View, report: &Report) -> Option<Settled> {
         let settled = Settled::in_view(view);
         let all = report.iter().map(|client| &client.process).eq(view.members());
@@ -361,7 +369,8 @@ impl Group {
         (all && same).then_some(settled)
     }
 
-    /// Whether others may be about to come from the view that a client brought along, and nobody changes it meanwhile.
+    /// Whether others may be about to come from the view that a client brought along, and nobody
+    /// changes it meanwhile.
     fn is_regrouping(&self, cx: &Cx<'_>, report: &Report) -> bool {
         let Some((view, until)) = &self.regroup else { return false };
         let reported = |p: &ProcessId| report.iter().any(|client| client.process == *p);
@@ -372,8 +381,8 @@ impl Group {
             && !self.agreement.owes_answer(report)
     }
 
-    /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a start_change would block
-    /// the members.
+    /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a
+    /// start_change would block the members.
     fn puts_off(&mut self, cx: &Cx<'_>) -> bool {
         let until = cx.now.plus_ms(cx.config.gather_max_ms);
         cx.gathering && cx.now < *self.put_off_until.get_or_insert(until)

@@ -343,7 +343,7 @@ mod tests {
         for (at, now) in [Time::ZERO, Time(u64::MAX / 2), Time(u64::MAX)].into_iter().enumerate() {
             server.handle_accepted(now, ConnId(at as u64));
             server.add_peer(now, addr);
-            while let Some(addr) = server.poll_dial() {
+            if let Some(addr) = server.poll_dial() {
                 server.handle_dial_failed(now, addr, &"nobody");
             }
             server.handle_timeout(now);

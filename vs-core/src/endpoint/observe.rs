@@ -91,6 +91,6 @@ pub(super) fn show(
 
 impl Endpoint {
     pub(super) fn show(&self, cx: &mut Cx<'_>, action: Option<&Event>) {
-        show(cx.tracer, cx.now, &self.name, &self.sync, &self.cast, action);
+        show(cx.tracer, cx.now, &self.name, &self.sync, self.current.cast(), action);
     }
 }

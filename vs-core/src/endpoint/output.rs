@@ -1,90 +1,15 @@
-//! What goes out: sync messages and requests for them, then what the casts have.
+//! Which datagrams go out next: sync messages and requests for them, questions and answers about who hears multicasts,
+//! then what the multicasts of the previous and the current view have.
 
-use smallvec::SmallVec;
-
-use super::reach::mark_group;
+use super::resend::Due;
 use super::{Cx, Dest, Endpoint, Transmit};
-use crate::cast::{CastDest, CastTransmit, ViewHeader};
-use crate::ident::Cid;
-use crate::time::{Time, Wake, earlier};
+use crate::cast::{CastTransmit, ViewHeader};
+use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
 use crate::wire::packet::{self, HEADER_BYTES, Header};
-
-/// The pause between repetitions is doubled up to this many times the first one.
-const BACKOFF_MAX: u64 = 16;
-
-/// Own sync messages that others asked for: of the current view and of the one before.
-const ANSWERS_MAX: usize = 2;
-
-/// When sync messages and requests for them go out, again and again until they are not needed.
-#[derive(Debug, Default)]
-pub(super) struct Resend {
-    /// The next repetition of the own sync message.
-    at: Option<Time>,
-    pause_ms: u64,
-    /// The first rank of the own sync message that is still to be sent now.
-    next_rank: Option<usize>,
-    /// The next request for missing ones.
-    request_at: Option<Time>,
-    request_pause_ms: u64,
-    request_due: bool,
-    /// Own sync messages that somebody asked for: cid and next rank to be sent.
-    answers: SmallVec<[(Cid, usize); ANSWERS_MAX]>,
-}
-
-impl Resend {
-    pub(super) fn start(&mut self, now: Time, pause_ms: u64) {
-        *self = Self {
-            at: Some(now.plus_ms(pause_ms)),
-            pause_ms,
-            next_rank: Some(0),
-            request_at: Some(now.plus_ms(pause_ms)),
-            request_pause_ms: pause_ms,
-            ..Self::default()
-        };
-    }
-
-    /// Somebody lacks the own sync message for `cid`: it is multicast once, however many ask.
-    pub(super) fn answer(&mut self, cid: Cid) {
-        let known = self.answers.iter().any(|(c, _)| *c == cid);
-        if !known && self.answers.len() < ANSWERS_MAX {
-            self.answers.push((cid, 0));
-        }
-    }
-
-    /// Whether a part of the own sync message still has to go out for this time.
-    pub(super) fn is_unsent(&self) -> bool {
-        self.next_rank.is_some()
-    }
-
-    fn is_due(&self) -> bool {
-        self.next_rank.is_some() || self.request_due || !self.answers.is_empty()
-    }
-}
+use crate::wire::reach::{self, Reach};
 
 impl Endpoint {
-    pub(super) fn resend_timeout(&self) -> Option<(Time, Wake)> {
-        let resend = self.resend.at.map(|at| (at, Wake::Sync));
-        let request = self.resend.request_at.filter(|_| self.sync.is_waiting());
-        earlier(resend, request.map(|at| (at, Wake::Sync)))
-    }
-
-    pub(super) fn handle_resend_timeout(&mut self, cx: &Cx<'_>) {
-        let pause_max = BACKOFF_MAX * self.config.sync_resend_ms;
-        let waiting = self.sync.is_waiting();
-        let resend = &mut self.resend;
-        if resend.at.is_some_and(|at| cx.now >= at) {
-            resend.pause_ms = (2 * resend.pause_ms).min(pause_max);
-            resend.at = Some(cx.now.plus_ms(resend.pause_ms));
-            resend.next_rank = Some(0);
-        }
-        if waiting && resend.request_at.is_some_and(|at| cx.now >= at) {
-            resend.request_pause_ms = (2 * resend.request_pause_ms).min(pause_max);
-            resend.request_at = Some(cx.now.plus_ms(resend.request_pause_ms));
-            resend.request_due = true;
-        }
-    }
-
     /// The next datagrams for one destination.
     pub(crate) fn poll_transmit(
         &mut self,
@@ -93,7 +18,10 @@ impl Endpoint {
         segments_max: usize,
     ) -> Option<Transmit> {
         let transmit = self.next_transmit(cx, out, segments_max)?;
-        Some(mark_group(transmit, out))
+        if matches!(transmit.dest, Dest::Group(_)) {
+            packet::mark_group(&mut out[..transmit.len], transmit.segment_bytes);
+        }
+        Some(transmit)
     }
 
     fn next_transmit(
@@ -102,74 +30,55 @@ impl Endpoint {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<Transmit> {
-        if !self.is_active() {
+        if !self.attachment.is_active() {
             return None;
         }
-        if self.resend.is_due()
-            && let Some(len) = self.control(cx, out)
-        {
-            let dest = Dest::Group(self.key);
-            return Some(Transmit { dest, len, segment_bytes: len });
+        if let Some(len) = self.next_control(cx, out) {
+            return Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len });
         }
         if let Some(transmit) = self.next_reach(cx.identity.process, out) {
             return Some(transmit);
         }
-        if let Some(previous) = &mut self.previous {
-            let header = &previous.header;
-            let sent = previous.cast.poll_transmit(cx.pool, cx.now, header, out, segments_max);
-            if let Some(sent) = sent {
-                let to = match sent.dest {
-                    CastDest::Rank(r) => previous.view.members().get(usize::from(r)).copied(),
-                    CastDest::Group => None,
-                };
-                return Some(self.transmit(&sent, to));
-            }
+        if let Some(previous) = &mut self.previous
+            && let Some((sent, to)) = previous.poll_transmit(cx, out, segments_max)
+        {
+            return Some(self.transmit(&sent, to));
         }
-        self.cast.spread_beats(cx.groups);
-        let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
+        self.current.cast_mut().spread_beats(cx.groups);
+        let (sent, to) = self.current.poll_transmit(cx, out, segments_max)?;
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
-        let to = match sent.dest {
-            CastDest::Rank(r) => self.sync.current().members().get(usize::from(r)).copied(),
-            CastDest::Group => None,
-        };
         Some(self.transmit(&sent, to))
     }
 
-    /// A member whose address is not known (any more) is reached with all the others.
-    fn transmit(&self, sent: &CastTransmit, to: Option<crate::ident::ProcessId>) -> Transmit {
+    /// Where `sent` goes: to the group, or to `to`. A member whose address is not known (any more) is reached with all the
+    /// others.
+    fn transmit(&self, sent: &CastTransmit, to: Option<ProcessId>) -> Transmit {
         let dest = to
             .and_then(|process| self.book.addr(process))
             .map_or(Dest::Group(self.key), Dest::Peer);
         Transmit { dest, len: sent.len, segment_bytes: sent.segment_bytes }
     }
 
-    /// A sync message or a request, behind the common header.
-    fn control(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<usize> {
-        if let Some(first) = self.resend.next_rank {
-            let cid = self.sync.own_sync().map(|own| own.cid);
-            let (next, len) = self.encode_sync(cx, cid, first, out);
-            self.resend.next_rank = next;
+    /// The next sync message or request for one; answers its length.
+    fn next_control(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<usize> {
+        while let Some(due) = self.resend.next_due() {
+            let (next, len) = match due {
+                Due::Sync { first } => {
+                    let cid = self.sync.own_sync().map(|own| own.cid);
+                    self.encode_sync(cx, cid, first, out)
+                }
+                Due::Answer { cid, first } => self.encode_sync(cx, Some(cid), first, out),
+                Due::Request => (None, self.encode_request(cx, out)),
+            };
+            self.resend.handle_sent(due, next);
             if len.is_some() {
                 return len;
             }
-        }
-        while let Some(&(cid, first)) = self.resend.answers.first() {
-            let (next, len) = self.encode_sync(cx, Some(cid), first, out);
-            match next {
-                Some(rank) => self.resend.answers[0].1 = rank,
-                None => drop(self.resend.answers.remove(0)),
-            }
-            if len.is_some() {
-                return len;
-            }
-        }
-        if core::mem::take(&mut self.resend.request_due) {
-            return self.encode_request(cx, out);
         }
         None
     }
 
-    /// Writes the own sync message for `cid` from rank `first`; answers the rank to go on with, and the length.
+    /// Writes the own sync message for `cid` from rank `first`; answers the rank to continue with, and the length.
     fn encode_sync(
         &self,
         cx: &Cx<'_>,
@@ -215,8 +124,24 @@ impl Endpoint {
     ) -> Option<usize> {
         let body = out.get_mut(HEADER_BYTES..)?;
         let len = control::encode(message, body)?;
-        let ViewHeader { group, fingerprint, rank, .. } = self.header;
-        packet::encode_sync_header(out, &Header { rank, group, fingerprint }, is_request)?;
+        packet::encode_sync_header(out, &self.header(), is_request)?;
         Some(HEADER_BYTES + len)
+    }
+
+    /// The next question or answer about who hears multicasts.
+    fn next_reach(&mut self, me: ProcessId, out: &mut [u8]) -> Option<Transmit> {
+        let say = self.reach.next_say(self.sync.current(), &self.book)?;
+        let dest = match self.book.addr(say.target()) {
+            Some(addr) if !say.is_to_group() => Dest::Peer(addr),
+            _ => Dest::Group(self.key),
+        };
+        let message = Reach { process: me, target: say.target(), word: say.word() };
+        let len = reach::encode(out, &self.header(), &message)?;
+        Some(Transmit { dest, len, segment_bytes: len })
+    }
+
+    fn header(&self) -> Header {
+        let ViewHeader { group, fingerprint, rank, .. } = *self.current.header();
+        Header { rank, group, fingerprint }
     }
 }

@@ -6,15 +6,15 @@ use crate::status::{Listed, MEMBERS_LISTED_MAX, MembershipStatus, StreamStatus};
 
 impl Endpoint {
     pub(crate) fn status(&self) -> MembershipStatus {
-        let view = self.view();
+        let (view, cast) = (self.view(), self.current.cast());
         let ranks = (0..).map(|rank: Rank| rank);
         let member = |(process, rank): (&ProcessId, Rank)| StreamStatus {
             process: *process,
-            received: self.cast.prefix(rank),
-            delivered: self.cast.delivered(rank),
-            stable: self.cast.stable(rank),
+            received: cast.prefix(rank),
+            delivered: cast.delivered(rank),
+            stable: cast.stable(rank),
         };
-        let (window, outstanding) = self.cast.in_flight();
+        let (window, outstanding) = cast.in_flight();
         MembershipStatus {
             name: self.name.clone(),
             view: view.id(),

@@ -21,7 +21,7 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
-        if self.client.external.len() >= self.config.groups_max {
+        if self.shared.client.external.len() >= self.shared.config.groups_max {
             return Err(JoinError::TooManyGroups);
         }
         let key = self.join_by(now, group, config, true)?;
@@ -32,11 +32,11 @@ impl<T: Tracer> Node<T> {
     /// What the source of views has to learn; `None` for groups of [`Node::join`].
     pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
         let peer = Peer {
-            process: self.identity.process,
-            incarnation: self.identity.incarnation,
-            addr: self.identity.addr,
+            process: self.shared.identity.process,
+            incarnation: self.shared.identity.incarnation,
+            addr: self.shared.identity.addr,
         };
-        self.client.external.poll(peer)
+        self.shared.client.external.poll(peer)
     }
 
     /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
@@ -51,10 +51,15 @@ impl<T: Tracer> Node<T> {
         cid: Cid,
         peers: &[Peer],
     ) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.client.external.start_change(self.identity.process, group, cid, peers)?;
+        self.shared.clamp(now);
+        self.shared.client.external.start_change(
+            self.shared.identity.process,
+            group,
+            cid,
+            peers,
+        )?;
         let peers = peers.to_vec();
-        self.client.push_event(ClientEvent::StartChange { group, cid, peers });
+        self.shared.client.push_event(ClientEvent::StartChange { group, cid, peers });
         self.drain_client();
         Ok(())
     }
@@ -69,9 +74,9 @@ impl<T: Tracer> Node<T> {
         group: GroupKey,
         view: View,
     ) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.client.external.view(self.identity.process, group, &view)?;
-        self.client.push_event(ClientEvent::View { group, view });
+        self.shared.clamp(now);
+        self.shared.client.external.view(self.shared.identity.process, group, &view)?;
+        self.shared.client.push_event(ClientEvent::View { group, view });
         self.drain_client();
         Ok(())
     }
@@ -82,10 +87,10 @@ impl<T: Tracer> Node<T> {
     /// # Errors
     /// [`MembershipError::NotJoined`]; nothing changed.
     pub fn handle_excluded(&mut self, now: Time, group: GroupKey) -> Result<(), MembershipError> {
-        self.clamp(now);
-        self.client.external.exclude(group)?;
+        self.shared.clamp(now);
+        self.shared.client.external.exclude(group)?;
         let reason = DetachReason::Excluded;
-        self.client.push_event(ClientEvent::Detached { group, reason });
+        self.shared.client.push_event(ClientEvent::Detached { group, reason });
         self.drain_client();
         Ok(())
     }

@@ -13,13 +13,13 @@ impl<T: Tracer> Node<T> {
     #[must_use]
     pub fn status(&self, server: Option<SocketAddr>) -> NodeStatus {
         NodeStatus {
-            process: self.identity.process,
-            incarnation: self.identity.incarnation,
+            process: self.shared.identity.process,
+            incarnation: self.shared.identity.incarnation,
             server,
-            counters: self.counters,
-            slots: self.pool.slots(),
-            slots_used: self.pool.used(),
-            groups: Listed::new(&self.endpoints, GROUPS_LISTED_MAX, Endpoint::status),
+            counters: self.shared.counters,
+            slots: self.shared.pool.slots(),
+            slots_used: self.shared.pool.used(),
+            groups: Listed::new(self.groups.iter(), GROUPS_LISTED_MAX, Endpoint::status),
         }
     }
 }

@@ -38,11 +38,11 @@
 //!
 //! ```toml
 //! [dependencies]
-//! vs-core = "0.1"
+//! vs-core = { path = "../vs/vs-core" } # or git: the name on the public registry is another project's
 //! postcard = { version = "1", default-features = false, features = ["alloc"] } # or what else makes bytes of messages
 //!
 //! [dev-dependencies]
-//! vs-core = { version = "0.1", features = ["sim"] }
+//! vs-core = { path = "../vs/vs-core", features = ["sim"] }
 //! ```
 //!
 //! So what you ship is built without the simulator. The program above needs no other crate: make a file in `examples/` of

@@ -1,0 +1,92 @@
+//! What the application is told next.
+
+use super::{Action, Cx, Endpoint, observe};
+use crate::ident::{FNV_OFFSET, fnv1a};
+use crate::trace::Event;
+
+/// What an endpoint can do next for the application.
+enum Ready {
+    Event,
+    Deliver,
+    Install,
+    Writable,
+}
+
+impl Endpoint {
+    /// Whether a message waits that may be delivered.
+    pub(super) fn has_delivery(&self) -> bool {
+        self.current.cast().has_deliverable(|rank| self.progress.limit(rank))
+    }
+
+    fn ready(&self) -> Option<Ready> {
+        if !self.events.is_empty() {
+            return Some(Ready::Event);
+        }
+        if !self.attachment.is_active() {
+            return None;
+        }
+        if self.has_delivery() {
+            return Some(Ready::Deliver);
+        }
+        if self.is_installable() {
+            return Some(Ready::Install);
+        }
+        self.is_writable().then_some(Ready::Writable)
+    }
+
+    /// Whether [`Endpoint::next_action`] has something to say.
+    pub(crate) fn has_action(&self) -> bool {
+        self.ready().is_some()
+    }
+
+    /// Whether the application has to be asked: it has something to hear, or frees what the next message waits for; or
+    /// the node has to drop the endpoint.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.has_action() || self.is_gone() || (!self.queue.is_empty() && self.may_flush())
+    }
+
+    /// The application is done with the payload that it was lent last. What that frees is used at once, since nothing
+    /// else may wake this group for it.
+    pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
+        if self.attachment.is_active() {
+            self.current.cast_mut().take_back(cx.pool, cx.now);
+            self.flush_queue(cx);
+            self.reattach_when_caught_up(cx);
+            self.try_leave(cx);
+        }
+    }
+
+    /// The next event for the application.
+    pub(crate) fn next_action<'a>(&'a mut self, mut cx: Cx<'a>) -> Option<Action<'a>> {
+        match self.ready()? {
+            Ready::Event => self.events.pop().map(|event| event.action(self.key)),
+            Ready::Install => self.install(&mut cx),
+            Ready::Writable => {
+                self.refused = None;
+                Some(Action::Writable { group: self.key })
+            }
+            Ready::Deliver => self.deliver(cx),
+        }
+    }
+
+    fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
+        let cast = self.current.cast_mut();
+        let limit = |rank| self.progress.limit(rank);
+        let delivered = cast.deliver_next(cx.pool, cx.now, &mut self.reassembly, limit)?;
+        let from = self.sync.current().members()[usize::from(delivered.from)];
+        if cx.tracer.enabled() {
+            let hash = fnv1a(FNV_OFFSET, delivered.payload);
+            let len = delivered.payload.len() as u64;
+            let event = Event::Deliver { from, n: delivered.number, hash, len };
+            observe::show(cx.tracer, cx.now, &self.name, &self.sync, cast, Some(&event));
+            cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
+        }
+        cx.counters.delivered += 1;
+        Some(Action::Deliver {
+            group: self.key,
+            from,
+            number: delivered.number,
+            payload: delivered.payload,
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! What arrives, by its kind: packets of the multicast, sync messages, questions about who hears multicasts.
+
+use alloc::vec::Vec;
+
+use super::early::EarlyPacket;
+use super::{Cx, Endpoint, Verdict};
+use crate::cast::{Cast, DataOutcome};
+use crate::ident::Cid;
+use crate::rule::Rule;
+use crate::sync::Heard;
+use crate::trace::Mark;
+use crate::wire::control::{self, SyncMessage, SyncRequest};
+use crate::wire::packet::{Content, Data, Header, Nak, Packet};
+use crate::wire::reach::{Reach, Word};
+
+impl Endpoint {
+    /// A datagram of this group.
+    pub(crate) fn handle_packet(&mut self, cx: &mut Cx<'_>, packet: Packet<'_>) -> Verdict {
+        if !self.attachment.is_active() {
+            return Verdict::Foreign;
+        }
+        let verdict = self.dispatch(cx, packet);
+        self.flush_queue(cx);
+        self.try_leave(cx);
+        verdict
+    }
+
+    fn dispatch(&mut self, cx: &mut Cx<'_>, packet: Packet<'_>) -> Verdict {
+        let header = packet.header;
+        if packet.to_group {
+            self.note_heard(cx, &header);
+        }
+        match packet.content {
+            Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
+            Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
+                cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
+            }),
+            Content::Nak(nak) => self.handle_nak(cx, &header, &nak),
+            Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
+                cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
+            }),
+            Content::Sync(bytes) => match control::decode_sync(bytes) {
+                Some(message) => self.handle_sync(cx, &message),
+                None => Verdict::Malformed,
+            },
+            Content::SyncRequest(bytes) => match control::decode_request(bytes) {
+                Some(message) => self.handle_request(cx, &message),
+                None => Verdict::Malformed,
+            },
+            Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
+        }
+    }
+
+    /// Notes who sent a datagram that went to the whole group: a member of the current view, which may have gone ahead to
+    /// the view that is announced.
+    fn note_heard(&mut self, cx: &Cx<'_>, header: &Header) {
+        if self.current.owns(header) {
+            return self.reach.handle_heard(cx.now, header.rank);
+        }
+        let announced = self.sync.announced();
+        if header.fingerprint == announced.fingerprint()
+            && let Some(process) = announced.members().get(usize::from(header.rank))
+            && let Some(rank) = self.sync.current().rank(*process)
+        {
+            self.reach.handle_heard(cx.now, rank);
+        }
+    }
+
+    /// Hands a datagram of the current view to the multicast.
+    fn in_view(
+        &mut self,
+        cx: &mut Cx<'_>,
+        header: &Header,
+        take: impl FnOnce(&mut Cast, &mut Cx<'_>),
+    ) -> Verdict {
+        if !self.current.is_from_peer(header) {
+            return Verdict::Foreign;
+        }
+        self.handle_moved(cx, header.rank);
+        take(self.current.cast_mut(), cx);
+        Verdict::Accepted
+    }
+
+    fn handle_data(
+        &mut self,
+        cx: &mut Cx<'_>,
+        header: &Header,
+        data: &Data<'_>,
+        to_group: bool,
+    ) -> Verdict {
+        if !self.current.owns(header) {
+            return self.keep_early(cx, header, data);
+        }
+        if !self.current.is_from_peer(header) {
+            return Verdict::Foreign;
+        }
+        self.handle_moved(cx, header.rank);
+        match self.current.cast_mut().on_data(cx.pool, cx.now, data, to_group) {
+            DataOutcome::New => Verdict::Accepted,
+            DataOutcome::Duplicate => Verdict::Duplicate,
+            DataOutcome::Beyond | DataOutcome::NoSlot => {
+                cx.mark(Mark::NoRoom);
+                Verdict::Dropped
+            }
+            DataOutcome::Malformed => Verdict::Malformed,
+        }
+    }
+
+    /// Keeps a packet of a view that may be installed next.
+    fn keep_early(&mut self, cx: &mut Cx<'_>, header: &Header, data: &Data<'_>) -> Verdict {
+        let is_of_announced = header.fingerprint == self.sync.announced().fingerprint();
+        let is_of_previous = self.previous.as_ref().is_some_and(|previous| previous.owns(header));
+        // Once the next view is known, packets of any other are of no use.
+        let is_useless = self.sync.matched() && !is_of_announced;
+        if is_of_previous || is_useless || data.body.len() > cx.body_bytes {
+            return Verdict::Foreign;
+        }
+        let Data { origin, seq, flags, stable, body } = *data;
+        let fingerprint = header.fingerprint;
+        if self.early.is_full() {
+            cx.mark(Mark::EarlyPacketDropped);
+        }
+        let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
+            fingerprint,
+            origin,
+            seq,
+            flags,
+            stable,
+            slot,
+        });
+        if !kept {
+            return Verdict::Dropped;
+        }
+        cx.mark(Mark::EarlyPacketKept);
+        Verdict::Early
+    }
+
+    /// A member reports a gap, in the current view or in the previous one.
+    fn handle_nak(&mut self, cx: &mut Cx<'_>, header: &Header, nak: &Nak<'_>) -> Verdict {
+        if !self.serves(header) {
+            return Verdict::Foreign;
+        }
+        let (now, ranges) = (cx.now, nak.ranges());
+        if let Some(previous) = self.previous.as_mut().filter(|p| p.is_from_peer(header)) {
+            cx.mark(Mark::PreviousServed);
+            previous.cast_mut().on_nak(now, header.rank, nak.origin, nak.target, ranges);
+            return Verdict::Accepted;
+        }
+        let own = self.current.header().rank;
+        if nak.target == own && nak.origin != own {
+            cx.mark(Mark::PullForward);
+        }
+        self.in_view(cx, header, |cast, _| {
+            cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
+        })
+    }
+
+    /// Whether the sender of `header` is served. A member outside the proposed set is served until the view changes: the
+    /// reliable set is the union of the view and the proposal (rule 8).
+    fn serves(&self, header: &Header) -> bool {
+        if self.config.left_out().keeps(Rule::ReliableUnion) {
+            return true;
+        }
+        let asker = self.current.member(header.rank);
+        self.sync.change().is_none_or(|change| asker.is_some_and(|p| change.set.contains(&p)))
+    }
+
+    fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage) -> Verdict {
+        if !self.book.accepts(message.process, message.incarnation) {
+            cx.mark(Mark::StaleSync);
+            return Verdict::Foreign; // of an earlier incarnation
+        }
+        // The cut of a view that is too large to be ours says only "not your view".
+        let total = usize::from(message.total);
+        let total = if total > self.config.members_max { 0 } else { total };
+        let heard = self.sync.receive_sync(
+            (message.process, message.incarnation),
+            message.cid,
+            message.view,
+            total,
+            usize::from(message.first),
+            message.cut(),
+        );
+        match heard {
+            Heard::Nothing => return Verdict::Duplicate,
+            Heard::Kept => {
+                if self.sync.change().is_none() {
+                    cx.mark(Mark::EarlySync);
+                }
+                self.show(cx, None);
+            }
+            Heard::Counted => {
+                self.show(cx, None);
+                self.count_sync(cx, message.process);
+            }
+        }
+        Verdict::Accepted
+    }
+
+    /// A process asks for sync messages that it lacks.
+    fn handle_request(&mut self, cx: &mut Cx<'_>, message: &SyncRequest) -> Verdict {
+        let me = cx.identity.process;
+        let wanted: Vec<Cid> =
+            message.wanted.iter().filter(|(p, _)| *p == me).map(|(_, cid)| *cid).collect();
+        let mut verdict = Verdict::Foreign;
+        for cid in wanted {
+            if self.sync.own_sync_for(cid).is_some() {
+                cx.mark(Mark::SyncAskedFor);
+                self.resend.answer(cid);
+                verdict = Verdict::Accepted;
+            }
+        }
+        verdict
+    }
+
+    /// A process asks whether this one is there, answers, or says that it hears no multicast.
+    fn handle_reach(&mut self, cx: &mut Cx<'_>, to_group: bool, said: &Reach) -> Verdict {
+        let rank = self.sync.current().rank(said.process);
+        if said.word == Word::Answer && to_group {
+            // Whoever asked: the sender is heard.
+            let Some(rank) = rank else { return Verdict::Foreign };
+            self.reach.handle_heard(cx.now, rank);
+            return Verdict::Accepted;
+        }
+        if said.target != cx.identity.process || said.process == said.target {
+            return Verdict::Foreign;
+        }
+        if said.word == Word::Answer {
+            let Some(rank) = rank else { return Verdict::Foreign };
+            self.reach.handle_direct_answer(rank);
+            return Verdict::Accepted;
+        }
+        if !self.book.contains(said.process) {
+            return Verdict::Foreign;
+        }
+        if let Some(rank) = rank {
+            let owed_since = self.current.cast().acks_owed_since(rank);
+            self.reach.handle_question(cx.now, &self.config, rank, owed_since);
+        }
+        if said.word == Word::Unheard
+            && self.reach.handle_unheard(said.process, self.sync.current(), &self.book)
+        {
+            cx.mark(Mark::Unheard);
+            cx.counters.unheard += 1;
+        }
+        self.reach.answer(said.process);
+        Verdict::Accepted
+    }
+}

@@ -1,0 +1,111 @@
+//! The multicast of one installed view: the current one, or the one before while somebody still needs its packets.
+
+use super::Cx;
+use crate::cast::{Cast, CastDest, CastSize, CastTransmit, ViewHeader};
+use crate::config::GroupConfig;
+use crate::ident::{GroupKey, ProcessId, Rank};
+use crate::pool::Pool;
+use crate::view::View;
+use crate::wire::packet::Header;
+
+/// A view, what its datagrams begin with, and its multicast.
+#[derive(Debug)]
+pub(super) struct Installed {
+    view: View,
+    header: ViewHeader,
+    cast: Cast,
+}
+
+impl Installed {
+    /// The multicast of the initial view, in which this process is alone.
+    pub(super) fn alone(
+        cx: &Cx<'_>,
+        config: &GroupConfig,
+        size: CastSize,
+        group: GroupKey,
+        view: &View,
+    ) -> Self {
+        let header = ViewHeader::new(group, view, 0);
+        Self::with_seed(cx, config, size, view, header, cx.identity.seed ^ group.0)
+    }
+
+    /// The multicast of `view`, in which this process has rank `rank`.
+    pub(super) fn new(
+        cx: &Cx<'_>,
+        config: &GroupConfig,
+        size: CastSize,
+        group: GroupKey,
+        view: &View,
+        rank: Rank,
+    ) -> Self {
+        let header = ViewHeader::new(group, view, rank);
+        Self::with_seed(cx, config, size, view, header, cx.identity.seed ^ header.fingerprint)
+    }
+
+    fn with_seed(
+        cx: &Cx<'_>,
+        config: &GroupConfig,
+        size: CastSize,
+        view: &View,
+        header: ViewHeader,
+        seed: u64,
+    ) -> Self {
+        let (ranks, rank) = (view.len(), header.rank);
+        let cast = Cast::new(config, size, ranks, rank, cx.now, seed);
+        Self { view: view.clone(), header, cast }
+    }
+
+    /// What the datagrams of the view begin with.
+    pub(super) fn header(&self) -> &ViewHeader {
+        &self.header
+    }
+
+    pub(super) fn cast(&self) -> &Cast {
+        &self.cast
+    }
+
+    pub(super) fn cast_mut(&mut self) -> &mut Cast {
+        &mut self.cast
+    }
+
+    /// Whether `header` is of a datagram of this view.
+    pub(super) fn owns(&self, header: &Header) -> bool {
+        header.fingerprint == self.header.fingerprint
+    }
+
+    /// Whether `header` is of a datagram that another member of this view sent.
+    pub(super) fn is_from_peer(&self, header: &Header) -> bool {
+        self.owns(header)
+            && header.rank != self.header.rank
+            && usize::from(header.rank) < self.view.len()
+    }
+
+    pub(super) fn member(&self, rank: Rank) -> Option<ProcessId> {
+        self.view.members().get(usize::from(rank)).copied()
+    }
+
+    /// The next datagrams for one destination, and the member that they are for; `None`: for all members.
+    pub(super) fn poll_transmit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        out: &mut [u8],
+        segments_max: usize,
+    ) -> Option<(CastTransmit, Option<ProcessId>)> {
+        let sent = self.cast.poll_transmit(cx.pool, cx.now, &self.header, out, segments_max)?;
+        let to = match sent.dest {
+            CastDest::Rank(rank) => self.member(rank),
+            CastDest::Group => None,
+        };
+        Some((sent, to))
+    }
+
+    /// The process has left this view. What others may still need is kept, and nothing is sent of its own accord.
+    pub(super) fn freeze(&mut self, pool: &mut Pool) {
+        self.cast.freeze(pool);
+    }
+
+    /// Gives all pool slots back.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        self.cast.clear(pool);
+    }
+}

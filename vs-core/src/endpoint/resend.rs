@@ -1,0 +1,141 @@
+//! When sync messages and requests for them are sent, again and again until they are not needed.
+
+use smallvec::SmallVec;
+
+use crate::ident::Cid;
+use crate::time::{Time, Wake, earlier};
+
+/// The pause between repetitions is doubled up to this many times the first one.
+const BACKOFF_MAX: u64 = 16;
+
+/// Own sync messages that others asked for: of the current view and of the one before.
+const ANSWERS_MAX: usize = 2;
+
+/// A timer whose pauses grow.
+#[derive(Clone, Copy, Debug)]
+struct Repetition {
+    at: Time,
+    pause_ms: u64,
+}
+
+impl Repetition {
+    fn new(now: Time, pause_ms: u64) -> Self {
+        Self { at: now.plus_ms(pause_ms), pause_ms }
+    }
+
+    /// Whether it is time; if so, the next pause begins.
+    fn handle_timeout(&mut self, now: Time, pause_ms_max: u64) -> bool {
+        let is_due = now >= self.at;
+        if is_due {
+            *self = Self::new(now, (2 * self.pause_ms).min(pause_ms_max));
+        }
+        is_due
+    }
+}
+
+/// Something that is to be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The own sync message of the change under way, from this rank on.
+    Sync {
+        /// The first rank of the cut that was not sent.
+        first: usize,
+    },
+    /// The own sync message for `cid`, which somebody asked for.
+    Answer {
+        /// The own cid that was asked for.
+        cid: Cid,
+        /// The first rank of the cut that was not sent.
+        first: usize,
+    },
+    /// A request for missing sync messages.
+    Request,
+}
+
+/// What is to be sent of sync messages, now and later.
+#[derive(Debug, Default)]
+pub(super) struct Resend {
+    /// Repeats the own sync message.
+    sync: Option<Repetition>,
+    /// Repeats the request for missing ones.
+    request: Option<Repetition>,
+    /// The first rank of the own sync message that is to be sent now.
+    next_rank: Option<usize>,
+    is_request_due: bool,
+    /// Own sync messages that somebody asked for: cid and next rank.
+    answers: SmallVec<[(Cid, usize); ANSWERS_MAX]>,
+}
+
+impl Resend {
+    /// The own sync message is fixed: it goes out now, and again after `pause_ms`.
+    pub(super) fn start(&mut self, now: Time, pause_ms: u64) {
+        let repetition = Some(Repetition::new(now, pause_ms));
+        *self =
+            Self { sync: repetition, request: repetition, next_rank: Some(0), ..Self::default() };
+    }
+
+    /// Another change is proposed: what was said for the one before is not needed any more.
+    pub(super) fn handle_start_change(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The view is installed. Others wait for the own sync message for `unsent`, if a part of it was not sent yet.
+    pub(super) fn handle_installed(&mut self, unsent: Option<Cid>) {
+        *self = Self::default();
+        if let Some(cid) = unsent {
+            self.answer(cid);
+        }
+    }
+
+    /// A process lacks the own sync message for `cid`: it is multicast once, however many ask.
+    pub(super) fn answer(&mut self, cid: Cid) {
+        let is_known = self.answers.iter().any(|(known, _)| *known == cid);
+        if !is_known && self.answers.len() < ANSWERS_MAX {
+            self.answers.push((cid, 0));
+        }
+    }
+
+    /// Whether a part of the own sync message is still to be sent for this time.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.next_rank.is_some()
+    }
+
+    /// What is to be sent next; [`Resend::handle_sent`] follows.
+    pub(super) fn next_due(&self) -> Option<Due> {
+        if let Some(first) = self.next_rank {
+            return Some(Due::Sync { first });
+        }
+        if let Some(&(cid, first)) = self.answers.first() {
+            return Some(Due::Answer { cid, first });
+        }
+        self.is_request_due.then_some(Due::Request)
+    }
+
+    /// `due` was sent up to the rank `next`, or as a whole.
+    pub(super) fn handle_sent(&mut self, due: Due, next: Option<usize>) {
+        match (due, next) {
+            (Due::Sync { .. }, next) => self.next_rank = next,
+            (Due::Answer { .. }, Some(rank)) => self.answers[0].1 = rank,
+            (Due::Answer { .. }, None) => drop(self.answers.remove(0)),
+            (Due::Request, _) => self.is_request_due = false,
+        }
+    }
+
+    /// When to call [`Resend::handle_timeout`]; `is_waiting`: for sync messages of others.
+    pub(super) fn poll_timeout(&self, is_waiting: bool) -> Option<(Time, Wake)> {
+        let wake = |repetition: Option<Repetition>| repetition.map(|r| (r.at, Wake::Sync));
+        earlier(wake(self.sync), wake(self.request.filter(|_| is_waiting)))
+    }
+
+    /// Time has passed; the first pause was `pause_ms`.
+    pub(super) fn handle_timeout(&mut self, now: Time, pause_ms: u64, is_waiting: bool) {
+        let pause_ms_max = BACKOFF_MAX * pause_ms;
+        if self.sync.as_mut().is_some_and(|r| r.handle_timeout(now, pause_ms_max)) {
+            self.next_rank = Some(0);
+        }
+        let request = self.request.as_mut().filter(|_| is_waiting);
+        if request.is_some_and(|r| r.handle_timeout(now, pause_ms_max)) {
+            self.is_request_due = true;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The groups of a node, and which of them have something to do.
+
+use alloc::vec::Vec;
+
+use crate::endpoint::{Endpoint, LeftGroups};
+use crate::ident::GroupKey;
+use crate::schedule::Schedule;
+use crate::time::{Time, Wake, earlier};
+
+/// The endpoints of a node.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// In the order in which they were joined, but the last one takes the place of one that was left.
+    endpoints: Vec<Endpoint>,
+    /// Their places by key, ascending.
+    places: Vec<(GroupKey, usize)>,
+    /// Which endpoints have something to do, by their places.
+    schedule: Schedule,
+    /// The endpoint that is asked first for its next datagram and action, so that none starves another.
+    turn: usize,
+    /// The groups that were left and dropped.
+    left: LeftGroups,
+}
+
+impl Groups {
+    pub(super) fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// The place of the endpoint of `key`.
+    pub(super) fn find(&self, key: GroupKey) -> Option<usize> {
+        let at = self.places.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        Some(self.places[at].1)
+    }
+
+    pub(super) fn get(&self, key: GroupKey) -> Option<&Endpoint> {
+        self.find(key).map(|at| &self.endpoints[at])
+    }
+
+    pub(super) fn iter(&self) -> core::slice::Iter<'_, Endpoint> {
+        self.endpoints.iter()
+    }
+
+    pub(super) fn left(&self) -> &LeftGroups {
+        &self.left
+    }
+
+    /// Adds the endpoint of a group that is not among them; it has something to do.
+    pub(super) fn add(&mut self, endpoint: Endpoint) {
+        let (key, place) = (endpoint.key(), self.endpoints.len());
+        let at = self.places.partition_point(|(known, _)| *known < key);
+        self.places.insert(at, (key, place));
+        self.endpoints.push(endpoint);
+        self.schedule.grow(place + 1);
+        self.schedule.wake(place);
+    }
+
+    /// The endpoint at `at`, as it is.
+    pub(super) fn at_mut(&mut self, at: usize) -> &mut Endpoint {
+        &mut self.endpoints[at]
+    }
+
+    /// The endpoint at `at`, to which something happens.
+    pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
+        if self.schedule.sleeps(at) {
+            self.endpoints[at].handle_woken(now);
+        }
+        self.schedule.wake(at);
+        &mut self.endpoints[at]
+    }
+
+    /// Wakes those whose deadline is not after `now`.
+    pub(super) fn wake_due(&mut self, now: Time) {
+        while let Some(at) = self.schedule.next_due(now) {
+            self.wake(at, now);
+        }
+    }
+
+    /// The place of the first endpoint from `from` on that does not sleep.
+    pub(super) fn next_awake(&self, from: usize) -> Option<usize> {
+        self.schedule.next_awake(from)
+    }
+
+    /// The places of the endpoints that do not sleep.
+    fn awake(&self) -> impl Iterator<Item = usize> + '_ {
+        let next = |from: usize| self.schedule.next_awake(from);
+        core::iter::successors(next(0), move |at| next(at + 1))
+    }
+
+    /// The next place that `find` finds, from the endpoint on whose turn it is.
+    fn in_turn(&self, find: impl Fn(&Schedule, usize) -> Option<usize>) -> Option<usize> {
+        find(&self.schedule, self.turn).or_else(|| find(&self.schedule, 0))
+    }
+
+    /// The place of the next endpoint that may have something to send.
+    pub(super) fn next_to_send(&self) -> Option<usize> {
+        self.in_turn(Schedule::next_to_send)
+    }
+
+    /// The endpoint at `at` has sent something, which may be delivered here.
+    pub(super) fn handle_sent(&mut self, at: usize) {
+        self.schedule.wake(at);
+        self.turn = at;
+    }
+
+    /// The endpoint at `at` has nothing to send: it sleeps, unless it has something to tell.
+    pub(super) fn handle_nothing_to_send(&mut self, at: usize) {
+        let endpoint = &self.endpoints[at];
+        if endpoint.is_busy() {
+            self.schedule.tell(at);
+        } else {
+            self.schedule.rest(at, endpoint.poll_timeout());
+        }
+    }
+
+    /// The place of the next endpoint that may have something to tell.
+    pub(super) fn next_to_tell(&self) -> Option<usize> {
+        self.in_turn(Schedule::next_to_tell)
+    }
+
+    /// The endpoint at `at` tells something: the next one is asked first then.
+    pub(super) fn handle_told(&mut self, at: usize) {
+        self.turn = (at + 1) % self.endpoints.len();
+    }
+
+    /// The endpoint at `at` has nothing to tell; what its application gave back may let it send.
+    pub(super) fn handle_nothing_to_tell(&mut self, at: usize) {
+        self.schedule.send(at);
+    }
+
+    /// Whether an endpoint has something to tell.
+    pub(super) fn has_action(&self) -> bool {
+        self.awake().any(|at| self.endpoints[at].has_action())
+    }
+
+    /// When the first of them has to be woken.
+    pub(super) fn poll_timeout(&self) -> Option<(Time, Wake)> {
+        let awake = self.awake().map(|at| self.endpoints[at].poll_timeout());
+        awake.fold(self.schedule.deadline(), earlier)
+    }
+
+    /// Drops an endpoint that was left and has nothing more to say, and returns it. None of these sleeps.
+    pub(super) fn drop_gone(&mut self) -> Option<Endpoint> {
+        let at = self.awake().find(|at| self.endpoints[*at].is_gone())?;
+        let endpoint = self.endpoints.swap_remove(at);
+        self.left.add(endpoint.highest_ids());
+        self.places.retain(|(key, _)| *key != endpoint.key());
+        let last = self.endpoints.len();
+        self.schedule.rest(last, None);
+        if at < last {
+            let moved = self.places.iter_mut().find(|(_, place)| *place == last);
+            moved.into_iter().for_each(|(_, place)| *place = at);
+            self.schedule.wake(at);
+        }
+        Some(endpoint)
+    }
+}

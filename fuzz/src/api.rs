@@ -90,8 +90,9 @@ fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, confi
         return;
     }
     let joined = town.processes[i].groups.iter().filter(|member| member.phase != Phase::Out);
-    let (count, slots) =
-        joined.fold((0, 0), |(count, slots), member| (count + 1, slots + slots_of(&member.config).unwrap_or(0)));
+    let (count, slots) = joined.fold((0, 0), |(count, slots), member| {
+        (count + 1, slots + slots_of(&member.config).unwrap_or(0))
+    });
     let unreserved = node_config.pool_slots_max - slots;
     town.with(i, group, |node, member, now, name| {
         let result = node.join(now, name, config.clone());
@@ -112,6 +113,7 @@ fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, confi
                 assert!(no_room);
                 assert_eq!((needed, free), (slots, unreserved));
             }
+            Err(other) => panic!("{other}"),
         }
     });
 }

@@ -22,11 +22,7 @@ pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
         ack_packets: 4,
         ..GroupConfig::default()
     };
-    let node = NodeConfig {
-        datagram_bytes: 512,
-        groups_max: 2,
-        ..NodeConfig::default()
-    };
+    let node = NodeConfig { datagram_bytes: 512, groups_max: 2, ..NodeConfig::default() };
     let slots = GroupSize::new(&group, &node).expect("a configuration").slots();
     (NodeConfig { pool_slots_max: slots, ..node }, group)
 }

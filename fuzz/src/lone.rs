@@ -1,11 +1,11 @@
 //! One node of the real kind and nothing else: an input is its servers, its peers, its application and its clock.
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::spec;
 use vs_core::trace::{Header, Record, Trace};
 use vs_core::wire::frame::{FRAME_BYTES_MAX, preamble};
 use vs_core::wire::packet;
-use vs_core::{Action, GroupConfig, Identity, LinkCommand, Node, NodeConfig, Time, View};
+use vs_core::{Action, GroupConfig, LinkCommand, Node, NodeConfig, Time, View};
 
 use crate::cluster;
 use crate::message::{Listener, Peer, Reply, Request, Triple, frame};

@@ -1,11 +1,11 @@
 //! Decoding of datagrams: whatever is accepted can be gone through, says the same when it is written again, and has no
 //! other form but for reserved bits.
 
-use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
 use vs_core::wire::reach;
-use vs_core::{GroupConfig, Identity, Node, NodeConfig, Time, Verdict};
+use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict};
 
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
 use crate::{Bytes, Seeds};

@@ -3,9 +3,9 @@
 
 use core::net::SocketAddr;
 
-use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig, ServerCounters};
-use vs_core::{GroupConfig, Identity, LinkCommand, Node, NodeConfig, Time};
+use vs_core::{GroupConfig, LinkCommand, Node, NodeConfig, Time};
 
 /// Rounds after which what is said between the server and its clients is taken for endless.
 const ROUNDS_MAX: usize = 1000;

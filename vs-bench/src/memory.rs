@@ -4,12 +4,10 @@
 use core::net::SocketAddr;
 use core::ops::Sub;
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::wire::frame::PREAMBLE_BYTES;
-use vs_core::{
-    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, View,
-};
+use vs_core::{Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View};
 
 /// Rounds after which a network that still has something to say is taken for endless.
 const ROUNDS_MAX: usize = 100_000;

@@ -14,11 +14,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig};
-use vs_core::{
-    Action, Dest, DisplaySet, GroupConfig, Identity, LinkCommand, Node, NodeConfig, Time,
-};
+use vs_core::{Action, Dest, DisplaySet, GroupConfig, LinkCommand, Node, NodeConfig, Time};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const GIVE_UP: Duration = Duration::from_secs(10);

@@ -17,11 +17,11 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Instant;
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::member::{MembershipRequest, Peer};
 use vs_core::spec;
 use vs_core::trace::{Event, Header, Line, Record, Trace, Tracer};
-use vs_core::{Action, Dest, DisplaySet, GroupConfig, Identity, Node, NodeConfig, Time, View};
+use vs_core::{Action, Dest, DisplaySet, GroupConfig, Node, NodeConfig, Time, View};
 
 const GIVE_UP: Duration = Duration::from_secs(30);
 

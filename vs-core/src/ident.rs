@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
+use core::num::ParseIntError;
+use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,67 @@ macro_rules! number {
         }
     };
 }
+
+/// Conversions of ids that are at most [`NUMBER_MAX`].
+macro_rules! checked {
+    ($($name:ident)*) => {
+        $(
+            impl TryFrom<u64> for $name {
+                type Error = NumberError;
+
+                fn try_from(number: u64) -> Result<Self, NumberError> {
+                    checked_number(number).map(Self)
+                }
+            }
+
+            impl FromStr for $name {
+                type Err = NumberError;
+
+                fn from_str(text: &str) -> Result<Self, NumberError> {
+                    parse_number(text).map(Self)
+                }
+            }
+        )*
+    };
+}
+
+/// Why a text or a number is not an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NumberError {
+    /// The text is not a decimal number.
+    NotANumber(ParseIntError),
+    /// The number is above [`NUMBER_MAX`].
+    TooLarge,
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber(_) => f.write_str("an id is a decimal number"),
+            Self::TooLarge => write!(f, "an id is at most {NUMBER_MAX}"),
+        }
+    }
+}
+
+impl core::error::Error for NumberError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NotANumber(error) => Some(error),
+            Self::TooLarge => None,
+        }
+    }
+}
+
+fn checked_number(number: u64) -> Result<u64, NumberError> {
+    if number > NUMBER_MAX { Err(NumberError::TooLarge) } else { Ok(number) }
+}
+
+fn parse_number(text: &str) -> Result<u64, NumberError> {
+    checked_number(text.parse().map_err(NumberError::NotANumber)?)
+}
+
+checked!(ProcessId Cid ServerId);
 
 number! {
     /// A process: stable across its crashes and recoveries; at most [`NUMBER_MAX`].
@@ -145,6 +208,16 @@ impl fmt::Display for ViewId {
     }
 }
 
+/// Reads what [`ViewId`] displays: "4" or "4.2".
+impl FromStr for ViewId {
+    type Err = NumberError;
+
+    fn from_str(text: &str) -> Result<Self, NumberError> {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        Ok(Self { major: parse_number(major)?, minor: parse_number(minor)? })
+    }
+}
+
 /// The position of a member in the ascending member list of a view: how members are addressed on the hot path.
 pub type Rank = u16;
 
@@ -158,6 +231,7 @@ pub struct GroupName(Arc<str>);
 
 /// Why a text is not a group name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GroupNameError {
     /// The text is empty.
     Empty,
@@ -221,6 +295,22 @@ impl GroupName {
 impl fmt::Display for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = GroupNameError;
+
+    fn from_str(name: &str) -> Result<Self, GroupNameError> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&str> for GroupName {
+    type Error = GroupNameError;
+
+    fn try_from(name: &str) -> Result<Self, GroupNameError> {
+        Self::new(name)
     }
 }
 
@@ -288,6 +378,22 @@ impl fmt::Display for Deployment {
     }
 }
 
+impl FromStr for Deployment {
+    type Err = DeploymentError;
+
+    fn from_str(name: &str) -> Result<Self, DeploymentError> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&str> for Deployment {
+    type Error = DeploymentError;
+
+    fn try_from(name: &str) -> Result<Self, DeploymentError> {
+        Self::new(name)
+    }
+}
+
 impl TryFrom<alloc::string::String> for Deployment {
     type Error = DeploymentError;
 
@@ -330,4 +436,24 @@ pub fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn ids_read_back_from_what_they_display() {
+        for id in [ViewId { major: 4, minor: 0 }, ViewId { major: 7, minor: 2 }] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        let process = ProcessId(NUMBER_MAX);
+        assert_eq!(process.to_string().parse(), Ok(process));
+        assert_eq!(ServerId::try_from(NUMBER_MAX + 1), Err(NumberError::TooLarge));
+        assert!(matches!("4.x".parse::<ViewId>(), Err(NumberError::NotANumber(_))));
+        assert_eq!("".parse::<GroupName>(), Err(GroupNameError::Empty));
+        assert_eq!("a\n".parse::<Deployment>(), Err(DeploymentError));
+    }
 }

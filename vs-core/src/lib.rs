@@ -44,7 +44,6 @@
 
 extern crate alloc;
 
-pub mod config;
 #[cfg(feature = "sim")]
 pub mod explore;
 pub mod ident;
@@ -57,13 +56,21 @@ pub mod rule;
 pub mod sim;
 pub mod spec;
 pub mod status;
-pub mod time;
 pub mod trace;
 #[cfg(feature = "json")]
 pub mod trace_json;
 pub mod wire;
 
+/// Bounds of the configuration: the least and the greatest value that a field may have.
+pub mod limits {
+    pub use crate::config::{
+        BUFFER_BYTES_LIMIT, DATAGRAM_BYTES, GROUPS_LIMIT, MESSAGE_BYTES_LIMIT, NAK_DELAY_US_LIMIT,
+        PACKETS_LIMIT, POOL_SLOTS_LIMIT, TIME_MS_LIMIT, WINDOW_PACKETS,
+    };
+}
+
 mod cast;
+mod config;
 mod endpoint;
 mod node;
 mod pool;
@@ -71,6 +78,7 @@ mod ranges;
 mod ring;
 mod schedule;
 mod sync;
+mod time;
 mod view;
 
 pub use cast::CastCounters;
@@ -78,10 +86,8 @@ pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use endpoint::{
     Action, BlockOkError, Dest, GroupSize, Route, SendError, Sent, Transmit, Verdict,
 };
-pub use ident::Identity;
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
 pub use node::{JoinError, Node};
-pub use status::Counters;
 pub use time::{Time, Wake};
 pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};

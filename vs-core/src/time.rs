@@ -64,6 +64,7 @@ impl Sub for Time {
 
 /// Why a node wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wake {
     /// A sign of life is due to the membership server, or the server has been silent for too long.
     Server,

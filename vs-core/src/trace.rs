@@ -45,6 +45,7 @@ pub struct Record {
 
 /// What a process saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The process starts or recovers: its view is its initial singleton.
     Start {

@@ -98,6 +98,7 @@ fn fingerprint(id: ViewId, members: &[ProcessId], start: &[Cid]) -> u64 {
 
 /// Why three components do not make a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ViewError {
     /// No members, or more than [`VIEW_MEMBERS_MAX`].
     Size,

@@ -1,10 +1,8 @@
 //! A source of views that is not of this crate: the example, and what it may not say.
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::member::{ContractError, MembershipError, MembershipRequest, Peer};
-use vs_core::{
-    Action, DetachReason, GroupConfig, Identity, JoinError, Node, NodeConfig, Time, View,
-};
+use vs_core::{Action, DetachReason, GroupConfig, JoinError, Node, NodeConfig, Time, View};
 
 #[path = "../examples/own_membership.rs"]
 #[allow(dead_code, reason = "its main is not the test's")]

@@ -1,6 +1,6 @@
 //! A node with its sockets, for any loop around a [`mio::Poll`].
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
@@ -9,13 +9,20 @@ use std::os::fd::{AsRawFd, RawFd};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use vs_core::ident::{GroupKey, GroupName};
+use vs_core::ident::{Cid, GroupKey, GroupName};
+use vs_core::member::server::Note;
+use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
-use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time};
-use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError};
+use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time, View};
+use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Opened};
+use vs_std::faults::Faults;
+use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
 use vs_std::unheard::Unheard;
+use vs_std::{EmbeddedServer, ServerName};
+
+use crate::serve::Place;
 
 /// The tokens of a driver's sockets in the [`mio::Poll`] of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,18 @@ pub struct Tokens {
     pub unicast: Token,
     /// The connection to a membership server.
     pub server: Token,
+    /// The sockets of the membership server inside, with [`vs_std::Membership::Embedded`]: all tokens from this one on.
+    /// Those of others have to be lower.
+    pub embedded: Token,
+}
+
+impl Tokens {
+    /// The tokens from `base` on: three, and where there is a membership server inside, all the others.
+    #[must_use]
+    pub fn from_base(base: Token) -> Self {
+        let at = |offset| Token(base.0 + offset);
+        Self { multicast: base, unicast: at(1), server: at(2), embedded: at(3) }
+    }
 }
 
 /// A [`Node`] with its sockets and a clock. See the crate's documentation for how it is driven.
@@ -62,6 +81,9 @@ impl<T: Tracer> Driver<T> {
         if let Some(stream) = self.inner.stream() {
             register_stream(registry, tokens, stream)?;
         }
+        if let Some(server) = self.inner.embedded() {
+            Place::new(tokens.embedded).register(registry, server.driver())?;
+        }
         self.place = Some((copy, tokens));
         Ok(())
     }
@@ -71,7 +93,10 @@ impl<T: Tracer> Driver<T> {
     /// # Errors
     /// The system's.
     pub fn deregister(&mut self) -> io::Result<()> {
-        let Some((registry, _)) = self.place.take() else { return Ok(()) };
+        let Some((registry, tokens)) = self.place.take() else { return Ok(()) };
+        if let Some(server) = self.inner.embedded() {
+            Place::new(tokens.embedded).deregister(&registry, server.driver())?;
+        }
         for fd in [Which::Unicast, Which::Multicast].into_iter().filter_map(|w| self.udp_fd(w)) {
             registry.deregister(&mut SourceFd(&fd))?;
         }
@@ -99,6 +124,10 @@ impl<T: Tracer> Driver<T> {
         } else if token == tokens.server {
             let readable = event.is_readable() || event.is_read_closed() || event.is_error();
             self.inner.handle_stream(readable, event.is_writable());
+        } else if self.inner.embedded().is_some()
+            && let Some((source, readable, writable)) = Place::new(tokens.embedded).of(event)
+        {
+            self.inner.handle_embedded(source, readable, writable);
         } else {
             return false;
         }
@@ -122,13 +151,13 @@ impl<T: Tracer> Driver<T> {
     /// no room in the kernel.
     pub fn advance(&mut self) {
         let Some((registry, tokens)) = &self.place else { return };
-        self.inner.advance(|stream| register_stream(registry, *tokens, stream));
+        self.inner.advance(|opened| register_opened(registry, *tokens, opened));
     }
 
     /// Writes what follows from commands and from what the application heard; reads nothing.
     pub fn flush(&mut self) {
         let Some((registry, tokens)) = &self.place else { return };
-        self.inner.flush(|stream| register_stream(registry, *tokens, stream));
+        self.inner.flush(|opened| register_opened(registry, *tokens, opened));
     }
 
     /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
@@ -136,12 +165,46 @@ impl<T: Tracer> Driver<T> {
         self.inner.poll_action()
     }
 
-    /// See [`Node::join`].
+    /// See [`driver::Driver::join`].
     ///
     /// # Errors
     /// As there.
     pub fn join(&mut self, group: &GroupName, config: GroupConfig) -> Result<GroupKey, JoinError> {
         self.inner.join(group, config)
+    }
+
+    /// See [`Node::poll_membership`].
+    pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
+        self.inner.poll_membership()
+    }
+
+    /// See [`Node::handle_start_change`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_start_change(
+        &mut self,
+        group: GroupKey,
+        cid: Cid,
+        peers: &[Peer],
+    ) -> Result<(), MembershipError> {
+        self.inner.handle_start_change(group, cid, peers)
+    }
+
+    /// See [`Node::handle_mbr_view`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_mbr_view(&mut self, group: GroupKey, view: View) -> Result<(), MembershipError> {
+        self.inner.handle_mbr_view(group, view)
+    }
+
+    /// See [`Node::handle_excluded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_excluded(&mut self, group: GroupKey) -> Result<(), MembershipError> {
+        self.inner.handle_excluded(group)
     }
 
     /// See [`Node::leave`].
@@ -179,8 +242,24 @@ impl<T: Tracer> Driver<T> {
 
     /// The membership servers.
     #[must_use]
-    pub fn servers(&self) -> &[SocketAddr] {
+    pub fn servers(&self) -> &[ServerName] {
         self.inner.servers()
+    }
+
+    /// The server inside, with [`vs_std::Membership::Embedded`].
+    #[must_use]
+    pub fn embedded(&self) -> Option<&EmbeddedServer> {
+        self.inner.embedded()
+    }
+
+    /// The next note of the server inside for the operator.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.inner.poll_note()
+    }
+
+    /// See [`driver::Driver::poll_lookup_failure`].
+    pub fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
+        self.inner.poll_lookup_failure()
     }
 
     /// What the sockets counted.
@@ -207,10 +286,9 @@ impl<T: Tracer> Driver<T> {
         self.inner.unheard(group)
     }
 
-    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
-    /// again. For demonstrations and tests.
-    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
-        self.inner.cut_off(addr);
+    /// See [`driver::Driver::set_faults`].
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.inner.set_faults(faults);
     }
 
     /// Where peers reach this node.
@@ -240,6 +318,15 @@ impl<T: Tracer> Driver<T> {
     /// The tracer.
     pub fn tracer_mut(&mut self) -> &mut T {
         self.inner.tracer_mut()
+    }
+}
+
+fn register_opened(registry: &Registry, tokens: Tokens, opened: Opened<'_>) -> io::Result<()> {
+    match opened {
+        Opened::Stream(stream) => register_stream(registry, tokens, stream),
+        Opened::Embedded(slot, stream) => {
+            Place::new(tokens.embedded).register_connection(registry, slot, stream)
+        }
     }
 }
 

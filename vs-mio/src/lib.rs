@@ -19,12 +19,11 @@
 //!
 //! # Without a server to start
 //!
-//! A node may have a membership server of its own in the same poll: a [`ServerDriver`] that was told to
-//! [`ServerDriver::discover`] others and to [`ServerDriver::hear_beacons`], before the [`Driver`] that has its address for
-//! a server. [`vs_core::member::Server::set_embedded`] makes the others miss the node as soon as its process dies.
+//! With [`vs_std::Membership::Embedded`] in its [`DriverConfig`] a driver has a membership server of its own, which finds
+//! those inside the other processes. Its sockets are registered with those of the node, and
+//! [`Driver::poll_note`] tells what it sees.
 #![forbid(unsafe_code)]
 
-mod beacons;
 mod driver;
 mod run;
 mod serve;

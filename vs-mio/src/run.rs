@@ -22,8 +22,7 @@ pub fn run<T: Tracer>(
     mut handler: impl FnMut(&mut Driver<T>) -> ControlFlow<io::Result<()>>,
 ) -> io::Result<()> {
     let mut poll = Poll::new()?;
-    let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
-    driver.register(poll.registry(), tokens)?;
+    driver.register(poll.registry(), Tokens::from_base(Token(0)))?;
     let mut events = Events::with_capacity(EVENTS_MAX);
     loop {
         driver.advance();
@@ -50,7 +49,7 @@ pub fn run_server(
     mut handler: impl FnMut(&mut ServerDriver) -> ControlFlow<io::Result<()>>,
 ) -> io::Result<()> {
     let mut poll = Poll::new()?;
-    driver.register(poll.registry(), Token(0), Token(1))?;
+    driver.register(poll.registry(), Token(0))?;
     let mut events = Events::with_capacity(EVENTS_MAX);
     loop {
         driver.advance();

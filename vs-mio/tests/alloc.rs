@@ -85,11 +85,11 @@ fn serving() -> Result<Serving, Failure> {
 }
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {
-    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr], udp(test));
+    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr.into()], udp(test));
     options.group.peer_ms = PATIENCE_MS;
     options.driver.node.client.server_silence_ms = 2 * PATIENCE_MS;
     options.driver.node.client.heartbeat_ms = PATIENCE_MS;
-    options.send_ms = PATIENCE_MS;
+    options.send_timeout = Duration::from_millis(PATIENCE_MS);
     options
 }
 
@@ -195,9 +195,7 @@ impl Nodes {
             let JoinOptions { driver, group, .. } = options(serving, id as u64, test);
             let mut driver = Driver::new(driver, ())?;
             let key = driver.join(&GroupName::new("allocations")?, group)?;
-            let token = |i| Token(3 * id + i);
-            let tokens = Tokens { multicast: token(0), unicast: token(1), server: token(2) };
-            driver.register(poll.registry(), tokens)?;
+            driver.register(poll.registry(), Tokens::from_base(Token(3 * id)))?;
             Ok((driver, key))
         };
         let nodes = [node(1)?, node(2)?];

@@ -12,6 +12,7 @@ use vs_core::spec;
 use vs_core::trace::Header;
 use vs_core::{Action, GroupConfig, NodeConfig};
 use vs_mio::{Driver, DriverConfig, Tokens};
+use vs_std::Membership;
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
 
@@ -24,7 +25,7 @@ fn a_loop_does_not_wait_while_its_application_has_something_to_hear() -> Result<
         process: ProcessId(1),
         incarnation: clock.incarnation(),
         seed: 1,
-        servers: vec![serving.addr],
+        membership: Membership::Servers(vec![serving.addr.into()]),
         udp: udp(21),
         clock,
     };
@@ -34,8 +35,7 @@ fn a_loop_does_not_wait_while_its_application_has_something_to_hear() -> Result<
     let trace = TraceFile::open(&file, &header, config.clock.unix_offset())?;
     let mut driver = Driver::new(config, MaybeTrace(Some(trace)))?;
     let mut poll = Poll::new()?;
-    let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
-    driver.register(poll.registry(), tokens)?;
+    driver.register(poll.registry(), Tokens::from_base(Token(0)))?;
     let group = driver.join(&GroupName::new("alone")?, GroupConfig::default())?;
     let mut events = Events::with_capacity(16);
     let mut is_in_view = false;

@@ -18,7 +18,7 @@ use vs_std::{Event, EventRef, Group, JoinOptions, SendError};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {
-    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr], udp(test));
+    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr.into()], udp(test));
     options.trace = Some(fresh(trace(id, test)));
     options
 }

@@ -122,12 +122,12 @@ impl Place {
     }
 
     fn options(&self, id: u64) -> JoinOptions {
-        let servers = vec![self.server];
+        let servers = vec![self.server.into()];
         let mut options = JoinOptions::new(ProcessId(id), servers, self.udp.clone());
         // A slow machine excludes nobody.
         options.group.peer_ms = PATIENCE_MS;
         options.driver.node.client.server_silence_ms = PATIENCE_MS;
-        options.send_ms = PATIENCE_MS;
+        options.send_timeout = Duration::from_millis(PATIENCE_MS);
         options.group.window_packets = Some(64);
         options.group.ack_packets = 16;
         options.group.message_bytes_max = 1 << 14;
@@ -144,7 +144,7 @@ impl Place {
 fn take(part: &mut Part, event: Event) {
     match event {
         Event::Message { from, number, payload } => part.heard.message(from, number, &payload),
-        Event::View { view, transitional } => part.view(&view, &transitional),
+        Event::View { view, transitional, .. } => part.view(&view, &transitional),
         event => panic!("{} was told {event:?}", part.process),
     }
 }

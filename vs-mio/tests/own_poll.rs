@@ -15,6 +15,7 @@ use vs_core::spec::{Component, Options, Stability, check_with};
 use vs_core::trace::{Header, Record, Trace};
 use vs_core::{Action, Blocking, GroupConfig, NodeConfig, SendError, Sent};
 use vs_mio::{Driver, DriverConfig, ServerDriver, Tokens};
+use vs_std::Membership;
 use vs_std::clock::Clock;
 use vs_std::udp::UdpConfig;
 
@@ -23,8 +24,7 @@ const HANG: Duration = Duration::from_secs(40);
 /// Longest poll, so that a loop sees that it hangs.
 const POLL_MAX: Duration = Duration::from_millis(100);
 const OWN: Token = Token(7);
-const LISTENER: Token = Token(1000);
-const CONNECTIONS: Token = Token(2000);
+const SERVER: Token = Token(1000);
 
 /// What a member's application was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Member {
             process,
             incarnation: clock.incarnation(),
             seed: process.0,
-            servers: vec![server],
+            membership: Membership::Servers(vec![server.into()]),
             udp: UdpConfig::new(Ipv4Addr::LOCALHOST, multicast),
             clock,
         };
@@ -69,7 +69,7 @@ impl Member {
         let group = driver.join(&name(), group.clone()).map_err(io::Error::other)?;
         // Neither from zero nor in a row.
         let token = |i: usize| Token(100 * id + 3 * i);
-        let tokens = Tokens { multicast: token(0), unicast: token(1), server: token(2) };
+        let tokens = Tokens::from_base(token(0));
         let told = Vec::new();
         Ok(Self { driver, group, process, tokens, reading: true, answering: true, told })
     }
@@ -88,7 +88,7 @@ impl Member {
                 Action::Block { .. } => Told::Block,
                 Action::Writable { .. } => Told::Writable,
                 Action::Left { unsent, .. } => Told::Left(unsent),
-                Action::Detached { reason, .. } => panic!("{} detached: {reason}", self.process),
+                other => panic!("{}: {other:?}", self.process),
             });
             if self.answering && self.told.last() == Some(&Told::Block) {
                 self.driver.block_ok(self.group).expect("it was asked for");
@@ -137,7 +137,7 @@ impl Host {
             Server::new(ServerConfig::default(), ServerId(1), Clock::new().unix_start_ms());
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut server = ServerDriver::new(server.map_err(io::Error::other)?, listen)?;
-        server.register(poll.registry(), LISTENER, CONNECTIONS)?;
+        server.register(poll.registry(), SERVER)?;
         let mut own = UdpSocket::bind(listen)?;
         poll.registry().register(&mut own, OWN, Interest::READABLE)?;
         // A port that is free now.

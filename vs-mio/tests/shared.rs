@@ -27,10 +27,10 @@ fn serving() -> Result<Serving, Failure> {
 }
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {
-    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr], udp(test));
+    let mut options = JoinOptions::new(ProcessId(id), vec![serving.addr.into()], udp(test));
     options.group.peer_ms = PATIENCE_MS;
     options.driver.node.client.server_silence_ms = PATIENCE_MS;
-    options.send_ms = PATIENCE_MS;
+    options.send_timeout = Duration::from_millis(PATIENCE_MS);
     options.group.window_packets = Some(64);
     options.group.ack_packets = 16;
     options.group.message_bytes_max = 1 << 14;

@@ -1,10 +1,10 @@
-//! A counter that all members add to: a replicated state, kept by two threads that share a handle. Needs a membership
-//! server; each member has an id of its own.
+//! A counter that all members add to: a replicated state, kept by two threads that share a handle. The members meet
+//! at a membership server, and each has an id of its own.
 //!
 //! ```text
 //! cargo run --bin vs -- server --listen 127.0.0.1:7000
-//! cargo run -p vs-std --example counter -- 1 127.0.0.1:7000
-//! cargo run -p vs-std --example counter -- 2 127.0.0.1:7000
+//! cargo run -p vs-std --example counter -- 1 localhost:7000
+//! cargo run -p vs-std --example counter -- 2 localhost:7000
 //! ```
 //!
 //! Each line that is typed is a number to add; the end of the input leaves. The total is that of the members in the
@@ -29,7 +29,7 @@ static SHARE: Mutex<i64> = Mutex::new(0);
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(id), Some(server)) = (args.next(), args.next()) else {
-        return Err("usage: counter ID SERVER_IP:PORT".into());
+        return Err("usage: counter ID HOST:PORT".into());
     };
     let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, MULTICAST);
     let options = JoinOptions::new(ProcessId(id.parse()?), vec![server.parse()?], udp);
@@ -84,9 +84,10 @@ fn count(group: &SharedGroup) -> Result<(), Box<dyn Error>> {
                 shares.insert(from, share);
                 println!("total {}", shares.values().sum::<i64>());
             }
-            Ok(Event::Primary) => {}
+            Ok(Event::Unanswered(unanswered)) => eprintln!("{unanswered}"),
             Ok(Event::Detached { reason }) => eprintln!("{reason}"),
             Ok(Event::Left { .. }) | Err(RecvError::Left) => return Ok(()),
+            Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,15 +1,19 @@
 //! The sockets for beacons of membership servers.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use core::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 
+use vs_core::Time;
+use vs_core::member::server::Server;
 use vs_core::wire::beacon::BEACON_BYTES_MAX;
 
-use crate::udp::{Received, RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
 
 /// Bytes asked for each of the sockets' buffers: beacons of some hundred servers at a time.
 const BUFFER_BYTES: usize = 128 << 10;
+/// Batches that are received before the rest of the loop has its turn.
+const BATCHES_MAX: usize = 16;
 
 /// Sends beacons to a multicast group, and hears those of all others there, also of other programs on this host.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub struct Beacons {
     sockets: UdpPair,
     multicast: SocketAddr,
     batch: RecvBatch,
+    readable: bool,
 }
 
 impl Beacons {
@@ -24,11 +29,15 @@ impl Beacons {
     ///
     /// # Errors
     /// Says what to do about it.
-    pub fn open(interface: Ipv4Addr, multicast: SocketAddrV4) -> Result<Self, SetupError> {
+    pub fn open(
+        interface: impl Into<IpAddr>,
+        multicast: impl Into<SocketAddr>,
+    ) -> Result<Self, SetupError> {
+        let multicast = multicast.into();
         let config =
             UdpConfig { buffer_bytes: BUFFER_BYTES, ..UdpConfig::new(interface, multicast) };
         let sockets = UdpPair::open(&config, BEACON_BYTES_MAX)?;
-        Ok(Self { sockets, multicast: multicast.into(), batch: RecvBatch::new() })
+        Ok(Self { sockets, multicast, batch: RecvBatch::new(), readable: true })
     }
 
     /// Where beacons go.
@@ -39,22 +48,44 @@ impl Beacons {
 
     /// The socket that hears them, to wait for.
     #[must_use]
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        let sockets = &self.sockets;
+    pub fn socket(&self) -> &UdpSocket {
         // A pair that uses multicast has the first one.
-        sockets.socket(Which::Multicast).map_or(sockets.unicast_socket().as_fd(), AsFd::as_fd)
+        self.sockets.socket(Which::Multicast).unwrap_or(self.sockets.unicast_socket())
     }
 
-    /// Sends a beacon. One that the system does not take is lost, as any may be.
-    pub fn send(&self, beacon: &[u8]) {
-        let _ = self.sockets.send(self.multicast, beacon, None);
+    /// The socket can be read.
+    pub(crate) fn handle_readable(&mut self) {
+        self.readable = true;
     }
 
-    /// Receives one batch and hands over each datagram.
-    ///
-    /// # Errors
-    /// `WouldBlock`: nothing is there.
-    pub fn recv(&mut self, f: impl FnMut(&[u8])) -> io::Result<Received> {
-        self.sockets.recv(Which::Multicast, &mut self.batch, f)
+    /// Whether beacons were left unread for fairness.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.readable
+    }
+
+    /// Hands what there is to `server`, but not forever.
+    pub(crate) fn read(&mut self, server: &mut Server, now: Time) {
+        for _ in 0..BATCHES_MAX {
+            if !self.readable {
+                return;
+            }
+            let heard = self.sockets.recv(Which::Multicast, &mut self.batch, |_, datagram| {
+                server.handle_beacon(now, datagram);
+            });
+            match heard {
+                Ok(received) => self.readable = !received.is_all,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+                // A report of the fate of a datagram sent earlier; it took the place of a datagram.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends the beacons that are due. One that the system does not take is lost, as any may be.
+    pub(crate) fn write(&self, server: &mut Server) {
+        let mut beacon = [0; BEACON_BYTES_MAX];
+        while let Some(len) = server.poll_beacon(&mut beacon) {
+            let _ = self.sockets.send(self.multicast, &beacon[..len], None);
+        }
     }
 }

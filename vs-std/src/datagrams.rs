@@ -1,6 +1,6 @@
 //! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be written.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
@@ -8,6 +8,7 @@ use vs_core::rng::Rng;
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Route, Time, Transmit};
 
+use crate::faults::Faults;
 use crate::udp::{
     Granted, RecvBatch, SetupError, SmallBuffers, UdpConfig, UdpPair, Which, is_too_long,
 };
@@ -24,14 +25,14 @@ pub struct IoCounters {
     pub received: u64,
     /// Runs of datagrams handed to the kernel.
     pub sent: u64,
-    /// … that had to wait for room in the kernel.
+    /// Runs that had to wait for room in the kernel.
     pub deferred: u64,
-    /// … that the kernel refused; they count as lost.
+    /// Runs that the kernel refused; they count as lost.
     pub send_errors: u64,
-    /// … of which since they do not fit the MTU of the way to their destination (any more): nothing that long will
-    /// arrive there until the MTU is raised or `datagram_bytes` of all members is lowered.
+    /// Runs that the kernel refused since they do not fit the MTU of the way to their destination (any more). Nothing
+    /// that long will arrive there until the MTU is raised or `datagram_bytes` of all members is lowered.
     pub too_long: u64,
-    /// Received datagrams that were thrown away, as [`UdpConfig::loss_permille`] asks.
+    /// Received datagrams that were thrown away on purpose: see [`Faults`].
     pub lost: u64,
     /// Errors of receiving.
     pub recv_errors: u64,
@@ -56,8 +57,8 @@ pub(crate) struct Datagrams {
     out: Vec<u8>,
     pending: Option<Pending>,
     counters: IoCounters,
-    loss_permille: u16,
-    /// Which datagrams are thrown away.
+    faults: Faults,
+    /// Which datagrams are lost on purpose.
     rng: Rng,
 }
 
@@ -70,14 +71,14 @@ impl Datagrams {
             out: vec![0; RUN_BYTES_MAX.max(datagram_bytes)],
             pending: None,
             counters: IoCounters::default(),
-            loss_permille: config.loss_permille,
+            faults: config.faults.clone(),
             rng: Rng::new(u64::from(pair.local_addr().port())),
             pair,
         })
     }
 
-    pub(crate) fn cut_off(&mut self, addr: Option<IpAddr>) {
-        self.pair.cut_off(addr);
+    pub(crate) fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -123,10 +124,12 @@ impl Datagrams {
             if !self.readable[index(which)] {
                 return;
             }
-            let (permille, rng, lost) =
-                (self.loss_permille, &mut self.rng, &mut self.counters.lost);
-            let mut take = |bytes: &[u8]| {
-                if permille > 0 && rng.below(1000) < permille.into() {
+            let (faults, rng, lost) = (&self.faults, &mut self.rng, &mut self.counters.lost);
+            let mut take = |from: SocketAddr, bytes: &mut [u8]| {
+                if faults.is_cut_off(from.ip()) {
+                    return;
+                }
+                if faults.loses(rng) {
                     *lost += 1;
                     return;
                 }

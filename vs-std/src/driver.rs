@@ -1,22 +1,29 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId};
+use vs_core::member::server::Note;
+use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, ConfigError, GroupConfig, Identity, JoinError, Node, NodeConfig,
-    SendError, Sent, Time,
+    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, NodeConfig, SendError, Sent,
+    Time, View,
 };
 
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
+use crate::embedded::{EmbeddedServer, Membership};
+use crate::faults::Faults;
 use crate::link::Link;
+use crate::name::ServerName;
+use crate::random::random;
+use crate::server::{LookupFailure, Source};
 use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
 use crate::unheard::Unheard;
 
@@ -34,21 +41,52 @@ pub struct DriverConfig {
     pub incarnation: Incarnation,
     /// Seed of the node's random choices.
     pub seed: u64,
-    /// The membership servers.
-    pub servers: Vec<SocketAddr>,
+    /// Where views come from.
+    pub membership: Membership,
     /// The sockets for datagrams.
     pub udp: UdpConfig,
     /// The clock that the node sees; a trace of UNIX times has to know when it began.
     pub clock: Clock,
 }
 
+impl DriverConfig {
+    /// Everything by default for `process` (the same id after every start, and nobody else's).
+    #[must_use]
+    pub fn new(process: ProcessId, membership: Membership, udp: UdpConfig) -> Self {
+        let clock = Clock::new();
+        Self {
+            node: NodeConfig::default(),
+            process,
+            incarnation: clock.incarnation(),
+            seed: random(),
+            membership,
+            udp,
+            clock,
+        }
+    }
+}
+
 /// Why a driver cannot be made: one sentence that says what to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The sockets could not be set up.
     Setup(SetupError),
     /// The configuration cannot be used.
     Config(ConfigError),
+    /// No membership server was named.
+    NoServers,
+    /// The server inside cannot listen.
+    Listen {
+        /// Where it should.
+        addr: SocketAddr,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// The sockets for beacons could not be set up.
+    Beacons(SetupError),
+    /// More peers were named than the server inside has room for.
+    TooManyPeers,
 }
 
 impl fmt::Display for OpenError {
@@ -56,6 +94,18 @@ impl fmt::Display for OpenError {
         match self {
             Self::Setup(error) => error.fmt(f),
             Self::Config(error) => write!(f, "the configuration cannot be used: {error}"),
+            Self::NoServers => f.write_str(
+                "no membership server is named: name one, or choose a membership that needs none",
+            ),
+            Self::Listen { addr, error } => {
+                write!(f, "the membership server inside cannot listen at {addr}: {error}")
+            }
+            Self::Beacons(error) => {
+                write!(f, "beacons of membership servers cannot be sent: {error}")
+            }
+            Self::TooManyPeers => f.write_str(
+                "more peers are named than peers_max of the server inside allows: name fewer, or use beacons",
+            ),
         }
     }
 }
@@ -63,17 +113,39 @@ impl fmt::Display for OpenError {
 impl core::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Setup(error) => Some(error),
+            Self::Setup(error) | Self::Beacons(error) => Some(error),
             Self::Config(error) => Some(error),
+            Self::Listen { error, .. } => Some(error),
+            Self::NoServers | Self::TooManyPeers => None,
         }
     }
 }
 
-/// A [`Node`] with its sockets and a clock. What it has not is a way to wait: that is the loop's around it, which in
-/// each round
+/// A connection that begins, for a loop that has to know it.
+#[derive(Clone, Copy, Debug)]
+pub enum Opened<'a> {
+    /// To a membership server: [`Driver::stream`].
+    Stream(&'a TcpStream),
+    /// One of the server inside, under this number: see [`ServerDriver::connections`].
+    Embedded(usize, &'a TcpStream),
+}
+
+impl Opened<'_> {
+    /// The connection.
+    #[must_use]
+    pub fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Stream(stream) | Self::Embedded(_, stream) => stream,
+        }
+    }
+}
+
+/// A [`Node`] with its sockets, a clock, and the membership server inside, if its [`Membership`] asks for one. What it has
+/// not is a way to wait: that is the loop's around it, which in each round
 ///
-/// 1. waits for [`Driver::udp_socket`] and [`Driver::stream`], for at most [`Driver::timeout`];
-/// 2. says what is ready with [`Driver::handle_udp`] and [`Driver::handle_stream`];
+/// 1. waits for [`Driver::udp_socket`], [`Driver::stream`] and the sockets of [`Driver::embedded`], for at most
+///    [`Driver::timeout`];
+/// 2. says what is ready with [`Driver::handle_udp`], [`Driver::handle_stream`] and [`Driver::handle_embedded`];
 /// 3. calls [`Driver::advance`];
 /// 4. polls actions, as many as the application wants to hear, and gives commands; then calls [`Driver::flush`].
 ///
@@ -87,6 +159,9 @@ pub struct Driver<T: Tracer = ()> {
     now: Time,
     datagrams: Datagrams,
     link: Link,
+    embedded: Option<Box<EmbeddedServer>>,
+    /// Whether views come from a source of the application's own.
+    is_external: bool,
     /// Whether the application has asked for actions until there was none since the last [`Driver::advance`].
     heard_all: bool,
 }
@@ -102,19 +177,35 @@ impl<T: Tracer> Driver<T> {
     /// Says which socket or which field of `config` is at fault.
     pub fn new(config: DriverConfig, tracer: T) -> Result<Self, OpenError> {
         config.node.validate().map_err(OpenError::Config)?;
+        let deployment = config.node.client.deployment.clone();
+        let (mut servers, mut embedded) = (Vec::new(), None);
+        match &config.membership {
+            Membership::Servers(named) if named.is_empty() => return Err(OpenError::NoServers),
+            Membership::Servers(named) => servers.clone_from(named),
+            Membership::Embedded(inside) => {
+                let server = EmbeddedServer::open(inside, config.process, deployment, &config.udp)?;
+                servers.push(server.listen_addr().into());
+                embedded = Some(Box::new(server));
+            }
+            Membership::External => {}
+        }
         let datagrams =
             Datagrams::open(&config.udp, config.node.datagram_bytes).map_err(OpenError::Setup)?;
+        if let (Membership::Embedded(inside), Some(server)) = (&config.membership, &mut embedded) {
+            server.open_beacons(inside, &config.udp)?;
+        }
         let identity = Identity {
             process: config.process,
             incarnation: config.incarnation,
             addr: datagrams.local_addr(),
             seed: config.seed,
         };
-        let node = Node::new(config.node, identity, config.servers.len(), tracer)
-            .map_err(OpenError::Config)?;
-        let link = Link::new(config.servers);
+        let node =
+            Node::new(config.node, identity, servers.len(), tracer).map_err(OpenError::Config)?;
+        let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
-        Ok(Self { node, clock, now, datagrams, link, heard_all: false })
+        let is_external = matches!(config.membership, Membership::External);
+        Ok(Self { node, clock, now, datagrams, link, embedded, is_external, heard_all: false })
     }
 
     /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
@@ -128,6 +219,13 @@ impl<T: Tracer> Driver<T> {
         self.link.handle_ready(&mut self.node, self.clock.now(), readable, writable);
     }
 
+    /// A socket of the server inside can be read or written, or has failed (both).
+    pub fn handle_embedded(&mut self, source: Source, readable: bool, writable: bool) {
+        if let Some(embedded) = &mut self.embedded {
+            embedded.driver_mut().handle_ready(source, readable, writable);
+        }
+    }
+
     /// How long a loop may wait: until the node has something to do, also for an application that has heard everything
     /// in this round, and for which commands or a flush then made more (one that does not ask for actions has no use
     /// for a round). `None`: until a socket is ready.
@@ -136,8 +234,11 @@ impl<T: Tracer> Driver<T> {
         if self.has_backlog() || (self.heard_all && self.node.has_action()) {
             return Some(Duration::ZERO);
         }
-        let (at, _) = self.node.poll_timeout()?;
-        Some(wait(Duration::from_nanos(at - self.clock.now()), self.has_udp_waiting()))
+        let node = self.node.poll_timeout().map(|(at, _)| {
+            wait(Duration::from_nanos(at - self.clock.now()), self.has_udp_waiting())
+        });
+        let embedded = self.embedded.as_ref().and_then(|embedded| embedded.driver().timeout());
+        node.into_iter().chain(self.link.timeout()).chain(embedded).min()
     }
 
     /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`], and
@@ -150,8 +251,12 @@ impl<T: Tracer> Driver<T> {
     /// Reads what there is, within bounds, lets time pass, and writes what follows. Returns when there is nothing more
     /// to write, or no room in the kernel. A connection that begins is shown to `opened`, for a loop that has to know
     /// it; an error of `opened` counts as one of connecting.
-    pub fn advance(&mut self, opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+    pub fn advance(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         self.heard_all = false;
+        if let Some(embedded) = &mut self.embedded {
+            let opened = |slot, stream: &TcpStream| opened(Opened::Embedded(slot, stream));
+            embedded.driver_mut().advance(opened);
+        }
         let now = self.look_at_clock();
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
@@ -175,11 +280,12 @@ impl<T: Tracer> Driver<T> {
 
     /// Writes what follows from commands and from what the application heard, as [`Driver::advance`] does. Reads
     /// nothing: what a loop reads after it asked for actions, its application would hear when something wakes it again.
-    pub fn flush(&mut self, mut opened: impl FnMut(&TcpStream) -> io::Result<()>) {
+    pub fn flush(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         let now = self.look_at_clock();
         while let Some(command) = self.node.poll_link() {
-            self.link.command(&mut self.node, now, command, &mut opened);
+            self.link.command(&mut self.node, now, command);
         }
+        self.link.dial(&mut self.node, now, &mut |stream| opened(Opened::Stream(stream)));
         self.link.write(&mut self.node, now);
         self.datagrams.write(&mut self.node, now);
     }
@@ -226,12 +332,49 @@ impl<T: Tracer> Driver<T> {
         action
     }
 
-    /// See [`Node::join`].
+    /// See [`Node::join`], and with [`Membership::External`] [`Node::join_external`].
     ///
     /// # Errors
     /// As there.
     pub fn join(&mut self, group: &GroupName, config: GroupConfig) -> Result<GroupKey, JoinError> {
-        self.node.join(self.clock.now(), group, config)
+        match self.is_external {
+            true => self.node.join_external(self.clock.now(), group, config),
+            false => self.node.join(self.clock.now(), group, config),
+        }
+    }
+
+    /// What the source of views has to learn, with [`Membership::External`] alone: see [`Node::poll_membership`].
+    pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
+        self.node.poll_membership()
+    }
+
+    /// See [`Node::handle_start_change`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_start_change(
+        &mut self,
+        group: GroupKey,
+        cid: Cid,
+        peers: &[Peer],
+    ) -> Result<(), MembershipError> {
+        self.node.handle_start_change(self.clock.now(), group, cid, peers)
+    }
+
+    /// See [`Node::handle_mbr_view`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_mbr_view(&mut self, group: GroupKey, view: View) -> Result<(), MembershipError> {
+        self.node.handle_mbr_view(self.clock.now(), group, view)
+    }
+
+    /// See [`Node::handle_excluded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_excluded(&mut self, group: GroupKey) -> Result<(), MembershipError> {
+        self.node.handle_excluded(self.clock.now(), group)
     }
 
     /// See [`Node::leave`].
@@ -270,8 +413,24 @@ impl<T: Tracer> Driver<T> {
 
     /// The membership servers.
     #[must_use]
-    pub fn servers(&self) -> &[SocketAddr] {
+    pub fn servers(&self) -> &[ServerName] {
         self.link.servers()
+    }
+
+    /// The server inside, with [`Membership::Embedded`].
+    #[must_use]
+    pub fn embedded(&self) -> Option<&EmbeddedServer> {
+        self.embedded.as_deref()
+    }
+
+    /// The next note of the server inside for the operator.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.embedded.as_mut()?.poll_note()
+    }
+
+    /// A peer of the server inside whose name cannot be looked up; told once until a lookup succeeds.
+    pub fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
+        self.embedded.as_mut()?.poll_lookup_failure()
     }
 
     /// What the sockets counted.
@@ -299,10 +458,9 @@ impl<T: Tracer> Driver<T> {
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
     }
 
-    /// From now on hears nothing that comes by UDP from `addr`, as if the network were parted; `None`: hears everything
-    /// again. For demonstrations and tests.
-    pub fn cut_off(&mut self, addr: Option<IpAddr>) {
-        self.datagrams.cut_off(addr);
+    /// What datagrams are lost on purpose from now on: see [`Faults`].
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.datagrams.set_faults(faults);
     }
 
     /// Where peers reach this node.

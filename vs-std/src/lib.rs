@@ -2,7 +2,9 @@
 //!
 //! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls carries the protocol.
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
-//! - [`driver`]: a node with its sockets, for any loop that waits for sockets.
+//! - [`driver`]: a node with its sockets, and with a membership server inside where none is named, for any loop that waits
+//!   for sockets.
+//! - [`server`]: a membership server with its sockets, for the same loops.
 //! - [`udp`]: the two sockets of a node, set up and checked.
 //! - [`beacons`]: the sockets by which membership servers find one another.
 //! - [`trace`]: traces written to files.
@@ -12,19 +14,29 @@
 pub mod beacons;
 pub mod clock;
 pub mod driver;
+pub mod faults;
+pub mod server;
 pub mod trace;
 pub mod udp;
 pub mod unheard;
 
 mod datagrams;
+mod embedded;
 mod group;
+mod interface;
 mod link;
+mod name;
+mod random;
 mod shared;
+mod tcp;
 
+pub use embedded::{EmbeddedConfig, EmbeddedServer, Membership};
 pub use group::{
     BatchError, Event, EventRef, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError,
-    pin,
+    Unanswered, pin,
 };
+pub use name::{ServerName, ServerNameError};
+pub use random::random;
 pub use shared::{Reservation, SharedGroup};
 
 /// The README's code, compiled and run.

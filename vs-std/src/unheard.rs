@@ -16,9 +16,9 @@ impl fmt::Display for Unheard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "multicasts of this process do not arrive at {}, so each gets a copy by unicast: name the same \
-             --multicast at all members, see to the network's multicast and to the firewalls, or start all members with \
-             --unicast",
+            "multicasts of this process do not arrive at {}, so each gets a copy by unicast: name the same multicast \
+             address at all members, see to the network's multicast and to the firewalls, or do without IP multicast at \
+             all members",
             DisplaySet(&self.by)
         )
     }

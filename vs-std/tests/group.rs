@@ -122,7 +122,7 @@ fn options_that_cannot_be_used_are_named() {
     assert!(error.to_string().contains("/no/such/place/1.jsonl"), "{error}");
     let error = refusal(|options| options.group.members_max = 0);
     assert!(error.to_string().contains("members_max"), "{error}");
-    let error = refusal(|options| options.driver.udp.bind = Ipv4Addr::new(192, 0, 2, 1));
+    let error = refusal(|options| options.driver.udp.bind = Ipv4Addr::new(192, 0, 2, 1).into());
     assert!(error.to_string().contains("192.0.2.1"), "{error}");
     let error = refusal(|options| options.pin = Some(1 << 20));
     assert!(error.to_string().contains("1048576"), "{error}");

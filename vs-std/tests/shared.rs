@@ -18,7 +18,7 @@ fn options(server: SocketAddr) -> JoinOptions {
     options.group.peer_ms = 100;
     options.group.block_ok_ms = 50;
     options.outbox_bytes = 3000;
-    options.send_ms = 20;
+    options.send_timeout = Duration::from_millis(20);
     options
 }
 

@@ -18,7 +18,7 @@ fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
     let (mut batch, mut got) = (RecvBatch::new(), Vec::new());
     let end = Instant::now() + Duration::from_secs(5);
     while got.len() < count && Instant::now() < end {
-        match pair.recv(which, &mut batch, |datagram| {
+        match pair.recv(which, &mut batch, |_, datagram| {
             // Probes of sockets that open later are heard, too.
             if datagram.starts_with(b"VS") {
                 got.push(datagram.to_vec());
@@ -72,17 +72,17 @@ fn a_run_of_segments_arrives_as_datagrams() {
 #[test]
 fn refusals_say_what_to_do() {
     let mut elsewhere = config(47_103);
-    elsewhere.interface = Ipv4Addr::new(192, 0, 2, 1);
+    elsewhere.interface = Ipv4Addr::new(192, 0, 2, 1).into();
     let error = UdpPair::open(&elsewhere, DATAGRAM_BYTES).unwrap_err();
     assert!(matches!(error, SetupError::InterfaceNotHere(_)), "{error}");
-    assert!(error.to_string().contains("--interface"));
+    assert!(error.to_string().contains("192.0.2.1"));
 
     let mut elsewhere = config(47_103);
-    elsewhere.bind = Ipv4Addr::new(192, 0, 2, 1);
+    elsewhere.bind = Ipv4Addr::new(192, 0, 2, 1).into();
     assert!(matches!(UdpPair::open(&elsewhere, DATAGRAM_BYTES), Err(SetupError::BindNotHere(_))));
 
     let mut unicast = config(47_103);
-    unicast.multicast.set_ip(Ipv4Addr::new(10, 0, 0, 1));
+    unicast.multicast.set_ip(Ipv4Addr::new(10, 0, 0, 1).into());
     assert!(matches!(UdpPair::open(&unicast, DATAGRAM_BYTES), Err(SetupError::NotMulticast(_))));
 }
 

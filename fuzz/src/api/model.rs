@@ -82,6 +82,7 @@ impl Member {
                 assert!(place <= self.queued, "{place} of {}", self.queued);
                 self.queued = place + 1;
             }
+            Err(other) => panic!("{other}"),
         }
     }
 
@@ -100,6 +101,7 @@ impl Member {
             Err(BlockOkError::NotRequested) if self.block == Block::Asked => self.owes_end = true,
             Err(BlockOkError::NotRequested) => {}
             Err(BlockOkError::NotJoined) => assert_eq!(self.phase, Phase::Leaving),
+            Err(other) => panic!("{other}"),
         }
     }
 
@@ -149,6 +151,7 @@ impl Member {
                 assert!(*unsent <= self.queued, "{unsent} of {}", self.queued);
                 *self = Self::default();
             }
+            other => panic!("{other:?}"),
         }
     }
 

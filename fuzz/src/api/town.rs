@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Record;
-use vs_core::{Dest, Identity, LinkCommand, Node, NodeConfig, Time, View};
+use vs_core::{Dest, LinkCommand, Node, NodeConfig, Time, View};
 
 use super::model::{Member, Phase};
 
@@ -168,15 +168,7 @@ impl Town {
         let process = &mut self.processes[i];
         let Some(node) = &mut process.node else { return false };
         let Some(action) = node.poll_action(self.now) else { return false };
-        use vs_core::Action::{Block, Deliver, Detached, Left, Primary, View, Writable};
-        let (Deliver { group, .. }
-        | View { group, .. }
-        | Primary { group }
-        | Block { group }
-        | Writable { group }
-        | Detached { group, .. }
-        | Left { group, .. }) = &action;
-        let at = self.names.iter().position(|name| name.key() == *group);
+        let at = self.names.iter().position(|name| name.key() == action.group());
         process.groups[at.expect("a group that was joined")].hear(process.id, &action);
         let done = |member: &Member| matches!(member.phase, Phase::Out | Phase::Ended);
         if process.groups.iter().all(done) {

@@ -6,6 +6,7 @@ use crate::view::View;
 
 /// What the application is told, in the order in which it happened. Payloads are lent from the node's rings.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Action<'a> {
     /// A message, in the view that the last [`Action::View`] of the group named (S7). Own messages come back, too
     /// (S14).
@@ -71,4 +72,20 @@ pub enum Action<'a> {
         /// Messages that [`crate::Node::send`] took for the next view and that nobody will see.
         unsent: usize,
     },
+}
+
+impl Action<'_> {
+    /// The group that it is about.
+    #[must_use]
+    pub fn group(&self) -> GroupKey {
+        match self {
+            Self::Deliver { group, .. }
+            | Self::View { group, .. }
+            | Self::Primary { group }
+            | Self::Block { group }
+            | Self::Writable { group }
+            | Self::Detached { group, .. }
+            | Self::Left { group, .. } => *group,
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub enum Sent {
 
 /// Why [`crate::Node::send`] refuses; the message was not taken and nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The node is not in the group.
     NotJoined,
@@ -50,6 +51,7 @@ impl core::error::Error for SendError {}
 
 /// Why [`crate::Node::block_ok`] refuses; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BlockOkError {
     /// The node is not in the group.
     NotJoined,

@@ -36,6 +36,7 @@ pub struct Transmit {
 
 /// What became of a datagram. Junk is counted, never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It told something new.
     Accepted,

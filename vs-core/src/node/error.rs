@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 
 /// Why [`crate::Node::join`] refuses; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JoinError {
     /// The configuration cannot be used.
     Config(ConfigError),

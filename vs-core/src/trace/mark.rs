@@ -4,6 +4,7 @@ macro_rules! marks {
     ($($name:ident: $what:literal,)*) => {
         /// A rare situation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Mark {
             $(#[doc = $what] $name,)*
         }

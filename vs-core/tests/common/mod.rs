@@ -6,11 +6,11 @@
 
 use core::net::SocketAddr;
 
-use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, Dest, GroupConfig, Identity, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
+    Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
 };
 
 /// Rounds after which a cluster that still has something to say is taken for endless.

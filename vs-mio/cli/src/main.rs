@@ -9,6 +9,7 @@ mod explore;
 mod fast_share;
 mod generate;
 mod input;
+mod network;
 mod node;
 mod output;
 mod perf;

@@ -14,18 +14,18 @@ use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
+use vs_std::faults::Faults;
 
 use crate::Failure;
 use crate::beacons::Discover;
 use crate::cut::Cut;
+use crate::network::servers;
 use crate::output::Output;
-use crate::tuning::resolve;
 
-const LISTENER: Token = Token(0);
-const SIGNALS: Token = Token(1);
-const WAKE: Token = Token(2);
-const BEACONS: Token = Token(3);
-const CONNECTIONS: Token = Token(4);
+const SIGNALS: Token = Token(0);
+const WAKE: Token = Token(1);
+/// Of the driver: all from it on.
+const DRIVER: Token = Token(2);
 const EVENTS_MAX: usize = 256;
 
 /// What `vs server` is told.
@@ -96,23 +96,20 @@ fn end_with_input() {
 
 /// Serves until told to end.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let peers = if args.peers.is_empty() { Vec::new() } else { resolve(&args.peers)? };
+    let peers = servers(&args.peers)?;
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(config(&args), ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
-    for addr in peers {
-        if !driver.add_peer(addr) {
-            return Err(Failure(format!("{addr} is one peer too many: name fewer with --peer")));
+    for peer in peers {
+        if !driver.add_peer(peer.clone()) {
+            return Err(Failure(format!("{peer} is one peer too many: name fewer with --peer")));
         }
     }
-    let beacons = args.discover.begin(&mut driver)?;
+    args.discover.begin(&mut driver)?;
     let poll = Poll::new().map_err(system)?;
-    driver.register(poll.registry(), LISTENER, CONNECTIONS).map_err(system)?;
-    if let Some(beacons) = beacons {
-        driver.hear_beacons(poll.registry(), beacons, BEACONS).map_err(system)?;
-    }
+    driver.register(poll.registry(), DRIVER).map_err(system)?;
     let mut signals = Signals::new(args.cut.signals()).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
     if args.end_with_input {
@@ -140,6 +137,9 @@ fn serve(
     let mut events = Events::with_capacity(EVENTS_MAX);
     loop {
         driver.advance();
+        while let Some(failure) = driver.poll_lookup_failure() {
+            eprintln!("vs: peer {failure}");
+        }
         // Notes that nobody reads stay with the server, which drops the oldest.
         while output.has_room()
             && let Some(note) = driver.poll_note()
@@ -168,7 +168,7 @@ fn serve(
                     output.finish();
                     return Ok(());
                 };
-                driver.cut_off(cut_off);
+                driver.set_faults(Faults::default().with_cut_off(cut_off));
             }
         }
     }

@@ -1,11 +1,6 @@
-//! What members are told on the command line about times, bounds and servers.
-
-use core::net::SocketAddr;
-use std::net::ToSocketAddrs;
+//! What members are told on the command line about times and bounds.
 
 use vs_core::{Blocking, ClientConfig, GroupConfig, NodeConfig};
-
-use crate::Failure;
 
 /// Times and bounds that the verbs with members share.
 #[derive(clap::Args, Debug)]
@@ -77,32 +72,4 @@ impl Tuning {
         node.client = ClientConfig::for_silence(self.server_silence_ms);
         (node, group)
     }
-}
-
-/// Addresses of `name`, those of IPv4 first; or why there are none, and what to do about it.
-pub(crate) fn addresses(name: &str) -> Result<Vec<SocketAddr>, String> {
-    let found = name.to_socket_addrs().map_err(|e| {
-        let what_to_do = match e.kind() {
-            std::io::ErrorKind::InvalidInput => "write it as HOST:PORT",
-            _ => "name one that this host can look up, or its address",
-        };
-        format!("{e}; {what_to_do}")
-    })?;
-    let mut found = found.collect::<Vec<_>>();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    Ok(found)
-}
-
-/// Addresses of the servers, those of IPv4 first where a name has several.
-pub(crate) fn resolve(servers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut addrs = Vec::new();
-    for server in servers {
-        let mut found = addresses(server)
-            .map_err(|why| Failure(format!("cannot find the membership server {server}: {why}")))?;
-        addrs.append(&mut found);
-    }
-    if addrs.is_empty() {
-        return Err(Failure("the membership servers have no addresses: name one that has".into()));
-    }
-    Ok(addrs)
 }

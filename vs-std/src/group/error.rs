@@ -11,6 +11,7 @@ use crate::trace::TraceError;
 
 /// Why a group cannot be joined.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum JoinError {
     /// The sockets or the node cannot be made.
     Open(OpenError),
@@ -77,6 +78,7 @@ impl core::error::Error for JoinError {
 
 /// Why a message was not sent. It was not taken, and nothing of it was.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum SendError {
     /// The message is longer than `message_bytes_max`.
     TooLarge {
@@ -95,6 +97,11 @@ pub enum SendError {
     Left,
     /// The process is out of the group for good.
     Detached(DetachReason),
+    /// There was no view within `join_timeout`.
+    JoinTimedOut {
+        /// Why.
+        why: String,
+    },
     /// The system does not let the sockets be waited for.
     Wait(io::Error),
 }
@@ -113,6 +120,7 @@ impl fmt::Display for SendError {
             Self::InboxFull => f.write_str("inbox_bytes wait to be received: receive, then send again"),
             Self::Left => f.write_str("the group was left: join it again to send"),
             Self::Detached(reason) => detached(f, reason),
+            Self::JoinTimedOut { why } => late(f, why),
             Self::Wait(error) => waiting(f, error),
         }
     }
@@ -150,11 +158,17 @@ impl core::error::Error for BatchError {
 
 /// Why there is nothing more to receive.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum RecvError {
     /// The group was left; [`crate::Event::Left`] was the last event.
     Left,
     /// The process is out of the group for good; [`crate::Event::Detached`] was the last event.
     Detached(DetachReason),
+    /// There was no view within `join_timeout` ([`crate::JoinOptions`]).
+    JoinTimedOut {
+        /// Why.
+        why: String,
+    },
     /// The system does not let the sockets be waited for.
     Wait(io::Error),
 }
@@ -164,6 +178,7 @@ impl fmt::Display for RecvError {
         match self {
             Self::Left => f.write_str("the group was left: join it again to receive"),
             Self::Detached(reason) => detached(f, reason),
+            Self::JoinTimedOut { why } => late(f, why),
             Self::Wait(error) => waiting(f, error),
         }
     }
@@ -180,6 +195,7 @@ impl core::error::Error for RecvError {
 
 /// Why a group was not left in order. The process is out of it all the same: its sockets are closed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum LeaveError {
     /// The node did not let go within `peer_ms` and a second.
     TimedOut,
@@ -210,6 +226,10 @@ impl core::error::Error for LeaveError {
 
 fn detached(f: &mut fmt::Formatter<'_>, reason: &DetachReason) -> fmt::Result {
     write!(f, "this process is out of the group for good: {reason}; then join it again")
+}
+
+fn late(f: &mut fmt::Formatter<'_>, why: &str) -> fmt::Result {
+    write!(f, "the group had no view within join_timeout: {why}; drop it and join again")
 }
 
 fn waiting(f: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {

@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 use vs_core::ident::ProcessId;
+use vs_core::member::MembershipRequest;
 use vs_core::{DetachReason, View};
+
+use super::answer::Unanswered;
 
 /// What a group tells, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A message, in the view that the last [`Event::View`] named (S7). Own messages come back, too (S14).
     Message {
@@ -24,6 +28,9 @@ pub enum Event {
         /// Its members that came from the same view as this process, ascending (S9, S10): they have received the same
         /// messages up to here.
         transitional: Vec<ProcessId>,
+        /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members. Without that the view will never
+        /// be primary; with it, [`Event::Primary`] may follow.
+        quorum: bool,
     },
     /// The view that the last [`Event::View`] named is primary from here on: see [`vs_core::Action::Primary`].
     Primary,
@@ -33,6 +40,10 @@ pub enum Event {
         /// Why.
         reason: DetachReason,
     },
+    /// No membership server answers: told after 2 s, and every 5 s from then on, until one does.
+    Unanswered(Box<Unanswered>),
+    /// What the application's own source of views has to learn: with [`crate::Membership::External`] alone.
+    Membership(Box<MembershipRequest>),
     /// The group was left, as asked for.
     Left {
         /// Messages that were waiting for the next view, and that nobody will see.
@@ -42,6 +53,7 @@ pub enum Event {
 
 /// An [`Event`] that is lent: nothing was allocated or copied for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EventRef<'a> {
     /// See [`Event::Message`].
     Message {
@@ -58,6 +70,8 @@ pub enum EventRef<'a> {
         view: &'a View,
         /// Its members that came from the same view as this process, ascending.
         transitional: &'a [ProcessId],
+        /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members.
+        quorum: bool,
     },
     /// See [`Event::Primary`].
     Primary,
@@ -66,6 +80,10 @@ pub enum EventRef<'a> {
         /// Why.
         reason: &'a DetachReason,
     },
+    /// See [`Event::Unanswered`].
+    Unanswered(&'a Unanswered),
+    /// See [`Event::Membership`].
+    Membership(&'a MembershipRequest),
     /// See [`Event::Left`].
     Left {
         /// Messages that were waiting for the next view, and that nobody will see.
@@ -80,11 +98,13 @@ impl EventRef<'_> {
             Self::Message { from, number, payload } => {
                 Event::Message { from, number, payload: bytes(payload) }
             }
-            Self::View { view, transitional } => {
-                Event::View { view: view.clone(), transitional: transitional.to_vec() }
+            Self::View { view, transitional, quorum } => {
+                Event::View { view: view.clone(), transitional: transitional.to_vec(), quorum }
             }
             Self::Primary => Event::Primary,
             Self::Detached { reason } => Event::Detached { reason: reason.clone() },
+            Self::Unanswered(unanswered) => Event::Unanswered(Box::new(unanswered.clone())),
+            Self::Membership(request) => Event::Membership(Box::new(request.clone())),
             Self::Left { unsent } => Event::Left { unsent },
         }
     }
@@ -103,9 +123,13 @@ impl<'a> From<&'a Event> for EventRef<'a> {
             Event::Message { from, number, payload } => {
                 Self::Message { from: *from, number: *number, payload }
             }
-            Event::View { view, transitional } => Self::View { view, transitional },
+            Event::View { view, transitional, quorum } => {
+                Self::View { view, transitional, quorum: *quorum }
+            }
             Event::Primary => Self::Primary,
             Event::Detached { reason } => Self::Detached { reason },
+            Event::Unanswered(unanswered) => Self::Unanswered(unanswered),
+            Event::Membership(request) => Self::Membership(request),
             Event::Left { unsent } => Self::Left { unsent: *unsent },
         }
     }
@@ -122,7 +146,11 @@ impl Event {
                 Self::Message { payload, .. } => payload.len(),
                 // Of each member its id twice, and the local id.
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
-                Self::Primary | Self::Detached { .. } | Self::Left { .. } => 0,
+                Self::Primary
+                | Self::Detached { .. }
+                | Self::Unanswered(_)
+                | Self::Membership(_)
+                | Self::Left { .. } => 0,
             }
     }
 }

@@ -5,10 +5,12 @@ use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
 
-use vs_core::ident::{GroupKey, GroupName};
+use vs_core::ident::{Cid, GroupKey, GroupName};
+use vs_core::member::{MembershipError, Peer};
 use vs_core::trace::Header;
-use vs_core::{Action, Blocking, DetachReason, Sent, Time};
+use vs_core::{Action, Blocking, DetachReason, Sent, Time, View};
 
+use super::answer::Watch;
 use super::error::{JoinError, SendError};
 use super::event::EventRef;
 use super::options::JoinOptions;
@@ -22,6 +24,8 @@ use crate::trace::{MaybeTrace, TraceFile};
 pub(crate) enum End {
     Left,
     Detached(DetachReason),
+    /// There was no view in time.
+    JoinTimedOut(String),
 }
 
 /// Events that were handed over, and whether the hearer wants to hear no more now.
@@ -38,17 +42,19 @@ pub(crate) struct Member {
     unflushed: usize,
     /// There is room again for a message that found none.
     writable: bool,
+    watch: Watch,
     end: Option<End>,
 }
 
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { driver, group: config, busy_poll, trace, .. } = options;
+        let JoinOptions { driver, group: config, busy_poll, join_timeout, trace, .. } = options;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
         }
         let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
+        let watch = Watch::new(driver.clock.now(), &driver.membership, join_timeout);
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
         let mut member = Self {
@@ -58,6 +64,7 @@ impl Member {
             advanced: Time::ZERO,
             unflushed: 0,
             writable: false,
+            watch,
             end: None,
         };
         member.advance();
@@ -66,13 +73,18 @@ impl Member {
 
     /// Takes a message, to go out with the next [`Member::flush`].
     pub(crate) fn send(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
-        if let Some(End::Detached(reason)) = &self.end {
-            return Err(SendError::Detached(reason.clone()));
+        match &self.end {
+            Some(End::Detached(reason)) => return Err(SendError::Detached(reason.clone())),
+            Some(End::JoinTimedOut(why)) => {
+                return Err(SendError::JoinTimedOut { why: why.clone() });
+            }
+            Some(End::Left) | None => {}
         }
         let sent = self.driver.send(self.key, payload).map_err(|error| match error {
             vs_core::SendError::NotJoined => SendError::Left,
             vs_core::SendError::TooLarge { len, max } => SendError::TooLarge { len, max },
-            vs_core::SendError::WindowFull | vs_core::SendError::Blocked => SendError::Full,
+            // The window is full, or the view changes: a later call may succeed.
+            _ => SendError::Full,
         })?;
         self.unflushed += payload.len();
         Ok(sent)
@@ -85,6 +97,9 @@ impl Member {
 
     /// Waits for the sockets, and for `bell`, for at most `limit`.
     pub(crate) fn wait(&mut self, limit: Option<Duration>, bell: Option<&Bell>) -> io::Result<()> {
+        let now = self.driver.now();
+        let watch = self.watch.poll_timeout().map(|at| Duration::from_nanos(at - now));
+        let limit = limit.into_iter().chain(watch).min();
         wait(&mut self.driver, limit, self.busy_poll, bell)
     }
 
@@ -93,6 +108,10 @@ impl Member {
         self.driver.advance(|_| Ok(()));
         self.unflushed = 0;
         self.advanced = self.driver.recent();
+        self.watch.advance(&self.driver);
+        if self.end.is_none() {
+            self.end = self.watch.join_failure(&self.driver).map(End::JoinTimedOut);
+        }
     }
 
     /// Writes.
@@ -104,12 +123,27 @@ impl Member {
     /// Hands over what there is to hear, until there is nothing more or `f` breaks.
     pub(crate) fn hear(&mut self, mut f: impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> Heard {
         let mut heard = 0;
+        if let Some(unanswered) = self.watch.take() {
+            heard += 1;
+            if f(EventRef::Unanswered(&unanswered)).is_break() {
+                return (heard, ControlFlow::Break(()));
+            }
+        }
+        while let Some(request) = self.driver.poll_membership() {
+            heard += 1;
+            if f(EventRef::Membership(&request)).is_break() {
+                return (heard, ControlFlow::Break(()));
+            }
+        }
         while let Some(action) = self.driver.poll_action() {
             let flow = match action {
                 Action::Deliver { from, number, payload, .. } => {
                     f(EventRef::Message { from, number, payload })
                 }
-                Action::View { view, transitional, .. } => f(EventRef::View { view, transitional }),
+                Action::View { view, transitional, quorum, .. } => {
+                    self.watch.handle_view();
+                    f(EventRef::View { view, transitional, quorum })
+                }
                 Action::Primary { .. } => f(EventRef::Primary),
                 Action::Detached { reason, .. } => {
                     if reason.is_final() {
@@ -125,8 +159,8 @@ impl Member {
                     self.writable = true;
                     continue;
                 }
-                // Blocking is automatic.
-                Action::Block { .. } => continue,
+                // Blocking is automatic, and what this version does not know of is not for it.
+                _ => continue,
             };
             heard += 1;
             if flow.is_break() {
@@ -154,6 +188,31 @@ impl Member {
     /// When [`Member::advance`] was called last.
     pub(crate) fn advanced(&self) -> Time {
         self.advanced
+    }
+
+    /// The source of views proposes a change.
+    pub(crate) fn handle_start_change(
+        &mut self,
+        cid: Cid,
+        peers: &[Peer],
+    ) -> Result<(), MembershipError> {
+        self.driver.handle_start_change(self.key, cid, peers)?;
+        self.flush();
+        Ok(())
+    }
+
+    /// The source of views announces a view.
+    pub(crate) fn handle_view(&mut self, view: View) -> Result<(), MembershipError> {
+        self.driver.handle_mbr_view(self.key, view)?;
+        self.flush();
+        Ok(())
+    }
+
+    /// The source of views does not count this process in.
+    pub(crate) fn handle_excluded(&mut self) -> Result<(), MembershipError> {
+        self.driver.handle_excluded(self.key)?;
+        self.flush();
+        Ok(())
     }
 
     pub(crate) fn driver(&self) -> &Driver<MaybeTrace> {

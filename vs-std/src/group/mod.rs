@@ -1,5 +1,6 @@
 //! A group as a handle that blocks.
 
+mod answer;
 mod error;
 mod event;
 mod inbox;
@@ -12,12 +13,14 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 use std::io;
 
-use vs_core::ident::GroupName;
+use vs_core::ident::{Cid, GroupName};
+use vs_core::member::{MembershipError, Peer};
 use vs_core::{Sent, Time, View};
 
 use crate::driver::Driver;
 use crate::trace::MaybeTrace;
 
+pub use answer::Unanswered;
 pub(crate) use error::again;
 pub use error::{BatchError, JoinError, LeaveError, RecvError, SendError};
 pub use event::{Event, EventRef};
@@ -67,7 +70,7 @@ pub struct Group {
     view: View,
     /// When the node was asked last for what there is to hear.
     heard: Time,
-    send_ms: u64,
+    send_timeout: Duration,
     leave_ms: u64,
 }
 
@@ -78,7 +81,7 @@ impl Group {
     /// # Errors
     /// Says which option is at fault.
     pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let (inbox_bytes, send_ms) = (options.inbox_bytes, options.send_ms);
+        let (inbox_bytes, send_timeout) = (options.inbox_bytes, options.send_timeout);
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let view = View::initial(options.driver.process);
         if let Some(core) = options.pin {
@@ -86,16 +89,16 @@ impl Group {
         }
         let member = Member::join(group, options)?;
         let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
-        Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_ms, leave_ms })
+        Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_timeout, leave_ms })
     }
 
-    /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_ms` of the
+    /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_timeout` of the
     /// options.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken.
     pub fn send(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
-        self.send_timeout(payload, Duration::from_millis(self.send_ms))
+        self.send_timeout(payload, self.send_timeout)
     }
 
     /// [`Group::send`] that waits for room for at most `timeout`.
@@ -119,7 +122,7 @@ impl Group {
     }
 
     /// Multicasts each of `payloads`, in order: packed into as few datagrams as they fit, with as few system calls as
-    /// these need. Waits for room, for each up to `send_ms` of the options. Returns how many there were.
+    /// these need. Waits for room, for each up to `send_timeout` of the options. Returns how many there were.
     ///
     /// # Errors
     /// Says how many were taken, and why the next one was not.
@@ -147,7 +150,7 @@ impl Group {
     /// # Errors
     /// See [`SendError`]; the message was not taken.
     pub fn feed(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
-        self.feed_timeout(payload, Duration::from_millis(self.send_ms))
+        self.feed_timeout(payload, self.send_timeout)
     }
 
     /// [`Group::feed`] that does not wait.
@@ -276,9 +279,37 @@ impl Group {
                 Ok(None) => return Err(LeaveError::TimedOut),
                 Err(RecvError::Wait(error)) => return Err(LeaveError::Wait(error)),
                 // Whoever asked to leave earlier has heard how that ended.
-                Err(RecvError::Left | RecvError::Detached(_)) => return Ok(0),
+                Err(RecvError::Left | RecvError::Detached(_) | RecvError::JoinTimedOut { .. }) => {
+                    return Ok(0);
+                }
             }
         }
+    }
+
+    /// The application's own source of views proposes a change: see [`vs_core::Node::handle_start_change`]. Answers
+    /// [`Event::Membership`]; with [`crate::Membership::External`] alone.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_start_change(&mut self, cid: Cid, peers: &[Peer]) -> Result<(), MembershipError> {
+        self.member.handle_start_change(cid, peers)
+    }
+
+    /// The application's own source of views announces a view: see [`vs_core::Node::handle_mbr_view`].
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_view(&mut self, view: View) -> Result<(), MembershipError> {
+        self.member.handle_view(view)
+    }
+
+    /// The application's own source of views does not count this process in any more: see
+    /// [`vs_core::Node::handle_excluded`].
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_excluded(&mut self) -> Result<(), MembershipError> {
+        self.member.handle_excluded()
     }
 
     /// The view that the last [`Event::View`] named; before the first one, this process alone.
@@ -381,6 +412,7 @@ impl Group {
             None => Ok(()),
             Some(End::Left) => Err(RecvError::Left),
             Some(End::Detached(reason)) => Err(RecvError::Detached(reason.clone())),
+            Some(End::JoinTimedOut(why)) => Err(RecvError::JoinTimedOut { why: why.clone() }),
         }
     }
 

@@ -1,16 +1,17 @@
 //! How a group is joined.
 
-use core::net::SocketAddr;
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::path::PathBuf;
 
 use vs_core::GroupConfig;
-use vs_core::NodeConfig;
-use vs_core::ident::ProcessId;
+use vs_core::ident::{NUMBER_MAX, ProcessId};
 
-use crate::clock::Clock;
 use crate::driver::DriverConfig;
-use crate::udp::UdpConfig;
+use crate::embedded::Membership;
+use crate::name::ServerName;
+use crate::random::random;
+use crate::udp::{MULTICAST, UdpConfig, address_towards};
 
 /// Who joins, by which sockets, within which bounds.
 #[derive(Clone, Debug)]
@@ -26,8 +27,11 @@ pub struct JoinOptions {
     /// message alone may exceed them. With what the thread is handing to the node, up to four times as much memory.
     /// Default 256 KiB.
     pub outbox_bytes: usize,
-    /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room, in ms. Default 10,000.
-    pub send_ms: u64,
+    /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room. Default 10 s.
+    pub send_timeout: Duration,
+    /// How long the first view may take before the group is given up ([`crate::RecvError::JoinTimedOut`]). Default:
+    /// as long as it takes; [`crate::Event::Unanswered`] tells meanwhile why.
+    pub join_timeout: Option<Duration>,
     /// Before it sleeps, a call that waits looks again and again for so long whether something came, and lets others
     /// have the core in between: that saves the time of being woken, and takes all of a core that nobody else asks for.
     /// Of a [`crate::SharedGroup`] it is the own thread that does so. Default zero: sleep at once.
@@ -35,8 +39,8 @@ pub struct JoinOptions {
     /// The core, counted from 0, that the thread which drives the group is pinned to: the one that calls
     /// [`crate::Group::join`], or the own one of a [`crate::SharedGroup`]. Linux alone. Default: the system chooses.
     pub pin: Option<usize>,
-    /// Where to write a trace for `vs check`; one that an earlier life of this process left is gone on with. Default:
-    /// nowhere.
+    /// Where to write a trace for `vs check`; one that an earlier incarnation of this process left is
+    /// appended to. Default: nowhere.
     pub trace: Option<PathBuf>,
 }
 
@@ -44,23 +48,50 @@ impl JoinOptions {
     /// Everything by default for `process` (the same id after every start, and nobody else's), which finds the
     /// membership service at any of `servers`.
     #[must_use]
-    pub fn new(process: ProcessId, servers: Vec<SocketAddr>, udp: UdpConfig) -> Self {
-        let clock = Clock::new();
-        let driver = DriverConfig {
-            node: NodeConfig::default(),
-            process,
-            incarnation: clock.incarnation(),
-            seed: process.0 ^ clock.unix_offset(),
-            servers,
-            udp,
-            clock,
-        };
+    pub fn new(process: ProcessId, servers: Vec<ServerName>, udp: UdpConfig) -> Self {
+        Self::with(DriverConfig::new(process, Membership::Servers(servers), udp))
+    }
+
+    /// Everything by default for `process`, without a server to start: this process and those that it is to meet have a
+    /// membership server inside each, and these find one another by beacons.
+    #[must_use]
+    pub fn without_server(process: ProcessId, udp: UdpConfig) -> Self {
+        Self::with(DriverConfig::new(process, Membership::embedded(), udp))
+    }
+
+    /// Everything by default on the network that leads to others, without a server to start, under an id that this process
+    /// draws for itself. On a host without a network it meets those on the host.
+    #[must_use]
+    pub fn discover() -> Self {
+        let here = address_towards(MULTICAST).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Self::without_server(ProcessId(random() & NUMBER_MAX), UdpConfig::new(here, MULTICAST))
+    }
+
+    /// Everything by default among the processes of this host, without a server to start, under an id that this process
+    /// draws for itself.
+    #[must_use]
+    pub fn local() -> Self {
+        let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, MULTICAST);
+        Self::without_server(ProcessId(random() & NUMBER_MAX), udp)
+    }
+
+    /// Everything by default for `process`, whose views come from a source of the application's own: see
+    /// [`vs_core::member::external`].
+    #[must_use]
+    pub fn external(process: ProcessId, udp: UdpConfig) -> Self {
+        Self::with(DriverConfig::new(process, Membership::External, udp))
+    }
+
+    /// Everything but `driver` by default.
+    #[must_use]
+    pub fn with(driver: DriverConfig) -> Self {
         Self {
             driver,
             group: GroupConfig::default(),
             inbox_bytes: 4 << 20,
             outbox_bytes: 256 << 10,
-            send_ms: 10_000,
+            send_timeout: Duration::from_secs(10),
+            join_timeout: None,
             busy_poll: Duration::ZERO,
             pin: None,
             trace: None,

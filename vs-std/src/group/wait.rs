@@ -6,9 +6,12 @@ use std::io;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use smallvec::SmallVec;
 use vs_core::trace::Tracer;
 
 use crate::driver::Driver;
+use crate::embedded::EmbeddedServer;
+use crate::server::Source;
 use crate::shared::Bell;
 use crate::udp::Which;
 
@@ -82,55 +85,83 @@ fn look<T: Tracer>(
 ) -> io::Result<Looked> {
     // A time that does not fit is as good as none.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    let [multicast, unicast, stream, waker] = ready(driver, timeout.as_ref(), waker)?;
-    if !multicast.is_empty() {
-        driver.handle_udp(Which::Multicast);
+    let ready = ready(driver, timeout.as_ref(), waker)?;
+    let mut looked = Looked { is_ready: false, is_woken: false };
+    for (socket, flags) in ready {
+        let ended = flags.intersects(PollFlags::ERR | PollFlags::HUP);
+        let readable = ended || flags.contains(PollFlags::IN);
+        let writable = ended || flags.contains(PollFlags::OUT);
+        match socket {
+            // What waits to be written is tried with every call of `advance`.
+            Socket::Udp(which) if readable => driver.handle_udp(which),
+            Socket::Udp(_) => {}
+            Socket::Stream => driver.handle_stream(readable, writable),
+            Socket::Embedded(source) => driver.handle_embedded(source, readable, writable),
+            Socket::Waker => {
+                looked.is_woken = true;
+                continue;
+            }
+        }
+        looked.is_ready = true;
     }
-    if unicast.intersects(!PollFlags::OUT) {
-        // What waits to be written is tried with every call of `advance`.
-        driver.handle_udp(Which::Unicast);
-    }
-    if !stream.is_empty() {
-        let ended = stream.intersects(PollFlags::ERR | PollFlags::HUP);
-        let readable = ended || stream.contains(PollFlags::IN);
-        driver.handle_stream(readable, ended || stream.contains(PollFlags::OUT));
-    }
-    let is_ready = !(multicast | unicast | stream).is_empty();
-    Ok(Looked { is_ready, is_woken: !waker.is_empty() })
+    Ok(looked)
 }
 
-/// What the multicast socket, the unicast socket, the connection and the waker are ready for.
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Socket {
+    Udp(Which),
+    Stream,
+    Embedded(Source),
+    Waker,
+}
+
+/// Sockets of a driver whose list needs no allocation: all without a server inside, and with it some ten peers.
+const SOCKETS: usize = 24;
+
+/// What is ready, and how.
 fn ready<T: Tracer>(
     driver: &Driver<T>,
     timeout: Option<&Timespec>,
     waker: Option<BorrowedFd<'_>>,
-) -> io::Result<[PollFlags; 4]> {
+) -> io::Result<SmallVec<[(Socket, PollFlags); SOCKETS]>> {
     let interest = |write| if write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-    let Some(unicast) = driver.udp_socket(Which::Unicast) else {
-        return Ok([PollFlags::empty(); 4]);
+    let mut sockets = SmallVec::<[Socket; SOCKETS]>::new();
+    let mut fds = SmallVec::<[PollFd<'_>; SOCKETS]>::new();
+    let mut wait_for = |socket, fd| {
+        sockets.push(socket);
+        fds.push(fd);
     };
-    let multicast = driver.udp_socket(Which::Multicast);
-    // Whoever is not there has a stand-in of which nothing is asked, and whose answer does not count.
-    let stand_in = || PollFd::new(unicast, PollFlags::empty());
-    let stream = driver.stream();
-    let mut fds = [
-        multicast.map_or_else(stand_in, |multicast| PollFd::new(multicast, PollFlags::IN)),
-        PollFd::new(unicast, interest(driver.has_udp_waiting())),
-        stream.map_or_else(stand_in, |stream| {
-            PollFd::new(stream, interest(driver.has_stream_waiting()))
-        }),
-        waker.map_or_else(stand_in, |waker| PollFd::from_borrowed_fd(waker, PollFlags::IN)),
-    ];
-    match poll(&mut fds, timeout) {
-        Err(Errno::INTR) => return Ok([PollFlags::empty(); 4]),
-        result => result?,
-    };
-    let mut ready = fds.map(|fd| fd.revents());
-    let are_there = [multicast.is_some(), true, stream.is_some(), waker.is_some()];
-    for (flags, is_there) in ready.iter_mut().zip(are_there) {
-        if !is_there {
-            *flags = PollFlags::empty();
+    for which in [Which::Multicast, Which::Unicast] {
+        if let Some(socket) = driver.udp_socket(which) {
+            let write = which == Which::Unicast && driver.has_udp_waiting();
+            wait_for(Socket::Udp(which), PollFd::new(socket, interest(write)));
         }
     }
-    Ok(ready)
+    if let Some(stream) = driver.stream() {
+        wait_for(Socket::Stream, PollFd::new(stream, interest(driver.has_stream_waiting())));
+    }
+    if let Some(waker) = waker {
+        wait_for(Socket::Waker, PollFd::from_borrowed_fd(waker, PollFlags::IN));
+    }
+    if let Some(server) = driver.embedded().map(EmbeddedServer::driver) {
+        if !server.is_accepting() {
+            let fd = PollFd::new(server.listener(), PollFlags::IN);
+            wait_for(Socket::Embedded(Source::Listener), fd);
+        }
+        if let Some(beacons) = server.beacons() {
+            let fd = PollFd::new(beacons.socket(), PollFlags::IN);
+            wait_for(Socket::Embedded(Source::Beacons), fd);
+        }
+        for (slot, stream, write) in server.connections() {
+            let fd = PollFd::new(stream, interest(write));
+            wait_for(Socket::Embedded(Source::Connection(slot)), fd);
+        }
+    }
+    match poll(&mut fds, timeout) {
+        Err(Errno::INTR) => return Ok(SmallVec::new()),
+        result => result?,
+    };
+    let all = sockets.into_iter().zip(fds.iter().map(PollFd::revents));
+    Ok(all.filter(|(_, flags)| !flags.is_empty()).collect())
 }

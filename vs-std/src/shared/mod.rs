@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use vs_core::ident::GroupName;
+use vs_core::ident::{Cid, GroupName};
+use vs_core::member::{MembershipError, Peer};
 use vs_core::{DetachReason, View};
 
 use crate::driver::Driver;
@@ -35,6 +36,7 @@ use worker::Worker;
 enum Ended {
     Left { unsent: usize },
     Detached(DetachReason),
+    JoinTimedOut(String),
     Failed(Arc<io::Error>),
 }
 
@@ -43,6 +45,7 @@ impl From<&Ended> for SendError {
         match ended {
             Ended::Left { .. } => Self::Left,
             Ended::Detached(reason) => Self::Detached(reason.clone()),
+            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
             Ended::Failed(error) => Self::Wait(again(error)),
         }
     }
@@ -53,6 +56,7 @@ impl From<&Ended> for RecvError {
         match ended {
             Ended::Left { .. } => Self::Left,
             Ended::Detached(reason) => Self::Detached(reason.clone()),
+            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
             Ended::Failed(error) => Self::Wait(again(error)),
         }
     }
@@ -170,7 +174,7 @@ impl SharedGroup {
             questions: Mutex::default(),
         });
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
-        let send = Duration::from_millis(options.send_ms);
+        let send = options.send_timeout;
         let core = options.pin;
         let member = Member::join(group, options)?;
         let worker = Worker::new(member, Arc::clone(&exchange), leave_ms);
@@ -193,7 +197,7 @@ impl SharedGroup {
         Ok(Self { handle: Arc::new(handle) })
     }
 
-    /// Multicasts `payload` to the group, this process included. Waits for room in the outbox, up to `send_ms` of the
+    /// Multicasts `payload` to the group, this process included. Waits for room in the outbox, up to `send_timeout` of the
     /// options.
     ///
     /// # Errors
@@ -226,7 +230,7 @@ impl SharedGroup {
     }
 
     /// Multicasts each of `payloads`, in order and with no message of this process in between but where 64 KiB end.
-    /// Waits for room, for each 64 KiB up to `send_ms` of the options. Returns how many there were.
+    /// Waits for room, for each 64 KiB up to `send_timeout` of the options. Returns how many there were.
     ///
     /// # Errors
     /// Says how many were taken, and why the next one was not.
@@ -259,7 +263,7 @@ impl SharedGroup {
     }
 
     /// Sets room for a message of `len` bytes aside, to be written in place: the memory is zero. Waits for room, up to
-    /// `send_ms` of the options; [`Reservation::commit`] never waits. What is not committed is given back.
+    /// `send_timeout` of the options; [`Reservation::commit`] never waits. What is not committed is given back.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was set aside.
@@ -360,7 +364,7 @@ impl SharedGroup {
                     return match self.exchange().arrivals.ended() {
                         Some(Ended::Left { unsent }) => Ok(unsent),
                         Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
-                        Some(Ended::Detached(_)) | None => Ok(0),
+                        Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
                     };
                 }
             }
@@ -368,6 +372,36 @@ impl SharedGroup {
         self.exchange().abandoned.store(true, Ordering::Release);
         self.exchange().bell.ring();
         Err(LeaveError::TimedOut)
+    }
+
+    /// The application's own source of views proposes a change: see [`vs_core::Node::handle_start_change`]. Answers
+    /// [`Event::Membership`]; with [`crate::Membership::External`] alone.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_start_change(&self, cid: Cid, peers: &[Peer]) -> Result<(), MembershipError> {
+        let peers = peers.to_vec();
+        let answer = self.ask(move |member| member.handle_start_change(cid, &peers));
+        answer.unwrap_or(Err(MembershipError::NotJoined))
+    }
+
+    /// The application's own source of views announces a view: see [`vs_core::Node::handle_mbr_view`].
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_view(&self, view: View) -> Result<(), MembershipError> {
+        let answer = self.ask(move |member| member.handle_view(view));
+        answer.unwrap_or(Err(MembershipError::NotJoined))
+    }
+
+    /// The application's own source of views does not count this process in any more: see
+    /// [`vs_core::Node::handle_excluded`].
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; nothing changed.
+    pub fn handle_excluded(&self) -> Result<(), MembershipError> {
+        let answer = self.ask(Member::handle_excluded);
+        answer.unwrap_or(Err(MembershipError::NotJoined))
     }
 
     /// Lets the thread look at the driver: counters, and how the connection to the membership service fares. It carries

@@ -76,6 +76,7 @@ impl Worker {
                 None => {}
                 Some(End::Left) => return Ok(Ended::Left { unsent: self.unsent }),
                 Some(End::Detached(reason)) => return Ok(Ended::Detached(reason.clone())),
+                Some(End::JoinTimedOut(why)) => return Ok(Ended::JoinTimedOut(why.clone())),
             }
             if went_on && self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
                 continue;

@@ -21,7 +21,7 @@ pub(crate) fn options(server: SocketAddr, test: u8) -> JoinOptions {
     let port = 20_000 + (std::process::id() % 20_000) as u16;
     let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, test), port);
     let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
-    let mut options = JoinOptions::new(PROCESS, vec![server], udp);
+    let mut options = JoinOptions::new(PROCESS, vec![server.into()], udp);
     options.group.message_bytes_max = 1000;
     options.group.queue_bytes = 4000;
     options

@@ -4,7 +4,7 @@
 //! cores that measure.
 
 use core::fmt::Display;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::io::{Write, stdout};
@@ -28,7 +28,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     let [id, bind, server] = words else { return Err("member ID IP SERVER".into()) };
     let wrong = |e: &dyn Display| format!("member: {e}");
     let bind: Ipv4Addr = bind.parse().map_err(|e| wrong(&e))?;
-    let udp = UdpConfig::new(bind, MULTICAST.parse().map_err(|e| wrong(&e))?);
+    let udp = UdpConfig::new(bind, MULTICAST.parse::<SocketAddr>().map_err(|e| wrong(&e))?);
     let process = ProcessId(id.parse().map_err(|e| wrong(&e))?);
     let server = server.parse().map_err(|e| wrong(&e))?;
     let name = GroupName::new("compare").map_err(|e| wrong(&e))?;

@@ -9,8 +9,8 @@ use core::cell::UnsafeCell;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use vs_core::ident::{GroupName, Incarnation, ProcessId};
-use vs_core::{Action, GroupConfig, Identity, Node, NodeConfig, Time};
+use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId};
+use vs_core::{Action, GroupConfig, Node, NodeConfig, Time};
 
 /// Bytes that the allocator can give.
 const ARENA_BYTES: usize = 4 << 20;

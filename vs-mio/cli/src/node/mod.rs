@@ -6,9 +6,7 @@ mod session;
 mod setup;
 mod status;
 
-pub(crate) use setup::random;
-
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use vs_core::VIEW_MEMBERS_MAX;
@@ -17,6 +15,7 @@ use vs_core::ident::{Deployment, GroupName, NUMBER_MAX, ProcessId};
 use crate::Failure;
 use crate::cut::Cut;
 use crate::generate::Sizes;
+use crate::network::Interface;
 use crate::tuning::Tuning;
 
 /// What `vs node` is told.
@@ -46,17 +45,18 @@ pub(crate) struct Args {
     /// Local address that the other members can reach [default: on the way to the first server,
     /// or to the multicast address]
     #[arg(long, value_name = "IP")]
-    bind: Option<Ipv4Addr>,
-    /// Local address of the interface for multicast [default: that of --bind]
-    #[arg(long, value_name = "IP")]
-    interface: Option<Ipv4Addr>,
-    /// Multicast address of the group, the same at all members
-    #[arg(long, value_name = "IP:PORT", default_value = "239.86.83.1:7586")]
-    multicast: SocketAddrV4,
+    bind: Option<IpAddr>,
+    /// Name of the interface for multicast, or an address of it [default: that of --bind]
+    #[arg(long, value_name = "NAME_OR_IP")]
+    interface: Option<Interface>,
+    /// Multicast address of the group, the same at all members [default: 239.86.83.1:7586, or of IPv6
+    /// [ff15::7673:1]:7586]
+    #[arg(long, value_name = "IP:PORT")]
+    multicast: Option<SocketAddr>,
     /// Do without IP multicast: what goes to the group goes to each member in a copy (members need not agree on it)
     #[arg(long)]
     unicast: bool,
-    /// Write a trace for `vs check`; one that an earlier life of this process left is gone on with
+    /// Write a trace for `vs check`; one that an earlier start of this process left is appended to
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Print the events of the trace, one JSON object a line; deliveries with their payload

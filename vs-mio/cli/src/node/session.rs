@@ -10,27 +10,33 @@ use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::status::Status;
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
+use vs_std::faults::Faults;
 use vs_std::udp::SmallBuffers;
 
 use super::echo::Tee;
-use super::embedded::Embedded;
+use super::embedded::say_notes;
 use super::setup::system;
 use super::status::{self, Desk};
 use crate::Failure;
 use crate::cut::Cut;
 use crate::input::{Next, Source};
+use crate::network::advise_unheard;
 use crate::output::{Output, push_printable};
 
-pub(super) const TOKENS: Tokens =
-    Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
-pub(super) const WAKE: Token = Token(3);
-const SIGNALS: Token = Token(4);
-/// Of the server inside.
-pub(super) const LISTENER: Token = Token(5);
-pub(super) const BEACONS: Token = Token(6);
+pub(super) const WAKE: Token = Token(0);
+const SIGNALS: Token = Token(1);
 /// Where the status is asked for, and connections there.
-pub(super) const STATUS: Token = Token(7);
-pub(super) const CONNECTIONS: Token = Token(STATUS.0 + 1 + status::CONNECTIONS_MAX);
+pub(super) const STATUS: Token = Token(2);
+/// Of the driver: all from its first one on may be its own.
+pub(super) const TOKENS: Tokens = {
+    let base = STATUS.0 + 1 + status::CONNECTIONS_MAX;
+    Tokens {
+        multicast: Token(base),
+        unicast: Token(base + 1),
+        server: Token(base + 2),
+        embedded: Token(base + 3),
+    }
+};
 /// With a view that will never be primary.
 const NOT_PRIMARY: &str =
     "the view is not primary: not more than half of the processes of --primary-of are in it\n";
@@ -64,8 +70,8 @@ enum Phase {
 pub(super) struct Session {
     poll: Poll,
     driver: Driver<Tee>,
-    /// The membership server inside, if none was named.
-    embedded: Option<Embedded>,
+    /// With a membership server inside: how it finds others, in words.
+    how: Option<String>,
     /// Where the status is asked for.
     desk: Option<Desk>,
     group: GroupKey,
@@ -74,7 +80,6 @@ pub(super) struct Session {
     signals: Signals,
     cut: Cut,
     source: Source,
-    servers: Vec<String>,
     leave_at_eof: bool,
     limits: Limits,
     phase: Phase,
@@ -132,7 +137,7 @@ impl Session {
             poll,
             advice: driver.small_buffers(),
             driver,
-            embedded: None,
+            how: None,
             desk: None,
             group,
             process,
@@ -140,7 +145,6 @@ impl Session {
             signals,
             cut,
             source,
-            servers: Vec::new(),
             leave_at_eof: false,
             limits: Limits::default(),
             phase: Phase::Joined,
@@ -159,12 +163,12 @@ impl Session {
         })
     }
 
-    pub(super) fn with(self, limits: Limits, servers: Vec<String>, leave_at_eof: bool) -> Self {
-        Self { limits, servers, leave_at_eof, ..self }
+    pub(super) fn with(self, limits: Limits, leave_at_eof: bool) -> Self {
+        Self { limits, leave_at_eof, ..self }
     }
 
-    pub(super) fn with_embedded(self, embedded: Option<Embedded>) -> Self {
-        Self { embedded, ..self }
+    pub(super) fn with_embedded(self, how: Option<String>) -> Self {
+        Self { how, ..self }
     }
 
     pub(super) fn with_desk(self, desk: Option<Desk>) -> Self {
@@ -175,10 +179,10 @@ impl Session {
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
-            if let Some(server) = &mut self.embedded {
-                server.advance();
-            }
             self.driver.advance();
+            if let Some(how) = &self.how {
+                say_notes(&mut self.driver, how);
+            }
             self.hear();
             self.speak();
             self.driver.flush();
@@ -200,10 +204,8 @@ impl Session {
                 }
                 if event.token() == SIGNALS {
                     self.handle_signals();
-                } else if !self.driver.handle_event(event)
-                    && let Some(server) = &mut self.embedded
-                {
-                    server.handle_event(event);
+                } else {
+                    self.driver.handle_event(event);
                 }
             }
         }
@@ -225,8 +227,7 @@ impl Session {
         };
         let own = [phase, self.source_at].into_iter().flatten().min();
         let own = own.map(|at| Duration::from_nanos(at - now));
-        let server = self.embedded.as_ref().and_then(Embedded::timeout);
-        own.into_iter().chain(self.driver.timeout()).chain(server).min()
+        own.into_iter().chain(self.driver.timeout()).min()
     }
 
     /// Tells what the group has for us, while standard output has room.
@@ -324,13 +325,14 @@ impl Session {
             };
             match self.driver.send(self.group, &message) {
                 Ok(_) => self.sent += 1,
-                Err(SendError::WindowFull | SendError::Blocked) => {
-                    self.refused = true;
-                    self.held = Some(message);
-                }
                 Err(SendError::TooLarge { len, max }) => too_large(len, max),
                 // The end of the session follows.
                 Err(SendError::NotJoined) => return,
+                // The window is full, or the view changes: the message is sent later.
+                Err(_) => {
+                    self.refused = true;
+                    self.held = Some(message);
+                }
             }
         }
         self.source_busy = true;
@@ -408,7 +410,7 @@ impl Session {
         if !self.unheard
             && let Some(advice) = self.driver.unheard(self.group)
         {
-            eprintln!("vs: {advice}");
+            eprintln!("vs: {}", advise_unheard(&advice));
             self.unheard = true;
         }
     }
@@ -436,15 +438,16 @@ impl Session {
             Some(failure) => failure.error.kind().to_string(),
             None => format!("no answer within {} ms", self.limits.connect_ms),
         };
-        let servers = self.servers.join(", ");
-        let first = &self.servers[0];
+        let names: Vec<_> = self.driver.servers().iter().map(ToString::to_string).collect();
+        let servers = names.join(", ");
+        let first = &names[0];
         if status.connected > 0 {
             return Some(format!(
                 "what listens at {servers} does not answer as a membership server does ({reason}): name another with \
                  --server"
             ));
         }
-        Some(match self.servers.len() {
+        Some(match names.len() {
             1 => format!(
                 "cannot reach the membership server {servers} ({reason}): start one with \
                  `vs server --listen {first}`"
@@ -460,7 +463,9 @@ impl Session {
         let mut count = 0;
         for signal in self.signals.pending() {
             match self.cut.after(signal) {
-                Some(cut_off) => self.driver.cut_off(cut_off),
+                Some(cut_off) => {
+                    self.driver.set_faults(Faults::default().with_cut_off(cut_off));
+                }
                 None => count += 1,
             }
         }
@@ -538,5 +543,6 @@ fn told(
             }
             Follow::Left
         }
+        _ => Follow::Nothing,
     }
 }

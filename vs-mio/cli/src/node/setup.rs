@@ -1,9 +1,6 @@
 //! From what `vs node` is told to a session.
 
-use core::hash::{BuildHasher, Hasher};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::collections::hash_map::RandomState;
-use std::net::UdpSocket;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use mio::{Poll, Waker};
@@ -11,21 +8,21 @@ use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
 use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
-use vs_mio::{Driver, DriverConfig, OpenError};
+use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::{SetupError, UdpConfig};
+use vs_std::udp::{MULTICAST, MULTICAST_V6, UdpConfig, address_towards};
+use vs_std::{Membership, random};
 
 use super::Args;
 use super::echo::{Echo, Tee};
-use super::embedded::{Embedded, Place};
-use super::session::{BEACONS, CONNECTIONS, LISTENER, STATUS, Session, TOKENS, WAKE};
+use super::session::{STATUS, Session, TOKENS, WAKE};
 use super::status::Desk;
 use crate::Failure;
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
+use crate::network::{servers, unopened};
 use crate::output::Output;
-use crate::tuning::resolve;
 
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
@@ -41,30 +38,25 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);
-    let place = Place { bind: udp.bind, interface: udp.interface, multicast: udp.multicast };
-    let mut embedded = embedded(&args, place, process)?;
-    let servers = match &embedded {
-        Some(embedded) => vec![embedded.listen_addr()],
-        None => resolve(&args.servers)?,
+    let membership = if args.servers.is_empty() {
+        Membership::Embedded(Box::new(args.embedded.config()?))
+    } else {
+        Membership::Servers(servers(&args.servers)?)
     };
     let incarnation = clock.incarnation();
     let tracer = Tee {
         trace: trace(&args, process, incarnation, &clock)?,
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
-    let names =
-        if embedded.is_some() { vec![servers[0].to_string()] } else { args.servers.clone() };
-    let driver = DriverConfig { node, process, incarnation, seed: random(), servers, udp, clock };
-    let mut driver = Driver::new(driver, tracer).map_err(|e| refused(e, args.bind.is_none()))?;
-    if let Some(embedded) = &mut embedded {
-        embedded.open_beacons(&args.embedded, place)?;
-    }
+    let interface = udp.interface;
+    let driver =
+        DriverConfig { node, process, incarnation, seed: random(), membership, udp, clock };
+    let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
+    let mut driver = Driver::new(driver, tracer)
+        .map_err(|e| unopened(&e, bind, args.embedded.listen_option(bind)))?;
+    let how = driver.embedded().map(|server| args.embedded.how(server, interface));
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;
-    if let Some(embedded) = &mut embedded {
-        let registered = embedded.register(poll.registry(), LISTENER, BEACONS, CONNECTIONS);
-        registered.map_err(|e| system("wait for sockets", &e))?;
-    }
     let desk = desk(&args, &poll)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;
     let waker = Arc::new(waker);
@@ -81,7 +73,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         leave_ms,
         has_voters: args.primary_of.is_some(),
     };
-    Ok(session.with(limits, names, args.leave_at_eof).with_embedded(embedded).with_desk(desk))
+    Ok(session.with(limits, args.leave_at_eof).with_embedded(how).with_desk(desk))
 }
 
 /// Where the status is asked for, if that was wanted.
@@ -91,15 +83,6 @@ fn desk(args: &Args, poll: &Poll) -> Result<Option<Desk>, Failure> {
     let addr = desk.local_addr().map_err(|e| system("listen for questions", &e))?;
     eprintln!("vs: what this member sees: vs status {addr}");
     Ok(Some(desk))
-}
-
-/// The server inside, if none was named.
-fn embedded(args: &Args, place: Place, process: ProcessId) -> Result<Option<Embedded>, Failure> {
-    if !args.servers.is_empty() {
-        return Ok(None);
-    }
-    let blame = if args.bind.is_some() { "--bind" } else { "--interface" };
-    Embedded::open(&args.embedded, place, (process, args.deployment.clone()), blame).map(Some)
 }
 
 /// How long servers that say nothing are waited for, unless `--connect-ms` is given, in ms.
@@ -112,59 +95,51 @@ pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure(format!("cannot {what}: {error}"))
 }
 
-/// Blames the option that was used.
-fn refused(error: OpenError, bind_follows_interface: bool) -> Failure {
-    let error = match error {
-        OpenError::Setup(SetupError::BindNotHere(ip)) if bind_follows_interface => {
-            OpenError::Setup(SetupError::InterfaceNotHere(ip))
-        }
-        error => error,
-    };
-    Failure(error.to_string())
-}
-
 fn udp(args: &Args) -> Result<UdpConfig, Failure> {
-    let bind = match args.bind.or(args.interface) {
+    // Whether the addresses are of IPv6, if some that was named tells.
+    let named = args.multicast.or(args.embedded.beacons()).map(|addr| addr.ip()).or(args.bind);
+    let family = named.map(|ip| ip.is_ipv6());
+    let interface = args.interface.as_ref().map(|interface| interface.addr(family)).transpose()?;
+    let bind = match args.bind.or(interface) {
         Some(ip) => ip,
         None => default_bind(args)?,
     };
-    let mut config = UdpConfig::new(bind, args.multicast);
+    let default = if bind.is_ipv6() { MULTICAST_V6 } else { MULTICAST };
+    let mut config = UdpConfig::new(bind, args.multicast.unwrap_or(default));
     config.unicast = args.unicast;
-    config.interface = args.interface.unwrap_or(bind);
+    config.interface = interface.unwrap_or(bind);
     Ok(config)
 }
 
 /// The address of this host that the others are likely to reach: on the way to the servers, or to the other nodes.
-fn default_bind(args: &Args) -> Result<Ipv4Addr, Failure> {
-    if args.servers.is_empty() {
-        let there = args.embedded.on_the_way(args.multicast)?;
-        return Ok(local_ip(there).unwrap_or_else(|| {
-            eprintln!(
-                "vs: no way from this host to others is known (it has no default route, say): only nodes on it are \
-                 found; name its address with --interface to reach others"
-            );
-            Ipv4Addr::LOCALHOST
-        }));
+fn default_bind(args: &Args) -> Result<IpAddr, Failure> {
+    let server = match args.servers.first() {
+        Some(first) => servers(core::slice::from_ref(first))?.pop(),
+        None => args.embedded.first_peer()?,
+    };
+    let looked_up = server.as_ref().and_then(|server| server.look_up().ok());
+    let addrs: Vec<SocketAddr> = match looked_up {
+        Some(addrs) => addrs,
+        None => vec![args.multicast.or(args.embedded.beacons()).unwrap_or(MULTICAST)],
+    };
+    // The group has to be of the same family.
+    let fits = |addr: &&SocketAddr| {
+        args.multicast.is_none_or(|multicast| multicast.is_ipv6() == addr.is_ipv6())
+    };
+    let there = addrs.iter().find(fits).unwrap_or(&addrs[0]);
+    if let Some(here) = address_towards(*there) {
+        return Ok(here);
     }
-    let server = resolve(&args.servers)?[0];
-    local_ip(server).ok_or_else(|| {
-        Failure(format!(
-            "no local IPv4 address leads to the membership server {server}: name one with --bind"
-        ))
-    })
-}
-
-/// The address of this host on the way to `server`. Nothing is sent.
-fn local_ip(server: SocketAddr) -> Option<Ipv4Addr> {
-    if server.ip().is_loopback() {
-        return Some(Ipv4Addr::LOCALHOST);
+    if let (Some(server), false) = (server, args.servers.is_empty()) {
+        return Err(Failure(format!(
+            "no local address leads to the membership server {server}: name one with --bind"
+        )));
     }
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect(server).ok()?;
-    match socket.local_addr().ok()?.ip() {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    }
+    eprintln!(
+        "vs: no way from this host to others is known (it has no default route, say): only nodes on it are found; name \
+         its address with --interface to reach others"
+    );
+    Ok(if there.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() })
 }
 
 fn process(id: Option<u64>) -> ProcessId {
@@ -173,10 +148,6 @@ fn process(id: Option<u64>) -> ProcessId {
         eprintln!("vs: process id {process}; choose a lasting one with --id");
     }
     process
-}
-
-pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 fn trace(

@@ -10,13 +10,14 @@ use vs_core::{Action, Blocking, CastCounters, DetachReason, SendError, View};
 use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::clock::Clock;
 use vs_std::driver::IoCounters;
+use vs_std::faults::Faults;
 use vs_std::trace::{MaybeTrace, TraceFile};
 use vs_std::udp::{Granted, UdpConfig};
-use vs_std::{EventRef, Group, JoinOptions};
+use vs_std::{EventRef, Group, JoinError, JoinOptions, Membership};
 
 use super::{Args, Runtime};
 use crate::Failure;
-use crate::tuning::resolve;
+use crate::network::{advise_unheard, servers, unopened};
 
 /// What a member hears.
 pub(super) enum Heard<'a> {
@@ -63,13 +64,13 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     let multicast = args.multicast.unwrap_or(super::stage::MULTICAST);
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
-    udp.loss_permille = args.load.loss.0;
+    udp.faults = Faults::default().with_loss_permille(args.load.loss.0);
     Ok(DriverConfig {
         node,
         process,
         incarnation: clock.incarnation(),
         seed: process.0 ^ clock.unix_offset(),
-        servers: resolve(&args.servers)?,
+        membership: Membership::Servers(servers(&args.servers)?),
         udp,
         clock,
     })
@@ -96,9 +97,8 @@ struct StdMember {
 impl StdMember {
     fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
         let driver = driver_config(args, process)?;
-        let mut options = JoinOptions::new(process, Vec::new(), driver.udp.clone());
+        let mut options = JoinOptions::with(driver);
         (_, options.group) = args.tuning.configs(Blocking::Auto);
-        options.driver = driver;
         options.trace.clone_from(&args.trace);
         if args.load.busy {
             options.busy_poll = BUSY;
@@ -107,7 +107,10 @@ impl StdMember {
             options.pin = Some(core_of(process));
         }
         let name = group()?;
-        let joined = Group::join(&name, options).map_err(|e| Failure(e.to_string()))?;
+        let joined = Group::join(&name, options).map_err(|error| match error {
+            JoinError::Open(error) => unopened(&error, "--bind", "--bind"),
+            error => Failure(error.to_string()),
+        })?;
         advise(joined.driver().small_buffers());
         Ok(Self { group: joined, key: name.key() })
     }
@@ -133,7 +136,7 @@ impl Member for StdMember {
                 EventRef::View { view, .. } => hear(Heard::View(view)),
                 EventRef::Detached { reason } => hear(Heard::Detached(reason.clone())),
                 EventRef::Left { .. } => hear(Heard::Left),
-                EventRef::Primary => {}
+                _ => {}
             }
             ControlFlow::Continue(())
         });
@@ -141,7 +144,7 @@ impl Member for StdMember {
     }
 
     fn leave(&mut self) {
-        advise(self.group.driver().unheard(self.key));
+        advise(self.group.driver().unheard(self.key).as_ref().map(advise_unheard));
         self.group.begin_leave();
     }
 
@@ -170,10 +173,11 @@ impl MioMember {
     fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
         let config = driver_config(args, process)?;
         let trace = trace(args, &config, "mio")?;
-        let mut driver = Driver::new(config, trace).map_err(|e| Failure(e.to_string()))?;
+        let mut driver =
+            Driver::new(config, trace).map_err(|e| unopened(&e, "--bind", "--bind"))?;
         advise(driver.small_buffers());
         let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
-        let tokens = Tokens { multicast: Token(0), unicast: Token(1), server: Token(2) };
+        let tokens = Tokens::from_base(Token(0));
         driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;
         let (_, config) = args.tuning.configs(Blocking::Auto);
         let key = driver.join(&group()?, config).map_err(|e| Failure(e.to_string()))?;
@@ -234,7 +238,7 @@ impl Member for MioMember {
                     Action::View { view, .. } => hear(Heard::View(view)),
                     Action::Detached { reason, .. } => hear(Heard::Detached(reason)),
                     Action::Left { .. } => hear(Heard::Left),
-                    Action::Block { .. } | Action::Writable { .. } | Action::Primary { .. } => {}
+                    _ => {}
                 }
             }
             self.driver.flush();
@@ -245,7 +249,7 @@ impl Member for MioMember {
     }
 
     fn leave(&mut self) {
-        advise(self.driver.unheard(self.key));
+        advise(self.driver.unheard(self.key).as_ref().map(advise_unheard));
         self.driver.leave(self.key);
         self.driver.flush();
     }

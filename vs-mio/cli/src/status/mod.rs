@@ -82,7 +82,7 @@ fn busy(name: &str) -> String {
 fn ask(name: &str) -> Result<Status, Failure> {
     let until = Instant::now() + ANSWER_MAX;
     let mut failure = None;
-    for addr in crate::tuning::addresses(name)
+    for addr in crate::network::addresses(name)
         .map_err(|why| Failure(format!("cannot find {name}: {why}")))?
     {
         match connect(addr, until) {

@@ -1,0 +1,131 @@
+//! Addresses on the command line, and what is said of those that cannot be used.
+
+use core::net::IpAddr;
+use core::str::FromStr;
+use std::net::ToSocketAddrs;
+
+use vs_std::ServerName;
+use vs_std::driver::OpenError;
+use vs_std::udp::{SetupError, addresses_of};
+use vs_std::unheard::Unheard;
+
+use crate::Failure;
+use crate::server::refused;
+
+/// An interface of this host: by one of its addresses, or by its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Interface {
+    text: String,
+    addrs: Vec<IpAddr>,
+}
+
+impl FromStr for Interface {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(addr) = text.parse() {
+            return Ok(Self { text: text.into(), addrs: vec![addr] });
+        }
+        let addrs = addresses_of(text).map_err(|e| e.to_string())?;
+        if addrs.is_empty() {
+            return Err("no interface of this host has that name or address".into());
+        }
+        Ok(Self { text: text.into(), addrs })
+    }
+}
+
+impl Interface {
+    /// Its address of the family, or the first one if any will do.
+    pub(crate) fn addr(&self, is_ipv6: Option<bool>) -> Result<IpAddr, Failure> {
+        let fits = |addr: &&IpAddr| is_ipv6.is_none_or(|is_ipv6| addr.is_ipv6() == is_ipv6);
+        self.addrs.iter().find(fits).copied().ok_or_else(|| {
+            let family = if is_ipv6 == Some(true) { "IPv6" } else { "IPv4" };
+            Failure(format!(
+                "interface {} has no address of {family}, as others have that are named: choose another with \
+                 --interface",
+                self.text
+            ))
+        })
+    }
+}
+
+/// Reads names of servers, and looks each up once: one that is misspelt is told of at once.
+pub(crate) fn servers(names: &[String]) -> Result<Vec<ServerName>, Failure> {
+    let server = |name: &String| {
+        let unknown =
+            |why: String| Failure(format!("cannot find the membership server {name}: {why}"));
+        let server: ServerName =
+            name.parse().map_err(|_| unknown("write it as HOST:PORT".into()))?;
+        server.look_up().map_err(|e| unknown(unknown_host(&e)))?;
+        Ok(server)
+    };
+    names.iter().map(server).collect()
+}
+
+fn unknown_host(error: &std::io::Error) -> String {
+    format!("{error}; name one that this host can look up, or its address")
+}
+
+/// Addresses of `name`, those of IPv4 first; or why there are none, and what to do about it.
+pub(crate) fn addresses(name: &str) -> Result<Vec<core::net::SocketAddr>, String> {
+    let found = name.to_socket_addrs().map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidInput => format!("{e}; write it as HOST:PORT"),
+        _ => unknown_host(&e),
+    })?;
+    let mut found = found.collect::<Vec<_>>();
+    found.sort_by_key(core::net::SocketAddr::is_ipv6);
+    Ok(found)
+}
+
+/// Names the options at fault.
+pub(crate) fn unset(error: &SetupError) -> String {
+    let option = match error {
+        SetupError::NotMulticast(_) | SetupError::PortInUse(_) => "--multicast",
+        SetupError::MixedFamilies { .. } => "--bind, --interface and --multicast",
+        SetupError::BindNotHere(_) => "--bind",
+        SetupError::InterfaceNotHere(_) | SetupError::DatagramTooLong { fits: None, .. } => {
+            "--interface"
+        }
+        SetupError::NoMulticast(_) => {
+            return format!("{error} (see --interface, and --unicast)");
+        }
+        SetupError::DatagramTooLong { interface, datagram_bytes, fits: Some(fits) } => {
+            return format!(
+                "datagrams of {datagram_bytes} bytes do not fit the MTU of interface {interface}: raise it, or start \
+                 all members with --datagram-bytes {fits}"
+            );
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error} (see {option})")
+}
+
+/// The same of beacons.
+pub(crate) fn beacons_unset(error: &SetupError) -> Failure {
+    Failure(unset(error).replace("--multicast", "--beacons").replace(", and --unicast", ""))
+}
+
+/// Why a node cannot be opened. `bind` is the option that its address came from, `listen` that of the server inside.
+pub(crate) fn unopened(error: &OpenError, bind: &str, listen: &str) -> Failure {
+    match error {
+        // The address of --interface was bound, if no other was named.
+        OpenError::Setup(SetupError::BindNotHere(ip)) if bind == "--interface" => {
+            Failure(unset(&SetupError::InterfaceNotHere(*ip)))
+        }
+        OpenError::Setup(error) => Failure(unset(error)),
+        OpenError::Beacons(error) => beacons_unset(error),
+        OpenError::Listen { addr, error } => {
+            let Failure(why) = refused(*addr, error);
+            Failure(why.replace("--listen", listen))
+        }
+        OpenError::TooManyPeers => {
+            Failure("--peer names too many addresses: name fewer, or use beacons".into())
+        }
+        _ => Failure(error.to_string()),
+    }
+}
+
+/// What to do about members that hear no multicasts.
+pub(crate) fn advise_unheard(unheard: &Unheard) -> String {
+    format!("{unheard} (see --multicast and --unicast)")
+}

@@ -1,0 +1,166 @@
+//! The membership server inside a process that was told of none: it finds those inside the others.
+
+use core::net::SocketAddr;
+use std::io;
+
+use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
+use vs_core::member::DiscoveryConfig;
+use vs_core::member::server::{Note, Server, ServerConfig};
+
+use crate::beacons::Beacons;
+use crate::clock::Clock;
+use crate::driver::OpenError;
+use crate::name::ServerName;
+use crate::random::random;
+use crate::server::{LookupFailure, ServerDriver};
+use crate::udp::UdpConfig;
+
+/// Own silence before a server inside tells the others that it lives, in ms: each process has a connection to each other
+/// one.
+const HEARTBEAT_MS: u64 = 200;
+
+/// How processes without a server to name find one another: each has a membership server inside, and these find one
+/// another.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EmbeddedConfig {
+    /// Where the server inside listens. Default: the address of [`UdpConfig::bind`], a port that the system chooses.
+    pub listen: Option<SocketAddr>,
+    /// The multicast address of the beacons by which the servers find one another. Default: that of
+    /// [`UdpConfig::multicast`], at the next port.
+    pub beacons: Option<SocketAddr>,
+    /// Servers that are known, alone or inside other processes: where no beacons come through, or besides. Where some are
+    /// named, an interface that carries no multicasts will do.
+    pub peers: Vec<ServerName>,
+    /// Times and bounds of the server. Its deployment is that of the node.
+    pub server: ServerConfig,
+    /// Times and bounds of the beacons.
+    pub discovery: DiscoveryConfig,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            beacons: None,
+            peers: Vec::new(),
+            server: ServerConfig { heartbeat_ms: HEARTBEAT_MS, ..ServerConfig::default() },
+            discovery: DiscoveryConfig::default(),
+        }
+    }
+}
+
+impl EmbeddedConfig {
+    /// Where beacons go, of a process that multicasts to `multicast`.
+    #[must_use]
+    pub fn beacons_addr(&self, multicast: SocketAddr) -> SocketAddr {
+        self.beacons.unwrap_or_else(|| {
+            let mut addr = multicast;
+            addr.set_port(multicast.port().checked_add(1).unwrap_or(1024));
+            addr
+        })
+    }
+}
+
+/// A server inside a process, with its sockets.
+#[derive(Debug)]
+pub struct EmbeddedServer {
+    driver: ServerDriver,
+    listen: SocketAddr,
+}
+
+impl EmbeddedServer {
+    /// Listens. Nothing is sent before the driver of the process is advanced.
+    pub(crate) fn open(
+        config: &EmbeddedConfig,
+        process: ProcessId,
+        deployment: Deployment,
+        udp: &UdpConfig,
+    ) -> Result<Self, OpenError> {
+        let boot = Clock::new().unix_start_ms();
+        let server_config = ServerConfig { deployment, ..config.server.clone() };
+        let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
+            .map_err(OpenError::Config)?;
+        server.set_embedded(process);
+        let addr = config.listen.unwrap_or_else(|| SocketAddr::new(udp.bind, 0));
+        let refused = |error: io::Error| OpenError::Listen { addr, error };
+        let mut driver = ServerDriver::new(server, addr).map_err(refused)?;
+        let mut listen = driver.local_addr().map_err(refused)?;
+        if listen.ip().is_unspecified() {
+            listen.set_ip(udp.bind);
+        }
+        driver.discover(config.discovery.clone(), listen, random()).map_err(OpenError::Config)?;
+        for peer in &config.peers {
+            if !driver.add_peer(peer.clone()) {
+                return Err(OpenError::TooManyPeers);
+            }
+        }
+        Ok(Self { driver, listen })
+    }
+
+    /// Opens the sockets for beacons. Where peers are named it goes without, if it has to.
+    pub(crate) fn open_beacons(
+        &mut self,
+        config: &EmbeddedConfig,
+        udp: &UdpConfig,
+    ) -> Result<(), OpenError> {
+        match Beacons::open(udp.interface, config.beacons_addr(udp.multicast)) {
+            Ok(beacons) => self.driver.set_beacons(beacons),
+            Err(error) if config.peers.is_empty() => return Err(OpenError::Beacons(error)),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Where the process itself, and others, connect to.
+    #[must_use]
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where beacons go; `None` if peers were named and the interface carries no multicasts.
+    #[must_use]
+    pub fn beacons_addr(&self) -> Option<SocketAddr> {
+        self.driver.beacons().map(Beacons::multicast_addr)
+    }
+
+    /// The server with its sockets, to look at and to wait for.
+    #[must_use]
+    pub fn driver(&self) -> &ServerDriver {
+        &self.driver
+    }
+
+    pub(crate) fn driver_mut(&mut self) -> &mut ServerDriver {
+        &mut self.driver
+    }
+
+    /// The next note for the operator.
+    pub(crate) fn poll_note(&mut self) -> Option<Note> {
+        self.driver.poll_note()
+    }
+
+    /// A peer whose name cannot be looked up.
+    pub(crate) fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
+        self.driver.poll_lookup_failure()
+    }
+}
+
+/// Where a node's views come from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Membership {
+    /// From any of these membership servers; at least one.
+    Servers(Vec<ServerName>),
+    /// From a membership server inside this process, which finds those inside the others.
+    Embedded(Box<EmbeddedConfig>),
+    /// From a source of the application's own: see [`vs_core::member::external`].
+    External,
+}
+
+impl Membership {
+    /// From a membership server inside this process, by the default times.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::Embedded(Box::default())
+    }
+}

@@ -1,0 +1,69 @@
+//! The network interfaces of this host.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::UdpSocket;
+
+use if_addrs::get_if_addrs;
+
+/// The addresses of the interface that is called `name`, those of IPv4 first. Link-local addresses of IPv6 are left out:
+/// other hosts cannot reach them without knowing by which interface.
+///
+/// # Errors
+/// The system's.
+pub fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
+    let all = get_if_addrs()?.into_iter().filter(|interface| interface.name == name);
+    let mut found: Vec<_> = all.map(|interface| interface.ip()).collect();
+    found.retain(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
+    found.sort();
+    Ok(found)
+}
+
+/// The index of the interface that has the address `ip`, by which multicasts of IPv6 choose it; 0 for the unspecified
+/// address: the system chooses.
+pub(crate) fn index_of(ip: Ipv6Addr) -> io::Result<Option<u32>> {
+    if ip.is_unspecified() {
+        return Ok(Some(0));
+    }
+    let mut all = get_if_addrs()?.into_iter();
+    Ok(all.find(|interface| interface.ip() == IpAddr::V6(ip)).and_then(|found| found.index))
+}
+
+/// The address of this host on the way to `there`, as others there see it; nothing is sent. `None`: no way is known.
+#[must_use]
+pub fn address_towards(there: SocketAddr) -> Option<IpAddr> {
+    let loopback: (IpAddr, IpAddr) = match there {
+        SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()),
+        SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into()),
+    };
+    if there.ip().is_loopback() {
+        return Some(loopback.0);
+    }
+    let socket = UdpSocket::bind((loopback.1, 0)).ok()?;
+    socket.connect(there).ok()?;
+    let here = socket.local_addr().ok()?.ip();
+    (!here.is_unspecified()).then_some(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_leads_to_itself() {
+        let there = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
+        assert_eq!(address_towards(there), Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(index_of(Ipv6Addr::UNSPECIFIED).unwrap(), Some(0));
+    }
+
+    #[test]
+    fn addresses_of_an_interface_are_found_by_name() {
+        let all = get_if_addrs().unwrap();
+        let Some(loopback) = all.iter().find(|interface| interface.is_loopback()) else {
+            println!("skipped: this host has no loopback interface");
+            return;
+        };
+        assert!(addresses_of(&loopback.name).unwrap().contains(&loopback.ip()));
+        assert_eq!(addresses_of("no-such-interface").unwrap(), [] as [IpAddr; 0]);
+    }
+}

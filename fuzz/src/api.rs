@@ -224,7 +224,8 @@ fn misuse(town: &mut Town, i: usize, bytes: &mut Bytes<'_>) {
             }
             3 => node.handle_stream(Time(0), b""),
             4 => {
-                node.handle_datagram(now, bytes.take(room));
+                let from = ([127, 0, 0, 1], 4000 + u16::from(pick >> 4)).into();
+                node.handle_datagram(now, from, &mut bytes.take(room).to_vec());
             }
             5 => node.stream_consumed(0),
             6 => assert!(node.footprint() > 0),

@@ -7,6 +7,7 @@ mod common;
 use std::cell::RefCell;
 
 pub(crate) use common::Cluster;
+use vs_core::wire::datagram::KIND_AT;
 use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
 use crate::Seeds;
@@ -49,7 +50,7 @@ pub(crate) fn said() -> Seeds {
     let mut kinds = [0; 8];
     let mut said = Seeds::new();
     for datagram in SEEN.take() {
-        let kind = usize::from(datagram[3]) % kinds.len();
+        let kind = usize::from(datagram[KIND_AT]) % kinds.len();
         kinds[kind] += 1;
         if kinds[kind] <= 2 {
             said.push((format!("kind-{kind}-{}", kinds[kind]), datagram));

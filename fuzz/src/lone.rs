@@ -50,6 +50,8 @@ pub(crate) struct Lone {
     pool_slots_max: usize,
     /// The latest time that was handed in: what the node goes by.
     latest: Time,
+    /// The counter of its last datagram.
+    counter: u64,
     listener: Listener,
     buffer: Vec<u8>,
 }
@@ -81,6 +83,7 @@ impl Lone {
             config: config_of_group,
             pool_slots_max,
             latest: Time::from_millis(1),
+            counter: 0,
             listener: Listener::default(),
             buffer: vec![0; SEGMENTS_MAX * datagram_bytes],
         };
@@ -209,11 +212,13 @@ impl Lone {
         let sent = self.node.poll_transmit(self.latest, &mut self.buffer, segments_max.max(1));
         let Some(sent) = sent else { return false };
         assert!((1..=self.datagram_bytes).contains(&sent.segment_bytes), "{sent:?}");
-        let datagrams = self.buffer[..sent.len].chunks(sent.segment_bytes);
+        let datagrams = self.buffer[..sent.len].chunks_mut(sent.segment_bytes);
         assert!(datagrams.len() <= segments_max.max(1), "{sent:?}");
         for datagram in datagrams {
-            let packet = packet::decode(datagram).expect("a datagram of ours");
+            let packet = packet::open(datagram).expect("a datagram of ours");
             assert_eq!(packet.header.group, self.key);
+            assert!(packet.counter > self.counter, "a counter is used again");
+            self.counter = packet.counter;
         }
         true
     }

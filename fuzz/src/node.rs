@@ -1,7 +1,12 @@
 //! A whole node in a view of three: its peers say anything, its clock shows anything, its server is honest.
 
+use std::net::SocketAddr;
+
 use vs_core::ident::ProcessId;
-use vs_core::wire::packet::{self, AckEntry, Data, Header, Heartbeat};
+use vs_core::wire::PROTOCOL_VERSION;
+use vs_core::wire::body::body_bytes;
+use vs_core::wire::datagram::{Header, KIND_AT, Kind};
+use vs_core::wire::packet::{self, AckEntry, Data, Heartbeat};
 use vs_core::{Blocking, Time};
 
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
@@ -9,9 +14,12 @@ use crate::lone::{Lone, ME, TIME_MAX};
 use crate::{Bytes, Seeds};
 
 /// Where a datagram names its transmitter, its group and its view.
-const RANK: core::ops::Range<usize> = 6..8;
+const RANK: core::ops::Range<usize> = 4..6;
 const GROUP: core::ops::Range<usize> = 8..16;
 const FINGERPRINT: core::ops::Range<usize> = 16..24;
+
+/// Where a report of gaps says of whom, to whom and how many.
+const NAK_FIELDS_AT: usize = 34;
 
 /// Ranks of a view.
 const RANKS: usize = 4;
@@ -67,8 +75,8 @@ fn happen(lone: &mut Lone, peers: &mut Peers, bytes: &mut Bytes<'_>) {
     match pick % HAPPENINGS {
         SAY => said(lone, bytes, more),
         DESCRIBED | 2 | 3 | 4 => {
-            let datagram = described(lone, peers, bytes);
-            lone.node.handle_datagram(lone.now(), &datagram);
+            let mut datagram = described(lone, peers, bytes);
+            lone.node.handle_datagram(lone.now(), peer(pick), &mut datagram);
         }
         5 | 6 => time(lone, bytes, more),
         7 => lone.wake(),
@@ -98,12 +106,17 @@ fn happen(lone: &mut Lone, peers: &mut Peers, bytes: &mut Bytes<'_>) {
     }
 }
 
+/// Where a datagram comes from.
+fn peer(pick: u8) -> SocketAddr {
+    ([127, 0, 0, 1], 4001 + u16::from(pick & 3)).into()
+}
+
 /// Bytes as they are, with as much of what the node looks at first as chance would never find.
 fn said(lone: &mut Lone, bytes: &mut Bytes<'_>, known: u8) {
     let mut datagram = bytes.sized().to_vec();
     let fingerprint = lone.view().map_or(0, vs_core::View::fingerprint);
     let patches: [(_, &[u8]); 4] = [
-        (0..3, b"VS\x01"),
+        (0..3, &[b'V', b'S', PROTOCOL_VERSION]),
         (GROUP, &lone.key.0.to_le_bytes()),
         (FINGERPRINT, &fingerprint.to_le_bytes()),
         (RANK, &[datagram.first().copied().unwrap_or(0) % 4, 0]),
@@ -113,7 +126,7 @@ fn said(lone: &mut Lone, bytes: &mut Bytes<'_>, known: u8) {
             place.copy_from_slice(patch);
         }
     }
-    lone.node.handle_datagram(lone.now(), &datagram);
+    lone.node.handle_datagram(lone.now(), peer(known), &mut datagram);
 }
 
 /// A well-formed datagram of a peer, about numbers near those that count.
@@ -176,7 +189,7 @@ fn data(
     *highest = (*highest).max(seq.min(1 << 20));
     let stable = if pick & 0x20 == 0 { 0 } else { bytes.number_near(*highest) };
     let flags = if pick & 0x10 == 0 { 0 } else { bytes.u8() & 7 };
-    let room = out.len() - packet::DATA_HEADER_BYTES;
+    let room = body_bytes(out.len());
     let mut body = Vec::new();
     if flags == 0 {
         for _ in 0..=bytes.below(3) {
@@ -200,17 +213,18 @@ fn nak(out: &mut [u8], header: &Header, peers: &Peers, bytes: &mut Bytes<'_>) ->
     let near = peers.highest[usize::from(bytes.below(4))];
     let count = u16::from(1 + bytes.below(3));
     let mut body: Vec<u8> =
-        [origin, target, count, 0].iter().flat_map(|n: &u16| n.to_le_bytes()).collect();
+        [origin, target, count].iter().flat_map(|n: &u16| n.to_le_bytes()).collect();
     let mut last = 0_u64;
     for _ in 0..count {
         let from = bytes.number_near(near).max(last.saturating_add(1));
         last = from.saturating_add(u64::from(bytes.u8() & 15));
         body.extend([from, last].iter().flat_map(|n| n.to_le_bytes()));
     }
-    let start = packet::encode_sync_header(out, header, false)?;
-    out[3] = packet::Kind::Nak as u8;
-    out[start..start + body.len()].copy_from_slice(&body);
-    Some(start + body.len())
+    let len = NAK_FIELDS_AT + body.len();
+    packet::encode_sync_header(out, header, false, len - packet::SYNC_HEADER_BYTES)?;
+    out[KIND_AT] = Kind::Nak as u8;
+    out[NAK_FIELDS_AT..len].copy_from_slice(&body);
+    Some(len)
 }
 
 /// A sync message: most often the one that the node waits for.
@@ -255,9 +269,9 @@ fn control<M: serde::Serialize>(
     is_request: bool,
     message: &M,
 ) -> Option<usize> {
-    let start = packet::encode_sync_header(out, header, is_request)?;
-    let len = postcard::to_slice(message, out.get_mut(start..)?).ok()?.len();
-    Some(start + len)
+    let payload = out.get_mut(packet::SYNC_HEADER_BYTES..)?;
+    let len = postcard::to_slice(message, payload).ok()?.len();
+    packet::encode_sync_header(out, header, is_request, len)
 }
 
 /// Time passes, stands still, jumps, or is set back.
@@ -277,7 +291,7 @@ fn time(lone: &mut Lone, bytes: &mut Bytes<'_>, pick: u8) {
     } else {
         // Handed in with something else.
         let at = lone.clock(at);
-        lone.node.handle_datagram(at, b"");
+        lone.node.handle_datagram(at, peer(pick), &mut []);
     }
 }
 

@@ -3,7 +3,8 @@
 
 use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
-use vs_core::wire::packet::{self, Content, Header, Malformed, Packet};
+use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
+use vs_core::wire::packet::{self, Content, Packet};
 use vs_core::wire::reach;
 use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict};
 
@@ -15,8 +16,11 @@ const WAYS: u8 = 3;
 const RAW: u8 = 0;
 const SYNC: u8 = 1;
 
-/// Where a datagram names its group.
+/// Where a datagram names the epoch of its key, its group, and what its flags are.
+const KEY_EPOCH_AT: usize = 3;
 const GROUP: core::ops::Range<usize> = 8..16;
+const FLAGS_AT: usize = 33;
+const FLAG_GROUP: u8 = 0x80;
 
 /// Decodes `input`, or the control message that it describes.
 pub fn run(input: &[u8]) {
@@ -34,11 +38,11 @@ pub fn run(input: &[u8]) {
 }
 
 fn decode(datagram: &[u8]) {
-    match packet::decode(datagram) {
+    match packet::open(&mut datagram.to_vec()) {
         Ok(packet) => again(datagram, &packet),
         Err(Malformed::Version(version)) => assert_eq!(datagram[2], version),
-        Err(Malformed::Kind(kind)) => assert_eq!(datagram[3], kind),
-        Err(Malformed::KeyEpoch(epoch)) => assert_eq!(datagram[5], epoch),
+        Err(Malformed::Kind(kind)) => assert_eq!(datagram[KIND_AT], kind),
+        Err(Malformed::KeyEpoch(epoch)) => assert_eq!(datagram[KEY_EPOCH_AT], epoch),
         Err(Malformed::Magic | Malformed::Length | Malformed::Field) => {}
     }
 }
@@ -49,29 +53,32 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     let mut out = vec![0xaa; datagram.len()];
     let (header, content) = (&packet.header, packet.content);
     let len = encode(&mut out, header, content).expect("it had room for this before");
+    let mut counter = TransmitCounter::after(packet.counter.wrapping_sub(1));
+    finish(&mut out[..len], len, packet.to_group, &mut counter);
     let mut cleared = datagram[..len].to_vec();
     if let Content::Data(data) = content {
-        let padding = u16::from_le_bytes([datagram[26], datagram[27]]);
-        assert_eq!(len, packet::DATA_HEADER_BYTES + data.body.len());
+        let padding = u16::from_le_bytes([datagram[36], datagram[37]]);
+        assert_eq!(len, packet::data_bytes(data.body.len()));
         assert_eq!(len + usize::from(padding), datagram.len());
     } else {
         assert_eq!(len, datagram.len());
     }
     let (flags, reserved) = match content {
         Content::Data(_) => {
-            (packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST, 26..32)
+            (packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST, 36..40)
         }
-        Content::Ack(_) => (0, 28..32),
-        Content::Nak(_) => (0, 30..32),
-        Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 0..0),
-        Content::Sync(_) | Content::SyncRequest(_) => (0, 0..0),
-        Content::Reach(_) => (3, 0..0),
+        Content::Ack(_) => (0, 38..40),
+        Content::Nak(_) => (0, 40..40),
+        Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 34..40),
+        Content::Sync(_) | Content::SyncRequest(_) => (0, 34..40),
+        Content::Reach(_) => (3, 34..40),
     };
-    cleared[4] &= flags;
+    cleared[FLAGS_AT] &= flags | FLAG_GROUP;
     cleared[reserved].fill(0);
+    cleared[6..8].fill(0);
     assert_eq!(out[..len], cleared);
+    assert_eq!(packet::open(&mut out[..len]).map(|p| p.header), Ok(*header));
     assert_eq!(encode(&mut out[..len - 1], header, content), None, "it fits less than it takes");
-    assert_eq!(packet::decode(&out[..len]).map(|p| p.header), Ok(*header));
 }
 
 /// A beacon that was read, written again, is the same datagram with its reserved bits cleared.
@@ -109,15 +116,15 @@ fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize
 }
 
 fn encode_control(out: &mut [u8], header: &Header, is_request: bool, body: &[u8]) -> Option<usize> {
-    let len = packet::encode_sync_header(out, header, is_request)?;
-    let end = len + body.len();
-    out.get_mut(len..end)?.copy_from_slice(body);
-    Some(end)
+    let end = packet::SYNC_HEADER_BYTES + body.len();
+    out.get_mut(packet::SYNC_HEADER_BYTES..end)?.copy_from_slice(body);
+    packet::encode_sync_header(out, header, is_request, body.len())
 }
 
 /// A node takes a control message for malformed if and only if it is.
 fn control(datagram: &[u8]) {
-    let Ok(packet) = packet::decode(datagram) else { return };
+    let mut opened = datagram.to_vec();
+    let Ok(packet) = packet::open(&mut opened) else { return };
     let well_formed = match packet.content {
         Content::Sync(body) => SyncMessage::read(body).is_some_and(|m| m.is_well_formed()),
         Content::SyncRequest(body) => SyncRequest::read(body).is_some_and(|m| m.is_well_formed()),
@@ -150,14 +157,14 @@ fn verdict(datagram: &[u8]) -> Verdict {
     let key = node.join(Time::ZERO, &name, group).expect("room for the group");
     let mut datagram = datagram.to_vec();
     datagram[GROUP].copy_from_slice(&key.0.to_le_bytes());
-    node.handle_datagram(Time::ZERO, &datagram)
+    node.handle_datagram(Time::ZERO, ([127, 0, 0, 1], 4001).into(), &mut datagram)
 }
 
 /// A message that is written here is read there, and judged as it is here.
 fn described<M: serde::Serialize>(message: &M, is_request: bool) {
     let body = postcard::to_allocvec(message).expect("it has a length");
     let header = Header { rank: 0, group: vs_core::ident::GroupKey(0), fingerprint: 0 };
-    let mut out = vec![0; packet::HEADER_BYTES + body.len()];
+    let mut out = vec![0; packet::SYNC_HEADER_BYTES + body.len() + TAG_BYTES];
     let len = encode_control(&mut out, &header, is_request, &body);
     assert_eq!(len, Some(out.len()));
     decode(&out);

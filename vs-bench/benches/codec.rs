@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p vs-bench --bench codec`
 //!
-//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `decode` with a walk over what
+//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `open` with a walk over what
 //! it hands out, for a packet of each kind at its smallest and at its largest. Data packets are 64 B, 1 KiB and as much
 //! as a datagram holds; writing one is a copy of its body, reading one is not. Throughput is in bytes of the datagram.
 //!
@@ -17,13 +17,14 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use vs_core::NodeConfig;
 use vs_core::ident::{GroupKey, ViewId};
 use vs_core::wire::body::body_bytes;
-use vs_core::wire::packet::{self, AckEntry, Content, Data, Header, Heartbeat, SeqRange};
+use vs_core::wire::datagram::Header;
+use vs_core::wire::packet::{self, AckEntry, Content, Data, Heartbeat, SeqRange};
 
 const HEADER: Header = Header { rank: 1, group: GroupKey(7), fingerprint: 99 };
 
 /// Reads a datagram and all that it says.
-fn read(datagram: &[u8]) -> u64 {
-    match packet::decode(datagram).expect("a datagram of ours").content {
+fn read(datagram: &mut [u8]) -> u64 {
+    match packet::open(datagram).expect("a datagram of ours").content {
         Content::Data(data) => data.seq + data.body.len() as u64,
         Content::Ack(ack) => ack.entries().map(|e| e.received ^ e.credit).fold(0, |a, b| a ^ b),
         Content::Nak(nak) => nak.ranges().map(|r| r.from ^ r.upto).fold(0, |a, b| a ^ b),
@@ -44,9 +45,9 @@ fn both(
     group.bench_function(format!("encode/{name}"), |bencher| {
         bencher.iter(|| encode(black_box(&mut buffer)));
     });
-    let datagram = &buffer[..len];
+    let datagram = &mut buffer[..len];
     group.bench_function(format!("decode/{name}"), |bencher| {
-        bencher.iter(|| read(black_box(datagram)));
+        bencher.iter(|| read(black_box(&mut *datagram)));
     });
 }
 
@@ -79,7 +80,7 @@ fn codec(criterion: &mut Criterion) {
         packet::encode_heartbeat(out, &HEADER, black_box(&beat))
     });
     both(&mut group, "sync header", |out| {
-        packet::encode_sync_header(out, black_box(&HEADER), false)
+        packet::encode_sync_header(out, black_box(&HEADER), false, 0)
     });
     group.finish();
 }

@@ -20,13 +20,15 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::System;
 use std::env;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use vs_bench::load::Load;
 use vs_bench::memory::{Memory, Settings};
-use vs_core::wire::packet::{self, Header, Heartbeat};
+use vs_core::wire::datagram::Header;
+use vs_core::wire::packet::{self, Heartbeat};
 use vs_core::{ClientConfig, GroupSize, Node, Time};
 
 /// Numbers of groups, unless it is a test.
@@ -167,7 +169,7 @@ fn poll_action(node: &mut Node, now: Time) {
 fn idle(bench: &mut BenchmarkGroup<'_, WallTime>, groups: usize) {
     let mut memory = Memory::together(NODES, &settings(groups));
     memory.pass_ns(1_000_000);
-    let beat = heartbeat(&memory);
+    let (peer, mut beat) = (SocketAddr::from(([127, 0, 0, 1], 4001)), heartbeat(&memory));
     let now = memory.now();
     let node = &mut memory.members[0].node;
     let mut buffer = vec![0; 64 << 10];
@@ -179,12 +181,12 @@ fn idle(bench: &mut BenchmarkGroup<'_, WallTime>, groups: usize) {
     });
     bench.bench_function(id("poll_action"), |b| b.iter(|| poll_action(node, now)));
     bench.bench_function(id("handle_datagram"), |b| {
-        b.iter(|| node.handle_datagram(now, black_box(&beat)));
+        b.iter(|| node.handle_datagram(now, peer, black_box(&mut beat)));
     });
     bench.bench_function(id("round"), |b| {
         b.iter(|| {
             node.handle_timeout(now);
-            node.handle_datagram(now, black_box(&beat));
+            node.handle_datagram(now, peer, black_box(&mut beat));
             poll_transmit(node, now, &mut buffer);
             poll_action(node, now);
             black_box(node.poll_timeout())

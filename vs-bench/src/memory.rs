@@ -6,6 +6,7 @@ use core::ops::Sub;
 
 use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::wire::datagram::KIND_AT;
 use vs_core::wire::frame::PREAMBLE_BYTES;
 use vs_core::{Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View};
 
@@ -89,7 +90,7 @@ impl Traffic {
     }
 
     fn take_datagram(&mut self, datagram: &[u8]) {
-        let kind = datagram.get(3).map_or(0, |kind| usize::from(*kind));
+        let kind = datagram.get(KIND_AT).map_or(0, |kind| usize::from(*kind));
         self.sent[kind.min(KINDS.len() - 1)] += 1;
         self.sent_bytes += datagram.len() as u64;
     }
@@ -347,7 +348,7 @@ impl Memory {
                 let sent = node.poll_transmit(self.now, &mut buffer, self.settings.segments_max);
                 let Some(sent) = sent else { break };
                 progress = true;
-                for datagram in buffer[..sent.len].chunks(sent.segment_bytes) {
+                for datagram in buffer[..sent.len].chunks_mut(sent.segment_bytes) {
                     self.carry(i, sent.dest, datagram);
                 }
             }
@@ -356,7 +357,8 @@ impl Memory {
         progress
     }
 
-    fn carry(&mut self, from: usize, dest: Dest, datagram: &[u8]) {
+    fn carry(&mut self, from: usize, dest: Dest, datagram: &mut [u8]) {
+        let addr = self.members[from].addr;
         self.traffic.take_datagram(datagram);
         for (i, member) in self.members.iter_mut().enumerate() {
             let meant = match dest {
@@ -366,7 +368,8 @@ impl Memory {
             if meant && !member.dead {
                 self.traffic.arrived += 1;
                 self.traffic.arrived_bytes += datagram.len() as u64;
-                member.node.handle_datagram(self.now, datagram);
+                // In the clear it is the same for all after one has opened it.
+                member.node.handle_datagram(self.now, addr, datagram);
             }
         }
     }

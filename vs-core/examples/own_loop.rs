@@ -110,8 +110,8 @@ impl Member {
 
     fn turn(&mut self, now: Time) -> io::Result<()> {
         let mut bytes = [0; 65_535];
-        while let Some((n, _)) = ready(self.udp.recv_from(&mut bytes))? {
-            self.node.handle_datagram(now, &bytes[..n]);
+        while let Some((n, from)) = ready(self.udp.recv_from(&mut bytes))? {
+            self.node.handle_datagram(now, from, &mut bytes[..n]);
         }
         while let Some(stream) = &mut self.stream {
             match ready(stream.read(&mut bytes)) {

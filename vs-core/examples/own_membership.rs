@@ -116,7 +116,7 @@ impl Member {
         let mut bytes = [0; 65_535];
         loop {
             match self.udp.recv_from(&mut bytes) {
-                Ok((n, _)) => drop(self.node.handle_datagram(now, &bytes[..n])),
+                Ok((n, from)) => drop(self.node.handle_datagram(now, from, &mut bytes[..n])),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // Of an error of a datagram that was sent to nobody there is nothing to make.
                 Err(_) => break,

@@ -21,7 +21,8 @@ use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
 use crate::view::View;
 use crate::wire::body::body_bytes;
-use crate::wire::packet::{self, Malformed};
+use crate::wire::datagram::{Datagram, Malformed};
+use crate::wire::packet;
 
 pub use error::JoinError;
 
@@ -177,10 +178,11 @@ impl<T: Tracer> Node<T> {
         endpoint.block_ok(&mut cx)
     }
 
-    /// A datagram arrived, by multicast or unicast.
-    pub fn handle_datagram(&mut self, now: Time, bytes: &[u8]) -> Verdict {
+    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in `bytes` afterwards is
+    /// of no use.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         self.shared.clamp(now);
-        let verdict = self.take_datagram(bytes);
+        let verdict = self.take_datagram(from, bytes);
         let counter = match verdict {
             Verdict::Accepted => &mut self.shared.counters.accepted,
             Verdict::Duplicate => &mut self.shared.counters.duplicate,
@@ -195,13 +197,14 @@ impl<T: Tracer> Node<T> {
         verdict
     }
 
-    fn take_datagram(&mut self, bytes: &[u8]) -> Verdict {
-        let packet = match packet::decode(bytes) {
-            Ok(packet) => packet,
+    fn take_datagram(&mut self, _from: SocketAddr, bytes: &mut [u8]) -> Verdict {
+        let datagram = match Datagram::read(bytes) {
+            Ok(datagram) => datagram,
             Err(Malformed::Version(_)) => return Verdict::Version,
             Err(_) => return Verdict::Malformed,
         };
-        let Some(at) = self.groups.find(packet.header.group) else { return Verdict::Foreign };
+        let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
+        let Ok(packet) = packet::decode(datagram.open()) else { return Verdict::Malformed };
         let (endpoint, mut cx) = self.lend(at);
         endpoint.handle_packet(&mut cx, packet)
     }

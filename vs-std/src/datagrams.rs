@@ -133,7 +133,7 @@ impl Datagrams {
                     *lost += 1;
                     return;
                 }
-                node.handle_datagram(now, bytes);
+                node.handle_datagram(now, from, bytes);
             };
             match self.pair.recv(which, &mut self.batch, &mut take) {
                 Ok(received) => {

@@ -41,8 +41,8 @@ pub(super) struct Town {
     pub(super) latest: Time,
     pub(super) processes: Vec<Process>,
     pub(super) names: [GroupName; GROUPS],
-    /// Datagrams, and to which process.
-    pub(super) under_way: Vec<(usize, Vec<u8>)>,
+    /// Datagrams: from whom, and to which process.
+    pub(super) under_way: Vec<(SocketAddr, usize, Vec<u8>)>,
     server: Option<Server>,
     /// Of processes and of the server: all go by one clock, as far as incarnations and boot values are concerned.
     lives: u64,
@@ -138,7 +138,7 @@ impl Town {
     /// The process sends what it has: one datagram or a run of them.
     pub(super) fn transmit(&mut self, i: usize, room: usize, segments_max: usize) -> bool {
         let process = &mut self.processes[i];
-        let mut out = vec![0; room];
+        let (from, mut out) = (process.addr, vec![0; room]);
         let Some(node) = &mut process.node else { return false };
         let Some(sent) = node.poll_transmit(self.now, &mut out, segments_max) else { return false };
         assert!(sent.len <= room && sent.segment_bytes <= sent.len && sent.segment_bytes > 0);
@@ -149,7 +149,7 @@ impl Town {
             }
         };
         for datagram in out[..sent.len].chunks(sent.segment_bytes) {
-            self.under_way.extend(receivers.iter().map(|to| (*to, datagram.to_vec())));
+            self.under_way.extend(receivers.iter().map(|to| (from, *to, datagram.to_vec())));
         }
         self.under_way.truncate(UNDER_WAY_MAX);
         true
@@ -157,9 +157,9 @@ impl Town {
 
     /// The datagram at that place arrives.
     pub(super) fn arrive(&mut self, at: usize) {
-        let (to, datagram) = self.under_way.remove(at);
+        let (from, to, mut datagram) = self.under_way.remove(at);
         if let Some(node) = &mut self.processes[to].node {
-            node.handle_datagram(self.now, &datagram);
+            node.handle_datagram(self.now, from, &mut datagram);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::ident::{Rank, Seq};
 use crate::ranges::{RangeList, SeqRange};
 use crate::ring::{Askers, Repair};
 use crate::time::Time;
-use crate::wire::packet::{self, Header, NAK_RANGES_MAX};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{self, NAK_RANGES_MAX};
 
 /// Most ranges of others' packets that wait to be handed on; more are dropped, since who lacks them asks.
 const FORWARDS_MAX: usize = 64;

@@ -12,7 +12,8 @@ use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Taken;
 use crate::time::Time;
-use crate::wire::packet::{self, AckEntry, Header, Heartbeat};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{self, AckEntry, Heartbeat};
 
 /// Bytes of what a member has of a stream, with its bit among those who may be asked for it.
 pub(super) const RECEIVED_BYTES: usize = size_of::<Seq>() + 1;

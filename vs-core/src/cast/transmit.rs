@@ -7,7 +7,8 @@ use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Askers;
 use crate::time::Time;
-use crate::wire::packet::{self, DATA_HEADER_BYTES, Data, Header, Heartbeat};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{self, Data, Heartbeat, data_bytes};
 
 /// Heartbeats of a member that lacks acknowledgements or credit are at most this many times `heartbeat_ms` apart.
 const UNSETTLED_BACKOFF_MAX: u64 = 16;
@@ -126,7 +127,7 @@ impl Cast {
         }
         let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
         // The buffer may have room for many datagrams; one must not be longer than agreed.
-        let datagram_bytes = out.len().min(DATA_HEADER_BYTES + self.settings.body_bytes);
+        let datagram_bytes = out.len().min(data_bytes(self.settings.body_bytes));
         let datagram = &mut out[..datagram_bytes];
         if let Some(len) = self.next_nak(now, view, datagram) {
             return Some(one(len));
@@ -159,7 +160,7 @@ impl Cast {
         let stream = &self.streams[usize::from(origin)];
         let Some(entry) = stream.ring.get(seq) else { return false };
         let body = pool.body(entry.slot);
-        batch.has_room(DATA_HEADER_BYTES + body.len())
+        batch.has_room(data_bytes(body.len()))
             && batch.push(
                 header,
                 &Data { flags: entry.flags, origin, seq, stable: stream.stable, body },
@@ -241,7 +242,7 @@ impl Cast {
             let seq = self.sender.transmitted + 1;
             if seq > self.sender.sealed {
                 let Some(open) = self.sender.open else { break };
-                if !batch.has_room(DATA_HEADER_BYTES + open.len) {
+                if !batch.has_room(data_bytes(open.len)) {
                     break;
                 }
                 self.seal(pool);

@@ -2,6 +2,7 @@
 
 use crate::ident::{Cid, ViewId};
 use crate::time::{Time, Wake};
+use crate::wire::datagram::TransmitCounter;
 
 /// Where the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +44,20 @@ impl HighestIds {
     }
 }
 
-/// What is left of the groups that a node has left: ids and incarnations continue from there.
+/// What is left of the groups that a node has left: ids, incarnations and counters continue from there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LeftGroups {
     count: u64,
     ids: HighestIds,
+    transmitted: TransmitCounter,
 }
 
 impl LeftGroups {
-    /// One more group was left, in which `ids` were given.
-    pub(crate) fn add(&mut self, ids: HighestIds) {
+    /// One more group was left, in which `ids` were given and datagrams numbered by `transmitted`.
+    pub(crate) fn add(&mut self, ids: HighestIds, transmitted: TransmitCounter) {
         self.count += 1;
         self.ids = self.ids.max(ids);
+        self.transmitted = self.transmitted.max(transmitted);
     }
 
     /// How many groups were left.
@@ -65,6 +68,11 @@ impl LeftGroups {
     /// The highest ids of any of them.
     pub(crate) fn ids(&self) -> HighestIds {
         self.ids
+    }
+
+    /// The furthest counter of any of them: in a group that is joined again no datagram has a number that one had before.
+    pub(crate) fn transmitted(&self) -> TransmitCounter {
+        self.transmitted
     }
 }
 

@@ -10,7 +10,8 @@ use crate::rule::Rule;
 use crate::sync::Heard;
 use crate::trace::Mark;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
-use crate::wire::packet::{Content, Data, Header, Nak, Packet};
+use crate::wire::datagram::Header;
+use crate::wire::packet::{Content, Data, Nak, Packet};
 use crate::wire::reach::{Reach, Word};
 
 impl Endpoint {

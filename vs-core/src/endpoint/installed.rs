@@ -6,7 +6,7 @@ use crate::config::GroupConfig;
 use crate::ident::{GroupKey, ProcessId, Rank};
 use crate::pool::Pool;
 use crate::view::View;
-use crate::wire::packet::Header;
+use crate::wire::datagram::Header;
 
 /// A view, what its datagrams begin with, and its multicast.
 #[derive(Debug)]

@@ -57,6 +57,7 @@ use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ViewId};
 use crate::sync::Automaton;
 use crate::trace::Event;
 use crate::view::View;
+use crate::wire::datagram::TransmitCounter;
 
 pub use action::Action;
 pub(crate) use attachment::LeftGroups;
@@ -91,6 +92,8 @@ pub(crate) struct Endpoint {
     current: Installed,
     /// The view before, kept while members of the transitional set may still need its packets (rule 5.9).
     previous: Option<Installed>,
+    /// Numbers the datagrams of both.
+    transmitted: TransmitCounter,
     moved: Moved,
     primary: Primary,
     progress: Progress,
@@ -136,6 +139,7 @@ impl Endpoint {
             current: Installed::alone(cx, &config, size.cast(), key, sync.current()),
             sync,
             previous: None,
+            transmitted: left.transmitted(),
             moved: Moved::default(),
             primary: Primary::default(),
             progress: Progress::default(),
@@ -175,6 +179,11 @@ impl Endpoint {
 
     pub(crate) fn is_changing(&self) -> bool {
         self.sync.change().is_some()
+    }
+
+    /// What numbers its datagrams.
+    pub(crate) fn transmitted(&self) -> TransmitCounter {
+        self.transmitted
     }
 
     /// The highest ids that this process was given, here or before.

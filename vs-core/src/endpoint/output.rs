@@ -6,7 +6,8 @@ use super::{Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastTransmit, ViewHeader};
 use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
-use crate::wire::packet::{self, HEADER_BYTES, Header};
+use crate::wire::datagram::{self, Header, TAG_BYTES};
+use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 use crate::wire::reach::{self, Reach};
 
 impl Endpoint {
@@ -18,9 +19,9 @@ impl Endpoint {
         segments_max: usize,
     ) -> Option<Transmit> {
         let transmit = self.next_transmit(cx, out, segments_max)?;
-        if matches!(transmit.dest, Dest::Group(_)) {
-            packet::mark_group(&mut out[..transmit.len], transmit.segment_bytes);
-        }
+        let Transmit { dest, len, segment_bytes } = transmit;
+        let to_group = matches!(dest, Dest::Group(_));
+        datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmitted);
         Some(transmit)
     }
 
@@ -89,7 +90,7 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let room = (cx.body_bytes).min(out.len().saturating_sub(HEADER_BYTES));
+        let room = (cx.body_bytes).min(out.len().saturating_sub(SYNC_HEADER_BYTES + TAG_BYTES));
         let (runs, ranks) = control::runs(&own.cut[first..], room);
         let end = first + ranks;
         let message = SyncMessage {
@@ -122,10 +123,8 @@ impl Endpoint {
         message: &M,
         out: &mut [u8],
     ) -> Option<usize> {
-        let body = out.get_mut(HEADER_BYTES..)?;
-        let len = control::encode(message, body)?;
-        packet::encode_sync_header(out, &self.header(), is_request)?;
-        Some(HEADER_BYTES + len)
+        let len = control::encode(message, out.get_mut(SYNC_HEADER_BYTES..)?)?;
+        packet::encode_sync_header(out, &self.header(), is_request, len)
     }
 
     /// The next question or answer about who hears multicasts.

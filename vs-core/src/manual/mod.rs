@@ -5,6 +5,7 @@
 //!   platforms, and what an operator may read.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
 //! What is promised, and why it holds:
@@ -31,3 +32,5 @@ pub mod own_membership {}
 pub mod properties {}
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+#[doc = include_str!("traces.md")]
+pub mod traces {}

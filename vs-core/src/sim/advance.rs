@@ -97,9 +97,11 @@ impl<A: Application> World<A> {
 
     fn dispatch(&mut self, event: Happening) {
         match event {
-            Happening::Datagram { to, bytes } => match self.hosts[to].state {
-                HostState::Up => self.receive(to, &bytes),
-                HostState::Paused => self.hold_datagram(to, Happening::Datagram { to, bytes }),
+            Happening::Datagram { from, to, bytes } => match self.hosts[to].state {
+                HostState::Up => self.receive(from, to, &bytes),
+                HostState::Paused => {
+                    self.hold_datagram(to, Happening::Datagram { from, to, bytes });
+                }
                 HostState::Down | HostState::Off => self.fabric.net.counters.unreceived += 1,
             },
             Happening::Bytes { conn, from, n } => self.bytes_arrive(conn, usize::from(from), n),

@@ -27,11 +27,15 @@ const DRAIN_DATAGRAMS_MAX: usize = 100_000;
 
 impl<A: Application> World<A> {
     /// A datagram arrived at a host that is up.
-    pub(crate) fn receive(&mut self, host: usize, bytes: &[u8]) {
-        let now = self.hosts[host].clock(self.fabric.now);
-        let Body::Process(p) = &mut self.hosts[host].body else { return };
+    pub(crate) fn receive(&mut self, from: usize, host: usize, bytes: &[u8]) {
+        let Self { hosts, fabric, buffer, .. } = self;
+        let now = hosts[host].clock(fabric.now);
+        let Body::Process(p) = &mut hosts[host].body else { return };
         let Some(node) = &mut p.node else { return };
-        node.handle_datagram(now, bytes);
+        // Others have the same bytes, and a node opens them in place.
+        let bytes_here = &mut buffer[..bytes.len()];
+        bytes_here.copy_from_slice(bytes);
+        node.handle_datagram(now, addr_of(from), bytes_here);
         self.service(host);
     }
 
@@ -57,6 +61,11 @@ impl<A: Application> World<A> {
             match p.drain_transmits(now, host, fabric, buffer) {
                 Some(sent) => progress |= sent,
                 None => break,
+            }
+            if let Some(counter) = p.transmitted.repeated() {
+                let (process, at) = (p.id, self.now());
+                self.defect = Some(Defect::RepeatedCounter { process, counter, at });
+                return;
             }
             progress |= p.drain_actions(now, host, fabric);
             if p.sends_without_end() {
@@ -223,9 +232,10 @@ impl<A: Application> ProcessBody<A> {
         let Some(node) = &mut self.node else { return Some(false) };
         let mut sent = 0;
         while let Some(transmit) = node.poll_transmit(now, buffer, fabric.config.segments_max) {
-            for bytes in buffer[..transmit.len].chunks(transmit.segment_bytes.max(1)) {
+            for bytes in buffer[..transmit.len].chunks_mut(transmit.segment_bytes.max(1)) {
                 sent += 1;
-                let bytes: Rc<[u8]> = Rc::from(bytes);
+                self.transmitted.note(bytes);
+                let bytes: Rc<[u8]> = Rc::from(&*bytes);
                 match transmit.dest {
                     Dest::Group(group) if fabric.config.multicast => {
                         for route in node.group_routes(group) {

@@ -12,6 +12,7 @@ use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody, Site};
 use crate::sim::recorder::Recorder;
 use crate::sim::stream::EndState;
+use crate::sim::transmitted::Transmitted;
 use crate::sim::world::World;
 use crate::trace::{Event, Record};
 
@@ -54,6 +55,7 @@ impl<A: Application> World<A> {
         };
         let servers = body.servers.len();
         body.node = Some(Node::new(body.config.clone(), identity, servers, tracer)?);
+        body.transmitted = Transmitted::default();
         body.reading = true;
         body.entered.clear();
         body.detached = None;

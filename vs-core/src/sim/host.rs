@@ -14,6 +14,7 @@ use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig, ServerCounters};
 use crate::node::Node;
 use crate::sim::recorder::Recorder;
+use crate::sim::transmitted::Transmitted;
 use crate::time::Time;
 use crate::time::Wake;
 use crate::trace::Record;
@@ -61,6 +62,7 @@ impl fmt::Display for Site {
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
     Datagram {
+        from: usize,
         to: usize,
         bytes: Rc<[u8]>,
     },
@@ -148,6 +150,8 @@ pub(crate) struct ProcessBody<A> {
     /// Messages that the application has sent in one instant, and when that was.
     pub(crate) sends: (Time, usize),
     pub(crate) node: Option<Node<Recorder>>,
+    /// What this incarnation transmitted.
+    pub(crate) transmitted: Transmitted,
     pub(crate) incarnation: Incarnation,
     /// The application takes actions.
     pub(crate) reading: bool,
@@ -202,6 +206,7 @@ impl<A> ProcessBody<A> {
             app,
             app_wake: None,
             node: None,
+            transmitted: Transmitted::default(),
             incarnation: Incarnation::new(0),
             reading: true,
             sends: (Time::ZERO, 0),

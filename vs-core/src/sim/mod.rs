@@ -108,6 +108,7 @@ mod stream;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod transmitted;
 mod wan;
 mod world;
 

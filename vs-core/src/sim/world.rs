@@ -114,6 +114,15 @@ pub enum Defect {
         /// When.
         at: Time,
     },
+    /// An incarnation transmitted a datagram of a group whose counter is not above those before.
+    RepeatedCounter {
+        /// Of which process.
+        process: ProcessId,
+        /// The counter.
+        counter: u64,
+        /// When.
+        at: Time,
+    },
     /// More events than a run can need.
     EventsMax {
         /// How many there were.
@@ -144,6 +153,9 @@ impl fmt::Display for Defect {
             }
             Self::Refuted { group, refuted, at } => {
                 write!(f, "not a step of the specification, group {group} at {}: {refuted}", at.0)
+            }
+            Self::RepeatedCounter { process, counter, at } => {
+                write!(f, "{process} transmitted a second datagram {counter} at {}", at.0)
             }
             Self::EventsMax { events, at } => write!(f, "{events} events until {}", at.0),
         }

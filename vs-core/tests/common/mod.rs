@@ -242,6 +242,7 @@ impl<T: Tracer> Cluster<T> {
 
     fn carry(&mut self, from: usize, dest: Dest, datagram: &[u8]) {
         (self.tap)(datagram);
+        let from_addr = self.processes[from].addr;
         for (i, process) in self.processes.iter_mut().enumerate() {
             let meant = match dest {
                 Dest::Group(_) => i != from,
@@ -256,8 +257,9 @@ impl<T: Tracer> Cluster<T> {
                 self.lost += 1;
                 continue;
             }
+            let mut datagram = datagram.to_vec();
             (self.meter)(true);
-            process.node.handle_datagram(self.now, datagram);
+            process.node.handle_datagram(self.now, from_addr, &mut datagram);
             (self.meter)(false);
         }
     }

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use super::net::{Faults, Net, config};
-use crate::wire::packet::Kind;
+use crate::wire::datagram::{KIND_AT, Kind};
+use crate::wire::packet::{Content, open};
 
 /// Four members; what 0 sends reaches 1 only, then 0 dies. The packets that 1 has of it.
 fn orphaned() -> (Net, Seq) {
@@ -137,11 +138,10 @@ fn packets_that_came_early_are_adopted() {
     assert!(net.send(0, 5000));
     net.cut(1, true);
     net.drain_one(0);
-    let early: Vec<_> = net.lost.drain(..).collect();
+    let mut early: Vec<_> = net.lost.drain(..).collect();
     net.cut(1, false);
-    for bytes in early.iter().filter(|b| b[3] == Kind::Data as u8) {
-        let packet = crate::wire::packet::decode(bytes).unwrap();
-        let crate::wire::packet::Content::Data(data) = packet.content else { unreachable!() };
+    for bytes in early.iter_mut().filter(|b| b[KIND_AT] == Kind::Data as u8) {
+        let Content::Data(data) = open(bytes).unwrap().content else { unreachable!() };
         let member = &mut net.members[1];
         for expected in [DataOutcome::New, DataOutcome::Duplicate] {
             let slot = member.pool.store(data.body).unwrap();

@@ -6,7 +6,8 @@ use super::super::*;
 use super::net::{BODY, Faults, Member, Net, config};
 use crate::ranges::SeqRange;
 use crate::wire::body::packets_for;
-use crate::wire::packet::{AckEntry, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat, Kind};
+use crate::wire::datagram::Kind;
+use crate::wire::packet::{AckEntry, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat};
 
 /// All send `messages` messages of random sizes; how long it took, in ms.
 fn storm(ranks: usize, faults: Faults, messages: usize, seed: u64) -> (Net, u64) {

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use crate::ident::{FNV_OFFSET, fnv1a};
-use crate::wire::packet::{Content, DATA_HEADER_BYTES, Kind, decode, mark_group};
+use crate::wire::body::body_bytes;
+use crate::wire::datagram::{KIND_AT, Kind, TransmitCounter, finish};
+use crate::wire::packet::{Content, data_bytes, open};
 
-pub(super) const BODY: usize = 1472 - DATA_HEADER_BYTES;
+pub(super) const BODY: usize = body_bytes(1472);
 
 /// What the network does to datagrams.
 #[derive(Clone, Copy, Default)]
@@ -49,6 +51,7 @@ pub(super) struct Net {
     /// What did not reach members that are cut off.
     pub(super) lost: Vec<Vec<u8>>,
     out: Vec<u8>,
+    transmitted: TransmitCounter,
 }
 
 pub(super) fn config() -> GroupConfig {
@@ -98,6 +101,7 @@ impl Net {
             sent: BTreeMap::new(),
             lost: Vec::new(),
             out: vec![0; 65_507],
+            transmitted: TransmitCounter::default(),
         }
     }
 
@@ -167,13 +171,12 @@ impl Net {
             some = true;
             let mute = member.mute;
             assert!(transmit.len.div_ceil(transmit.segment_bytes) <= segments);
-            let datagram_bytes = member.pool.body_bytes() + DATA_HEADER_BYTES;
+            let datagram_bytes = data_bytes(member.pool.body_bytes());
             assert!(transmit.segment_bytes <= datagram_bytes);
-            if transmit.dest == CastDest::Group {
-                mark_group(&mut out[..transmit.len], transmit.segment_bytes);
-            }
+            let (to_group, counter) = (transmit.dest == CastDest::Group, &mut self.transmitted);
+            finish(&mut out[..transmit.len], transmit.segment_bytes, to_group, counter);
             for bytes in out[..transmit.len].chunks(transmit.segment_bytes) {
-                *self.sent.entry(bytes[3]).or_default() += 1;
+                *self.sent.entry(bytes[KIND_AT]).or_default() += 1;
                 for to in (0..self.members.len()).filter(|_| !mute) {
                     // Multicast comes back to its sender, too.
                     if matches!(transmit.dest, CastDest::Rank(r) if usize::from(r) != to) {
@@ -208,7 +211,8 @@ impl Net {
 
     pub(super) fn receive(&mut self, to: usize, bytes: &[u8]) {
         let Member { cast, pool, .. } = &mut self.members[to];
-        let packet = decode(bytes).expect("what a cast sends is well-formed");
+        let mut bytes = bytes.to_vec();
+        let packet = open(&mut bytes).expect("what a cast sends is well-formed");
         let from = packet.header.rank;
         match packet.content {
             Content::Data(data) => {

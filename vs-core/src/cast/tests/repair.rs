@@ -7,7 +7,7 @@ use super::super::repair::Repairs;
 use super::super::*;
 use super::net::{Faults, Member, Net, config};
 use crate::ranges::SeqRange;
-use crate::wire::packet::{Content, Data, Heartbeat, NAK_RANGES_MAX, decode};
+use crate::wire::packet::{Content, Data, Heartbeat, NAK_RANGES_MAX, open};
 
 /// Member 1 of `ranks` hears only what the test says; what it sends can be read.
 pub(super) fn listener(ranks: usize, seed: u64) -> Net {
@@ -43,12 +43,11 @@ pub(super) fn range(from: Seq, upto: Seq) -> SeqRange {
 fn reports(net: &mut Net) -> Vec<(Rank, Rank, Vec<SeqRange>)> {
     net.now = net.now.plus_us(config().nak_delay_us);
     net.drain_one(1);
-    let lost: Vec<_> = net.lost.drain(..).collect();
-    let report = |bytes: &Vec<u8>| match decode(bytes).unwrap().content {
+    let report = |mut bytes: Vec<u8>| match open(&mut bytes).unwrap().content {
         Content::Nak(nak) => Some((nak.origin, nak.target, nak.ranges().collect())),
         _ => None,
     };
-    lost.iter().filter_map(report).collect()
+    net.lost.drain(..).filter_map(report).collect()
 }
 
 /// Whom 1 accuses at `ms`.
@@ -193,7 +192,7 @@ fn reports_once(net: &mut Net) -> Vec<SeqRange> {
     let view = ViewHeader { group: GroupKey(5), fingerprint: 6, rank: 1, id: ViewId::default() };
     let mut out = vec![0; 1500];
     let sent = member.cast.poll_transmit(&mut member.pool, net.now, &view, &mut out, 1).unwrap();
-    match decode(&out[..sent.len]).unwrap().content {
+    match open(&mut out[..sent.len]).unwrap().content {
         Content::Nak(nak) => nak.ranges().collect(),
         other => panic!("{other:?}"),
     }
@@ -268,11 +267,11 @@ fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
     }
     net.cut(3, true);
     net.drain_one(1);
-    let repaired = |bytes: &Vec<u8>| match decode(bytes).unwrap().content {
+    let repaired = |mut bytes: Vec<u8>| match open(&mut bytes).unwrap().content {
         Content::Data(data) => Some((data.origin, data.seq)),
         _ => None,
     };
-    assert!(net.lost.iter().filter_map(repaired).eq([(0, 1), (0, 2), (2, 1)]));
+    assert!(net.lost.drain(..).filter_map(repaired).eq([(0, 1), (0, 2), (2, 1)]));
     assert_eq!(net.members[1].cast.repairs.turn, 3, "and next time it begins behind");
 }
 

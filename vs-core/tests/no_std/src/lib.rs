@@ -80,7 +80,7 @@ pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut 
     }
 }
 
-/// Hands in a datagram, and says how many messages were delivered thereupon.
+/// Hands in a datagram that came from port `port` of the peer's host, and says how many messages were delivered thereupon.
 ///
 /// # Safety
 /// `node` must come from [`vs_node_new`], and `bytes` must point to `len` bytes.
@@ -88,12 +88,14 @@ pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut 
 pub unsafe extern "C" fn vs_node_datagram(
     node: *mut Node,
     now: u64,
-    bytes: *const u8,
+    port: u16,
+    bytes: *mut u8,
     len: usize,
 ) -> usize {
     // SAFETY: the caller keeps the contract.
-    let (node, bytes) = unsafe { (&mut *node, core::slice::from_raw_parts(bytes, len)) };
-    node.handle_datagram(Time(now), bytes);
+    let (node, bytes) = unsafe { (&mut *node, core::slice::from_raw_parts_mut(bytes, len)) };
+    let from = SocketAddr::from(([10, 0, 0, 1], port));
+    node.handle_datagram(Time(now), from, bytes);
     let mut delivered = 0;
     while let Some(action) = node.poll_action(Time(now)) {
         delivered += usize::from(matches!(action, Action::Deliver { .. }));

@@ -1,0 +1,31 @@
+//! Numbers at fixed places of bytes, little-endian.
+
+/// Bytes as they came: reads fields at fixed places. The caller has checked the length; beyond it all is zero.
+#[derive(Clone, Copy)]
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
+
+impl Raw<'_> {
+    fn bytes_at<const N: usize>(self, at: usize) -> [u8; N] {
+        let mut bytes = [0; N];
+        if let Some(field) = self.0.get(at..at + N) {
+            bytes.copy_from_slice(field);
+        }
+        bytes
+    }
+
+    pub(super) fn u16_at(self, at: usize) -> u16 {
+        u16::from_le_bytes(self.bytes_at(at))
+    }
+
+    pub(super) fn u64_at(self, at: usize) -> u64 {
+        u64::from_le_bytes(self.bytes_at(at))
+    }
+}
+
+pub(super) fn put_u16(out: &mut [u8], at: usize, value: u16) {
+    out[at..at + 2].copy_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
+    out[at..at + 8].copy_from_slice(&value.to_le_bytes());
+}

@@ -7,7 +7,8 @@ use vs_core::ident::{Cid, IDS_PER_MS, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::preamble;
 
 use crate::message::{
-    Attached, DEPLOYMENT, Incarnation, Mode, Past, Peer, PeerWord, Proposal, Reason, Request, Triple,
+    Attached, DEPLOYMENT, Held, Incarnation, Mode, Past, Peer, PeerWord, Profile, Proposal, Reason,
+    Request, Triple,
 };
 use crate::{Bytes, Seeds};
 
@@ -89,6 +90,32 @@ fn past(bytes: &mut Bytes<'_>) -> Past {
     }
 }
 
+/// Mostly one that fits all.
+fn profile(bytes: &mut Bytes<'_>) -> Profile {
+    let mut profile = Profile::default();
+    match bytes.u8() {
+        0xff => profile.message_bytes_max = bytes.u64(),
+        0xfe => profile.datagram_bytes = bytes.u64(),
+        0xfd => profile.window_packets = bytes.u64(),
+        0xfc => profile.window_needed = bytes.u64(),
+        0xfb => profile.peer_ms = bytes.u64(),
+        0xfa => profile.heartbeat_max_ms = bytes.u64(),
+        0xf9 => profile.order = bytes.u8(),
+        0xf8 => profile.primary_of = processes(bytes),
+        0xf7 => profile.clusters = true,
+        _ => {}
+    }
+    profile
+}
+
+fn held(bytes: &mut Bytes<'_>) -> Option<Held> {
+    bytes.flag().then(|| Held {
+        since_ms: bytes.number_near(1),
+        founder: process(bytes),
+        profile: profile(bytes),
+    })
+}
+
 fn request(bytes: &mut Bytes<'_>) -> Request {
     match bytes.below(11) {
         0 | 1 => {
@@ -104,6 +131,8 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
             counter: bytes.number_near(1),
             members_max: if bytes.flag() { 4 } else { bytes.u16() },
             past: past(bytes),
+            profile: profile(bytes),
+            held: held(bytes),
         },
         5 => Request::Leave { group: server::name(bytes) },
         6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
@@ -147,6 +176,7 @@ fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attach
         counter: bytes.number_near(1),
         home: if bytes.u8() < 0xf0 { home } else { server_id(bytes) },
         members_max: if bytes.flag() { 4 } else { bytes.u16() },
+        profile: bytes.number_near(0),
         settled: bytes.flag().then(|| {
             (ViewId { major: number(bytes), minor: bytes.number_near(1) }, bytes.number_near(0))
         }),
@@ -170,7 +200,7 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
                 (attached(process, server, bytes), addr)
             };
             let clients = processes.into_iter().map(client).collect();
-            PeerWord::Clients { version, group, clients }
+            PeerWord::Clients { version, group, clients, held: held(bytes) }
         }
         3 | 4 => {
             let group = server::name(bytes);

@@ -45,14 +45,70 @@ pub(crate) struct Past {
     pub(crate) mbr_view: Option<Triple>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) message_bytes_max: u64,
+    pub(crate) datagram_bytes: u64,
+    pub(crate) window_packets: u64,
+    pub(crate) window_needed: u64,
+    pub(crate) order: u8,
+    pub(crate) clusters: bool,
+    pub(crate) peer_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heartbeat_max_ms: u64,
+    pub(crate) primary_of: Vec<ProcessId>,
+}
+
+/// One that the nodes of the fuzz targets have room for.
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            datagram_bytes: 1452,
+            window_packets: 4096,
+            window_needed: 800,
+            order: 0,
+            clusters: false,
+            peer_ms: 2000,
+            heartbeat_ms: 5,
+            heartbeat_max_ms: 1000,
+            primary_of: Vec::new(),
+        }
+    }
+}
+
+/// A profile that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) since_ms: u64,
+    pub(crate) founder: ProcessId,
+    pub(crate) profile: Profile,
+}
+
 /// To a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     Client(Peer, String),
-    Server { server: ServerId, boot: u64, deployment: String },
-    Attach { group: String, counter: u64, members_max: u16, past: Past },
-    Leave { group: String },
-    Accuse { group: String, accused: Vec<ProcessId> },
+    Server {
+        server: ServerId,
+        boot: u64,
+        deployment: String,
+    },
+    Attach {
+        group: String,
+        counter: u64,
+        members_max: u16,
+        past: Past,
+        profile: Profile,
+        held: Option<Held>,
+    },
+    Leave {
+        group: String,
+    },
+    Accuse {
+        group: String,
+        accused: Vec<ProcessId>,
+    },
     Peer(PeerWord),
     Ping,
     Refused(Reason),
@@ -76,18 +132,51 @@ pub(crate) enum Reply {
     Detached { group: String, counter: u64, reason: Reason, retry_ms: u64 },
     Ping,
     Refused(Reason),
+    Profile { group: String, counter: u64, held: Held },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    Links { server: ServerId, version: u64, servers: Vec<ServerId>, ready: Vec<ServerId> },
-    Clients { version: u64, group: String, clients: Vec<(Attached, SocketAddr)> },
-    Proposal { group: String, proposal: Proposal },
-    Gone { group: String, process: ProcessId, code: u8, reason: Option<Reason> },
-    Accuse { group: String, by: ProcessId, accused: Vec<ProcessId> },
-    About { embeds: Option<ProcessId>, gathering: bool, listen: Option<SocketAddr> },
-    Ask { server: ServerId },
-    Tell { server: ServerId, boot: u64, listen: SocketAddr },
+    Links {
+        server: ServerId,
+        version: u64,
+        servers: Vec<ServerId>,
+        ready: Vec<ServerId>,
+    },
+    Clients {
+        version: u64,
+        group: String,
+        clients: Vec<(Attached, SocketAddr)>,
+        held: Option<Held>,
+    },
+    Proposal {
+        group: String,
+        proposal: Proposal,
+    },
+    Gone {
+        group: String,
+        process: ProcessId,
+        code: u8,
+        reason: Option<Reason>,
+    },
+    Accuse {
+        group: String,
+        by: ProcessId,
+        accused: Vec<ProcessId>,
+    },
+    About {
+        embeds: Option<ProcessId>,
+        gathering: bool,
+        listen: Option<SocketAddr>,
+    },
+    Ask {
+        server: ServerId,
+    },
+    Tell {
+        server: ServerId,
+        boot: u64,
+        listen: SocketAddr,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +188,7 @@ pub(crate) struct Attached {
     pub(crate) members_max: u16,
     /// The id of a view, and its fingerprint.
     pub(crate) settled: Option<(ViewId, u64)>,
+    pub(crate) profile: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +238,8 @@ impl Message for Request {
 }
 
 impl Message for Reply {
-    const KINDS: &[(u8, &[u8])] = &[(32, &[0]), (33, &[1]), (34, &[2]), (6, &[3]), (35, &[4])];
+    const KINDS: &[(u8, &[u8])] =
+        &[(32, &[0]), (33, &[1]), (34, &[2]), (6, &[3]), (35, &[4]), (36, &[5])];
 }
 
 /// A message as a frame.

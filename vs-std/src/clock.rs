@@ -1,10 +1,11 @@
 //! The time that goes into a node, and how it relates to UNIX time.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use vs_core::Time;
 use vs_core::ident::Incarnation;
+
+use crate::random::random;
 
 /// A monotonic clock that starts at zero and remembers when that was.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +26,7 @@ impl Clock {
     #[must_use]
     pub fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The standard library draws the keys of its hash maps from the system.
-        let nonce = RandomState::new().build_hasher().finish() as u32;
-        Self { start: Instant::now(), unix_offset: nanos(unix), nonce }
+        Self { start: Instant::now(), unix_offset: nanos(unix), nonce: random() as u32 }
     }
 
     /// Nanoseconds since the clock was made.

@@ -1,8 +1,8 @@
 //! A node whose server says anything.
 
+use vs_core::Blocking;
 use vs_core::ident::{CLAIMED_MAX, Cid, ProcessId, ViewId};
 use vs_core::wire::frame::preamble;
-use vs_core::Blocking;
 
 use super::{peer, processes, reason, spoilt, stream, triple};
 use crate::lone::{Lone, ME, NAME};
@@ -79,7 +79,11 @@ fn reply(lone: &mut Lone, bytes: &mut Bytes<'_>) -> Reply {
     let attachment = &mut lone.attachment;
     let counter =
         if bytes.u8() < 0xf0 { attachment.counter } else { bytes.number_near(attachment.counter) };
-    match bytes.below(9) {
+    match bytes.below(10) {
+        9 => match super::held(bytes) {
+            Some(held) => Reply::Profile { group, counter, held },
+            None => Reply::Ping,
+        },
         0..=2 => {
             let cid = Cid(bytes.number_near(attachment.cid + 1));
             attachment.cid = attachment.cid.max(cid.0.min(CLAIMED_MAX));

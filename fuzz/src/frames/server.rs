@@ -9,7 +9,7 @@ use vs_core::wire::frame::preamble;
 
 use super::{request, spoilt, stream};
 use crate::cluster::{self, Cluster};
-use crate::message::{DEPLOYMENT, Incarnation, Listener, Past, Peer, Request, frame};
+use crate::message::{DEPLOYMENT, Incarnation, Listener, Past, Peer, Profile, Request, frame};
 use crate::{Bytes, Seeds};
 
 /// Members of the group that has to be left in peace.
@@ -187,7 +187,8 @@ pub(super) fn seeds() -> Seeds {
     };
     let attach = |group: &str| {
         let (group, past) = (group.into(), Past::default());
-        frame(&Request::Attach { group, counter: 1, members_max: 4, past })
+        let profile = Profile::default();
+        frame(&Request::Attach { group, counter: 1, members_max: 4, past, profile, held: None })
     };
     let leave = frame(&Request::Leave { group: NAME.into() });
     let accuse = |accused: &[u64]| {

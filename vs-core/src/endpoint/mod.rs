@@ -38,6 +38,7 @@ mod moved;
 pub(crate) mod observe;
 mod output;
 mod primary;
+mod profile;
 mod progress;
 mod queue;
 mod reach;
@@ -73,6 +74,7 @@ use events::Events;
 use installed::Installed;
 use moved::Moved;
 use primary::Primary;
+use profile::Settings;
 use progress::Progress;
 use queue::Queue;
 use reach::Reachability;
@@ -84,8 +86,7 @@ use suspicions::Suspicions;
 pub(crate) struct Endpoint {
     name: GroupName,
     key: GroupKey,
-    config: GroupConfig,
-    size: GroupSize,
+    config: Settings,
     attachment: Attachment,
     sync: Automaton,
     /// The current view.
@@ -152,8 +153,7 @@ impl Endpoint {
             refused: None,
             events: Events::new(),
             reassembly: alloc::vec![0; config.message_bytes_max],
-            size,
-            config,
+            config: Settings::new(config, size),
         };
         let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count());
         endpoint.trace(cx, Event::Start { incarnation });
@@ -170,7 +170,7 @@ impl Endpoint {
     }
 
     pub(crate) fn size(&self) -> &GroupSize {
-        &self.size
+        self.config.size()
     }
 
     pub(crate) fn view(&self) -> &View {

@@ -90,7 +90,8 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let room = (cx.body_bytes).min(out.len().saturating_sub(SYNC_HEADER_BYTES + TAG_BYTES));
+        let taken = SYNC_HEADER_BYTES + TAG_BYTES;
+        let room = self.config.cast().body_bytes().min(out.len().saturating_sub(taken));
         let (runs, ranks) = control::runs(&own.cut[first..], room);
         let end = first + ranks;
         let message = SyncMessage {

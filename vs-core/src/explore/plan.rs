@@ -29,6 +29,7 @@ impl Client {
             home: plan.home(process),
             members_max: 64,
             settled: None,
+            profile: 0,
         }
     }
 }

@@ -257,6 +257,7 @@ impl World {
             last_view: end.sync.last_view_id(),
             pending: end.sync.change().map(|change| change.cid),
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
+            ..Past::default()
         };
         let moshe = self.server_mut(server);
         if let Some(floor) = Floor::of((p, Incarnation::new(client.life)), &past, CLAIMED_MAX) {

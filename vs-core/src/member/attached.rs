@@ -46,12 +46,14 @@ pub(crate) struct Attached {
     pub(crate) members_max: u16,
     /// Where it was when it attached.
     pub(crate) settled: Option<Settled>,
+    /// The fingerprint of the profile that it has: all members of a view have the same.
+    pub(crate) profile: u64,
 }
 
 impl Attached {
     /// Whether both are of one life of one process.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
-        let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max);
+        let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max, c.profile);
         life(self) == life(other)
     }
 }

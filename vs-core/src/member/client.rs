@@ -10,12 +10,12 @@ use core::ops::Bound;
 use super::contract::Contract;
 use super::detach::DetachReason;
 use super::detector::Silence;
-use super::external::External;
 use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
 use super::past::Past;
+use super::profile::Held;
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId};
+use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
@@ -28,6 +28,8 @@ pub(crate) enum ClientEvent {
     StartChange { group: GroupKey, cid: Cid, peers: Vec<Peer> },
     /// The request to attach went out: from here on others may be accused.
     Attached { group: GroupKey },
+    /// The profile that holds in the group from the next view on.
+    Profile { group: GroupKey, held: Held },
     /// A view is announced.
     View { group: GroupKey, view: View },
     /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it is fit to.
@@ -84,8 +86,6 @@ pub(crate) struct Client {
     attachments: BTreeMap<GroupKey, Attachment>,
     /// Groups that want to be attached and for which no request was sent yet.
     unsent: BTreeSet<GroupKey>,
-    /// Groups whose membership somebody else decides.
-    pub(crate) external: External,
 }
 
 /// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
@@ -100,15 +100,11 @@ impl Client {
         output.saturating_mul(2).saturating_add(decoder)
     }
 
-    pub(crate) fn new(config: ClientConfig, identity: &Identity, servers: usize) -> Self {
+    pub(crate) fn new(config: ClientConfig, identity: Peer, servers: usize) -> Self {
         Self {
             pause_ms: config.reconnect_ms,
             config,
-            identity: Peer {
-                process: identity.process,
-                incarnation: identity.incarnation,
-                addr: identity.addr,
-            },
+            identity,
             servers,
             server: 0,
             link: Link::Idle,
@@ -120,16 +116,12 @@ impl Client {
             counter: 0,
             attachments: BTreeMap::new(),
             unsent: BTreeSet::new(),
-            external: External::default(),
         }
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
     pub(crate) fn attach(&mut self, now: Time, group: &GroupName, members_max: u16, past: Past) {
         let key = group.key();
-        if self.external.attach(key) {
-            return self.events.push_back(ClientEvent::Attached { group: key });
-        }
         let attachment = self.attachments.entry(key).or_insert_with(|| Attachment {
             group: group.clone(),
             contract: Contract::new(past.last_cid, past.last_view),
@@ -149,9 +141,6 @@ impl Client {
 
     /// Leaves.
     pub(crate) fn detach(&mut self, now: Time, group: GroupKey) {
-        if self.external.detach(group) {
-            return;
-        }
         self.unsent.remove(&group);
         let Some(attachment) = self.attachments.remove(&group) else { return };
         if attachment.sent {
@@ -161,9 +150,6 @@ impl Client {
 
     /// Replaces the set of members that this process accuses in `group`.
     pub(crate) fn accuse(&mut self, now: Time, group: GroupKey, accused: &[ProcessId]) {
-        if self.external.accuse(group, accused) {
-            return;
-        }
         let Some(attachment) = self.attachments.get(&group) else { return };
         if attachment.sent {
             let group = attachment.group.clone();
@@ -261,6 +247,7 @@ impl Client {
             }
             Reply::StartChange { group, counter, .. }
             | Reply::View { group, counter, .. }
+            | Reply::Profile { group, counter, .. }
             | Reply::Detached { group, counter, .. } => (group.key(), *counter),
         };
         let Some(attachment) = self.attachments.get_mut(&group) else { return };
@@ -276,6 +263,7 @@ impl Client {
                 .contract
                 .view(self.identity.process, &view)
                 .map(|()| ClientEvent::View { group, view }),
+            Reply::Profile { held, .. } => Ok(ClientEvent::Profile { group, held }),
             Reply::Detached { reason, retry_ms, .. } => {
                 attachment.sent = false;
                 attachment.contract.drop_change();
@@ -348,11 +336,6 @@ impl Client {
         if self.output.as_mut().is_some_and(|output| !output.push(request)) {
             self.close(now);
         }
-    }
-
-    /// Tells the endpoint what was said about an external group.
-    pub(crate) fn push_event(&mut self, event: ClientEvent) {
-        self.events.push_back(event);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent> {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::profile::ProfileMismatch;
 use crate::ident::{Deployment, ProcessId};
 use crate::view::DisplaySet;
 
@@ -49,6 +50,8 @@ pub enum DetachReason {
     /// This process, or who gave it its numbers before, is by its clock more than a year ahead of the server; it attaches
     /// again, as there may be another server, and clocks can be set.
     Ahead,
+    /// What this process is configured for does not go together with the profile of the group. Final.
+    Profile(ProfileMismatch),
     /// The server gave a reason that this version does not know.
     Other {
         /// The reason in the server's words; may be empty.
@@ -111,6 +114,7 @@ impl fmt::Display for DetachReason {
                 f,
                 "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
             ),
+            Self::Profile(mismatch) => mismatch.fmt(f),
             Self::Other { words, .. } => write!(
                 f,
                 "the server gives a reason that this version does not know: \"{words}\"; upgrade this program"

@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 use super::attached::Attached;
 use super::detach::{Departure, DetachReason};
 use super::past::Past;
+use super::profile::Held;
 use super::proposal::Proposal;
 use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::view::View;
@@ -101,6 +102,12 @@ pub(crate) enum Reply {
         counter: u64,
         view: View,
     },
+    /// The profile that holds in the group, where it is not the client's own.
+    Profile {
+        group: GroupName,
+        counter: u64,
+        held: Held,
+    },
     /// The attachment ended; a new one may be asked for after `retry_ms`.
     Detached {
         group: GroupName,
@@ -129,6 +136,8 @@ pub(crate) enum PeerWord {
         version: u64,
         group: GroupName,
         clients: Vec<(Attached, SocketAddr)>,
+        /// The profile that they have.
+        held: Option<Held>,
     },
     Proposal {
         group: GroupName,

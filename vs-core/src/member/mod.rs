@@ -9,8 +9,10 @@ mod detector;
 mod discovery;
 pub mod external;
 pub(crate) mod link;
+pub(crate) mod membership;
 pub mod message;
 pub(crate) mod past;
+pub(crate) mod profile;
 pub(crate) mod proposal;
 pub mod server;
 
@@ -22,4 +24,5 @@ pub use detach::Departure;
 pub use discovery::{DiscoveryConfig, UselessBeacon};
 pub use external::{MembershipError, MembershipRequest};
 pub use message::{Peer, Refusal};
+pub use profile::{ProfileField, ProfileMismatch};
 pub use server::{ConnId, LeftOut, Note, PeerTrouble, Server, ServerConfig, ServerCounters};

@@ -1,6 +1,7 @@
-//! What a process remembers of the membership service when it attaches.
+//! What a process brings along when it attaches.
 
 use crate::ident::{Cid, ViewId};
+use crate::member::profile::{Held, Profile};
 use crate::view::View;
 
 /// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
@@ -14,4 +15,8 @@ pub(crate) struct Past {
     pub(crate) pending: Option<Cid>,
     /// The last membership view.
     pub(crate) mbr_view: Option<View>,
+    /// What this process is configured for.
+    pub(crate) profile: Profile,
+    /// The profile that holds in the group, as it was told.
+    pub(crate) held: Option<Held>,
 }

@@ -139,6 +139,7 @@ frames! {
     33 NewView,
     34 Detached,
     35 Refused,
+    36 NewProfile,
     48 StatusAnswer,
     128 Gone,
 }
@@ -224,6 +225,34 @@ pub(crate) struct Past {
     pub(crate) mbr_view: Option<View>,
 }
 
+/// What a process is configured for, or what holds in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) message_bytes_max: u64,
+    pub(crate) datagram_bytes: u64,
+    pub(crate) window_packets: u64,
+    /// The least window that holds the largest message and one packet more.
+    pub(crate) window_needed: u64,
+    /// 0: fifo.
+    pub(crate) order: u8,
+    pub(crate) clusters: bool,
+    pub(crate) peer_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heartbeat_max_ms: u64,
+    /// Ascending.
+    pub(crate) primary_of: Vec<ProcessId>,
+}
+
+/// A profile that holds in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Since when, in ms of UNIX time, by the clock of the server that let the first member in.
+    pub(crate) since_ms: u64,
+    /// The first member.
+    pub(crate) founder: ProcessId,
+    pub(crate) profile: Profile,
+}
+
 /// Why a side ends something. The codes of each use stand where it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reason {
@@ -258,6 +287,10 @@ pub(crate) struct Attach {
     /// Members of the largest view that the client has room for.
     pub(crate) members_max: u16,
     pub(crate) past: Past,
+    /// What the client is configured for.
+    pub(crate) profile: Profile,
+    /// The profile that holds in the group, if the client was told of one.
+    pub(crate) held: Option<Held>,
 }
 
 /// Kind 4, to a server: a client leaves.
@@ -313,6 +346,8 @@ pub(crate) struct Attached {
     pub(crate) members_max: u16,
     /// The id of the view that it was in when it attached, and the fingerprint of that view.
     pub(crate) settled: Option<(ViewId, u64)>,
+    /// FNV-1a over the profile that it has; servers compare it and nothing else.
+    pub(crate) profile: u64,
 }
 
 /// Kind 17, between servers: all clients of the sender in a group.
@@ -322,6 +357,8 @@ pub(crate) struct Clients {
     pub(crate) version: u64,
     pub(crate) group: String,
     pub(crate) clients: Vec<(Attached, Addr)>,
+    /// The profile that they have.
+    pub(crate) held: Option<Held>,
 }
 
 /// Kind 18, between servers: what the sender proposes as the next view.
@@ -405,7 +442,9 @@ pub(crate) struct NewView {
 /// Codes: 0 the server was lost; 1 accused by the processes that the numbers name; 2 another process has the id; 3 other
 /// versions: the numbers are those of server and client; 4 the server is full; 5 the application did not answer a block
 /// request; 6 the view is too large; 7 the contract was broken, as the text says; 8 excluded by the source of views; 9 the
-/// client was silent; 10 other deployments: the texts are those of server and client; 11 the client's clock is ahead.
+/// client was silent; 10 other deployments: the texts are those of server and client; 11 the client's clock is ahead; 12 the
+/// client does not fit the profile of the group: the number is a field (1 `primary_of`, 2 `order`, 3 `clusters`, 4
+/// `message_bytes_max`, 5 `datagram_bytes`, 6 `window_packets`), the texts are the values of group and client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detached {
     pub(crate) group: String,
@@ -420,6 +459,16 @@ pub(crate) struct Detached {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refused {
     pub(crate) reason: Reason,
+}
+
+/// Kind 36, to a client: the profile that holds in the group, before the first [`StartChange`] of a view in which it does.
+/// The client takes it with that view. It is not sent to a client that has this profile already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NewProfile {
+    pub(crate) group: String,
+    /// As in [`Attach`].
+    pub(crate) counter: u64,
+    pub(crate) held: Held,
 }
 
 /// Kind 48, to an operator: the answer to [`StatusRequest`]. The bytes are a `Status`, by postcard; it shows what this

@@ -35,8 +35,25 @@ fn attached(p: u64) -> Attached {
         counter: 3,
         home: ServerId(2),
         members_max: 64,
+        profile: 0xfedc_ba98_7654_3210,
         settled: (p == 1).then_some((ViewId { major: 5, minor: 2 }, 0x0123_4567_89ab_cdef)),
     }
+}
+
+fn held() -> Held {
+    let profile = Profile {
+        message_bytes_max: 1 << 20,
+        datagram_bytes: 1452,
+        window_packets: 4096,
+        window_needed: 800,
+        order: 0,
+        clusters: false,
+        peer_ms: 2000,
+        heartbeat_ms: 5,
+        heartbeat_max_ms: 1000,
+        primary_of: vec![ProcessId(1), ProcessId(300)],
+    };
+    Held { since_ms: 1_700_000_000_000, founder: ProcessId(1), profile }
 }
 
 /// What clients say.
@@ -49,7 +66,15 @@ fn requests() -> Vec<Frame> {
     };
     vec![
         Client { peer: peer(1, "10.0.0.1:7000"), deployment: "default".into() }.into(),
-        Attach { group: group(), counter: 3, members_max: 64, past }.into(),
+        Attach {
+            group: group(),
+            counter: 3,
+            members_max: 64,
+            past,
+            profile: held().profile,
+            held: Some(held()),
+        }
+        .into(),
         Leave { group: group() }.into(),
         Accuse { group: group(), accused: vec![ProcessId(2), ProcessId(300)] }.into(),
         Ping.into(),
@@ -80,7 +105,13 @@ fn words() -> Vec<Frame> {
         Server { server, boot, deployment: "default".into() }.into(),
         TurnedDown { reason: other }.into(),
         Links { server, version: 5, servers: vec![ServerId(1)], ready: vec![ServerId(3)] }.into(),
-        Clients { version: 6, group: group(), clients: vec![(attached(1), listen)] }.into(),
+        Clients {
+            version: 6,
+            group: group(),
+            clients: vec![(attached(1), listen)],
+            held: Some(held()),
+        }
+        .into(),
         proposal.into(),
         Accusation { group: group(), by: ProcessId(1), accused: vec![ProcessId(300)] }.into(),
         About { embeds: Some(ProcessId(1)), gathering: true, listen: Some(listen) }.into(),
@@ -99,6 +130,7 @@ fn replies() -> Vec<Frame> {
         NewView { group: group(), counter: 3, view: view() }.into(),
         Detached { group: group(), counter: 3, reason: reason.clone(), retry_ms: 500 }.into(),
         Refused { reason }.into(),
+        NewProfile { group: group(), counter: 3, held: held() }.into(),
         StatusAnswer { status: vec![2] }.into(),
     ]
 }

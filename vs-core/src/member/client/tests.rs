@@ -25,9 +25,8 @@ fn addr() -> SocketAddr {
 
 fn client(servers: usize) -> Client {
     let config = ClientConfig { reconnect_max_ms: 100, ..ClientConfig::default() };
-    let identity =
-        Identity { process: ME, incarnation: Incarnation::new(5), addr: addr(), seed: 1 };
-    Client::new(config, &identity, servers)
+    let identity = Peer { process: ME, incarnation: Incarnation::new(5), addr: addr() };
+    Client::new(config, identity, servers)
 }
 
 /// A client that has asked for membership over a connection to its first server.
@@ -160,6 +159,7 @@ fn an_attach_reports_the_past_and_counts_on() {
         last_view: ViewId { major: 7, minor: 1 },
         pending: Some(Cid(cid)),
         mbr_view: Some(view(7, &[2, 3], &[8, 9])),
+        ..Past::default()
     };
     let mut client = attached(past(8));
     let attach = |request: &Request| match request {
@@ -391,7 +391,9 @@ fn noise_never_becomes_a_view() {
                     let known = |p: &ProcessId| peers.iter().any(|peer| peer.process == *p);
                     assert!(view.members().iter().all(known));
                 }
-                ClientEvent::Detached { .. } | ClientEvent::Attached { .. } => {}
+                ClientEvent::Detached { .. }
+                | ClientEvent::Attached { .. }
+                | ClientEvent::Profile { .. } => {}
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::detach::{Departure, DetachReason};
 use crate::member::past::Past;
+use crate::member::profile::{Held, Profile, ProfileField, ProfileMismatch};
 use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::message::{self as wire, Frame, Reason};
@@ -76,34 +77,85 @@ fn unchecked(view: &wire::View) -> View {
 
 impl From<&Past> for wire::Past {
     fn from(past: &Past) -> Self {
-        let Past { last_cid, last_view, pending, mbr_view } = past;
+        let Past { last_cid, last_view, pending, mbr_view, .. } = past;
         let mbr_view = mbr_view.as_ref().map(Into::into);
         Self { last_cid: *last_cid, last_view: *last_view, pending: *pending, mbr_view }
     }
 }
 
-impl From<wire::Past> for Past {
-    fn from(past: wire::Past) -> Self {
-        let wire::Past { last_cid, last_view, pending, mbr_view } = past;
-        Self { last_cid, last_view, pending, mbr_view: mbr_view.as_ref().map(unchecked) }
+/// What a client brings along: all of [`wire::Attach`] that tells of the client's past and configuration.
+fn past(frame: wire::Attach) -> Past {
+    let wire::Past { last_cid, last_view, pending, mbr_view } = frame.past;
+    let (mbr_view, profile) = (mbr_view.as_ref().map(unchecked), frame.profile.into());
+    Past { last_cid, last_view, pending, mbr_view, profile, held: frame.held.map(Into::into) }
+}
+
+impl From<&Profile> for wire::Profile {
+    fn from(profile: &Profile) -> Self {
+        let profile = profile.clone();
+        Self {
+            message_bytes_max: profile.message_bytes_max,
+            datagram_bytes: profile.datagram_bytes,
+            window_packets: profile.window_packets,
+            window_needed: profile.window_needed,
+            order: profile.order,
+            clusters: profile.clusters,
+            peer_ms: profile.peer_ms,
+            heartbeat_ms: profile.heartbeat_ms,
+            heartbeat_max_ms: profile.heartbeat_max_ms,
+            primary_of: profile.primary_of,
+        }
+    }
+}
+
+impl From<wire::Profile> for Profile {
+    fn from(profile: wire::Profile) -> Self {
+        Self {
+            message_bytes_max: profile.message_bytes_max,
+            datagram_bytes: profile.datagram_bytes,
+            window_packets: profile.window_packets,
+            window_needed: profile.window_needed,
+            order: profile.order,
+            clusters: profile.clusters,
+            peer_ms: profile.peer_ms,
+            heartbeat_ms: profile.heartbeat_ms,
+            heartbeat_max_ms: profile.heartbeat_max_ms,
+            primary_of: profile.primary_of,
+        }
+    }
+}
+
+impl From<&Held> for wire::Held {
+    fn from(held: &Held) -> Self {
+        let Held { since_ms, founder, profile } = held;
+        Self { since_ms: *since_ms, founder: *founder, profile: profile.into() }
+    }
+}
+
+impl From<wire::Held> for Held {
+    fn from(held: wire::Held) -> Self {
+        let wire::Held { since_ms, founder, profile } = held;
+        Self { since_ms, founder, profile: profile.into() }
     }
 }
 
 impl From<&Attached> for wire::Attached {
     fn from(client: &Attached) -> Self {
-        let Attached { process, attachment, home, members_max, settled } = *client;
+        let Attached { process, attachment, home, members_max, settled, profile } = *client;
         let Attachment { incarnation, counter } = attachment;
         let settled = settled.map(|settled| (settled.id, settled.fingerprint));
-        Self { process, incarnation: incarnation.into(), counter, home, members_max, settled }
+        let incarnation = incarnation.into();
+        Self { process, incarnation, counter, home, members_max, settled, profile }
     }
 }
 
 impl From<wire::Attached> for Attached {
     fn from(client: wire::Attached) -> Self {
-        let wire::Attached { process, incarnation, counter, home, members_max, settled } = client;
+        let wire::Attached { process, incarnation, counter, home, members_max, settled, profile } =
+            client;
         let attachment = Attachment { incarnation: incarnation.into(), counter };
         let settled = settled.map(|(id, fingerprint)| Settled { id, fingerprint });
-        Self { process, attachment, home, members_max, settled }
+        Self { process, attachment, home, members_max, settled, profile }
     }
 }
 
@@ -146,6 +198,30 @@ fn words(texts: &[String]) -> String {
     words
 }
 
+fn field_code(field: ProfileField) -> u64 {
+    match field {
+        ProfileField::Other => 0,
+        ProfileField::PrimaryOf => 1,
+        ProfileField::Order => 2,
+        ProfileField::Clusters => 3,
+        ProfileField::MessageBytesMax => 4,
+        ProfileField::DatagramBytes => 5,
+        ProfileField::WindowPackets => 6,
+    }
+}
+
+fn field(code: u64) -> ProfileField {
+    match code {
+        1 => ProfileField::PrimaryOf,
+        2 => ProfileField::Order,
+        3 => ProfileField::Clusters,
+        4 => ProfileField::MessageBytesMax,
+        5 => ProfileField::DatagramBytes,
+        6 => ProfileField::WindowPackets,
+        _ => ProfileField::Other,
+    }
+}
+
 impl From<&DetachReason> for Reason {
     fn from(why: &DetachReason) -> Self {
         let is_final = why.is_final();
@@ -166,6 +242,9 @@ impl From<&DetachReason> for Reason {
                 (10, Vec::new(), &[server.as_str(), own.as_str()])
             }
             DetachReason::Ahead => (11, Vec::new(), &[]),
+            DetachReason::Profile(ProfileMismatch { field, group, own }) => {
+                (12, Vec::from([field_code(*field)]), &[group, own])
+            }
             DetachReason::Other { words, .. } => (u8::MAX, Vec::new(), &[words]),
         };
         reason(code, is_final, numbers, texts)
@@ -193,6 +272,14 @@ impl TryFrom<Reason> for DetachReason {
             9 => Self::Silent,
             10 => Self::Deployment { server: deployment(text(0)?)?, own: deployment(text(1)?)? },
             11 => Self::Ahead,
+            12 => {
+                let field = field(*numbers.first().ok_or(Meaningless)?);
+                let (group, own) = (
+                    words(&texts[..texts.len().min(1)]),
+                    words(texts.get(1..2).unwrap_or_default()),
+                );
+                Self::Profile(ProfileMismatch { field, group, own })
+            }
             _ => Self::Other { words: words(&texts), is_final },
         })
     }
@@ -262,6 +349,8 @@ impl From<&Request> for Frame {
                 counter: *counter,
                 members_max: *members_max,
                 past: past.into(),
+                profile: (&past.profile).into(),
+                held: past.held.as_ref().map(Into::into),
             }
             .into(),
             Request::Leave { group } => wire::Leave { group: name(group) }.into(),
@@ -291,7 +380,7 @@ impl TryFrom<Frame> for Request {
                 group: group(&f.group)?,
                 counter: f.counter,
                 members_max: f.members_max,
-                past: f.past.into(),
+                past: past(f),
             },
             Frame::Leave(f) => Self::Leave { group: group(&f.group)? },
             Frame::Accuse(f) => Self::Accuse { group: group(&f.group)?, accused: f.accused },
@@ -313,10 +402,11 @@ impl From<&PeerWord> for Frame {
                 ready: ready.clone(),
             }
             .into(),
-            PeerWord::Clients { version, group, clients } => wire::Clients {
+            PeerWord::Clients { version, group, clients, held } => wire::Clients {
                 version: *version,
                 group: name(group),
                 clients: clients.iter().map(|(c, addr)| (c.into(), (*addr).into())).collect(),
+                held: held.as_ref().map(Into::into),
             }
             .into(),
             PeerWord::Proposal { group, proposal } => proposal_frame(group, proposal).into(),
@@ -350,7 +440,8 @@ impl TryFrom<Frame> for PeerWord {
             Frame::Clients(f) => {
                 let clients = f.clients.into_iter().map(|(c, addr)| (c.into(), addr.into()));
                 let (version, group) = (f.version, group(&f.group)?);
-                Self::Clients { version, group, clients: clients.collect() }
+                let held = f.held.map(Into::into);
+                Self::Clients { version, group, clients: clients.collect(), held }
             }
             Frame::Proposal(f) => Self::Proposal { group: group(&f.group)?, proposal: f.into() },
             Frame::Gone(f) => Self::Gone {
@@ -386,6 +477,9 @@ impl From<&Reply> for Frame {
             Reply::View { group, counter, view } => {
                 wire::NewView { group: name(group), counter: *counter, view: view.into() }.into()
             }
+            Reply::Profile { group, counter, held } => {
+                wire::NewProfile { group: name(group), counter: *counter, held: held.into() }.into()
+            }
             Reply::Detached { group, counter, reason, retry_ms } => wire::Detached {
                 group: name(group),
                 counter: *counter,
@@ -413,6 +507,10 @@ impl TryFrom<Frame> for Reply {
             Frame::NewView(f) => {
                 let view = unchecked(&f.view);
                 Self::View { group: group(&f.group)?, counter: f.counter, view }
+            }
+            Frame::NewProfile(f) => {
+                let held = f.held.into();
+                Self::Profile { group: group(&f.group)?, counter: f.counter, held }
             }
             Frame::Detached(f) => Self::Detached {
                 group: group(&f.group)?,

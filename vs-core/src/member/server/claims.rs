@@ -73,7 +73,7 @@ impl Clock {
     }
 
     /// The latest clock of this server and those that are connected, in ms of UNIX time.
-    fn unix_ms(&self, boot_ms: u64) -> u64 {
+    pub(super) fn unix_ms(&self, boot_ms: u64) -> u64 {
         let boot_ms = boot_ms.max(self.boot_ms);
         boot_ms.saturating_add(self.now.millis_since(self.born.unwrap_or(self.now)))
     }

@@ -19,6 +19,7 @@ use crate::ident::{
 use crate::member::attached::{Attachment, Settled};
 use crate::member::message::{Peer, PeerWord, Refusal, Reply, Request};
 use crate::member::past::Past;
+use crate::member::profile::Profile;
 use crate::member::{Departure, DetachReason};
 use crate::status::Status;
 
@@ -94,6 +95,10 @@ impl Server {
         let Some(floor) = claims(CLAIMED_MAX) else {
             return self.refuse(conn, "it claims ids that nobody was ever given");
         };
+        let held = past.held.iter().map(|held| &held.profile);
+        if !held.chain([&past.profile]).all(Profile::is_sound) {
+            return self.refuse(conn, "its profile has impossible values");
+        }
         let is_ahead = claims(self.claims_max()).is_none();
         let settled = Settled::of(peer.process, &past);
         let local = Local { conn, peer, attachment, floor, members_max, settled };
@@ -230,9 +235,11 @@ impl Server {
             PeerWord::Links { server: of, version, servers, ready } => {
                 self.handle_report(server, of, LinkReport::new(version, servers, ready));
             }
-            PeerWord::Clients { version, group, clients } => {
+            PeerWord::Clients { version, group, clients, held } => {
                 if self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.handle_clients(cx, server, version, clients));
+                    self.with_group(&group, |g, cx| {
+                        g.handle_clients(cx, server, version, clients, held)
+                    });
                 }
             }
             PeerWord::Proposal { group, proposal } => {

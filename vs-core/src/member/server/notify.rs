@@ -170,6 +170,7 @@ mod tests {
             home: ServerId(1),
             members_max,
             settled: None,
+            profile: 0,
         };
         let (fit, rest) = fit(list.iter().copied().map(client).collect());
         let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();

@@ -68,11 +68,11 @@ impl Server {
         for name in self.groups.names() {
             let version = self.versions.next();
             let Some(group) = self.groups.get(&name) else { continue };
-            let clients = group.clients();
+            let (clients, held) = (group.clients(), group.held());
             let proposal = group.proposal().cloned();
             let accusations = group.local_accusations();
             let group = name.clone();
-            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
+            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients, held }));
             let accusations = accusations.into_iter().map(|(by, accused)| {
                 let group = name.clone();
                 PeerWord::Accuse { group, by, accused }
@@ -111,6 +111,7 @@ impl Server {
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
         let gathering = self.is_gathering();
+        let clock_ms = self.clock.unix_ms(self.peers.latest_boot());
         let mut cx = group::Cx {
             now: self.clock.now(),
             me: self.id,
@@ -118,6 +119,7 @@ impl Server {
             counters: &mut self.counters,
             sends: Vec::new(),
             notes: Vec::new(),
+            clock_ms,
             clique: self.topology.clique(),
             links: self.topology.links(),
             gathering,
@@ -145,9 +147,10 @@ impl Server {
             }
             Send::Server(server, message) => self.tell_server(server, message),
             Send::Clients => {
-                let Some(clients) = self.groups.get(name).map(Group::clients) else { return };
+                let Some(group) = self.groups.get(name) else { return };
+                let (clients, held) = (group.clients(), group.held());
                 let (version, group) = (self.versions.next(), name.clone());
-                self.tell_peers(&PeerWord::Clients { version, group, clients });
+                self.tell_peers(&PeerWord::Clients { version, group, clients, held });
             }
             Send::Gone(process, why) => {
                 self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });

@@ -131,12 +131,12 @@ impl Attachments {
         self.local_at(process, conn).is_some() || self.waiting.iter().any(|w| w.local.conn == conn)
     }
 
-    /// The clients here.
-    pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
+    /// The clients here, whose profile has this fingerprint.
+    pub(super) fn clients(&self, profile: u64) -> Vec<(Attached, SocketAddr)> {
         let home = self.me;
         let attached = |(&process, local): (&ProcessId, &Local)| {
             let Local { attachment, members_max, peer, settled, .. } = *local;
-            (Attached { process, attachment, home, members_max, settled }, peer.addr)
+            (Attached { process, attachment, home, members_max, settled, profile }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
     }
@@ -324,6 +324,17 @@ impl Attachments {
         self.remotes.contains_key(&server)
     }
 
+    /// Whether somebody is attached or waits over this connection.
+    pub(super) fn is_in_use(&self, conn: ConnId) -> bool {
+        self.waiting.iter().any(|w| w.local.conn == conn)
+            || self.locals.values().any(|local| local.conn == conn)
+    }
+
+    /// Whether `server` has clients.
+    pub(super) fn has_clients_of(&self, server: ServerId) -> bool {
+        self.remotes.get(&server).is_some_and(|remote| !remote.clients.is_empty())
+    }
+
     /// Whether `process` is a client of `server`.
     pub(super) fn is_client_of(&self, server: ServerId, process: ProcessId) -> bool {
         let clients = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
@@ -346,13 +357,14 @@ impl Attachments {
         clients.filter(|p| !is_elsewhere(p)).collect()
     }
 
-    /// All that are attached: here, at the servers of `clique`, and for its grace at a lost server
+    /// All that are attached: here (`own`), at the servers of `clique`, and for its grace at a lost server
     /// of which `counts` is true. Of several attachments of one process the latest.
     pub(super) fn report(
         &self,
         now: Time,
         clique: &[ServerId],
         counts: impl Fn(ServerId) -> bool,
+        own: Vec<(Attached, SocketAddr)>,
     ) -> Report {
         let grace = |server: ServerId, remote: &Remote| {
             remote.lost_until.is_some_and(|until| now < until) && counts(server)
@@ -363,7 +375,7 @@ impl Attachments {
             .iter()
             .filter(|(server, remote)| clique.contains(server) || grace(**server, remote))
             .flat_map(|(_, remote)| remote.clients.iter().map(|(client, _)| *client));
-        for client in remotes.chain(self.clients().into_iter().map(|(client, _)| client)) {
+        for client in remotes.chain(own.into_iter().map(|(client, _)| client)) {
             let entry = best.entry(client.process).or_insert(client);
             if (client.attachment, client.home) > (entry.attachment, entry.home) {
                 *entry = client;

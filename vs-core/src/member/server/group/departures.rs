@@ -41,7 +41,13 @@ impl Group {
     }
 
     /// A client that was a member is refused, as [`Group::refuse`] does; peers hear of it, too.
-    fn expel(&self, cx: &mut Cx<'_>, local: &Local, reason: DetachReason, retry_ms: u64) {
+    pub(super) fn expel(
+        &self,
+        cx: &mut Cx<'_>,
+        local: &Local,
+        reason: DetachReason,
+        retry_ms: u64,
+    ) {
         cx.sends.push(Send::Gone(local.peer.process, Departure::Told(reason.clone())));
         self.refuse(cx, local, reason, retry_ms);
     }

@@ -34,6 +34,8 @@ pub(in super::super) struct Cx<'a> {
     pub(in super::super) counters: &'a mut ServerCounters,
     pub(in super::super) sends: Vec<Send>,
     pub(in super::super) notes: Vec<Note>,
+    /// The clock, in ms of UNIX time.
+    pub(in super::super) clock_ms: u64,
     /// The servers with which this one shares views.
     pub(in super::super) clique: &'a [ServerId],
     pub(in super::super) links: &'a Links,

@@ -10,6 +10,8 @@ mod attachments;
 mod departures;
 mod effects;
 mod gathering;
+mod profile;
+mod profiles;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -23,6 +25,7 @@ use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::attached::{Attached, Report, Settled};
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::member::past::Past;
+use crate::member::profile::Held;
 use crate::member::proposal::{Mode, Proposal};
 use crate::member::{Departure, DetachReason};
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
@@ -35,6 +38,7 @@ pub(super) use attachments::Local;
 use attachments::{Attachments, Request};
 pub(super) use effects::{Cx, Send};
 use gathering::Gathering;
+use profiles::Profiles;
 
 /// Processes whose cids are remembered after they have gone, and exclusions that are remembered.
 const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
@@ -56,6 +60,8 @@ pub(super) struct Group {
     attachments: Attachments,
     accusations: Accusations,
     gathering: Gathering,
+    /// What all members share.
+    profiles: Profiles,
     /// Until when arrivals are put off for servers that have just started.
     put_off_until: Option<Time>,
     /// A view that a client brought along when nobody else was known, and until when its members
@@ -74,6 +80,7 @@ impl Group {
             attachments: Attachments::new(me),
             accusations: Accusations::default(),
             gathering: Gathering::default(),
+            profiles: Profiles::default(),
             put_off_until: None,
             regroup: None,
             changing_since: None,
@@ -93,7 +100,7 @@ impl Group {
 
     /// The clients here.
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
-        self.attachments.clients()
+        self.attachments.clients(self.profiles.fingerprint())
     }
 
     /// The own proposal that was sent last.
@@ -143,6 +150,7 @@ impl Group {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         self.learn(past, claims_max);
+        self.profiles.handle_attach(local.conn, past);
         if let Some(holder) = self.attachments.holder(&local) {
             let silence_ms = cx.config.silence_ms;
             let request = self.attachments.handle_duplicate(cx.now, local, holder, silence_ms);
@@ -180,12 +188,22 @@ impl Group {
         self.trim_memory(&report);
     }
 
+    /// Admits a client, if it can have the profile of the group.
     fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
         self.attachments.stop_waiting(&local);
+        let is_first = self.attachments.locals().all(|other| other.peer.process == process);
+        match self.profiles.handle_admission((local.conn, process), is_first, cx.clock_ms) {
+            Ok(news) => self.tell_profile(cx, &local, news),
+            Err(mismatch) => {
+                return self.refuse(cx, &local, DetachReason::Profile(mismatch), 0);
+            }
+        }
         self.accusations.forget(process);
         self.agreement.raise(process, local.floor);
         self.attachments.attach(local);
+        let attachments = &self.attachments;
+        self.profiles.retain(|conn| attachments.is_in_use(conn));
         let (group, addr) = (self.name.clone(), local.peer.addr);
         cx.notes.push(Note::Attached { group, process, addr });
         tell_clients(cx);
@@ -249,15 +267,19 @@ impl Group {
         }
     }
 
-    /// Another server tells of its clients.
+    /// Another server tells of its clients, and of the profile that they have.
     pub(super) fn handle_clients(
         &mut self,
         cx: &mut Cx<'_>,
         server: ServerId,
         version: u64,
         clients: Vec<(Attached, SocketAddr)>,
+        held: Option<Held>,
     ) {
         let Some(gone) = self.attachments.handle_clients(server, version, clients) else { return };
+        let has_any = self.attachments.has_clients_of(server);
+        self.profiles.handle_held(server, held.filter(|_| has_any));
+        self.change_profile(cx);
         if !self.admit_heirs(cx) {
             self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
         }
@@ -315,7 +337,8 @@ impl Group {
     fn report(&self, cx: &Cx<'_>) -> (Report, Report) {
         // The clients of a server that was lost may attach elsewhere.
         let counts = |server| cx.links.counts(server);
-        notify::fit(self.attachments.report(cx.now, cx.clique, counts))
+        let own = self.clients();
+        notify::fit(self.attachments.report(cx.now, cx.clique, counts, own))
     }
 
     /// Makes the report anew, and hands it to the agreement if it is news and nothing speaks for
@@ -522,6 +545,7 @@ impl Group {
             return;
         }
         for server in late {
+            self.profiles.handle_held(server, None);
             for process in self.attachments.give_up_server(server) {
                 self.note_gone(cx, process, server, Departure::ServerLost);
             }
@@ -554,7 +578,14 @@ mod tests {
         let attachment = Attachment { incarnation: Incarnation::new(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;
-        let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled }]);
+        let report = Vec::from([Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled,
+            profile: 0,
+        }]);
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.agreement.learn(p, Cid(1));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::ServerConfig;
 use super::super::group::FORGIVEN_MS;
-use super::bench::{Bench, group, hello, peer, processes, set, story};
+use super::bench::{Bench, group, hello, peer, processes, set, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
@@ -54,8 +54,7 @@ fn each_waiting_for_an_id_answered_once() {
     }
 }
 
-/// The one that came last goes where components meet that are too large together. A joiner is no
-/// component.
+/// The one that came last goes where components meet that are too large together. A joiner is no component.
 #[test]
 fn old_incarnation_joins_nobody_loses_place() {
     let mut bench = Bench::new(ServerConfig::default());
@@ -88,8 +87,7 @@ fn waiting_for_an_id_takes_room() {
     assert_eq!(bench.views(16).last().map(View::len), Some(16), "it waits no more");
 }
 
-/// It threw all others out who came later, at both servers, so that it had room for those who were
-/// left.
+/// It threw all others out who came later, at both servers, so that it had room for those who were left.
 #[test]
 fn components_meet_small_member_shrinks_nobody() {
     let config = ServerConfig::default();
@@ -128,8 +126,8 @@ fn joiner_without_room_for_members_turned_away() {
     assert_eq!(bench.views(9).last().map(set), Some(vec![1, 2, 3, 9]));
 }
 
-/// Arrivals are put off while another server is about to have clients: more were let in than there
-/// was room for, and those who came last in place of the joiner turned away.
+/// Arrivals are put off while another server is about to have clients: more were let in than there was room for, and those
+/// who came last in place of the joiner turned away.
 #[test]
 fn unreported_clients_take_room() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
@@ -235,15 +233,24 @@ fn accusation_before_membership_is_ignored() {
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let accused = processes(&[1]);
     let word = PeerWord::Accuse { group: group(), by: ProcessId(22), accused };
     bench.say(99, &Request::Peer(word));
     let clients = vec![client(21), client(22)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }),
+    );
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
     bench.pass(config.accuse_ms + 1);
     assert_eq!(bench.detached(1), None);

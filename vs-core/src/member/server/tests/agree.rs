@@ -19,8 +19,7 @@ pub(super) enum Op {
     Go(u64, u64),
 }
 
-/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number
-/// its attachments.
+/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number its attachments.
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
@@ -28,6 +27,7 @@ pub(super) fn report(clients: &[u64]) -> Report {
         home: ServerId(client % 100 / 10),
         members_max: 1024,
         settled: None,
+        profile: 0,
     };
     clients.iter().map(attached).collect()
 }
@@ -95,8 +95,7 @@ impl Servers {
         }
     }
 
-    /// The connection of two servers ended and is up again: what was under way is lost, and each
-    /// repeats its last word.
+    /// The connection of two servers ended and is up again: what was under way is lost, and each repeats its last word.
     pub(super) fn reconnect(&mut self, a: u64, b: u64) {
         for (from, to) in [(a, b), (b, a)] {
             if from == to {
@@ -165,8 +164,7 @@ impl Servers {
         self.starts.get(&p).map_or(&[], Vec::as_slice)
     }
 
-    /// The one view that is the last word of all homes of `report`, about exactly these clients and
-    /// their last cids.
+    /// The one view that is the last word of all homes of `report`, about exactly these clients and their last cids.
     pub(super) fn settled(&self, report: &Report) -> Option<&View> {
         let home = report.first()?.home.0;
         let view = &self.views(home).last()?.0;

@@ -1,5 +1,5 @@
-//! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of
-//! these rules are caught: random worlds meet some of them too seldom.
+//! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of these rules are
+//! caught: random worlds meet some of them too seldom.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -122,8 +122,7 @@ fn new_attachment_begins_new_change() {
     assert_eq!(after.start_ids(), cids(&[2, 2]));
 }
 
-/// A server that has forgotten proposes a cid below one that a view may name already; the others
-/// know better.
+/// A server that has forgotten proposes a cid below one that a view may name already; the others know better.
 #[test]
 fn outrun_home_gives_new_cid_before_view() {
     for mode in [Mode::Fast, Mode::Slow] {
@@ -173,9 +172,8 @@ fn numbers_continue_above_those_given_elsewhere() {
     assert_eq!(servers.views(2).last().map(|(view, _)| view.id().major), Some(902));
 }
 
-/// All of a group started in the same instant, and each was told of one change after the other:
-/// eight in a millisecond. It died and came back within five, to a server that knew nothing, and
-/// was given a cid again (M2).
+/// All of a group started in the same instant, and each was told of one change after the other: eight in a millisecond.
+/// It died and came back within five, to a server that knew nothing, and was given a cid again (M2).
 #[test]
 fn short_incarnation_may_be_given_many_numbers() {
     let of =
@@ -205,8 +203,8 @@ fn start_changes_go_out_before_gathered_proposal() {
     assert_eq!(servers.views(1), servers.views(2));
 }
 
-/// The set shrinks back to what was proposed before the gathering began: that proposal names cids
-/// that are no longer the last ones (M4).
+/// The set shrinks back to what was proposed before the gathering began: that proposal names cids that are no longer the
+/// last ones (M4).
 #[test]
 fn gathering_decides_nothing() {
     let mut servers = Servers::new(2, LeftOut::default());
@@ -277,8 +275,7 @@ fn waiting_number_joined_used_one_not() {
     assert_eq!(mode(&mut servers), Some((Mode::Slow, 8)));
 }
 
-/// A server that came back to a set knows what was said of it before; that was used, and the others
-/// are elsewhere.
+/// A server that came back to a set knows what was said of it before; that was used, and the others are elsewhere.
 #[test]
 fn proposal_serves_one_view() {
     let mut servers = Servers::new(2, LeftOut::default());
@@ -370,8 +367,7 @@ fn senseless_proposals_make_no_view() {
     assert_eq!(servers.cids(11), [Cid(NUMBER_MAX)]);
 }
 
-/// Server 2 goes from the set to another and back. Server 1 decides on what it said first, and 2 on
-/// what it said last.
+/// Server 2 goes from the set to another and back. Server 1 decides on what it said first, and 2 on what it said last.
 const D1: &[Op] = &[
     Ns(2, TWO),
     Ns(2, &[21]),
@@ -391,9 +387,8 @@ fn d1_change_after_used_proposal_is_answered() {
     assert_hangs(2, D1, TWO, Rule::ServerD1);
 }
 
-/// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The
-/// others can neither use its new proposal, which has consumed their pending ones, nor has anybody
-/// more to say.
+/// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The others can neither
+/// use its new proposal, which has consumed their pending ones, nor has anybody more to say.
 const D2: &[Op] = &[
     Ns(1, THREE),
     Ns(2, THREE),
@@ -415,8 +410,8 @@ fn d2_consumed_pending_proposal_is_answered() {
     assert_hangs(3, D2, THREE, Rule::ServerD2);
 }
 
-/// Server 1 starts number 1, passes it alone with number 2, and comes back in the fast mode. By
-/// then the others have decided on what it said first, and join number 1.
+/// Server 1 starts number 1, passes it alone with number 2, and comes back in the fast mode. By then the others have
+/// decided on what it said first, and join number 1.
 const D3: &[Op] = &[
     Ns(1, THREE),
     Ns(2, THREE),
@@ -437,8 +432,8 @@ fn d3_passed_number_is_answered() {
     assert_hangs(3, D3, THREE, Rule::ServerD3);
 }
 
-/// As D3 begins, with two servers: server 2 has decided on number 1 when it sees the fast proposal
-/// of server 1, which has passed number 2. It has to answer with a number that 1 has not passed.
+/// As D3 begins, with two servers: server 2 has decided on number 1 when it sees the fast proposal of server 1, which
+/// has passed number 2. It has to answer with a number that 1 has not passed.
 const MAX_N: &[Op] = &[
     Ns(2, TWO),
     Go(2, 1),
@@ -468,8 +463,8 @@ struct Tally {
     slow: u32,
 }
 
-/// Reports that come and go at each server by itself, proposals that arrive when they like, servers
-/// that crash or lose each other; in the end all report the same, and everything arrives.
+/// Reports that come and go at each server by itself, proposals that arrive when they like, servers that crash or lose
+/// each other; in the end all report the same, and everything arrives.
 fn random_schedules(seeds: u64, left_out: LeftOut) -> Tally {
     let mut tally = Tally::default();
     for seed in 0..seeds {

@@ -9,6 +9,7 @@ use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{Peer, PeerWord, Reply, Request};
 use crate::member::past::Past;
+use crate::member::profile::Profile;
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::frame::{self, Decoder};
@@ -21,6 +22,11 @@ pub(super) fn group() -> GroupName {
 pub(super) fn peer(p: u64, incarnation: u64) -> Peer {
     let addr = ([127, 0, 0, 1], p as u16).into();
     Peer { process: ProcessId(p), incarnation: Incarnation::new(incarnation), addr }
+}
+
+/// The fingerprint of the profile that all clients have who do not say otherwise.
+pub(super) fn usual_profile() -> u64 {
+    Profile::default().fingerprint()
 }
 
 pub(super) fn processes(list: &[u64]) -> Vec<ProcessId> {
@@ -192,11 +198,21 @@ impl Bench {
         let client = |&(p, life, members_max): &(u64, u64, u16)| {
             let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
             let (process, home) = (ProcessId(p), ServerId(2));
-            let client = Attached { process, attachment, home, members_max, settled: None };
+            let client = Attached {
+                process,
+                attachment,
+                home,
+                members_max,
+                settled: None,
+                profile: usual_profile(),
+            };
             (client, peer(p, life).addr)
         };
         let clients = clients.iter().map(client).collect();
-        self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
+        self.say(
+            99,
+            &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients, held: None }),
+        );
     }
 }
 

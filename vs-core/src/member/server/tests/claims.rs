@@ -6,9 +6,8 @@ use super::super::claims::{AHEAD_MAX_MS, CLOCK_RETRY_MS};
 use super::super::{Note, ServerConfig};
 use super::bench::{Bench, greeting, hello, peer, processes, set, story};
 use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
-use crate::member::Departure;
-use crate::member::DetachReason;
 use crate::member::past::Past;
+use crate::member::{Departure, DetachReason};
 use crate::view::View;
 
 /// When the servers begin, in ms of UNIX time.
@@ -30,8 +29,7 @@ fn in_view(view: View) -> Past {
     Past { mbr_view: Some(view), ..Past::default() }
 }
 
-/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of
-/// its number.
+/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of its number.
 fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     bench.open(p);
     bench.say(p, &hello(peer(p, incarnation)));
@@ -44,8 +42,8 @@ fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     told.is_none()
 }
 
-/// A member said that another one had been given the highest cid that can be claimed. So that one
-/// was given a higher one, and no other server took it in ever after.
+/// A member said that another one had been given the highest cid that can be claimed. So that one was given a higher one,
+/// and no other server took it in ever after.
 #[test]
 fn claim_for_another_shuts_it_out_nowhere() {
     for claimed in [BELIEVED, BELIEVED + 1, CLAIMED_MAX, CREDIBLE_MAX] {
@@ -61,6 +59,7 @@ fn claim_for_another_shuts_it_out_nowhere() {
             last_view: view.id(),
             pending: None,
             mbr_view: Some(view),
+            ..Past::default()
         };
         let mut other = Bench::booted(ServerConfig::default(), BOOT + 10);
         assert!(takes(&mut other, 2, BOOT, past), "{claimed}");
@@ -118,8 +117,7 @@ fn latest_server_clock_counts_once_set() {
     assert!(!takes(&mut bench, 2, BOOT, ahead), "now it has one");
 }
 
-/// Whoever asked in the name of another one, in vain, made a server that had just started wait for
-/// members that are nowhere.
+/// Whoever asked in the name of another one, in vain, made a server that had just started wait for members that are nowhere.
 #[test]
 fn refused_client_makes_nobody_wait() {
     for life in [6, 8] {

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use super::super::group::FORGIVEN_MS;
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
+use super::bench::{
+    Bench, greeting, group, hello, links, peer, processes, set, story, usual_profile,
+};
 use crate::ident::{
     CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
     ViewId,
@@ -243,14 +245,21 @@ fn peer_speaks_for_itself_only() {
             home: ServerId(home),
             members_max: 16,
             settled: None,
+            profile: usual_profile(),
         };
         (client, peer(p, 7).addr)
     };
     // Clients of others, old news, and a proposal in another's name.
     let clients = vec![of(21, 2), of(31, 3), of(1, 1)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
+    );
     let clients = vec![];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients, held: None }),
+    );
     bench.pass(10);
     assert!(bench.told(1).is_empty(), "nothing changed");
     assert!(bench.closed.is_empty());

@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use super::super::ServerConfig;
-use super::bench::{Bench, group, hello, peer, story};
+use super::bench::{Bench, group, hello, peer, story, usual_profile};
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
@@ -28,16 +28,24 @@ fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     let attached = |life| {
         let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
         let home = ServerId(2);
-        let client =
-            Attached { process: ProcessId(2), attachment, home, members_max: 16, settled: None };
+        let client = Attached {
+            process: ProcessId(2),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (client, elsewhere(2, life).addr)
     };
     let clients = incarnation.map(attached).into_iter().collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
-/// They could not be told apart, the later one took the place of the first, and the first heard
-/// nothing any more.
+/// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
 #[test]
 fn two_processes_of_one_millisecond_differ() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
@@ -71,9 +79,8 @@ fn duplicate_id_at_another_server_waits() {
     assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
 }
 
-/// Both were let in when the earlier life was missed, the one that the process had left last: its
-/// end was the end of the process, which waited for its first view for ever (`vs sim --seed
-/// 1027018`).
+/// Both were let in when the earlier life was missed, the one that the process had left last: its end was the end of the
+/// process, which waited for its first view for ever (`vs sim --seed 1027018`).
 #[test]
 fn waiting_incarnation_later_connection_counts() {
     for order in [[(12, 1), (13, 2)], [(13, 2), (12, 1)]] {
@@ -143,10 +150,20 @@ fn both_admitted_later_incarnation_stays() {
     let attachment = Attachment { incarnation: Incarnation::new(9), counter: 2 };
     let (process, home) = (ProcessId(3), ServerId(2));
     let moved = (
-        Attached { process, attachment, home, members_max: 16, settled: None },
+        Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        },
         elsewhere(3, 9).addr,
     );
     let clients = vec![moved];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
+    );
     assert_eq!(bench.detached(3), None);
 }

@@ -1,5 +1,4 @@
-//! Links between servers that come and go, and what operators and clients are told of who went, and
-//! why.
+//! Links between servers that come and go, and what operators and clients are told of who went, and why.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,9 +6,8 @@ use alloc::vec::Vec;
 use super::super::{ConnId, LeftOut, Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::ident::{ProcessId, ServerId};
-use crate::member::Departure;
-use crate::member::DetachReason;
 use crate::member::message::{PeerWord, Reply, Request};
+use crate::member::{Departure, DetachReason};
 use crate::wire::frame::{self, Decoder};
 
 fn notes(bench: &mut Bench) -> Vec<Note> {

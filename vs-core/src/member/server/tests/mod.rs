@@ -13,5 +13,6 @@ mod lan;
 mod link_reports;
 mod links;
 mod peers;
+mod profile;
 mod regroup;
 mod status;

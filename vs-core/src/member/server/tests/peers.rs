@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::link_reports::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, story, usual_profile};
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
@@ -22,12 +22,21 @@ fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let clients = clients.iter().map(client).collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
 /// What server 2 was told since the last call.
@@ -90,8 +99,7 @@ fn local_accusations_are_told_to_peers() {
     assert_eq!(told, [(ProcessId(1), processes(&[21]))], "8 is no member");
 }
 
-/// A second server under one id used to take the place of the first at a third, whose groups then
-/// fell apart.
+/// A second server under one id used to take the place of the first at a third, whose groups then fell apart.
 #[test]
 fn new_peer_incarnation_admitted_after_old_missed() {
     let mut bench = Bench::new(ServerConfig::default());
@@ -166,8 +174,7 @@ fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
     vec![bytes(&client), bytes(&server)]
 }
 
-/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its
-/// clients.
+/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
 fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
     let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = cids.iter().map(|&(p, cid)| (ProcessId(p), Cid(cid))).collect();
@@ -269,8 +276,8 @@ fn components_meet_client_without_room_told() {
     assert_eq!(set, (1..16).chain([21]).collect::<Vec<u64>>());
 }
 
-/// When there were too many, the one that had just come was forgotten with the rest: what it had
-/// said would have counted in its next life.
+/// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
+/// in its next life.
 #[test]
 fn boot_values_remembered_within_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
@@ -313,8 +320,8 @@ fn messages_to_peer_have_growing_versions() {
     assert!(versions.len() >= 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 }
 
-/// A client that does not read was given up while the others were told of two changes: the list of
-/// clients of the second one went out last, and had that client in it.
+/// A client that does not read was given up while the others were told of two changes: the list of clients of the second one
+/// went out last, and had that client in it.
 #[test]
 fn last_client_list_sent_is_latest() {
     let mut seen = false;
@@ -363,9 +370,16 @@ fn reported_loss_is_not_gathered() {
     bench.say(99, &links(2, 5, &[1, 3]));
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let (process, home) = (ProcessId(31), ServerId(3));
-    let client = Attached { process, attachment, home, members_max: 16, settled: None };
+    let client = Attached {
+        process,
+        attachment,
+        home,
+        members_max: 16,
+        settled: None,
+        profile: usual_profile(),
+    };
     let of_three = vec![(client, peer(31, 7).addr)];
-    let word = PeerWord::Clients { version: 2, group: group(), clients: of_three };
+    let word = PeerWord::Clients { version: 2, group: group(), clients: of_three, held: None };
     bench.say(98, &Request::Peer(word));
     bench.pass(10);
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 21, 31])));

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::bench::{Bench, group, hello, peer, processes, story};
+use super::bench::{Bench, group, hello, peer, processes, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::message::{PeerWord, Request};
@@ -31,7 +31,8 @@ fn also_from(view: &View) -> Attached {
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let settled = Some(Settled::in_view(view));
     let (process, home) = (ProcessId(21), ServerId(2));
-    Attached { process, attachment, home, members_max: 16, settled }
+    let profile = usual_profile();
+    Attached { process, attachment, home, members_max: 16, settled, profile }
 }
 
 /// Two servers settled on two views of the same members, each on that of its own client.
@@ -42,7 +43,10 @@ fn members_of_two_views_get_a_new_one() {
         let mut bench = Bench::new(ServerConfig::default());
         bench.with_peer_of(&[]);
         let clients = vec![(also_from(&other), peer(21, 7).addr)];
-        bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+        bench.say(
+            99,
+            &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }),
+        );
         comes_from(&mut bench, &common);
         let told = story(&bench.told(1));
         assert_eq!(told.is_empty(), stays, "{told:?}");
@@ -50,8 +54,7 @@ fn members_of_two_views_get_a_new_one() {
     }
 }
 
-/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are
-/// gathered.
+/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are gathered.
 #[test]
 fn proposal_during_regroup_answered_at_once() {
     let mut bench = Bench::new(ServerConfig::default());

@@ -2,13 +2,15 @@
 //!
 //! `cargo bench -p vs-bench --bench codec`
 //!
-//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `open` with a walk over what
-//! it hands out, for a packet of each kind at its smallest and at its largest. Data packets are 64 B, 1 KiB and as much
-//! as a datagram holds; writing one is a copy of its body, reading one is not. Throughput is in bytes of the datagram.
+//! **What it measures.** One call of `encode_*` into a buffer that is there, and one of `open`
+//! with a walk over what it hands out, for a packet of each kind at its smallest and at its
+//! largest. Data packets are 64 B, 1 KiB and as much as a datagram holds; writing one is a copy of
+//! its body, reading one is not. Throughput is in bytes of the datagram.
 //!
-//! **What it does not measure.** Bodies of sync messages and of requests for them, and the frames of the membership
-//! service: they are written and read inside of the core alone, once or so in a change of view (see `view_change`). Nor
-//! what a node does with a packet that was read: that is `core_path`.
+//! **What it does not measure.** Bodies of sync messages and of requests for them, and the frames
+//! of the membership service: they are written and read inside of the core alone, once or so in a
+//! change of view (see `view_change`). Nor what a node does with a packet that was read: that is
+//! `core_path`.
 
 use core::hint::black_box;
 
@@ -22,7 +24,7 @@ use vs_core::wire::packet::{self, AckEntry, Content, Data, Heartbeat, SeqRange};
 
 const HEADER: Header = Header { rank: 1, group: GroupKey(7), fingerprint: 99 };
 
-/// Reads a datagram and all that it says.
+/// Reads a datagram and all of its content.
 fn read(datagram: &mut [u8]) -> u64 {
     match packet::open(datagram).expect("a datagram of ours").content {
         Content::Data(data) => data.seq + data.body.len() as u64,

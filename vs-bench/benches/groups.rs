@@ -2,18 +2,19 @@
 //!
 //! `cargo bench -p vs-bench --bench groups`
 //!
-//! **What it measures.** Two nodes in 1 to 10,000 groups with small windows (8 packets, messages of up to 1 KiB), in
-//! memory. Printed, by group of one node: what `GroupSize::footprint` and `Node::footprint` say, and what a
-//! counting allocator saw when the nodes were made and had asked to join, and when they were together in a view of each
-//! group (the server's memory and that of buffers between is in it, too). Then timed, for a node with that many groups
-//! that has nothing to do: `poll_timeout`; `handle_timeout` before anything is due; `poll_transmit` and `poll_action`
-//! that find nothing; `handle_datagram` with a heartbeat of one of the groups; and a round of all of them, as an event
-//! loop makes it when a datagram has come. The time of a round that grows with the groups is what each wake-up of a node
-//! costs though only one group has something to do.
+//! **What it measures.** Two nodes in 1 to 10,000 groups with small windows (8 packets, messages of
+//! up to 1 KiB), in memory. Printed, by group of one node: what `GroupSize::footprint` and
+//! `Node::footprint` say, and what a counting allocator saw when the nodes were made and had asked
+//! to join, and when they were together in a view of each group (the server's memory and that of
+//! buffers between is in it, too). Then timed, for a node with that many groups that has nothing to
+//! do: `poll_timeout`; `handle_timeout` before anything is due; `poll_transmit` and `poll_action`
+//! that find nothing; `handle_datagram` with a heartbeat of one of the groups; and a round of all
+//! of them, as an event loop makes it when a datagram has come. The time of a round that grows with
+//! the groups is what each wake-up of a node costs though only one group has something to do.
 //!
-//! **What it does not measure.** Sockets, and groups that are busy all at once. Memory is what the allocator was asked
-//! for: the pool's pages are not touched before they are used, so a process is smaller than that. `--test` stops at 100
-//! groups.
+//! **What it does not measure.** Sockets, and groups that are busy all at once. Memory is what the
+//! allocator was asked for: the pool's pages are not touched before they are used, so a process is
+//! smaller than that. `--test` stops at 100 groups.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::hint::black_box;
@@ -31,10 +32,10 @@ use vs_core::wire::datagram::Header;
 use vs_core::wire::packet::{self, Heartbeat};
 use vs_core::{ClientConfig, GroupSize, Node, Time};
 
-/// Numbers of groups, unless it is a test.
+/// Numbers of groups in a measurement.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
-/// Groups of a test.
+/// Numbers of groups with `--test`.
 const TEST_MAX: usize = 100;
 
 /// Nodes.
@@ -47,7 +48,7 @@ const IDLE_S: (u64, u64) = (400, 100);
 const LOADS: [(usize, usize, usize); 4] =
     [(100, 10, 100), (10_000, 1, 1_000), (1_000, 100, 10_000), (20_000, 5, 10_000)];
 
-/// Attachments of a test.
+/// Attachments with `--test`.
 const TEST_ATTACHMENTS: usize = 1_000;
 
 /// Bytes that are allocated now.

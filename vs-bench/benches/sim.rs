@@ -2,14 +2,16 @@
 //!
 //! `cargo bench -p vs-bench --bench sim`
 //!
-//! **What it measures.** Whole runs of `vs_core::sim`: the world is made, its faults are played, it is healed and settles,
-//! and the checker judges its traces. Elements are events of the world: datagrams and stream bytes that arrive, timers,
-//! moves of applications. `calm` is a world of 3 or 16 processes that send now and then while nothing goes wrong;
-//! `hostile` are the worlds of the seeds 0 to 19, with faults of all kinds, as `vs sim --seeds 0..20` plays them; and
-//! `refined` the same with the executable specification stepped beside every process.
+//! **What it measures.** Whole runs of `vs_core::sim`: the world is made, its faults are played, it
+//! is healed and settles, and the checker judges its traces. Elements are events of the world:
+//! datagrams and stream bytes that arrive, timers, moves of applications. `calm` is a world of 3 or
+//! 16 processes that send now and then while nothing goes wrong; `hostile` are the worlds of the
+//! seeds 0 to 19, with faults of all kinds, as `vs sim --seeds 0..20` plays them; and `refined` the
+//! same with the executable specification stepped beside every process.
 //!
-//! **What it does not measure.** Several worlds at once: `vs sim` plays one on each core. Seeds differ in what they cost
-//! by a factor of a hundred (large groups), so twenty of them are no average of a million.
+//! **What it does not measure.** Several worlds at once: `vs sim` plays one on each core. Seeds
+//! differ in what they cost by a factor of a hundred (large groups), so twenty of them are no
+//! average of a million.
 
 use core::hint::black_box;
 
@@ -32,7 +34,7 @@ fn calm(processes: u64) -> Scenario {
     scenario
 }
 
-/// Plays them; events.
+/// Plays the worlds and returns the number of events.
 fn play(scenarios: &[Scenario]) -> u64 {
     let events = |scenario: &Scenario| {
         let outcome = scenario.run();

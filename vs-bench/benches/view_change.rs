@@ -2,25 +2,28 @@
 //!
 //! `cargo bench -p vs-bench --bench view_change`
 //!
-//! **What it measures.** Three changes, each until all members are in the new view: `form` (all join at once), `kill`
-//! (the connection of one ends), `join` (one comes to all the others), and one message (`send`) with the second after it.
-//! Counted once and printed as a table, for 2 to 1,000 members, since the same run always gives the same counts:
+//! **What it measures.** Three changes, each until all members are in the new view: `form` (all
+//! join at once), `kill` (the connection of one ends), `join` (one comes to all the others), and
+//! one message (`send`) with the second after it. Counted once and printed as a table, for 2 to
+//! 1,000 members, since the same run always gives the same counts:
 //!
-//! - datagrams and bytes that a member sends (a multicast is one) and that arrive at it. In bytes that arrive, what is
-//!   linear in the members doubles from row to row, and what is not grows faster;
+//! - datagrams and bytes that a member sends (a multicast is one) and that arrive at it. In bytes
+//!   that arrive, what is linear in the members doubles from row to row, and what is not grows
+//!   faster;
 //! - frames and bytes between a member and the server, both directions;
 //! - processor time: that of all members and the server, by member.
 //!
 //! Then `kill` and `join` together are timed, for 2 to 64 members.
 //!
-//! **What it does not measure.** How long a change takes: here the network and the detection of a crash take no time,
-//! and all members share one thread. `compare` of this package measures that with processes. There is no traffic, so
-//! all cuts are the same and nothing is forwarded; nothing is lost, so nothing is sent twice.
+//! **What it does not measure.** How long a change takes: here the network and the detection of a
+//! crash take no time, and all members share one thread. `compare` of this package measures that
+//! with processes. There is no traffic, so all cuts are the same and nothing is forwarded; nothing
+//! is lost, so nothing is sent twice.
 //!
 //! Then the membership alone of 2,000: what goes between them and the server.
 //!
-//! All members are in this one process, so the time of a row grows with their square. `VS_BENCH_MEMBERS=64,1000` counts
-//! only those sizes, up to 2,048. `--test` stops at 64.
+//! All members are in this one process, so the time of a row grows with their square.
+//! `VS_BENCH_MEMBERS=64,1000` counts only those sizes, up to 2,048. `--test` stops at 64.
 
 use core::time::Duration;
 use std::env;
@@ -32,19 +35,20 @@ use vs_bench::memory::{KINDS, Memory, Settings, Traffic};
 use vs_core::member::ServerConfig;
 use vs_core::{ClientConfig, GroupConfig};
 
-/// Members, unless it is a test or others are asked for.
+/// Sizes of the group in a measurement.
 const SIZES: [usize; 11] = [2, 3, 5, 8, 16, 32, 64, 128, 256, 512, 1000];
 
 /// Clients of the membership alone.
 const CLIENTS: usize = 2000;
 
-/// Members of a test.
+/// Sizes of the group with `--test`.
 const TEST_MAX: usize = 64;
 
 /// Time for a view to come about, in ms of the network's time.
 const VIEW_MS: u64 = 60_000;
 
-/// Small windows, for there are many rings; and patience, for in large groups signs of life are all that is heard.
+/// Small windows, for there are many rings; and patience, for in large groups signs of life are all
+/// that is heard.
 fn settings(members: usize) -> Settings {
     let group = GroupConfig {
         members_max: members,
@@ -81,7 +85,7 @@ fn line(change: &str, members: usize, traffic: &Traffic, time: Duration) {
     );
 }
 
-/// Does something to `memory` until `members` are together again; what it took.
+/// Changes `memory`, waits until `members` share a view again, and returns what that took.
 fn change(
     memory: &mut Memory,
     members: usize,
@@ -119,7 +123,7 @@ fn count(members: usize) {
     line("send", members, &(memory.traffic - before), start.elapsed());
 }
 
-/// What goes between `clients` clients of one group and their server, by client.
+/// Counts what goes between `clients` clients of one group and their server, by client.
 fn membership(clients: usize) {
     let (mut load, start) = (Load::new(clients, 1), Instant::now());
     (0..clients).for_each(|_| load.add(0..1, clients));

@@ -1,5 +1,5 @@
-//! A server under many clients: nodes in memory whose connections to it are carried, and nothing else. What members say to
-//! each other goes nowhere: the server neither hears nor needs it.
+//! A server under many clients: nodes in memory whose connections to it are carried, and nothing
+//! else. What members say to each other goes nowhere: the server neither hears nor needs it.
 
 use core::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig, ServerCounters};
 use vs_core::{GroupConfig, LinkCommand, Node, NodeConfig, Time};
 
-/// Rounds after which what is said between the server and its clients is taken for endless.
+/// Rounds after which the exchange between the server and its clients counts as endless.
 const ROUNDS_MAX: usize = 1000;
 
 /// Many clients of one server.
@@ -17,9 +17,9 @@ pub struct Load {
     pub server: Server,
     nodes: Vec<Node>,
     now: Time,
-    /// Bytes that the server said.
+    /// Bytes that the server sent.
     pub bytes: u64,
-    /// Frames' bytes that clients said.
+    /// Bytes of frames that clients sent.
     pub bytes_up: u64,
 }
 
@@ -43,7 +43,7 @@ impl Load {
         Self { server, nodes: Vec::new(), now, bytes: 0, bytes_up: 0 }
     }
 
-    /// One more client, that joins these groups, of up to `members_max`.
+    /// Adds a client that joins these groups, of up to `members_max`.
     ///
     /// # Panics
     /// If there are too many clients for their addresses.
@@ -74,8 +74,8 @@ impl Load {
         self.nodes.push(node);
     }
 
-    /// Carries all that is said until nobody says anything, then lets the time pass that servers gather arrivals, and
-    /// carries again.
+    /// Carries all that is said until nobody says anything, then lets the time pass that servers
+    /// gather arrivals, and carries again.
     ///
     /// # Panics
     /// If that does not come to an end.
@@ -142,7 +142,7 @@ impl Load {
         *self.server.counters()
     }
 
-    /// The server alone; the clients are gone.
+    /// Returns the server alone, without the clients.
     #[must_use]
     pub fn into_server(self) -> Server {
         self.server
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_group_gets_its_view_and_one_client_less_another() {
+    fn each_group_gets_one_view_per_change() {
         let mut load = Load::new(6, 4);
         for i in 0..6 {
             load.add([i % 4, (i + 1) % 4].into_iter(), 8);

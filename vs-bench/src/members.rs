@@ -1,4 +1,5 @@
-//! Members of a group as processes that tell their views: how long it takes until all have the next one.
+//! Members of a group as processes that tell their views: how long it takes until all have the next
+//! one.
 
 use core::time::Duration;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +20,7 @@ struct Seen {
     size: usize,
 }
 
-/// Starts a member.
+/// Starts member `k`.
 pub type Start<'a> = Box<dyn Fn(usize) -> Result<Process, String> + 'a>;
 
 /// What a line says of a new view: when, in ns of UNIX time, and its size.
@@ -42,7 +43,7 @@ fn unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What a line of `vs node --json` says of a new view.
+/// Parses a new view from a line of `vs node --json`.
 #[must_use]
 pub fn parse_node(line: &str) -> Option<(u64, usize)> {
     let event: Value = serde_json::from_str(line).ok()?;
@@ -96,7 +97,8 @@ impl<'a> Members<'a> {
         &self.processes
     }
 
-    /// Waits until all but `without` have a view of `size` that is younger than `after`; when the last one had it.
+    /// Waits until all but `without` have a view of `size` that is younger than `after`; when the
+    /// last one had it.
     fn wait_for_views(
         &mut self,
         size: usize,
@@ -115,7 +117,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// After `go` has begun to take member `k` away: how long it takes until all others have the view without it, in ms.
+    /// After `go` has begun to take member `k` away: how long it takes until all others have the
+    /// view without it, in ms.
     fn without(
         &mut self,
         k: usize,
@@ -148,8 +151,8 @@ impl<'a> Members<'a> {
         Ok(ms)
     }
 
-    /// Stops member `k`, so that it says nothing any more though all its connections stay, as [`Members::kill`]. Its
-    /// process is gone when this returns.
+    /// Stops member `k`, so that it says nothing any more though all its connections stay, as
+    /// [`Members::kill`]. Its process is gone when this returns.
     ///
     /// # Errors
     /// The others do not have the view in time.
@@ -159,7 +162,8 @@ impl<'a> Members<'a> {
         Ok(ms)
     }
 
-    /// Starts member `k`, which is gone, again; how long it takes until all have the view with it, in ms.
+    /// Starts member `k`, which is gone, again; how long it takes until all have the view with it,
+    /// in ms.
     ///
     /// # Errors
     /// It does not start, or they do not have the view in time.
@@ -194,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_found_in_what_nodes_say() {
+    fn view_is_parsed_from_node_output() {
         let view = r#"{"ts":5,"p":1,"g":"g","ev":"view","view":{"id":[1,1],"members":[1,2],"start":[3,4]},"trans":[1]}"#;
         assert_eq!(parse_node(view), Some((5, 2)));
         assert_eq!(parse_node(&view.replace(r#""ev":"view""#, r#""ev":"mbr_view""#)), None);

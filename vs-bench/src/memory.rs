@@ -1,5 +1,6 @@
-//! Nodes and one membership server in memory. Datagrams arrive at once, in order and at everybody; bytes to and from the
-//! server too; time moves only when told to. So what is measured is the core, and what is counted is what it sends.
+//! Nodes and one membership server in memory. Datagrams arrive at once, in order and at everybody;
+//! bytes to and from the server too; time moves only when told to. So what is measured is the core,
+//! and what is counted is what it sends.
 
 use core::net::SocketAddr;
 use core::ops::Sub;
@@ -10,18 +11,18 @@ use vs_core::wire::datagram::KIND_AT;
 use vs_core::wire::frame::PREAMBLE_BYTES;
 use vs_core::{Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View};
 
-/// Rounds after which a network that still has something to say is taken for endless.
+/// Rounds after which the traffic of the network counts as endless.
 const ROUNDS_MAX: usize = 100_000;
 
 /// Bytes before a frame of a stream that say its length.
 const FRAME_LENGTH_BYTES: usize = 4;
 
-/// How a network is set up.
+/// Configuration of a network.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Every node.
+    /// Configuration of every node.
     pub node: NodeConfig,
-    /// Every group.
+    /// Configuration of every group.
     pub group: GroupConfig,
     /// The server.
     pub server: ServerConfig,
@@ -38,7 +39,8 @@ impl Settings {
         Self::with(GroupConfig { members_max, ..GroupConfig::default() }, 1)
     }
 
-    /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1 KiB.
+    /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1
+    /// KiB.
     #[must_use]
     pub fn small(members_max: usize, groups: usize) -> Self {
         let group = GroupConfig {
@@ -62,10 +64,10 @@ impl Settings {
     }
 }
 
-/// The kinds of datagrams, as they stand in byte 3, and what to call them.
+/// The kinds of datagrams: the value of byte 3, and a name.
 pub const KINDS: [&str; 7] = ["", "data", "ack", "nak", "heartbeat", "sync", "sync request"];
 
-/// What went over the network.
+/// Counts of what went over the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Datagrams sent, by kind ([`KINDS`]); a multicast is one.
@@ -116,7 +118,7 @@ impl Sub for Traffic {
 /// Counts the frames in one direction of a connection.
 #[derive(Debug, Default)]
 struct FrameCount {
-    /// What came of the next length.
+    /// Bytes of the next length that have arrived.
     head: Vec<u8>,
     greeted: bool,
     /// Bytes of the content under way that are still to come.
@@ -158,7 +160,7 @@ impl FrameCount {
 pub struct Member {
     /// Its node.
     pub node: Node,
-    /// Taken for dead: what it says or is told goes nowhere.
+    /// Killed: what it sends, and what is sent to it, is dropped.
     pub dead: bool,
     /// Messages delivered.
     pub delivered: u64,
@@ -176,13 +178,13 @@ pub struct Memory {
     pub members: Vec<Member>,
     /// The groups, in the order in which they were joined.
     pub groups: Vec<GroupKey>,
-    /// What went over the network.
+    /// Counts of what went over the network.
     pub traffic: Traffic,
     now: Time,
     settings: Settings,
     names: Vec<GroupName>,
     server: Server,
-    /// Whose connection it is, by its number.
+    /// The process of each connection, by the number of the connection.
     owners: Vec<usize>,
     buffer: Vec<u8>,
 }
@@ -286,12 +288,12 @@ impl Memory {
     /// Sends from process number `i` in the first group.
     ///
     /// # Errors
-    /// What the node says.
+    /// As the node's.
     pub fn send(&mut self, i: usize, payload: &[u8]) -> Result<(), SendError> {
         self.members[i].node.send(self.now, self.groups[0], payload).map(drop)
     }
 
-    /// Lets time pass, and everything happen that is due then.
+    /// Advances the time, and lets everything happen that is due.
     pub fn pass_ns(&mut self, ns: u64) {
         let until = Time(self.now.0 + ns);
         loop {
@@ -322,7 +324,7 @@ impl Memory {
         }
     }
 
-    /// Hands everything on until nobody has anything to say.
+    /// Carries all traffic until there is none.
     ///
     /// # Panics
     /// If that does not come to an end.
@@ -421,7 +423,7 @@ impl Memory {
         progress
     }
 
-    /// Carries what the server says.
+    /// Carries what the server sends.
     fn serve(&mut self) -> bool {
         let mut progress = false;
         while let Some(conn) = self.server.poll_output() {
@@ -454,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_counted_wherever_the_stream_is_cut() {
+    fn frames_are_counted_across_any_cut() {
         let mut stream = vec![0; PREAMBLE_BYTES];
         for len in [0_u8, 1, 9] {
             stream.extend_from_slice(&[len, 0, 0, 0]);
@@ -467,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn members_go_and_come_back_and_all_is_counted() {
+    fn returning_members_are_all_counted() {
         let mut memory = Memory::together(3, &Settings::new(3));
         let formed = memory.traffic;
         assert!(formed.up.0 >= 3 * 2 && formed.down.0 >= 3 * 2);
@@ -482,10 +484,10 @@ mod tests {
         assert!(memory.members.iter().all(|member| member.delivered == 1));
     }
 
-    /// Each asked the other, again and again, since it heard less of it than in few groups: eleven datagrams a second and
-    /// group instead of one in some seconds.
+    /// Each asked the other, again and again, since it heard less of it than in few groups: eleven
+    /// datagrams a second and group instead of one in some seconds.
     #[test]
-    fn many_idle_groups_send_no_more_than_64_do() {
+    fn idle_groups_beyond_64_send_no_more() {
         const S: u64 = 1_000_000_000;
         for groups in [64, 100, 256] {
             let mut memory = Memory::together(2, &Settings::small(2, groups));

@@ -1,14 +1,15 @@
-//! The way of a message through the core: send, `poll_transmit`, `handle_datagram`, `poll_action`, and the
-//! acknowledgements that follow, between nodes in memory.
+//! The way of a message through the core: send, `poll_transmit`, `handle_datagram`, `poll_action`,
+//! and the acknowledgements that follow, between nodes in memory.
 
 use vs_core::SendError;
 
 use crate::memory::{Memory, Settings};
 
-/// Bytes that a sender hands over before its datagrams go out: what one call with segmentation offload carries.
+/// Bytes that a sender hands over before its datagrams go out: what one call with segmentation
+/// offload carries.
 const BURST_BYTES: usize = 64 << 10;
 
-/// What time a byte takes: as at a gigabyte a second.
+/// Time per byte, as at a gigabyte a second.
 const NS_A_BYTE: u64 = 1;
 
 /// Members that send messages to each other, burst by burst.
@@ -36,7 +37,8 @@ impl Path {
         (self.messages * self.senders * self.memory.members.len()) as u64
     }
 
-    /// Each sender sends a burst, and all that follows from it is done. Time goes on as at a gigabyte a second.
+    /// Each sender sends a burst, and all that follows from it is done. Time goes on as at a
+    /// gigabyte a second.
     ///
     /// # Panics
     /// If the node takes no message though the window is not full.
@@ -52,10 +54,10 @@ impl Path {
         self.memory.pass_ns((self.messages * self.senders * self.payload.len()) as u64 * NS_A_BYTE);
     }
 
-    /// Lets all that is under way arrive, and looks whether nothing is missing.
+    /// Lets all traffic arrive, and checks that nothing is missing.
     ///
     /// # Panics
-    /// If something is.
+    /// If something is missing.
     pub fn check(&mut self) {
         self.memory.pass_ns(100_000_000);
         let delivered: Vec<u64> = self.memory.members.iter().map(|m| m.delivered).collect();

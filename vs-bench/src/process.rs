@@ -12,18 +12,19 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// What starting may take, and what is to happen by itself.
+/// How long a start, or anything that happens by itself, may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often signals are looked for.
+/// How often to check for signals.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long what a process says when it fails may take to arrive.
+/// How long the last output of a failed process may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on a signal to end makes all waiting fail, so that everything is taken down on the way out.
+/// From now on a signal to end makes all waiting fail, so that everything is taken down on the way
+/// out.
 pub fn watch_signals() -> Result<(), String> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -36,20 +37,20 @@ pub fn watch_signals() -> Result<(), String> {
 /// Fails once a signal to end has come.
 ///
 /// # Errors
-/// It has.
+/// A signal has come.
 pub fn check_signals() -> Result<(), String> {
     let interrupted = INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed));
     if interrupted { Err("interrupted by a signal".into()) } else { Ok(()) }
 }
 
-/// Lets time pass.
+/// Waits.
 pub fn pause(time: Duration) -> Result<(), String> {
     let until = Instant::now() + time;
     let (_keep, never) = channel::<()>();
     while Instant::now() < until {
         check_signals()?;
         let left = until.saturating_duration_since(Instant::now());
-        // Nobody sends: this is how long it takes.
+        // Nobody sends: the timeout is the wait.
         let _ = never.recv_timeout(left.min(LOOK_EVERY));
     }
     Ok(())
@@ -122,7 +123,7 @@ impl Process {
         Err(self.failure("ended too early"))
     }
 
-    /// Waits for the end; the lines that are left.
+    /// Waits for the end and returns the remaining lines.
     pub fn finish(mut self, patience: Duration) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         while let Some(line) = receive(&self.lines, patience, &self.what)? {
@@ -135,7 +136,7 @@ impl Process {
         Err(self.failure(&format!("failed ({status})")))
     }
 
-    /// An error if it has ended, with its last words.
+    /// An error with its last output, if the process has ended.
     pub fn check_alive(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -157,17 +158,17 @@ impl Process {
         format!("{} {what}: {last}", self.what)
     }
 
-    /// Sends it a signal.
+    /// Sends the process a signal.
     ///
     /// # Errors
-    /// It is gone.
+    /// The process is gone.
     pub fn signal(&self, signal: Signal) -> Result<(), String> {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("a process without an id")?;
         kill_process(pid, signal).map_err(|e| format!("{}: no {signal:?}: {e}", self.what))
     }
 
-    /// Waits until it has ended, whatever it says meanwhile.
+    /// Waits until the process has ended, and drops its output.
     ///
     /// # Errors
     /// It does not end in time.
@@ -196,7 +197,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs `command` to its end; its output.
+/// Runs `command` to its end and returns its output.
 pub fn output(mut command: Command) -> Result<String, String> {
     let what = format!("{command:?}");
     let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{what}: {e}"))?;

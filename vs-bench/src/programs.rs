@@ -19,7 +19,8 @@ pub fn compile(source: &str, dir: &Path, libraries: &[&str]) -> Result<PathBuf, 
     Ok(binary)
 }
 
-/// Builds the command `vs` of this workspace, beside this program.
+/// Builds the command `vs` of this workspace, beside this program; with feature `mutants` if this
+/// program has it.
 ///
 /// # Errors
 /// It does not build, or is not where it belongs.
@@ -27,6 +28,9 @@ pub fn build_vs() -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--release", "-p", "vs-cli", "--bin", "vs"]);
+    if cfg!(feature = "mutants") {
+        build.args(["--features", "mutants"]);
+    }
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
     output(build)?;
     let own = env::current_exe().map_err(|e: io::Error| format!("where this program is: {e}"))?;

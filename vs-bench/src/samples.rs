@@ -1,4 +1,4 @@
-//! What was measured, by name.
+//! Samples, by name.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 pub struct Samples(BTreeMap<String, Vec<f64>>);
 
 impl Samples {
-    /// Keeps a value.
+    /// Adds a value.
     pub fn push(&mut self, name: impl Into<String>, value: f64) {
         self.0.entry(name.into()).or_default().push(value);
     }
@@ -42,13 +42,13 @@ impl Samples {
         Some((*values.first()?, *values.last()?))
     }
 
-    /// How many there are.
+    /// The number of values.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
         self.0.get(name).map_or(0, Vec::len)
     }
 
-    /// What the names that begin with `start` go on with, as numbers, ascending.
+    /// The numbers that follow `start` in names, ascending.
     pub fn numbers_after(&self, start: &str) -> Vec<u64> {
         let rest = self.0.keys().filter_map(|name| name.strip_prefix(start));
         let mut numbers: Vec<u64> = rest.filter_map(|rest| rest.parse().ok()).collect();
@@ -69,7 +69,7 @@ pub fn field(line: &str, key: &str) -> Option<f64> {
     pairs.filter(|(name, _)| *name == key).find_map(|(_, value)| value.parse().ok())
 }
 
-/// The median of what each of `lines` says of `key`.
+/// The median of `key` over `lines`.
 pub fn median_of(lines: &[String], key: &str) -> Option<f64> {
     let mut all = Samples::default();
     lines.iter().filter_map(|line| field(line, key)).for_each(|value| all.push("all", value));

@@ -1,11 +1,13 @@
-//! The core in a loop of one's own: two nodes and their membership server over UDP and TCP, with nothing but `std::net`.
+//! The core in a loop of one's own: two nodes and their membership server over UDP and TCP, with
+//! nothing but `std::net`.
 //!
 //! ```text
 //! cargo run -p vs-core --example own_loop
 //! ```
 //!
-//! Each node says hello, hears both, and the program ends. What a real program does otherwise: it waits with `poll` or
-//! the like instead of looking every half millisecond, it uses multicast where there is some, and it hosts one node.
+//! Each node says hello, hears both, and the program ends. What a real program does otherwise: it
+//! waits with `poll` or the like instead of looking every half millisecond, it uses multicast where
+//! there is some, and it hosts one node.
 
 use core::error::Error;
 use core::net::SocketAddr;
@@ -87,7 +89,8 @@ impl Host {
     }
 }
 
-/// A node, its sockets, and its application, which says hello in the first view of two and counts what it hears.
+/// A node, its sockets, and its application, which says hello in the first view of two and counts
+/// what it hears.
 struct Member {
     node: Node,
     udp: UdpSocket,

@@ -1,13 +1,14 @@
-//! A membership of one's own: three nodes in one program over UDP on loopback, and a store with revisions, as etcd has
-//! them, that says who is there.
+//! A membership of one's own: three nodes in one program over UDP on loopback, and a store with
+//! revisions, as etcd has them, that says who is there.
 //!
 //! ```text
 //! cargo run -p vs-core --example own_membership
 //! ```
 //!
-//! The three talk; the third stops without a word, the others accuse it, and the store drops it; it comes back in a new
-//! life. In the end the checker looks at what all of them saw. What a real program does otherwise: it hosts one node, waits
-//! with `poll` or the like, and watches keys of a store that is elsewhere.
+//! The three talk; the third stops without a word, the others accuse it, and the store drops it; it
+//! comes back in a new life. In the end the checker looks at what all of them saw. What a real
+//! program does otherwise: it hosts one node, waits with `poll` or the like, and watches keys of a
+//! store that is elsewhere.
 
 use core::error::Error;
 use core::net::SocketAddr;
@@ -25,7 +26,8 @@ use vs_core::{Action, Dest, DisplaySet, GroupConfig, Node, NodeConfig, Time, Vie
 
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// Keys of members, and a revision that grows with each change. Everybody sees the same at each revision.
+/// Keys of members, and a revision that grows with each change. Everybody sees the same at each
+/// revision.
 #[derive(Default)]
 struct Store {
     members: BTreeMap<ProcessId, Peer>,

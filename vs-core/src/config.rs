@@ -171,9 +171,6 @@ pub struct GroupConfig {
     /// installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or not. All members must agree on the
     /// list, and it is the same for the life of the group. Default none: no view is primary.
     pub primary_of: Vec<ProcessId>,
-    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
-    #[cfg(feature = "sim")]
-    pub left_out: crate::rule::LeftOut,
 }
 
 impl Default for GroupConfig {
@@ -198,8 +195,6 @@ impl Default for GroupConfig {
             heartbeat_max_ms: 1000,
             unheard_ms: 250,
             primary_of: Vec::new(),
-            #[cfg(feature = "sim")]
-            left_out: crate::rule::LeftOut::default(),
         }
     }
 }
@@ -421,14 +416,6 @@ impl GroupConfig {
             self.heartbeat_ms..=u64::MAX,
             Some(("heartbeat_ms", self.heartbeat_ms)),
         )
-    }
-
-    /// The rule that is left out; none without feature `sim`.
-    pub(crate) fn left_out(&self) -> crate::rule::LeftOut {
-        #[cfg(feature = "sim")]
-        return self.left_out;
-        #[cfg(not(feature = "sim"))]
-        return crate::rule::LeftOut::default();
     }
 }
 

@@ -5,6 +5,7 @@ mod external;
 mod groups;
 mod schedule;
 mod status;
+mod version;
 
 use core::net::SocketAddr;
 
@@ -18,6 +19,7 @@ use crate::member::LinkCommand;
 use crate::member::client::ClientEvent;
 use crate::member::membership::Membership;
 use crate::pool::Pool;
+use crate::rule::Rules;
 use crate::status::Counters;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
@@ -27,6 +29,7 @@ use crate::wire::datagram::{Datagram, Malformed};
 use crate::wire::packet;
 
 pub use error::JoinError;
+pub use version::OtherVersion;
 
 use groups::Groups;
 
@@ -39,6 +42,8 @@ struct Shared<T> {
     membership: Membership,
     counters: Counters,
     tracer: T,
+    /// The rules that each group keeps which is joined from now on.
+    rules: Rules,
     /// The latest time handed in.
     now: Time,
 }
@@ -69,6 +74,8 @@ impl<T: Tracer> Shared<T> {
 pub struct Node<T: Tracer = ()> {
     shared: Shared<T>,
     groups: Groups,
+    /// The first process that was heard to speak another version.
+    other_version: Option<OtherVersion>,
 }
 
 impl<T: Tracer> Node<T> {
@@ -81,6 +88,17 @@ impl<T: Tracer> Node<T> {
         identity: Identity,
         servers: usize,
         tracer: T,
+    ) -> Result<Self, ConfigError> {
+        Self::with_rules(config, identity, servers, tracer, Rules::default())
+    }
+
+    /// A node whose groups keep `rules`.
+    pub(crate) fn with_rules(
+        config: NodeConfig,
+        identity: Identity,
+        servers: usize,
+        tracer: T,
+        rules: Rules,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         if identity.process.0 > NUMBER_MAX {
@@ -99,8 +117,15 @@ impl<T: Tracer> Node<T> {
             config,
             identity,
             tracer,
+            rules,
         };
-        Ok(Self { shared, groups: Groups::default() })
+        Ok(Self { shared, groups: Groups::default(), other_version: None })
+    }
+
+    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: crate::rule::Rule) {
+        self.shared.rules = Rules::without(rule);
     }
 
     /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
@@ -142,8 +167,9 @@ impl<T: Tracer> Node<T> {
             let past = (left.ids().cid(), left.ids().view());
             self.shared.membership.add_external(group, config.members_max, past);
         }
+        let rules = self.shared.rules;
         let mut cx = self.shared.cx(self.groups.len());
-        let endpoint = Endpoint::join(&mut cx, group, config, size, left);
+        let endpoint = Endpoint::join(&mut cx, group, config, size, left, rules);
         self.groups.add(endpoint);
         Ok(key)
     }
@@ -199,16 +225,26 @@ impl<T: Tracer> Node<T> {
         verdict
     }
 
-    fn take_datagram(&mut self, _from: SocketAddr, bytes: &mut [u8]) -> Verdict {
+    fn take_datagram(&mut self, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         let datagram = match Datagram::read(bytes) {
             Ok(datagram) => datagram,
-            Err(Malformed::Version(_)) => return Verdict::Version,
+            Err(Malformed::Version(version)) => {
+                self.other_version.get_or_insert(OtherVersion { from, version });
+                return Verdict::Version;
+            }
             Err(_) => return Verdict::Malformed,
         };
         let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
         let Ok(packet) = packet::decode(datagram.open()) else { return Verdict::Malformed };
         let (endpoint, mut cx) = self.lend(at);
         endpoint.handle_packet(&mut cx, packet)
+    }
+
+    /// The first process that was heard to send datagrams of another version, for an operator to know; how many there
+    /// were is in [`Counters::version`].
+    #[must_use]
+    pub fn other_version(&self) -> Option<OtherVersion> {
+        self.other_version
     }
 
     /// The connection asked for by [`LinkCommand::Connect`] is up.
@@ -359,12 +395,6 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).map(Endpoint::cast_counters)
     }
 
-    /// How many messages there are in the group's current view.
-    #[cfg(feature = "sim")]
-    pub(crate) fn traffic(&self, group: GroupKey) -> Option<crate::endpoint::ViewTraffic> {
-        self.groups.get(group).map(Endpoint::traffic)
-    }
-
     /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
     /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
     pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
@@ -400,6 +430,12 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The tracer.
+    #[must_use]
+    pub fn tracer(&self) -> &T {
+        &self.shared.tracer
+    }
+
+    /// The tracer, to be changed.
     pub fn tracer_mut(&mut self) -> &mut T {
         &mut self.shared.tracer
     }

@@ -1,4 +1,4 @@
-//! A small seeded generator: all that the core decides by chance comes from here.
+//! A small seeded generator of random numbers. Every random choice of the core comes from it.
 
 /// SplitMix64: the same seed gives the same numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,8 @@ impl Rng {
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product: unbiased enough for delays and faults, and free of division.
+        // The high half of the product: unbiased enough for delays and faults, and free of
+        // division.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 

@@ -1,49 +1,57 @@
 //! Rules of the algorithm that a test can leave out, to see that the checker notices.
 //!
-//! Without feature `sim` nothing can be left out and the questions cost nothing.
+//! Only a build with feature `mutants` can leave a rule out. In any other build, [`Rules`] has no
+//! size and each question to it is a constant.
 
-/// A rule of the algorithm. The figure is how often runs of a model broke without it.
+/// A rule of the algorithm. The figure is how many runs of a model broke without the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// A cut counts what was received gap-free, not what was delivered (989 of 1000).
     CutReceived,
     /// The application stops sending before the sync message goes out (1000 of 1000).
     Blocking,
-    /// After its sync message a process delivers nothing beyond its own cut until a view matches (point 2).
+    /// After its sync message a process delivers nothing beyond its own cut until a view matches
+    /// (point 2).
     OwnCut,
     /// A view that does not answer the last start_change is never installed (point 4).
     NoObsoleteView,
-    /// The sync message of `q` that counts is the one tagged `view.start(q)`, never `q`'s latest (93 of 400).
+    /// The sync message of `q` that counts is the one tagged `view.start(q)`, never `q`'s latest
+    /// (93 of 400).
     ExactSync,
-    /// Packets are forwarded for members that are not in T, not just for those not in the view (8 of 1000).
+    /// Packets are forwarded for members that are not in T, not just for those not in the view (8
+    /// of 1000).
     ForwardOutsideT,
-    /// Packets of members that do not come along are forwarded, or pulled, at all (49 of 1000).
+    /// Packets of members that do not come along are forwarded, or pulled (49 of 1000).
     Forwarding,
-    /// The members of the old view are served until the view changes, also those not in the proposed set (129 of
-    /// 1000).
+    /// The members of the old view are served until the view changes, also those not in the
+    /// proposed set (129 of 1000).
     ReliableUnion,
-    /// Only sync messages for cids below `view.start(q)` are garbage when `view` is installed (2 of 3000).
+    /// Only sync messages for cids below `view.start(q)` are garbage when `view` is installed (2 of
+    /// 3000).
     CollectBelow,
-    /// Server: who changed again after its proposal was used is answered in the slow mode (55 of 1000).
+    /// Server D1: a server that changed again after its proposal was used is answered in the slow
+    /// mode (55 of 1000).
     ServerD1,
-    /// Server: who has consumed a pending proposal is answered in the slow mode (a three-server deadlock).
+    /// Server D2: a server that has consumed a pending proposal is answered in the slow mode (a
+    /// three-server deadlock).
     ServerD2,
-    /// Server: who started a number that has been passed is answered in the slow mode (12 of 2000).
+    /// Server D3: a server that started a number which has been passed is answered in the slow mode
+    /// (12 of 2000).
     ServerD3,
     /// Server: every proposal carries the highest number seen (18 of 1500).
     ServerMaxN,
-    /// More than half of the configured processes make a view primary, not half of them.
+    /// A view is primary with more than half of the configured processes, not with half of them.
     PrimaryMajority,
-    /// For a primary view those processes count that are known to have installed it, not all of its members.
+    /// A view is primary by the processes that are known to have installed it, not by its members.
     PrimaryInstalled,
-    /// The sync message goes out as soon as a change is proposed, beside the round of the membership servers. Without it,
-    /// it waits for the membership view, as it has to where a proposal needs an id that all share: safe, and a round
-    /// later.
+    /// The sync message goes out as soon as a change is proposed, beside the round of the
+    /// membership servers. Without it, it waits for the membership view, as it has to where a
+    /// proposal needs an id that all share: safe, and a round later.
     ParallelSync,
 }
 
 impl Rule {
-    /// All that can be left out.
+    /// All rules.
     pub const ALL: [Self; 16] = [
         Self::CutReceived,
         Self::Blocking,
@@ -64,29 +72,38 @@ impl Rule {
     ];
 }
 
-/// Which rule, if any, is left out.
+/// The rules that are kept. The default keeps all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LeftOut {
-    #[cfg(feature = "sim")]
-    rule: Option<Rule>,
+pub struct Rules {
+    #[cfg(feature = "mutants")]
+    left_out: Option<Rule>,
 }
 
-impl LeftOut {
-    /// Leaves `rule` out. For tests: what is built this way is broken.
-    #[cfg(feature = "sim")]
+impl Rules {
+    /// All rules but `rule`. This is for tests: what keeps these rules is broken.
+    #[cfg(feature = "mutants")]
     #[must_use]
-    pub const fn only(rule: Rule) -> Self {
-        Self { rule: Some(rule) }
+    pub const fn without(rule: Rule) -> Self {
+        Self { left_out: Some(rule) }
+    }
+
+    /// The rule that is left out; always none without feature `mutants`.
+    #[must_use]
+    pub const fn left_out(self) -> Option<Rule> {
+        #[cfg(feature = "mutants")]
+        return self.left_out;
+        #[cfg(not(feature = "mutants"))]
+        return None;
     }
 
     /// Whether `rule` is kept.
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "mutants")]
     pub(crate) fn keeps(self, rule: Rule) -> bool {
-        self.rule != Some(rule)
+        self.left_out != Some(rule)
     }
 
-    /// Whether `rule` is kept: always.
-    #[cfg(not(feature = "sim"))]
+    /// Whether `rule` is kept. It always is without feature `mutants`.
+    #[cfg(not(feature = "mutants"))]
     pub(crate) const fn keeps(self, _: Rule) -> bool {
         true
     }

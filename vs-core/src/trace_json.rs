@@ -1,8 +1,9 @@
 //! Traces as JSON Lines: the format that users, operators and other tools read.
 //!
-//! Encoding appends to a buffer of the caller and allocates nothing else, since it stands on the way of every message
-//! of a traced process. Parsing is tolerant where the format may grow (fields and events that it does not know) and
-//! strict about what it uses: an error names the line and says what is wrong with it.
+//! Encoding appends to a buffer of the caller and allocates nothing else, since it stands on the
+//! way of every message of a traced process. Parsing is tolerant where the format may grow (fields
+//! and events that it does not know) and strict about what it uses: an error names the line and
+//! says what is wrong with it.
 //!
 //! ```
 //! use vs_core::ident::{GroupName, Incarnation, ProcessId};
@@ -56,7 +57,8 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
     encode_event(record.ts, record.process, &record.group, &record.event, out);
 }
 
-/// Appends one event as a line, with its line feed: [`encode_record`] for who has the parts.
+/// Appends one event as a line, with its line feed. As [`encode_record`], for callers that have the
+/// parts.
 pub fn encode_event(
     ts: Time,
     process: ProcessId,
@@ -227,14 +229,14 @@ impl Reader {
         self.line
     }
 
-    /// Lines of events that this version does not know, left out.
+    /// Number of lines with events that this version does not know; they are skipped.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Takes the next line, with or without its line feed. Nothing comes back for the header, an empty line, and an
-    /// event that a later version may have added.
+    /// Takes the next line, with or without its line feed. Nothing comes back for the header, an
+    /// empty line, and an event that a later version may have added.
     ///
     /// # Errors
     /// Names the line and what is wrong with it; the reader may go on with the next line.
@@ -277,8 +279,8 @@ impl Reader {
     }
 }
 
-/// Reads a whole trace. A last line that has no line feed and cannot be read is left out: a process that was killed
-/// may leave one.
+/// Reads a whole trace. A last line that has no line feed and cannot be read is left out: a process
+/// that was killed may leave one.
 ///
 /// # Errors
 /// Names the first line that cannot be read.
@@ -298,7 +300,7 @@ pub fn parse_trace(bytes: &[u8]) -> Result<Trace, ParseError> {
     Ok(Trace { header, lines })
 }
 
-/// Every field of every line. What is missing is `None` or empty, what is unknown is passed over.
+/// Every field of every line. A missing field is `None` or empty; an unknown field is skipped.
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
@@ -473,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_parsed() {
+    fn encoded_trace_parses_to_itself() {
         let group = GroupName::new("a \"b\" \\ é").unwrap();
         let header = Header {
             process: ProcessId(1),
@@ -493,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_form_is_the_documented_one() {
+    fn encoded_form_is_as_documented() {
         let mut out = Vec::new();
         let group = GroupName::new("g").unwrap();
         let event = Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5 };
@@ -517,20 +519,20 @@ mod tests {
     }
 
     #[test]
-    fn additions_to_the_format_are_passed_over() {
+    fn unknown_fields_are_skipped() {
         let known = r#"{"ev":"block","ts":1,"p":7,"g":"g","inc":4,"new":[{}]}"#;
         assert_eq!(lines(&format!("\n{known}\n")), Ok(1));
         assert_eq!(lines(r#"{"ev":"mood","ts":1,"p":7,"g":"g"}"#), Ok(0));
     }
 
     #[test]
-    fn a_torn_last_line_is_left_out() {
+    fn torn_last_line_is_skipped() {
         assert_eq!(lines(r#"{"ev":"block","ts":1,"p":7,"#), Ok(0));
         assert_eq!(lines("{\"ev\":\"block\",\"ts\":1,\n").unwrap_err().line, 2);
     }
 
     #[test]
-    fn errors_name_the_line_and_the_fault() {
+    fn parse_error_names_line_and_fault() {
         let fault = |line: &str| lines(&format!("\n{line}\n")).unwrap_err().to_string();
         let send =
             |fields: &str| fault(&format!(r#"{{"ev":"send","ts":1,"p":7,"g":"g",{fields}}}"#));
@@ -550,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_comes_first() {
+    fn trace_without_header_is_refused() {
         assert_eq!(parse_trace(b"").unwrap_err().line, 1);
         assert!(parse_trace(b"{\"ev\":\"block\"}\n").unwrap_err().what.contains("header"));
         assert!(parse_trace(b"{\"vs_trace\":2,\"p\":1}\n").unwrap_err().what.contains("version 2"));

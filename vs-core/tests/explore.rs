@@ -1,8 +1,8 @@
-//! Every interleaving of the smallest worlds: nothing wrong with all rules, and what each rule is for without it. The
-//! other worlds are gone through by `vs explore`.
+//! Every interleaving of the smallest worlds: nothing wrong with all rules, and what each rule is
+//! for without it. The other worlds are gone through by `vs explore`.
 
 use vs_core::explore::{Explored, Limits, PLANS, Plan, Wrong, explore};
-use vs_core::rule::{LeftOut, Rule};
+use vs_core::rule::{Rule, Rules};
 use vs_core::spec::Property;
 
 fn plan(name: &str) -> &'static Plan {
@@ -11,13 +11,13 @@ fn plan(name: &str) -> &'static Plan {
 
 fn without(name: &str, rule: Rule) -> Explored {
     assert!(plan(name).shows.contains(&rule), "it is said to show there");
-    explore(plan(name), LeftOut::only(rule), Limits::default())
+    explore(plan(name), Rules::without(rule), Limits::default())
 }
 
 #[test]
-fn nothing_is_wrong_in_any_state() {
+fn every_state_is_right() {
     for name in ["outsider", "servers", "last-words"] {
-        let all = explore(plan(name), LeftOut::default(), Limits::default());
+        let all = explore(plan(name), Rules::default(), Limits::default());
         assert!(all.found.is_none(), "{name}: {}", all.found.unwrap());
         assert!(all.is_whole && all.ends > 0 && all.states > 1000, "{name}: {all:?}");
     }
@@ -35,7 +35,7 @@ fn a_delivery_beyond_the_own_cut_breaks_virtual_synchrony() {
 }
 
 #[test]
-fn a_group_hangs_without_forwarding() {
+fn group_without_forwarding_hangs() {
     let found = without("last-words", Rule::Forwarding).found.unwrap();
     assert!(matches!(found.wrong, Wrong::Stuck(_)), "{found}");
     assert_eq!(found.settled().len(), 2);
@@ -43,13 +43,13 @@ fn a_group_hangs_without_forwarding() {
 }
 
 #[test]
-fn servers_hang_without_d1() {
+fn servers_without_d1_hang() {
     let found = without("servers", Rule::ServerD1).found.unwrap();
     assert!(found.report.violated().any(|p| p == Property::L1), "{found}");
 }
 
 #[test]
-fn a_limit_is_kept() {
-    let some = explore(plan("outsider"), LeftOut::default(), Limits { states_max: 100 });
+fn states_max_ends_the_search() {
+    let some = explore(plan("outsider"), Rules::default(), Limits { states_max: 100 });
     assert!(!some.is_whole && some.states >= 100 && some.states < 200, "{some:?}");
 }

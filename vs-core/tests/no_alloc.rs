@@ -1,5 +1,5 @@
-//! In a stable view nothing is allocated on the way of a message: send, transmit, receive, deliver, acknowledge, and
-//! repair of what was lost.
+//! In a stable view nothing is allocated on the way of a message: send, transmit, receive, deliver,
+//! acknowledge, and repair of what was lost.
 
 mod common;
 
@@ -103,7 +103,7 @@ fn allocations(lose_every: Option<u64>) -> u64 {
 }
 
 #[test]
-fn a_stable_view_allocates_nothing() {
+fn stable_view_allocates_nothing() {
     assert_eq!(allocations(None), 0);
 }
 
@@ -114,7 +114,7 @@ fn repair_allocates_nothing() {
 
 /// The counter counts: else the tests above would prove nothing.
 #[test]
-fn the_meter_sees_an_allocation() {
+fn meter_counts_an_allocation() {
     METER.set(true);
     let boxed = black_box(Box::new(1));
     METER.set(false);

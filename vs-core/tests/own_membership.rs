@@ -9,7 +9,7 @@ use vs_core::{Action, DetachReason, GroupConfig, JoinError, Node, NodeConfig, Ti
 mod example;
 
 #[test]
-fn three_nodes_live_by_the_revisions_of_a_store() {
+fn nodes_follow_revisions_of_a_store() {
     let traces = example::run().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(traces.len(), 3);
 }
@@ -69,7 +69,7 @@ fn installed(node: &mut Node) -> Vec<View> {
 }
 
 #[test]
-fn a_view_of_ones_own_is_installed() {
+fn external_view_is_installed() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[1, 2])).unwrap();
     assert!(node.is_changing(group));
@@ -85,7 +85,7 @@ enum Say {
 use Say::{Change, View as Announce};
 
 #[test]
-fn each_rule_that_is_broken_is_named_and_nothing_changes() {
+fn broken_rule_is_named_and_changes_nothing() {
     let contract = MembershipError::Contract;
     let last = Cid(4);
     for (what, want) in [
@@ -129,7 +129,7 @@ fn each_rule_that_is_broken_is_named_and_nothing_changes() {
 }
 
 #[test]
-fn who_is_excluded_asks_again_and_goes_on_counting() {
+fn excluded_process_asks_again_and_counts_on() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[1, 2])).unwrap();
     node.handle_mbr_view(NOW, group, view(9, &[1, 2], &[3, 4])).unwrap();
@@ -148,10 +148,10 @@ fn who_is_excluded_asks_again_and_goes_on_counting() {
     assert_eq!(installed(&mut node), [view(10, &[2], &[5])]);
 }
 
-/// It asked for a timer at once, again and again where the runtime polled before it handed in the time
-/// (`vs sim --seed 6316`, by chance).
+/// It asked for a timer at once, again and again where the runtime polled before it handed in the
+/// time (`vs sim --seed 6316`, by chance).
 #[test]
-fn who_is_excluded_with_messages_waiting_asks_again_when_the_last_one_is_taken() {
+fn excluded_process_asks_again_after_last_delivery() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[2])).unwrap();
     node.handle_mbr_view(NOW, group, view(9, &[2], &[4])).unwrap();
@@ -167,7 +167,7 @@ fn who_is_excluded_with_messages_waiting_asks_again_when_the_last_one_is_taken()
 }
 
 #[test]
-fn leaving_is_told_and_what_is_not_told_is_bounded() {
+fn leave_is_reported_and_unread_reports_are_bounded() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[2])).unwrap();
     node.handle_mbr_view(NOW, group, view(9, &[2], &[4])).unwrap();
@@ -186,7 +186,7 @@ fn leaving_is_told_and_what_is_not_told_is_bounded() {
 
 /// Servers decide about other groups of the same node.
 #[test]
-fn groups_of_servers_take_no_views_from_elsewhere() {
+fn server_group_refuses_external_views() {
     let (mut node, _) = node(2);
     let other = GroupName::new("other").unwrap();
     let key = node.join(NOW, &other, config()).unwrap();

@@ -10,10 +10,11 @@ mod common;
 
 use common::{Cluster, small_configs};
 
-/// A process alone in its view delivered all that its window held, and what waited for room stayed where it was: what
-/// is lent last was only taken back by a transmission or a datagram, and a process alone has neither.
+/// A process alone in its view delivered all that its window held, and what waited for room stayed
+/// where it was: what is lent last was only taken back by a transmission or a datagram, and a
+/// process alone has neither.
 #[test]
-fn a_member_that_is_alone_goes_on_with_what_waits() {
+fn lone_member_sends_what_waits() {
     let (node, group) = small_configs(2);
     let group = GroupConfig { window_packets: Some(13), ack_packets: 4, ..group };
     let mut cluster = Cluster::start(1, (node, group), || ());
@@ -41,10 +42,11 @@ fn a_member_that_is_alone_goes_on_with_what_waits() {
     assert_eq!(node.counters().delivered, sent);
 }
 
-/// A client of another version says so at once, mostly before the server has written anything: the server closed the
-/// connection and what it had to say with it, so that the client tried again for ever and nobody was told why.
+/// A client of another version says so at once, mostly before the server has written anything: the
+/// server closed the connection and what it had to say with it, so that the client tried again for
+/// ever and nobody was told why.
 #[test]
-fn a_client_of_another_version_is_told_ours() {
+fn client_of_other_version_is_told_ours() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
     for (at, hello) in [&b"VSM\0\x63\0"[..], b"GET / HTTP/1.1"].into_iter().enumerate() {
         let conn = ConnId(at as u64);
@@ -57,10 +59,10 @@ fn a_client_of_another_version_is_told_ours() {
     }
 }
 
-/// A process that had left while it was asked to stop sending answered, and its answer was taken: a sync message of a
-/// group that it was not in any more.
+/// A process that had left while it was asked to stop sending answered, and its answer was taken: a
+/// sync message of a group that it was not in any more.
 #[test]
-fn who_has_left_is_not_asked_to_block() {
+fn process_that_left_is_not_asked_to_block() {
     let (node, group) = small_configs(2);
     let group = GroupConfig { blocking: Blocking::Manual, ..group };
     let mut cluster = Cluster::start(1, (node, group), Vec::new);
@@ -73,10 +75,10 @@ fn who_has_left_is_not_asked_to_block() {
     assert_eq!(last, Some(Event::Leave));
 }
 
-/// A process that was leaving, and owed an answer to a block request, was detached instead: it was never told that it had
-/// left, and had to leave again.
+/// A process that was leaving, and owed an answer to a block request, was detached instead: it was
+/// never told that it had left, and had to leave again.
 #[test]
-fn who_is_leaving_leaves_whatever_else_happens() {
+fn leaving_process_leaves_whatever_happens() {
     let (node, group) = small_configs(2);
     let group = GroupConfig { blocking: Blocking::Manual, ..group };
     let mut cluster = Cluster::start(2, (node, group), || ());
@@ -98,10 +100,11 @@ fn who_is_leaving_leaves_whatever_else_happens() {
     assert_eq!(cluster.processes[0].node.view(key), None, "it is still in the group");
 }
 
-/// A process that was leaving came to a new view, where it had sent nothing, and was gone at once: who lacked its last
-/// message of the view before had nobody to ask, although it had been in both views with it.
+/// A process that was leaving came to a new view, where it had sent nothing, and was gone at once:
+/// who lacked its last message of the view before had nobody to ask, although it had been in both
+/// views with it.
 #[test]
-fn who_leaves_right_after_a_view_has_been_heard_to_the_end() {
+fn messages_of_a_leaver_reach_all() {
     let mut cluster = Cluster::new(3, small_configs(3), || ());
     let key = cluster.group;
     cluster.cut = Some((1, 0));

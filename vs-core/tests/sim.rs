@@ -68,7 +68,7 @@ fn run_all(scenarios: impl Iterator<Item = Scenario>) -> Stats {
 }
 
 #[test]
-fn every_property_holds_in_random_worlds() {
+fn random_worlds_hold_every_property() {
     let seeds = seeds();
     let stats = run_all(seeds.clone().map(Scenario::random));
     assert_eq!(stats.runs, seeds.end - seeds.start);
@@ -79,7 +79,7 @@ fn every_property_holds_in_random_worlds() {
 }
 
 #[test]
-fn every_property_holds_whatever_is_stressed() {
+fn stressed_worlds_hold_every_property() {
     let seeds = seeds();
     let seeds = seeds.start..seeds.start + (seeds.end - seeds.start) / 2;
     let stats = run_all(seeds.clone().map(Scenario::of_any_profile));
@@ -117,7 +117,7 @@ fn every_property_holds_whatever_is_stressed() {
 
 /// Large groups are too rare for a few thousand seeds: the first one of a moderate size.
 #[test]
-fn every_property_holds_in_a_large_world() {
+fn large_world_holds_every_property() {
     let is_large = |scenario: &Scenario| (32..50).contains(&scenario.processes.len());
     let scenario = (0..).map(Scenario::random).find(is_large).expect("one in a few thousand");
     let outcome = run(&scenario).unwrap_or_else(|failure| panic!("{failure}"));
@@ -126,7 +126,7 @@ fn every_property_holds_in_a_large_world() {
 
 /// Any bytes make a scenario, and none ends in a failure.
 #[test]
-fn bytes_make_a_world() {
+fn any_bytes_make_a_world() {
     let mut rng = vs_core::rng::Rng::new(7);
     for len in [0, 1, 7, 40, 200, 1000].repeat(5) {
         let bytes: Vec<u8> = (0..len).map(|_| rng.next_u64() as u8).collect();
@@ -138,26 +138,28 @@ fn bytes_make_a_world() {
     }
 }
 
-/// The last process of a group left while it owed an answer to a block request. It was gone, and judged as a survivor that
-/// never came to its last view (L5): its trace did not tell that it had left.
+/// The last process of a group left while it owed an answer to a block request. It was gone, and
+/// judged as a survivor that never came to its last view (L5): its trace did not tell that it had
+/// left.
 #[test]
-fn a_group_that_nobody_is_left_in_owes_nothing() {
+fn empty_group_owes_nothing() {
     if let Err(failure) = run(&Scenario::random(1_037_160)) {
         panic!("{failure}");
     }
 }
 
-/// A process asked over two connections, of which it had left one, while its earlier life still held its id. Both were let
-/// in, the one that it had left last, and it waited for its first view for ever.
+/// A process asked over two connections, of which it had left one, while its earlier life still
+/// held its id. Both were let in, the one that it had left last, and it waited for its first view
+/// for ever.
 #[test]
-fn a_next_life_that_asks_over_two_connections_comes_to_its_view() {
+fn recovered_process_with_two_connections_gets_its_view() {
     if let Err(failure) = run(&Scenario::random(1_027_018)) {
         panic!("{failure}");
     }
 }
 
-/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in it as it does in the
-/// world.
+/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in
+/// it as it does in the world.
 fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     let make = |plan: &ProcessPlan| Traffic::of(plan, scenario.seed);
     let mut down = Vec::new();
@@ -175,17 +177,17 @@ fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     down
 }
 
-/// In the first of them a process was told to leave once more while it was leaving, and was taken away as if it had left: its
-/// trace went without a word of that.
+/// In the first of them a process was told to leave once more while it was leaving, and was taken
+/// away as if it had left: its trace went without a word of that.
 #[test]
-fn each_life_ends_in_its_trace() {
+fn trace_shows_the_end_of_each_incarnation() {
     for seed in [1_037_160].into_iter().chain(0..200) {
         assert_eq!(endless_traces(&Scenario::random(seed)), [], "seed {seed}");
     }
 }
 
 #[test]
-fn what_once_failed_holds() {
+fn seeds_that_once_failed_hold() {
     for (seed, fault) in REGRESSIONS {
         if let Err(failure) = run(&Scenario::of_any_profile(seed)) {
             panic!("{fault}: {failure}");
@@ -193,24 +195,26 @@ fn what_once_failed_holds() {
     }
 }
 
-/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both ran.
+/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both
+/// ran.
 #[test]
-fn of_two_lives_of_a_process_only_one_runs() {
+fn one_of_two_incarnations_runs() {
     if let Err(failure) = run(&Scenario::random(1_012_412)) {
         panic!("{failure}");
     }
 }
 
-/// It is detached while it is stopped, and the group is not settled before it is back, although nobody else is left.
+/// It is detached while it is stopped, and the group is not settled before it is back, although
+/// nobody else is left.
 #[test]
-fn a_process_that_is_left_alone_and_detached_comes_back() {
+fn detached_lone_process_comes_back() {
     if let Err(failure) = run(&Scenario::random(213_483)) {
         panic!("{failure}");
     }
 }
 
 #[test]
-fn every_property_holds_in_worlds_that_stress_one_thing() {
+fn each_profile_holds_every_property() {
     let runs = (seeds().end - seeds().start) / 10;
     for profile in Profile::ALL {
         let stats = run_all((0..runs).map(|seed| Scenario::with_profile(profile, seed)));
@@ -219,7 +223,7 @@ fn every_property_holds_in_worlds_that_stress_one_thing() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_run() {
+fn same_seed_gives_same_run() {
     for seed in 0..10 {
         let (a, b) = (Scenario::random(seed).run(), Scenario::random(seed).run());
         assert_eq!(a.stats, b.stats, "seed {seed}");
@@ -227,7 +231,8 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// An application with something to find fault with: once the view of all is there, or while it comes.
+/// An application with something to find fault with: once the view of all is there, or while it
+/// comes.
 #[derive(Clone, Copy, PartialEq)]
 enum Faulty {
     AtMoves(ProcessId, bool),
@@ -261,7 +266,7 @@ impl Application for Faulty {
 
 /// What is wrong with applications, with each or with several together, is the failure of the run.
 #[test]
-fn what_is_wrong_with_applications_is_found() {
+fn wrong_applications_are_found() {
     let mut scenario = Scenario::calm(1, 3);
     let late = Step::Start(ProcessId(3));
     scenario.steps.retain(|(_, step)| *step != late);
@@ -316,7 +321,7 @@ impl Application for Sender {
 
 /// It could be heard for ever in one instant, and the trace would take all memory.
 #[test]
-fn an_application_that_sends_without_end_is_named() {
+fn application_that_sends_without_end_is_named() {
     let mut scenario = Scenario::calm(1, 2);
     // As long as it is alone no window stops it.
     let late = Step::Start(ProcessId(1));
@@ -346,7 +351,7 @@ fn an_application_that_sends_without_end_is_named() {
 
 /// Floors and what did not happen concern who looks at many.
 #[test]
-fn of_one_run_is_told_what_happened() {
+fn one_run_reports_what_happened() {
     let outcome = Scenario::random(1).run();
     let one = outcome.stats.to_string();
     assert!(one.contains(" settled together in the end; ") && one.contains(" delivered"), "{one}");

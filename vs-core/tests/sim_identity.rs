@@ -1,7 +1,8 @@
-//! Two processes under one id: a configuration was copied, say. One of them is refused with a reason, and nobody else has to
-//! know.
+//! Two processes under one id: a configuration was copied, say. One of them is refused with a
+//! reason, and nobody else has to know.
 //!
-//! As in `sim_named.rs` each situation is brought about at many instants, and the checker and the specification judge.
+//! As in `sim_named.rs` each situation is brought about at many instants, and the checker and the
+//! specification judge.
 
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Moment, Scenario, Site, Step};
@@ -16,8 +17,8 @@ use story::{Story, Telling, site, together};
 
 const TWO: ProcessId = ProcessId(2);
 
-/// Four processes of which 4 joins, with servers that 2 prefers in the order of their ids, and its impostor in the reverse
-/// order.
+/// Four processes of which 4 joins, with servers that 2 prefers in the order of their ids, and its
+/// impostor in the reverse order.
 fn joined_by_four(seed: u64, servers: u64, us: u64) -> Scenario {
     let mut scenario = together(seed, 4, 2_000, us).without(4);
     scenario.servers = (1..=servers).map(|s| (ServerId(s), 0)).collect();
@@ -36,11 +37,11 @@ fn assert_refused(story: &Story, what: &str) {
     assert_eq!(story.marks(Mark::DuplicateId), 1, "{what}");
 }
 
-/// It starts at any moment of a change, at the server of the first or at another one. Elsewhere messages of the one were
-/// taken for those of the other, or both were thrown out in turn, for ever. Here nobody notices anything but the second,
-/// which is refused.
+/// It starts at any moment of a change, at the server of the first or at another one. Elsewhere
+/// messages of the one were taken for those of the other, or both were thrown out in turn, for
+/// ever. Here nobody notices anything but the second, which is refused.
 #[test]
-fn a_second_process_starts_under_the_id_of_a_member() {
+fn second_process_under_members_id_is_refused() {
     for servers in [1, 2] {
         for us in (0..5_000).step_by(200) {
             let scenario = joined_by_four(us, servers, 700_000);
@@ -55,10 +56,11 @@ fn a_second_process_starts_under_the_id_of_a_member() {
     }
 }
 
-/// They begin in the same millisecond. Elsewhere, and here, too, the one that came last took the place of the first, which
-/// heard nothing any more and never knew. Here one of them is refused, whichever came late.
+/// They begin in the same millisecond. Elsewhere, and here, too, the one that came last took the
+/// place of the first, which heard nothing any more and never knew. Here one of them is refused,
+/// whichever came late.
 #[test]
-fn two_processes_under_one_id_start_in_the_same_instant() {
+fn one_of_two_simultaneous_duplicates_is_refused() {
     let (mut first, mut second) = (0, 0);
     for servers in [1, 2] {
         for seed in 0..30 {
@@ -75,11 +77,12 @@ fn two_processes_under_one_id_start_in_the_same_instant() {
     assert!(first >= 10 && second >= 10, "{first} {second}");
 }
 
-/// The first one dies while the second waits, which cannot be told from its next life then, and inherits. When the first
-/// comes back it is the second, and refused. Who is told of the heir too early may pass over the view before it, which is
-/// a matter of microseconds where two servers have to tell each other.
+/// The first one dies while the second waits, which cannot be told from its next life then, and
+/// inherits. When the first comes back it is the second, and refused. Who is told of the heir too
+/// early may pass over the view before it, which is a matter of microseconds where two servers have
+/// to tell each other.
 #[test]
-fn a_second_process_inherits_the_id_of_one_that_died() {
+fn second_process_takes_over_id_after_death() {
     for servers in [1, 2] {
         for (us, death) in [(1_000, Step::Kill(TWO)), (30_000, Step::PowerOff(TWO))] {
             let mut all_saw_both = 0;
@@ -92,7 +95,8 @@ fn a_second_process_inherits_the_id_of_one_that_died() {
                     |e: &&Event| matches!(e, Event::View { view, .. } if view.len() == 4);
                 let views = story.of_impostor(2).into_iter().filter(installs).count();
                 assert_eq!(views, 1, "{servers} servers, {death:?}, {seed}: it is in the group");
-                // Another server hears of the end of the first one only when that is a change already.
+                // Another server hears of the end of the first one only when that is a change
+                // already.
                 let heir = |p| story.views(p).into_iter().nth(servers as usize);
                 let with_others =
                     |p| heir(p).is_some_and(|v| v.members.len() == 4 && v.with == [1, 3, 4]);
@@ -105,10 +109,10 @@ fn a_second_process_inherits_the_id_of_one_that_died() {
     }
 }
 
-/// The network falls into two parts, and the second starts in that without the first: as far as anybody there can know it is
-/// the only one. When the parts merge, one of them is refused.
+/// The network falls into two parts, and the second starts in that without the first: as far as
+/// anybody there can know it is the only one. When the parts merge, one of them is refused.
 #[test]
-fn two_processes_under_one_id_meet_in_a_merge() {
+fn merge_refuses_one_of_two_duplicates() {
     for seed in 0..10 {
         let mut scenario = joined_by_four(seed, 2, 1_200_000);
         for plan in &mut scenario.processes[2..] {
@@ -167,7 +171,7 @@ fn two_processes_start_in_one_millisecond_in_two_parts() {
 
 /// It comes at a moment of the life of the first one, and is gone before anybody has told it.
 #[test]
-fn a_second_process_goes_before_it_is_refused() {
+fn duplicate_that_ends_early_changes_nothing() {
     for moment in [Moment::StartChange, Moment::Sync, Moment::MbrView, Moment::View] {
         let scenario = joined_by_four(1, 1, 300_000).at(2, moment, 0, Step::StartImpostor(TWO));
         let story = scenario.then(100_000, Step::KillImpostor(TWO)).play();
@@ -176,10 +180,10 @@ fn a_second_process_goes_before_it_is_refused() {
     }
 }
 
-/// Nobody but the first one is left in the end, and it is the one that was refused. It was taken for settled with the view
-/// that it had last.
+/// Nobody but the first one is left in the end, and it is the one that was refused. It was taken
+/// for settled with the view that it had last.
 #[test]
-fn who_was_refused_and_is_left_alone_starts_anew() {
+fn refused_process_restarts_once_the_id_is_free() {
     let mut scenario = together(1, 2, 2_000, 700_000);
     scenario.servers = vec![(ServerId(1), 0), (ServerId(2), 0)];
     for plan in &mut scenario.processes {

@@ -1,5 +1,5 @@
-//! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its own, and send what
-//! goes to the group in copies by unicast.
+//! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its
+//! own, and send what goes to the group in copies by unicast.
 
 use vs_core::ident::ProcessId;
 use vs_core::sim::{Link, Profile, Scenario, Stats, Step};
@@ -30,7 +30,7 @@ fn assert_whole(story: &Story, what: &str) {
 }
 
 #[test]
-fn a_group_forms_and_talks_where_nothing_is_multicast() {
+fn group_forms_and_talks_without_multicast() {
     for seed in 0..20 {
         let scenario = together(seed, 4, 3_000, 600_000).with_multicast_blocked(100, seed);
         let story = scenario.play();
@@ -40,9 +40,10 @@ fn a_group_forms_and_talks_where_nothing_is_multicast() {
     }
 }
 
-/// A switch forgets who listens: multicast stops in the middle of a view, and all that was sent arrives all the same.
+/// A switch forgets who listens: multicast stops in the middle of a view, and all that was sent
+/// arrives all the same.
 #[test]
-fn multicast_that_stops_in_a_view_is_noticed_before_anybody_is_accused() {
+fn multicast_loss_is_noticed_before_accusations() {
     for us in (0..40_000).step_by(2_000) {
         let all = [1, 2, 3];
         let story = blocked_between(together(us, 3, 1_500, 700_000), &all, &all, us).play();
@@ -54,9 +55,10 @@ fn multicast_that_stops_in_a_view_is_noticed_before_anybody_is_accused() {
     }
 }
 
-/// One member hears no multicasts, by its own fault: the others reach it by unicast, and each other as before.
+/// One member hears no multicasts, by its own fault: the others reach it by unicast, and each other
+/// as before.
 #[test]
-fn one_deaf_member_costs_a_copy_and_no_more() {
+fn one_deaf_member_costs_one_copy() {
     for seed in 0..10 {
         let scenario = blocked_between(together(seed, 4, 2_000, 600_000), &[1, 2, 3], &[4], 0);
         let story = scenario.play();
@@ -67,7 +69,7 @@ fn one_deaf_member_costs_a_copy_and_no_more() {
 
 /// Only one of the members cannot be heard: it alone falls back.
 #[test]
-fn one_unheard_member_falls_back_alone() {
+fn only_the_unheard_member_falls_back() {
     for seed in 0..10 {
         let scenario = blocked_between(together(seed, 4, 2_000, 600_000), &[2], &[1, 3, 4], 0);
         let story = scenario.play();
@@ -76,10 +78,10 @@ fn one_unheard_member_falls_back_alone() {
     }
 }
 
-/// Multicast stops while a change runs, at any moment of it: the sync messages arrive before anybody is accused of owing
-/// them.
+/// Multicast stops while a change runs, at any moment of it: the sync messages arrive before
+/// anybody is accused of owing them.
 #[test]
-fn a_change_goes_on_without_multicast() {
+fn change_completes_without_multicast() {
     let four = ProcessId(4);
     for us in (0..6_000).step_by(250) {
         let scenario = together(us, 4, 2_000, 900_000).without(4).then(0, Step::Start(four));
@@ -95,7 +97,7 @@ fn a_change_goes_on_without_multicast() {
 
 /// Who is dead, stopped, cut off or far away, or has a way that loses much, is not taken for deaf.
 #[test]
-fn nobody_is_taken_for_deaf_for_another_reason() {
+fn other_faults_make_nobody_deaf() {
     let lossy = Link { loss_permille: 300, ..Link::LAN };
     let far = Link { jitter_us: 5_000, ..Link::LAN.with_delay_us(60_000) };
     let tales: [(&str, Vec<(u64, Step)>); 6] = [
@@ -117,7 +119,7 @@ fn nobody_is_taken_for_deaf_for_another_reason() {
 
 /// Everything else that can happen happens, too, with the specification beside.
 #[test]
-fn every_property_holds_in_random_worlds_without_multicast() {
+fn random_worlds_without_multicast_hold_every_property() {
     let mut stats = Stats::default();
     let profiles = |seed| Profile::ALL[seed as usize % Profile::ALL.len()];
     for seed in 0..300 {
@@ -133,10 +135,11 @@ fn every_property_holds_in_random_worlds_without_multicast() {
     assert!(told >= 3 * runs, "{told} of {runs} runs\n{stats}");
 }
 
-/// Members of an idle view, some of whose signs of life were lost, had become patient with each other. Then multicast stops,
-/// and a process joins: those who were patient waited for the sync messages of others, and had them excluded.
+/// Members of an idle view, some of whose signs of life were lost, had become patient with each
+/// other. Then multicast stops, and a process joins: those who were patient waited for the sync
+/// messages of others, and had them excluded.
 #[test]
-fn a_change_after_a_long_calm_goes_on_without_multicast() {
+fn change_after_calm_completes_without_multicast() {
     let lossy = Link { loss_permille: 500, ..Link::LAN };
     let at = 40_000_000;
     let mut calm = 0;

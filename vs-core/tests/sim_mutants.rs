@@ -1,14 +1,16 @@
-//! Rules of the algorithm taken out one by one: each has to be missed, by the checker or by a group that hangs.
+//! Rules of the algorithm taken out one by one: each has to be missed, by the checker or by a group
+//! that hangs.
 //!
-//! Most are missed in random worlds. Some cases are too seldom there and are built by hand below. D2, D3 and `max_n` of
-//! the servers are missed in `member::server::tests::moshe`, where proposals can be put in any order.
+//! Most are missed in random worlds. Some cases are too seldom there and are built by hand below.
+//! D2, D3 and `max_n` of the servers are missed in `member::server::tests::moshe`, where proposals
+//! can be put in any order.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
 use vs_core::GroupConfig;
 use vs_core::ident::{ProcessId, ServerId};
-use vs_core::rule::{LeftOut, Rule};
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Profile, Scenario, Site};
 use vs_core::trace::Event;
 
@@ -41,38 +43,38 @@ fn assert_missed(rule: Rule, profile: Profile) {
 }
 
 #[test]
-fn the_cut_is_what_was_received() {
+fn cut_of_deliveries_is_noticed() {
     assert_missed(Rule::CutReceived, Profile::Busy);
 }
 
 #[test]
-fn nothing_is_sent_between_sync_and_view() {
+fn sending_after_the_sync_is_noticed() {
     assert_missed(Rule::Blocking, Profile::Busy);
 }
 
 #[test]
-fn the_sync_that_counts_is_the_one_that_the_view_names() {
+fn other_sync_than_the_named_is_noticed() {
     assert_missed(Rule::ExactSync, Profile::Cascade);
 }
 
 #[test]
-fn a_change_after_a_used_proposal_is_answered() {
+fn missing_rule_d1_is_noticed() {
     assert_missed(Rule::ServerD1, Profile::Servers);
 }
 
 #[test]
-fn half_of_the_processes_make_no_view_primary() {
+fn primary_view_of_half_is_noticed() {
     assert_missed(Rule::PrimaryMajority, Profile::Servers);
 }
 
 #[test]
-fn a_view_is_primary_once_it_is_installed_and_not_when_it_is_announced() {
+fn primary_view_before_installation_is_noticed() {
     assert_missed(Rule::PrimaryInstalled, Profile::Servers);
 }
 
 /// A group that hangs does so to the end: nobody is accused meanwhile, which would hide it.
-fn patient(left_out: LeftOut) -> GroupConfig {
-    GroupConfig { left_out, peer_ms: 60_000, ..group_config() }
+fn patient() -> GroupConfig {
+    GroupConfig { peer_ms: 60_000, ..group_config() }
 }
 
 /// Who has delivered something of `sender`. The checker looks at all that happened.
@@ -83,10 +85,10 @@ fn deliveries(sites: &mut Sites, sender: ProcessId) -> Vec<ProcessId> {
     traces.into_iter().map(|(p, _)| p).collect()
 }
 
-/// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so that the others come
-/// together again: with 3, if it comes back before it was missed.
-fn outlives_a_sender(left_out: LeftOut, back: bool) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+/// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so
+/// that the others come together again: with 3, if it comes back before it was missed.
+fn outlives_a_sender(rules: Rules, back: bool) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 3]);
     sites.await_view(&[1, 2, 3]);
     let [two, three] = [2, 3].map(ProcessId);
@@ -105,22 +107,26 @@ fn outlives_a_sender(left_out: LeftOut, back: bool) -> bool {
 }
 
 #[test]
-fn packets_are_forwarded_at_all() {
-    assert!(outlives_a_sender(LeftOut::default(), false));
-    assert!(!outlives_a_sender(LeftOut::only(Rule::Forwarding), false));
+fn missing_forwarding_is_noticed() {
+    assert!(outlives_a_sender(Rules::default(), false));
+    assert!(!outlives_a_sender(Rules::without(Rule::Forwarding), false));
 }
 
 #[test]
-fn packets_are_forwarded_for_all_outside_the_transitional_set() {
-    assert!(outlives_a_sender(LeftOut::default(), true));
-    assert!(!outlives_a_sender(LeftOut::only(Rule::ForwardOutsideT), true));
-    assert!(outlives_a_sender(LeftOut::only(Rule::ForwardOutsideT), false), "3 is not in the view");
+fn forwarding_only_for_absent_members_is_noticed() {
+    assert!(outlives_a_sender(Rules::default(), true));
+    assert!(!outlives_a_sender(Rules::without(Rule::ForwardOutsideT), true));
+    assert!(
+        outlives_a_sender(Rules::without(Rule::ForwardOutsideT), false),
+        "3 is not in the view"
+    );
 }
 
-/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change lasts, since 2, which
-/// is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later nobody has it any more.
-fn is_served_by_a_change_without_it(left_out: LeftOut) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change
+/// lasts, since 2, which is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later
+/// nobody has it any more.
+fn is_served_by_a_change_without_it(rules: Rules) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     let [one, two, three] = [1, 2, 3].map(ProcessId);
     sites.start(&[1, 2, 3]);
     sites.await_view(&[1, 2, 3]);
@@ -147,19 +153,21 @@ fn is_served_by_a_change_without_it(left_out: LeftOut) -> bool {
     heard.contains(&three)
 }
 
-/// With packets that are repaired as long as their sender has them, no property breaks without this rule: what breaks
-/// is that a live member of the old view goes without a message that it could have had.
+/// With packets that are repaired as long as their sender has them, no property breaks without this
+/// rule: what breaks is that a live member of the old view goes without a message that it could
+/// have had.
 #[test]
-fn the_old_view_is_served_until_the_new_one() {
-    assert!(is_served_by_a_change_without_it(LeftOut::default()));
-    assert!(!is_served_by_a_change_without_it(LeftOut::only(Rule::ReliableUnion)));
+fn unserved_old_view_is_noticed() {
+    assert!(is_served_by_a_change_without_it(Rules::default()));
+    assert!(!is_served_by_a_change_without_it(Rules::without(Rule::ReliableUnion)));
 }
 
-/// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2, which has heard of
-/// both by then, does not, and gives 11 no new cid, since the set has only shrunk. So 1 and 2 come through a view that
-/// 11 is never told of, and the next one names the same sync message of 11 once more.
-fn counts_a_sync_twice(left_out: LeftOut) -> bool {
-    let mut sites = Sites::new(1, &patient(left_out));
+/// 13 and then 12 crash at the far site. Server 1 hears of the first alone and decides; server 2,
+/// which has heard of both by then, does not, and gives 11 no new cid, since the set has only
+/// shrunk. So 1 and 2 come through a view that 11 is never told of, and the next one names the same
+/// sync message of 11 once more.
+fn counts_a_sync_twice(rules: Rules) -> bool {
+    let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 11, 12, 13]);
     sites.await_view(&[1, 2, 11, 12, 13]);
     sites.world.kill(ProcessId(13));
@@ -175,7 +183,7 @@ fn counts_a_sync_twice(left_out: LeftOut) -> bool {
 }
 
 #[test]
-fn a_sync_outlives_the_view_that_its_sender_passes_over() {
-    assert!(counts_a_sync_twice(LeftOut::default()));
-    assert!(!counts_a_sync_twice(LeftOut::only(Rule::CollectBelow)));
+fn sync_dropped_too_early_is_noticed() {
+    assert!(counts_a_sync_twice(Rules::default()));
+    assert!(!counts_a_sync_twice(Rules::without(Rule::CollectBelow)));
 }

@@ -1,9 +1,9 @@
 //! What has hurt the users of group communication elsewhere, each by its name.
 //!
-//! Each situation is brought about at every instant of a change at which it can come up, in steps of some µs, and the
-//! traces have to show that it did come up. Then everything is healed, the group settles, and nobody may have seen more
-//! than a user would expect. The checker judges each run, liveness included, and the specification is stepped beside
-//! ([`Telling::play`]).
+//! Each situation is brought about at every instant of a change at which it can come up, in steps
+//! of some µs, and the traces have to show that it did come up. Then everything is healed, the
+//! group settles, and nobody may have seen more than a user would expect. The checker judges each
+//! run, liveness included, and the specification is stepped beside ([`Telling::play`]).
 
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Link, Moment, Scenario, Site, Step};
@@ -57,9 +57,10 @@ fn joiner_dies(seed: u64, us: u64, death: Step) -> Story {
     joins.at(5, Moment::StartChange, us, death).play()
 }
 
-/// A process joins and dies while the others synchronise with it. Elsewhere a view with the dead joiner was installed and
-/// torn down, and the next change took it up once more. Here the others see at most one view with it, only if it died too
-/// late to be left out of that, and then one without it.
+/// A process joins and dies while the others synchronise with it. Elsewhere a view with the dead
+/// joiner was installed and torn down, and the next change took it up once more. Here the others
+/// see at most one view with it, only if it died too late to be left out of that, and then one
+/// without it.
 #[test]
 fn a_joiner_dies_during_synchronisation() {
     let five = ProcessId(5);
@@ -103,8 +104,9 @@ fn cut_off(seed: u64, cuts: &[(Site, Site)]) -> Story {
 
 const CUT_US: u64 = 1_500_000;
 
-/// Those that still hear each other go on: they share all their views with and without `other`, of which there are few,
-/// since it has to wait longer and longer before it is tried again; and they are never silent for long.
+/// Those that still hear each other go on: they share all their views with and without `other`, of
+/// which there are few, since it has to wait longer and longer before it is tried again; and they
+/// are never silent for long.
 fn assert_the_others_go_on(story: &Story, other: u64) {
     let others: Vec<u64> = (1..=4).filter(|p| *p != other).collect();
     let views: Vec<_> = story.views(others[0]).iter().map(|v| v.view.clone()).collect();
@@ -122,9 +124,9 @@ fn assert_the_others_go_on(story: &Story, other: u64) {
     }
 }
 
-/// One direction of paths is cut: 3 hears nobody, or nobody hears 3, or the membership server does not hear it, or it
-/// does not hear the server. Elsewhere such a member was in the view of all and blocked them for good, or it was excluded
-/// and taken up without an end.
+/// One direction of paths is cut: 3 hears nobody, or nobody hears 3, or the membership server does
+/// not hear it, or it does not hear the server. Elsewhere such a member was in the view of all and
+/// blocked them for good, or it was excluded and taken up without an end.
 #[test]
 fn connectivity_is_one_way() {
     let others = || [1, 2, 4].map(site).into_iter();
@@ -152,8 +154,8 @@ fn connectivity_is_one_way() {
     }
 }
 
-/// 1 and 4 do not hear each other, and both hear the others and the server. Elsewhere no view could hold them all, and
-/// one was tried after the other.
+/// 1 and 4 do not hear each other, and both hear the others and the server. Elsewhere no view could
+/// hold them all, and one was tried after the other.
 #[test]
 fn connectivity_is_partial() {
     for seed in 0..4 {
@@ -163,8 +165,8 @@ fn connectivity_is_partial() {
     }
 }
 
-/// 32 processes start in the same instant. Elsewhere views grew one by one, or several groups formed, which had to be
-/// merged. Here each installs one view with others, that of all.
+/// 32 processes start in the same instant. Elsewhere views grew one by one, or several groups
+/// formed, which had to be merged. Here each installs one view with others, that of all.
 #[test]
 fn all_start_in_the_same_instant() {
     let all: Vec<u64> = (1..=32).collect();
@@ -198,9 +200,9 @@ fn server_crashes(seed: u64, servers: u64, us: u64) -> Story {
 /// When the only server is back.
 const BACK_US: u64 = 300_000;
 
-/// The server crashes in mid-change: all have stopped sending, and nobody announces the view. Here a second server takes
-/// over at once, or the group goes on as soon as there is a server again. Nobody is left out of a view, and nothing that was
-/// sent in one is lost on any who was in it.
+/// The server crashes in mid-change: all have stopped sending, and nobody announces the view. Here
+/// a second server takes over at once, or the group goes on as soon as there is a server again.
+/// Nobody is left out of a view, and nothing that was sent in one is lost on any who was in it.
 #[test]
 fn a_server_crashes_in_mid_change() {
     for servers in [1, 2] {
@@ -231,9 +233,10 @@ fn a_server_crashes_in_mid_change() {
     }
 }
 
-/// Process 2 ends by `death` and is back under its old id after `us` µs, mostly before it was missed: it stands in a view
-/// that it knows nothing of. Elsewhere it was taken for its earlier life, and its new messages for old ones. Here it is a
-/// newcomer: it comes to the view of all alone, and the others come to it together and without it.
+/// Process 2 ends by `death` and is back under its old id after `us` µs, mostly before it was
+/// missed: it stands in a view that it knows nothing of. Elsewhere it was taken for its earlier
+/// life, and its new messages for old ones. Here it is a newcomer: it comes to the view of all
+/// alone, and the others come to it together and without it.
 #[test]
 fn a_member_returns_under_its_old_identity() {
     let two = ProcessId(2);
@@ -270,9 +273,9 @@ fn a_member_returns_under_its_old_identity() {
     assert!(before >= 12 && after >= 8, "{before} {after}");
 }
 
-/// A member is stopped and goes on where it was, after it was excluded or just not yet. Elsewhere it spoke up in a view
-/// that was gone, and was heard. Here it has the same life in its old view until it comes, alone, to the next one; what it
-/// said meanwhile stays with it.
+/// A member is stopped and goes on where it was, after it was excluded or just not yet. Elsewhere
+/// it spoke up in a view that was gone, and was heard. Here it has the same life in its old view
+/// until it comes, alone, to the next one; what it said meanwhile stays with it.
 #[test]
 fn a_stopped_member_returns() {
     let (mut missed, mut unmissed) = (0, 0);
@@ -294,9 +297,10 @@ fn a_stopped_member_returns() {
     assert!(missed >= 10 && unmissed >= 5, "{missed} {unmissed}");
 }
 
-/// Something is said in the very instant of each view and of each request to stop, and by `speaker` in that in which
-/// `first` comes to a view, or `us` µs later. Elsewhere such a message fell between the views, or was delivered in the wrong
-/// one. Here everything that is sent is delivered by all who are in the view, once.
+/// Something is said in the very instant of each view and of each request to stop, and by `speaker`
+/// in that in which `first` comes to a view, or `us` µs later. Elsewhere such a message fell
+/// between the views, or was delivered in the wrong one. Here everything that is sent is delivered
+/// by all who are in the view, once.
 #[test]
 fn a_message_is_sent_in_the_instant_of_a_view() {
     let (mut ahead, mut early) = (0, 0);
@@ -328,7 +332,8 @@ fn a_message_is_sent_in_the_instant_of_a_view() {
 /// Packets of a window.
 const WINDOW: usize = 32;
 
-/// 1 has much to say, in messages of a packet each, and the application of 3 reads for 1 ms of each `pause_us`.
+/// 1 has much to say, in messages of a packet each, and the application of 3 reads for 1 ms of each
+/// `pause_us`.
 fn slow_reader(seed: u64, pause_us: u64, n: u64) -> (Story, u64) {
     let us = pause_us * (n / WINDOW as u64 + 8);
     let mut scenario = together(seed, 3, 0, us).then(0, Step::Send(ProcessId(1), n));
@@ -361,9 +366,9 @@ fn outstanding(story: &Story) -> usize {
     sums.max().unwrap_or(0).unsigned_abs()
 }
 
-/// A sender is faster than its slowest receiver. Elsewhere memory grew without bounds, messages were dropped, or the slow
-/// one was excluded. Here the sender is told that the window is full, no more than a window is ever under way, everything
-/// arrives, and the view stays.
+/// A sender is faster than its slowest receiver. Elsewhere memory grew without bounds, messages
+/// were dropped, or the slow one was excluded. Here the sender is told that the window is full, no
+/// more than a window is ever under way, everything arrives, and the view stays.
 #[test]
 fn a_sender_is_faster_than_its_slowest_receiver() {
     for (seed, pause_us) in [(0, 2_000), (1, 7_000), (2, 30_000), (3, 100_000), (4, 200_000)] {
@@ -383,8 +388,8 @@ fn a_sender_is_faster_than_its_slowest_receiver() {
     }
 }
 
-/// A receiver does not read at all. The sender is not held up for good: who owes credit for too long is excluded, and is
-/// told so when it reads again, and comes back.
+/// A receiver does not read at all. The sender is not held up for good: who owes credit for too
+/// long is excluded, and is told so when it reads again, and comes back.
 #[test]
 fn a_receiver_does_not_read_at_all() {
     for seed in 0..4 {
@@ -425,11 +430,11 @@ fn churn(seed: u64, every_us: u64, servers: u64, apart: Link) -> (Story, u64) {
 
 const CHURN_US: u64 = 300_000;
 
-/// Changes come faster than they can be carried out, without a pause. Elsewhere the group never came to a view, and what
-/// was sent waited for ever. Here those who stay come to a view again and again, to no more views than there were events,
-/// and deliver what each of them says.
+/// Changes come faster than they can be carried out, without a pause. Elsewhere the group never
+/// came to a view, and what was sent waited for ever. Here those who stay come to a view again and
+/// again, to no more views than there were events, and deliver what each of them says.
 #[test]
-fn churn_never_pauses() {
+fn endless_churn_holds_every_property() {
     for (every_us, servers) in [(300, 1), (1_000, 1), (3_000, 1), (10_000, 1), (300, 2), (1_000, 2)]
     {
         // One who is told of the next change too early passes over a view that the others are in.
@@ -467,10 +472,11 @@ fn assert_churn_is_borne(story: &Story, events: u64, every_us: u64) {
     }
 }
 
-/// The same with servers 5 ms apart, and a change each 12 ms. Servers agree once all have heard of the last change: a group
-/// whose changes follow each other faster than that stands still until they pause, which is not asked for here.
+/// The same with servers 5 ms apart, and a change each 12 ms. Servers agree once all have heard of
+/// the last change: a group whose changes follow each other faster than that stands still until
+/// they pause, which is not asked for here.
 #[test]
-fn churn_never_pauses_and_servers_are_distant() {
+fn endless_churn_with_far_servers_holds_every_property() {
     for servers in [2, 3] {
         let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(5_000) };
         let (story, events) = churn(12_000, 12_000, servers, far);
@@ -484,8 +490,8 @@ fn churn_never_pauses_and_servers_are_distant() {
     }
 }
 
-/// 1 says something large, a packet of ten of which is lost on each path, and its host loses power: what the others have
-/// of it ends somewhere inside.
+/// 1 says something large, a packet of ten of which is lost on each path, and its host loses power:
+/// what the others have of it ends somewhere inside.
 fn last_words(seed: u64) -> Story {
     let mut scenario = together(seed, 4, 0, 300_000);
     scenario.processes[0].load.bytes_max = 4_000;
@@ -506,9 +512,9 @@ fn cut_of_one(story: &Story, p: u64) -> u64 {
     cut.unwrap().1
 }
 
-/// The cut falls into the middle of a large message, whose sender is dead. Elsewhere half a message was delivered, or the
-/// rest was waited for without an end. Here it is delivered in whole by all who go on, if one of them has it in whole,
-/// and else by none.
+/// The cut falls into the middle of a large message, whose sender is dead. Elsewhere half a message
+/// was delivered, or the rest was waited for without an end. Here it is delivered in whole by all
+/// who go on, if one of them has it in whole, and else by none.
 #[test]
 fn a_cut_falls_in_the_middle_of_a_large_message_of_the_dead() {
     let (mut by_all, mut by_none, mut inside) = (0, 0, 0);
@@ -526,8 +532,8 @@ fn a_cut_falls_in_the_middle_of_a_large_message_of_the_dead() {
     assert!(by_all >= 10 && by_none >= 10 && inside >= 20, "{by_all} {by_none} {inside}");
 }
 
-/// The cut falls into the middle of a large message whose sender lives: it is delivered in whole in the view in which it
-/// was sent, by all, wherever in the change it was on its way.
+/// The cut falls into the middle of a large message whose sender lives: it is delivered in whole in
+/// the view in which it was sent, by all, wherever in the change it was on its way.
 #[test]
 fn a_cut_falls_in_the_middle_of_a_large_message_of_the_living() {
     let (mut inside, mut whole) = (0, 0);

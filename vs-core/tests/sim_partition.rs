@@ -26,7 +26,8 @@ fn together(seed: u64) -> World {
     at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)], silence_ms)
 }
 
-/// All of them share a view, each at its server; who is silent for so long counts as dead, to servers and to members.
+/// All of them share a view, each at its server; who is silent for so long counts as dead, to
+/// servers and to members.
 fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
     let mut world = World::new(world);
     let config = GroupConfig {
@@ -99,7 +100,7 @@ fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
 }
 
 #[test]
-fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
+fn partition_heals_within_two_timeouts() {
     let timeout_ms = ServerConfig::default().silence_ms;
     for seed in 0..20 {
         let mut world = together(seed);
@@ -139,10 +140,10 @@ fn three_and_two_part_go_on_and_meet_again_within_two_timeouts() {
     }
 }
 
-/// What was sent into the cut is lost, and the system sends it again only after a second, so that attempts to connect hang
-/// when it heals; pauses between them are the longer the longer it lasted.
+/// What was sent into the cut is lost, and the system sends it again only after a second, so that
+/// attempts to connect hang when it heals; pauses between them are the longer the longer it lasted.
 #[test]
-fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
+fn long_partition_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
         let mut took = Vec::new();
         for seed in 0..200 {
@@ -160,7 +161,7 @@ fn however_long_they_were_apart_they_meet_again_within_two_timeouts() {
 
 /// Two servers at each site: links that begin to count one after the other must not make it longer.
 #[test]
-fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
+fn partition_of_many_servers_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600] {
         let mut took = Vec::new();
         for seed in 0..100 {
@@ -179,7 +180,7 @@ fn with_several_servers_at_each_side_they_meet_again_within_two_timeouts() {
 
 /// Processes that were cut off from the only server are back as soon.
 #[test]
-fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_timeouts() {
+fn members_cut_off_return_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
         let mut took = Vec::new();
         for seed in 0..200 {
@@ -200,7 +201,7 @@ fn however_long_members_were_cut_off_from_their_server_they_are_back_within_two_
 
 /// All are 300 ms of round trip apart, which an attempt to connect must not be too short for.
 #[test]
-fn far_away_they_meet_again_soon() {
+fn far_partition_heals_soon() {
     // Of a shorter timeout round trips take a larger share.
     for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
         let mut took = Vec::new();
@@ -221,8 +222,8 @@ fn dialling(seed: u64) -> WorldConfig {
     WorldConfig { seed, dial_both, dial_retry_ms: 1000, ..WorldConfig::default() }
 }
 
-/// The sides, with these servers, are apart for so long: they miss each other, give the other's clients their grace, and go
-/// on. Then, after how many ms all share a view.
+/// The sides, with these servers, are apart for so long: they miss each other, give the other's
+/// clients their grace, and go on. Then, after how many ms all share a view.
 fn meet_again(world: &mut World, [left, right]: [&[u64]; 2], apart_ms: u64, ms_max: u64) -> u64 {
     part_servers(world, left, right);
     world.run_for_ms(apart_ms).unwrap();
@@ -239,10 +240,11 @@ fn tell(timeout_ms: u64, took: &mut [u64]) {
     );
 }
 
-/// Twenty times the sites lose one another for two seconds and are connected for two. At first each flap costs a view when
-/// they part and one when they meet; then the link has to hold for longer than it does.
+/// Twenty times the sites lose one another for two seconds and are connected for two. At first each
+/// flap costs a view when they part and one when they meet; then the link has to hold for longer
+/// than it does.
 #[test]
-fn views_settle_although_a_link_flaps_on_and_on() {
+fn views_settle_while_a_link_flaps() {
     let mut world = together(1);
     let views = |world: &World| world.view(ProcessId(1), group().key()).unwrap().id();
     let (mut changes, mut last) = (Vec::new(), views(&world));
@@ -273,7 +275,8 @@ fn pairs() -> Vec<(u64, u64)> {
     (1..=4).flat_map(|a| (a + 1..=4).map(move |b| (a, b))).collect()
 }
 
-/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those views.
+/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those
+/// views.
 fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     let members = |p| -> Vec<u64> {
         let view = world.view(ProcessId(p), group().key()).expect("it is a member");
@@ -287,10 +290,10 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     views
 }
 
-/// Servers that each knew the links of their neighbours alone drew the lines at different places, as in a line of four,
-/// and members waited for a view at both sides until the links changed.
+/// Servers that each knew the links of their neighbours alone drew the lines at different places,
+/// as in a line of four, and members waited for a view at both sides until the links changed.
 #[test]
-fn members_at_servers_that_do_not_all_reach_each_other_share_views_and_none_waits() {
+fn partly_linked_servers_leave_no_member_waiting() {
     for graph in 0..1_u64 << pairs().len() {
         let what = format!("graph {graph:#b}");
         let config = WorldConfig { seed: graph, ..WorldConfig::default() };

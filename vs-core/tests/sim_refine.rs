@@ -1,4 +1,5 @@
-//! The specification stepped beside whole simulated groups, and beside groups that leave out a rule.
+//! The specification stepped beside whole simulated groups, and beside groups that leave out a
+//! rule.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -24,10 +25,11 @@ fn every_step_is_a_step_of_the_specification() {
     assert!(stats.refined_steps > stats.sent + stats.delivered + 4 * stats.views, "{stats}");
 }
 
-/// An earlier life was in the group again after a later one under its id, at a server that had not heard of that, with ids
-/// below (M2, M6): to the specification they were one process. Of two it says nothing.
+/// An earlier life was in the group again after a later one under its id, at a server that had not
+/// heard of that, with ids below (M2, M6): to the specification they were one process. Of two it
+/// says nothing.
 #[test]
-fn two_processes_under_one_id_are_not_taken_for_lives_of_one() {
+fn duplicates_are_not_taken_for_incarnations_of_one_process() {
     for seed in [1_000_930, 1_001_391, 1_003_751, 1_007_208] {
         let outcome = Scenario::random(seed).refined().run();
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
@@ -46,8 +48,8 @@ fn refuted(scenario: &Scenario) -> Option<String> {
     }
 }
 
-/// A run without `rule` in which no property is violated and everybody settles, and which the refinement check refutes
-/// all the same: by the precondition `because`.
+/// A run without `rule` in which no property is violated and everybody settles, and which the
+/// refinement check refutes all the same: by the precondition `because`.
 fn assert_refuted(rule: Rule, because: &str) {
     for seed in 0..MUTANT_SEEDS {
         let mutant = Scenario::random(seed).leaving_out(rule);
@@ -65,39 +67,39 @@ fn assert_refuted(rule: Rule, because: &str) {
 }
 
 #[test]
-fn a_cut_of_what_was_delivered_is_refuted() {
+fn cut_of_deliveries_is_refuted() {
     assert_refuted(Rule::CutReceived, "cut = what was received gap-free");
 }
 
 #[test]
-fn a_delivery_beyond_the_own_cut_is_refuted() {
+fn delivery_beyond_own_cut_is_refuted() {
     assert_refuted(Rule::OwnCut, "no delivery beyond the bound");
 }
 
 #[test]
-fn a_view_that_does_not_answer_the_last_change_is_refuted() {
+fn obsolete_view_is_refuted() {
     assert_refuted(Rule::NoObsoleteView, "no delivery beyond the bound");
 }
 
 #[test]
-fn an_installation_without_the_named_sync_messages_is_refuted() {
+fn installation_without_named_syncs_is_refuted() {
     assert_refuted(Rule::ExactSync, "a sync message of each who may come along");
 }
 
 #[test]
-fn a_packet_that_is_not_handed_on_is_refuted() {
+fn missing_forward_is_refuted() {
     assert_refuted(Rule::Forwarding, "what is due is forwarded");
     assert_refuted(Rule::ForwardOutsideT, "what is due is forwarded");
 }
 
 #[test]
-fn a_sync_message_that_is_forgotten_too_soon_is_refuted() {
+fn sync_dropped_too_early_is_refuted() {
     assert_refuted(Rule::CollectBelow, "a sync message that may count is kept");
 }
 
 /// Where the guard that is missing shows at once in a property, the properties speak first.
 #[test]
-fn a_missing_guard_that_breaks_a_property_is_reported_as_that() {
+fn broken_property_is_reported_before_refinement() {
     let scenario = |seed| Scenario::random(seed).leaving_out(Rule::Blocking).refined();
     let failure = (0..SEEDS).find_map(|seed| scenario(seed).run().failure);
     assert!(matches!(failure.unwrap().why, Why::Violations(_)));

@@ -62,10 +62,10 @@ fn check(world: &mut World<Talker>) -> Vec<Trace> {
     traces
 }
 
-/// Members accused the one that did not answer while they had no server to tell; nobody said it again when there was
-/// one, and the group stood still for ever.
+/// Members accused the one that did not answer while they had no server to tell; nobody said it
+/// again when there was one, and the group stood still for ever.
 #[test]
-fn who_fell_silent_while_the_server_was_away_is_excluded() {
+fn process_silent_during_server_outage_is_excluded() {
     let mut world = with_one_cut_off(false);
     world.run_for_ms(5_000).unwrap();
     world.start_server(ServerId(1)).unwrap();
@@ -77,10 +77,10 @@ fn who_fell_silent_while_the_server_was_away_is_excluded() {
     check(&mut world);
 }
 
-/// The pause of a member that stays cut off did not grow with default times: an exclusion was forgotten before the next
-/// one could follow.
+/// The pause of a member that stays cut off did not grow with default times: an exclusion was
+/// forgotten before the next one could follow.
 #[test]
-fn who_stays_cut_off_disturbs_less_and_less() {
+fn process_that_stays_cut_off_disturbs_ever_less() {
     let mut world = with_one_cut_off(true);
     let since = world.now();
     world.run_for_ms(120_000).unwrap();

@@ -1,8 +1,9 @@
-//! L6, counted: between start_change and view lies exactly one round of sync messages, and it runs in parallel with
-//! the one round of proposals of the membership servers.
+//! L6, counted: between start_change and view lies exactly one round of sync messages, and it runs
+//! in parallel with the one round of proposals of the membership servers.
 
 use vs_core::ident::{Cid, ProcessId};
 use vs_core::member::ServerCounters;
+use vs_core::rule::Rules;
 use vs_core::sim::{Churn, Share};
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
@@ -12,8 +13,8 @@ mod sites;
 
 use sites::{FAR_MS, SERVERS, Sites, group_config};
 
-/// How often something went from site to site, one way after the other, in `ns`: that is the count of rounds. What
-/// happens within a site takes far less.
+/// How often something went from site to site, one way after the other, in `ns`: that is the count
+/// of rounds. What happens within a site takes far less.
 fn trips(ns: u64) -> u64 {
     Time(ns).as_millis() / FAR_MS
 }
@@ -22,7 +23,7 @@ struct Rounds(Sites);
 
 impl Rounds {
     fn new(seed: u64) -> Self {
-        Self(Sites::new(seed, &group_config()))
+        Self(Sites::new(seed, &group_config(), Rules::default()))
     }
 
     fn counters(&self) -> [ServerCounters; 2] {
@@ -86,7 +87,7 @@ impl Change {
 }
 
 #[test]
-fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
+fn crash_takes_one_sync_round_beside_one_proposal_round() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -105,16 +106,18 @@ fn a_crash_takes_one_sync_round_in_parallel_with_one_proposal_round() {
             let change = Change::of(&records);
             assert_eq!(change.syncs.len(), 1, "seed {seed}: {p} sent one sync");
             change.assert_one_round(p, &view);
-            // There and back for the proposals. The other site proposes when it hears of the crash, and decides.
+            // There and back for the proposals. The other site proposes when it hears of the crash,
+            // and decides.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(trips(change.installed[0].1 - crash), want, "seed {seed}: {p}");
         }
     }
 }
 
-/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed at once.
+/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed
+/// at once.
 #[test]
-fn a_leave_takes_one_sync_round_and_no_timeout() {
+fn leave_takes_one_sync_round_and_no_timeout() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -133,7 +136,7 @@ fn a_leave_takes_one_sync_round_and_no_timeout() {
 }
 
 #[test]
-fn a_join_takes_one_sync_round() {
+fn join_takes_one_sync_round() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 11, 12]);
@@ -156,7 +159,7 @@ fn a_join_takes_one_sync_round() {
 }
 
 #[test]
-fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
+fn joiner_in_mid_change_needs_no_extra_view() {
     for seed in 0..20 {
         let mut rounds = Rounds::new(seed);
         rounds.0.start(&[1, 2, 3, 11, 12]);
@@ -176,11 +179,12 @@ fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
         for (p, records) in rounds.records(&[1, 2, 11, 12, 13], crash) {
             let change = Change::of(&records);
             change.assert_one_round(p, &view);
-            // The site of the crash has sent sync messages when it hears of the joiner, and sends new ones. At the
-            // other site the set only shrinks when the crash is heard of.
+            // The site of the crash has sent sync messages when it hears of the joiner, and sends
+            // new ones. At the other site the set only shrinks when the crash is heard of.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(change.syncs.len(), want, "seed {seed}: {p}: {:?}", change.syncs);
-            // Nobody is slower than for the crash alone, and half a trip, by which the joiner was later.
+            // Nobody is slower than for the crash alone, and half a trip, by which the joiner was
+            // later.
             assert_eq!(trips(change.installed[0].1 - crash), 2, "seed {seed}: {p}");
         }
     }
@@ -188,7 +192,7 @@ fn a_joiner_is_taken_up_in_mid_change_without_a_view_of_its_own() {
 
 /// The share of views of the fast mode over many worlds: `vs sim --fast-share`.
 #[test]
-fn servers_agree_in_the_fast_mode_and_nearly_always_where_changes_overlap() {
+fn servers_agree_nearly_always_in_fast_mode() {
     let play = |per_1000_trips| {
         let churn = Churn { servers: 3, delay_ms: 25, per_1000_trips, changes: 10 };
         let mut all = Share::default();

@@ -1,6 +1,7 @@
-//! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves, and that the default times
-//! do there.
+//! Sites 50 to 150 ms of round trip apart: what the sync round beside the membership round saves,
+//! and that the default times do there.
 
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Wan, WanChange, WanTraffic};
 
 fn wan(loss_permille: u16, sync_after_view: bool) -> Wan {
@@ -9,13 +10,13 @@ fn wan(loss_permille: u16, sync_after_view: bool) -> Wan {
         delay_ms_min: 25,
         delay_ms_max: 75,
         loss_permille,
-        sync_after_view,
+        rules: if sync_after_view { Rules::without(Rule::ParallelSync) } else { Rules::default() },
         wan_times: true,
     }
 }
 
 #[test]
-fn a_sync_round_that_waits_for_the_membership_view_adds_a_trip_and_breaks_nothing() {
+fn sync_after_membership_view_costs_a_trip() {
     for seed in 0..20 {
         let beside = wan(0, false).changes(seed).unwrap();
         let after = wan(0, true).changes(seed).unwrap();
@@ -42,16 +43,16 @@ fn traffic(wan_times: bool) -> WanTraffic {
 
 /// What is learnt of these links keeps reports down; without that there were 72,000.
 #[test]
-fn nobody_is_accused_on_far_links_with_losses_whatever_the_times() {
+fn far_lossy_links_accuse_nobody() {
     let all = traffic(false);
     assert_eq!(all.excluded, 0, "{all:?}");
     assert!(all.naks < 9_000 && all.repaired < 9_000, "{all:?}");
 }
 
-/// Of reports and of repairs one in twenty is lost, too: in these worlds members were excluded while a missing packet was
-/// reported at no more than a steady pace.
+/// Of reports and of repairs one in twenty is lost, too: in these worlds members were excluded
+/// while a missing packet was reported at no more than a steady pace.
 #[test]
-fn nobody_is_accused_on_far_links_where_one_in_twenty_is_lost() {
+fn far_links_losing_a_twentieth_accuse_nobody() {
     let far = Wan { delay_ms_min: 75, ..wan(50, false) };
     for seed in [29, 61, 66] {
         let all = far.traffic(seed, 10).unwrap();
@@ -61,7 +62,7 @@ fn nobody_is_accused_on_far_links_where_one_in_twenty_is_lost() {
 
 /// Of 120,000 packets between sites 1200 are lost, and of what is sent for them again a hundredth.
 #[test]
-fn with_the_times_for_far_links_there_are_hardly_more_repairs_than_losses() {
+fn wan_times_repair_little_more_than_losses() {
     let all = traffic(true);
     assert_eq!(all.excluded, 0, "{all:?}");
     assert!((600..2400).contains(&all.repaired), "{all:?}");

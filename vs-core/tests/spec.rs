@@ -75,13 +75,13 @@ fn replace(mut run: Vec<Vec<Event>>, p: u64, event: &Event, by: &[Event]) -> Vec
     run
 }
 
-/// What a second process under the id of 2 was told, in a trace of its own that begins before that of 2 has ended, or, if
-/// it is its next life, thereafter.
-fn under_the_id_of_two(events: Vec<Event>, next_life: bool) -> Vec<Trace> {
+/// What a second process under the id of 2 was told, in a trace of its own that begins before that
+/// of 2 has ended, or, if it is its next life, thereafter.
+fn under_the_id_of_two(events: Vec<Event>, is_next_incarnation: bool) -> Vec<Trace> {
     let mut run = pair();
     run.push(events);
     let mut traces = traces(run);
-    for (trace, ts) in [(1, [1, 3]), (2, if next_life { [3, 4] } else { [2, 4] })] {
+    for (trace, ts) in [(1, [1, 3]), (2, if is_next_incarnation { [3, 4] } else { [2, 4] })] {
         traces[trace].header.process = ProcessId(2);
         let last = traces[trace].lines.len() - 1;
         for (at, line) in traces[trace].lines.iter_mut().enumerate() {
@@ -136,7 +136,7 @@ fn settled(run: Vec<Vec<Event>>, components: &[&[u64]]) -> Report {
 }
 
 #[test]
-fn a_run_without_fault() {
+fn run_without_fault_is_clean() {
     judged(&spec::check(&traces(pair())), &[]);
     judged(&settled(pair(), &[]), &[]);
     let report = settled(pair(), &[&[1, 2]]);
@@ -312,7 +312,7 @@ fn s8_virtual_synchrony() {
 }
 
 #[test]
-fn s8_only_for_those_who_go_on_together() {
+fn s8_binds_only_who_go_on_together() {
     // 2 leaves before the second view: nothing is demanded of it.
     let mut run = without(pair(), 2, &deliver(1, 2));
     let gone = at(&run, 2, &start_change(2, &[1, 2]));
@@ -369,7 +369,7 @@ fn s14_self_delivery() {
 }
 
 #[test]
-fn s14_only_before_a_further_view() {
+fn s14_binds_only_before_a_further_view() {
     broken(vec![vec![send(1), start(1), send(1), Event::Leave, send(1), Event::Crash]], &[]);
 }
 
@@ -462,7 +462,8 @@ fn l5_last_view_is_installed() {
     let run = without(pair(), 2, &installs(second(), &[1, 2]));
     broken(run.clone(), &[]);
     judged(&settled(run.clone(), &[]), &[L5]);
-    // A killed process is in no component; a view that one member was not told of is not the last word.
+    // A killed process is in no component; a view that one member was not told of is not the last
+    // word.
     judged(&settled(run.clone(), &[&[1]]), &[L1]);
     // Nobody is left, whatever the traces end in.
     judged(&settled(run.clone(), &[&[]]), &[]);
@@ -475,17 +476,17 @@ fn l5_last_view_is_installed() {
 
 /// Who has no files looks for the life.
 #[test]
-fn evidence_names_the_life() {
+fn evidence_names_the_incarnation() {
     let report = broken(vec![vec![start(5), Event::Leave, start(9), send(2)]], &[S3]);
     let violation = &report.violations[0];
-    assert_eq!(violation.event.to_string(), "process 1, life 2, line 5 of its trace");
+    assert_eq!(violation.event.to_string(), "process 1, incarnation 2, line 5 of its trace");
     let told = violation.told(|evidence| format!("{}.jsonl:{}", evidence.process, evidence.line));
     assert!(told.ends_with(" (1.jsonl:5)"), "{told}");
-    assert!(violation.to_string().ends_with(" (process 1, life 2, line 5 of its trace)"));
+    assert!(violation.to_string().ends_with(" (process 1, incarnation 2, line 5 of its trace)"));
 }
 
 #[test]
-fn two_processes_under_one_id_are_judged_apart() {
+fn duplicates_are_judged_apart() {
     let found = |traces: &[Trace], members: &[&[u64]]| {
         let group = GroupName::new("g").unwrap();
         let component = |c: &&[u64]| Component { group: group.clone(), members: set(c) };
@@ -500,8 +501,8 @@ fn two_processes_under_one_id_are_judged_apart() {
     assert_eq!(found(&under_the_id_of_two(alone.clone(), true), &[&[1]]).0, [M2, M6, S2, L1]);
     let mut traces = under_the_id_of_two(alone, false);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
-    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in the end the one counts
-    // that is there.
+    // Whichever is first: what is heard of 2 in a view was said by the one that was in it, and in
+    // the end the one counts that is there.
     traces.swap(1, 2);
     assert_eq!(found(&traces, &[&[1, 2]]), (vec![], 3));
     // A view cannot mean both of them.
@@ -523,7 +524,7 @@ fn groups_are_judged_apart() {
 }
 
 #[test]
-fn only_so_many_violations_are_listed() {
+fn violations_max_bounds_the_list() {
     let run = vec![(0..100).map(|_| start_change(1, &[1])).collect()];
     let options = Options { violations_max: 3, ..Options::default() };
     let report = spec::check_with(&traces(run), &options);

@@ -1,4 +1,5 @@
-//! The checker on the traces of the model: every good run passes, every broken one is rejected for what is broken.
+//! The checker on the traces of the model: every good run passes, every broken one is rejected for
+//! what is broken.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn show(report: &Report) -> String {
 }
 
 #[test]
-fn good_runs_pass() {
+fn good_traces_pass() {
     let runs = runs("good-");
     assert_eq!(runs.len(), 4);
     for run in runs {
@@ -45,7 +46,7 @@ fn good_runs_pass() {
 }
 
 #[test]
-fn bad_runs_are_rejected_for_what_is_broken() {
+fn bad_traces_are_rejected_for_the_broken_property() {
     let runs = runs("bad-");
     assert_eq!(runs.len(), 12);
     for run in runs {
@@ -58,7 +59,7 @@ fn bad_runs_are_rejected_for_what_is_broken() {
 }
 
 #[test]
-fn a_missing_trace_is_counted_and_not_held_against_the_others() {
+fn missing_trace_is_counted_and_accuses_nobody() {
     for run in runs("good-") {
         for left_out in 0..5 {
             let mut traces = traces(&run);
@@ -71,7 +72,7 @@ fn a_missing_trace_is_counted_and_not_held_against_the_others() {
 
 /// A process may be killed at any time: its trace just ends, those of the others go on.
 #[test]
-fn a_trace_may_end_anywhere() {
+fn trace_may_end_anywhere() {
     for run in runs("good-") {
         let whole = traces(&run);
         let last = |t: &Trace| t.lines.last().map(|line| line.record.ts);
@@ -87,7 +88,7 @@ fn a_trace_may_end_anywhere() {
 }
 
 #[test]
-fn several_files_of_one_process_are_put_in_order() {
+fn files_of_one_process_are_put_in_order() {
     for run in runs("good-") {
         let mut split = Vec::new();
         for trace in traces(&run) {
@@ -124,7 +125,7 @@ fn traces_survive_a_round_trip() {
 }
 
 #[test]
-fn a_reader_and_a_collector_need_no_whole_trace() {
+fn reader_and_collector_need_no_whole_trace() {
     for run in runs("bad-") {
         let mut collector = spec::Collector::new();
         for bytes in files(&run) {

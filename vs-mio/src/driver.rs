@@ -165,6 +165,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.poll_action()
     }
 
+    /// Leaves a rule of the algorithm out of each group that is joined from now on.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: vs_core::rule::Rule) {
+        self.inner.leave_out(rule);
+    }
+
     /// See [`driver::Driver::join`].
     ///
     /// # Errors
@@ -284,6 +290,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         self.inner.unheard(group)
+    }
+
+    /// What to tell an operator, if a process sends datagrams of another version to this one.
+    #[must_use]
+    pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
+        self.inner.other_version()
     }
 
     /// See [`driver::Driver::set_faults`].

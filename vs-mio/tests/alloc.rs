@@ -307,7 +307,7 @@ fn a_shared_handle_costs_next_to_no_allocation() -> Result<(), Failure> {
 
 /// The counter counts: else the tests above would prove nothing.
 #[test]
-fn the_meter_sees_an_allocation() -> Result<(), Failure> {
+fn meter_counts_an_allocation() -> Result<(), Failure> {
     let _turn = TURN.lock();
     let allocate = || {
         drop(black_box(Box::new(1)));

@@ -208,6 +208,12 @@ impl<T: Tracer> Driver<T> {
         Ok(Self { node, clock, now, datagrams, link, embedded, is_external, heard_all: false })
     }
 
+    /// Leaves a rule of the algorithm out of each group that is joined from now on.
+    #[cfg(feature = "mutants")]
+    pub fn leave_out(&mut self, rule: vs_core::rule::Rule) {
+        self.node.leave_out(rule);
+    }
+
     /// A socket of datagrams has something to read. It is read by [`Driver::advance`].
     pub fn handle_udp(&mut self, which: Which) {
         self.datagrams.mark_readable(which);
@@ -456,6 +462,12 @@ impl<T: Tracer> Driver<T> {
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         let by = self.node.unheard_by(group);
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
+    }
+
+    /// What to tell an operator, if a process sends datagrams of another version to this one.
+    #[must_use]
+    pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
+        self.node.other_version()
     }
 
     /// What datagrams are lost on purpose from now on: see [`Faults`].

@@ -1,12 +1,12 @@
-//! Instructions that a delivered message takes in the core, counted by callgrind: the same on every run, however busy the
-//! machine is, so that a change of a hundredth is seen.
+//! Instructions that a delivered message takes in the core, counted by callgrind: the same on every
+//! run, however busy the machine is, so that a change of a hundredth is seen.
 //!
 //! `cargo run --release -p vs-bench --bin instructions` (valgrind has to be installed)
 //!
-//! It runs itself under `valgrind --tool=callgrind`, each path twice, with few and with many bursts. The difference is
-//! what the bursts took: making the nodes and their views is in both. Paths are those of the bench `core_path`, and so
-//! is what is left out: no system calls, no loss, all members in one thread, the little that hands datagrams around
-//! counted in.
+//! It runs itself under `valgrind --tool=callgrind`, each path twice, with few and with many
+//! bursts. The difference is what the bursts took: making the nodes and their views is in both.
+//! Paths are those of the bench `core_path`, and so is what is left out: no system calls, no loss,
+//! all members in one thread, the little that hands datagrams around counted in.
 
 use std::io::ErrorKind;
 use std::path::{Path as FilePath, PathBuf};

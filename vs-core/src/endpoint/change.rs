@@ -75,7 +75,7 @@ impl Endpoint {
     /// Fixes the own sync message; it is sent from now on until it is not needed.
     fn fix_sync(&mut self, cx: &mut Cx<'_>) {
         let cast = self.current.cast();
-        let is_by_receipt = self.config.left_out().keeps(Rule::CutReceived);
+        let is_by_receipt = self.sync.rules().keeps(Rule::CutReceived);
         let received = |r| if is_by_receipt { cast.prefix(r) } else { cast.delivered(r) };
         if (0..cast.ranks() as Rank).any(|r| cast.arrived(r) > cast.prefix(r)) {
             cx.mark(Mark::CutInMessage);

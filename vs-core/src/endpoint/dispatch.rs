@@ -159,7 +159,7 @@ impl Endpoint {
     /// Whether the sender of `header` is served. A member outside the proposed set is served until the view changes: the
     /// reliable set is the union of the view and the proposal (rule 8).
     fn serves(&self, header: &Header) -> bool {
-        if self.config.left_out().keeps(Rule::ReliableUnion) {
+        if self.sync.rules().keeps(Rule::ReliableUnion) {
             return true;
         }
         let asker = self.current.member(header.rank);

@@ -37,7 +37,7 @@ impl Endpoint {
         self.reach.handle_installed(cx.now, &self.config, &view);
         let transitional = self.moved.transitional().into();
         self.trace(cx, Event::View { view: Box::new(view.clone()), transitional });
-        let (primary, is_reached) = Primary::new(&self.config, me, &view);
+        let (primary, is_reached) = Primary::new(&self.config, self.sync.rules(), me, &view);
         self.primary = primary;
         if is_reached {
             self.become_primary(cx);
@@ -50,7 +50,7 @@ impl Endpoint {
             group: self.key,
             view: self.sync.current(),
             transitional: self.moved.transitional(),
-            quorum: primary::is_quorum(&self.config, &view),
+            quorum: primary::is_quorum(&self.config, self.sync.rules(), &view),
         })
     }
 

@@ -55,6 +55,7 @@ use alloc::vec::Vec;
 use crate::cast::CastCounters;
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use crate::rule::Rules;
 use crate::sync::Automaton;
 use crate::trace::Event;
 use crate::view::View;
@@ -112,16 +113,6 @@ pub(crate) struct Endpoint {
     reassembly: Vec<u8>,
 }
 
-/// Messages in the current view.
-#[cfg(feature = "sim")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ViewTraffic {
-    /// Own messages that were taken, those that wait for room included.
-    pub(crate) sent: u64,
-    /// Delivered ones, of all senders.
-    pub(crate) delivered: u64,
-}
-
 impl Endpoint {
     /// A new endpoint in its initial view; asks for membership. The caller has reserved the pool slots.
     pub(crate) fn join(
@@ -130,9 +121,10 @@ impl Endpoint {
         config: GroupConfig,
         size: GroupSize,
         left: &LeftGroups,
+        rules: Rules,
     ) -> Self {
         let key = name.key();
-        let sync = Automaton::new(cx.identity.process, config.left_out());
+        let sync = Automaton::new(cx.identity.process, rules);
         let mut endpoint = Self {
             name: name.clone(),
             key,
@@ -200,14 +192,6 @@ impl Endpoint {
     /// What was counted in the current view.
     pub(crate) fn cast_counters(&self) -> &CastCounters {
         self.current.cast().counters()
-    }
-
-    #[cfg(feature = "sim")]
-    pub(crate) fn traffic(&self) -> ViewTraffic {
-        ViewTraffic {
-            sent: self.current.cast().accepted() + self.queue.len() as u64,
-            delivered: self.current.cast().counters().delivered,
-        }
     }
 
     /// Data addresses of the other members of the view and of the change under way.

@@ -6,7 +6,7 @@
 
 use crate::config::GroupConfig;
 use crate::ident::ProcessId;
-use crate::rule::Rule;
+use crate::rule::{Rule, Rules};
 use crate::view::View;
 
 /// What is known of the current view.
@@ -16,13 +16,19 @@ pub(super) struct Primary {
     installed: usize,
     /// Whether the view is known to be primary.
     reached: bool,
+    rules: Rules,
 }
 
 impl Primary {
     /// This process, `me`, has installed `view`. The second value says whether the view is primary already.
-    pub(super) fn new(config: &GroupConfig, me: ProcessId, view: &View) -> (Self, bool) {
-        let mut primary = Self::default();
-        if config.left_out().keeps(Rule::PrimaryInstalled) {
+    pub(super) fn new(
+        config: &GroupConfig,
+        rules: Rules,
+        me: ProcessId,
+        view: &View,
+    ) -> (Self, bool) {
+        let mut primary = Self { rules, ..Self::default() };
+        if rules.keeps(Rule::PrimaryInstalled) {
             primary.handle_installed(config, me);
         } else {
             for &p in view.members() {
@@ -39,23 +45,23 @@ impl Primary {
             return false;
         }
         self.installed += 1;
-        self.reached = is_majority(config, self.installed);
+        self.reached = is_majority(config, self.rules, self.installed);
         self.reached
     }
 }
 
 /// Whether `view` may become primary.
-pub(super) fn is_quorum(config: &GroupConfig, view: &View) -> bool {
+pub(super) fn is_quorum(config: &GroupConfig, rules: Rules, view: &View) -> bool {
     let configured = view.members().iter().filter(|p| is_configured(config, **p));
-    is_majority(config, configured.count())
+    is_majority(config, rules, configured.count())
 }
 
 fn is_configured(config: &GroupConfig, p: ProcessId) -> bool {
     config.primary_of.binary_search(&p).is_ok()
 }
 
-fn is_majority(config: &GroupConfig, processes: usize) -> bool {
+fn is_majority(config: &GroupConfig, rules: Rules, processes: usize) -> bool {
     let all = config.primary_of.len();
-    let half_counts = !config.left_out().keeps(Rule::PrimaryMajority);
+    let half_counts = !rules.keeps(Rule::PrimaryMajority);
     all > 0 && (2 * processes > all || (half_counts && 2 * processes == all))
 }

@@ -1,13 +1,14 @@
-//! What can happen next.
+//! The actions of a small world.
 
 use core::fmt;
 
 use crate::ident::{Cid, ProcessId, ServerId};
 
-/// One thing that can happen in a world.
+/// Something that can happen next in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// What comes next of the plan's track: a report of the notification service, a crash, a recovery.
+    /// The next step of a track of the plan: a report of the notification service, a crash, a
+    /// recovery.
     Track(usize),
     /// What is under way from the first to the second is lost.
     Lose(ProcessId, ProcessId),
@@ -17,19 +18,19 @@ pub(super) enum Action {
     Gathered(ServerId),
     /// The oldest proposal from the first server arrives at the second.
     Proposal(ServerId, ServerId),
-    /// The next word of its server arrives.
-    Word(ProcessId),
+    /// The next message of its server arrives.
+    Served(ProcessId),
     /// The application has stopped sending.
     BlockOk(ProcessId),
     /// The next packet of the first arrives at the second.
     Packet(ProcessId, ProcessId),
-    /// The second asks others for the packets of the first up to the agreed one, and is given them.
+    /// The second asks others for the packets of the first, up to the agreed one, and gets them.
     Pull(ProcessId, ProcessId),
     /// The next packet of the first that was handed on to the second arrives there.
     Handed(ProcessId, ProcessId),
     /// The sync message of `from` for `cid` arrives.
     Sync { from: ProcessId, cid: Cid, to: ProcessId },
-    /// It is missed, asked for and given.
+    /// The sync message is missed, asked for and given.
     Ask { from: ProcessId, cid: Cid, to: ProcessId },
     /// The next message of the first is delivered to the application of the second.
     Deliver(ProcessId, ProcessId),
@@ -40,7 +41,8 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// Whether it happens by itself sooner or later: not a fault, nor a wish of an application or of the plan.
+    /// Whether the action happens by itself sooner or later: no fault, and no choice of an
+    /// application or of the plan.
     pub(super) fn is_progress(self) -> bool {
         !matches!(self, Self::Track(_) | Self::Lose(..) | Self::Send(_))
     }
@@ -61,7 +63,7 @@ impl fmt::Display for Action {
             Self::Proposal(from, to) => {
                 write!(f, "the proposal of server {from} arrives at server {to}")
             }
-            Self::Word(p) => write!(f, "the server's word arrives at {p}"),
+            Self::Served(p) => write!(f, "a message of the server arrives at {p}"),
             Self::BlockOk(p) => write!(f, "{p} has stopped sending"),
             Self::Packet(from, to) => write!(f, "the next packet of {from} arrives at {to}"),
             Self::Pull(origin, to) => {

@@ -1,11 +1,11 @@
-//! An end-point: the real automaton, and of the multicast below it the counts.
+//! An end-point: the real automaton, and counts instead of the multicast below it.
 
 use smallvec::SmallVec;
 
-use super::net::SyncWord;
+use super::net::SyncMessage;
 use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
-use crate::rule::{LeftOut, Rule};
+use crate::rule::{Rule, Rules};
 use crate::spec::refine::EndPoint;
 use crate::sync::{Automaton, Block, Heard};
 use crate::view::{Members, View};
@@ -13,35 +13,36 @@ use crate::view::{Members, View};
 /// Counts by rank in the current view.
 type Counts = SmallVec<[Seq; 4]>;
 
-/// One life of a process.
+/// One incarnation of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct End {
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) sync: Automaton,
     /// Packets received without a gap; each is a message.
     pub(super) received: Counts,
     pub(super) delivered: Counts,
-    /// Whether what is due was handed on in the change under way.
+    /// Whether the packets that are due were forwarded in the change under way.
     pub(super) forwarded: bool,
-    /// The view that it left last, and with whom: to those it still gives the packets of that view.
+    /// The view that the process left last, and its transitional set, which is still served the
+    /// packets of that view.
     left: Option<(View, Members)>,
     /// Members of the current view that are not known to be in it yet.
     pub(super) unmoved: Members,
-    /// Of which life each peer is, by the last start_change.
-    pub(super) lives: SmallVec<[(ProcessId, u64); 4]>,
+    /// The incarnation of each peer, by the last start_change.
+    pub(super) incarnations: SmallVec<[(ProcessId, u64); 4]>,
 }
 
 impl End {
-    pub(super) fn new(me: ProcessId, life: u64, left_out: LeftOut) -> Self {
+    pub(super) fn new(me: ProcessId, incarnation: u64, rules: Rules) -> Self {
         Self {
-            life,
-            sync: Automaton::new(me, left_out),
+            incarnation,
+            sync: Automaton::new(me, rules),
             received: SmallVec::from_slice(&[0]),
             delivered: SmallVec::from_slice(&[0]),
             forwarded: false,
             left: None,
             unmoved: Members::new(),
-            lives: SmallVec::new(),
+            incarnations: SmallVec::new(),
         }
     }
 
@@ -67,8 +68,8 @@ impl End {
     }
 
     /// The cut that goes out with the sync message.
-    pub(super) fn cut(&self, left_out: LeftOut) -> Counts {
-        let kept = left_out.keeps(Rule::CutReceived);
+    pub(super) fn cut(&self, rules: Rules) -> Counts {
+        let kept = rules.keeps(Rule::CutReceived);
         if kept { self.received.clone() } else { self.delivered.clone() }
     }
 
@@ -76,7 +77,7 @@ impl End {
         self.sync.installable(|rank| self.delivered[usize::from(rank)])
     }
 
-    /// Goes to the announced view; `None` if it is not known with whom.
+    /// Installs the announced view; `None` if the transitional set is not known.
     pub(super) fn install(&mut self) -> Option<Members> {
         let installed = self.sync.install()?;
         let zero = SmallVec::from_elem(0, self.view().len());
@@ -87,8 +88,9 @@ impl End {
         Some(installed.transitional)
     }
 
-    /// `q` is in the current view, too: once all are who came along, the packets of the view before are of no more use,
-    /// and once all are, nor is the own sync message that led here (rules 5.6, 5.9).
+    /// `q` is in the current view, too: once all are who came along, the packets of the view before
+    /// are of no more use, and once all are, nor is the own sync message that led here (rules 5.6,
+    /// 5.9).
     pub(super) fn see_moved(&mut self, q: ProcessId) {
         self.unmoved.retain(|p| *p != q);
         let waits = |with: &Members| with.iter().any(|p| self.unmoved.contains(p));
@@ -100,33 +102,35 @@ impl End {
         }
     }
 
-    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8), and of the view
-    /// before those that came along.
-    pub(super) fn serves(&self, to: ProcessId, view: &View, left_out: LeftOut) -> bool {
+    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8),
+    /// and of the view before those that came along.
+    pub(super) fn serves(&self, to: ProcessId, view: &View, rules: Rules) -> bool {
         let proposed = self.sync.change().is_none_or(|change| change.set.contains(&to));
         if self.view() == view {
-            return proposed || left_out.keeps(Rule::ReliableUnion);
+            return proposed || rules.keeps(Rule::ReliableUnion);
         }
         self.left.as_ref().is_some_and(|(left, with)| left == view && with.contains(&to))
     }
 
-    /// Packets up to the agreed one of the stream of `rank` are missing here.
+    /// Which packets of the stream of `rank`, up to the agreed one, are missing here.
     pub(super) fn lacks_agreed(&self, rank: usize) -> Option<Seq> {
         let agreed = self.sync.agreed().get(rank).copied()?;
         (self.received[rank] < agreed).then_some(agreed)
     }
 
-    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of a life that is over.
-    pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, word: &SyncWord) -> bool {
-        if self.lives.iter().any(|(p, known)| *p == from && word.life < *known) {
+    /// Takes in the sync message of `from` for `cid`; false if it tells nothing new, or is of an
+    /// incarnation that has ended.
+    pub(super) fn hear(&mut self, from: ProcessId, cid: Cid, sync: &SyncMessage) -> bool {
+        if self.incarnations.iter().any(|(p, known)| *p == from && sync.incarnation < *known) {
             return false;
         }
-        let cut = word.cut.iter().copied();
-        let from = (from, Incarnation::new(word.life));
-        self.sync.receive_sync(from, cid, word.view, word.cut.len(), 0, cut) != Heard::Nothing
+        let cut = sync.cut.iter().copied();
+        let from = (from, Incarnation::new(sync.incarnation));
+        self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Heard::Nothing
     }
 
-    /// Whether the sync message of `q` for `cid` can count here no more: a later view of q is installed.
+    /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is
+    /// installed.
     pub(super) fn is_past(&self, q: ProcessId, cid: Cid) -> bool {
         self.view().start(q).is_some_and(|start| start > cid)
     }

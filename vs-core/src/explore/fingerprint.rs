@@ -1,9 +1,10 @@
-//! 128 bits that stand for a state.
+//! A fingerprint of 128 bits for each state.
 
 use core::hash::{Hash, Hasher};
 
-/// Two independent 64-bit lanes. Of ten million states two have the same 128 bits with a chance of about 10^-25; a view
-/// stands for itself by its id and the 64 bits of its fingerprint, and a world has some dozen of them.
+/// Two independent 64-bit lanes. Of ten million states two have the same 128 bits with a chance of
+/// about 10^-25; a view stands for itself by its id and the 64 bits of its fingerprint, and a world
+/// has some dozen of them.
 struct Lanes(u64, u64);
 
 impl Lanes {
@@ -62,7 +63,7 @@ mod tests {
     use super::fingerprint;
 
     #[test]
-    fn states_that_differ_have_other_fingerprints() {
+    fn different_states_have_different_fingerprints() {
         let mut seen = alloc::collections::BTreeSet::new();
         for a in 0..200_u64 {
             for b in 0..200_u16 {

@@ -1,4 +1,4 @@
-//! What was found, as a run that can be read and judged.
+//! The run that was found, to be read and judged.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::action::Action;
 use super::plan::{Client, Op};
-use super::world::{Log, Rules, World};
+use super::world::{Log, Setting, World};
 use crate::ident::{GroupName, Incarnation, ProcessId};
 use crate::spec::refine::{Refuted, Shown};
 use crate::spec::{self, Component, Options, Report, Stability};
@@ -19,9 +19,9 @@ use crate::view::{DisplaySet, Members};
 pub enum Wrong {
     /// The specification does not allow the last step.
     Refuted(Refuted),
-    /// Nothing happens any more, and these are not together.
+    /// Nothing happens any more, and these processes do not share a view.
     Stuck(Vec<ProcessId>),
-    /// It goes on for ever.
+    /// The run has no end.
     Endless,
 }
 
@@ -51,16 +51,16 @@ pub struct Found {
 }
 
 impl Found {
-    /// Plays the choices once more and looks at what happens.
-    pub(super) fn replay(rules: Rules<'_>, choices: &[u16], wrong: Wrong) -> Self {
+    /// Plays the choices again and records what happens.
+    pub(super) fn replay(setting: Setting<'_>, choices: &[u16], wrong: Wrong) -> Self {
         let mut log = Log { refuted: None, events: Some(Vec::new()) };
         let take = |log: &mut Log| log.events.replace(Vec::new()).unwrap_or_default();
-        let mut world = World::prelude(rules, &mut log);
+        let mut world = World::prelude(setting, &mut log);
         let mut steps = Vec::from([("so it begins".to_string(), take(&mut log))]);
         for &choice in choices {
-            let Some(action) = world.chosen(rules, choice) else { break };
-            let what = describe(&world, rules, action);
-            world.apply(rules, &mut log, action);
+            let Some(action) = world.chosen(setting, choice) else { break };
+            let what = describe(&world, setting, action);
+            world.apply(setting, &mut log, action);
             steps.push((what, take(&mut log)));
         }
         let traces = traces(&steps, &world);
@@ -77,7 +77,8 @@ impl Found {
         Self { wrong, steps, traces, report }
     }
 
-    /// The processes that should have come together, if that is what is wrong: for `vs check --settled`.
+    /// The processes that should have come together, if that is what is wrong: for `vs check
+    /// --settled`.
     #[must_use]
     pub fn settled(&self) -> &[ProcessId] {
         match &self.wrong {
@@ -107,9 +108,9 @@ fn traces(steps: &[(String, Vec<(ProcessId, Event)>)], world: &World) -> Vec<Tra
 }
 
 /// What an action is in a world.
-fn describe(world: &World, rules: Rules<'_>, action: Action) -> String {
+fn describe(world: &World, setting: Setting<'_>, action: Action) -> String {
     let op = match action {
-        Action::Track(track) => world.next_op(rules.plan, track),
+        Action::Track(track) => world.next_op(setting.plan, track),
         _ => None,
     };
     op.map_or_else(|| action.to_string(), ToString::to_string)
@@ -133,16 +134,16 @@ impl fmt::Display for Op {
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { process, life, count } = self;
+        let Self { process, incarnation, count } = self;
         write!(f, "{process}")?;
-        if (*life, *count) != (1, 1) {
-            write!(f, " (life {life}, attachment {count})")?;
+        if (*incarnation, *count) != (1, 1) {
+            write!(f, " (incarnation {incarnation}, attachment {count})")?;
         }
         Ok(())
     }
 }
 
-/// Each step and what is seen of it, then what is wrong and what the checker says.
+/// Shows each step with its events, then what is wrong and the verdict of the checker.
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (what, events)) in self.steps.iter().enumerate() {

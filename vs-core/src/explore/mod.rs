@@ -1,47 +1,49 @@
 //! Every interleaving of small worlds, with the code that ships.
 //!
-//! A world is a handful of processes and one to three membership servers. The processes are real end-point automata
-//! (`sync::Automaton`), the servers real agreements on membership (`Agreement`): both are values without time or bytes, so a
-//! state can be copied, compared and gone back to. What lies between them is counts: how much of each stream has arrived,
-//! which sync messages and proposals are under way, what is lost. A plan ([`PLANS`]) says who is there and what happens from
-//! outside (reports of the notification service, crashes, recoveries, connections of servers that break); when it
-//! happens, and in which order everything else arrives, is open, and [`explore`] goes through all of it, breadth first.
+//! A world is a handful of processes and one to three membership servers. The processes are real
+//! end-point automata (`sync::Automaton`), the servers real agreements on membership (`Agreement`):
+//! both are values without time or bytes, so a state can be copied, compared and gone back to. What
+//! lies between them is counts: how much of each stream has arrived, which sync messages and
+//! proposals are under way, what is lost. A plan ([`PLANS`]) says who is there and what happens
+//! from outside (reports of the notification service, crashes, recoveries, connections of servers
+//! that break); when it happens, and in which order everything else arrives, is open, and
+//! [`explore`] goes through all of it, breadth first.
 //!
 //! # What is checked
 //!
-//! - *Safety, in every state.* The specifications of the services ([`automata`](crate::spec::automata)) and the
-//!   algorithm's own automaton step beside each end-point ([`refine`](crate::spec::refine)); their states are a part of the
-//!   state that is explored.
-//! - *Liveness.* Each state counts what has happened by itself, so runs cannot go in circles, and none is longer than
-//!   [`STEPS_MAX`]: whatever has happened, without further faults every run comes to a state in which nothing happens by
-//!   itself any more. There all homes of clients that report the same, and whose clients live, must have brought those
-//!   together: in one view of just them, with everything said in it at all (L1, L2, L3, L5).
+//! - *Safety, in every state.* The specifications of the services
+//!   ([`automata`](crate::spec::automata)) and the algorithm's own automaton step beside each
+//!   end-point ([`refine`](crate::spec::refine)); their states are a part of the state that is
+//!   explored.
+//! - *Liveness.* Each state counts what has happened by itself, so runs cannot go in circles, and
+//!   none is longer than [`STEPS_MAX`]: whatever has happened, without further faults every run
+//!   comes to a state in which nothing happens by itself any more. There all homes of clients that
+//!   report the same, and whose clients live, must have brought those together: in one view of just
+//!   them, with everything said in it at all (L1, L2, L3, L5).
 //!
 //! # What is left away
 //!
-//! Packets of a stream arrive in its order (gaps and repair are the multicast's), a packet is one message, packets are
-//! not given up while the view lasts; sync messages are whole and arrive once. What a process does by itself (it stops
-//! sending, delivers, sends its sync message, hands packets on) it does at once, but where a plan says that applications
-//! take their time. Clients do not move to another server, and servers do not restart: that is `sim`'s. Names of processes matter (the least of those who have a packet hands it on), so
-//! worlds that differ only in names are not taken for one. States are told apart by 128 bits.
+//! Packets of a stream arrive in its order (gaps and repair are the multicast's), a packet is one
+//! message, packets are not given up while the view lasts; sync messages are whole and arrive once.
+//! What a process does by itself (it stops sending, delivers, sends its sync message, hands packets
+//! on) it does at once, but where a plan says that applications take their time. Clients do not
+//! move to another server, and servers do not restart: that is `sim`'s. Names of processes matter
+//! (the least of those who have a packet hands it on), so worlds that differ only in names are not
+//! taken for one. States are told apart by 128 bits.
 //!
 //! # What is found
 //!
-//! [`Found`] is a shortest run to what is wrong, replayed as traces that [`check`](crate::spec::check) judges
-//! by itself. With a rule of the algorithm left out ([`Plan::shows`]) something has to be found:
+//! [`Found`] is a shortest run to what is wrong, replayed as traces that
+//! [`check`](crate::spec::check) judges by itself. With a rule of the algorithm left out (feature
+//! `mutants`, [`Plan::shows`]), something has to be found.
 //!
 //! ```
 //! use vs_core::explore::{Limits, PLANS, explore};
-//! use vs_core::rule::{LeftOut, Rule};
+//! use vs_core::rule::Rules;
 //!
 //! let world = PLANS.iter().find(|plan| plan.name == "last-words").unwrap();
-//! let all = explore(world, LeftOut::default(), Limits::default());
+//! let all = explore(world, Rules::default(), Limits::default());
 //! assert!(all.found.is_none() && all.is_whole);
-//!
-//! let broken = explore(world, LeftOut::only(Rule::Forwarding), Limits::default());
-//! let found = broken.found.unwrap();
-//! assert!(!found.report.is_clean(), "vs check says so, too");
-//! println!("{found}");
 //! ```
 
 mod action;
@@ -60,10 +62,10 @@ use hashbrown::HashSet;
 pub use found::{Found, Wrong};
 pub use plan::{PLANS, Plan};
 
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use action::Action;
 use fingerprint::fingerprint;
-use world::{Log, Rules, World};
+use world::{Log, Setting, World};
 
 /// Most that may happen by itself in one run. More is a run without end.
 pub const STEPS_MAX: u16 = 500;
@@ -71,8 +73,9 @@ pub const STEPS_MAX: u16 = 500;
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most states that are looked at, from 1. Each takes about 40 bytes, and those that are as far as one another and
-    /// not yet gone on from, some KiB each: in the worlds here up to 3 GB in all.
+    /// Most states that are looked at, from 1. Each takes about 40 bytes, and those that are as far
+    /// as one another and not yet gone on from, some KiB each: in the worlds here up to 3 GB in
+    /// all.
     pub states_max: usize,
 }
 
@@ -107,21 +110,21 @@ struct Way {
 }
 
 struct Explorer<'a> {
-    rules: Rules<'a>,
+    setting: Setting<'a>,
     limits: Limits,
     seen: HashSet<u128>,
     ways: Vec<Way>,
     explored: Explored,
 }
 
-/// Goes through all states of a world. The specification is stepped beside; with a rule left out only what is promised
-/// is demanded, so that what is found is a violation that its traces show.
+/// Goes through all states of a world. The specification is stepped beside; with a rule left out
+/// only what is promised is demanded, so that what is found is a violation that its traces show.
 #[must_use]
-pub fn explore(plan: &Plan, left_out: LeftOut, limits: Limits) -> Explored {
-    let rules = Rules { plan, left_out, refine: left_out == LeftOut::default() };
+pub fn explore(plan: &Plan, rules: Rules, limits: Limits) -> Explored {
+    let setting = Setting { plan, rules, refine: rules == Rules::default() };
     let explored = Explored::default();
     let ways = Vec::new();
-    let mut explorer = Explorer { rules, limits, seen: HashSet::new(), ways, explored };
+    let mut explorer = Explorer { setting, limits, seen: HashSet::new(), ways, explored };
     explorer.run();
     explorer.explored
 }
@@ -129,7 +132,7 @@ pub fn explore(plan: &Plan, left_out: LeftOut, limits: Limits) -> Explored {
 impl Explorer<'_> {
     fn run(&mut self) {
         let mut log = Log::default();
-        let first = World::prelude(self.rules, &mut log);
+        let first = World::prelude(self.setting, &mut log);
         if let Some(refuted) = log.refuted {
             return self.find(&[], Wrong::Refuted(refuted));
         }
@@ -153,7 +156,7 @@ impl Explorer<'_> {
 
     /// All that can follow on a state; false if it is enough.
     fn expand(&mut self, at: u32, world: &World, next: &mut Vec<(u32, World)>) -> bool {
-        let actions = world.actions(self.rules);
+        let actions = world.actions(self.setting);
         if !actions.iter().any(|action| action.is_progress()) {
             self.explored.ends += 1;
             if let Some(set) = world.judge_end() {
@@ -163,7 +166,7 @@ impl Explorer<'_> {
         }
         for (choice, &action) in actions.iter().enumerate() {
             let (mut world, mut log) = (world.clone(), Log::default());
-            world.apply(self.rules, &mut log, action);
+            world.apply(self.setting, &mut log, action);
             self.explored.steps += 1;
             let way = Way { from: at, choice: choice as u16 };
             let endless = (world.steps > STEPS_MAX).then_some(Wrong::Endless);
@@ -199,13 +202,13 @@ impl Explorer<'_> {
     }
 
     fn find(&mut self, choices: &[u16], wrong: Wrong) {
-        self.explored.found = Some(Found::replay(self.rules, choices, wrong));
+        self.explored.found = Some(Found::replay(self.setting, choices, wrong));
     }
 }
 
 impl World {
     /// The action of a choice.
-    fn chosen(&self, rules: Rules<'_>, choice: u16) -> Option<Action> {
-        self.actions(rules).get(usize::from(choice)).copied()
+    fn chosen(&self, setting: Setting<'_>, choice: u16) -> Option<Action> {
+        self.actions(setting).get(usize::from(choice)).copied()
     }
 }

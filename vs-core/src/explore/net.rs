@@ -14,15 +14,15 @@ use crate::view::{Members, View};
 pub(super) struct Stream {
     /// Each message by its number among all that its sender ever sent.
     pub(super) said: SmallVec<[u8; 4]>,
-    /// To whom the rest is lost.
+    /// The processes to which the rest is lost.
     pub(super) lost_to: Members,
 }
 
 /// A sync message.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct SyncWord {
-    /// Of which life of its sender.
-    pub(super) life: u64,
+pub(super) struct SyncMessage {
+    /// The incarnation of its sender.
+    pub(super) incarnation: u64,
     pub(super) view: ViewKey,
     pub(super) cut: SmallVec<[Seq; 4]>,
 }
@@ -34,8 +34,8 @@ pub(super) struct Handed {
     pub(super) origin: ProcessId,
     pub(super) seq: Seq,
     pub(super) by: ProcessId,
-    /// The life of who hands it on.
-    pub(super) life: u64,
+    /// The incarnation of the process that hands it on.
+    pub(super) incarnation: u64,
 }
 
 /// Sync messages and packets arrive in any order, each stream without gaps.
@@ -43,7 +43,7 @@ pub(super) struct Handed {
 pub(super) struct Net {
     pub(super) streams: BTreeMap<(ProcessId, View), Stream>,
     /// By receiver, sender and cid.
-    pub(super) syncs: BTreeMap<(ProcessId, ProcessId, Cid), Rc<SyncWord>>,
+    pub(super) syncs: BTreeMap<(ProcessId, ProcessId, Cid), Rc<SyncMessage>>,
     pub(super) handed: BTreeSet<Handed>,
 }
 
@@ -60,13 +60,13 @@ impl Net {
         self.streams.get(&(origin, view.clone()))?.said.get(at).copied()
     }
 
-    /// Whatever is under way to `to` finds nobody.
+    /// Drops everything that is under way to `to`.
     pub(super) fn drop_for(&mut self, to: ProcessId) {
         self.syncs.retain(|(receiver, ..), _| *receiver != to);
         self.handed.retain(|handed| handed.to != to);
     }
 
-    /// `to` has left the view of what is handed on to it.
+    /// Drops forwarded packets to `to`, which has left their view.
     pub(super) fn drop_handed(&mut self, to: ProcessId) {
         self.handed.retain(|handed| handed.to != to);
     }

@@ -4,21 +4,21 @@ use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment};
 use crate::rule::Rule;
 
-/// A process in one life, and its how-many-th attachment in it.
+/// One incarnation of a process, and the number of its attachment, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub(super) process: u64,
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) count: u64,
 }
 
-const fn at(process: u64, life: u64, count: u64) -> Client {
-    Client { process, life, count }
+const fn at(process: u64, incarnation: u64, count: u64) -> Client {
+    Client { process, incarnation, count }
 }
 
 impl Client {
     pub(super) fn attachment(self) -> Attachment {
-        Attachment { incarnation: Incarnation::new(self.life), counter: self.count }
+        Attachment { incarnation: Incarnation::new(self.incarnation), counter: self.count }
     }
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {
@@ -52,31 +52,31 @@ pub(super) enum Op {
 pub struct Plan {
     /// Its name.
     pub name: &'static str,
-    /// What happens in it.
+    /// A description in one sentence.
     pub about: &'static str,
-    /// Whether it is gone through in a moment.
+    /// Whether it is explored within seconds.
     pub short: bool,
     /// Rules whose removal shows in it.
     pub shows: &'static [Rule],
     /// The server of each process.
     pub(super) homes: &'static [u64],
-    /// How many messages each may send, at any time.
+    /// How many messages each process may send.
     pub(super) messages: &'static [u8],
-    /// What happens first, one after the other, each to its end.
+    /// The prelude: played one step after the other, each to its end.
     pub(super) prelude: &'static [Op],
-    /// What has just happened besides, with nothing of it come to anybody yet.
+    /// Steps that have just happened; nothing of them has arrived yet.
     pub(super) begun: &'static [Op],
-    /// What happens then: each track in its order, and whenever it likes.
+    /// The tracks. Each is played in its order, at any time.
     pub(super) tracks: &'static [&'static [Op]],
-    /// Servers wait for more before they propose, as long as they like.
+    /// Servers wait for any time before they propose.
     pub(super) gather: bool,
-    /// Applications take their time to stop sending.
+    /// Applications take any time to stop sending.
     pub(super) manual: bool,
-    /// Applications take their time to read.
+    /// Applications take any time to read.
     pub(super) lazy: bool,
     /// Members hear of each other that they have moved, and let go of what those need no more.
     pub(super) beats: bool,
-    /// What processes do by themselves they do at once: what is explored are servers.
+    /// Processes do at once what they do by themselves, so that only the servers are explored.
     pub(super) clients_at_once: bool,
 }
 
@@ -101,7 +101,7 @@ const ALL: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 1, 1)];
 const REBORN: &[Client] = &[at(1, 1, 1), at(2, 2, 1)];
 const LAST_REBORN: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 2, 1)];
 
-/// Where nothing else is said.
+/// The default of each field.
 const BASE: Plan = Plan {
     name: "",
     about: "",

@@ -8,28 +8,29 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::end::End;
-use super::net::{Net, SyncWord};
+use super::net::{Net, SyncMessage};
 use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
 use crate::member::attached::{Attachment, Report};
 use crate::member::past::Past;
 use crate::member::proposal::Proposal;
 use crate::member::server::agreement::{Agreement, Floor, Step};
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
 use crate::view::{Members, View};
 
-/// How a world is gone through.
+/// How a world is explored.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
+pub(super) struct Setting<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) left_out: LeftOut,
-    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only what is promised.
+    pub(super) rules: Rules,
+    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only
+    /// what is promised.
     pub(super) refine: bool,
 }
 
-/// What came of a step.
+/// The record of a step.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// The first event that is not allowed.
@@ -38,38 +39,39 @@ pub(super) struct Log {
     pub(super) events: Option<Vec<(ProcessId, Event)>>,
 }
 
-/// What a server says to a client.
+/// A message of a server to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Word {
-    /// Whom it proposes, each with its life.
+enum FromServer {
+    /// The proposed processes, each with its incarnation.
     StartChange(Cid, SmallVec<[(ProcessId, u64); 4]>),
     View(Rc<View>),
 }
 
-/// A process over all its lives, and its connection to its server.
+/// A process through all its incarnations, and its connection to its server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Seat {
     pub(super) end: Option<Rc<End>>,
-    lives: u64,
+    incarnations: u64,
     attachment: Option<Attachment>,
-    words: VecDeque<Word>,
+    messages: VecDeque<FromServer>,
     /// Messages that it has sent, and that it may send still.
     spoken: u8,
     pub(super) unspoken: u8,
 }
 
 impl Seat {
-    pub(super) fn has_word(&self) -> bool {
-        !self.words.is_empty()
+    pub(super) fn has_message(&self) -> bool {
+        !self.messages.is_empty()
     }
 }
 
-/// The whole state: the real automata, and what is under way between them.
+/// The whole state: the real automata, and everything under way between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    /// What has happened by itself so far. Equal states have come equally far, so no run goes in circles.
+    /// What has happened by itself so far. Equal states have come equally far, so no run goes in
+    /// circles.
     pub(super) steps: u16,
-    /// How much of each track has happened.
+    /// The number of steps of each track that have happened.
     pub(super) tracks: SmallVec<[u8; 4]>,
     pub(super) servers: Vec<Rc<Agreement>>,
     /// Servers that gather.
@@ -84,15 +86,15 @@ pub(super) struct World {
 
 impl World {
     /// All processes have started, each in its initial view.
-    pub(super) fn new(rules: Rules<'_>, log: &mut Log) -> Self {
-        let Rules { plan, left_out, .. } = rules;
+    pub(super) fn new(setting: Setting<'_>, log: &mut Log) -> Self {
+        let Setting { plan, rules, .. } = setting;
         let servers = plan.homes.iter().max().copied().unwrap_or(1);
-        let server = |s| Rc::new(Agreement::new(ServerId(s), 0, left_out));
+        let server = |s| Rc::new(Agreement::new(ServerId(s), 0, rules));
         let seat = |unspoken: &u8| Seat {
             end: None,
-            lives: 0,
+            incarnations: 0,
             attachment: None,
-            words: VecDeque::new(),
+            messages: VecDeque::new(),
             spoken: 0,
             unspoken: *unspoken,
         };
@@ -107,7 +109,7 @@ impl World {
             specs: Rc::new(Refinement::new()),
         };
         for p in world.processes() {
-            world.recover(rules, log, p);
+            world.recover(setting, log, p);
         }
         world
     }
@@ -140,21 +142,23 @@ impl World {
         Rc::make_mut(&mut self.servers[s.0 as usize - 1])
     }
 
-    /// The attachment of `p`, if the life that made it is still lived.
+    /// The attachment of `p`, if the incarnation that made it is alive.
     pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
-        self.seat(p).attachment.filter(|attachment| self.lives(p, attachment.incarnation.millis()))
+        self.seat(p)
+            .attachment
+            .filter(|attachment| self.is_alive(p, attachment.incarnation.millis()))
     }
 
-    /// Whether the life of `p` is still lived.
-    pub(super) fn lives(&self, p: ProcessId, life: u64) -> bool {
-        self.end(p).is_some_and(|end| end.life == life)
+    /// Whether this incarnation of `p` is alive.
+    pub(super) fn is_alive(&self, p: ProcessId, incarnation: u64) -> bool {
+        self.end(p).is_some_and(|end| end.incarnation == incarnation)
     }
 
     /// An event of `p`, which is in the state after it.
-    pub(super) fn emit(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId, event: Event) {
+    pub(super) fn emit(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId, event: Event) {
         let specs = Rc::make_mut(&mut self.specs);
         let end = self.seats[p.0 as usize - 1].end.as_deref();
-        let step = if rules.refine {
+        let step = if setting.refine {
             let after = end.filter(|_| event != Event::Crash).map(End::state);
             specs.step(p, Some(&event), after.as_ref())
         } else {
@@ -167,8 +171,8 @@ impl World {
     }
 
     /// Something arrived at `p`.
-    pub(super) fn show(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        let Some(after) = self.end(p).filter(|_| rules.refine).map(End::state) else { return };
+    pub(super) fn show(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        let Some(after) = self.end(p).filter(|_| setting.refine).map(End::state) else { return };
         let step = Rc::make_mut(&mut self.specs).step(p, None, Some(&after));
         log.refuted = log.refuted.take().or(step.err());
     }
@@ -188,9 +192,9 @@ impl World {
                 let p = ProcessId(client.process);
                 let known = self.seat(p).attachment == Some(client.attachment());
                 let here = plan.home(p) == ServerId(*server);
-                // Who attaches lives; who is known to have attached may have died since.
+                // A process that attaches is alive; one that attached earlier may have died since.
                 if here && !known {
-                    self.lives(p, client.life)
+                    self.is_alive(p, client.incarnation)
                         && self.seat(p).attachment < Some(client.attachment())
                 } else {
                     self.seat(p).attachment >= Some(client.attachment())
@@ -199,33 +203,34 @@ impl World {
         }
     }
 
-    pub(super) fn play(&mut self, rules: Rules<'_>, log: &mut Log, op: &Op) {
+    pub(super) fn play(&mut self, setting: Setting<'_>, log: &mut Log, op: &Op) {
         match op {
-            Op::Crash(p) => self.crash(rules, log, ProcessId(*p)),
-            Op::Recover(p) => self.recover(rules, log, ProcessId(*p)),
+            Op::Crash(p) => self.crash(setting, log, ProcessId(*p)),
+            Op::Recover(p) => self.recover(setting, log, ProcessId(*p)),
             Op::Break(a, b) => self.reconnect(ServerId(*a), ServerId(*b)),
-            Op::Report(server, clients) => self.report(rules.plan, ServerId(*server), clients),
+            Op::Report(server, clients) => self.report(setting.plan, ServerId(*server), clients),
         }
     }
 
-    fn recover(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn recover(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let seat = self.seat_mut(p);
-        seat.lives += 1;
-        let life = seat.lives;
-        seat.end = Some(Rc::new(End::new(p, life, rules.left_out)));
-        self.emit(rules, log, p, Event::Start { incarnation: Incarnation::new(life) });
+        seat.incarnations += 1;
+        let incarnation = seat.incarnations;
+        seat.end = Some(Rc::new(End::new(p, incarnation, setting.rules)));
+        self.emit(setting, log, p, Event::Start { incarnation: Incarnation::new(incarnation) });
     }
 
-    fn crash(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        self.emit(rules, log, p, Event::Crash);
+    fn crash(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        self.emit(setting, log, p, Event::Crash);
         let seat = self.seat_mut(p);
         seat.end = None;
-        seat.words.clear();
+        seat.messages.clear();
         self.net.drop_for(p);
         self.forget();
     }
 
-    /// The notification service of a server reports these clients. Its own ones attach now if they have not yet.
+    /// The notification service of a server reports these clients. Its own ones attach now if they
+    /// have not yet.
     fn report(&mut self, plan: &Plan, server: ServerId, clients: &[Client]) {
         for client in clients.iter().filter(|c| plan.home(ProcessId(c.process)) == server) {
             self.attach(server, client);
@@ -249,7 +254,7 @@ impl World {
             return;
         }
         seat.attachment = Some(client.attachment());
-        seat.words.clear();
+        seat.messages.clear();
         let Some(end) = seat.end.clone() else { return };
         let announced = end.sync.announced();
         let past = Past {
@@ -260,14 +265,17 @@ impl World {
             ..Past::default()
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of((p, Incarnation::new(client.life)), &past, CLAIMED_MAX) {
+        if let Some(floor) =
+            Floor::of((p, Incarnation::new(client.incarnation)), &past, CLAIMED_MAX)
+        {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
         named.for_each(|(&q, &cid)| moshe.learn(q, cid));
     }
 
-    /// The connection of two servers broke and is up again: what was under way is lost, and each repeats its last word.
+    /// The connection of two servers broke and is up again: what was under way is lost, and each
+    /// repeats its last message.
     fn reconnect(&mut self, a: ServerId, b: ServerId) {
         for (from, to) in [(a, b), (b, a)] {
             self.proposals.remove(&(from, to));
@@ -304,11 +312,12 @@ impl World {
             let locals = || moshe.report().iter().filter(|client| client.home == s);
             match step {
                 Step::StartChange(p, cid) => {
-                    let life = |c: &Attachment| c.incarnation.millis();
-                    let peers = moshe.report().iter().map(|c| (c.process, life(&c.attachment)));
-                    let word = Word::StartChange(cid, peers.collect());
+                    let incarnation = |c: &Attachment| c.incarnation.millis();
+                    let peers =
+                        moshe.report().iter().map(|c| (c.process, incarnation(&c.attachment)));
+                    let message = FromServer::StartChange(cid, peers.collect());
                     locals().filter(|c| c.process == p).for_each(|c| {
-                        self.say(p, c.attachment, word.clone());
+                        self.say(p, c.attachment, message.clone());
                     });
                 }
                 Step::Propose(to) => {
@@ -320,62 +329,68 @@ impl World {
                 Step::View(view, _) => {
                     let view = Rc::new(view);
                     for client in locals().filter(|c| view.contains(c.process)) {
-                        self.say(client.process, client.attachment, Word::View(Rc::clone(&view)));
+                        self.say(
+                            client.process,
+                            client.attachment,
+                            FromServer::View(Rc::clone(&view)),
+                        );
                     }
                 }
             }
         }
     }
 
-    /// A word goes out on the connection of an attachment, if that is still up.
-    fn say(&mut self, p: ProcessId, attachment: Attachment, word: Word) {
-        let up = self.lives(p, attachment.incarnation.millis());
+    /// Sends a message on the connection of an attachment, if that is still up.
+    fn say(&mut self, p: ProcessId, attachment: Attachment, message: FromServer) {
+        let up = self.is_alive(p, attachment.incarnation.millis());
         let seat = self.seat_mut(p);
         if up && seat.attachment == Some(attachment) {
-            seat.words.push_back(word);
+            seat.messages.push_back(message);
         }
     }
 
-    pub(super) fn hear_word(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        let word = self.seat_mut(p).words.pop_front();
+    pub(super) fn hear_server(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        let message = self.seat_mut(p).messages.pop_front();
         let Some(end) = self.end_mut(p) else { return };
-        match word {
-            Some(Word::StartChange(cid, peers)) => {
+        match message {
+            Some(FromServer::StartChange(cid, peers)) => {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
-                end.sync
-                    .start_change(cid, peers.iter().map(|(q, life)| (*q, Incarnation::new(*life))));
-                (end.forwarded, end.lives) = (false, peers);
-                self.emit(rules, log, p, Event::StartChange { cid, set });
-                self.ask_to_block(rules, log, p);
+                end.sync.start_change(
+                    cid,
+                    peers.iter().map(|(q, incarnation)| (*q, Incarnation::new(*incarnation))),
+                );
+                (end.forwarded, end.incarnations) = (false, peers);
+                self.emit(setting, log, p, Event::StartChange { cid, set });
+                self.ask_to_block(setting, log, p);
             }
-            Some(Word::View(view)) => {
+            Some(FromServer::View(view)) => {
                 end.sync.announce(View::clone(&view));
-                self.emit(rules, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
+                self.emit(setting, log, p, Event::MbrView { view: Box::new(View::clone(&view)) });
             }
             None => {}
         }
-        self.advance(rules, log, p);
+        self.advance(setting, log, p);
     }
 
-    fn ask_to_block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn ask_to_block(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if !self.end_mut(p).is_some_and(|end| end.sync.ask_to_block()) {
             return;
         }
-        self.emit(rules, log, p, Event::Block);
-        if !rules.plan.manual {
-            self.block(rules, log, p);
+        self.emit(setting, log, p, Event::Block);
+        if !setting.plan.manual {
+            self.block(setting, log, p);
         }
     }
 
-    fn block(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn block(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end_mut(p).is_some_and(|end| end.sync.block_ok()) {
-            self.emit(rules, log, p, Event::BlockOk);
+            self.emit(setting, log, p, Event::BlockOk);
         }
     }
 
-    pub(super) fn block_ok(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        self.block(rules, log, p);
-        self.advance(rules, log, p);
+    pub(super) fn block_ok(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        self.block(setting, log, p);
+        self.advance(setting, log, p);
     }
 
     /// The payload of the `k`-th message that `p` ever sends.
@@ -384,7 +399,7 @@ impl World {
         (fnv1a(FNV_OFFSET, &bytes), bytes.len() as u64)
     }
 
-    pub(super) fn send(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn send(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let seat = self.seat_mut(p);
         seat.unspoken -= 1;
         seat.spoken += 1;
@@ -395,13 +410,13 @@ impl World {
         let (n, view) = (end.received[usize::from(rank)], end.view().clone());
         self.net.streams.entry((p, view)).or_default().said.push(k);
         let (hash, len) = Self::payload(p, k);
-        self.emit(rules, log, p, Event::Send { n, hash, len });
-        self.deliver_at_once(rules, log, p);
+        self.emit(setting, log, p, Event::Send { n, hash, len });
+        self.deliver_at_once(setting, log, p);
     }
 
     pub(super) fn deliver(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         from: ProcessId,
         p: ProcessId,
@@ -410,68 +425,74 @@ impl World {
         let Some(rank) = end.view().rank(from).map(usize::from) else { return };
         end.delivered[rank] += 1;
         let (n, view) = (end.delivered[rank], end.view().clone());
-        // What was never said has the number 0: nobody sent that.
+        // A message that was never sent has the number 0.
         let k = self.net.said(from, &view, n).unwrap_or(0);
         let (hash, len) = Self::payload(from, k);
-        self.emit(rules, log, p, Event::Deliver { from, n, hash, len });
+        self.emit(setting, log, p, Event::Deliver { from, n, hash, len });
     }
 
-    pub(super) fn deliver_at_once(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
-        if rules.plan.lazy {
+    pub(super) fn deliver_at_once(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        if setting.plan.lazy {
             return;
         }
         while let Some(from) = self.end(p).and_then(|end| {
             let at = (0..end.view().len()).find(|at| end.has_delivery(*at));
             at.map(|at| end.view().members()[at])
         }) {
-            self.deliver(rules, log, from, p);
+            self.deliver(setting, log, from, p);
         }
     }
 
-    /// What an end-point does by itself once it knows more.
-    pub(super) fn advance(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    /// Carries out what an end-point does by itself once it knows more.
+    pub(super) fn advance(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end(p).is_some_and(|end| end.sync.wants_sync()) {
-            self.send_sync(rules, log, p);
+            self.send_sync(setting, log, p);
         }
         if self.end(p).is_some_and(|end| end.sync.complete() && !end.forwarded) {
-            self.forward(rules, log, p);
+            self.forward(setting, log, p);
         }
-        self.deliver_at_once(rules, log, p);
+        self.deliver_at_once(setting, log, p);
     }
 
-    fn send_sync(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn send_sync(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
-        let cut = end.cut(rules.left_out);
+        let cut = end.cut(setting.rules);
         let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)]) else { return };
         let (cid, view) = (own.cid, own.view);
         let proposed = end.sync.change().map(|change| change.set.clone()).unwrap_or_default();
         let mut to: Members = end.view().members().iter().chain(&proposed).copied().collect();
         to.sort_unstable();
         to.dedup();
-        let word = Rc::new(SyncWord { life: end.life, view, cut });
+        let sync = Rc::new(SyncMessage { incarnation: end.incarnation, view, cut });
         let current = end.view().clone();
         to.retain(|q| *q != p && self.end(*q).is_some());
         for q in to {
-            self.net.syncs.insert((q, p, cid), Rc::clone(&word));
+            self.net.syncs.insert((q, p, cid), Rc::clone(&sync));
         }
-        let cut = current.members().iter().copied().zip(word.cut.iter().copied()).collect();
-        self.emit(rules, log, p, Event::Sync { cid, view: Box::new(current), cut });
+        let cut = current.members().iter().copied().zip(sync.cut.iter().copied()).collect();
+        self.emit(setting, log, p, Event::Sync { cid, view: Box::new(current), cut });
     }
 
-    fn forward(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    fn forward(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         end.forwarded = true;
-        let (life, view) = (end.life, end.view().clone());
+        let (incarnation, view) = (end.incarnation, end.view().clone());
         let of = |rank: Rank| view.members()[usize::from(rank)];
         for forward in end.sync.forwards() {
             let (to, origin) = (of(forward.to), of(forward.origin));
             for seq in forward.from..=forward.upto {
                 let event =
                     Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
-                self.emit(rules, log, p, event);
-                // Who has moved on or died finds it of no use.
+                self.emit(setting, log, p, event);
+                // A process that has moved on or died has no use for it.
                 if self.end(to).is_some_and(|end| *end.view() == view) {
-                    self.net.handed.insert(super::net::Handed { to, origin, seq, by: p, life });
+                    self.net.handed.insert(super::net::Handed {
+                        to,
+                        origin,
+                        seq,
+                        by: p,
+                        incarnation,
+                    });
                 }
             }
         }
@@ -479,32 +500,32 @@ impl World {
 
     pub(super) fn hear_sync(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         key: (ProcessId, ProcessId, Cid),
     ) {
-        let Some(word) = self.net.syncs.remove(&key) else { return };
-        self.take_sync(rules, log, key, &word);
+        let Some(sync) = self.net.syncs.remove(&key) else { return };
+        self.take_sync(setting, log, key, &sync);
     }
 
     pub(super) fn take_sync(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         (p, from, cid): (ProcessId, ProcessId, Cid),
-        word: &SyncWord,
+        sync: &SyncMessage,
     ) {
         let Some(end) = self.end_mut(p) else { return };
-        if end.hear(from, cid, word) {
-            self.show(rules, log, p);
-            self.advance(rules, log, p);
+        if end.hear(from, cid, sync) {
+            self.show(setting, log, p);
+            self.advance(setting, log, p);
         }
     }
 
     /// Packets of `origin` up to `upto` are here now.
     pub(super) fn receive(
         &mut self,
-        rules: Rules<'_>,
+        setting: Setting<'_>,
         log: &mut Log,
         origin: ProcessId,
         p: ProcessId,
@@ -514,20 +535,21 @@ impl World {
         let Some(rank) = end.view().rank(origin).map(usize::from) else { return };
         end.received[rank] = end.received[rank].max(upto);
         self.net.handed.retain(|h| (h.to, h.origin) != (p, origin) || h.seq > upto);
-        self.show(rules, log, p);
-        self.deliver_at_once(rules, log, p);
+        self.show(setting, log, p);
+        self.deliver_at_once(setting, log, p);
     }
 
-    pub(super) fn install(&mut self, rules: Rules<'_>, log: &mut Log, p: ProcessId) {
+    pub(super) fn install(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         let Some(transitional) = end.install() else { return };
         let view = Box::new(end.view().clone());
         self.net.drop_handed(p);
-        self.emit(rules, log, p, Event::View { view, transitional });
+        self.emit(setting, log, p, Event::View { view, transitional });
         self.forget();
     }
 
-    /// Forgets what nothing can depend on any more, so that states which differ only in that are one.
+    /// Forgets what nothing can depend on any more, so that states which differ only in that are
+    /// one.
     fn forget(&mut self) {
         let ends: Vec<(ProcessId, Rc<End>)> =
             self.processes().filter_map(|p| self.seat(p).end.clone().map(|end| (p, end))).collect();

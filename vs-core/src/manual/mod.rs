@@ -8,16 +8,22 @@
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
+//! How it is built:
+//! - [`architecture`]: rooms, what each may import, where to look, the way of a message.
+//!
 //! What is promised, and why it holds:
 //! - [`properties`]: the promises by number: S8, M2, L1.
 //! - [`algorithm`]: the rules by number, each with an anchor.
 //! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
 //! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
 //!   fuzzing, chaos.
+//! - [`wire`]: what goes over the network, byte by byte; when a version is raised.
 //! - [`measured`]: what was measured, where, and how to do it again.
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
@@ -34,3 +40,5 @@ pub mod properties {}
 pub mod testing {}
 #[doc = include_str!("traces.md")]
 pub mod traces {}
+#[doc = include_str!("wire.md")]
+pub mod wire {}

@@ -8,48 +8,54 @@ use crate::endpoint::{Action, BlockOkError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
+use crate::sim::load::Load;
 use crate::sim::recorder::Recorder;
 use crate::sim::scenario::ProcessPlan;
 use crate::time::Time;
 use crate::view::View;
 
-/// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads, so the two cannot
-/// be one call.
+/// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads,
+/// so the two cannot be one call.
 pub trait Application {
-    /// A group was joined; called once for each life of the process and group, before any action of the group.
+    /// A group was joined. Called once for each incarnation and group, before any action of the
+    /// group.
     fn handle_joined(&mut self, _group: GroupKey) {}
 
-    /// The node has something to say.
+    /// The node hands out an action.
     fn handle_action(&mut self, now: Time, action: &Action<'_>);
 
-    /// Called after each action, and at the time that the last call returned. Returns when to be called again.
+    /// Called after each action, and at the time that the last call returned. Returns when to be
+    /// called again.
     fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time>;
 
     /// The process is gone; what is not on stable storage is lost.
     fn handle_crash(&mut self) {}
 
-    /// A scenario wants `n` messages more of it ([`Step::Send`](crate::sim::Step::Send)); it acts right after.
+    /// A scenario asks for `n` more messages ([`Step::Send`](crate::sim::Step::Send)).
+    /// [`Application::act`] follows at once.
     fn say(&mut self, _n: u64) {}
 
-    /// Whether nothing that it wants to send waits for room in `group`. A scenario goes on until this is so.
+    /// Whether no message of the application waits for room in `group`. A scenario runs until this
+    /// holds.
     fn is_drained(&self, _group: GroupKey) -> bool {
         true
     }
 
-    /// What has to be the same at all who go together from one view of `group` to the next, for people to read. It is
-    /// asked for when a view comes, before the application is told of it, and when a scenario has settled:
-    /// [`World::disagreement`](crate::sim::World::disagreement). `None` if nothing has to be so just then.
+    /// What has to be the same at all who go together from one view of `group` to the next, for
+    /// people to read. It is asked for when a view comes, before the application is told of it, and
+    /// when a scenario has settled: [`World::disagreement`](crate::sim::World::disagreement).
+    /// `None` if nothing has to be so just then.
     fn common_state(&self, _group: GroupKey) -> Option<String> {
         None
     }
 
-    /// What it saw that must not be: a scenario fails with it.
+    /// A fault that the application saw. A scenario fails with it.
     fn complaint(&self) -> Option<&str> {
         None
     }
 }
 
-/// Hears everything and says nothing.
+/// Takes every action and sends nothing.
 impl Application for () {
     fn handle_action(&mut self, _: Time, _: &Action<'_>) {}
 
@@ -58,11 +64,11 @@ impl Application for () {
     }
 }
 
-/// Messages that an application may send in one instant; then it is taken to send without end. Alone in its view it hears
-/// each at once, and no window stops it.
+/// Messages that an application may send in one instant; then it is taken to send without end.
+/// Alone in its view it hears each at once, and no window stops it.
 pub(crate) const INSTANT_SENDS_MAX: usize = 50_000;
 
-/// What an application can do.
+/// The commands that an application has.
 #[derive(Debug)]
 pub struct Handle<'a> {
     pub(crate) now: Time,
@@ -78,8 +84,8 @@ impl Handle<'_> {
         self.now
     }
 
-    /// Sends, as [`Node::send`]. After 50 000 messages in one instant it is refused, and the run ends with
-    /// [`Defect::EndlessSends`](crate::sim::Defect::EndlessSends).
+    /// Sends, as [`Node::send`]. After 50 000 messages in one instant the message is refused, and
+    /// the run ends with [`Defect::EndlessSends`](crate::sim::Defect::EndlessSends).
     ///
     /// # Errors
     /// As [`Node::send`].
@@ -92,8 +98,8 @@ impl Handle<'_> {
         Ok(sent)
     }
 
-    /// Sends the messages of `queue`, the first one first, each as the bytes that `encode` makes of it, and leaves there
-    /// what finds no room.
+    /// Sends the messages of `queue`, the first one first, each as the bytes that `encode` makes of
+    /// it, and leaves there what finds no room.
     pub fn send_queued<M>(
         &mut self,
         group: GroupKey,
@@ -113,33 +119,19 @@ impl Handle<'_> {
         self.node.block_ok(self.now, group)
     }
 
-    /// The view that the group is in.
+    /// The current view of the group.
     #[must_use]
     pub fn view(&self, group: GroupKey) -> Option<&View> {
         self.node.view(group)
     }
 }
 
-/// Messages that [`Traffic`] holds back while its sends are refused; it makes no more beyond.
+/// Most messages that [`Traffic`] holds back while its sends are refused.
 const BACKLOG_MAX: usize = 16;
 
-/// Above this an impostor counts its messages: it does not know how far the process has come whose id it has.
+/// Above this an impostor counts its messages: it does not know how far the process has come whose
+/// id it has.
 const IMPOSTOR_COUNTER: u64 = 1 << 63;
-
-/// Shape of the messages of [`Traffic`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Mean pause between two bursts, in µs.
-    pub interval_us: u64,
-    /// Most messages of a burst.
-    pub burst_max: u64,
-    /// Longest message, in bytes; most are far shorter.
-    pub bytes_max: u64,
-    /// Longest time that the application takes to answer a block request, in µs.
-    pub block_ok_us: u64,
-    /// No new messages from then on.
-    pub until: Time,
-}
 
 #[derive(Debug)]
 struct GroupTraffic {
@@ -151,11 +143,12 @@ struct GroupTraffic {
     block_ok_at: Option<Time>,
     /// Number of the last message delivered from each sender in the current view.
     numbers: Vec<(ProcessId, u64)>,
-    /// Counter in the last numbered payload of each sender, over all views; an impostor is another sender.
+    /// Counter in the last numbered payload of each sender, over all views; an impostor is another
+    /// sender.
     counters: Vec<((ProcessId, bool), u64)>,
 }
 
-/// Sends messages of random sizes at random times, and looks at each byte that it gets.
+/// Sends messages of random sizes at random times, and checks each byte that it receives.
 #[derive(Debug)]
 pub struct Traffic {
     process: ProcessId,
@@ -321,7 +314,8 @@ impl Application for Traffic {
         let extra = core::mem::take(&mut self.extra);
         self.make_messages(extra);
         self.flush(handle);
-        // Of a process that was stopped beyond its end the next burst lies in the past, and never comes.
+        // Of a process that was stopped beyond its end the next burst lies in the past, and never
+        // comes.
         let send_at = self.send_at.filter(|at| now < *at && *at < self.load.until);
         self.groups.iter().filter_map(|g| g.block_ok_at).chain(send_at).min()
     }
@@ -384,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_payload_is_noticed() {
+    fn changed_payload_is_noticed() {
         for len in [0, 1, 7, 8, 9, 700] {
             let mut bytes = Vec::new();
             fill(&mut bytes, ProcessId(9), 77, len);

@@ -7,24 +7,29 @@ use crate::config::{ConfigError, GroupConfig};
 use crate::ident::{GroupName, ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
+use crate::sim::defect::Defect;
 use crate::sim::net::Link;
 use crate::sim::scenario::small_configs;
-use crate::sim::world::{Defect, World, WorldConfig};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 
 /// Clients of each server.
 const CLIENTS: u64 = 4;
 
 const GROUP: &str = "churn";
 
-/// A world whose servers are far apart and fail never; their clients, whose network is perfect, come and go.
+/// A world of distant servers that never fail. Their clients come and go; the clients' network is
+/// perfect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Churn {
     /// Servers, with four clients each.
     pub servers: u64,
-    /// From one site to another one, one way, in ms. A proposal round trip takes twice as long.
+    /// Delay from one site to another, one way, in ms. A round trip of proposals takes twice as
+    /// long.
     pub delay_ms: u64,
-    /// Changes at each server in 1000 proposal round trips, on average; 0: each only when nothing is under way.
+    /// Mean number of changes at each server in 1000 round trips of proposals. 0: a change begins
+    /// only when no other is under way.
     pub per_1000_trips: u64,
     /// Changes until the run ends.
     pub changes: u64,
@@ -37,7 +42,7 @@ pub struct Share {
     pub changes: u64,
     /// Views that servers decided in the fast mode, counted at each server.
     pub fast: u64,
-    /// … and in the slow mode.
+    /// Views that servers decided in the slow mode, counted at each server.
     pub slow: u64,
 }
 
@@ -87,10 +92,10 @@ impl core::fmt::Display for Stuck {
 }
 
 impl Churn {
-    /// Plays it.
+    /// Plays the run of a seed.
     ///
     /// # Errors
-    /// The world came to an end, or cannot be made.
+    /// The world ended with a defect, or a configuration cannot be used.
     pub fn play(&self, seed: u64) -> Result<Share, Stuck> {
         let mut world = self.world(seed)?;
         let mut rng = Rng::new(seed);
@@ -121,7 +126,7 @@ impl Churn {
         10 * self.delay_ms + 100
     }
 
-    /// Somebody at `server` comes, leaves or is killed.
+    /// A client at `server` joins, leaves or is killed.
     fn change(&self, world: &mut World, server: u64, rng: &mut Rng) -> Result<(), Stuck> {
         let p = ProcessId(CLIENTS * (server - 1) + 1 + rng.below(CLIENTS));
         if !world.is_running(p) {

@@ -1,4 +1,4 @@
-//! What lies between hosts: time, events, paths and connections.
+//! The fabric between hosts: time, events, paths and connections.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 
 use crate::ident::GroupKey;
 use crate::rng::Rng;
+use crate::sim::config::WorldConfig;
 use crate::sim::host::Happening;
 use crate::sim::net::Net;
 use crate::sim::queue::Queue;
 use crate::sim::stream::{Conn, EndState};
-use crate::sim::world::WorldConfig;
 use crate::time::Time;
 
-/// Longest delay after a healed path before a connection's bytes are tried again, in µs: TCP backs off.
+/// Longest delay after a healed path before a connection's bytes are tried again, in µs: TCP backs
+/// off.
 const RETRANSMIT_US: u64 = 200_000;
 
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct Fabric {
     pub(crate) net: Net,
     pub(crate) conns: BTreeMap<u64, Conn>,
     next_conn: u64,
-    /// Who hears a group's multicast.
+    /// The hosts that hear a group's multicast.
     pub(crate) subscribers: Vec<(GroupKey, usize)>,
 }
 
@@ -117,7 +118,7 @@ impl Fabric {
         self.reset_peer(id, end);
     }
 
-    /// Tells the peer of end `end` that there is nobody.
+    /// Tells the peer of end `end` that nobody is there.
     pub(crate) fn reset_peer(&mut self, id: u64, end: usize) {
         let Some(conn) = self.conns.get(&id) else { return };
         let (from, to) = (conn.ends[end].host, conn.ends[1 - end].host);
@@ -127,7 +128,8 @@ impl Fabric {
         }
     }
 
-    /// Schedules what is stalled in the pipe of end `end`, at the earliest in `wait_us`. A cut path keeps it.
+    /// Schedules what is stalled in the pipe of end `end`, at the earliest in `wait_us`. A cut path
+    /// keeps it.
     pub(crate) fn schedule_pipe(&mut self, id: u64, end: usize, wait_us: u64) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (from, to) = (conn.ends[end].host, conn.ends[1 - end].host);

@@ -1,11 +1,10 @@
-//! Hosts: one process or one membership server each, and what surrounds it.
+//! Hosts. Each has one process or one membership server.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::{GroupConfig, NodeConfig};
@@ -14,49 +13,12 @@ use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig, ServerCounters};
 use crate::node::Node;
 use crate::sim::recorder::Recorder;
+use crate::sim::site::Site;
 use crate::sim::transmitted::Transmitted;
 use crate::time::Time;
 use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
-
-/// A place in the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Site {
-    /// The host of a process.
-    Process(ProcessId),
-    /// The host of a membership server.
-    Server(ServerId),
-    /// The host of a second process under the id of the first ([`World::add_impostor`](crate::sim::World::add_impostor)).
-    Impostor(ProcessId),
-}
-
-impl Site {
-    /// Under which id the process goes that is there; none if it is a server.
-    #[must_use]
-    pub fn process(self) -> Option<ProcessId> {
-        match self {
-            Self::Process(p) | Self::Impostor(p) => Some(p),
-            Self::Server(_) => None,
-        }
-    }
-}
-
-impl From<ProcessId> for Site {
-    fn from(p: ProcessId) -> Self {
-        Self::Process(p)
-    }
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(p) => write!(f, "process {p}"),
-            Self::Server(s) => write!(f, "server {s}"),
-            Self::Impostor(p) => write!(f, "the impostor of process {p}"),
-        }
-    }
-}
 
 /// What will happen.
 #[derive(Clone, Debug)]
@@ -123,7 +85,7 @@ pub(crate) struct Host<A> {
     pub(crate) state: HostState,
     /// The earliest wake-up that is queued.
     pub(crate) wake: Option<Time>,
-    /// What a paused process will find.
+    /// Events that wait for a paused process.
     pub(crate) held: VecDeque<Happening>,
     pub(crate) held_datagrams: usize,
     /// How far its clock has been set forward, in ns.
@@ -160,11 +122,11 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) detached: Option<(GroupKey, DetachReason)>,
     /// Groups that are being left; the process ends after the last.
     pub(crate) leaving: Option<Vec<GroupKey>>,
-    /// Trace of the lives before this one.
+    /// Trace of earlier incarnations.
     pub(crate) records: Vec<Record>,
-    /// The last view of each group that the application was told of, in this life.
+    /// The last view of each group that the application was told, in this incarnation.
     pub(crate) entered: Vec<(GroupKey, View)>,
-    /// Moves of applications that have something in common with others, over all lives.
+    /// Moves of applications that share a state with others, over all incarnations.
     pub(crate) moves: Vec<Move>,
 }
 
@@ -174,7 +136,7 @@ pub(crate) struct Move {
     pub(crate) group: GroupKey,
     pub(crate) from: View,
     pub(crate) to: View,
-    /// [`Application::common_state`](crate::sim::Application::common_state) by then.
+    /// The [`Application::common_state`](crate::sim::Application::common_state) at that time.
     pub(crate) state: String,
 }
 
@@ -191,12 +153,12 @@ pub(crate) struct ServerBody {
     pub(crate) unwritten: BTreeSet<u64>,
     /// Connections that this server made, and to which host.
     pub(crate) dialed: BTreeMap<u64, usize>,
-    /// Counters of the lives before this one.
+    /// Counters of earlier incarnations.
     pub(crate) past: ServerCounters,
 }
 
 impl<A> ProcessBody<A> {
-    /// One that does not run and is in no group.
+    /// A process that does not run and is in no group.
     pub(crate) fn new(id: ProcessId, config: NodeConfig, servers: Vec<usize>, app: A) -> Self {
         Self {
             id,

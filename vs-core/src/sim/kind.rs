@@ -1,6 +1,6 @@
-//! What a scenario can do to a world.
+//! Kinds of faults that a scenario brings about.
 
-use crate::sim::scenario::Profile;
+use crate::sim::profile::Profile;
 
 macro_rules! faults {
     ($($name:ident: $what:literal,)*) => {
@@ -14,7 +14,7 @@ macro_rules! faults {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What it is, in a few words.
+            /// A description in a few words.
             #[must_use]
             pub fn what(self) -> &'static str {
                 match self {
@@ -52,7 +52,8 @@ faults! {
 }
 
 impl Fault {
-    /// How often each comes in a profile, relative to the others. A swarm draws its own.
+    /// How often each kind occurs in a profile, relative to the others. A swarm draws its own
+    /// weights.
     pub(crate) fn weights(profile: Profile) -> &'static [(Self, u64)] {
         use Fault::{
             ClientCut, Flap, Join, Kill, Leave, OneWayCut, Partition, Pause, PowerOff,

@@ -1,16 +1,19 @@
-//! The seeded world: whole nodes and whole membership servers on a hostile network, in virtual time.
+//! The seeded world: whole nodes and whole membership servers on a hostile network, in virtual
+//! time.
 //!
-//! Nothing here is a model of the protocol: the same [`Node`](crate::Node) and [`Server`](crate::member::Server) that
-//! a runtime drives exchange real datagrams and real stream bytes. What is simulated is what surrounds them: paths
-//! that delay, lose, duplicate and reorder; connections that stall, end, or just fall silent; processes that crash,
-//! recover, stop and go on; servers that restart; applications that do not read. Everything random comes from one
-//! seed, so whatever goes wrong can be seen again.
+//! Nothing here is a model of the protocol: the same [`Node`](crate::Node) and
+//! [`Server`](crate::member::Server) that a runtime drives exchange real datagrams and real stream
+//! bytes. What is simulated is what surrounds them: paths that delay, lose, duplicate and reorder;
+//! connections that stall, end, or just fall silent; processes that crash, recover, stop and go on;
+//! servers that restart; applications that do not read. Everything random comes from one seed, so
+//! whatever goes wrong can be seen again.
 //!
 //! To test your application, begin with the page [`hostile_world`].
 //!
 //! # A world by hand
 //!
-//! Implement [`Application`], put it on some processes, do to them what the world will do, and look at the result:
+//! Implement [`Application`], put it on some processes, do to them what the world will do, and look
+//! at the result:
 //!
 //! ```
 //! use vs_core::ident::{GroupKey, GroupName, ProcessId, ServerId};
@@ -71,56 +74,61 @@
 //!
 //! # Scenarios
 //!
-//! [`Scenario::random`] makes a whole run from one number: 2 to 128 processes, servers, traffic, and a mix of faults of its
-//! own, some at a time, some at a moment of a view change ([`Trigger`]). [`Scenario::from_bytes`] makes one from any bytes,
-//! so that a fuzzer can steer it. [`Scenario::run`] plays it, heals everything, demands that the group settles (within a
-//! bound of simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
-//! [`Scenario::refined`] the executable specification is stepped beside each process; [`Scenario::run_with`] puts other
-//! applications on the processes, and [`Scenario::calm`] is a scenario to write on. Rare situations are counted
-//! ([`Mark`](crate::trace::Mark)): runs that never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
+//! [`Scenario::random`] makes a whole run from one number: 2 to 128 processes, servers, traffic,
+//! and a mix of faults of its own, some at a time, some at a moment of a view change ([`Trigger`]).
+//! [`Scenario::from_bytes`] makes one from any bytes, so that a fuzzer can steer it.
+//! [`Scenario::run`] plays it, heals everything, demands that the group settles (within a bound of
+//! simulated time), and has [`spec`](crate::spec) judge the traces, liveness included; with
+//! [`Scenario::refined`] the executable specification is stepped beside each process;
+//! [`Scenario::run_with`] puts other applications on the processes, and [`Scenario::calm`] is a
+//! scenario to write on. Rare situations are counted ([`Mark`](crate::trace::Mark)): runs that
+//! never come to one prove nothing about it ([`Stats::shortfalls`]). `vs sim` plays any number of
 //! them; a million take some 45 minutes on two cores:
 //!
 //! ```text
 //! vs sim --seeds 0..1000000
 //! ```
 
-mod advance;
 mod app;
 mod churn;
-mod connect;
-mod draw;
-mod drive;
+mod config;
+mod defect;
 mod fabric;
-mod fault;
-mod generate;
 mod host;
 pub mod hostile_world;
 mod kind;
+mod load;
 mod mark;
+mod moment;
 mod net;
 mod outcome;
+mod profile;
 mod queue;
 mod recorder;
-mod run;
 mod scenario;
+mod site;
 mod stats;
 mod stream;
-mod swarm;
 #[cfg(test)]
 mod tests;
 mod transmitted;
 mod wan;
 mod world;
 
-pub use app::{Application, Handle, Load, Traffic};
+pub use app::{Application, Handle, Traffic};
 pub use churn::{Churn, Share, Stuck};
-pub use host::Site;
+pub use config::WorldConfig;
+pub use defect::Defect;
 pub use kind::Fault;
+pub use load::Load;
 pub use mark::Marks;
+pub use moment::Moment;
 pub use net::{Link, NetCounters};
 pub use outcome::{Failure, Outcome, Why};
-pub use run::play;
-pub use scenario::{Moment, ProcessPlan, Profile, Scenario, Step, Trigger};
+pub use profile::Profile;
+
+pub use scenario::{ProcessPlan, Scenario, Step, Trigger, play};
+pub use site::Site;
 pub use stats::{FLOOR_RUNS, Stats};
 pub use wan::{WAN_MEMBERS, Wan, WanChange, WanDraw, WanTiming, WanTraffic};
-pub use world::{Defect, HostFaults, World, WorldConfig};
+pub use world::{HostFaults, World};

@@ -1,4 +1,4 @@
-//! The network between hosts: what a datagram suffers on its way, and which paths are cut.
+//! The network between hosts: delay and loss of datagrams, and cut paths.
 
 use alloc::vec::Vec;
 
@@ -12,7 +12,8 @@ use crate::time::Time;
 pub struct Link {
     /// Least delay, in µs.
     pub delay_us: u64,
-    /// A random delay from 0 to this is added, in µs. More than the distance between two datagrams reorders them.
+    /// A random delay from 0 to this is added, in µs. More than the distance between two datagrams
+    /// reorders them.
     pub jitter_us: u64,
     /// Datagrams lost, of 1000.
     pub loss_permille: u16,
@@ -58,15 +59,16 @@ impl Default for Link {
 pub struct NetCounters {
     /// Datagrams handed to the network, each receiver of a multicast counted.
     pub datagrams: u64,
-    /// … lost at random.
+    /// Datagrams lost at random.
     pub lost: u64,
-    /// … that arrived twice.
+    /// Datagrams that arrived twice.
     pub duplicated: u64,
-    /// … held back.
+    /// Datagrams that were held back.
     pub reordered: u64,
-    /// … lost on a cut path.
+    /// Datagrams lost on a cut path.
     pub cut: u64,
-    /// … lost because the receiver was paused and its socket's buffer full, or because it was down.
+    /// Datagrams lost because the receiver was down, or was paused and its socket's buffer was
+    /// full.
     pub unreceived: u64,
 }
 
@@ -74,7 +76,7 @@ pub struct NetCounters {
 struct Path {
     link: Link,
     cut: bool,
-    /// Multicasts are lost on it, and nothing else.
+    /// Multicasts are lost on the path, and nothing else.
     deaf: bool,
 }
 
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_come_at_their_rates_and_only_in_their_direction() {
+    fn faults_keep_rate_and_direction() {
         let mut net = Net::new(Link::LAN);
         net.add_host();
         net.add_host();

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The outcome of a run.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -7,9 +7,9 @@ use core::fmt;
 use crate::config::ConfigError;
 use crate::ident::ProcessId;
 use crate::rule::Rule;
-use crate::sim::scenario::Profile;
+use crate::sim::defect::Defect;
+use crate::sim::profile::Profile;
 use crate::sim::stats::Stats;
-use crate::sim::world::Defect;
 use crate::spec::{Evidence, Report, Violation};
 use crate::trace::Trace;
 
@@ -20,7 +20,7 @@ pub struct Outcome {
     pub seed: u64,
     /// What happened in it.
     pub stats: Stats,
-    /// The trace of each process, over all its lives.
+    /// The trace of each process, over all its incarnations.
     pub traces: Vec<Trace>,
     /// The verdict of the checker.
     pub report: Report,
@@ -28,7 +28,7 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
-/// A run that must not be. Shown, it says how to see it again.
+/// Why a run failed. Its `Display` tells how to replay the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     /// The seed.
@@ -37,7 +37,8 @@ pub struct Failure {
     pub profile: Option<Profile>,
     /// The rule that was left out.
     pub left_out: Option<Rule>,
-    /// Whether the applications were [`Traffic`](crate::sim::Traffic): then `vs sim` plays the run again.
+    /// Whether the applications were [`Traffic`](crate::sim::Traffic): then `vs sim` plays the run
+    /// again.
     pub of_traffic: bool,
     /// What was wrong.
     pub why: Why,
@@ -50,11 +51,12 @@ pub enum Why {
     Violations(Vec<Violation>),
     /// A node or server never came to rest.
     Defect(Defect),
-    /// The group did not settle in time after all faults were over; the state of each process.
+    /// The group did not settle in time after all faults were over. The text is the state of each
+    /// process.
     Unsettled(String),
     /// Two processes ran under one id, and neither was refused.
     TwoUnderOneId(ProcessId),
-    /// An application got what it should not.
+    /// An application found a fault.
     Application(String),
     /// The configuration cannot be used.
     Config(ConfigError),
@@ -64,7 +66,8 @@ pub enum Why {
 const VIOLATIONS_SHOWN: usize = 5;
 
 impl Why {
-    /// What [`Display`](fmt::Display) shows, with the places of events as `place` puts them: in files that were kept, say.
+    /// The text of [`Display`](fmt::Display), with places of events as `place` writes them: in
+    /// files that were kept, for example.
     pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -104,7 +107,7 @@ impl fmt::Display for Why {
 }
 
 impl Failure {
-    /// As [`Why::told`], with the seed and how to see it again.
+    /// As [`Why::told`], with the seed and how to replay the run.
     pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -1,4 +1,4 @@
-//! The event queue: by time, then in the order in which events were put in. Nothing else decides who is next.
+//! The event queue. Events are ordered by time, then by insertion, and by nothing else.
 
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
@@ -6,17 +6,17 @@ use core::cmp::Ordering;
 
 use crate::time::Time;
 
-/// A later event waits together with those of the same so many ns, unordered until their time comes: a large world has
-/// many of them, and a small heap is fast.
+/// A later event waits together with those of the same so many ns, unordered until their time
+/// comes: a large world has many of them, and a small heap is fast.
 const BUCKET_NS_LOG2: u32 = 16;
 
 /// Events that have not happened yet.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    /// Those up to `horizon`; empty only if there are none at all.
+    /// Events up to `horizon`. Empty only if there are no events.
     near: BinaryHeap<Entry<E>>,
     horizon: Time,
-    /// Those beyond, by bucket.
+    /// Later events, by bucket.
     far: BTreeMap<u64, Vec<Entry<E>>>,
     sequence: u64,
 }
@@ -93,7 +93,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn events_come_by_time_then_in_the_order_of_insertion() {
+    fn events_come_by_time_then_insertion() {
         let mut queue = Queue::new();
         for (at, event) in [(5, 'd'), (1, 'a'), (3, 'b'), (3, 'c')] {
             queue.push(Time(at), event);
@@ -105,7 +105,7 @@ mod tests {
 
     /// Near ones, far ones, and such as are put in before all others.
     #[test]
-    fn the_order_is_that_of_a_sorted_list() {
+    fn queue_order_equals_sorted_list() {
         let (mut rng, mut queue, mut list) = (Rng::new(1), Queue::new(), Vec::new());
         let mut now = 0;
         for n in 0..20_000 {

@@ -1,4 +1,4 @@
-//! Where the events of simulated nodes go: into traces, and past the specification.
+//! Records the events of simulated nodes and steps the specification beside them.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -6,23 +6,24 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::ident::{GroupName, ProcessId};
-use crate::sim::host::Site;
+use crate::ident::{GroupKey, GroupName, ProcessId};
+use crate::sim::defect::Defect;
 use crate::sim::mark::Marks;
-use crate::sim::scenario::Moment;
-use crate::sim::world::Defect;
+use crate::sim::moment::Moment;
+use crate::sim::site::Site;
 use crate::spec::refine::{EndPoint, Refinement};
 use crate::time::Time;
 use crate::trace::{Event, Mark, Observation, Record, Tracer};
 
-/// The specification of a group, and who steps in it.
+/// The specification of a group, and the processes that step in it.
 #[derive(Debug, Default)]
 struct Stepped {
     refinement: Refinement,
-    /// Of two processes under one id the one that was alone when it began; the other does not exist for the specification.
+    /// Of two processes under one id the one that was alone when it began; the other does not exist
+    /// for the specification.
     known: BTreeMap<ProcessId, Site>,
-    /// The other one was told of a change. To the specification they are one process, whose lives follow each other:
-    /// nothing more can be said.
+    /// The other one was told of a change. To the specification they are one process, whose lives
+    /// follow each other: nothing more can be said.
     split: bool,
 }
 
@@ -50,14 +51,14 @@ impl Stepped {
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     groups: BTreeMap<GroupName, Stepped>,
-    /// Steps that were looked at.
+    /// Steps that were checked.
     pub(crate) steps: u64,
     /// The first step that is not allowed. Nothing can be said after it.
     refuted: Option<Defect>,
 }
 
 impl Beside {
-    /// A step of the process at `site`; without a state its life has ended.
+    /// A step of the process at `site`. Without a state, its incarnation has ended.
     pub(crate) fn step(
         &mut self,
         at: Time,
@@ -86,21 +87,52 @@ impl Beside {
     }
 }
 
+/// Messages of one process in its current view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Own messages that were accepted.
+    pub(crate) sent: u64,
+    /// Messages that were delivered, of all senders.
+    pub(crate) delivered: u64,
+}
+
 /// What the processes of a world have shown, besides their traces.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) marks: Marks,
-    /// Moments that nobody has looked at yet, if anybody wants to know.
+    /// Moments that nobody has taken yet, if anybody asked for them.
     pub(crate) seen: Option<VecDeque<(ProcessId, Moment)>>,
 }
 
-/// The tracer of one life of a process.
+/// The tracer of one incarnation of a process.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) site: Site,
     pub(crate) records: Vec<Record>,
+    /// By group.
+    pub(crate) traffic: Vec<(GroupName, Traffic)>,
     pub(crate) watch: Rc<RefCell<Watch>>,
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
+}
+
+impl Recorder {
+    /// The messages of the current view of a group.
+    pub(crate) fn traffic(&self, group: GroupKey) -> Traffic {
+        let found = self.traffic.iter().find(|(name, _)| name.key() == group);
+        found.map_or_else(Traffic::default, |(_, traffic)| *traffic)
+    }
+
+    fn count(&mut self, group: &GroupName, event: &Event) {
+        let found = self.traffic.iter_mut().find(|(name, _)| name == group);
+        match (event, found) {
+            (Event::Send { .. }, Some((_, traffic))) => traffic.sent += 1,
+            (Event::Deliver { .. }, Some((_, traffic))) => traffic.delivered += 1,
+            (Event::View { .. }, Some((_, traffic))) => *traffic = Traffic::default(),
+            (Event::Leave, _) => self.traffic.retain(|(name, _)| name != group),
+            (Event::Start { .. }, _) => self.traffic.push((group.clone(), Traffic::default())),
+            _ => {}
+        }
+    }
 }
 
 impl Tracer for Recorder {
@@ -110,6 +142,7 @@ impl Tracer for Recorder {
         {
             seen.push_back((p, moment));
         }
+        self.count(group, &event);
         self.records.push(Record { ts, process, group: group.clone(), event });
     }
 

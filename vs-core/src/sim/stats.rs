@@ -50,7 +50,8 @@ pub struct Stats {
     /// Messages delivered.
     pub delivered: u64,
     /// States of applications that were compared with that of another and were the same
-    /// ([`Application::common_state`](crate::sim::Application::common_state)), in runs that settled.
+    /// ([`Application::common_state`](crate::sim::Application::common_state)), in runs that
+    /// settled.
     pub compared: u64,
     /// Scenarios with four processes or more.
     pub of_four: u64,
@@ -64,9 +65,9 @@ pub struct Stats {
     pub settled_together: u64,
     /// How often rare situations came up.
     pub marks: Marks,
-    /// What was done to hosts and paths.
+    /// The faults that were done to hosts and paths.
     pub faults: HostFaults,
-    /// What the network did.
+    /// The counters of the network.
     pub net: NetCounters,
     /// What the servers counted.
     pub servers: ServerCounters,
@@ -142,8 +143,8 @@ impl Stats {
         self.kinds.iter().sum()
     }
 
-    /// Where these runs fall short of what they have to be, so that nothing is proved by runs in which nothing happens:
-    /// for [`FLOOR_RUNS`] or more.
+    /// Where these runs fall short of what they have to be, so that nothing is proved by runs in
+    /// which nothing happens: for [`FLOOR_RUNS`] or more.
     #[must_use]
     pub fn shortfalls(&self) -> Vec<String> {
         let runs = self.runs;
@@ -174,7 +175,8 @@ impl Stats {
 /// Scenarios from which on rare situations and averages are demanded.
 pub const FLOOR_RUNS: u64 = 2_000;
 
-/// Scenarios from which on one has to be of a large group: those are rare, for each takes the time of hundreds of others.
+/// Scenarios from which on one has to be of a large group: those are rare, for each takes the time
+/// of hundreds of others.
 const LARGE_VIEW_RUNS: u64 = 20_000;
 
 /// What the processes of a group show together.

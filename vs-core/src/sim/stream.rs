@@ -1,5 +1,5 @@
-//! Connections as TCP gives them: bytes in order, at boundaries that nobody chooses, late when a path is cut; an end
-//! that is noticed by closing, by a reset, or not at all.
+//! Connections as TCP gives them: bytes in order, at boundaries that nobody chooses, late when a
+//! path is cut; an end that is noticed by closing, by a reset, or not at all.
 
 use alloc::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::rng::Rng;
 use crate::time::Time;
 
-/// What became of one end of a connection.
+/// State of one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndState {
     /// The dialer waits for an answer, or the listener's process has not accepted yet.
@@ -39,7 +39,8 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// Schedules the stalled bytes, cut at random boundaries, and the close: pairs of arrival and number of bytes.
+    /// Schedules the stalled bytes, cut at random boundaries, and the close: pairs of arrival and
+    /// number of bytes.
     pub(crate) fn schedule(
         &mut self,
         rng: &mut Rng,
@@ -84,7 +85,7 @@ impl Conn {
         Self { ends: [end(dialer), end(listener)], pipes: [Pipe::default(), Pipe::default()] }
     }
 
-    /// Nobody will notice anything of it any more.
+    /// Nobody can notice the connection any more.
     pub(crate) fn is_over(&self) -> bool {
         self.ends.iter().all(|e| matches!(e.state, EndState::Closed | EndState::Vanished))
     }
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_scheduled_in_order_whole_and_before_the_close() {
+    fn stream_delivers_all_bytes_before_close() {
         let mut rng = Rng::new(3);
         let mut pipe = Pipe::default();
         let (mut total, mut last) = (0, Time::ZERO);

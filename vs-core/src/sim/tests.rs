@@ -1,5 +1,5 @@
-//! Whole groups beside the specification, few enough to run with the unit tests: what a wrong step anywhere in the core
-//! comes to, minutes before the large simulations say so.
+//! Whole groups beside the specification, few enough to run with the unit tests: what a wrong step
+//! anywhere in the core comes to, minutes before the large simulations say so.
 
 use crate::sim::{Profile, Scenario};
 

@@ -6,11 +6,12 @@ use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::rule::{LeftOut, Rule};
+use crate::rule::Rules;
 use crate::sim::churn::Stuck;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
 use crate::sim::net::Link;
-use crate::sim::world::{World, WorldConfig};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 use crate::spec;
 use crate::trace::{Header, Trace};
 
@@ -19,13 +20,13 @@ const GROUP: &str = "wan";
 /// Members at each server: process 1 and the next ones at server 1, and so on.
 pub const WAN_MEMBERS: u64 = 2;
 
-/// A change that is not over by then never will be, in ms.
+/// Longest time of a change, in ms.
 const CHANGE_MS_MAX: u64 = 20_000;
 
-/// By then nothing is under way any more, in ms.
+/// Time after which nothing is under way any more, in ms.
 const CALM_MS: u64 = 2_000;
 
-/// What changes the membership, one after the other in each run.
+/// The changes of membership, one after the other in each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WanChange {
     /// A member is killed; its connection closes.
@@ -41,37 +42,40 @@ impl WanChange {
     pub const ALL: [Self; 3] = [Self::Kill, Self::Join, Self::Leave];
 }
 
-/// Sites far apart, each with a membership server and two members; the network within a site is a calm one.
-/// Times of servers and clients are those of the default configurations.
+/// Sites far apart, each with a membership server and two members; the network within a site is a
+/// calm one. Times of servers and clients are those of the default configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wan {
     /// Sites.
     pub sites: u64,
-    /// Least delay between two sites, one way, in ms. Drawn for each pair; a tenth is added as jitter.
+    /// Least delay between two sites, one way, in ms. Drawn for each pair; a tenth is added as
+    /// jitter.
     pub delay_ms_min: u64,
     /// Greatest such delay, in ms.
     pub delay_ms_max: u64,
     /// Datagrams lost between sites, of 1000. Connections lose nothing.
     pub loss_permille: u16,
-    /// Sync messages wait for the membership view ([`Rule::ParallelSync`] is left out).
-    pub sync_after_view: bool,
+    /// The rules that all keep. Without [`ParallelSync`](crate::rule::Rule::ParallelSync), sync
+    /// messages wait for the membership view.
+    pub rules: Rules,
     /// Whether the group has the times of [`GroupConfig::wan`], or the default ones.
     pub wan_times: bool,
 }
 
-/// What is drawn for a run, so that real links can be made that are the same.
+/// The random choices of a run, so that real links can be made alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WanDraw {
-    /// How far two sites are apart, one way, in ms, jitter left out: each pair `(a, b)` with `b < a`.
+    /// How far two sites are apart, one way, in ms, jitter left out: each pair `(a, b)` with `b <
+    /// a`.
     pub delays_ms: Vec<((u64, u64), u64)>,
-    /// Who is killed, joins, and leaves.
+    /// The process that is killed, joins and leaves.
     pub process: ProcessId,
 }
 
 /// How long one change took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WanTiming {
-    /// Which one.
+    /// The change.
     pub change: WanChange,
     /// From the event to the view at the last member, in ms.
     pub took_ms: u64,
@@ -83,7 +87,7 @@ pub struct WanTiming {
     pub slow: u64,
 }
 
-/// What traffic on such links cost.
+/// The cost of traffic on such links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WanTraffic {
     /// Packets, each receiver counted.
@@ -116,7 +120,7 @@ impl WanTraffic {
 }
 
 impl Wan {
-    /// What is drawn for the run of `seed`.
+    /// The random choices of the run of `seed`.
     #[must_use]
     pub fn draw(&self, seed: u64) -> WanDraw {
         let mut rng = Rng::new(seed);
@@ -126,10 +130,10 @@ impl Wan {
         WanDraw { delays_ms, process: ProcessId(1 + rng.below(self.sites * WAN_MEMBERS)) }
     }
 
-    /// Somebody is killed, comes back, and leaves.
+    /// Times the views after a process is killed, joins again and leaves.
     ///
     /// # Errors
-    /// The world came to an end, or cannot be made, or its traces do not hold.
+    /// The world ended with a defect, a configuration cannot be used, or a trace breaks a property.
     pub fn changes(&self, seed: u64) -> Result<Vec<WanTiming>, Stuck> {
         let draw = self.draw(seed);
         let (mut world, far_ms) = self.world(seed, &draw)?;
@@ -153,7 +157,8 @@ impl Wan {
         Ok(timings)
     }
 
-    /// Each member sends 200 bytes every 10 ms for `seconds`; then somebody is killed.
+    /// Counts what traffic costs: each member sends 200 bytes every 10 ms for `seconds`, then a
+    /// member is killed.
     ///
     /// # Errors
     /// As [`Wan::changes`].
@@ -210,15 +215,13 @@ impl Wan {
     /// All share a view; and how far the farthest sites are apart, in ms.
     fn world(&self, seed: u64, draw: &WanDraw) -> Result<(World, u64), Stuck> {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
-        let mut group = GroupConfig {
+        world.set_rules(self.rules);
+        let group = GroupConfig {
             members_max: (self.sites * WAN_MEMBERS) as usize,
             window_packets: Some(256),
             message_bytes_max: 64 << 10,
             ..if self.wan_times { GroupConfig::wan() } else { GroupConfig::default() }
         };
-        if self.sync_after_view {
-            group.left_out = LeftOut::only(Rule::ParallelSync);
-        }
         let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
         let mut sites: Vec<(Site, u64)> = Vec::new();
         for s in 1..=self.sites {
@@ -262,7 +265,7 @@ fn key() -> Result<GroupKey, ConfigError> {
     Ok(name()?.key())
 }
 
-/// The checker has nothing to say against the traces.
+/// Checks the traces.
 fn judge(world: &mut World) -> Result<(), Stuck> {
     let trace = |(process, records)| {
         let header = Header { process, incarnation: Incarnation::new(0), runtime: "sim".into() };

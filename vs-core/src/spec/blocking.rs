@@ -2,14 +2,14 @@
 
 use alloc::format;
 
-use super::collect::Step;
+use super::log::Step;
 use super::model::{At, Group};
 use super::property::Property;
 use super::report::Findings;
 
 #[derive(Clone, Copy)]
 enum Block {
-    /// And since where: the view, or the start of the process.
+    /// The event since which this holds: the view, or the start of the process.
     Unblocked(Option<At>),
     Requested(At),
     Blocked(At),

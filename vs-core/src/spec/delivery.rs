@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use super::collect::{Message, Step, ViewIndex};
+use super::log::{Message, Step, ViewIndex};
 use super::model::{At, Delivered, Fit, Group, Stay};
 use super::property::Property;
 use super::report::Findings;
@@ -19,10 +19,10 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// What a stay knows of one sender.
+/// What is known of one sender during a stay.
 struct Sender {
     delivered: Delivered,
-    /// The first violation of an order is shown, not all that follow from it.
+    /// A violation was found already: those that follow from it are not shown.
     gap: bool,
     late: bool,
     /// The message with the greatest number so far.
@@ -30,13 +30,13 @@ struct Sender {
     source: Source,
 }
 
-/// Where to look up what a sender sent in the view.
+/// The source of what a sender sent in the view.
 #[derive(Clone, Copy)]
 enum Source {
     Stay(usize),
-    /// Its trace is there, but it never was in the view.
+    /// The sender's trace is there, but the sender never was in the view.
     Absent,
-    /// Its trace was not handed in.
+    /// The sender's trace was not handed in.
     Unknown,
 }
 
@@ -136,7 +136,7 @@ fn order(
 fn self_delivery(group: &Group, findings: &mut Findings, stay: &Stay) {
     let Some(next) = stay.next.map(|i| &group.stays[i]) else { return };
     let p = group.logs[stay.log].process;
-    // Who is not a member of its view (S1) has no place to deliver its own messages from.
+    // A process that is not a member of its view (S1) has no rank to deliver its own messages from.
     let Some(rank) = group.rank_in(stay, p) else { return };
     if let Some((n, sent)) = stay.first_missing(&stay.delivered[rank]) {
         findings.add(Property::S14, || {
@@ -151,9 +151,9 @@ fn self_delivery(group: &Group, findings: &mut Findings, stay: &Stay) {
 /// S5 and S7: finds what was sent for what was delivered.
 #[derive(Default)]
 struct Integrity {
-    /// Of senders without a trace: what was delivered first. For looking up only.
+    /// What was first delivered from senders without a trace. For lookups only.
     heard: HashMap<(ProcessId, ViewIndex, u64), (Message, At)>,
-    /// Everything that was sent. Built when something was delivered that was not sent in the view.
+    /// Everything that was sent. Built when a message was delivered that was not sent in the view.
     sent: Option<HashMap<(ProcessId, Message), At>>,
 }
 
@@ -188,7 +188,7 @@ impl Integrity {
         }
     }
 
-    /// Without the sender's trace: the receivers must agree.
+    /// The receivers must agree where the sender's trace is missing.
     fn among_receivers(
         &mut self,
         group: &Group,

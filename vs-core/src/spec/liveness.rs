@@ -1,13 +1,13 @@
-//! L1, L2, L3, L5: what must have happened by the end of a run that settled.
+//! L1, L2, L3, L5: liveness at the end of a run that settled.
 
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group, Stay};
+use super::options::{Component, Stability};
 use super::property::Property;
 use super::report::Findings;
-use super::{Component, Stability};
 use crate::view::DisplaySet;
 
 pub(super) fn judge(group: &Group, stability: &Stability, findings: &mut Findings) {
@@ -51,7 +51,8 @@ impl End<'_> {
         self.group.logs[log].last.map(|stay| &self.group.stays[stay])
     }
 
-    /// Each view that `of` names for all of its members, with what `of` says besides for each of them.
+    /// Each view that `of` returns for all of the view's members, with the other value of `of` for
+    /// each of them.
     fn shared<T: Clone>(
         &self,
         of: impl Fn(usize) -> Option<(ViewIndex, T)>,
@@ -69,7 +70,8 @@ impl End<'_> {
         complete.map(|same| (same[0].0, same.iter().map(|(.., t)| t.clone()).collect())).collect()
     }
 
-    /// The view that is the last word of the membership service to a process, and where it was said.
+    /// The view that the membership service announced last to a process, with no start_change after
+    /// it, and that event.
     fn last_announced(&self, log: usize) -> Option<(ViewIndex, At)> {
         for (i, item) in self.group.logs[log].items.iter().enumerate().rev() {
             match item.step {
@@ -87,7 +89,7 @@ impl End<'_> {
         None
     }
 
-    /// The last word of the membership service to a process, if it is a start_change: no view has answered it.
+    /// The last start_change of a process, if no view has answered it.
     fn unanswered(&self, log: usize) -> Option<At> {
         for (i, item) in self.group.logs[log].items.iter().enumerate().rev() {
             match item.step {
@@ -101,7 +103,7 @@ impl End<'_> {
         None
     }
 
-    /// L1: one last view, and no change that came to nothing.
+    /// L1: one last view, and no unanswered start_change.
     fn precision(&self, findings: &mut Findings, component: &Component) {
         let group = self.group;
         let mut first: Option<&Stay> = None;
@@ -174,7 +176,7 @@ impl End<'_> {
         }
     }
 
-    /// L5, for a view that is the last word to all of its members.
+    /// L5, for a view that is the last announcement to all of its members.
     fn installed(&self, findings: &mut Findings, view: ViewIndex, announced: &[At]) {
         let group = self.group;
         for &at in announced {

@@ -3,22 +3,22 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group};
 use super::property::Property;
 use super::report::Findings;
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::view::DisplaySet;
 
-/// What the membership service said to one process so far.
+/// What the membership service has told one process so far.
 #[derive(Default)]
 struct Said<'a> {
-    /// Through all incarnations.
+    /// Over all incarnations.
     cid: Option<(Cid, At)>,
     view: Option<(ViewId, At)>,
-    /// In this incarnation.
+    /// Of this incarnation.
     change: Option<Change<'a>>,
-    /// The view that used up the last start_change.
+    /// The view that answered the last start_change.
     answered: Option<At>,
 }
 

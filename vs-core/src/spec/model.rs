@@ -7,29 +7,29 @@ use core::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::collect::{GroupLog, Item, Message, Part, Step, ViewIndex};
+use super::log::{GroupLog, Item, Message, Part, Step, ViewIndex};
 use super::property::Property;
 use super::report::{Evidence, Violation};
 use crate::ident::{GroupName, ProcessId};
 use crate::time::Time;
 use crate::view::View;
 
-/// An event: whose log, and the position in it.
+/// An event: the log, and the position in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
     pub(super) log: usize,
     pub(super) item: usize,
 }
 
-/// All that one process did in a group, through all of its incarnations. Two that ran under one id at the same time have
-/// a log each.
+/// All that one process did in a group, through all of its incarnations. Two that ran under one id
+/// at the same time have a log each.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) process: ProcessId,
     pub(super) items: Vec<Item>,
-    /// Neither crashed nor gone when the log ends.
+    /// The process has neither crashed nor left when the log ends.
     pub(super) alive: bool,
-    /// Its last stay.
+    /// The last stay.
     pub(super) last: Option<usize>,
 }
 
@@ -37,13 +37,13 @@ pub(super) struct Log {
 #[derive(Debug)]
 pub(super) struct Stay {
     pub(super) log: usize,
-    /// `None` is the initial view, which nobody else can be in and no other incarnation either.
+    /// `None` is the initial view. No other process and no other incarnation can be in it.
     pub(super) view: Option<ViewIndex>,
     /// What happened in it: after the item that began it, before the one that ended it.
     pub(super) items: Range<usize>,
     /// The stay before it, in the same incarnation.
     pub(super) previous: Option<usize>,
-    /// The stay after it, in the same incarnation: with one, a view was installed.
+    /// The stay after it, in the same incarnation. If there is one, a view was installed.
     pub(super) next: Option<usize>,
     /// Number and item of each message sent, ascending.
     pub(super) sent: Vec<(u64, usize)>,
@@ -76,7 +76,7 @@ impl Stay {
         At { log: self.log, item: self.items.start.saturating_sub(1) }
     }
 
-    /// Where the `n`-th message of this stay was sent.
+    /// The event at which the `n`-th message of this stay was sent.
     pub(super) fn sent(&self, n: u64) -> Option<At> {
         let direct = usize::try_from(n).ok()?.checked_sub(1)?;
         let found = match self.sent.get(direct) {
@@ -100,19 +100,19 @@ impl Stay {
 /// The numbers of the messages that one process delivered from one sender in one view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Delivered {
-    /// 1 to this, without a gap.
+    /// Messages from 1 to this are delivered without a gap.
     pub(super) prefix: u64,
-    /// Beyond a gap. Empty unless S13 is violated.
+    /// Messages that are delivered beyond a gap. Empty unless S13 is violated.
     pub(super) beyond: BTreeSet<u64>,
 }
 
-/// How a delivery fits to those before it.
+/// How a delivery follows those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Next,
-    /// It leaves a gap behind.
+    /// The delivery leaves a gap.
     Gap,
-    /// It came after a message with a greater number.
+    /// The delivery came after a message with a greater number.
     Late,
     Duplicate,
 }
@@ -138,7 +138,7 @@ impl Delivered {
         n <= self.prefix || self.beyond.contains(&n)
     }
 
-    /// A message that only one of both has, and whether it is this one.
+    /// A message that only one of the two has, and whether this one has it.
     pub(super) fn difference(&self, other: &Self) -> Option<(u64, bool)> {
         if self.prefix != other.prefix {
             return Some((self.prefix.min(other.prefix) + 1, self.prefix > other.prefix));
@@ -152,11 +152,11 @@ impl Delivered {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: GroupName,
-    /// Ascending by process.
+    /// Logs, ascending by process.
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
     pub(super) stays: Vec<Stay>,
-    /// The first stay of each log in each view. For looking up only.
+    /// The first stay of each log in each view. For lookups only.
     in_view: HashMap<(usize, ViewIndex), usize>,
 }
 
@@ -182,7 +182,7 @@ impl Group {
             group.find_stays(log);
         }
         for (i, stay) in group.stays.iter_mut().enumerate() {
-            // In order already, unless the numbering is at fault (S3).
+            // The messages are in order already, unless the numbering is wrong (S3).
             stay.sent.sort_by_key(|s| s.0);
             if let Some(view) = stay.view {
                 group.in_view.entry((stay.log, view)).or_insert(i);
@@ -252,7 +252,7 @@ impl Group {
         }
     }
 
-    /// Under which position a stay counts the messages of `from`, a member of its view.
+    /// The rank under which a stay counts the messages of `from`, a member of its view.
     pub(super) fn rank_in(&self, stay: &Stay, from: ProcessId) -> Option<usize> {
         rank(&self.views, stay.view, self.logs[stay.log].process, from)
     }
@@ -273,7 +273,7 @@ impl Group {
         }
     }
 
-    /// Where `stay` delivered the `n`-th message of `from`.
+    /// The event at which `stay` delivered the `n`-th message of `from`.
     pub(super) fn delivery(&self, stay: &Stay, from: ProcessId, n: u64) -> Option<At> {
         let items = &self.logs[stay.log].items[stay.items.clone()];
         let found = items.iter().position(|item| {
@@ -287,7 +287,7 @@ impl Group {
         At { log, item: self.logs[log].items.len().saturating_sub(1) }
     }
 
-    /// Each message that was sent, anywhere. Only a violation needs it.
+    /// Each message that was sent in any view. Only a violation needs it.
     pub(super) fn all_sent(&self) -> HashMap<(ProcessId, Message), At> {
         let mut all = HashMap::new();
         for (l, log) in self.logs.iter().enumerate() {
@@ -305,11 +305,11 @@ impl Group {
         let (trace, line) = (item.trace as usize, u64::from(item.line));
         let before = &self.logs[at.log].items[..=at.item];
         let begins = |i: &&Item| i.trace == item.trace && matches!(i.step, Step::Start);
-        let life = before.iter().filter(begins).count().max(1) as u64;
-        Evidence { process: self.process(at), life, trace, line }
+        let nth_incarnation = before.iter().filter(begins).count().max(1) as u64;
+        Evidence { process: self.process(at), nth_incarnation, trace, line }
     }
 
-    /// Puts a violation together.
+    /// Builds a violation.
     pub(super) fn violation(
         &self,
         property: Property,

@@ -4,14 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group, Stay};
 use super::property::Property;
 use super::report::Findings;
 use crate::ident::{ProcessId, ViewId};
 
 pub(super) fn judge(group: &Group, findings: &mut Findings) {
-    // Two processes under one id are in two views at a time: of those nothing is promised.
+    // Two processes under one id are in two views at a time. Nothing is promised for them.
     if group.logs.windows(2).any(|pair| pair[0].process == pair[1].process) {
         return;
     }
@@ -43,15 +43,16 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// Where it was said that the view of `stay` is primary.
+/// The event that says that the view of `stay` is primary.
 fn said_in(group: &Group, stay: &Stay) -> Option<At> {
     let items = &group.logs[stay.log].items[stay.items.clone()];
     let found = items.iter().position(|item| matches!(item.step, Step::Primary))?;
     Some(At { log: stay.log, item: stay.items.start + found })
 }
 
-/// Whether a process has installed `before` and later `after`; assumed of a member whose trace was not handed in. No
-/// primary view lies between, as their ids do not, and ids of one process increase (S2).
+/// Whether a process has installed `before` and later `after`; assumed of a member whose trace was
+/// not handed in. No primary view lies between, as their ids do not, and ids of one process
+/// increase (S2).
 fn is_shared(group: &Group, before: ViewIndex, after: ViewIndex) -> bool {
     let entered = |p: ProcessId, view| {
         let stay = group.logs_of(p).find_map(|log| group.stay_in(log, view))?;

@@ -14,7 +14,7 @@ macro_rules! properties {
             /// All properties that are judged, in the order of the specification.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Its name: `S8`.
+            /// The name, as `S8`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -22,7 +22,7 @@ macro_rules! properties {
                 }
             }
 
-            /// What it demands, in one line.
+            /// The demand, in one line.
             #[must_use]
             pub fn statement(self) -> &'static str {
                 match self {

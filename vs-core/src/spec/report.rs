@@ -1,4 +1,4 @@
-//! What the checker has to say.
+//! The verdict of the checker.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,45 +11,45 @@ use super::property::Property;
 use crate::ident::{GroupName, ProcessId};
 use crate::view::DisplaySet;
 
-/// Where an event stands.
+/// The place of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// Whose event.
+    /// The process of the event.
     pub process: ProcessId,
-    /// In its how-many-th life in the group, from 1, of those in the trace.
-    pub life: u64,
-    /// Which of the traces that were handed in, from 0.
+    /// The number of its incarnation in the group, from 1, of those in the traces.
+    pub nth_incarnation: u64,
+    /// The position among the traces that were handed in, from 0.
     pub trace: usize,
-    /// The line in it, from 1 (the header).
+    /// The line in that trace, from 1 (the header).
     pub line: u64,
 }
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { process, life, line, .. } = self;
-        write!(f, "process {process}, life {life}, line {line} of its trace")
+        let Self { process, nth_incarnation, line, .. } = self;
+        write!(f, "process {process}, incarnation {nth_incarnation}, line {line} of its trace")
     }
 }
 
 /// A property that does not hold, and the events that show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which property.
+    /// The property.
     pub property: Property,
-    /// In which group.
+    /// The group.
     pub group: GroupName,
     /// The processes that are involved: first the one that broke the property.
     pub processes: SmallVec<[ProcessId; 2]>,
     /// What happened, in one sentence.
     pub what: String,
-    /// The event that must not be, or after which something had to follow.
+    /// The event that must not happen, or after which something had to follow.
     pub event: Evidence,
     /// The event that contradicts it, where there is one.
     pub other: Option<Evidence>,
 }
 
 impl Violation {
-    /// The violation in a line, with the places of its events as `place` puts them.
+    /// The violation in one line, with the places of its events as `place` writes them.
     pub fn told(&self, place: impl Fn(&Evidence) -> String) -> String {
         let Self { property, group, processes, what, event, other } = self;
         let other = other.map_or_else(String::new, |other| format!("; {}", place(&other)));
@@ -83,8 +83,8 @@ pub struct Counts {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Deliveries whose sender's trace was not handed in: S5 and S7 are not judged for them, beyond that receivers
-    /// agree on the content.
+    /// Deliveries whose sender's trace was not handed in: S5 and S7 are not judged for them, beyond
+    /// that receivers agree on the content.
     pub unjudged: u64,
 }
 
@@ -93,8 +93,8 @@ pub struct Counts {
 pub struct Report {
     /// How much was checked.
     pub counts: Counts,
-    /// What does not hold, ordered by group and family of properties, at most [`super::Options::violations_max`] for
-    /// each property.
+    /// What does not hold, ordered by group and family of properties, at most
+    /// [`super::Options::violations_max`] for each property.
     pub violations: Vec<Violation>,
     /// How many violations there are of each property that has any, listed or not.
     pub totals: Vec<(Property, u64)>,
@@ -107,7 +107,7 @@ impl Report {
         self.totals.is_empty()
     }
 
-    /// How often `property` is violated.
+    /// The number of violations of `property`.
     #[must_use]
     pub fn total(&self, property: Property) -> u64 {
         self.totals.iter().find(|(p, _)| *p == property).map_or(0, |(_, n)| *n)
@@ -161,8 +161,9 @@ impl Findings {
         &mut self.report.counts
     }
 
-    /// Counts a violation; puts it together only if there is still room to list it, since the search for the other
-    /// event may take a while and a broken trace may hold a million of the same kind.
+    /// Counts a violation; puts it together only if there is still room to list it, since the
+    /// search for the other event may take a while and a broken trace may hold a million of the
+    /// same kind.
     pub(super) fn add(&mut self, property: Property, violation: impl FnOnce() -> Violation) {
         let total = &mut self.totals[property as usize];
         if usize::try_from(*total).unwrap_or(usize::MAX) < self.violations_max {

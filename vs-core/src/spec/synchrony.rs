@@ -1,10 +1,10 @@
-//! S8, S9, S10: what those share who go from one view to the next together.
+//! S8, S9, S10: what processes share that go from one view to the next together.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::collect::ViewIndex;
+use super::log::ViewIndex;
 use super::model::{At, Group, Stay};
 use super::property::Property;
 use super::report::Findings;
@@ -18,7 +18,7 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
 
 /// S8. All who go from one view to another are compared with the first of them.
 fn virtual_synchrony(group: &Group, findings: &mut Findings) {
-    // Nobody shares an initial view.
+    // No two processes share an initial view.
     let moved =
         |(i, stay): (usize, &Stay)| Some((stay.view?, group.stays[stay.next?].view?, stay.log, i));
     let mut moves: Vec<(ViewIndex, ViewIndex, usize, usize)> =
@@ -39,7 +39,8 @@ fn virtual_synchrony(group: &Group, findings: &mut Findings) {
     }
 }
 
-/// `has` delivered message `n` of the sender at `rank`, `lacks` went on to the same view without it.
+/// `has` delivered message `n` of the sender at `rank`; `lacks` installed the same next view
+/// without it.
 fn differ(group: &Group, has: &Stay, lacks: &Stay, rank: usize, n: u64) -> super::Violation {
     let view = group.view_of(lacks);
     let from = view.members()[rank];

@@ -1,21 +1,21 @@
-//! S1, S2, S3, S23, S24: which views a process installs, and that everything happens in one.
+//! S1, S2, S3, S23, S24: which views a process installs, and that every event happens in a view.
 
 use alloc::format;
 
-use super::collect::{Step, ViewIndex};
+use super::log::{Step, ViewIndex};
 use super::model::{At, Group};
 use super::property::Property;
 use super::report::Findings;
 use crate::ident::{Cid, ViewId};
 
-/// What is known at one process when it installs a view.
+/// What is known of one process when it installs a view.
 struct Seen {
-    /// Through all incarnations.
+    /// Over all incarnations.
     installed: Option<(ViewId, At)>,
     /// In this incarnation: the last start_change, and each view announced after a start_change.
     change: Option<(Cid, At)>,
     announced: alloc::vec::Vec<(ViewIndex, At)>,
-    /// Where the process crashed, until it starts again.
+    /// The event at which the process crashed, until it starts again.
     crashed: Option<At>,
     /// The number of the last message sent in the current view, and where.
     sent: (u64, Option<At>),
@@ -117,7 +117,8 @@ fn in_a_view(group: &Group, findings: &mut Findings, seen: &Seen, at: At) {
     }
 }
 
-/// S3: a number that does not go on from the last one in this view belongs to some other view, or to none.
+/// S3: a number that does not go on from the last one in this view belongs to some other view, or
+/// to none.
 fn numbered(group: &Group, findings: &mut Findings, seen: &mut Seen, n: u64, at: At) {
     let (last, before) = seen.sent;
     if Some(n) != last.checked_add(1) {

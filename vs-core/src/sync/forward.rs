@@ -25,7 +25,7 @@ impl Automaton {
     /// those of T that lack it.
     pub(crate) fn forwards(&self) -> Vec<Forward> {
         let mut out = Vec::new();
-        if !self.complete() || !self.left_out.keeps(Rule::Forwarding) {
+        if !self.complete() || !self.rules.keeps(Rule::Forwarding) {
             return out;
         }
         let together = self.together();
@@ -51,7 +51,7 @@ impl Automaton {
     }
 
     fn needs_forwarding(&self, origin: ProcessId) -> bool {
-        if self.left_out.keeps(Rule::ForwardOutsideT) {
+        if self.rules.keeps(Rule::ForwardOutsideT) {
             !self.comes_along(origin)
         } else {
             !self.announced.contains(origin)
@@ -71,7 +71,7 @@ impl Automaton {
         let origin = members.get(at).copied();
         let stays = origin.is_some_and(|origin| self.comes_along(origin));
         // The rule is left out: nobody hands on, and nobody is asked.
-        let handed_on = self.left_out.keeps(Rule::Forwarding)
+        let handed_on = self.rules.keeps(Rule::Forwarding)
             && origin.is_some_and(|origin| self.needs_forwarding(origin));
         let others = holders.iter().filter(move |(q, cut)| {
             let holds = cut.get(at) == farthest;

@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use crate::ident::{CREDIBLE_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
-use crate::rule::{LeftOut, Rule};
+use crate::rule::{Rule, Rules};
 use crate::view::{Members, View, ViewKey};
 
 pub(crate) use cut::{Cut, SyncState};
@@ -99,7 +99,7 @@ pub(crate) struct Automaton {
     last_cid: Cid,
     /// Processes outside the views and the change whose sync messages are kept, in the order in which they were heard.
     strangers: SmallVec<[ProcessId; 4]>,
-    left_out: LeftOut,
+    rules: Rules,
     /// What the sync messages so far come to, while the announced view answers the change under way.
     tally: Option<Tally>,
 }
@@ -114,7 +114,7 @@ pub(crate) struct Installed {
 
 impl Automaton {
     /// The state in which each incarnation starts: the initial singleton view.
-    pub(crate) fn new(me: ProcessId, left_out: LeftOut) -> Self {
+    pub(crate) fn new(me: ProcessId, rules: Rules) -> Self {
         Self {
             me,
             current: View::initial(me),
@@ -127,9 +127,14 @@ impl Automaton {
             previous: None,
             last_cid: Cid(0),
             strangers: SmallVec::new(),
-            left_out,
+            rules,
             tally: None,
         }
+    }
+
+    /// The rules that this end-point keeps.
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
     }
 
     pub(crate) fn me(&self) -> ProcessId {
@@ -222,8 +227,8 @@ impl Automaton {
 
     /// Whether a sync message for the change under way is to be sent.
     pub(crate) fn wants_sync(&self) -> bool {
-        let stopped = self.block == Block::Blocked || !self.left_out.keeps(Rule::Blocking);
-        let in_time = self.left_out.keeps(Rule::ParallelSync) || self.matched();
+        let stopped = self.block == Block::Blocked || !self.rules.keeps(Rule::Blocking);
+        let in_time = self.rules.keeps(Rule::ParallelSync) || self.matched();
         stopped && in_time && self.change.is_some() && self.own_sync().is_none()
     }
 
@@ -351,7 +356,7 @@ impl Automaton {
         let own = self.own_sync()?;
         match &self.tally {
             Some(tally) => Some(tally.agreed()),
-            None => self.left_out.keeps(Rule::OwnCut).then_some(&own.cut),
+            None => self.rules.keeps(Rule::OwnCut).then_some(&own.cut),
         }
     }
 
@@ -378,7 +383,7 @@ impl Automaton {
     /// Whether a sync message for `cid` is of no more use in a view with `start(q) = start`. That for `start` itself
     /// is: `q` may never be told of this view, and its next one then names the same cid again.
     fn is_garbage(&self, cid: Cid, start: Cid) -> bool {
-        cid < start || (cid == start && !self.left_out.keeps(Rule::CollectBelow))
+        cid < start || (cid == start && !self.rules.keeps(Rule::CollectBelow))
     }
 
     /// The highest view id that the membership service has said.

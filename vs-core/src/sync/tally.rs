@@ -49,7 +49,7 @@ impl Automaton {
     pub(super) fn count(&mut self) {
         let matches = self.change.as_ref().is_some_and(|change| {
             let answered = self.announced.start(self.me) == Some(change.cid);
-            (answered || !self.left_out.keeps(Rule::NoObsoleteView))
+            (answered || !self.rules.keeps(Rule::NoObsoleteView))
                 && self.announced.id() > self.current.id()
         });
         self.tally = matches.then(|| {
@@ -71,7 +71,7 @@ impl Automaton {
 
     /// Counts what `q` has said since; whether its sync message was missing and is now here.
     pub(super) fn count_one(&mut self, q: ProcessId) -> bool {
-        if !self.left_out.keeps(Rule::ExactSync) {
+        if !self.rules.keeps(Rule::ExactSync) {
             self.count(); // any sync message of q may have taken the place of one that counted
             return self.matched();
         }
@@ -91,7 +91,7 @@ impl Automaton {
 
     /// The sync message of `q` that the announced view names, if it is here.
     fn counting_sync(&self, q: ProcessId) -> Option<&SyncState> {
-        let state = if self.left_out.keeps(Rule::ExactSync) || q == self.me {
+        let state = if self.rules.keeps(Rule::ExactSync) || q == self.me {
             self.syncs.get(&(q, self.announced.start(q)?))
         } else {
             self.syncs.range(span(q)).next_back().map(|(_, state)| state)

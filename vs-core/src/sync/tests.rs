@@ -32,7 +32,7 @@ fn ask(end: &mut Automaton, cid: Cid, set: &[ProcessId]) -> bool {
 
 /// An end-point `me` that is in `view`, without a change under way.
 fn settled(me: u64, view: &View) -> Automaton {
-    let mut end = Automaton::new(p(me), LeftOut::default());
+    let mut end = Automaton::new(p(me), Rules::default());
     let cid = view.start(p(me)).unwrap();
     ask(&mut end, cid, view.members());
     assert!(end.block_ok());
@@ -383,7 +383,7 @@ fn a_large_view_counts_each_sync_message_once() {
 /// Sync messages of those who had left were kept for ever, and took the room of early ones in the end.
 #[test]
 fn sync_messages_of_the_departed_are_forgotten() {
-    let mut end = Automaton::new(p(1), LeftOut::default());
+    let mut end = Automaton::new(p(1), Rules::default());
     let alone = |q| View::initial(p(q));
     for cid in 10..1010 {
         let joiner = 100 + cid;
@@ -423,12 +423,12 @@ fn forged_cids_do_not_drive_out_the_sync_that_counts() {
 }
 
 /// What the mutants of the simulator are: each leaves out its own rule, and nothing besides.
-#[cfg(feature = "sim")]
+#[cfg(feature = "mutants")]
 #[test]
-fn a_rule_that_is_left_out_is_left_out_alone() {
+fn mutant_leaves_out_its_rule_alone() {
     let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
     let without = |rule| {
-        let mut end = Automaton { left_out: LeftOut::only(rule), ..settled(1, &v) };
+        let mut end = Automaton { rules: Rules::without(rule), ..settled(1, &v) };
         ask(&mut end, Cid(9), &set(&[1, 2, 3]));
         assert!(end.block_ok());
         end.send_sync(|_| 5).unwrap();

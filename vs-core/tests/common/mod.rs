@@ -1,5 +1,6 @@
-//! Nodes and one membership server in memory: as little around the core as possible, so that what is measured or
-//! counted is the core. Datagrams arrive at once and in order, or not at all; time moves only when told to.
+//! Nodes and one membership server in memory: as little around the core as possible, so that what
+//! is measured or counted is the core. Datagrams arrive at once and in order, or not at all; time
+//! moves only when told to.
 //!
 //! For hostile networks there is `vs_core::sim`.
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
@@ -49,7 +50,8 @@ pub(crate) struct Cluster<T: Tracer> {
     /// Datagrams sent, counted once for each receiver, and lost ones among them.
     pub(crate) sent: u64,
     pub(crate) lost: u64,
-    /// Called with `true` before and with `false` after the calls that make up the way of a message.
+    /// Called with `true` before and with `false` after the calls that make up the way of a
+    /// message.
     pub(crate) meter: fn(bool),
     /// Is shown every datagram.
     pub(crate) tap: fn(&[u8]),

@@ -1,8 +1,9 @@
-//! One group at two distant sites in a simulated world, each with a membership server: delays decide what happens
-//! meanwhile, and nothing is left to chance but their last microseconds.
+//! One group at two distant sites in a simulated world, each with a membership server: delays
+//! decide what happens meanwhile, and nothing is left to chance but their last microseconds.
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
+use vs_core::rule::Rules;
 use vs_core::sim::{Link, Site, World, WorldConfig};
 use vs_core::spec;
 use vs_core::trace::{Header, Record, Trace};
@@ -43,8 +44,9 @@ pub(crate) struct Sites {
 
 impl Sites {
     /// The servers run; the processes do not yet.
-    pub(crate) fn new(seed: u64, config: &GroupConfig) -> Self {
+    pub(crate) fn new(seed: u64, config: &GroupConfig, rules: Rules) -> Self {
         let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        world.set_rules(rules);
         let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
         for s in SERVERS {
             world.add_server(s, ServerConfig::default(), 0).unwrap();
@@ -75,7 +77,8 @@ impl Sites {
         }
     }
 
-    /// Runs until exactly `processes` share a view; `None` if they do not within 5 simulated seconds.
+    /// Runs until exactly `processes` share a view; `None` if they do not within 5 simulated
+    /// seconds.
     pub(crate) fn meet(&mut self, processes: &[u64]) -> Option<View> {
         let members: Vec<ProcessId> = processes.iter().map(|p| ProcessId(*p)).collect();
         let met = self.world.run_while_ms(5_000, |world| {
@@ -86,7 +89,8 @@ impl Sites {
         met.unwrap().then(|| self.world.view(members[0], group().key()).unwrap().clone())
     }
 
-    /// Runs until exactly `processes` share a view, and then on until nothing is under way any more.
+    /// Runs until exactly `processes` share a view, and then on until nothing is under way any
+    /// more.
     pub(crate) fn await_view(&mut self, processes: &[u64]) -> View {
         let view = self.meet(processes);
         let view = view.unwrap_or_else(|| panic!("{processes:?} never came to share a view"));
@@ -94,7 +98,8 @@ impl Sites {
         view
     }
 
-    /// The trace of each process, without header; they are taken out, and the checker has nothing to say against them.
+    /// The trace of each process, without header; they are taken out, and the checker has nothing
+    /// to say against them.
     pub(crate) fn clean_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let records = self.world.take_traces();
         let trace = |(process, records): &(ProcessId, Vec<Record>)| {

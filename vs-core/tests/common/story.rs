@@ -11,15 +11,16 @@ use vs_core::{Time, View};
 
 use crate::talker::Talker;
 
-/// Microseconds from the start of a scenario at which its story begins: those that are there share a view by then.
+/// Microseconds from the start of a scenario at which its story begins: those that are there share
+/// a view by then.
 pub(crate) const BEGIN_US: u64 = 100_000;
 
 pub(crate) fn site(p: u64) -> Site {
     Site::Process(ProcessId(p))
 }
 
-/// Processes 1 to `processes`, each of which says something each `every_us` µs (never, if 0), for `us` µs of story. The
-/// specification is stepped beside.
+/// Processes 1 to `processes`, each of which says something each `every_us` µs (never, if 0), for
+/// `us` µs of story. The specification is stepped beside.
 pub(crate) fn together(seed: u64, processes: u64, every_us: u64, us: u64) -> Scenario {
     let mut scenario = Scenario::calm(seed, processes).refined();
     scenario.heal_us = BEGIN_US + us;
@@ -41,7 +42,8 @@ pub(crate) trait Telling {
     /// `p` is not there before the story says so.
     fn without(self, p: u64) -> Self;
 
-    /// Plays it: it settles, and neither the checker nor the specification has anything to say against it.
+    /// Plays it: it settles, and neither the checker nor the specification has anything to say
+    /// against it.
     fn play(&self) -> Story {
         self.play_with(Talker::new, |_| ())
     }
@@ -146,7 +148,8 @@ impl Story {
         self.seen(p).filter_map(|(at_us, event)| installed(at_us, event)).collect()
     }
 
-    /// Messages that were not delivered by all who were in the view in which they were sent until its end.
+    /// Messages that were not delivered by all who were in the view in which they were sent until
+    /// its end.
     pub(crate) fn lost(&self) -> usize {
         let (mut within, mut sent, mut delivered) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         for trace in &self.outcome.traces {

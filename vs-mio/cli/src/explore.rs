@@ -6,28 +6,30 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
-use vs_core::rule::{LeftOut, Rule};
+use vs_core::rule::{Rule, Rules};
 
 use crate::Failure;
-use crate::sim::{keep, make_room, rule, rules, say};
+#[cfg(feature = "mutants")]
+use crate::sim::rule;
+use crate::sim::{keep, make_room, mutants, say};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens in whatever order
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = format!("Example: vs explore --short\n         vs explore last-words --leave-out Forwarding --traces run && \
-                  vs check run --settled 1,2\n\n\
-                  Worlds, and the rules whose absence shows in them:\n{}\n\nRules: {}.\n\n\
+    after_help = format!("Example: vs explore --short\n\n\
+                  Worlds, and the rules whose absence shows in them:\n{}\n\n{}\n\n\
                   Exit status 0: nothing wrong was found in any state, and with a rule left out something was; 1: otherwise, or \
-                  a file cannot be written; 2: the command line is wrong.", worlds(), rules())
+                  a file cannot be written; 2: the command line is wrong.", worlds(), mutants())
 )]
 pub(crate) struct Args {
     /// Worlds, by name [default: all]
     #[arg(value_name = "WORLD", value_parser = plan)]
     worlds: Vec<&'static Plan>,
-    /// The worlds that take seconds, and the rules whose absence shows in them
+    /// Only the worlds that take seconds
     #[arg(long, conflicts_with = "worlds")]
     short: bool,
     /// Leave out this rule, instead of none and then each that shows [default worlds: those in which it shows]
+    #[cfg(feature = "mutants")]
     #[arg(long, value_name = "RULE", value_parser = rule)]
     leave_out: Option<Rule>,
     /// Worlds that are gone through at a time [default: one for each core]
@@ -62,24 +64,47 @@ fn plan(name: &str) -> Result<&'static Plan, String> {
     PLANS.iter().find(|plan| plan.name == name).ok_or_else(|| format!("there are {}", names()))
 }
 
-/// A world, and the rule that is left out in it.
-type Task = (&'static Plan, Option<Rule>);
+/// A world, and the rules that are kept in it.
+type Task = (&'static Plan, Rules);
+
+impl Args {
+    /// The rules to keep, if one is to be left out.
+    fn asked(&self) -> Option<Rules> {
+        #[cfg(feature = "mutants")]
+        return self.leave_out.map(Rules::without);
+        #[cfg(not(feature = "mutants"))]
+        return None;
+    }
+}
+
+/// Each set of rules that lacks one whose absence shows in `plan`.
+#[cfg(feature = "mutants")]
+fn mutants_of(plan: &Plan) -> Vec<Rules> {
+    plan.shows.iter().copied().map(Rules::without).collect()
+}
+
+/// No rule is left out without feature `mutants`.
+#[cfg(not(feature = "mutants"))]
+fn mutants_of(_: &Plan) -> Vec<Rules> {
+    Vec::new()
+}
 
 fn tasks(args: &Args) -> Vec<Task> {
     let chosen = |plan: &&Plan| match args.worlds.is_empty() {
         true => {
-            let shows = args.leave_out.is_none_or(|rule| plan.shows.contains(&rule));
+            let left_out = args.asked().and_then(Rules::left_out);
+            let shows = left_out.is_none_or(|rule| plan.shows.contains(&rule));
             shows && (plan.short || !args.short)
         }
         false => args.worlds.iter().any(|world| world.name == plan.name),
     };
     let mut tasks = Vec::new();
     for plan in PLANS.iter().filter(chosen) {
-        match args.leave_out {
-            Some(rule) => tasks.push((plan, Some(rule))),
+        match args.asked() {
+            Some(rules) => tasks.push((plan, rules)),
             None => {
-                tasks.push((plan, None));
-                tasks.extend(plan.shows.iter().map(|rule| (plan, Some(*rule))));
+                tasks.push((plan, Rules::default()));
+                tasks.extend(mutants_of(plan).into_iter().map(|rules| (plan, rules)));
             }
         }
     }
@@ -124,8 +149,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What a task is called.
-fn name((plan, rule): Task) -> String {
-    match rule {
+fn name((plan, rules): Task) -> String {
+    match rules.left_out() {
         Some(rule) => format!("{} without {rule:?}", plan.name),
         None => plan.name.to_owned(),
     }
@@ -138,11 +163,11 @@ fn trace_dir(args: &Args, task: Task, alone: bool) -> Option<PathBuf> {
 }
 
 fn go_through(args: &Args, task: Task, alone: bool) -> Result<(), String> {
-    let (plan, rule) = task;
+    let (plan, rules) = task;
+    let rule = rules.left_out();
     let begun = Instant::now();
-    let left_out = rule.map_or_else(LeftOut::default, LeftOut::only);
     let states_max = usize::try_from(args.states_max).unwrap_or(usize::MAX);
-    let explored = explore(plan, left_out, Limits { states_max });
+    let explored = explore(plan, rules, Limits { states_max });
     let name = name(task);
     report(args, plan, rule, &explored, begun.elapsed().as_secs_f64());
     if let (Some(found), Some(dir)) = (&explored.found, trace_dir(args, task, alone)) {

@@ -21,10 +21,10 @@ use crate::{Failure, fast_share, wan};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = format!("Example: vs sim --seeds 0..10000\n         vs sim --seed 17 --refine --traces run && vs check run\n\n\
-                  Profiles: {}.\n\nRules: {}. Some show only in worlds that are made for them: see vs explore.\n\n\
+                  Profiles: {}.\n\n{}\n\n\
                   Exit status 0: every property held; 1: one did not, and the seed is named, or a file cannot be written; \
                   2: the command line is wrong. Runs of {FLOOR_RUNS} seeds and more also fail if too little happened in \
-                  them.", profiles(), rules())
+                  them.", profiles(), mutants())
 )]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Args {
@@ -39,11 +39,11 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
     /// How often servers agree in the fast mode, by how fast their clients come and go: other worlds, one of each seed for
     /// each rate
-    #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "leave_out", "steps", "traces"])]
+    #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "steps", "traces"])]
     fast_share: bool,
-    /// How long changes of view take between distant sites, beside the same stack with the sync round started only after
-    /// the membership view: other worlds, both stacks with each seed
-    #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "leave_out", "steps", "traces", "threads"])]
+    /// How long changes of view take between distant sites, in other worlds. A build with feature mutants also plays each
+    /// seed with a sync round that starts only after the membership view
+    #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "steps", "traces", "threads"])]
     wan: bool,
     /// Step the executable specification beside each process: every step has to be one of its
     #[arg(long)]
@@ -52,7 +52,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = profile)]
     profile: Option<Profile>,
     /// Leave a rule of the algorithm out, to see what happens
-    #[arg(long, value_name = "RULE", value_parser = rule)]
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "RULE", value_parser = rule, conflicts_with_all = ["fast_share", "wan"])]
     leave_out: Option<Rule>,
     /// Runs that are played at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -91,13 +92,29 @@ fn profile(name: &str) -> Result<Profile, String> {
     Profile::from_name(name).ok_or_else(|| format!("there are {}", profiles()))
 }
 
+#[cfg(feature = "mutants")]
 pub(crate) fn rule(name: &str) -> Result<Rule, String> {
     let found = Rule::ALL.into_iter().find(|r| format!("{r:?}").eq_ignore_ascii_case(name));
     found.ok_or_else(|| format!("there are {}", rules()))
 }
 
-pub(crate) fn rules() -> String {
+fn rules() -> String {
     Rule::ALL.map(|rule| format!("{rule:?}")).join(", ")
+}
+
+/// What the help says about rules that are left out.
+pub(crate) fn mutants() -> String {
+    if cfg!(feature = "mutants") {
+        return format!(
+            "Rules: {}. Some show only in worlds that are made for them: see vs explore.",
+            rules()
+        );
+    }
+    format!(
+        "A build with feature mutants (cargo build --release -p vs-cli --features mutants) has --leave-out RULE, which \
+         leaves out a rule of the algorithm: {}.",
+        rules()
+    )
 }
 
 fn profiles() -> String {
@@ -255,10 +272,12 @@ fn scenario(args: &Args, seed: u64) -> Result<Scenario, Failure> {
         (None, None) => Scenario::random(seed),
     };
     let scenario = if args.refine { scenario.refined() } else { scenario };
-    Ok(match args.leave_out {
+    #[cfg(feature = "mutants")]
+    let scenario = match args.leave_out {
         Some(rule) => scenario.leaving_out(rule),
         None => scenario,
-    })
+    };
+    Ok(scenario)
 }
 
 /// One run: what was counted, or why it failed.

@@ -1,6 +1,7 @@
-//! `vs sim --wan`: how long changes of view take between distant sites, and what it saves that the sync round runs beside
-//! that of the membership servers.
+//! `vs sim --wan`: how long changes of view take between distant sites. With feature `mutants`, each run is played again
+//! with a sync round that starts only after the membership view: that shows what it saves to run both rounds side by side.
 
+use vs_core::rule::Rules;
 use vs_core::sim::{Wan, WanChange, WanTiming, WanTraffic};
 
 use crate::Failure;
@@ -48,7 +49,15 @@ impl Figures {
     }
 }
 
-/// Plays all seeds, each with both stacks on the same links.
+/// The sync round waits for the membership view. Only a build with feature `mutants` can be told so.
+fn sync_after_view() -> Option<Rules> {
+    #[cfg(feature = "mutants")]
+    return Some(Rules::without(vs_core::rule::Rule::ParallelSync));
+    #[cfg(not(feature = "mutants"))]
+    return None;
+}
+
+/// Plays all seeds, each with every stack on the same links.
 pub(crate) fn run((from, to): (u64, u64), json: bool) -> Result<(), Failure> {
     let (delay_ms_min, delay_ms_max) = DELAY_MS;
     if !json {
@@ -60,13 +69,13 @@ pub(crate) fn run((from, to): (u64, u64), json: bool) -> Result<(), Failure> {
         ));
     }
     for loss_permille in LOSSES {
-        let play = |sync_after_view| {
+        let play = |rules| {
             let wan = Wan {
                 sites: SITES,
                 delay_ms_min,
                 delay_ms_max,
                 loss_permille,
-                sync_after_view,
+                rules,
                 wan_times: true,
             };
             let mut all = Vec::new();
@@ -76,12 +85,14 @@ pub(crate) fn run((from, to): (u64, u64), json: bool) -> Result<(), Failure> {
             }
             Ok::<_, Failure>(all)
         };
-        let (beside, after) = (play(false)?, play(true)?);
+        let beside = play(Rules::default())?;
+        let after = sync_after_view().map(play).transpose()?;
         for change in WanChange::ALL {
             let of = |timings: &[WanTiming]| -> Vec<WanTiming> {
                 timings.iter().copied().filter(|t| t.change == change).collect()
             };
-            tell(loss_permille, change, &of(&beside), &of(&after), json);
+            let after = after.as_deref().map(|timings| Figures::of(&of(timings)));
+            tell(loss_permille, change, &of(&beside), after, json);
         }
     }
     traffic((from, to.min(from + TRAFFIC_RUNS_MAX)), json)
@@ -107,7 +118,7 @@ fn traffic((from, to): (u64, u64), json: bool) -> Result<(), Failure> {
             delay_ms_min: far,
             delay_ms_max: far,
             loss_permille,
-            sync_after_view: false,
+            rules: Rules::default(),
             wan_times,
         };
         let mut all = WanTraffic::default();
@@ -137,27 +148,31 @@ fn tell(
     loss_permille: u16,
     change: WanChange,
     beside: &[WanTiming],
-    after: &[WanTiming],
+    after: Option<Figures>,
     json: bool,
 ) {
     let loss = f64::from(loss_permille) / 10.0;
-    let (a, b) = (Figures::of(beside), Figures::of(after));
-    let saved = (b.trips - a.trips) / 2.0;
+    let figures = Figures::of(beside);
+    let saved = after.as_ref().map(|after| (after.trips - figures.trips) / 2.0);
     let name = format!("{change:?}").to_lowercase();
     if json {
         return say(format_args!(
             "{}",
             serde_json::json!({
-                "loss_percent": loss, "change": name, "runs": beside.len(), "beside": a.json(), "after": b.json(),
-                "saved_round_trips": saved,
+                "loss_percent": loss, "change": name, "runs": beside.len(), "beside": figures.json(),
+                "after": after.as_ref().map(Figures::json), "saved_round_trips": saved,
             })
         ));
     }
-    for (stack, f) in [("beside the membership", &a), ("after the membership", &b)] {
-        let Figures { median, p90, max, trips, proposals, slow } = f;
+    let stacks =
+        [("beside the membership", Some(&figures)), ("after the membership", after.as_ref())];
+    for (stack, figures) in stacks {
+        let Some(Figures { median, p90, max, trips, proposals, slow }) = figures else { continue };
         say(format_args!(
             "{loss:>3} %  {name:<6}  {stack:<21} {median:>6} {p90:>5} {max:>5} {trips:>15.2} {proposals:>10.1} {slow:>11}"
         ));
     }
-    say(format_args!("               saved: {saved:.2} of the greatest round trip"));
+    if let Some(saved) = saved {
+        say(format_args!("               saved: {saved:.2} of the greatest round trip"));
+    }
 }

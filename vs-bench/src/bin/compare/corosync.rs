@@ -1,4 +1,4 @@
-//! The rival: one Corosync daemon in each namespace, clients of its closed process groups.
+//! Corosync: one daemon in each namespace, and clients of its closed process groups.
 
 use core::fmt::Write;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use vs_bench::samples::{Samples, median_of};
 
 use crate::lab::{Lab, addr};
 
-/// How often is looked whether the daemons are together.
+/// How often to check whether the daemons share a membership.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Microseconds between two messages of an idle group.
@@ -111,7 +111,7 @@ impl<'a> Corosync<'a> {
         Ok(())
     }
 
-    /// Starts a client that tells each change of its group.
+    /// Starts a client that prints each change of its group.
     pub(crate) fn watch(&self, k: usize) -> Result<Process, String> {
         let own = (k - 1).to_string();
         self.lab.start(k, self.client, ["-M", "watch", "-t", "3600", "-k", &own])

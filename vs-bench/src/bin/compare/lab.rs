@@ -1,4 +1,4 @@
-//! Where everything runs: network namespaces on a bridge, and the programs.
+//! The lab: network namespaces on a bridge, and the programs.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -17,7 +17,8 @@ pub(crate) const MEMBERS_MAX: usize = 8;
 /// Where the membership server listens, on the bridge.
 pub(crate) const SERVER: &str = "10.77.0.100:7000";
 
-/// Namespaces 1 to `members`, each with an address, and 0 with the bridge. Dropping it takes all of it down.
+/// Namespaces 1 to `members`, each with an address, and 0 with the bridge. Dropping it takes all of
+/// it down.
 #[derive(Debug)]
 pub(crate) struct Lab {
     prefix: String,
@@ -77,8 +78,9 @@ impl Lab {
         Ok(())
     }
 
-    /// Makes it a network of `hosts` hosts: the others are unplugged. The bridge hands a multicast to everybody who is
-    /// there, and the processor that measures would pay for those who have no part in it.
+    /// Makes it a network of `hosts` hosts: the others are unplugged. The bridge hands a multicast
+    /// to everybody who is there, and the processor that measures would pay for those who have no
+    /// part in it.
     pub(crate) fn plug(&self, hosts: usize) -> Result<(), String> {
         for k in 1..=MEMBERS_MAX {
             let state = if k <= hosts { "up" } else { "down" };
@@ -104,7 +106,8 @@ impl Lab {
         format!("{}{k}", self.prefix)
     }
 
-    /// A command that runs `program` in namespace `k`; it becomes the program, under the same process id.
+    /// A command that runs `program` in namespace `k`; it becomes the program, under the same
+    /// process id.
     pub(crate) fn command(&self, k: usize, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace(k)]).arg(program);

@@ -1,4 +1,5 @@
-//! Members that come, go, fall silent or do nothing: changes of the view as the members tell them, and processor time.
+//! Members that come, go, fall silent or do nothing: changes of the view as the members tell them,
+//! and processor time.
 
 use core::time::Duration;
 use std::fs;
@@ -47,7 +48,7 @@ pub(crate) fn of_corosync<'a>(
     Members::new(count, Box::new(|k| corosync.watch(k)), parse_client)
 }
 
-/// Processor time of each of `processes` while `time` passes, in per cent of a core.
+/// Processor time of each of `processes` during `time`, in percent of a core.
 pub(crate) fn idle(processes: &[Process], time: Duration) -> Result<Vec<f64>, String> {
     let before: Vec<u64> = processes.iter().map(cpu_ns).collect();
     pause(time)?;
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_found_in_what_members_say() {
+    fn view_is_parsed_from_member_output() {
         assert_eq!(parse_client("change member=0 ts=7 members=3 left=1"), Some((7, 3)));
     }
 }

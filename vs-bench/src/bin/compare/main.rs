@@ -1,11 +1,13 @@
-//! `compare`: this library, Corosync and the limit of raw UDP on one machine, interleaved in one go; a table of the bars
-//! and plots of what is beside them.
+//! `compare`: this library, Corosync and the limit of raw UDP on one machine, interleaved in one
+//! go; a table of the bars and plots of what is beside them.
 //!
-//! `cargo run --release -p vs-bench --bin compare -- --rounds 5 --out DIR` (as root: it makes network namespaces)
+//! `cargo run --release -p vs-bench --bin compare -- --rounds 5 --out DIR` (as root: it makes
+//! network namespaces)
 //!
-//! Each member, receiver or daemon is a process in a network namespace of its own; the namespaces are on one bridge, MTU
-//! 1500. Every round measures everything once, so that what the machine does meanwhile hits all alike; medians over the
-//! rounds count. Whatever is started is ended, also after errors and signals. `vs-bench/README.md` says more.
+//! Each member, receiver or daemon is a process in a network namespace of its own. The namespaces
+//! are on one bridge with an MTU of 1500. Every round measures everything once, so that noise of
+//! the machine affects all alike; medians over the rounds count. Every process that is started is
+//! ended, also after errors and signals. `vs-bench/README.md` says more.
 
 mod corosync;
 mod lab;
@@ -24,20 +26,20 @@ use clap::{Parser, ValueEnum};
 use vs_bench::process;
 use vs_bench::samples::Samples;
 
-/// What can be measured alone.
+/// The parts that can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Section {
     /// Messages a second, by size and members.
     Throughput,
     /// The same with datagrams dropped.
     Loss,
-    /// One way, idle group.
+    /// One-way latency in an idle group.
     Latency,
     /// `kill -9` of a member until the others have the view.
     Kill,
-    /// A member that stops and says nothing.
+    /// A member that stops silently.
     Silence,
-    /// Processor time of a group in which nothing happens.
+    /// Processor time of an idle group.
     Idle,
 }
 
@@ -53,10 +55,10 @@ pub(crate) struct Args {
     /// Where the table, the plots and the samples go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Only these parts [default: all]
+    /// Measure only these parts [default: all]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
-    /// Less of everything, for a first idea
+    /// Measure less of everything, for a first impression
     #[arg(long)]
     quick: bool,
     /// Length of each measurement, in s [default: 2; 0.5 with --quick]
@@ -111,7 +113,7 @@ fn run(args: &Args) -> Result<(), String> {
     for round in 1..=args.rounds {
         eprintln!("round {round} of {}", args.rounds);
         measure::round(&lab, args, &mut samples)?;
-        // What was measured is kept whatever the next round comes to.
+        // The samples are kept even if the next round fails.
         write(args, &samples)?;
     }
     println!("{}", table::markdown(args, &samples));

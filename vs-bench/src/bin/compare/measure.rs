@@ -1,4 +1,4 @@
-//! One round: everything once, ours, the rival's and the limit's one after the other.
+//! One round: everything once, for this library, Corosync and the limit, one after the other.
 
 use core::time::Duration;
 
@@ -33,13 +33,13 @@ const CALM_RATE: &str = "1000";
 /// What carries a node whose latency counts: the calling thread, without a hand-over.
 const LATENCY_RUNTIME: &str = "std";
 
-/// Between two changes, so that nothing of one is left in the next.
+/// Pause between two changes, so that the first is over when the next begins.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// Runs that fail are tried so often.
+/// Attempts of a run that fails.
 const ATTEMPTS: usize = 2;
 
-/// Measures. A measurement that fails is told and left out; a signal ends it all.
+/// Measures everything. A failed measurement is reported and left out; a signal ends the program.
 pub(crate) fn round(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
     for section in args.sections() {
         match section {

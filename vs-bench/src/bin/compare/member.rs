@@ -1,7 +1,7 @@
 //! A member that tells its views, as `cpg_bench` does for Corosync: `compare` runs itself for it.
 //!
-//! `vs node --json` would do, too, but it tells of every step of a change in the middle of it, to another process on the
-//! cores that measure.
+//! `vs node --json` would do, too, but it tells of every step of a change in the middle of it, to
+//! another process on the cores that measure.
 
 use core::fmt::Display;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +14,8 @@ use vs_core::ident::{GroupName, ProcessId};
 use vs_std::udp::UdpConfig;
 use vs_std::{EventRef, Group, JoinOptions};
 
-/// The first word of the command line that asks for it; the process id, the address and the server follow.
+/// The first word of the command line that asks for it; the process id, the address and the server
+/// follow.
 pub(crate) const WORD: &str = "member";
 
 /// Where members multicast.

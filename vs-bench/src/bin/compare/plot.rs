@@ -20,7 +20,8 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// A chart. What goes up is logarithmic; what goes across is, too, unless `ticks` names its places 0, 1, 2, ….
+/// A chart. What goes up is logarithmic; what goes across is, too, unless `ticks` names its places
+/// 0, 1, 2, ….
 struct Chart<'a> {
     title: String,
     across: &'a str,
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn charts_are_drawn_without_fonts_and_with_gaps() {
+    fn chart_needs_no_fonts_and_shows_gaps() {
         let mut samples = Samples::default();
         for (bytes, rate) in [(64, 1e6), (1024, 5e5)] {
             samples.push(format!("throughput/vs/3/1/{bytes}"), rate);

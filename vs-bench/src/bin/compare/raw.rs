@@ -12,8 +12,8 @@ const PORT: &str = "47000";
 /// Datagrams that the sender may have unacknowledged.
 const WINDOW: u64 = 512;
 
-/// Sends datagrams of `bytes` from one to `receivers`, with or without segmentation offload; what arrives, in datagrams
-/// a second at each.
+/// Sends datagrams of `bytes` from one to `receivers`, with or without segmentation offload; what
+/// arrives, in datagrams a second at each.
 pub(crate) fn multicast(
     lab: &Lab,
     receivers: usize,
@@ -45,8 +45,8 @@ pub(crate) fn multicast(
     median_of(&lines, "pps").ok_or_else(|| "mcraw said nothing of its rate".into())
 }
 
-/// Ping-pong of `bytes` between two; one way is half of a round trip, in µs. Busy: both look again and again, each on a
-/// core of its own.
+/// Ping-pong of `bytes` between two; one way is half of a round trip, in µs. Busy: both look again
+/// and again, each on a core of its own.
 pub(crate) fn ping_pong(
     lab: &Lab,
     bytes: usize,

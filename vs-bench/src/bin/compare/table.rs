@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reached_is_the_highest_goal_that_is() {
+    fn highest_reached_goal_is_reported() {
         let rival = |value| Goal::AtLeast(20.0, Some(("rival", value)));
         let aim = Goal::AtLeast(5e6, None);
         assert_eq!(row(Some(6e6), rival(Some(1e5)), aim).reached(), "aim");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_silence_is_one_without_false_suspicion_in_all_rounds() {
+    fn fastest_silence_never_suspects_falsely() {
         let mut samples = Samples::default();
         for (ms, values) in [(8, vec![1.0]), (12, vec![0.0, 1.0]), (16, vec![0.0])] {
             values.iter().for_each(|v| samples.push(format!("silence-false/{ms}"), *v));

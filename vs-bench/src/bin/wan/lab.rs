@@ -23,8 +23,8 @@ const OFFLOADS: &str = "rx off tx off sg off tso off gso off gro off";
 /// What a frame is lost of.
 const LOSS_PARTS: f64 = 100_000.0;
 
-/// The end: the namespaces go, who still lives in them, and the directory. It waits in a process of its own for the end of its input,
-/// which comes however this program ends.
+/// The end: the namespaces go, who still lives in them, and the directory. It waits in a process of
+/// its own for the end of its input, which comes however this program ends.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
@@ -93,7 +93,8 @@ impl Lab {
         run("ip", &format!("-n {ns} link set lo up"))
     }
 
-    /// Plugs a site in. It knows the others: nobody asks for addresses, which would be a round trip more.
+    /// Plugs a site in. It knows the others: nobody asks for addresses, which would be a round trip
+    /// more.
     fn connect(&self, site: u64) -> Result<(), String> {
         let (ns, middle) = (self.site(site), self.middle());
         let end = format!("type veth peer name v{site} netns {middle}");
@@ -160,7 +161,7 @@ impl Lab {
         Members::new((self.sites * WAN_MEMBERS) as usize, Box::new(start), parse_node)
     }
 
-    /// The traces of the last members hold.
+    /// Checks the traces of the last members.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut check = Command::new(&self.vs);
         check.arg("check").args(self.traces());
@@ -206,7 +207,7 @@ impl Wires {
         Ok(Self(wire))
     }
 
-    /// Takes them away; how late they were is kept.
+    /// Ends the wires. The samples keep how late they were.
     pub(crate) fn end(self, samples: &mut Samples) -> Result<(), String> {
         self.0.signal(Signal::TERM)?;
         let lines = self.0.finish(PATIENCE)?;

@@ -1,11 +1,14 @@
-//! `wan`: how long changes of view take between distant sites, over real sockets, and what it saves that the sync round
-//! runs beside that of the membership servers; beside what the simulator says of the same links.
+//! `wan`: how long changes of view take between distant sites, over real sockets, and what it saves
+//! that the sync round runs beside that of the membership servers; beside what the simulator says
+//! of the same links.
 //!
-//! `cargo run --release -p vs-bench --bin wan` (as root: it makes network namespaces)
+//! `cargo run --release -p vs-bench --features mutants --bin wan` (as root: it makes network
+//! namespaces)
 //!
-//! Each site is a network namespace with a membership server and two members; a process in user space is the wires
-//! between them. Each round draws its distances as the simulator does for that seed, and plays both stacks on them, one
-//! after the other. Whatever is started is ended, also after errors and signals. `vs-bench/README.md` says more.
+//! Each site is a network namespace with a membership server and two members; a process in user
+//! space is the wires between them. Each round draws its distances as the simulator does for that
+//! seed, and plays both stacks on them, one after the other. Whatever is started is ended, also
+//! after errors and signals. `vs-bench/README.md` says more.
 
 mod lab;
 mod table;
@@ -18,19 +21,20 @@ use clap::Parser;
 use lab::{Lab, Wires};
 use vs_bench::process;
 use vs_bench::samples::Samples;
+use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Wan, WanChange, WanDraw};
 
 /// As the simulator's `vs sim --wan`.
 const SITES: u64 = 3;
 const DELAY_MS: (u64, u64) = (25, 75);
 
-/// What the sync round is measured as: beside that of the servers, or after it.
+/// The two stacks: the sync round beside that of the servers, or after it.
 pub(crate) const STACKS: [&str; 2] = ["beside", "after"];
 
 #[derive(Clone, Debug, Parser)]
 #[command(
     about = "Measures changes of view between sites 50 to 150 ms of round trip apart, in network namespaces; needs root, iproute2, ethtool and gcc",
-    after_help = "Example: cargo run --release -p vs-bench --bin wan -- --rounds 20"
+    after_help = "Example: cargo run --release -p vs-bench --features mutants --bin wan -- --rounds 20"
 )]
 struct Args {
     /// Rounds for each loss: seeds 0 and up
@@ -39,10 +43,10 @@ struct Args {
     /// Frames lost between sites, of datagrams and of connections alike, in per cent
     #[arg(long, value_delimiter = ',', default_value = "0,0.5", value_parser = percent)]
     loss: Vec<f64>,
-    /// How long nothing happens before each change
+    /// How long the group is idle before each change
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     calm_ms: u64,
-    /// The command vs [default: built now]
+    /// The command vs, of a build with feature mutants [default: built now]
     #[arg(long, value_name = "FILE")]
     vs: Option<PathBuf>,
 }
@@ -87,7 +91,7 @@ fn world(loss: f64, sync_after_view: bool) -> Wan {
         delay_ms_min: DELAY_MS.0,
         delay_ms_max: DELAY_MS.1,
         loss_permille: (10.0 * loss) as u16,
-        sync_after_view,
+        rules: if sync_after_view { Rules::without(Rule::ParallelSync) } else { Rules::default() },
         wan_times: true,
     }
 }
@@ -96,7 +100,7 @@ fn farthest(draw: &WanDraw) -> f64 {
     draw.delays_ms.iter().map(|(_, ms)| *ms).max().unwrap_or_default() as f64
 }
 
-/// Name of what is measured of a change.
+/// Name of the samples of a change.
 pub(crate) fn name(how: &str, loss: f64, after: bool, change: WanChange) -> String {
     format!("{how}/{loss}/{}/{change:?}", STACKS[usize::from(after)])
 }

@@ -1,4 +1,4 @@
-//! What was measured, as a table.
+//! The samples as a table.
 
 use core::fmt::Write;
 

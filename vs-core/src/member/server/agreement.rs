@@ -15,7 +15,7 @@ use crate::ident::{
 use crate::member::attached::{Attached, Report, Settled};
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
-use crate::rule::{LeftOut, Rule};
+use crate::rule::{Rule, Rules};
 use crate::view::View;
 
 /// What a client's cids and view numbers have to be above, for they increase across all its
@@ -89,11 +89,11 @@ pub(crate) struct Agreement {
     settled: Option<Settled>,
     /// Proposals wait: more may be about to happen (rule 5.12).
     gathering: bool,
-    left_out: LeftOut,
+    rules: Rules,
 }
 
 impl Agreement {
-    pub(crate) fn new(me: ServerId, boot: u64, left_out: LeftOut) -> Self {
+    pub(crate) fn new(me: ServerId, boot: u64, rules: Rules) -> Self {
         Self {
             me,
             ns: Report::new(),
@@ -111,7 +111,7 @@ impl Agreement {
             sent_n: 0,
             settled: None,
             gathering: false,
-            left_out,
+            rules,
         }
     }
 
@@ -224,7 +224,7 @@ impl Agreement {
         self.mode = mode;
         let known = |process| self.given.get(&process).or_else(|| self.cids.get(&process));
         let cids = self.ns.iter().filter_map(|c| Some((c.process, *known(c.process)?))).collect();
-        let carried = if self.left_out.keeps(Rule::ServerMaxN) { self.max_n } else { 0 };
+        let carried = if self.rules.keeps(Rule::ServerMaxN) { self.max_n } else { 0 };
         let proposal = Proposal {
             from: self.me,
             set: self.ns.clone(),
@@ -370,9 +370,9 @@ impl Agreement {
             self.changing && p.used.iter().any(|&(server, pn)| server == self.me && pn >= mine);
         // D3: it began a number that was passed here.
         let passed = p.mode == Mode::Slow && unused && !(self.changing && self.mode == Mode::Slow);
-        if (changed_again && self.left_out.keeps(Rule::ServerD1))
-            || (consumed && self.left_out.keeps(Rule::ServerD2))
-            || (passed && self.left_out.keeps(Rule::ServerD3))
+        if (changed_again && self.rules.keeps(Rule::ServerD1))
+            || (consumed && self.rules.keeps(Rule::ServerD2))
+            || (passed && self.rules.keeps(Rule::ServerD3))
         {
             self.propose(Mode::Slow, self.max_n + 1, steps);
         }

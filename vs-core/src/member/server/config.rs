@@ -85,9 +85,6 @@ pub struct ServerConfig {
     pub groups_max: usize,
     /// Bytes that may wait to be written to one connection; beyond, it is closed. Default 4 MiB.
     pub output_bytes_max: usize,
-    /// A rule of the algorithm that is left out, to see that the checker notices. For tests alone.
-    #[cfg(feature = "sim")]
-    pub left_out: crate::rule::LeftOut,
 }
 
 impl Default for ServerConfig {
@@ -117,8 +114,6 @@ impl Default for ServerConfig {
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
-            #[cfg(feature = "sim")]
-            left_out: crate::rule::LeftOut::default(),
         }
     }
 }
@@ -216,14 +211,6 @@ impl ServerConfig {
     /// time, in ms.
     pub(super) fn reach_ms(&self) -> u64 {
         self.dial_ms.max(self.redial_max_ms)
-    }
-
-    /// The rule that is left out; none without feature `sim`.
-    pub(super) fn left_out(&self) -> crate::rule::LeftOut {
-        #[cfg(feature = "sim")]
-        return self.left_out;
-        #[cfg(not(feature = "sim"))]
-        return crate::rule::LeftOut::default();
     }
 }
 

@@ -141,8 +141,8 @@ impl Server {
 
     /// Makes the group if it is new; false if there is no room for it.
     fn open_group(&mut self, name: &GroupName) -> bool {
-        let (id, boot, config) = (self.id, self.boot, &self.config);
-        self.groups.open(name, || Group::new(name, id, boot, config))
+        let (id, boot, rules) = (self.id, self.boot, self.rules);
+        self.groups.open(name, || Group::new(name, id, boot, rules))
     }
 
     /// A client is not admitted, and may ask again after `retry_ms`.

@@ -49,6 +49,7 @@ use super::discovery::{Discovery, DiscoveryConfig, Found, UselessBeacon};
 use super::message::{PeerWord, Reply, Request};
 use crate::config::ConfigError;
 use crate::ident::{NUMBER_MAX, ProcessId, ServerId};
+use crate::rule::Rules;
 use crate::status::{
     GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerStatus,
 };
@@ -79,6 +80,7 @@ pub struct Server {
     config: ServerConfig,
     id: ServerId,
     boot: u64,
+    rules: Rules,
     /// The process that this server is a part of.
     embeds: Option<ProcessId>,
     clock: Clock,
@@ -107,12 +109,23 @@ impl Server {
     /// Names the field of `config` that cannot be used, its value and the bound that it breaks; or
     /// that `id` or `boot` is above 2^53 − 1.
     pub fn new(config: ServerConfig, id: ServerId, boot: u64) -> Result<Self, ConfigError> {
+        Self::with_rules(config, id, boot, Rules::default())
+    }
+
+    /// A server whose groups keep `rules`.
+    pub(crate) fn with_rules(
+        config: ServerConfig,
+        id: ServerId,
+        boot: u64,
+        rules: Rules,
+    ) -> Result<Self, ConfigError> {
         ConfigError::check("server id", id.0, 0..=NUMBER_MAX)?;
         ConfigError::check("boot value", boot, 0..=NUMBER_MAX)?;
         config.validate()?;
         Ok(Self {
             id,
             boot,
+            rules,
             embeds: None,
             clock: Clock::new(boot),
             connections: Connections::new(&config),
@@ -463,11 +476,5 @@ impl Server {
             dialled: self.dialler.status(),
             groups: Listed::new(groups, GROUPS_LISTED_MAX, Group::status),
         }
-    }
-
-    /// What the server makes of its links, for whoever looks for a fault.
-    #[cfg(feature = "sim")]
-    pub(crate) fn links_in_words(&self) -> alloc::string::String {
-        alloc::format!("{:?}; they report {:?}", self.topology.links(), self.topology.reports())
     }
 }

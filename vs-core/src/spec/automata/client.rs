@@ -58,7 +58,7 @@ impl Client {
         )
     }
 
-    /// `view_p(v, T)`, or a life begins or ends: it may send again.
+    /// `view_p(v, T)`, or an incarnation begins or ends: it may send again.
     pub fn unblock(&mut self, p: ProcessId) {
         self.status.remove(&p);
     }

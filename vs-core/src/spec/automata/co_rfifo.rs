@@ -8,16 +8,17 @@ use super::{Step, demand};
 use crate::ident::{ProcessId, Rank, Seq};
 use crate::view::{Members, View};
 
-/// Connection-oriented reliable FIFO. A stream is what one member sends in one view; packets are numbers from 1, so a
-/// channel is known by two of them: how much was sent, and how much has arrived without a gap.
+/// Connection-oriented reliable FIFO. A stream is what one member sends in one view; packets are
+/// numbers from 1, so a channel is known by two of them: how much was sent, and how much has
+/// arrived without a gap.
 ///
-/// It is looked at when something is seen of a process, not at each packet, so what is demanded is that the numbers seen
-/// fit together.
+/// It is looked at when something is seen of a process, not at each packet, so what is demanded is
+/// that the numbers seen fit together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CoRfifo {
     /// How many packets each has sent in each view, the one included that is not full yet.
     sent: BTreeMap<(ProcessId, View), Seq>,
-    /// Whom each serves: `reliable_p`.
+    /// The processes that each serves: `reliable_p`.
     reliable: BTreeMap<ProcessId, Members>,
     /// How many packets of its own stream each has given up, in the view that it is in.
     given_up: BTreeMap<ProcessId, (View, Seq)>,
@@ -41,7 +42,8 @@ impl CoRfifo {
         Ok(())
     }
 
-    /// `deliver_{p,q}`: in `view`, `p` has packets up to `upto` of the member of `rank` without a gap.
+    /// `deliver_{p,q}`: in `view`, `p` has packets up to `upto` of the member of `rank` without a
+    /// gap.
     ///
     /// # Errors
     /// Packets were never sent, or were there before and are not.
@@ -64,8 +66,8 @@ impl CoRfifo {
         self.is_served(p, view, q, upto)
     }
 
-    /// A suffix may be lost only while q is not in the reliable set of its sender: what a sender has given up has
-    /// arrived at all whom it serves.
+    /// A suffix may be lost only while q is not in the reliable set of its sender: what a sender
+    /// has given up has arrived at all whom it serves.
     fn is_served(&self, p: ProcessId, view: &View, q: ProcessId, received: Seq) -> Step {
         let Some((_, given_up)) = self.given_up.get(&q).filter(|(of, _)| of == view) else {
             return Ok(());
@@ -89,7 +91,7 @@ impl CoRfifo {
         self.given_up.insert(p, (view.clone(), upto));
     }
 
-    /// A life of `p` begins or ends: nobody is served by it, and nothing has arrived.
+    /// An incarnation of `p` begins or ends: `p` serves nobody, and nothing has arrived.
     pub fn reset(&mut self, p: ProcessId) {
         self.sent.remove(&(p, View::initial(p)));
         self.reliable.remove(&p);
@@ -97,7 +99,8 @@ impl CoRfifo {
         self.received.remove(&p);
     }
 
-    /// Forgets streams of views that `keep` denies: of those that nobody is in and nobody will come to.
+    /// Forgets streams of views that `keep` denies: of those that nobody is in and nobody will come
+    /// to.
     pub fn retain_views(&mut self, keep: impl Fn(&View) -> bool) {
         self.sent.retain(|(_, view), _| keep(view));
     }

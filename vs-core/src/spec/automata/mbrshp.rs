@@ -7,7 +7,8 @@ use super::{Step, demand};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::view::{DisplaySet, Members, View};
 
-/// The membership service at the interface of each process (M1 to M6), and what end-points may do with it (S23, S24).
+/// The membership service at the interface of each process (M1 to M6), and what end-points may do
+/// with it (S23, S24).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mbrshp {
     clients: BTreeMap<ProcessId, Client>,
@@ -15,12 +16,12 @@ pub struct Mbrshp {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Client {
-    /// The last local id and view id, over all lives.
+    /// The last local id and view id, over all incarnations.
     cid: Cid,
     view: ViewId,
     /// The set of the last start_change, until a view answers it.
     proposed: Option<Members>,
-    /// The last view, in this life.
+    /// The last view, in this incarnation.
     announced: Option<View>,
 }
 
@@ -88,7 +89,7 @@ impl Mbrshp {
         demand(NAME, "S23, no later start_change", answered, || format!("{p} installs {v}"))
     }
 
-    /// A life of p begins or ends: what was proposed is over, the ids go on.
+    /// An incarnation of p begins or ends. Its proposal is void; the ids continue.
     pub fn reset(&mut self, p: ProcessId) {
         if let Some(client) = self.clients.get_mut(&p) {
             (client.proposed, client.announced) = (None, None);

@@ -1,14 +1,16 @@
 //! The services as automata: small state machines that take an action or refuse it.
 //!
-//! [`Mbrshp`] and [`CoRfifo`] are what the algorithm stands on; [`WvRfifo`], [`VsRfifo`], [`TransSet`], self delivery
-//! and [`Client`] are what it offers. They are written as in the paper: one global state, preconditions and effects.
-//! Where the paper derives one automaton from another (virtual synchrony, transitional sets and self delivery *add*
-//! preconditions to within-view FIFO), a child looks at the state of its parent and keeps only what it adds.
+//! [`Mbrshp`] and [`CoRfifo`] are what the algorithm stands on; [`WvRfifo`], [`VsRfifo`],
+//! [`TransSet`], self delivery and [`Client`] are what it offers. They are written as in the paper:
+//! one global state, preconditions and effects. Where the paper derives one automaton from another
+//! (virtual synchrony, transitional sets and self delivery *add* preconditions to within-view
+//! FIFO), a child looks at the state of its parent and keeps only what it adds.
 //!
-//! Where the paper chooses without saying how (which cut, which previous view), the choice is made by the first action
-//! that shows it, and all later ones have to agree with it.
+//! Where the paper chooses without saying how (which cut, which previous view), the choice is made
+//! by the first action that shows it, and all later ones have to agree with it.
 //!
-//! Values all through: `Clone + Eq + Hash`, so that a model checker can make them a part of its state.
+//! Values all through: `Clone + Eq + Hash`, so that a model checker can make them a part of its
+//! state.
 
 mod client;
 mod co_rfifo;
@@ -36,7 +38,7 @@ pub struct Refused {
     pub automaton: &'static str,
     /// The precondition that does not hold.
     pub rule: &'static str,
-    /// What is so instead.
+    /// What holds instead.
     pub what: String,
 }
 
@@ -48,7 +50,7 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// What became of an action.
+/// Whether an action was allowed.
 pub type Step = Result<(), Refused>;
 
 /// Demands a precondition.

@@ -65,7 +65,7 @@ fn pair(service: &mut WvRfifo) -> View {
 }
 
 #[test]
-fn wv_rfifo_refuses_what_is_not_the_next_message_of_the_view() {
+fn wv_rfifo_refuses_any_but_the_next_message() {
     let mut service = WvRfifo::default();
     refused(service.send(p(1), 1, HELLO), "S3");
     pair(&mut service);
@@ -89,7 +89,7 @@ fn wv_rfifo_refuses_what_is_not_the_next_message_of_the_view() {
 }
 
 #[test]
-fn vs_rfifo_holds_all_who_go_together_to_one_cut() {
+fn vs_rfifo_demands_one_cut_of_companions() {
     let (mut parent, mut service) = (WvRfifo::default(), VsRfifo::default());
     pair(&mut parent);
     parent.send(p(1), 1, HELLO).unwrap();
@@ -104,7 +104,7 @@ fn vs_rfifo_holds_all_who_go_together_to_one_cut() {
 }
 
 #[test]
-fn trans_set_is_made_of_what_each_has_said() {
+fn trans_set_follows_from_sync_messages() {
     let (mut parent, mut service) = (WvRfifo::default(), TransSet::default());
     let old = pair(&mut parent);
     parent.reset(p(3));
@@ -124,7 +124,7 @@ fn trans_set_is_made_of_what_each_has_said() {
 }
 
 #[test]
-fn transitional_sets_that_are_seen_agree_with_where_each_came_from() {
+fn transitional_sets_agree_with_former_views() {
     let (mut parent, mut service) = (WvRfifo::default(), TransSet::default());
     pair(&mut parent);
     parent.reset(p(3));
@@ -142,7 +142,7 @@ fn transitional_sets_that_are_seen_agree_with_where_each_came_from() {
 }
 
 #[test]
-fn a_client_stops_when_asked_and_not_otherwise() {
+fn client_stops_only_when_asked() {
     let mut client = Client::default();
     refused(client.block_ok(p(1)), "S21");
     client.block(p(1)).unwrap();
@@ -155,7 +155,7 @@ fn a_client_stops_when_asked_and_not_otherwise() {
 }
 
 #[test]
-fn co_rfifo_loses_nothing_that_it_owes() {
+fn co_rfifo_keeps_what_it_owes() {
     let mut service = CoRfifo::default();
     let v = view(5, &[1, 2, 3], &[1, 1, 1]);
     service.send(p(1), &v, 4).unwrap();

@@ -8,20 +8,23 @@ use super::{Step, WvRfifo, demand};
 use crate::ident::{Cid, ProcessId};
 use crate::view::{DisplaySet, Members, View};
 
-/// Transitional sets (S9, S10). Before anybody is told a transitional set that concerns q, q is committed to the view
-/// that it comes from: by its sync message, tagged with the local id that the view names.
+/// Transitional sets (S9, S10). Before anybody is told a transitional set that concerns q, q is
+/// committed to the view that it comes from: by its sync message, tagged with the local id that the
+/// view names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TransSet {
     /// `prev_view[q][v]`, where v is any view with `v.start(q)` = the local id.
     previous: BTreeMap<(ProcessId, Cid), View>,
-    /// Who came to a view, from which, and with whom, where only that is looked at ([`TransSet::arrive`]).
+    /// Who came to a view, from which, and with whom, where only that is looked at
+    /// ([`TransSet::arrive`]).
     arrived: BTreeMap<View, Vec<(ProcessId, View, Members)>>,
 }
 
 const NAME: &str = "TRANS_SET";
 
 impl TransSet {
-    /// `set_prev_view_p(v)` for each v with `v.start(p) = cid`: p will come from the view that it is in.
+    /// `set_prev_view_p(v)` for each v with `v.start(p) = cid`: p will come from the view that it
+    /// is in.
     ///
     /// # Errors
     /// It is committed to another one.
@@ -33,7 +36,8 @@ impl TransSet {
         })
     }
 
-    /// The preconditions that `view_p(v, T)` has beyond those of `parent`, which is still in the old view.
+    /// The preconditions that `view_p(v, T)` has beyond those of `parent`, which is still in the
+    /// old view.
     ///
     /// # Errors
     /// p or one of those who may come along is not committed, or the set is another.
@@ -58,8 +62,8 @@ impl TransSet {
         })
     }
 
-    /// As [`TransSet::view`], but demands only what can be seen from outside: the sets of those who came to `v` so far
-    /// agree with where each came from.
+    /// As [`TransSet::view`], but demands only what can be seen from outside: the sets of those who
+    /// came to `v` so far agree with where each came from.
     ///
     /// # Errors
     /// S9 or S10 does not hold.

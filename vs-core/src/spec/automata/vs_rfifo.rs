@@ -8,8 +8,8 @@ use super::{Step, WvRfifo, demand};
 use crate::ident::ProcessId;
 use crate::view::View;
 
-/// Virtual synchrony (S8): who goes from v to v' has delivered exactly `cut[v][v']`. With it, self delivery (S14), which
-/// needs no state of its own.
+/// Virtual synchrony (S8): who goes from v to v' has delivered exactly `cut[v][v']`. With it, self
+/// delivery (S14), which needs no state of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct VsRfifo {
     /// `cut[v][v']`: messages of each member of v, by rank.
@@ -17,8 +17,8 @@ pub struct VsRfifo {
 }
 
 impl VsRfifo {
-    /// The preconditions that `view_p(v)` has beyond those of `parent`, which is still in the old view. The first one
-    /// to take the step sets the cut.
+    /// The preconditions that `view_p(v)` has beyond those of `parent`, which is still in the old
+    /// view. The first one to take the step sets the cut.
     ///
     /// # Errors
     /// S8 or S14 does not hold.

@@ -31,14 +31,15 @@ struct Process {
     current: View,
     /// `last_dlvrd[q][p]`, by the rank of q in the current view.
     delivered: Vec<u64>,
-    /// The highest view id over all lives.
+    /// The highest view id over all incarnations.
     highest: ViewId,
 }
 
 const NAME: &str = "WV_RFIFO";
 
 impl WvRfifo {
-    /// A life of `p` begins or ends: it is in its initial view, which is nobody else's and no other life's.
+    /// An incarnation of `p` begins or ends: `p` is in its initial view, which no other incarnation
+    /// and no other process has.
     pub fn reset(&mut self, p: ProcessId) {
         let current = View::initial(p);
         let highest = self.processes.get(&p).map_or_else(ViewId::default, |p| p.highest);
@@ -125,7 +126,8 @@ impl WvRfifo {
         Ok(())
     }
 
-    /// Forgets the messages of views that `keep` denies: of those that nobody is in and nobody will come to.
+    /// Forgets the messages of views that `keep` denies: of those that nobody is in and nobody will
+    /// come to.
     pub fn retain_views(&mut self, keep: impl Fn(&View) -> bool) {
         self.messages.retain(|(_, view), _| keep(view));
     }

@@ -41,7 +41,8 @@ pub struct EndPoint {
     pub(crate) parts: BTreeSet<(ProcessId, Cid)>,
     /// Packets that CO_RFIFO has delivered.
     pub(crate) arrived: Vec<Seq>,
-    /// The gap-free prefix of `msgs[q][cv]`, in packets: what has arrived, up to the end of a message.
+    /// The gap-free prefix of `msgs[q][cv]`, in packets: what has arrived, up to the end of a
+    /// message.
     pub(crate) received: Vec<Seq>,
     /// `last_dlvrd[q]`, in packets; one of which only a part is delivered is counted.
     pub(crate) delivered: Vec<Seq>,
@@ -58,7 +59,7 @@ pub struct EndPoint {
 const NAME: &str = "end-point";
 
 impl EndPoint {
-    /// The state in which each life starts.
+    /// The state in which each incarnation starts.
     pub(crate) fn initial(me: ProcessId) -> Self {
         Self {
             me,
@@ -88,7 +89,7 @@ impl EndPoint {
             && self.announced.id() > self.current.id()
     }
 
-    /// I: who may come along.
+    /// I: the processes that may come along.
     fn both(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.announced.members().iter().copied().filter(|&q| self.current.contains(q))
     }
@@ -102,7 +103,7 @@ impl EndPoint {
         self.both().all(|q| self.counting(q).is_some())
     }
 
-    /// Who of T is known, with their cuts; T itself once complete.
+    /// The known processes of T, with their cuts; all of T once complete.
     fn together(&self) -> Vec<(ProcessId, &[Seq])> {
         let with = |q| Some((q, self.counting(q)?));
         let here =
@@ -130,7 +131,8 @@ impl EndPoint {
         0..self.current.len() as Rank
     }
 
-    /// Takes the step, if it may be taken. `after` says how far packets went, which the action does not tell.
+    /// Takes the step, if it may be taken. `after` says how far packets went, which the action does
+    /// not tell.
     pub(crate) fn apply(&mut self, event: &Event, after: &Self) -> Step {
         match event {
             Event::Start { .. } | Event::Leave | Event::Crash => *self = Self::initial(self.me),
@@ -213,8 +215,8 @@ impl EndPoint {
         Ok(())
     }
 
-    /// What this process has to hand on (point 7): packets of members outside T that it is the least of T to have, to
-    /// those of T that lack them.
+    /// What this process has to hand on (point 7): packets of members outside T that it is the
+    /// least of T to have, to those of T that lack them.
     fn due(&self) -> impl Iterator<Item = Handed> {
         let together = self.together();
         let mut out = Vec::new();
@@ -265,8 +267,9 @@ impl EndPoint {
         Ok(())
     }
 
-    /// Whether the sync message of q for cid may be forgotten in this state: it can count for no view to come, or q is
-    /// nobody that a view may name, or there is no room for it (points 9 and 10).
+    /// Whether the sync message of q for cid may be forgotten in this state: it can count for no
+    /// view to come, or q is nobody that a view may name, or there is no room for it (points 9 and
+    /// 10).
     pub(super) fn may_forget(&self, q: ProcessId, cid: Cid) -> bool {
         let garbage = self.current.start(q).is_some_and(|start| cid < start);
         let named = self.announced.start(q) == Some(cid);
@@ -281,7 +284,7 @@ impl EndPoint {
         garbage || !expected || (!named && crowded)
     }
 
-    /// The first variable in which `actual` differs.
+    /// The first variable that differs in `actual`.
     pub(super) fn compare(&self, actual: &Self) -> Step {
         macro_rules! same {
             ($($field:ident)*) => {
@@ -321,10 +324,10 @@ mod tests {
     use super::*;
     use crate::ident::ViewId;
 
-    /// A large cut comes in several datagrams, and what has come of it takes the place of older ones. The check did not
-    /// know of that, and refuted runs of large groups.
+    /// A large cut comes in several datagrams, and what has come of it takes the place of older
+    /// ones. The check did not know of that, and refuted runs of large groups.
     #[test]
-    fn a_sync_message_that_is_here_in_part_takes_room() {
+    fn partial_sync_message_takes_room() {
         let (me, q) = (ProcessId(1), ProcessId(2));
         let mut end = EndPoint::initial(me);
         end.current =

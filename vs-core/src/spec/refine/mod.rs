@@ -1,16 +1,17 @@
 //! The refinement check: the specification steps beside the implementation.
 //!
-//! Of each step of a real end-point it is told the action and, by the simulation relation `relate`, the state after it
-//! in the paper's variables. The step must be one that the specifications allow, and lead to the state that they say:
+//! Of each step of a real end-point it is told the action and, by the simulation relation `relate`,
+//! the state after it in the paper's variables. The step must be one that the specifications allow,
+//! and lead to the state that they say:
 //!
-//! - the end-point automaton of the algorithm takes the step from *its* state, so that a guard that was missed is
-//!   noticed even in a run in which no property breaks;
-//! - the services below ([`Mbrshp`], [`CoRfifo`]) and above ([`WvRfifo`], [`VsRfifo`], [`TransSet`], [`Client`]) take
-//!   their part of it;
+//! - the end-point automaton of the algorithm takes the step from *its* state, so that a guard that
+//!   was missed is noticed even in a run in which no property breaks;
+//! - the services below ([`Mbrshp`], [`CoRfifo`]) and above ([`WvRfifo`], [`VsRfifo`],
+//!   [`TransSet`], [`Client`]) take their part of it;
 //! - then the states are compared, variable by variable.
 //!
-//! Steps inside the implementation that nobody sees (a packet that arrives) show in the next state and are taken up
-//! before its action, each as the action of the service that it is.
+//! Steps inside the implementation that nobody sees (a packet that arrives) show in the next state
+//! and are taken up before its action, each as the action of the service that it is.
 
 mod end_point;
 mod relation;
@@ -34,11 +35,11 @@ use end_point::Sync;
 /// A step of the implementation that the specification does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refuted {
-    /// Whose step.
+    /// The process.
     pub process: ProcessId,
-    /// The action; none: something that arrived.
+    /// The action; none if something arrived.
     pub action: Option<Box<Event>>,
-    /// Who refuses it, and why.
+    /// The automaton that refuses it, and why.
     pub refused: Refused,
 }
 
@@ -102,13 +103,14 @@ pub struct Refinement {
 }
 
 impl Refinement {
-    /// Before anything has happened.
+    /// The state before any step.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `p` took `action` (none: it just took in what arrived) and is now in the state `after`; none after a life ended.
+    /// `p` took `action` (none: it just took in what arrived) and is now in the state `after`; none
+    /// after an incarnation has ended.
     ///
     /// # Errors
     /// The specification does not allow the step. The check cannot go on from there.
@@ -125,8 +127,8 @@ impl Refinement {
         })
     }
 
-    /// `p` took `action`, whatever its state is: what is promised to applications and by the membership service is held
-    /// against it, and not how it is done.
+    /// `p` took `action`, whatever its state is: what is promised to applications and by the
+    /// membership service is held against it, and not how it is done.
     ///
     /// # Errors
     /// A promise is broken.
@@ -170,7 +172,7 @@ impl Refinement {
         Ok(())
     }
 
-    /// A life of `p` begins or ends.
+    /// An incarnation of `p` begins or ends.
     fn reset(&mut self, p: ProcessId) {
         self.mbrshp.reset(p);
         self.co_rfifo.reset(p);
@@ -224,7 +226,7 @@ impl Refinement {
         self.syncs.get(&key) == Some(sync)
     }
 
-    /// Sync messages that are no longer here.
+    /// Removes sync messages that are no longer here.
     fn forget(&mut self, end_point: &mut EndPoint, after: &EndPoint) -> Step {
         let gone = end_point.syncs.keys().filter(|key| !after.syncs.contains_key(key));
         for key in gone.copied().collect::<alloc::vec::Vec<_>>() {
@@ -279,9 +281,9 @@ impl Refinement {
         Ok(())
     }
 
-    /// Forgets what concerns only views that `keep_view` denies (nobody is in them and nobody will come to them) and
-    /// local ids that `keep_cid` denies (no view to come names them). For a model checker, to which states that differ
-    /// only in that are the same.
+    /// Forgets what concerns only views that `keep_view` denies (nobody is in them and nobody will
+    /// come to them) and local ids that `keep_cid` denies (no view to come names them). For a model
+    /// checker, to which states that differ only in that are the same.
     pub fn retain(
         &mut self,
         keep_view: impl Fn(&View) -> bool,

@@ -9,13 +9,14 @@ use crate::trace::{Observation, ObservedSync};
 ///
 /// Most variables are the same by another name. The others:
 ///
-/// - `sync[q][cid]` are the sync messages that are here in whole; one of which parts are missing counts for nothing yet but
-///   takes room, and of its view only the key is kept (M5 makes it as good as the view);
-/// - the paper's `msgs[q][v][i]`, with holes, is its gap-free prefix, up to the end of a message: what lies
-///   beyond a gap, or is a part of a message, is in the channel still;
+/// - `sync[q][cid]` are the sync messages that are here in whole; one of which parts are missing
+///   counts for nothing yet but takes room, and of its view only the key is kept (M5 makes it as
+///   good as the view);
+/// - the paper's `msgs[q][v][i]`, with holes, is its gap-free prefix, up to the end of a message:
+///   what lies beyond a gap, or is a part of a message, is in the channel still;
 /// - `last_dlvrd` is counted in packets, since that is what cuts are made of;
-/// - what is derived there and kept here (`matched`, T, `agreed`) has no counterpart: that it is right shows in what is
-///   done with it.
+/// - what is derived there and kept here (`matched`, T, `agreed`) has no counterpart: that it is
+///   right shows in what is done with it.
 impl From<Observation> for EndPoint {
     fn from(seen: Observation) -> Self {
         let (whole, parts): (alloc::vec::Vec<_>, alloc::vec::Vec<_>) =

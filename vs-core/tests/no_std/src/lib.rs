@@ -15,7 +15,8 @@ use vs_core::{Action, GroupConfig, Node, NodeConfig, Time};
 /// Bytes that the allocator can give.
 const ARENA_BYTES: usize = 4 << 20;
 
-/// Hands out an arena once, from its beginning to its end: enough for a core that allocates when it starts.
+/// Hands out an arena once, from its beginning to its end: enough for a core that allocates when it
+/// starts.
 struct Arena {
     bytes: UnsafeCell<[u8; ARENA_BYTES]>,
     used: AtomicUsize,

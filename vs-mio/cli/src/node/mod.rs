@@ -82,9 +82,10 @@ pub(crate) struct Args {
     status: Option<SocketAddr>,
     #[command(flatten)]
     cut: Cut,
-    /// For measurements: the sync message waits for the membership view, as it has to where a proposal needs an id that
-    /// all share; safe, and half a round trip between the farthest members later
-    #[arg(long, hide = true)]
+    /// For measurements: the sync message waits for the membership view, as it must where a proposal needs an id that
+    /// all share. This is safe, and slower by half a round trip between the farthest members
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
     sync_after_view: bool,
     #[command(flatten)]
     tuning: Tuning,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mio::{Poll, Waker};
 use vs_core::Blocking;
 use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
-use vs_core::rule::{LeftOut, Rule};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
@@ -31,9 +30,6 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }
-    if args.sync_after_view {
-        config.left_out = LeftOut::only(Rule::ParallelSync);
-    }
     node.client.deployment = args.deployment.clone();
     let udp = udp(&args)?;
     let clock = Clock::new();
@@ -54,6 +50,10 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
     let mut driver = Driver::new(driver, tracer)
         .map_err(|e| unopened(&e, bind, args.embedded.listen_option(bind)))?;
+    #[cfg(feature = "mutants")]
+    if args.sync_after_view {
+        driver.leave_out(vs_core::rule::Rule::ParallelSync);
+    }
     let how = driver.embedded().map(|server| args.embedded.how(server, interface));
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
     driver.register(poll.registry(), TOKENS).map_err(|e| system("wait for sockets", &e))?;

@@ -357,8 +357,8 @@ impl Attachments {
         clients.filter(|p| !is_elsewhere(p)).collect()
     }
 
-    /// All that are attached: here (`own`), at the servers of `clique`, and for its grace at a lost server
-    /// of which `counts` is true. Of several attachments of one process the latest.
+    /// All that are attached: here (`own`), at the servers of `clique`, and for its grace at a lost
+    /// server of which `counts` is true. Of several attachments of one process the latest.
     pub(super) fn report(
         &self,
         now: Time,

@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::agreement::{Agreement, Step};
-use super::config::ServerConfig;
 use super::connections::ConnId;
 use super::note::Note;
 use super::notify;
@@ -28,6 +27,7 @@ use crate::member::past::Past;
 use crate::member::profile::Held;
 use crate::member::proposal::{Mode, Proposal};
 use crate::member::{Departure, DetachReason};
+use crate::rule::Rules;
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
 use crate::time::Time;
 use crate::view::{VIEW_MEMBERS_MAX, View};
@@ -73,10 +73,10 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: &GroupName, me: ServerId, boot: u64, config: &ServerConfig) -> Self {
+    pub(super) fn new(name: &GroupName, me: ServerId, boot: u64, rules: Rules) -> Self {
         Self {
             name: name.clone(),
-            agreement: Agreement::new(me, boot, config.left_out()),
+            agreement: Agreement::new(me, boot, rules),
             attachments: Attachments::new(me),
             accusations: Accusations::default(),
             gathering: Gathering::default(),
@@ -566,6 +566,7 @@ fn tell_clients(cx: &mut Cx<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::ServerConfig;
     use super::*;
     use crate::ident::Incarnation;
     use crate::member::attached::Attachment;
@@ -574,7 +575,7 @@ mod tests {
     fn gone_processes_remembered_within_bound() {
         let name = GroupName::new("chat").unwrap();
         let config = ServerConfig::default();
-        let mut group = Group::new(&name, ServerId(1), 1, &config);
+        let mut group = Group::new(&name, ServerId(1), 1, Rules::default());
         let attachment = Attachment { incarnation: Incarnation::new(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;

@@ -54,7 +54,8 @@ fn each_waiting_for_an_id_answered_once() {
     }
 }
 
-/// The one that came last goes where components meet that are too large together. A joiner is no component.
+/// The one that came last goes where components meet that are too large together. A joiner is no
+/// component.
 #[test]
 fn old_incarnation_joins_nobody_loses_place() {
     let mut bench = Bench::new(ServerConfig::default());
@@ -87,7 +88,8 @@ fn waiting_for_an_id_takes_room() {
     assert_eq!(bench.views(16).last().map(View::len), Some(16), "it waits no more");
 }
 
-/// It threw all others out who came later, at both servers, so that it had room for those who were left.
+/// It threw all others out who came later, at both servers, so that it had room for those who were
+/// left.
 #[test]
 fn components_meet_small_member_shrinks_nobody() {
     let config = ServerConfig::default();
@@ -126,8 +128,8 @@ fn joiner_without_room_for_members_turned_away() {
     assert_eq!(bench.views(9).last().map(set), Some(vec![1, 2, 3, 9]));
 }
 
-/// Arrivals are put off while another server is about to have clients: more were let in than there was room for, and those
-/// who came last in place of the joiner turned away.
+/// Arrivals are put off while another server is about to have clients: more were let in than there
+/// was room for, and those who came last in place of the joiner turned away.
 #[test]
 fn unreported_clients_take_room() {
     let mut bench = Bench::together(ServerConfig::default(), 1);

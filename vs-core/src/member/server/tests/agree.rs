@@ -7,7 +7,7 @@ use super::super::agreement::{Agreement, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment, Report};
 use crate::member::proposal::{Mode, Proposal};
-use crate::rule::LeftOut;
+use crate::rule::Rules;
 use crate::view::View;
 
 /// Something that happens to the servers.
@@ -19,7 +19,8 @@ pub(super) enum Op {
     Go(u64, u64),
 }
 
-/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number its attachments.
+/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number
+/// its attachments.
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
@@ -44,9 +45,9 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(n: u64, left_out: LeftOut) -> Self {
+    pub(super) fn new(n: u64, rules: Rules) -> Self {
         Self {
-            servers: (1..=n).map(|s| (s, Agreement::new(ServerId(s), 100 * s, left_out))).collect(),
+            servers: (1..=n).map(|s| (s, Agreement::new(ServerId(s), 100 * s, rules))).collect(),
             under_way: BTreeMap::new(),
             views: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -78,24 +79,25 @@ impl Servers {
     }
 
     /// The server crashes and starts anew, with a later boot value.
-    pub(super) fn crash(&mut self, s: u64, left_out: LeftOut) {
+    pub(super) fn crash(&mut self, s: u64, rules: Rules) {
         self.boots += 1;
-        self.restart(s, 1000 * self.boots, left_out);
+        self.restart(s, 1000 * self.boots, rules);
     }
 
     /// The same with a boot value below all that it had.
     pub(super) fn crash_back(&mut self, s: u64) {
-        self.restart(s, 1, LeftOut::default());
+        self.restart(s, 1, Rules::default());
     }
 
-    fn restart(&mut self, s: u64, boot: u64, left_out: LeftOut) {
-        self.servers.insert(s, Agreement::new(ServerId(s), boot, left_out));
+    fn restart(&mut self, s: u64, boot: u64, rules: Rules) {
+        self.servers.insert(s, Agreement::new(ServerId(s), boot, rules));
         for t in self.servers.keys().copied().collect::<Vec<_>>() {
             self.reconnect(s, t);
         }
     }
 
-    /// The connection of two servers ended and is up again: what was under way is lost, and each repeats its last word.
+    /// The connection of two servers ended and is up again: what was under way is lost, and each
+    /// repeats its last word.
     pub(super) fn reconnect(&mut self, a: u64, b: u64) {
         for (from, to) in [(a, b), (b, a)] {
             if from == to {
@@ -164,7 +166,8 @@ impl Servers {
         self.starts.get(&p).map_or(&[], Vec::as_slice)
     }
 
-    /// The one view that is the last word of all homes of `report`, about exactly these clients and their last cids.
+    /// The one view that is the last word of all homes of `report`, about exactly these clients and
+    /// their last cids.
     pub(super) fn settled(&self, report: &Report) -> Option<&View> {
         let home = report.first()?.home.0;
         let view = &self.views(home).last()?.0;

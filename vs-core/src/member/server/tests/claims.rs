@@ -29,7 +29,8 @@ fn in_view(view: View) -> Past {
     Past { mbr_view: Some(view), ..Past::default() }
 }
 
-/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of its number.
+/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of
+/// its number.
 fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     bench.open(p);
     bench.say(p, &hello(peer(p, incarnation)));
@@ -42,8 +43,8 @@ fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     told.is_none()
 }
 
-/// A member said that another one had been given the highest cid that can be claimed. So that one was given a higher one,
-/// and no other server took it in ever after.
+/// A member said that another one had been given the highest cid that can be claimed. So that one
+/// was given a higher one, and no other server took it in ever after.
 #[test]
 fn claim_for_another_shuts_it_out_nowhere() {
     for claimed in [BELIEVED, BELIEVED + 1, CLAIMED_MAX, CREDIBLE_MAX] {
@@ -117,7 +118,8 @@ fn latest_server_clock_counts_once_set() {
     assert!(!takes(&mut bench, 2, BOOT, ahead), "now it has one");
 }
 
-/// Whoever asked in the name of another one, in vain, made a server that had just started wait for members that are nowhere.
+/// Whoever asked in the name of another one, in vain, made a server that had just started wait for
+/// members that are nowhere.
 #[test]
 fn refused_client_makes_nobody_wait() {
     for life in [6, 8] {

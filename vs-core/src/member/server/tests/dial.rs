@@ -254,7 +254,8 @@ fn lost_named_peer_is_dialled_again() {
     }
 }
 
-/// It takes connections and says nothing: it was taken for what is no server, and dialled once a minute.
+/// It takes connections and says nothing: it was taken for what is no server, and dialled once a
+/// minute.
 #[test]
 fn resumed_server_is_connected_soon() {
     let mut town = Town::new();

@@ -73,8 +73,9 @@ fn embedded_client_dies_with_its_server() {
     assert_eq!(lan.views(2), [[1, 2, 3]]);
 }
 
-/// What those that had not missed the dead server yet said of their links used to make the others of a higher id believe
-/// that they were cut off with nobody, for an instant, which is enough for a view.
+/// What those that had not missed the dead server yet said of their links used to make the others
+/// of a higher id believe that they were cut off with nobody, for an instant, which is enough for a
+/// view.
 #[test]
 fn server_dies_nobody_believes_to_be_alone() {
     let mut lan = Lan::new();
@@ -233,7 +234,8 @@ fn held_requests_are_released_and_bounded() {
     assert_eq!(lan.reply_over(1, 1258), None, "there is room again");
 }
 
-/// Starts, deaths and lost links in any order: those that are left have one view, the same one, of all of them.
+/// Starts, deaths and lost links in any order: those that are left have one view, the same one, of
+/// all of them.
 #[test]
 fn any_history_survivors_share_a_view() {
     for seed in 0..20 {
@@ -266,7 +268,8 @@ fn any_history_survivors_share_a_view() {
     }
 }
 
-/// While they were apart they forgot each other, and dialled no more. What the one that dials says of itself is not heard.
+/// While they were apart they forgot each other, and dialled no more. What the one that dials says
+/// of itself is not heard.
 #[test]
 fn long_partition_heals_within_two_timeouts() {
     let soon = [3_000, 9_900, 10_300, 40_000, 590_000];

@@ -45,7 +45,8 @@ fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     );
 }
 
-/// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
+/// They could not be told apart, the later one took the place of the first, and the first heard
+/// nothing any more.
 #[test]
 fn two_processes_of_one_millisecond_differ() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
@@ -79,8 +80,9 @@ fn duplicate_id_at_another_server_waits() {
     assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
 }
 
-/// Both were let in when the earlier life was missed, the one that the process had left last: its end was the end of the
-/// process, which waited for its first view for ever (`vs sim --seed 1027018`).
+/// Both were let in when the earlier life was missed, the one that the process had left last: its
+/// end was the end of the process, which waited for its first view for ever (`vs sim --seed
+/// 1027018`).
 #[test]
 fn waiting_incarnation_later_connection_counts() {
     for order in [[(12, 1), (13, 2)], [(13, 2), (12, 1)]] {

@@ -96,7 +96,8 @@ fn reports_cross_a_line_and_follow_changes() {
     assert_eq!(cliques(&mut lan), in_pairs);
 }
 
-/// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of them.
+/// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of
+/// them.
 #[test]
 fn clock_set_back_version_raised_above_earlier_reports() {
     let mut bench = Bench::new(Default::default());
@@ -119,7 +120,8 @@ fn clock_set_back_version_raised_above_earlier_reports() {
     assert_eq!(versions.collect::<Vec<_>>(), [goes_on]);
 }
 
-/// Who passes on an older word than the one that is known is told that one, and who is named in a word is not told.
+/// Who passes on an older word than the one that is known is told that one, and who is named in a
+/// word is not told.
 #[test]
 fn reports_passed_on_to_servers_lacking_them() {
     let mut bench = Bench::new(Default::default());
@@ -149,9 +151,9 @@ fn reports_passed_on_to_servers_lacking_them() {
     assert!(passed(&mut bench, 99).is_empty(), "2 has it");
 }
 
-/// Two servers that dial each other are connected twice for a moment. When one connection ended the word of the other was
-/// forgotten, though it had spoken over the one that stays, and an older one passed on took its place
-/// (`vs sim --seed 16484`, by chance).
+/// Two servers that dial each other are connected twice for a moment. When one connection ended the
+/// word of the other was forgotten, though it had spoken over the one that stays, and an older one
+/// passed on took its place (`vs sim --seed 16484`, by chance).
 #[test]
 fn one_of_two_connections_ends_report_kept() {
     let mut bench = Bench::new(Default::default());
@@ -202,8 +204,8 @@ fn with_twin() -> Lan {
     lan
 }
 
-/// Either went on above the words of the other, for ever, and of those who reach one of them each was told what the other
-/// one says: they found cliques that nobody else did.
+/// Either went on above the words of the other, for ever, and of those who reach one of them each
+/// was told what the other one says: they found cliques that nobody else did.
 #[test]
 fn duplicate_server_id_raises_few_times() {
     for mended in [false, true] {

@@ -1,4 +1,5 @@
-//! Links between servers that come and go, and what operators and clients are told of who went, and why.
+//! Links between servers that come and go, and what operators and clients are told of who went, and
+//! why.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -99,7 +99,8 @@ fn local_accusations_are_told_to_peers() {
     assert_eq!(told, [(ProcessId(1), processes(&[21]))], "8 is no member");
 }
 
-/// A second server under one id used to take the place of the first at a third, whose groups then fell apart.
+/// A second server under one id used to take the place of the first at a third, whose groups then
+/// fell apart.
 #[test]
 fn new_peer_incarnation_admitted_after_old_missed() {
     let mut bench = Bench::new(ServerConfig::default());
@@ -174,7 +175,8 @@ fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
     vec![bytes(&client), bytes(&server)]
 }
 
-/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
+/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its
+/// clients.
 fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
     let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = cids.iter().map(|&(p, cid)| (ProcessId(p), Cid(cid))).collect();
@@ -276,8 +278,8 @@ fn components_meet_client_without_room_told() {
     assert_eq!(set, (1..16).chain([21]).collect::<Vec<u64>>());
 }
 
-/// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
-/// in its next life.
+/// When there were too many, the one that had just come was forgotten with the rest: what it had
+/// said would have counted in its next life.
 #[test]
 fn boot_values_remembered_within_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
@@ -320,8 +322,8 @@ fn messages_to_peer_have_growing_versions() {
     assert!(versions.len() >= 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 }
 
-/// A client that does not read was given up while the others were told of two changes: the list of clients of the second one
-/// went out last, and had that client in it.
+/// A client that does not read was given up while the others were told of two changes: the list of
+/// clients of the second one went out last, and had that client in it.
 #[test]
 fn last_client_list_sent_is_latest() {
     let mut seen = false;
@@ -394,12 +396,4 @@ fn highest_numbers_are_accepted() {
     bench.open(7);
     bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));
     assert!(bench.closed.is_empty());
-}
-
-#[cfg(feature = "sim")]
-#[test]
-fn removed_rule_is_removed_in_all_groups() {
-    use crate::rule::{LeftOut, Rule};
-    let left_out = LeftOut::only(Rule::ServerD1);
-    assert_eq!(ServerConfig { left_out, ..ServerConfig::default() }.left_out(), left_out);
 }

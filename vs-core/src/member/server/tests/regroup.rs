@@ -54,7 +54,8 @@ fn members_of_two_views_get_a_new_one() {
     }
 }
 
-/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are gathered.
+/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are
+/// gathered.
 #[test]
 fn proposal_during_regroup_answered_at_once() {
     let mut bench = Bench::new(ServerConfig::default());

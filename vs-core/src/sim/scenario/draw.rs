@@ -1,4 +1,4 @@
-//! Where the choices of a scenario come from: a seed, or bytes that a fuzzer steers.
+//! The source of a scenario's choices: a seed, or bytes that a fuzzer steers.
 
 use crate::rng::Rng;
 
@@ -6,7 +6,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(crate) enum Draw<'a> {
     Seed(Rng),
-    /// Each choice takes as few bytes as it needs; when there are none left, the first one is taken.
+    /// Each choice takes as few bytes as it needs. Without bytes, the first alternative is taken.
     Bytes(&'a [u8]),
 }
 
@@ -34,7 +34,7 @@ impl Draw<'_> {
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         match self {
             Self::Seed(rng) => rng.percent(percent),
-            // Not the choice that is made without bytes.
+            // Without bytes this is false.
             Self::Bytes(_) => self.below(100) >= 100 - percent.min(100),
         }
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_choose_until_they_end() {
+    fn bytes_decide_until_they_end() {
         let mut draw = Draw::Bytes(&[7, 1, 2, 99]);
         assert_eq!(draw.below(5), 2);
         assert_eq!(draw.below(1000), 258);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_chooses_as_its_generator_does() {
+    fn seed_decides_as_its_generator() {
         let (mut draw, mut rng) = (Draw::Seed(Rng::new(3)), Rng::new(3));
         for bound in [1, 2, 100, 1 << 40] {
             assert_eq!(draw.below(bound), rng.below(bound));

@@ -1,58 +1,28 @@
-//! Swarms: each seed has its own size and its own mix of faults, some of them bound to moments of a view change.
+//! Swarms: each seed has its own size and its own mix of faults, some of them bound to moments of a
+//! view change.
 
 use alloc::vec::Vec;
 
 use crate::ident::ProcessId;
 use crate::rng::Rng;
-use crate::sim::draw::Draw;
-use crate::sim::generate::Generator;
-use crate::sim::host::Site;
 use crate::sim::kind::Fault;
+use crate::sim::moment::Moment;
 use crate::sim::net::Link;
-use crate::sim::scenario::{Moment, Step, Trigger};
+use crate::sim::scenario::draw::Draw;
+use crate::sim::scenario::generate::Generator;
+use crate::sim::scenario::{Step, Trigger};
+use crate::sim::site::Site;
 
-/// Which faults there are, and how often each is drawn, relative to the others. A mix of all hides what only some
-/// together bring about.
-pub(crate) fn weights(draw: &mut Draw<'_>) -> Vec<(Fault, u64)> {
-    let mut weights = Vec::new();
-    // Impostors are drawn last, and from elsewhere.
-    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Impostor) {
-        if draw.percent(40) {
-            weights.push((*fault, 1 + draw.below(8)));
-        }
-    }
-    // What is never left out: joins in mid-change, and things that happen at its moments.
-    weights.extend([(Fault::AtMoment, 4), (Fault::Join, 3), (Fault::Kill, 1)]);
-    weights
-}
-
-/// Sizes of groups, in 10 000 of the seeds, and in each class rather small than large: small ones meet most situations
-/// most cheaply. What a world costs grows with more than the square of its size.
-const SIZES: [(u64, u64, u64); 5] =
-    [(5, 32, 97), (40, 17, 15), (1_155, 10, 7), (4_300, 4, 6), (4_500, 2, 2)];
-
-pub(crate) fn processes(draw: &mut Draw<'_>) -> u64 {
-    let mut place = draw.below(10_000);
-    for (share, least, sizes) in SIZES {
-        if place < share {
-            let largest = 1 + draw.below(sizes);
-            return least + draw.below(largest);
-        }
-        place -= share;
-    }
-    2
-}
-
-/// Swarms with impostors among them.
+/// Percentage of swarms with impostors.
 const IMPOSTORS_PERCENT: u64 = 15;
 
-/// What parts the choices about impostors from the others of a seed. By this none comes to the seeds that named tests
-/// and the documentation rely on.
+/// What parts the choices about impostors from the others of a seed. By this none comes to the
+/// seeds that named tests and the documentation rely on.
 const IMPOSTORS_SEED: u64 = 0x18;
 
 impl Generator<'_> {
-    /// Impostors come on top of all the rest, and by choices of their own: each seed is the world that it was before there
-    /// were any. Bytes say so with those that are left.
+    /// Impostors come on top of all the rest, and by choices of their own: each seed is the world
+    /// that it was before there were any. Bytes say so with those that are left.
     pub(crate) fn impostors(&mut self) {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ IMPOSTORS_SEED));
@@ -116,8 +86,8 @@ impl Generator<'_> {
         }
     }
 
-    /// A second process starts under the id of `p`, at some time or when `p` comes to some moment, and goes again or stays
-    /// until the end. Maybe something befalls the first one meanwhile.
+    /// A second process starts under the id of `p`, at some time or when `p` comes to some moment,
+    /// and goes again or stays until the end. Maybe something befalls the first one meanwhile.
     fn impostor(&mut self, p: ProcessId, at: u64) {
         let starts = Step::StartImpostor(p);
         if self.draw.percent(50) {
@@ -138,7 +108,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Something befalls the process that comes to a moment, or another one, or a server: right then, or a little later.
+    /// Something befalls the process that comes to a moment, or another one, or a server: right
+    /// then, or a little later.
     fn at_moment(&mut self, p: ProcessId, at: u64) {
         let process = if self.draw.percent(50) { Some(p) } else { None };
         let moment = self.draw.one(&Moment::ALL);

@@ -11,11 +11,13 @@ use crate::ident::{GroupKey, GroupName};
 use crate::member::LinkCommand;
 use crate::member::{ConnId, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
+use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
 use crate::sim::host::{
-    Body, Happening, HostState, Move, ProcessBody, ServerBody, Site, addr_of, host_at,
+    Body, Happening, HostState, Move, ProcessBody, ServerBody, addr_of, host_at,
 };
-use crate::sim::world::{Defect, World};
+use crate::sim::site::Site;
+use crate::sim::world::World;
 use crate::time::Time;
 use crate::view::View;
 
@@ -392,7 +394,7 @@ impl ServerBody {
         progress
     }
 
-    /// A connection is over; to which host it led, if this server made it.
+    /// A connection has ended. Returns the host that it led to, if this server made it.
     pub(crate) fn forget(&mut self, conn: u64) -> Option<usize> {
         self.conns.remove(&conn);
         self.unwritten.remove(&conn);

@@ -1,4 +1,4 @@
-//! Running a scenario: first faults, then everything is healed, and the group has to settle.
+//! Runs a scenario: faults first; then everything is healed, and the group has to settle.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -8,26 +8,28 @@ use core::ops::Range;
 
 use crate::config::{Blocking, ConfigError};
 use crate::ident::{GroupName, Incarnation, ProcessId, ViewId};
-use crate::rule::LeftOut;
 use crate::sim::app::{Application, Traffic};
-use crate::sim::host::Site;
+use crate::sim::defect::Defect;
+use crate::sim::moment::Moment;
 use crate::sim::net::Link;
 use crate::sim::outcome::{Failure, Outcome, Why};
-use crate::sim::scenario::{Moment, ProcessPlan, Scenario, Step, Trigger};
+use crate::sim::scenario::{ProcessPlan, Scenario, Step, Trigger};
+use crate::sim::site::Site;
 use crate::sim::stats::Stats;
-use crate::sim::world::{Defect, World};
+use crate::sim::world::World;
 use crate::spec::{self, Component, Options, Report, Stability};
+use crate::status::ServerStatus;
 use crate::time::Time;
 use crate::trace::{Event, Header, Record, Trace};
 use crate::view::{Members, View};
 
-/// How often the state is looked at while a group settles, in ms.
+/// How often the state is checked while a group settles, in ms.
 const LOOK_MS: u64 = 5;
 
-/// A settled group must stay as it is for so long, in ms.
+/// Time for which a settled group must not change, in ms.
 const CALM_MS: u64 = 300;
 
-/// Times that a process which was detached for good is started anew while a healed world settles.
+/// How often a process that was detached for good is restarted while a healed world settles.
 const RESTARTS_MAX: usize = 3;
 
 impl Scenario {
@@ -40,11 +42,13 @@ impl Scenario {
         outcome
     }
 
-    /// Runs it to its end with the applications that `make` makes, and judges it. When all have settled, and everything
-    /// that was sent has been delivered, `check` looks at them and says what is wrong.
+    /// Runs it to its end with the applications that `make` makes, and judges it. When all have
+    /// settled, and everything that was sent has been delivered, `check` looks at them and says
+    /// what is wrong.
     ///
-    /// Applications get [`ProcessPlan::load`] and should send nothing of their own accord after [`Load::until`]: a group
-    /// that always has something under way does not settle, which is a failure, too.
+    /// Applications get [`ProcessPlan::load`] and should send nothing of their own accord after
+    /// [`Load::until`]: a group that always has something under way does not settle, which is a
+    /// failure, too.
     ///
     /// [`Load::until`]: crate::sim::Load::until
     pub fn run_with<A: Application>(
@@ -69,15 +73,22 @@ impl Scenario {
 
     fn failure(&self, why: Why) -> Failure {
         let profile = self.by_profile.then_some(self.profile);
-        Failure { seed: self.seed, profile, left_out: self.left_out, of_traffic: false, why }
+        Failure {
+            seed: self.seed,
+            profile,
+            left_out: self.rules.left_out(),
+            of_traffic: false,
+            why,
+        }
     }
 }
 
-/// Plays the [plain](Scenario::plain) [random](Scenario::random) scenario of each seed with the applications that `make`
-/// makes, up to the first that fails.
+/// Plays the [plain](Scenario::plain) [random](Scenario::random) scenario of each seed with the
+/// applications that `make` makes, up to the first that fails.
 ///
 /// # Errors
-/// What failed, or that no two states were compared ([`Application::common_state`]), which proves nothing.
+/// What failed, or that no two states were compared ([`Application::common_state`]), which proves
+/// nothing.
 pub fn play<A: Application>(
     seeds: Range<u64>,
     mut make: impl FnMut(&ProcessPlan) -> A,
@@ -123,14 +134,13 @@ impl<'a, A: Application> Run<'a, A> {
         scenario: &'a Scenario,
         mut make: impl FnMut(&ProcessPlan) -> A,
     ) -> Result<Self, ConfigError> {
-        let left_out = scenario.left_out.map_or_else(LeftOut::default, LeftOut::only);
         let mut world = World::new(scenario.world.clone());
+        world.set_rules(scenario.rules);
         if scenario.refine {
             world.refine();
         }
         for (id, clock_ahead_ms) in &scenario.servers {
-            let config = crate::member::ServerConfig { left_out, ..scenario.server.clone() };
-            world.add_server(*id, config, *clock_ahead_ms)?;
+            world.add_server(*id, scenario.server.clone(), *clock_ahead_ms)?;
         }
         let groups: Vec<GroupName> =
             Scenario::GROUPS.iter().filter_map(|name| GroupName::new(name).ok()).collect();
@@ -138,7 +148,6 @@ impl<'a, A: Application> Run<'a, A> {
             world.add_process(plan.id, scenario.node.clone(), &plan.servers, make(plan));
             for group in &plan.groups {
                 let mut config = scenario.group.clone();
-                config.left_out = left_out;
                 if plan.manual_block {
                     config.blocking = Blocking::Manual;
                 }
@@ -270,8 +279,8 @@ impl<'a, A: Application> Run<'a, A> {
         Ok(())
     }
 
-    /// Of two processes under one id one is refused, and the impostor goes. Nobody may start anew before: who was refused
-    /// would be so again.
+    /// Of two processes under one id one is refused, and the impostor goes. Nobody may start anew
+    /// before: who was refused would be so again.
     fn part_impostors(&mut self) -> Result<(), Why> {
         let end = self.world.now().plus_ms(self.scenario.settle_ms);
         let both = |world: &World<A>, p: ProcessId| {
@@ -289,7 +298,8 @@ impl<'a, A: Application> Run<'a, A> {
         Ok(())
     }
 
-    /// Waits until all agree, sends a last message from each, and waits until all have everything and nothing moves.
+    /// Waits until all agree, sends a last message from each, and waits until all have everything
+    /// and nothing moves.
     fn settle(&mut self) -> Result<(), Why> {
         let end = self.world.now().plus_ms(self.scenario.settle_ms);
         loop {
@@ -350,8 +360,8 @@ impl<'a, A: Application> Run<'a, A> {
         self.groups.iter().flat_map(of).collect()
     }
 
-    /// In each group all are in one view, nobody else is in it, and nobody is to leave it or was detached from it. The view in which a process starts is none that
-    /// anybody gave it.
+    /// In each group all are in one view, nobody else is in it, and nobody is to leave it or was
+    /// detached from it. The view in which a process starts is none that anybody gave it.
     fn agree(&self) -> bool {
         self.groups.iter().enumerate().all(|(index, group)| {
             let members = self.members(index);
@@ -374,7 +384,7 @@ impl<'a, A: Application> Run<'a, A> {
             let sent: u64 = members.iter().map(|p| self.world.traffic(*p, key).sent).sum();
             members.iter().all(|p| {
                 self.world.app(*p).is_drained(key) && self.world.traffic(*p, key).delivered == sent
-            })
+            }) && members.iter().all(|p| self.world.queued(*p, key) == 0)
         })
     }
 
@@ -398,8 +408,8 @@ impl<'a, A: Application> Run<'a, A> {
                 }
             }
         }
-        for (server, links) in self.world.server_links() {
-            let _ = write!(text, "\n  server {server}: {links}");
+        for ServerStatus { server, settled, peers, .. } in self.world.server_status() {
+            let _ = write!(text, "\n  server {server}: settled {settled}, {:?}", peers.first);
         }
         text
     }
@@ -450,7 +460,8 @@ impl<'a, A: Application> Run<'a, A> {
         check(&self.world).map_err(Why::Application)
     }
 
-    /// All are in one view and have delivered the same by now. How many states were compared with that of another.
+    /// All are in one view and have delivered the same by now. How many states were compared with
+    /// that of another.
     fn compare_at_the_end(&self) -> Result<u64, String> {
         let mut compared = 0;
         for (index, group) in self.groups.iter().enumerate() {

@@ -1,12 +1,13 @@
-//! Time passes: events happen, one after the other.
+//! Advances the time: events happen one after the other.
 
 use alloc::collections::VecDeque;
 
 use crate::ident::ProcessId;
 use crate::sim::app::Application;
+use crate::sim::defect::Defect;
 use crate::sim::host::{Happening, HostState};
-use crate::sim::scenario::Moment;
-use crate::sim::world::{Defect, World};
+use crate::sim::moment::Moment;
+use crate::sim::world::World;
 use crate::time::Time;
 
 impl<A: Application> World<A> {
@@ -19,7 +20,8 @@ impl<A: Application> World<A> {
         self.arrive(end)
     }
 
-    /// As [`World::run_until`], but stops at the first moment that a process comes to, which is told.
+    /// As [`World::run_until`], but stops at the first moment that a process comes to, which is
+    /// told.
     pub(crate) fn run_until_seen(
         &mut self,
         end: Time,
@@ -36,7 +38,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Nobody waits for moments any more.
+    /// Stops collecting moments.
     pub(crate) fn stop_watching(&mut self) {
         self.watch.borrow_mut().seen = None;
     }
@@ -76,7 +78,8 @@ impl<A: Application> World<A> {
         self.run_until(self.now().plus_ms(ms))
     }
 
-    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms` milliseconds.
+    /// Runs until `condition` holds, looking every millisecond; false if it does not within `ms`
+    /// milliseconds.
     ///
     /// # Errors
     /// As [`World::run_until`].

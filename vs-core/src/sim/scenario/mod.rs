@@ -1,21 +1,29 @@
-//! Scenarios: all that a run needs, as a value. The seed makes it, the [`run`](Scenario::run) follows it.
+//! Scenarios: everything that a run needs, as a value. A seed makes it, and [`Scenario::run`] plays
+//! it.
+
+mod draw;
+mod generate;
+mod mix;
+mod run;
+mod swarm;
+
+pub use run::play;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::config::{ClientConfig, GroupConfig, NodeConfig};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::ServerConfig;
 use crate::rng::Rng;
-use crate::rule::Rule;
-use crate::sim::app::Load;
-use crate::sim::generate;
-use crate::sim::host::Site;
+use crate::rule::Rules;
+use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
+use crate::sim::load::Load;
+use crate::sim::moment::Moment;
 use crate::sim::net::Link;
-use crate::sim::world::WorldConfig;
-use crate::trace::Event;
+use crate::sim::profile::Profile;
+use crate::sim::site::Site;
 
 /// Something that is done to a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +32,7 @@ pub enum Step {
     Start(ProcessId),
     /// Kills a process.
     Kill(ProcessId),
-    /// Takes the power from a process' host.
+    /// Takes the power from the host of a process.
     PowerOff(ProcessId),
     /// Leaves cleanly and ends.
     Leave(ProcessId),
@@ -32,7 +40,7 @@ pub enum Step {
     Send(ProcessId, u64),
     /// Stops a process or server for a while.
     Pause(Site),
-    /// Lets it go on.
+    /// Lets a paused process or server go on.
     Resume(Site),
     /// The application stops reading.
     StopReading(ProcessId),
@@ -40,13 +48,14 @@ pub enum Step {
     Read(ProcessId),
     /// Cuts one direction of a path.
     Cut(Site, Site),
-    /// Makes it whole.
+    /// Heals one direction of a path.
     Heal(Site, Site),
-    /// Multicasts are lost on one direction of a path from now on, though it is healed.
+    /// From now on multicasts are lost on one direction of a path. Healing the path does not change
+    /// that.
     BlockMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
-    /// Makes all paths whole.
+    /// Heals all paths.
     HealAll,
     /// Changes all paths.
     Links(Link),
@@ -56,9 +65,10 @@ pub enum Step {
     KillServer(ServerId),
     /// Starts a server with a new boot epoch.
     StartServer(ServerId),
-    /// Starts a second process under the id of one that runs, on a host of its own; nothing if that one does not run.
+    /// Starts a second process under the id of a running one, on a host of its own. Does nothing if
+    /// that one does not run.
     StartImpostor(ProcessId),
-    /// Kills it.
+    /// Kills that second process.
     KillImpostor(ProcessId),
     /// Sets the clock of a process or server forward by so many ms.
     Clock(Site, u64),
@@ -66,52 +76,17 @@ pub enum Step {
     When(Trigger),
 }
 
-/// A moment in the life of a process, at which things may be done to it or to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// It was told of a proposed change.
-    StartChange,
-    /// It has sent its sync message.
-    Sync,
-    /// It was told the view of the membership service.
-    MbrView,
-    /// It has handed a packet on.
-    Forward,
-    /// It has installed a view.
-    View,
-    /// It was asked to stop sending.
-    Block,
-}
-
-impl Moment {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::StartChange, Self::Sync, Self::MbrView, Self::Forward, Self::View, Self::Block];
-
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        match event {
-            Event::StartChange { .. } => Some(Self::StartChange),
-            Event::Sync { .. } => Some(Self::Sync),
-            Event::MbrView { .. } => Some(Self::MbrView),
-            Event::Forward { .. } => Some(Self::Forward),
-            Event::View { .. } => Some(Self::View),
-            Event::Block => Some(Self::Block),
-            _ => None,
-        }
-    }
-}
-
-/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and from when the trigger
-/// was set.
+/// Something that is done when a process comes to a moment for the `nth` time, counted from 1 and
+/// from when the trigger was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// Which process; any if none.
+    /// The process; any process if none.
     pub process: Option<ProcessId>,
-    /// What it comes to.
+    /// The moment.
     pub moment: Moment,
-    /// The how-many-th time.
+    /// The number of the occurrence, from 1.
     pub nth: u64,
-    /// What follows, each so many µs later.
+    /// The steps that follow, each with its delay in µs.
     pub steps: Vec<(u64, Step)>,
 }
 
@@ -135,93 +110,38 @@ pub struct ProcessPlan {
     pub impostor: bool,
 }
 
-/// What a scenario stresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Everything, in proportions that the seed draws.
-    #[default]
-    Mixed,
-    /// Many messages, applications that read now and then, kills.
-    Busy,
-    /// A slow membership round into which change after change falls.
-    Cascade,
-    /// Loss, and processes that recover before they are missed.
-    QuickRecovery,
-    /// Heavy loss and kills in the middle of a burst.
-    Lossy,
-    /// Three servers, paths between them that come and go.
-    Servers,
-    /// Each seed has its own mix of faults, some of them bound to moments, and its own size: [`Scenario::random`].
-    Swarm,
-}
+/// Simulated time that a healed world may take to settle, in ms: longer than the longest
+/// readmission.
+const SETTLE_MS: u64 = 20_000;
 
-impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Mixed,
-        Self::Busy,
-        Self::Cascade,
-        Self::QuickRecovery,
-        Self::Lossy,
-        Self::Servers,
-        Self::Swarm,
-    ];
-
-    /// The name by which [`Profile::from_name`] finds it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mixed => "mixed",
-            Self::Busy => "busy",
-            Self::Cascade => "cascade",
-            Self::QuickRecovery => "quick-recovery",
-            Self::Lossy => "lossy",
-            Self::Servers => "servers",
-            Self::Swarm => "swarm",
-        }
-    }
-
-    /// The profile of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|profile| profile.name() == name)
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A run in the making.
+/// Everything that a run needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// Where it came from.
+    /// The seed.
     pub seed: u64,
-    /// What it stresses.
+    /// The profile.
     pub profile: Profile,
-    /// Whether the profile was asked for, not drawn.
+    /// Whether the caller chose the profile; otherwise the seed drew it.
     pub by_profile: bool,
     /// How many faults of each kind are planned, in the order of [`Fault::ALL`].
     pub kinds: [u64; Fault::ALL.len()],
-    /// A rule that everyone leaves out.
-    pub left_out: Option<Rule>,
+    /// The rules of the algorithm that all processes and servers keep.
+    pub rules: Rules,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
     pub refine: bool,
-    /// The world.
+    /// Configuration of the world.
     pub world: WorldConfig,
-    /// Every node.
+    /// Configuration of every node.
     pub node: NodeConfig,
-    /// Every group.
+    /// Configuration of every group.
     pub group: GroupConfig,
-    /// Every server.
+    /// Configuration of every server.
     pub server: ServerConfig,
     /// The servers, and how far the clock of each is ahead, in ms.
     pub servers: Vec<(ServerId, u64)>,
     /// The processes.
     pub processes: Vec<ProcessPlan>,
-    /// What happens, at µs from the start, ascending.
+    /// The steps and their times, in µs from the start, ascending.
     pub steps: Vec<(u64, Step)>,
     /// When faults end and everything is healed, in µs from the start.
     pub heal_us: u64,
@@ -233,36 +153,47 @@ impl Scenario {
     /// Names of the groups; most scenarios use the first alone.
     pub const GROUPS: [&'static str; 2] = ["alpha", "beta"];
 
-    /// The scenario of a seed: [`Profile::Swarm`].
-    #[must_use]
-    pub fn random(seed: u64) -> Self {
-        generate::random(seed)
-    }
-
-    /// The scenario that bytes say, whatever they are: a fuzzer can steer it. It is smaller than others.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        generate::from_bytes(bytes)
-    }
-
-    /// A scenario of 2 to 12 processes, stressing something that the seed draws.
-    #[must_use]
-    pub fn of_any_profile(seed: u64) -> Self {
-        generate::of_any_profile(seed)
-    }
-
-    /// The scenario of a seed, stressing one thing.
-    #[must_use]
-    pub fn with_profile(profile: Profile, seed: u64) -> Self {
-        generate::with_profile(profile, seed)
-    }
-
-    /// A scenario in which nothing happens: one membership server, processes 1 to `processes`, which all start at once in
-    /// one group, send nothing of their own accord and have nodes that answer block requests. Its fields are to be
-    /// changed, and its steps to be added.
+    /// A scenario in which nothing happens. It has one membership server, and processes 1 to
+    /// `processes`, which all start at once in one group, send nothing of their own accord and have
+    /// nodes that answer block requests. Change its fields and add steps.
     #[must_use]
     pub fn calm(seed: u64, processes: u64) -> Self {
-        generate::calm(seed, processes)
+        let world = WorldConfig { seed, ..WorldConfig::default() };
+        let (node, group, server) = small_configs(processes as usize);
+        let load = Load {
+            interval_us: 0,
+            burst_max: 1,
+            bytes_max: group.message_bytes_max as u64,
+            block_ok_us: 0,
+            until: world.start,
+        };
+        let plan = |id| ProcessPlan {
+            id,
+            servers: alloc::vec![ServerId(1)],
+            groups: alloc::vec![0],
+            load,
+            manual_block: false,
+            stays_down: false,
+            impostor: false,
+        };
+        let all = || (1..=processes).map(ProcessId);
+        Self {
+            seed,
+            profile: Profile::default(),
+            by_profile: false,
+            kinds: [0; Fault::ALL.len()],
+            rules: Rules::default(),
+            refine: false,
+            world,
+            node,
+            group,
+            server,
+            servers: alloc::vec![(ServerId(1), 0)],
+            processes: all().map(plan).collect(),
+            steps: all().map(|p| (0, Step::Start(p))).collect(),
+            heal_us: 0,
+            settle_ms: SETTLE_MS,
+        }
     }
 
     /// Under which ids a second process is started at some time, ascending.
@@ -279,7 +210,8 @@ impl Scenario {
         self.steps.iter().flat_map(|(_, step)| of(step)).collect()
     }
 
-    /// The same for applications that keep to one group and leave it to the node to answer block requests.
+    /// The same for applications that keep to one group and leave it to the node to answer block
+    /// requests.
     #[must_use]
     pub fn plain(mut self) -> Self {
         for plan in &mut self.processes {
@@ -294,8 +226,8 @@ impl Scenario {
         Self { refine: true, ..self }
     }
 
-    /// The same in a network that from the start carries no multicasts on so many of 100 paths from one process to
-    /// another, which `seed` draws.
+    /// The same in a network that from the start carries no multicasts on so many of 100 paths from
+    /// one process to another, which `seed` draws.
     #[must_use]
     pub fn with_multicast_blocked(mut self, percent: u64, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -308,9 +240,10 @@ impl Scenario {
     }
 
     /// The same with a rule of the algorithm left out everywhere.
+    #[cfg(feature = "mutants")]
     #[must_use]
-    pub fn leaving_out(self, rule: Rule) -> Self {
-        Self { left_out: Some(rule), ..self }
+    pub fn leaving_out(self, rule: crate::rule::Rule) -> Self {
+        Self { rules: Rules::without(rule), ..self }
     }
 }
 

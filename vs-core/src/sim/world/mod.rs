@@ -1,168 +1,38 @@
 //! The world: hosts, a network, and virtual time.
 
+mod advance;
+mod connect;
+mod drive;
+mod fault;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::fmt;
 
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
-use crate::endpoint::ViewTraffic;
 use crate::endpoint::{SendError, Sent};
 use crate::ident::{GroupKey, GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::{ServerConfig, ServerCounters};
 use crate::rng::Rng;
+use crate::rule::Rules;
 use crate::sim::app::Application;
+use crate::sim::config::WorldConfig;
+use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
-use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody, Site};
+use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
-use crate::sim::recorder::{Beside, Watch};
-use crate::spec::refine::Refuted;
+use crate::sim::recorder::{Beside, Traffic, Watch};
+use crate::sim::site::Site;
+use crate::status::ServerStatus;
 use crate::time::Time;
-use crate::time::Wake;
 use crate::trace::Record;
 use crate::view::View;
-
-/// How a world behaves where nothing else is said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorldConfig {
-    /// Everything random comes from here.
-    pub seed: u64,
-    /// The time at which the world begins; incarnations and boot epochs are milliseconds of it.
-    pub start: Time,
-    /// Every path, until [`World::set_link`] says otherwise.
-    pub link: Link,
-    /// Whether the network carries IP multicast; else a node's runtime sends one datagram to each member.
-    pub multicast: bool,
-    /// Whether a process hears its own multicasts.
-    pub loopback: bool,
-    /// Datagrams that a runtime takes from a node in one call.
-    pub segments_max: usize,
-    /// Datagrams that wait for a paused process; more are lost.
-    pub socket_datagrams: usize,
-    /// Bytes that a connection takes in each direction before its writer has to wait.
-    pub pipe_bytes: usize,
-    /// Longest time in which the kernel closes the connections of a killed process, in µs.
-    pub close_us: u64,
-    /// Such closes that are resets, which may lose bytes under way, in percent.
-    pub reset_percent: u64,
-    /// Timers fire up to so much late, in µs.
-    pub timer_slack_us: u64,
-    /// Whether both servers of a pair dial each other; else only the one with the greater id does.
-    pub dial_both: bool,
-    /// The request for a connection that nobody answers is sent again after so long, in ms; Linux takes 1000.
-    pub dial_retry_ms: u64,
-}
-
-impl Default for WorldConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            start: Time::from_millis(1_000_000),
-            link: Link::LAN,
-            multicast: true,
-            loopback: true,
-            segments_max: 8,
-            socket_datagrams: 256,
-            pipe_bytes: 256 << 10,
-            close_us: 1_000,
-            reset_percent: 0,
-            timer_slack_us: 0,
-            dial_both: false,
-            dial_retry_ms: 200,
-        }
-    }
-}
-
-/// What must never be seen in a run, apart from what the checker of traces finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Defect {
-    /// After `handle_timeout(now)` and a full drain the next timeout was not after `now`.
-    EndlessTimer {
-        /// Where.
-        site: Site,
-        /// What for, if it was a process.
-        wake: Option<Wake>,
-        /// When.
-        at: Time,
-    },
-    /// Polling did not come to an end.
-    EndlessOutput {
-        /// Where.
-        site: Site,
-        /// When.
-        at: Time,
-    },
-    /// The application of a process sent again and again in one instant.
-    EndlessSends {
-        /// Of which process.
-        process: ProcessId,
-        /// When.
-        at: Time,
-    },
-    /// A process took a step that the specification does not allow.
-    Refuted {
-        /// In which group.
-        group: GroupName,
-        /// The step.
-        refuted: Box<Refuted>,
-        /// When.
-        at: Time,
-    },
-    /// An incarnation transmitted a datagram of a group whose counter is not above those before.
-    RepeatedCounter {
-        /// Of which process.
-        process: ProcessId,
-        /// The counter.
-        counter: u64,
-        /// When.
-        at: Time,
-    },
-    /// More events than a run can need.
-    EventsMax {
-        /// How many there were.
-        events: u64,
-        /// When.
-        at: Time,
-    },
-}
-
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndlessTimer { site, wake: Some(wake), at } => {
-                write!(
-                    f,
-                    "{site}: the timer {wake:?} is due again right after it fired at {}",
-                    at.0
-                )
-            }
-            Self::EndlessTimer { site, wake: None, at } => {
-                write!(f, "{site}: a timer is due again right after it fired at {}", at.0)
-            }
-            Self::EndlessOutput { site, at } => {
-                write!(f, "{site}: polling did not come to an end at {}", at.0)
-            }
-            Self::EndlessSends { process, at } => {
-                write!(f, "the application of {process} sends without end at {}", at.0)
-            }
-            Self::Refuted { group, refuted, at } => {
-                write!(f, "not a step of the specification, group {group} at {}: {refuted}", at.0)
-            }
-            Self::RepeatedCounter { process, counter, at } => {
-                write!(f, "{process} transmitted a second datagram {counter} at {}", at.0)
-            }
-            Self::EventsMax { events, at } => write!(f, "{events} events until {}", at.0),
-        }
-    }
-}
-
-impl core::error::Error for Defect {}
 
 /// Faults that were done to hosts and paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,6 +71,8 @@ pub struct World<A: Application = ()> {
     pub(crate) watch: Rc<RefCell<Watch>>,
     /// The specification, if it is stepped beside.
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
+    /// The rules that processes and servers keep which start from now on.
+    pub(crate) rules: Rules,
     pub(crate) sites: BTreeMap<Site, usize>,
     pub(crate) events: u64,
     /// Events after which a run is given up.
@@ -225,16 +97,22 @@ impl<A: Application> World<A> {
             faults: HostFaults::default(),
             watch: Rc::default(),
             beside: None,
+            rules: Rules::default(),
             sites: BTreeMap::new(),
             events: 0,
             events_max: EVENTS_MAX,
         }
     }
 
-    /// Steps the executable specification beside each process that starts from now on; a step that it does not allow
-    /// ends the run with [`Defect::Refuted`].
+    /// Steps the executable specification beside each process that starts from now on; a step that
+    /// it does not allow ends the run with [`Defect::Refuted`].
     pub fn refine(&mut self) {
         self.beside = Some(Rc::default());
+    }
+
+    /// Sets the rules that each process and server keeps which starts from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// Steps of processes that were held against the specification.
@@ -263,8 +141,8 @@ impl<A: Application> World<A> {
         host
     }
 
-    /// Adds a membership server whose clock is `clock_ahead_ms` ahead, and starts it. It knows all servers of the
-    /// world, also those added later.
+    /// Adds a membership server whose clock is `clock_ahead_ms` ahead, and starts it. It knows all
+    /// servers of the world, also those added later.
     ///
     /// # Errors
     /// As [`crate::member::Server::new`].
@@ -289,8 +167,8 @@ impl<A: Application> World<A> {
         self.start_server(id)
     }
 
-    /// Adds a process that knows `servers`, which must be there already, in the order of its preference. It does not
-    /// run yet.
+    /// Adds a process that knows `servers`, which must be there already, in the order of its
+    /// preference. It does not run yet.
     ///
     /// # Panics
     /// If a server is not there.
@@ -300,9 +178,10 @@ impl<A: Application> World<A> {
         self.add_host(Site::Process(id), Body::Process(Box::new(body)));
     }
 
-    /// Adds a second host on which a process may run under the id of `p`, as somebody comes to do who copies a
-    /// configuration. It is in the groups that `p` is in by now, with the same servers, the last one of its list first.
-    /// It does not run yet, and goes by the name of [`Site::Impostor`].
+    /// Adds a second host on which a process may run under the id of `p`, as somebody comes to do
+    /// who copies a configuration. It is in the groups that `p` is in by now, with the same
+    /// servers, the last one of its list first. It does not run yet, and goes by the name of
+    /// [`Site::Impostor`].
     pub fn add_impostor(&mut self, p: ProcessId, app: A) {
         let former = self.process(p);
         let (config, groups) = (former.config.clone(), former.groups.clone());
@@ -323,22 +202,21 @@ impl<A: Application> World<A> {
         self.events
     }
 
-    /// What the network did.
+    /// The counters of the network.
     #[must_use]
     pub fn net_counters(&self) -> &NetCounters {
         &self.fabric.net.counters
     }
 
-    /// What each server that runs makes of its links, in words.
-    pub(crate) fn server_links(&self) -> Vec<(ServerId, String)> {
-        let links = |host: &Host<A>| match &host.body {
-            Body::Server(body) => Some((body.id, body.server.as_ref()?.links_in_words())),
+    /// What each server that runs says of itself.
+    pub(crate) fn server_status(&self) -> impl Iterator<Item = ServerStatus> + '_ {
+        self.hosts.iter().filter_map(|host| match &host.body {
+            Body::Server(body) => Some(body.server.as_ref()?.status()),
             Body::Process(_) => None,
-        };
-        self.hosts.iter().filter_map(links).collect()
+        })
     }
 
-    /// What was done to hosts and paths.
+    /// The faults that were done to hosts and paths.
     #[must_use]
     pub fn faults(&self) -> &HostFaults {
         &self.faults
@@ -385,7 +263,7 @@ impl<A: Application> World<A> {
         self.process(p).node.is_some()
     }
 
-    /// Why a process was detached for good, in this life.
+    /// Why a process was detached for good, in this incarnation.
     #[must_use]
     pub fn detached(&self, p: impl Into<Site>) -> Option<&DetachReason> {
         self.process(p).detached.as_ref().map(|(_, reason)| reason)
@@ -412,21 +290,22 @@ impl<A: Application> World<A> {
         sent
     }
 
-    /// What the multicast of `p` counted in its current view of `group`; none while it does not run or is not in the
-    /// group.
+    /// What the multicast of `p` counted in its current view of `group`; none while it does not run
+    /// or is not in the group.
     #[must_use]
     pub fn cast_counters(&self, p: impl Into<Site>, group: GroupKey) -> Option<&CastCounters> {
         self.process(p).node.as_ref()?.cast_counters(group)
     }
 
-    /// What two processes do not agree about that went together from one view to the next, if there is anything:
-    /// [`Application::common_state`].
+    /// What two processes do not agree about that went together from one view to the next, if there
+    /// is anything: [`Application::common_state`].
     #[must_use]
     pub fn disagreement(&self) -> Option<String> {
         self.compare().err()
     }
 
-    /// How many states of those who went together were compared with that of another, all of them the same.
+    /// How many states of those who went together were compared with that of another, all of them
+    /// the same.
     pub(crate) fn compare(&self) -> Result<u64, String> {
         let mut compared = 0;
         let mut common = BTreeMap::new();
@@ -445,12 +324,20 @@ impl<A: Application> World<A> {
     }
 
     /// The messages of `p` in its current view.
-    pub(crate) fn traffic(&self, p: impl Into<Site>, group: GroupKey) -> ViewTraffic {
+    pub(crate) fn traffic(&self, p: impl Into<Site>, group: GroupKey) -> Traffic {
         let node = self.process(p).node.as_ref();
-        node.and_then(|node| node.traffic(group)).unwrap_or_default()
+        node.map_or_else(Traffic::default, |node| node.tracer().traffic(group))
     }
 
-    /// What a server counted, over all its lives.
+    /// Messages of `p` that wait for its next view.
+    pub(crate) fn queued(&self, p: impl Into<Site>, group: GroupKey) -> usize {
+        let Some(node) = &self.process(p).node else { return 0 };
+        let groups = node.status(None).groups;
+        let mut of_group = groups.first.iter().filter(|status| status.name.key() == group);
+        of_group.next().map_or(0, |status| status.queued)
+    }
+
+    /// The counters of a server, over all its incarnations.
     ///
     /// # Panics
     /// If there is no such server, as do all methods that are given one.
@@ -486,8 +373,8 @@ impl<A: Application> World<A> {
         })
     }
 
-    /// The trace of each process over all its lives, taken out; that of an impostor comes after that of the process whose
-    /// id it has.
+    /// The trace of each process over all its lives, taken out; that of an impostor comes after
+    /// that of the process whose id it has.
     pub fn take_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let mut traces = Vec::new();
         for host in &mut self.hosts {

@@ -9,26 +9,28 @@ use crate::ident::{GroupName, Incarnation, ServerId};
 use crate::member::Server;
 use crate::node::Node;
 use crate::sim::app::Application;
-use crate::sim::host::{Body, Happening, HostState, ProcessBody, Site};
+use crate::sim::host::{Body, Happening, HostState, ProcessBody};
 use crate::sim::recorder::Recorder;
+use crate::sim::site::Site;
 use crate::sim::stream::EndState;
 use crate::sim::transmitted::Transmitted;
 use crate::sim::world::World;
 use crate::trace::{Event, Record};
 
 impl<A: Application> World<A> {
-    /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its groups. Nothing if
-    /// it runs.
+    /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its
+    /// groups. Nothing if it runs.
     ///
     /// # Errors
     /// As [`Node::new`].
     pub fn start(&mut self, p: impl Into<Site>) -> Result<(), ConfigError> {
         let site = p.into();
         let host = self.host(site);
-        // When a life begins is told by another clock than the one that jumps while it lasts.
+        // The clock that makes incarnations is not the one that jumps.
         let (now, seed) = (self.fabric.now, self.fabric.rng.next_u64());
         if let Site::Impostor(p) = site {
-            // By the times of their traces it can be told that two lives were not one after the other.
+            // The times of their traces show that the two incarnations were not one after the
+            // other.
             self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
         }
         let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
@@ -50,11 +52,13 @@ impl<A: Application> World<A> {
         let tracer = Recorder {
             site,
             records: core::mem::take(&mut body.records),
+            traffic: Vec::new(),
             watch: Rc::clone(&self.watch),
             beside: self.beside.clone(),
         };
         let servers = body.servers.len();
-        body.node = Some(Node::new(body.config.clone(), identity, servers, tracer)?);
+        let config = body.config.clone();
+        body.node = Some(Node::with_rules(config, identity, servers, tracer, self.rules)?);
         body.transmitted = Transmitted::default();
         body.reading = true;
         body.entered.clear();
@@ -111,8 +115,8 @@ impl<A: Application> World<A> {
         self.stop(host, state);
     }
 
-    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is paused, or leaving
-    /// already.
+    /// Leaves all groups; the process ends when its node says that they are left. Nothing if it is
+    /// paused, or leaving already.
     pub fn leave(&mut self, p: impl Into<Site>) {
         let host = self.host(p.into());
         let now = self.hosts[host].clock(self.fabric.now);
@@ -143,7 +147,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// The process on `host` is no more.
+    /// The process on `host` has ended.
     fn stop(&mut self, host: usize, state: HostState) {
         match &mut self.hosts[host].body {
             Body::Process(body) => {
@@ -200,15 +204,17 @@ impl<A: Application> World<A> {
             return Ok(());
         }
         body.boot = (body.boot + 1).max(now.as_millis() + body.clock_ahead_ms);
-        body.server = Some(Server::new(body.config.clone(), body.id, body.boot)?);
+        let config = body.config.clone();
+        body.server = Some(Server::with_rules(config, body.id, body.boot, self.rules)?);
         self.hosts[host].state = HostState::Up;
         self.name_peers(host);
         self.service(host);
         Ok(())
     }
 
-    /// Sets the clock of a host forward, by which what runs there measures time: the host was suspended, say. The clock
-    /// that tells when a life begins is right all the same: that it goes forth, and as elsewhere, is assumed of it.
+    /// Sets the clock of a host forward, by which what runs there measures time: the host was
+    /// suspended, say. The clock that tells when a life begins is right all the same: that it goes
+    /// forth, and as elsewhere, is assumed of it.
     pub fn set_clock_forward(&mut self, site: Site, ms: u64) {
         let host = self.host(site);
         self.faults.clock_jumps += 1;
@@ -227,7 +233,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Lets it go on.
+    /// Lets a paused process or server go on.
     pub fn resume(&mut self, site: Site) {
         let host = self.host(site);
         if self.hosts[host].state == HostState::Paused {
@@ -262,7 +268,7 @@ impl<A: Application> World<A> {
         self.fabric.net.set_cut(from, to, true);
     }
 
-    /// Makes the path from `from` to `to` whole.
+    /// Heals the path from `from` to `to`.
     pub fn heal(&mut self, from: Site, to: Site) {
         let (from, to) = (self.host(from), self.host(to));
         self.heal_path(from, to);
@@ -275,7 +281,8 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Whether multicasts are lost on the path from `from` to `to`, and nothing else. To be healed by the same way alone.
+    /// Whether multicasts are lost on the path from `from` to `to`, and nothing else. To be healed
+    /// by the same way alone.
     pub fn block_multicast(&mut self, from: Site, to: Site, blocked: bool) {
         let (from, to) = (self.host(from), self.host(to));
         self.fabric.net.set_deaf(from, to, blocked);
@@ -293,7 +300,7 @@ impl<A: Application> World<A> {
         }
     }
 
-    /// Makes all paths whole.
+    /// Heals all paths.
     pub fn heal_all(&mut self) {
         for from in 0..self.hosts.len() {
             for to in 0..self.hosts.len() {

@@ -1,102 +1,73 @@
-//! From a seed to a scenario.
+//! Generates a scenario from a seed.
 
 use alloc::vec::Vec;
 
 use crate::ident::{ProcessId, ServerId};
 use crate::rng::Rng;
-use crate::sim::app::Load;
-use crate::sim::draw::Draw;
-use crate::sim::host::Site;
+use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
+use crate::sim::load::Load;
 use crate::sim::net::Link;
-use crate::sim::scenario::{ProcessPlan, Profile, Scenario, Step, small_configs};
-use crate::sim::swarm;
-use crate::sim::world::WorldConfig;
+use crate::sim::profile::Profile;
+use crate::sim::scenario::draw::Draw;
+use crate::sim::scenario::mix;
+use crate::sim::scenario::{ProcessPlan, Scenario, Step, small_configs};
+use crate::sim::site::Site;
 
-/// Simulated time that a healed world may take to settle, in ms: longer than the longest readmission.
-const SETTLE_MS: u64 = 20_000;
-
-/// What parts the choice of processes that make views primary from the others of a seed.
+/// Mixed into a seed, so that the choice of the processes that make views primary changes no other
+/// choice.
 const PRIMARY_SEED: u64 = 0x54;
 
-/// Swarms whose processes all start in the same instant.
+/// Percentage of swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
 
-/// Swarms in a network that does not carry multicasts everywhere.
+/// Percentage of swarms in a network that does not carry multicasts everywhere.
 const BLOCKED_PERCENT: u64 = 10;
 
-pub(crate) fn random(seed: u64) -> Scenario {
-    let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
-    // Drawn apart: the rest is as it was.
-    let mut rng = Rng::new(!seed);
-    if !rng.percent(BLOCKED_PERCENT) {
-        return scenario;
+impl Scenario {
+    /// The scenario of a seed: [`Profile::Swarm`].
+    #[must_use]
+    pub fn random(seed: u64) -> Self {
+        let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
+        // Drawn from another seed, so that no other choice changes.
+        let mut rng = Rng::new(!seed);
+        if !rng.percent(BLOCKED_PERCENT) {
+            return scenario;
+        }
+        let percent = if rng.percent(50) { 100 } else { 25 };
+        scenario.with_multicast_blocked(percent, rng.next_u64())
     }
-    let percent = if rng.percent(50) { 100 } else { 25 };
-    scenario.with_multicast_blocked(percent, rng.next_u64())
+
+    /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is
+    /// smaller than others.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Generator::new(Profile::Swarm, 0, Draw::Bytes(bytes)).generate()
+    }
+
+    /// A scenario of 2 to 12 processes that stresses something which the seed draws.
+    #[must_use]
+    pub fn of_any_profile(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let profile = if rng.percent(50) {
+            Profile::Mixed
+        } else {
+            // Swarms draw everything themselves.
+            Profile::ALL[rng.below(Profile::ALL.len() as u64 - 1) as usize]
+        };
+        Generator::new(profile, seed, Draw::Seed(rng)).generate()
+    }
+
+    /// The scenario of a seed that stresses one thing.
+    #[must_use]
+    pub fn with_profile(profile: Profile, seed: u64) -> Self {
+        let scenario = Generator::new(profile, seed, Draw::Seed(Rng::new(seed))).generate();
+        Self { by_profile: true, ..scenario }
+    }
 }
 
-/// Most processes of a scenario that bytes say: a fuzzer wants many runs.
+/// Most processes of a scenario that bytes describe: a fuzzer wants many runs.
 const FUZZED_PROCESSES_MAX: u64 = 6;
-
-pub(crate) fn from_bytes(bytes: &[u8]) -> Scenario {
-    Generator::new(Profile::Swarm, 0, Draw::Bytes(bytes)).generate()
-}
-
-pub(crate) fn of_any_profile(seed: u64) -> Scenario {
-    let mut rng = Rng::new(seed);
-    let profile = if rng.percent(50) {
-        Profile::Mixed
-    } else {
-        // Swarms draw everything themselves.
-        Profile::ALL[rng.below(Profile::ALL.len() as u64 - 1) as usize]
-    };
-    Generator::new(profile, seed, Draw::Seed(rng)).generate()
-}
-
-pub(crate) fn with_profile(profile: Profile, seed: u64) -> Scenario {
-    let scenario = Generator::new(profile, seed, Draw::Seed(Rng::new(seed))).generate();
-    Scenario { by_profile: true, ..scenario }
-}
-
-pub(crate) fn calm(seed: u64, processes: u64) -> Scenario {
-    let world = WorldConfig { seed, ..WorldConfig::default() };
-    let (node, group, server) = small_configs(processes as usize);
-    let load = Load {
-        interval_us: 0,
-        burst_max: 1,
-        bytes_max: group.message_bytes_max as u64,
-        block_ok_us: 0,
-        until: world.start,
-    };
-    let plan = |id| ProcessPlan {
-        id,
-        servers: alloc::vec![ServerId(1)],
-        groups: alloc::vec![0],
-        load,
-        manual_block: false,
-        stays_down: false,
-        impostor: false,
-    };
-    let all = || (1..=processes).map(ProcessId);
-    Scenario {
-        seed,
-        profile: Profile::default(),
-        by_profile: false,
-        kinds: [0; Fault::ALL.len()],
-        left_out: None,
-        refine: false,
-        world,
-        node,
-        group,
-        server,
-        servers: alloc::vec![(ServerId(1), 0)],
-        processes: all().map(plan).collect(),
-        steps: all().map(|p| (0, Step::Start(p))).collect(),
-        heal_us: 0,
-        settle_ms: SETTLE_MS,
-    }
-}
 
 pub(crate) struct Generator<'a> {
     pub(crate) draw: Draw<'a>,
@@ -144,11 +115,19 @@ impl<'a> Generator<'a> {
         let servers = (1..=servers)
             .map(|s| (ServerId(s), if clocks { draw.below(100_000) } else { 0 }))
             .collect();
-        let scenario =
-            Scenario { profile, world, node, group, server, servers, heal_us, ..calm(seed, 0) };
+        let scenario = Scenario {
+            profile,
+            world,
+            node,
+            group,
+            server,
+            servers,
+            heal_us,
+            ..Scenario::calm(seed, 0)
+        };
         let unborn = (1..=nodes).map(ProcessId).collect();
         let weights = match profile {
-            Profile::Swarm => swarm::weights(&mut draw),
+            Profile::Swarm => mix::weights(&mut draw),
             _ => Fault::weights(profile).to_vec(),
         };
         Self { draw, profile, scenario, unborn, weights }
@@ -179,8 +158,8 @@ impl<'a> Generator<'a> {
         self.scenario
     }
 
-    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each seed is the world that
-    /// it was before there were any. Bytes say so with those that are left.
+    /// Which processes make views primary, in some scenarios: by a choice of its own, so that each
+    /// seed is the world that it was before there were any. Bytes say so with those that are left.
     fn primary(&mut self) {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ PRIMARY_SEED));
@@ -249,7 +228,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// How paths are from the start.
+    /// The state of all paths at the start.
     fn paths(&mut self) {
         let loss_permille = match (self.profile, self.draw.below(100)) {
             (Profile::Lossy | Profile::QuickRecovery, _) => 50 + self.draw.below(250),
@@ -310,7 +289,7 @@ impl<'a> Generator<'a> {
         processes.chain(self.scenario.servers.iter().map(|(s, _)| Site::Server(*s))).collect()
     }
 
-    /// From a moment to half a second.
+    /// A duration of up to half a second.
     pub(crate) fn duration(&mut self) -> u64 {
         match self.draw.below(3) {
             0 => self.draw.below(10_000),
@@ -465,10 +444,11 @@ impl<'a> Generator<'a> {
         self.push(until, Step::HealAll);
     }
 
-    /// One goes, and while that is being worked out another comes.
+    /// One process leaves, and another joins during that change.
     fn join_in_mid_change(&mut self, p: ProcessId, at: u64) {
         let Some(joiner) = self.unborn.pop() else {
-            // All were born: one that went before comes back in the change that another's end makes.
+            // All were born: one that went before comes back in the change that another's end
+            // makes.
             let (other, back) = (self.any_process(), self.after(at, 6_000));
             self.kill(other, at.saturating_sub(100_000), back);
             return self.kill(p, at, at + 200_000);
@@ -481,12 +461,12 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// How many processes there are.
+/// The number of processes.
 fn processes(profile: Profile, draw: &mut Draw<'_>) -> u64 {
     let fuzzed = matches!(draw, Draw::Bytes(_));
     match profile {
         Profile::Swarm if fuzzed => 2 + draw.below(FUZZED_PROCESSES_MAX - 1),
-        Profile::Swarm => swarm::processes(draw),
+        Profile::Swarm => mix::processes(draw),
         _ if draw.percent(5) => 9 + draw.below(4),
         _ => 2 + draw.below(7),
     }

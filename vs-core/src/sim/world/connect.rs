@@ -10,7 +10,8 @@ use crate::sim::world::World;
 const DIAL_TRIES_MAX: u8 = 5;
 
 impl<A: Application> World<A> {
-    /// The request for a connection reaches the listener's kernel, which answers for a paused process, too.
+    /// The request for a connection reaches the listener's kernel, which answers for a paused
+    /// process, too.
     pub(crate) fn dial_arrives(&mut self, id: u64, tries: u8) {
         let fabric = &mut self.fabric;
         let Some(conn) = fabric.conns.get_mut(&id) else { return };

@@ -1,0 +1,58 @@
+//! How a world behaves.
+
+use crate::sim::net::Link;
+use crate::time::Time;
+
+/// How a world behaves where nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorldConfig {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Time at which the world begins. Incarnations and boot epochs are counted in its
+    /// milliseconds.
+    pub start: Time,
+    /// How every path is, until [`World::set_link`](crate::sim::World::set_link) changes one.
+    pub link: Link,
+    /// Whether the network carries IP multicast. If not, a node's runtime sends one datagram to
+    /// each member.
+    pub multicast: bool,
+    /// Whether a process hears its own multicasts.
+    pub loopback: bool,
+    /// Datagrams that a runtime takes from a node in one call.
+    pub segments_max: usize,
+    /// Datagrams that wait for a paused process; more are lost.
+    pub socket_datagrams: usize,
+    /// Bytes that a connection holds in each direction before its writer has to wait.
+    pub pipe_bytes: usize,
+    /// Longest time in which the kernel closes the connections of a killed process, in µs.
+    pub close_us: u64,
+    /// How many of these closes are resets, in percent. A reset may lose bytes under way.
+    pub reset_percent: u64,
+    /// How late timers fire at most, in µs.
+    pub timer_slack_us: u64,
+    /// Whether both servers of a pair dial each other; else only the one with the greater id does.
+    pub dial_both: bool,
+    /// Time after which an unanswered request for a connection is sent again, in ms. Linux takes
+    /// 1000.
+    pub dial_retry_ms: u64,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            start: Time::from_millis(1_000_000),
+            link: Link::LAN,
+            multicast: true,
+            loopback: true,
+            segments_max: 8,
+            socket_datagrams: 256,
+            pipe_bytes: 256 << 10,
+            close_us: 1_000,
+            reset_percent: 0,
+            timer_slack_us: 0,
+            dial_both: false,
+            dial_retry_ms: 200,
+        }
+    }
+}

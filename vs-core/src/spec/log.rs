@@ -1,0 +1,121 @@
+//! What the traces say about one group, as small as a run with millions of events asks for.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+
+use crate::ident::{Cid, Incarnation, ProcessId};
+use crate::time::Time;
+use crate::trace::Event;
+use crate::view::View;
+
+/// The number of a view in a group, in the order of first mention. Views are equal only if all
+/// three components are.
+pub(super) type ViewIndex = u32;
+
+/// A record, kept small: a run may have millions.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) trace: u32,
+    pub(super) line: u32,
+    pub(super) step: Step,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// A trace begins: the process is in its initial view, whatever came before.
+    Begin,
+    Start,
+    StartChange {
+        cid: Cid,
+        set: Box<[ProcessId]>,
+    },
+    MbrView(ViewIndex),
+    Block,
+    BlockOk,
+    Send(Message),
+    Deliver {
+        from: ProcessId,
+        message: Message,
+    },
+    Sync,
+    /// A packet is forwarded. The trace does not tell which messages the packet holds.
+    Forward,
+    View {
+        view: ViewIndex,
+        transitional: Box<[ProcessId]>,
+    },
+    Primary,
+    Leave,
+    Crash,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Message {
+    pub(super) n: u64,
+    pub(super) hash: u64,
+    pub(super) len: u64,
+}
+
+/// What one trace says about a process in one group.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) items: Vec<Item>,
+    pub(super) from: Time,
+    pub(super) to: Time,
+}
+
+/// What was said about one group.
+#[derive(Debug, Default)]
+pub(super) struct GroupLog {
+    /// By process, then incarnation, then position among the traces.
+    pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
+    pub(super) views: Vec<View>,
+    /// For lookups only.
+    view_index: HashMap<View, ViewIndex>,
+}
+
+impl GroupLog {
+    fn view(&mut self, view: &View) -> ViewIndex {
+        if let Some(&index) = self.view_index.get(view) {
+            return index;
+        }
+        let index = small(self.views.len() as u64);
+        self.views.push(view.clone());
+        self.view_index.insert(view.clone(), index);
+        index
+    }
+
+    /// The step that an event is.
+    pub(super) fn step(&mut self, event: &Event) -> Step {
+        match event {
+            Event::Start { .. } => Step::Start,
+            Event::StartChange { cid, set } => {
+                Step::StartChange { cid: *cid, set: set.as_slice().into() }
+            }
+            Event::MbrView { view } => Step::MbrView(self.view(view)),
+            Event::Block => Step::Block,
+            Event::BlockOk => Step::BlockOk,
+            &Event::Send { n, hash, len } => Step::Send(Message { n, hash, len }),
+            &Event::Deliver { from, n, hash, len } => {
+                Step::Deliver { from, message: Message { n, hash, len } }
+            }
+            Event::Sync { .. } => Step::Sync,
+            Event::Forward { .. } => Step::Forward,
+            Event::View { view, transitional } => {
+                let transitional = transitional.as_slice().into();
+                Step::View { view: self.view(view), transitional }
+            }
+            Event::Primary => Step::Primary,
+            Event::Leave => Step::Leave,
+            Event::Crash => Step::Crash,
+        }
+    }
+}
+
+/// Positions beyond 2^32 are shown as 2^32 - 1; nothing is decided by them.
+pub(super) fn small(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,7 +1,6 @@
-//! Membership messages as they go over a connection, so that hostile ones can be written and honest ones understood.
-//!
-//! The core keeps its own types to itself, and checks what these leave open. A variant stands for a kind of frame
-//! ([`Message::KINDS`]), and its fields are the fixed part.
+//! Membership messages as they go over a connection: to write hostile ones and to read honest ones.
+//! The types of the core are private, and stricter than these. A variant stands for
+//! a kind of frame ([`Message::KINDS`]), and its fields are the fixed part.
 
 use std::net::SocketAddr;
 
@@ -260,8 +259,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// The messages that `bytes` complete, as far as they can be understood: after the first one that cannot, nothing is
-    /// heard any more.
+    /// The messages that `bytes` complete, as far as they can be understood: after the first one
+    /// that cannot, nothing is heard any more.
     pub(crate) fn hear<M: Message>(&mut self, bytes: &[u8]) -> Vec<M> {
         self.bytes.extend_from_slice(bytes);
         let mut messages = Vec::new();

@@ -35,8 +35,8 @@ impl Clock {
         Time(nanos(self.start.elapsed()))
     }
 
-    /// UNIX time in nanoseconds when the clock showed zero. Time of day that is set later does not change it: the
-    /// timestamps of one trace never go backwards.
+    /// UNIX time in nanoseconds when the clock showed zero. Time of day that is set later does not
+    /// change it: the timestamps of one trace never go backwards.
     #[must_use]
     pub fn unix_offset(&self) -> u64 {
         self.unix_offset

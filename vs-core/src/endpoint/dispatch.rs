@@ -2,12 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::early::EarlyPacket;
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
 use crate::ident::Cid;
 use crate::rule::Rule;
-use crate::sync::Heard;
+use crate::sync::Received;
 use crate::trace::Mark;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::datagram::Header;
@@ -34,11 +33,11 @@ impl Endpoint {
         match packet.content {
             Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
             Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
+                cast.handle_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
             }),
             Content::Nak(nak) => self.handle_nak(cx, &header, &nak),
             Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
+                cast.handle_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
             Content::Sync(bytes) => match control::decode_sync(bytes) {
                 Some(message) => self.handle_sync(cx, &message),
@@ -96,7 +95,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         self.handle_moved(cx, header.rank);
-        match self.current.cast_mut().on_data(cx.pool, cx.now, data, to_group) {
+        match self.current.cast_mut().handle_data(cx.pool, cx.now, data, to_group) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {
@@ -116,20 +115,10 @@ impl Endpoint {
         if is_of_previous || is_useless || data.body.len() > cx.body_bytes {
             return Verdict::Foreign;
         }
-        let Data { origin, seq, flags, stable, body } = *data;
-        let fingerprint = header.fingerprint;
         if self.early.is_full() {
             cx.mark(Mark::EarlyPacketDropped);
         }
-        let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
-            fingerprint,
-            origin,
-            seq,
-            flags,
-            stable,
-            slot,
-        });
-        if !kept {
+        if !self.early.keep(cx.pool, header.fingerprint, data) {
             return Verdict::Dropped;
         }
         cx.mark(Mark::EarlyPacketKept);
@@ -144,7 +133,7 @@ impl Endpoint {
         let (now, ranges) = (cx.now, nak.ranges());
         if let Some(previous) = self.previous.as_mut().filter(|p| p.is_from_peer(header)) {
             cx.mark(Mark::PreviousServed);
-            previous.cast_mut().on_nak(now, header.rank, nak.origin, nak.target, ranges);
+            previous.cast_mut().handle_nak(now, header.rank, nak.origin, nak.target, ranges);
             return Verdict::Accepted;
         }
         let own = self.current.header().rank;
@@ -152,7 +141,7 @@ impl Endpoint {
             cx.mark(Mark::PullForward);
         }
         self.in_view(cx, header, |cast, _| {
-            cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
+            cast.handle_nak(now, header.rank, nak.origin, nak.target, ranges);
         })
     }
 
@@ -174,7 +163,7 @@ impl Endpoint {
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
-        let heard = self.sync.receive_sync(
+        let received = self.sync.receive_sync(
             (message.process, message.incarnation),
             message.cid,
             message.view,
@@ -182,15 +171,15 @@ impl Endpoint {
             usize::from(message.first),
             message.cut(),
         );
-        match heard {
-            Heard::Nothing => return Verdict::Duplicate,
-            Heard::Kept => {
+        match received {
+            Received::Nothing => return Verdict::Duplicate,
+            Received::Kept => {
                 if self.sync.change().is_none() {
                     cx.mark(Mark::EarlySync);
                 }
                 self.show(cx, None);
             }
-            Heard::Counted => {
+            Received::Counted => {
                 self.show(cx, None);
                 self.count_sync(cx, message.process);
             }

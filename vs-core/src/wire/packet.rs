@@ -47,6 +47,8 @@ pub const FLAG_FRAGMENT: u8 = 1;
 pub const FLAG_FIRST: u8 = 2;
 /// Data: the body is the last part of a message.
 pub const FLAG_LAST: u8 = 4;
+/// Data: the messages go between members, and are not the application's.
+pub const FLAG_INTERNAL: u8 = 8;
 /// Heartbeat: the transmitter lacks acknowledgements or credit. Every member answers with an
 /// acknowledgement.
 pub const FLAG_SOLICIT: u8 = 1;
@@ -86,7 +88,7 @@ pub enum Content<'a> {
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`].
+    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`], [`FLAG_INTERNAL`].
     pub flags: u8,
     /// Whose stream it belongs to.
     pub origin: Rank,
@@ -192,7 +194,7 @@ fn decode_data(bytes: &[u8], flags: u8) -> Result<Data<'_>, Malformed> {
         return Err(Malformed::Length);
     };
     let data = Data {
-        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST),
+        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL),
         origin: raw.u16_at(34),
         seq: raw.u64_at(40),
         stable: raw.u64_at(48),

@@ -51,10 +51,11 @@ impl Profiles {
         self.bids.retain(|&conn, _| is_used(conn));
     }
 
-    /// `process` is about to be let in over `conn`; `is_first`: no other client is here. Returns what it has to be told.
+    /// `process` is about to be let in over `conn`; `is_first`: no other client is here. Returns
+    /// what it has to be told.
     ///
-    /// What a client says that it was told counts only where nobody else is: a server that has forgotten all learns it
-    /// from the first one that comes back.
+    /// What a client says that it was told counts only where nobody else is: a server that has
+    /// forgotten all learns it from the first one that comes back.
     pub(super) fn handle_admission(
         &mut self,
         (conn, process): (ConnId, ProcessId),
@@ -86,8 +87,8 @@ impl Profiles {
         };
     }
 
-    /// What the clients here have to take instead of what they have, since it has held for longer elsewhere. Each is
-    /// asked for once.
+    /// What the clients here have to take instead of what they have, since it has held for longer
+    /// elsewhere. Each is asked for once.
     pub(super) fn next_held(&mut self) -> Option<Held> {
         let oldest = self.oldest()?.clone();
         let held = self.held.as_mut()?;

@@ -121,15 +121,14 @@ impl<T: Tracer> Node<T> {
         Ok(Self { shared, groups: Groups::default(), other_version: None })
     }
 
-    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the
-    /// checker notices.
+    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
     #[cfg(feature = "mutants")]
     pub fn leave_out(&mut self, rule: crate::rule::Rule) {
         self.shared.rules = Rules::without(rule);
     }
 
-    /// Joins `group`: asks the membership service, and waits for the first view. Messages of
-    /// [`Node::send`] are queued meanwhile, within a bound.
+    /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
+    /// be filled meanwhile with [`Node::send`].
     ///
     /// # Errors
     /// See [`JoinError`]; nothing changed.
@@ -174,7 +173,7 @@ impl<T: Tracer> Node<T> {
         Ok(key)
     }
 
-    /// Leaves `group` once all members have the own messages, after `peer_ms` at the latest.
+    /// Leaves `group` once own messages are known to be everywhere, after `peer_ms` at the latest;
     /// [`Action::Left`] follows. False if the node is not in the group or is leaving it already.
     pub fn leave(&mut self, now: Time, group: GroupKey) -> bool {
         self.shared.clamp(now);
@@ -183,12 +182,11 @@ impl<T: Tracer> Node<T> {
         endpoint.leave(&mut cx)
     }
 
-    /// Multicasts `payload` in the group's current view. While the view changes or is still to
-    /// come, the message waits for the next one (automatic blocking). An accepted message is
-    /// delivered to this process, too (S14), unless the group is left.
+    /// Multicasts `payload` in the group's current view, or, while the view changes or is still to come, in the next
+    /// one (automatic blocking). What was taken here comes back as [`Action::Deliver`] (S14) unless the group is left.
     ///
     /// # Errors
-    /// See [`SendError`]. The message was not accepted, and nothing changed.
+    /// See [`SendError`]; the message was not taken and nothing changed.
     pub fn send(&mut self, now: Time, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
         self.shared.clamp(now);
         let at = self.groups.find(group).ok_or(SendError::NotJoined)?;
@@ -207,8 +205,8 @@ impl<T: Tracer> Node<T> {
         endpoint.block_ok(&mut cx)
     }
 
-    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in
-    /// `bytes` afterwards is of no use.
+    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in `bytes` afterwards is
+    /// of no use.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         self.shared.clamp(now);
         let verdict = self.take_datagram(from, bytes);
@@ -241,8 +239,8 @@ impl<T: Tracer> Node<T> {
         endpoint.handle_packet(&mut cx, packet)
     }
 
-    /// The first process that was heard to send datagrams of another version, for an operator to
-    /// know; how many there were is in [`Counters::version`].
+    /// The first process that was heard to send datagrams of another version, for an operator to know; how many there
+    /// were is in [`Counters::version`].
     #[must_use]
     pub fn other_version(&self) -> Option<OtherVersion> {
         self.other_version
@@ -284,7 +282,7 @@ impl<T: Tracer> Node<T> {
         self.drop_gone();
     }
 
-    /// Hands the events of the membership service to the endpoints, which may cause further ones.
+    /// Hands what the membership service said to the endpoints, which may ask for more.
     fn drain_client(&mut self) {
         while let Some(event) = self.shared.client.poll_event() {
             let (ClientEvent::StartChange { group, .. }
@@ -297,9 +295,8 @@ impl<T: Tracer> Node<T> {
         }
     }
 
-    /// The next datagram, or run of up to `segments_max` datagrams of one length for one
-    /// destination, written to `out`, which must have room for `datagram_bytes` (and is best given
-    /// more).
+    /// The next datagram, or run of up to `segments_max` datagrams of one length for one destination, written to
+    /// `out`, which must have room for `datagram_bytes` (and is best given more).
     pub fn poll_transmit(
         &mut self,
         now: Time,
@@ -338,9 +335,8 @@ impl<T: Tracer> Node<T> {
         self.drain_client();
     }
 
-    /// What the application is to be told next. The messages of an application that does not ask
-    /// are kept: its credit runs out, and the senders wait (rule 5.1), until other members accuse
-    /// it of not answering.
+    /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
+    /// its credit runs out, and the senders wait (rule 5.1), until others accuse it of not answering.
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
         self.shared.clamp(now);
         self.groups.wake_due(self.shared.now);
@@ -358,14 +354,15 @@ impl<T: Tracer> Node<T> {
         self.groups.at_mut(at).next_action(cx)
     }
 
-    /// Whether [`Node::poll_action`] has something to tell. An event loop must not wait then.
+    /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose application hears
+    /// everything has no reason to wait then.
     #[must_use]
     pub fn has_action(&self) -> bool {
         self.groups.has_action()
     }
 
-    /// When to call [`Node::handle_timeout`], and what for. After that call, and after all other
-    /// `poll_*` have nothing more, the next time is later.
+    /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`
+    /// the next time lies later.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
         earlier(self.groups.poll_timeout(), self.shared.client.poll_timeout())
@@ -395,29 +392,27 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).map(Endpoint::cast_counters)
     }
 
-    /// How a datagram for [`crate::Dest::Group`] is sent: as one multicast, and as a copy to each
-    /// member that said that it hears none ([`Node::unheard_by`]). Once all others said so, there
-    /// are only copies.
+    /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
+    /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
     pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
         self.groups.get(group).into_iter().flat_map(Endpoint::routes)
     }
 
-    /// The members of the group's view that said that they hear no multicasts of this node, though
-    /// they hear its unicasts; ascending. Multicast does not work on the way there: an operator
-    /// should know.
+    /// The members of the group's view that said that they hear no multicasts of this node, though they hear what it
+    /// sends to them alone; ascending. Multicast does not work on the way there: an operator should know.
     #[must_use]
     pub fn unheard_by(&self, group: GroupKey) -> &[ProcessId] {
         self.groups.get(group).map_or(&[], Endpoint::unheard_by)
     }
 
-    /// Data addresses of the other members of the group's view and of the change under way: the
-    /// receivers of [`crate::Dest::Group`].
+    /// Data addresses of the other members of the group's view and of the change under way: whom
+    /// [`crate::Dest::Group`] names.
     pub fn group_addresses(&self, group: GroupKey) -> impl Iterator<Item = SocketAddr> + '_ {
         self.groups.get(group).into_iter().flat_map(Endpoint::addresses)
     }
 
-    /// Bytes that this node takes as it is: the pool, the connection to the membership service, and
-    /// what each group needs besides; An estimate, as [`GroupSize::footprint`] is.
+    /// Bytes that this node takes as it is: the pool, the connection to the membership service, and what each group needs
+    /// besides; An estimate, as [`GroupSize::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let node = self.shared.pool.footprint().saturating_add(self.shared.client.footprint());
@@ -425,7 +420,7 @@ impl<T: Tracer> Node<T> {
         groups.fold(node, usize::saturating_add)
     }
 
-    /// Slots of the pool that hold a packet now. None do once all groups were left.
+    /// Slots of the pool that hold a packet now, for whatever group: none once all groups were left.
     #[must_use]
     pub fn pool_slots_used(&self) -> usize {
         self.shared.pool.used()

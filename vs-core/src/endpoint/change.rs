@@ -13,7 +13,7 @@ use crate::trace::{Event, Mark};
 
 impl Endpoint {
     /// The application has stopped sending: the open packet is sealed before the cut is computed
-    /// (rule 5.7).
+    /// ([rule 5.7](crate::manual::algorithm#rule-5-7)).
     pub(super) fn handle_blocked(&mut self, cx: &mut Cx<'_>) {
         if self.sync.block_ok() {
             self.progress.handle_block_ok();

@@ -1,4 +1,5 @@
-//! Which members owe this process something for too long (rule 5.2).
+//! Which members owe this process something for too long ([rule
+//! 5.2](crate::manual::algorithm#rule-5-2)).
 
 use crate::ident::ProcessId;
 use crate::time::{Time, Wake};

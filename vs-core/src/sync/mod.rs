@@ -97,7 +97,8 @@ pub(crate) struct Automaton {
     syncs: BTreeMap<(ProcessId, Cid), SyncState>,
     /// The last own sync message of the current view.
     own: Option<OwnSync>,
-    /// The own sync message that led into the current view (rule 5.6).
+    /// The own sync message that led into the current view ([rule
+    /// 5.6](crate::manual::algorithm#rule-5-6)).
     previous: Option<OwnSync>,
     /// The highest cid that the membership service gave this process.
     last_cid: Cid,
@@ -358,7 +359,7 @@ impl Automaton {
     }
 
     /// The membership service announces `view`. An obsolete one is remembered, but never installed
-    /// (rule 4).
+    /// ([point 4](crate::manual::algorithm#point-4)).
     pub(crate) fn announce(&mut self, view: View) {
         self.announced = view;
         self.count();

@@ -32,7 +32,8 @@ impl<const N: usize> RangeList<N> {
         Self { ranges: [SeqRange::default(); N], len: 0 }
     }
 
-    /// Adds a number above all others; false, and nothing done, if it would take more than `limit` or `N` ranges.
+    /// Adds a number above all others; false, and nothing done, if it would take more than `limit`
+    /// or `N` ranges.
     pub(crate) fn push(&mut self, seq: Seq, limit: usize) -> bool {
         if let Some(last) = self.len.checked_sub(1).map(|i| &mut self.ranges[i])
             && last.upto + 1 == seq

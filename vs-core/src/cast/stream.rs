@@ -4,8 +4,9 @@
 use alloc::vec::Vec;
 
 use super::gap::{Gap, Report, Span};
+use super::message::DataOutcome;
 use super::repair::{Asked, Wanted};
-use super::{DataOutcome, Settings};
+use super::settings::Settings;
 use crate::ident::{Rank, Seq};
 use crate::order::Head;
 use crate::pool::{Pool, Slot};
@@ -398,8 +399,8 @@ impl Stream {
 
     /// How soon its sender has to be told what was received and what there is room for.
     pub(super) fn ack_due(&self, settings: &Settings) -> AckDue {
-        let half = settings.window as u64 / 2;
-        let batch = settings.ack_packets;
+        let half = settings.window() as u64 / 2;
+        let batch = settings.ack_packets();
         let end = self.ring.end();
         let much = self.prefix >= self.told.received + batch;
         let narrow = end >= self.told.credit + batch && self.high + half >= self.told.credit;

@@ -1,9 +1,10 @@
 //! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is
 //! handed on, new packets and heartbeats are derived from the state when asked for.
 
+use super::Cast;
 use super::acks::slowness;
 use super::batch::Batch;
-use super::{Cast, CastDest, CastTransmit, ViewHeader};
+use super::message::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Askers;
@@ -29,7 +30,7 @@ impl Cast {
         }
         let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
         // The buffer may have room for many datagrams; one must not be longer than agreed.
-        let datagram_bytes = out.len().min(data_bytes(self.settings.body_bytes));
+        let datagram_bytes = out.len().min(data_bytes(self.settings.body_bytes()));
         let datagram = &mut out[..datagram_bytes];
         let header = view.header();
         if let Some(len) = self.next_report(now, &header, datagram) {

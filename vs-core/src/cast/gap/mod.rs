@@ -6,14 +6,14 @@
 
 mod delay;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::ident::{Rank, Seq};
 use crate::ranges::{RangeList, SeqRange};
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::wire::packet::NAK_RANGES_MAX;
 
-use delay::Delays;
+use delay::{Arrival, Delays};
 
 /// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high`
 /// the last one in it.
@@ -46,18 +46,6 @@ impl Report {
     pub(super) fn ranges(&self) -> &[SeqRange] {
         self.ranges.as_slice()
     }
-}
-
-/// How a missing packet came.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    seq: Seq,
-    /// Whether it came to all or to this member alone, if that is known.
-    to_group: Option<bool>,
-    /// Whether it came to all and nobody else was heard to ask for it.
-    is_original: bool,
-    /// Whether it was reported.
-    was_asked: bool,
 }
 
 /// What is missing of a stream, and who was asked.
@@ -170,11 +158,9 @@ impl Gap {
         to_group: Option<bool>,
         settings: &Settings,
     ) {
-        let is_original = to_group == Some(true) && !self.shared;
-        let was_asked = seq <= self.asked;
-        let arrival = Arrival { seq, to_group, is_original, was_asked };
+        let arrival = Arrival::new(seq, to_group, self.shared, self.asked);
         self.delays.handle_arrival(now, &arrival, settings);
-        if was_asked {
+        if seq <= self.asked {
             self.unanswered = 0;
         }
     }
@@ -259,7 +245,7 @@ impl Gap {
         if span.high <= self.asked {
             return None;
         }
-        let delay_us = settings.nak_delay_us;
+        let delay_us = settings.nak_delay_us();
         let at = now.plus_us(least_us + rng.below(delay_us - delay_us / 4 + 1));
         self.fresh_at = Some(at);
         self.fresh_upto = span.high;
@@ -291,7 +277,7 @@ impl Gap {
         self.fresh_at = None;
         self.asked = span.high;
         self.mature = span.high;
-        let pause_us = self.repeat_us(now, settings) + rng.below(settings.nak_delay_us + 1);
+        let pause_us = self.repeat_us(now, settings) + rng.below(settings.nak_delay_us() + 1);
         self.repeat_at = Some(now.plus_us(pause_us).max(due));
         true
     }

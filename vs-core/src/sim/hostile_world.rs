@@ -39,8 +39,10 @@
 //!
 //! ```toml
 //! [dependencies]
-//! vs-core = { path = "../vs/vs-core" } # or git: the name on the public registry is another project's
-//! postcard = { version = "1", default-features = false, features = ["alloc"] } # or what else makes bytes of messages
+//! # By path or by git: the name on the public registry is another project's.
+//! vs-core = { path = "../vs/vs-core" }
+//! # Or what else makes bytes of messages.
+//! postcard = { version = "1", default-features = false, features = ["alloc"] }
 //!
 //! [dev-dependencies]
 //! vs-core = { path = "../vs/vs-core", features = ["sim"] }
@@ -122,7 +124,8 @@
 //! use vs_core::trace::Mark;
 //!
 //! let three = ProcessId(3);
-//! // 3 dies 50 µs after it has sent its sync message, and is back 2 ms later, in a change that 4 causes.
+//! // 3 dies 50 µs after it has sent its sync message, and is back 2 ms later, in a change that 4
+//! // causes.
 //! let (moment, process) = (Moment::Sync, Some(three));
 //! let steps = vec![(50, Step::Kill(three)), (2_050, Step::Start(three))];
 //! let mut scenario = Scenario::calm(7, 4);

@@ -1,7 +1,8 @@
-//! What the sync messages that the announced view names come to: who is missing, who comes along, how far.
+//! What follows from the sync messages that the announced view names: which of them are missing,
+//! who moves along, and how far each stream goes.
 //!
-//! Kept up to date with each sync message, for the members of a large view send one each: looking at all of them again
-//! with each would take the square of their number.
+//! It is kept up to date with each sync message. Each member of a large view sends one, and looking
+//! at all of them again with each would take the square of their number.
 
 use alloc::vec::Vec;
 
@@ -10,7 +11,7 @@ use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::rule::Rule;
 use crate::view::Members;
 
-/// Counted for one announced view. Follows from the sync messages that are here, in whatever order they came.
+/// The count for one announced view. It does not depend on the order in which sync messages came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// Members of both views whose sync message is not here.
@@ -26,7 +27,7 @@ impl Tally {
         &self.agreed
     }
 
-    /// Takes up `cut` of `q`, who comes along.
+    /// Adds the cut of `q`, which moves along.
     fn join(&mut self, q: ProcessId, cut: &Cut) {
         if let Err(at) = self.together.binary_search(&q) {
             self.together.insert(at, q);
@@ -45,7 +46,7 @@ impl Automaton {
         self.tally.is_some()
     }
 
-    /// Counts all sync messages anew: something else than them has changed.
+    /// Counts all sync messages again: a view or the change is another one now.
     pub(super) fn count(&mut self) {
         let matches = self.change.as_ref().is_some_and(|change| {
             let answered = self.announced.start(self.me) == Some(change.cid);
@@ -69,7 +70,7 @@ impl Automaton {
         });
     }
 
-    /// Counts what `q` has said since; whether its sync message was missing and is now here.
+    /// Counts a sync message of `q`. True if it was missing, and is here now.
     pub(super) fn count_one(&mut self, q: ProcessId) -> bool {
         if !self.rules.keeps(Rule::ExactSync) {
             self.count(); // any sync message of q may have taken the place of one that counted
@@ -96,18 +97,20 @@ impl Automaton {
         } else {
             self.syncs.range(span(q)).next_back().map(|(_, state)| state)
         };
-        let of_life =
-            |s: &&SyncState| q == self.me || self.life_of(q).is_none_or(|l| l == s.life());
-        state.filter(|s| s.is_whole()).filter(of_life)
+        let of_incarnation = |s: &&SyncState| {
+            q == self.me || self.incarnation_of(q).is_none_or(|l| l == s.incarnation())
+        };
+        state.filter(|s| s.is_whole()).filter(of_incarnation)
     }
 
-    /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.
+    /// Members whose sync message is still missing, with the cid that it will have; empty unless
+    /// matched.
     pub(crate) fn missing(&self) -> impl Iterator<Item = (ProcessId, Cid)> + '_ {
         let missing = self.tally.iter().flat_map(|tally| &tally.missing);
         missing.filter_map(|&q| Some((q, self.announced.start(q)?)))
     }
 
-    /// Whether one is missing.
+    /// Whether a sync message is missing.
     pub(crate) fn is_waiting(&self) -> bool {
         self.tally.as_ref().is_some_and(|tally| !tally.missing.is_empty())
     }
@@ -122,14 +125,14 @@ impl Automaton {
         self.tally.as_ref().is_some_and(|tally| tally.together.binary_search(&q).is_ok())
     }
 
-    /// Those who come along, by rank in the current view, with their cuts. The transitional set, once
-    /// [`Automaton::complete`].
+    /// The members that move along, by rank in the current view, with their cuts: the transitional
+    /// set, once [`Automaton::complete`].
     pub(crate) fn together(&self) -> Vec<(Rank, &Cut)> {
         let together = self.tally.iter().flat_map(|tally| &tally.together);
         together.filter_map(|&q| Some((self.current.rank(q)?, self.cut_of(q)?))).collect()
     }
 
-    /// The cut of `q`, if `q` comes along.
+    /// The cut of `q`, if `q` moves along.
     pub(crate) fn cut_of(&self, q: ProcessId) -> Option<&Cut> {
         self.counting_sync(q).filter(|_| self.comes_along(q)).and_then(SyncState::cut)
     }

@@ -1,4 +1,5 @@
-//! Whole servers on one network that find one another, each with a client of its own: bytes, beacons and time.
+//! Whole servers on one network that find one another, each with a client of its own: bytes,
+//! beacons and time.
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -10,8 +11,8 @@ use super::bench::group;
 use crate::ident::{Deployment, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::DiscoveryConfig;
-use crate::member::client::Past;
 use crate::member::message::{Peer, Reply, Request};
+use crate::member::past::Past;
 use crate::time::Time;
 use crate::wire::beacon::BEACON_BYTES_MAX;
 use crate::wire::frame::{self, Decoder};
@@ -82,7 +83,7 @@ impl Lan {
     /// Process `p` asks server `id` for membership over a connection of its own.
     pub(super) fn attach_over(&mut self, id: u64, conn: u64, p: u64) {
         let past = Past::default();
-        let (process, incarnation) = (ProcessId(p), Incarnation(self.now.as_millis()));
+        let (process, incarnation) = (ProcessId(p), Incarnation::new(self.now.as_millis()));
         let client = Peer { process, incarnation, addr: addr(100 * id + p) };
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();
@@ -280,7 +281,8 @@ impl Lan {
         any
     }
 
-    /// What the client of `id` was told since the last call: when in ms of the test, and the set, in a view or not.
+    /// What the client of `id` was told since the last call: when in ms of the test, and the set,
+    /// in a view or not.
     pub(super) fn told(&mut self, id: u64) -> Vec<(u64, bool, Vec<u64>)> {
         let told = core::mem::take(&mut self.hosts.get_mut(&id).unwrap().told);
         let ids = |list: &[ProcessId]| list.iter().map(|p| p.0).collect::<Vec<_>>();

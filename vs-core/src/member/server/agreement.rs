@@ -1,39 +1,33 @@
-//! The agreement of servers on a view (Moshe), for one group at one server: a pure value, without bytes or time.
+//! The agreement of servers on a view (Moshe), for one group at one server: a pure value, without
+//! bytes or time.
 //!
-//! The names are those of the paper. Each server proposes when what its notification service reports (`ns`) changes;
-//! if all concerned report the same, the first proposals decide (the fast mode, one round). Who sees that this cannot
-//! be, answers with a numbered proposal (the slow mode), and the others join that number.
+//! The names are those of the paper. Each server proposes when what its notification service
+//! reports (`ns`) changes; if all concerned report the same, the first proposals decide (the fast
+//! mode, one round). Who sees that this cannot be, answers with a numbered proposal (the slow
+//! mode), and the others join that number.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ident::{
     CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
 };
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Report, Settled};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
 use crate::view::View;
 
-/// One attachment of a client: a crash and quick return is another attachment, and so a visible change. Made by the
-/// client; the highest wins.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub(crate) struct Attachment {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) counter: u64,
-}
-
-/// What a client's cids and view numbers have to be above, for they increase across all its lives (M2, M6).
+/// What a client's cids and view numbers have to be above, for they increase across all its
+/// incarnations (M2, M6).
 ///
-/// Nothing is stored, so somebody's clock has to vouch for that, and it is the client's: in one life it remembers, and
-/// tells; a new one begins above all that an earlier one was given, unless that was more than [`IDS_PER_MS`] on average.
-/// View numbers are made for all members, so this goes by the clocks of all: where every server that knew a number has
-/// died, clocks that differ by more than the group was away may give it again. The clocks of servers give no numbers (rule
-/// 5.4 as written goes by the server's boot value, and breaks when a client comes back to a server whose clock is behind
-/// that of its last one).
+/// Nothing is stored, so a clock has to ensure that, and it is the client's. In one incarnation the
+/// client remembers its numbers, and tells them. A new incarnation begins above all that an earlier
+/// one was given, unless that was more than [`IDS_PER_MS`] on average. View numbers are made for
+/// all members, so they depend on the clocks of all: where every server that knew a number has
+/// died, clocks that differ by more than the group was away may give it again. The clocks of
+/// servers give no numbers. (Rule 5.4 as written uses the server's boot value, and breaks when a
+/// client comes back to a server whose clock is behind that of its last one.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Floor {
     pub(crate) cid: Cid,
@@ -41,8 +35,8 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// `None`: nobody was ever given such numbers, or those that a client claims for itself are above `claims_max`. It
-    /// may not know better of those of others.
+    /// `None`: nobody was ever given such numbers, or those that a client claims for itself are
+    /// above `claims_max`. It may not know better of those of others.
     pub(crate) fn of(
         (process, incarnation): (ProcessId, Incarnation),
         past: &Past,
@@ -52,91 +46,12 @@ impl Floor {
         let announced = view.map_or(0, |view| view.id().major);
         let named = view.and_then(|view| view.start_ids().iter().max()).copied();
         let own = view.filter(|view| view.validate().is_ok()).and_then(|v| v.start(process));
-        let begun = incarnation.0.checked_mul(IDS_PER_MS)?;
+        let begun = incarnation.millis().checked_mul(IDS_PER_MS)?;
         let given = [Some(past.last_cid), past.pending, own].into_iter().flatten().max();
         let cid = given.max(Some(Cid(begun)))?;
         let vid = past.last_view.major.max(announced).max(begun);
         let is_given = cid.0.max(vid) <= claims_max && named <= Some(Cid(CREDIBLE_MAX));
         is_given.then_some(Self { cid, vid })
-    }
-}
-
-/// The last membership view that somebody was told of. Where it is the same for all, nobody needs another one; that the
-/// view itself is the same is for the members to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Settled {
-    id: ViewId,
-    fingerprint: u64,
-}
-
-impl Settled {
-    pub(crate) fn in_view(view: &View) -> Self {
-        Self { id: view.id(), fingerprint: view.fingerprint() }
-    }
-
-    /// What a client brings along from another server, or another life of one: none, if a change is under way.
-    pub(crate) fn of(process: ProcessId, past: &Past) -> Option<Self> {
-        let view = past.mbr_view.as_ref()?;
-        let start = view.validate().ok().and_then(|()| view.start(process))?;
-        // That it still brings the view about is no matter of the servers.
-        past.pending.is_none_or(|cid| cid == start).then(|| Self::in_view(view))
-    }
-}
-
-/// A client in the eyes of the notification service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Attached {
-    pub(crate) process: ProcessId,
-    pub(crate) attachment: Attachment,
-    pub(crate) home: ServerId,
-    /// Members of the largest view that it has room for.
-    pub(crate) members_max: u16,
-    /// Where it was when it attached.
-    pub(crate) settled: Option<Settled>,
-}
-
-impl Attached {
-    /// Whether both are of one life of one process.
-    fn is_of(&self, other: &Self) -> bool {
-        let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max);
-        life(self) == life(other)
-    }
-}
-
-/// What the notification service reports: ascending, one entry a process.
-pub(crate) type Report = Vec<Attached>;
-
-/// How a proposal is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Mode {
-    Fast,
-    Slow,
-}
-
-/// A server's word on the next view.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Proposal {
-    pub(crate) from: ServerId,
-    pub(crate) set: Report,
-    /// The cids that the proposer gave its own clients for this change, and the highest that it knows of the others.
-    pub(crate) cids: Vec<(ProcessId, Cid)>,
-    pub(crate) vnum: u64,
-    pub(crate) mode: Mode,
-    /// The number of a slow proposal.
-    pub(crate) n: u64,
-    /// The highest such number that the proposer has seen.
-    pub(crate) max_n: u64,
-    /// The proposer's own count.
-    pub(crate) pn: u64,
-    /// The last proposals of others that the proposer has used for a view.
-    pub(crate) used: Vec<(ServerId, u64)>,
-}
-
-impl Proposal {
-    /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
-    fn is_credible(&self) -> bool {
-        let cids = self.cids.iter().map(|(_, cid)| cid.0);
-        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CREDIBLE_MAX)
     }
 }
 
@@ -152,7 +67,7 @@ pub(crate) enum Step {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Moshe {
+pub(crate) struct Agreement {
     me: ServerId,
     ns: Report,
     changing: bool,
@@ -169,15 +84,15 @@ pub(crate) struct Moshe {
     max_vid: u64,
     max_n: u64,
     sent_n: u64,
-    /// The view that the reported clients are in, unless a change is under way; none, if this server has none of them or
-    /// came to know of them in a change.
+    /// The view that the reported clients are in, unless a change is under way; none, if this
+    /// server has none of them or came to know of them in a change.
     settled: Option<Settled>,
     /// Proposals wait: more may be about to happen (rule 5.12).
     gathering: bool,
     rules: Rules,
 }
 
-impl Moshe {
+impl Agreement {
     pub(crate) fn new(me: ServerId, boot: u64, rules: Rules) -> Self {
         Self {
             me,
@@ -200,10 +115,6 @@ impl Moshe {
         }
     }
 
-    pub(crate) fn me(&self) -> ServerId {
-        self.me
-    }
-
     /// Whether `proposal` was heard already, or a later one of its sender.
     pub(crate) fn is_stale(&self, proposal: &Proposal) -> bool {
         self.proposals.get(&proposal.from).is_some_and(|known| known.pn >= proposal.pn)
@@ -222,7 +133,7 @@ impl Moshe {
         self.mine.as_ref()
     }
 
-    /// A client attaches: its cids and view numbers go on above `floor`.
+    /// A client attaches: its next cids and view numbers are above `floor`.
     pub(crate) fn raise(&mut self, process: ProcessId, floor: Floor) {
         self.learn(process, floor.cid);
         self.max_vid = self.max_vid.max(floor.vid);
@@ -234,12 +145,13 @@ impl Moshe {
         *known = (*known).max(cid);
     }
 
-    /// Forgets the cid of a process that is no member; it will tell where it was when it comes back.
+    /// Forgets the cid of a process that is no member; it will tell where it was when it comes
+    /// back.
     pub(crate) fn forget(&mut self, process: ProcessId) {
         self.cids.remove(&process);
     }
 
-    /// A server began another life: what it proposed is over, and its numbers may begin anew.
+    /// A server was restarted: what it proposed is over, and its numbers may begin anew.
     pub(crate) fn forget_server(&mut self, server: ServerId) {
         self.proposals.remove(&server);
         self.used.remove(&server);
@@ -295,8 +207,8 @@ impl Moshe {
         self.changing = true;
     }
 
-    /// Whether a client was given a higher cid than the last one from here: by a server that it came from, and never
-    /// heard of it. Views that members are in may name it.
+    /// Whether a client was given a higher cid than the last one from here: by a server that it
+    /// came from, and never heard of it. Views that members are in may name it.
     fn is_outrun(&self) -> bool {
         self.locals()
             .any(|p| self.given.get(&p).is_some_and(|given| self.cids.get(&p) > Some(given)))
@@ -330,7 +242,8 @@ impl Moshe {
         steps.push(Step::Propose(servers));
     }
 
-    /// Whether it is not known here in which view the clients are, and no change is under way that will tell.
+    /// Whether it is not known here in which view the clients are, and no change is under way that
+    /// will tell.
     pub(crate) fn is_ignorant(&self) -> bool {
         !self.changing && self.settled.is_none()
     }
@@ -343,9 +256,10 @@ impl Moshe {
         })
     }
 
-    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say, and clients that came
-    /// from one server to another in the view that all are in stay there. `brought` is the view of all clients of this
-    /// server, if it is a view of just the processes of `ns`. False: [`Moshe::notify`].
+    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say,
+    /// and clients that came from one server to another in the view that all are in stay there.
+    /// `brought` is the view of all clients of this server, if it is a view of just the processes
+    /// of `ns`. False: [`Agreement::notify`].
     pub(crate) fn follow(&mut self, ns: &Report, brought: Option<Settled>) -> bool {
         if !ns.iter().any(|client| client.home == self.me) {
             (self.changing, self.gathering, self.settled) = (false, false, None);
@@ -369,8 +283,8 @@ impl Moshe {
         quiet
     }
 
-    /// The notification service reports `ns`. With `gather`, the start_changes go out and the proposal waits for
-    /// [`Moshe::gathered`].
+    /// The notification service reports `ns`. With `gather`, the start_changes go out and the
+    /// proposal waits for [`Agreement::gathered`].
     pub(crate) fn notify(&mut self, ns: Report, gather: bool) -> Vec<Step> {
         let mut steps = Vec::new();
         self.ns = ns;
@@ -439,8 +353,8 @@ impl Moshe {
         steps
     }
 
-    /// Whether the proposal of `from` calls for this server to join a number, or shows that the fast mode cannot
-    /// decide.
+    /// Whether the proposal of `from` calls for this server to join a number, or shows that the
+    /// fast mode cannot decide.
     fn answer(&mut self, from: ServerId, steps: &mut Vec<Step>) {
         let Some(p) = self.proposals.get(&from) else { return };
         if p.mode == Mode::Slow && p.n > self.sent_n {
@@ -491,7 +405,8 @@ impl Moshe {
         let Some(proposals) = proposals else { return };
         let vnum = proposals.iter().map(|p| p.vnum).max().unwrap_or(0);
         let members: Vec<ProcessId> = self.ns.iter().map(|client| client.process).collect();
-        // All that form this view do so from these proposals: a cid that one knows to be outrun counts for none.
+        // All that form this view do so from these proposals: a cid that one knows to be outrun
+        // counts for none.
         let cid_of = |client: &Attached| {
             let said = |p: &&Proposal| {
                 p.cids

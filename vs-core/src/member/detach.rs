@@ -53,7 +53,8 @@ pub enum DetachReason {
     /// This process, or who gave it its numbers before, is by its clock more than a year ahead of
     /// the server; it attaches again, as there may be another server, and clocks can be set.
     Ahead,
-    /// What this process is configured for does not go together with the profile of the group. Final.
+    /// What this process is configured for does not go together with the profile of the group.
+    /// Final.
     Profile(ProfileMismatch),
     /// The server gave a reason that this version does not know.
     Other {
@@ -126,7 +127,7 @@ impl fmt::Display for DetachReason {
     }
 }
 
-/// Why a client is attached no more.
+/// Why a client is not attached any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Departure {

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping() {
+    fn clip_keeps_the_part_within() {
         let range = SeqRange { from: 3, upto: 9 };
         assert_eq!(range.clip(5, 20), Some(SeqRange { from: 5, upto: 9 }));
         assert_eq!(range.clip(10, 20), None);

@@ -1,7 +1,8 @@
 //! What each sender offers to be delivered. Whose turn it is, is not decided here.
 
+use super::Cast;
+use super::message::Delivered;
 use super::stream::Stream;
-use super::{Cast, Delivered};
 use crate::ident::{Rank, Seq};
 use crate::order::Head;
 use crate::pool::Pool;
@@ -13,7 +14,8 @@ impl Cast {
         !self.frozen && (self.streams.has_undelivered() || self.waits_alone())
     }
 
-    /// In a view of one nobody waits for a transmission: what is in the open packet can be delivered.
+    /// In a view of one nobody waits for a transmission: what is in the open packet can be
+    /// delivered.
     fn waits_alone(&self) -> bool {
         self.ranks() == 1 && self.sender.open().is_some()
     }
@@ -22,8 +24,8 @@ impl Cast {
         self.waits_alone() && self.sender.sealed() < limit
     }
 
-    /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`, which is a message
-    /// boundary or has no end.
+    /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`,
+    /// which is a message boundary or has no end.
     pub(crate) fn peek(&self, rank: Rank, limit: Seq) -> Option<Head> {
         if self.frozen {
             return None;
@@ -43,9 +45,10 @@ impl Cast {
         self.has_internal
     }
 
-    /// Takes the next message of `rank`, of which [`Cast::peek`] has said that it may be delivered up to `limit`. Its room is
-    /// given back to the sender once the message is taken back. A message that came in fragments is put together in
-    /// `reassembly`, which has room for the largest.
+    /// Takes the next message of `rank`, of which [`Cast::peek`] has said that it may be delivered
+    /// up to `limit`. Its room is given back to the sender once the message is taken back. A
+    /// message that came in fragments is put together in `reassembly`, which has room for the
+    /// largest.
     pub(crate) fn take<'a>(
         &mut self,
         pool: &'a mut Pool,

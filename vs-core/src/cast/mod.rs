@@ -1,13 +1,16 @@
 //! Reliable FIFO multicast inside one view.
 //!
-//! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows of views ends
-//! here: the endpoint tells it which stream is needed up to where, and from whom ([`Cast::settle`]), and how far
-//! delivery may go ([`Cast::peek`]). Whose message is delivered next is decided by [`crate::order`].
+//! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows
+//! of views ends here: the endpoint tells it which stream is needed up to where, and from whom
+//! ([`Cast::settle`]), and how far delivery may go ([`Cast::peek`]). Whose message is delivered
+//! next is decided by [`crate::order`].
 //!
 //! [`Cast`] composes values that know nothing of each other:
 //!
-//! - [`stream`]: the packets of one member that are here, and how far they are stable and delivered;
-//! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it comes;
+//! - [`stream`]: the packets of one member that are here, and how far they are stable and
+//!   delivered;
+//! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it
+//!   comes;
 //! - [`repair`]: what others lack, and who may be asked for what is missing here;
 //! - [`sender`]: the packet that is being written;
 //! - [`room`] and [`window`]: how much may be sent;
@@ -17,30 +20,29 @@
 //!
 //! What it does with them: [`send`], [`receive`], [`transmit`], [`deliver`].
 //!
-//! A place in a ring is freed only when its packet is stable (all members have it) and delivered here. Nothing
-//! allocates after the first packets of a stream.
-
-use serde::{Deserialize, Serialize};
+//! A place in a ring is freed only when its packet is stable (all members have it) and delivered
+//! here. Nothing allocates after the first packets of a stream.
 
 use crate::config::GroupConfig;
-use crate::ident::{GroupKey, Rank, Seq, ViewId};
+use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
+use crate::ring::ENTRY_BYTES;
 use crate::rng::Rng;
 use crate::time::{Time, Wake, earlier};
-use crate::view::View;
-use crate::wire::datagram::Header;
 
 mod acks;
 mod batch;
 mod beats;
 mod deliver;
 mod gap;
+mod message;
 mod peers;
 mod receive;
 mod repair;
 mod room;
 mod send;
 mod sender;
+mod settings;
 mod size;
 mod stability;
 mod stream;
@@ -50,164 +52,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use message::CastCounters;
+pub(crate) use message::{CastDest, CastTransmit, DataOutcome, Delivered, ViewHeader};
 pub(crate) use size::CastSize;
 
-/// What of the configuration matters here.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    window: usize,
-    body_bytes: usize,
-    message_bytes_max: usize,
-    peer_ms: u64,
-    nak_delay_us: u64,
-    nak_delay_max_us: u64,
-    nak_repeat_ms: u64,
-    ack_ms: u64,
-    ack_packets: u64,
-    heartbeat_ms: u64,
-    heartbeat_max_ms: u64,
-}
-
-impl Settings {
-    fn new(config: &GroupConfig, size: CastSize, ranks: usize) -> Self {
-        let window = size.window_packets();
-        Self {
-            window,
-            body_bytes: size.body_bytes(),
-            message_bytes_max: config.message_bytes_max,
-            peer_ms: config.peer_ms,
-            nak_delay_us: config.nak_delay_us,
-            nak_delay_max_us: config.nak_delay_max_us,
-            nak_repeat_ms: config.nak_repeat_ms,
-            ack_ms: config.ack_ms.saturating_mul(acks::slowness(ranks)),
-            ack_packets: ack_packets(config, window, ranks),
-            heartbeat_ms: config.heartbeat_ms,
-            heartbeat_max_ms: config.heartbeat_max_ms,
-        }
-    }
-
-    /// Where two members ask for the same packet within so many ns, others may lack it, too.
-    fn repair_together_nanos(&self) -> u64 {
-        self.nak_repeat_ms * 500_000
-    }
-}
-
-/// Packets after which a member acknowledges. In a view of more than three members it acknowledges the less often, so that
-/// all together take the same part of the packets; but several times in a window.
-fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
-    let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
-    config.ack_packets.max(seldom.min(window / 4)) as u64
-}
-
-/// What all packets of a view begin with, and heartbeats say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ViewHeader {
-    /// The group.
-    pub(crate) group: GroupKey,
-    /// The fingerprint of the view.
-    pub(crate) fingerprint: u64,
-    /// Own rank in it.
-    pub(crate) rank: Rank,
-    /// Its id.
-    pub(crate) id: ViewId,
-}
-
-impl ViewHeader {
-    /// The header of packets of `view` from the member of rank `rank`.
-    pub(crate) fn new(group: GroupKey, view: &View, rank: Rank) -> Self {
-        Self { group, fingerprint: view.fingerprint(), rank, id: view.id() }
-    }
-
-    fn header(&self) -> Header {
-        Header { rank: self.rank, group: self.group, fingerprint: self.fingerprint }
-    }
-}
-
-/// Where datagrams go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CastDest {
-    /// To all members of the view.
-    Group,
-    /// To one.
-    Rank(Rank),
-}
-
-/// Datagrams that were written into the caller's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CastTransmit {
-    /// Where to.
-    pub(crate) dest: CastDest,
-    /// Bytes used.
-    pub(crate) len: usize,
-    /// Length of each datagram; the last may be shorter.
-    pub(crate) segment_bytes: usize,
-}
-
-/// What became of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DataOutcome {
-    /// It is kept.
-    New,
-    /// It was here already, or is of no use any more.
-    Duplicate,
-    /// Outside of the window, or beyond the end of a closed stream.
-    Beyond,
-    /// The pool has no slot.
-    NoSlot,
-    /// Its body makes no sense.
-    Malformed,
-}
-
-/// A message, lent until the next call.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Delivered<'a> {
-    /// The sender.
-    pub(crate) from: Rank,
-    /// The sender's number of it, from 1. `None`: it is between members, and not the application's.
-    pub(crate) number: Option<u64>,
-    /// Whether its packet holds no further message.
-    pub(crate) ends_packet: bool,
-    /// Its bytes.
-    pub(crate) payload: &'a [u8],
-}
-
-/// What was counted in one view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CastCounters {
-    /// Own packets, at their first transmission.
-    pub sent: u64,
-    /// Packets sent again because somebody asked.
-    pub repaired: u64,
-    /// Packets that were asked for and not sent again, because that had just been done.
-    pub repairs_suppressed: u64,
-    /// Packets of others handed on.
-    pub forwarded: u64,
-    /// Acknowledgements sent.
-    pub acks: u64,
-    /// Reports of gaps sent.
-    pub naks: u64,
-    /// Reports of gaps that were put off because others reported the same.
-    pub naks_suppressed: u64,
-    /// Heartbeats sent.
-    pub heartbeats: u64,
-    /// Packets that were new.
-    pub received: u64,
-    /// Packets that were here already.
-    pub duplicates: u64,
-    /// Packets outside of the window or beyond the end of a closed stream.
-    pub beyond: u64,
-    /// Packets for which the pool had no slot.
-    pub no_slot: u64,
-    /// Packets whose body made no sense.
-    pub malformed: u64,
-    /// Messages delivered to the application.
-    pub delivered: u64,
-    /// Messages between members that this member does not know: they were dropped.
-    #[serde(default)]
-    pub unknown: u64,
-    /// Messages refused for want of window or credit.
-    pub refused: u64,
-}
+use settings::Settings;
 
 /// The multicast of one member in one view.
 #[derive(Debug)]
@@ -249,11 +98,11 @@ impl Cast {
             me,
             frozen: false,
             rng: Rng::new(seed),
-            streams: stream::Streams::new(ranks, settings.window),
+            streams: stream::Streams::new(ranks, settings.window()),
             has_internal: false,
             lent: None,
             sender: sender::Sender::default(),
-            room: room::Room::new(ranks, me, settings.window, settings.ack_packets),
+            room: room::Room::new(ranks, me, settings.window(), settings.ack_packets()),
             stability: stability::Stability::new(ranks, me),
             acks: acks::Acks::default(),
             beats: beats::Beats::new(now, &settings),
@@ -261,10 +110,24 @@ impl Cast {
             repairs: repair::Repairs::default(),
             forwards: repair::Forwards::new(),
             sources: repair::Sources::new(ranks),
-            peers: peers::Peers::new(ranks, settings.peer_ms, now),
+            peers: peers::Peers::new(ranks, settings.peer_ms(), now),
             counters: CastCounters::default(),
             settings,
         }
+    }
+
+    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and
+    /// a column of what was received, and what is known of a peer, for each member.
+    pub(crate) fn footprint(size: CastSize, members: usize) -> usize {
+        let ring = size.window_packets().saturating_mul(ENTRY_BYTES);
+        let received = members.saturating_mul(stability::RECEIVED_BYTES);
+        let rows = received.saturating_add(repair::SOURCE_BYTES);
+        let member = size_of::<stream::Stream>()
+            + stability::FLOOR_BYTES
+            + peers::PEER_BYTES
+            + window::ASKED_BYTES;
+        let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
+        members.saturating_add(size_of::<Self>() + repair::FORWARDS_BYTES)
     }
 
     /// Number of members.
@@ -277,7 +140,8 @@ impl Cast {
         &self.counters
     }
 
-    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: what is sealed.
+    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: what
+    /// is sealed.
     pub(crate) fn prefix(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.boundary())
     }
@@ -297,7 +161,8 @@ impl Cast {
         self.streams.get(rank).map_or(0, |s| s.touched())
     }
 
-    /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered here.
+    /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered
+    /// here.
     pub(crate) fn freed(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.base())
     }
@@ -322,9 +187,9 @@ impl Cast {
         self.sender.open().is_none() && self.streams.of(self.me).stable() == self.sender.sealed()
     }
 
-    /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own packets that were
-    /// not transmitted yet still are, reports of gaps are answered and forwards done, since members that are still in
-    /// the view may need them.
+    /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own
+    /// packets that were not transmitted yet still are, reports of gaps are answered and forwards
+    /// done, since members that are still in the view may need them.
     pub(crate) fn freeze(&mut self, pool: &mut Pool) {
         self.seal(pool);
         self.frozen = true;
@@ -359,8 +224,8 @@ impl Cast {
         earlier(earlier(earlier(nak, ack), beat), peer)
     }
 
-    /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to be accused, by
-    /// [`Cast::owing`].
+    /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to
+    /// be accused, by [`Cast::owing`].
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         if self.peers.must_check(now) {
             let ranks = 0..self.ranks() as Rank;
@@ -370,7 +235,7 @@ impl Cast {
         }
     }
 
-    /// The node is in so many groups.
+    /// Tells in how many groups the node is: heartbeats of idle groups are rarer then.
     pub(crate) fn set_groups(&mut self, groups: usize) {
         self.beats.set_groups(groups);
     }
@@ -384,14 +249,15 @@ impl Cast {
 
 /// Who owes something.
 impl Cast {
-    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for `peer_ms` without any
-    /// progress. To be called after [`Cast::handle_timeout`], which finds out whether there can be one.
+    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for
+    /// `peer_ms` without any progress. To be called after [`Cast::handle_timeout`], which finds out
+    /// whether there can be one.
     pub(crate) fn owing(&self, now: Time, mut accuse: impl FnMut(Rank)) {
         if self.frozen || !self.peers.is_due() {
             return;
         }
         for rank in 0..self.ranks() as Rank {
-            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms));
+            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms()));
             if due.is_some_and(|due| due <= now) {
                 accuse(rank);
             }

@@ -1,6 +1,6 @@
 //! What a group of a given configuration takes: packets, slots of the pool, bytes.
 
-use crate::cast::CastSize;
+use crate::cast::{Cast, CastSize};
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::pool::slot_footprint;
 use crate::sync::{EARLY_PROCESSES_MAX, SYNCS_MAX};
@@ -83,7 +83,7 @@ impl GroupSize {
 /// for the next view.
 fn bytes_besides_slots(group: &GroupConfig, cast: CastSize) -> usize {
     let members = group.members_max;
-    let casts = cast.footprint(members).saturating_mul(2);
+    let casts = Cast::footprint(cast, members).saturating_mul(2);
     let early = group.early_packets_max.saturating_mul(EARLY_BYTES);
     let processes = members.saturating_mul(2).saturating_add(EARLY_PROCESSES_MAX);
     let syncs = members

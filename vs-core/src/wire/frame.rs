@@ -1,5 +1,5 @@
 //! Byte streams between clients and servers: a preamble with the version, then frames, each behind
-//! its length. What stands in a frame: [`super::message`].
+//! its length. What stands in a frame: `wire::message`.
 
 use alloc::vec::Vec;
 

@@ -1,12 +1,12 @@
 //! A membership server, sans I/O: connections and groups around the agreement on a view.
 //!
 //! What clients do and peers say becomes a report for each group of who can be in the next view
-//! ([`notify`]). What the [`agreement`] makes of it goes out as start_changes, proposals and views.
+//! (`notify`). What the `agreement` makes of it goes out as start_changes, proposals and views.
 //! Nothing is stored: numbers begin at a clock value.
 //!
 //! [`Server`] composes values that own what they hold, and contains the order of things. What
-//! arrives is dispatched in [`dispatch`]; how a connection ends, in [`ending`]; what is sent, in
-//! [`sending`].
+//! arrives is dispatched in `dispatch`; how a connection ends, in `ending`; what is sent, in
+//! `sending`.
 //!
 //! # Bounds
 //!

@@ -332,14 +332,14 @@ fn a_message_is_sent_in_the_instant_of_a_view() {
 }
 
 /// Packets of a window.
-const WINDOW: usize = 32;
+const WINDOW_PACKETS: usize = 32;
 
 /// 1 sends many messages of one packet each, and the application of 3 reads for 1 ms of each
 /// `pause_us`.
 fn slow_reader(seed: u64, pause_us: u64, n: u64) -> (Story, u64) {
-    let us = pause_us * (n / WINDOW as u64 + 8);
+    let us = pause_us * (n / WINDOW_PACKETS as u64 + 8);
     let mut scenario = together(seed, 3, 0, us).then(0, Step::Send(ProcessId(1), n));
-    assert_eq!(scenario.group.window_packets, Some(WINDOW));
+    assert_eq!(scenario.group.window_packets, Some(WINDOW_PACKETS));
     for at in (0..us).step_by(pause_us as usize) {
         scenario = scenario.then(at, Step::StopReading(ProcessId(3)));
         scenario = scenario.then(at + pause_us - 1_000, Step::Read(ProcessId(3)));
@@ -376,10 +376,10 @@ fn a_sender_is_faster_than_its_slowest_receiver() {
     for (seed, pause_us) in [(0, 2_000), (1, 7_000), (2, 30_000), (3, 100_000), (4, 200_000)] {
         let n = 300;
         let (story, refused) = slow_reader(seed, pause_us, n);
-        assert!(refused > n / WINDOW as u64 / 2, "the sender had to wait {refused} times");
+        assert!(refused > n / WINDOW_PACKETS as u64 / 2, "the sender had to wait {refused} times");
         assert_eq!(story.marks(Mark::WindowFull), refused);
         let most = outstanding(&story);
-        assert!((WINDOW / 2..=WINDOW).contains(&most), "{most} under way");
+        assert!((WINDOW_PACKETS / 2..=WINDOW_PACKETS).contains(&most), "{most} under way");
         assert_eq!(story.marks(Mark::NoRoom), 0, "nothing was dropped for want of memory");
         assert_eq!(story.lost(), 0);
         for p in 1..=3 {

@@ -17,7 +17,8 @@ pub(crate) struct ViewKey {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SyncMessage {
     pub(crate) process: u64,
-    pub(crate) incarnation: u64,
+    /// Milliseconds and nonce.
+    pub(crate) incarnation: (u64, u32),
     pub(crate) cid: u64,
     pub(crate) view: ViewKey,
     pub(crate) total: u16,
@@ -43,7 +44,7 @@ impl SyncMessage {
 
     pub(crate) fn is_well_formed(&self) -> bool {
         let Self { process, incarnation, cid, view, total, first, runs } = self;
-        let numbers = [*process, *incarnation, *cid, view.id.major, view.id.minor, view.start];
+        let numbers = [*process, incarnation.0, *cid, view.id.major, view.id.minor, view.start];
         let total = usize::from(*total);
         let ranks: usize = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();
         numbers.iter().chain(runs.iter().map(|(_, n)| n)).all(|n| *n <= NUMBER_MAX)
@@ -59,11 +60,17 @@ impl SyncRequest {
     }
 
     pub(crate) fn is_well_formed(&self) -> bool {
+        let numbers = self.wanted.iter().flat_map(|(process, cid)| [process, cid]);
         self.wanted.len() <= REQUESTS_MAX
+            && numbers.chain([&self.process]).all(|n| *n <= NUMBER_MAX)
     }
 }
 
 fn whole<M: for<'de> Deserialize<'de>>(body: &[u8]) -> Option<M> {
-    let (message, rest) = postcard::take_from_bytes(body).ok()?;
-    rest.is_empty().then_some(message)
+    let (message, mut options) = postcard::take_from_bytes(body).ok()?;
+    while !options.is_empty() {
+        // A tag, a length, and so many bytes.
+        (_, options) = postcard::take_from_bytes::<(u8, &[u8])>(options).ok()?;
+    }
+    Some(message)
 }

@@ -252,7 +252,7 @@ fn sync(
     let runs = runs.collect();
     let message = SyncMessage {
         process,
-        incarnation: 1,
+        incarnation: (1, 0),
         cid: if pick & 0x20 == 0 { cid } else { bytes.number_near(cid) },
         view: ViewKey { id, start, fingerprint: view.fingerprint() },
         total,

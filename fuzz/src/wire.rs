@@ -32,8 +32,8 @@ pub fn run(input: &[u8]) {
             control(datagram);
             beacon(datagram);
         }
-        SYNC => described(&sync(&mut bytes), false),
-        _ => described(&request(&mut bytes), true),
+        SYNC => described(&sync(&mut bytes), bytes.rest(), false),
+        _ => described(&request(&mut bytes), bytes.rest(), true),
     }
 }
 
@@ -160,9 +160,10 @@ fn verdict(datagram: &[u8]) -> Verdict {
     node.handle_datagram(Time::ZERO, ([127, 0, 0, 1], 4001).into(), &mut datagram)
 }
 
-/// A message that is written here is read there, and judged as it is here.
-fn described<M: serde::Serialize>(message: &M, is_request: bool) {
-    let body = postcard::to_allocvec(message).expect("it has a length");
+/// A message that is written here, with what may be optional fields, is read there, and judged as it is here.
+fn described<M: serde::Serialize>(message: &M, options: &[u8], is_request: bool) {
+    let mut body = postcard::to_allocvec(message).expect("it has a length");
+    body.extend_from_slice(options);
     let header = Header { rank: 0, group: vs_core::ident::GroupKey(0), fingerprint: 0 };
     let mut out = vec![0; packet::SYNC_HEADER_BYTES + body.len() + TAG_BYTES];
     let len = encode_control(&mut out, &header, is_request, &body);
@@ -175,7 +176,7 @@ fn sync(bytes: &mut Bytes<'_>) -> SyncMessage {
     let id = ViewId { major: bytes.number_near(1), minor: bytes.number_near(1) };
     SyncMessage {
         process: bytes.number_near(1),
-        incarnation: bytes.number_near(1),
+        incarnation: (bytes.number_near(1), bytes.u8().into()),
         cid: bytes.number_near(1),
         view: ViewKey { id, start: bytes.number_near(1), fingerprint: bytes.u64() },
         total: bytes.u16(),

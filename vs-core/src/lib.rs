@@ -1,43 +1,69 @@
 //! Virtually synchronous group communication, sans I/O.
 //!
-//! Processes that go together from one view of a group to the next deliver the same messages in between, through
-//! crashes, joins, partitions and merges. This crate is the whole protocol as a value that takes events and returns
-//! actions: no sockets, no clock, no threads, no hidden randomness, and no allocation while a view is stable. The
-//! runtimes `vs-mio` and `vs-std` bind it to sockets; any other event loop can, see `examples/own_loop.rs`.
+//! Processes that move together from one view of a group to the next have delivered the same
+//! messages in between, through crashes, joins, partitions and merges. This crate is the whole
+//! protocol as a value that takes events and returns actions. It has no sockets, no clock, no
+//! threads and no hidden randomness, and it allocates nothing while a view is stable. The runtimes
+//! `vs-mio` and `vs-std` bind it to sockets; any other event loop can do the same
+//! ([`manual::own_loop`]).
 //!
-//! # Who lives here
+//! # The rooms
 //!
-//! - [`Node`]: one process in any number of groups. A group's endpoint joins two halves: `sync` agrees on views and
-//!   knows only counts and ids; `cast` carries messages inside a view and knows of no agreement.
-//! - [`member::Server`]: a membership server. It decides who may be in the next view; data never passes through it. Views
-//!   of another source do as well: [`member::external`].
-//! - [`spec`]: the promised properties as a checker over [`trace`]s.
-//! - `explore` (feature `sim`): every interleaving of small worlds of the real automata.
-//! - `sim` (feature `sim`): whole worlds of nodes and servers on a hostile network, from a seed.
+//! | Room | What it holds |
+//! |---|---|
+//! | [`Node`] | one process in any number of groups; what an event loop drives |
+//! | `endpoint` | one group: dispatches what arrives, installs views, joins `sync` and `cast` |
+//! | `sync` | agreement on views: knows counts and ids, no payload and no time |
+//! | `cast` | reliable multicast inside one view: knows no agreement |
+//! | [`order`] | whose message is delivered next |
+//! | [`member`] | membership: the client, the contract, servers ([`member::Server`]), views of another source ([`member::external`]) |
+//! | [`wire`] | every byte of datagrams, frames and beacons |
+//! | [`ident`], [`Time`], [`View`] | names, numbers, views |
+//! | [`trace`] | what a process saw, as values |
+//! | [`status`] | what an operator is told |
+//! | [`spec`] | the promised properties, as a checker of [`trace`]s |
+//! | [`rule`] | the rules of the algorithm that tests may leave out, one at a time |
+//! | `explore`, `sim` (feature `sim`) | every interleaving of small worlds; whole worlds on a hostile network, from a seed |
+//! | [`manual`] | the pages: how to operate a group, the rules, the properties, the glossary |
 //!
 //! # Driving a node
 //!
-//! Methods come in four kinds: getters, commands ([`Node::join`], [`Node::send`], …), `handle_*` for what happened
-//! outside, and `poll_*` for what follows. After any command or `handle_*`:
+//! Methods come in four kinds: getters, commands ([`Node::join`], [`Node::send`], …), `handle_*` for
+//! what happened outside, and `poll_*` for what follows. After any command or `handle_*`:
 //!
-//! 1. [`Node::poll_link`] until `None`: connect to, or leave, a membership server;
-//! 2. write [`Node::stream_output`] to the server and report it with [`Node::stream_consumed`];
-//! 3. [`Node::poll_transmit`] until `None`: send each datagram;
-//! 4. [`Node::poll_action`]: tell the application, as much as it wants to hear; its commands lead back to 1, and so does
-//!    an installed view, which has something to transmit;
-//! 5. wait for a socket, or until [`Node::poll_timeout`], then [`Node::handle_timeout`].
+//! 1. Call [`Node::poll_link`] until `None`: connect to a membership server, or leave it.
+//! 2. Write [`Node::stream_output`] to the server, and report it with [`Node::stream_consumed`].
+//! 3. Call [`Node::poll_transmit`] until `None`: send each datagram.
+//! 4. Call [`Node::poll_action`]: tell the application, as much as it wants to hear. Its commands
+//!    lead back to 1, and so does an installed view, which has something to transmit.
+//! 5. Wait for a socket, or until [`Node::poll_timeout`]; then call [`Node::handle_timeout`].
 //!
-//! Times are nanoseconds from any origin, handed in with each call. The same calls with the same times and seed give
-//! the same bytes.
+//! Times are nanoseconds from any origin, handed in with each call. The same calls with the same
+//! times and seed give the same bytes.
 //!
-//! # Limits
+//! # Bounds and errors
 //!
-//! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]; [`Node::footprint`] estimates what they come to. Junk
-//! from the network ends in a [`Verdict`] and a counter, never in a panic or an error.
+//! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]. [`GroupSize`] says what a group of
+//! a given configuration takes, [`Node::footprint`] what a node takes. Junk from the network ends in
+//! a [`Verdict`] and a counter, never in a panic or an error. An error of a call says that nothing
+//! changed. A panic is a defect of this crate.
+//!
+//! # Threads, `fork`, platforms
+//!
+//! A [`Node`] is a plain value without threads, locks or global state. It is [`Send`] if its tracer
+//! is: it may move to another thread, and one thread at a time calls it. A program with several
+//! nodes may drive each of them in a thread of its own.
+//!
+//! Do not use a node in both processes after `fork`: they would have one id, one incarnation and the
+//! same numbers. Fork before the node is made, or make a new node in the child, with a process id of
+//! its own.
+//!
+//! The crate needs `alloc` and no operating system: it builds for any target that has an allocator
+//! and atomic pointers. What runtimes need of a platform is said in [`manual::operating`].
 #![cfg_attr(
     feature = "sim",
-    doc = "\n# Test your application\n\n[`sim::hostile_world`]: a program that plays it in two hundred hostile worlds, \
-           and how to go on from there."
+    doc = "\n# Test your application\n\n[`sim::hostile_world`] is a program that plays it in two hundred hostile worlds, and says \
+           what to do next."
 )]
 #![no_std]
 #![forbid(unsafe_code)]
@@ -76,7 +102,6 @@ mod node;
 mod pool;
 mod ranges;
 mod ring;
-mod schedule;
 mod sync;
 mod time;
 mod view;
@@ -88,6 +113,6 @@ pub use endpoint::{
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
-pub use node::{JoinError, Node};
+pub use node::{JoinError, Node, OtherVersion};
 pub use time::{Time, Wake};
 pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};

@@ -3,7 +3,9 @@
 mod error;
 mod external;
 mod groups;
+mod schedule;
 mod status;
+mod version;
 
 use core::net::SocketAddr;
 
@@ -26,6 +28,7 @@ use crate::wire::datagram::{Datagram, Malformed};
 use crate::wire::packet;
 
 pub use error::JoinError;
+pub use version::OtherVersion;
 
 use groups::Groups;
 
@@ -70,6 +73,8 @@ impl<T: Tracer> Shared<T> {
 pub struct Node<T: Tracer = ()> {
     shared: Shared<T>,
     groups: Groups,
+    /// The first process that was heard to speak another version.
+    other_version: Option<OtherVersion>,
 }
 
 impl<T: Tracer> Node<T> {
@@ -113,7 +118,7 @@ impl<T: Tracer> Node<T> {
             tracer,
             rules,
         };
-        Ok(Self { shared, groups: Groups::default() })
+        Ok(Self { shared, groups: Groups::default(), other_version: None })
     }
 
     /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
@@ -219,16 +224,26 @@ impl<T: Tracer> Node<T> {
         verdict
     }
 
-    fn take_datagram(&mut self, _from: SocketAddr, bytes: &mut [u8]) -> Verdict {
+    fn take_datagram(&mut self, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         let datagram = match Datagram::read(bytes) {
             Ok(datagram) => datagram,
-            Err(Malformed::Version(_)) => return Verdict::Version,
+            Err(Malformed::Version(version)) => {
+                self.other_version.get_or_insert(OtherVersion { from, version });
+                return Verdict::Version;
+            }
             Err(_) => return Verdict::Malformed,
         };
         let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
         let Ok(packet) = packet::decode(datagram.open()) else { return Verdict::Malformed };
         let (endpoint, mut cx) = self.lend(at);
         endpoint.handle_packet(&mut cx, packet)
+    }
+
+    /// The first process that was heard to send datagrams of another version, for an operator to know; how many there
+    /// were is in [`Counters::version`].
+    #[must_use]
+    pub fn other_version(&self) -> Option<OtherVersion> {
+        self.other_version
     }
 
     /// The connection asked for by [`LinkCommand::Connect`] is up.

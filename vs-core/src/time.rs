@@ -1,6 +1,7 @@
 //! Time as the core sees it: a number that the runtime hands in.
 
 use core::ops::{Add, Sub};
+use core::time::Duration;
 
 /// A point in time, in nanoseconds since an origin that the runtime chooses and keeps.
 ///
@@ -44,6 +45,29 @@ impl Time {
     }
 }
 
+/// A point in time that long after the origin, saturating.
+impl From<Duration> for Time {
+    fn from(since_origin: Duration) -> Self {
+        Self(u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The time since the origin.
+impl From<Time> for Duration {
+    fn from(time: Time) -> Self {
+        Self::from_nanos(time.0)
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    /// Adds a duration, saturating.
+    fn add(self, duration: Duration) -> Self {
+        self + Self::from(duration).0
+    }
+}
+
 impl Add<u64> for Time {
     type Output = Self;
 
@@ -66,7 +90,7 @@ impl Sub for Time {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wake {
-    /// A sign of life is due to the membership server, or the server has been silent for too long.
+    /// The membership server must hear from this node, or has been silent for too long itself.
     Server,
     /// A connection may be tried again.
     Reconnect,
@@ -80,7 +104,7 @@ pub enum Wake {
     Heartbeat,
     /// A peer has owed something for too long.
     Peer,
-    /// A member has to be asked why nothing is heard that it sends to the group.
+    /// A member is to be asked, since no multicast of it is heard.
     Reach,
     /// The application owes an answer to a block request.
     BlockOk,

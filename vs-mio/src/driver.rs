@@ -292,6 +292,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.unheard(group)
     }
 
+    /// What to tell an operator, if a process sends datagrams of another version to this one.
+    #[must_use]
+    pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
+        self.inner.other_version()
+    }
+
     /// See [`driver::Driver::set_faults`].
     pub fn set_faults(&mut self, faults: Faults) {
         self.inner.set_faults(faults);

@@ -464,6 +464,12 @@ impl<T: Tracer> Driver<T> {
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
     }
 
+    /// What to tell an operator, if a process sends datagrams of another version to this one.
+    #[must_use]
+    pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
+        self.node.other_version()
+    }
+
     /// What datagrams are lost on purpose from now on: see [`Faults`].
     pub fn set_faults(&mut self, faults: Faults) {
         self.datagrams.set_faults(faults);

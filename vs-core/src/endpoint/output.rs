@@ -6,8 +6,8 @@ use super::{Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastTransmit, ViewHeader};
 use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
-use crate::wire::datagram::{self, Header, TAG_BYTES};
-use crate::wire::packet::{self, SYNC_HEADER_BYTES};
+use crate::wire::datagram::{self, Header};
+use crate::wire::packet::data_bytes;
 use crate::wire::reach::{self, Reach};
 
 impl Endpoint {
@@ -90,8 +90,8 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let room = (cx.body_bytes).min(out.len().saturating_sub(SYNC_HEADER_BYTES + TAG_BYTES));
-        let (runs, ranks) = control::runs(&own.cut[first..], room);
+        let datagram_bytes = data_bytes(cx.body_bytes).min(out.len());
+        let (runs, ranks) = control::runs(&own.cut[first..], datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
             process: cx.identity.process,
@@ -102,7 +102,7 @@ impl Endpoint {
             first: first as u16,
             runs,
         };
-        let len = self.encode_control(false, &message, out);
+        let len = control::encode_sync(out, &self.header(), &message);
         ((end < own.cut.len() && len.is_some()).then_some(end), len)
     }
 
@@ -114,17 +114,7 @@ impl Endpoint {
         if message.wanted.is_empty() {
             return None;
         }
-        self.encode_control(true, &message, out)
-    }
-
-    fn encode_control<M: serde::Serialize>(
-        &self,
-        is_request: bool,
-        message: &M,
-        out: &mut [u8],
-    ) -> Option<usize> {
-        let len = control::encode(message, out.get_mut(SYNC_HEADER_BYTES..)?)?;
-        packet::encode_sync_header(out, &self.header(), is_request, len)
+        control::encode_request(out, &self.header(), &message)
     }
 
     /// The next question or answer about who hears multicasts.

@@ -17,6 +17,7 @@
 //! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
 //! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
 //!   fuzzing, chaos.
+//! - [`wire`]: what goes over the network, byte by byte; when a version is raised.
 //! - [`measured`]: what was measured, where, and how to do it again.
 
 #[doc = include_str!("algorithm.md")]
@@ -39,3 +40,5 @@ pub mod properties {}
 pub mod testing {}
 #[doc = include_str!("traces.md")]
 pub mod traces {}
+#[doc = include_str!("wire.md")]
+pub mod wire {}

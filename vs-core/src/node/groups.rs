@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
+use super::schedule::Schedule;
 use crate::endpoint::{Endpoint, LeftGroups};
 use crate::ident::GroupKey;
-use crate::schedule::Schedule;
 use crate::time::{Time, Wake, earlier};
 
 /// The endpoints of a node.

@@ -29,3 +29,14 @@ pub(super) fn put_u16(out: &mut [u8], at: usize, value: u16) {
 pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
+
+/// Whether `bytes` are optional fields, one after the other: a tag u8, a length as a varint, and so many bytes.
+pub(super) fn are_options(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match postcard::take_from_bytes::<(u8, &[u8])>(bytes) {
+            Ok((_, rest)) => bytes = rest,
+            Err(_) => return false,
+        }
+    }
+    true
+}

@@ -1,18 +1,39 @@
-//! Control datagrams: sync messages and requests for them, in postcard behind the common header.
+//! Control messages: sync messages and requests for them, in datagrams of their own.
 //!
-//! They name group, process, incarnation, cid and the full old view (rule 5.3), since they cross from view to view and
-//! so bypass the filter by fingerprint. A cut is split by rank ranges over as many datagrams as it takes.
+//! They name process, incarnation, cid and the full old view (rule 5.3), since they cross from view to view and so
+//! bypass the filter by fingerprint. A cut is split by rank ranges over as many datagrams as it takes.
+//!
+//! ```text
+//! sync     40 process | incarnation: milliseconds, nonce | cid
+//!          old view: id major, id minor, start cid, fingerprint
+//!          length of the whole cut | first rank | list of (ranks, packets received) | optional fields
+//! request  40 process | list of (process, cid), at most 16 | optional fields
+//! ```
+//!
+//! - The fields stand one after the other. Each number is a varint: seven bits a byte, the least first; the highest bit
+//!   says that more follow. The nonce has at most 32 bits, ranks and lengths of cuts have 16, all others have 64.
+//! - A list is its length as a varint, then its elements.
+//! - Process, milliseconds, cid, view id, start cid and packets are at most 2^53 - 1.
+//! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends within the whole cut, which
+//!   has at most 1024 ranks.
+//! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field whose tag it does not
+//!   know. No tag is in use yet.
+//!
+//! [`SyncFields`] and [`RequestFields`] are what stands on the wire; [`SyncMessage`] and [`SyncRequest`] are what was
+//! checked.
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq};
-use crate::view::VIEW_MEMBERS_MAX;
-use crate::view::ViewKey;
+use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
+use crate::view::{VIEW_MEMBERS_MAX, ViewKey};
+use crate::wire::bytes::are_options;
+use crate::wire::datagram::{Header, TAG_BYTES};
+use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 
-/// Bytes of a sync message before its cut, at most: process, incarnation, cid, view key, total, first.
-const SYNC_FIXED_BYTES: usize = 10 * 8 + 3 * 2;
+/// Bytes of the fields of a sync message without its runs, at most.
+const SYNC_FIXED_BYTES: usize = 7 * 10 + 5 + 3 * 3;
 
 /// Bytes of one run of a cut, at most.
 const RUN_BYTES: usize = 3 + 10;
@@ -20,8 +41,31 @@ const RUN_BYTES: usize = 3 + 10;
 /// Sync messages that one request names, at most.
 pub(crate) const REQUESTS_MAX: usize = 16;
 
+/// The fields of a sync message, in order, as postcard writes them.
+#[derive(Serialize, Deserialize)]
+struct SyncFields {
+    process: u64,
+    millis: u64,
+    nonce: u32,
+    cid: u64,
+    view_major: u64,
+    view_minor: u64,
+    view_start: u64,
+    view_fingerprint: u64,
+    total: u16,
+    first: u16,
+    runs: Vec<(u16, u64)>,
+}
+
+/// The fields of a request, in order, as postcard writes them.
+#[derive(Serialize, Deserialize)]
+struct RequestFields {
+    process: u64,
+    wanted: Vec<(u64, u64)>,
+}
+
 /// A part of a sync message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyncMessage {
     pub(crate) process: ProcessId,
     pub(crate) incarnation: Incarnation,
@@ -32,7 +76,8 @@ pub(crate) struct SyncMessage {
     pub(crate) total: u16,
     /// The first rank of this part.
     pub(crate) first: u16,
-    /// Packets received without a gap, by rank in `view`: so many ranks have this number. In a large view few send.
+    /// Packets received without a gap, by rank in `view`: how many ranks have the same number, and the number. In a large
+    /// view few members send.
     pub(crate) runs: Vec<(u16, Seq)>,
 }
 
@@ -43,8 +88,54 @@ impl SyncMessage {
     }
 }
 
+impl From<&SyncMessage> for SyncFields {
+    fn from(message: &SyncMessage) -> Self {
+        let SyncMessage { process, incarnation, cid, view, total, first, runs } = message;
+        Self {
+            process: process.0,
+            millis: incarnation.0,
+            nonce: 0,
+            cid: cid.0,
+            view_major: view.id.major,
+            view_minor: view.id.minor,
+            view_start: view.start.0,
+            view_fingerprint: view.fingerprint,
+            total: *total,
+            first: *first,
+            runs: runs.clone(),
+        }
+    }
+}
+
+impl TryFrom<SyncFields> for SyncMessage {
+    type Error = OutOfBounds;
+
+    fn try_from(fields: SyncFields) -> Result<Self, OutOfBounds> {
+        let SyncFields { total, first, runs, .. } = fields;
+        let ranks = runs.iter().map(|(ranks, _)| usize::from(*ranks));
+        let end = ranks.fold(usize::from(first), usize::saturating_add);
+        let is_part = (1..=VIEW_MEMBERS_MAX).contains(&usize::from(total))
+            && end <= usize::from(total)
+            && runs.iter().all(|&(ranks, seq)| ranks > 0 && seq <= NUMBER_MAX);
+        if !is_part {
+            return Err(OutOfBounds);
+        }
+        let id = ViewId { major: number(fields.view_major)?, minor: number(fields.view_minor)? };
+        let (start, fingerprint) = (Cid(number(fields.view_start)?), fields.view_fingerprint);
+        Ok(Self {
+            process: ProcessId(number(fields.process)?),
+            incarnation: Incarnation(number(fields.millis)?),
+            cid: Cid(number(fields.cid)?),
+            view: ViewKey { id, start, fingerprint },
+            total,
+            first,
+            runs,
+        })
+    }
+}
+
 /// Asks for sync messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyncRequest {
     /// Who asks.
     pub(crate) process: ProcessId,
@@ -52,43 +143,153 @@ pub(crate) struct SyncRequest {
     pub(crate) wanted: Vec<(ProcessId, Cid)>,
 }
 
-/// The runs of `cut` that fit a body of `bytes`, and how many ranks they are.
-pub(crate) fn runs(cut: &[Seq], bytes: usize) -> (Vec<(u16, Seq)>, usize) {
-    let runs_max = bytes.saturating_sub(SYNC_FIXED_BYTES) / RUN_BYTES;
+impl From<&SyncRequest> for RequestFields {
+    fn from(request: &SyncRequest) -> Self {
+        let wanted = request.wanted.iter().map(|(process, cid)| (process.0, cid.0)).collect();
+        Self { process: request.process.0, wanted }
+    }
+}
+
+impl TryFrom<RequestFields> for SyncRequest {
+    type Error = OutOfBounds;
+
+    fn try_from(fields: RequestFields) -> Result<Self, OutOfBounds> {
+        if fields.wanted.len() > REQUESTS_MAX {
+            return Err(OutOfBounds);
+        }
+        let wanted = fields.wanted.iter();
+        let wanted = wanted.map(|&(p, cid)| Ok((ProcessId(number(p)?), Cid(number(cid)?))));
+        let (process, wanted) =
+            (ProcessId(number(fields.process)?), wanted.collect::<Result<_, _>>()?);
+        Ok(Self { process, wanted })
+    }
+}
+
+/// A field is beyond its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfBounds;
+
+fn number(n: u64) -> Result<u64, OutOfBounds> {
+    if n <= NUMBER_MAX { Ok(n) } else { Err(OutOfBounds) }
+}
+
+/// The runs of `cut` that fit a sync message in a datagram of `datagram_bytes`, and how many ranks they are.
+pub(crate) fn runs(cut: &[Seq], datagram_bytes: usize) -> (Vec<(u16, Seq)>, usize) {
+    let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + TAG_BYTES;
+    let runs_max = datagram_bytes.saturating_sub(fixed) / RUN_BYTES;
     let same = cut.chunk_by(|a, b| a == b).take(runs_max);
     let runs: Vec<(u16, Seq)> = same.map(|run| (run.len() as u16, run[0])).collect();
     let ranks = runs.iter().map(|(ranks, _)| usize::from(*ranks)).sum();
     (runs, ranks)
 }
 
-/// Writes `message` into `out`; `None` if it does not fit.
-pub(crate) fn encode<M: Serialize>(message: &M, out: &mut [u8]) -> Option<usize> {
-    postcard::to_slice(message, out).ok().map(|used| used.len())
+/// Writes a sync message; its length, or `None` if `out` is too short.
+pub(crate) fn encode_sync(out: &mut [u8], header: &Header, message: &SyncMessage) -> Option<usize> {
+    let len = put(&SyncFields::from(message), out)?;
+    packet::encode_sync_header(out, header, false, len)
+}
+
+/// Writes a request; its length, or `None` if `out` is too short.
+pub(crate) fn encode_request(
+    out: &mut [u8],
+    header: &Header,
+    request: &SyncRequest,
+) -> Option<usize> {
+    let len = put(&RequestFields::from(request), out)?;
+    packet::encode_sync_header(out, header, true, len)
+}
+
+fn put<F: Serialize>(fields: &F, out: &mut [u8]) -> Option<usize> {
+    let used = postcard::to_slice(fields, out.get_mut(SYNC_HEADER_BYTES..)?).ok()?;
+    Some(used.len())
 }
 
 /// Reads a part of a sync message; `None` if it is malformed.
 pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
-    let (message, rest) = postcard::take_from_bytes::<SyncMessage>(bytes).ok()?;
-    let ranks = message.runs.iter().map(|(ranks, _)| usize::from(*ranks));
-    let end = ranks.fold(usize::from(message.first), usize::saturating_add);
-    let numbers = [
-        message.process.0,
-        message.incarnation.0,
-        message.cid.0,
-        message.view.id.major,
-        message.view.id.minor,
-        message.view.start.0,
-    ];
-    let well_formed = rest.is_empty()
-        && (1..=VIEW_MEMBERS_MAX).contains(&usize::from(message.total))
-        && end <= usize::from(message.total)
-        && numbers.iter().all(|&n| n <= NUMBER_MAX)
-        && message.runs.iter().all(|&(ranks, seq)| ranks > 0 && seq <= NUMBER_MAX);
-    well_formed.then_some(message)
+    let (fields, options) = postcard::take_from_bytes::<SyncFields>(bytes).ok()?;
+    are_options(options).then_some(fields)?.try_into().ok()
 }
 
 /// Reads a request; `None` if it is malformed.
 pub(crate) fn decode_request(bytes: &[u8]) -> Option<SyncRequest> {
-    let (message, rest) = postcard::take_from_bytes::<SyncRequest>(bytes).ok()?;
-    (rest.is_empty() && message.wanted.len() <= REQUESTS_MAX).then_some(message)
+    let (fields, options) = postcard::take_from_bytes::<RequestFields>(bytes).ok()?;
+    are_options(options).then_some(fields)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> SyncMessage {
+        SyncMessage {
+            process: ProcessId(300),
+            incarnation: Incarnation(1_700_000_000_000),
+            cid: Cid(9),
+            view: ViewKey {
+                id: ViewId { major: 70_000, minor: 2 },
+                start: Cid(8),
+                fingerprint: u64::MAX,
+            },
+            total: 4,
+            first: 1,
+            runs: alloc::vec![(2, 7), (1, NUMBER_MAX)],
+        }
+    }
+
+    fn fields(message: &SyncMessage) -> Vec<u8> {
+        postcard::to_allocvec(&SyncFields::from(message)).unwrap()
+    }
+
+    #[test]
+    fn unknown_optional_fields_are_skipped() {
+        let bytes = fields(&message());
+        assert_eq!(decode_sync(&bytes), Some(message()));
+        for options in [&[9, 0][..], &[9, 2, 1, 1, 10, 1, 1]] {
+            let with = [&bytes[..], options].concat();
+            assert_eq!(decode_sync(&with), Some(message()));
+            assert_eq!(decode_sync(&with[..with.len() - 1]), None, "cut short");
+        }
+        let request =
+            SyncRequest { process: ProcessId(1), wanted: alloc::vec![(ProcessId(2), Cid(3))] };
+        let bytes = postcard::to_allocvec(&RequestFields::from(&request)).unwrap();
+        assert_eq!(decode_request(&[&bytes[..], &[7, 1, 0]].concat()), Some(request));
+    }
+
+    #[test]
+    fn fields_beyond_their_bounds_are_malformed() {
+        let wrong: [fn(&mut SyncMessage); 8] = [
+            |m| m.process.0 = NUMBER_MAX + 1,
+            |m| m.cid.0 = NUMBER_MAX + 1,
+            |m| m.view.id.major = NUMBER_MAX + 1,
+            |m| m.view.start.0 = NUMBER_MAX + 1,
+            |m| m.total = 3,
+            |m| m.total = VIEW_MEMBERS_MAX as u16 + 1,
+            |m| m.runs[0].0 = 0,
+            |m| m.runs[0].1 = NUMBER_MAX + 1,
+        ];
+        for (i, change) in wrong.iter().enumerate() {
+            let mut message = message();
+            change(&mut message);
+            assert_eq!(decode_sync(&fields(&message)), None, "{i}");
+        }
+    }
+
+    #[test]
+    fn the_longest_fields_fit_as_computed() {
+        let max = SyncFields {
+            process: u64::MAX,
+            millis: u64::MAX,
+            nonce: u32::MAX,
+            cid: u64::MAX,
+            view_major: u64::MAX,
+            view_minor: u64::MAX,
+            view_start: u64::MAX,
+            view_fingerprint: u64::MAX,
+            total: u16::MAX,
+            first: u16::MAX,
+            runs: alloc::vec![(u16::MAX, u64::MAX); 200],
+        };
+        let len = postcard::to_allocvec(&max).unwrap().len();
+        assert!(len <= SYNC_FIXED_BYTES + 200 * RUN_BYTES, "{len}");
+    }
 }

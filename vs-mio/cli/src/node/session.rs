@@ -101,6 +101,7 @@ pub(super) struct Session {
     too_long: bool,
     /// Whether it was said that members hear no multicasts.
     unheard: bool,
+    other_version: bool,
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
@@ -159,6 +160,7 @@ impl Session {
             trace_failed: false,
             too_long: false,
             unheard: false,
+            other_version: false,
             lost_at: None,
         })
     }
@@ -398,7 +400,8 @@ impl Session {
         }
     }
 
-    /// A network that began to refuse full datagrams, or does not carry multicasts, is told of once.
+    /// Tells once of a network that began to refuse full datagrams or does not carry multicasts, and of a process that
+    /// speaks another version.
     fn watch_datagrams(&mut self) {
         if self.driver.io_counters().too_long > 0 && !self.too_long {
             eprintln!(
@@ -412,6 +415,12 @@ impl Session {
         {
             eprintln!("vs: {}", advise_unheard(&advice));
             self.unheard = true;
+        }
+        if !self.other_version
+            && let Some(advice) = self.driver.other_version()
+        {
+            eprintln!("vs: {advice}");
+            self.other_version = true;
         }
     }
 

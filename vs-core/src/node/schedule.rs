@@ -1,5 +1,6 @@
-//! Which groups of a node have something to do. A group that has nothing to send and nothing to tell sleeps until its
-//! deadline or until something happens to it: it costs nothing meanwhile, however many there are.
+//! Which groups of a node have something to do. A group that has nothing to send and nothing to tell
+//! sleeps until its deadline, or until something happens to it. Sleeping groups cost nothing, however
+//! many there are.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use crate::time::{Time, Wake, earlier};
 
 const WORD_BITS: usize = u64::BITS as usize;
 
-/// Places in an order, some of which are marked.
+/// Places, some of which are marked.
 #[derive(Debug, Default)]
 struct Marks {
     words: Vec<u64>,
@@ -50,14 +51,14 @@ impl Marks {
 pub(crate) struct Schedule {
     to_send: Marks,
     to_tell: Marks,
-    /// Deadlines of those that sleep, as a tree: the root is at 1, below each place the two that it is the earlier of,
-    /// and the groups are the leaves.
+    /// Deadlines of the groups that sleep, as a binary tree. The root is at 1; the children of node
+    /// `n` are `2n` and `2n + 1`, and it holds the earlier one of them; the groups are the leaves.
     deadlines: Vec<Option<(Time, Wake)>>,
     leaves: usize,
 }
 
 impl Schedule {
-    /// There are places for `groups` groups, of which the new ones sleep without a deadline.
+    /// Makes places for `groups` groups; the new ones sleep without a deadline.
     pub(crate) fn grow(&mut self, groups: usize) {
         self.to_send.grow(groups);
         self.to_tell.grow(groups);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_deadline_is_found_and_who_is_due_in_their_order() {
+    fn sleeping_groups_are_due_in_order_of_place() {
         for groups in [1, 2, 3, 63, 64, 65, 200] {
             let mut schedule = Schedule::default();
             for place in 0..groups {
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_awake_is_found_from_any_place() {
+    fn awake_groups_are_found_from_any_place() {
         let mut schedule = Schedule::default();
         schedule.grow(200);
         assert_eq!(schedule.next_awake(0), None);

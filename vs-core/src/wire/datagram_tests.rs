@@ -1,0 +1,193 @@
+//! Samples of all datagrams, held against files and against the manual.
+
+extern crate std;
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::control::{self, SyncMessage, SyncRequest};
+use super::datagram::{Header, TransmitCounter, finish};
+use super::golden::{self, Sample};
+use super::packet::{
+    self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat, SeqRange,
+};
+use super::reach::{self, Reach, Word};
+use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
+use crate::view::ViewKey;
+
+const HEADER: Header =
+    Header { rank: 2, group: GroupKey(0x0123_4567_89ab_cdef), fingerprint: 0xfedc_ba98_7654_3210 };
+
+/// The number of every sample.
+const COUNTER: u64 = 0x0102_0304;
+
+const HEARTBEAT: Heartbeat =
+    Heartbeat { solicit: false, highest: 9, stable: 4, view: ViewId { major: 70_000, minor: 2 } };
+
+fn sync() -> SyncMessage {
+    SyncMessage {
+        process: ProcessId(300),
+        incarnation: Incarnation(1_700_000_000_000),
+        cid: Cid(9),
+        view: ViewKey {
+            id: ViewId { major: 70_000, minor: 2 },
+            start: Cid(8),
+            fingerprint: HEADER.fingerprint,
+        },
+        total: 5,
+        first: 1,
+        runs: vec![(3, 0), (1, 1000)],
+    }
+}
+
+fn request() -> SyncRequest {
+    SyncRequest { process: ProcessId(1), wanted: vec![(ProcessId(300), Cid(9))] }
+}
+
+fn reach(word: Word) -> Reach {
+    Reach { process: ProcessId(1), target: ProcessId(300), word }
+}
+
+/// A finished datagram.
+fn sample(
+    name: &str,
+    what: &str,
+    to_group: bool,
+    encode: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Sample {
+    let mut out = [0xaa; 512];
+    let len = encode(&mut out).unwrap();
+    finish(&mut out[..len], len, to_group, &mut TransmitCounter::after(COUNTER - 1));
+    Sample { name: name.to_string(), what: what.to_string(), bytes: out[..len].to_vec() }
+}
+
+fn data(flags: u8, body: &[u8]) -> Data<'_> {
+    Data { flags, origin: 1, seq: 8, stable: 5, body }
+}
+
+fn packets() -> Vec<Sample> {
+    let messages = b"\x05\0\0\0hello\0\0\0\0";
+    let padded = |out: &mut [u8]| {
+        let len = packet::encode_data(out, &HEADER, &data(0, messages))?;
+        packet::pad_data(&mut out[..len + 3], len);
+        Some(len + 3)
+    };
+    let data =
+        |flags, body| move |out: &mut [u8]| packet::encode_data(out, &HEADER, &data(flags, body));
+    let first = FLAG_FRAGMENT | FLAG_FIRST;
+    vec![
+        sample("data", "kind 1: two messages", true, data(0, messages)),
+        sample("data-padded", "kind 1: two messages, then padding, to one member", false, padded),
+        sample("data-first", "kind 1: the first fragment", true, data(first, b"\x09\0\0\0four")),
+        sample(
+            "data-last",
+            "kind 1: the last fragment",
+            true,
+            data(FLAG_FRAGMENT | FLAG_LAST, b"fives"),
+        ),
+        sample("ack", "kind 2: of two streams", true, |out| {
+            let entry = |(received, credit)| AckEntry { received, credit };
+            packet::encode_ack(out, &HEADER, 1, [(5, 69), (7, 1 << 40)].map(entry).into_iter())
+        }),
+        sample("nak", "kind 3: two ranges", true, |out| {
+            let ranges = [SeqRange { from: 2, upto: 2 }, SeqRange { from: 4, upto: 1 << 40 }];
+            packet::encode_nak(out, &HEADER, 1, 3, &ranges)
+        }),
+        sample("heartbeat", "kind 4", true, |out| {
+            packet::encode_heartbeat(out, &HEADER, &HEARTBEAT)
+        }),
+        sample("heartbeat-solicit", "kind 4: acknowledgements are asked for", true, |out| {
+            packet::encode_heartbeat(out, &HEADER, &Heartbeat { solicit: true, ..HEARTBEAT })
+        }),
+    ]
+}
+
+fn others() -> Vec<Sample> {
+    let said = |word| move |out: &mut [u8]| reach::encode(out, &HEADER, &reach(word));
+    vec![
+        sample("sync", "kind 5: a part of a cut", true, |out| {
+            control::encode_sync(out, &HEADER, &sync())
+        }),
+        sample("sync-request", "kind 6", true, |out| {
+            control::encode_request(out, &HEADER, &request())
+        }),
+        sample("reach-ask", "kind 7: a question", false, said(Word::Ask)),
+        sample("reach-unheard", "kind 7: multicasts do not arrive", false, said(Word::Unheard)),
+        sample("reach-answer", "kind 7: an answer", true, said(Word::Answer)),
+    ]
+}
+
+/// Whether the content of a datagram is that of the sample `name`.
+fn is_content_of(name: &str, content: Content<'_>) -> bool {
+    let messages = &b"\x05\0\0\0hello\0\0\0\0"[..];
+    match (name, content) {
+        ("data" | "data-padded", Content::Data(d)) => d == data(0, messages),
+        ("data-first", Content::Data(d)) => {
+            d == data(FLAG_FRAGMENT | FLAG_FIRST, b"\x09\0\0\0four")
+        }
+        ("data-last", Content::Data(d)) => d == data(FLAG_FRAGMENT | FLAG_LAST, b"fives"),
+        ("ack", Content::Ack(ack)) => {
+            let entries = ack.entries().map(|e| (e.received, e.credit));
+            ack.first == 1 && entries.eq([(5, 69), (7, 1 << 40)])
+        }
+        ("nak", Content::Nak(nak)) => {
+            let ranges = nak.ranges().map(|r| (r.from, r.upto));
+            (nak.origin, nak.target) == (1, 3) && ranges.eq([(2, 2), (4, 1 << 40)])
+        }
+        ("heartbeat", Content::Heartbeat(beat)) => beat == HEARTBEAT,
+        ("heartbeat-solicit", Content::Heartbeat(beat)) => {
+            beat == Heartbeat { solicit: true, ..HEARTBEAT }
+        }
+        ("sync", Content::Sync(bytes)) => control::decode_sync(bytes) == Some(sync()),
+        ("sync-request", Content::SyncRequest(bytes)) => {
+            control::decode_request(bytes) == Some(request())
+        }
+        ("reach-ask", Content::Reach(said)) => said == reach(Word::Ask),
+        ("reach-unheard", Content::Reach(said)) => said == reach(Word::Unheard),
+        ("reach-answer", Content::Reach(said)) => said == reach(Word::Answer),
+        _ => false,
+    }
+}
+
+#[test]
+fn golden_datagrams() {
+    let samples: Vec<Sample> = packets().into_iter().chain(others()).collect();
+    let files = golden::check("datagrams", "wire::PROTOCOL_VERSION", &samples);
+    for (mut bytes, Sample { name, .. }) in files.into_iter().zip(&samples) {
+        let packet = packet::open(&mut bytes).unwrap();
+        let direct = ["data-padded", "reach-ask", "reach-unheard"].contains(&name.as_str());
+        assert_eq!((packet.header, packet.counter, packet.to_group), (HEADER, COUNTER, !direct));
+        assert!(is_content_of(name, packet.content), "{name}: {:?}", packet.content);
+    }
+}
+
+#[test]
+fn reserved_bytes_are_ignored() {
+    for Sample { name, bytes, .. } in packets().into_iter().chain(others()) {
+        let reserved: &[usize] = match name.as_str() {
+            "ack" | "data" | "data-first" | "data-last" | "data-padded" => &[6, 7, 38, 39],
+            "nak" => &[6, 7],
+            _ => &[6, 7, 34, 35, 36, 37, 38, 39],
+        };
+        let mut bytes = bytes;
+        reserved.iter().for_each(|&at| bytes[at] = 0xff);
+        let packet = packet::open(&mut bytes).unwrap();
+        assert!(packet.header == HEADER && is_content_of(&name, packet.content), "{name}");
+    }
+}
+
+/// The page of the manual names each file of samples.
+#[test]
+fn the_manual_names_every_sample() {
+    let golden: std::path::PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "golden"].iter().collect();
+    let page = include_str!("../manual/wire.md");
+    for folder in std::fs::read_dir(&golden).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = file.unwrap().path();
+            let name = path.strip_prefix(&golden).unwrap().to_str().unwrap();
+            assert!(page.contains(&alloc::format!("`{name}`")), "wire.md does not name {name}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
-//! Any order of calls of the public interface, by several processes, misuse among them: each result is one that is
-//! documented, what the processes saw together is allowed, and left alone they come together.
+//! Several processes call the public interface in any order, misuse included. Each result must be
+//! one that is documented, the traces of all processes together must satisfy the specification, and
+//! processes that are left alone must come together.
 
 mod model;
 mod town;
@@ -15,16 +16,18 @@ use town::{GROUPS, Town};
 
 const PROCESSES: usize = 4;
 
-/// Longest until everybody has come together or left, in ms: several times the longest readmission.
+/// How long processes may take to come together or to leave, in ms: several times the longest
+/// readmission.
 const SETTLE_MS: u64 = 60_000;
 
-/// How long nothing may happen to a group that is whole, in ms: a lost server is found out and replaced in less.
+/// How long a whole group must stay unchanged, in ms. A lost server is noticed and replaced in
+/// less.
 const CALM_MS: u64 = 600;
 
-/// Changes that may come one after the other until then.
+/// Changes that may follow each other until then.
 const CALM_TRIES: usize = 20;
 
-/// Calls what `input` says.
+/// Makes the calls that `input` describes.
 pub fn run(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (node, _) = crate::cluster::configs();
@@ -56,7 +59,7 @@ pub fn run(input: &[u8]) {
     end(town);
 }
 
-/// One that fits the others, most of the time.
+/// A configuration that most often fits those of the others.
 fn group_config(bytes: &mut Bytes<'_>) -> GroupConfig {
     let (_, group) = crate::cluster::configs();
     let pick = bytes.u8();
@@ -74,7 +77,8 @@ fn group_config(bytes: &mut Bytes<'_>) -> GroupConfig {
     }
 }
 
-/// Whether the members of a group can work together with `config`: they have to agree on some of it.
+/// Whether the members of a group can work together with `config`: they have to agree on some of
+/// it.
 fn fits(config: &GroupConfig) -> bool {
     let (_, group) = crate::cluster::configs();
     config.window_packets == group.window_packets
@@ -193,7 +197,8 @@ fn time(town: &mut Town, pick: u8, bytes: &mut Bytes<'_>) {
         17 => town.now = town.now.plus_us(bytes.u16().into()),
         18 => town.now = town.now.plus_ms(bytes.u8().into()),
         19 => town.now = town.now.max(town.next().unwrap_or_default()),
-        // The server's clock, and each process', goes on from the latest time that it has seen.
+        // The clocks of the server and of each process continue from the latest time that they have
+        // seen.
         20 => {
             town.latest = town.latest.max(town.now);
             town.now = Time(town.now.0.saturating_sub(u64::from(bytes.u16()) * 1000));
@@ -203,7 +208,8 @@ fn time(town: &mut Town, pick: u8, bytes: &mut Bytes<'_>) {
     town.tick();
 }
 
-/// Calls that nobody should make, or not now: they change nothing that matters, and do not end the process.
+/// Makes calls that nobody should make, or not now. They change nothing that matters, and do not
+/// end the process.
 fn misuse(town: &mut Town, i: usize, bytes: &mut Bytes<'_>) {
     let (pick, room) = (bytes.u8(), usize::from(bytes.u16() % 600));
     if pick & 15 == 0 {
@@ -234,14 +240,14 @@ fn misuse(town: &mut Town, i: usize, bytes: &mut Bytes<'_>) {
     });
 }
 
-/// Left alone, those in a group come together, hear each other, and leave.
+/// Lets the processes alone: those in a group come together, hear each other, and leave.
 fn settle(town: &mut Town) {
     town.start_server();
-    // How long it is calm is not measured by clocks that stand still.
+    // A clock that stands still cannot measure how long the group stays unchanged.
     town.now = town.now.max(town.latest);
     town.tick();
     let whole = |town: &Town| (0..GROUPS).all(|group| town.is_whole(group));
-    // An accusation, or a lost server, may still be found out.
+    // An accusation, or the loss of a server, may still take effect.
     let calm = (0..CALM_TRIES).any(|_| {
         assert!(town.run_until(SETTLE_MS, whole), "they do not come together");
         let before = town.views();
@@ -298,7 +304,7 @@ fn end(mut town: Town) {
     assert!(report.is_clean(), "{report}\n{:#?}", report.violations);
 }
 
-/// Inputs to begin with: some calls one after the other, and some of everything.
+/// Initial inputs: some calls in sequence, and random ones.
 #[must_use]
 pub fn seeds() -> Seeds {
     let mut seeds: Seeds = vec![

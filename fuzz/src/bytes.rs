@@ -1,4 +1,4 @@
-//! Reading an input: choices as long as there are bytes, the first choice after that.
+//! Reads an input as choices. When no bytes are left, every choice is the first one.
 
 /// What is left of an input.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl<'a> Bytes<'a> {
         all[usize::from(self.u8()) % all.len()]
     }
 
-    /// A number near `near`, or a small one, or a limit, or any: those at which counting goes wrong.
+    /// A number near `near`, a small one, a limit, or any number: defects are most likely at these.
     pub fn number_near(&mut self, near: u64) -> u64 {
         let pick = self.u8();
         let small = u64::from(pick >> 3);
@@ -81,7 +81,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Bytes behind their length.
+    /// A length of two bytes, and so many bytes.
     pub fn sized(&mut self) -> &'a [u8] {
         let len = usize::from(self.u16());
         self.take(len)

@@ -12,7 +12,7 @@ use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
 use crate::Seeds;
 
-/// Bounds that are soon met, and cost little to make.
+/// Small bounds, which are reached soon and cost little memory.
 pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
     let group = GroupConfig {
         members_max: 4,
@@ -33,7 +33,7 @@ pub(crate) fn of(size: usize) -> Cluster<()> {
     Cluster::new(size, configs(), || ())
 }
 
-/// Datagrams of a small life, by kind: at most two of each.
+/// Datagrams that a small group sends, at most two of each kind.
 pub(crate) fn said() -> Seeds {
     thread_local!(static SEEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
     let mut cluster = of(3);

@@ -1,5 +1,5 @@
-//! Sync messages and requests for them, as the crate's documentation of datagrams and `vs_core::wire` say that they go
-//! over the wire: written down once more, so that the two readings can be held against each other.
+//! Sync messages and requests for them, written down a second time from the documentation of
+//! `vs_core::wire::control`, so that the two readings can be compared.
 
 use serde::{Deserialize, Serialize};
 use vs_core::VIEW_MEMBERS_MAX;
@@ -23,7 +23,7 @@ pub(crate) struct SyncMessage {
     pub(crate) view: ViewKey,
     pub(crate) total: u16,
     pub(crate) first: u16,
-    /// So many ranks have this number.
+    /// How many ranks have a number, and the number.
     pub(crate) runs: Vec<(u16, u64)>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct SyncRequest {
     pub(crate) wanted: Vec<(u64, u64)>,
 }
 
-/// Requests name no more.
+/// Sync messages that one request names, at most.
 const REQUESTS_MAX: usize = 16;
 
 impl SyncMessage {

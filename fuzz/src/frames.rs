@@ -1,5 +1,6 @@
-//! Frames of the membership service, as they are and well-formed in an order that nobody expects: at a server, whose
-//! other clients notice nothing, and at a node, whose server is the hostile one.
+//! Frames of the membership service, raw or well-formed, in an order that nobody expects. A server
+//! reads them, and its other clients must notice nothing; or a node reads them, whose server is
+//! hostile.
 
 use std::net::SocketAddr;
 
@@ -25,7 +26,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// How a frame is spoilt, or not, before it is sent.
+/// How a frame is damaged before it is sent, if it is.
 fn spoilt(mut frame: Vec<u8>, bytes: &mut Bytes<'_>) -> Vec<u8> {
     match bytes.u8() {
         0..=0xef => {}
@@ -212,7 +213,7 @@ fn proposal(from: ServerId, bytes: &mut Bytes<'_>) -> Proposal {
     }
 }
 
-/// Inputs to begin with: a few conversations, and some of everything.
+/// Initial inputs: a few conversations, and random ones.
 #[must_use]
 pub fn seeds() -> Seeds {
     let mut seeds = server::seeds();

@@ -1,20 +1,24 @@
-//! What the fuzz targets try. Whatever arrives, and in whatever order: nothing panics, nothing hangs, nothing grows
-//! without bound, and what is promised of a group holds for whoever keeps to the rules.
+//! The fuzz targets. Whatever arrives, in whatever order: nothing panics, nothing hangs, nothing
+//! grows without bound, and what a group promises holds for all that keep to the rules.
 //!
 //! | target | what an input is |
 //! |---|---|
 //! | [`wire`] | a datagram, or a description of a control message |
-//! | [`frames`] | what strangers say to a membership server that serves a group, or what a server says to a node |
-//! | [`node`] | what the peers of a node in a view of three say, and what its clock shows |
+//! | [`frames`] | bytes from strangers to a membership server, or from a server to a node |
+//! | [`node`] | what the peers of a node in a view of three send, and what its clock shows |
 //! | [`trace`] | traces as text, or a description of some; the checker judges them |
-//! | [`api`] | calls of the public interface by some processes, and what becomes of their datagrams |
+//! | [`api`] | calls of the public interface, and what happens to the datagrams |
 //! | [`world`] | a scenario of the simulator |
 //!
 //! ```text
-//! cargo +nightly fuzz run node -- -max_total_time=600 -malloc_limit_mb=64     # hunts
-//! cargo run --manifest-path fuzz/Cargo.toml --bin node -- fuzz/corpus/node    # replays, on any compiler
-//! cargo run --manifest-path fuzz/Cargo.toml --bin seeds                       # writes inputs to begin with
-//! cargo +nightly fuzz cmin node                                               # keeps those that add something
+//! # hunts
+//! cargo +nightly fuzz run node -- -max_total_time=600 -malloc_limit_mb=64
+//! # replays, on any compiler
+//! cargo run --manifest-path fuzz/Cargo.toml --bin node -- fuzz/corpus/node
+//! # writes initial inputs
+//! cargo run --manifest-path fuzz/Cargo.toml --bin seeds
+//! # keeps the inputs that add coverage
+//! cargo +nightly fuzz cmin node
 //! ```
 
 mod bytes;
@@ -34,5 +38,5 @@ pub mod world;
 pub use bytes::Bytes;
 pub use target::replay;
 
-/// Inputs to begin with, by name.
+/// Initial inputs, by name.
 pub type Seeds = Vec<(String, Vec<u8>)>;

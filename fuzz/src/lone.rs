@@ -1,4 +1,5 @@
-//! One node of the real kind and nothing else: an input is its servers, its peers, its application and its clock.
+//! One real node and nothing else: the input plays its servers, its peers, its application and its
+//! clock.
 
 use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::spec;
@@ -10,13 +11,13 @@ use vs_core::{Action, GroupConfig, LinkCommand, Node, NodeConfig, Time, View};
 use crate::cluster;
 use crate::message::{Listener, Peer, Reply, Request, Triple, frame};
 
-/// Rounds after which a node that still has something to say is taken for endless.
+/// Rounds after which a node that still has output is considered endless.
 const ROUNDS_MAX: usize = 10_000;
 
 /// Datagrams handed out at once.
 const SEGMENTS_MAX: usize = 4;
 
-/// No clock shows more: the core adds to times, and does not tell those apart that would be above 2^64.
+/// The latest time that a clock shows. The core adds to times, and saturates at 2^64 - 1.
 pub(crate) const TIME_MAX: Time = Time(1 << 62);
 
 /// The group's name.
@@ -30,7 +31,7 @@ pub(crate) const ME: ProcessId = ProcessId(2);
 pub(crate) struct Attachment {
     pub(crate) open: bool,
     pub(crate) counter: u64,
-    /// The last numbers that it was given.
+    /// The last cid and view number that it was given.
     pub(crate) cid: u64,
     pub(crate) vid: u64,
 }
@@ -122,7 +123,7 @@ impl Lone {
         (self.up, self.dialled, self.attachment.open) = (false, false, false);
     }
 
-    /// Sees to it that the node is attached, as far as that can be: what it waits for comes to pass.
+    /// Attaches the node if it can be attached: whatever it waits for happens.
     pub(crate) fn attach(&mut self) {
         for _ in 0..4 {
             self.drain();
@@ -280,7 +281,8 @@ impl Lone {
         }
     }
 
-    /// However it was treated: it comes to rest, leaves no packet behind, and what it did was allowed.
+    /// Whatever happened, the node comes to rest and keeps no packet, and its trace satisfies the
+    /// specification.
     pub(crate) fn end(mut self) {
         assert!(self.node.pool_slots_used() <= self.pool_slots_max);
         for _ in 0..16 {

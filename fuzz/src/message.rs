@@ -1,5 +1,5 @@
-//! Membership messages as they go over a connection, so that hostile ones can be written and honest ones understood.
-//! The core keeps its own types to itself, and checks what these leave open.
+//! Membership messages as they go over a connection: to write hostile ones and to read honest ones.
+//! The types of the core are private, and stricter than these.
 
 use std::net::SocketAddr;
 
@@ -127,8 +127,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// The messages that `bytes` complete, as far as they can be understood: after the first one that cannot, nothing is
-    /// heard any more.
+    /// The messages that `bytes` complete, as far as they can be understood: after the first one
+    /// that cannot, nothing is heard any more.
     pub(crate) fn hear<M: for<'de> Deserialize<'de>>(&mut self, bytes: &[u8]) -> Vec<M> {
         self.bytes.extend_from_slice(bytes);
         let mut messages = Vec::new();

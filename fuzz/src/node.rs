@@ -1,4 +1,5 @@
-//! A whole node in a view of three: its peers say anything, its clock shows anything, its server is honest.
+//! A whole node in a view of three. Its peers send anything, its clock shows anything, its server
+//! is honest.
 
 use std::net::SocketAddr;
 
@@ -312,7 +313,7 @@ fn membership(lone: &mut Lone, bytes: &mut Bytes<'_>, pick: u8) {
     }
 }
 
-/// Inputs to begin with: what a small group says, one by one and together, and some of everything.
+/// Initial inputs: the datagrams of a small group, one by one and together, and random ones.
 #[must_use]
 pub fn seeds() -> Seeds {
     let frame = |datagram: &[u8]| {

@@ -1,4 +1,4 @@
-//! Traces: what is read is written and read again the same, and the checker has an answer to whatever was read.
+//! Traces: what was read is the same after it is written and read again, and the checker judges it.
 
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::spec::{self, Component, Options, Report, Stability};
@@ -22,7 +22,8 @@ pub fn run(input: &[u8]) {
     judge(&traces);
 }
 
-/// A reader that is given the lines one by one finds the same, up to the first line that it cannot read.
+/// A reader that is given the lines one by one reads the same, up to the first line that is
+/// malformed.
 fn read(text: &[u8]) -> Option<Trace> {
     let whole = parse_trace(text);
     let mut reader = Reader::new();
@@ -101,7 +102,7 @@ fn number(bytes: &mut Bytes<'_>) -> u64 {
     }
 }
 
-/// Some traces of a few processes in a few views: far more often than text they come to say something.
+/// Some traces of a few processes in a few views. They make sense far more often than random text.
 fn described(bytes: &mut Bytes<'_>) -> Vec<Trace> {
     let views: Vec<View> = (0..4).map(|_| view(bytes)).collect();
     let groups = ["a", "b"].map(|name| GroupName::new(name).expect("a name"));
@@ -174,7 +175,7 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
     }
 }
 
-/// Inputs to begin with: the traces of a short simulated run, some of them broken.
+/// Initial inputs: the traces of a short simulated run, some of them broken.
 #[must_use]
 pub fn seeds() -> Seeds {
     let mut seeds = Seeds::new();

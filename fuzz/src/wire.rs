@@ -1,5 +1,5 @@
-//! Decoding of datagrams: whatever is accepted can be gone through, says the same when it is written again, and has no
-//! other form but for reserved bits.
+//! Decoding of datagrams. Whatever is accepted can be walked, is the same when it is encoded again,
+//! and has no other form except for reserved bits.
 
 use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
@@ -11,7 +11,7 @@ use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict};
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
 use crate::{Bytes, Seeds};
 
-/// How an input is meant: its first byte.
+/// How many readings of an input there are; its first byte says which.
 const WAYS: u8 = 3;
 const RAW: u8 = 0;
 const SYNC: u8 = 1;
@@ -47,8 +47,8 @@ fn decode(datagram: &[u8]) {
     }
 }
 
-/// What was decoded, written again, is the same datagram without its padding, with its reserved bits cleared, and fits no
-/// shorter room.
+/// What was decoded, encoded again, is the same datagram without its padding and with its reserved
+/// bits cleared. It does not fit into less room.
 fn again(datagram: &[u8], packet: &Packet<'_>) {
     let mut out = vec![0xaa; datagram.len()];
     let (header, content) = (&packet.header, packet.content);
@@ -81,7 +81,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     assert_eq!(encode(&mut out[..len - 1], header, content), None, "it fits less than it takes");
 }
 
-/// A beacon that was read, written again, is the same datagram with its reserved bits cleared.
+/// A decoded beacon, encoded again, is the same datagram with its reserved bits cleared.
 fn beacon(datagram: &[u8]) {
     let beacon = match beacon::decode(datagram) {
         Ok(beacon) => beacon,
@@ -121,7 +121,7 @@ fn encode_control(out: &mut [u8], header: &Header, is_request: bool, body: &[u8]
     packet::encode_sync_header(out, header, is_request, body.len())
 }
 
-/// A node takes a control message for malformed if and only if it is.
+/// A node counts a control message as malformed if and only if it is.
 fn control(datagram: &[u8]) {
     let mut opened = datagram.to_vec();
     let Ok(packet) = packet::open(&mut opened) else { return };
@@ -134,7 +134,7 @@ fn control(datagram: &[u8]) {
     assert_eq!(verdict != Verdict::Malformed, well_formed, "{verdict:?}");
 }
 
-/// Of a node that has just joined.
+/// The verdict of a node that has just joined.
 fn verdict(datagram: &[u8]) -> Verdict {
     let config = NodeConfig { datagram_bytes: 512, pool_slots_max: 64, ..NodeConfig::default() };
     let group = GroupConfig {
@@ -160,7 +160,8 @@ fn verdict(datagram: &[u8]) -> Verdict {
     node.handle_datagram(Time::ZERO, ([127, 0, 0, 1], 4001).into(), &mut datagram)
 }
 
-/// A message that is written here, with what may be optional fields, is read there, and judged as it is here.
+/// The core reads a message that was encoded here, followed by what may be optional fields, and
+/// judges it as this target does.
 fn described<M: serde::Serialize>(message: &M, options: &[u8], is_request: bool) {
     let mut body = postcard::to_allocvec(message).expect("it has a length");
     body.extend_from_slice(options);
@@ -191,7 +192,7 @@ fn request(bytes: &mut Bytes<'_>) -> SyncRequest {
     SyncRequest { process, wanted: wanted.collect() }
 }
 
-/// Inputs to begin with: one datagram of each kind, as a small group says them.
+/// Initial inputs: datagrams of each kind, as a small group sends them.
 #[must_use]
 pub fn seeds() -> Seeds {
     let mut seeds: Seeds = crate::cluster::said()

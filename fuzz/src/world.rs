@@ -4,7 +4,7 @@ use vs_core::sim::Scenario;
 
 use crate::Seeds;
 
-/// Plays the scenario that `input` says.
+/// Plays the scenario that `input` describes.
 ///
 /// # Panics
 /// If the run fails.
@@ -14,7 +14,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// Inputs to begin with: no choices, and some drawn ones.
+/// Initial inputs: no choices, and random ones.
 #[must_use]
 pub fn seeds() -> Seeds {
     let drawn = (1..=12_u64).map(|seed| {

@@ -73,6 +73,34 @@ pub(crate) struct Repair {
     pub(crate) done_at: Time,
 }
 
+/// A packet is not sent again to the same member within this time: it is on its way.
+const REPAIR_QUIET_NANOS: u64 = 250_000;
+
+impl Repair {
+    /// Who waits once `from` asks, too. `None`: what was sent last is on its way to it. Where two members ask within
+    /// `together_nanos`, others may lack the packet, too, and it goes to all.
+    pub(crate) fn asked_by(self, now: Time, from: Rank, together_nanos: u64) -> Option<Self> {
+        let since = now - self.done_at;
+        let asker = match self.done_to {
+            Askers::One(one) if one == from && since < REPAIR_QUIET_NANOS => return None,
+            Askers::Many if since < REPAIR_QUIET_NANOS => return None,
+            Askers::One(other) if other != from && since < together_nanos => Askers::Many,
+            _ => Askers::One(from),
+        };
+        let wanted_by = match (self.wanted_by, asker) {
+            (Askers::Nobody, asker) => asker,
+            (_, Askers::Many) => Askers::Many,
+            (known, _) => known.with(from),
+        };
+        Some(Self { wanted_by, ..self })
+    }
+
+    /// It was sent to who waited for it.
+    pub(crate) fn done(self, now: Time) -> Self {
+        Self { wanted_by: Askers::Nobody, done_to: self.wanted_by, done_at: now }
+    }
+}
+
 /// What was taken out of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {

@@ -49,13 +49,20 @@ pub struct DriverConfig {
     pub clock: Clock,
 }
 
+/// Bytes of a full datagram by IPv6 where nothing else is said: what the MTU of Ethernet leaves after 48 bytes of headers.
+pub const DATAGRAM_BYTES_IPV6: usize = 1452;
+
 impl DriverConfig {
     /// Everything by default for `process` (the same id after every start, and nobody else's).
     #[must_use]
     pub fn new(process: ProcessId, membership: Membership, udp: UdpConfig) -> Self {
         let clock = Clock::new();
+        let mut node = NodeConfig::default();
+        if udp.bind.is_ipv6() {
+            node.datagram_bytes = DATAGRAM_BYTES_IPV6;
+        }
         Self {
-            node: NodeConfig::default(),
+            node,
             process,
             incarnation: Incarnation(clock.unix_start_ms()),
             seed: random(),
@@ -126,7 +133,7 @@ impl core::error::Error for OpenError {
 pub enum Opened<'a> {
     /// To a membership server: [`Driver::stream`].
     Stream(&'a TcpStream),
-    /// One of the server inside, under this number: see [`ServerDriver::connections`].
+    /// One of the server inside, under this number: see [`crate::server::ServerDriver::connections`].
     Embedded(usize, &'a TcpStream),
 }
 

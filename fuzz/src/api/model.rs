@@ -1,4 +1,5 @@
-//! What the documentation of `vs_core::Node` lets one group of one process expect: each result is held against it.
+//! What the documentation of `vs_core::Node` promises for one group of one process. Each result is
+//! compared with it.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ pub(super) struct Member {
     pub(super) refused: bool,
     has_view: bool,
     block: Block,
-    /// Messages taken for a next view, at most so many still wait.
+    /// How many messages that were accepted for a next view may still wait.
     queued: usize,
     last_sent: u64,
     /// The last number heard of each sender in this view.

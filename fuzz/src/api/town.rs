@@ -1,4 +1,5 @@
-//! Processes, a membership server, and what is under way between them: the input says what moves, and when.
+//! Processes, a membership server, and what is under way between them. The input says what moves,
+//! and when.
 
 use std::net::SocketAddr;
 
@@ -9,14 +10,14 @@ use vs_core::{Dest, LinkCommand, Node, NodeConfig, Time, View};
 
 use super::model::{Member, Phase};
 
-/// Rounds after which a town that still has something to say is taken for endless.
+/// Rounds after which a town that still has output is considered endless.
 const ROUNDS_MAX: usize = 20_000;
 
 /// Datagrams that are under way; more are lost.
 const UNDER_WAY_MAX: usize = 256;
 
-/// A process is given numbers of so many milliseconds at most in one life.
-const LIFE_MS: u64 = 1_000;
+/// How far apart incarnations start, in ms. An incarnation is given ids of at most that time.
+const INCARNATION_MS: u64 = 1_000;
 
 /// When the town begins, in ms.
 const START_MS: u64 = 1_000_000;
@@ -28,7 +29,7 @@ pub(super) struct Process {
     pub(super) id: ProcessId,
     pub(super) node: Option<Node<Vec<Record>>>,
     pub(super) groups: [Member; GROUPS],
-    /// What its earlier lives saw.
+    /// What its earlier incarnations saw.
     pub(super) records: Vec<Record>,
     config: NodeConfig,
     addr: SocketAddr,
@@ -37,15 +38,17 @@ pub(super) struct Process {
 
 pub(super) struct Town {
     pub(super) now: Time,
-    /// The latest time before the clock was turned back: for who has seen it, time stands still until it is there again.
+    /// The latest time before the clock was set back. For a process that has seen it, time stands
+    /// still until then.
     pub(super) latest: Time,
     pub(super) processes: Vec<Process>,
     pub(super) names: [GroupName; GROUPS],
     /// Datagrams: from whom, and to which process.
     pub(super) under_way: Vec<(SocketAddr, usize, Vec<u8>)>,
     server: Option<Server>,
-    /// Of processes and of the server: all go by one clock, as far as incarnations and boot values are concerned.
-    lives: u64,
+    /// Incarnations of processes and of the server so far: one clock gives incarnations and boot
+    /// values.
+    incarnations: u64,
     connections: u64,
 }
 
@@ -67,7 +70,7 @@ impl Town {
             names: ["one", "two"].map(|name| GroupName::new(name).expect("a name")),
             under_way: Vec::new(),
             server: None,
-            lives: 0,
+            incarnations: 0,
             connections: 0,
         };
         town.start_server();
@@ -76,8 +79,8 @@ impl Town {
 
     pub(super) fn start_server(&mut self) {
         if self.server.is_none() {
-            self.lives += 1;
-            let boot = START_MS + self.lives * LIFE_MS;
+            self.incarnations += 1;
+            let boot = START_MS + self.incarnations * INCARNATION_MS;
             let config =
                 ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };
             self.server = Server::new(config, ServerId(1), boot).ok();
@@ -93,14 +96,14 @@ impl Town {
         }
     }
 
-    /// Starts a process in its next life.
+    /// Starts a process in its next incarnation.
     pub(super) fn start(&mut self, i: usize) {
         let process = &mut self.processes[i];
         if process.node.is_some() {
             return;
         }
-        self.lives += 1;
-        let incarnation = Incarnation(START_MS + self.lives * LIFE_MS);
+        self.incarnations += 1;
+        let incarnation = Incarnation(START_MS + self.incarnations * INCARNATION_MS);
         let identity =
             Identity { process: process.id, incarnation, addr: process.addr, seed: process.id.0 };
         let node = Node::new(process.config.clone(), identity, 1, Vec::new());
@@ -210,7 +213,7 @@ impl Town {
         progress
     }
 
-    /// The server says what it has to say.
+    /// The output of the server arrives.
     pub(super) fn serve(&mut self) -> bool {
         let Self { processes, server, now, .. } = self;
         let Some(server) = server else { return false };
@@ -239,7 +242,8 @@ impl Town {
         progress
     }
 
-    /// Everything moves until nobody has anything to say; applications hear all, and stop sending when they are asked to.
+    /// Everything moves until nobody has output. Applications read all, and stop sending when they
+    /// are asked to.
     pub(super) fn pump(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let mut progress = self.serve();

@@ -1,4 +1,5 @@
-//! Writes the inputs to begin with, one directory a target: again after each change of the wire format.
+//! Writes the initial inputs, one directory for each target. Run it again after a change of the
+//! wire format.
 
 use vs_fuzz::{api, frames, node, trace, wire, world};
 

@@ -1,4 +1,4 @@
-//! A server that a group of three is at, and others who say anything.
+//! A server with a group of three, and strangers who send anything.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::cluster::{self, Cluster};
 use crate::message::{DEPLOYMENT, Listener, Past, Peer, Request, frame};
 use crate::{Bytes, Seeds};
 
-/// Members of the group that has to be left in peace.
+/// Members of the group that strangers must not disturb.
 const MEMBERS: usize = 3;
 
 /// Its name.
@@ -21,10 +21,11 @@ const NAME: &str = "memory";
 /// Connections that are open at a time.
 const CONNECTIONS: u8 = 4;
 
-/// Longest until the group is whole again after everybody else has gone, in ms: twice the longest readmission.
+/// How long the group may take to be whole after all others have gone, in ms: twice the longest
+/// readmission.
 const WHOLE_MS: u64 = 20_000;
 
-/// What others can do by what they said.
+/// What strangers can cause by what they sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Power {
     /// They are not in the group.

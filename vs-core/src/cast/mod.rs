@@ -2,21 +2,23 @@
 //!
 //! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows of views ends
 //! here: the endpoint tells it which stream is needed up to where, and from whom ([`Cast::settle`]), and how far
-//! delivery may go ([`Cast::deliver_next`]).
+//! delivery may go ([`Cast::peek`]). Whose message is delivered next is decided by [`crate::order`].
 //!
-//! - [`sender`]: packing, fragments, the room that receivers have;
-//! - [`window`]: how many packets are best outstanding;
-//! - [`receiver`]: what arrives, and delivery;
-//! - [`stable`]: acknowledgements, credit, what everybody has;
-//! - [`gap`]: what is missing of a stream, and what is learnt from that;
-//! - [`repair`]: gaps are reported, reports answered, packets of others handed on;
-//! - [`peers`]: who owes something for too long;
-//! - [`transmit`]: what goes out next, derived from all of that.
+//! [`Cast`] composes values that know nothing of each other:
+//!
+//! - [`stream`]: the packets of one member that are here, and how far they are stable and delivered;
+//! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it comes;
+//! - [`repair`]: what others lack, and who may be asked for what is missing here;
+//! - [`sender`]: the packet that is being written;
+//! - [`room`] and [`window`]: how much may be sent;
+//! - [`stability`]: what each member has of each stream;
+//! - [`acks`], [`beats`]: when acknowledgements and heartbeats are due;
+//! - [`peers`]: who owes something for too long.
+//!
+//! What it does with them: [`send`], [`receive`], [`transmit`], [`deliver`].
 //!
 //! A place in a ring is freed only when its packet is stable (all members have it) and delivered here. Nothing
 //! allocates after the first packets of a stream.
-
-use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,21 +28,28 @@ use crate::pool::Pool;
 use crate::rng::Rng;
 use crate::time::{Time, Wake, earlier};
 use crate::view::View;
+use crate::wire::datagram::Header;
 
+mod acks;
+mod batch;
+mod beats;
+mod deliver;
 mod gap;
 mod peers;
-mod receiver;
+mod receive;
 mod repair;
+mod room;
+mod send;
 mod sender;
 mod size;
-mod stable;
+mod stability;
+mod stream;
 mod transmit;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use receiver::DataOutcome;
 pub(crate) use size::CastSize;
 
 /// What of the configuration matters here.
@@ -59,8 +68,32 @@ struct Settings {
     heartbeat_max_ms: u64,
 }
 
-/// A member of `ranks` acknowledges each so many packets: with more than three members the less often, so that all
-/// together take the same part of the packets; but several times a window.
+impl Settings {
+    fn new(config: &GroupConfig, size: CastSize, ranks: usize) -> Self {
+        let window = size.window_packets();
+        Self {
+            window,
+            body_bytes: size.body_bytes(),
+            message_bytes_max: config.message_bytes_max,
+            peer_ms: config.peer_ms,
+            nak_delay_us: config.nak_delay_us,
+            nak_delay_max_us: config.nak_delay_max_us,
+            nak_repeat_ms: config.nak_repeat_ms,
+            ack_ms: config.ack_ms.saturating_mul(acks::slowness(ranks)),
+            ack_packets: ack_packets(config, window, ranks),
+            heartbeat_ms: config.heartbeat_ms,
+            heartbeat_max_ms: config.heartbeat_max_ms,
+        }
+    }
+
+    /// Where two members ask for the same packet within so many ns, others may lack it, too.
+    fn repair_together_nanos(&self) -> u64 {
+        self.nak_repeat_ms * 500_000
+    }
+}
+
+/// Packets after which a member acknowledges. In a view of more than three members it acknowledges the less often, so that
+/// all together take the same part of the packets; but several times in a window.
 fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
     let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
     config.ack_packets.max(seldom.min(window / 4)) as u64
@@ -84,6 +117,10 @@ impl ViewHeader {
     pub(crate) fn new(group: GroupKey, view: &View, rank: Rank) -> Self {
         Self { group, fingerprint: view.fingerprint(), rank, id: view.id() }
     }
+
+    fn header(&self) -> Header {
+        Header { rank: self.rank, group: self.group, fingerprint: self.fingerprint }
+    }
 }
 
 /// Where datagrams go.
@@ -106,6 +143,34 @@ pub(crate) struct CastTransmit {
     pub(crate) segment_bytes: usize,
 }
 
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataOutcome {
+    /// It is kept.
+    New,
+    /// It was here already, or is of no use any more.
+    Duplicate,
+    /// Outside of the window, or beyond the end of a closed stream.
+    Beyond,
+    /// The pool has no slot.
+    NoSlot,
+    /// Its body makes no sense.
+    Malformed,
+}
+
+/// A message, lent until the next call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Delivered<'a> {
+    /// The sender.
+    pub(crate) from: Rank,
+    /// The sender's number of it, from 1. `None`: it is between members, and not the application's.
+    pub(crate) number: Option<u64>,
+    /// Whether its packet holds no further message.
+    pub(crate) ends_packet: bool,
+    /// Its bytes.
+    pub(crate) payload: &'a [u8],
+}
+
 /// What was counted in one view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CastCounters {
@@ -113,7 +178,7 @@ pub struct CastCounters {
     pub sent: u64,
     /// Packets sent again because somebody asked.
     pub repaired: u64,
-    /// … not sent again because that had just been done.
+    /// Packets that were asked for and not sent again, because that had just been done.
     pub repairs_suppressed: u64,
     /// Packets of others handed on.
     pub forwarded: u64,
@@ -121,7 +186,7 @@ pub struct CastCounters {
     pub acks: u64,
     /// Reports of gaps sent.
     pub naks: u64,
-    /// … put off because others reported the same.
+    /// Reports of gaps that were put off because others reported the same.
     pub naks_suppressed: u64,
     /// Heartbeats sent.
     pub heartbeats: u64,
@@ -135,8 +200,11 @@ pub struct CastCounters {
     pub no_slot: u64,
     /// Packets whose body made no sense.
     pub malformed: u64,
-    /// Messages delivered.
+    /// Messages delivered to the application.
     pub delivered: u64,
+    /// Messages between members that this member does not know: they were dropped.
+    #[serde(default)]
+    pub unknown: u64,
     /// Messages refused for want of window or credit.
     pub refused: u64,
 }
@@ -148,20 +216,20 @@ pub(crate) struct Cast {
     me: Rank,
     frozen: bool,
     rng: Rng,
-    streams: Vec<receiver::Stream>,
-    /// Streams that have packets which are not known to be stable.
-    unstable: usize,
-    /// Streams that have messages which are not delivered.
-    undelivered: usize,
-    /// The rank whose turn it is in delivery.
-    turn: Rank,
+    streams: stream::Streams,
+    /// A message between members is or was here: otherwise nobody looks for one.
+    has_internal: bool,
     /// The stream that the last delivered payload was lent from.
     lent: Option<Rank>,
     sender: sender::Sender,
-    stability: stable::Stability,
-    acks: stable::AckTimer,
-    beats: transmit::Beats,
+    room: room::Room,
+    stability: stability::Stability,
+    acks: acks::Acks,
+    beats: beats::Beats,
+    reports: repair::ReportTimer,
     repairs: repair::Repairs,
+    forwards: repair::Forwards,
+    sources: repair::Sources,
     peers: peers::Peers,
     counters: CastCounters,
 }
@@ -176,50 +244,32 @@ impl Cast {
         now: Time,
         seed: u64,
     ) -> Self {
-        let window = size.window_packets();
-        let settings = Settings {
-            window,
-            body_bytes: size.body_bytes(),
-            message_bytes_max: config.message_bytes_max,
-            peer_ms: config.peer_ms,
-            nak_delay_us: config.nak_delay_us,
-            nak_delay_max_us: config.nak_delay_max_us,
-            nak_repeat_ms: config.nak_repeat_ms,
-            ack_ms: config.ack_ms.saturating_mul(stable::slowness(ranks)),
-            ack_packets: ack_packets(config, window, ranks),
-            heartbeat_ms: config.heartbeat_ms,
-            heartbeat_max_ms: config.heartbeat_max_ms,
-        };
-        let stream = |rank| receiver::Stream::new(rank, window);
+        let settings = Settings::new(config, size, ranks);
         Self {
-            settings,
             me,
             frozen: false,
             rng: Rng::new(seed),
-            streams: (0..ranks).map(|r| stream(r as Rank)).collect(),
-            unstable: 0,
-            undelivered: 0,
-            turn: 0,
+            streams: stream::Streams::new(ranks, settings.window),
+            has_internal: false,
             lent: None,
-            sender: sender::Sender::new(ranks, me, window, settings.ack_packets),
-            stability: stable::Stability::new(ranks, me),
-            acks: stable::AckTimer::default(),
-            beats: transmit::Beats::new(now, config.heartbeat_ms),
-            repairs: repair::Repairs::new(),
-            peers: peers::Peers::new(ranks, now),
+            sender: sender::Sender::default(),
+            room: room::Room::new(ranks, me, settings.window, settings.ack_packets),
+            stability: stability::Stability::new(ranks, me),
+            acks: acks::Acks::default(),
+            beats: beats::Beats::new(now, &settings),
+            reports: repair::ReportTimer::default(),
+            repairs: repair::Repairs::default(),
+            forwards: repair::Forwards::new(),
+            sources: repair::Sources::new(ranks),
+            peers: peers::Peers::new(ranks, settings.peer_ms, now),
             counters: CastCounters::default(),
+            settings,
         }
     }
 
     /// Number of members.
     pub(crate) fn ranks(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// Own rank.
-    #[cfg(test)]
-    pub(crate) fn me(&self) -> Rank {
-        self.me
+        self.streams.ranks()
     }
 
     /// What was counted.
@@ -227,29 +277,29 @@ impl Cast {
         &self.counters
     }
 
-    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: [`Cast::sealed`].
+    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: what is sealed.
     pub(crate) fn prefix(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, |s| s.boundary)
+        self.streams.get(rank).map_or(0, |s| s.boundary())
     }
 
     /// Packets of `rank`'s stream that are fully delivered.
     pub(crate) fn delivered(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, |s| s.delivered)
+        self.streams.get(rank).map_or(0, |s| s.delivered())
     }
 
     /// The gap-free prefix of `rank`'s stream.
     pub(crate) fn arrived(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, |s| s.prefix)
+        self.streams.get(rank).map_or(0, |s| s.prefix())
     }
 
     /// Packets of `rank`'s stream that are delivered, in whole or in part.
     pub(crate) fn touched(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, receiver::Stream::touched)
+        self.streams.get(rank).map_or(0, |s| s.touched())
     }
 
     /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered here.
     pub(crate) fn freed(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, |s| s.ring.base())
+        self.streams.get(rank).map_or(0, |s| s.base())
     }
 
     /// Messages accepted.
@@ -259,24 +309,17 @@ impl Cast {
 
     /// Whether messages are in a packet that is not sealed.
     pub(crate) fn is_open(&self) -> bool {
-        self.sender.open.is_some()
+        self.sender.open().is_some()
     }
 
     /// Up to where `rank`'s stream is known to be here at every member.
     pub(crate) fn stable(&self, rank: Rank) -> Seq {
-        self.stream(rank).map_or(0, |s| s.stable)
+        self.streams.get(rank).map_or(0, |s| s.stable())
     }
 
     /// Whether every member is known to have all that was accepted here.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.sender.open.is_none()
-            && self.streams[usize::from(self.me)].stable == self.sender.sealed
-    }
-
-    /// Whether it is frozen.
-    #[cfg(test)]
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.frozen
+        self.sender.open().is_none() && self.streams.of(self.me).stable() == self.sender.sealed()
     }
 
     /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own packets that were
@@ -285,23 +328,22 @@ impl Cast {
     pub(crate) fn freeze(&mut self, pool: &mut Pool) {
         self.seal(pool);
         self.frozen = true;
-        self.acks = stable::AckTimer::default();
-        self.repairs.next_nak = None;
+        self.acks = acks::Acks::default();
+        self.reports.set(None);
     }
 
     /// Gives all slots back. Nothing can be done with it afterwards.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.frozen = true;
+        self.reports.set(None);
         self.repairs.clear();
-        self.sender.transmitted = self.sender.sealed;
-        if let Some(open) = self.sender.open.take() {
-            pool.free(open.slot);
+        self.forwards.clear();
+        self.sender.handle_transmitted(self.sender.sealed());
+        if let Some(open) = self.sender.take_open() {
+            pool.free(open.slot());
         }
-        for stream in &mut self.streams {
-            stream.wanted = repair::Wanted::default();
-            for slot in stream.ring.drain() {
-                pool.free(slot);
-            }
+        for stream in self.streams.iter_mut() {
+            stream.clear().for_each(|slot| pool.free(slot));
         }
     }
 
@@ -310,8 +352,8 @@ impl Cast {
         if self.frozen || self.ranks() == 1 {
             return None;
         }
-        let nak = self.repairs.next_nak.map(|at| (at, Wake::Nak));
-        let ack = self.acks.at.map(|at| (at, Wake::Ack));
+        let nak = self.reports.at().map(|at| (at, Wake::Nak));
+        let ack = self.acks.at().map(|at| (at, Wake::Ack));
         let beat = Some((self.next_beat(), Wake::Heartbeat));
         let peer = self.next_accusation().map(|at| (at, Wake::Peer));
         earlier(earlier(earlier(nak, ack), beat), peer)
@@ -320,10 +362,94 @@ impl Cast {
     /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to be accused, by
     /// [`Cast::owing`].
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        self.check_peers(now);
+        if self.peers.must_check(now) {
+            let ranks = 0..self.ranks() as Rank;
+            let debts = ranks.filter_map(|rank| self.debt_since(rank));
+            let checked = self.peers.check(now, debts);
+            self.peers.handle_checked(checked);
+        }
     }
 
-    fn stream(&self, rank: Rank) -> Option<&receiver::Stream> {
-        self.streams.get(usize::from(rank))
+    /// The node is in so many groups.
+    pub(crate) fn set_groups(&mut self, groups: usize) {
+        self.beats.set_groups(groups);
+    }
+
+    /// Own packets that may be outstanding, and that are.
+    pub(crate) fn in_flight(&self) -> (u64, u64) {
+        let stable = self.streams.of(self.me).stable();
+        (self.room.window_packets(), self.sender.sealed().saturating_sub(stable))
+    }
+}
+
+/// Who owes something.
+impl Cast {
+    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for `peer_ms` without any
+    /// progress. To be called after [`Cast::handle_timeout`], which finds out whether there can be one.
+    pub(crate) fn owing(&self, now: Time, mut accuse: impl FnMut(Rank)) {
+        if self.frozen || !self.peers.is_due() {
+            return;
+        }
+        for rank in 0..self.ranks() as Rank {
+            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms));
+            if due.is_some_and(|due| due <= now) {
+                accuse(rank);
+            }
+        }
+    }
+
+    /// When the next member can be due to be accused; part of [`Cast::poll_timeout`].
+    pub(crate) fn next_accusation(&self) -> Option<Time> {
+        if self.frozen { None } else { self.peers.at() }
+    }
+
+    /// Time has jumped: everybody gets `peer_ms` anew.
+    pub(crate) fn restart_detectors(&mut self, now: Time) {
+        self.peers.restart(now);
+        self.streams.iter_mut().for_each(|stream| stream.restart_gap(now));
+    }
+
+    /// Since when `rank` owes something, if it does.
+    fn debt_since(&self, rank: Rank) -> Option<Time> {
+        if rank == self.me {
+            return None;
+        }
+        let ack = self.acks_owed_since(rank);
+        let credit = self.owes_credit(rank).then(|| self.peers.credit_since(rank));
+        [ack, credit, self.repair_owed_since(rank)].into_iter().flatten().min()
+    }
+
+    /// Since when `rank` owes an acknowledgement, if it does.
+    pub(crate) fn acks_owed_since(&self, rank: Rank) -> Option<Time> {
+        let owes = self.stability.received(self.me, rank) < self.sender.transmitted();
+        owes.then(|| self.peers.ack_since(rank))
+    }
+
+    /// Since when `rank` owes a repair, if it does: it is the source of a stream that has a gap.
+    fn repair_owed_since(&self, rank: Rank) -> Option<Time> {
+        let owed = |(origin, stream): (Rank, &stream::Stream)| {
+            let gap = stream.gap();
+            let asked =
+                if gap.is_settled() { self.sources.has(origin, rank) } else { origin == rank };
+            (asked && stream.has_gap()).then(|| gap.since())
+        };
+        self.streams.iter().filter_map(owed).min()
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Cast {
+    pub(crate) fn me(&self) -> Rank {
+        self.me
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// The last sealed packet.
+    pub(crate) fn sealed(&self) -> Seq {
+        self.sender.sealed()
     }
 }

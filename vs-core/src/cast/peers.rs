@@ -4,31 +4,40 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Cast;
 use crate::ident::{Rank, Seq};
 use crate::time::Time;
 
 /// Bytes of what is known of a peer: two times here, and its credit.
 pub(super) const PEER_BYTES: usize = 2 * size_of::<Time>() + size_of::<Seq>();
 
+/// Since when members owe something, and when the first of them can be accused.
 #[derive(Debug)]
 pub(super) struct Peers {
     /// Since when a member owes an acknowledgement, if it owes one: its last progress counts.
     acks: Vec<Time>,
-    /// Likewise for credit.
+    /// Since when a member owes credit, if it owes any.
     credit: Vec<Time>,
     /// When the own stream last became stable any further.
-    pub(super) stable_at: Time,
+    stable_at: Time,
     /// No member can be due before.
     at: Option<Time>,
     /// Whether somebody was due when that was last looked at.
     due: bool,
     /// Members that have acknowledged all that was transmitted.
     settled: usize,
+    /// How long a member may owe something.
+    peer_ms: u64,
+}
+
+/// What a look at all members found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checked {
+    due: bool,
+    next: Option<Time>,
 }
 
 impl Peers {
-    pub(super) fn new(ranks: usize, now: Time) -> Self {
+    pub(super) fn new(ranks: usize, peer_ms: u64, now: Time) -> Self {
         Self {
             acks: vec![now; ranks],
             credit: vec![now; ranks],
@@ -36,132 +45,98 @@ impl Peers {
             at: None,
             due: false,
             settled: ranks - 1,
-        }
-    }
-}
-
-impl Cast {
-    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for `peer_ms` without any
-    /// progress. To be called after [`Cast::handle_timeout`], which finds out whether there can be one.
-    pub(crate) fn owing(&self, now: Time, mut accuse: impl FnMut(Rank)) {
-        if self.frozen || !self.peers.due {
-            return;
-        }
-        for rank in 0..self.ranks() as Rank {
-            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms));
-            if due.is_some_and(|due| due <= now) {
-                accuse(rank);
-            }
+            peer_ms,
         }
     }
 
-    /// When the next member can be due to be accused; part of [`Cast::poll_timeout`].
-    pub(crate) fn next_accusation(&self) -> Option<Time> {
-        if self.frozen { None } else { self.peers.at }
+    /// When the next member can be due to be accused.
+    pub(super) fn at(&self) -> Option<Time> {
+        self.at
     }
 
-    /// Time has jumped: everybody gets `peer_ms` anew.
-    pub(crate) fn restart_detectors(&mut self, now: Time) {
-        self.peers.acks.fill(now);
-        self.peers.credit.fill(now);
-        self.peers.stable_at = now;
-        self.peers.due = false;
-        for stream in &mut self.streams {
-            stream.gap.restart(now);
-        }
-        if self.peers.at.is_some() {
-            self.peers.at = Some(now.plus_ms(self.settings.peer_ms));
-        }
-    }
-
-    pub(super) fn check_peers(&mut self, now: Time) {
-        if self.peers.at.is_none_or(|at| at > now) {
-            return;
-        }
-        let peer_ms = self.settings.peer_ms;
-        let mut next: Option<Time> = None;
-        self.peers.due = false;
-        for rank in 0..self.ranks() as Rank {
-            let Some(since) = self.debt_since(rank) else { continue };
-            // Who is due now is accused now, and again if that changes nothing.
-            let due = since.plus_ms(peer_ms);
-            self.peers.due |= due <= now;
-            let at = if due > now { due } else { now.plus_ms(peer_ms) };
-            next = next.into_iter().chain([at]).min();
-        }
-        self.peers.at = next;
-    }
-
-    /// Since when `rank` owes something, if it does.
-    fn debt_since(&self, rank: Rank) -> Option<Time> {
-        if rank == self.me {
-            return None;
-        }
-        let index = usize::from(rank);
-        let acks = self.acks_owed_since(rank);
-        let credit =
-            self.owes_credit(rank).then(|| self.peers.credit[index].max(self.peers.stable_at));
-        [acks, credit, self.repair_owed_since(rank)].into_iter().flatten().min()
+    /// Whether somebody was due when that was last looked at.
+    pub(super) fn is_due(&self) -> bool {
+        self.due
     }
 
     /// Since when `rank` owes an acknowledgement, if it does.
-    pub(crate) fn acks_owed_since(&self, rank: Rank) -> Option<Time> {
-        let owes = self.stability.received(self.me, rank) < self.sender.transmitted;
-        owes.then_some(self.peers.acks[usize::from(rank)])
+    pub(super) fn ack_since(&self, rank: Rank) -> Time {
+        self.acks[usize::from(rank)]
     }
 
-    /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since somebody else owes
-    /// acknowledgements, it is not to blame.
-    fn owes_credit(&self, rank: Rank) -> bool {
-        let own = &self.streams[usize::from(self.me)];
-        let fair = own.stable + self.settings.window as u64;
-        self.sender
-            .refused
-            .is_some_and(|needed| self.sender.credit[usize::from(rank)] < needed.min(fair))
+    /// Since when `rank` owes credit, if it does.
+    pub(super) fn credit_since(&self, rank: Rank) -> Time {
+        self.credit[usize::from(rank)].max(self.stable_at)
     }
 
-    /// A message was refused that needs the window to reach `needed`.
-    pub(super) fn note_refused(&mut self, now: Time, needed: Seq) {
-        let before = self.sender.refused.unwrap_or(0);
-        if needed <= before {
-            return;
+    /// Somebody may owe something from now on.
+    pub(super) fn watch(&mut self, now: Time) {
+        if self.at.is_none() {
+            self.at = Some(now.plus_ms(self.peer_ms));
         }
-        self.sender.refused = Some(needed);
-        for (credit, since) in self.sender.credit.iter().zip(&mut self.peers.credit) {
-            if (before..needed).contains(credit) {
-                *since = now;
-            }
-        }
-        self.watch_peers(now);
     }
 
-    /// Packets up to `sender.transmitted` went out, of which `before` had gone earlier.
-    pub(super) fn note_transmitted(&mut self, now: Time, before: Seq) {
-        if self.peers.settled > 0 {
-            self.peers.settled = 0;
-            for rank in 0..self.ranks() as Rank {
-                if self.stability.received(self.me, rank) == before {
-                    self.peers.acks[usize::from(rank)] = now;
+    /// Time has jumped: everybody gets `peer_ms` anew.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.acks.fill(now);
+        self.credit.fill(now);
+        self.stable_at = now;
+        self.due = false;
+        if self.at.is_some() {
+            self.at = Some(now.plus_ms(self.peer_ms));
+        }
+    }
+
+    /// Whether members have to be looked at: somebody can be due.
+    pub(super) fn must_check(&self, now: Time) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+
+    /// Looks at the times since when members owe something.
+    pub(super) fn check(&self, now: Time, debts: impl Iterator<Item = Time>) -> Checked {
+        let mut checked = Checked { due: false, next: None };
+        for since in debts {
+            // Who is due now is accused now, and again if that changes nothing.
+            let due = since.plus_ms(self.peer_ms);
+            checked.due |= due <= now;
+            let at = if due > now { due } else { now.plus_ms(self.peer_ms) };
+            checked.next = checked.next.into_iter().chain([at]).min();
+        }
+        checked
+    }
+
+    /// All members were looked at.
+    pub(super) fn handle_checked(&mut self, checked: Checked) {
+        self.due = checked.due;
+        self.at = checked.next;
+    }
+
+    /// Packets went out after a time in which some members had acknowledged all: those that `had_all`.
+    pub(super) fn handle_transmitted(&mut self, now: Time, had_all: impl Fn(Rank) -> bool) {
+        if self.settled > 0 {
+            self.settled = 0;
+            for (rank, since) in (0..).zip(&mut self.acks) {
+                if had_all(rank) {
+                    *since = now;
                 }
             }
         }
-        self.watch_peers(now);
+        self.watch(now);
     }
 
-    pub(super) fn note_progress_of_acks(&mut self, now: Time, rank: Rank) {
-        self.peers.acks[usize::from(rank)] = now;
-        if self.stability.received(self.me, rank) == self.sender.transmitted {
-            self.peers.settled += 1;
-        }
+    /// `rank` acknowledged more than before, and perhaps `all` that was transmitted.
+    pub(super) fn handle_ack(&mut self, now: Time, rank: Rank, all: bool) {
+        self.acks[usize::from(rank)] = now;
+        self.settled += usize::from(all);
     }
 
-    pub(super) fn note_progress_of_credit(&mut self, now: Time, rank: Rank) {
-        self.peers.credit[usize::from(rank)] = now;
+    /// `rank` has more room than before, or is asked for more.
+    pub(super) fn handle_credit(&mut self, now: Time, rank: Rank) {
+        self.credit[usize::from(rank)] = now;
     }
 
-    pub(super) fn watch_peers(&mut self, now: Time) {
-        if self.peers.at.is_none() {
-            self.peers.at = Some(now.plus_ms(self.settings.peer_ms));
-        }
+    /// The own stream became stable further.
+    pub(super) fn handle_stable(&mut self, now: Time) {
+        self.stable_at = now;
     }
 }

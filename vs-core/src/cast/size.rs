@@ -1,6 +1,6 @@
 //! The sizes that all casts of a group have, derived from its configuration.
 
-use super::{peers, receiver, repair, stable, window};
+use super::{peers, repair, stability, stream, window};
 use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
 use crate::ring::ENTRY_BYTES;
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
@@ -69,10 +69,10 @@ impl CastSize {
     /// received, and what is known of a peer, for each member.
     pub(crate) fn footprint(&self, members: usize) -> usize {
         let ring = self.window_packets.saturating_mul(ENTRY_BYTES);
-        let received = members.saturating_mul(stable::RECEIVED_BYTES);
+        let received = members.saturating_mul(stability::RECEIVED_BYTES);
         let rows = received.saturating_add(repair::SOURCE_BYTES);
-        let member = size_of::<receiver::Stream>()
-            + stable::FLOOR_BYTES
+        let member = size_of::<stream::Stream>()
+            + stability::FLOOR_BYTES
             + peers::PEER_BYTES
             + window::ASKED_BYTES;
         let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);

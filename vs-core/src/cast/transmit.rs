@@ -1,7 +1,8 @@
 //! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is handed on, new packets
 //! and heartbeats are derived from the state when asked for.
 
-use super::stable::slowness;
+use super::acks::slowness;
+use super::batch::Batch;
 use super::{Cast, CastDest, CastTransmit, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
@@ -9,105 +10,6 @@ use crate::ring::Askers;
 use crate::time::Time;
 use crate::wire::datagram::Header;
 use crate::wire::packet::{self, Data, Heartbeat, data_bytes};
-
-/// Heartbeats of a member that lacks acknowledgements or credit are at most this many times `heartbeat_ms` apart.
-const UNSETTLED_BACKOFF_MAX: u64 = 16;
-
-/// The idle groups of a node together send no more heartbeats than so many at `heartbeat_max_ms`.
-const IDLE_GROUPS: usize = 64;
-
-/// When heartbeats are sent: `interval_ms` after `from`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beats {
-    from: Time,
-    last: Time,
-    interval_ms: u64,
-    /// So many times `heartbeat_max_ms` is the longest pause.
-    spread: u64,
-}
-
-impl Beats {
-    pub(super) fn new(now: Time, interval_ms: u64) -> Self {
-        Self { from: now, last: now, interval_ms, spread: 1 }
-    }
-
-    /// Something was sent that others have to learn the end of.
-    pub(super) fn reset(&mut self, now: Time, interval_ms: u64) {
-        self.from = now;
-        self.interval_ms = interval_ms;
-    }
-
-    /// Others make progress by themselves.
-    pub(super) fn put_off(&mut self, now: Time) {
-        self.from = now;
-    }
-
-    fn sent(&mut self, now: Time, interval_ms_max: u64) {
-        self.from = now;
-        self.last = now;
-        self.interval_ms = (self.interval_ms * 2).min(interval_ms_max);
-    }
-}
-
-/// A packet that is shorter than those before it by at most this part of their length is padded if others follow: a
-/// run of datagrams is cheap, each run is not.
-const PADDING_SHARE: usize = 8;
-
-/// Datagrams of one length, the last may be shorter, in one buffer.
-struct Batch<'a> {
-    out: &'a mut [u8],
-    used: usize,
-    /// Length of each datagram but the last; 0 while there is none.
-    segment_bytes: usize,
-    /// Length of the last one.
-    last: usize,
-    left: usize,
-}
-
-impl<'a> Batch<'a> {
-    fn new(out: &'a mut [u8], segments_max: usize) -> Self {
-        Self { out, used: 0, segment_bytes: 0, last: 0, left: segments_max.max(1) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
-    /// What the last datagram has to be padded with before another one can follow.
-    fn padding(&self) -> usize {
-        self.segment_bytes - self.last
-    }
-
-    fn has_room(&self, len: usize) -> bool {
-        let place = self.used + self.padding();
-        self.left > 0
-            && (self.is_empty() || len <= self.segment_bytes)
-            && self.padding() * PADDING_SHARE <= self.segment_bytes
-            && place + len <= self.out.len()
-    }
-
-    /// Appends a data packet for which there is room.
-    fn push(&mut self, header: &Header, data: &Data<'_>) -> bool {
-        let start = self.used - self.last;
-        if self.padding() > 0 {
-            packet::pad_data(&mut self.out[start..start + self.segment_bytes], self.last);
-            self.used = start + self.segment_bytes;
-        }
-        let Some(len) = packet::encode_data(&mut self.out[self.used..], header, data) else {
-            return false;
-        };
-        self.used += len;
-        self.last = len;
-        self.segment_bytes = self.segment_bytes.max(len);
-        self.left -= 1;
-        true
-    }
-
-    fn finish(self, dest: CastDest) -> Option<CastTransmit> {
-        let Self { used: len, segment_bytes, .. } = self;
-        (len > 0).then_some(CastTransmit { dest, len, segment_bytes })
-    }
-}
 
 impl Cast {
     /// The next datagram, or up to `segments_max` of one length (the last may be shorter) for one destination. `out`
@@ -129,13 +31,13 @@ impl Cast {
         // The buffer may have room for many datagrams; one must not be longer than agreed.
         let datagram_bytes = out.len().min(data_bytes(self.settings.body_bytes));
         let datagram = &mut out[..datagram_bytes];
-        if let Some(len) = self.next_nak(now, view, datagram) {
+        let header = view.header();
+        if let Some(len) = self.next_report(now, &header, datagram) {
             return Some(one(len));
         }
-        if let Some(transmit) = self.next_ack(pool, now, view, datagram) {
+        if let Some(transmit) = self.next_ack(pool, now, &header, datagram) {
             return Some(transmit);
         }
-        let header = Header { rank: view.rank, group: view.group, fingerprint: view.fingerprint };
         if let Some(transmit) = self.next_repairs(pool, now, &header, out, segments_max) {
             return Some(transmit);
         }
@@ -148,6 +50,75 @@ impl Cast {
         self.next_heartbeat(now, view, &header, out).map(one)
     }
 
+    /// Writes a report of gaps that is due.
+    fn next_report(&mut self, now: Time, header: &Header, out: &mut [u8]) -> Option<usize> {
+        if self.frozen || !self.reports.is_due(now) {
+            return None;
+        }
+        let mut next: Option<Time> = None;
+        for rank in 0..self.ranks() as Rank {
+            if let Some(len) = self.report(now, rank, header, out) {
+                // There may be more.
+                self.reports.set(Some(now));
+                return Some(len);
+            }
+            let at = self.streams.of(rank).gap().next_report();
+            next = next.into_iter().chain(at).min();
+        }
+        self.reports.set(next);
+        None
+    }
+
+    /// Writes what is due to be reported of one stream.
+    fn report(&mut self, now: Time, rank: Rank, header: &Header, out: &mut [u8]) -> Option<usize> {
+        let ranges_max = packet::nak_ranges_max(out.len());
+        let sources = &self.sources;
+        let report =
+            self.streams
+                .of_mut(rank)
+                .take_report(now, ranges_max, &self.settings, |source| sources.after(rank, source));
+        self.watch_gap(now, rank);
+        let report = report?;
+        if report.ranges().is_empty() {
+            return None;
+        }
+        let len = packet::encode_nak(out, header, rank, report.source(), report.ranges())?;
+        self.counters.naks += 1;
+        Some(len)
+    }
+
+    /// Writes the acknowledgement that is due, or the next part of it: of streams of which there is something to tell.
+    fn next_ack(
+        &mut self,
+        pool: &mut Pool,
+        now: Time,
+        header: &Header,
+        out: &mut [u8],
+    ) -> Option<CastTransmit> {
+        let round = self.acks.take_round(now)?;
+        let (me, streams) = (self.me, &self.streams);
+        let tells = |rank| rank != me && streams.of(rank).tells(round.is_of_all());
+        let entries_max = packet::ack_entries_max(out.len());
+        let (first, end) = round.next_part(self.ranks(), entries_max, tells)?;
+        // What is told here counts from now on here, too. What moves by that is in this very packet.
+        let due = self.acks.at();
+        for rank in first as Rank..end as Rank {
+            let prefix = self.streams.of(rank).prefix();
+            if rank != self.me && self.stability.record(rank, self.me, prefix) {
+                let floor = self.stability.floor(rank);
+                self.learn_stable(pool, now, rank, floor);
+            }
+        }
+        self.acks.set_at(due);
+        let entries = self.streams.range_mut(first, end).iter_mut().map(|stream| stream.tell());
+        let len = packet::encode_ack(out, header, first as Rank, entries)?;
+        self.acks.go_on(round, end);
+        self.counters.acks += 1;
+        let is_for_one = round.is_for_one(self.ranks(), end - first);
+        let dest = if is_for_one { CastDest::Rank(first as Rank) } else { CastDest::Group };
+        Some(CastTransmit { dest, len, segment_bytes: len })
+    }
+
     /// Writes packet `seq` of `origin`, if it is here and there is room.
     fn write(
         &self,
@@ -157,13 +128,13 @@ impl Cast {
         origin: Rank,
         seq: Seq,
     ) -> bool {
-        let stream = &self.streams[usize::from(origin)];
-        let Some(entry) = stream.ring.get(seq) else { return false };
+        let stream = self.streams.of(origin);
+        let Some(entry) = stream.packet(seq) else { return false };
         let body = pool.body(entry.slot);
         batch.has_room(data_bytes(body.len()))
             && batch.push(
                 header,
-                &Data { flags: entry.flags, origin, seq, stable: stream.stable, body },
+                &Data { flags: entry.flags, origin, seq, stable: stream.stable(), body },
             )
     }
 
@@ -194,7 +165,32 @@ impl Cast {
     }
 
     fn wanted_by(&self, origin: Rank, seq: Seq) -> Askers {
-        self.streams[usize::from(origin)].ring.wanted_by(seq)
+        self.streams.of(origin).wanted_by(seq)
+    }
+
+    /// The stream whose wanted packets are sent next, and the first of them.
+    fn next_wanted(&mut self) -> Option<(Rank, Seq)> {
+        if self.repairs.wanted() == 0 {
+            return None;
+        }
+        let turn = self.repairs.turn();
+        let mut around = (turn..self.ranks() as Rank).chain(0..turn);
+        let rank = around.find(|&rank| self.streams.of(rank).is_wanted())?;
+        self.repairs.set_turn(rank);
+        Some((rank, self.streams.of_mut(rank).first_wanted()?))
+    }
+
+    /// The repair of a wanted packet is done.
+    fn note_repaired(&mut self, now: Time, origin: Rank, seq: Seq) {
+        let ranks = self.ranks() as Rank;
+        let stream = self.streams.of_mut(origin);
+        if stream.handle_repaired(now, seq) {
+            self.repairs.remove();
+            self.counters.repaired += 1;
+            if !stream.is_wanted() {
+                self.repairs.set_turn((origin + 1) % ranks);
+            }
+        }
     }
 
     fn next_forwards(
@@ -205,23 +201,19 @@ impl Cast {
         segments_max: usize,
     ) -> Option<CastTransmit> {
         let mut batch = Batch::new(out, segments_max);
-        while let Some(&forward) = self.repairs.forwards.first() {
-            let mut next = forward.next;
-            while next <= forward.upto {
-                let here = self.streams[usize::from(forward.origin)].ring.has(next);
-                if here && !self.write(pool, header, &mut batch, forward.origin, next) {
+        while let Some(forward) = self.forwards.first() {
+            let mut next = forward.next();
+            while next <= forward.upto() {
+                let here = self.streams.of(forward.origin()).has(next);
+                if here && !self.write(pool, header, &mut batch, forward.origin(), next) {
                     break;
                 }
                 self.counters.forwarded += u64::from(here);
                 next += 1;
             }
-            if next > forward.upto {
-                self.repairs.forwards.remove(0);
-            } else {
-                self.repairs.forwards[0].next = next;
-            }
-            if !batch.is_empty() || next <= forward.upto {
-                return batch.finish(CastDest::Rank(forward.to));
+            self.forwards.go_on(next);
+            if !batch.is_empty() || next <= forward.upto() {
+                return batch.finish(CastDest::Rank(forward.to()));
             }
         }
         None
@@ -236,13 +228,13 @@ impl Cast {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<CastTransmit> {
-        let before = self.sender.transmitted;
+        let before = self.sender.transmitted();
         let mut batch = Batch::new(out, segments_max);
         loop {
-            let seq = self.sender.transmitted + 1;
-            if seq > self.sender.sealed {
-                let Some(open) = self.sender.open else { break };
-                if !batch.has_room(data_bytes(open.len)) {
+            let seq = self.sender.transmitted() + 1;
+            if seq > self.sender.sealed() {
+                let Some(open) = self.sender.open() else { break };
+                if !batch.has_room(data_bytes(open.len())) {
                     break;
                 }
                 self.seal(pool);
@@ -250,38 +242,39 @@ impl Cast {
             if !self.write(pool, header, &mut batch, self.me, seq) {
                 break;
             }
-            self.sender.transmitted = seq;
+            self.sender.handle_transmitted(seq);
         }
-        let sent = self.sender.transmitted - before;
+        let sent = self.sender.transmitted() - before;
         if sent > 0 {
             self.counters.sent += sent;
-            self.beats.reset(now, self.settings.heartbeat_ms);
-            self.note_transmitted(now, before);
+            self.beats.restart(now, &self.settings);
+            let (me, stability) = (self.me, &self.stability);
+            self.peers.handle_transmitted(now, |rank| stability.received(me, rank) == before);
         }
         batch.finish(CastDest::Group)
     }
 
-    /// The node is in so many groups. What heartbeats are for, the first ones see to; those at the longest pause are for
-    /// what all of those missed.
-    pub(crate) fn spread_beats(&mut self, groups: usize) {
-        self.beats.spread = groups.div_ceil(IDLE_GROUPS).max(1) as u64;
-    }
-
-    fn heartbeat_max_ms(&self) -> u64 {
-        self.settings.heartbeat_max_ms.saturating_mul(self.beats.spread)
-    }
-
     /// When the next heartbeat is due.
     pub(super) fn next_beat(&self) -> Time {
-        let mut interval = self.beats.interval_ms;
-        if self.is_unsettled() {
+        let pause_max_ms = if self.is_unsettled() {
             // Where many may lack what others have, none asks as often.
-            let often = self.settings.heartbeat_ms * UNSETTLED_BACKOFF_MAX;
-            let slow = if self.own_is_settled() { slowness(self.ranks()) } else { 1 };
-            interval = interval.min((often * slow).min(often.max(self.settings.peer_ms / 4)));
-        }
-        let latest = self.beats.last.plus_ms(self.heartbeat_max_ms());
-        self.beats.from.plus_ms(interval).min(latest)
+            let slowness = if self.own_is_settled() { slowness(self.ranks()) } else { 1 };
+            super::beats::asking_pause_ms(&self.settings, slowness)
+        } else {
+            u64::MAX
+        };
+        self.beats.next(pause_max_ms, &self.settings)
+    }
+
+    /// Whether the own stream needs nobody's acknowledgement or credit.
+    pub(super) fn own_is_settled(&self) -> bool {
+        let own = self.streams.of(self.me);
+        own.prefix() == own.stable() && !self.window_is_closed()
+    }
+
+    /// Whether an answer is needed from somebody.
+    fn is_unsettled(&self) -> bool {
+        self.streams.has_unstable() || self.window_is_closed()
     }
 
     fn next_heartbeat(
@@ -296,12 +289,12 @@ impl Cast {
         }
         let beat = Heartbeat {
             solicit: self.is_unsettled(),
-            highest: self.sender.transmitted,
-            stable: self.streams[usize::from(self.me)].stable,
+            highest: self.sender.transmitted(),
+            stable: self.streams.of(self.me).stable(),
             view: view.id,
         };
         let len = packet::encode_heartbeat(out, header, &beat)?;
-        self.beats.sent(now, self.heartbeat_max_ms());
+        self.beats.handle_sent(now, &self.settings);
         self.counters.heartbeats += 1;
         Some(len)
     }

@@ -8,7 +8,6 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Cast;
 use crate::ident::{Rank, Seq};
 use crate::time::Time;
 
@@ -19,7 +18,7 @@ const LEAST_PACKETS: u64 = 256;
 /// A member that asks for this part of a round's packets is flooded: its buffers overflow.
 const FLOODED_SHARE: u64 = 8;
 /// A round that takes longer than this, in ns, waits for the network, not for processors.
-const LONG_ROUND: u64 = 5_000_000;
+const LONG_ROUND_NANOS: u64 = 5_000_000;
 /// By this part of itself the window grows, and by twice that it shrinks for a flooded member.
 const STEP_SHARE: u64 = 8;
 
@@ -67,24 +66,24 @@ impl Window {
     }
 
     /// A message was refused.
-    pub(super) fn note_refused(&mut self) {
+    pub(super) fn handle_refused(&mut self) {
         self.limited = true;
     }
 
     /// A member asked for a packet.
-    pub(super) fn note_asked(&mut self, rank: Rank) {
+    pub(super) fn handle_asked(&mut self, rank: Rank) {
         if let Some(asked) = self.asked.get_mut(usize::from(rank)) {
             *asked = asked.saturating_add(1);
         }
     }
 
     /// Packets up to `stable` are everywhere, those up to `transmitted` under way.
-    fn note_stable(&mut self, now: Time, stable: Seq, transmitted: Seq) {
+    pub(super) fn handle_stable(&mut self, now: Time, stable: Seq, transmitted: Seq) {
         if stable < self.round_end {
             return;
         }
         let most_asked = self.asked.iter().copied().max().map_or(0, u64::from);
-        let is_long = now - self.round_since > LONG_ROUND;
+        let is_long = now - self.round_since > LONG_ROUND_NANOS;
         if most_asked * FLOODED_SHARE > self.round_packets {
             self.packets = (self.packets - 2 * self.packets / STEP_SHARE).max(self.least);
         } else if self.limited && (most_asked > 0 || is_long) {
@@ -102,25 +101,6 @@ impl Window {
     }
 }
 
-impl Cast {
-    /// The last packet that a message may begin in now.
-    pub(super) fn soft_limit(&self) -> Seq {
-        self.streams[usize::from(self.me)].stable + self.sender.window.packets()
-    }
-
-    /// Own packets that may be outstanding, and that are.
-    pub(crate) fn in_flight(&self) -> (u64, u64) {
-        let stable = self.streams[usize::from(self.me)].stable;
-        (self.sender.window.packets(), self.sender.sealed.saturating_sub(stable))
-    }
-
-    /// Own packets became stable.
-    pub(super) fn adapt_window(&mut self, now: Time) {
-        let stable = self.streams[usize::from(self.me)].stable;
-        self.sender.window.note_stable(now, stable, self.sender.transmitted);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,12 +110,12 @@ mod tests {
         let mut stable = window.round_end;
         let mut now = window.round_since;
         for _ in 0..rounds {
-            (0..window.round_packets * asked / 100).for_each(|_| window.note_asked(1));
+            (0..window.round_packets * asked / 100).for_each(|_| window.handle_asked(1));
             if limited {
-                window.note_refused();
+                window.handle_refused();
             }
             now = now.plus_ms(round_ms);
-            window.note_stable(now, stable, stable + window.packets());
+            window.handle_stable(now, stable, stable + window.packets());
             stable += window.packets();
             window.round_end = stable;
         }

@@ -15,7 +15,7 @@ enum Ready {
 impl Endpoint {
     /// Whether a message waits that may be delivered.
     pub(super) fn has_delivery(&self) -> bool {
-        self.current.cast().has_deliverable(|rank| self.progress.limit(rank))
+        self.current.next_to_deliver(|rank| self.progress.limit(rank)).is_some()
     }
 
     fn ready(&self) -> Option<Ready> {
@@ -50,6 +50,7 @@ impl Endpoint {
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.attachment.is_active() {
             self.current.cast_mut().take_back(cx.pool, cx.now);
+            self.drop_internal(cx);
             self.flush_queue(cx);
             self.reattach_when_caught_up(cx);
             self.try_leave(cx);
@@ -70,23 +71,44 @@ impl Endpoint {
     }
 
     fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
-        let cast = self.current.cast_mut();
         let limit = |rank| self.progress.limit(rank);
-        let delivered = cast.deliver_next(cx.pool, cx.now, &mut self.reassembly, limit)?;
+        let reassembly = &mut self.reassembly;
+        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, limit)?;
+        let number = delivered.number?;
         let from = self.sync.current().members()[usize::from(delivered.from)];
         if cx.tracer.enabled() {
             let hash = fnv1a(FNV_OFFSET, delivered.payload);
             let len = delivered.payload.len() as u64;
-            let event = Event::Deliver { from, n: delivered.number, hash, len };
-            observe::show(cx.tracer, cx.now, &self.name, &self.sync, cast, Some(&event));
+            let event = Event::Deliver { from, n: number, hash, len };
+            observe::show(
+                cx.tracer,
+                cx.now,
+                &self.name,
+                &self.sync,
+                self.current.cast(),
+                Some(&event),
+            );
             cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
         }
         cx.counters.delivered += 1;
-        Some(Action::Deliver {
-            group: self.key,
-            from,
-            number: delivered.number,
-            payload: delivered.payload,
-        })
+        Some(Action::Deliver { group: self.key, from, number, payload: delivered.payload })
+    }
+
+    /// Takes messages between members for as long as one is next, and drops them: no kind of them is known.
+    fn drop_internal(&mut self, cx: &mut Cx<'_>) {
+        let limit = |rank| self.progress.limit(rank);
+        while self.current.cast().may_have_internal()
+            && let Some(rank) = self.current.next_to_deliver(limit)
+            && self.current.cast().is_internal(rank)
+        {
+            let reassembly = &mut self.reassembly;
+            let taken = self.current.take_message(cx.pool, cx.now, reassembly, limit).is_some();
+            let cast = self.current.cast_mut();
+            cast.take_back(cx.pool, cx.now);
+            if !taken {
+                return;
+            }
+            cast.count_unknown();
+        }
     }
 }

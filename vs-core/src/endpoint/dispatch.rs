@@ -34,11 +34,11 @@ impl Endpoint {
         match packet.content {
             Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
             Content::Ack(ack) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
+                cast.handle_ack(cx.pool, cx.now, header.rank, ack.first, ack.entries())
             }),
             Content::Nak(nak) => self.handle_nak(cx, &header, &nak),
             Content::Heartbeat(beat) => self.in_view(cx, &header, |cast, cx| {
-                cast.on_heartbeat(cx.pool, cx.now, header.rank, beat)
+                cast.handle_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
             Content::Sync(bytes) => match control::decode_sync(bytes) {
                 Some(message) => self.handle_sync(cx, &message),
@@ -96,7 +96,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         self.handle_moved(cx, header.rank);
-        match self.current.cast_mut().on_data(cx.pool, cx.now, data, to_group) {
+        match self.current.cast_mut().handle_data(cx.pool, cx.now, data, to_group) {
             DataOutcome::New => Verdict::Accepted,
             DataOutcome::Duplicate => Verdict::Duplicate,
             DataOutcome::Beyond | DataOutcome::NoSlot => {
@@ -144,7 +144,7 @@ impl Endpoint {
         let (now, ranges) = (cx.now, nak.ranges());
         if let Some(previous) = self.previous.as_mut().filter(|p| p.is_from_peer(header)) {
             cx.mark(Mark::PreviousServed);
-            previous.cast_mut().on_nak(now, header.rank, nak.origin, nak.target, ranges);
+            previous.cast_mut().handle_nak(now, header.rank, nak.origin, nak.target, ranges);
             return Verdict::Accepted;
         }
         let own = self.current.header().rank;
@@ -152,7 +152,7 @@ impl Endpoint {
             cx.mark(Mark::PullForward);
         }
         self.in_view(cx, header, |cast, _| {
-            cast.on_nak(now, header.rank, nak.origin, nak.target, ranges);
+            cast.handle_nak(now, header.rank, nak.origin, nak.target, ranges);
         })
     }
 

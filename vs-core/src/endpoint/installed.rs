@@ -1,19 +1,42 @@
 //! The multicast of one installed view: the current one, or the one before while somebody still needs its packets.
 
 use super::Cx;
-use crate::cast::{Cast, CastDest, CastSize, CastTransmit, ViewHeader};
+use crate::cast::{Cast, CastDest, CastSize, CastTransmit, Delivered, ViewHeader};
 use crate::config::GroupConfig;
-use crate::ident::{GroupKey, ProcessId, Rank};
+use crate::ident::{GroupKey, ProcessId, Rank, Seq};
+use crate::order::{Head, Offers, Policy};
 use crate::pool::Pool;
+use crate::time::Time;
 use crate::view::View;
 use crate::wire::datagram::Header;
 
-/// A view, what its datagrams begin with, and its multicast.
+/// A view, what its datagrams begin with, its multicast, and who decides the order of delivery.
 #[derive(Debug)]
 pub(super) struct Installed {
     view: View,
     header: ViewHeader,
     cast: Cast,
+    policy: Policy,
+}
+
+/// What of a view may be delivered: of each member's stream what is within its limit.
+struct Deliverable<'a, L> {
+    cast: &'a Cast,
+    limit: L,
+}
+
+impl<L: Fn(Rank) -> Seq> Offers for Deliverable<'_, L> {
+    fn ranks(&self) -> usize {
+        self.cast.ranks()
+    }
+
+    fn may_have_some(&self) -> bool {
+        self.cast.may_deliver()
+    }
+
+    fn peek(&self, rank: Rank) -> Option<Head> {
+        self.cast.peek(rank, (self.limit)(rank))
+    }
 }
 
 impl Installed {
@@ -52,7 +75,7 @@ impl Installed {
     ) -> Self {
         let (ranks, rank) = (view.len(), header.rank);
         let cast = Cast::new(config, size, ranks, rank, cx.now, seed);
-        Self { view: view.clone(), header, cast }
+        Self { view: view.clone(), header, cast, policy: Policy::new(config.order) }
     }
 
     /// What the datagrams of the view begin with.
@@ -82,6 +105,25 @@ impl Installed {
 
     pub(super) fn member(&self, rank: Rank) -> Option<ProcessId> {
         self.view.members().get(usize::from(rank)).copied()
+    }
+
+    /// Whose message is delivered next, if there is one within `limit`.
+    pub(super) fn next_to_deliver(&self, limit: impl Fn(Rank) -> Seq) -> Option<Rank> {
+        self.policy.next(&Deliverable { cast: &self.cast, limit })
+    }
+
+    /// Takes the next message within `limit`.
+    pub(super) fn take_message<'a>(
+        &mut self,
+        pool: &'a mut Pool,
+        now: Time,
+        reassembly: &'a mut [u8],
+        limit: impl Fn(Rank) -> Seq,
+    ) -> Option<Delivered<'a>> {
+        let rank = self.next_to_deliver(&limit)?;
+        let delivered = self.cast.take(pool, now, reassembly, rank, limit(rank))?;
+        self.policy.handle_taken(rank, self.cast.ranks(), delivered.ends_packet);
+        Some(delivered)
     }
 
     /// The next datagrams for one destination, and the member that they are for; `None`: for all members.

@@ -45,7 +45,7 @@ impl Endpoint {
         {
             return Some(self.transmit(&sent, to));
         }
-        self.current.cast_mut().spread_beats(cx.groups);
+        self.current.cast_mut().set_groups(cx.groups);
         let (sent, to) = self.current.poll_transmit(cx, out, segments_max)?;
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         Some(self.transmit(&sent, to))

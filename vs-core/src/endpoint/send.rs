@@ -5,6 +5,7 @@ use crate::config::Blocking;
 use crate::ident::{FNV_OFFSET, fnv1a};
 use crate::sync::Block;
 use crate::trace::{Event, Mark};
+use crate::wire::body::Audience;
 
 impl Endpoint {
     /// Takes a message of the application.
@@ -52,7 +53,8 @@ impl Endpoint {
 
     /// Accepts a message in the current view: from here on it cannot be lost (rule 5.1).
     fn accept(&mut self, cx: &mut Cx<'_>, payload: &[u8]) -> Option<u64> {
-        let n = self.current.cast_mut().push(cx.pool, cx.now, payload).ok()?;
+        let cast = self.current.cast_mut();
+        let n = cast.push(cx.pool, cx.now, payload, Audience::Application).ok()?;
         self.trace_send(cx, n, payload);
         Some(n)
     }
@@ -70,7 +72,9 @@ impl Endpoint {
             return;
         }
         while let Some(payload) = self.queue.front() {
-            let Ok(n) = self.current.cast_mut().push(cx.pool, cx.now, payload) else { return };
+            let cast = self.current.cast_mut();
+            let pushed = cast.push(cx.pool, cx.now, payload, Audience::Application);
+            let Ok(n) = pushed else { return };
             self.trace_send(cx, n, payload);
             self.queue.pop();
         }

@@ -17,6 +17,7 @@
 //! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
 //! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
 //!   fuzzing, chaos.
+//! - [`architecture`]: the rooms of this crate, and what each may import.
 //! - [`wire`]: what goes over the network, byte by byte; when a version is raised.
 //! - [`measured`]: what was measured, where, and how to do it again.
 

@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 
 use crate::wire::PROTOCOL_VERSION;
 
-/// A datagram of another version came, so its sender and this process do not understand each other. In one sentence, it
-/// names both versions.
+/// A datagram of another version came, so its sender and this process do not understand each other.
+/// In one sentence, it names both versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtherVersion {

@@ -1,6 +1,15 @@
-//! The order in which messages of different senders are delivered.
+//! The order in which messages of different senders are delivered: whose turn it is.
+//!
+//! The multicast offers what is next of each sender ([`Offers`]); a policy decides whose message is delivered ([`Policy`]).
+//! Nothing here sees a payload.
+
+mod fifo;
 
 use core::fmt;
+
+use crate::ident::{Rank, Seq};
+
+use fifo::RoundRobin;
 
 /// The order of a group: the same at all of its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,6 +42,58 @@ impl fmt::Display for Order {
         f.write_str(match self {
             Self::Fifo => "fifo",
         })
+    }
+}
+
+/// The message of a sender that can be delivered next: which packet it is in, or begins in, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The number of the packet.
+    pub(crate) packet: Seq,
+    /// Bytes of the packet that are delivered.
+    pub(crate) offset: usize,
+}
+
+/// What can be delivered in a view.
+pub(crate) trait Offers {
+    /// Number of members.
+    fn ranks(&self) -> usize;
+    /// False if there is nothing of anybody; it is cheap to ask.
+    fn may_have_some(&self) -> bool;
+    /// What is next of `rank`, if it is here and may be delivered.
+    fn peek(&self, rank: Rank) -> Option<Head>;
+}
+
+/// Decides whose message is delivered next in one view.
+#[derive(Debug)]
+pub(crate) enum Policy {
+    /// [`Order::Fifo`].
+    Fifo(RoundRobin),
+}
+
+impl Policy {
+    /// The policy of a view that begins.
+    pub(crate) fn new(order: Order) -> Self {
+        match order {
+            Order::Fifo => Self::Fifo(RoundRobin::default()),
+        }
+    }
+
+    /// Whose message is next.
+    pub(crate) fn next(&self, offers: &impl Offers) -> Option<Rank> {
+        if !offers.may_have_some() {
+            return None;
+        }
+        match self {
+            Self::Fifo(policy) => policy.next(offers),
+        }
+    }
+
+    /// The message of `rank`, one of `ranks`, was taken, and perhaps its packet ends with it.
+    pub(crate) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
+        match self {
+            Self::Fifo(policy) => policy.handle_taken(rank, ranks, ends_packet),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The judge of counters: each datagram that an incarnation transmits in a group has a number above all before it, so
-//! no two have the same group, view, rank and counter.
+//! The judge of counters: each datagram that an incarnation transmits in a group has a number above
+//! all before it, so no two have the same group, view, rank and counter.
 
 use alloc::vec::Vec;
 

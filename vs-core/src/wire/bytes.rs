@@ -1,6 +1,7 @@
-//! Numbers at fixed places of bytes, little-endian.
+//! Numbers at fixed places, little-endian, and optional fields.
 
-/// Bytes as they came: reads fields at fixed places. The caller has checked the length; beyond it all is zero.
+/// Bytes as they came: reads fields at fixed places. The caller has checked the length; beyond it
+/// all is zero.
 #[derive(Clone, Copy)]
 pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
@@ -30,7 +31,8 @@ pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Whether `bytes` are optional fields, one after the other: a tag u8, a length as a varint, and so many bytes.
+/// Whether `bytes` are optional fields, one after the other: a tag u8, a length as a varint, and so
+/// many bytes.
 pub(super) fn are_options(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match postcard::take_from_bytes::<(u8, &[u8])>(bytes) {

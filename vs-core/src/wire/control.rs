@@ -1,26 +1,29 @@
 //! Control messages: sync messages and requests for them, in datagrams of their own.
 //!
-//! They name process, incarnation, cid and the full old view (rule 5.3), since they cross from view to view and so
-//! bypass the filter by fingerprint. A cut is split by rank ranges over as many datagrams as it takes.
+//! They name process, incarnation, cid and the full old view (rule 5.3), since they cross from view
+//! to view and so bypass the filter by fingerprint. A cut is split by rank ranges over as many
+//! datagrams as it takes.
 //!
 //! ```text
 //! sync     40 process | incarnation: milliseconds, nonce | cid
 //!          old view: id major, id minor, start cid, fingerprint
-//!          length of the whole cut | first rank | list of (ranks, packets received) | optional fields
+//!          length of the whole cut | first rank | list of (ranks, packets received)
+//!          optional fields
 //! request  40 process | list of (process, cid), at most 16 | optional fields
 //! ```
 //!
-//! - The fields stand one after the other. Each number is a varint: seven bits a byte, the least first; the highest bit
-//!   says that more follow. The nonce has at most 32 bits, ranks and lengths of cuts have 16, all others have 64.
+//! - The fields stand one after the other. Each number is a varint: seven bits a byte, the least
+//!   first; the highest bit says that more follow. The nonce has at most 32 bits, ranks and lengths
+//!   of cuts have 16, all others have 64.
 //! - A list is its length as a varint, then its elements.
 //! - Process, milliseconds, cid, view id, start cid and packets are at most 2^53 - 1.
-//! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends within the whole cut, which
-//!   has at most 1024 ranks.
-//! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field whose tag it does not
-//!   know. No tag is in use yet.
+//! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends
+//!   within the whole cut, which has at most 2,048 ranks.
+//! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field
+//!   whose tag it does not know. No tag is in use yet.
 //!
-//! [`SyncFields`] and [`RequestFields`] are what stands on the wire; [`SyncMessage`] and [`SyncRequest`] are what was
-//! checked.
+//! `SyncFields` and `RequestFields` are what stands on the wire; `SyncMessage` and
+//! `SyncRequest` are what was checked.
 
 use alloc::vec::Vec;
 
@@ -76,8 +79,8 @@ pub(crate) struct SyncMessage {
     pub(crate) total: u16,
     /// The first rank of this part.
     pub(crate) first: u16,
-    /// Packets received without a gap, by rank in `view`: how many ranks have the same number, and the number. In a large
-    /// view few members send.
+    /// Packets received without a gap, by rank in `view`: how many ranks have the same number, and
+    /// the number. In a large view few members send.
     pub(crate) runs: Vec<(u16, Seq)>,
 }
 
@@ -173,7 +176,8 @@ fn number(n: u64) -> Result<u64, OutOfBounds> {
     if n <= NUMBER_MAX { Ok(n) } else { Err(OutOfBounds) }
 }
 
-/// The runs of `cut` that fit a sync message in a datagram of `datagram_bytes`, and how many ranks they are.
+/// The runs of `cut` that fit a sync message in a datagram of `datagram_bytes`, and how many ranks
+/// they are.
 pub(crate) fn runs(cut: &[Seq], datagram_bytes: usize) -> (Vec<(u16, Seq)>, usize) {
     let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + TAG_BYTES;
     let runs_max = datagram_bytes.saturating_sub(fixed) / RUN_BYTES;

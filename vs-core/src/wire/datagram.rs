@@ -1,17 +1,19 @@
-//! The envelope of every datagram: what it begins and ends with, where one is finished, and where one is opened.
+//! The envelope of every datagram: how it begins and ends, where one is finished, and where one is
+//! opened.
 //!
 //! ```text
-//! in the clear   0 "VS" | 2 version | 3 key epoch (0) | 4 rank of the transmitter u16 | 6 reserved u16
-//!                8 group key u64 | 16 fingerprint of the view u64 | 24 counter of the transmitter u64
-//! content       32 kind | 33 flags | 34 fields of the kind (see the packets, reach and control messages)
+//! in the clear  0 "VS" | 2 version | 3 key epoch (0) | 4 rank of the transmitter u16 | 6 reserved
+//!               8 group key u64 | 16 fingerprint of the view u64
+//!               24 counter of the transmitter u64
+//! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach and control
 //! tag           at the end, TAG_BYTES
 //! ```
 //!
 //! All numbers are little-endian. Reserved bits are zero when sent and ignored when received.
 //!
-//! Encoders write a datagram into the buffer of the caller. [`finish`] is the last to write to it: no bit changes
-//! after that. [`Datagram::read`] checks what stands in the clear, which is enough to find the group; after
-//! [`Datagram::open`] the content can be decoded.
+//! Encoders write a datagram into the buffer of the caller. [`finish`] is the last to write to it:
+//! no bit changes after that. [`Datagram::read`] checks what stands in the clear, which is enough
+//! to find the group; after [`Datagram::open`] the content can be decoded.
 
 use crate::ident::{GroupKey, Rank};
 use crate::wire::PROTOCOL_VERSION;
@@ -23,7 +25,8 @@ pub const MAGIC: [u8; 2] = *b"VS";
 pub const HEADER_BYTES: usize = 32;
 /// The key epoch of datagrams that are not sealed: the only one that there is.
 pub const KEY_EPOCH_CLEAR: u8 = 0;
-/// Bytes at the end of every datagram that are room for a tag. A datagram in the clear has none; a sealed one needs 16.
+/// Bytes at the end of every datagram that are room for a tag. A datagram in the clear has none; a
+/// sealed one needs 16.
 pub const TAG_BYTES: usize = 0;
 
 const VERSION_AT: usize = 2;
@@ -36,7 +39,8 @@ const COUNTER_AT: usize = 24;
 pub const KIND_AT: usize = 32;
 const FLAGS_AT: usize = 33;
 
-/// The datagram goes to the whole group, by multicast or in copies; without this flag it goes to one member alone.
+/// The datagram goes to the whole group, by multicast or in copies; without this flag it goes to
+/// one member alone.
 pub(super) const FLAG_GROUP: u8 = 0x80;
 
 /// What a datagram is.
@@ -49,13 +53,13 @@ pub enum Kind {
     Ack = 2,
     /// A report of gaps.
     Nak = 3,
-    /// A sign of life.
+    /// A heartbeat.
     Heartbeat = 4,
     /// A sync message.
     Sync = 5,
     /// A request for sync messages.
     SyncRequest = 6,
-    /// Whether multicasts are heard.
+    /// A question or an answer about who hears multicasts.
     Reach = 7,
 }
 
@@ -87,10 +91,10 @@ pub struct Header {
     pub fingerprint: u64,
 }
 
-/// Why bytes are not a datagram of ours.
+/// Why bytes are not a datagram of this protocol and version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The first bytes are others': not of this protocol.
+    /// The first bytes are not those of this protocol.
     Magic,
     /// Another version of the protocol.
     Version(u8),
@@ -100,14 +104,15 @@ pub enum Malformed {
     KeyEpoch(u8),
     /// Shorter or longer than its fields say.
     Length,
-    /// A field has a value that cannot be.
+    /// A field has a value that is out of its bounds.
     Field,
 }
 
-/// Numbers the datagrams that one incarnation of a process transmits in one group, through all its views.
+/// Numbers the datagrams that one incarnation of a process transmits in one group, through all its
+/// views.
 ///
-/// No two of them have the same number, whereas the packet number is the same in a retransmission whose other fields
-/// differ.
+/// No two of them have the same number, whereas the packet number is the same in a retransmission
+/// whose other fields differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TransmitCounter(u64);
 
@@ -124,8 +129,8 @@ impl TransmitCounter {
     }
 }
 
-/// Finishes a run of datagrams of `segment_bytes` each, of which the last may be shorter: says whether they go to the
-/// whole group, and numbers them. Nothing may change them afterwards.
+/// Finishes a run of datagrams of `segment_bytes` each, of which the last may be shorter: says
+/// whether they go to the whole group, and numbers them. Nothing may change them afterwards.
 pub fn finish(
     datagrams: &mut [u8],
     segment_bytes: usize,
@@ -140,7 +145,7 @@ pub fn finish(
     }
 }
 
-/// A datagram as it came, of which what stands in the clear was checked.
+/// A datagram as it arrived. What stands in the clear was checked.
 #[derive(Debug)]
 pub struct Datagram<'a> {
     bytes: &'a mut [u8],
@@ -150,7 +155,7 @@ impl<'a> Datagram<'a> {
     /// Checks what stands in the clear.
     ///
     /// # Errors
-    /// Says what is wrong with the bytes; nobody has to care, except for counting and for [`Malformed::Version`].
+    /// Names what is wrong. Callers need it for counters, and to name a peer of another version.
     pub fn read(bytes: &'a mut [u8]) -> Result<Self, Malformed> {
         if !bytes.starts_with(&MAGIC) {
             return Err(Malformed::Magic);
@@ -169,7 +174,7 @@ impl<'a> Datagram<'a> {
         }
     }
 
-    /// The group that it says to be of.
+    /// The group that it names.
     #[must_use]
     pub fn group(&self) -> GroupKey {
         GroupKey(Raw(self.bytes).u64_at(GROUP_AT))
@@ -191,7 +196,7 @@ pub struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// What it begins with.
+    /// The header.
     #[must_use]
     pub fn header(&self) -> Header {
         let raw = Raw(self.bytes);
@@ -222,8 +227,8 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Begins a datagram of `len` bytes before the tag: writes what all have and zeroes the rest. `None` if `out` has no
-/// room for it and its tag.
+/// Begins a datagram of `len` bytes before the tag: writes what all have and zeroes the rest.
+/// `None` if `out` has no room for it and its tag.
 pub(super) fn begin<'a>(
     out: &'a mut [u8],
     len: usize,

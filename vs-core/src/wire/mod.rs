@@ -1,5 +1,6 @@
-//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`control`], [`reach`], [`beacon`]) and frames ([`frame`]). The
-//! only place that reads or writes them. The [manual](crate::manual::wire) has all on one page.
+//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`control`], [`reach`], [`beacon`]) and
+//! frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
+//! has all on one page.
 
 pub mod beacon;
 pub mod body;
@@ -16,12 +17,14 @@ pub mod reach;
 
 /// The version of the protocol between processes, in every datagram.
 ///
-/// Raise it if a program of the version before would misread a datagram, or would do the wrong thing because it ignores a
-/// part of it: a field moves, or gets another type or meaning; a kind that everybody must understand is added. Do not
-/// raise it for an optional field of a control message, nor for the use of a reserved bit or byte that a reader may
-/// ignore. Never give a kind, a flag or a tag that was in use another meaning. The samples in `tests/golden/datagrams`
-/// show whether bytes have changed.
+/// Raise it if a program of the version before would misread a datagram, or would do the wrong
+/// thing because it ignores a part of it: a field moves, or gets another type or meaning; a kind
+/// that everybody must understand is added. Do not raise it for an optional field of a control
+/// message, nor for the use of a reserved bit or byte that a reader may ignore. Never give a kind,
+/// a flag or a tag that was in use another meaning. The samples in `tests/golden/datagrams` show
+/// whether bytes have changed.
 pub const PROTOCOL_VERSION: u8 = 2;
 
-/// The version of the protocol with and between membership servers, in the first bytes of a connection.
+/// The version of the protocol with and between membership servers, in the first bytes of a
+/// connection.
 pub const STREAM_VERSION: u16 = 2;

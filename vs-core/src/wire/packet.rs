@@ -1,6 +1,7 @@
-//! What datagrams say: packets, acknowledgements, reports of gaps, heartbeats. Fixed offsets, little-endian.
-//! [`decode`] checks; what it hands out can be trusted in form, and borrows from the bytes. Reserved bits are zero when
-//! sent and ignored when received.
+//! The contents of datagrams: packets, acknowledgements, reports of gaps, heartbeats.
+//!
+//! The offsets are fixed, and numbers are little-endian. [`decode`] checks the form; what it
+//! returns borrows from the bytes. Reserved bits are zero when sent and ignored when received.
 //!
 //! ```text
 //! data  34 rank of the origin u16 | 36 bytes of padding u16 | 38 reserved u16
@@ -8,8 +9,7 @@
 //! ack   34 first rank u16 | 36 count u16 | 38 reserved u16 | 40 (received u64, credit u64) a rank
 //! nak   34 rank of the origin u16 | 36 target u16 | 38 count u16 | 40 (from u64, upto u64) a range
 //! beat  34 reserved | 40 highest u64 | 48 stable u64 | 56 view id major u64 | 64 minor u64
-//! sync, sync request  34 reserved | 40 payload (see the control messages)
-//! reach 34 reserved | 40 process u64 | 48 target u64
+//! sync, sync request  34 reserved | 40 payload: see the module of control messages
 //! ```
 
 use crate::ident::{Rank, Seq, ViewId};
@@ -22,7 +22,7 @@ use crate::wire::reach::{self, Reach};
 
 /// Bytes before the body of a data packet.
 pub const DATA_HEADER_BYTES: usize = 56;
-/// Where a data packet says how many bytes at its end are padding.
+/// Where a data packet has the number of bytes of padding at its end.
 const PADDING_AT: usize = 36;
 /// Bytes before the entries of an acknowledgement.
 const ACK_HEADER_BYTES: usize = 40;
@@ -41,16 +41,19 @@ pub const HEARTBEAT_BYTES: usize = BEAT_END + TAG_BYTES;
 /// Bytes before the payload of a sync message or request.
 pub const SYNC_HEADER_BYTES: usize = 40;
 
-/// Data: the body is a part of one message.
+/// Data: the body is a part of one message, not whole messages.
 pub const FLAG_FRAGMENT: u8 = 1;
-/// Data: … its first part, which begins with the length of the whole.
+/// Data: the body is the first part of a message and begins with the length of the whole.
 pub const FLAG_FIRST: u8 = 2;
-/// Data: … its last part.
+/// Data: the body is the last part of a message.
 pub const FLAG_LAST: u8 = 4;
-/// Heartbeat: the transmitter lacks acknowledgements or credit; everybody answers with an acknowledgement.
+/// Data: the messages go between members, and are not the application's.
+pub const FLAG_INTERNAL: u8 = 8;
+/// Heartbeat: the transmitter lacks acknowledgements or credit. Every member answers with an
+/// acknowledgement.
 pub const FLAG_SOLICIT: u8 = 1;
 
-/// A checked datagram.
+/// A datagram that was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
     /// The common fields.
@@ -59,7 +62,7 @@ pub struct Packet<'a> {
     pub counter: u64,
     /// Whether it went to the whole group.
     pub to_group: bool,
-    /// The rest.
+    /// What the datagram says.
     pub content: Content<'a>,
 }
 
@@ -72,22 +75,22 @@ pub enum Content<'a> {
     Ack(Ack<'a>),
     /// A report of gaps.
     Nak(Nak<'a>),
-    /// A sign of life.
+    /// A heartbeat.
     Heartbeat(Heartbeat),
     /// A sync message, not yet decoded.
     Sync(&'a [u8]),
     /// A request for sync messages, not yet decoded.
     SyncRequest(&'a [u8]),
-    /// Whether multicasts are heard.
+    /// A question or an answer about who hears multicasts.
     Reach(Reach),
 }
 
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`].
+    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`], [`FLAG_INTERNAL`].
     pub flags: u8,
-    /// Whose stream.
+    /// Whose stream it belongs to.
     pub origin: Rank,
     /// The number of the packet in it.
     pub seq: Seq,
@@ -97,7 +100,7 @@ pub struct Data<'a> {
     pub body: &'a [u8],
 }
 
-/// What the transmitter has of the streams of some ranks.
+/// What the transmitter has received of the streams of some ranks.
 #[derive(Clone, Copy, Debug)]
 pub struct Ack<'a> {
     /// The rank of the first entry.
@@ -105,10 +108,10 @@ pub struct Ack<'a> {
     entries: &'a [u8],
 }
 
-/// What a member has of one stream.
+/// What a member has received of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckEntry {
-    /// Its gap-free prefix.
+    /// The gap-free prefix of the stream.
     pub received: Seq,
     /// The highest packet that it has room for.
     pub credit: Seq,
@@ -124,12 +127,12 @@ impl<'a> Ack<'a> {
     }
 }
 
-/// Gaps in a stream.
+/// A report of gaps in a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Nak<'a> {
     /// Whose stream.
     pub origin: Rank,
-    /// Who shall answer.
+    /// Who is to answer.
     pub target: Rank,
     ranges: &'a [u8],
 }
@@ -144,7 +147,7 @@ impl<'a> Nak<'a> {
     }
 }
 
-/// A sign of life.
+/// A heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// Whether acknowledgements are asked for.
@@ -168,7 +171,7 @@ pub fn open(bytes: &mut [u8]) -> Result<Packet<'_>, Malformed> {
 /// Checks the content of a datagram.
 ///
 /// # Errors
-/// Says what is wrong with it; nobody has to care, except for counting.
+/// Names what is wrong. Callers need it for counters alone.
 pub fn decode(opened: Opened<'_>) -> Result<Packet<'_>, Malformed> {
     let (bytes, flags) = (opened.bytes(), opened.flags());
     let content = match opened.kind()? {
@@ -191,7 +194,7 @@ fn decode_data(bytes: &[u8], flags: u8) -> Result<Data<'_>, Malformed> {
         return Err(Malformed::Length);
     };
     let data = Data {
-        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST),
+        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL),
         origin: raw.u16_at(34),
         seq: raw.u64_at(40),
         stable: raw.u64_at(48),
@@ -268,8 +271,8 @@ pub fn encode_data(out: &mut [u8], header: &Header, data: &Data<'_>) -> Option<u
     Some(len)
 }
 
-/// Pads the data packet of `len` bytes at the start of `datagram` to all of it: datagrams of one length go out in one
-/// run. `datagram` is longer by less than 2^16.
+/// Pads the data packet of `len` bytes at the start of `datagram` to all of it: datagrams of one
+/// length go out in one run. `datagram` is longer by less than 2^16.
 pub fn pad_data(datagram: &mut [u8], len: usize) {
     let padding = datagram.len() - len;
     datagram[len - TAG_BYTES..].fill(0);
@@ -283,7 +286,8 @@ pub fn ack_entries_max(bytes: usize) -> usize {
     (room / ACK_ENTRY_BYTES).min(usize::from(u16::MAX))
 }
 
-/// Writes an acknowledgement of the streams from rank `first` on; its length, or `None` if `out` is too short.
+/// Writes an acknowledgement of the streams from rank `first` on; its length, or `None` if `out` is
+/// too short.
 pub fn encode_ack(
     out: &mut [u8],
     header: &Header,
@@ -309,8 +313,8 @@ pub fn nak_ranges_max(bytes: usize) -> usize {
     (room / NAK_RANGE_BYTES).min(NAK_RANGES_MAX)
 }
 
-/// Writes a report of gaps in the stream of `origin` for `target` to answer; its length, or `None` if `out` is too
-/// short or there are no ranges or too many.
+/// Writes a report of gaps in the stream of `origin` for `target` to answer; its length, or `None`
+/// if `out` is too short or there are no ranges or too many.
 pub fn encode_nak(
     out: &mut [u8],
     header: &Header,
@@ -344,8 +348,8 @@ pub fn encode_heartbeat(out: &mut [u8], header: &Header, beat: &Heartbeat) -> Op
     Some(HEARTBEAT_BYTES)
 }
 
-/// Writes a sync message or request (`request`) around the `len` bytes of payload that stand at [`SYNC_HEADER_BYTES`]
-/// of `out` already; its length, or `None` if `out` is too short.
+/// Writes a sync message or request (`request`) around the `len` bytes of payload that stand at
+/// [`SYNC_HEADER_BYTES`] of `out` already; its length, or `None` if `out` is too short.
 pub fn encode_sync_header(
     out: &mut [u8],
     header: &Header,

@@ -1,4 +1,8 @@
-//! Whether multicasts are heard: what one member asks another, and the answer.
+//! Whether a member hears multicasts: what one member asks another, and the answer.
+//!
+//! ```text
+//! 33 flags: 1 an answer, 2 multicasts do not arrive | 34 reserved | 40 process u64 | 48 target u64
+//! ```
 
 use crate::ident::ProcessId;
 use crate::wire::bytes::{Raw, put_u64};
@@ -12,25 +16,25 @@ pub const REACH_BYTES: usize = REACH_END + TAG_BYTES;
 const FLAG_ANSWER: u8 = 1;
 const FLAG_DIRECT_ALONE: u8 = 2;
 
-/// What is said.
+/// What one process says to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// Nothing of what you send to the group is heard here.
+    /// A question: nothing that the target sends to the group arrives here.
     Ask,
-    /// … though what you send to me alone is: multicast does not work from you to me.
+    /// A statement: what the target sends to this process alone arrives, but its multicasts do not.
     Unheard,
-    /// Said twice, to the group and to the one that asked.
+    /// An answer. It is sent twice: to the group, and to the process that asked.
     Answer,
 }
 
-/// From one process to another.
+/// A question or an answer about multicasts, from one process to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Who says it.
+    /// Who sends it.
     pub process: ProcessId,
-    /// To whom.
+    /// Whom it is for.
     pub target: ProcessId,
-    /// What.
+    /// What it says.
     pub word: Word,
 }
 

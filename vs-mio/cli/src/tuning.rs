@@ -1,6 +1,7 @@
 //! What members are told on the command line about times and bounds.
 
 use vs_core::{Blocking, ClientConfig, GroupConfig, NodeConfig};
+use vs_std::driver::DATAGRAM_BYTES_IPV6;
 
 /// Times and bounds that the verbs with members share.
 #[derive(clap::Args, Debug)]
@@ -20,9 +21,9 @@ pub(crate) struct Tuning {
     #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
     pub(crate) message_bytes_max: usize,
     /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU between them leaves
-    /// after 28 bytes of headers
-    #[arg(long, value_name = "BYTES", default_value_t = NodeConfig::default().datagram_bytes)]
-    pub(crate) datagram_bytes: usize,
+    /// after 28 bytes of headers, or 48 by IPv6 [default: 1472, by IPv6 1452]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) datagram_bytes: Option<usize>,
     /// Packets that a sender may have outstanding, the same at all members; if not given, it follows from --members-max
     #[arg(long, value_name = "N")]
     pub(crate) window_packets: Option<usize>,
@@ -41,19 +42,19 @@ impl Tuning {
             ("--peer-ms", self.peer_ms),
             ("--server-silence-ms", self.server_silence_ms),
             ("--message-bytes-max", self.message_bytes_max as u64),
-            ("--datagram-bytes", self.datagram_bytes as u64),
             ("--members-max", self.members_max as u64),
         ];
         let connect = self.connect_ms.map(|ms| ("--connect-ms", ms));
+        let datagram = self.datagram_bytes.map(|bytes| ("--datagram-bytes", bytes as u64));
         let window = self.window_packets.map(|packets| ("--window-packets", packets as u64));
-        let all = options.into_iter().chain(connect).chain(window);
+        let all = options.into_iter().chain(connect).chain(window).chain(datagram);
         all.flat_map(|(option, value)| [option.to_owned(), value.to_string()])
             .chain(self.wan.then(|| "--wan".to_owned()))
             .collect()
     }
 
-    /// The configurations that follow.
-    pub(crate) fn configs(&self, blocking: Blocking) -> (NodeConfig, GroupConfig) {
+    /// The configurations that follow, of a member that sends by IPv6 or by IPv4.
+    pub(crate) fn configs(&self, blocking: Blocking, is_ipv6: bool) -> (NodeConfig, GroupConfig) {
         let mut group = GroupConfig {
             peer_ms: self.peer_ms,
             message_bytes_max: self.message_bytes_max,
@@ -68,7 +69,9 @@ impl Tuning {
         if let Some(window) = group.window_packets {
             group.ack_packets = group.ack_packets.min(window / 2).max(1);
         }
-        let mut node = NodeConfig { datagram_bytes: self.datagram_bytes, ..NodeConfig::default() };
+        let mut node = NodeConfig::default();
+        let default = if is_ipv6 { DATAGRAM_BYTES_IPV6 } else { node.datagram_bytes };
+        node.datagram_bytes = self.datagram_bytes.unwrap_or(default);
         node.client = ClientConfig::for_silence(self.server_silence_ms);
         (node, group)
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A member whose datagrams are blocked while its connection to the membership server lives: it is accused and excluded,
-# the group goes on, and when the way is free it comes back. Then the checker has the last word.
+# A member whose datagrams are blocked while its connection to the membership server lives: it is
+# accused and excluded, the group goes on, and when the way is free it comes back. Then the checker
+# has the last word.
 #
 #   netns-blocked.sh VS [TRACES]     VS: the binary
 #
@@ -27,7 +28,8 @@ RULES
 }
 unblock() { ip netns exec "${ns}3" nft delete table inet blocked; }
 
-# The view that member ID printed last, or in all, is of MEMBERS, with the transitional set TOGETHER.
+# The view that member ID printed last, or in all, is of MEMBERS, with the transitional set
+# TOGETHER.
 is_in() { [[ "$(grep '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with {$3}" ]]; }
 heard() { grep -c "^$2: " "$traces/$1.out" || true; }
 hears_more() { [ "$(heard "$1" "$2")" -gt "$3" ]; }

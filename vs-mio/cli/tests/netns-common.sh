@@ -1,5 +1,5 @@
-# What the tests in network namespaces share: a bridge with the membership server's namespace, one namespace for each
-# member, and that nothing of it stays. To be sourced, with these set:
+# What the tests in network namespaces share: a bridge with the membership server's namespace, one
+# namespace for each member, and that nothing of it stays. To be sourced, with these set:
 #
 #   vs       the binary
 #   traces   where members leave their traces; removed in the end unless `keep` is not empty

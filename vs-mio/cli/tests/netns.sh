@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# A group over a network that loses packets: three members in network namespaces of their own, each sending MESSAGES
-# messages of log-uniform sizes from 1 byte to 64 KiB; in the middle one is killed and another joins. Then the checker
-# has the last word, and every message of a survivor is counted at the other.
+# A group over a network that loses packets: three members in network namespaces of their own, each
+# sending MESSAGES messages of log-uniform sizes from 1 byte to 64 KiB; in the middle one is killed
+# and another joins. Then the checker has the last word, and every message of a survivor is counted
+# at the other.
 #
-#   netns.sh VS LOSS_X100 MESSAGES [TRACES]     VS: the binary; LOSS_X100: 100 = 1 % of the datagrams that arrive
+#   netns.sh VS LOSS_X100 MESSAGES [TRACES] VS: the binary; LOSS_X100: 100 = 1 % of the datagrams
+#   that arrive
 #
 # Needs root, iproute2 and nftables. Everything that it makes goes when it ends; it ends by itself.
 set -euo pipefail
@@ -34,7 +36,8 @@ RULES
     done
 }
 
-# It stays when it has sent all: what the others still send is its, too. Its trace says how far it is.
+# It stays when it has sent all: what the others still send is its, too. Its trace says how far it
+# is.
 sender() { # ID
     member "$1" --generate "$messages" --generate-members 3 --sizes 1..65536 --seed "$1"
 }
@@ -49,7 +52,8 @@ in_view() { # ID MEMBERS
 }
 half_way() { [ "$(count 1 '"ev":"send"')" -ge $((messages / 2)) ]; }
 
-# How many messages of FROM member ID has delivered: the same payload number is never delivered twice, says the checker.
+# How many messages of FROM member ID has delivered: the same payload number is never delivered
+# twice, says the checker.
 delivered() { # ID FROM
     count "$1" "\"ev\":\"deliver\",\"from\":$2,"
 }
@@ -67,7 +71,8 @@ for k in 1 2 3; do sender "$k"; done
 wait_for "$limit_s" half_way
 # shellcheck disable=SC2154
 kill -9 "$member_3"
-# Who passes a view over that another installs does not hear what is sent in it: so one change after the other.
+# Who passes a view over that another installs does not hear what is sent in it: so one change after
+# the other.
 for k in 1 2; do wait_for "$limit_s" in_view "$k" 1,2; done
 sender 4
 # The survivors miss nothing of each other; of the newcomer all that it sent in a view with them.

@@ -129,12 +129,6 @@ impl Member {
                 return (heard, ControlFlow::Break(()));
             }
         }
-        while let Some(request) = self.driver.poll_membership() {
-            heard += 1;
-            if f(EventRef::Membership(&request)).is_break() {
-                return (heard, ControlFlow::Break(()));
-            }
-        }
         while let Some(action) = self.driver.poll_action() {
             let flow = match action {
                 Action::Deliver { from, number, payload, .. } => {
@@ -165,6 +159,12 @@ impl Member {
             heard += 1;
             if flow.is_break() {
                 return (heard, flow);
+            }
+        }
+        while let Some(request) = self.driver.poll_membership() {
+            heard += 1;
+            if f(EventRef::Membership(&request)).is_break() {
+                return (heard, ControlFlow::Break(()));
             }
         }
         (heard, ControlFlow::Continue(()))

@@ -1,8 +1,11 @@
 //! How the thread that carries the protocol is woken.
 
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicU8, Ordering};
 use std::io;
 
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU8, Ordering};
 use rustix::fd::{AsFd, BorrowedFd};
 
 /// The thread is at work, and has seen all that was rung for.
@@ -12,19 +15,39 @@ const RUNG: u8 = 1;
 /// It waits for its sockets, and for the waker.
 const ASLEEP: u8 = 2;
 
+/// What ends the sleep of the thread.
+pub(crate) trait Wake {
+    /// Ends the sleep, or the next one.
+    fn wake(&self);
+
+    /// The sleep has ended.
+    fn clear(&self);
+}
+
 /// Rung by those who left something for the thread. Costs a system call only if the thread sleeps.
 ///
 /// What was done before [`Bell::ring`] is seen after the next [`Bell::answer`]; and after a ring that no answer follows,
 /// [`Bell::fall_asleep`] fails.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct Bell<W = Waker> {
     state: AtomicU8,
-    waker: Waker,
+    waker: W,
 }
 
 impl Bell {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { state: AtomicU8::new(AWAKE), waker: Waker::new()? })
+        Ok(Self::with(Waker::new()?))
+    }
+
+    /// Readable when the bell was rung in the sleep.
+    pub(crate) fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+}
+
+impl<W: Wake> Bell<W> {
+    fn with(waker: W) -> Self {
+        Self { state: AtomicU8::new(AWAKE), waker }
     }
 
     pub(crate) fn ring(&self) {
@@ -42,7 +65,7 @@ impl Bell {
         self.state.load(Ordering::Relaxed) == RUNG
     }
 
-    /// Whether the thread may wait for [`Bell::waker`] and its sockets; then [`Bell::wake_up`] has to follow.
+    /// Whether the thread may wait for the waker and its sockets; then [`Bell::wake_up`] has to follow.
     pub(crate) fn fall_asleep(&self) -> bool {
         let exchange =
             |from, to| self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
@@ -57,22 +80,17 @@ impl Bell {
         // A ring stays to be answered.
         let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Relaxed);
     }
-
-    /// Readable when the bell was rung in the sleep.
-    pub(crate) fn waker(&self) -> BorrowedFd<'_> {
-        self.waker.as_fd()
-    }
 }
 
 #[cfg(target_os = "linux")]
-type Waker = Counter;
+pub(crate) type Waker = Counter;
 #[cfg(not(target_os = "linux"))]
-type Waker = Loopback;
+pub(crate) type Waker = Loopback;
 
 /// An eventfd: one descriptor, 8 bytes.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-struct Counter(rustix::fd::OwnedFd);
+pub(crate) struct Counter(rustix::fd::OwnedFd);
 
 #[cfg(target_os = "linux")]
 impl Counter {
@@ -80,7 +98,10 @@ impl Counter {
         use rustix::event::{EventfdFlags, eventfd};
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
+}
 
+#[cfg(target_os = "linux")]
+impl Wake for Counter {
     fn wake(&self) {
         // It fails only when it has been rung 2^64 times, and then it is readable.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
@@ -101,7 +122,7 @@ impl AsFd for Counter {
 /// A socket that sends to itself, where there is no eventfd.
 #[cfg(any(test, not(target_os = "linux")))]
 #[derive(Debug)]
-struct Loopback(std::net::UdpSocket);
+pub(crate) struct Loopback(std::net::UdpSocket);
 
 #[cfg(any(test, not(target_os = "linux")))]
 impl Loopback {
@@ -112,7 +133,10 @@ impl Loopback {
         socket.set_nonblocking(true)?;
         Ok(Self(socket))
     }
+}
 
+#[cfg(any(test, not(target_os = "linux")))]
+impl Wake for Loopback {
     fn wake(&self) {
         // It fails only when the buffer is full, and then it is readable.
         let _ = self.0.send(&[0]);
@@ -130,7 +154,7 @@ impl AsFd for Loopback {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -162,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_does_where_there_is_no_eventfd() {
+    fn a_socket_wakes_where_there_is_no_eventfd() {
         let waker = Loopback::new().unwrap();
         assert!(!is_readable(waker.as_fd(), 0));
         waker.wake();
@@ -170,5 +194,112 @@ mod tests {
         assert!(is_readable(waker.as_fd(), 60));
         waker.clear();
         assert!(!is_readable(waker.as_fd(), 0));
+    }
+}
+
+/// All orders in which the threads' steps can follow each other, and all values that they may see by then:
+/// `RUSTFLAGS="--cfg loom" cargo test -p vs-std --lib --release bell`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::atomic::AtomicUsize;
+    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::thread;
+
+    use super::*;
+
+    /// An eventfd that loom sees through.
+    #[derive(Debug, Default)]
+    struct Modelled {
+        is_readable: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Modelled {
+        /// As `poll` does: until it is readable.
+        fn wait(&self) {
+            let mut is_readable = self.is_readable.lock().unwrap();
+            while !*is_readable {
+                is_readable = self.changed.wait(is_readable).unwrap();
+            }
+        }
+    }
+
+    impl Wake for Modelled {
+        fn wake(&self) {
+            *self.is_readable.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+
+        fn clear(&self) {
+            *self.is_readable.lock().unwrap() = false;
+        }
+    }
+
+    /// The thread sleeps until `ringers` have each left something and rung. A ring that is slept through is a deadlock,
+    /// which loom reports; and so is something that was left and is not seen.
+    fn everything_is_seen(ringers: usize) {
+        loom::model(move || {
+            let bell = Arc::new(Bell::with(Modelled::default()));
+            let left = Arc::new(AtomicUsize::new(0));
+            for _ in 0..ringers {
+                let (bell, left) = (Arc::clone(&bell), Arc::clone(&left));
+                thread::spawn(move || {
+                    left.fetch_add(1, Ordering::Relaxed);
+                    bell.ring();
+                });
+            }
+            loop {
+                bell.answer();
+                if left.load(Ordering::Relaxed) == ringers {
+                    return;
+                }
+                if bell.fall_asleep() {
+                    bell.waker.wait();
+                    bell.wake_up(true);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_ring_is_never_slept_through() {
+        everything_is_seen(1);
+    }
+
+    #[test]
+    fn rings_of_two_threads_are_all_seen() {
+        everything_is_seen(2);
+    }
+
+    /// The sleep may also end because of a socket, just when somebody rings.
+    #[test]
+    fn a_ring_at_waking_up_is_seen() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::with(Modelled::default()));
+            let left = Arc::new(AtomicUsize::new(0));
+            let ringer = {
+                let (bell, left) = (Arc::clone(&bell), Arc::clone(&left));
+                thread::spawn(move || {
+                    left.store(1, Ordering::Relaxed);
+                    bell.ring();
+                })
+            };
+            bell.answer();
+            if bell.fall_asleep() {
+                // A socket was ready.
+                bell.wake_up(false);
+            }
+            loop {
+                bell.answer();
+                if left.load(Ordering::Relaxed) == 1 {
+                    break;
+                }
+                if bell.fall_asleep() {
+                    bell.waker.wait();
+                    bell.wake_up(true);
+                }
+            }
+            ringer.join().unwrap();
+        });
     }
 }

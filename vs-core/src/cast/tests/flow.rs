@@ -1,11 +1,12 @@
 //! A stable view: everything arrives, flow is controlled, peers that owe are found.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::super::*;
 use super::net::{BODY, Faults, Member, Net, config};
 use crate::ranges::SeqRange;
-use crate::wire::body::packets_for;
+use crate::wire::body::{Audience, packets_for};
 use crate::wire::datagram::Kind;
 use crate::wire::packet::{AckEntry, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat};
 
@@ -263,7 +264,7 @@ fn a_member_that_repairs_nothing_is_accused() {
     let beat = Heartbeat { solicit: false, highest: 3, stable: 0, view: ViewId::default() };
     net.drain();
     let member = &mut net.members[2];
-    member.cast.on_heartbeat(&mut member.pool, Time::ZERO, 0, beat);
+    member.cast.handle_heartbeat(&mut member.pool, Time::ZERO, 0, beat);
     net.run_ms(2001);
     assert_eq!(net.accused_by(2), [0]);
     assert!(net.members[2].cast.counters().naks > 50);
@@ -296,7 +297,7 @@ fn hostile_bodies_never_enter_a_ring() {
     let member = &mut members[1];
     let mut data = |seq, flags, body: &[u8]| {
         let data = Data { flags, origin: 0, seq, stable: Seq::MAX, body };
-        member.cast.on_data(&mut member.pool, *now, &data, true)
+        member.cast.handle_data(&mut member.pool, *now, &data, true)
     };
     assert_eq!(data(1, 0, &[9, 0, 0, 0, 1]), DataOutcome::Malformed);
     assert_eq!(data(1, 0, &[0xff; 8]), DataOutcome::Malformed);
@@ -309,7 +310,7 @@ fn hostile_bodies_never_enter_a_ring() {
     assert_eq!((member.cast.prefix(0), member.pool.used()), (0, 2), "a message in a message");
     let mut data = |seq, flags, body: &[u8]| {
         let data = Data { flags, origin: 0, seq, stable: Seq::MAX, body };
-        member.cast.on_data(&mut member.pool, *now, &data, true)
+        member.cast.handle_data(&mut member.pool, *now, &data, true)
     };
     assert_eq!(data(3, FLAG_FRAGMENT | FLAG_LAST, &[1; 5]), DataOutcome::Malformed, "too short");
     assert_eq!(data(3, FLAG_FRAGMENT | FLAG_LAST, &[1; 4]), DataOutcome::New);
@@ -345,21 +346,21 @@ fn hostile_numbers_do_no_harm() {
                     let flags = e as u8 & 7;
                     let body = if e & 8 == 0 { vec![0; 4] } else { vec![1; BODY] };
                     let data = Data { flags, origin: rank, seq: c, stable: d, body: &body };
-                    cast.on_data(pool, now, &data, true);
+                    cast.handle_data(pool, now, &data, true);
                 }
                 2 => {
                     let entries = [(c, d), (d, e), (e, c)];
                     let entries = entries.map(|(received, credit)| AckEntry { received, credit });
-                    cast.on_ack(pool, now, rank, other, entries.into_iter());
+                    cast.handle_ack(pool, now, rank, other, entries.into_iter());
                 }
                 3 => {
                     let range = SeqRange { from: c.min(d).max(1), upto: c.max(d) };
-                    cast.on_nak(now, rank, other, (e % 3) as Rank, [range].into_iter());
+                    cast.handle_nak(now, rank, other, (e % 3) as Rank, [range].into_iter());
                 }
                 4 => {
                     let view = ViewId::default();
                     let beat = Heartbeat { solicit: true, highest: c, stable: d, view };
-                    cast.on_heartbeat(pool, now, rank, beat);
+                    cast.handle_heartbeat(pool, now, rank, beat);
                 }
                 _ => {
                     cast.settle(now, rank, c % 250, &[other, 9], e & 1 == 0);
@@ -377,6 +378,28 @@ fn hostile_numbers_do_no_harm() {
         member.cast.clear(&mut member.pool);
         assert_eq!(member.pool.used(), 0);
     }
+}
+
+/// A group that has no use for them drops them at a higher place; the stream carries them like others.
+#[test]
+fn messages_between_members_keep_their_place_and_no_number() {
+    let mut net = Net::new(2, &config(), Faults { loss_percent: 5, ..Faults::default() }, 7);
+    for (len, audience) in [
+        (10, Audience::Application),
+        (11, Audience::Members),
+        (12, Audience::Members),
+        (5_000, Audience::Members),
+        (13, Audience::Application),
+        (6_000, Audience::Application),
+    ] {
+        assert!(net.send_to(0, len, audience));
+    }
+    assert_eq!(net.members[0].cast.sealed(), 2 + 4 + 1 + 5, "a packet holds messages of one use");
+    net.run_until(100, Net::all_have_all);
+    net.check_fifo();
+    assert_eq!(net.members.iter().map(|member| member.internal).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(net.members[1].cast.counters().delivered, 3);
+    net.run_until(1000, |net| net.slots_used() == 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::super::receiver::DataOutcome;
+use super::super::DataOutcome;
 use super::net::{Net, config};
 use super::repair::{hear_from, listener, overhear, promise, range};
 use crate::ident::Seq;
@@ -32,7 +32,7 @@ fn wait(net: &mut Net, us: u64) -> u64 {
     loop {
         net.members[1].cast.handle_timeout(net.now);
         net.drain_one(1);
-        let due = net.members[1].cast.repairs.next_nak.filter(|at| *at <= end);
+        let due = net.members[1].cast.reports.at().filter(|at| *at <= end);
         let Some(at) = due else { break };
         net.now = at;
     }
@@ -43,7 +43,7 @@ fn wait(net: &mut Net, us: u64) -> u64 {
 /// What 1 waits before it reports that packet `seq` is missing, in µs; it comes then.
 fn patience(net: &mut Net, seq: Seq) -> u64 {
     promise(net, 0, seq);
-    let due = net.members[1].cast.streams[0].gap.fresh_at.unwrap();
+    let due = net.members[1].cast.streams.of(0).gap().fresh_at().unwrap();
     let us = (due - net.now) / 1000;
     hear_from(net, seq, true);
     us
@@ -53,7 +53,7 @@ fn patience(net: &mut Net, seq: Seq) -> u64 {
 fn repair_in_vain(net: &mut Net, seq: Seq) {
     let member = &mut net.members[1];
     let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
-    let outcome = member.cast.on_data(&mut member.pool, net.now, &data, false);
+    let outcome = member.cast.handle_data(&mut member.pool, net.now, &data, false);
     assert_eq!(outcome, DataOutcome::Duplicate);
 }
 
@@ -125,7 +125,7 @@ fn a_packet_that_was_overtaken_does_not_tell_how_long_repairs_take() {
     let mut net = listener(4, 1);
     late_all(&mut net, 1..10, 600, true);
     promise(&mut net, 0, 10);
-    assert_eq!(wait(&mut net, 9_000), 1, "{:?}", net.members[1].cast.streams[0].gap);
+    assert_eq!(wait(&mut net, 9_000), 1, "{:?}", net.members[1].cast.streams.of(0).gap());
 }
 
 #[test]

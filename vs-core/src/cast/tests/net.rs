@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use crate::ident::{FNV_OFFSET, fnv1a};
-use crate::wire::body::body_bytes;
+use crate::order::{Head, Offers, Order, Policy};
+use crate::wire::body::{Audience, body_bytes};
 use crate::wire::datagram::{KIND_AT, Kind, TransmitCounter, finish};
 use crate::wire::packet::{Content, data_bytes, open};
 
@@ -35,7 +36,10 @@ pub(super) struct Member {
     pub(super) mute: bool,
     cut: bool,
     pub(super) limits: Vec<Seq>,
+    policy: Policy,
     pub(super) got: Vec<Got>,
+    /// Messages between members that were taken.
+    pub(super) internal: usize,
     pub(super) sent: Vec<u64>,
 }
 
@@ -56,6 +60,26 @@ pub(super) struct Net {
 
 pub(super) fn config() -> GroupConfig {
     GroupConfig { message_bytes_max: 64 << 10, window_packets: Some(256), ..GroupConfig::default() }
+}
+
+/// What a member may deliver.
+struct Deliverable<'a> {
+    cast: &'a Cast,
+    limits: &'a [Seq],
+}
+
+impl Offers for Deliverable<'_> {
+    fn ranks(&self) -> usize {
+        self.cast.ranks()
+    }
+
+    fn may_have_some(&self) -> bool {
+        self.cast.may_deliver()
+    }
+
+    fn peek(&self, rank: Rank) -> Option<Head> {
+        self.cast.peek(rank, self.limits[usize::from(rank)])
+    }
 }
 
 fn header(cast: &Cast) -> ViewHeader {
@@ -88,7 +112,9 @@ impl Net {
             mute: false,
             cut: false,
             limits: vec![Seq::MAX; ranks],
+            policy: Policy::new(Order::Fifo),
             got: Vec::new(),
+            internal: 0,
             sent: Vec::new(),
         };
         Self {
@@ -105,13 +131,21 @@ impl Net {
         }
     }
 
-    /// A message of `len` bytes; false if it is refused.
+    /// An application's message of `len` bytes; false if it is refused.
     pub(super) fn send(&mut self, rank: usize, len: usize) -> bool {
+        self.send_to(rank, len, Audience::Application)
+    }
+
+    /// A message of `len` bytes; false if it is refused.
+    pub(super) fn send_to(&mut self, rank: usize, len: usize, audience: Audience) -> bool {
         let member = &mut self.members[rank];
-        let possible = member.cast.can_accept(len);
+        let possible = audience == Audience::Members || member.cast.can_accept(len);
         let mut payload = vec![self.launched as u8; len];
         payload.iter_mut().take(8).for_each(|byte| *byte = self.rng.next_u64() as u8);
-        let result = member.cast.push(&mut member.pool, self.now, &payload);
+        let result = member.cast.push(&mut member.pool, self.now, &payload, audience);
+        if audience == Audience::Members {
+            return result.is_ok();
+        }
         assert_eq!(possible, result.is_ok(), "there are always slots enough");
         if let Ok(number) = result {
             member.sent.push(fnv1a(FNV_OFFSET, &payload));
@@ -191,22 +225,26 @@ impl Net {
     }
 
     fn read(&mut self, rank: usize) -> bool {
-        let Member { cast, pool, reassembly, reads, limits, got, .. } = &mut self.members[rank];
-        let before = got.len();
+        let member = &mut self.members[rank];
+        let Member { cast, pool, reassembly, reads, limits, policy, got, internal, .. } = member;
+        let before = got.len() + *internal;
         if !*reads {
             return false;
         }
         loop {
-            let limit = |r: Rank| limits[usize::from(r)];
-            let expected = cast.has_deliverable(limit);
-            let delivered = cast.deliver_next(pool, self.now, reassembly, limit);
-            assert_eq!(expected, delivered.is_some());
-            let Some(crate::cast::receiver::Delivered { from, number, payload }) = delivered else {
-                break;
-            };
-            got.push(Got { from, number, hash: fnv1a(FNV_OFFSET, payload) });
+            let Some(rank) = policy.next(&Deliverable { cast, limits }) else { break };
+            let (limit, is_internal) = (limits[usize::from(rank)], cast.is_internal(rank));
+            let Delivered { from, number, ends_packet, payload } =
+                cast.take(pool, self.now, reassembly, rank, limit).expect("what was offered");
+            assert_eq!((from, number.is_none()), (rank, is_internal));
+            policy.handle_taken(rank, limits.len(), ends_packet);
+            match number {
+                Some(number) => got.push(Got { from, number, hash: fnv1a(FNV_OFFSET, payload) }),
+                None => *internal += 1,
+            }
         }
-        got.len() > before
+        cast.take_back(pool, self.now);
+        got.len() + *internal > before
     }
 
     pub(super) fn receive(&mut self, to: usize, bytes: &[u8]) {
@@ -216,11 +254,13 @@ impl Net {
         let from = packet.header.rank;
         match packet.content {
             Content::Data(data) => {
-                cast.on_data(pool, self.now, &data, packet.to_group);
+                cast.handle_data(pool, self.now, &data, packet.to_group);
             }
-            Content::Ack(ack) => cast.on_ack(pool, self.now, from, ack.first, ack.entries()),
-            Content::Nak(nak) => cast.on_nak(self.now, from, nak.origin, nak.target, nak.ranges()),
-            Content::Heartbeat(beat) => cast.on_heartbeat(pool, self.now, from, beat),
+            Content::Ack(ack) => cast.handle_ack(pool, self.now, from, ack.first, ack.entries()),
+            Content::Nak(nak) => {
+                cast.handle_nak(self.now, from, nak.origin, nak.target, nak.ranges())
+            }
+            Content::Heartbeat(beat) => cast.handle_heartbeat(pool, self.now, from, beat),
             Content::Sync(_) | Content::SyncRequest(_) | Content::Reach(_) => unreachable!(),
         }
     }

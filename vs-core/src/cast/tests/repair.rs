@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::repair::Repairs;
+use super::super::repair::Sources;
 use super::super::*;
 use super::net::{Faults, Member, Net, config};
 use crate::ranges::SeqRange;
@@ -20,7 +20,7 @@ pub(super) fn listener(ranks: usize, seed: u64) -> Net {
 pub(super) fn promise(net: &mut Net, from: Rank, highest: Seq) {
     let beat = Heartbeat { solicit: false, highest, stable: 0, view: ViewId::default() };
     let member = &mut net.members[1];
-    member.cast.on_heartbeat(&mut member.pool, net.now, from, beat);
+    member.cast.handle_heartbeat(&mut member.pool, net.now, from, beat);
 }
 
 /// An empty message of 0.
@@ -32,7 +32,10 @@ fn hear(net: &mut Net, seq: Seq) {
 pub(super) fn hear_from(net: &mut Net, seq: Seq, to_group: bool) {
     let member = &mut net.members[1];
     let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
-    assert_eq!(member.cast.on_data(&mut member.pool, net.now, &data, to_group), DataOutcome::New);
+    assert_eq!(
+        member.cast.handle_data(&mut member.pool, net.now, &data, to_group),
+        DataOutcome::New
+    );
 }
 
 pub(super) fn range(from: Seq, upto: Seq) -> SeqRange {
@@ -64,7 +67,7 @@ fn a_gap_is_reported_between_a_quarter_of_the_delay_and_all_of_it() {
     for seed in 0..500 {
         let mut net = listener(3, seed);
         promise(&mut net, 0, 1);
-        let due = net.members[1].cast.repairs.next_nak.unwrap();
+        let due = net.members[1].cast.reports.at().unwrap();
         (least, most) = (least.min(due), most.max(due));
     }
     let us = |us| Time::ZERO.plus_us(us);
@@ -150,7 +153,7 @@ fn a_report_that_does_not_fit_goes_on_where_it_ended() {
     (0..NAK_RANGES_MAX + 5).for_each(|n| hear(&mut net, odd(n) + 1));
     let first = reports_once(&mut net);
     assert_eq!(first.len(), NAK_RANGES_MAX);
-    assert_eq!(net.members[1].cast.streams[0].gap.asked, odd(NAK_RANGES_MAX) - 1);
+    assert_eq!(net.members[1].cast.streams.of(0).gap().asked(), odd(NAK_RANGES_MAX) - 1);
     let rest = reports(&mut net);
     let all = first.into_iter().chain(rest.into_iter().flat_map(|(_, _, ranges)| ranges));
     assert!(all.eq((0..NAK_RANGES_MAX + 5).map(|n| range(odd(n), odd(n)))));
@@ -162,11 +165,14 @@ fn what_was_given_up_is_not_reported() {
     let mut net = listener(3, 1);
     let give_up = |net: &mut Net, upto| {
         let Member { cast, pool, .. } = &mut net.members[1];
-        while cast.deliver_next(pool, net.now, &mut [], |_| Seq::MAX).is_some() {}
+        while cast.peek(0, Seq::MAX).is_some() {
+            cast.take(pool, net.now, &mut [], 0, Seq::MAX).unwrap();
+        }
+        cast.take_back(pool, net.now);
         let view = ViewId::default();
         let beat = Heartbeat { solicit: false, highest: upto, stable: upto, view };
-        cast.on_heartbeat(pool, net.now, 0, beat);
-        assert_eq!(cast.streams[0].ring.base(), upto);
+        cast.handle_heartbeat(pool, net.now, 0, beat);
+        assert_eq!(cast.streams.of(0).base(), upto);
     };
     (1..=3).for_each(|seq| hear(&mut net, seq));
     give_up(&mut net, 3);
@@ -200,7 +206,7 @@ fn reports_once(net: &mut Net) -> Vec<SeqRange> {
 
 /// 2 and 3 report what is missing here, too, to the sender.
 pub(super) fn overhear(net: &mut Net, by: Rank, what: SeqRange) -> u64 {
-    net.members[1].cast.on_nak(net.now, by, 0, 0, [what].into_iter());
+    net.members[1].cast.handle_nak(net.now, by, 0, 0, [what].into_iter());
     net.members[1].cast.counters().naks_suppressed
 }
 
@@ -242,7 +248,7 @@ fn who_asks_twice_is_answered_once_and_alone() {
     let answers = |net: &mut Net, askers: &[Rank]| {
         net.lost.clear();
         for &from in askers {
-            net.members[0].cast.on_nak(net.now, from, 0, 0, [range(1, 1)].into_iter());
+            net.members[0].cast.handle_nak(net.now, from, 0, 0, [range(1, 1)].into_iter());
         }
         net.drain_one(0);
         (net.lost.len(), net.members[0].cast.counters().repairs_suppressed)
@@ -252,7 +258,7 @@ fn who_asks_twice_is_answered_once_and_alone() {
     assert_eq!(answers(&mut net, &[2]), (2, 1), "two lack it: maybe more do");
     assert_eq!(answers(&mut net, &[1, 2]), (0, 3));
     let cast = &net.members[0].cast;
-    assert_eq!((cast.repairs.wanted, cast.streams[0].wanted.count), (0, 0));
+    assert_eq!((cast.repairs.wanted(), cast.streams.of(0).wanted_count()), (0, 0));
     assert_eq!(cast.counters().repaired, 2);
 }
 
@@ -262,8 +268,8 @@ fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
     let member = &mut net.members[1];
     for (origin, seq) in [(0, 1), (0, 2), (2, 1)] {
         let data = Data { flags: 0, origin, seq, stable: 0, body: &[0; 4] };
-        member.cast.on_data(&mut member.pool, net.now, &data, true);
-        member.cast.on_nak(net.now, 3, origin, 1, [range(seq, seq)].into_iter());
+        member.cast.handle_data(&mut member.pool, net.now, &data, true);
+        member.cast.handle_nak(net.now, 3, origin, 1, [range(seq, seq)].into_iter());
     }
     net.cut(3, true);
     net.drain_one(1);
@@ -272,7 +278,7 @@ fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
         _ => None,
     };
     assert!(net.lost.drain(..).filter_map(repaired).eq([(0, 1), (0, 2), (2, 1)]));
-    assert_eq!(net.members[1].cast.repairs.turn, 3, "and next time it begins behind");
+    assert_eq!(net.members[1].cast.repairs.turn(), 3, "and next time it begins behind");
 }
 
 #[test]
@@ -292,24 +298,25 @@ fn what_was_to_be_sent_is_forgotten_with_the_rest() {
     hear(&mut net, 1);
     let Member { cast, pool, .. } = &mut net.members[1];
     cast.forward(2, 0, 1, 1);
-    cast.on_nak(net.now, 2, 0, 1, [range(1, 1)].into_iter());
-    assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (1, 1));
+    cast.handle_nak(net.now, 2, 0, 1, [range(1, 1)].into_iter());
+    assert_eq!((cast.repairs.wanted(), cast.forwards.len()), (1, 1));
     cast.clear(pool);
-    assert_eq!((cast.repairs.wanted, cast.repairs.forwards.len()), (0, 0));
+    assert_eq!((cast.repairs.wanted(), cast.forwards.len()), (0, 0));
 }
 
 #[test]
 fn each_stream_of_a_large_view_has_sources_of_its_own() {
-    let (ranks, words) = (130, 3);
-    let mut repairs = Repairs::new();
+    let mut sources = Sources::new(130);
+    sources.set(5, [].into_iter());
+    assert!(!sources.has(5, 0));
     for stream in [0, 1, 2, 129] {
-        let row = repairs.sources_mut(ranks, stream);
-        assert_eq!(row.len(), words);
-        row[usize::from(stream) / 64] |= 1 << (stream % 64);
-        row[2] |= 2;
+        sources.set(stream, [7].into_iter());
+        sources.set(stream, [stream, 129].into_iter());
     }
     for (stream, rank) in (0..130).flat_map(|s| (0..130).map(move |r| (s, r))) {
         let named = [0, 1, 2, 129].contains(&stream) && (rank == stream || rank == 129);
-        assert_eq!(repairs.is_source(ranks, stream, rank), named, "{rank} of {stream}");
+        assert_eq!(sources.has(stream, rank), named, "{rank} of {stream}");
     }
+    assert_eq!([0, 2, 128, 129].map(|rank| sources.after(2, rank)), [2, 129, 129, 2].map(Some));
+    assert_eq!(sources.after(5, 0), None);
 }

@@ -21,7 +21,7 @@ fn listener() -> Net {
 fn data(net: &mut Net, seq: Seq, flags: u8, body: &[u8]) -> DataOutcome {
     let member = &mut net.members[1];
     let data = Data { flags, origin: 0, seq, stable: 0, body };
-    member.cast.on_data(&mut member.pool, net.now, &data, true)
+    member.cast.handle_data(&mut member.pool, net.now, &data, true)
 }
 
 /// An empty message.
@@ -32,14 +32,14 @@ fn hear(net: &mut Net, seq: Seq) {
 fn beat(net: &mut Net, to: usize, from: Rank, highest: Seq, stable: Seq) {
     let beat = Heartbeat { solicit: false, highest, stable, view: ViewId::default() };
     let member = &mut net.members[to];
-    member.cast.on_heartbeat(&mut member.pool, net.now, from, beat);
+    member.cast.handle_heartbeat(&mut member.pool, net.now, from, beat);
 }
 
 /// `from` has so much of the stream of rank 0, whose sender hears of it, and room up to `credit`.
 fn ack(net: &mut Net, from: Rank, received: Seq, credit: Seq) {
     let member = &mut net.members[0];
     let entries = [AckEntry { received, credit }; 2].into_iter();
-    member.cast.on_ack(&mut member.pool, net.now, from, 0, entries);
+    member.cast.handle_ack(&mut member.pool, net.now, from, 0, entries);
 }
 
 #[test]
@@ -49,11 +49,11 @@ fn an_acknowledgement_is_due_soon_and_at_once_when_much_has_come() {
         let soon = net.now.plus_ms(config().ack_ms);
         for seq in 1..8 {
             hear(&mut net, 8 * batch + seq);
-            assert_eq!(net.members[1].cast.acks.at, Some(soon), "later ones do not put it off");
+            assert_eq!(net.members[1].cast.acks.at(), Some(soon), "later ones do not put it off");
             net.now = net.now.plus_us(10);
         }
         hear(&mut net, 8 * batch + 8);
-        assert_eq!(net.members[1].cast.acks.at, Some(net.now));
+        assert_eq!(net.members[1].cast.acks.at(), Some(net.now));
         net.drain_one(1);
         assert_eq!(net.members[1].cast.counters().acks, batch + 1);
     }
@@ -71,10 +71,10 @@ fn room_is_told_soon_and_at_once_to_a_sender_that_is_about_to_need_it() {
     told_of(&mut net, 16);
     beat(&mut net, 1, 0, 16, 16);
     let soon = net.now.plus_ms(config().ack_ms);
-    assert_eq!(net.members[1].cast.acks.at, Some(soon), "more than half a window is left");
+    assert_eq!(net.members[1].cast.acks.at(), Some(soon), "more than half a window is left");
     told_of(&mut net, 48);
     beat(&mut net, 1, 0, 48, 24);
-    assert_eq!(net.members[1].cast.acks.at, Some(net.now), "80 were told of, and 48 are used");
+    assert_eq!(net.members[1].cast.acks.at(), Some(net.now), "80 were told of, and 48 are used");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn what_does_not_fit_is_not_acknowledged() {
     let mut net = listener();
     let middle = vec![1; BODY];
     assert_eq!(data(&mut net, 1, FLAG_FRAGMENT, &middle), DataOutcome::Malformed);
-    assert_eq!(net.members[1].cast.acks.at, None);
+    assert_eq!(net.members[1].cast.acks.at(), None);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn own_words_that_come_back_and_words_to_a_frozen_cast_change_nothing() {
     net.drain_one(0);
     let known = |net: &Net| {
         let cast = &net.members[0].cast;
-        (cast.stable(0), cast.streams[1].high, cast.acks.at)
+        (cast.stable(0), cast.streams.of(1).high(), cast.acks.at())
     };
     ack(&mut net, 0, 2, 99);
     beat(&mut net, 0, 0, 2, 2);
@@ -126,10 +126,10 @@ fn what_all_have_is_wanted_by_nobody() {
     assert!(net.send(0, 900) && net.send(0, 900));
     net.drain_one(0);
     let asked = SeqRange { from: 1, upto: 2 };
-    net.members[0].cast.on_nak(net.now, 1, 0, 0, [asked].into_iter());
+    net.members[0].cast.handle_nak(net.now, 1, 0, 0, [asked].into_iter());
     let wanted = |net: &Net| {
         let cast = &net.members[0].cast;
-        (cast.repairs.wanted, cast.streams[0].wanted.count)
+        (cast.repairs.wanted(), cast.streams.of(0).wanted_count())
     };
     assert_eq!(wanted(&net), (2, 2));
     ack(&mut net, 1, 2, 64);
@@ -162,10 +162,10 @@ fn the_footprint_is_what_a_cast_allocates_and_little_more() {
         let window = 4;
         let size = CastSize::of(BODY, window);
         let cast = Cast::new(&config(), size, ranks, 0, Time::ZERO, 1);
-        let forwards = cast.repairs.forwards.capacity() * size_of::<repair::Forward>();
-        let streams = cast.streams.capacity() * size_of::<receiver::Stream>();
+        let forwards = cast.forwards.capacity() * size_of::<repair::Forward>();
+        let streams = ranks * size_of::<stream::Stream>();
         let rings = ranks * window * crate::ring::ENTRY_BYTES;
-        let received = ranks * (ranks * size_of::<Seq>() + stable::FLOOR_BYTES);
+        let received = ranks * (ranks * size_of::<Seq>() + stability::FLOOR_BYTES);
         let sources = ranks * ranks.div_ceil(64) * size_of::<u64>();
         let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
         let parts = [forwards, streams, rings, received, sources, others];

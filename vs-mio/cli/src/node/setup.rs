@@ -26,12 +26,12 @@ use crate::output::Output;
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let (mut node, mut config) = args.tuning.configs(blocking);
+    let udp = udp(&args)?;
+    let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }
     node.client.deployment = args.deployment.clone();
-    let udp = udp(&args)?;
     let clock = Clock::new();
     let process = process(args.id);
     let membership = if args.servers.is_empty() {

@@ -60,8 +60,8 @@ fn group() -> Result<vs_core::ident::GroupName, Failure> {
 
 fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failure> {
     let clock = Clock::new();
-    let (node, _) = args.tuning.configs(Blocking::Auto);
-    let multicast = args.multicast.unwrap_or(super::stage::MULTICAST);
+    let (node, _) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
+    let multicast = args.multicast.unwrap_or(super::stage::multicast(args.bind));
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
     udp.faults = Faults::default().with_loss_permille(args.load.loss.0);
@@ -98,7 +98,7 @@ impl StdMember {
     fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
         let driver = driver_config(args, process)?;
         let mut options = JoinOptions::with(driver);
-        (_, options.group) = args.tuning.configs(Blocking::Auto);
+        (_, options.group) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
         options.trace.clone_from(&args.trace);
         if args.load.busy {
             options.busy_poll = BUSY;
@@ -179,7 +179,7 @@ impl MioMember {
         let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
         let tokens = Tokens::from_base(Token(0));
         driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;
-        let (_, config) = args.tuning.configs(Blocking::Auto);
+        let (_, config) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
         let key = driver.join(&group()?, config).map_err(|e| Failure(e.to_string()))?;
         if args.load.pin {
             vs_std::pin(core_of(process)).map_err(|e| system("pin this process to a core", &e))?;

@@ -7,7 +7,7 @@ mod payload;
 mod report;
 mod stage;
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::path::PathBuf;
 
@@ -42,10 +42,10 @@ pub(crate) struct Args {
     id: Option<u64>,
     /// Local address that the other members can reach
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    bind: Ipv4Addr,
+    bind: IpAddr,
     /// Multicast address, the same at all members [default without --attach: one with a free port]
     #[arg(long, value_name = "IP:PORT")]
-    multicast: Option<SocketAddrV4>,
+    multicast: Option<SocketAddr>,
     /// Write a trace for `vs check`: a file with --attach, else a directory. Each event is a write of its own
     #[arg(long, value_name = "PATH")]
     trace: Option<PathBuf>,
@@ -214,7 +214,7 @@ impl Load {
 
 /// Measures.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let (_, config) = args.tuning.configs(vs_core::Blocking::Auto);
+    let (_, config) = args.tuning.configs(vs_core::Blocking::Auto, args.bind.is_ipv6());
     args.load.check(&config)?;
     if args.attach { participant::run(&args) } else { stage::run(&args) }
 }

@@ -1,6 +1,6 @@
 //! A run on one machine: a membership server in a thread, the participants as processes.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -17,12 +17,17 @@ use vs_core::ident::ServerId;
 use vs_core::member::server::{Server, ServerConfig};
 use vs_mio::{ServerDriver, run_server};
 use vs_std::clock::Clock;
+use vs_std::udp::MULTICAST_V6;
 
 use super::{Args, report};
 use crate::Failure;
 
 /// Where participants meet, if nothing else is said.
-pub(super) const MULTICAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 86, 83, 3), 7590);
+pub(super) fn multicast(bind: IpAddr) -> SocketAddr {
+    let group =
+        if bind.is_ipv6() { MULTICAST_V6.ip() } else { Ipv4Addr::new(239, 86, 83, 3).into() };
+    SocketAddr::new(group, 7590)
+}
 
 /// How often signals and the ends of processes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -45,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let server = start_server(args.bind)?;
     let multicast = match args.multicast {
         Some(addr) => addr,
-        None => SocketAddrV4::new(*MULTICAST.ip(), free_port(args.bind)?),
+        None => SocketAddr::new(multicast(args.bind).ip(), free_port(args.bind)?),
     };
     if let Some(dir) = &args.trace {
         std::fs::create_dir_all(dir).map_err(|e| {
@@ -65,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// A server that ends with this process.
-fn start_server(bind: Ipv4Addr) -> Result<SocketAddr, Failure> {
+fn start_server(bind: IpAddr) -> Result<SocketAddr, Failure> {
     let failed = |e: &dyn core::fmt::Display| Failure(format!("no membership server: {e}"));
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(ServerConfig::default(), ServerId(1), boot).map_err(|e| failed(&e))?;
@@ -86,7 +91,7 @@ fn start_server(bind: Ipv4Addr) -> Result<SocketAddr, Failure> {
 }
 
 /// A port that nobody uses now.
-fn free_port(bind: Ipv4Addr) -> Result<u16, Failure> {
+fn free_port(bind: IpAddr) -> Result<u16, Failure> {
     std::net::UdpSocket::bind((bind, 0))
         .and_then(|socket| socket.local_addr())
         .map(|addr| addr.port())
@@ -97,7 +102,7 @@ fn start(
     id: u16,
     args: &Args,
     server: SocketAddr,
-    multicast: SocketAddrV4,
+    multicast: SocketAddr,
     ending: &Sender<()>,
 ) -> Result<Participant, Failure> {
     let program = std::env::current_exe()

@@ -1,0 +1,85 @@
+//! What each sender offers to be delivered. Whose turn it is, is not decided here.
+
+use super::stream::Stream;
+use super::{Cast, Delivered};
+use crate::ident::{Rank, Seq};
+use crate::order::Head;
+use crate::pool::Pool;
+use crate::time::Time;
+
+impl Cast {
+    /// Whether [`Cast::peek`] may find something; false is certain.
+    pub(crate) fn may_deliver(&self) -> bool {
+        !self.frozen && (self.streams.has_undelivered() || self.waits_alone())
+    }
+
+    /// In a view of one nobody waits for a transmission: what is in the open packet can be delivered.
+    fn waits_alone(&self) -> bool {
+        self.ranks() == 1 && self.sender.open().is_some()
+    }
+
+    fn can_seal_alone(&self, limit: Seq) -> bool {
+        self.waits_alone() && self.sender.sealed() < limit
+    }
+
+    /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`, which is a message
+    /// boundary or has no end.
+    pub(crate) fn peek(&self, rank: Rank, limit: Seq) -> Option<Head> {
+        if self.frozen {
+            return None;
+        }
+        let next = self.streams.get(rank)?.peek(limit);
+        let alone = || Head { packet: self.sender.sealed() + 1, offset: 0 };
+        next.or_else(|| self.can_seal_alone(limit).then(alone))
+    }
+
+    /// Whether what [`Cast::peek`] says of `rank` is a message between members.
+    pub(crate) fn is_internal(&self, rank: Rank) -> bool {
+        self.has_internal && self.streams.get(rank).is_some_and(Stream::is_internal)
+    }
+
+    /// Whether a message between members can be here.
+    pub(crate) fn may_have_internal(&self) -> bool {
+        self.has_internal
+    }
+
+    /// Takes the next message of `rank`, of which [`Cast::peek`] has said that it may be delivered up to `limit`. Its room is
+    /// given back to the sender once the message is taken back. A message that came in fragments is put together in
+    /// `reassembly`, which has room for the largest.
+    pub(crate) fn take<'a>(
+        &mut self,
+        pool: &'a mut Pool,
+        now: Time,
+        reassembly: &'a mut [u8],
+        rank: Rank,
+        limit: Seq,
+    ) -> Option<Delivered<'a>> {
+        self.take_back(pool, now);
+        if self.can_seal_alone(limit) {
+            self.seal(pool);
+        }
+        debug_assert!(self.peek(rank, limit).is_some(), "only what is offered is taken");
+        let stream = self.streams.of_mut(rank);
+        let before = stream.delivered();
+        let is_internal = self.has_internal && stream.is_internal();
+        let payload = stream.take(pool, reassembly)?;
+        let number = if is_internal { None } else { Some(stream.count_message()) };
+        let ends_packet = stream.delivered() > before;
+        self.lent = Some(rank);
+        self.streams.count_undelivered(rank);
+        self.counters.delivered += u64::from(!is_internal);
+        Some(Delivered { from: rank, number, ends_packet, payload })
+    }
+
+    /// A message between members was taken that nobody here knows.
+    pub(crate) fn count_unknown(&mut self) {
+        self.counters.unknown += 1;
+    }
+
+    /// What was lent is given back: its packet may be freed.
+    pub(crate) fn take_back(&mut self, pool: &mut Pool, now: Time) {
+        if let Some(rank) = self.lent.take() {
+            self.reclaim(pool, now, rank);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Messages are accepted, packed into packets or cut into fragments, and sealed. Nothing goes beyond what is granted.
+
+use super::Cast;
+use super::sender::Open;
+use crate::ident::{Rank, Seq};
+use crate::pool::{Pool, Slot};
+use crate::time::Time;
+use crate::wire::body::{Audience, Flags, Fragments, packets_for};
+
+/// A message was not accepted: the window, a member's credit or the pool is full. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Cast {
+    /// The last packet that may be made now.
+    pub(super) fn send_limit(&self) -> Seq {
+        self.room.credit().min(self.streams.of(self.me).room_end())
+    }
+
+    /// The last packet that a message may begin in now.
+    pub(super) fn soft_limit(&self) -> Seq {
+        self.streams.of(self.me).stable() + self.room.window_packets()
+    }
+
+    /// Whether an application's message of `len` bytes fits the credit of every member and the own ring, all its packets,
+    /// and begins within the window.
+    pub(crate) fn can_accept(&self, len: usize) -> bool {
+        self.has_room_for(len, Audience::Application)
+    }
+
+    fn has_room_for(&self, len: usize, audience: Audience) -> bool {
+        !self.frozen
+            && len <= self.settings.message_bytes_max
+            && self.last_packet_of(len, audience) <= self.send_limit()
+            && self.sender.sealed() < self.soft_limit()
+    }
+
+    /// The number of the last packet that a message of `len` bytes would be in.
+    fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
+        self.sender.last_packet_of(len, audience, self.settings.body_bytes)
+    }
+
+    /// Accepts a message. Answers how many of the application were accepted: the number of this one, if it is one. The
+    /// caller has checked `message_bytes_max`.
+    ///
+    /// A refusal is remembered: a member that keeps the window closed is accused after `peer_ms`. So whoever has a
+    /// message to send calls this, not only [`Cast::can_accept`].
+    ///
+    /// # Errors
+    /// The message does not fit the window now; nothing changed.
+    pub(crate) fn push(
+        &mut self,
+        pool: &mut Pool,
+        now: Time,
+        payload: &[u8],
+        audience: Audience,
+    ) -> Result<u64, Full> {
+        let packets = packets_for(payload.len(), self.settings.body_bytes);
+        if !self.has_room_for(payload.len(), audience) || pool.available() < packets {
+            self.refuse(now, payload.len(), audience);
+            return Err(Full);
+        }
+        if packets > 1 {
+            self.push_fragments(pool, payload, audience);
+        } else {
+            self.push_whole(pool, payload, audience)?;
+        }
+        self.room.handle_accepted();
+        if audience == Audience::Application {
+            self.sender.count_message();
+        }
+        Ok(self.sender.messages())
+    }
+
+    fn refuse(&mut self, now: Time, len: usize, audience: Audience) {
+        self.counters.refused += 1;
+        self.room.handle_refused();
+        if self.frozen || len > self.settings.message_bytes_max {
+            return;
+        }
+        let needed = self.last_packet_of(len, audience);
+        if let Some(before) = self.room.handle_needed(needed) {
+            for rank in self.room.ranks_within(before..needed) {
+                self.peers.handle_credit(now, rank);
+            }
+            self.peers.watch(now);
+        }
+    }
+
+    fn push_whole(
+        &mut self,
+        pool: &mut Pool,
+        payload: &[u8],
+        audience: Audience,
+    ) -> Result<(), Full> {
+        if self.sender.must_seal(payload.len(), audience, self.settings.body_bytes) {
+            self.seal(pool);
+        }
+        let open = match self.sender.take_open() {
+            Some(open) => open,
+            None => Open::new(pool.alloc().ok_or(Full)?, audience),
+        };
+        self.sender.append(pool, open, payload);
+        Ok(())
+    }
+
+    /// The caller has checked that there are slots and places enough.
+    fn push_fragments(&mut self, pool: &mut Pool, payload: &[u8], audience: Audience) {
+        self.seal(pool);
+        let mut fragments = Fragments::new(payload, audience, self.settings.body_bytes);
+        while !fragments.is_done() {
+            let Some(slot) = pool.alloc() else { return };
+            let (flags, len) = fragments.write_next(pool.body_mut(slot));
+            self.seal_slot(pool, slot, len, flags);
+        }
+    }
+
+    /// Closes the packet that messages were being written into: at its first transmission, or before a cut is
+    /// computed. Its bytes never change again.
+    pub(crate) fn seal(&mut self, pool: &mut Pool) {
+        if let Some(open) = self.sender.take_open() {
+            self.seal_slot(pool, open.slot(), open.len(), Flags::messages(open.audience()));
+        }
+    }
+
+    fn seal_slot(&mut self, pool: &mut Pool, slot: Slot, len: usize, flags: Flags) {
+        pool.set_len(slot, len);
+        let seq = self.sender.seal_next();
+        let placed = self.streams.of_mut(self.me).handle_sealed(seq, slot, flags);
+        debug_assert!(placed, "a packet is only made when it has a place");
+        self.has_internal |= flags.is_internal();
+        self.streams.count_undelivered(self.me);
+        self.stability.record(self.me, self.me, seq);
+        if self.ranks() == 1 {
+            self.sender.handle_transmitted(seq);
+            self.streams.of_mut(self.me).handle_stable(seq);
+        } else {
+            self.streams.count_unstable(self.me);
+        }
+    }
+
+    /// Whether there is no room for the next packet or, since a message was refused, for any message. Once there is,
+    /// nobody is asked any more, even if the message is given up.
+    pub(super) fn window_is_closed(&self) -> bool {
+        let limit = self.send_limit();
+        let longest = self.settings.message_bytes_max;
+        limit.min(self.soft_limit()) <= self.sender.sealed()
+            || (self.room.has_refused()
+                && self.last_packet_of(longest, Audience::Application) > limit)
+    }
+
+    /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since somebody else owes
+    /// acknowledgements, it is not to blame.
+    pub(super) fn owes_credit(&self, rank: Rank) -> bool {
+        let fair = self.streams.of(self.me).stable() + self.settings.window as u64;
+        self.room.lacks_credit_of(rank, fair)
+    }
+}

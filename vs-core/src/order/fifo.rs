@@ -1,0 +1,72 @@
+//! The order of each sender alone: packet by packet around the senders.
+
+use super::Offers;
+use crate::ident::Rank;
+
+/// Takes a packet of each sender in turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RoundRobin {
+    /// Who is asked first.
+    turn: Rank,
+}
+
+impl RoundRobin {
+    /// The first from the one whose turn it is that has something.
+    pub(super) fn next(&self, offers: &impl Offers) -> Option<Rank> {
+        let turn = self.turn;
+        let mut around = (turn..offers.ranks() as Rank).chain(0..turn);
+        around.find(|&rank| offers.peek(rank).is_some())
+    }
+
+    /// The turn stays with `rank` until a packet ends.
+    pub(super) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
+        let next = usize::from(rank) + usize::from(ends_packet);
+        self.turn = if next < ranks { next as Rank } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::super::{Head, Policy};
+    use super::*;
+    use crate::order::Order;
+
+    /// Messages that are left in each packet, by sender.
+    struct Left(Vec<Vec<usize>>);
+
+    impl Offers for Left {
+        fn ranks(&self) -> usize {
+            self.0.len()
+        }
+
+        fn may_have_some(&self) -> bool {
+            true
+        }
+
+        fn peek(&self, rank: Rank) -> Option<Head> {
+            let packets = &self.0[usize::from(rank)];
+            (!packets.is_empty()).then_some(Head { packet: 1, offset: 0 })
+        }
+    }
+
+    #[test]
+    fn senders_take_turns_packet_by_packet() {
+        let mut left = Left(vec![vec![2, 1], vec![], vec![1, 1, 1]]);
+        let mut policy = Policy::new(Order::Fifo);
+        let mut order = Vec::new();
+        while let Some(rank) = policy.next(&left) {
+            order.push(rank);
+            let packets = &mut left.0[usize::from(rank)];
+            packets[0] -= 1;
+            let ends_packet = packets[0] == 0;
+            if ends_packet {
+                packets.remove(0);
+            }
+            policy.handle_taken(rank, 3, ends_packet);
+        }
+        assert_eq!(order, [0, 0, 2, 0, 2, 2]);
+    }
+}

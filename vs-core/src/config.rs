@@ -14,7 +14,8 @@ pub const DATAGRAM_BYTES: RangeInclusive<usize> = 512..=65_000;
 /// Longest that any time of a configuration may be, in ms: a day.
 pub const TIME_MS_LIMIT: u64 = 24 * 60 * 60 * 1000;
 
-/// Longest that [`GroupConfig::nak_delay_us`] and [`GroupConfig::nak_delay_max_us`] may be, in µs: a second.
+/// Longest that [`GroupConfig::nak_delay_us`] and [`GroupConfig::nak_delay_max_us`] may be, in µs:
+/// a second.
 pub const NAK_DELAY_US_LIMIT: u64 = 1_000_000;
 
 /// Greatest [`NodeConfig::pool_slots_max`].
@@ -29,7 +30,8 @@ pub const PACKETS_LIMIT: usize = 1 << 20;
 /// Least and greatest [`GroupConfig::window_packets`].
 pub const WINDOW_PACKETS: RangeInclusive<usize> = 4..=PACKETS_LIMIT;
 
-/// Greatest [`GroupConfig::message_bytes_max`]: its length goes over the wire as a number below 2^32.
+/// Greatest [`GroupConfig::message_bytes_max`]: its length goes over the wire as a number below
+/// 2^32.
 pub const MESSAGE_BYTES_LIMIT: usize = 1 << 29;
 
 /// Greatest [`GroupConfig::queue_bytes`] and [`ClientConfig::output_bytes_max`].
@@ -38,8 +40,8 @@ pub const BUFFER_BYTES_LIMIT: usize = 1 << 30;
 /// Longest pause between attempts to connect that follows from a long silence, in ms.
 pub(crate) const REDIAL_MOST_MS: u64 = 1000;
 
-/// How long an attempt to connect may take, where so long a silence counts as death, in ms: half of that; no less than
-/// serves round trips of 300 ms, and no more than 2 s.
+/// How long an attempt to connect may take, in ms: half of the silence that counts as death. It is
+/// at least 400 ms, which serves round trips of 300 ms, and at most 2 s.
 pub(crate) fn attempt_ms(silence_ms: u64) -> u64 {
     (silence_ms / 2).clamp(400, 2000)
 }
@@ -47,13 +49,14 @@ pub(crate) fn attempt_ms(silence_ms: u64) -> u64 {
 /// What holds for all groups of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
-    /// Largest datagram, in bytes of UDP payload. Default 1472: what an Ethernet frame of 1500 bytes carries over
-    /// IPv4. All members of a group must agree on it.
+    /// Size of the largest datagram, in bytes of UDP payload. All members of a group must agree on
+    /// it. Default 1472: what an Ethernet frame of 1500 bytes carries over IPv4.
     pub datagram_bytes: usize,
-    /// Most slots for packets in the pool that all groups share. The pool grows by what a group needs when that group is
-    /// joined ([`crate::GroupSize::slots`]); memory is touched when it is used. Default 67,108,864: what the groups need.
+    /// Greatest number of slots in the pool of packets that all groups share. The pool grows when a
+    /// group is joined, by what that group needs ([`crate::GroupSize::slots`]). Memory is touched
+    /// only when a packet uses it. Default 67,108,864: the groups decide.
     pub pool_slots_max: usize,
-    /// Most groups of the node. Default 64.
+    /// Greatest number of groups. Default 64.
     pub groups_max: usize,
     /// The connection to the membership service.
     pub client: ClientConfig,
@@ -70,23 +73,26 @@ impl Default for NodeConfig {
     }
 }
 
-/// How a process holds on to its membership servers.
+/// How a process connects to its membership servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// What this process belongs to; servers of another deployment refuse it. Default "default".
+    /// The deployment that this process belongs to. Servers of another deployment refuse it.
+    /// Default "default".
     pub deployment: Deployment,
-    /// A server that has been silent for so long is taken for dead, in ms. Default 1000.
+    /// How long a server may be silent before it counts as dead, in ms. Default 1000.
     pub server_silence_ms: u64,
-    /// A sign of life goes to the server after so much own silence, in ms. Default 100.
+    /// How long this process is silent before it sends the server a heartbeat, in ms. Default 100.
     pub heartbeat_ms: u64,
-    /// Pause before a lost or refused connection is tried again, in ms; doubled up to `reconnect_max_ms` while it
-    /// fails. Default 20.
+    /// Pause before the next attempt after a connection was lost or refused, in ms. It is doubled
+    /// up to `reconnect_max_ms` while attempts fail. Default 20.
     pub reconnect_ms: u64,
-    /// Longest such pause, in ms. Default 250.
+    /// Longest pause between attempts to connect, in ms. Default 250.
     pub reconnect_max_ms: u64,
-    /// An attempt to connect may take so long, in ms: longer than a round trip to the farthest server. Default 500.
+    /// How long an attempt to connect may take, in ms: longer than a round trip to the farthest
+    /// server. Default 500.
     pub connect_ms: u64,
-    /// Bytes that may wait to be written to the server; beyond, the connection is given up. Default 1 MiB.
+    /// How many bytes may wait to be written to the server. The connection is closed when more
+    /// wait. Default 1 MiB.
     pub output_bytes_max: usize,
 }
 
@@ -104,72 +110,83 @@ impl Default for ClientConfig {
     }
 }
 
-/// Who answers when a group has to stop sending for a change of view.
+/// Who answers the request to stop sending before a change of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Blocking {
-    /// The node answers at once; what the application sends meanwhile goes into the next view.
+    /// The node answers at once. Messages that the application sends meanwhile go into the next
+    /// view.
     #[default]
     Auto,
-    /// The application gets [`crate::Action::Block`] and answers with [`crate::Node::block_ok`]; sends in between
-    /// fail with [`crate::SendError::Blocked`].
+    /// The application gets [`crate::Action::Block`] and answers with [`crate::Node::block_ok`].
+    /// From the answer to the next view, sends fail with [`crate::SendError::Blocked`].
     Manual,
 }
 
-/// What holds for one group. All members must agree on `window_packets` (or on `members_max`, if the window follows from
-/// that), on `message_bytes_max` and on `order`.
+/// What holds for one group. All members must agree on `window_packets` (or on `members_max`, if
+/// the window follows from that), on `message_bytes_max` and on `order`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
-    /// Most members of a view that this process can be in. Default 16. Window and pool follow from it.
+    /// Greatest number of members of a view that this process takes part in. The window and the
+    /// pool follow from it. Default 16.
     pub members_max: usize,
-    /// Packets that a sender may have outstanding, that is not yet stable and delivered everywhere; also the slots of
-    /// each ring. It holds the largest message and one packet more. As many are in use as losses and distance ask for.
-    /// Default `None`: it follows from `members_max`. All members together then have 65,536 packets, and one member has 256
-    /// to 4096 of them, or as many as the largest message needs. [`crate::GroupSize::window_packets`] says how many these are.
+    /// How many packets a sender may have outstanding: sent, and not yet stable and delivered
+    /// everywhere. Each ring has as many places. A window holds the largest message and one packet
+    /// more. Default `None`: it follows from `members_max`. All members together have 65,536
+    /// packets then, and each member has 256 to 4096, or as many as the largest message needs.
+    /// [`crate::GroupSize::window_packets`] tells the number.
     pub window_packets: Option<usize>,
-    /// Largest message, in bytes. Default 1 MiB.
+    /// Length of the largest message, in bytes. Default 1 MiB.
     pub message_bytes_max: usize,
-    /// Bytes of messages that wait for the next view while the group is blocked, framing included. Default 2 MiB.
+    /// How many bytes of messages may wait for the next view while the group is blocked; each
+    /// message takes 4 bytes more. Default 2 MiB.
     pub queue_bytes: usize,
-    /// Packets of views that are not installed yet that are kept. Default 1024.
+    /// How many packets are kept that belong to a view that is not installed here yet. Default
+    /// 1024.
     pub early_packets_max: usize,
     /// In which order messages of different senders are delivered. Default [`Order::Fifo`].
     pub order: Order,
-    /// Who answers a block request.
+    /// Who answers the request to stop sending before a change of view.
     pub blocking: Blocking,
-    /// An application that has not answered a block request for so long is detached, in ms. Below `peer_ms`: so it is
-    /// told the reason before the others accuse it of owing its sync message. Default 1000.
+    /// How long the application may take to answer a block request, in ms. After that it is
+    /// detached. This is below `peer_ms`, so that it is told the reason before others accuse it of
+    /// owing its sync message. Default 1000.
     pub block_ok_ms: u64,
-    /// A member that owes a sync message, an acknowledgement, a repair or credit for so long is accused before the
-    /// membership service, in ms. Default 2000.
+    /// How long a member may owe a sync message, an acknowledgement, a repair or credit, in ms.
+    /// After that it is accused before the membership service. Default 2000.
     pub peer_ms: u64,
-    /// First repetition of a sync message or of the request for one, in ms; doubled up to 16 times this. Default 10.
+    /// Pause before a sync message or a request for one is repeated, in ms. It is doubled up to 16
+    /// times this value. Default 10.
     pub sync_resend_ms: u64,
     /// Upper bound of the random delay before a gap is reported, in µs. Default 500.
     pub nak_delay_us: u64,
-    /// Where packets come later than that, since others overtake them on the way, the report waits for them, too, but not
-    /// for longer than this, in µs. Default 20,000.
+    /// How long a report waits at most for packets that others have overtaken on the way, in µs.
+    /// Default 20,000.
     pub nak_delay_max_us: u64,
-    /// Repetition of a report of a gap, in ms, until it is known how long repairs take, from the third one on each twice as
-    /// far apart; from then on half as long again as that. Reports that bring nothing are twice as far apart each time, up
-    /// to this. Default 10.
+    /// Pause before a report of a gap is repeated, in ms, until it is known how long repairs take;
+    /// from the third report on it is doubled each time. Once that is known, the pause is one and a
+    /// half times as long as a repair takes. It is then doubled after each report that brings
+    /// nothing, up to this value. Default 10.
     pub nak_repeat_ms: u64,
-    /// An acknowledgement is sent at the latest after so much time with something to acknowledge, in ms. Default 5.
+    /// How long an acknowledgement may wait for further packets, in ms. Default 5.
     pub ack_ms: u64,
-    /// … or after so many packets, at most half a window; in a view of more than three members the less often, so that
-    /// all acknowledgements together are two of so many packets. Default 128.
+    /// One acknowledgement is sent at once per this number of packets, at most half a window. In a
+    /// view of more than three members the number grows with the view, so that all members together
+    /// send two acknowledgements per this number of packets. Default 128.
     pub ack_packets: usize,
-    /// First heartbeat of a sender after its last packet, in ms; doubled up to `heartbeat_max_ms` while nothing
-    /// happens. Default 5.
+    /// Pause between the last packet of a sender and its first heartbeat, in ms. It is doubled up
+    /// to `heartbeat_max_ms` while nothing happens. Default 5.
     pub heartbeat_ms: u64,
-    /// Longest pause between heartbeats, in ms; in a node of more than 64 groups so many times as long that all its idle
-    /// groups together send no more than those of 64. Default 1000.
+    /// Longest pause between heartbeats, in ms. In a node of more than 64 groups it is longer, so
+    /// that all its idle groups together send no more heartbeats than 64 groups. Default 1000.
     pub heartbeat_max_ms: u64,
-    /// A member of which nothing that it sends to the group was heard for so long, beyond the longest pause between its
-    /// heartbeats, is asked whether multicasts reach this process, in ms. Default 250.
+    /// How long no multicast of a member may arrive, beyond the longest pause between its
+    /// heartbeats, in ms. After that this process asks the member whether multicasts get through.
+    /// Default 250.
     pub unheard_ms: u64,
-    /// A view is primary ([`crate::Action::Primary`], S4) once more than half of these processes are known to have
-    /// installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or not. All members must agree on the
-    /// list, and it is the same for the life of the group. Default none: no view is primary.
+    /// A view is primary ([`crate::Action::Primary`], S4) once more than half of these processes
+    /// are known to have installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or
+    /// not. All members must agree on the list, and it is the same as long as the group exists.
+    /// Default none: no view is primary.
     pub primary_of: Vec<ProcessId>,
 }
 
@@ -200,9 +217,10 @@ impl Default for GroupConfig {
 }
 
 impl GroupConfig {
-    /// For members that are some 50 to 150 ms of round trip apart, with a jitter of a tenth of that. With the default times
-    /// each view has to learn there that packets are only overtaken, and how long repairs take, and there are several times
-    /// as many acknowledgements and heartbeats: that costs bandwidth, and no view. A repair takes `nak_delay_us` longer.
+    /// Times for members that are 50 to 150 ms of round trip apart, with a jitter of a tenth of
+    /// that. The default times work there, too, but cost bandwidth: each view has to learn that
+    /// packets are only overtaken and how long repairs take, and there are several times as many
+    /// acknowledgements and heartbeats. With these times a repair takes `nak_delay_us` longer.
     #[must_use]
     pub fn wan() -> Self {
         Self {
@@ -313,9 +331,9 @@ impl NodeConfig {
 }
 
 impl ClientConfig {
-    /// The default, with times that follow from another `server_silence_ms`: those of signs of life and of connecting, so
-    /// that a server that can be reached again is, within that time. Where a round trip takes longer than half of it, give
-    /// `connect_ms` more.
+    /// The default with another `server_silence_ms` and with the times of heartbeats and of
+    /// connecting that follow from it: a server that can be reached again is reached within that
+    /// time. Set a greater `connect_ms` where a round trip takes longer than half of it.
     #[must_use]
     pub fn for_silence(server_silence_ms: u64) -> Self {
         let default = Self::default();
@@ -349,7 +367,8 @@ impl ClientConfig {
 }
 
 impl GroupConfig {
-    /// Checks the fields. What also depends on the size of datagrams is checked by [`crate::GroupSize::new`].
+    /// Checks the fields. What also depends on the size of datagrams is checked by
+    /// [`crate::GroupSize::new`].
     ///
     /// # Errors
     /// Names the field and the rule that it breaks.
@@ -479,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extreme_value_of_any_field_is_an_error_and_never_a_panic() {
+    fn extreme_value_of_any_field_is_an_error() {
         let mut nodes = each(&NODE_SIZES, &HUGE);
         nodes.extend(each(&NODE_TIMES, &LONG));
         for node in &nodes {
@@ -495,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_or_a_one_in_any_field_is_no_panic() {
+    fn zero_or_one_in_any_field_is_no_panic() {
         for node in each(&NODE_SIZES, &[0, 1]).iter().chain(&each(&NODE_TIMES, &[0, 1])) {
             let _ = (node.validate(), GroupSize::new(&GroupConfig::default(), node));
         }
@@ -505,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_extreme_at_once_is_an_error_and_no_panic() {
+    fn all_fields_extreme_is_an_error() {
         let (mut node, mut group) = (NodeConfig::default(), GroupConfig::default());
         NODE_SIZES.iter().for_each(|set| set(&mut node, usize::MAX));
         NODE_TIMES.iter().for_each(|set| set(&mut node, u64::MAX));
@@ -531,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processes_that_make_a_view_primary_are_named_once_and_in_order() {
+    fn primary_of_out_of_order_is_refused() {
         let accepts = |list: &[u64]| {
             let primary_of = list.iter().map(|p| ProcessId(*p)).collect();
             let group = GroupConfig { primary_of, ..GroupConfig::default() };
@@ -544,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_a_block_request_is_told_before_it_is_accused() {
+    fn block_ok_ms_not_below_peer_ms_is_refused() {
         let group = GroupConfig::default();
         assert!(group.validate().is_ok());
         assert!(GroupConfig::wan().validate().is_ok());

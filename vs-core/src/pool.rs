@@ -1,7 +1,7 @@
 //! The slab pool: slots of one packet body each, shared by all groups of a node.
 //!
-//! The pool grows when a group reserves slots, and never else. The free list is last-in first-out above a high-water mark,
-//! so memory that was never needed is never touched.
+//! The pool grows when a group reserves slots, and never else. The free list is last-in first-out
+//! above a high-water mark, so memory that was never needed is never touched.
 
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
@@ -46,7 +46,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool without slots, of bodies of `body_bytes` bytes. [`Pool::reserve`] makes slots, at most `slots_max`.
+    /// A pool without slots, of bodies of `body_bytes` bytes. [`Pool::reserve`] makes slots, at
+    /// most `slots_max`.
     pub(crate) fn new(slots_max: usize, body_bytes: usize) -> Self {
         Self {
             bytes: Vec::new(),
@@ -153,8 +154,8 @@ impl Pool {
         self.lengths[slot.index()] = len.min(self.body_bytes) as u32;
     }
 
-    /// Sets `slots` slots aside for a group, and makes them if they are not there. False, and nothing changed, if fewer are
-    /// left of `slots_max`, or if there is no memory.
+    /// Sets `slots` slots aside for a group, and makes them if they are not there. False, and
+    /// nothing changed, if fewer are left of `slots_max`, or if there is no memory.
     pub(crate) fn reserve(&mut self, slots: usize) -> bool {
         let possible = slots <= self.unreserved() && self.grow(self.reserved + slots);
         if possible {

@@ -32,7 +32,8 @@ impl<const N: usize> RangeList<N> {
         Self { ranges: [SeqRange::default(); N], len: 0 }
     }
 
-    /// Adds a number above all others; false, and nothing done, if it would take more than `limit` or `N` ranges.
+    /// Adds a number above all others; false, and nothing done, if it would take more than `limit`
+    /// or `N` ranges.
     pub(crate) fn push(&mut self, seq: Seq, limit: usize) -> bool {
         if let Some(last) = self.len.checked_sub(1).map(|i| &mut self.ranges[i])
             && last.upto + 1 == seq
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping() {
+    fn clip_keeps_the_part_within() {
         let range = SeqRange { from: 3, upto: 9 };
         assert_eq!(range.clip(5, 20), Some(SeqRange { from: 5, upto: 9 }));
         assert_eq!(range.clip(10, 20), None);

@@ -34,7 +34,8 @@ impl Askers {
         }
     }
 
-    /// As a number, 0 for nobody: rings begin as zeros, which the system gives page by page as they are used.
+    /// As a number, 0 for nobody: rings begin as zeros, which the system gives page by page as they
+    /// are used.
     fn number(self) -> u64 {
         match self {
             Self::Nobody => 0,
@@ -67,9 +68,9 @@ pub(crate) struct Entry {
 pub(crate) struct Repair {
     /// Who waits for one.
     pub(crate) wanted_by: Askers,
-    /// Who got the last one.
+    /// Who got the last repair.
     pub(crate) done_to: Askers,
-    /// … and when.
+    /// When the last one was sent.
     pub(crate) done_at: Time,
 }
 
@@ -77,8 +78,8 @@ pub(crate) struct Repair {
 const REPAIR_QUIET_NANOS: u64 = 250_000;
 
 impl Repair {
-    /// Who waits once `from` asks, too. `None`: what was sent last is on its way to it. Where two members ask within
-    /// `together_nanos`, others may lack the packet, too, and it goes to all.
+    /// Who waits once `from` asks, too. `None`: what was sent last is on its way to it. Where two
+    /// members ask within `together_nanos`, others may lack the packet, too, and it goes to all.
     pub(crate) fn asked_by(self, now: Time, from: Rank, together_nanos: u64) -> Option<Self> {
         let since = now - self.done_at;
         let asker = match self.done_to {
@@ -109,8 +110,9 @@ pub(crate) struct Taken {
     pub(crate) is_wanted: bool,
 }
 
-/// Packets `base + 1 ..= base + window` of one stream, with holes. What the way of each packet needs lies apart from
-/// what only repairs need. The places are made for the first packet: in a large view few members send.
+/// Packets `base + 1 ..= base + window` of one stream, with holes. What the way of each packet
+/// needs lies apart from what only repairs need. The places are made for the first packet: in a
+/// large view few members send.
 #[derive(Debug)]
 pub(crate) struct Ring {
     window: usize,
@@ -192,7 +194,8 @@ impl Ring {
         }
     }
 
-    /// Puts packet `seq` into its place; false, and nothing done, if it has none or the place is taken.
+    /// Puts packet `seq` into its place; false, and nothing done, if it has none or the place is
+    /// taken.
     pub(crate) fn insert(&mut self, seq: Seq, slot: Slot, flags: u8) -> bool {
         if self.slots.is_empty() {
             self.slots = vec![None; self.window];
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_of_a_repair_goes_with_its_packet() {
+    fn repair_notes_go_with_their_packet() {
         let mut pool = Pool::with_slots(4, 8);
         let mut ring = Ring::new(2);
         let slot = pool.alloc().unwrap();

@@ -3,14 +3,17 @@
 use crate::ident::Rank;
 use crate::time::Time;
 
-/// In views of more members than this, acknowledgements for one sender go to that one alone, since all together would be
-/// the square of the members; and they are the less often, so that a sender gets as many in a time as from so many.
+/// In views of more members than this, an acknowledgement for one sender goes to that sender alone:
+/// all together would be the square of the members. Each member acknowledges more rarely, so that a
+/// sender gets as many acknowledgements in a time as from this number of members.
 const FEW_RANKS: usize = 32;
 
-/// An acknowledgement rather tells again what was told of so many streams than that it goes out in parts.
+/// An acknowledgement is one run of ranks. Rather than to end the run, it repeats what it has told
+/// of up to this number of streams.
 const TOLD_BETWEEN_MAX: usize = 8;
 
-/// Members of a view of `ranks` take so many times the times of the configuration to acknowledge.
+/// The factor on the times of the configuration after which members of a view of `ranks`
+/// acknowledge.
 pub(super) fn slowness(ranks: usize) -> u64 {
     (ranks / FEW_RANKS).max(1) as u64
 }

@@ -4,8 +4,8 @@ use super::{CastDest, CastTransmit};
 use crate::wire::datagram::Header;
 use crate::wire::packet::{self, Data};
 
-/// A packet that is shorter than those before it by at most this part of their length is padded if others follow: a
-/// run of datagrams is cheap, each run is not.
+/// A packet that is shorter than those before it by at most this part of their length is padded if
+/// others follow: a run of datagrams is cheap, each run is not.
 const PADDING_SHARE: usize = 8;
 
 /// Datagrams of one length, the last may be shorter, in one buffer.

@@ -3,10 +3,12 @@
 use super::Settings;
 use crate::time::Time;
 
-/// Heartbeats of a member that lacks acknowledgements or credit are at most this many times `heartbeat_ms` apart.
+/// Heartbeats of a member that lacks acknowledgements or credit are at most this many times
+/// `heartbeat_ms` apart.
 const UNSETTLED_BACKOFF_MAX: u64 = 16;
 
-/// The idle groups of a node together send no more heartbeats than so many at `heartbeat_max_ms`.
+/// All idle groups of a node together send no more heartbeats than this number of groups that send
+/// one in `heartbeat_max_ms`.
 const IDLE_GROUPS: usize = 64;
 
 /// When heartbeats are sent: `interval_ms` after `from`.
@@ -15,7 +17,7 @@ pub(super) struct Beats {
     from: Time,
     last: Time,
     interval_ms: u64,
-    /// The longest pause is so many times `heartbeat_max_ms`.
+    /// The longest pause, as a multiple of `heartbeat_max_ms`.
     spread: u64,
 }
 
@@ -42,8 +44,9 @@ impl Beats {
         self.interval_ms = (self.interval_ms * 2).min(self.pause_max_ms(settings));
     }
 
-    /// The node is in so many groups. The first heartbeats after a packet reveal a lost tail. Those at the longest pause are
-    /// for what all of the first ones missed, so they may be rarer.
+    /// Tells in how many groups the node is. The first heartbeats after a packet reveal a lost
+    /// tail. Those at the longest pause are for what all of the first ones missed, so they may be
+    /// rarer.
     pub(super) fn set_groups(&mut self, groups: usize) {
         self.spread = groups.div_ceil(IDLE_GROUPS).max(1) as u64;
     }
@@ -59,7 +62,8 @@ impl Beats {
     }
 }
 
-/// The longest pause between heartbeats that ask for answers, in a view whose members take `slowness` times as long.
+/// The longest pause between heartbeats that ask for answers, in a view whose members take
+/// `slowness` times as long.
 pub(super) fn asking_pause_ms(settings: &Settings, slowness: u64) -> u64 {
     let often_ms = settings.heartbeat_ms * UNSETTLED_BACKOFF_MAX;
     (often_ms * slowness).min(often_ms.max(settings.peer_ms / 4))

@@ -13,7 +13,8 @@ impl Cast {
         !self.frozen && (self.streams.has_undelivered() || self.waits_alone())
     }
 
-    /// In a view of one nobody waits for a transmission: what is in the open packet can be delivered.
+    /// In a view of one nobody waits for a transmission: what is in the open packet can be
+    /// delivered.
     fn waits_alone(&self) -> bool {
         self.ranks() == 1 && self.sender.open().is_some()
     }
@@ -22,8 +23,8 @@ impl Cast {
         self.waits_alone() && self.sender.sealed() < limit
     }
 
-    /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`, which is a message
-    /// boundary or has no end.
+    /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`,
+    /// which is a message boundary or has no end.
     pub(crate) fn peek(&self, rank: Rank, limit: Seq) -> Option<Head> {
         if self.frozen {
             return None;
@@ -43,9 +44,10 @@ impl Cast {
         self.has_internal
     }
 
-    /// Takes the next message of `rank`, of which [`Cast::peek`] has said that it may be delivered up to `limit`. Its room is
-    /// given back to the sender once the message is taken back. A message that came in fragments is put together in
-    /// `reassembly`, which has room for the largest.
+    /// Takes the next message of `rank`, of which [`Cast::peek`] has said that it may be delivered
+    /// up to `limit`. Its room is given back to the sender once the message is taken back. A
+    /// message that came in fragments is put together in `reassembly`, which has room for the
+    /// largest.
     pub(crate) fn take<'a>(
         &mut self,
         pool: &'a mut Pool,

@@ -1,13 +1,16 @@
 //! Reliable FIFO multicast inside one view.
 //!
-//! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows of views ends
-//! here: the endpoint tells it which stream is needed up to where, and from whom ([`Cast::settle`]), and how far
-//! delivery may go ([`Cast::peek`]). Whose message is delivered next is decided by [`crate::order`].
+//! Members are ranks, packets are numbers from 1 in the stream of their sender. What [`Cast`] knows
+//! of views ends here: the endpoint tells it which stream is needed up to where, and from whom
+//! ([`Cast::settle`]), and how far delivery may go ([`Cast::peek`]). Whose message is delivered
+//! next is decided by [`crate::order`].
 //!
 //! [`Cast`] composes values that know nothing of each other:
 //!
-//! - [`stream`]: the packets of one member that are here, and how far they are stable and delivered;
-//! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it comes;
+//! - [`stream`]: the packets of one member that are here, and how far they are stable and
+//!   delivered;
+//! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it
+//!   comes;
 //! - [`repair`]: what others lack, and who may be asked for what is missing here;
 //! - [`sender`]: the packet that is being written;
 //! - [`room`] and [`window`]: how much may be sent;
@@ -17,8 +20,8 @@
 //!
 //! What it does with them: [`send`], [`receive`], [`transmit`], [`deliver`].
 //!
-//! A place in a ring is freed only when its packet is stable (all members have it) and delivered here. Nothing
-//! allocates after the first packets of a stream.
+//! A place in a ring is freed only when its packet is stable (all members have it) and delivered
+//! here. Nothing allocates after the first packets of a stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -86,14 +89,15 @@ impl Settings {
         }
     }
 
-    /// Where two members ask for the same packet within so many ns, others may lack it, too.
+    /// If two members ask for the same packet within this time, in ns, others may lack it, too.
     fn repair_together_nanos(&self) -> u64 {
         self.nak_repeat_ms * 500_000
     }
 }
 
-/// Packets after which a member acknowledges. In a view of more than three members it acknowledges the less often, so that
-/// all together take the same part of the packets; but several times in a window.
+/// How many packets a member acknowledges at once. The number grows with the view, so that all
+/// members together acknowledge the same part of the packets. It stays below a part of the window,
+/// so that a member acknowledges several times in a window.
 fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
     let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
     config.ack_packets.max(seldom.min(window / 4)) as u64
@@ -277,7 +281,8 @@ impl Cast {
         &self.counters
     }
 
-    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: what is sealed.
+    /// The last message boundary of the gap-free prefix of `rank`'s stream; for the own rank: what
+    /// is sealed.
     pub(crate) fn prefix(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.boundary())
     }
@@ -297,7 +302,8 @@ impl Cast {
         self.streams.get(rank).map_or(0, |s| s.touched())
     }
 
-    /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered here.
+    /// Packets of `rank`'s stream that are given up: everybody has them, and they are delivered
+    /// here.
     pub(crate) fn freed(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.base())
     }
@@ -322,9 +328,9 @@ impl Cast {
         self.sender.open().is_none() && self.streams.of(self.me).stable() == self.sender.sealed()
     }
 
-    /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own packets that were
-    /// not transmitted yet still are, reports of gaps are answered and forwards done, since members that are still in
-    /// the view may need them.
+    /// Makes it the previous view's: nothing is accepted, delivered or acknowledged any more; own
+    /// packets that were not transmitted yet still are, reports of gaps are answered and forwards
+    /// done, since members that are still in the view may need them.
     pub(crate) fn freeze(&mut self, pool: &mut Pool) {
         self.seal(pool);
         self.frozen = true;
@@ -359,8 +365,8 @@ impl Cast {
         earlier(earlier(earlier(nak, ack), beat), peer)
     }
 
-    /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to be accused, by
-    /// [`Cast::owing`].
+    /// Time has passed. What is due to be sent is found by [`Cast::poll_transmit`]; who is due to
+    /// be accused, by [`Cast::owing`].
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         if self.peers.must_check(now) {
             let ranks = 0..self.ranks() as Rank;
@@ -370,7 +376,7 @@ impl Cast {
         }
     }
 
-    /// The node is in so many groups.
+    /// Tells in how many groups the node is: heartbeats of idle groups are rarer then.
     pub(crate) fn set_groups(&mut self, groups: usize) {
         self.beats.set_groups(groups);
     }
@@ -384,8 +390,9 @@ impl Cast {
 
 /// Who owes something.
 impl Cast {
-    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for `peer_ms` without any
-    /// progress. To be called after [`Cast::handle_timeout`], which finds out whether there can be one.
+    /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for
+    /// `peer_ms` without any progress. To be called after [`Cast::handle_timeout`], which finds out
+    /// whether there can be one.
     pub(crate) fn owing(&self, now: Time, mut accuse: impl FnMut(Rank)) {
         if self.frozen || !self.peers.is_due() {
             return;

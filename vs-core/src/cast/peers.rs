@@ -1,5 +1,5 @@
-//! Who owes something for too long: an acknowledgement, a repair, or credit. One timer is enough: it is set to the
-//! earliest time at which anybody can be due, and looked at anew when it fires.
+//! Who owes something for too long: an acknowledgement, a repair, or credit. One timer is enough:
+//! it is set to the earliest time at which anybody can be due, and looked at anew when it fires.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -111,7 +111,8 @@ impl Peers {
         self.at = checked.next;
     }
 
-    /// Packets went out after a time in which some members had acknowledged all: those that `had_all`.
+    /// Packets went out after a time in which some members had acknowledged all: those that
+    /// `had_all`.
     pub(super) fn handle_transmitted(&mut self, now: Time, had_all: impl Fn(Rank) -> bool) {
         if self.settled > 0 {
             self.settled = 0;

@@ -1,4 +1,5 @@
-//! What other members send: packets, acknowledgements, heartbeats and reports of gaps. And what a change of view asks for.
+//! What other members send: packets, acknowledgements, heartbeats and reports of gaps. And what a
+//! change of view asks for.
 
 use super::repair::{Asked, Forward};
 use super::stream::AckDue;
@@ -37,8 +38,8 @@ impl Cast {
         outcome
     }
 
-    /// As [`Cast::handle_data`], for a packet whose body was kept in `slot` since it came before its view. The slot is
-    /// taken: it is freed unless the packet is new.
+    /// As [`Cast::handle_data`], for a packet whose body was kept in `slot` since it came before
+    /// its view. The slot is taken: it is freed unless the packet is new.
     pub(crate) fn adopt(
         &mut self,
         pool: &mut Pool,
@@ -201,7 +202,7 @@ impl Cast {
         }
     }
 
-    /// A member gave a sign of life: how far its stream goes and is stable.
+    /// A heartbeat of a member: how far its stream goes, and how far it is stable.
     pub(crate) fn handle_heartbeat(
         &mut self,
         pool: &mut Pool,
@@ -215,13 +216,13 @@ impl Cast {
         self.hear_of(now, from, beat.highest);
         self.learn_stable(pool, now, from, beat.stable);
         if beat.solicit {
-            // Who waits for its own packets asks for them alone.
+            // A member whose own packets wait asks for acknowledgements of these alone.
             if beat.highest > beat.stable {
                 self.streams.of_mut(from).handle_solicited();
             } else {
                 self.acks.ask_for_all();
             }
-            // Idempotent, and at most once in `ack_ms`, however many ask.
+            // However many members ask, one acknowledgement is sent in `ack_ms`.
             self.acks.wake_by(self.acks.earliest(now, self.settings.ack_ms));
         }
     }
@@ -262,8 +263,9 @@ impl Cast {
         }
     }
 
-    /// The prefix or the room of a stream grew: an acknowledgement is due soon, or at once if much was received or the
-    /// sender is about to run into the end of what it was told that there is room for.
+    /// The prefix or the room of a stream grew: an acknowledgement is due soon, or at once if much
+    /// was received or the sender is about to run into the end of what it was told that there is
+    /// room for.
     fn note_to_acknowledge(&mut self, now: Time, rank: Rank) {
         let at = match self.streams.of(rank).ack_due(&self.settings) {
             AckDue::Now => now,
@@ -294,7 +296,8 @@ impl Cast {
         }
     }
 
-    /// A member reports gaps. If this one shall answer, it does; else the report says what else need not be reported.
+    /// A member reports gaps. If this one shall answer, it does; else the report says what else
+    /// need not be reported.
     pub(crate) fn handle_nak(
         &mut self,
         now: Time,
@@ -344,8 +347,8 @@ impl Cast {
         }
     }
 
-    /// The stream of `origin` is needed up to `upto`, even if nothing of it was ever heard here; its gaps are asked
-    /// for at `sources` in turn. If it is `closed`, packets beyond are refused.
+    /// The stream of `origin` is needed up to `upto`, even if nothing of it was ever heard here;
+    /// its gaps are asked for at `sources` in turn. If it is `closed`, packets beyond are refused.
     pub(crate) fn settle(
         &mut self,
         now: Time,
@@ -370,7 +373,8 @@ impl Cast {
         self.watch_gap(now, origin);
     }
 
-    /// The change of view that [`Cast::settle`] served has lapsed: each stream is open and its sender is asked.
+    /// The change of view that [`Cast::settle`] served has lapsed: each stream is open and its
+    /// sender is asked.
     pub(crate) fn unsettle(&mut self, now: Time) {
         for rank in 0..self.ranks() as Rank {
             if self.streams.of_mut(rank).unsettle(now, rank) {

@@ -1,8 +1,8 @@
-//! What others lack of what is here: packets that somebody waits for, packets that are handed on, and who may be asked for
-//! what is missing here.
+//! What others lack of what is here: packets that somebody waits for, packets that are handed on,
+//! and who may be asked for what is missing here.
 //!
-//! A report of a gap goes to all and names who shall answer. The answer goes to the one that asked, or by multicast if two
-//! did.
+//! A report of a gap goes to all and names who shall answer. The answer goes to the one that asked,
+//! or by multicast if two did.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,7 +11,8 @@ use crate::ident::{Rank, Seq};
 use crate::ranges::SeqRange;
 use crate::time::Time;
 
-/// Most ranges of others' packets that wait to be handed on; more are dropped, since who lacks them asks.
+/// Most ranges of others' packets that wait to be handed on; more are dropped, since who lacks them
+/// asks.
 const FORWARDS_MAX: usize = 64;
 
 /// Bytes of what is to be handed on.

@@ -14,8 +14,8 @@ pub(super) struct Room {
     /// What each member has room for; of the own rank: no bound, the own ring is.
     credit: Vec<Seq>,
     credit_min: Seq,
-    /// The last packet that a refused message would have needed; nobody owes room for it once the window reaches that
-    /// far.
+    /// The last packet that a refused message would have needed; nobody owes room for it once the
+    /// window reaches that far.
     refused: Option<Seq>,
     window: Window,
 }
@@ -77,8 +77,8 @@ impl Room {
         self.window.handle_refused();
     }
 
-    /// A message was refused that needs room up to packet `needed`. Answers up to where room was needed before, if that is
-    /// less.
+    /// A message was refused that needs room up to packet `needed`. Answers up to where room was
+    /// needed before, if that is less.
     pub(super) fn handle_needed(&mut self, needed: Seq) -> Option<Seq> {
         let before = self.refused.unwrap_or(0);
         if needed <= before {

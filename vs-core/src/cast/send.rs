@@ -1,4 +1,5 @@
-//! Messages are accepted, packed into packets or cut into fragments, and sealed. Nothing goes beyond what is granted.
+//! Messages are accepted, packed into packets or cut into fragments, and sealed. Nothing goes
+//! beyond what is granted.
 
 use super::Cast;
 use super::sender::Open;
@@ -22,8 +23,8 @@ impl Cast {
         self.streams.of(self.me).stable() + self.room.window_packets()
     }
 
-    /// Whether an application's message of `len` bytes fits the credit of every member and the own ring, all its packets,
-    /// and begins within the window.
+    /// Whether an application's message of `len` bytes fits the credit of every member and the own
+    /// ring, all its packets, and begins within the window.
     pub(crate) fn can_accept(&self, len: usize) -> bool {
         self.has_room_for(len, Audience::Application)
     }
@@ -40,11 +41,11 @@ impl Cast {
         self.sender.last_packet_of(len, audience, self.settings.body_bytes)
     }
 
-    /// Accepts a message. Answers how many of the application were accepted: the number of this one, if it is one. The
-    /// caller has checked `message_bytes_max`.
+    /// Accepts a message. Answers how many of the application were accepted: the number of this
+    /// one, if it is one. The caller has checked `message_bytes_max`.
     ///
-    /// A refusal is remembered: a member that keeps the window closed is accused after `peer_ms`. So whoever has a
-    /// message to send calls this, not only [`Cast::can_accept`].
+    /// A refusal is remembered: a member that keeps the window closed is accused after `peer_ms`.
+    /// So whoever has a message to send calls this, not only [`Cast::can_accept`].
     ///
     /// # Errors
     /// The message does not fit the window now; nothing changed.
@@ -115,8 +116,8 @@ impl Cast {
         }
     }
 
-    /// Closes the packet that messages were being written into: at its first transmission, or before a cut is
-    /// computed. Its bytes never change again.
+    /// Closes the packet that messages were being written into: at its first transmission, or
+    /// before a cut is computed. Its bytes never change again.
     pub(crate) fn seal(&mut self, pool: &mut Pool) {
         if let Some(open) = self.sender.take_open() {
             self.seal_slot(pool, open.slot(), open.len(), Flags::messages(open.audience()));
@@ -139,8 +140,8 @@ impl Cast {
         }
     }
 
-    /// Whether there is no room for the next packet or, since a message was refused, for any message. Once there is,
-    /// nobody is asked any more, even if the message is given up.
+    /// Whether there is no room for the next packet or, since a message was refused, for any
+    /// message. Once there is, nobody is asked any more, even if the message is given up.
     pub(super) fn window_is_closed(&self) -> bool {
         let limit = self.send_limit();
         let longest = self.settings.message_bytes_max;
@@ -149,8 +150,8 @@ impl Cast {
                 && self.last_packet_of(longest, Audience::Application) > limit)
     }
 
-    /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since somebody else owes
-    /// acknowledgements, it is not to blame.
+    /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since
+    /// somebody else owes acknowledgements, it is not to blame.
     pub(super) fn owes_credit(&self, rank: Rank) -> bool {
         let fair = self.streams.of(self.me).stable() + self.settings.window as u64;
         self.room.lacks_credit_of(rank, fair)

@@ -5,9 +5,11 @@ use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
 use crate::ring::ENTRY_BYTES;
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
 
-/// Packets that all members of a view together may have outstanding, where the window follows from their number.
+/// Packets that all members of a view together may have outstanding, where the window follows from
+/// their number.
 const VIEW_WINDOW_PACKETS: usize = 1 << 16;
-/// Least and greatest window that follows from the number of members, unless the largest message needs more.
+/// Least and greatest window that follows from the number of members, unless the largest message
+/// needs more.
 const DERIVED_WINDOW_PACKETS: (usize, usize) = (256, 4096);
 
 /// Sizes that all casts of a group have.
@@ -65,8 +67,8 @@ impl CastSize {
         self.window_packets
     }
 
-    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and a column of what was
-    /// received, and what is known of a peer, for each member.
+    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and
+    /// a column of what was received, and what is known of a peer, for each member.
     pub(crate) fn footprint(&self, members: usize) -> usize {
         let ring = self.window_packets.saturating_mul(ENTRY_BYTES);
         let received = members.saturating_mul(stability::RECEIVED_BYTES);

@@ -10,7 +10,8 @@ pub(super) const RECEIVED_BYTES: usize = size_of::<Seq>() + 1;
 /// Bytes of a column besides.
 pub(super) const FLOOR_BYTES: usize = size_of::<Floor>() + size_of::<Vec<Seq>>();
 
-/// Received prefixes, as acknowledgements tell them: one column a stream, made when its first packet is told of.
+/// Received prefixes, as acknowledgements tell them: one column a stream, made when its first
+/// packet is told of.
 #[derive(Debug)]
 pub(super) struct Stability {
     ranks: usize,
@@ -19,7 +20,8 @@ pub(super) struct Stability {
     floors: Vec<Floor>,
 }
 
-/// The least of a column and how many members are there: it is looked for anew only when the last one leaves it.
+/// The least of a column and how many members are there: it is looked for anew only when the last
+/// one leaves it.
 #[derive(Clone, Copy, Debug)]
 struct Floor {
     seq: Seq,
@@ -29,7 +31,8 @@ struct Floor {
 impl Stability {
     pub(super) fn new(ranks: usize, me: Rank) -> Self {
         let mut floors = vec![Floor { seq: 0, members: ranks - 1 }; ranks];
-        // A sender has all of its own stream. Of the own stream the end is known: it grows with each packet.
+        // A sender has all of its own stream. Of the own stream the end is known: it grows with
+        // each packet.
         floors[usize::from(me)].members = ranks;
         Self { ranks, me, columns: vec![Vec::new(); ranks], floors }
     }

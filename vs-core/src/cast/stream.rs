@@ -1,4 +1,5 @@
-//! The packets of one member: what is here of them, what is missing, what everybody has, what is delivered.
+//! The packets of one member: what is here of them, what is missing, what everybody has, what is
+//! delivered.
 
 use alloc::vec::Vec;
 
@@ -23,8 +24,8 @@ pub(super) enum AckDue {
     Never,
 }
 
-/// What is known and kept of one member's packets. Of the own stream, `prefix`, `boundary` and `high` are what is
-/// sealed.
+/// What is known and kept of one member's packets. Of the own stream, `prefix`, `boundary` and
+/// `high` are what is sealed.
 #[derive(Debug)]
 pub(super) struct Stream {
     ring: Ring,
@@ -161,8 +162,8 @@ impl Stream {
         }
     }
 
-    /// Packet `seq` came and has a place; false, and nothing changed, if it has none. It is in the prefix only after
-    /// [`Stream::advance`].
+    /// Packet `seq` came and has a place; false, and nothing changed, if it has none. It is in the
+    /// prefix only after [`Stream::advance`].
     pub(super) fn handle_packet(
         &mut self,
         now: Time,
@@ -195,8 +196,9 @@ impl Stream {
         self.gap.handle_progress(now);
     }
 
-    /// Moves the prefix over all that is there and fits together. A packet that does not fit is not what a member
-    /// sends: it is treated as lost, and its sender is accused in the end. Answers its number and what was in its place.
+    /// Moves the prefix over all that is there and fits together. A packet that does not fit is not
+    /// what a member sends: it is treated as lost, and its sender is accused in the end. Answers
+    /// its number and what was in its place.
     pub(super) fn advance(&mut self, pool: &Pool) -> Option<(Seq, Taken)> {
         let mut misfit = None;
         while let Some(Entry { slot, flags }) = self.ring.get(self.prefix + 1) {
@@ -219,8 +221,8 @@ impl Stream {
         Some((seq, taken))
     }
 
-    /// The stream is said to go up to `seq`; false if that is known. A sender keeps within the room that it was told: a
-    /// number beyond is not to be trusted.
+    /// The stream is said to go up to `seq`; false if that is known. A sender keeps within the room
+    /// that it was told: a number beyond is not to be trusted.
     pub(super) fn handle_known_end(&mut self, now: Time, seq: Seq) -> bool {
         let seq = seq.min(self.ring.end()).min(self.bound);
         if seq <= self.high {
@@ -237,8 +239,8 @@ impl Stream {
 
 /// What is missing.
 impl Stream {
-    /// Sets or clears the timers of gaps after the prefix or the known end has moved. Answers when a report is due, if that
-    /// was decided now.
+    /// Sets or clears the timers of gaps after the prefix or the known end has moved. Answers when
+    /// a report is due, if that was decided now.
     pub(super) fn watch_gap(
         &mut self,
         now: Time,
@@ -282,8 +284,8 @@ impl Stream {
         self.gap.take_report(now, span, ranges_max, settings, |seq| ring.has(seq), next_source)
     }
 
-    /// It is needed up to `upto`. If it is `closed`, packets beyond are refused, and what is known to exist there is not
-    /// needed.
+    /// It is needed up to `upto`. If it is `closed`, packets beyond are refused, and what is known
+    /// to exist there is not needed.
     pub(super) fn settle(&mut self, upto: Seq, closed: bool) {
         self.bound = if closed { upto } else { Seq::MAX };
         if closed && self.high > upto {
@@ -374,8 +376,8 @@ impl Stream {
 
 /// What everybody has.
 impl Stream {
-    /// All members have it up to `seq`; false if that is known. What is stable is here, too: a number beyond is not to be
-    /// trusted.
+    /// All members have it up to `seq`; false if that is known. What is stable is here, too: a
+    /// number beyond is not to be trusted.
     pub(super) fn handle_stable(&mut self, seq: Seq) -> bool {
         let is_news = seq > self.stable && seq <= self.prefix;
         if is_news {
@@ -419,7 +421,8 @@ impl Stream {
         self.asked = true;
     }
 
-    /// Whether there is something to tell; if `all` is asked for, that is so wherever something was received.
+    /// Whether there is something to tell; if `all` is asked for, that is so wherever something was
+    /// received.
     pub(super) fn tells(&self, all: bool) -> bool {
         self.has_news() || ((all || self.asked) && self.prefix > 0)
     }
@@ -499,8 +502,8 @@ impl Stream {
     }
 }
 
-/// The streams of all members, by rank. Which of them are unstable or undelivered is counted, so that nobody has to look for
-/// them.
+/// The streams of all members, by rank. Which of them are unstable or undelivered is counted, so
+/// that nobody has to look for them.
 #[derive(Debug)]
 pub(super) struct Streams {
     streams: Vec<Stream>,

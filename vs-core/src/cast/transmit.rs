@@ -1,5 +1,5 @@
-//! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is handed on, new packets
-//! and heartbeats are derived from the state when asked for.
+//! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is
+//! handed on, new packets and heartbeats are derived from the state when asked for.
 
 use super::acks::slowness;
 use super::batch::Batch;
@@ -12,8 +12,8 @@ use crate::wire::datagram::Header;
 use crate::wire::packet::{self, Data, Heartbeat, data_bytes};
 
 impl Cast {
-    /// The next datagram, or up to `segments_max` of one length (the last may be shorter) for one destination. `out`
-    /// has room for the largest datagram. `None`: nothing is due.
+    /// The next datagram, or up to `segments_max` of one length (the last may be shorter) for one
+    /// destination. `out` has room for the largest datagram. `None`: nothing is due.
     pub(crate) fn poll_transmit(
         &mut self,
         pool: &mut Pool,
@@ -87,7 +87,8 @@ impl Cast {
         Some(len)
     }
 
-    /// Writes the acknowledgement that is due, or the next part of it: of streams of which there is something to tell.
+    /// Writes the acknowledgement that is due, or the next part of it: of streams of which there is
+    /// something to tell.
     fn next_ack(
         &mut self,
         pool: &mut Pool,
@@ -100,7 +101,8 @@ impl Cast {
         let tells = |rank| rank != me && streams.of(rank).tells(round.is_of_all());
         let entries_max = packet::ack_entries_max(out.len());
         let (first, end) = round.next_part(self.ranks(), entries_max, tells)?;
-        // What is told here counts from now on here, too. What moves by that is in this very packet.
+        // What is told here counts from now on here, too. What moves by that is in this very
+        // packet.
         let due = self.acks.at();
         for rank in first as Rank..end as Rank {
             let prefix = self.streams.of(rank).prefix();

@@ -1,9 +1,9 @@
-//! How many own packets may be outstanding: enough to keep the group busy while losses are repaired, and no more than
-//! receivers take without losing.
+//! How many own packets may be outstanding: enough to keep the group busy while losses are
+//! repaired, and no more than receivers take without losing.
 //!
-//! Rings and credit bound it from above ([`crate::GroupConfig::window_packets`]). Below that it adapts, a round at a
-//! time: the packets that were under way when it began. More in flight than needed costs: packets fall out of the
-//! processors' caches, and wait in queues.
+//! Rings and credit bound it from above ([`crate::GroupConfig::window_packets`]). Below that it
+//! adapts, a round at a time: the packets that were under way when it began. More in flight than
+//! needed costs: packets fall out of the processors' caches, and wait in queues.
 
 use alloc::vec;
 use alloc::vec::Vec;

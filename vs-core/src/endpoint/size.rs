@@ -11,8 +11,9 @@ const EARLY_BYTES: usize = 64;
 /// Bytes of a sync message that is kept, besides its cut: its view, and its share of a tree.
 const SYNC_BYTES: usize = 256;
 
-/// Bytes that a member takes in the views (current, announced, of the cast before, of the last attachment), in sets of
-/// processes, in the book of addresses and in events of the membership service, each twice while it is replaced.
+/// Bytes that a member takes in the views (current, announced, of the cast before, of the last
+/// attachment), in sets of processes, in the book of addresses and in events of the membership
+/// service, each twice while it is replaced.
 const MEMBER_BYTES: usize = 1024;
 
 /// Bytes of a group's own fields.
@@ -39,22 +40,23 @@ impl GroupSize {
         Ok(Self { cast, slots, bytes_besides_slots: bytes_besides_slots(group, cast) })
     }
 
-    /// Packets that a sender may have outstanding: [`GroupConfig::window_packets`], or what follows from `members_max`.
+    /// Packets that a sender may have outstanding: [`GroupConfig::window_packets`], or what follows
+    /// from `members_max`.
     #[must_use]
     pub fn window_packets(&self) -> usize {
         self.cast.window_packets()
     }
 
-    /// Pool slots that the group reserves: a ring for each member of the current and of the previous view, and the
-    /// early packets.
+    /// Pool slots that the group reserves: a ring for each member of the current and of the
+    /// previous view, and the early packets.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// Bytes that the group takes: its share of the pool, and what it has besides. An estimate: while a view is installed
-    /// there are for a moment three sets of rings, and two are counted; nor are sync messages that are kept because they
-    /// may still count.
+    /// Bytes that the group takes: its share of the pool, and what it has besides. An estimate:
+    /// while a view is installed there are for a moment three sets of rings, and two are counted;
+    /// nor are sync messages that are kept because they may still count.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let slots = self.slots.saturating_mul(slot_footprint(self.cast.body_bytes()));
@@ -70,8 +72,9 @@ impl GroupSize {
     }
 }
 
-/// The multicast of the current and of the previous view, the table of early packets, sync messages, views and
-/// addresses, the buffer in which large messages are put together and the queue for the next view.
+/// The multicast of the current and of the previous view, the table of early packets, sync
+/// messages, views and addresses, the buffer in which large messages are put together and the queue
+/// for the next view.
 fn bytes_besides_slots(group: &GroupConfig, cast: CastSize) -> usize {
     let members = group.members_max;
     let casts = cast.footprint(members).saturating_mul(2);

@@ -1,7 +1,7 @@
 //! The order in which messages of different senders are delivered: whose turn it is.
 //!
-//! The multicast offers what is next of each sender ([`Offers`]); a policy decides whose message is delivered ([`Policy`]).
-//! Nothing here sees a payload.
+//! The multicast offers what is next of each sender ([`Offers`]); a policy decides whose message is
+//! delivered ([`Policy`]). Nothing here sees a payload.
 
 mod fifo;
 
@@ -15,8 +15,8 @@ use fifo::RoundRobin;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Order {
-    /// Messages of one sender are delivered in the order in which they were sent. Nothing is promised about messages of
-    /// different senders.
+    /// Messages of one sender are delivered in the order in which they were sent. Nothing is
+    /// promised about messages of different senders.
     #[default]
     Fifo,
 }
@@ -45,7 +45,8 @@ impl fmt::Display for Order {
     }
 }
 
-/// The message of a sender that can be delivered next: which packet it is in, or begins in, and where.
+/// The message of a sender that can be delivered next: which packet it is in, or begins in, and
+/// where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The number of the packet.

@@ -1,12 +1,14 @@
-//! The body of a data packet: whole messages one after the other, or one fragment of a large message.
+//! The body of a data packet: whole messages one after the other, or one fragment of a large
+//! message.
 //!
 //! ```text
 //! messages   (length u32, payload) for each of them
 //! fragment   the first one: length of the whole message u32, then its first part; the others: a part
 //! ```
 //!
-//! Numbers are little-endian. The flags of the packet say which of them it is ([`Flags`]), and whether the messages are the
-//! application's or go between members. A packet holds messages of one of these two uses alone.
+//! Numbers are little-endian. The flags of the packet say which of them it is ([`Flags`]), and
+//! whether the messages are the application's or go between members. A packet holds messages of one
+//! of these two uses alone.
 
 use crate::wire::packet::{FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, data_bytes};
 
@@ -31,7 +33,8 @@ pub enum Audience {
     /// The applications.
     #[default]
     Application,
-    /// The members themselves: an order or a transfer of state sends it. A member that does not know it drops it.
+    /// The members themselves: an order or a transfer of state sends it. A member that does not
+    /// know it drops it.
     Members,
 }
 
@@ -126,8 +129,8 @@ fn length_at(body: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_le_bytes(field.try_into().ok()?) as usize)
 }
 
-/// Bytes of a large message that are still to come after this sound body, if `missing` were to come before it. `None`: the
-/// body does not fit there.
+/// Bytes of a large message that are still to come after this sound body, if `missing` were to come
+/// before it. `None`: the body does not fit there.
 pub(crate) fn left_after(missing: usize, flags: Flags, body: &[u8]) -> Option<usize> {
     match (missing, flags.is_fragment()) {
         (0, false) => Some(0),
@@ -158,7 +161,8 @@ pub(crate) fn fits(len: usize, used: usize, body_bytes: usize) -> bool {
     len + LENGTH_BYTES <= body_bytes - used
 }
 
-/// Writes a message behind the first `used` bytes of `body`, in which it fits. Answers how many bytes are used then.
+/// Writes a message behind the first `used` bytes of `body`, in which it fits. Answers how many
+/// bytes are used then.
 pub(crate) fn append(body: &mut [u8], used: usize, message: &[u8]) -> usize {
     let end = used + LENGTH_BYTES + message.len();
     let place = &mut body[used..end];
@@ -178,8 +182,8 @@ pub(crate) struct Fragments<'a> {
 }
 
 impl<'a> Fragments<'a> {
-    /// The fragments of `message`, which takes more than one packet of `body_bytes`. All but the last are of one length, and
-    /// the last is hardly shorter: so large messages go out in runs.
+    /// The fragments of `message`, which takes more than one packet of `body_bytes`. All but the
+    /// last are of one length, and the last is hardly shorter: so large messages go out in runs.
     pub(crate) fn new(message: &'a [u8], audience: Audience, body_bytes: usize) -> Self {
         let packets = packets_for(message.len(), body_bytes);
         let share = (message.len() + LENGTH_BYTES).div_ceil(packets);

@@ -1,8 +1,9 @@
-//! What is learnt from how missing packets come after all: how long repairs take, and how late packets come that others
-//! have overtaken.
+//! What is learnt from how missing packets come after all: how long repairs take, and how late
+//! packets come that others have overtaken.
 //!
-//! A packet that comes to one member alone is a repair. One that comes to all is the original, unless two members asked
-//! for it; where another member was heard to ask, or a repair can be here, it can be either.
+//! A packet that comes to one member alone is a repair. One that comes to all is the original,
+//! unless two members asked for it; where another member was heard to ask, or a repair can be here,
+//! it can be either.
 
 use super::super::Settings;
 use super::Arrival;
@@ -12,10 +13,10 @@ use crate::time::Time;
 /// Reports of a gap are at least so far apart, in µs, however fast repairs come.
 const REPEAT_MIN_US: u64 = 300;
 
-/// A gap is reported again after so many halves of the time that repairs take.
+/// The pause before a gap is reported again, in halves of the time that a repair takes.
 const REPEAT_HALVES: u64 = 3;
 
-/// The pause between reports that bring nothing is doubled at most so often.
+/// The pause between reports that bring nothing is doubled at most this number of times.
 const BACKOFFS_MAX: u32 = 8;
 
 /// The same bound until it is known how long repairs take.
@@ -27,11 +28,12 @@ const STUCK_SHARE: u64 = 4;
 /// The same share once a gap has lasted for the first one.
 const STUCK_REPEATS: u64 = 16;
 
-/// A sample of how late packets come counts at once if it is later than what is known. An earlier one counts by this part
-/// of the difference: so what is known stays close to the latest.
+/// A sample of how late packets come counts at once if it is later than what is known. An earlier
+/// one counts by this part of the difference: so what is known stays close to the latest.
 const LATE_SHARE: u64 = 64;
 
-/// A packet that was lost lowers what is known of late packets by this part: there is less to wait for.
+/// A packet that was lost lowers what is known of late packets by this part: there is less to wait
+/// for.
 const LOST_SHARE: u64 = 16;
 
 /// A report waits for late packets by this part longer than they are known to take.
@@ -57,7 +59,8 @@ pub(super) struct Delays {
     repair_us: Option<u64>,
     /// Reports in a row that were repeated before the repair could be here.
     hasty: u32,
-    /// A packet that is missing, and since when that is known. If it comes by itself, it was overtaken for so long.
+    /// A packet that is missing, and since when that is known. If it comes by itself, that is how
+    /// long it was overtaken.
     awaited: Option<(Seq, Time)>,
     /// How late packets come that were overtaken, in µs: nearly the longest time.
     late_us: u64,
@@ -128,8 +131,8 @@ impl Delays {
         }
     }
 
-    /// Packet `seq` came to this member alone and was here: the repair of what was only overtaken, or of what had been
-    /// reported again too early.
+    /// Packet `seq` came to this member alone and was here: the repair of what was only overtaken,
+    /// or of what had been reported again too early.
     pub(super) fn handle_needless_repair(&mut self, now: Time, seq: Seq) {
         if let Some(probe) = self.probe
             && probe.is_here
@@ -160,18 +163,21 @@ impl Delays {
         });
     }
 
-    /// The least pause before a new gap is reported, in µs: packets that were only overtaken are about to come.
+    /// The least pause before a new gap is reported, in µs: packets that were only overtaken are
+    /// about to come.
     pub(super) fn before_report_us(&self, settings: &Settings) -> u64 {
         let late = self.late_us + self.late_us / LATE_MARGIN;
         late.min(settings.nak_delay_max_us).max(settings.nak_delay_us / 4)
     }
 
-    /// The pause before gaps are reported again, in µs, after `unanswered` reports in a row that brought nothing.
+    /// The pause before gaps are reported again, in µs, after `unanswered` reports in a row that
+    /// brought nothing.
     ///
-    /// It is one and a half times as long as repairs take, and longer where that was too early. `nak_repeat_ms` bounds what
-    /// it grows to while nothing comes, and is the pause until it is known how long repairs take. The third report and those
-    /// after it may be too early for that: each pause is twice the one before. Where the first packet has been missing for
-    /// `stuck_us`, report after report was lost: then more are risked, before somebody is accused.
+    /// It is one and a half times as long as repairs take, and longer where that was too early.
+    /// `nak_repeat_ms` bounds what it grows to while nothing comes, and is the pause until it is
+    /// known how long repairs take. The third report and those after it may be too early for that:
+    /// each pause is twice the one before. Where the first packet has been missing for `stuck_us`,
+    /// report after report was lost: then more are risked, before somebody is accused.
     pub(super) fn repeat_us(&self, stuck_us: u64, unanswered: u32, settings: &Settings) -> u64 {
         let max_us = settings.nak_repeat_ms * 1000;
         let peer_us = settings.peer_ms * 1000;

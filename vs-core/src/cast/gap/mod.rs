@@ -1,7 +1,8 @@
 //! What is missing of one stream: when it is reported, and to whom.
 //!
-//! A gap is reported after a short random delay and reported again while it lasts. A member that has heard two others report
-//! a gap of its own keeps quiet for a while: the answer to two is a multicast.
+//! A gap is reported after a short random delay and reported again while it lasts. A member that
+//! has heard two others report a gap of its own keeps quiet for a while: the answer to two is a
+//! multicast.
 
 mod delay;
 
@@ -14,7 +15,8 @@ use crate::wire::packet::NAK_RANGES_MAX;
 
 use delay::Delays;
 
-/// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high` the last one in it.
+/// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high`
+/// the last one in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     prefix: Seq,
@@ -65,7 +67,8 @@ pub(super) struct Gap {
     since: Time,
     /// Since when there is a gap and its first packet did not come.
     stuck: Time,
-    /// When gaps above `asked` are reported, up to `fresh_upto`: what became known later may still be on its way.
+    /// When gaps above `asked` are reported, up to `fresh_upto`: what became known later may still
+    /// be on its way.
     fresh_at: Option<Time>,
     fresh_upto: Seq,
     /// When gaps up to `mature` are reported again.
@@ -83,7 +86,8 @@ pub(super) struct Gap {
     source: Rank,
     /// Whether the endpoint named who may be asked.
     settled: bool,
-    /// The last other member that was heard to report a gap that is here, too, since the own last report.
+    /// The last other member that was heard to report a gap that is here, too, since the own last
+    /// report.
     heard: Option<Rank>,
     /// There was such a member since the stream had no gap.
     shared: bool,
@@ -180,7 +184,8 @@ impl Gap {
         if seq > high + 1 {
             self.delays.handle_missing(now, high + 1);
         } else if self.asked == high {
-            // Nothing between is missing that was not missing before: there is no new gap to report.
+            // Nothing between is missing that was not missing before: there is no new gap to
+            // report.
             self.asked = seq;
         }
     }
@@ -195,7 +200,8 @@ impl Gap {
         self.asked = prefix;
     }
 
-    /// The endpoint names who may be asked: the first of `sources`, unless the one that is asked is among them.
+    /// The endpoint names who may be asked: the first of `sources`, unless the one that is asked is
+    /// among them.
     pub(super) fn settle(&mut self, now: Time, prefix: Seq, first: Rank, sources: &[Rank]) {
         self.settled = true;
         if self.source != first && !sources.contains(&self.source) {
@@ -230,7 +236,8 @@ impl Gap {
         self.asked = self.asked.max(prefix);
     }
 
-    /// There is a gap in `span`: sets the timer of its first report. Answers when that is due, if it was set now.
+    /// There is a gap in `span`: sets the timer of its first report. Answers when that is due, if
+    /// it was set now.
     pub(super) fn watch(
         &mut self,
         now: Time,
@@ -259,8 +266,8 @@ impl Gap {
         Some(at)
     }
 
-    /// Member `from` reports gaps of the same stream. Once two others have reported a gap in `span`, the answer will be a
-    /// multicast: the own report is put off, once. True if it is now.
+    /// Member `from` reports gaps of the same stream. Once two others have reported a gap in
+    /// `span`, the answer will be a multicast: the own report is put off, once. True if it is now.
     pub(super) fn hear_report(
         &mut self,
         now: Time,
@@ -289,8 +296,9 @@ impl Gap {
         true
     }
 
-    /// What is due to be reported of `span`, as far as it does not fulfil `is_here`: at most `ranges_max` ranges. The ranges
-    /// are empty if nothing is missing there. Where a report is repeated, `next_source` says who is asked after one that was.
+    /// What is due to be reported of `span`, as far as it does not fulfil `is_here`: at most
+    /// `ranges_max` ranges. The ranges are empty if nothing is missing there. Where a report is
+    /// repeated, `next_source` says who is asked after one that was.
     pub(super) fn take_report(
         &mut self,
         now: Time,

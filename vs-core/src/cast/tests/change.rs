@@ -31,7 +31,7 @@ fn orphaned() -> (Net, Seq) {
 }
 
 #[test]
-fn packets_of_a_dead_sender_are_pushed_by_who_has_them() {
+fn dead_sender_packets_are_forwarded_by_a_holder() {
     let (mut net, upto) = orphaned();
     for to in [2, 3] {
         net.members[1].cast.forward(to, 0, 1, upto);
@@ -42,7 +42,7 @@ fn packets_of_a_dead_sender_are_pushed_by_who_has_them() {
 }
 
 #[test]
-fn packets_of_a_dead_sender_are_pulled_from_the_sources_in_turn() {
+fn dead_sender_sources_are_asked_in_turn() {
     let (mut net, upto) = orphaned();
     let now = net.now;
     // 3 has nothing, but is asked first: the next question goes to 1.
@@ -55,7 +55,7 @@ fn packets_of_a_dead_sender_are_pulled_from_the_sources_in_turn() {
 }
 
 #[test]
-fn what_is_pushed_and_lost_is_pulled() {
+fn lost_forward_is_asked_for() {
     for seed in 0..10 {
         let (mut net, upto) = orphaned();
         net.faults = Faults { loss_percent: 30, duplicate_percent: 10, delay_us: 200 + seed };
@@ -69,7 +69,7 @@ fn what_is_pushed_and_lost_is_pulled() {
 }
 
 #[test]
-fn a_closed_stream_takes_nothing_beyond_its_end() {
+fn closed_stream_refuses_packets_beyond_its_end() {
     let mut net = Net::new(3, &config(), Faults::default(), 1);
     let now = net.now;
     net.members[1].cast.settle(now, 0, 2, &[0], true);
@@ -86,7 +86,7 @@ fn a_closed_stream_takes_nothing_beyond_its_end() {
 }
 
 #[test]
-fn delivery_stops_at_the_limit_and_the_prefix_at_a_message() {
+fn limited_delivery_stops_at_the_limit() {
     let mut net = Net::new(2, &config(), Faults::default(), 1);
     net.members[1].limits[0] = 1;
     assert!(net.send(0, 10) && net.send(0, 60_000));
@@ -101,7 +101,7 @@ fn delivery_stops_at_the_limit_and_the_prefix_at_a_message() {
 
 /// 0 goes on to the next view before 1 and 2 have got its last packets.
 #[test]
-fn a_frozen_cast_still_sends_and_repairs() {
+fn frozen_cast_still_sends_and_repairs() {
     let mut net = Net::new(3, &config(), Faults::default(), 1);
     assert!(net.send(0, 30_000));
     net.cut(1, true);
@@ -133,7 +133,7 @@ fn a_frozen_cast_still_sends_and_repairs() {
 }
 
 #[test]
-fn packets_that_came_early_are_adopted() {
+fn early_packets_are_adopted() {
     let mut net = Net::new(2, &config(), Faults::default(), 1);
     assert!(net.send(0, 5000));
     net.cut(1, true);
@@ -154,7 +154,7 @@ fn packets_that_came_early_are_adopted() {
 }
 
 #[test]
-fn forwards_are_bounded() {
+fn many_forwards_stay_within_the_bound() {
     let (mut net, upto) = orphaned();
     for _ in 0..10_000 {
         net.members[1].cast.forward(2, 0, 1, upto);

@@ -41,34 +41,35 @@ fn storm(ranks: usize, faults: Faults, messages: usize, seed: u64) -> (Net, u64)
 }
 
 #[test]
-fn all_messages_arrive_once_and_in_order() {
+fn quiet_network_delivers_once_and_in_order() {
     for seed in 0..4 {
         storm(3, Faults { delay_us: 100, ..Faults::default() }, 400, seed);
     }
 }
 
 #[test]
-fn all_messages_arrive_under_loss_reordering_and_duplication() {
+fn lossy_network_delivers_once_and_in_order() {
     for (loss_percent, seed) in [(1, 1), (10, 2), (10, 3), (30, 4)] {
         let faults = Faults { loss_percent, duplicate_percent: 5, delay_us: 100 };
         let (net, took) = storm(3, faults, 300, seed);
         let repaired: u64 = net.members.iter().map(|m| m.cast.counters().repaired).sum();
         let sent: u64 = net.members.iter().map(|m| m.cast.counters().sent).sum();
-        // Two receivers, repairs are lost, too, and some packets were only late; a storm would be many times this.
+        // Two receivers, repairs are lost, too, and some packets were only late; a storm would be
+        // many times this.
         assert!(repaired * 100 <= sent * (loss_percent * 3 + 4), "{repaired} of {sent}");
         assert!(took < 1_500, "{took} ms at {loss_percent} %");
     }
 }
 
 #[test]
-fn two_and_eight_members() {
+fn two_and_eight_members_deliver_all() {
     let faults = Faults { loss_percent: 5, duplicate_percent: 1, delay_us: 200 };
     storm(2, faults, 200, 5);
     storm(8, faults, 60, 6);
 }
 
 #[test]
-fn a_member_alone_gets_its_own() {
+fn lone_member_gets_its_own_messages() {
     let mut net = Net::new(1, &config(), Faults::default(), 1);
     for len in [0, 1, 3000, 65_536, 7] {
         assert!(net.send(0, len));
@@ -90,7 +91,7 @@ fn small_messages_share_packets() {
 }
 
 #[test]
-fn a_slow_reader_closes_the_window_and_loses_nothing() {
+fn slow_reader_closes_the_window() {
     let mut net = Net::new(3, &config(), Faults { loss_percent: 5, ..Faults::default() }, 9);
     net.members[2].reads = false;
     for _ in 0..400 {
@@ -169,7 +170,7 @@ fn acknowledgements_of_many_members_take_several_packets() {
 
 /// Whatever single kind of news is lost for a while, it comes again.
 #[test]
-fn the_last_packet_and_the_last_acknowledgement_may_be_lost() {
+fn lost_last_packet_and_acknowledgement_come_again() {
     let mut net = Net::new(3, &config(), Faults::default(), 2);
     net.faults.loss_percent = 100;
     assert!(net.send(0, 10));
@@ -183,7 +184,7 @@ fn the_last_packet_and_the_last_acknowledgement_may_be_lost() {
 }
 
 #[test]
-fn an_idle_group_gets_quiet() {
+fn idle_group_gets_quiet() {
     let mut net = Net::new(3, &config(), Faults::default(), 2);
     assert!(net.send(0, 10));
     net.run_ms(3000);
@@ -193,7 +194,7 @@ fn an_idle_group_gets_quiet() {
 }
 
 #[test]
-fn an_idle_group_gets_quiet_after_a_refused_message_was_given_up() {
+fn idle_group_gets_quiet_after_a_refusal() {
     let mut net = Net::new(3, &config(), Faults::default(), 26);
     net.members[1].reads = false;
     // Acknowledged in between: the last refusal is for want of credit.
@@ -272,7 +273,7 @@ fn a_member_that_repairs_nothing_is_accused() {
 
 /// Five of six lose the same packets: two or three report it, and one multicast repairs all.
 #[test]
-fn a_common_loss_is_reported_by_few_and_repaired_once() {
+fn common_loss_is_reported_by_few_and_repaired_once() {
     let mut suppressed = 0;
     for seed in 0..10 {
         let mut net = Net::new(6, &config(), Faults::default(), seed);
@@ -322,7 +323,8 @@ fn hostile_bodies_never_enter_a_ring() {
     );
 }
 
-/// Well-formed packets with any numbers in them: nothing panics, no slot is lost, reports stay bounded.
+/// Well-formed packets with any numbers in them: nothing panics, no slot is lost, reports stay
+/// bounded.
 #[test]
 fn hostile_numbers_do_no_harm() {
     let mut rng = Rng::new(11);
@@ -380,9 +382,10 @@ fn hostile_numbers_do_no_harm() {
     }
 }
 
-/// A group that has no use for them drops them at a higher place; the stream carries them like others.
+/// A group that has no use for them drops them at a higher place; the stream carries them like
+/// others.
 #[test]
-fn messages_between_members_keep_their_place_and_no_number() {
+fn internal_messages_keep_their_place_without_a_number() {
     let mut net = Net::new(2, &config(), Faults { loss_percent: 5, ..Faults::default() }, 7);
     for (len, audience) in [
         (10, Audience::Application),

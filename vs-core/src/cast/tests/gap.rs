@@ -10,8 +10,8 @@ use crate::ident::Seq;
 use crate::time::Time;
 use crate::wire::packet::Data;
 
-/// Member 1 of a view of four learns that there is packet `seq` of 0, which comes `us` µs later to the group or to 1 alone.
-/// How often it reported a gap meanwhile.
+/// Member 1 of a view of four learns that there is packet `seq` of 0, which comes `us` µs later to
+/// the group or to 1 alone. How often it reported a gap meanwhile.
 fn late(net: &mut Net, seq: Seq, us: u64, to_group: bool) -> u64 {
     promise(net, 0, seq);
     let reports = wait(net, us);
@@ -19,7 +19,7 @@ fn late(net: &mut Net, seq: Seq, us: u64, to_group: bool) -> u64 {
     reports
 }
 
-/// Likewise each of `seqs`.
+/// As [`late`], for each of `seqs`.
 fn late_all(net: &mut Net, seqs: Range<Seq>, us: u64, to_group: bool) {
     for seq in seqs {
         late(net, seq, us, to_group);
@@ -49,7 +49,7 @@ fn patience(net: &mut Net, seq: Seq) -> u64 {
     us
 }
 
-/// … which came to 1 alone though it was here.
+/// Packet `seq` comes to 1 alone, though it is here.
 fn repair_in_vain(net: &mut Net, seq: Seq) {
     let member = &mut net.members[1];
     let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
@@ -68,7 +68,7 @@ fn far_listener() -> Net {
 }
 
 #[test]
-fn where_packets_are_overtaken_a_report_waits_for_them() {
+fn overtaken_packets_delay_reports() {
     let mut net = far_listener();
     assert!(patience(&mut net, 3) <= config().nak_delay_us);
     assert_eq!(late(&mut net, 4, 4_000, true), 1);
@@ -80,7 +80,7 @@ fn where_packets_are_overtaken_a_report_waits_for_them() {
 }
 
 #[test]
-fn a_report_waits_for_overtaken_packets_no_longer_than_the_bound() {
+fn overtaken_packets_delay_reports_up_to_the_bound() {
     let mut net = far_listener();
     late_all(&mut net, 3..20, 70_000, true);
     let (us, max) = (patience(&mut net, 20), config().nak_delay_max_us);
@@ -88,7 +88,7 @@ fn a_report_waits_for_overtaken_packets_no_longer_than_the_bound() {
 }
 
 #[test]
-fn a_repair_is_no_packet_that_was_overtaken() {
+fn repair_is_not_taken_for_an_overtaken_packet() {
     let mut net = listener(4, 1);
     late_all(&mut net, 1..10, 4_000, false);
     assert!(patience(&mut net, 10) <= config().nak_delay_us);
@@ -103,7 +103,7 @@ fn a_repair_is_no_packet_that_was_overtaken() {
 }
 
 #[test]
-fn what_comes_when_a_repair_can_be_there_may_be_one_that_somebody_else_asked_for_unheard() {
+fn late_multicast_may_be_a_repair() {
     let mut net = listener(4, 1);
     late_all(&mut net, 1..10, 900, false);
     late_all(&mut net, 10..20, 900, true);
@@ -121,7 +121,7 @@ fn losses_make_reports_prompt_again() {
 
 /// Else a gap whose repair takes longer would be reported again before that can be here.
 #[test]
-fn a_packet_that_was_overtaken_does_not_tell_how_long_repairs_take() {
+fn overtaken_packet_is_no_sample_of_repairs() {
     let mut net = listener(4, 1);
     late_all(&mut net, 1..10, 600, true);
     promise(&mut net, 0, 10);
@@ -129,7 +129,7 @@ fn a_packet_that_was_overtaken_does_not_tell_how_long_repairs_take() {
 }
 
 #[test]
-fn until_a_repair_was_seen_reports_are_twice_as_far_apart_each_time() {
+fn reports_back_off_until_a_repair_was_seen() {
     let mut net = listener(4, 1);
     let reports: Vec<u64> = (1..8).map(|seq| late_twice(&mut net, seq, 150_000)).collect();
     // After 0, 10, 20, 40 and 80 ms; after 0, 20, 40 and 80; and so on.
@@ -137,7 +137,7 @@ fn until_a_repair_was_seen_reports_are_twice_as_far_apart_each_time() {
 }
 
 #[test]
-fn repairs_that_have_become_slower_are_waited_for() {
+fn slower_repairs_are_waited_for() {
     let mut net = listener(4, 1);
     late_all(&mut net, 1..5, 1_500, false);
     let reports: Vec<u64> = (5..30).map(|seq| late_twice(&mut net, seq, 30_000)).collect();
@@ -155,7 +155,7 @@ fn late_twice(net: &mut Net, seq: Seq, us: u64) -> u64 {
 
 /// A report that was lost is no sign of slow repairs.
 #[test]
-fn what_is_repaired_once_after_two_reports_was_not_asked_for_too_early() {
+fn one_repair_after_two_reports_changes_no_pause() {
     let mut net = listener(4, 1);
     late(&mut net, 1, 800, false);
     for seq in 2..10 {
@@ -165,7 +165,7 @@ fn what_is_repaired_once_after_two_reports_was_not_asked_for_too_early() {
 
 /// It was reported too early, but tells how long repairs take.
 #[test]
-fn the_repair_of_a_packet_that_was_only_overtaken_is_a_sample() {
+fn repair_of_an_overtaken_packet_is_a_sample() {
     let mut net = listener(4, 1);
     assert_eq!(late(&mut net, 1, 4_000, true), 1);
     wait(&mut net, 146_000);
@@ -173,10 +173,10 @@ fn the_repair_of_a_packet_that_was_only_overtaken_is_a_sample() {
     assert_eq!(late(&mut net, 2, 150_000, false), 1);
 }
 
-/// Where repairs take 150 ms, one in ten gets lost, and 2 s without any progress mean exclusion, reports at a steady pace
-/// are too few.
+/// Where repairs take 150 ms, one in ten gets lost, and 2 s without any progress mean exclusion,
+/// reports at a steady pace are too few.
 #[test]
-fn a_packet_that_holds_up_its_stream_for_long_is_asked_for_more_often() {
+fn long_missing_packet_is_reported_more_often() {
     let mut net = listener(4, 1);
     for seq in 1..8 {
         late_twice(&mut net, seq, 150_000);

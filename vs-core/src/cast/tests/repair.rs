@@ -28,7 +28,7 @@ fn hear(net: &mut Net, seq: Seq) {
     hear_from(net, seq, true);
 }
 
-/// … which came to the group or to 1 alone.
+/// An empty message of 0, which came to the group or to 1 alone.
 pub(super) fn hear_from(net: &mut Net, seq: Seq, to_group: bool) {
     let member = &mut net.members[1];
     let data = Data { flags: 0, origin: 0, seq, stable: 0, body: &[0; 4] };
@@ -61,7 +61,7 @@ fn accused_at(net: &mut Net, ms: u64) -> Vec<Rank> {
 }
 
 #[test]
-fn a_gap_is_reported_between_a_quarter_of_the_delay_and_all_of_it() {
+fn new_gap_is_reported_within_the_delay() {
     let delay = config().nak_delay_us;
     let (mut least, mut most) = (Time::from_millis(1000), Time::ZERO);
     for seed in 0..500 {
@@ -76,7 +76,7 @@ fn a_gap_is_reported_between_a_quarter_of_the_delay_and_all_of_it() {
 }
 
 #[test]
-fn a_new_gap_does_not_wait_for_the_repetition_of_an_older_one() {
+fn new_gap_does_not_wait_for_older_ones() {
     let mut net = listener(3, 1);
     promise(&mut net, 0, 1);
     assert_eq!(reports(&mut net), [(0, 0, vec![range(1, 1)])]);
@@ -88,7 +88,7 @@ fn a_new_gap_does_not_wait_for_the_repetition_of_an_older_one() {
 }
 
 #[test]
-fn repairs_that_come_bit_by_bit_are_no_debt() {
+fn slow_repairs_are_no_debt() {
     let mut net = listener(3, 1);
     promise(&mut net, 0, 3);
     net.now = Time::from_millis(1500);
@@ -98,7 +98,7 @@ fn repairs_that_come_bit_by_bit_are_no_debt() {
 }
 
 #[test]
-fn who_promises_ever_more_and_repairs_nothing_is_accused() {
+fn sender_that_only_promises_is_accused() {
     let mut net = listener(3, 1);
     for n in 0..4 {
         net.now = Time::from_millis(5000 + 500 * n);
@@ -109,10 +109,10 @@ fn who_promises_ever_more_and_repairs_nothing_is_accused() {
     assert_eq!(accused_at(&mut net, 7000), [0]);
 }
 
-/// As more sync messages arrive, the agreed cut grows: what had been asked for before the stream was closed below it is
-/// needed after all.
+/// As more sync messages arrive, the agreed cut grows: what had been asked for before the stream
+/// was closed below it is needed after all.
 #[test]
-fn a_stream_that_was_closed_and_is_needed_further_is_asked_for_again() {
+fn closed_stream_needed_further_is_asked_for_again() {
     let mut net = listener(3, 1);
     (1..=5).for_each(|seq| hear(&mut net, seq));
     promise(&mut net, 0, 10);
@@ -126,7 +126,7 @@ fn a_stream_that_was_closed_and_is_needed_further_is_asked_for_again() {
 }
 
 #[test]
-fn a_closed_stream_is_asked_for_up_to_its_end_and_an_open_one_up_to_what_is_known() {
+fn closed_stream_is_asked_for_up_to_its_end() {
     for (closed, upto) in [(true, 2), (false, 5)] {
         let mut net = listener(3, 1);
         promise(&mut net, 0, 5);
@@ -136,7 +136,7 @@ fn a_closed_stream_is_asked_for_up_to_its_end_and_an_open_one_up_to_what_is_know
 }
 
 #[test]
-fn the_first_that_may_be_asked_is_unless_the_one_that_is_may_be_too() {
+fn first_source_is_asked_unless_one_is_already() {
     // 1 is this member, 3 is nobody.
     for (sources, asked) in [(&[3, 1, 2][..], 2), (&[2, 0], 0)] {
         let mut net = listener(3, 1);
@@ -147,7 +147,7 @@ fn the_first_that_may_be_asked_is_unless_the_one_that_is_may_be_too() {
 }
 
 #[test]
-fn a_report_that_does_not_fit_goes_on_where_it_ended() {
+fn report_that_does_not_fit_goes_on() {
     let mut net = listener(3, 1);
     let odd = |n: usize| 2 * n as Seq + 1;
     (0..NAK_RANGES_MAX + 5).for_each(|n| hear(&mut net, odd(n) + 1));
@@ -161,7 +161,7 @@ fn a_report_that_does_not_fit_goes_on_where_it_ended() {
 
 /// What is delivered and stable is no longer in the ring, and not missing.
 #[test]
-fn what_was_given_up_is_not_reported() {
+fn freed_packets_are_not_reported() {
     let mut net = listener(3, 1);
     let give_up = |net: &mut Net, upto| {
         let Member { cast, pool, .. } = &mut net.members[1];
@@ -211,7 +211,7 @@ pub(super) fn overhear(net: &mut Net, by: Rank, what: SeqRange) -> u64 {
 }
 
 #[test]
-fn a_report_is_put_off_once_when_two_others_have_said_the_same() {
+fn report_of_two_others_puts_off_once() {
     let mut net = listener(4, 1);
     (1..=2).for_each(|seq| hear(&mut net, seq));
     promise(&mut net, 0, 4);
@@ -230,7 +230,7 @@ fn a_report_is_put_off_once_when_two_others_have_said_the_same() {
 }
 
 #[test]
-fn a_frozen_cast_has_no_report_to_put_off() {
+fn frozen_cast_puts_off_no_report() {
     let mut net = listener(4, 1);
     promise(&mut net, 0, 4);
     let member = &mut net.members[1];
@@ -239,7 +239,7 @@ fn a_frozen_cast_has_no_report_to_put_off() {
 }
 
 #[test]
-fn who_asks_twice_is_answered_once_and_alone() {
+fn repeated_request_is_answered_once() {
     let mut net = Net::new(3, &config(), Faults::default(), 1);
     (1..3).for_each(|rank| net.cut(rank, true));
     assert!(net.send(0, 10));
@@ -263,7 +263,7 @@ fn who_asks_twice_is_answered_once_and_alone() {
 }
 
 #[test]
-fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
+fn repairs_go_out_stream_by_stream() {
     let mut net = listener(4, 1);
     let member = &mut net.members[1];
     for (origin, seq) in [(0, 1), (0, 2), (2, 1)] {
@@ -282,7 +282,7 @@ fn what_is_wanted_of_one_stream_goes_out_before_the_next() {
 }
 
 #[test]
-fn nothing_is_handed_to_oneself_or_to_nobody() {
+fn forward_to_nobody_sends_nothing() {
     let mut net = listener(3, 1);
     hear(&mut net, 1);
     for to in [1, 3, 9] {
@@ -293,7 +293,7 @@ fn nothing_is_handed_to_oneself_or_to_nobody() {
 }
 
 #[test]
-fn what_was_to_be_sent_is_forgotten_with_the_rest() {
+fn cleared_cast_forgets_repairs_and_forwards() {
     let mut net = listener(3, 1);
     hear(&mut net, 1);
     let Member { cast, pool, .. } = &mut net.members[1];
@@ -305,7 +305,7 @@ fn what_was_to_be_sent_is_forgotten_with_the_rest() {
 }
 
 #[test]
-fn each_stream_of_a_large_view_has_sources_of_its_own() {
+fn large_view_keeps_sources_for_each_stream() {
     let mut sources = Sources::new(130);
     sources.set(5, [].into_iter());
     assert!(!sources.has(5, 0));

@@ -43,7 +43,7 @@ fn ack(net: &mut Net, from: Rank, received: Seq, credit: Seq) {
 }
 
 #[test]
-fn an_acknowledgement_is_due_soon_and_at_once_when_much_has_come() {
+fn many_packets_are_acknowledged_at_once() {
     let mut net = listener();
     for batch in 0..3 {
         let soon = net.now.plus_ms(config().ack_ms);
@@ -60,7 +60,7 @@ fn an_acknowledgement_is_due_soon_and_at_once_when_much_has_come() {
 }
 
 #[test]
-fn room_is_told_soon_and_at_once_to_a_sender_that_is_about_to_need_it() {
+fn sender_about_to_need_room_is_told_at_once() {
     let mut net = listener();
     let told_of = |net: &mut Net, upto| {
         for seq in net.members[1].cast.prefix(0) + 1..=upto {
@@ -78,7 +78,7 @@ fn room_is_told_soon_and_at_once_to_a_sender_that_is_about_to_need_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_acknowledged() {
+fn malformed_packet_is_not_acknowledged() {
     let mut net = listener();
     let middle = vec![1; BODY];
     assert_eq!(data(&mut net, 1, FLAG_FRAGMENT, &middle), DataOutcome::Malformed);
@@ -86,7 +86,7 @@ fn what_does_not_fit_is_not_acknowledged() {
 }
 
 #[test]
-fn own_words_that_come_back_and_words_to_a_frozen_cast_change_nothing() {
+fn own_acknowledgements_and_frozen_casts_change_nothing() {
     let mut net = listener();
     assert!(net.send(0, 900) && net.send(0, 900));
     net.drain_one(0);
@@ -106,7 +106,7 @@ fn own_words_that_come_back_and_words_to_a_frozen_cast_change_nothing() {
 }
 
 #[test]
-fn who_acknowledges_bit_by_bit_is_not_accused() {
+fn slow_acknowledger_is_not_accused() {
     let mut net = Net::new(3, &config(), Faults::default(), 1);
     assert!(net.send(0, 1400) && net.send(0, 1400));
     net.drain_one(0);
@@ -121,7 +121,7 @@ fn who_acknowledges_bit_by_bit_is_not_accused() {
 }
 
 #[test]
-fn what_all_have_is_wanted_by_nobody() {
+fn stable_packets_are_wanted_by_nobody() {
     let mut net = listener();
     assert!(net.send(0, 900) && net.send(0, 900));
     net.drain_one(0);
@@ -138,7 +138,7 @@ fn what_all_have_is_wanted_by_nobody() {
 }
 
 #[test]
-fn a_window_that_has_room_for_the_longest_message_is_open() {
+fn room_for_the_longest_message_opens_the_window() {
     let config = GroupConfig {
         window_packets: Some(4),
         ack_packets: 1,
@@ -155,9 +155,10 @@ fn a_window_that_has_room_for_the_longest_message_is_open() {
     assert!(!net.members[0].cast.window_is_closed());
 }
 
-/// Operators reckon with it, so it is never too little; what it is above is a bit of each member of each stream.
+/// Operators reckon with it, so it is never too little; what it is above is a bit of each member of
+/// each stream.
 #[test]
-fn the_footprint_is_what_a_cast_allocates_and_little_more() {
+fn footprint_is_what_a_cast_allocates() {
     for ranks in [1, 2, 65, 700] {
         let window = 4;
         let size = CastSize::of(BODY, window);

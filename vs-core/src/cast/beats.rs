@@ -23,13 +23,13 @@ pub(super) struct Beats {
 
 impl Beats {
     pub(super) fn new(now: Time, settings: &Settings) -> Self {
-        Self { from: now, last: now, interval_ms: settings.heartbeat_ms, spread: 1 }
+        Self { from: now, last: now, interval_ms: settings.heartbeat_ms(), spread: 1 }
     }
 
     /// Something was sent that others have to learn the end of.
     pub(super) fn restart(&mut self, now: Time, settings: &Settings) {
         self.from = now;
-        self.interval_ms = settings.heartbeat_ms;
+        self.interval_ms = settings.heartbeat_ms();
     }
 
     /// Others make progress by themselves.
@@ -52,7 +52,7 @@ impl Beats {
     }
 
     fn pause_max_ms(&self, settings: &Settings) -> u64 {
-        settings.heartbeat_max_ms.saturating_mul(self.spread)
+        settings.heartbeat_max_ms().saturating_mul(self.spread)
     }
 
     /// When the next one is due, if the pause is to be at most `pause_max_ms`.
@@ -65,6 +65,6 @@ impl Beats {
 /// The longest pause between heartbeats that ask for answers, in a view whose members take
 /// `slowness` times as long.
 pub(super) fn asking_pause_ms(settings: &Settings, slowness: u64) -> u64 {
-    let often_ms = settings.heartbeat_ms * UNSETTLED_BACKOFF_MAX;
-    (often_ms * slowness).min(often_ms.max(settings.peer_ms / 4))
+    let often_ms = settings.heartbeat_ms() * UNSETTLED_BACKOFF_MAX;
+    (often_ms * slowness).min(often_ms.max(settings.peer_ms() / 4))
 }

@@ -37,13 +37,16 @@ mod acks;
 mod batch;
 mod beats;
 mod deliver;
+mod footprint;
 mod gap;
+mod outcome;
 mod peers;
 mod receive;
 mod repair;
 mod room;
 mod send;
 mod sender;
+mod settings;
 mod size;
 mod stability;
 mod stream;
@@ -53,55 +56,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use footprint::footprint;
+pub(crate) use outcome::DataOutcome;
 pub(crate) use size::CastSize;
 
-/// What of the configuration matters here.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    window: usize,
-    body_bytes: usize,
-    message_bytes_max: usize,
-    peer_ms: u64,
-    nak_delay_us: u64,
-    nak_delay_max_us: u64,
-    nak_repeat_ms: u64,
-    ack_ms: u64,
-    ack_packets: u64,
-    heartbeat_ms: u64,
-    heartbeat_max_ms: u64,
-}
-
-impl Settings {
-    fn new(config: &GroupConfig, size: CastSize, ranks: usize) -> Self {
-        let window = size.window_packets();
-        Self {
-            window,
-            body_bytes: size.body_bytes(),
-            message_bytes_max: config.message_bytes_max,
-            peer_ms: config.peer_ms,
-            nak_delay_us: config.nak_delay_us,
-            nak_delay_max_us: config.nak_delay_max_us,
-            nak_repeat_ms: config.nak_repeat_ms,
-            ack_ms: config.ack_ms.saturating_mul(acks::slowness(ranks)),
-            ack_packets: ack_packets(config, window, ranks),
-            heartbeat_ms: config.heartbeat_ms,
-            heartbeat_max_ms: config.heartbeat_max_ms,
-        }
-    }
-
-    /// If two members ask for the same packet within this time, in ns, others may lack it, too.
-    fn repair_together_nanos(&self) -> u64 {
-        self.nak_repeat_ms * 500_000
-    }
-}
-
-/// How many packets a member acknowledges at once. The number grows with the view, so that all
-/// members together acknowledge the same part of the packets. It stays below a part of the window,
-/// so that a member acknowledges several times in a window.
-fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
-    let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
-    config.ack_packets.max(seldom.min(window / 4)) as u64
-}
+use settings::Settings;
 
 /// What all packets of a view begin with, and heartbeats say.
 #[derive(Clone, Copy, Debug)]
@@ -145,21 +104,6 @@ pub(crate) struct CastTransmit {
     pub(crate) len: usize,
     /// Length of each datagram; the last may be shorter.
     pub(crate) segment_bytes: usize,
-}
-
-/// What became of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DataOutcome {
-    /// It is kept.
-    New,
-    /// It was here already, or is of no use any more.
-    Duplicate,
-    /// Outside of the window, or beyond the end of a closed stream.
-    Beyond,
-    /// The pool has no slot.
-    NoSlot,
-    /// Its body makes no sense.
-    Malformed,
 }
 
 /// A message, lent until the next call.
@@ -253,11 +197,11 @@ impl Cast {
             me,
             frozen: false,
             rng: Rng::new(seed),
-            streams: stream::Streams::new(ranks, settings.window),
+            streams: stream::Streams::new(ranks, settings.window()),
             has_internal: false,
             lent: None,
             sender: sender::Sender::default(),
-            room: room::Room::new(ranks, me, settings.window, settings.ack_packets),
+            room: room::Room::new(ranks, me, settings.window(), settings.ack_packets()),
             stability: stability::Stability::new(ranks, me),
             acks: acks::Acks::default(),
             beats: beats::Beats::new(now, &settings),
@@ -265,7 +209,7 @@ impl Cast {
             repairs: repair::Repairs::default(),
             forwards: repair::Forwards::new(),
             sources: repair::Sources::new(ranks),
-            peers: peers::Peers::new(ranks, settings.peer_ms, now),
+            peers: peers::Peers::new(ranks, settings.peer_ms(), now),
             counters: CastCounters::default(),
             settings,
         }
@@ -398,7 +342,7 @@ impl Cast {
             return;
         }
         for rank in 0..self.ranks() as Rank {
-            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms));
+            let due = self.debt_since(rank).map(|since| since.plus_ms(self.settings.peer_ms()));
             if due.is_some_and(|due| due <= now) {
                 accuse(rank);
             }

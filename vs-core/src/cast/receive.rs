@@ -76,7 +76,7 @@ impl Cast {
 
     fn is_sound(&self, flags: u8, body: &[u8]) -> bool {
         let settings = &self.settings;
-        body::is_sound(Flags::of(flags), body, settings.body_bytes, settings.message_bytes_max)
+        body::is_sound(Flags::of(flags), body, settings.body_bytes(), settings.message_bytes_max())
     }
 
     /// Whether there is a place for a packet, judged by its header.
@@ -223,7 +223,7 @@ impl Cast {
                 self.acks.ask_for_all();
             }
             // However many members ask, one acknowledgement is sent in `ack_ms`.
-            self.acks.wake_by(self.acks.earliest(now, self.settings.ack_ms));
+            self.acks.wake_by(self.acks.earliest(now, self.settings.ack_ms()));
         }
     }
 
@@ -269,7 +269,7 @@ impl Cast {
     fn note_to_acknowledge(&mut self, now: Time, rank: Rank) {
         let at = match self.streams.of(rank).ack_due(&self.settings) {
             AckDue::Now => now,
-            AckDue::Soon => now.plus_ms(self.settings.ack_ms),
+            AckDue::Soon => now.plus_ms(self.settings.ack_ms()),
             AckDue::Never => return,
         };
         if !self.frozen {

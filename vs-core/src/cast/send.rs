@@ -31,14 +31,14 @@ impl Cast {
 
     fn has_room_for(&self, len: usize, audience: Audience) -> bool {
         !self.frozen
-            && len <= self.settings.message_bytes_max
+            && len <= self.settings.message_bytes_max()
             && self.last_packet_of(len, audience) <= self.send_limit()
             && self.sender.sealed() < self.soft_limit()
     }
 
     /// The number of the last packet that a message of `len` bytes would be in.
     fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
-        self.sender.last_packet_of(len, audience, self.settings.body_bytes)
+        self.sender.last_packet_of(len, audience, self.settings.body_bytes())
     }
 
     /// Accepts a message. Answers how many of the application were accepted: the number of this
@@ -56,7 +56,7 @@ impl Cast {
         payload: &[u8],
         audience: Audience,
     ) -> Result<u64, Full> {
-        let packets = packets_for(payload.len(), self.settings.body_bytes);
+        let packets = packets_for(payload.len(), self.settings.body_bytes());
         if !self.has_room_for(payload.len(), audience) || pool.available() < packets {
             self.refuse(now, payload.len(), audience);
             return Err(Full);
@@ -76,7 +76,7 @@ impl Cast {
     fn refuse(&mut self, now: Time, len: usize, audience: Audience) {
         self.counters.refused += 1;
         self.room.handle_refused();
-        if self.frozen || len > self.settings.message_bytes_max {
+        if self.frozen || len > self.settings.message_bytes_max() {
             return;
         }
         let needed = self.last_packet_of(len, audience);
@@ -94,7 +94,7 @@ impl Cast {
         payload: &[u8],
         audience: Audience,
     ) -> Result<(), Full> {
-        if self.sender.must_seal(payload.len(), audience, self.settings.body_bytes) {
+        if self.sender.must_seal(payload.len(), audience, self.settings.body_bytes()) {
             self.seal(pool);
         }
         let open = match self.sender.take_open() {
@@ -108,7 +108,7 @@ impl Cast {
     /// The caller has checked that there are slots and places enough.
     fn push_fragments(&mut self, pool: &mut Pool, payload: &[u8], audience: Audience) {
         self.seal(pool);
-        let mut fragments = Fragments::new(payload, audience, self.settings.body_bytes);
+        let mut fragments = Fragments::new(payload, audience, self.settings.body_bytes());
         while !fragments.is_done() {
             let Some(slot) = pool.alloc() else { return };
             let (flags, len) = fragments.write_next(pool.body_mut(slot));
@@ -144,7 +144,7 @@ impl Cast {
     /// message. Once there is, nobody is asked any more, even if the message is given up.
     pub(super) fn window_is_closed(&self) -> bool {
         let limit = self.send_limit();
-        let longest = self.settings.message_bytes_max;
+        let longest = self.settings.message_bytes_max();
         limit.min(self.soft_limit()) <= self.sender.sealed()
             || (self.room.has_refused()
                 && self.last_packet_of(longest, Audience::Application) > limit)
@@ -153,7 +153,7 @@ impl Cast {
     /// Whether `rank` keeps the window closed by not delivering. If it cannot free its ring since
     /// somebody else owes acknowledgements, it is not to blame.
     pub(super) fn owes_credit(&self, rank: Rank) -> bool {
-        let fair = self.streams.of(self.me).stable() + self.settings.window as u64;
+        let fair = self.streams.of(self.me).stable() + self.settings.window() as u64;
         self.room.lacks_credit_of(rank, fair)
     }
 }

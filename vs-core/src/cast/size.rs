@@ -1,8 +1,6 @@
 //! The sizes that all casts of a group have, derived from its configuration.
 
-use super::{peers, repair, stability, stream, window};
 use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
-use crate::ring::ENTRY_BYTES;
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
 
 /// Packets that all members of a view together may have outstanding, where the window follows from
@@ -65,20 +63,6 @@ impl CastSize {
     /// Packets that a sender may have outstanding.
     pub(crate) fn window_packets(&self) -> usize {
         self.window_packets
-    }
-
-    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and
-    /// a column of what was received, and what is known of a peer, for each member.
-    pub(crate) fn footprint(&self, members: usize) -> usize {
-        let ring = self.window_packets.saturating_mul(ENTRY_BYTES);
-        let received = members.saturating_mul(stability::RECEIVED_BYTES);
-        let rows = received.saturating_add(repair::SOURCE_BYTES);
-        let member = size_of::<stream::Stream>()
-            + stability::FLOOR_BYTES
-            + peers::PEER_BYTES
-            + window::ASKED_BYTES;
-        let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
-        members.saturating_add(size_of::<super::Cast>() + repair::FORWARDS_BYTES)
     }
 }
 

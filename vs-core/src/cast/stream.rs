@@ -398,8 +398,8 @@ impl Stream {
 
     /// How soon its sender has to be told what was received and what there is room for.
     pub(super) fn ack_due(&self, settings: &Settings) -> AckDue {
-        let half = settings.window as u64 / 2;
-        let batch = settings.ack_packets;
+        let half = settings.window() as u64 / 2;
+        let batch = settings.ack_packets();
         let end = self.ring.end();
         let much = self.prefix >= self.told.received + batch;
         let narrow = end >= self.told.credit + batch && self.high + half >= self.told.credit;

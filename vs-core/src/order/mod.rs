@@ -4,10 +4,13 @@
 //! delivered ([`Policy`]). Nothing here sees a payload.
 
 mod fifo;
+mod offers;
 
 use core::fmt;
 
-use crate::ident::{Rank, Seq};
+use crate::ident::Rank;
+
+pub(crate) use offers::{Head, Offers};
 
 use fifo::RoundRobin;
 
@@ -43,26 +46,6 @@ impl fmt::Display for Order {
             Self::Fifo => "fifo",
         })
     }
-}
-
-/// The message of a sender that can be delivered next: which packet it is in, or begins in, and
-/// where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// The number of the packet.
-    pub(crate) packet: Seq,
-    /// Bytes of the packet that are delivered.
-    pub(crate) offset: usize,
-}
-
-/// What can be delivered in a view.
-pub(crate) trait Offers {
-    /// Number of members.
-    fn ranks(&self) -> usize;
-    /// False if there is nothing of anybody; it is cheap to ask.
-    fn may_have_some(&self) -> bool;
-    /// What is next of `rank`, if it is here and may be delivered.
-    fn peek(&self, rank: Rank) -> Option<Head>;
 }
 
 /// Decides whose message is delivered next in one view.

@@ -18,6 +18,7 @@
 //! A new start_change at any point before the installation begins again at 2: the announced view can then never be
 //! installed, so no obsolete view ever is (S23).
 
+mod count;
 mod cut;
 mod forward;
 mod tally;

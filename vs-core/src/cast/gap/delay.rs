@@ -79,7 +79,7 @@ impl Delays {
 
     /// Packet `seq` was reported for the first time.
     pub(super) fn handle_asked(&mut self, now: Time, seq: Seq, settings: &Settings) {
-        let long = settings.peer_ms * 1000 / STUCK_SHARE;
+        let long = settings.peer_ms() * 1000 / STUCK_SHARE;
         let patience = self.repair_us.map_or(long, |known| 2 * known);
         if self.probe.is_none_or(|probe| (now - probe.last) / 1000 > patience) {
             self.probe = Some(Probe { seq, first: now, last: now, is_here: false });
@@ -110,7 +110,7 @@ impl Delays {
         let late = (now - since) / 1000;
         let is_early = self.repair_us.map_or(!arrival.was_asked, |known| late < known / 2);
         if arrival.is_original && is_early {
-            self.learn_late(late.min(settings.nak_delay_max_us));
+            self.learn_late(late.min(settings.nak_delay_max_us()));
         } else if arrival.to_group == Some(false) {
             self.late_us -= self.late_us.div_ceil(LOST_SHARE);
         }
@@ -167,7 +167,7 @@ impl Delays {
     /// about to come.
     pub(super) fn before_report_us(&self, settings: &Settings) -> u64 {
         let late = self.late_us + self.late_us / LATE_MARGIN;
-        late.min(settings.nak_delay_max_us).max(settings.nak_delay_us / 4)
+        late.min(settings.nak_delay_max_us()).max(settings.nak_delay_us() / 4)
     }
 
     /// The pause before gaps are reported again, in µs, after `unanswered` reports in a row that
@@ -179,8 +179,8 @@ impl Delays {
     /// each pause is twice the one before. Where the first packet has been missing for `stuck_us`,
     /// report after report was lost: then more are risked, before somebody is accused.
     pub(super) fn repeat_us(&self, stuck_us: u64, unanswered: u32, settings: &Settings) -> u64 {
-        let max_us = settings.nak_repeat_ms * 1000;
-        let peer_us = settings.peer_ms * 1000;
+        let max_us = settings.nak_repeat_ms() * 1000;
+        let peer_us = settings.peer_ms() * 1000;
         let stuck = stuck_us > peer_us / STUCK_SHARE;
         let bound = peer_us / if stuck { STUCK_REPEATS } else { STUCK_SHARE };
         let Some(repair_us) = self.repair_us else {

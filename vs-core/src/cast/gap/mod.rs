@@ -4,6 +4,7 @@
 //! has heard two others report a gap of its own keeps quiet for a while: the answer to two is a
 //! multicast.
 
+mod arrival;
 mod delay;
 
 use super::Settings;
@@ -13,6 +14,7 @@ use crate::rng::Rng;
 use crate::time::Time;
 use crate::wire::packet::NAK_RANGES_MAX;
 
+use arrival::Arrival;
 use delay::Delays;
 
 /// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high`
@@ -46,18 +48,6 @@ impl Report {
     pub(super) fn ranges(&self) -> &[SeqRange] {
         self.ranges.as_slice()
     }
-}
-
-/// How a missing packet came.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    seq: Seq,
-    /// Whether it came to all or to this member alone, if that is known.
-    to_group: Option<bool>,
-    /// Whether it came to all and nobody else was heard to ask for it.
-    is_original: bool,
-    /// Whether it was reported.
-    was_asked: bool,
 }
 
 /// What is missing of a stream, and who was asked.
@@ -259,7 +249,7 @@ impl Gap {
         if span.high <= self.asked {
             return None;
         }
-        let delay_us = settings.nak_delay_us;
+        let delay_us = settings.nak_delay_us();
         let at = now.plus_us(least_us + rng.below(delay_us - delay_us / 4 + 1));
         self.fresh_at = Some(at);
         self.fresh_upto = span.high;
@@ -291,7 +281,7 @@ impl Gap {
         self.fresh_at = None;
         self.asked = span.high;
         self.mature = span.high;
-        let pause_us = self.repeat_us(now, settings) + rng.below(settings.nak_delay_us + 1);
+        let pause_us = self.repeat_us(now, settings) + rng.below(settings.nak_delay_us() + 1);
         self.repeat_at = Some(now.plus_us(pause_us).max(due));
         true
     }

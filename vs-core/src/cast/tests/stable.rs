@@ -171,7 +171,7 @@ fn footprint_is_what_a_cast_allocates() {
         let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
         let parts = [forwards, streams, rings, received, sources, others];
         let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
-        let footprint = size.footprint(ranks);
+        let footprint = crate::cast::footprint(size, ranks);
         assert!((allocated..=allocated + ranks * ranks).contains(&footprint), "of {ranks} members");
     }
 }

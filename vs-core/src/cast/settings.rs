@@ -1,0 +1,96 @@
+//! The part of the configuration that the multicast of a view uses. It never changes in a view.
+
+use super::acks;
+use super::size::CastSize;
+use crate::config::GroupConfig;
+
+/// What of the configuration matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    window: usize,
+    body_bytes: usize,
+    message_bytes_max: usize,
+    peer_ms: u64,
+    nak_delay_us: u64,
+    nak_delay_max_us: u64,
+    nak_repeat_ms: u64,
+    ack_ms: u64,
+    ack_packets: u64,
+    heartbeat_ms: u64,
+    heartbeat_max_ms: u64,
+}
+
+impl Settings {
+    pub(super) fn new(config: &GroupConfig, size: CastSize, ranks: usize) -> Self {
+        let window = size.window_packets();
+        Self {
+            window,
+            body_bytes: size.body_bytes(),
+            message_bytes_max: config.message_bytes_max,
+            peer_ms: config.peer_ms,
+            nak_delay_us: config.nak_delay_us,
+            nak_delay_max_us: config.nak_delay_max_us,
+            nak_repeat_ms: config.nak_repeat_ms,
+            ack_ms: config.ack_ms.saturating_mul(acks::slowness(ranks)),
+            ack_packets: ack_packets(config, window, ranks),
+            heartbeat_ms: config.heartbeat_ms,
+            heartbeat_max_ms: config.heartbeat_max_ms,
+        }
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
+    pub(super) fn peer_ms(&self) -> u64 {
+        self.peer_ms
+    }
+
+    pub(super) fn nak_delay_us(&self) -> u64 {
+        self.nak_delay_us
+    }
+
+    pub(super) fn nak_delay_max_us(&self) -> u64 {
+        self.nak_delay_max_us
+    }
+
+    pub(super) fn nak_repeat_ms(&self) -> u64 {
+        self.nak_repeat_ms
+    }
+
+    pub(super) fn ack_ms(&self) -> u64 {
+        self.ack_ms
+    }
+
+    pub(super) fn ack_packets(&self) -> u64 {
+        self.ack_packets
+    }
+
+    pub(super) fn heartbeat_ms(&self) -> u64 {
+        self.heartbeat_ms
+    }
+
+    pub(super) fn heartbeat_max_ms(&self) -> u64 {
+        self.heartbeat_max_ms
+    }
+    /// If two members ask for the same packet within this time, in ns, others may lack it, too.
+    pub(super) fn repair_together_nanos(&self) -> u64 {
+        self.nak_repeat_ms * 500_000
+    }
+}
+
+/// How many packets a member acknowledges at once. The number grows with the view, so that all
+/// members together acknowledge the same part of the packets. It stays below a part of the window,
+/// so that a member acknowledges several times in a window.
+fn ack_packets(config: &GroupConfig, window: usize, ranks: usize) -> u64 {
+    let seldom = config.ack_packets.saturating_mul(ranks.saturating_sub(1).div_ceil(2));
+    config.ack_packets.max(seldom.min(window / 4)) as u64
+}

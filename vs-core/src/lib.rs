@@ -28,8 +28,8 @@
 //!
 //! # Driving a node
 //!
-//! Methods come in four kinds: getters, commands ([`Node::join`], [`Node::send`], …), `handle_*` for
-//! what happened outside, and `poll_*` for what follows. After any command or `handle_*`:
+//! Methods come in four kinds: getters, commands ([`Node::join`], [`Node::send`], …), `handle_*`
+//! for what happened outside, and `poll_*` for what follows. After any command or `handle_*`:
 //!
 //! 1. Call [`Node::poll_link`] until `None`: connect to a membership server, or leave it.
 //! 2. Write [`Node::stream_output`] to the server, and report it with [`Node::stream_consumed`].
@@ -44,9 +44,9 @@
 //! # Bounds and errors
 //!
 //! Every bound has a name in [`NodeConfig`] and [`GroupConfig`]. [`GroupSize`] says what a group of
-//! a given configuration takes, [`Node::footprint`] what a node takes. Junk from the network ends in
-//! a [`Verdict`] and a counter, never in a panic or an error. An error of a call says that nothing
-//! changed. A panic is a defect of this crate.
+//! a given configuration takes, [`Node::footprint`] what a node takes. Junk from the network ends
+//! in a [`Verdict`] and a counter, never in a panic or an error. An error of a call says that
+//! nothing changed. A panic is a defect of this crate.
 //!
 //! # Threads, `fork`, platforms
 //!
@@ -54,9 +54,9 @@
 //! is: it may move to another thread, and one thread at a time calls it. A program with several
 //! nodes may drive each of them in a thread of its own.
 //!
-//! Do not use a node in both processes after `fork`: they would have one id, one incarnation and the
-//! same numbers. Fork before the node is made, or make a new node in the child, with a process id of
-//! its own.
+//! Do not use a node in both processes after `fork`: they would have one id, one incarnation and
+//! the same numbers. Fork before the node is made, or make a new node in the child, with a process
+//! id of its own.
 //!
 //! The crate needs `alloc` and no operating system: it builds for any target that has an allocator
 //! and atomic pointers. What runtimes need of a platform is said in [`manual::operating`].

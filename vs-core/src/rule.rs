@@ -11,9 +11,10 @@ pub enum Rule {
     /// The application stops sending before the sync message goes out (1000 of 1000).
     Blocking,
     /// After its sync message a process delivers nothing beyond its own cut until a view matches
-    /// (point 2).
+    /// ([point 2](crate::manual::algorithm#point-2)).
     OwnCut,
-    /// A view that does not answer the last start_change is never installed (point 4).
+    /// A view that does not answer the last start_change is never installed ([point
+    /// 4](crate::manual::algorithm#point-4)).
     NoObsoleteView,
     /// The sync message of `q` that counts is the one tagged `view.start(q)`, never `q`'s latest
     /// (93 of 400).

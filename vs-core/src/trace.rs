@@ -1,9 +1,9 @@
 //! What a process saw, as values: the events of a trace.
 //!
-//! Every runtime and the simulator write the same trace (feature `json`: `crate::trace_json`), and the checker of
-//! [`crate::spec`] reads it. The node calls its [`Tracer`] synchronously, before the event takes effect outside the
-//! process: a runtime that hands each line to the kernel there loses none of what others could have seen, even when it
-//! is killed.
+//! Every runtime and the simulator write the same trace (feature `json`: `crate::trace_json`), and
+//! the checker of [`crate::spec`] reads it. The node calls its [`Tracer`] synchronously, before the
+//! event takes effect outside the process. A runtime that hands each line to the kernel at once
+//! loses no event that others could have seen, even when it is killed.
 
 mod mark;
 mod observation;
@@ -152,19 +152,20 @@ impl Trace {
 
 /// Where a node's events go.
 ///
-/// An observer: it is shown what happens and can neither answer nor reach the node. `()` observes nothing and costs
-/// nothing.
+/// A tracer is shown what happens, and can neither answer nor reach the node. `()` observes nothing
+/// and costs nothing.
 pub trait Tracer {
     /// Whether [`Tracer::record`] wants to be called. Payloads are hashed only then.
     fn enabled(&self) -> bool {
         true
     }
 
-    /// Takes one event at (monotonic, clamped) time `now` of process `process` in `group`.
+    /// Takes one event of `process` in `group`. `now` never goes backwards.
     fn record(&mut self, now: Time, process: ProcessId, group: &GroupName, event: Event);
 
-    /// Is shown each step of an endpoint before it is recorded. Without an action, the step is something that arrived.
-    /// `state` copies the state after the step; a tracer that does not call it costs nothing.
+    /// Is shown each step of an endpoint before it is recorded. Without an action, the step is
+    /// something that arrived. `state` copies the state after the step; a tracer that does not call
+    /// it costs nothing.
     fn observe(
         &mut self,
         _now: Time,

@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_that_was_read_equals_the_one_that_was_written() {
+    fn view_read_back_equals_the_written_one() {
         let id = ViewId { major: 7, minor: 2 };
         let view = View::new(id, &[ProcessId(1), ProcessId(4)], &[Cid(8), Cid(9)]).unwrap();
         let mut bytes = [0; 64];

@@ -33,13 +33,14 @@ pub struct Tokens {
     pub unicast: Token,
     /// The connection to a membership server.
     pub server: Token,
-    /// The sockets of the membership server inside, with [`vs_std::Membership::Embedded`]: all tokens from this one on.
-    /// Those of others have to be lower.
+    /// The sockets of the membership server inside, with [`vs_std::Membership::Embedded`]: all
+    /// tokens from this one on. Those of others have to be lower.
     pub embedded: Token,
 }
 
 impl Tokens {
-    /// The tokens from `base` on: three, and where there is a membership server inside, all the others.
+    /// The tokens from `base` on: three, and where there is a membership server inside, all the
+    /// others.
     #[must_use]
     pub fn from_base(base: Token) -> Self {
         let at = |offset| Token(base.0 + offset);
@@ -110,8 +111,8 @@ impl<T: Tracer> Driver<T> {
         self.inner.udp_socket(which).map(AsRawFd::as_raw_fd)
     }
 
-    /// Takes an event of the poll; what it announces is read by the next [`Driver::advance`]. False if it belongs to
-    /// somebody else.
+    /// Takes an event of the poll; what it announces is read by the next [`Driver::advance`]. False
+    /// if it belongs to somebody else.
     pub fn handle_event(&mut self, event: &Event) -> bool {
         let Some((_, tokens)) = &self.place else { return false };
         let token = event.token();
@@ -140,15 +141,15 @@ impl<T: Tracer> Driver<T> {
         self.inner.timeout()
     }
 
-    /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`], and
-    /// [`Driver::timeout`] is zero until then.
+    /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`],
+    /// and [`Driver::timeout`] is zero until then.
     #[must_use]
     pub fn has_backlog(&self) -> bool {
         self.inner.has_backlog()
     }
 
-    /// Reads what was left, lets time pass, and writes what follows. Returns when there is nothing more to write, or
-    /// no room in the kernel.
+    /// Reads what was left, lets time pass, and writes what follows. Returns when there is nothing
+    /// more to write, or no room in the kernel.
     pub fn advance(&mut self) {
         let Some((registry, tokens)) = &self.place else { return };
         self.inner.advance(|opened| register_opened(registry, *tokens, opened));
@@ -160,7 +161,8 @@ impl<T: Tracer> Driver<T> {
         self.inner.flush(|opened| register_opened(registry, *tokens, opened));
     }
 
-    /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
+    /// What the application has to hear next. What it does not ask for stays in the node, and the
+    /// senders wait.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         self.inner.poll_action()
     }
@@ -218,7 +220,8 @@ impl<T: Tracer> Driver<T> {
         self.inner.leave(group)
     }
 
-    /// See [`Node::send`]. The message goes out with the next [`Driver::flush`] or [`Driver::advance`].
+    /// See [`Node::send`]. The message goes out with the next [`Driver::flush`] or
+    /// [`Driver::advance`].
     ///
     /// # Errors
     /// As there.
@@ -280,13 +283,15 @@ impl<T: Tracer> Driver<T> {
         self.inner.granted()
     }
 
-    /// What to tell an operator, if the system granted less for received datagrams than was asked for.
+    /// What to tell an operator, if the system granted less for received datagrams than was asked
+    /// for.
     #[must_use]
     pub fn small_buffers(&self) -> Option<SmallBuffers> {
         self.inner.small_buffers()
     }
 
-    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by unicast instead.
+    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by
+    /// unicast instead.
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         self.inner.unheard(group)

@@ -17,8 +17,8 @@ use vs_std::beacons::Beacons;
 use vs_std::faults::Faults;
 use vs_std::server::{self, LookupFailure, Source};
 
-/// Where the sockets of a server are in a [`mio::Poll`]: from the token `base` on, the listener, the beacons, and as many
-/// connections as there are at a time.
+/// Where the sockets of a server are in a [`mio::Poll`]: from the token `base` on, the listener,
+/// the beacons, and as many connections as there are at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     base: Token,
@@ -29,7 +29,7 @@ impl Place {
         Self { base }
     }
 
-    /// Registers what there is.
+    /// Registers all sockets.
     pub(crate) fn register(
         self,
         registry: &Registry,
@@ -47,7 +47,7 @@ impl Place {
         Ok(())
     }
 
-    /// Takes out of the registry what there is.
+    /// Takes all sockets out of the registry.
     pub(crate) fn deregister(
         self,
         registry: &Registry,
@@ -72,7 +72,8 @@ impl Place {
         registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(self.base.0 + 2 + slot), both)
     }
 
-    /// The socket that an event is for, and whether it can be read and written. `None`: it belongs to somebody else.
+    /// The socket that an event is for, and whether it can be read and written. `None`: it belongs
+    /// to somebody else.
     pub(crate) fn of(self, event: &Event) -> Option<(Source, bool, bool)> {
         let source = match event.token().0.checked_sub(self.base.0)? {
             0 => Source::Listener,
@@ -89,8 +90,8 @@ fn sockets(driver: &server::ServerDriver) -> (RawFd, Option<RawFd>) {
     (driver.listener().as_raw_fd(), beacons)
 }
 
-/// A [`Server`] with its listener and connections. Driven as a [`crate::Driver`], except that a round ends with
-/// [`ServerDriver::poll_note`].
+/// A [`Server`] with its listener and connections. Driven as a [`crate::Driver`], except that a
+/// round ends with [`ServerDriver::poll_note`].
 #[derive(Debug)]
 pub struct ServerDriver {
     inner: server::ServerDriver,
@@ -114,8 +115,8 @@ impl ServerDriver {
         self.inner.local_addr()
     }
 
-    /// Registers the sockets, all under tokens from `base` on. Every token from there on is the server's, so those of
-    /// others have to be lower. Once only.
+    /// Registers the sockets, all under tokens from `base` on. Every token from there on is the
+    /// server's, so those of others have to be lower. Once only.
     ///
     /// # Errors
     /// The system's.
@@ -136,7 +137,8 @@ impl ServerDriver {
         self.inner.remove_peer(name);
     }
 
-    /// Looks for other servers of the deployment, which reach this one at `listen`; see [`Server::discover`].
+    /// Looks for other servers of the deployment, which reach this one at `listen`; see
+    /// [`Server::discover`].
     ///
     /// # Errors
     /// Names the field of `config` that cannot be used.

@@ -1,5 +1,5 @@
-//! What the runtimes allocate in a stable view: nothing for what is lent, be it by vs-mio or by vs-std, and next to nothing
-//! for payloads that the handles of vs-std keep for a while.
+//! What the runtimes allocate in a stable view: nothing for what is lent, be it by vs-mio or by
+//! vs-std, and next to nothing for payloads that the handles of vs-std keep for a while.
 
 #[expect(dead_code, reason = "nothing is traced here")]
 mod serving;
@@ -78,7 +78,8 @@ fn count_all(f: impl FnOnce() -> Result<(), Failure>) -> Result<u64, Failure> {
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_MS: u64 = 60_000;
 
-/// A server that says nothing while a view is stable: what it would allocate for it is not of interest here.
+/// A server that says nothing while a view is stable: what it would allocate for it is not of
+/// interest here.
 fn serving() -> Result<Serving, Failure> {
     let (silence_ms, heartbeat_ms) = (2 * PATIENCE_MS, PATIENCE_MS);
     Serving::begin(ServerConfig { silence_ms, heartbeat_ms, ..ServerConfig::default() })
@@ -117,7 +118,8 @@ fn pair(serving: &Serving, test: u8) -> Result<[Group; 2], Failure> {
     Ok(groups)
 }
 
-/// Lets the first of `groups` send, and both receive with `receive`, which says how many messages came.
+/// Lets the first of `groups` send, and both receive with `receive`, which says how many messages
+/// came.
 fn exchange(
     groups: &mut [Group; 2],
     receive: &mut dyn FnMut(&mut Group) -> Result<usize, Failure>,
@@ -159,8 +161,8 @@ fn what_is_lent_costs_no_allocation() -> Result<(), Failure> {
     let _turn = TURN.lock();
     let serving = serving()?;
     let mut groups = pair(&serving, 20)?;
-    // The inbox gets its memory, too: a thread that was not let run for long is behind, and what it sends then has to
-    // be heard first.
+    // The inbox gets its memory, too: a thread that was not let run for long is behind, and what it
+    // sends then has to be heard first.
     exchange(&mut groups, &mut kept)?;
     exchange(&mut groups, &mut lent)?;
     let allocations = count_own(|| exchange(&mut groups, &mut lent))?;
@@ -169,7 +171,7 @@ fn what_is_lent_costs_no_allocation() -> Result<(), Failure> {
 }
 
 #[test]
-fn payloads_that_are_dropped_in_time_cost_next_to_no_allocation() -> Result<(), Failure> {
+fn dropped_payloads_cost_almost_no_allocation() -> Result<(), Failure> {
     let _turn = TURN.lock();
     let serving = serving()?;
     let mut groups = pair(&serving, 21)?;

@@ -17,7 +17,7 @@ use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
 
 #[test]
-fn a_loop_does_not_wait_while_its_application_has_something_to_hear() -> Result<(), Failure> {
+fn a_loop_with_pending_actions_does_not_wait() -> Result<(), Failure> {
     let serving = Serving::begin(ServerConfig::default())?;
     let clock = Clock::new();
     let config = DriverConfig {
@@ -59,7 +59,8 @@ fn a_loop_does_not_wait_while_its_application_has_something_to_hear() -> Result<
     assert!(driver.node().has_action());
     assert_eq!(driver.timeout(), Some(Duration::ZERO), "it comes at once");
 
-    // An application that does not ask is not waited for: its loop sleeps until there is something else to do.
+    // An application that does not ask is not waited for: its loop sleeps until there is something
+    // else to do.
     while driver.has_backlog() || driver.timeout() == Some(Duration::ZERO) {
         driver.advance();
     }

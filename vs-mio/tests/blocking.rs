@@ -1,5 +1,5 @@
-//! Blocking handles and their duties: to receive what they send, and to call often enough. All handles of a test are
-//! driven by its one thread, so what happens follows from whom it calls.
+//! Blocking handles and their duties: to receive what they send, and to call often enough. All
+//! handles of a test are driven by its one thread, so what happens follows from whom it calls.
 
 mod serving;
 
@@ -54,7 +54,7 @@ fn all_see(groups: &[&mut Group], members: usize) -> bool {
 }
 
 #[test]
-fn who_does_not_receive_cannot_send_for_ever_and_loses_nothing() -> Result<(), Failure> {
+fn a_full_inbox_refuses_sends_and_loses_nothing() -> Result<(), Failure> {
     let serving = Serving::begin(ServerConfig::default())?;
     let mut options = options(&serving, 1, 4);
     options.inbox_bytes = 100_000;
@@ -88,7 +88,7 @@ fn who_does_not_receive_cannot_send_for_ever_and_loses_nothing() -> Result<(), F
 }
 
 #[test]
-fn a_batch_is_packed_and_heard_as_it_was_sent() -> Result<(), Failure> {
+fn a_batch_is_packed_and_delivered_in_order() -> Result<(), Failure> {
     const MESSAGES: u64 = 20_000;
     let serving = Serving::begin(ServerConfig::default())?;
     let name = GroupName::new("batch")?;
@@ -175,9 +175,10 @@ fn silent_pair(test: u8) -> Result<(Serving, Group, Group), Failure> {
     Ok((serving, a, b))
 }
 
-/// A call that sends may read what it leaves to one that receives, and then no socket becomes ready for it.
+/// A call that sends may read what it leaves to one that receives, and then no socket becomes ready
+/// for it.
 #[test]
-fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
+fn events_read_by_a_send_need_no_wait() -> Result<(), Failure> {
     let (_serving, mut a, mut b) = silent_pair(15)?;
     let receives: [fn(&mut Group) -> Option<Event>; 2] = [
         |group| group.recv_timeout(PATIENCE).ok()?,
@@ -212,7 +213,7 @@ fn what_a_send_has_read_is_heard_without_waiting() -> Result<(), Failure> {
 }
 
 #[test]
-fn who_was_refused_does_not_wait_for_an_event_when_there_is_room() -> Result<(), Failure> {
+fn a_refused_sender_is_woken_by_room() -> Result<(), Failure> {
     let (_serving, mut a, mut b) = silent_pair(16)?;
     let hear = |group: &mut Group| -> Result<usize, Failure> {
         let mut heard = 0;
@@ -238,7 +239,7 @@ fn who_was_refused_does_not_wait_for_an_event_when_there_is_room() -> Result<(),
 }
 
 #[test]
-fn who_does_not_call_is_excluded_and_comes_back_when_it_calls() -> Result<(), Failure> {
+fn a_silent_caller_is_excluded_and_returns() -> Result<(), Failure> {
     let config = ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };
     let serving = Serving::begin(config)?;
     let name = GroupName::new("silence")?;

@@ -1,8 +1,9 @@
-//! One group of members of both runtimes over real sockets: blocking handles on threads, one with a thread of its own,
-//! and a node in a mio loop.
+//! One group of members of both runtimes over real sockets: blocking handles on threads, one with a
+//! thread of its own, and a node in a mio loop.
 //!
-//! The story goes by views, never by time: all four members send in the view of four; then one leaves; the other three
-//! send in the view of three; then one crashes; the last two send in the view of two.
+//! The story goes by views, never by time: all four members send in the view of four; then one
+//! leaves; the other three send in the view of three; then one crashes; the last two send in the
+//! view of two.
 
 mod serving;
 
@@ -100,7 +101,8 @@ impl Part {
         text.repeat(if number.is_multiple_of(100) { 400 } else { 1 }).into_bytes()
     }
 
-    /// Whether everything came that is sent in the view of `members`, with which the part of this member ends.
+    /// Whether everything came that is sent in the view of `members`, with which the part of this
+    /// member ends.
     fn is_over(&self, members: usize) -> bool {
         self.next < members && self.left_to_send == 0 && self.heard.is_complete(members)
     }
@@ -248,14 +250,16 @@ fn judge(files: &[PathBuf], group: &GroupName, survivors: &[ProcessId]) {
     assert_eq!(report.counts.sent, (4 + 3 + 2) * MESSAGES);
 }
 
-/// In every view that two members share and came to together, and left together, they received the same.
+/// In every view that two members share and came to together, and left together, they received the
+/// same.
 fn compare(heard: &[Heard]) {
     let mut shared = 0;
     for (i, a) in heard.iter().enumerate() {
         for b in &heard[i + 1..] {
             for (id, in_a) in &a.views {
                 let Some(in_b) = b.views.get(id) else { continue };
-                // Who goes from here to the same next view went together; the last view of both is complete.
+                // Who goes from here to the same next view went together; the last view of both is
+                // complete.
                 let next = |heard: &Heard| heard.views.range(id..).nth(1).map(|(id, _)| *id);
                 if next(a) == next(b) {
                     assert_eq!(in_a.messages, in_b.messages, "in view {id}");
@@ -265,13 +269,13 @@ fn compare(heard: &[Heard]) {
         }
     }
     println!("{shared} messages compared");
-    // Three went on from the view of four, with four senders; two from that of three, with at least their own; two are
-    // left in that of two.
+    // Three went on from the view of four, with four senders; two from that of three, with at least
+    // their own; two are left in that of two.
     assert!(shared as u64 >= MESSAGES * (3 * 4 + 2 + 2));
 }
 
 #[test]
-fn blocking_handles_and_a_mio_loop_make_one_group() -> Result<(), Failure> {
+fn handles_and_a_mio_loop_form_one_group() -> Result<(), Failure> {
     let begun = Instant::now();
     let config = ServerConfig { silence_ms: PATIENCE_MS, ..ServerConfig::default() };
     let serving = Serving::begin(config)?;

@@ -1,5 +1,5 @@
-//! Drivers in a poll that belongs to somebody else: a server, two members and sockets of the user in one loop of one
-//! thread, and what a sender is refused.
+//! Drivers in a poll that belongs to somebody else: a server, two members and sockets of the user
+//! in one loop of one thread, and what a sender is refused.
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
@@ -244,7 +244,7 @@ fn small() -> GroupConfig {
 }
 
 #[test]
-fn one_poll_holds_everything_and_members_move_to_another() -> io::Result<()> {
+fn one_poll_holds_everything_and_is_exchangeable() -> io::Result<()> {
     let mut host = Host::new(&small())?;
     host.members[0].send(b"in the first poll").expect("room");
     let here = host.own.local_addr()?;
@@ -286,7 +286,7 @@ fn one_poll_holds_everything_and_members_move_to_another() -> io::Result<()> {
 }
 
 #[test]
-fn a_message_above_the_maximum_is_refused_and_the_largest_is_not() -> io::Result<()> {
+fn only_messages_above_the_maximum_are_refused() -> io::Result<()> {
     let config = small();
     let mut host = Host::new(&config)?;
     let max = config.message_bytes_max;
@@ -301,7 +301,7 @@ fn a_message_above_the_maximum_is_refused_and_the_largest_is_not() -> io::Result
 }
 
 #[test]
-fn a_full_window_refuses_and_loses_nothing_that_was_accepted() -> io::Result<()> {
+fn a_full_window_loses_nothing_accepted() -> io::Result<()> {
     let mut host = Host::new(&small())?;
     host.members[1].reading = false;
     let mut accepted = 0_u64;
@@ -339,7 +339,7 @@ fn a_full_window_refuses_and_loses_nothing_that_was_accepted() -> io::Result<()>
 }
 
 #[test]
-fn a_blocked_view_refuses_until_the_next_one_in_manual_mode() -> io::Result<()> {
+fn manual_blocking_refuses_until_the_next_view() -> io::Result<()> {
     let config = GroupConfig { members_max: 3, blocking: Blocking::Manual, ..small() };
     let mut host = Host::new(&config)?;
     let key = host.members[0].group;

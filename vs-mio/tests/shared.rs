@@ -1,4 +1,5 @@
-//! Handles that threads share, in one group over real sockets: what they promise beyond a blocking handle.
+//! Handles that threads share, in one group over real sockets: what they promise beyond a blocking
+//! handle.
 
 mod serving;
 
@@ -175,7 +176,7 @@ fn threads_share_handles_and_lose_nothing() -> Result<(), Failure> {
 }
 
 #[test]
-fn who_does_not_receive_makes_the_senders_wait_and_loses_nothing() -> Result<(), Failure> {
+fn a_slow_receiver_makes_senders_wait() -> Result<(), Failure> {
     let serving = serving()?;
     let mut options = options(&serving, 1, 9);
     options.inbox_bytes = 100_000;
@@ -241,7 +242,7 @@ fn what_was_sent_before_leaving_arrives() -> Result<(), Failure> {
 }
 
 #[test]
-fn the_last_handle_that_is_dropped_is_a_crash() -> Result<(), Failure> {
+fn dropping_the_last_handle_is_a_crash() -> Result<(), Failure> {
     let serving = serving()?;
     let name = GroupName::new("dropped")?;
     let group = SharedGroup::join(&name, options(&serving, 1, 11))?;
@@ -273,7 +274,7 @@ fn the_last_handle_that_is_dropped_is_a_crash() -> Result<(), Failure> {
 }
 
 #[test]
-fn a_server_that_is_lost_is_told_and_the_group_goes_on() -> Result<(), Failure> {
+fn a_lost_server_is_told() -> Result<(), Failure> {
     let serving = serving()?;
     let name = GroupName::new("lost")?;
     let join = |id| SharedGroup::join(&name, options(&serving, id, 12));

@@ -1,5 +1,5 @@
-//! A chat among the processes of this host: what is typed in one appears in all. No server has to be started. Run it in
-//! two terminals:
+//! A chat among the processes of this host: what is typed in one appears in all. No server has to
+//! be started. Run it in two terminals:
 //!
 //! ```text
 //! cargo run -p vs-std --example chat
@@ -16,7 +16,8 @@ use vs_core::DisplaySet;
 use vs_core::ident::GroupName;
 use vs_std::{Event, Group, JoinOptions};
 
-/// How long a typed line may wait to be noticed. The group needs a call a good deal more often than every `peer_ms`.
+/// How long a typed line may wait to be noticed. The group needs a call a good deal more often than
+/// every `peer_ms`.
 const TURN: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Box<dyn Error>> {

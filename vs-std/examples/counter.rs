@@ -1,5 +1,5 @@
-//! A counter that all members add to: a replicated state, kept by two threads that share a handle. The members meet
-//! at a membership server, and each has an id of its own.
+//! A counter that all members add to: a replicated state, kept by two threads that share a handle.
+//! The members meet at a membership server, and each has an id of its own.
 //!
 //! ```text
 //! cargo run --bin vs -- server --listen 127.0.0.1:7000
@@ -7,8 +7,8 @@
 //! cargo run -p vs-std --example counter -- 2 localhost:7000
 //! ```
 //!
-//! Each line that is typed is a number to add; the end of the input leaves. The total is that of the members in the
-//! view: a share goes with its member, and comes with a new one.
+//! Each line that is typed is a number to add; the end of the input leaves. The total is that of
+//! the members in the view: a share goes with its member, and comes with a new one.
 
 use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = JoinOptions::new(ProcessId(id.parse()?), vec![server.parse()?], udp);
     let group = SharedGroup::join(&GroupName::new("counter")?, options)?;
 
-    // This thread waits for what is typed, the other for what is heard; the protocol waits for neither.
+    // This thread waits for what is typed, the other for what is heard; the protocol waits for
+    // neither.
     let typing = group.clone();
     thread::spawn(move || match add(&typing) {
         Ok(()) => typing.begin_leave(),
@@ -57,8 +58,8 @@ fn add(group: &SharedGroup) -> Result<(), SendError> {
 
 /// Adds `number` and tells the share, as a whole: whoever hears the last one knows it.
 fn tell(group: &SharedGroup, number: i64) -> Result<(), SendError> {
-    // Waits for room, if it has to; what comes then does not, so that the lock is held for a moment only. It keeps the
-    // shares that the two threads tell in the order in which they grew.
+    // Waits for room, if it has to; what comes then does not, so that the lock is held for a moment
+    // only. It keeps the shares that the two threads tell in the order in which they grew.
     let mut message = group.reserve(size_of::<i64>())?;
     let mut share = SHARE.lock().unwrap_or_else(PoisonError::into_inner);
     *share += number;

@@ -15,7 +15,8 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// Batches that are received before the rest of the loop has its turn.
 const BATCHES_MAX: usize = 16;
 
-/// Sends beacons to a multicast group, and hears those of all others there, also of other programs on this host.
+/// Sends beacons to a multicast group, and hears those of all others there, also of other programs
+/// on this host.
 #[derive(Debug)]
 pub struct Beacons {
     sockets: UdpPair,
@@ -63,7 +64,7 @@ impl Beacons {
         self.readable
     }
 
-    /// Hands what there is to `server`, but not forever.
+    /// Hands beacons to `server`, up to a bound.
     pub(crate) fn read(&mut self, server: &mut Server, now: Time) {
         for _ in 0..BATCHES_MAX {
             if !self.readable {

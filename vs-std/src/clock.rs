@@ -31,15 +31,15 @@ impl Clock {
         Time(nanos(self.start.elapsed()))
     }
 
-    /// UNIX time in nanoseconds when the clock showed zero. Time of day that is set later does not change it: the
-    /// timestamps of one trace never go backwards.
+    /// UNIX time in nanoseconds when the clock showed zero. Time of day that is set later does not
+    /// change it: the timestamps of one trace never go backwards.
     #[must_use]
     pub fn unix_offset(&self) -> u64 {
         self.unix_offset
     }
 
-    /// UNIX time in milliseconds when the clock showed zero: grows with every start of a process, as an incarnation
-    /// has to.
+    /// UNIX time in milliseconds when the clock showed zero: grows with every start of a process,
+    /// as an incarnation has to.
     #[must_use]
     pub fn unix_start_ms(&self) -> u64 {
         Time(self.unix_offset).as_millis()

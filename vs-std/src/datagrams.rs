@@ -1,4 +1,5 @@
-//! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be written.
+//! The datagrams of a node: two sockets, read in edges, and one run of datagrams that waits to be
+//! written.
 
 use core::net::SocketAddr;
 use std::io::ErrorKind;
@@ -29,8 +30,9 @@ pub struct IoCounters {
     pub deferred: u64,
     /// Runs that the kernel refused; they count as lost.
     pub send_errors: u64,
-    /// Runs that the kernel refused since they do not fit the MTU of the way to their destination (any more). Nothing
-    /// that long will arrive there until the MTU is raised or `datagram_bytes` of all members is lowered.
+    /// Runs that the kernel refused since they do not fit the MTU of the way to their destination
+    /// (any more). Nothing that long will arrive there until the MTU is raised or `datagram_bytes`
+    /// of all members is lowered.
     pub too_long: u64,
     /// Received datagrams that were thrown away on purpose: see [`Faults`].
     pub lost: u64,
@@ -118,7 +120,7 @@ impl Datagrams {
         self.readable[index(which)] = true;
     }
 
-    /// Reads what is there, but not forever.
+    /// Reads what arrived, up to a bound.
     pub(crate) fn read<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, which: Which) {
         for _ in 0..READ_BATCHES_MAX {
             if !self.readable[index(which)] {

@@ -49,7 +49,8 @@ pub struct DriverConfig {
     pub clock: Clock,
 }
 
-/// Bytes of a full datagram by IPv6 where nothing else is said: what the MTU of Ethernet leaves after 48 bytes of headers.
+/// Bytes of a full datagram by IPv6 where nothing else is said: what the MTU of Ethernet leaves
+/// after 48 bytes of headers.
 pub const DATAGRAM_BYTES_IPV6: usize = 1452;
 
 impl DriverConfig {
@@ -147,34 +148,37 @@ impl Opened<'_> {
     }
 }
 
-/// A [`Node`] with its sockets, a clock, and the membership server inside, if its [`Membership`] asks for one. What it has
-/// not is a way to wait: that is the loop's around it, which in each round
+/// A [`Node`] with its sockets, a clock, and the membership server inside, if its [`Membership`]
+/// asks for one. The loop around it waits. In each round the loop
 ///
-/// 1. waits for [`Driver::udp_socket`], [`Driver::stream`] and the sockets of [`Driver::embedded`], for at most
-///    [`Driver::timeout`];
-/// 2. says what is ready with [`Driver::handle_udp`], [`Driver::handle_stream`] and [`Driver::handle_embedded`];
+/// 1. waits for [`Driver::udp_socket`], [`Driver::stream`] and the sockets of [`Driver::embedded`],
+///    for at most [`Driver::timeout`];
+/// 2. says what is ready with [`Driver::handle_udp`], [`Driver::handle_stream`] and
+///    [`Driver::handle_embedded`];
 /// 3. calls [`Driver::advance`];
-/// 4. polls actions, as many as the application wants to hear, and gives commands; then calls [`Driver::flush`].
+/// 4. polls actions, as many as the application wants to hear, and gives commands; then calls
+///    [`Driver::flush`].
 ///
 /// Readiness is remembered until the kernel said that it ended, so a loop may wait for edges.
 #[derive(Debug)]
 pub struct Driver<T: Tracer = ()> {
     node: Node<T>,
     clock: Clock,
-    /// The time of the last [`Driver::advance`] or [`Driver::flush`]: good enough for a send and a delivery in between,
-    /// and no clock is read for each.
+    /// The time of the last [`Driver::advance`] or [`Driver::flush`]: good enough for a send and a
+    /// delivery in between, and no clock is read for each.
     now: Time,
     datagrams: Datagrams,
     link: Link,
     embedded: Option<Box<EmbeddedServer>>,
     /// Whether views come from a source of the application's own.
     is_external: bool,
-    /// Whether the application has asked for actions until there was none since the last [`Driver::advance`].
+    /// Whether the application has asked for actions until there was none since the last
+    /// [`Driver::advance`].
     heard_all: bool,
 }
 
-/// While the kernel has no room for datagrams, what is due to be sent stays due: the loop looks at its other times so
-/// often, and is woken when there is room.
+/// While the kernel has no room for datagrams, what is due to be sent stays due: the loop looks at
+/// its other times so often, and is woken when there is room.
 const BLOCKED_WAIT: Duration = Duration::from_millis(5);
 
 impl<T: Tracer> Driver<T> {
@@ -226,8 +230,8 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.mark_readable(which);
     }
 
-    /// The connection to the server can be read or written, or has come up or failed (both). What there is to read is
-    /// read by [`Driver::advance`].
+    /// The connection to the server can be read or written, or has come up or failed (both). What
+    /// there is to read is read by [`Driver::advance`].
     pub fn handle_stream(&mut self, readable: bool, writable: bool) {
         self.link.handle_ready(&mut self.node, self.clock.now(), readable, writable);
     }
@@ -239,9 +243,9 @@ impl<T: Tracer> Driver<T> {
         }
     }
 
-    /// How long a loop may wait: until the node has something to do, also for an application that has heard everything
-    /// in this round, and for which commands or a flush then made more (one that does not ask for actions has no use
-    /// for a round). `None`: until a socket is ready.
+    /// How long a loop may wait: until the node has something to do, also for an application that
+    /// has heard everything in this round, and for which commands or a flush then made more (one
+    /// that does not ask for actions has no use for a round). `None`: until a socket is ready.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         if self.has_backlog() || (self.heard_all && self.node.has_action()) {
@@ -254,16 +258,17 @@ impl<T: Tracer> Driver<T> {
         node.into_iter().chain(self.link.timeout()).chain(embedded).min()
     }
 
-    /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`], and
-    /// [`Driver::timeout`] is zero until then.
+    /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`],
+    /// and [`Driver::timeout`] is zero until then.
     #[must_use]
     pub fn has_backlog(&self) -> bool {
         self.datagrams.has_backlog() || self.link.has_backlog()
     }
 
-    /// Reads what there is, within bounds, lets time pass, and writes what follows. Returns when there is nothing more
-    /// to write, or no room in the kernel. A connection that begins is shown to `opened`, for a loop that has to know
-    /// it; an error of `opened` counts as one of connecting.
+    /// Reads what arrived, within bounds, lets time pass, and writes what follows. Returns when
+    /// there is nothing more to write, or no room in the kernel. A connection that begins is shown
+    /// to `opened`, for a loop that has to know it; an error of `opened` counts as one of
+    /// connecting.
     pub fn advance(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         self.heard_all = false;
         if let Some(embedded) = &mut self.embedded {
@@ -281,8 +286,9 @@ impl<T: Tracer> Driver<T> {
         self.flush(opened);
     }
 
-    /// Reads what multicasts there are, within bounds, without being told that there are any: for a loop that looks
-    /// again and again. Whether something came; then [`Driver::advance`] answers it.
+    /// Reads what multicasts there are, within bounds, without being told that there are any: for a
+    /// loop that looks again and again. Whether something came; then [`Driver::advance`] answers
+    /// it.
     pub fn read_multicasts(&mut self) -> bool {
         let before = self.datagrams.counters().received;
         self.datagrams.mark_readable(Which::Multicast);
@@ -291,8 +297,9 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.counters().received != before
     }
 
-    /// Writes what follows from commands and from what the application heard, as [`Driver::advance`] does. Reads
-    /// nothing: what a loop reads after it asked for actions, its application would hear when something wakes it again.
+    /// Writes what follows from commands and from what the application heard, as
+    /// [`Driver::advance`] does. Reads nothing: what a loop reads after it asked for actions, its
+    /// application would hear when something wakes it again.
     pub fn flush(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         let now = self.look_at_clock();
         while let Some(command) = self.node.poll_link() {
@@ -313,7 +320,8 @@ impl<T: Tracer> Driver<T> {
         if self.node.tracer_mut().enabled() { self.look_at_clock() } else { self.now }
     }
 
-    /// A socket of datagrams, to wait for; the one for multicasts is missing with [`UdpConfig::unicast`].
+    /// A socket of datagrams, to wait for; the one for multicasts is missing with
+    /// [`UdpConfig::unicast`].
     #[must_use]
     pub fn udp_socket(&self, which: Which) -> Option<&UdpSocket> {
         self.datagrams.socket(which)
@@ -337,7 +345,8 @@ impl<T: Tracer> Driver<T> {
         self.link.is_waiting()
     }
 
-    /// What the application has to hear next. What it does not ask for stays in the node, and the senders wait.
+    /// What the application has to hear next. What it does not ask for stays in the node, and the
+    /// senders wait.
     pub fn poll_action(&mut self) -> Option<Action<'_>> {
         let now = self.recent_time();
         let action = self.node.poll_action(now);
@@ -356,7 +365,8 @@ impl<T: Tracer> Driver<T> {
         }
     }
 
-    /// What the source of views has to learn, with [`Membership::External`] alone: see [`Node::poll_membership`].
+    /// What the source of views has to learn, with [`Membership::External`] alone: see
+    /// [`Node::poll_membership`].
     pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
         self.node.poll_membership()
     }
@@ -441,7 +451,8 @@ impl<T: Tracer> Driver<T> {
         self.embedded.as_mut()?.poll_note()
     }
 
-    /// A peer of the server inside whose name cannot be looked up; told once until a lookup succeeds.
+    /// A peer of the server inside whose name cannot be looked up; told once until a lookup
+    /// succeeds.
     pub fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
         self.embedded.as_mut()?.poll_lookup_failure()
     }
@@ -458,13 +469,15 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.granted()
     }
 
-    /// What to tell an operator, if the system granted less for received datagrams than was asked for.
+    /// What to tell an operator, if the system granted less for received datagrams than was asked
+    /// for.
     #[must_use]
     pub fn small_buffers(&self) -> Option<SmallBuffers> {
         self.datagrams.small_buffers()
     }
 
-    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by unicast instead.
+    /// What to tell an operator, if members hear no multicasts of this node and are sent copies by
+    /// unicast instead.
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         let by = self.node.unheard_by(group);
@@ -494,7 +507,8 @@ impl<T: Tracer> Driver<T> {
         self.clock.now()
     }
 
-    /// The time when the clock was looked at last: of the last [`Driver::advance`] or [`Driver::flush`], or later.
+    /// The time when the clock was looked at last: of the last [`Driver::advance`] or
+    /// [`Driver::flush`], or later.
     #[must_use]
     pub fn recent(&self) -> Time {
         self.now
@@ -518,7 +532,8 @@ impl<T: Tracer> Driver<T> {
     }
 }
 
-/// How long to wait for a time that is `left` ahead, while datagrams wait for room in the kernel or not.
+/// How long to wait for a time that is `left` ahead, while datagrams wait for room in the kernel or
+/// not.
 fn wait(left: Duration, is_blocked: bool) -> Duration {
     if is_blocked { left.max(BLOCKED_WAIT) } else { left }
 }
@@ -528,7 +543,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_does_not_make_a_loop_spin_that_cannot_send() {
+    fn a_blocked_socket_does_not_spin_the_loop() {
         assert_eq!(wait(Duration::ZERO, true), BLOCKED_WAIT);
         assert_eq!(wait(Duration::ZERO, false), Duration::ZERO);
         assert_eq!(wait(2 * BLOCKED_WAIT, true), 2 * BLOCKED_WAIT);

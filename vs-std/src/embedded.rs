@@ -15,22 +15,23 @@ use crate::random::random;
 use crate::server::{LookupFailure, ServerDriver};
 use crate::udp::UdpConfig;
 
-/// Own silence before a server inside tells the others that it lives, in ms: each process has a connection to each other
-/// one.
+/// How long a server inside is silent before it sends a sign of life, in ms. Each process has a
+/// connection to each other one.
 const HEARTBEAT_MS: u64 = 200;
 
-/// How processes without a server to name find one another: each has a membership server inside, and these find one
-/// another.
+/// How processes without a server to name find one another: each has a membership server inside,
+/// and these find one another.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EmbeddedConfig {
-    /// Where the server inside listens. Default: the address of [`UdpConfig::bind`], a port that the system chooses.
+    /// Where the server inside listens. Default: the address of [`UdpConfig::bind`], a port that
+    /// the system chooses.
     pub listen: Option<SocketAddr>,
     /// The multicast address of the beacons by which the servers find one another. Default: that of
     /// [`UdpConfig::multicast`], at the next port.
     pub beacons: Option<SocketAddr>,
-    /// Servers that are known, alone or inside other processes: where no beacons come through, or besides. Where some are
-    /// named, an interface that carries no multicasts will do.
+    /// Servers that are known, alone or inside other processes: where no beacons come through, or
+    /// besides. Where some are named, an interface that carries no multicasts will do.
     pub peers: Vec<ServerName>,
     /// Times and bounds of the server. Its deployment is that of the node.
     pub server: ServerConfig,

@@ -1,7 +1,9 @@
-//! Faults that the socket layer plays: a network that loses datagrams or is parted, inside one process.
+//! Faults that the socket layer plays: a network that loses datagrams or is parted, inside one
+//! process.
 //!
-//! Tests of networks and measurements alone want them: `vs demo` parts its processes with them where there are no rights
-//! to do it outside, and `vs perf --loss` measures with them. Without them nothing is thrown away.
+//! Tests of networks and measurements alone want them: `vs demo` parts its processes with them
+//! where there are no rights to do it outside, and `vs perf --loss` measures with them. Without
+//! them nothing is thrown away.
 
 use core::net::IpAddr;
 
@@ -22,7 +24,8 @@ impl Faults {
         self
     }
 
-    /// Passes on nothing from `addr`, and connects to nobody there, as if the network were parted; `None`: to all again.
+    /// Passes on nothing from `addr`, and connects to nobody there, as if the network were parted;
+    /// `None`: to all again.
     #[must_use]
     pub fn with_cut_off(mut self, addr: Option<IpAddr>) -> Self {
         self.cut_off = addr;

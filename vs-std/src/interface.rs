@@ -6,8 +6,8 @@ use std::net::UdpSocket;
 
 use if_addrs::get_if_addrs;
 
-/// The addresses of the interface that is called `name`, those of IPv4 first. Link-local addresses of IPv6 are left out:
-/// other hosts cannot reach them without knowing by which interface.
+/// The addresses of the interface that is called `name`, those of IPv4 first. Link-local addresses
+/// of IPv6 are left out: other hosts cannot reach them without knowing by which interface.
 ///
 /// # Errors
 /// The system's.
@@ -19,8 +19,8 @@ pub fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-/// The index of the interface that has the address `ip`, by which multicasts of IPv6 choose it; 0 for the unspecified
-/// address: the system chooses.
+/// The index of the interface that has the address `ip`, by which multicasts of IPv6 choose it; 0
+/// for the unspecified address: the system chooses.
 pub(crate) fn index_of(ip: Ipv6Addr) -> io::Result<Option<u32>> {
     if ip.is_unspecified() {
         return Ok(Some(0));
@@ -29,7 +29,8 @@ pub(crate) fn index_of(ip: Ipv6Addr) -> io::Result<Option<u32>> {
     Ok(all.find(|interface| interface.ip() == IpAddr::V6(ip)).and_then(|found| found.index))
 }
 
-/// The address of this host on the way to `there`, as others there see it; nothing is sent. `None`: no way is known.
+/// The address of this host on the way to `there`, as others there see it; nothing is sent. `None`:
+/// no way is known.
 #[must_use]
 pub fn address_towards(there: SocketAddr) -> Option<IpAddr> {
     let loopback: (IpAddr, IpAddr) = match there {

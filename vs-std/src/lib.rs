@@ -1,14 +1,22 @@
 //! What the runtimes share on a host with an operating system, and the blocking one of them.
 //!
-//! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls carries the protocol.
+//! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls
+//!   carries the protocol.
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
-//! - [`driver`]: a node with its sockets, and with a membership server inside where none is named, for any loop that waits
-//!   for sockets.
+//! - [`driver`]: a node with its sockets, and with a membership server inside where none is named,
+//!   for any loop that waits for sockets.
 //! - [`server`]: a membership server with its sockets, for the same loops.
 //! - [`udp`]: the two sockets of a node, set up and checked.
 //! - [`beacons`]: the sockets by which membership servers find one another.
 //! - [`trace`]: traces written to files.
 //! - [`clock`]: the time that goes into a node.
+//!
+//! # Platforms
+//!
+//! Linux is where this crate is developed and tested. Calls of Linux alone have a fall-back for
+//! other systems: the filter that keeps own multicasts out, eventfd, and pinning threads. On macOS
+//! and other Unix systems it has not been tried. On Windows it is known not to build:
+//! [`SharedGroup`] and the trace files use descriptors of Unix.
 #![forbid(unsafe_code)]
 
 pub mod beacons;

@@ -26,9 +26,11 @@ pub struct LinkStatus {
     pub is_answering: bool,
     /// Connections that came up.
     pub connected: u64,
-    /// Connections on which something was heard. One that comes up and ends without a word is no membership server's.
+    /// Connections on which something was heard. One that comes up and ends without a word is no
+    /// membership server's.
     pub answered: u64,
-    /// Attempts in a row that were refused: nobody listens at any address of the server, or its name has none.
+    /// Attempts in a row that were refused: nobody listens at any address of the server, or its
+    /// name has none.
     pub refused_in_a_row: usize,
     /// What became of the last attempt that failed, or of the last connection that was lost.
     pub last_failure: Option<ConnectFailure>,
@@ -92,7 +94,8 @@ struct Attempt {
 #[derive(Debug)]
 pub(crate) struct Link {
     servers: Vec<ServerName>,
-    /// Of each server, the address of the last attempt to connect: the next attempt begins behind it.
+    /// Of each server, the address of the last attempt to connect: the next attempt begins behind
+    /// it.
     tried: Vec<Option<SocketAddr>>,
     attempt: Option<Attempt>,
     open: Option<Open>,
@@ -137,7 +140,8 @@ impl Link {
         self.open.as_ref().map(|open| &open.stream)
     }
 
-    /// Whether it is worth waiting until the connection can be written: it comes up, or the kernel had no room.
+    /// Whether it is worth waiting until the connection can be written: it comes up, or the kernel
+    /// had no room.
     pub(crate) fn is_waiting(&self) -> bool {
         self.open.as_ref().is_some_and(|open| !open.up || !open.writable)
     }
@@ -166,8 +170,8 @@ impl Link {
         self.attempt = Some(attempt);
     }
 
-    /// Goes on with an attempt to connect: takes the answer of the lookup, and tries address after address. Shows a
-    /// connection that begins to `opened`.
+    /// Goes on with an attempt to connect: takes the answer of the lookup, and tries address after
+    /// address. Shows a connection that begins to `opened`.
     pub(crate) fn dial<T: Tracer>(
         &mut self,
         node: &mut Node<T>,
@@ -240,7 +244,7 @@ impl Link {
         }
     }
 
-    /// Reads what is there, but not forever.
+    /// Reads what arrived, up to a bound.
     pub(crate) fn read<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
         for _ in 0..READS_MAX {
             let Some(open) = self.open.as_mut().filter(|open| open.up && open.readable) else {
@@ -303,8 +307,8 @@ impl Link {
     }
 }
 
-/// `addrs` from the one behind `last` on, and then the others: one that says nothing does not keep the others from being
-/// tried.
+/// `addrs` from the one behind `last` on, and then the others: one that says nothing does not keep
+/// the others from being tried.
 fn behind(mut addrs: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAddr> {
     if let Some(at) = addrs.iter().position(|addr| Some(*addr) == last) {
         addrs.rotate_left(at + 1);

@@ -10,8 +10,8 @@ use std::net::ToSocketAddrs;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
-/// Lookups of this process that may be under way at a time. Each has a thread of its own, since the system's lookup
-/// blocks.
+/// Lookups of this process that may be under way at a time. Each has a thread of its own, since the
+/// system's lookup blocks.
 const LOOKUPS_MAX: usize = 16;
 
 /// How often a loop looks whether a lookup has ended.
@@ -19,8 +19,9 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
-/// Where a membership server is: a socket address, or a host name with a port (`HOST:PORT`). A name is looked up at each
-/// attempt to connect, so a server may move to another address under its name. Each address of a name is tried in turn.
+/// Where a membership server is: a socket address, or a host name with a port (`HOST:PORT`). A name
+/// is looked up at each attempt to connect, so a server may move to another address under its name.
+/// Each address of a name is tried in turn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerName(Kind);
 
@@ -110,7 +111,8 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// Begins to look `name` up. It fails where the system has no thread for it, or [`LOOKUPS_MAX`] are under way.
+    /// Begins to look `name` up. It fails where the system has no thread for it, or [`LOOKUPS_MAX`]
+    /// are under way.
     pub(crate) fn begin(name: &ServerName) -> Self {
         let begun = Place::take().and_then(|place| {
             let name = name.clone();

@@ -3,7 +3,8 @@
 use core::hash::{BuildHasher, Hasher};
 use std::collections::hash_map::RandomState;
 
-/// A random number from the operating system: for ids that a process draws for itself, and for seeds.
+/// A random number from the operating system: for ids that a process draws for itself, and for
+/// seeds.
 #[must_use]
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()

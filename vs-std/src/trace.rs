@@ -1,4 +1,5 @@
-//! Traces in files: JSON Lines, each line with the kernel before its event takes effect outside the process.
+//! Traces in files: JSON Lines, each line with the kernel before its event takes effect outside the
+//! process.
 
 use core::fmt;
 use std::fs::File;
@@ -15,7 +16,7 @@ const HEADER_BYTES_MAX: u64 = 4096;
 /// Bytes that are read at a time when the last line feed is looked for.
 const TAIL_BYTES: usize = 64 << 10;
 
-/// Why a trace cannot be begun or gone on with; the file is as it was.
+/// Why a trace cannot be begun or appended to. The file is unchanged.
 #[derive(Debug)]
 pub enum TraceError {
     /// The system refuses.
@@ -56,8 +57,8 @@ impl From<io::Error> for TraceError {
 
 /// A trace that is being written.
 ///
-/// Nothing is buffered in the process, so that a `kill -9` loses no line. What the disk refuses must not stop the
-/// group: the first error ends the trace and is kept for [`TraceFile::error`].
+/// Nothing is buffered in the process, so that a `kill -9` loses no line. What the disk refuses
+/// must not stop the group: the first error ends the trace and is kept for [`TraceFile::error`].
 #[derive(Debug)]
 pub struct TraceFile {
     file: File,
@@ -68,9 +69,10 @@ pub struct TraceFile {
 }
 
 impl TraceFile {
-    /// Begins a trace at `path`, or goes on with the one that an earlier life of the same process left there, under
-    /// its header: a process that recovers goes on with the next incarnation. `unix_offset`:
-    /// [`crate::clock::Clock::unix_offset`] of the clock whose times the node is given.
+    /// Begins a trace at `path`, or appends to the one that an earlier incarnation of the same
+    /// process left there, under its header: a process that recovers has a new incarnation.
+    /// `unix_offset`: [`crate::clock::Clock::unix_offset`] of the clock whose times the node is
+    /// given.
     ///
     /// # Errors
     /// The file cannot be written, is being written, or holds something else.
@@ -106,10 +108,10 @@ impl Tracer for TraceFile {
     }
 }
 
-/// Makes a trace of earlier lives of `process` ready to be gone on with; false if there is none.
+/// Prepares a trace of earlier incarnations of `process` for appending; false if there is none.
 fn take_up(file: &mut File, process: ProcessId) -> Result<bool, TraceError> {
-    // Held until the file is closed: two that write one trace would make nonsense of it. A file system without locks
-    // has to do.
+    // Held until the file is closed: two that write one trace would make nonsense of it. A file
+    // system without locks has to do.
     #[cfg(unix)]
     if let Err(rustix::io::Errno::WOULDBLOCK) =
         rustix::fs::flock(&*file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_ends_the_trace_and_is_told() {
+    fn a_full_disk_ends_the_trace() {
         let file = File::options().write(true).open("/dev/full").unwrap();
         let mut trace = TraceFile { file, unix_offset: 0, line: Vec::new(), error: None };
         assert!(trace.enabled());

@@ -4,8 +4,8 @@ use core::fmt;
 
 use vs_core::{DisplaySet, Members};
 
-/// Multicasts of this node do not reach some members, and copies by unicast do: in one sentence, what that means and what
-/// to do about it.
+/// Multicasts of this node do not reach some members, and copies by unicast do: in one sentence,
+/// what that means and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unheard {
     /// The members that said so, ascending.

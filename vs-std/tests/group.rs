@@ -26,7 +26,7 @@ fn name() -> GroupName {
 fn is_send<T: Send>(_: &T) {}
 
 #[test]
-fn what_is_sent_before_the_first_view_waits_within_bounds() {
+fn messages_before_the_first_view_are_bounded() {
     let (_listener, server) = silent();
     let mut group = Group::join(&name(), options(server)).unwrap();
     is_send(&group);
@@ -57,7 +57,7 @@ fn what_is_sent_before_the_first_view_waits_within_bounds() {
 }
 
 #[test]
-fn a_group_that_is_left_says_so_and_then_nothing_more() {
+fn leaving_is_the_last_event() {
     let (_listener, server) = silent();
     let mut group = Group::join(&name(), options(server)).unwrap();
     group.begin_leave();
@@ -76,7 +76,8 @@ fn a_group_that_is_left_says_so_and_then_nothing_more() {
     assert_eq!(group.leave().unwrap(), 0);
 }
 
-/// Also of one that waits for its first view with messages that nobody has, and is told to leave again and again.
+/// Also of one that waits for its first view with messages that nobody has, and is told to leave
+/// again and again.
 #[test]
 fn the_trace_tells_that_a_group_was_left() {
     let (_listener, server) = silent();

@@ -1,4 +1,5 @@
-//! Groups that need no server to be started: each process has one inside, and these find one another.
+//! Groups that need no server to be started: each process has one inside, and these find one
+//! another.
 
 mod nobody;
 
@@ -58,7 +59,7 @@ fn meet_blocking(group: &mut Group) {
         assert!(Instant::now() < until, "only {heard:?}");
         match group.recv_timeout(Duration::from_millis(100)).unwrap() {
             Some(Event::View { view, .. }) if view.len() == 2 => {
-                drop(group.send(b"hello").unwrap())
+                group.send(b"hello").unwrap();
             }
             Some(Event::Message { from, payload, .. }) => heard.push((from, payload)),
             _ => {}
@@ -90,8 +91,8 @@ fn both_handles_find_one_another_without_a_server() {
     both_handles_meet(|id| JoinOptions::without_server(ProcessId(id), udp(1)));
 }
 
-/// Linux carries multicasts of IPv6 over its loopback only where an administrator turned that on, so an interface that
-/// leads to others is used.
+/// Linux carries multicasts of IPv6 over its loopback only where an administrator turned that on,
+/// so an interface that leads to others is used.
 #[test]
 fn members_find_one_another_over_ipv6() {
     let there = SocketAddr::new(MULTICAST_V6.ip(), 9);
@@ -116,7 +117,7 @@ fn members_find_one_another_over_ipv6() {
 }
 
 #[test]
-fn unicast_members_of_ipv6_meet_by_a_named_peer() {
+fn unicast_ipv6_members_meet_by_a_peer() {
     if std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return println!("skipped: this host has no IPv6");
     }
@@ -124,7 +125,8 @@ fn unicast_members_of_ipv6_meet_by_a_named_peer() {
     both_handles_meet(|id| {
         let udp = UdpConfig::unicast(Ipv6Addr::LOCALHOST);
         let mut inside = vs_std::EmbeddedConfig::default();
-        // Linux has no beacons of IPv6 on its loopback, and where peers are named that is no failure.
+        // Linux has no beacons of IPv6 on its loopback, and where peers are named that is no
+        // failure.
         inside.peers.push(ServerName::from(listen));
         if id == 1 {
             inside.listen = Some(listen);
@@ -151,7 +153,7 @@ fn a_join_without_servers_is_refused() {
 }
 
 #[test]
-fn a_join_that_nobody_answers_is_told_of_and_ends() {
+fn an_unanswered_join_is_told_and_ends() {
     let (_listener, server) = nobody::silent();
     let mut options = nobody::options(server, 40);
     options.join_timeout = Some(Duration::from_millis(2500));

@@ -33,8 +33,8 @@ fn fill(group: &SharedGroup, payload: &[u8]) -> usize {
         match group.try_send(payload) {
             Ok(()) => taken += 1,
             Err(SendError::Full) => {
-                // The thread answers in turn: between two looks it takes what there is, if it has nothing in its
-                // hands.
+                // The thread answers in turn: between two looks it takes what there is, if it has
+                // nothing in its hands.
                 group.inspect(|_| ());
                 group.inspect(|_| ());
                 match group.try_send(payload) {
@@ -51,7 +51,7 @@ fn fill(group: &SharedGroup, payload: &[u8]) -> usize {
 fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
 
 #[test]
-fn what_is_sent_before_the_first_view_waits_within_bounds() {
+fn messages_before_the_first_view_are_bounded() {
     let (_listener, server) = silent();
     let group = join(options(server));
     is_shared(&group);
@@ -63,8 +63,8 @@ fn what_is_sent_before_the_first_view_waits_within_bounds() {
     let refused = group.send_batch([&[0; 10][..], &[0; 1001], &[0; 10]]).unwrap_err();
     assert_eq!((refused.taken, refused.to_string().contains("message_bytes_max")), (1, true));
 
-    // 4 that the node queues, besides the small one; those that wait for it in the thread's hands; and those in the
-    // outbox.
+    // 4 that the node queues, besides the small one; those that wait for it in the thread's hands;
+    // and those in the outbox.
     let taken = fill(&group, &[7; 900]);
     assert!((4 + 1 + 3..=4 + 3 + 3).contains(&taken), "{taken}");
     assert!(matches!(group.try_send(&[7; 900]), Err(SendError::Full)));

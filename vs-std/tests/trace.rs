@@ -53,7 +53,7 @@ fn each_line_is_there_at_once() {
 }
 
 #[test]
-fn a_process_that_recovers_goes_on_with_its_trace() {
+fn a_recovered_process_appends_to_its_trace() {
     let place = Place::new("lives");
     for life in 1..=3 {
         let mut file = TraceFile::open(&place.file(), &header(life), 0).unwrap();
@@ -103,7 +103,7 @@ fn one_process_at_a_time_writes_a_trace() {
 }
 
 #[test]
-fn the_clock_starts_at_zero_and_never_goes_back() {
+fn the_clock_starts_at_zero_and_grows() {
     let clock = Clock::new();
     let (a, b) = (clock.now(), clock.now());
     assert!(a <= b && b.as_millis() < 60_000);

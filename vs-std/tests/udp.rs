@@ -33,7 +33,7 @@ fn receive(pair: &UdpPair, which: Which, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_other_hears_the_group_and_one_hears_its_own_address() {
+fn multicast_and_unicast_arrive_at_their_sockets() {
     let a = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
     let b = UdpPair::open(&config(47_101), DATAGRAM_BYTES).unwrap();
     a.send(a.multicast_addr().unwrap(), b"VS all", None).unwrap();

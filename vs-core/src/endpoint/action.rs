@@ -4,29 +4,31 @@ use crate::ident::{GroupKey, ProcessId};
 use crate::member::DetachReason;
 use crate::view::View;
 
-/// What the application is told, in the order in which it happened. Payloads are lent from the node's rings.
+/// What the application is told, in the order in which it happened. Payloads are lent from the
+/// rings of the node.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Action<'a> {
-    /// A message, in the view that the last [`Action::View`] of the group named (S7). Own messages come back, too
-    /// (S14).
+    /// A message, in the view that the last [`Action::View`] of the group named (S7). Own messages
+    /// are delivered, too (S14).
     Deliver {
         /// The group.
         group: GroupKey,
         /// The sender.
         from: ProcessId,
-        /// The sender's number of the message in the view, from 1.
+        /// The number that the sender gave the message in the view; the first one is 1.
         number: u64,
         /// The bytes that were sent.
         payload: &'a [u8],
     },
     /// A new view, with the members that came from the same view as this process (S9, S10).
     ///
-    /// Where components merge, the members of the view fall into as many transitional sets as there were sides, and each
-    /// member knows its own: those of it have delivered what this process has, and those outside of it came from
-    /// elsewhere. Who came from the same side among the others is not known here, since they say no more than that they
-    /// were not in this view. An application that wants to know lets the least of each transitional set say who is in it,
-    /// with what its side has to bring along, as its first message in the view: one message for each side.
+    /// Where components of a group merge, the members of the view fall into one transitional set
+    /// per component, and each member knows its own. The members of its own set have delivered what
+    /// this process has delivered; the others came from elsewhere. Which of the others came
+    /// together is not known here. An application that wants to know lets the least member of each
+    /// transitional set send its list as the first message in the view, with the state that its
+    /// side brings along: one message per side.
     View {
         /// The group.
         group: GroupKey,
@@ -34,15 +36,18 @@ pub enum Action<'a> {
         view: &'a View,
         /// The transitional set, ascending.
         transitional: &'a [ProcessId],
-        /// Whether more than half of [`crate::GroupConfig::primary_of`] are members, which is the same at all members:
-        /// without that this view will never be primary. With it, it is so only once [`Action::Primary`] says so.
+        /// Whether more than half of [`crate::GroupConfig::primary_of`] are members. All members
+        /// see the same value. Without a quorum this view never becomes primary; with one it is
+        /// primary only from [`Action::Primary`] on.
         quorum: bool,
     },
-    /// The view that the last [`Action::View`] of the group named is primary from here on: more than half of
-    /// [`crate::GroupConfig::primary_of`] have installed it (S4). Primary views form one sequence by their ids, and a
-    /// process has installed any two that follow each other, with no other primary view between them. Not all members
-    /// need come to know it: who is cut off first does not. [`crate::spec::proof`], section 7, says what is promised and
-    /// what is not.
+    /// The view that the last [`Action::View`] of the group named is primary from here on: more
+    /// than half of [`crate::GroupConfig::primary_of`] have installed it (S4).
+    ///
+    /// Primary views form one sequence by their ids. Of any two that follow each other there is a
+    /// process that installed both, with no other primary view in between. A member that is cut off
+    /// first does not learn that its view became primary. [`crate::spec::proof`], section 7, says
+    /// what is promised and what is not.
     Primary {
         /// The group.
         group: GroupKey,
@@ -52,24 +57,25 @@ pub enum Action<'a> {
         /// The group.
         group: GroupKey,
     },
-    /// A send that was refused with [`crate::SendError::WindowFull`] or [`crate::SendError::Blocked`] may be tried again.
+    /// A message that was refused with [`crate::SendError::WindowFull`] or
+    /// [`crate::SendError::Blocked`] may be sent again.
     Writable {
         /// The group.
         group: GroupKey,
     },
-    /// The membership service dropped this process from the group. It comes back by itself with the same incarnation
-    /// and a new attachment, unless the reason says that it cannot.
+    /// The attachment to the membership service ended. The node attaches again by itself, with the
+    /// same incarnation, unless [`DetachReason::is_final`].
     Detached {
         /// The group.
         group: GroupKey,
         /// Why.
         reason: DetachReason,
     },
-    /// The group was left, as asked for. `unsent` messages were still waiting for a next view.
+    /// The group was left, as asked for.
     Left {
         /// The group.
         group: GroupKey,
-        /// Messages that [`crate::Node::send`] took for the next view and that nobody will see.
+        /// Messages that [`crate::Node::send`] accepted for the next view and that nobody receives.
         unsent: usize,
     },
 }

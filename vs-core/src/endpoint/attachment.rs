@@ -8,8 +8,8 @@ use crate::wire::datagram::TransmitCounter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Live,
-    /// The process leaves. Own messages are made stable before the attachment is given up, until this time at the
-    /// latest.
+    /// The process leaves. Own messages are made stable before the attachment is given up, until
+    /// this time at the latest.
     Leaving(Time),
     /// Detached for good: the application was told why, and has to leave.
     Ended,
@@ -44,7 +44,8 @@ impl HighestIds {
     }
 }
 
-/// What is left of the groups that a node has left: ids, incarnations and counters continue from there.
+/// What is left of the groups that a node has left: ids, incarnations and counters continue from
+/// there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LeftGroups {
     count: u64,
@@ -70,7 +71,8 @@ impl LeftGroups {
         self.ids
     }
 
-    /// The furthest counter of any of them: in a group that is joined again no datagram has a number that one had before.
+    /// The furthest counter of any of them: in a group that is joined again no datagram has a
+    /// number that one had before.
     pub(crate) fn transmitted(&self) -> TransmitCounter {
         self.transmitted
     }

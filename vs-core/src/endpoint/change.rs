@@ -1,4 +1,5 @@
-//! The progress of a change, from the own sync message to the agreed cut: carries numbers between `sync` and `cast`.
+//! The progress of a change, from the own sync message to the agreed cut: carries numbers between
+//! `sync` and `cast`.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,7 +12,8 @@ use crate::rule::Rule;
 use crate::trace::{Event, Mark};
 
 impl Endpoint {
-    /// The application has stopped sending: the open packet is sealed before the cut is computed (rule 5.7).
+    /// The application has stopped sending: the open packet is sealed before the cut is computed
+    /// ([rule 5.7](crate::manual::algorithm#rule-5-7)).
     pub(super) fn handle_blocked(&mut self, cx: &mut Cx<'_>) {
         if self.sync.block_ok() {
             self.progress.handle_block_ok();
@@ -50,8 +52,8 @@ impl Endpoint {
         }
     }
 
-    /// The sync message of `q` counts. Until it is the last one, only what it adds is looked at: in a large view each member
-    /// sends one, with a number for each stream.
+    /// The sync message of `q` counts. Until it is the last one, only what it adds is looked at: in
+    /// a large view each member sends one, with a number for each stream.
     pub(super) fn count_sync(&mut self, cx: &mut Cx<'_>, q: ProcessId) {
         if self.sync.complete() {
             return self.advance(cx);

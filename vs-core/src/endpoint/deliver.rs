@@ -39,14 +39,14 @@ impl Endpoint {
         self.ready().is_some()
     }
 
-    /// Whether the application has to be asked: it has something to hear, or frees what the next message waits for; or
-    /// the node has to drop the endpoint.
+    /// Whether the application has to be asked: it has something to hear, or frees what the next
+    /// message waits for; or the node has to drop the endpoint.
     pub(crate) fn is_busy(&self) -> bool {
         self.has_action() || self.is_gone() || (!self.queue.is_empty() && self.may_flush())
     }
 
-    /// The application is done with the payload that it was lent last. What that frees is used at once, since nothing
-    /// else may wake this group for it.
+    /// The application is done with the payload that it was lent last. What that frees is used at
+    /// once, since nothing else may wake this group for it.
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.attachment.is_active() {
             self.current.cast_mut().take_back(cx.pool, cx.now);
@@ -94,7 +94,8 @@ impl Endpoint {
         Some(Action::Deliver { group: self.key, from, number, payload: delivered.payload })
     }
 
-    /// Takes messages between members for as long as one is next, and drops them: no kind of them is known.
+    /// Takes messages between members for as long as one is next, and drops them: no kind of them
+    /// is known.
     fn drop_internal(&mut self, cx: &mut Cx<'_>) {
         let limit = |rank| self.progress.limit(rank);
         while self.current.cast().may_have_internal()

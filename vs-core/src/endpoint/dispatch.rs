@@ -2,12 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::early::EarlyPacket;
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
 use crate::ident::Cid;
 use crate::rule::Rule;
-use crate::sync::Heard;
+use crate::sync::Received;
 use crate::trace::Mark;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::datagram::Header;
@@ -116,20 +115,10 @@ impl Endpoint {
         if is_of_previous || is_useless || data.body.len() > cx.body_bytes {
             return Verdict::Foreign;
         }
-        let Data { origin, seq, flags, stable, body } = *data;
-        let fingerprint = header.fingerprint;
         if self.early.is_full() {
             cx.mark(Mark::EarlyPacketDropped);
         }
-        let kept = self.early.keep(cx.pool, body, |slot| EarlyPacket {
-            fingerprint,
-            origin,
-            seq,
-            flags,
-            stable,
-            slot,
-        });
-        if !kept {
+        if !self.early.keep(cx.pool, header.fingerprint, data) {
             return Verdict::Dropped;
         }
         cx.mark(Mark::EarlyPacketKept);
@@ -174,7 +163,7 @@ impl Endpoint {
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
-        let heard = self.sync.receive_sync(
+        let received = self.sync.receive_sync(
             (message.process, message.incarnation),
             message.cid,
             message.view,
@@ -182,15 +171,15 @@ impl Endpoint {
             usize::from(message.first),
             message.cut(),
         );
-        match heard {
-            Heard::Nothing => return Verdict::Duplicate,
-            Heard::Kept => {
+        match received {
+            Received::Nothing => return Verdict::Duplicate,
+            Received::Kept => {
                 if self.sync.change().is_none() {
                     cx.mark(Mark::EarlySync);
                 }
                 self.show(cx, None);
             }
-            Heard::Counted => {
+            Received::Counted => {
                 self.show(cx, None);
                 self.count_sync(cx, message.process);
             }

@@ -4,43 +4,53 @@ use alloc::collections::VecDeque;
 
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
+use crate::wire::packet::Data;
 
-/// A packet that is kept for a view to come.
+/// A packet of a view that may be installed next.
 #[derive(Debug)]
-pub(crate) struct EarlyPacket {
-    pub(crate) fingerprint: u64,
-    pub(crate) origin: Rank,
-    pub(crate) seq: Seq,
-    pub(crate) flags: u8,
-    pub(crate) stable: Seq,
-    pub(crate) slot: Slot,
+pub(super) struct EarlyPacket {
+    fingerprint: u64,
+    origin: Rank,
+    seq: Seq,
+    flags: u8,
+    stable: Seq,
+    slot: Slot,
 }
 
-/// The early packets of a group: the latest ones, within a bound. What is dropped is repaired once the view is
-/// installed.
+impl EarlyPacket {
+    /// The fingerprint of its view.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The packet without its body, and the slot that holds the body.
+    pub(super) fn into_parts(self) -> (Data<'static>, Slot) {
+        let Self { origin, seq, flags, stable, slot, .. } = self;
+        (Data { flags, origin, seq, stable, body: &[] }, slot)
+    }
+}
+
+/// The early packets of a group: the latest ones, within a bound. A packet that is dropped is
+/// repaired once its view is installed.
 #[derive(Debug)]
-pub(crate) struct Early {
+pub(super) struct Early {
     packets: VecDeque<EarlyPacket>,
     packets_max: usize,
 }
 
 impl Early {
-    pub(crate) fn new(packets_max: usize) -> Self {
+    pub(super) fn new(packets_max: usize) -> Self {
         Self { packets: VecDeque::with_capacity(packets_max), packets_max }
     }
 
     /// Whether the next packet takes the place of another.
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.packets.len() == self.packets_max
     }
 
-    /// Keeps `packet` with `body`; the oldest one gives way. False if there is no room at all.
-    pub(crate) fn keep(
-        &mut self,
-        pool: &mut Pool,
-        body: &[u8],
-        packet: impl FnOnce(Slot) -> EarlyPacket,
-    ) -> bool {
+    /// Keeps a packet of the view with `fingerprint`; the oldest one gives way. False if there is no
+    /// room at all.
+    pub(super) fn keep(&mut self, pool: &mut Pool, fingerprint: u64, data: &Data<'_>) -> bool {
         if self.packets_max == 0 {
             return false;
         }
@@ -49,16 +59,19 @@ impl Early {
         {
             pool.free(oldest.slot);
         }
+        let Data { flags, origin, seq, stable, body } = *data;
         let Some(slot) = pool.store(body) else { return false };
-        self.packets.push_back(packet(slot));
+        self.packets.push_back(EarlyPacket { fingerprint, origin, seq, flags, stable, slot });
         true
     }
 
-    pub(crate) fn pop(&mut self) -> Option<EarlyPacket> {
+    /// Takes out the oldest packet.
+    pub(super) fn pop(&mut self) -> Option<EarlyPacket> {
         self.packets.pop_front()
     }
 
-    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+    /// Drops all packets.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
         while let Some(packet) = self.packets.pop_front() {
             pool.free(packet.slot);
         }

@@ -1,17 +1,17 @@
-//! How a message is taken, and why an endpoint refuses.
+//! How a message is accepted, and why an endpoint refuses.
 
 use core::fmt;
 
-/// How a message was taken.
+/// How a message was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Accepted in the current view under this number, from 1.
+    /// It is sent in the current view, under this number; the first one is 1.
     Now(u64),
-    /// Waiting for the next view, in order, behind `0`-based position among the waiting.
+    /// It waits for the next view, behind this many messages that wait as well.
     Queued(usize),
 }
 
-/// Why [`crate::Node::send`] refuses; the message was not taken and nothing changed.
+/// Why [`crate::Node::send`] refuses. The message was not accepted, and nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -24,9 +24,11 @@ pub enum SendError {
         /// The maximum in bytes.
         max: usize,
     },
-    /// The window, some receiver's credit, or the queue for the next view is full; [`crate::Action::Writable`] follows.
+    /// The window, the credit of a receiver, or the queue for the next view is used up.
+    /// [`crate::Action::Writable`] follows.
     WindowFull,
-    /// Manual blocking: between `block_ok` and the view; [`crate::Action::Writable`] follows the view.
+    /// With manual blocking: `block_ok` was called, and the view is still to come.
+    /// [`crate::Action::Writable`] follows the view.
     Blocked,
 }
 
@@ -36,8 +38,8 @@ impl fmt::Display for SendError {
             Self::NotJoined => f.write_str("this node is not in the group: join it first"),
             Self::TooLarge { len, max } => write!(
                 f,
-                "the message has {len} bytes and message_bytes_max is {max}: raise it at all members, or split the \
-                 message"
+                "the message has {len} bytes and message_bytes_max is {max}: raise it at all \
+                 members, or split the message"
             ),
             Self::WindowFull => f.write_str("the window is full: wait for Action::Writable"),
             Self::Blocked => {
@@ -49,13 +51,13 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// Why [`crate::Node::block_ok`] refuses; nothing changed.
+/// Why [`crate::Node::block_ok`] refuses. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockOkError {
     /// The node is not in the group.
     NotJoined,
-    /// No block was asked for, or it was answered already.
+    /// No block request is open: there was none, or it was answered already.
     NotRequested,
 }
 

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 
-use super::early::EarlyPacket;
 use super::events::AppEvent;
 use super::installed::Installed;
 use super::moved::Moved;
@@ -11,7 +10,6 @@ use super::{Action, Cx, Endpoint};
 use crate::ident::{ProcessId, Rank};
 use crate::trace::{Event, Mark};
 use crate::view::Members;
-use crate::wire::packet::Data;
 
 impl Endpoint {
     /// Installs the announced view: the multicast of the old view stays for those who still need it, early packets come
@@ -68,9 +66,9 @@ impl Endpoint {
     /// Early packets of the view that was just installed go into its rings; views of the others came to nothing.
     fn take_early(&mut self, cx: &mut Cx<'_>) {
         while let Some(early) = self.early.pop() {
-            let EarlyPacket { fingerprint, origin, seq, flags, stable, slot } = early;
-            if fingerprint == self.current.header().fingerprint {
-                let head = Data { flags, origin, seq, stable, body: &[] };
+            let is_of_view = early.fingerprint() == self.current.header().fingerprint;
+            let (head, slot) = early.into_parts();
+            if is_of_view {
                 self.current.cast_mut().adopt(cx.pool, cx.now, &head, slot);
             } else {
                 cx.pool.free(slot);

@@ -1,4 +1,5 @@
-//! The multicast of one installed view: the current one, or the one before while somebody still needs its packets.
+//! The multicast of one installed view: the current one, or the one before while somebody still
+//! needs its packets.
 
 use super::Cx;
 use crate::cast::{Cast, CastDest, CastSize, CastTransmit, Delivered, ViewHeader};
@@ -126,7 +127,8 @@ impl Installed {
         Some(delivered)
     }
 
-    /// The next datagrams for one destination, and the member that they are for; `None`: for all members.
+    /// The next datagrams for one destination, and the member that they are for; `None`: for all
+    /// members.
     pub(super) fn poll_transmit(
         &mut self,
         cx: &mut Cx<'_>,
@@ -141,7 +143,8 @@ impl Installed {
         Some((sent, to))
     }
 
-    /// The process has left this view. What others may still need is kept, and nothing is sent of its own accord.
+    /// The process has left this view. What others may still need is kept, and nothing is sent of
+    /// its own accord.
     pub(super) fn freeze(&mut self, pool: &mut Pool) {
         self.cast.freeze(pool);
     }

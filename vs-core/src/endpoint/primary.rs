@@ -1,8 +1,8 @@
 //! Primary views (S4): which of the configured processes have installed the current view.
 //!
-//! Nobody is asked: a process that sends anything in a view has installed it. More than half of the configured processes
-//! among the members is not enough, since a member may never install the view; and the first process to install it
-//! cannot know what the others do.
+//! Nobody is asked: a process that sends anything in a view has installed it. More than half of the
+//! configured processes among the members is not enough, since a member may never install the view;
+//! and the first process to install it cannot know what the others do.
 
 use crate::config::GroupConfig;
 use crate::ident::ProcessId;
@@ -20,7 +20,8 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    /// This process, `me`, has installed `view`. The second value says whether the view is primary already.
+    /// This process, `me`, has installed `view`. The second value says whether the view is primary
+    /// already.
     pub(super) fn new(
         config: &GroupConfig,
         rules: Rules,
@@ -39,7 +40,8 @@ impl Primary {
         (primary, reached)
     }
 
-    /// `p` has installed the view; called once for each member. True if that makes the view primary.
+    /// `p` has installed the view; called once for each member. True if that makes the view
+    /// primary.
     pub(super) fn handle_installed(&mut self, config: &GroupConfig, p: ProcessId) -> bool {
         if self.reached || !is_configured(config, p) {
             return false;

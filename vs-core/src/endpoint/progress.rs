@@ -42,7 +42,8 @@ impl Progress {
         self.limits = limits.map(<[Seq]>::to_vec);
     }
 
-    /// Raises the bounds to `agreed`, and calls `raised` with the rank and the new bound of each that grew.
+    /// Raises the bounds to `agreed`, and calls `raised` with the rank and the new bound of each
+    /// that grew.
     pub(super) fn raise_limits(&mut self, agreed: &[Seq], mut raised: impl FnMut(Rank, Seq)) {
         let limits = self.limits.iter_mut().flatten();
         for (rank, (limit, &upto)) in limits.zip(agreed).enumerate() {

@@ -7,7 +7,7 @@ const FRAME_BYTES: usize = 4;
 
 /// A first-in first-out queue of byte strings in one buffer that never grows.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     bytes: Vec<u8>,
     /// Where the oldest message begins.
     head: usize,
@@ -16,26 +16,26 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(super) fn new(bytes_max: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes_max), head: 0, messages: 0, bytes_max }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.messages == 0
     }
 
     /// Messages waiting.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.messages
     }
 
     /// Whether a message of `len` bytes finds room.
-    pub(crate) fn fits(&self, len: usize) -> bool {
+    pub(super) fn fits(&self, len: usize) -> bool {
         self.bytes.len() - self.head + FRAME_BYTES + len <= self.bytes_max
     }
 
     /// Appends; call only if it fits.
-    pub(crate) fn push(&mut self, payload: &[u8]) {
+    pub(super) fn push(&mut self, payload: &[u8]) {
         if self.bytes.len() + FRAME_BYTES + payload.len() > self.bytes_max {
             self.bytes.drain(..self.head);
             self.head = 0;
@@ -47,13 +47,13 @@ impl Queue {
     }
 
     /// The oldest message.
-    pub(crate) fn front(&self) -> Option<&[u8]> {
+    pub(super) fn front(&self) -> Option<&[u8]> {
         let (len, rest) = self.bytes.get(self.head..)?.split_first_chunk::<FRAME_BYTES>()?;
         rest.get(..u32::from_le_bytes(*len) as usize)
     }
 
     /// Removes the oldest message.
-    pub(crate) fn pop(&mut self) {
+    pub(super) fn pop(&mut self) {
         let Some(len) = self.front().map(<[u8]>::len) else { return };
         self.head += FRAME_BYTES + len;
         self.messages -= 1;
@@ -64,7 +64,7 @@ impl Queue {
     }
 
     /// Forgets all; answers how many were waiting.
-    pub(crate) fn clear(&mut self) -> usize {
+    pub(super) fn clear(&mut self) -> usize {
         self.bytes.clear();
         self.head = 0;
         core::mem::take(&mut self.messages)
@@ -76,7 +76,7 @@ mod tests {
     use super::Queue;
 
     #[test]
-    fn keeps_order_and_never_exceeds_its_bound() {
+    fn waiting_messages_keep_order_within_the_bound() {
         let mut queue = Queue::new(64);
         let mut next_in = 0_u8;
         let mut next_out = 0_u8;

@@ -1,9 +1,10 @@
 //! Who hears multicasts, and who needs a copy by unicast.
 //!
-//! A process that has heard no multicast of a member for too long asks that member, by unicast. The member answers twice:
-//! to the group, and to the asker alone. If only the second answer arrives, multicast does not work on this way, and the
-//! asker says so. From then on the member sends the asker a copy by unicast of everything that it sends to the group. So
-//! a member that is dead, paused or cut off is not mistaken for one whose multicasts are lost, and each pair is judged on
+//! A process that has heard no multicast of a member for too long asks that member, by unicast. The
+//! member answers twice: to the group, and to the asker alone. If only the second answer arrives,
+//! multicast does not work on this way, and the asker says so. From then on the member sends the
+//! asker a copy by unicast of everything that it sends to the group. So a member that is dead,
+//! paused or cut off is not mistaken for one whose multicasts are lost, and each pair is judged on
 //! its own: members may fall back to unicast one by one, and groups may be mixed.
 
 use alloc::vec::Vec;
@@ -18,15 +19,16 @@ use crate::time::{Time, Wake};
 use crate::view::{Members, View};
 use crate::wire::reach::Word;
 
-/// Answers that arrive directly while nothing to the group does, before a process says that it hears no multicast: one
-/// or two multicasts may have been lost.
+/// Answers that arrive directly while nothing to the group does, before a process says that it
+/// hears no multicast: one or two multicasts may have been lost.
 const DIRECT_MIN: u8 = 3;
 
-/// Pause between two questions to a member that answers, in ms; doubled up to `heartbeat_max_ms` for one that does not.
+/// Pause between two questions to a member that answers, in ms; doubled up to `heartbeat_max_ms`
+/// for one that does not.
 const ASK_MS: u64 = 20;
 
-/// With many groups, heartbeats are far apart. While nothing is owed, a member that answers to the group may be silent
-/// for up to this many times `heartbeat_max_ms` before it is asked again.
+/// With many groups, heartbeats are far apart. While nothing is owed, a member that answers to the
+/// group may be silent for up to this many times `heartbeat_max_ms` before it is asked again.
 const CALM_MAX: u64 = 256;
 
 /// Members whose questions wait to be answered; others ask again.
@@ -47,8 +49,8 @@ struct Sender {
     is_to_be_asked: bool,
     /// It was asked since then, though it owed nothing.
     was_asked_idle: bool,
-    /// It may be silent for this many times `heartbeat_max_ms` while nothing is owed. Doubled with each question that it
-    /// answers to the group, since the question was needless.
+    /// It may be silent for this many times `heartbeat_max_ms` while nothing is owed. Doubled with
+    /// each question that it answers to the group, since the question was needless.
     calm: u64,
     /// It has asked since then, so it lacks something.
     has_asked: bool,
@@ -83,8 +85,9 @@ impl Sender {
         (self.ask_at, self.pause_ms, self.calm) = (self.ask_at.min(now), ASK_MS, 1);
     }
 
-    /// When it has been silent for too long in a view that began at `since`; `owed_since`: it owes an acknowledgement. It
-    /// has something to send for all that time, or has to send a heartbeat meanwhile.
+    /// When it has been silent for too long in a view that began at `since`; `owed_since`: it owes
+    /// an acknowledgement. It has something to send for all that time, or has to send a heartbeat
+    /// meanwhile.
     fn silent_at(&self, config: &GroupConfig, since: Time, owed_since: Option<Time>) -> Time {
         let patience = config.unheard_ms;
         let Some(heard_at) = self.heard_at else { return since.plus_ms(patience) };
@@ -148,12 +151,14 @@ pub(super) struct Reachability {
     answers: SmallVec<[(ProcessId, bool); 1]>,
     /// Members that said that they hear no multicast of this process, ascending.
     unheard_by: Members,
-    /// Whether all others said so, in this view or in one before from which one of them is still here.
+    /// Whether all others said so, in this view or in one before from which one of them is still
+    /// here.
     is_unheard_by_all: bool,
 }
 
 impl Reachability {
-    /// A view begins: nobody was heard in it yet. A member that could not hear multicasts still cannot.
+    /// A view begins: nobody was heard in it yet. A member that could not hear multicasts still
+    /// cannot.
     pub(super) fn handle_installed(&mut self, now: Time, config: &GroupConfig, view: &View) {
         let mut unheard_by = core::mem::take(&mut self.unheard_by);
         unheard_by.retain(|p| view.contains(*p));
@@ -173,7 +178,8 @@ impl Reachability {
         self.look_by(now);
     }
 
-    /// A member may have been silent for too long at `at`: it has to acknowledge by then what was sent, for example.
+    /// A member may have been silent for too long at `at`: it has to acknowledge by then what was
+    /// sent, for example.
     pub(super) fn look_by(&mut self, at: Time) {
         self.look_at = self.look_at.map(|look_at| look_at.min(at));
     }
@@ -193,7 +199,8 @@ impl Reachability {
         }
     }
 
-    /// The member of `rank` asks this process, so it lacks something. It owes acknowledgements since `owed_since`.
+    /// The member of `rank` asks this process, so it lacks something. It owes acknowledgements
+    /// since `owed_since`.
     pub(super) fn handle_question(
         &mut self,
         now: Time,
@@ -232,7 +239,8 @@ impl Reachability {
         }
     }
 
-    /// Members of the view or of the proposed one that said that they hear no multicast of this process.
+    /// Members of the view or of the proposed one that said that they hear no multicast of this
+    /// process.
     pub(super) fn unheard_by(&self) -> &[ProcessId] {
         &self.unheard_by
     }
@@ -249,8 +257,8 @@ impl Reachability {
         self.look_at.map(|at| (at, Wake::Reach))
     }
 
-    /// Time has passed: finds out who has to be asked. This process has rank `own`; `owed_since` says since when a member
-    /// owes acknowledgements.
+    /// Time has passed: finds out who has to be asked. This process has rank `own`; `owed_since`
+    /// says since when a member owes acknowledgements.
     pub(super) fn handle_timeout(
         &mut self,
         now: Time,
@@ -280,7 +288,8 @@ impl Reachability {
     pub(super) fn next_say(&mut self, view: &View, book: &AddressBook) -> Option<Say> {
         while let Some((target, was_told_to_group)) = self.answers.first_mut() {
             let say = Say { target: *target, word: Word::Answer, is_to_group: !*was_told_to_group };
-            // To the group first: what is sent to the asker alone proves only then that multicast does not work.
+            // To the group first: what is sent to the asker alone proves only then that multicast
+            // does not work.
             if !core::mem::replace(was_told_to_group, true) {
                 return Some(say);
             }

@@ -79,7 +79,8 @@ impl Resend {
         *self = Self::default();
     }
 
-    /// The view is installed. Others wait for the own sync message for `unsent`, if a part of it was not sent yet.
+    /// The view is installed. Others wait for the own sync message for `unsent`, if a part of it
+    /// was not sent yet.
     pub(super) fn handle_installed(&mut self, unsent: Option<Cid>) {
         *self = Self::default();
         if let Some(cid) = unsent {

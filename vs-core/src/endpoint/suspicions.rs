@@ -1,11 +1,12 @@
-//! Which members owe this process something for too long (rule 5.2).
+//! Which members owe this process something for too long ([rule
+//! 5.2](crate::manual::algorithm#rule-5-2)).
 
 use crate::ident::ProcessId;
 use crate::time::{Time, Wake};
 use crate::view::Members;
 
-/// A pause between two reviews that is longer than `peer_ms` divided by this was a suspension of this process: the
-/// detectors start again instead of accusing.
+/// A pause between two reviews that is longer than `peer_ms` divided by this was a suspension of
+/// this process: the detectors start again instead of accusing.
 const JUMP_DIVISOR: u64 = 2;
 
 /// Reviews per `peer_ms`.
@@ -19,8 +20,8 @@ pub(super) struct Debts {
 }
 
 impl Debts {
-    /// Whether a sync message is missing for the announced view, and whether the multicast waits for something: an
-    /// acknowledgement, a repair or credit.
+    /// Whether a sync message is missing for the announced view, and whether the multicast waits
+    /// for something: an acknowledgement, a repair or credit.
     pub(super) fn new(is_sync_missing: bool, is_cast_owed: bool) -> Self {
         Self { is_sync_missing, is_cast_owed }
     }
@@ -31,7 +32,8 @@ impl Debts {
 pub(super) enum Review {
     /// At its time.
     InTime,
-    /// Much too late: this process was suspended. Nobody else is to blame, and the detectors start again.
+    /// Much too late: this process was suspended. Nobody else is to blame, and the detectors start
+    /// again.
     AfterSuspension,
 }
 
@@ -43,8 +45,8 @@ pub(super) struct Suspicions {
     /// When the announced view arrived for which sync messages are missing.
     awaiting_since: Option<Time>,
     reviewed_at: Time,
-    /// Whether the process is attached. One that is not cannot tell its own silence from that of others, and can accuse
-    /// nobody.
+    /// Whether the process is attached. One that is not cannot tell its own silence from that of
+    /// others, and can accuse nobody.
     is_attached: bool,
 }
 
@@ -54,14 +56,16 @@ impl Suspicions {
         self.awaiting_since = Some(now);
     }
 
-    /// A view was installed: nobody owes anything of the old one. True if accusations have to be withdrawn.
+    /// A view was installed: nobody owes anything of the old one. True if accusations have to be
+    /// withdrawn.
     pub(super) fn handle_installed(&mut self, now: Time) -> bool {
         let is_accusing = !self.accused.is_empty();
         *self = Self { reviewed_at: now, is_attached: self.is_attached, ..Self::default() };
         is_accusing
     }
 
-    /// The process is attached (again): a member that owed something before gets the full time again.
+    /// The process is attached (again): a member that owed something before gets the full time
+    /// again.
     pub(super) fn handle_attached(&mut self, now: Time) {
         let awaiting_since = self.awaiting_since.map(|_| now);
         *self = Self { awaiting_since, reviewed_at: now, is_attached: true, ..Self::default() };
@@ -73,7 +77,8 @@ impl Suspicions {
         self.accused.clear();
     }
 
-    /// Nothing was owed until `now` if no review is planned: a debt that begins now gets the full time.
+    /// Nothing was owed until `now` if no review is planned: a debt that begins now gets the full
+    /// time.
     pub(super) fn rest_until(&mut self, now: Time, peer_ms: u64, debts: Debts) {
         if self.poll_timeout(peer_ms, debts).is_none() {
             self.reviewed_at = now;
@@ -114,9 +119,11 @@ impl Suspicions {
         self.awaiting_since.is_some_and(|since| now.millis_since(since) >= peer_ms)
     }
 
-    /// The members of `accused` owe something for too long. True if the membership service has to be told.
+    /// The members of `accused` owe something for too long. True if the membership service has to
+    /// be told.
     pub(super) fn accuse(&mut self, accused: &[ProcessId]) -> bool {
-        // Repeated as long as it is so: the servers may have decided before they heard of all accusations.
+        // Repeated as long as it is so: the servers may have decided before they heard of all
+        // accusations.
         let is_news = !accused.is_empty() || accused != self.accused.as_slice();
         self.accused = Members::from_slice(accused);
         is_news

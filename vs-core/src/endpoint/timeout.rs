@@ -53,8 +53,8 @@ impl Endpoint {
         Debts::new(self.sync.is_waiting(), is_cast_owed)
     }
 
-    /// Accuses the members that owe a sync message, an acknowledgement, a repair or credit for longer than `peer_ms`,
-    /// and withdraws accusations of members that owe nothing any more.
+    /// Accuses the members that owe a sync message, an acknowledgement, a repair or credit for
+    /// longer than `peer_ms`, and withdraws accusations of members that owe nothing any more.
     fn review_suspicions(&mut self, cx: &mut Cx<'_>) {
         let debts = self.debts();
         let review = self.suspicions.handle_timeout(cx.now, self.config.peer_ms, debts);

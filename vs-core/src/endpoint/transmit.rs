@@ -1,4 +1,4 @@
-//! What goes out, and what became of what came in.
+//! What a node sends, and what became of what it received.
 
 use core::net::SocketAddr;
 
@@ -7,30 +7,32 @@ use crate::ident::GroupKey;
 /// Where a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dest {
-    /// All members of the group's view and of the change under way: to each of [`crate::Node::group_routes`] or, where
-    /// there is no multicast at all, to each of [`crate::Node::group_addresses`].
+    /// All members of the group's view and of the change under way. Send it on each of
+    /// [`crate::Node::group_routes`] or, where there is no multicast at all, to each of
+    /// [`crate::Node::group_addresses`].
     Group(GroupKey),
     /// One process.
     Peer(SocketAddr),
 }
 
-/// A way on which something that goes to a group has to be sent.
+/// One of the ways on which a datagram for a group has to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// One multicast.
     Multicast,
-    /// One unicast, to a member that hears no multicasts of this node.
+    /// One unicast: to a member that hears no multicasts of this node.
     Unicast(SocketAddr),
 }
 
 /// Bytes to be sent, written into the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// Where it goes.
     pub dest: Dest,
     /// Bytes used of the buffer.
     pub len: usize,
-    /// Length of each datagram in the buffer; the last may be shorter. Equal to `len` if there is one.
+    /// Length of each datagram in the buffer; the last may be shorter. Equal to `len` if there is
+    /// one.
     pub segment_bytes: usize,
 }
 
@@ -40,16 +42,16 @@ pub struct Transmit {
 pub enum Verdict {
     /// It told something new.
     Accepted,
-    /// It was well-formed and told nothing new.
+    /// It was well-formed, and told nothing new.
     Duplicate,
-    /// It belongs to a view that is not installed yet and is kept.
+    /// It belongs to a view that is not installed yet, and is kept.
     Early,
-    /// Of a group, view or sender that does not concern this node.
+    /// It is of a group, view or sender that does not concern this node.
     Foreign,
-    /// No room: dropped, to be repaired.
+    /// It found no room: it is dropped, and repaired later.
     Dropped,
-    /// Of another protocol version.
+    /// It is of another protocol version.
     Version,
-    /// Not of this protocol, or damaged.
+    /// It is damaged, or not of this protocol.
     Malformed,
 }

@@ -7,7 +7,7 @@ use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{Rule, Rules};
 use crate::spec::refine::EndPoint;
-use crate::sync::{Automaton, Block, Heard};
+use crate::sync::{Automaton, Block, Received};
 use crate::view::{Members, View};
 
 /// Counts by rank in the current view.
@@ -126,7 +126,7 @@ impl End {
         }
         let cut = sync.cut.iter().copied();
         let from = (from, Incarnation(sync.incarnation));
-        self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Heard::Nothing
+        self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Received::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is

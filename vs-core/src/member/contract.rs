@@ -1,4 +1,5 @@
-//! The contract of a membership service (M1 to M6), held against what one says to a process of a group.
+//! The contract of a membership service (M1 to M6), held against what one says to a process of a
+//! group.
 
 use core::fmt;
 

@@ -118,7 +118,7 @@ mod tests {
 
     /// It was "accused by {}".
     #[test]
-    fn who_is_excluded_for_its_own_accusations_is_told_so() {
+    fn member_excluded_for_accusing_is_told_so() {
         let accused = |by| DetachReason::Accused { by }.to_string();
         assert_eq!(accused(vec![ProcessId(2)]), "accused by {2} of not answering");
         assert!(accused(vec![]).starts_with("it accused members of not answering"));

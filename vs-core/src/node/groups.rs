@@ -10,13 +10,15 @@ use crate::time::{Time, Wake, earlier};
 /// The endpoints of a node.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    /// In the order in which they were joined, but the last one takes the place of one that was left.
+    /// In the order in which they were joined, but the last one takes the place of one that was
+    /// left.
     endpoints: Vec<Endpoint>,
     /// Their places by key, ascending.
     places: Vec<(GroupKey, usize)>,
     /// Which endpoints have something to do, by their places.
     schedule: Schedule,
-    /// The endpoint that is asked first for its next datagram and action, so that none starves another.
+    /// The endpoint that is asked first for its next datagram and action, so that none starves
+    /// another.
     turn: usize,
     /// The groups that were left and dropped.
     left: LeftGroups,
@@ -139,7 +141,8 @@ impl Groups {
         awake.fold(self.schedule.deadline(), earlier)
     }
 
-    /// Drops an endpoint that was left and has nothing more to say, and returns it. None of these sleeps.
+    /// Drops an endpoint that was left and has nothing more to say, and returns it. None of these
+    /// sleeps.
     pub(super) fn drop_gone(&mut self) -> Option<Endpoint> {
         let at = self.awake().find(|at| self.endpoints[*at].is_gone())?;
         let endpoint = self.endpoints.swap_remove(at);

@@ -1,6 +1,6 @@
-//! Which groups of a node have something to do. A group that has nothing to send and nothing to tell
-//! sleeps until its deadline, or until something happens to it. Sleeping groups cost nothing, however
-//! many there are.
+//! Which groups of a node have something to do. A group that has nothing to send and nothing to
+//! tell sleeps until its deadline, or until something happens to it. Sleeping groups cost nothing,
+//! however many there are.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -8,8 +8,8 @@ use crate::status::{GROUPS_LISTED_MAX, Listed, NodeStatus};
 use crate::trace::Tracer;
 
 impl<T: Tracer> Node<T> {
-    /// What the node sees now, with the membership `server` that the runtime is connected to. Takes time with what it
-    /// lists, and counts the rest.
+    /// What the node sees now, with the membership `server` that the runtime is connected to. Takes
+    /// time with what it lists, and counts the rest.
     #[must_use]
     pub fn status(&self, server: Option<SocketAddr>) -> NodeStatus {
         NodeStatus {

@@ -39,8 +39,10 @@
 //!
 //! ```toml
 //! [dependencies]
-//! vs-core = { path = "../vs/vs-core" } # or git; not from the registry
-//! postcard = { version = "1", default-features = false, features = ["alloc"] } # or another encoding
+//! # By path or by git: the name on the public registry is another project's.
+//! vs-core = { path = "../vs/vs-core" }
+//! # Or another encoding of messages.
+//! postcard = { version = "1", default-features = false, features = ["alloc"] }
 //!
 //! [dev-dependencies]
 //! vs-core = { path = "../vs/vs-core", features = ["sim"] }

@@ -52,8 +52,13 @@
 //! let group = GroupName::new("sums").unwrap();
 //! for p in (1..=3).map(ProcessId) {
 //!     world.add_process(p, NodeConfig::default(), &[ServerId(1)], Sum::default());
-//!     let config = GroupConfig { members_max: 4, window_packets: Some(64), message_bytes_max: 1024, ack_packets: 16,
-//!         ..GroupConfig::default() };
+//!     let config = GroupConfig {
+//!         members_max: 4,
+//!         window_packets: Some(64),
+//!         message_bytes_max: 1024,
+//!         ack_packets: 16,
+//!         ..GroupConfig::default()
+//!     };
 //!     world.join(p, &group, config);
 //!     world.start(p).unwrap();
 //! }

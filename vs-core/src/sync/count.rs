@@ -15,7 +15,7 @@ impl Automaton {
         self.tally.is_some()
     }
 
-    /// Counts all sync messages anew: something else than them has changed.
+    /// Counts all sync messages again: a view or the change is another one now.
     pub(super) fn count(&mut self) {
         let matches = self.change.as_ref().is_some_and(|change| {
             let answered = self.announced.start(self.me) == Some(change.cid);
@@ -35,7 +35,7 @@ impl Automaton {
         });
     }
 
-    /// Counts what `q` has said since; whether its sync message was missing and is now here.
+    /// Counts a sync message of `q`. True if it was missing, and is here now.
     pub(super) fn count_one(&mut self, q: ProcessId) -> bool {
         if !self.rules.keeps(Rule::ExactSync) {
             self.count(); // any sync message of q may have taken the place of one that counted
@@ -61,18 +61,20 @@ impl Automaton {
         } else {
             self.syncs.range(span(q)).next_back().map(|(_, state)| state)
         };
-        let of_life =
-            |s: &&SyncState| q == self.me || self.life_of(q).is_none_or(|l| l == s.life());
-        state.filter(|s| s.is_whole()).filter(of_life)
+        let of_incarnation = |s: &&SyncState| {
+            q == self.me || self.incarnation_of(q).is_none_or(|l| l == s.incarnation())
+        };
+        state.filter(|s| s.is_whole()).filter(of_incarnation)
     }
 
-    /// Members whose sync message is still missing, with the cid that it will carry; empty unless matched.
+    /// Members whose sync message is still missing, with the cid that it will have; empty unless
+    /// matched.
     pub(crate) fn missing(&self) -> impl Iterator<Item = (ProcessId, Cid)> + '_ {
         let missing = self.tally.iter().flat_map(Tally::missing);
         missing.filter_map(|&q| Some((q, self.announced.start(q)?)))
     }
 
-    /// Whether one is missing.
+    /// Whether a sync message is missing.
     pub(crate) fn is_waiting(&self) -> bool {
         self.tally.as_ref().is_some_and(|tally| !tally.is_complete())
     }
@@ -87,14 +89,14 @@ impl Automaton {
         self.tally.as_ref().is_some_and(|tally| tally.together().binary_search(&q).is_ok())
     }
 
-    /// Those who come along, by rank in the current view, with their cuts. The transitional set, once
-    /// [`Automaton::complete`].
+    /// The members that move along, by rank in the current view, with their cuts: the transitional
+    /// set, once [`Automaton::complete`].
     pub(crate) fn together(&self) -> Vec<(Rank, &Cut)> {
         let together = self.tally.iter().flat_map(Tally::together);
         together.filter_map(|&q| Some((self.current.rank(q)?, self.cut_of(q)?))).collect()
     }
 
-    /// The cut of `q`, if `q` comes along.
+    /// The cut of `q`, if `q` moves along.
     pub(crate) fn cut_of(&self, q: ProcessId) -> Option<&Cut> {
         self.counting_sync(q).filter(|_| self.comes_along(q)).and_then(SyncState::cut)
     }

@@ -8,8 +8,9 @@ use crate::view::{View, ViewKey};
 /// Stands for a part of a cut that has not arrived.
 const UNKNOWN: Seq = Seq::MAX;
 
-/// A cut: packets received without a gap, by rank. Kept in runs of ranks with the same number, since in a large view few
-/// send: each of its members has a cut of each other one while it changes.
+/// A cut: packets received without a gap, by rank. It is kept in runs of ranks with the same
+/// number, since few members of a large view send, and each member keeps a cut of each other one
+/// during a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cut {
     /// Where each run ends, and its number; the ends ascend.
@@ -37,7 +38,7 @@ impl Cut {
         self.runs.get(at).map(|(_, seq)| *seq)
     }
 
-    /// The ranks from which on the number is another one, up to which, and the number.
+    /// The runs: the ranks and their number.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (core::ops::Range<usize>, Seq)> + '_ {
         let starts = core::iter::once(0).chain(self.runs.iter().map(|(end, _)| *end));
         starts.zip(&self.runs).map(|(start, (end, seq))| (start..*end, *seq))
@@ -58,28 +59,28 @@ enum Known {
 /// What is known of one sync message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SyncState {
-    /// Of which life of its sender it is.
-    life: Incarnation,
+    /// The incarnation of its sender.
+    incarnation: Incarnation,
     view: ViewKey,
     cut: Known,
 }
 
 impl SyncState {
-    pub(crate) fn empty(life: Incarnation, view: ViewKey, total: usize) -> Self {
+    pub(crate) fn empty(incarnation: Incarnation, view: ViewKey, total: usize) -> Self {
         let cut = match total {
             0 => Known::Whole(Cut::new(&[])),
             _ => Known::Parts { cut: alloc::vec![UNKNOWN; total], unknown: total },
         };
-        Self { life, view, cut }
+        Self { incarnation, view, cut }
     }
 
-    /// The own one.
+    /// A sync message of this process.
     pub(crate) fn whole(view: ViewKey, cut: &[Seq]) -> Self {
-        Self { life: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)) }
+        Self { incarnation: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)) }
     }
 
-    /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message never changes, so the
-    /// first word counts.
+    /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message
+    /// never changes, so the first number for a rank counts.
     pub(crate) fn fill(
         &mut self,
         view: ViewKey,
@@ -105,11 +106,11 @@ impl SyncState {
         news
     }
 
-    pub(crate) fn life(&self) -> Incarnation {
-        self.life
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
-    /// Where its sender was.
+    /// The view that its sender was in.
     pub(crate) fn view(&self) -> ViewKey {
         self.view
     }
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_in_runs_says_what_it_said() {
+    fn cut_in_runs_has_the_same_numbers() {
         for cut in [&[][..], &[7], &[0, 0, 0], &[1, 2, 3], &[0, 5, 5, 0, 0, 9]] {
             let runs = Cut::new(cut);
             assert_eq!(runs.len(), cut.len());

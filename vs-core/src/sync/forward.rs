@@ -1,4 +1,4 @@
-//! Who hands on the packets of members that do not come along.
+//! Which packets of members outside the transitional set this process hands on.
 
 use alloc::vec::Vec;
 
@@ -9,9 +9,9 @@ use crate::rule::Rule;
 /// Packets of one stream that this process hands to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Forward {
-    /// To whom, by rank in the current view.
+    /// The receiver, by rank in the current view.
     pub(crate) to: Rank,
-    /// Whose packets.
+    /// The sender of the packets.
     pub(crate) origin: Rank,
     /// First packet.
     pub(crate) from: Seq,
@@ -20,9 +20,9 @@ pub(crate) struct Forward {
 }
 
 impl Automaton {
-    /// What this process has to push, once [`Automaton::complete`]: of each member `r` outside T (not just outside the
-    /// view: `r` may come along from elsewhere), packet `i` is sent by the least member of T whose cut has it, to
-    /// those of T that lack it.
+    /// What this process has to push, once [`Automaton::complete`]. Packet `i` of each member `r`
+    /// outside T is sent by the least member of T whose cut has it, to the members of T that lack
+    /// it. `r` may be in the new view and still be outside T, if it comes from elsewhere.
     pub(crate) fn forwards(&self) -> Vec<Forward> {
         let mut out = Vec::new();
         if !self.complete() || !self.rules.keeps(Rule::Forwarding) {
@@ -35,7 +35,7 @@ impl Automaton {
             if !self.needs_forwarding(origin) {
                 continue;
             }
-            // Members below me hand on all that they have; the rest, as far as I have it, is mine.
+            // Members of lower rank hand on all that they have; this process hands on the rest.
             let below = together.iter().take_while(|(q, _)| *q < me);
             let has = |cut: &Cut| cut.get(r).unwrap_or(0);
             let done = below.map(|(_, cut)| has(cut)).max().unwrap_or(0);
@@ -58,8 +58,9 @@ impl Automaton {
         }
     }
 
-    /// Who of `holders`, some of [`Automaton::together`], can repair the stream of rank `r` up to the agreed cut: its
-    /// sender if it comes along, then those whose cut reaches so far; this process is not among them.
+    /// Which of `holders`, some of [`Automaton::together`], can repair the stream of rank `r` up to
+    /// the agreed cut: its sender if it moves along, then those whose cut reaches that far. This
+    /// process is not among them.
     pub(crate) fn sources<'a>(
         &self,
         r: Rank,
@@ -70,7 +71,7 @@ impl Automaton {
         let farthest = self.agreed().get(at).copied();
         let origin = members.get(at).copied();
         let stays = origin.is_some_and(|origin| self.comes_along(origin));
-        // The rule is left out: nobody hands on, and nobody is asked.
+        // If the rule is left out, nobody hands on, and nobody is asked.
         let handed_on = self.rules.keeps(Rule::Forwarding)
             && origin.is_some_and(|origin| self.needs_forwarding(origin));
         let others = holders.iter().filter(move |(q, cut)| {

@@ -1,22 +1,26 @@
 //! Virtual synchrony: the end-point automaton of Keidar and Khazan.
 //!
-//! A pure value, `Clone + Eq + Hash`: counts and ids, no bytes, no time. It asks its surroundings only for numbers
-//! ("how much of r's stream is here without a gap?") and answers with numbers ("deliver r up to n", "hand packets i..j
-//! of r to q"). The text names the paper's variables where they differ: `current` is cv, `announced` is mv.
+//! A pure value, `Clone + Eq + Hash`: counts and ids, no bytes, no time. It asks its surroundings
+//! only for numbers ("how much of r's stream is here without a gap?"), and answers with numbers
+//! ("deliver r up to n", "hand packets i..j of r to q"). Of the paper's variables, `current` is cv
+//! and `announced` is mv.
 //!
-//! # The life of a change
+//! # How a change proceeds
 //!
 //! 1. [`Automaton::start_change`]: the membership service proposes a set under a local id (cid).
-//!    [`Automaton::ask_to_block`]: the application is to stop sending (once, however many proposals follow).
-//! 2. [`Automaton::send_sync`], when it has: the cut, tagged with the cid, goes out. Until a view matches nothing
-//!    beyond the own cut is delivered.
-//! 3. [`Automaton::announce`]: the view arrives and with it the vector of cids that says which sync messages count.
-//!    Once they are here the transitional set T and the agreed cut are known to all of T alike (S8, S9, S10).
-//! 4. [`Automaton::forwards`]: packets of members outside T that some of T lack are handed on.
-//! 5. [`Automaton::install`]: everything agreed is delivered; the view is the application's.
+//!    [`Automaton::ask_to_block`]: the application is to stop sending. It is asked once, however
+//!    many proposals follow.
+//! 2. [`Automaton::send_sync`], when it has stopped: the cut is sent, with the cid. Until a view
+//!    answers the change, nothing beyond the own cut is delivered.
+//! 3. [`Automaton::announce`]: the view arrives, and with it the vector of cids that says which
+//!    sync messages count. Once these are here, the transitional set T and the agreed cut are
+//!    known, and they are the same at all members of T (S8, S9, S10).
+//! 4. [`Automaton::forwards`]: packets of members outside T are handed on to members of T that lack
+//!    them.
+//! 5. [`Automaton::install`], when everything agreed is delivered: the application gets the view.
 //!
-//! A new start_change at any point before the installation begins again at 2: the announced view can then never be
-//! installed, so no obsolete view ever is (S23).
+//! A new start_change before the installation leads back to 2. The announced view can then never be
+//! installed, so an obsolete view is never installed (S23).
 
 mod count;
 mod cut;
@@ -38,12 +42,12 @@ pub(crate) use cut::{Cut, SyncState};
 
 use tally::Tally;
 
-/// Sync messages of one process that are kept, the latest ones. An older one could only serve a view that its sender
-/// will not install.
+/// The latest sync messages that are kept of one process. An older one could only count for a view
+/// that its sender will not install.
 pub(crate) const SYNCS_MAX: usize = 4;
 
-/// Processes outside the view and the change whose sync messages are kept, the ones heard last: they may be ahead of
-/// the membership service's words to us.
+/// Processes outside the view and the change whose sync messages are kept: the latest senders. They
+/// may know of a change that the membership service has not proposed to this process yet.
 pub(crate) const EARLY_PROCESSES_MAX: usize = 64;
 
 /// Whether the application may send in the current view.
@@ -69,14 +73,14 @@ pub(crate) struct OwnSync {
     pub(crate) cut: Vec<Seq>,
 }
 
-/// What a part of a sync message was good for.
+/// What became of a part of a sync message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// It is refused, or told nothing new.
+pub(crate) enum Received {
+    /// It was refused, or told nothing new.
     Nothing,
-    /// It is kept; nothing follows from it yet.
+    /// It was kept; nothing follows from it yet.
     Kept,
-    /// The announced view waited for it, and now it is whole.
+    /// It completed a sync message that the announced view waited for.
     Counted,
 }
 
@@ -88,20 +92,23 @@ pub(crate) struct Automaton {
     announced: View,
     change: Option<Change>,
     block: Block,
-    /// Of which life each process is that the membership service proposed last; ascending.
-    lives: SmallVec<[(ProcessId, Incarnation); 4]>,
-    /// What others said, by process and cid; the own sync is among them.
+    /// The incarnations of the processes in the last proposal, ascending by process.
+    incarnations: SmallVec<[(ProcessId, Incarnation); 4]>,
+    /// The sync messages that are here, the own ones included.
     syncs: BTreeMap<(ProcessId, Cid), SyncState>,
     /// The last own sync message of the current view.
     own: Option<OwnSync>,
-    /// The own sync message that led into the current view (rule 5.6).
+    /// The own sync message that led into the current view ([rule
+    /// 5.6](crate::manual::algorithm#rule-5-6)).
     previous: Option<OwnSync>,
-    /// The highest cid that the membership service gave us.
+    /// The highest cid that the membership service gave this process.
     last_cid: Cid,
-    /// Processes outside the views and the change whose sync messages are kept, in the order in which they were heard.
+    /// Processes outside the views and the change whose sync messages are kept, in the order in
+    /// which they first sent one.
     strangers: SmallVec<[ProcessId; 4]>,
     rules: Rules,
-    /// What the sync messages so far come to, while the announced view answers the change under way.
+    /// What follows from the sync messages so far, while the announced view answers the change
+    /// under way.
     tally: Option<Tally>,
 }
 
@@ -122,7 +129,7 @@ impl Automaton {
             announced: View::initial(me),
             change: None,
             block: Block::Unblocked,
-            lives: SmallVec::new(),
+            incarnations: SmallVec::new(),
             syncs: BTreeMap::new(),
             own: None,
             previous: None,
@@ -142,7 +149,7 @@ impl Automaton {
         self.me
     }
 
-    /// What is known of sync messages, the own ones included.
+    /// The sync messages that are here, the own ones included.
     pub(crate) fn syncs(&self) -> impl Iterator<Item = ((ProcessId, Cid), &SyncState)> {
         self.syncs.iter().map(|(key, state)| (*key, state))
     }
@@ -188,27 +195,30 @@ impl Automaton {
         self.previous.as_ref().map(|own| own.cid)
     }
 
-    /// Everybody of the current view has shown that it has moved: nobody will ask for the old sync any more.
+    /// All members have installed the current view: nobody asks for the sync message that led into
+    /// it any more.
     pub(crate) fn forget_previous(&mut self) {
         self.previous = None;
     }
 
-    /// The membership service proposes the processes of `set`, each in this life, under `cid`.
+    /// The membership service proposes the processes of `set`, with their incarnations, under
+    /// `cid`.
     pub(crate) fn start_change(
         &mut self,
         cid: Cid,
         set: impl Iterator<Item = (ProcessId, Incarnation)>,
     ) {
-        self.lives = set.collect();
-        self.lives.sort_unstable();
-        self.change = Some(Change { cid, set: self.lives.iter().map(|(q, _)| *q).collect() });
+        self.incarnations = set.collect();
+        self.incarnations.sort_unstable();
+        self.change =
+            Some(Change { cid, set: self.incarnations.iter().map(|(q, _)| *q).collect() });
         self.last_cid = self.last_cid.max(cid);
         self.prune();
         self.count();
     }
 
-    /// Asks the application to stop sending for the change under way: once a view change, however many proposals it
-    /// takes (S21). False if it was asked before.
+    /// Asks the application to stop sending for the change under way: once for each view, however
+    /// many proposals there are (S21). False if it was asked before.
     pub(crate) fn ask_to_block(&mut self) -> bool {
         let ask = self.change.is_some() && self.block == Block::Unblocked;
         if ask {
@@ -217,7 +227,7 @@ impl Automaton {
         ask
     }
 
-    /// The application has stopped sending. False if nobody asked it to.
+    /// The application has stopped sending. False if it was not asked to.
     pub(crate) fn block_ok(&mut self) -> bool {
         let asked = self.block == Block::Requested;
         if asked {
@@ -233,8 +243,8 @@ impl Automaton {
         stopped && in_time && self.change.is_some() && self.own_sync().is_none()
     }
 
-    /// Fixes the own cut, `prefix(r)` packets of each member r received without a gap, own accepted ones included, and
-    /// commits to it. Call only when [`Automaton::wants_sync`].
+    /// Fixes the own cut: `prefix(r)` packets of each member r, which are received without a gap;
+    /// of the own stream, all that were accepted. Call only when [`Automaton::wants_sync`].
     pub(crate) fn send_sync(&mut self, prefix: impl Fn(Rank) -> Seq) -> Option<&OwnSync> {
         let cid = self.change.as_ref()?.cid;
         let cut: Vec<Seq> = (0..self.current.len()).map(|r| prefix(r as Rank)).collect();
@@ -246,68 +256,69 @@ impl Automaton {
         self.own.as_ref()
     }
 
-    /// A part of the sync message of `from` for `cid`: ranks from `first` of a cut of `total`. Kept (within a bound) also
-    /// for cids and views that are not known here yet.
+    /// A part of the sync message of `from` for `cid` arrives: the ranks from `first` of a cut of
+    /// `total`. It is kept, within a bound, also for cids and views that are not known here yet.
     pub(crate) fn receive_sync(
         &mut self,
-        (from, life): (ProcessId, Incarnation),
+        (from, incarnation): (ProcessId, Incarnation),
         cid: Cid,
         view: ViewKey,
         total: usize,
         first: usize,
         part: impl Iterator<Item = Seq>,
-    ) -> Heard {
+    ) -> Received {
         if from == self.me || cid.0 > CREDIBLE_MAX {
-            return Heard::Nothing;
+            return Received::Nothing;
         }
         if self.current.start(from).is_some_and(|start| self.is_garbage(cid, start)) {
-            return Heard::Nothing; // of a change that has long been decided
+            return Received::Nothing; // of a change that was decided before
         }
         self.make_room_for(from);
-        self.make_way_for(from, life, cid);
-        let mut first_word = false;
+        self.make_way_for(from, incarnation, cid);
+        let mut is_first = false;
         let state = self.syncs.entry((from, cid)).or_insert_with(|| {
-            first_word = true;
-            SyncState::empty(life, view, total)
+            is_first = true;
+            SyncState::empty(incarnation, view, total)
         });
-        if state.life() != life {
-            return Heard::Nothing;
+        if state.incarnation() != incarnation {
+            return Received::Nothing;
         }
-        let news = state.fill(view, total, first, part) || first_word;
-        if first_word {
+        let news = state.fill(view, total, first, part) || is_first;
+        if is_first {
             self.trim(from);
         }
         match news {
-            false => Heard::Nothing,
-            true if self.count_one(from) => Heard::Counted,
-            true => Heard::Kept,
+            false => Received::Nothing,
+            true if self.count_one(from) => Received::Counted,
+            true => Received::Kept,
         }
     }
 
-    /// Two lives under one id that servers do not know of each other may be given the same cid: the one counts that was
-    /// proposed, or else the later one.
-    fn make_way_for(&mut self, from: ProcessId, life: Incarnation, cid: Cid) {
-        let Some(known) = self.syncs.get(&(from, cid)).map(SyncState::life) else { return };
-        let weight = |life| (self.life_of(from) == Some(life), life);
-        if weight(life) > weight(known) {
+    /// Two incarnations under one id may be given the same cid by servers that do not know of each
+    /// other. The incarnation that was proposed counts; if none was, the later one.
+    fn make_way_for(&mut self, from: ProcessId, incarnation: Incarnation, cid: Cid) {
+        let Some(known) = self.syncs.get(&(from, cid)).map(SyncState::incarnation) else { return };
+        let weight = |incarnation| (self.incarnation_of(from) == Some(incarnation), incarnation);
+        if weight(incarnation) > weight(known) {
             self.syncs.remove(&(from, cid));
         }
     }
 
-    /// The life of `p` that the membership service proposed last.
-    fn life_of(&self, p: ProcessId) -> Option<Incarnation> {
-        let at = self.lives.binary_search_by_key(&p, |(q, _)| *q).ok()?;
-        Some(self.lives[at].1)
+    /// The incarnation of `p` in the last proposal.
+    fn incarnation_of(&self, p: ProcessId) -> Option<Incarnation> {
+        let at = self.incarnations.binary_search_by_key(&p, |(q, _)| *q).ok()?;
+        Some(self.incarnations[at].1)
     }
 
-    /// Whether `p` is of the current view, of the announced one or of the proposed set.
+    /// Whether `p` is in the current view, in the announced one or in the proposed set.
     fn is_expected(&self, p: ProcessId) -> bool {
         self.current.contains(p)
             || self.announced.contains(p)
             || self.change.as_ref().is_some_and(|c| c.set.binary_search(&p).is_ok())
     }
 
-    /// A stranger takes the place of the one that was heard first.
+    /// Makes room for the sync messages of `from`. A process that is not expected takes the place
+    /// of the one that came first.
     fn make_room_for(&mut self, from: ProcessId) {
         if self.strangers.contains(&from) || self.is_expected(from) {
             return;
@@ -321,7 +332,8 @@ impl Automaton {
         self.strangers.push(from);
     }
 
-    /// Keeps the latest [`SYNCS_MAX`] sync messages of `p`, and those that are known to count whatever else comes.
+    /// Keeps the latest [`SYNCS_MAX`] sync messages of `p`, and those that the current and the
+    /// announced view name.
     fn trim(&mut self, p: ProcessId) {
         let counting = [self.current.start(p), self.announced.start(p)];
         while self.syncs.range(span(p)).count() > SYNCS_MAX {
@@ -333,8 +345,9 @@ impl Automaton {
         }
     }
 
-    /// Forgets the sync messages of those who are neither expected nor early, and what is garbage. Should one of them
-    /// be named by a later view after all, it is asked for.
+    /// Forgets the sync messages of processes that are neither expected nor among the strangers,
+    /// and those that can count no more. If a later view names one of them after all, it is asked
+    /// for.
     fn prune(&mut self) {
         let mut strangers = core::mem::take(&mut self.strangers);
         strangers.retain(|q| !self.is_expected(*q));
@@ -346,13 +359,15 @@ impl Automaton {
         (self.strangers, self.syncs) = (strangers, syncs);
     }
 
-    /// The membership service announces `view`. An obsolete one is remembered, and never installed (rule 4).
+    /// The membership service announces `view`. An obsolete one is remembered, but never installed
+    /// ([point 4](crate::manual::algorithm#point-4)).
     pub(crate) fn announce(&mut self, view: View) {
         self.announced = view;
         self.count();
     }
 
-    /// Up to where packets of each member may be delivered; `None`: no bound. Only grows while a view is matched.
+    /// Up to where packets of each member may be delivered; `None`: no bound. The bounds only grow
+    /// while the announced view answers the change.
     pub(crate) fn limits(&self) -> Option<&[Seq]> {
         let own = self.own_sync()?;
         match &self.tally {
@@ -381,13 +396,14 @@ impl Automaton {
         Some(Installed { transitional, old })
     }
 
-    /// Whether a sync message for `cid` is of no more use in a view with `start(q) = start`. That for `start` itself
-    /// is: `q` may never be told of this view, and its next one then names the same cid again.
+    /// Whether a sync message of `q` for `cid` is of no more use in a view with `start(q) = start`.
+    /// The one for `start` itself is of use: `q` may never be told of this view, and its next view
+    /// then names the same cid again.
     fn is_garbage(&self, cid: Cid, start: Cid) -> bool {
         cid < start || (cid == start && !self.rules.keeps(Rule::CollectBelow))
     }
 
-    /// The highest view id that the membership service has said.
+    /// The highest view id that the membership service announced.
     pub(crate) fn last_view_id(&self) -> ViewId {
         self.announced.id().max(self.current.id())
     }

@@ -1,7 +1,8 @@
-//! What the sync messages that the announced view names come to: who is missing, who comes along, how far.
+//! What follows from the sync messages that the announced view names: which of them are missing,
+//! who moves along, and how far each stream goes.
 //!
-//! Kept up to date with each sync message, for the members of a large view send one each: looking at all of them again
-//! with each would take the square of their number.
+//! It is kept up to date with each sync message. Each member of a large view sends one, and looking
+//! at all of them again with each would take the square of their number.
 
 use alloc::vec::Vec;
 
@@ -9,7 +10,7 @@ use super::cut::Cut;
 use crate::ident::{ProcessId, Seq};
 use crate::view::Members;
 
-/// Counted for one announced view. Follows from the sync messages that are here, in whatever order they came.
+/// The count for one announced view. It does not depend on the order in which sync messages came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// Members of both views whose sync message is not here.
@@ -63,7 +64,7 @@ impl Tally {
         &self.agreed
     }
 
-    /// Takes up `cut` of `q`, who comes along.
+    /// Adds the cut of `q`, which moves along.
     pub(super) fn join(&mut self, q: ProcessId, cut: &Cut) {
         if let Err(at) = self.together.binary_search(&q) {
             self.together.insert(at, q);

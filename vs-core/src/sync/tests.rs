@@ -1,4 +1,5 @@
-//! The twelve points of the algorithm that are easily got wrong, one test each where a single end-point shows them.
+//! The twelve points of the algorithm that are easily got wrong, one test each where a single
+//! end-point shows them.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,8 +8,8 @@ use super::forward::Forward;
 use super::*;
 use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
 
-/// The life of everybody, where nothing else is said.
-const LIFE: Incarnation = Incarnation(1);
+/// The incarnation of everybody, where nothing else is said.
+const INCARNATION: Incarnation = Incarnation(1);
 
 fn p(n: u64) -> ProcessId {
     ProcessId(n)
@@ -26,7 +27,7 @@ fn set(members: &[u64]) -> Vec<ProcessId> {
 
 /// A start_change, and the question that follows; whether it was asked.
 fn ask(end: &mut Automaton, cid: Cid, set: &[ProcessId]) -> bool {
-    end.start_change(cid, set.iter().map(|q| (*q, LIFE)));
+    end.start_change(cid, set.iter().map(|q| (*q, INCARNATION)));
     end.ask_to_block()
 }
 
@@ -46,18 +47,18 @@ fn settled(me: u64, view: &View) -> Automaton {
 /// The sync message of `from` for `cid`, sent in `view`.
 fn hear(end: &mut Automaton, from: u64, cid: u64, view: &View, cut: &[Seq]) -> bool {
     let key = ViewKey::of(view, p(from)).unwrap();
-    hear_life(end, (from, LIFE), cid, key, cut)
+    receive_from(end, (from, INCARNATION), cid, key, cut)
 }
 
-fn hear_life(
+fn receive_from(
     end: &mut Automaton,
-    (from, life): (u64, Incarnation),
+    (from, incarnation): (u64, Incarnation),
     cid: u64,
     key: ViewKey,
     cut: &[Seq],
 ) -> bool {
-    let from = (p(from), life);
-    end.receive_sync(from, Cid(cid), key, cut.len(), 0, cut.iter().copied()) != Heard::Nothing
+    let from = (p(from), incarnation);
+    end.receive_sync(from, Cid(cid), key, cut.len(), 0, cut.iter().copied()) != Received::Nothing
 }
 
 /// 1 in {1,2,3}, asked to move to `proposed` under cid 9, blocked, with `cut` sent.
@@ -73,7 +74,7 @@ fn blocked(v: &View, proposed: &[u64], cut: &[Seq]) -> Automaton {
 }
 
 #[test]
-fn point_2_own_cut_bounds_delivery_until_the_view_matches() {
+fn point_2_own_cut_bounds_delivery_until_match() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = settled(1, &v);
     assert_eq!(end.limits(), None);
@@ -89,7 +90,7 @@ fn point_2_own_cut_bounds_delivery_until_the_view_matches() {
 }
 
 #[test]
-fn point_3_a_new_start_change_lifts_the_commitment_and_does_not_block_again() {
+fn point_3_new_start_change_lifts_commitment() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = blocked(&v, &[1, 2], &[4, 5, 6]);
     assert!(!ask(&mut end, Cid(10), &set(&[1, 2, 4])), "asked for once");
@@ -100,7 +101,7 @@ fn point_3_a_new_start_change_lifts_the_commitment_and_does_not_block_again() {
 }
 
 #[test]
-fn point_4_an_obsolete_view_is_never_installed() {
+fn point_4_obsolete_view_is_never_installed() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
     hear(&mut end, 2, 7, &v, &[0, 0]);
@@ -113,7 +114,7 @@ fn point_4_an_obsolete_view_is_never_installed() {
 }
 
 #[test]
-fn point_5_the_sync_that_the_view_names_counts_and_not_the_latest() {
+fn point_5_named_sync_counts_not_the_latest() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[2, 2]);
     hear(&mut end, 2, 8, &v, &[5, 5]);
@@ -137,7 +138,7 @@ fn point_6_joiners_are_not_waited_for() {
 }
 
 #[test]
-fn point_7_packets_of_a_member_that_comes_from_elsewhere_are_forwarded() {
+fn point_7_member_from_elsewhere_has_packets_forwarded() {
     // 3 is in both views but went through another one in between: it is not in T.
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let elsewhere = view(4, &[3], &[6]);
@@ -161,7 +162,7 @@ fn point_7_packets_of_a_member_that_comes_from_elsewhere_are_forwarded() {
 }
 
 #[test]
-fn forwarding_is_shared_out_to_the_least_holder() {
+fn forwards_are_sent_by_the_least_holder() {
     let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
     let mut end = settled(2, &v);
     ask(&mut end, Cid(9), &set(&[1, 2, 3]));
@@ -176,7 +177,7 @@ fn forwarding_is_shared_out_to_the_least_holder() {
 
 /// Who lacks what is known when all have said what they have.
 #[test]
-fn nothing_is_handed_on_before_all_sync_messages_are_here() {
+fn missing_sync_message_delays_forwards() {
     let v = view(3, &[1, 2, 3, 4], &[1, 1, 1, 1]);
     let mut end = blocked(&v, &[1, 2, 3], &[0, 0, 0, 5]);
     hear(&mut end, 2, 7, &v, &[0, 0, 0, 3]);
@@ -187,7 +188,7 @@ fn nothing_is_handed_on_before_all_sync_messages_are_here() {
 }
 
 #[test]
-fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
+fn point_9_syncs_for_unknown_cids_are_bounded() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = settled(1, &v);
     for cid in 2..100 {
@@ -209,9 +210,10 @@ fn point_9_syncs_for_cids_that_are_not_known_yet_are_kept_within_a_bound() {
     assert!(end.complete(), "the early one counts");
 }
 
-/// A change that does not concern them changes nothing for processes that are ahead of the membership service.
+/// A change that does not concern them changes nothing for processes that are ahead of the
+/// membership service.
 #[test]
-fn point_9_a_start_change_makes_members_of_some_strangers_and_forgets_nobody() {
+fn point_9_start_change_keeps_syncs_of_strangers() {
     let mut end = settled(1, &view(3, &[1, 2], &[1, 1]));
     let alone = |q| View::initial(p(q));
     for q in [7, 8] {
@@ -224,7 +226,7 @@ fn point_9_a_start_change_makes_members_of_some_strangers_and_forgets_nobody() {
 }
 
 #[test]
-fn a_stranger_takes_one_place_however_much_it_says() {
+fn stranger_with_many_syncs_takes_one_place() {
     let mut end = settled(1, &view(3, &[1, 2], &[1, 1]));
     let alone = |q| View::initial(p(q));
     assert!(hear(&mut end, 5000, 2, &alone(5000), &[0]));
@@ -241,7 +243,7 @@ fn a_stranger_takes_one_place_however_much_it_says() {
 
 /// A later attachment tells them, so that cids and view numbers go on above them (M2, M6).
 #[test]
-fn the_highest_numbers_that_were_given_are_known() {
+fn highest_given_numbers_are_known() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
     assert_eq!((end.last_cid(), end.last_view_id()), (Cid(9), v.id()));
@@ -250,7 +252,7 @@ fn the_highest_numbers_that_were_given_are_known() {
 }
 
 #[test]
-fn point_10_the_sync_that_led_here_may_count_once_more() {
+fn point_10_previous_sync_may_count_again() {
     // 2 was never told of view 5 and is asked by view 6 for the same cid again.
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
@@ -267,7 +269,7 @@ fn point_10_the_sync_that_led_here_may_count_once_more() {
 }
 
 #[test]
-fn rule_6_the_own_sync_is_kept_for_those_who_ask_late() {
+fn rule_6_own_sync_is_kept_for_late_requests() {
     let v = view(3, &[1, 2], &[1, 1]);
     let mut end = blocked(&v, &[1, 2], &[4, 4]);
     hear(&mut end, 2, 7, &v, &[4, 4]);
@@ -282,24 +284,25 @@ fn rule_6_the_own_sync_is_kept_for_those_who_ask_late() {
 }
 
 #[test]
-fn a_cut_in_parts_counts_when_it_is_whole() {
+fn cut_in_parts_counts_when_whole() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0, 0]);
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
-    let from = (p(2), LIFE);
+    let from = (p(2), INCARNATION);
     let mut part =
         |first, cut: &[Seq]| end.receive_sync(from, Cid(7), key, 3, first, cut.iter().copied());
-    assert_eq!(part(1, &[2, 3]), Heard::Kept);
-    assert_eq!(part(1, &[8, 8]), Heard::Nothing, "a sync message never changes");
-    assert_eq!(part(0, &[1]), Heard::Counted);
+    assert_eq!(part(1, &[2, 3]), Received::Kept);
+    assert_eq!(part(1, &[8, 8]), Received::Nothing, "a sync message never changes");
+    assert_eq!(part(0, &[1]), Received::Counted);
     assert_eq!(end.agreed(), [1, 2, 3]);
 }
 
-/// Two processes ran under one id, at servers that did not know of each other, and were given the same cid: what the other
-/// one had said for it counted, and made a transitional set of who was elsewhere (S10).
+/// Two processes ran under one id, at servers that did not know of each other, and were given the
+/// same cid: what the other one had said for it counted, and made a transitional set of who was
+/// elsewhere (S10).
 #[test]
-fn of_two_lives_with_one_cid_that_counts_which_was_proposed() {
+fn two_incarnations_with_one_cid_proposed_one_counts() {
     let v = view(3, &[1, 2], &[1, 1]);
     let elsewhere = view(4, &[2], &[6]);
     let [here, there] = [&v, &elsewhere].map(|view| ViewKey::of(view, p(2)).unwrap());
@@ -307,23 +310,23 @@ fn of_two_lives_with_one_cid_that_counts_which_was_proposed() {
     let told = |words: &[(Incarnation, ViewKey, &[Seq])]| {
         let mut end = blocked(&v, &[1, 2], &[0, 0]);
         end.announce(view(5, &[1, 2], &[9, 7]));
-        for (life, key, cut) in words {
-            hear_life(&mut end, (2, *life), 7, *key, cut);
+        for (incarnation, key, cut) in words {
+            receive_from(&mut end, (2, *incarnation), 7, *key, cut);
         }
         end.transitional().map(|set| set.to_vec())
     };
     let (own, others): ((_, _, &[Seq]), (_, _, &[Seq])) =
-        ((LIFE, there, &[0]), (other, here, &[0, 0]));
+        ((INCARNATION, there, &[0]), (other, here, &[0, 0]));
     assert_eq!(told(&[others]), None, "it is missing");
     assert_eq!(told(&[own]), Some(set(&[1])));
     assert_eq!(told(&[others, own]), Some(set(&[1])), "it takes the place");
     assert_eq!(told(&[own, others]), Some(set(&[1])), "it keeps it");
-    // Heard before anything was proposed, the later one is kept.
+    // Received before anything was proposed, the later one is kept.
     let mut end = settled(1, &v);
-    assert!(hear_life(&mut end, (2, other), 7, here, &[0, 0]));
-    assert!(hear_life(&mut end, (2, later), 7, here, &[0, 0]));
-    assert!(!hear_life(&mut end, (2, other), 7, here, &[0, 0]));
-    end.start_change(Cid(9), [(p(1), LIFE), (p(2), later)].into_iter());
+    assert!(receive_from(&mut end, (2, other), 7, here, &[0, 0]));
+    assert!(receive_from(&mut end, (2, later), 7, here, &[0, 0]));
+    assert!(!receive_from(&mut end, (2, other), 7, here, &[0, 0]));
+    end.start_change(Cid(9), [(p(1), INCARNATION), (p(2), later)].into_iter());
     assert!(end.ask_to_block() && end.block_ok());
     end.send_sync(|_| 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
@@ -332,23 +335,23 @@ fn of_two_lives_with_one_cid_that_counts_which_was_proposed() {
 
 /// A sync message never changes: parts of two of them do not make one.
 #[test]
-fn parts_that_contradict_each_other_are_refused() {
+fn contradicting_parts_are_refused() {
     let v = view(3, &[1, 2, 3], &[1, 1, 1]);
     let mut end = blocked(&v, &[1, 2], &[0, 0, 0]);
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
     let mut part = |view, total, first, cut: &[Seq]| {
-        end.receive_sync((p(2), LIFE), Cid(7), view, total, first, cut.iter().copied())
+        end.receive_sync((p(2), INCARNATION), Cid(7), view, total, first, cut.iter().copied())
     };
-    assert_eq!(part(key, 3, 0, &[1]), Heard::Kept);
+    assert_eq!(part(key, 3, 0, &[1]), Received::Kept);
     let elsewhere = ViewKey { fingerprint: key.fingerprint ^ 1, ..key };
-    assert_eq!(part(elsewhere, 3, 1, &[2, 3]), Heard::Nothing, "of another view");
-    assert_eq!(part(key, 4, 1, &[2, 3]), Heard::Nothing, "of another length");
+    assert_eq!(part(elsewhere, 3, 1, &[2, 3]), Received::Nothing, "of another view");
+    assert_eq!(part(key, 4, 1, &[2, 3]), Received::Nothing, "of another length");
     assert!(!end.complete());
 }
 
 #[test]
-fn s21_a_block_is_answered_once() {
+fn s21_block_is_answered_once() {
     let mut end = settled(1, &view(3, &[1], &[1]));
     assert!(!end.block_ok(), "nobody asked");
     assert!(ask(&mut end, Cid(9), &set(&[1])));
@@ -357,10 +360,10 @@ fn s21_a_block_is_answered_once() {
     assert!(!end.may_send() && !end.block_ok());
 }
 
-/// With each sync message everything was counted anew, for each stream: a view of 200 took 17 s, and one of this size
-/// would not end.
+/// With each sync message everything was counted anew, for each stream: a view of 200 took 17 s,
+/// and one of this size would not end.
 #[test]
-fn a_large_view_counts_each_sync_message_once() {
+fn large_view_counts_each_sync_once() {
     let all: Vec<u64> = (1..=1024).collect();
     let v = view(3, &all, &[1; 1024]);
     let mut end = settled(1, &v);
@@ -380,9 +383,10 @@ fn a_large_view_counts_each_sync_message_once() {
     assert_eq!(end.install().unwrap().transitional.len(), 1024);
 }
 
-/// Sync messages of those who had left were kept for ever, and took the room of early ones in the end.
+/// Sync messages of those who had left were kept for ever, and took the room of early ones in the
+/// end.
 #[test]
-fn sync_messages_of_the_departed_are_forgotten() {
+fn syncs_of_departed_members_are_forgotten() {
     let mut end = Automaton::new(p(1), Rules::default());
     let alone = |q| View::initial(p(q));
     for cid in 10..1010 {
@@ -401,9 +405,10 @@ fn sync_messages_of_the_departed_are_forgotten() {
     assert!(end.syncs.contains_key(&(p(5000), Cid(1))), "an early one finds room");
 }
 
-/// Four datagrams of anybody with the highest cids drove out the sync message that the view named, each time it came.
+/// Four datagrams of anybody with the highest cids drove out the sync message that the view named,
+/// each time it came.
 #[test]
-fn forged_cids_do_not_drive_out_the_sync_that_counts() {
+fn forged_cids_keep_the_counting_sync() {
     let v = view(3, &[1, 2], &[1, 1]);
     for announced_first in [true, false] {
         let mut end = blocked(&v, &[1, 2], &[0, 0]);

@@ -13,7 +13,7 @@ macro_rules! marks {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What it is, in a few words.
+            /// A short description.
             #[must_use]
             pub fn what(self) -> &'static str {
                 match self {
@@ -29,14 +29,14 @@ marks! {
     SlowMode: "servers agree in the slow mode",
     PushForward: "a packet is pushed to a member of T that lacks it",
     PullForward: "a member is asked for packets of another",
-    CutInMessage: "a cut falls inside of a large message",
+    CutInMessage: "a cut falls inside a large message",
     LargeMessage: "a message of several packets is delivered",
-    EarlyPacketKept: "a packet of a view to come is kept",
-    EarlyPacketDropped: "a packet of a view to come gives way to another",
+    EarlyPacketKept: "a packet of a later view is kept",
+    EarlyPacketDropped: "a packet of a later view is dropped for another",
     EarlySync: "a sync message comes before the change that it is for",
-    SyncAskedFor: "a lost sync message is asked for and given",
+    SyncAskedFor: "a lost sync message is asked for and sent",
     ChangeAfterSync: "another start_change comes after the own sync message",
-    JoinInChange: "a process is taken up during a change",
+    JoinInChange: "a process joins during a change",
     CrashAfterSync: "a process crashes between its sync message and the view",
     LeaveInChange: "a process leaves during a change",
     JoinerDies: "a process dies before its first view with others",
@@ -44,14 +44,14 @@ marks! {
     SendAtView: "a message is sent in the instant of a view",
     WindowFull: "a sender has to wait",
     NoRoom: "a packet finds no room in its ring or in the pool",
-    PreviousServed: "a packet of the view before is asked for and given",
+    PreviousServed: "a packet of the previous view is asked for and sent",
     Accused: "a member is excluded because others accuse it",
-    ServerLost: "a process loses its membership server and goes to one again",
-    StaleSync: "a sync message of a life that is over is refused",
+    ServerLost: "a process loses its membership server and attaches again",
+    StaleSync: "a sync message of an earlier incarnation is refused",
     BlockTimeout: "an application that does not answer is detached",
     LargeView: "a view of 32 members or more",
     Merge: "two components of a group merge in one view",
     Unheard: "a member says that multicasts do not reach it",
     Primary: "a view becomes primary",
-    DuplicateId: "of two processes under one id one is refused",
+    DuplicateId: "a second process under one id is refused",
 }

@@ -1,7 +1,7 @@
 //! Golden bytes: what is sent, in files, so that a change of a format cannot go unnoticed.
 //!
-//! A file of `vs-core/tests/golden` holds one sample: lines that begin with `#` say what it is, the others are its bytes in
-//! hexadecimal.
+//! A file of `vs-core/tests/golden` holds one sample: lines that begin with `#` say what it is, the
+//! others are its bytes in hexadecimal.
 
 extern crate std;
 
@@ -42,8 +42,8 @@ fn bytes_of(text: &str) -> Vec<u8> {
     bytes.map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits")).collect()
 }
 
-/// Compares `samples` with the files of `tests/golden/FOLDER`, and returns what the files hold. With `VS_GOLDEN=write`
-/// in the environment it writes the files first.
+/// Compares `samples` with the files of `tests/golden/FOLDER`, and returns what the files hold.
+/// With `VS_GOLDEN=write` in the environment it writes the files first.
 pub(crate) fn check(folder: &str, version: &str, samples: &[Sample]) -> Vec<Vec<u8>> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", folder].iter().collect();
     if env::var("VS_GOLDEN").is_ok_and(|word| word == "write") {

@@ -1,4 +1,5 @@
-//! `vs server --discover`: a server that finds others by beacons, and that nodes without a server find.
+//! `vs server --discover`: a server that finds others by beacons, and that nodes without a server
+//! find.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -18,11 +19,12 @@ pub(crate) struct Discover {
     /// Find other servers, and those inside nodes, by beacons
     #[arg(long)]
     discover: bool,
-    /// Interface for beacons, by its name or an address, where others reach this server [default: that of --listen]
+    /// Interface for beacons, by its name or an address, where others reach this server [default:
+    /// that of --listen]
     #[arg(long, value_name = "NAME_OR_IP", requires = "discover")]
     interface: Option<Interface>,
-    /// Multicast address of the beacons: for nodes that of --multicast, at the next port [default: 239.86.83.1:7587, or
-    /// of IPv6 [ff15::7673:1]:7587]
+    /// Multicast address of the beacons: for nodes that of --multicast, at the next port [default:
+    /// 239.86.83.1:7587, or of IPv6 [ff15::7673:1]:7587]
     #[allow(rustdoc::broken_intra_doc_links)] // an address
     #[arg(long, value_name = "IP:PORT", requires = "discover")]
     beacons: Option<SocketAddr>,

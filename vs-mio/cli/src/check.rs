@@ -93,8 +93,8 @@ pub(crate) fn judge(files: &[PathBuf], survivors: &[ProcessId]) -> Result<Report
     Ok(collector.finish(&Options::settled(Stability { components })))
 }
 
-/// Hands one trace on, line by line. A last line without line feed that cannot be read is left out: a process that was
-/// killed may leave one. Tells whose trace it is.
+/// Hands one trace on, line by line. A last line without line feed that cannot be read is left out:
+/// a process that was killed may leave one. Tells whose trace it is.
 fn collect(
     file: &Path,
     collector: &mut Collector,
@@ -131,7 +131,8 @@ fn collect(
     }
 }
 
-/// Writes the verdict for people: each violation with the lines that contradict each other, then the sum.
+/// Writes the verdict for people: each violation with the lines that contradict each other, then
+/// the sum.
 pub(crate) fn text(
     out: &mut impl Write,
     report: &Report,

@@ -1,4 +1,5 @@
-//! A packet filter inside a process, for `vs demo`: it parts the network where there are no rights to do it outside.
+//! A packet filter inside a process, for `vs demo`: it parts the network where there are no rights
+//! to do it outside.
 
 use core::net::IpAddr;
 
@@ -7,7 +8,8 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 /// Whom a signal cuts off.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Cut {
-    /// SIGUSR1: nothing passes between this process and those at this address any more; SIGUSR2: it does again
+    /// SIGUSR1: nothing passes between this process and those at this address any more; SIGUSR2: it
+    /// does again
     #[arg(long = "cut", value_name = "IP", hide = true)]
     addr: Option<IpAddr>,
 }

@@ -13,7 +13,8 @@ use crate::Failure;
 use crate::sim::rule;
 use crate::sim::{keep, make_room, mutants, say};
 
-/// Goes through every interleaving of small worlds: real end-points and servers, whatever happens in whatever order
+/// Goes through every interleaving of small worlds: real end-points and servers, whatever happens
+/// in whatever order
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = format!("Example: vs explore --short\n\n\
@@ -28,7 +29,8 @@ pub(crate) struct Args {
     /// Only the worlds that take seconds
     #[arg(long, conflicts_with = "worlds")]
     short: bool,
-    /// Leave out this rule, instead of none and then each that shows [default worlds: those in which it shows]
+    /// Leave out this rule, instead of none and then each that shows [default worlds: those in
+    /// which it shows]
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "RULE", value_parser = rule)]
     leave_out: Option<Rule>,

@@ -13,7 +13,8 @@ const SERVERS: u64 = 3;
 const DELAY_MS: u64 = 25;
 const CHANGES: u64 = 10;
 
-/// Changes at each server in 1000 proposal round trips, and the least share of fast views that is demanded, in percent.
+/// Changes at each server in 1000 proposal round trips, and the least share of fast views that is
+/// demanded, in percent.
 const RATES: [(u64, f64); 8] = [
     (0, 100.0),
     (10, 98.0),

@@ -1,4 +1,5 @@
-//! Messages for measuring and testing: a stated number of them, of random sizes, the same for the same seed.
+//! Messages for measuring and testing: a stated number of them, of random sizes, the same for the
+//! same seed.
 
 use core::ops::RangeInclusive;
 use core::str::FromStr;
@@ -28,8 +29,9 @@ impl FromStr for Sizes {
     }
 }
 
-/// Payloads whose sizes are spread evenly over the orders of magnitude (log-uniform), so that small and large ones are
-/// equally tried. An iterator over nothing but its state: it can wait for the window as long as it has to.
+/// Payloads whose sizes are spread evenly over the orders of magnitude (log-uniform), so that small
+/// and large ones are equally tried. An iterator over nothing but its state: it can wait for the
+/// window as long as it has to.
 #[derive(Clone, Debug)]
 pub(crate) struct Generator {
     rng: Rng,

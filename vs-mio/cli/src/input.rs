@@ -37,8 +37,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Starts a thread that reads standard input and wakes `waker` for each line. Each message is `prefix` and a line;
-    /// longer ones than `max` are not kept.
+    /// Starts a thread that reads standard input and wakes `waker` for each line. Each message is
+    /// `prefix` and a line; longer ones than `max` are not kept.
     pub(crate) fn lines(prefix: String, max: usize, waker: Arc<Waker>) -> Result<Self, Failure> {
         let (sender, receiver) = sync_channel(LINES_MAX);
         let read = move || read_lines(io::stdin().lock(), prefix.as_bytes(), max, &sender, &waker);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_messages_and_long_ones_are_passed_over() {
+    fn long_lines_are_skipped() {
         let message = |text: &str| Next::Message(text.into());
         assert_eq!(
             all(b"one\r\n\nfour\nlong line\nend", "", 4),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_messages_wait_for_their_view_and_their_time() {
+    fn generated_messages_wait_for_view_and_time() {
         let generator = Generator::new(2, "8..8".parse().unwrap(), 1);
         let generated = Generated::new(generator, ProcessId(7), 2, Some(10));
         let mut source = Source::Generated(Box::new(generated));

@@ -66,7 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says in one sentence what is wrong with the command line; shows help to who asked for it, or for nothing at all.
+/// Says in one sentence what is wrong with the command line; shows help to who asked for it, or for
+/// nothing at all.
 fn misused(error: &clap::Error) -> ExitCode {
     let status = u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
     if matches!(
@@ -83,7 +84,8 @@ fn misused(error: &clap::Error) -> ExitCode {
     status
 }
 
-/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant, where to read more.
+/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant,
+/// where to read more.
 fn in_one_sentence(message: &str) -> String {
     let parts = message.trim().split("\n\n");
     let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));

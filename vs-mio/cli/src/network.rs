@@ -105,7 +105,8 @@ pub(crate) fn beacons_unset(error: &SetupError) -> Failure {
     Failure(unset(error).replace("--multicast", "--beacons").replace(", and --unicast", ""))
 }
 
-/// Why a node cannot be opened. `bind` is the option that its address came from, `listen` that of the server inside.
+/// Why a node cannot be opened. `bind` is the option that its address came from, `listen` that of
+/// the server inside.
 pub(crate) fn unopened(error: &OpenError, bind: &str, listen: &str) -> Failure {
     match error {
         // The address of --interface was bound, if no other was named.

@@ -43,7 +43,8 @@ pub(crate) struct Args {
     /// Where to listen; port 0: one that the system chooses
     #[arg(long, value_name = "IP:PORT")]
     listen: SocketAddr,
-    /// Another server of the same groups; several may be named, also under a name that has several addresses
+    /// Another server of the same groups; several may be named, also under a name that has several
+    /// addresses
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<String>,
     /// Server id, another one for each server
@@ -52,12 +53,12 @@ pub(crate) struct Args {
     /// What the server belongs to; members and servers of another deployment are refused
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
     deployment: Deployment,
-    /// A connection that is silent for so long is taken for dead; signs of life, and how soon a peer is tried again, follow
-    /// from it
+    /// A connection that is silent for so long is taken for dead; signs of life, and how soon a
+    /// peer is tried again, follow from it
     #[arg(long, value_name = "MS")]
     silence_ms: Option<u64>,
-    /// An attempt to reach a peer is given up after so long: more than a round trip to the farthest [default: half of
-    /// --silence-ms, at least 400 and at most 2000]
+    /// An attempt to reach a peer is given up after so long: more than a round trip to the farthest
+    /// [default: half of --silence-ms, at least 400 and at most 2000]
     #[arg(long, value_name = "MS")]
     dial_ms: Option<u64>,
     /// Signs of life go out after so much own silence
@@ -69,7 +70,8 @@ pub(crate) struct Args {
     /// A change that began with a departure waits so long for more
     #[arg(long, value_name = "MS")]
     gather_crash_ms: Option<u64>,
-    /// An arrival waits so long for servers that have just started, so that those who start together share a view
+    /// An arrival waits so long for servers that have just started, so that those who start
+    /// together share a view
     #[arg(long, value_name = "MS")]
     gather_max_ms: Option<u64>,
     /// After the first accusation others are waited for so long

@@ -37,12 +37,12 @@ pub(crate) struct Args {
     /// The run that the bytes of a file say: an input of the fuzz target `world`
     #[arg(long, value_name = "FILE", group = "what", conflicts_with = "profile")]
     input: Option<PathBuf>,
-    /// How often servers agree in the fast mode, by how fast their clients come and go: other worlds, one of each seed for
-    /// each rate
+    /// How often servers agree in the fast mode, by how fast their clients come and go: other
+    /// worlds, one of each seed for each rate
     #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "steps", "traces"])]
     fast_share: bool,
-    /// How long changes of view take between distant sites, in other worlds. A build with feature mutants also plays each
-    /// seed with a sync round that starts only after the membership view
+    /// How long changes of view take between distant sites, in other worlds. A build with feature
+    /// mutants also plays each seed with a sync round that starts only after the membership view
     #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "steps", "traces", "threads"])]
     wan: bool,
     /// Step the executable specification beside each process: every step has to be one of its
@@ -188,7 +188,8 @@ fn tell(args: &Args, (from, to): (u64, u64), total: &Total) {
 }
 
 fn verdict(args: &Args, runs: u64, total: &Total, short: &[String]) -> Result<(), Failure> {
-    // Nothing more is said of a group in which two run under one id at servers that do not know of each other.
+    // Nothing more is said of a group in which two run under one id at servers that do not know of
+    // each other.
     let stepped = total.stats.refined_steps > 0;
     if args.refine && total.failed.is_empty() && total.stats.views > 0 && !stepped {
         return Err(Failure("the specification was not stepped beside".into()));

@@ -13,24 +13,26 @@ pub(crate) struct Tuning {
     /// A membership server that is silent for so long is taken for dead
     #[arg(long, value_name = "MS", default_value_t = NodeConfig::default().client.server_silence_ms)]
     pub(crate) server_silence_ms: u64,
-    /// Give up if no membership server was reached within so long, though one may be started meanwhile; if not given, 5000,
-    /// or as soon as all have refused the connection
+    /// Give up if no membership server was reached within so long, though one may be started
+    /// meanwhile; if not given, 5000, or as soon as all have refused the connection
     #[arg(long, value_name = "MS")]
     pub(crate) connect_ms: Option<u64>,
     /// Largest message, the same at all members
     #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
     pub(crate) message_bytes_max: usize,
-    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU between them leaves
-    /// after 28 bytes of headers, or 48 by IPv6 [default: 1472, by IPv6 1452]
+    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU
+    /// between them leaves after 28 bytes of headers, or 48 by IPv6 [default: 1472, by IPv6 1452]
     #[arg(long, value_name = "BYTES")]
     pub(crate) datagram_bytes: Option<usize>,
-    /// Packets that a sender may have outstanding, the same at all members; if not given, it follows from --members-max
+    /// Packets that a sender may have outstanding, the same at all members; if not given, it
+    /// follows from --members-max
     #[arg(long, value_name = "N")]
     pub(crate) window_packets: Option<usize>,
     /// Most members of a view
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().members_max)]
     pub(crate) members_max: usize,
-    /// Times for members that are 50 to 150 ms of round trip apart: fewer needless repairs, later ones
+    /// Times for members that are 50 to 150 ms of round trip apart: fewer needless repairs, later
+    /// ones
     #[arg(long)]
     pub(crate) wan: bool,
 }

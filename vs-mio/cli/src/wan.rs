@@ -1,5 +1,6 @@
-//! `vs sim --wan`: how long changes of view take between distant sites. With feature `mutants`, each run is played again
-//! with a sync round that starts only after the membership view: that shows what it saves to run both rounds side by side.
+//! `vs sim --wan`: how long changes of view take between distant sites. With feature `mutants`,
+//! each run is played again with a sync round that starts only after the membership view: that
+//! shows what it saves to run both rounds side by side.
 
 use vs_core::rule::Rules;
 use vs_core::sim::{Wan, WanChange, WanTiming, WanTraffic};
@@ -49,7 +50,8 @@ impl Figures {
     }
 }
 
-/// The sync round waits for the membership view. Only a build with feature `mutants` can be told so.
+/// The sync round waits for the membership view. Only a build with feature `mutants` can be told
+/// so.
 fn sync_after_view() -> Option<Rules> {
     #[cfg(feature = "mutants")]
     return Some(Rules::without(vs_core::rule::Rule::ParallelSync));

@@ -58,7 +58,8 @@ impl Drop for Serving {
     }
 }
 
-/// Sockets on loopback, with a multicast group for each `test` that no other run on this host has at the same time.
+/// Sockets on loopback, with a multicast group for each `test` that no other run on this host has
+/// at the same time.
 pub(crate) fn udp(test: u8) -> UdpConfig {
     let port = 20_000 + (std::process::id() % 20_000) as u16;
     let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, test), port);

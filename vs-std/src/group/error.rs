@@ -135,7 +135,8 @@ impl core::error::Error for SendError {
     }
 }
 
-/// Why a batch was not sent to its end. What comes before the message that was refused was taken, in order.
+/// Why a batch was not sent to its end. What comes before the message that was refused was taken,
+/// in order.
 #[derive(Debug)]
 pub struct BatchError {
     /// Messages that were taken.
@@ -193,7 +194,8 @@ impl core::error::Error for RecvError {
     }
 }
 
-/// Why a group was not left in order. The process is out of it all the same: its sockets are closed.
+/// Why a group was not left in order. The process is out of it all the same: its sockets are
+/// closed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LeaveError {

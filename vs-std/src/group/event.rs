@@ -11,38 +11,41 @@ use super::answer::Unanswered;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A message, in the view that the last [`Event::View`] named (S7). Own messages come back, too (S14).
+    /// A message, in the view that the last [`Event::View`] named (S7). Own messages come back, too
+    /// (S14).
     Message {
         /// The sender.
         from: ProcessId,
         /// The sender's number of the message in the view, from 1.
         number: u64,
-        /// The bytes that were sent. Messages up to 16 KiB share a piece of memory of 64 KiB, which is free again when
-        /// all of them were dropped: copy what is kept for long.
+        /// The bytes that were sent. Messages up to 16 KiB share a piece of memory of 64 KiB, which
+        /// is free again when all of them were dropped: copy what is kept for long.
         payload: Bytes,
     },
     /// A new view.
     View {
         /// The view.
         view: View,
-        /// Its members that came from the same view as this process, ascending (S9, S10): they have received the same
-        /// messages up to here.
+        /// Its members that came from the same view as this process, ascending (S9, S10): they have
+        /// received the same messages up to here.
         transitional: Vec<ProcessId>,
-        /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members. Without that the view will never
-        /// be primary; with it, [`Event::Primary`] may follow.
+        /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members. Without that
+        /// the view will never be primary; with it, [`Event::Primary`] may follow.
         quorum: bool,
     },
-    /// The view that the last [`Event::View`] named is primary from here on: see [`vs_core::Action::Primary`].
+    /// The view that the last [`Event::View`] named is primary from here on: see
+    /// [`vs_core::Action::Primary`].
     Primary,
-    /// The membership service dropped this process. It comes back by itself, unless the reason is final
-    /// ([`DetachReason::is_final`]).
+    /// The membership service dropped this process. It comes back by itself, unless the reason is
+    /// final ([`DetachReason::is_final`]).
     Detached {
         /// Why.
         reason: DetachReason,
     },
     /// No membership server answers: told after 2 s, and every 5 s from then on, until one does.
     Unanswered(Box<Unanswered>),
-    /// What the application's own source of views has to learn: with [`crate::Membership::External`] alone.
+    /// What the application's own source of views has to learn: with
+    /// [`crate::Membership::External`] alone.
     Membership(Box<MembershipRequest>),
     /// The group was left, as asked for.
     Left {

@@ -13,7 +13,8 @@ const SHARED_BYTES_MAX: usize = 16 << 10;
 /// Chunks that are used again. While more payloads than these hold are kept, chunks are allocated.
 const CHUNKS: usize = 4;
 
-/// Memory for payloads: one allocation for many, and none while the application drops them as it receives.
+/// Memory for payloads: one allocation for many, and none while the application drops them as it
+/// receives.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     chunks: [BytesMut; CHUNKS],
@@ -39,7 +40,8 @@ impl Chunks {
         chunk.split().freeze()
     }
 
-    /// Goes on to the chunk that was filled longest ago; where payloads of it are still kept, another takes its place.
+    /// Goes on to the chunk that was filled longest ago; where payloads of it are still kept,
+    /// another takes its place.
     fn next(&mut self) {
         self.at = (self.at + 1) % CHUNKS;
         let chunk = &mut self.chunks[self.at];
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inbox_is_full_until_something_was_taken_out() {
+    fn a_full_inbox_has_room_after_a_pop() {
         let message = Event::Message {
             from: ProcessId(1),
             number: 1,
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_that_are_dropped_leave_their_memory_to_the_next_ones() {
+    fn memory_of_dropped_payloads_is_reused() {
         let mut chunks = Chunks::default();
         // Each fills a chunk with three others.
         let round = |chunks: &mut Chunks| -> Vec<Bytes> {
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_long_payloads_take_nothing_of_a_chunk() {
+    fn empty_and_long_payloads_use_no_chunk() {
         let mut chunks = Chunks::default();
         assert_eq!(chunks.copy(&[]), Bytes::new());
         assert_eq!(chunks.copy(&[7; SHARED_BYTES_MAX + 1])[..], [7; SHARED_BYTES_MAX + 1]);

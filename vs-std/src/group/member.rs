@@ -120,7 +120,7 @@ impl Member {
         self.unflushed = 0;
     }
 
-    /// Hands over what there is to hear, until there is nothing more or `f` breaks.
+    /// Hands over events, until there are no more or `f` breaks.
     pub(crate) fn hear(&mut self, mut f: impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> Heard {
         let mut heard = 0;
         if let Some(unanswered) = self.watch.take() {

@@ -32,34 +32,38 @@ pub use pin::pin;
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
 pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
 
-/// A call that finds what it is called for without the sockets leaves them alone until so long after they were looked
-/// at last. In the meantime the kernel's buffers take what arrives.
+/// How long the sockets may go unread while calls find what they need without them, in ns. The
+/// kernel's buffers take what arrives meanwhile.
 pub(crate) const UNREAD_NANOS: u64 = 100_000;
 
-/// What is there to hear waits so long in the node for a call that receives, before a call that sends takes it into the
-/// inbox: a group whose members only send goes on, and those that do both in turn copy nothing.
+/// How long events wait in the node for a call that receives, in ns. After that a call that sends
+/// moves them into the inbox. So a group whose members only send makes progress, and a program that
+/// sends and receives in turn copies nothing.
 const UNHEARD_NANOS: u64 = 10_000_000;
 
-/// Bytes of messages that are fed before they go out: what one system call carries. More at a time would only fill the
-/// receivers' buffers.
+/// Bytes of messages that are fed before they go out: what one system call carries. More at a time
+/// would only fill the receivers' buffers.
 pub(crate) const FEED_BYTES: usize = 64 << 10;
 
 /// A process in one group: a [`vs_core::Node`] with its sockets, driven by the thread that calls.
 ///
-/// There is no thread behind it. Every call that sends or receives also carries the whole protocol: it reads what
-/// arrived, answers it, and lets timers run, unless that was done within the last 100 µs. ([`Group::feed`] does so only
-/// when it lets something out.) **So an application has to call often enough**: whoever is silent for `peer_ms`
-/// ([`vs_core::GroupConfig`], 2 s by default) while others wait for it, or for the server's `silence_ms` (1 s by
-/// default), is excluded from the group, and comes back when it calls again. With nothing to send, stay in
+/// There is no thread behind it. Every call that sends or receives also carries the whole protocol:
+/// it reads what arrived, answers it, and lets timers run, unless that was done within the last 100
+/// µs. ([`Group::feed`] does so only when it lets something out.) **So an application has to call
+/// often enough**: a process that is silent for `peer_ms` ([`vs_core::GroupConfig`], 2 s by
+/// default) while others wait for it, or for the server's `silence_ms` (1 s by default), is
+/// excluded from the group, and comes back when it calls again. With nothing to send, stay in
 /// [`Group::recv`] or call [`Group::recv_timeout`]; a few calls in 100 ms let nobody wait.
 ///
-/// What arrives while a call sends waits in an inbox of `inbox_bytes` ([`JoinOptions`]); when it is full, sending needs
-/// somebody to receive first ([`SendError::InboxFull`]). All other bounds are those of the node.
+/// What arrives while a call sends waits in an inbox of `inbox_bytes` ([`JoinOptions`]); when it is
+/// full, sending needs somebody to receive first ([`SendError::InboxFull`]). All other bounds are
+/// those of the node.
 ///
-/// Many messages cost least with [`Group::send_batch`], or [`Group::feed`] and [`Group::flush`], and
-/// [`Group::recv_with`]: small ones share datagrams, many datagrams a system call, and nothing is allocated or copied
-/// for those that are heard. A call that waits for room has to hear what comes meanwhile, and copies it; in turn with
-/// [`Group::recv_with`], [`Group::try_feed`] needs no copy.
+/// Many messages cost least with [`Group::send_batch`], or [`Group::feed`] and [`Group::flush`],
+/// and [`Group::recv_with`]: small ones share datagrams, many datagrams a system call, and nothing
+/// is allocated or copied for those that are heard. A call that waits for room has to hear what
+/// comes meanwhile, and copies it; in turn with [`Group::recv_with`], [`Group::try_feed`] needs no
+/// copy.
 ///
 /// Dropping a group without [`Group::leave`] is a crash in the eyes of the others.
 #[derive(Debug)]
@@ -68,15 +72,16 @@ pub struct Group {
     inbox: Inbox,
     chunks: Chunks,
     view: View,
-    /// When the node was asked last for what there is to hear.
+    /// When the node was asked last for events.
     heard: Time,
     send_timeout: Duration,
     leave_ms: u64,
 }
 
 impl Group {
-    /// Opens the sockets and asks the membership service for a place in `group`. Does not wait for it: the first
-    /// [`Event::View`] says that it is granted, and what is sent earlier waits for that view.
+    /// Opens the sockets and asks the membership service for a place in `group`. Does not wait for
+    /// it: the first [`Event::View`] says that it is granted, and what is sent earlier waits for
+    /// that view.
     ///
     /// # Errors
     /// Says which option is at fault.
@@ -92,8 +97,8 @@ impl Group {
         Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_timeout, leave_ms })
     }
 
-    /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to `send_timeout` of the
-    /// options.
+    /// Multicasts `payload` to the group, this process included, at once. Waits for room, up to
+    /// `send_timeout` of the options.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken.
@@ -121,8 +126,9 @@ impl Group {
         Ok(sent)
     }
 
-    /// Multicasts each of `payloads`, in order: packed into as few datagrams as they fit, with as few system calls as
-    /// these need. Waits for room, for each up to `send_timeout` of the options. Returns how many there were.
+    /// Multicasts each of `payloads`, in order: packed into as few datagrams as they fit, with as
+    /// few system calls as these need. Waits for room, for each up to `send_timeout` of the
+    /// options. Returns how many there were.
     ///
     /// # Errors
     /// Says how many were taken, and why the next one was not.
@@ -143,9 +149,9 @@ impl Group {
         Ok(taken)
     }
 
-    /// Takes a message as [`Group::send`] does, but lets it go out only with the next call of any other name, at best
-    /// [`Group::flush`] at the end of a burst; also when 64 KiB have come together, or there is no room for more. Until
-    /// then it costs no system call.
+    /// Takes a message as [`Group::send`] does, but lets it go out only with the next call of any
+    /// other name, at best [`Group::flush`] at the end of a burst; also when 64 KiB have come
+    /// together, or there is no room for more. Until then it costs no system call.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken.
@@ -207,9 +213,10 @@ impl Group {
         self.next(Some(Time::ZERO))
     }
 
-    /// Hands all events that are there to `f`, or those up to the one for which it breaks; if there is none, waits for
-    /// at most `timeout`. Nothing is copied or allocated for them. Returns how many there were: 0 after `timeout`, or
-    /// when there is room again for a message that was refused with [`SendError::Full`].
+    /// Hands all events that are there to `f`, or those up to the one for which it breaks; if there
+    /// is none, waits for at most `timeout`. Nothing is copied or allocated for them. Returns how
+    /// many there were: 0 after `timeout`, or when there is room again for a message that was
+    /// refused with [`SendError::Full`].
     ///
     /// # Errors
     /// See [`RecvError`]: nothing more will come.
@@ -256,16 +263,16 @@ impl Group {
         core::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
-    /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For those who want to hear
-    /// the others to the end; [`Group::leave`] does the rest otherwise.
+    /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For
+    /// those who want to hear the others to the end; [`Group::leave`] does the rest otherwise.
     pub fn begin_leave(&mut self) {
         self.member.leave();
         self.member.advance();
     }
 
-    /// Leaves the group once all members have what this process sent, after `peer_ms` at the latest. Events that were
-    /// not received are thrown away. Returns the number of messages that were waiting for the next view, and that
-    /// nobody will see.
+    /// Leaves the group once all members have what this process sent, after `peer_ms` at the
+    /// latest. Events that were not received are thrown away. Returns the number of messages that
+    /// were waiting for the next view, and that nobody will see.
     ///
     /// # Errors
     /// See [`LeaveError`]; the group was left all the same.
@@ -278,7 +285,7 @@ impl Group {
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(LeaveError::TimedOut),
                 Err(RecvError::Wait(error)) => return Err(LeaveError::Wait(error)),
-                // Whoever asked to leave earlier has heard how that ended.
+                // An earlier request to leave was answered already.
                 Err(RecvError::Left | RecvError::Detached(_) | RecvError::JoinTimedOut { .. }) => {
                     return Ok(0);
                 }
@@ -286,8 +293,9 @@ impl Group {
         }
     }
 
-    /// The application's own source of views proposes a change: see [`vs_core::Node::handle_start_change`]. Answers
-    /// [`Event::Membership`]; with [`crate::Membership::External`] alone.
+    /// The application's own source of views proposes a change: see
+    /// [`vs_core::Node::handle_start_change`]. Answers [`Event::Membership`]; with
+    /// [`crate::Membership::External`] alone.
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
@@ -295,7 +303,8 @@ impl Group {
         self.member.handle_start_change(cid, peers)
     }
 
-    /// The application's own source of views announces a view: see [`vs_core::Node::handle_mbr_view`].
+    /// The application's own source of views announces a view: see
+    /// [`vs_core::Node::handle_mbr_view`].
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
@@ -324,7 +333,7 @@ impl Group {
         self.member.driver()
     }
 
-    /// The error that ended the trace; the group goes on without.
+    /// The error that ended the trace. The group continues without a trace.
     #[must_use]
     pub fn trace_error(&mut self) -> Option<&io::Error> {
         self.member.trace_error()
@@ -368,7 +377,8 @@ impl Group {
         self.look()
     }
 
-    /// Carries the protocol without waiting. What there is to hear is left to a call that receives, for a while.
+    /// Carries the protocol without waiting. What there is to hear is left to a call that receives,
+    /// for a while.
     fn look(&mut self) -> io::Result<()> {
         self.member.wait(Some(Duration::ZERO), None)?;
         self.member.advance();
@@ -416,8 +426,8 @@ impl Group {
         }
     }
 
-    /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything that can be written
-    /// was written, and the inbox is full or the node has nothing more to tell.
+    /// Waits for the sockets, for at most `limit`, and does all that follows. Afterwards everything
+    /// that can be written was written, and the inbox is full or the node has nothing more to tell.
     fn round(&mut self, limit: Option<Duration>) -> io::Result<()> {
         // What an earlier look has left in the node is no reason for the sockets to become ready.
         let limit = if self.fill_all() { Some(Duration::ZERO) } else { limit };
@@ -433,7 +443,8 @@ impl Group {
         let mut any = false;
         while self.fill() {
             any = true;
-            // What was heard is acknowledged, an installed view has something to send, and that may be heard again.
+            // What was heard is acknowledged, an installed view has something to send, and that may
+            // be heard again.
             self.member.flush();
         }
         any
@@ -452,7 +463,8 @@ impl Group {
         heard > 0
     }
 
-    /// Hands over what there is, and writes what follows, until there is nothing more or `f` breaks; how many events.
+    /// Hands over events, and writes what follows, until there are no more or `f` breaks. Returns
+    /// how many there were.
     fn hear_with(&mut self, f: &mut impl FnMut(EventRef<'_>) -> ControlFlow<()>) -> usize {
         let Self { member, view: current, heard: asked, .. } = self;
         *asked = member.advanced();

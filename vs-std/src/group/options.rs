@@ -20,63 +20,67 @@ pub struct JoinOptions {
     pub driver: DriverConfig,
     /// Bounds and times of the group. Blocking is [`vs_core::Blocking::Auto`].
     pub group: GroupConfig,
-    /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no more are taken from
-    /// the node, whose own bounds then make the senders wait. Default 4 MiB.
+    /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no
+    /// more are taken from the node, whose own bounds then make the senders wait. Default 4 MiB.
     pub inbox_bytes: usize,
-    /// Bytes of messages that wait for the thread of a [`crate::SharedGroup`], 4 of framing for each included; one
-    /// message alone may exceed them. With what the thread is handing to the node, up to four times as much memory.
-    /// Default 256 KiB.
+    /// Bytes of messages that wait for the thread of a [`crate::SharedGroup`], 4 of framing for
+    /// each included; one message alone may exceed them. With what the thread is handing to the
+    /// node, up to four times as much memory. Default 256 KiB.
     pub outbox_bytes: usize,
-    /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room. Default 10 s.
+    /// How long [`crate::Group::send`] and [`crate::SharedGroup::send`] wait for room. Default 10
+    /// s.
     pub send_timeout: Duration,
-    /// How long the first view may take before the group is given up ([`crate::RecvError::JoinTimedOut`]). Default:
-    /// as long as it takes; [`crate::Event::Unanswered`] tells meanwhile why.
+    /// How long the first view may take before the group is given up
+    /// ([`crate::RecvError::JoinTimedOut`]). Default: as long as it takes;
+    /// [`crate::Event::Unanswered`] tells meanwhile why.
     pub join_timeout: Option<Duration>,
-    /// Before it sleeps, a call that waits looks again and again for so long whether something came, and lets others
-    /// have the core in between: that saves the time of being woken, and takes all of a core that nobody else asks for.
-    /// Of a [`crate::SharedGroup`] it is the own thread that does so. Default zero: sleep at once.
+    /// How long a call that waits polls the sockets before it sleeps. Polling saves the time of a
+    /// wake-up and uses a whole core, which it yields to other threads in between. In a
+    /// [`crate::SharedGroup`] its own thread polls. Default zero: sleep at once.
     pub busy_poll: Duration,
-    /// The core, counted from 0, that the thread which drives the group is pinned to: the one that calls
-    /// [`crate::Group::join`], or the own one of a [`crate::SharedGroup`]. Linux alone. Default: the system chooses.
+    /// The core, counted from 0, that the thread which drives the group is pinned to: the one that
+    /// calls [`crate::Group::join`], or the own one of a [`crate::SharedGroup`]. Linux alone.
+    /// Default: the system chooses.
     pub pin: Option<usize>,
-    /// Where to write a trace for `vs check`; one that an earlier incarnation of this process left is
-    /// appended to. Default: nowhere.
+    /// Where to write a trace for `vs check`; one that an earlier incarnation of this process left
+    /// is appended to. Default: nowhere.
     pub trace: Option<PathBuf>,
 }
 
 impl JoinOptions {
-    /// Everything by default for `process` (the same id after every start, and nobody else's), which finds the
-    /// membership service at any of `servers`.
+    /// Everything by default for `process` (the same id after every start, and nobody else's),
+    /// which finds the membership service at any of `servers`.
     #[must_use]
     pub fn new(process: ProcessId, servers: Vec<ServerName>, udp: UdpConfig) -> Self {
         Self::with(DriverConfig::new(process, Membership::Servers(servers), udp))
     }
 
-    /// Everything by default for `process`, without a server to start: this process and those that it is to meet have a
-    /// membership server inside each, and these find one another by beacons.
+    /// Everything by default for `process`, without a server to start: this process and those that
+    /// it is to meet have a membership server inside each, and these find one another by beacons.
     #[must_use]
     pub fn without_server(process: ProcessId, udp: UdpConfig) -> Self {
         Self::with(DriverConfig::new(process, Membership::embedded(), udp))
     }
 
-    /// Everything by default on the network that leads to others, without a server to start, under an id that this process
-    /// draws for itself. On a host without a network it meets those on the host.
+    /// Everything by default on the network that leads to others, without a server to start, under
+    /// an id that this process draws for itself. On a host without a network it meets those on the
+    /// host.
     #[must_use]
     pub fn discover() -> Self {
         let here = address_towards(MULTICAST).unwrap_or(Ipv4Addr::LOCALHOST.into());
         Self::without_server(ProcessId(random() & NUMBER_MAX), UdpConfig::new(here, MULTICAST))
     }
 
-    /// Everything by default among the processes of this host, without a server to start, under an id that this process
-    /// draws for itself.
+    /// Everything by default among the processes of this host, without a server to start, under an
+    /// id that this process draws for itself.
     #[must_use]
     pub fn local() -> Self {
         let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, MULTICAST);
         Self::without_server(ProcessId(random() & NUMBER_MAX), udp)
     }
 
-    /// Everything by default for `process`, whose views come from a source of the application's own: see
-    /// [`vs_core::member::external`].
+    /// Everything by default for `process`, whose views come from a source of the application's
+    /// own: see [`vs_core::member::external`].
     #[must_use]
     pub fn external(process: ProcessId, udp: UdpConfig) -> Self {
         Self::with(DriverConfig::new(process, Membership::External, udp))

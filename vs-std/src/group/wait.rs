@@ -15,8 +15,9 @@ use crate::server::Source;
 use crate::shared::Bell;
 use crate::udp::Which;
 
-/// Waits until a socket is ready, `bell` is rung or `driver` has something to do, for at most `limit`, and tells the
-/// driver what is ready. Looks again and again for `busy` before it sleeps. A signal ends the wait early.
+/// Waits until a socket is ready, `bell` is rung or `driver` has something to do, for at most
+/// `limit`, and tells the driver what is ready. Looks again and again for `busy` before it sleeps.
+/// A signal ends the wait early.
 pub(crate) fn wait<T: Tracer>(
     driver: &mut Driver<T>,
     limit: Option<Duration>,
@@ -42,8 +43,8 @@ pub(crate) fn wait<T: Tracer>(
     result.map(drop)
 }
 
-/// Of so many turns of a busy wait one looks at all sockets; the others read the one for multicasts, which costs half
-/// as much.
+/// One turn in N of a busy wait looks at all sockets. The others read the one for multicasts, which
+/// costs half as much.
 const TURNS_PER_LOOK: u32 = 16;
 
 /// Looks at the sockets for `busy`; whether something came, or `bell` was rung.
@@ -55,7 +56,7 @@ fn spin<T: Tracer>(
     let begun = driver.now();
     for turn in (0..TURNS_PER_LOOK).cycle() {
         let came = if turn == 0 {
-            // Whoever is to send what this waits for may need the core.
+            // The process that this one waits for may need the core.
             std::thread::yield_now();
             look(driver, Some(Duration::ZERO), None)?.is_ready
         } else {
@@ -116,7 +117,8 @@ enum Socket {
     Waker,
 }
 
-/// Sockets of a driver whose list needs no allocation: all without a server inside, and with it some ten peers.
+/// Sockets of a driver whose list needs no allocation: all without a server inside, and with it
+/// some ten peers.
 const SOCKETS: usize = 24;
 
 /// What is ready, and how.

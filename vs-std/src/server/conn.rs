@@ -10,10 +10,11 @@ use vs_core::member::server::ConnId;
 
 use super::READS_MAX;
 
-/// Connections that the server ended, and that are still open, beside those that the server counts. One more ends the
-/// oldest at once.
+/// Connections that the server ended, and that are still open, beside those that the server counts.
+/// One more ends the oldest at once.
 pub(super) const CLOSING_MAX: usize = 64;
-/// Bytes that such connections may take up together before the oldest is ended at once. The newest may have more.
+/// Bytes that such connections may take up together before the oldest is ended at once. The newest
+/// may have more.
 pub(super) const CLOSING_BYTES_MAX: usize = 8 << 20;
 
 /// A connection that is up.
@@ -90,8 +91,8 @@ struct Closing {
 }
 
 impl Closing {
-    /// Writes and reads; true once the other side has everything, or nothing more can be done for it. A socket that is
-    /// closed with unread bytes in it would take its last words back.
+    /// Writes and reads; true once the other side has everything, or nothing more can be done for
+    /// it. A socket that is closed with unread bytes in it would discard its last bytes.
     fn is_over(&mut self, buffer: &mut [u8]) -> bool {
         while self.written < self.output.len() {
             match self.conn.stream.write(&self.output[self.written..]) {
@@ -123,7 +124,8 @@ pub(super) struct Closings {
 }
 
 impl Closings {
-    /// Takes `conn`, which has `output` to write until `until`. Ends older ones where it would be one too many.
+    /// Takes `conn`, which has `output` to write until `until`. Ends older ones where it would be
+    /// one too many.
     pub(super) fn push(&mut self, conn: Conn, output: Vec<u8>, until: Time, slots: &mut Slots) {
         let mut bytes = output.len() + self.queue.iter().map(|c| c.output.len()).sum::<usize>();
         while self.queue.len() >= CLOSING_MAX || bytes > CLOSING_BYTES_MAX {

@@ -44,11 +44,11 @@ pub enum Source {
     Connection(usize),
 }
 
-/// A [`Server`] with its listener, its connections and a clock. What it has not is a way to wait: that is the loop's
-/// around it, which in each round
+/// A [`Server`] with its listener, its connections and a clock. The loop around it waits.
+/// In each round the loop
 ///
-/// 1. waits for [`ServerDriver::listener`], the socket of [`ServerDriver::beacons`] and [`ServerDriver::connections`], for
-///    at most [`ServerDriver::timeout`];
+/// 1. waits for [`ServerDriver::listener`], the socket of [`ServerDriver::beacons`] and
+///    [`ServerDriver::connections`], for at most [`ServerDriver::timeout`];
 /// 2. says what is ready with [`ServerDriver::handle_ready`];
 /// 3. calls [`ServerDriver::advance`];
 /// 4. takes notes with [`ServerDriver::poll_note`], if it has a use for them.
@@ -77,7 +77,8 @@ pub struct ServerDriver {
 }
 
 impl ServerDriver {
-    /// Listens at `listen`; port 0: one that the system chooses. Nothing is sent before [`ServerDriver::advance`].
+    /// Listens at `listen`; port 0: one that the system chooses. Nothing is sent before
+    /// [`ServerDriver::advance`].
     ///
     /// # Errors
     /// The system's.
@@ -111,10 +112,10 @@ impl ServerDriver {
         self.listener.local_addr()
     }
 
-    /// Connects to the server of that name, again and again until it is there, and again whenever it is lost; with the
-    /// next [`ServerDriver::advance`]. May be called at any time. A host name is looked up at each attempt, and each of
-    /// its addresses is a peer. False if there are as many addresses as there may be
-    /// ([`vs_core::member::server::ServerConfig::peers_max`]).
+    /// Connects to the server of that name, again and again until it is there, and again whenever
+    /// it is lost; with the next [`ServerDriver::advance`]. May be called at any time. A host name
+    /// is looked up at each attempt, and each of its addresses is a peer. False if there are as
+    /// many addresses as there may be ([`vs_core::member::server::ServerConfig::peers_max`]).
     pub fn add_peer(&mut self, name: impl Into<ServerName>) -> bool {
         self.peers.add(&mut self.server, self.clock.now(), name.into())
     }
@@ -133,7 +134,8 @@ impl ServerDriver {
         self.peers.contains(addr)
     }
 
-    /// Looks for other servers of the deployment, which reach this one at `listen`; see [`Server::discover`].
+    /// Looks for other servers of the deployment, which reach this one at `listen`; see
+    /// [`Server::discover`].
     ///
     /// # Errors
     /// Names the field of `config` that cannot be used.
@@ -151,8 +153,8 @@ impl ServerDriver {
         self.beacons = Some(beacons);
     }
 
-    /// What is lost on purpose from now on: see [`Faults`]. Connections that were made to peers that are cut off end. What
-    /// comes from there is for the server there to cut off.
+    /// What is lost on purpose from now on: see [`Faults`]. Connections that were made to peers
+    /// that are cut off end. What comes from there is for the server there to cut off.
     pub fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
         let now = self.clock.now();
@@ -172,8 +174,9 @@ impl ServerDriver {
         &self.listener
     }
 
-    /// Whether connections wait to be accepted. A loop that waits for levels and not for edges leaves the listener out
-    /// meanwhile: after an error of the system it is looked at again only when [`ServerDriver::timeout`] is over.
+    /// Whether connections wait to be accepted. A loop that waits for levels and not for edges
+    /// leaves the listener out meanwhile: after an error of the system it is looked at again only
+    /// when [`ServerDriver::timeout`] is over.
     #[must_use]
     pub fn is_accepting(&self) -> bool {
         self.acceptable
@@ -185,8 +188,8 @@ impl ServerDriver {
         self.beacons.as_ref()
     }
 
-    /// The connections that there are: the number of each, which no other one has at the same time, the connection to wait
-    /// for, and whether it is worth waiting for until it can be written.
+    /// The connections that there are: the number of each, which no other one has at the same time,
+    /// the connection to wait for, and whether it is worth waiting for until it can be written.
     pub fn connections(&self) -> impl Iterator<Item = (usize, &TcpStream, bool)> {
         let up = self.conns.values().map(|conn| (conn.slot, &conn.stream, !conn.writable));
         let dialled = self.dials.values().map(|dial| (dial.slot, &dial.stream, true));
@@ -235,8 +238,9 @@ impl ServerDriver {
         beacons || self.conns.values().any(|conn| conn.readable)
     }
 
-    /// Accepts and reads what is there, within bounds, lets time pass, and writes what follows. A connection that begins
-    /// is shown to `opened` with its number, for a loop that has to know it; one for which that fails is closed.
+    /// Accepts and reads what arrived, within bounds, lets time pass, and writes what follows. A
+    /// connection that begins is shown to `opened` with its number, for a loop that has to know it;
+    /// one for which that fails is closed.
     pub fn advance(&mut self, mut opened: impl FnMut(usize, &TcpStream) -> io::Result<()>) {
         let now = self.clock.now();
         self.accept(now, &mut opened);
@@ -258,7 +262,7 @@ impl ServerDriver {
         while let Some(id) = self.server.poll_output() {
             self.write(now, id);
         }
-        // Those that had no room when they were named, and have it now.
+        // Connections whose socket had no room, and has it now.
         let waiting = self
             .conns
             .iter()
@@ -272,12 +276,14 @@ impl ServerDriver {
         self.closings.advance(now, &mut self.buffer, &mut self.slots);
     }
 
-    /// The next note for the operator. Notes that nobody takes stay, up to a bound: then the oldest are dropped.
+    /// The next note for the operator. Notes that nobody takes stay, up to a bound: then the oldest
+    /// are dropped.
     pub fn poll_note(&mut self) -> Option<Note> {
         self.server.poll_note()
     }
 
-    /// A peer that was added by name, and whose name cannot be looked up; told once until a lookup succeeds.
+    /// A peer that was added by name, and whose name cannot be looked up; told once until a lookup
+    /// succeeds.
     pub fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
         self.peers.poll_failure()
     }
@@ -345,7 +351,7 @@ impl ServerDriver {
         Ok((id, slot))
     }
 
-    /// Begins to connect to whom the server wants to reach.
+    /// Begins to connect to the peers that the server wants to reach.
     fn dial(&mut self, now: Time, opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>) {
         let mut due = self.peers.advance(&mut self.server, now);
         while let Some(addr) = self.server.poll_dial() {
@@ -432,7 +438,8 @@ impl ServerDriver {
         }
     }
 
-    /// The other side ended the connection. Its descriptor is closed, which takes it out of whatever waits for it.
+    /// The other side ended the connection. Its descriptor is closed, which takes it out of
+    /// whatever waits for it.
     fn lost(&mut self, now: Time, id: ConnId) {
         if let Some(conn) = self.conns.remove(&id) {
             self.slots.free(conn.slot);
@@ -485,7 +492,8 @@ mod tests {
         driver.advance(|_, _| Ok(()));
     }
 
-    /// Refused connections whose other side stayed took a descriptor and up to 4 MiB each beyond `connections_max`.
+    /// Refused connections whose other side stayed took a descriptor and up to 4 MiB each beyond
+    /// `connections_max`.
     #[test]
     fn closing_connections_are_bounded_and_the_oldest_go() {
         let (mut driver, addr) = open();

@@ -10,8 +10,8 @@ use vs_core::member::server::Server;
 
 use crate::name::{LOOK_EVERY, Lookup, ServerName};
 
-/// The first pause after a lookup that failed while no address of the name is known, in ms. Each one is twice as long as
-/// the one before.
+/// The first pause after a lookup that failed while no address of the name is known, in ms. Each
+/// one is twice as long as the one before.
 const PAUSE_MS: u64 = 500;
 /// The longest such pause, in ms.
 const PAUSE_MAX_MS: u64 = 10_000;
@@ -108,7 +108,8 @@ impl Peers {
         self.names.swap_remove(at).addrs
     }
 
-    /// Whether the dial of `addr` has to wait until its name was looked up. [`Peers::advance`] tells when it may begin.
+    /// Whether the dial of `addr` has to wait until its name was looked up. [`Peers::advance`]
+    /// tells when it may begin.
     pub(super) fn hold(&mut self, addr: SocketAddr) -> bool {
         if self.addrs.contains(&addr) {
             return false;
@@ -180,7 +181,8 @@ impl Named {
         }
     }
 
-    /// Adds addresses that are new, lets those wait no longer that were held, and returns those that are gone.
+    /// Adds addresses that are new, lets those wait no longer that were held, and returns those
+    /// that are gone.
     fn found(
         &mut self,
         server: &mut Server,

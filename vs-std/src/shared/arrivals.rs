@@ -37,8 +37,8 @@ impl Arrivals {
         Self { state: Mutex::new(state), came: Condvar::new() }
     }
 
-    /// Takes up to `limit` events, each for `take`; waits for the first one until `until` or, without it, as long as
-    /// it takes. Returns how many there were.
+    /// Takes up to `limit` events, each for `take`; waits for the first one until `until` or,
+    /// without it, as long as it takes. Returns how many there were.
     pub(super) fn take(
         &self,
         limit: usize,
@@ -133,7 +133,8 @@ impl Arrivals {
 }
 
 impl State {
-    /// Whether the thread has to be told that there is room: not for each event that is taken, but for half an inbox.
+    /// Whether the thread has to be told that there is room: not for each event that is taken, but
+    /// for half an inbox.
     fn note_room(&mut self) -> IsRoom {
         if self.starved && self.inbox.is_half_empty() {
             self.starved = false;
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_is_told_of_room_once_half_of_it_is_there() {
+    fn room_is_told_when_half_is_free() {
         let bytes = size_of::<Event>();
         let arrivals = Arrivals::new(4 * bytes, View::initial(ProcessId(1)));
         assert_eq!(arrivals.room(), 4 * bytes);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_taken_before_the_end_is_told() {
+    fn events_are_taken_before_the_end() {
         let arrivals = Arrivals::new(1000, View::initial(ProcessId(1)));
         let soon = Some(Instant::now() + Duration::from_millis(1));
         assert_eq!(arrivals.take(1, soon, |_| ()).unwrap(), (0, false));

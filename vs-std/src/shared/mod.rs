@@ -31,7 +31,7 @@ use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
 pub use reservation::Reservation;
 use worker::Worker;
 
-/// How it ended, for all who ask.
+/// How membership ended, for every caller.
 #[derive(Clone, Debug)]
 enum Ended {
     Left { unsent: usize },
@@ -83,7 +83,8 @@ impl Exchange {
     fn close(&self, ended: &Ended) {
         self.outbox.close(ended.clone());
         self.arrivals.close(ended.clone());
-        // Whoever asked hears that there is no answer; nothing is locked while the questions are dropped.
+        // A question that is dropped tells its caller that there is no answer. Nothing is locked
+        // meanwhile.
         let questions = core::mem::take(&mut *self.questions());
         drop(questions);
     }
@@ -93,7 +94,7 @@ impl Exchange {
     }
 
     fn answer_questions(&self, member: &mut Member) {
-        // Nothing is locked while they are answered, and who asks again is answered in the next round.
+        // Nothing is locked while they are answered. A new question is answered in the next round.
         let questions = core::mem::take(&mut *self.questions());
         for question in questions {
             question(member);
@@ -127,39 +128,45 @@ impl Drop for Handle {
         let Some(thread) = self.thread.take() else { return };
         // A question that owned the last handle is answered by the thread itself.
         if thread.thread().id() != thread::current().id() {
-            // A panic in it was told to those who asked.
+            // A panic in it was told to the callers.
             let _ = thread.join();
         }
     }
 }
 
-/// A process in one group, as a handle that can be cloned and shared by threads. A thread of its own behind it carries
-/// the protocol, so nobody has to call in time: the group lives while a clone does.
+/// A process in one group, as a handle that can be cloned and shared by threads. A thread of its
+/// own behind it carries the protocol, so nobody has to call in time: the group lives while a clone
+/// does.
 ///
-/// Beside [`crate::Group`], which is quicker by a hand-over and a wake-up each way but needs the one thread that drives
-/// it to call often. The name says what sets it apart: the group is one, the handle is shared.
+/// Beside [`crate::Group`], which is quicker by a hand-over and a wake-up each way but needs the
+/// one thread that drives it to call often. The name says what sets it apart: the group is one, the
+/// handle is shared.
 ///
-/// **Sending** writes the message into an outbox of `outbox_bytes` ([`JoinOptions`]) and returns. The thread takes out
-/// all that has come together: a message goes out at once when the thread is idle, and shares datagrams and system
-/// calls with others when it is busy; no timer holds it back. Messages of one thread keep their order, through whatever
-/// clone, and nothing is lost on the way while membership lasts: what is still here when it ends, [`Event::Left`]
-/// counts, and [`Event::Detached`] with a final reason does not. When the window of the group or a receiver's credit is
-/// used up, the outbox fills, and senders wait.
+/// **Sending** writes the message into an outbox of `outbox_bytes` ([`JoinOptions`]) and returns.
+/// The thread takes out all that has come together: a message goes out at once when the thread is
+/// idle, and shares datagrams and system calls with others when it is busy; no timer holds it back.
+/// Messages of one thread keep their order, through whatever clone, and nothing is lost on the way
+/// while membership lasts: what is still here when it ends, [`Event::Left`] counts, and
+/// [`Event::Detached`] with a final reason does not. When the window of the group or a receiver's
+/// credit is used up, the outbox fills, and senders wait.
 ///
-/// **Receiving** takes from an inbox of `inbox_bytes`, each event for one of the threads that ask, in the order in which
-/// they happened. When the inbox is full the thread takes nothing more from the node, which stays in the group, and
-/// all senders of the group wait: so somebody has to receive.
+/// **Receiving** takes from an inbox of `inbox_bytes`, each event for one of the threads that ask,
+/// in the order in which they happened. When the inbox is full the thread takes nothing more from
+/// the node, which stays in the group, and all senders of the group wait: so somebody has to
+/// receive.
 ///
-/// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of the others, after what
-/// was sent went out as far as the window had room. The drop waits for the thread, which ends at once.
+/// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
+/// the others, after what was sent went out as far as the window had room. The drop waits for the
+/// thread, which ends at once.
 #[derive(Clone, Debug)]
 pub struct SharedGroup {
     handle: Arc<Handle>,
 }
 
 impl SharedGroup {
-    /// Opens the sockets, starts the thread and asks the membership service for a place in `group`. Does not wait for
-    /// it: the first [`Event::View`] says that it is granted, and what is sent earlier waits for that view.
+    /// Opens the sockets, starts the thread and asks the membership service for a place in `group`.
+    /// Does not wait for it: the first [`Event::View`] says that it is granted, and what is sent
+    /// earlier waits for that view.
     ///
     /// # Errors
     /// Says which option is at fault.
@@ -191,14 +198,15 @@ impl SharedGroup {
         if let (Ok(Err(error)), Some(core)) = (tells.recv(), core) {
             return Err(JoinError::Pin { core, error });
         }
-        // What has not reached the node in that time is given up, then the node has as long for the rest.
+        // What has not reached the node in that time is given up, then the node has as long for the
+        // rest.
         let leave = 2 * Duration::from_millis(leave_ms);
         let handle = Handle { exchange, thread: Some(thread), send, leave };
         Ok(Self { handle: Arc::new(handle) })
     }
 
-    /// Multicasts `payload` to the group, this process included. Waits for room in the outbox, up to `send_timeout` of the
-    /// options.
+    /// Multicasts `payload` to the group, this process included. Waits for room in the outbox, up
+    /// to `send_timeout` of the options.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken.
@@ -229,8 +237,9 @@ impl SharedGroup {
         self.taken(result)
     }
 
-    /// Multicasts each of `payloads`, in order and with no message of this process in between but where 64 KiB end.
-    /// Waits for room, for each 64 KiB up to `send_timeout` of the options. Returns how many there were.
+    /// Multicasts each of `payloads`, in order and with no message of this process in between but
+    /// where 64 KiB end. Waits for room, for each 64 KiB up to `send_timeout` of the options.
+    /// Returns how many there were.
     ///
     /// # Errors
     /// Says how many were taken, and why the next one was not.
@@ -262,8 +271,9 @@ impl SharedGroup {
         refusal.map_or(Ok(taken), |error| Err(BatchError { taken, error }))
     }
 
-    /// Sets room for a message of `len` bytes aside, to be written in place: the memory is zero. Waits for room, up to
-    /// `send_timeout` of the options; [`Reservation::commit`] never waits. What is not committed is given back.
+    /// Sets room for a message of `len` bytes aside, to be written in place: the memory is zero.
+    /// Waits for room, up to `send_timeout` of the options; [`Reservation::commit`] never waits.
+    /// What is not committed is given back.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was set aside.
@@ -314,8 +324,8 @@ impl SharedGroup {
         self.take_one(Some(Instant::now()))
     }
 
-    /// Waits for an event, as long as it takes, and appends what is there to `events`, up to `limit`: one look for all
-    /// of them. Returns how many there were: 0 only if `limit` is.
+    /// Waits for an event, as long as it takes, and appends what is there to `events`, up to
+    /// `limit`: one look for all of them. Returns how many there were: 0 only if `limit` is.
     ///
     /// # Errors
     /// See [`RecvError`]: nothing more will come.
@@ -333,23 +343,24 @@ impl SharedGroup {
         core::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
-    /// The view that the last [`Event::View`] named which was received, through whatever clone; before the first one,
-    /// this process alone.
+    /// The view that the last [`Event::View`] named which was received, through whatever clone;
+    /// before the first one, this process alone.
     #[must_use]
     pub fn view(&self) -> View {
         self.exchange().arrivals.view()
     }
 
-    /// Asks to leave, and does not wait: nothing more is taken, what was taken is sent, and [`Event::Left`] is the last
-    /// event that is received.
+    /// Asks to leave, and does not wait: nothing more is taken, what was taken is sent, and
+    /// [`Event::Left`] is the last event that is received.
     pub fn begin_leave(&self) {
         self.exchange().outbox.begin_leave();
         self.exchange().bell.ring();
     }
 
-    /// Leaves the group once all members have what this process sent, after twice `peer_ms` and a second at the latest.
-    /// Events that nobody receives meanwhile are thrown away. Returns the number of messages that nobody will see. The
-    /// other clones hear [`RecvError::Left`] from then on.
+    /// Leaves the group once all members have what this process sent, after twice `peer_ms` and a
+    /// second at the latest. Events that nobody receives meanwhile are thrown away. Returns the
+    /// number of messages that nobody will see. The other clones hear [`RecvError::Left`] from then
+    /// on.
     ///
     /// # Errors
     /// See [`LeaveError`]; the group was left all the same.
@@ -374,8 +385,9 @@ impl SharedGroup {
         Err(LeaveError::TimedOut)
     }
 
-    /// The application's own source of views proposes a change: see [`vs_core::Node::handle_start_change`]. Answers
-    /// [`Event::Membership`]; with [`crate::Membership::External`] alone.
+    /// The application's own source of views proposes a change: see
+    /// [`vs_core::Node::handle_start_change`]. Answers [`Event::Membership`]; with
+    /// [`crate::Membership::External`] alone.
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
@@ -385,7 +397,8 @@ impl SharedGroup {
         answer.unwrap_or(Err(MembershipError::NotJoined))
     }
 
-    /// The application's own source of views announces a view: see [`vs_core::Node::handle_mbr_view`].
+    /// The application's own source of views announces a view: see
+    /// [`vs_core::Node::handle_mbr_view`].
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
@@ -404,8 +417,9 @@ impl SharedGroup {
         answer.unwrap_or(Err(MembershipError::NotJoined))
     }
 
-    /// Lets the thread look at the driver: counters, and how the connection to the membership service fares. It carries
-    /// nothing meanwhile, so `look` should be short. `None` once membership has ended.
+    /// Lets the thread look at the driver: counters, and how the connection to the membership
+    /// service fares. It carries nothing meanwhile, so `look` should be short. `None` once
+    /// membership has ended.
     pub fn inspect<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Driver<MaybeTrace>) -> R + Send + 'static,
@@ -413,7 +427,7 @@ impl SharedGroup {
         self.ask(|member| look(member.driver()))
     }
 
-    /// The error that ended the trace; the group goes on without.
+    /// The error that ended the trace. The group continues without a trace.
     #[must_use]
     pub fn trace_error(&self) -> Option<io::Error> {
         self.ask(|member| member.trace_error().map(again)).flatten()
@@ -431,7 +445,8 @@ impl SharedGroup {
         let question = Box::new(move |member: &mut Member| drop(told.send(answer(member))));
         {
             let mut questions = self.exchange().questions();
-            // Looked at under the lock: whoever ends it afterwards finds the question.
+            // Checked under the lock: if membership ends afterwards, the question is found and
+            // dropped.
             if self.exchange().arrivals.ended().is_some() {
                 return None;
             }

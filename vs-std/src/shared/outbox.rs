@@ -12,7 +12,8 @@ use crate::group::SendError;
 pub(super) const LENGTH_BYTES: usize = 4;
 /// Bytes of messages that lie in one piece of memory. A message that is longer has one of its own.
 pub(super) const SEGMENT_BYTES: usize = 64 << 10;
-/// What was written elsewhere and is not longer is copied behind what waits, so that no piece is mostly empty.
+/// What was written elsewhere and is not longer is copied behind what waits, so that no piece is
+/// mostly empty.
 const COPIED_BYTES_MAX: usize = SEGMENT_BYTES / 2;
 
 /// Messages one behind the other, each behind its length.
@@ -64,8 +65,8 @@ impl Outbox {
         Ok(is_first)
     }
 
-    /// Sets room for a message of `len` bytes aside. Returns where to write it: behind [`LENGTH_BYTES`], which
-    /// [`Outbox::commit`] fills.
+    /// Sets room for a message of `len` bytes aside. Returns where to write it: behind
+    /// [`LENGTH_BYTES`], which [`Outbox::commit`] fills.
     pub(super) fn reserve(&self, len: usize, until: Until) -> Result<Segment, SendError> {
         self.check_len(len)?;
         let mut state = self.acquire(LENGTH_BYTES + len, until)?;

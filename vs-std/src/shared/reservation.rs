@@ -6,8 +6,8 @@ use super::SharedGroup;
 use super::outbox::{LENGTH_BYTES, Segment};
 use crate::group::SendError;
 
-/// Room for a message in the outbox of a [`SharedGroup`], to be written in place: see [`SharedGroup::reserve`]. Nobody
-/// waits for whoever writes.
+/// Room for a message in the outbox of a [`SharedGroup`], to be written in place: see
+/// [`SharedGroup::reserve`]. No other thread waits while the message is written.
 #[derive(Debug)]
 pub struct Reservation<'a> {
     group: &'a SharedGroup,
@@ -33,7 +33,8 @@ impl<'a> Reservation<'a> {
     /// Multicasts the message. It takes its place behind what was sent up to now. Does not wait.
     ///
     /// # Errors
-    /// [`SendError::Left`], [`SendError::Detached`], [`SendError::Wait`]: membership ended meanwhile.
+    /// [`SendError::Left`], [`SendError::Detached`], [`SendError::Wait`]: membership ended
+    /// meanwhile.
     pub fn commit(mut self) -> Result<(), SendError> {
         let Some(segment) = self.segment.take() else { return Ok(()) };
         let result = self.group.exchange().outbox.commit(segment, self.reserved);

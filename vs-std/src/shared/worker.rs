@@ -53,7 +53,7 @@ impl Worker {
 
     /// Carries the protocol until membership or the last handle ends.
     pub(super) fn run(mut self) {
-        // Whoever waits is told in any case.
+        // Threads that wait are told even if this one panics.
         let _told = Told(Arc::clone(&self.exchange));
         let ended = self.serve().unwrap_or_else(|error| Ended::Failed(Arc::new(error)));
         // The sockets are closed before anybody hears that it is over, and joins again.
@@ -109,7 +109,8 @@ impl Worker {
         fed
     }
 
-    /// Whether there is a message to be sent. When there is none and the group is to be left, it is.
+    /// Whether there is a message to be sent. When there is none and the group is to be left, it
+    /// is.
     fn next_batch(&mut self) -> bool {
         if self.batch.front().is_some() {
             return true;
@@ -153,7 +154,7 @@ impl Worker {
         Some(Duration::from_nanos(time - self.member.driver().now()))
     }
 
-    /// Hands over what there is to hear, as much as there is room for; whether there was any.
+    /// Hands over events, as many as there is room for; whether there were any.
     fn hear(&mut self) -> bool {
         let room = self.exchange.arrivals.room().min(HAND_OVER_BYTES);
         if room == 0 {
@@ -183,7 +184,7 @@ impl Worker {
     }
 }
 
-/// Tells all who wait, if a panic ends the thread.
+/// Tells all threads that wait, if a panic ends this one.
 struct Told(Arc<Exchange>);
 
 impl Drop for Told {

@@ -15,14 +15,16 @@ pub const MULTICAST_V6: SocketAddr =
 /// Where a node sends and listens: by IPv4 or IPv6, whichever its addresses are of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpConfig {
-    /// Address of the unicast socket; the port is chosen by the system. Not a link-local one of IPv6.
+    /// Address of the unicast socket; the port is chosen by the system. Not a link-local one of
+    /// IPv6.
     pub bind: IpAddr,
-    /// Address of the interface that multicasts go out of and come in by; unspecified: the system chooses.
+    /// Address of the interface that multicasts go out of and come in by; unspecified: the system
+    /// chooses.
     pub interface: IpAddr,
     /// The multicast group.
     pub multicast: SocketAddr,
-    /// IP multicast is not used: what goes to the group goes to each member in a copy of its own. Others find out that
-    /// this node hears no multicasts and do the same for it. Default false.
+    /// IP multicast is not used: what goes to the group goes to each member in a copy of its own.
+    /// Others find out that this node hears no multicasts and do the same for it. Default false.
     pub unicast: bool,
     /// Routers that a multicast may pass, plus one. Default 1.
     pub ttl: u32,

@@ -1,4 +1,5 @@
-//! The two UDP sockets of a node: one to send from and to be reached at, one that hears the multicast group.
+//! The two UDP sockets of a node: one to send from and to be reached at, one that hears the
+//! multicast group.
 
 mod config;
 mod setup;
@@ -17,11 +18,12 @@ use setup::ignore_own;
 pub(crate) use setup::is_too_long;
 use setup::{check_length, io, open_multicast, open_unicast, probe};
 
-/// Room for what one receive can bring: the largest IP packet, or as much put together by the kernel.
+/// Room for what one receive can bring: the largest IP packet, or as much put together by the
+/// kernel.
 const RECV_BYTES: usize = 1 << 16;
-/// Receives of one batch. Each may bring a run of datagrams of 64 KiB, and what a batch brings is handled best while it
-/// is in the processor's cache. Where the system receives one datagram at a time, a batch is one: a batch that is not
-/// full says that nothing is left.
+/// Receives of one batch. Each may bring a run of datagrams of 64 KiB, and what a batch brings is
+/// handled best while it is in the processor's cache. Where the system receives one datagram at a
+/// time, a batch is one: a batch that is not full says that nothing is left.
 const RECV_BATCH: usize = if BATCH_SIZE < 4 { BATCH_SIZE } else { 4 };
 
 /// One of the two sockets of a [`UdpPair`].
@@ -33,7 +35,8 @@ pub enum Which {
     Multicast,
 }
 
-/// Bytes of buffers that the system granted, as it counts them (Linux counts its own overhead: twice what was asked).
+/// Bytes of buffers that the system granted, as it counts them (Linux counts its own overhead:
+/// twice what was asked).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Granted {
     /// Of the unicast socket, for sending.
@@ -44,8 +47,8 @@ pub struct Granted {
     pub multicast: usize,
 }
 
-/// The system granted less for the buffers of received datagrams than was asked: in one sentence, what that means and
-/// what to do about it.
+/// The system granted less for the buffers of received datagrams than was asked: in one sentence,
+/// what that means and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallBuffers {
     /// Bytes granted, as the system counts them.
@@ -137,8 +140,8 @@ pub struct UdpPair {
 }
 
 impl UdpPair {
-    /// Opens the sockets, and makes sure that the interface carries multicast, if it is used (a probe tells; it takes up
-    /// to 300 ms when it does not) and datagrams of `datagram_bytes`.
+    /// Opens the sockets, and makes sure that the interface carries multicast, if it is used (a
+    /// probe tells; it takes up to 300 ms when it does not) and datagrams of `datagram_bytes`.
     ///
     /// # Errors
     /// Says what to do about it.
@@ -197,7 +200,8 @@ impl UdpPair {
         self.granted
     }
 
-    /// What to tell an operator, if the buffers for received datagrams are smaller than was asked for.
+    /// What to tell an operator, if the buffers for received datagrams are smaller than was asked
+    /// for.
     #[must_use]
     pub fn small_buffers(&self) -> Option<SmallBuffers> {
         let granted = self.granted.multicast.min(self.granted.unicast);
@@ -216,7 +220,8 @@ impl UdpPair {
         &self.unicast.socket
     }
 
-    /// Most datagrams that one [`UdpPair::send`] can carry now; falls to 1 when the interface turns out to refuse more.
+    /// Most datagrams that one [`UdpPair::send`] can carry now; falls to 1 when the interface turns
+    /// out to refuse more.
     #[must_use]
     pub fn max_segments(&self) -> usize {
         self.unicast.state.max_gso_segments()
@@ -225,7 +230,8 @@ impl UdpPair {
     /// Sends one datagram or, cut every `segment_bytes`, several to `dest`.
     ///
     /// # Errors
-    /// `WouldBlock`: wait until the unicast socket is writable. Any other: the datagrams are lost, as any may be.
+    /// `WouldBlock`: wait until the unicast socket is writable. Any other: the datagrams are lost,
+    /// as any may be.
     pub fn send(
         &self,
         dest: SocketAddr,
@@ -237,7 +243,8 @@ impl UdpPair {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        // The interface cannot cut: from now on there is one segment, and these are sent one at a time.
+        // The interface cannot cut: from now on there is one segment, and these are sent one at a
+        // time.
         match segment {
             Some(n) if error.kind() != ErrorKind::WouldBlock && self.max_segments() == 1 => {
                 bytes.chunks(n).try_for_each(|chunk| self.unicast.send(dest, chunk, None))

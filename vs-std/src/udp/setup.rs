@@ -15,7 +15,8 @@ use super::{Half, SetupError, UdpConfig};
 use crate::interface::index_of;
 use crate::random::random;
 
-/// Probes of the multicast group that the set-up sends until one comes back: a network may lose some.
+/// Probes of the multicast group that the set-up sends until one comes back: a network may lose
+/// some.
 const PROBES_MAX: usize = 10;
 /// How long it waits for each.
 const PROBE_WAIT: Duration = Duration::from_millis(30);
@@ -116,8 +117,8 @@ pub(super) fn open_multicast(config: &UdpConfig) -> Result<Socket, SetupError> {
     Ok(socket)
 }
 
-/// Where the socket that hears `group` is bound. Bound to the group, it hears nothing else that is sent to the port.
-/// Windows cannot.
+/// Where the socket that hears `group` is bound. Bound to the group, it hears nothing else that is
+/// sent to the port. Windows cannot.
 fn multicast_bind(group: SocketAddr, index: u32) -> SocketAddr {
     match group {
         SocketAddr::V4(group) if cfg!(unix) => group.into(),
@@ -129,8 +130,8 @@ fn multicast_bind(group: SocketAddr, index: u32) -> SocketAddr {
     }
 }
 
-/// Sends a datagram to the group and waits for it. Flags of interfaces do not tell: Linux's loopback carries multicast
-/// without saying so.
+/// Sends a datagram to the group and waits for it. Flags of interfaces do not tell: Linux's
+/// loopback carries multicast without saying so.
 pub(super) fn probe(
     unicast: &Socket,
     multicast: &Socket,
@@ -152,17 +153,18 @@ pub(super) fn probe(
     Err(silent())
 }
 
-/// Lets the kernel drop what this node multicasts before it is queued and copied for the node itself: the node would
-/// throw it away, and other processes of the host need the loop of multicasts. Without an address of its own, the
-/// socket of another host may look the same: then nothing is dropped.
+/// Lets the kernel drop what this node multicasts before it is queued and copied for the node
+/// itself: the node would throw it away, and other processes of the host need the loop of
+/// multicasts. Without an address of its own, the socket of another host may look the same: then
+/// nothing is dropped.
 #[cfg(target_os = "linux")]
 pub(super) fn ignore_own(unicast: &Socket, multicast: &Socket) -> Result<(), SetupError> {
     let local = unicast.local_addr().map_err(io("ask for the local address"))?;
     let Some(local) = local.as_socket().filter(|addr| !addr.ip().is_unspecified()) else {
         return Ok(());
     };
-    // Classic BPF (linux/filter.h), from the UDP header on. The source address is relative to the network header: at 12
-    // in IPv4, at 8 in IPv6.
+    // Classic BPF (linux/filter.h), from the UDP header on. The source address is relative to the
+    // network header: at 12 in IPv4, at 8 in IPv6.
     const LOAD_HALF: u16 = 0x28;
     const LOAD_WORD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
@@ -175,7 +177,8 @@ pub(super) fn ignore_own(unicast: &Socket, multicast: &Socket) -> Result<(), Set
             (8, (0..4).rev().map(|word| (bits >> (32 * word)) as u32).collect())
         }
     };
-    // Each comparison that fails jumps to the instruction before the last one, which takes the datagram.
+    // Each comparison that fails jumps to the instruction before the last one, which takes the
+    // datagram.
     let mut left = 2 * words.len() as u8;
     let mut filter = vec![
         SockFilter::new(LOAD_HALF, 0, 0, 0),
@@ -192,10 +195,11 @@ pub(super) fn ignore_own(unicast: &Socket, multicast: &Socket) -> Result<(), Set
     multicast.attach_filter(&filter).map_err(io("keep own multicasts out"))
 }
 
-/// Makes sure that datagrams of `datagram_bytes` fit the interface: they are never cut, and longer ones would be lost
-/// without a word.
+/// Makes sure that datagrams of `datagram_bytes` fit the interface: they are never cut, and longer
+/// ones would be lost without a word.
 pub(super) fn check_length(config: &UdpConfig, datagram_bytes: usize) -> Result<(), SetupError> {
-    // What is sent from here is seen by nobody: it does not leave this host, and does not come back.
+    // What is sent from here is seen by nobody: it does not leave this host, and does not come
+    // back.
     let silent = UdpConfig { ttl: 0, ..config.clone() };
     let socket = open_unicast(&silent)?;
     let turned_off = match config.multicast {

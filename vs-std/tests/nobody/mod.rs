@@ -16,7 +16,8 @@ pub(crate) fn silent() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-/// Small bounds, and a multicast group for each `test` that no other run on this host has at the same time.
+/// Small bounds, and a multicast group for each `test` that no other run on this host has at the
+/// same time.
 pub(crate) fn options(server: SocketAddr, test: u8) -> JoinOptions {
     let port = 20_000 + (std::process::id() % 20_000) as u16;
     let multicast = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, test), port);

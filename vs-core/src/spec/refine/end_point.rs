@@ -215,8 +215,8 @@ impl EndPoint {
         Ok(())
     }
 
-    /// What this process has to hand on (point 7): packets of members outside T that it is the
-    /// least of T to have, to those of T that lack them.
+    /// What this process has to hand on ([point 7](crate::manual::algorithm#point-7)): packets of
+    /// members outside T that it is the least of T to have, to those of T that lack them.
     fn due(&self) -> impl Iterator<Item = Handed> {
         let together = self.together();
         let mut out = Vec::new();

@@ -298,7 +298,8 @@ impl Refinement {
     }
 }
 
-/// Point 8: `reliable_p` is the union of the view and of the proposed set.
+/// [Point 8](crate::manual::algorithm#point-8): `reliable_p` is the union of the view and of the
+/// proposed set.
 fn reliable(end_point: &EndPoint) -> Members {
     let proposed = end_point.change.iter().flat_map(|(_, set)| set);
     let mut set: Members = end_point.current.members().iter().chain(proposed).copied().collect();

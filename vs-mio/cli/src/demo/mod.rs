@@ -20,7 +20,8 @@ use crate::Failure;
 use network::{Network, Partition};
 use stage::Stage;
 
-/// Shows a group of real processes through a crash, joins, a pause, a partition and a merge, and checks what they did
+/// Shows a group of real processes through a crash, joins, a pause, a partition and a merge, and
+/// checks what they did
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example: vs demo --traces run\n\n\
                   Exit status 0: every promised property held; 1: something failed, which is then named.")]

@@ -1,4 +1,5 @@
-//! How the network is parted: between network namespaces of the demo's own, or by a filter inside the processes.
+//! How the network is parted: between network namespaces of the demo's own, or by a filter inside
+//! the processes.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,8 @@ use crate::Failure;
 pub(super) enum Partition {
     /// Network namespaces where this program may make them, else the filter
     Auto,
-    /// Each side is a network namespace of its own, and the link between their bridges goes down: needs root and iproute2
+    /// Each side is a network namespace of its own, and the link between their bridges goes down:
+    /// needs root and iproute2
     Namespaces,
     /// Each process drops what comes from the other side: needs no rights
     Filter,
@@ -26,8 +28,8 @@ pub(super) const SIDES: usize = 2;
 /// What lies between the sides.
 #[derive(Debug)]
 pub(super) enum Network {
-    /// All processes share loopback, each side with an address of its own; why there are no namespaces, if they were
-    /// wanted.
+    /// All processes share loopback, each side with an address of its own; why there are no
+    /// namespaces, if they were wanted.
     Filter(Option<String>),
     /// Each side is a host, on a bridge of its own; a link connects the bridges.
     Namespaces(Namespaces),
@@ -65,7 +67,8 @@ impl Network {
         }
     }
 
-    /// What the processes of `side` are told so that they can be cut off, if they have to do it themselves.
+    /// What the processes of `side` are told so that they can be cut off, if they have to do it
+    /// themselves.
     pub(super) fn filter_args(&self, side: usize) -> Vec<String> {
         match self {
             Self::Filter(_) => vec!["--cut".into(), self.ip(SIDES - 1 - side)],
@@ -105,15 +108,16 @@ impl fmt::Display for Network {
     }
 }
 
-/// Network namespaces: one for each side, and one with their bridges. They go when this is dropped, or the program ends.
+/// Network namespaces: one for each side, and one with their bridges. They go when this is dropped,
+/// or the program ends.
 #[derive(Debug)]
 pub(super) struct Namespaces {
     prefix: String,
     undertaker: Child,
 }
 
-/// The end of the demo: its namespaces go, and who still lives in them. It waits in a process of its own for the end of its
-/// input, which comes however the demo ends, also by `kill -9`.
+/// The end of the demo: its namespaces go, and who still lives in them. It waits in a process of
+/// its own for the end of its input, which comes however the demo ends, also by `kill -9`.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _

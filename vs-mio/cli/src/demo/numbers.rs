@@ -7,11 +7,13 @@ use vs_core::ident::{Cid, ProcessId, ViewId};
 
 /// Numbers that are derived from the clock are above this.
 const CLOCK_MIN: u64 = 1_000_000_000;
-/// Numbers of views that are further apart do not follow one another: the later one is from the clock.
+/// Numbers of views that are further apart do not follow one another: the later one is from the
+/// clock.
 const STEP_MAX: u64 = 1000;
 
-/// Shows views with numbers counted from the beginning of the demo. Servers without stable storage continue numbers
-/// from the clock, so that they never fall back; in the traces they stand as they are.
+/// Shows views with numbers counted from the beginning of the demo. Servers without stable storage
+/// continue numbers from the clock, so that they never fall back; in the traces they stand as they
+/// are.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// What is taken off the numbers of views, and the largest number so far.

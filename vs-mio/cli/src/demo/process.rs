@@ -1,4 +1,5 @@
-//! The processes of the demo: started, heard, signalled, and gone when the demo ends, however it ends.
+//! The processes of the demo: started, heard, signalled, and gone when the demo ends, however it
+//! ends.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -94,7 +95,8 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// `kill -SIGNAL`. The shell has it everywhere, so that this program needs no unsafe call for it.
+    /// `kill -SIGNAL`. The shell has it everywhere, so that this program needs no unsafe call for
+    /// it.
     pub(super) fn signal(&self, signal: &str) -> Result<(), Failure> {
         let line = format!("kill -{signal} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &line]).status();

@@ -172,7 +172,8 @@ impl Stage {
         members.iter().all(|p| self.members.get(p).is_some_and(|member| member.is_in(members)))
     }
 
-    /// Whether each of `members` sent all that was typed, and all have delivered all that was sent in their view.
+    /// Whether each of `members` sent all that was typed, and all have delivered all that was sent
+    /// in their view.
     pub(super) fn quiet(&self, members: &[ProcessId]) -> bool {
         let of = |p: &ProcessId| self.members.get(p);
         let complete = |sender: &ProcessId| {
@@ -196,7 +197,8 @@ impl Stage {
         self.watch(until, |_| false).map(drop)
     }
 
-    /// Waits until `done`, at most `limit`; `what` says in the words of an error what did not happen.
+    /// Waits until `done`, at most `limit`; `what` says in the words of an error what did not
+    /// happen.
     pub(super) fn wait_for(
         &mut self,
         what: &str,
@@ -229,7 +231,8 @@ impl Stage {
             }
             let tick = self.traffic_at.unwrap_or(until);
             let wake = until.min(now + SIGNAL_WITHIN).min(tick);
-            // The stage has a sender itself, so that an error can only be that nothing came in time.
+            // The stage has a sender itself, so that an error can only be that nothing came in
+            // time.
             if let Ok(news) = self.news.recv_timeout(wake.saturating_duration_since(now)) {
                 self.take(news)?;
             }
@@ -271,7 +274,8 @@ impl Stage {
         Ok(())
     }
 
-    /// The first line of a server ends with its address; others tell of its connection to the other one.
+    /// The first line of a server ends with its address; others tell of its connection to the other
+    /// one.
     fn take_line(&mut self, id: u64, line: &str) {
         let Some(server) = self.servers.get_mut(&id) else { return };
         if let Some((_, addr)) = line.rsplit_once("listening on ") {

@@ -8,8 +8,8 @@ use vs_std::trace::MaybeTrace;
 
 use crate::output::push_base64;
 
-/// Bytes of events that may wait while standard output is not read. Events beyond are left out of it; those that
-/// the application has to see are not among them, since they wait in the node.
+/// Bytes of events that may wait while standard output is not read. Events beyond are left out of
+/// it; those that the application has to see are not among them, since they wait in the node.
 const ECHO_BYTES_MAX: usize = 1 << 20;
 
 /// A tracer that also keeps the lines for standard output.

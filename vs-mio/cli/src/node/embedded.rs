@@ -15,14 +15,16 @@ use crate::network::servers;
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Without --server: a membership server inside the node")]
 pub(super) struct Options {
-    /// Where a server listens that others know, alone or inside another node: where no beacons come through, or besides;
-    /// several may be named, also by one host name
+    /// Where a server listens that others know, alone or inside another node: where no beacons come
+    /// through, or besides; several may be named, also by one host name
     #[arg(long = "peer", value_name = "HOST:PORT", conflicts_with = "servers")]
     peers: Vec<String>,
-    /// Where the server inside listens [default: the address of --bind, a port that the system chooses]
+    /// Where the server inside listens [default: the address of --bind, a port that the system
+    /// chooses]
     #[arg(long, value_name = "IP:PORT", conflicts_with = "servers")]
     listen: Option<SocketAddr>,
-    /// Multicast address of the beacons by which nodes find one another [default: that of --multicast, the next port]
+    /// Multicast address of the beacons by which nodes find one another [default: that of
+    /// --multicast, the next port]
     #[arg(long, value_name = "IP:PORT", conflicts_with = "servers")]
     beacons: Option<SocketAddr>,
 }
@@ -64,7 +66,8 @@ impl Options {
     }
 }
 
-/// Says what a person should know of the server inside. `how` are the words on how others are found.
+/// Says what a person should know of the server inside. `how` are the words on how others are
+/// found.
 pub(super) fn say_notes<T: Tracer>(driver: &mut Driver<T>, how: &str) {
     while let Some(note) = driver.poll_note() {
         let Some(server) = driver.embedded() else { return };

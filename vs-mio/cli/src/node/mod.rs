@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// The group to join
     #[arg(long, value_parser = |text: &str| GroupName::new(text))]
     group: GroupName,
-    /// A membership server; several may be named [default: one inside each node; the nodes find one another]
+    /// A membership server; several may be named [default: one inside each node; the nodes find one
+    /// another]
     #[arg(long = "server", value_name = "HOST:PORT")]
     servers: Vec<String>,
     /// What the servers belong to that may take this process up
@@ -49,12 +50,13 @@ pub(crate) struct Args {
     /// Name of the interface for multicast, or an address of it [default: that of --bind]
     #[arg(long, value_name = "NAME_OR_IP")]
     interface: Option<Interface>,
-    /// Multicast address of the group, the same at all members [default: 239.86.83.1:7586, or of IPv6
-    /// [ff15::7673:1]:7586]
+    /// Multicast address of the group, the same at all members [default: 239.86.83.1:7586, or of
+    /// IPv6 [ff15::7673:1]:7586]
     #[allow(rustdoc::broken_intra_doc_links)] // an address
     #[arg(long, value_name = "IP:PORT")]
     multicast: Option<SocketAddr>,
-    /// Do without IP multicast: what goes to the group goes to each member in a copy (members need not agree on it)
+    /// Do without IP multicast: what goes to the group goes to each member in a copy (members need
+    /// not agree on it)
     #[arg(long)]
     unicast: bool,
     /// Write a trace for `vs check`; one that an earlier start of this process left is appended to
@@ -69,8 +71,8 @@ pub(crate) struct Args {
     /// Show block requests; nothing is sent between a request and the next view
     #[arg(long)]
     manual_block: bool,
-    /// Tell which views are primary: more than half of these processes have installed them. The same at all members, for
-    /// the life of the group
+    /// Tell which views are primary: more than half of these processes have installed them. The
+    /// same at all members, for the life of the group
     #[arg(long, value_name = "ID,ID,...", value_parser = Voters::parse)]
     primary_of: Option<Voters>,
     /// Leave once standard input has ended and all own messages came back
@@ -83,8 +85,9 @@ pub(crate) struct Args {
     status: Option<SocketAddr>,
     #[command(flatten)]
     cut: Cut,
-    /// For measurements: the sync message waits for the membership view, as it must where a proposal needs an id that
-    /// all share. This is safe, and slower by half a round trip between the farthest members
+    /// For measurements: the sync message waits for the membership view, as it must where a
+    /// proposal needs an id that all share. This is safe, and slower by half a round trip between
+    /// the farthest members
     #[cfg(feature = "mutants")]
     #[arg(long)]
     sync_after_view: bool,

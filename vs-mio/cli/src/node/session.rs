@@ -266,8 +266,8 @@ impl Session {
                 self.source.handle_view(self.driver.now(), members);
             }
             Follow::Writable => self.refused = false,
-            // Nothing is half sent between two calls, so the answer can be given at once. An answer that is refused
-            // is not owed any more.
+            // Nothing is half sent between two calls, so the answer can be given at once. An answer
+            // that is refused is not owed any more.
             Follow::Block => drop(self.driver.block_ok(self.group)),
             Follow::Detached(reason) if reason.is_final() => {
                 self.fail(Failure(reason.to_string()));
@@ -281,8 +281,8 @@ impl Session {
         }
     }
 
-    /// The attachment ended for a while. A lost connection is told of once, as is the next one; as long as no server has
-    /// answered there was none.
+    /// The attachment ended for a while. A lost connection is told of once, as is the next one; as
+    /// long as no server has answered there was none.
     fn detached(&mut self, reason: &DetachReason) {
         let answered = self.driver.link_status().answered;
         let told = *reason == DetachReason::ServerLost
@@ -400,8 +400,8 @@ impl Session {
         }
     }
 
-    /// Tells once of a network that began to refuse full datagrams or does not carry multicasts, and of a process that
-    /// speaks another version.
+    /// Tells once of a network that began to refuse full datagrams or does not carry multicasts,
+    /// and of a process that speaks another version.
     fn watch_datagrams(&mut self) {
         if self.driver.io_counters().too_long > 0 && !self.too_long {
             eprintln!(
@@ -501,8 +501,8 @@ fn too_large(len: usize, max: usize) {
     eprintln!("vs: not sent: {}", SendError::TooLarge { len, max });
 }
 
-/// Puts an action into words on a line if people read, or hands out a delivery's payload if programs do. With the line comes
-/// whether there is a word about views that cannot be primary.
+/// Puts an action into words on a line if people read, or hands out a delivery's payload if
+/// programs do. With the line comes whether there is a word about views that cannot be primary.
 fn told(
     action: &Action<'_>,
     process: ProcessId,

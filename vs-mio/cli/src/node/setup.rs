@@ -111,7 +111,8 @@ fn udp(args: &Args) -> Result<UdpConfig, Failure> {
     Ok(config)
 }
 
-/// The address of this host that the others are likely to reach: on the way to the servers, or to the other nodes.
+/// The address of this host that the others are likely to reach: on the way to the servers, or to
+/// the other nodes.
 fn default_bind(args: &Args) -> Result<IpAddr, Failure> {
     let server = match args.servers.first() {
         Some(first) => servers(core::slice::from_ref(first))?.pop(),

@@ -66,7 +66,8 @@ impl Desk {
         self.listener.local_addr()
     }
 
-    /// Takes an event of the poll, and answers with `status` who asks for it; false if it belongs to somebody else.
+    /// Takes an event of the poll, and answers with `status` who asks for it; false if it belongs
+    /// to somebody else.
     pub(super) fn handle_event(
         &mut self,
         now: Time,
@@ -91,7 +92,8 @@ impl Desk {
     }
 
     fn accept(&mut self) {
-        // Errors end with the next connection that is made; those of one that went away are its own.
+        // Errors end with the next connection that is made; those of one that went away are its
+        // own.
         while let Ok((mut stream, _)) = self.listener.accept() {
             let token = Token(self.token.0 + 1 + self.next);
             // Closing the old one takes it out of the poll.

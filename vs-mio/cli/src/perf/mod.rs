@@ -1,4 +1,5 @@
-//! `vs perf`: throughput and latency of real processes over real sockets; what is delivered is verified.
+//! `vs perf`: throughput and latency of real processes over real sockets; what is delivered is
+//! verified.
 
 mod latency;
 mod member;
@@ -18,7 +19,8 @@ use vs_core::ident::NUMBER_MAX;
 use crate::Failure;
 use crate::tuning::Tuning;
 
-/// Measures throughput (closed loop) or latency (--rate, --ping) of a group; what is delivered is verified
+/// Measures throughput (closed loop) or latency (--rate, --ping) of a group; what is delivered is
+/// verified
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Examples: vs perf --members 3 --senders 1 --size 1024 --seconds 5\n          \
@@ -46,7 +48,8 @@ pub(crate) struct Args {
     /// Multicast address, the same at all members [default without --attach: one with a free port]
     #[arg(long, value_name = "IP:PORT")]
     multicast: Option<SocketAddr>,
-    /// Write a trace for `vs check`: a file with --attach, else a directory. Each event is a write of its own
+    /// Write a trace for `vs check`: a file with --attach, else a directory. Each event is a write
+    /// of its own
     #[arg(long, value_name = "PATH")]
     trace: Option<PathBuf>,
     /// One JSON object a line
@@ -80,7 +83,8 @@ struct Load {
     /// What carries the node
     #[arg(long, default_value = "std")]
     runtime: Runtime,
-    /// Messages a second of each sender, for latency; each is timed from when it was due [default: as fast as possible]
+    /// Messages a second of each sender, for latency; each is timed from when it was due [default:
+    /// as fast as possible]
     #[arg(long, value_name = "MSGS_PER_S", value_parser = rate, conflicts_with = "ping")]
     rate: Option<f64>,
     /// The two lowest ids play ping-pong; half of a round trip is the latency

@@ -1,5 +1,5 @@
-//! One participant: waits for the full view, sends and hears for the time of the measurement, tells the others what
-//! it measured and prints what all measured.
+//! One participant: waits for the full view, sends and hears for the time of the measurement, tells
+//! the others what it measured and prints what all measured.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -17,13 +17,15 @@ use super::report::{self, Measured};
 use super::{Args, Load};
 use crate::Failure;
 
-/// Bytes that are sent before the datagrams go out and others are heard: what one run of datagrams carries.
+/// Bytes that are sent before the datagrams go out and others are heard: what one run of datagrams
+/// carries.
 const BURST_BYTES: usize = 64 * 1024;
 /// As many messages at most.
 const BURST_MESSAGES: usize = 1024;
 /// In a closed loop the clock is read for one message of so many.
 const SAMPLE: u64 = 64;
-/// A sender at a fixed rate looks again and again for so long before a message is due: sleeping is not as exact.
+/// A sender at a fixed rate looks again and again for so long before a message is due: sleeping is
+/// not as exact.
 const SPIN: Duration = Duration::from_micros(200);
 /// The longest sleep.
 const NAP: Duration = Duration::from_millis(50);

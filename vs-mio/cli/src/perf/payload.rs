@@ -30,7 +30,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// A message of `len` bytes, [`HEADER_BYTES`] at least, with a pattern of its own for each `sender`.
+    /// A message of `len` bytes, [`HEADER_BYTES`] at least, with a pattern of its own for each
+    /// `sender`.
     pub(super) fn new(sender: u64, len: usize) -> Self {
         let mut bytes = vec![0; len.max(HEADER_BYTES)];
         let mut rng = vs_core::rng::Rng::new(sender);
@@ -102,8 +103,9 @@ fn mix(sum: u64, word: u64) -> u64 {
     (sum ^ word).wrapping_mul(PRIME).rotate_left(23)
 }
 
-/// A sum that changes when a bit does, when words change places, and when bytes are missing. Sums of words and sums of
-/// these sums, as Fletcher's, side by side: verifying is to cost little beside what is measured.
+/// A sum that changes when a bit does, when words change places, and when bytes are missing. Sums
+/// of words and sums of these sums, as Fletcher's, side by side: verifying is to cost little beside
+/// what is measured.
 fn sum(bytes: &[u8]) -> u64 {
     let (mut sums, mut sums_of_sums) = ([0_u64; LANES], [0_u64; LANES]);
     let mut blocks = bytes.chunks_exact(8 * LANES);
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stamped_is_read_and_any_flipped_bit_is_noticed() {
+    fn a_flipped_bit_of_a_stamp_is_noticed() {
         for len in [HEADER_BYTES, 25, 64, 1000] {
             let mut template = Template::new(7, len);
             let mut bytes = template.stamp(5, 99).to_vec();

@@ -193,7 +193,8 @@ impl Participants {
         }
     }
 
-    /// The lines of all: a member's, and from the first one the summary; and what they had to remark, each once.
+    /// The lines of all: a member's, and from the first one the summary; and what they had to
+    /// remark, each once.
     fn results(&mut self) -> Result<(Vec<Value>, BTreeSet<String>), Failure> {
         let (mut lines, mut summary, mut remarks) = (Vec::new(), None, BTreeSet::new());
         for participant in self.list.drain(..) {

@@ -13,7 +13,8 @@ const GAP: usize = 2;
 
 /// The status in lines.
 pub(super) fn text(status: &Status) -> String {
-    // Whoever answered chose these words: nothing in them reaches the terminal but what can be printed.
+    // Whoever answered chose these words: nothing in them reaches the terminal but what can be
+    // printed.
     let mut out = String::new();
     for line in match status {
         Status::Server(server) => of_server(server),

@@ -5,14 +5,16 @@ use std::process::{Child, Command, Stdio};
 
 use crate::plan::{self, Host, Kind};
 
-/// Network of a run. Its namespaces are named after the process of the driver, so that two runs do not meet.
+/// Network of a run. Its namespaces are named after the process of the driver, so that two runs do
+/// not meet.
 pub(crate) struct Hosts {
     prefix: String,
     undertaker: Child,
 }
 
-/// The end of the test: its namespaces go, and who still lives in them. It waits in a process of its own for the end of
-/// its input, which comes however the driver ends: regularly, by a panic, by Ctrl-C or by `kill -9`.
+/// The end of the test: its namespaces go, and who still lives in them. It waits in a process of
+/// its own for the end of its input, which comes however the driver ends: regularly, by a panic, by
+/// Ctrl-C or by `kill -9`.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
@@ -88,7 +90,8 @@ impl Hosts {
         }
     }
 
-    /// The cable is pulled at the switch: an interface that is taken down at the host would lose its routes, too.
+    /// The cable is pulled at the switch: an interface that is taken down at the host would lose
+    /// its routes, too.
     fn plug(&self, hosts: &[Host], state: &str) {
         for host in hosts {
             ip(&format!("-n {} link set v{} {state}", self.bridge(), host.number()));

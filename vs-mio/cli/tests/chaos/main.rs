@@ -1,14 +1,16 @@
-//! Real processes in a hostile network: 3 membership servers and 9 members in network namespaces of their own, killed,
-//! stopped, restarted in herds and cut off from each other in every way that a seed thinks of, while all of them talk.
-//! After each heal all members must come to one view and hear each other in it; in the end the checker judges all traces.
+//! Real processes in a hostile network: 3 membership servers and 9 members in network namespaces of
+//! their own, killed, stopped, restarted in herds and cut off from each other in every way that a
+//! seed thinks of, while all of them talk. After each heal all members must come to one view and
+//! hear each other in it; in the end the checker judges all traces.
 //!
 //! ```console
 //! # VS_CHAOS_FAULTS=200 VS_CHAOS_SEED=7 cargo test -p vs-cli --test chaos
 //! ```
 //!
-//! Without `VS_CHAOS_FAULTS` it does nothing, and says so: it needs root, iproute2 and nftables. `VS_CHAOS_SEED` is 1
-//! by default: the plan follows from it, the time that a process takes does not. `VS_CHAOS_TRACES` names a directory,
-//! empty or to be made, where traces and logs stay; otherwise they stay only after a failure.
+//! Without `VS_CHAOS_FAULTS` it does nothing, and says so: it needs root, iproute2 and nftables.
+//! `VS_CHAOS_SEED` is 1 by default: the plan follows from it, the time that a process takes does
+//! not. `VS_CHAOS_TRACES` names a directory, empty or to be made, where traces and logs stay;
+//! otherwise they stay only after a failure.
 
 mod hosts;
 mod plan;
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Seed and number of faults, if such a run is wanted and can be; else it is said why nothing is done.
+/// Seed and number of faults, if such a run is wanted and can be; else it is said why nothing is
+/// done.
 fn asked() -> Result<Option<(u64, u32)>, String> {
     let (faults, seed) = (number("VS_CHAOS_FAULTS")?, number("VS_CHAOS_SEED")?.unwrap_or(1));
     let Some(faults) = faults else {

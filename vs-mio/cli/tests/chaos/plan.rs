@@ -1,4 +1,5 @@
-//! What happens in a run: drawn from the seed before anything starts, so that a seed gives the same plan everywhere.
+//! What happens in a run: drawn from the seed before anything starts, so that a seed gives the same
+//! plan everywhere.
 
 use core::fmt;
 
@@ -8,9 +9,11 @@ pub(crate) const MEMBERS: u8 = 9;
 pub(crate) const SERVERS: u8 = 3;
 /// Hosts: each process has one of its own.
 pub(crate) const HOSTS: u8 = MEMBERS + SERVERS;
-/// Longest time that a fault lasts, in ms: above every silence that a server or a member is granted.
+/// Longest time that a fault lasts, in ms: above every silence that a server or a member is
+/// granted.
 const HOLD_MS_MAX: u64 = 2500;
-/// Faults of a round begin within so long of each other, in ms: less than most last, so that they overlap.
+/// Faults of a round begin within so long of each other, in ms: less than most last, so that they
+/// overlap.
 const SPREAD_MS: u64 = 600;
 
 /// SplitMix64: small, and the same for ever, which a generator of a library does not promise.
@@ -94,8 +97,8 @@ pub(crate) enum Kind {
     Stop(Host),
     /// Their cables are pulled out at the switch: each is alone.
     Unplug(Vec<Host>),
-    /// A packet filter at each host lets pass only what comes from hosts with which it shares a part. A host that is in
-    /// two parts makes that "can reach" is not transitive.
+    /// A packet filter at each host lets pass only what comes from hosts with which it shares a
+    /// part. A host that is in two parts makes that "can reach" is not transitive.
     Partition(Vec<Vec<Host>>),
     /// Their datagrams are lost, both ways, while their connections to the servers live.
     Mute(Vec<Host>),
@@ -122,7 +125,8 @@ impl Kind {
         }
     }
 
-    /// Two faults of a round are not about the same process or cable: the end of one would be the end of the other.
+    /// Two faults of a round are not about the same process or cable: the end of one would be the
+    /// end of the other.
     fn excludes(&self, other: &Self) -> bool {
         let shared = |a: &[Host], b: &[Host]| a.iter().any(|host| b.contains(host));
         match (self, other) {
@@ -181,7 +185,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Faults that overlap, up to the moment when all are healed. Of 10 rounds 6 have one fault, 3 two, 1 three.
+/// Faults that overlap, up to the moment when all are healed. Of 10 rounds 6 have one fault, 3 two,
+/// 1 three.
 pub(crate) type Round = Vec<Fault>;
 
 /// A run of `faults` faults.

@@ -16,14 +16,16 @@ use crate::plan::{Host, SERVERS};
 
 /// Where servers listen.
 const PORT: u16 = 7000;
-/// Silence after which a member is accused, in ms: short, so that stopped members are excluded before they go on.
+/// Silence after which a member is accused, in ms: short, so that stopped members are excluded
+/// before they go on.
 const PEER_MS: &str = "600";
 /// A member looks for a server for longer than any fault lasts, in ms.
 const CONNECT_MS: &str = "60000";
 /// A process that is sent SIGSTOP stops within so long.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// What a member says and ends, since it cannot start in such a network: no server takes it, or its datagrams are lost.
+/// What a member says and ends, since it cannot start in such a network: no server takes it, or its
+/// datagrams are lost.
 const CANNOT_START: [&str; 2] =
     ["cannot reach any of the membership servers", "does not carry multicast"];
 
@@ -132,8 +134,8 @@ impl Processes {
         assert!(status.success(), "kill {signal} {pid} ({host})");
     }
 
-    /// `kill -9` of all members in a calm: all are stopped, and if the traces that they left by then end with a change that
-    /// some had begun they go on, and it is false.
+    /// `kill -9` of all members in a calm: all are stopped, and if the traces that they left by
+    /// then end with a change that some had begun they go on, and it is false.
     pub(crate) fn kill_in_calm(&mut self) -> bool {
         for host in Host::members() {
             self.stop(host, true);
@@ -185,8 +187,8 @@ impl Processes {
         child.try_wait().expect("a child can be asked")
     }
 
-    /// No process may have ended by itself, but for what a member says that cannot start: as any supervisor would, this
-    /// starts it again.
+    /// No process may have ended by itself, but for what a member says that cannot start: as any
+    /// supervisor would, this starts it again.
     pub(crate) fn supervise(&mut self, hosts: &Hosts) -> Result<(), String> {
         for host in Host::all() {
             let Some(how) = self.ended(host) else { continue };
@@ -252,7 +254,8 @@ fn join(command: &mut Command, id: u8) -> &mut Command {
     command.arg("--trace")
 }
 
-/// Reads what one life of a member says, to the end. What an earlier life had said late is only counted.
+/// Reads what one life of a member says, to the end. What an earlier life had said late is only
+/// counted.
 fn listen(output: ChildStdout, life: u64, said: &Mutex<Said>, news: &Condvar) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };

@@ -10,15 +10,17 @@ use crate::hosts::Hosts;
 use crate::plan::{Fault, Host, Kind, Rng, Round};
 use crate::processes::Processes;
 
-/// All members must be in one view, and hear each other, so long after the last fault of a round is healed. A link between
-/// servers that was lost again and again counts only when it has held for 30 s (`link_hold_max_ms`), and who is then found
-/// not to answer stays out for 8 s (16 times `readmit_ms`); the rest is for dialling, and for a machine that is busy.
+/// All members must be in one view, and hear each other, so long after the last fault of a round is
+/// healed. A link between servers that was lost again and again counts only when it has held for 30
+/// s (`link_hold_max_ms`), and who is then found not to answer stays out for 8 s (16 times
+/// `readmit_ms`); the rest is for dialling, and for a machine that is busy.
 pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
 /// So often at most a run may end with a change that began when everything seemed to be settled.
 const CALMS_MAX: u32 = 20;
 /// Each member says something so often, as long as nothing is awaited.
 const TRAFFIC: Duration = Duration::from_millis(100);
-/// Longest line of traffic, in bytes: what a member is told within `SETTLE_MAX` fits its pipe, even if it reads nothing.
+/// Longest line of traffic, in bytes: what a member is told within `SETTLE_MAX` fits its pipe, even
+/// if it reads nothing.
 const LINE_BYTES_MAX: u64 = 120;
 
 /// A run that goes on.
@@ -119,7 +121,8 @@ impl Run {
         }
     }
 
-    /// The view that all members are in, if it is one with all of them and none has been told of a next one.
+    /// The view that all members are in, if it is one with all of them and none has been told of a
+    /// next one.
     fn common_view(&self) -> Option<Value> {
         let all = Host::members();
         let view = self.processes.said(all[0]).view.clone();
@@ -218,8 +221,9 @@ impl Run {
         self.processes.started_again
     }
 
-    /// Ends it in a calm: what all members said is delivered by all, no more is said, and no change is under way, such as
-    /// the members of a server that was just restarted still cause. So the traces can be judged for liveness, too.
+    /// Ends it in a calm: what all members said is delivered by all, no more is said, and no change
+    /// is under way, such as the members of a server that was just restarted still cause. So the
+    /// traces can be judged for liveness, too.
     pub(crate) fn finish(mut self) -> Result<(), String> {
         self.next_traffic = None;
         for _ in 0..CALMS_MAX {

@@ -7,7 +7,7 @@ use crate::world::{Process, World, is_view, now_ns};
 const LINES: usize = 10;
 
 #[test]
-fn lines_appear_at_all_once_and_in_order_and_a_kill_is_seen() {
+fn lines_arrive_once_in_order_despite_kills() {
     let world = World::new("chat", &[]);
     let mut members: Vec<Process> = (1..=3).map(|id| world.node(id, &[])).collect();
     for member in &mut members {

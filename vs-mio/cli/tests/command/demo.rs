@@ -12,7 +12,8 @@ fn sh(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Whether this machine lets the demo make network namespaces; if not, says why the test is skipped.
+/// Whether this machine lets the demo make network namespaces; if not, says why the test is
+/// skipped.
 fn may_make_namespaces() -> bool {
     let probe = format!("vst{}-probe", std::process::id());
     let cause = sh(&format!("ip netns add {probe} 2>&1 && ip netns del {probe} 2>&1"));
@@ -62,7 +63,7 @@ fn hear_out(mut demo: Process) {
 }
 
 #[test]
-fn the_demo_parts_the_network_between_namespaces_of_its_own() {
+fn the_demo_parts_namespaces_of_its_own() {
     if may_make_namespaces() {
         let mut demo = Process::start(&["demo", "--partition", "namespaces"]);
         let by = parted_by(&mut demo);
@@ -74,7 +75,7 @@ fn the_demo_parts_the_network_between_namespaces_of_its_own() {
 
 /// An `ip` that fails when some namespaces are there already, as where the system has no bridges.
 #[test]
-fn a_demo_that_fails_to_set_up_namespaces_removes_them_and_uses_the_filter() {
+fn without_working_namespaces_the_demo_uses_the_filter() {
     let dir = directory("demo-without-bridges");
     let fake = dir.join("ip");
     let real = sh("command -v ip");
@@ -139,7 +140,7 @@ fn however_a_demo_ends_its_namespaces_are_gone() {
 }
 
 #[test]
-fn the_demo_does_without_namespaces_if_it_is_told_to() {
+fn the_demo_without_namespaces_uses_the_filter() {
     let mut demo = Process::start(&["demo", "--partition", "filter"]);
     let by = parted_by(&mut demo);
     assert_eq!(by, "a filter inside the processes, as was asked for.");

@@ -65,7 +65,7 @@ fn found(member: &mut Process) -> String {
 }
 
 #[test]
-fn three_without_a_server_chat_one_is_killed_and_one_leaves() {
+fn three_without_a_server_chat() {
     let lan = Lan::new("serverless");
     let mut members: Vec<Process> = (1..=3).map(|id| lan.start(id, &[])).collect();
     wait_for(&mut members, "1,2,3", None);
@@ -102,7 +102,7 @@ fn two_deployments_on_one_network_do_not_mix() {
 }
 
 #[test]
-fn members_of_a_plain_server_and_nodes_with_one_inside_are_one_group() {
+fn plain_and_embedded_servers_form_one_group() {
     let world = World::new("mixed", &[]);
     let peer = ["--peer", &world.server_addr];
     let lan = Lan { dir: world.dir.clone(), multicast: world.multicast.clone() };
@@ -122,7 +122,7 @@ fn members_of_a_plain_server_and_nodes_with_one_inside_are_one_group() {
 }
 
 #[test]
-fn a_server_that_looks_for_others_is_found_without_being_named() {
+fn a_discovering_server_is_found() {
     let beacons = multicast();
     let mut world = World::new("looking", &["--discover", "--beacons", &beacons]);
     let lan = Lan { dir: world.dir.clone(), multicast: world.multicast.clone() };
@@ -139,11 +139,12 @@ fn a_server_that_looks_for_others_is_found_without_being_named() {
 
 /// Members of the herd.
 const HERD: u64 = 12;
-/// Views that a member of a herd may see at most: far fewer than members, and one where the machine has time for it.
+/// Views that a member of a herd may see at most: far fewer than members, and one where the machine
+/// has time for it.
 const HERD_VIEWS_MAX: usize = 5;
 
 #[test]
-fn a_herd_that_starts_at_once_is_together_after_few_views() {
+fn a_herd_is_together_after_few_views() {
     let lan = Lan::new("herd");
     let begun = std::time::Instant::now();
     let mut members: Vec<Process> = (1..=HERD).map(|id| lan.start(id, &[])).collect();

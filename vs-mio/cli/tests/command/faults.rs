@@ -50,7 +50,7 @@ fn a_stopped_member_is_excluded_and_comes_back() {
 }
 
 #[test]
-fn a_member_whose_output_is_closed_leaves_and_says_so() {
+fn a_member_with_closed_output_leaves() {
     let world = World::new("closed", &[]);
     let mut member = Process::start_unread(&world.node_args(1, &[]));
     member.close();
@@ -69,8 +69,9 @@ const MESSAGE_BYTES: usize = 4096;
 const WINDOW: usize = 128;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// What `vs` takes besides what the core accounts for: its code and stacks, 2 MiB to receive one batch, 1 MiB of output
-/// and 1 MiB of events that wait for a reader, buffers of the connection to the server and of standard input.
+/// What `vs` takes besides what the core accounts for: its code and stacks, 2 MiB to receive one
+/// batch, 1 MiB of output and 1 MiB of events that wait for a reader, buffers of the connection to
+/// the server and of standard input.
 #[cfg(target_os = "linux")]
 const PROCESS_BYTES: usize = 12 << 20;
 
@@ -94,7 +95,8 @@ fn sent(world: &World, id: u64) -> (usize, usize) {
     (sends(&trace[..excluded]), sends(&trace))
 }
 
-/// Messages delivered to process 3, by sender, in the order of its trace, each with its number in the view.
+/// Messages delivered to process 3, by sender, in the order of its trace, each with its number in
+/// the view.
 fn delivered_in_order(world: &World) -> [usize; 2] {
     let trace = std::fs::read_to_string(world.trace(3)).expect("a trace");
     let mut count = [0; 2];
@@ -109,7 +111,7 @@ fn delivered_in_order(world: &World) -> [usize; 2] {
 }
 
 #[test]
-fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
+fn a_member_that_does_not_read_loses_nothing() {
     let world = World::new("unread", &["--readmit-ms", "60000"]);
     let (window, max) = (WINDOW.to_string(), MESSAGE_BYTES_MAX.to_string());
     let args = ["--peer-ms", "1500", "--window-packets", &window, "--message-bytes-max", &max];
@@ -119,7 +121,8 @@ fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
     let mut readers = [world.node(1, &sender), world.node(2, &sender)];
     let mut deaf = Process::start_unread(&world.node_args(3, &args));
 
-    // Both senders are held up, so the view without the deaf one is the next thing that follows what it could take.
+    // Both senders are held up, so the view without the deaf one is the next thing that follows
+    // what it could take.
     for reader in &mut readers {
         let mut seen = [0; 2];
         reader.wait("the view without the one that reads nothing", |line| {
@@ -142,8 +145,8 @@ fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
         );
         assert!(resident <= footprint + PROCESS_BYTES);
     }
-    // What a reader of nothing can take: its pipe (64 KiB, or what the system grants up to 1 MiB), what waits to be
-    // written, one write; and every sender its window.
+    // What a reader of nothing can take: its pipe (64 KiB, or what the system grants up to 1 MiB),
+    // what waits to be written, one write; and every sender its window.
     let taken = (1 << 20) + (1 << 20) + 2 * (64 << 10);
     let before: usize = (1..=2).map(|id| sent(&world, id).0).sum();
     let most = taken / MESSAGE_BYTES + 2 * WINDOW;
@@ -167,7 +170,7 @@ fn a_member_that_reads_nothing_loses_nothing_and_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn json_that_nobody_reads_any_more_is_no_panic() {
+fn unread_json_causes_no_panic() {
     for what in ["--wan", "--fast-share"] {
         let mut sim = Process::start_unread(&["sim", what, "--seeds", "0..1", "--json"]);
         sim.close();

@@ -1,5 +1,5 @@
-//! The command `vs` from end to end: real processes, real sockets, multicast on loopback, and the checker over what
-//! they did. Times are printed, never judged: limits only end a hang.
+//! The command `vs` from end to end: real processes, real sockets, multicast on loopback, and the
+//! checker over what they did. Times are printed, never judged: limits only end a hang.
 
 mod chat;
 mod demo;

@@ -1,4 +1,5 @@
-//! `vs perf`: every message is verified, whatever carries it; what it says of speed is printed, and judged by nobody.
+//! `vs perf`: every message is verified, whatever carries it; what it says of speed is printed, and
+//! judged by nobody.
 
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ fn has_numbers(value: &Value, fields: &[&str]) {
 }
 
 #[test]
-fn throughput_is_told_of_each_member_and_of_all() {
+fn throughput_is_told_per_member_and_total() {
     for runtime in ["std", "mio"] {
         let (members, summary) = perf(&["--members", "3", "--senders", "2", "--runtime", runtime]);
         assert_eq!(members.len(), 3);
@@ -40,9 +41,10 @@ fn throughput_is_told_of_each_member_and_of_all() {
     }
 }
 
-/// With large messages, which come in fragments, some of them lost, and a trace that the checker judges.
+/// With large messages, which come in fragments, some of them lost, and a trace that the checker
+/// judges.
 #[test]
-fn losses_are_repaired_and_the_traces_are_those_of_a_group() {
+fn lossy_runs_leave_clean_traces() {
     let dir = directory("perf");
     let path = dir.display().to_string();
     let (_, summary) =
@@ -55,7 +57,7 @@ fn losses_are_repaired_and_the_traces_are_those_of_a_group() {
 }
 
 #[test]
-fn latency_is_told_at_a_fixed_rate_and_of_ping_pong() {
+fn latency_is_told_by_rate_and_ping_pong() {
     for args in [&["--rate", "500"][..], &["--ping"], &["--ping", "--busy", "--runtime", "mio"]] {
         let (_, summary) = perf(&[&["--members", "2"], args].concat());
         let latency = &summary["latency_us"];

@@ -14,7 +14,7 @@ fn told_of(member: &mut Process, members: &str) -> String {
 }
 
 #[test]
-fn two_of_three_are_primary_and_one_is_not() {
+fn two_of_three_are_primary() {
     let world = World::new("primary", &[]);
     let mut nodes: Vec<Process> = (1..=2).map(|id| world.node(id, &VOTERS)).collect();
     nodes.push(world.node(3, &[&VOTERS[..], &["--json"]].concat()));

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::world::{GROUP, Process, check, directory, is_view, multicast};
 
-/// Longer than servers wait for the clients of one that was lost, and for those of a view that a client brings along.
+/// Longer than servers wait for the clients of one that was lost, and for those of a view that a
+/// client brings along.
 const GRACE: Duration = Duration::from_millis(3500);
 
 /// Servers that name each other, and where members write their traces.
@@ -61,7 +62,8 @@ impl Town {
         });
     }
 
-    /// How member `id` is started, whose first server is that at `at` and whose next are those after it.
+    /// How member `id` is started, whose first server is that at `at` and whose next are those
+    /// after it.
     fn node(&self, id: u64, at: usize, args: &[&str]) -> Process {
         let trace = self.dir.join(format!("{id}.jsonl")).display().to_string();
         let id = id.to_string();
@@ -168,7 +170,7 @@ fn one_joins(town: &Town, members: &mut Vec<Process>, at: usize) {
 }
 
 #[test]
-fn a_server_dies_and_comes_back_and_no_view_changes() {
+fn a_restarted_server_changes_no_view() {
     let mut town = Town::new("a-server-dies", 3);
     let mut members = town.members(5);
     all_say(&mut members, "before");
@@ -202,7 +204,8 @@ fn a_server_dies_in_mid_change() {
     let mut members = town.members(5);
     for turn in 0..3 {
         let id = members.len() as u64 + 1;
-        // The one that the newcomer asks, or another one that hears of it. Each has clients: only then it says what it does.
+        // The one that the newcomer asks, or another one that hears of it. Each has clients: only
+        // then it says what it does.
         let (asked, dies) = [(0, 0), (0, 1), (2, 2)][turn];
         members.push(town.node(id, asked, &[]));
         town.servers[dies].wait("a change", |line| {
@@ -210,7 +213,8 @@ fn a_server_dies_in_mid_change() {
         });
         town.servers[dies].kill();
         come_together(&mut members, &list(id));
-        // Those of the lost server come over in a change, of which another server may not have heard yet.
+        // Those of the lost server come over in a change, of which another server may not have
+        // heard yet.
         all_say_in_views(&mut members, &format!("turn {turn}"), 1);
         town.restart(dies);
         town.meets(dies, 2);
@@ -220,7 +224,7 @@ fn a_server_dies_in_mid_change() {
 }
 
 #[test]
-fn all_servers_are_away_for_a_while_and_nothing_is_lost() {
+fn without_servers_for_a_while_nothing_is_lost() {
     let mut town = Town::new("all-away", 3);
     let mut members = town.members(5);
     for server in &mut town.servers {
@@ -246,7 +250,7 @@ fn says(process: &mut Process, words: &[&str]) {
 }
 
 #[test]
-fn servers_that_do_not_fit_are_refused_at_both_sides_and_the_group_goes_on() {
+fn misfit_servers_are_refused_at_both_ends() {
     let mut town = Town::new("misfits", 2);
     let mut members = town.members(3);
     let first = town.addrs[0].clone();
@@ -283,7 +287,7 @@ fn servers_that_do_not_fit_are_refused_at_both_sides_and_the_group_goes_on() {
 
 /// It ended at once, whatever it was told, since nobody listened yet.
 #[test]
-fn a_member_that_has_patience_may_start_before_its_server() {
+fn a_patient_member_may_precede_its_server() {
     let mut town = Town::new("patience", 1);
     town.servers[0].kill();
     let mut members = vec![town.node(1, 0, &["--connect-ms", "60000"])];
@@ -294,7 +298,7 @@ fn a_member_that_has_patience_may_start_before_its_server() {
 }
 
 #[test]
-fn a_server_that_has_its_own_address_says_so_and_serves() {
+fn a_server_named_its_own_peer_serves() {
     let mut town = Town::new("own-address", 2);
     town.servers[0].kill();
     let own = town.addrs[0].clone();
@@ -309,7 +313,7 @@ fn a_server_that_has_its_own_address_says_so_and_serves() {
 }
 
 #[test]
-fn a_member_of_another_deployment_is_told_and_one_of_the_same_is_served() {
+fn members_of_another_deployment_are_refused() {
     let dir = directory("deployments");
     let listen = ["server", "--listen", "127.0.0.1:0", "--deployment", "blue", "--json"];
     let mut server = Process::start(&listen);

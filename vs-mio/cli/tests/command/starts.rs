@@ -11,7 +11,8 @@ const USAGE: i32 = 2;
 /// Exit status of a command that failed.
 const FAILED: i32 = 1;
 
-/// Runs `vs` with `args`, which must end with `status` and one line on standard error that has all of `words`.
+/// Runs `vs` with `args`, which must end with `status` and one line on standard error that has all
+/// of `words`.
 fn refused(args: &[&str], status: i32, words: &[&str]) {
     let output = vs(args);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -90,9 +91,10 @@ fn a_server_that_cannot_be_reached_is_named() {
     node("no-such-host.invalid:7000", &[], FAILED, &["no-such-host.invalid", "look up"]);
 }
 
-/// A web server, say: it takes the connection and closes it without a word, and was tried again for ever.
+/// A web server, say: it takes the connection and closes it without a word, and was tried again for
+/// ever.
 #[test]
-fn a_service_that_is_no_membership_server_is_named() {
+fn a_service_of_another_kind_is_named() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let addr = other.local_addr().expect("a bound socket").to_string();
     std::thread::spawn(move || other.incoming().for_each(drop));
@@ -166,10 +168,11 @@ fn bounds_that_do_not_fit_are_named() {
     refused(&both, FAILED, &["silence_ms must be above"]);
 }
 
-/// The loopback of a network namespace of its own gets an MTU below that of Ethernet; needs root or user namespaces.
+/// The loopback of a network namespace of its own gets an MTU below that of Ethernet; needs root or
+/// user namespaces.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_network_that_cannot_carry_full_datagrams_is_named() {
+fn an_mtu_that_is_too_small_is_named() {
     let binary = env!("CARGO_BIN_EXE_vs");
     let start = |args: &str| {
         let node = format!("{binary} node --group chat --server {NOBODY} --id 1 {args}");
@@ -219,7 +222,7 @@ fn a_trace_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn an_id_that_is_taken_is_refused_and_the_first_goes_on() {
+fn a_duplicate_id_is_refused() {
     let world = World::new("twice", &[]);
     let mut first = world.node(1, &[]);
     first.wait("its view", |line| line.starts_with("view <").then_some(()));

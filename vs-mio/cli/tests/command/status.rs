@@ -48,14 +48,15 @@ fn stranger(words: &'static [u8]) -> (String, JoinHandle<()>) {
     let thread = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         stream.write_all(words).expect("somebody who listens");
-        // Until the other side has gone: what it said is read, so that the words are not taken back.
+        // Until the other side has gone: what it said is read, so that the words are not taken
+        // back.
         let _ = stream.read_to_end(&mut Vec::new());
     });
     (addr, thread)
 }
 
 #[test]
-fn a_server_and_a_node_tell_what_they_see() {
+fn server_and_node_tell_what_they_see() {
     let world = World::new("status", &["--gather-join-ms", "300"]);
     let mut one = world.node(1, &["--status", "127.0.0.1:0"]);
     let addr = desk(&mut one);
@@ -112,7 +113,7 @@ fn servers_tell_of_each_other() {
 }
 
 #[test]
-fn a_node_without_a_server_tells_of_the_one_inside() {
+fn a_node_tells_of_its_embedded_server() {
     let multicast = crate::world::multicast();
     let args = ["node", "--group", GROUP, "--interface", "127.0.0.1", "--id", "7"];
     let mut node = Process::start(&[&args[..], &["--multicast", &multicast]].concat());
@@ -166,7 +167,7 @@ fn who_does_not_answer_is_named() {
 
 /// Who asks in a loop is told to stop, and the server and the node go on.
 #[test]
-fn who_asks_in_a_loop_is_told_to_ask_less_often() {
+fn frequent_questions_are_told_to_slow_down() {
     let world = World::new("status-loop", &[]);
     let mut node = world.node(1, &["--status", "127.0.0.1:0"]);
     let desk = desk(&mut node);
@@ -176,7 +177,8 @@ fn who_asks_in_a_loop_is_told_to_ask_less_often() {
         let crowd = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let mut stream = TcpStream::connect(&to).expect("a connection");
-                // What is answered is for nobody, and one that makes place for others is answered nothing.
+                // What is answered is for nobody, and one that makes place for others is answered
+                // nothing.
                 let _ = stream.write_all(&request());
                 let _ = stream.read_to_end(&mut Vec::new());
             }

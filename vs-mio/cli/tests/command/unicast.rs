@@ -1,4 +1,5 @@
-//! Groups without IP multicast: by choice, of some members alone, and in a network that carries none.
+//! Groups without IP multicast: by choice, of some members alone, and in a network that carries
+//! none.
 
 use crate::world::{Process, World, is_view, multicast};
 
@@ -65,7 +66,7 @@ fn live(name: &str, ways: [Way; 3]) -> [String; 3] {
 const ADVICE: &str = "multicasts of this process do not arrive at";
 
 #[test]
-fn a_group_lives_without_multicast_when_all_say_so() {
+fn a_group_of_unicast_members_works() {
     let said = live("unicast", [Way::Unicast; 3]);
     assert!(!said.iter().any(|said| said.contains(ADVICE)), "{said:?}");
 }
@@ -81,7 +82,7 @@ fn members_without_multicast_mix_with_others() {
 }
 
 #[test]
-fn a_group_finds_out_that_its_network_carries_no_multicast() {
+fn a_network_without_multicast_is_found_out() {
     for said in live("unicast-found", [Way::Apart; 3]) {
         assert_eq!(said.matches(ADVICE).count(), 1, "it says so, once: {said}");
     }

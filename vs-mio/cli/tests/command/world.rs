@@ -1,4 +1,5 @@
-//! Processes of the command `vs`: started, heard, signalled, and gone when a test ends, however it ends.
+//! Processes of the command `vs`: started, heard, signalled, and gone when a test ends, however it
+//! ends.
 
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -32,7 +33,8 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).expect("a date before 2554")
 }
 
-/// A multicast address that no other test has: neither in this process nor, the port being free now, in another.
+/// A multicast address that no other test has: neither in this process nor, the port being free
+/// now, in another.
 pub(crate) fn multicast() -> String {
     static COUNT: AtomicU8 = AtomicU8::new(0);
     let count = 192 + COUNT.fetch_add(1, Ordering::Relaxed) % 63;
@@ -95,7 +97,8 @@ impl World {
     }
 }
 
-/// Lets the checker judge the traces in `dir`; liveness, too, if it is said who is there in the end.
+/// Lets the checker judge the traces in `dir`; liveness, too, if it is said who is there in the
+/// end.
 pub(crate) fn check(dir: &Path, settled: &str) {
     let dir = dir.display().to_string();
     let settled = if settled.is_empty() { vec![] } else { vec!["--settled", settled] };
@@ -145,7 +148,8 @@ impl Process {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_vs")), args)
     }
 
-    /// Starts `vs` with `args` where commands are looked for in the directories of `path`; everything that it says is read.
+    /// Starts `vs` with `args` where commands are looked for in the directories of `path`;
+    /// everything that it says is read.
     pub(crate) fn start_with_path(path: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vs"));
         command.env("PATH", path);
@@ -263,7 +267,8 @@ impl Process {
         assert!(status.expect("a shell").success(), "{signal} for `{}`", self.what);
     }
 
-    /// Asks the process to end by itself, and sees to it that it does, without a complaint by its exit status.
+    /// Asks the process to end by itself, and sees to it that it does, without a complaint by its
+    /// exit status.
     pub(crate) fn leave(&mut self) {
         self.signal("TERM");
         self.wait_for_end(|_| {});
@@ -318,7 +323,8 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<Heard> {
     receiver
 }
 
-/// Whether a line for people tells of a view of `members`, with the transitional set `together`, if one is named.
+/// Whether a line for people tells of a view of `members`, with the transitional set `together`, if
+/// one is named.
 pub(crate) fn is_view(line: &str, members: &str, together: Option<&str>) -> bool {
     line.strip_prefix("view <").is_some_and(|view| {
         view.contains(&format!(" {{{members}}}, ["))

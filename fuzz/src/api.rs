@@ -295,7 +295,7 @@ fn end(mut town: Town) {
             assert_eq!(node.pool_slots_used(), 0, "slots leak");
             process.records.append(node.tracer_mut());
         }
-        let (incarnation, runtime) = (Incarnation(0), "fuzz".into());
+        let (incarnation, runtime) = (Incarnation::new(0), "fuzz".into());
         let header = Header { process: process.id, incarnation, runtime };
         traces.push(Trace::from_records(header, process.records));
     }

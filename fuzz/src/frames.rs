@@ -4,12 +4,12 @@
 
 use std::net::SocketAddr;
 
-use vs_core::ident::{Cid, IDS_PER_MS, Incarnation, ProcessId, ServerId, ViewId};
-use vs_core::member::Departure;
+use vs_core::ident::{Cid, IDS_PER_MS, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::preamble;
 
 use crate::message::{
-    Attached, DEPLOYMENT, Mode, Past, Peer, PeerWord, Proposal, Refusal, Request, Triple,
+    Attached, DEPLOYMENT, Held, Incarnation, Mode, Past, Peer, PeerWord, Profile, Proposal, Reason,
+    Request, Triple,
 };
 use crate::{Bytes, Seeds};
 
@@ -61,8 +61,12 @@ fn processes(bytes: &mut Bytes<'_>) -> Vec<ProcessId> {
     }
 }
 
+fn incarnation(bytes: &mut Bytes<'_>) -> Incarnation {
+    Incarnation { millis: bytes.number_near(1), nonce: bytes.below(3).into() }
+}
+
 fn peer(process: ProcessId, bytes: &mut Bytes<'_>) -> Peer {
-    let incarnation = Incarnation(bytes.number_near(1));
+    let incarnation = incarnation(bytes);
     let addr = ([127, 0, 0, bytes.u8()], u16::from(bytes.u8()) + 4000).into();
     Peer { process, incarnation, addr }
 }
@@ -87,6 +91,32 @@ fn past(bytes: &mut Bytes<'_>) -> Past {
     }
 }
 
+/// Mostly one that fits all.
+fn profile(bytes: &mut Bytes<'_>) -> Profile {
+    let mut profile = Profile::default();
+    match bytes.u8() {
+        0xff => profile.message_bytes_max = bytes.u64(),
+        0xfe => profile.datagram_bytes = bytes.u64(),
+        0xfd => profile.window_packets = bytes.u64(),
+        0xfc => profile.window_needed = bytes.u64(),
+        0xfb => profile.peer_ms = bytes.u64(),
+        0xfa => profile.heartbeat_max_ms = bytes.u64(),
+        0xf9 => profile.order = bytes.u8(),
+        0xf8 => profile.primary_of = processes(bytes),
+        0xf7 => profile.clusters = true,
+        _ => {}
+    }
+    profile
+}
+
+fn held(bytes: &mut Bytes<'_>) -> Option<Held> {
+    bytes.flag().then(|| Held {
+        since_ms: bytes.number_near(1),
+        founder: process(bytes),
+        profile: profile(bytes),
+    })
+}
+
 fn request(bytes: &mut Bytes<'_>) -> Request {
     match bytes.below(11) {
         0 | 1 => {
@@ -102,11 +132,13 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
             counter: bytes.number_near(1),
             members_max: if bytes.flag() { 4 } else { bytes.u16() },
             past: past(bytes),
+            profile: profile(bytes),
+            held: held(bytes),
         },
         5 => Request::Leave { group: server::name(bytes) },
         6 => Request::Accuse { group: server::name(bytes), accused: processes(bytes) },
         7 | 8 => Request::Peer(peer_word(bytes)),
-        9 => Request::Refused(refusal(bytes)),
+        9 => Request::Refused(reason(bytes)),
         _ if bytes.flag() => Request::Status,
         _ => Request::Ping,
     }
@@ -117,11 +149,13 @@ fn deployment(bytes: &mut Bytes<'_>) -> String {
     if bytes.u8() < 0xe0 { DEPLOYMENT.into() } else { server::name(bytes) }
 }
 
-fn refusal(bytes: &mut Bytes<'_>) -> Refusal {
-    match bytes.below(3) {
-        0 => Refusal::Itself,
-        1 => Refusal::SameId(server_id(bytes)),
-        _ => Refusal::Deployments(deployment(bytes), deployment(bytes)),
+/// One with what belongs to its code, more or less.
+fn reason(bytes: &mut Bytes<'_>) -> Reason {
+    Reason {
+        code: if bytes.u8() < 0xf0 { bytes.below(13) as u8 } else { bytes.u8() },
+        is_final: bytes.flag(),
+        numbers: processes(bytes).iter().map(|p| p.0).collect(),
+        texts: (0..bytes.below(4)).map(|_| deployment(bytes)).collect(),
     }
 }
 
@@ -139,10 +173,11 @@ fn addr(bytes: &mut Bytes<'_>) -> SocketAddr {
 fn attached(process: ProcessId, home: ServerId, bytes: &mut Bytes<'_>) -> Attached {
     Attached {
         process,
-        incarnation: Incarnation(bytes.number_near(1)),
+        incarnation: incarnation(bytes),
         counter: bytes.number_near(1),
         home: if bytes.u8() < 0xf0 { home } else { server_id(bytes) },
         members_max: if bytes.flag() { 4 } else { bytes.u16() },
+        profile: bytes.number_near(0),
         settled: bytes.flag().then(|| {
             (ViewId { major: number(bytes), minor: bytes.number_near(1) }, bytes.number_near(0))
         }),
@@ -166,7 +201,7 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
                 (attached(process, server, bytes), addr)
             };
             let clients = processes.into_iter().map(client).collect();
-            PeerWord::Clients { version, group, clients }
+            PeerWord::Clients { version, group, clients, held: held(bytes) }
         }
         3 | 4 => {
             let group = server::name(bytes);
@@ -179,7 +214,8 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
         }
         6 if bytes.flag() => {
             let (group, process) = (server::name(bytes), process(bytes));
-            PeerWord::Gone { group, process, why: Departure::Left }
+            let reason = bytes.flag().then(|| reason(bytes));
+            PeerWord::Gone { group, process, code: bytes.u8() % 5, reason }
         }
         6 => PeerWord::Ask { server: server_id(bytes) },
         7 => {

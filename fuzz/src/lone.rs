@@ -64,7 +64,7 @@ impl Lone {
         config(&mut node_config, &mut config_of_group);
         let identity = Identity {
             process: ME,
-            incarnation: Incarnation(1),
+            incarnation: Incarnation::new(1),
             addr: ([127, 0, 0, 1], 4000).into(),
             seed: 1,
         };
@@ -144,7 +144,7 @@ impl Lone {
         self.attachment.cid += 1;
         let peer = |&process: &ProcessId| Peer {
             process,
-            incarnation: Incarnation(1),
+            incarnation: crate::message::Incarnation { millis: 1, nonce: 0 },
             addr: ([127, 0, 0, 1], 4000 + process.0 as u16).into(),
         };
         let Attachment { counter, cid, .. } = self.attachment;
@@ -307,7 +307,7 @@ impl Lone {
         ];
         assert_eq!(counters.datagrams, verdicts.iter().sum::<u64>());
         let records = core::mem::take(self.node.tracer_mut());
-        let (incarnation, runtime) = (Incarnation(1), "fuzz".into());
+        let (incarnation, runtime) = (Incarnation::new(1), "fuzz".into());
         let header = Header { process: ME, incarnation, runtime };
         let trace = Trace::from_records(header, records);
         crate::trace::again(&trace);

@@ -1,12 +1,12 @@
 //! Membership messages as they go over a connection: to write hostile ones and to read honest ones.
-//! The types of the core are private, and stricter than these.
+//! The types of the core are private, and stricter than these. A variant stands for
+//! a kind of frame ([`Message::KINDS`]), and its fields are the fixed part.
 
 use std::net::SocketAddr;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use vs_core::DetachReason;
-use vs_core::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
-use vs_core::member::Departure;
+use vs_core::ident::{Cid, ProcessId, ServerId, ViewId};
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble};
 
 /// What everybody belongs to who does not say otherwise.
@@ -14,6 +14,12 @@ pub(crate) const DEPLOYMENT: &str = "default";
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Incarnation {
+    pub(crate) millis: u64,
+    pub(crate) nonce: u32,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer {
@@ -38,25 +44,83 @@ pub(crate) struct Past {
     pub(crate) mbr_view: Option<Triple>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) message_bytes_max: u64,
+    pub(crate) datagram_bytes: u64,
+    pub(crate) window_packets: u64,
+    pub(crate) window_needed: u64,
+    pub(crate) order: u8,
+    pub(crate) clusters: bool,
+    pub(crate) peer_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) heartbeat_max_ms: u64,
+    pub(crate) primary_of: Vec<ProcessId>,
+}
+
+/// One that the nodes of the fuzz targets have room for.
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            datagram_bytes: 1452,
+            window_packets: 4096,
+            window_needed: 800,
+            order: 0,
+            clusters: false,
+            peer_ms: 2000,
+            heartbeat_ms: 5,
+            heartbeat_max_ms: 1000,
+            primary_of: Vec::new(),
+        }
+    }
+}
+
+/// A profile that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) since_ms: u64,
+    pub(crate) founder: ProcessId,
+    pub(crate) profile: Profile,
+}
+
 /// To a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     Client(Peer, String),
-    Server { server: ServerId, boot: u64, deployment: String },
-    Attach { group: String, counter: u64, members_max: u16, past: Past },
-    Leave { group: String },
-    Accuse { group: String, accused: Vec<ProcessId> },
+    Server {
+        server: ServerId,
+        boot: u64,
+        deployment: String,
+    },
+    Attach {
+        group: String,
+        counter: u64,
+        members_max: u16,
+        past: Past,
+        profile: Profile,
+        held: Option<Held>,
+    },
+    Leave {
+        group: String,
+    },
+    Accuse {
+        group: String,
+        accused: Vec<ProcessId>,
+    },
     Peer(PeerWord),
     Ping,
-    Refused(Refusal),
+    Refused(Reason),
     Status,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Refusal {
-    Itself,
-    SameId(ServerId),
-    Deployments(String, String),
+/// Why a side ends something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reason {
+    pub(crate) code: u8,
+    pub(crate) is_final: bool,
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) texts: Vec<String>,
 }
 
 /// To a client.
@@ -64,21 +128,54 @@ pub(crate) enum Refusal {
 pub(crate) enum Reply {
     StartChange { group: String, counter: u64, cid: Cid, peers: Vec<Peer> },
     View { group: String, counter: u64, view: Triple },
-    Detached { group: String, counter: u64, reason: DetachReason, retry_ms: u64 },
+    Detached { group: String, counter: u64, reason: Reason, retry_ms: u64 },
     Ping,
-    Refused(DetachReason),
+    Refused(Reason),
+    Profile { group: String, counter: u64, held: Held },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PeerWord {
-    Links { server: ServerId, version: u64, servers: Vec<ServerId>, ready: Vec<ServerId> },
-    Clients { version: u64, group: String, clients: Vec<(Attached, SocketAddr)> },
-    Proposal { group: String, proposal: Proposal },
-    Gone { group: String, process: ProcessId, why: Departure },
-    Accuse { group: String, by: ProcessId, accused: Vec<ProcessId> },
-    About { embeds: Option<ProcessId>, gathering: bool, listen: Option<SocketAddr> },
-    Ask { server: ServerId },
-    Tell { server: ServerId, boot: u64, listen: SocketAddr },
+    Links {
+        server: ServerId,
+        version: u64,
+        servers: Vec<ServerId>,
+        ready: Vec<ServerId>,
+    },
+    Clients {
+        version: u64,
+        group: String,
+        clients: Vec<(Attached, SocketAddr)>,
+        held: Option<Held>,
+    },
+    Proposal {
+        group: String,
+        proposal: Proposal,
+    },
+    Gone {
+        group: String,
+        process: ProcessId,
+        code: u8,
+        reason: Option<Reason>,
+    },
+    Accuse {
+        group: String,
+        by: ProcessId,
+        accused: Vec<ProcessId>,
+    },
+    About {
+        embeds: Option<ProcessId>,
+        gathering: bool,
+        listen: Option<SocketAddr>,
+    },
+    Ask {
+        server: ServerId,
+    },
+    Tell {
+        server: ServerId,
+        boot: u64,
+        listen: SocketAddr,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +187,7 @@ pub(crate) struct Attached {
     pub(crate) members_max: u16,
     /// The id of a view, and its fingerprint.
     pub(crate) settled: Option<(ViewId, u64)>,
+    pub(crate) profile: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +209,46 @@ pub(crate) struct Proposal {
     pub(crate) used: Vec<(ServerId, u64)>,
 }
 
-/// A message behind its length.
-pub(crate) fn frame<M: Serialize>(message: &M) -> Vec<u8> {
+/// A message that is written as a frame.
+pub(crate) trait Message: Serialize + DeserializeOwned {
+    /// The kinds of frames, with the numbers of the variants that stand for them.
+    const KINDS: &[(u8, &[u8])];
+}
+
+impl Message for Request {
+    const KINDS: &[(u8, &[u8])] = &[
+        (1, &[0]),
+        (2, &[1]),
+        (3, &[2]),
+        (4, &[3]),
+        (5, &[4]),
+        (16, &[5, 0]),
+        (17, &[5, 1]),
+        (18, &[5, 2]),
+        (128, &[5, 3]),
+        (19, &[5, 4]),
+        (20, &[5, 5]),
+        (21, &[5, 6]),
+        (22, &[5, 7]),
+        (6, &[6]),
+        (7, &[7]),
+        (8, &[8]),
+    ];
+}
+
+impl Message for Reply {
+    const KINDS: &[(u8, &[u8])] =
+        &[(32, &[0]), (33, &[1]), (34, &[2]), (6, &[3]), (35, &[4]), (36, &[5])];
+}
+
+/// A message as a frame.
+pub(crate) fn frame<M: Message>(message: &M) -> Vec<u8> {
     let content = postcard::to_allocvec(message).expect("it has a length");
-    let mut frame = (content.len() as u32).to_le_bytes().to_vec();
-    frame.extend_from_slice(&content);
-    frame
+    let of = |(_, variant): &&(u8, &[u8])| content.starts_with(variant);
+    let (kind, variant) = M::KINDS.iter().find(of).expect("each variant is of a kind");
+    let fixed = &content[variant.len()..];
+    let length = (1 + fixed.len() as u32).to_le_bytes();
+    [&length[..], &[*kind], fixed].concat()
 }
 
 /// Reads what one end of a connection says.
@@ -129,7 +261,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// The messages that `bytes` complete, as far as they can be understood: after the first one
     /// that cannot, nothing is heard any more.
-    pub(crate) fn hear<M: for<'de> Deserialize<'de>>(&mut self, bytes: &[u8]) -> Vec<M> {
+    pub(crate) fn hear<M: Message>(&mut self, bytes: &[u8]) -> Vec<M> {
         self.bytes.extend_from_slice(bytes);
         let mut messages = Vec::new();
         while let Some(message) = self.next() {
@@ -138,14 +270,17 @@ impl Listener {
         messages
     }
 
-    fn next<M: for<'de> Deserialize<'de>>(&mut self) -> Option<M> {
+    fn next<M: Message>(&mut self) -> Option<M> {
         if !self.greeted {
             self.greeted = self.bytes.starts_with(&preamble());
             self.greeted.then(|| self.bytes.drain(..PREAMBLE_BYTES))?;
         }
         let (len, rest) = self.bytes.split_first_chunk::<LENGTH_BYTES>()?;
         let len = u32::from_le_bytes(*len) as usize;
-        let (message, left) = postcard::take_from_bytes(rest.get(..len)?).ok()?;
+        let (kind, fixed) = rest.get(..len)?.split_first()?;
+        let (_, variant) = M::KINDS.iter().find(|(of, _)| of == kind)?;
+        let content = [variant, fixed].concat();
+        let (message, left) = postcard::take_from_bytes(&content).ok()?;
         left.is_empty().then(|| self.bytes.drain(..LENGTH_BYTES + len))?;
         Some(message)
     }

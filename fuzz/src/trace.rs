@@ -108,7 +108,7 @@ fn described(bytes: &mut Bytes<'_>) -> Vec<Trace> {
     let groups = ["a", "b"].map(|name| GroupName::new(name).expect("a name"));
     let headers = (0..3).map(|_| Header {
         process: ProcessId(1 + number(bytes)),
-        incarnation: Incarnation(number(bytes)),
+        incarnation: Incarnation::new(number(bytes)),
         runtime: "fuzz".into(),
     });
     let headers: Vec<Header> = headers.collect();
@@ -146,7 +146,7 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
     let view = Box::new(views[usize::from(pick >> 4) % views.len()].clone());
     let message = |bytes: &mut Bytes<'_>| (1 + number(bytes), number(bytes), number(bytes));
     match pick & 15 {
-        0 => Event::Start { incarnation: Incarnation(number(bytes)) },
+        0 => Event::Start { incarnation: Incarnation::new(number(bytes)) },
         1 => Event::StartChange { cid: Cid(number(bytes)), set: set(bytes) },
         2 => Event::MbrView { view },
         3 => Event::Block,

@@ -148,7 +148,7 @@ fn verdict(datagram: &[u8]) -> Verdict {
     };
     let identity = Identity {
         process: ProcessId(1),
-        incarnation: Incarnation(1),
+        incarnation: Incarnation::new(1),
         addr: ([127, 0, 0, 1], 4000).into(),
         seed: 1,
     };

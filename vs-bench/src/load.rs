@@ -63,7 +63,7 @@ impl Load {
         let ip = u32::try_from(i).map(|i| 0x0a00_0000 + i).expect("few clients");
         let identity = Identity {
             process: ProcessId(i as u64 + 1),
-            incarnation: Incarnation(1),
+            incarnation: Incarnation::new(1),
             addr: SocketAddr::from((ip.to_be_bytes(), 4000)),
             seed: 1,
         };

@@ -231,7 +231,8 @@ impl Memory {
     fn member(&self, i: usize, lives: u64) -> Member {
         let addr = SocketAddr::from(([127, 0, 0, 1], 4000 + i as u16));
         let process = ProcessId(i as u64 + 1);
-        let identity = Identity { process, incarnation: Incarnation(lives), addr, seed: process.0 };
+        let identity =
+            Identity { process, incarnation: Incarnation::new(lives), addr, seed: process.0 };
         let mut node =
             Node::new(self.settings.node.clone(), identity, 1, ()).expect("a configuration");
         for name in &self.names {

@@ -104,7 +104,7 @@ impl Member {
     fn new(id: u64, server: SocketAddr, now: Time) -> Result<Self, Box<dyn Error>> {
         let udp = UdpSocket::bind(LOOPBACK)?;
         udp.set_nonblocking(true)?;
-        let (process, incarnation) = (ProcessId(id), Incarnation(unix_ms()));
+        let (process, incarnation) = (ProcessId(id), Incarnation::new(unix_ms()));
         let identity = Identity { process, incarnation, addr: udp.local_addr()?, seed: id };
         let mut node = Node::new(NodeConfig::default(), identity, 1, ())?;
         let group = node.join(now, &GroupName::new("hello")?, GroupConfig::default())?;

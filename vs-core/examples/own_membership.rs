@@ -73,7 +73,7 @@ impl Member {
     fn new(id: u64, life: u64, now: Time) -> Result<Self, Box<dyn Error>> {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
-        let (process, incarnation) = (ProcessId(id), Incarnation(life));
+        let (process, incarnation) = (ProcessId(id), Incarnation::new(life));
         let identity = Identity { process, incarnation, addr: udp.local_addr()?, seed: id };
         let mut node = Node::new(NodeConfig::default(), identity, 0, Recorder::default())?;
         // Somebody who owes something is accused soon: this is a demonstration.
@@ -168,7 +168,7 @@ impl Member {
         let records = core::mem::take(&mut self.node.tracer_mut().0);
         let lines = (2..).zip(records).map(|(number, record)| Line { number, record }).collect();
         let header =
-            Header { process: self.id, incarnation: Incarnation(life), runtime: "own".into() };
+            Header { process: self.id, incarnation: Incarnation::new(life), runtime: "own".into() };
         Trace { header, lines }
     }
 }

@@ -113,14 +113,6 @@ number! {
     ProcessId
 }
 number! {
-    /// One life of a process: the time of its start in milliseconds of UNIX time, at most [`INCARNATION_MAX`]. It grows
-    /// with every start, and since cids and view ids begin there ([`IDS_PER_MS`]), they keep increasing across a crash
-    /// without stable storage (M2, M6). A second process under one id is found out by whichever server knows of both; two
-    /// that begin in the same millisecond and never meet at a server, since it restarted in between, say, may be given
-    /// the same ids.
-    Incarnation
-}
-number! {
     /// A local id ("cid") that the membership service gave to one process for one proposed view. Strictly increasing
     /// at each process, also across recoveries (M2).
     Cid
@@ -128,6 +120,70 @@ number! {
 number! {
     /// A membership server; at most [`NUMBER_MAX`].
     ServerId
+}
+
+/// One run of a process, from its start to its end: the time of the start, and a nonce.
+///
+/// The time is in milliseconds of UNIX time, at most [`INCARNATION_MAX`], and grows with every start. Cids and view ids
+/// begin there ([`IDS_PER_MS`]), so they increase across a crash without stable storage (M2, M6).
+///
+/// The nonce tells apart two processes that by mistake have one id and start in the same millisecond: a server that knows of
+/// both refuses one of them, and members never take a message of one for a message of the other. The runtime draws it at
+/// random at every start. The order is that of the times; the nonce decides between equal ones.
+///
+/// It is serialised as its time alone, as traces and the status show it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(from = "u64", into = "u64")]
+pub struct Incarnation {
+    millis: u64,
+    nonce: u32,
+}
+
+impl Incarnation {
+    /// A start at this time, in milliseconds of UNIX time, with nonce 0.
+    #[must_use]
+    pub const fn new(millis: u64) -> Self {
+        Self { millis, nonce: 0 }
+    }
+
+    /// The same time with another nonce.
+    #[must_use]
+    pub const fn with_nonce(self, nonce: u32) -> Self {
+        Self { nonce, ..self }
+    }
+
+    /// The time of the start, in milliseconds of UNIX time.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.millis
+    }
+
+    /// The nonce.
+    #[must_use]
+    pub const fn nonce(self) -> u32 {
+        self.nonce
+    }
+}
+
+impl From<u64> for Incarnation {
+    fn from(millis: u64) -> Self {
+        Self::new(millis)
+    }
+}
+
+impl From<Incarnation> for u64 {
+    fn from(incarnation: Incarnation) -> Self {
+        incarnation.millis
+    }
+}
+
+/// The time alone.
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.millis, f)
+    }
 }
 
 /// The id of a view: `major` grows with every view at every process (S2), `minor` breaks ties between components of a
@@ -361,7 +417,8 @@ pub struct GroupKey(pub u64);
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
-    /// When the process started, in milliseconds of UNIX time; grows with every start; at most [`INCARNATION_MAX`].
+    /// When the process started, at most [`INCARNATION_MAX`], with a nonce that is drawn at random at every start
+    /// ([`Incarnation::with_nonce`]).
     pub incarnation: Incarnation,
     /// Where peers reach this node's unicast socket.
     pub addr: SocketAddr,

@@ -16,7 +16,8 @@ use crate::endpoint::{
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
-use crate::member::client::{Client, ClientEvent};
+use crate::member::client::ClientEvent;
+use crate::member::membership::Membership;
 use crate::pool::Pool;
 use crate::rule::Rules;
 use crate::status::Counters;
@@ -38,7 +39,7 @@ struct Shared<T> {
     config: NodeConfig,
     identity: Identity,
     pool: Pool,
-    client: Client,
+    membership: Membership,
     counters: Counters,
     tracer: T,
     /// The rules that each group keeps which is joined from now on.
@@ -56,7 +57,7 @@ impl<T: Tracer> Shared<T> {
             body_bytes: body_bytes(self.config.datagram_bytes),
             groups,
             pool: &mut self.pool,
-            client: &mut self.client,
+            membership: &mut self.membership,
             counters: &mut self.counters,
             tracer: &mut self.tracer,
         }
@@ -103,14 +104,14 @@ impl<T: Tracer> Node<T> {
         if identity.process.0 > NUMBER_MAX {
             return Err(ConfigError::Rule("the process id must be at most 2^53 - 1"));
         }
-        if identity.incarnation.0 > INCARNATION_MAX {
+        if identity.incarnation.millis() > INCARNATION_MAX {
             return Err(ConfigError::Rule(
                 "the incarnation, in ms of UNIX time, must be at most 4503599627370",
             ));
         }
         let shared = Shared {
             pool: Pool::new(config.pool_slots_max, body_bytes(config.datagram_bytes)),
-            client: Client::new(config.client.clone(), &identity, servers),
+            membership: Membership::new(config.client.clone(), &identity, servers),
             counters: Counters::default(),
             now: Time::ZERO,
             config,
@@ -164,7 +165,7 @@ impl<T: Tracer> Node<T> {
         }
         if is_external {
             let past = (left.ids().cid(), left.ids().view());
-            self.shared.client.external.add(group, config.members_max, past);
+            self.shared.membership.add_external(group, config.members_max, past);
         }
         let rules = self.shared.rules;
         let mut cx = self.shared.cx(self.groups.len());
@@ -249,29 +250,30 @@ impl<T: Tracer> Node<T> {
     /// The connection asked for by [`LinkCommand::Connect`] is up.
     pub fn handle_connected(&mut self, now: Time) {
         self.shared.clamp(now);
-        self.shared.client.handle_connected(self.shared.now);
-        self.drain_client();
+        self.shared.membership.handle_connected(self.shared.now);
+        self.drain_membership();
     }
 
     /// Bytes arrived from the membership server.
     pub fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
         self.shared.clamp(now);
-        self.shared.client.handle_stream(self.shared.now, bytes);
-        self.drain_client();
+        self.shared.membership.handle_stream(self.shared.now, bytes);
+        self.shared.counters.frames_skipped = self.shared.membership.frames_skipped();
+        self.drain_membership();
     }
 
     /// The connection failed or ended.
     pub fn handle_disconnected(&mut self, now: Time) {
         self.shared.clamp(now);
-        self.shared.client.handle_disconnected(self.shared.now);
-        self.drain_client();
+        self.shared.membership.handle_disconnected(self.shared.now);
+        self.drain_membership();
     }
 
     /// Time has passed. Call at [`Node::poll_timeout`] or later; earlier does no harm.
     pub fn handle_timeout(&mut self, now: Time) {
         self.shared.clamp(now);
-        self.shared.client.handle_timeout(self.shared.now);
-        self.drain_client();
+        self.shared.membership.handle_timeout(self.shared.now);
+        self.drain_membership();
         self.groups.wake_due(self.shared.now);
         let mut next = 0;
         while let Some(at) = self.groups.next_awake(next) {
@@ -283,11 +285,12 @@ impl<T: Tracer> Node<T> {
     }
 
     /// Hands what the membership service said to the endpoints, which may ask for more.
-    fn drain_client(&mut self) {
-        while let Some(event) = self.shared.client.poll_event() {
+    fn drain_membership(&mut self) {
+        while let Some(event) = self.shared.membership.poll_event() {
             let (ClientEvent::StartChange { group, .. }
             | ClientEvent::Attached { group }
             | ClientEvent::View { group, .. }
+            | ClientEvent::Profile { group, .. }
             | ClientEvent::Detached { group, .. }) = &event;
             let Some(at) = self.groups.find(*group) else { continue };
             let (endpoint, mut cx) = self.lend(at);
@@ -320,19 +323,19 @@ impl<T: Tracer> Node<T> {
 
     /// What to do with the connection to the membership server.
     pub fn poll_link(&mut self) -> Option<LinkCommand> {
-        self.shared.client.poll_link()
+        self.shared.membership.poll_link()
     }
 
     /// Bytes that wait to be written to the server.
     #[must_use]
     pub fn stream_output(&self) -> &[u8] {
-        self.shared.client.output()
+        self.shared.membership.output()
     }
 
     /// `n` bytes of [`Node::stream_output`] were written.
     pub fn stream_consumed(&mut self, n: usize) {
-        self.shared.client.consumed(self.shared.now, n);
-        self.drain_client();
+        self.shared.membership.consumed(self.shared.now, n);
+        self.drain_membership();
     }
 
     /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
@@ -365,7 +368,7 @@ impl<T: Tracer> Node<T> {
     /// the next time lies later.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
-        earlier(self.groups.poll_timeout(), self.shared.client.poll_timeout())
+        earlier(self.groups.poll_timeout(), self.shared.membership.poll_timeout())
     }
 
     /// The view that the group is in; its initial singleton view before the first one.
@@ -415,7 +418,7 @@ impl<T: Tracer> Node<T> {
     /// besides; An estimate, as [`GroupSize::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        let node = self.shared.pool.footprint().saturating_add(self.shared.client.footprint());
+        let node = self.shared.pool.footprint().saturating_add(self.shared.membership.footprint());
         let groups = self.groups.iter().map(|e| e.size().footprint_besides_slots());
         groups.fold(node, usize::saturating_add)
     }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::cast::CastCounters;
 use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
 use crate::member::ServerCounters;
-use crate::member::message::Request;
 use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
+use crate::wire::message::{Frame, StatusAnswer, StatusRequest};
 
 /// Answers that are given in [`ANSWERS_EVERY_MS`] ([`Pace`]).
 pub const ANSWERS_MAX: u32 = 32;
@@ -209,6 +209,8 @@ pub struct Counters {
     pub views: u64,
     /// Times that a member said that it hears no multicasts of this node: [`crate::Node::unheard_by`].
     pub unheard: u64,
+    /// Frames of the server that were skipped, since they are of kinds that this version does not know.
+    pub frames_skipped: u64,
 }
 
 /// A group, as a member sees it.
@@ -269,19 +271,35 @@ impl Pace {
 /// What to send to be told the status.
 #[must_use]
 pub fn request() -> Vec<u8> {
-    stream(&Request::Status)
+    stream(&Frame::from(StatusRequest))
 }
 
 /// What to send to whoever asked; the connection ends with it.
 #[must_use]
 pub fn answer(status: &Status) -> Vec<u8> {
-    stream(status)
+    stream(&status.into())
 }
 
-fn stream<M: Serialize>(content: &M) -> Vec<u8> {
+fn stream(frame: &Frame) -> Vec<u8> {
     let mut out = preamble().to_vec();
-    frame::encode(content, &mut out);
+    frame::encode(frame, &mut out);
     out
+}
+
+impl From<&Status> for Frame {
+    fn from(status: &Status) -> Self {
+        // Plain values of a bounded size can be written.
+        StatusAnswer { status: postcard::to_allocvec(status).unwrap_or_default() }.into()
+    }
+}
+
+impl TryFrom<Frame> for Status {
+    type Error = FrameError;
+
+    fn try_from(frame: Frame) -> Result<Self, FrameError> {
+        let Frame::StatusAnswer(answer) = frame else { return Err(FrameError::Content) };
+        postcard::from_bytes(&answer.status).map_err(|_| FrameError::Content)
+    }
 }
 
 /// Reads an answer as it arrives. Holds no more than one frame and what was pushed last.
@@ -310,9 +328,9 @@ impl Listener {
     /// The bytes ask for something else, or are not of this version. Nothing more can be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<bool, FrameError> {
         self.0.push(bytes);
-        match self.0.next::<Request>()? {
+        match self.0.next::<Frame>()? {
             None => Ok(false),
-            Some(Request::Status) => Ok(true),
+            Some(Frame::StatusRequest(_)) => Ok(true),
             Some(_) => Err(FrameError::Content),
         }
     }
@@ -373,7 +391,7 @@ mod tests {
         };
         let of_node = Status::Node(NodeStatus {
             process,
-            incarnation: Incarnation(u64::MAX),
+            incarnation: Incarnation::new(u64::MAX),
             server: Some(addr),
             counters: Counters::default(),
             slots: usize::MAX,
@@ -416,7 +434,10 @@ mod tests {
         let mut listener = Listener::default();
         assert_eq!(listener.push(&bytes[..7]), Ok(false));
         assert_eq!(listener.push(&bytes[7..]), Ok(true));
-        assert_eq!(Listener::default().push(&stream(&Request::Ping)), Err(FrameError::Content));
+        assert_eq!(
+            Listener::default().push(&stream(&Frame::from(crate::wire::message::Ping))),
+            Err(FrameError::Content)
+        );
         assert_eq!(Listener::default().push(b"GET / HTTP/1.1"), Err(FrameError::Magic));
     }
 }

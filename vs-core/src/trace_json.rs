@@ -12,7 +12,7 @@
 //!
 //! let (process, group) = (ProcessId(7), GroupName::new("chat").unwrap());
 //! let mut out = Vec::new();
-//! let header = Header { process, incarnation: Incarnation(1), runtime: "own".into() };
+//! let header = Header { process, incarnation: Incarnation::new(1), runtime: "own".into() };
 //! trace_json::encode_header(&header, &mut out);
 //! trace_json::encode_event(Time(5), process, &group, &Event::BlockOk, &mut out);
 //! let trace = trace_json::parse_trace(&out).unwrap();
@@ -40,7 +40,7 @@ pub const TRACE_VERSION: u64 = 1;
 pub fn encode_header(header: &Header, out: &mut Vec<u8>) {
     field_number(out, b"{\"vs_trace\":", TRACE_VERSION);
     field_number(out, b",\"p\":", header.process.0);
-    field_number(out, b",\"inc\":", header.incarnation.0);
+    field_number(out, b",\"inc\":", header.incarnation.millis());
     out.extend_from_slice(b",\"runtime\":");
     string(out, &header.runtime);
     out.extend_from_slice(b"}\n");
@@ -98,7 +98,7 @@ fn name(event: &Event) -> &'static str {
 
 fn fields(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Start { incarnation } => field_number(out, b",\"inc\":", incarnation.0),
+        Event::Start { incarnation } => field_number(out, b",\"inc\":", incarnation.millis()),
         Event::StartChange { cid, set } => {
             field_number(out, b",\"cid\":", cid.0);
             field_list(out, b",\"set\":", set.iter().map(|p| p.0));
@@ -351,7 +351,7 @@ impl Raw<'_> {
         }
         Ok(Header {
             process: ProcessId(number("p", self.p)?),
-            incarnation: Incarnation(number("inc", self.inc.or(Some(0)))?),
+            incarnation: Incarnation::new(number("inc", self.inc.or(Some(0)))?),
             runtime: self.runtime.to_string(),
         })
     }
@@ -359,7 +359,7 @@ impl Raw<'_> {
     fn event(&self) -> Result<Option<Event>, String> {
         Ok(Some(match &*self.ev {
             "start" => {
-                Event::Start { incarnation: Incarnation(number("inc", self.inc.or(Some(0)))?) }
+                Event::Start { incarnation: Incarnation::new(number("inc", self.inc.or(Some(0)))?) }
             }
             "start_change" => Event::StartChange { cid: self.cid()?, set: set("set", &self.set)? },
             "mbr_view" => Event::MbrView { view: self.view()? },
@@ -458,7 +458,7 @@ mod tests {
         let set = Members::from_slice(&[1, 2].map(ProcessId));
         let p = ProcessId(2);
         Vec::from([
-            Event::Start { incarnation: Incarnation(NUMBER_MAX) },
+            Event::Start { incarnation: Incarnation::new(NUMBER_MAX) },
             Event::StartChange { cid: Cid(8), set: set.clone() },
             Event::MbrView { view: view() },
             Event::Block,
@@ -479,7 +479,7 @@ mod tests {
         let group = GroupName::new("a \"b\" \\ é").unwrap();
         let header = Header {
             process: ProcessId(1),
-            incarnation: Incarnation(3),
+            incarnation: Incarnation::new(3),
             runtime: "x\ny".to_string(),
         };
         let record = |event| Record {

@@ -129,10 +129,15 @@ impl View {
     /// # Errors
     /// Says which rule is broken: size, ascending order, one start id a member, numbers within range.
     pub fn new(id: ViewId, members: &[ProcessId], start: &[Cid]) -> Result<Self, ViewError> {
-        let (members, start) = (Members::from_slice(members), SmallVec::from_slice(start));
-        let view = Self::from(Triple { id, members, start });
+        let view = Self::unchecked(id, members, start);
         view.validate()?;
         Ok(view)
+    }
+
+    /// Puts a view together as somebody said it; [`View::validate`] says whether it is one.
+    pub(crate) fn unchecked(id: ViewId, members: &[ProcessId], start: &[Cid]) -> Self {
+        let (members, start) = (Members::from_slice(members), SmallVec::from_slice(start));
+        Self::from(Triple { id, members, start })
     }
 
     /// Checks the rules of [`View::new`]; for views that came from outside.

@@ -18,7 +18,7 @@ const NOW: Time = Time(1_000_000);
 
 fn peer(process: u64) -> Peer {
     let addr = ([127, 0, 0, 1], 4000 + process as u16).into();
-    Peer { process: ProcessId(process), incarnation: Incarnation(7), addr }
+    Peer { process: ProcessId(process), incarnation: Incarnation::new(7), addr }
 }
 
 fn peers(set: &[u64]) -> Vec<Peer> {

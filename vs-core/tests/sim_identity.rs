@@ -135,6 +135,41 @@ fn merge_refuses_one_of_two_duplicates() {
     }
 }
 
+/// Both start in the same millisecond, in two parts of the network. Cids begin at the time of a
+/// start, so servers that do not hear each other give both the same ones. Messages of one may reach
+/// processes that are in a group with the other, and only the nonce tells them apart.
+#[test]
+fn duplicates_of_one_millisecond_in_two_parts_merge() {
+    for seed in 0..40 {
+        let mut scenario = joined_by_four(seed, 2, 1_200_000).without(2);
+        for plan in &mut scenario.processes[2..] {
+            plan.servers.reverse();
+        }
+        let server = |s| Site::Server(ServerId(s));
+        let mut parts = vec![vec![server(1), site(1), site(2)], vec![server(2), site(3), site(4)]];
+        if seed % 2 == 1 {
+            parts[1].push(Site::Impostor(TWO));
+        }
+        let story = scenario
+            .then(50_000, Step::Partition(parts))
+            .then(500_000, Step::Start(TWO))
+            .then(500_000, Step::StartImpostor(TWO))
+            .then(800_000 + 1_000 * seed, Step::HealAll)
+            .play();
+        let start = |event: &Event| match event {
+            Event::Start { incarnation } => Some(incarnation.millis()),
+            _ => None,
+        };
+        let of_impostor = story.of_impostor(2).into_iter().find_map(start);
+        let of_first = story.whole(2).find_map(|record| start(&record.event));
+        assert!(of_first.is_some() && of_first == of_impostor, "seed {seed}");
+        assert!(story.views(1).iter().any(|v| v.members == [1, 2]), "seed {seed}");
+        assert!(story.views(3).iter().any(|v| v.members == [2, 3, 4]), "seed {seed}");
+        assert!(story.marks(Mark::DuplicateId) > 0, "seed {seed}: one of them is refused");
+        assert_eq!(story.views(1).last().unwrap().members, [1, 2, 3, 4], "seed {seed}");
+    }
+}
+
 /// The second process starts at a moment in a change of the first one, and ends before anybody has
 /// told it anything.
 #[test]

@@ -92,7 +92,7 @@ fn part_servers(world: &mut World, left: &[u64], right: &[u64]) {
 fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
     let traces = world.take_traces();
     let trace = |(process, records): &(ProcessId, Vec<Record>)| {
-        let (incarnation, runtime) = (Incarnation(0), "sim".into());
+        let (incarnation, runtime) = (Incarnation::new(0), "sim".into());
         Trace::from_records(Header { process: *process, incarnation, runtime }, records.clone())
     };
     let report = spec::check(&traces.iter().map(trace).collect::<Vec<_>>());

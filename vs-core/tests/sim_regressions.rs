@@ -53,7 +53,7 @@ fn check(world: &mut World<Talker>) -> Vec<Trace> {
         .take_traces()
         .into_iter()
         .map(|(process, records)| {
-            let (incarnation, runtime) = (Incarnation(0), "sim".into());
+            let (incarnation, runtime) = (Incarnation::new(0), "sim".into());
             Trace::from_records(Header { process, incarnation, runtime }, records)
         })
         .collect();

@@ -24,7 +24,7 @@ fn second() -> Box<View> {
 }
 
 fn start(incarnation: u64) -> Event {
-    Event::Start { incarnation: Incarnation(incarnation) }
+    Event::Start { incarnation: Incarnation::new(incarnation) }
 }
 fn start_change(cid: u64, members: &[u64]) -> Event {
     Event::StartChange { cid: Cid(cid), set: set(members) }
@@ -97,7 +97,7 @@ fn traces(run: Vec<Vec<Event>>) -> Vec<Trace> {
     let trace = |(p, events): (u64, Vec<Event>)| {
         let (process, group) = (ProcessId(p), GroupName::new("g").unwrap());
         let record = |event| Record { ts: Time(0), process, group: group.clone(), event };
-        let header = Header { process, incarnation: Incarnation(0), runtime: "test".into() };
+        let header = Header { process, incarnation: Incarnation::new(0), runtime: "test".into() };
         Trace::from_records(header, events.into_iter().map(record).collect())
     };
     (1..).zip(run).map(trace).collect()

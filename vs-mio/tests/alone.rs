@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use mio::{Events, Poll, Token};
 use serving::{Failure, Serving, directory, fresh, read_traces, udp};
-use vs_core::ident::{GroupName, Incarnation, ProcessId};
+use vs_core::ident::{GroupName, ProcessId};
 use vs_core::member::ServerConfig;
 use vs_core::spec;
 use vs_core::trace::Header;
@@ -23,7 +23,7 @@ fn a_loop_with_pending_actions_does_not_wait() -> Result<(), Failure> {
     let config = DriverConfig {
         node: NodeConfig::default(),
         process: ProcessId(1),
-        incarnation: Incarnation(clock.unix_start_ms()),
+        incarnation: clock.incarnation(),
         seed: 1,
         membership: Membership::Servers(vec![serving.addr.into()]),
         udp: udp(21),

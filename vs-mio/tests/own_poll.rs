@@ -59,7 +59,7 @@ impl Member {
         let config = DriverConfig {
             node: NodeConfig::default(),
             process,
-            incarnation: Incarnation(clock.unix_start_ms()),
+            incarnation: clock.incarnation(),
             seed: process.0,
             membership: Membership::Servers(vec![server.into()]),
             udp: UdpConfig::new(Ipv4Addr::LOCALHOST, multicast),
@@ -217,7 +217,7 @@ impl Host {
         let members = self.members.iter().map(|member| member.process).collect();
         let component = Component { group: name(), members };
         let traces = self.members.iter_mut().map(|member| {
-            let (process, incarnation) = (member.process, Incarnation(0));
+            let (process, incarnation) = (member.process, Incarnation::new(0));
             let header = Header { process, incarnation, runtime: "mio".into() };
             Trace::from_records(header, member.driver.tracer_mut().clone())
         });

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serving::{Failure, Serving, directory, fresh, read_traces, udp};
 use vs_core::DetachReason;
-use vs_core::ident::{GroupName, ProcessId, ViewId};
+use vs_core::ident::{GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::member::server::ServerConfig;
 use vs_core::spec;
 use vs_std::{Event, Group, JoinOptions, RecvError, SendError, SharedGroup};
@@ -304,7 +304,8 @@ fn an_end_for_good_reaches_every_caller() -> Result<(), Failure> {
     let first = SharedGroup::join(&name, options(&serving, 1, 13))?;
     see(&first, 1)?;
     let mut options = options(&serving, 1, 14);
-    options.driver.incarnation.0 -= PATIENCE_MS;
+    let millis = options.driver.incarnation.millis() - PATIENCE_MS;
+    options.driver.incarnation = Incarnation::new(millis);
     let group = SharedGroup::join(&name, options)?;
     thread::scope(|scope| {
         // Each of the threads that wait hears of it.

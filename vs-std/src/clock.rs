@@ -3,12 +3,16 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use vs_core::Time;
+use vs_core::ident::Incarnation;
+
+use crate::random::random;
 
 /// A monotonic clock that starts at zero and remembers when that was.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
     unix_offset: u64,
+    nonce: u32,
 }
 
 impl Default for Clock {
@@ -22,7 +26,7 @@ impl Clock {
     #[must_use]
     pub fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), unix_offset: nanos(unix) }
+        Self { start: Instant::now(), unix_offset: nanos(unix), nonce: random() as u32 }
     }
 
     /// Nanoseconds since the clock was made.
@@ -38,8 +42,13 @@ impl Clock {
         self.unix_offset
     }
 
-    /// UNIX time in milliseconds when the clock showed zero: grows with every start of a process,
-    /// as an incarnation has to.
+    /// The incarnation of a process that started when the clock showed zero: the time, and a random nonce.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation::new(self.unix_start_ms()).with_nonce(self.nonce)
+    }
+
+    /// UNIX time in milliseconds when the clock showed zero: grows with every start of a process.
     #[must_use]
     pub fn unix_start_ms(&self) -> u64 {
         Time(self.unix_offset).as_millis()

@@ -65,7 +65,7 @@ impl DriverConfig {
         Self {
             node,
             process,
-            incarnation: Incarnation(clock.unix_start_ms()),
+            incarnation: clock.incarnation(),
             seed: random(),
             membership,
             udp,

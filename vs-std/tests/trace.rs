@@ -10,7 +10,7 @@ use vs_std::clock::Clock;
 use vs_std::trace::{TraceError, TraceFile};
 
 fn header(incarnation: u64) -> Header {
-    let incarnation = Incarnation(incarnation);
+    let incarnation = Incarnation::new(incarnation);
     Header { process: ProcessId(7), incarnation, runtime: "std".into() }
 }
 
@@ -43,7 +43,7 @@ impl Drop for Place {
 fn each_line_is_there_at_once() {
     let place = Place::new("lines");
     let mut file = TraceFile::open(&place.file(), &header(1), 1000).unwrap();
-    file.record(Time(5), ProcessId(7), &group(), Event::Start { incarnation: Incarnation(1) });
+    file.record(Time(5), ProcessId(7), &group(), Event::Start { incarnation: Incarnation::new(1) });
     file.record(Time(6), ProcessId(7), &group(), Event::Block);
     let trace = parse_trace(&std::fs::read(place.file()).unwrap()).unwrap();
     assert_eq!(trace.header, header(1));
@@ -57,7 +57,7 @@ fn a_recovered_process_appends_to_its_trace() {
     let place = Place::new("lives");
     for life in 1..=3 {
         let mut file = TraceFile::open(&place.file(), &header(life), 0).unwrap();
-        let incarnation = Incarnation(life);
+        let incarnation = Incarnation::new(life);
         file.record(Time(life), ProcessId(7), &group(), Event::Start { incarnation });
         drop(file);
         // What a kill may leave, longer than what is looked at at once.

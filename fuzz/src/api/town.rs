@@ -103,7 +103,7 @@ impl Town {
             return;
         }
         self.incarnations += 1;
-        let incarnation = Incarnation(START_MS + self.incarnations * INCARNATION_MS);
+        let incarnation = Incarnation::new(START_MS + self.incarnations * INCARNATION_MS);
         let identity =
             Identity { process: process.id, incarnation, addr: process.addr, seed: process.id.0 };
         let node = Node::new(process.config.clone(), identity, 1, Vec::new());

@@ -1,12 +1,12 @@
 //! A node whose server says anything.
 
-use vs_core::ident::{CLAIMED_MAX, Cid, Deployment, Incarnation, ProcessId, ViewId};
+use vs_core::Blocking;
+use vs_core::ident::{CLAIMED_MAX, Cid, ProcessId, ViewId};
 use vs_core::wire::frame::preamble;
-use vs_core::{Blocking, DetachReason};
 
-use super::{peer, processes, spoilt, stream, triple};
+use super::{peer, processes, reason, spoilt, stream, triple};
 use crate::lone::{Lone, ME, NAME};
-use crate::message::{Peer, Reply, Triple, frame};
+use crate::message::{Incarnation, Peer, Reason, Reply, Triple, frame};
 use crate::{Bytes, Seeds};
 
 pub(super) fn run(bytes: &mut Bytes<'_>) {
@@ -79,7 +79,11 @@ fn reply(lone: &mut Lone, bytes: &mut Bytes<'_>) -> Reply {
     let attachment = &mut lone.attachment;
     let counter =
         if bytes.u8() < 0xf0 { attachment.counter } else { bytes.number_near(attachment.counter) };
-    match bytes.below(9) {
+    match bytes.below(10) {
+        9 => match super::held(bytes) {
+            Some(held) => Reply::Profile { group, counter, held },
+            None => Reply::Ping,
+        },
         0..=2 => {
             let cid = Cid(bytes.number_near(attachment.cid + 1));
             attachment.cid = attachment.cid.max(cid.0.min(CLAIMED_MAX));
@@ -108,25 +112,10 @@ fn likely(attachment: &crate::lone::Attachment, bytes: &mut Bytes<'_>) -> Triple
     Triple { id, start: members.iter().map(cid).map(Cid).collect(), members }
 }
 
-fn reason(bytes: &mut Bytes<'_>) -> DetachReason {
-    match bytes.below(9) {
-        0 => DetachReason::ServerLost,
-        1 => DetachReason::Accused { by: processes(bytes) },
-        2 => DetachReason::DuplicateId,
-        3 => DetachReason::Version { server: bytes.u16(), own: bytes.u16() },
-        4 => DetachReason::ServerFull,
-        5 => DetachReason::BlockTimeout,
-        6 => DetachReason::ViewTooLarge,
-        7 => DetachReason::Deployment { server: Deployment::default(), own: Deployment::default() },
-        _ if bytes.flag() => DetachReason::Ahead,
-        _ => DetachReason::Contract(String::from_utf8_lossy(bytes.sized()).into_owned()),
-    }
-}
-
 pub(super) fn seeds() -> Seeds {
     let mut seeds = Seeds::new();
     let addr = ([127, 0, 0, 1], 4000).into();
-    let peers = vec![Peer { process: ME, incarnation: Incarnation(1), addr }];
+    let peers = vec![Peer { process: ME, incarnation: Incarnation { millis: 1, nonce: 0 }, addr }];
     let (group, counter) = (|| NAME.to_string(), 1);
     let view = |major| {
         let id = ViewId { major, minor: 1 };
@@ -134,7 +123,7 @@ pub(super) fn seeds() -> Seeds {
         Reply::View { group: group(), counter, view }
     };
     let change = Reply::StartChange { group: group(), counter, cid: Cid(1), peers };
-    let (reason, retry_ms) = (DetachReason::Accused { by: Vec::new() }, 10);
+    let (reason, retry_ms) = (Reason { code: 1, ..Reason::default() }, 10);
     let detached = Reply::Detached { group: group(), counter, reason, retry_ms };
     let conversations: [(&str, Vec<Reply>); 5] = [
         ("view", vec![change.clone(), view(1)]),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use vs_core::View;
-use vs_core::ident::{Incarnation, ProcessId, ServerId};
+use vs_core::ident::{ProcessId, ServerId};
 use vs_core::member::ConnId;
 use vs_core::wire::frame::preamble;
 
 use super::{request, spoilt, stream};
 use crate::cluster::{self, Cluster};
-use crate::message::{DEPLOYMENT, Listener, Past, Peer, Request, frame};
+use crate::message::{DEPLOYMENT, Incarnation, Listener, Past, Peer, Profile, Request, frame};
 use crate::{Bytes, Seeds};
 
 /// Members of the group that strangers must not disturb.
@@ -112,7 +112,7 @@ impl Stage {
                 // The usual beginning of a client that is none of the group.
                 let process = ProcessId(4 + u64::from(who));
                 let addr = ([127, 0, 0, 1], 5000).into();
-                let peer = Peer { process, incarnation: Incarnation(2), addr };
+                let peer = Peer { process, incarnation: Incarnation { millis: 2, nonce: 0 }, addr };
                 let client = Request::Client(peer, DEPLOYMENT.into());
                 self.say(who, &frame(&client));
             }
@@ -183,12 +183,13 @@ pub(super) fn seeds() -> Seeds {
     let client = |process: u64| {
         let addr = ([127, 0, 0, 1], 5000).into();
         let process = ProcessId(process);
-        let peer = Peer { process, incarnation: Incarnation(2), addr };
+        let peer = Peer { process, incarnation: Incarnation { millis: 2, nonce: 0 }, addr };
         frame(&Request::Client(peer, DEPLOYMENT.into()))
     };
     let attach = |group: &str| {
         let (group, past) = (group.into(), Past::default());
-        frame(&Request::Attach { group, counter: 1, members_max: 4, past })
+        let profile = Profile::default();
+        frame(&Request::Attach { group, counter: 1, members_max: 4, past, profile, held: None })
     };
     let leave = frame(&Request::Leave { group: NAME.into() });
     let accuse = |accused: &[u64]| {

@@ -1,7 +1,7 @@
 //! What a node lends to an endpoint.
 
 use crate::ident::{GroupName, Identity};
-use crate::member::client::Client;
+use crate::member::membership::Membership;
 use crate::pool::Pool;
 use crate::status::Counters;
 use crate::time::Time;
@@ -16,7 +16,7 @@ pub(crate) struct Cx<'a> {
     /// Groups of the node.
     pub(crate) groups: usize,
     pub(crate) pool: &'a mut Pool,
-    pub(crate) client: &'a mut Client,
+    pub(crate) membership: &'a mut Membership,
     pub(crate) counters: &'a mut Counters,
     pub(crate) tracer: &'a mut dyn Tracer,
 }

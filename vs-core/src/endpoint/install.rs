@@ -18,8 +18,10 @@ impl Endpoint {
         let transitional = self.sync.install()?.transitional;
         let me = cx.identity.process;
         let view = self.sync.current().clone();
-        let fresh =
-            Installed::new(cx, &self.config, self.size.cast(), self.key, &view, view.rank(me)?);
+        let rank = view.rank(me)?;
+        self.config.handle_view();
+        let size = self.config.cast();
+        let fresh = Installed::new(cx, &self.config, size, self.key, &view, rank);
         let old = core::mem::replace(&mut self.current, fresh);
         self.keep_previous(cx, old, &transitional);
         self.moved = Moved::new(&view, me, transitional);
@@ -28,7 +30,7 @@ impl Endpoint {
         self.progress.handle_installed();
         self.resend.handle_installed(unsent_cid);
         if self.suspicions.handle_installed(cx.now) {
-            cx.client.accuse(cx.now, self.key, &[]);
+            cx.membership.accuse(cx.now, self.key, &[]);
         }
         self.reach.handle_installed(cx.now, &self.config, &view);
         let transitional = self.moved.transitional().into();

@@ -38,7 +38,7 @@ impl Endpoint {
         if self.attachment.phase() != Phase::Ended {
             self.trace(cx, Event::Leave);
         }
-        cx.client.detach(cx.now, self.key);
+        cx.membership.detach(cx.now, self.key);
         let unsent = self.queue.clear();
         self.release(cx.pool);
         self.events.replace_all(AppEvent::Left { unsent });
@@ -54,7 +54,7 @@ impl Endpoint {
             Phase::Ended | Phase::Left => return,
         }
         self.trace(cx, Event::Leave);
-        cx.client.detach(cx.now, self.key);
+        cx.membership.detach(cx.now, self.key);
         self.release(cx.pool);
         self.attachment.end();
         self.events.push(AppEvent::Detached(reason));

@@ -7,8 +7,9 @@ use super::{Cx, Endpoint};
 use crate::config::Blocking;
 use crate::ident::{Cid, ViewId};
 use crate::member::DetachReason;
-use crate::member::client::{ClientEvent, Past};
+use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
+use crate::member::past::Past;
 use crate::trace::{Event, Mark};
 use crate::view::{Members, View};
 
@@ -27,6 +28,11 @@ impl Endpoint {
                 self.current.cast_mut().restart_detectors(cx.now);
             }
             ClientEvent::View { view, .. } => self.handle_announced(cx, view),
+            ClientEvent::Profile { held, .. } => {
+                if let Err(reason) = self.config.handle_profile(held, self.queue.longest()) {
+                    self.end(cx, reason);
+                }
+            }
             ClientEvent::Detached { reason, .. } => self.handle_detached(cx, reason),
         }
         self.flush_queue(cx);
@@ -97,9 +103,11 @@ impl Endpoint {
             last_view: ids.view(),
             pending: self.sync.change().map(|change| change.cid),
             mbr_view: (announced.id() != ViewId::default()).then(|| announced.clone()),
+            profile: self.config.profile(),
+            held: self.config.held().cloned(),
         };
         let members_max = self.config.members_max as u16; // at most VIEW_MEMBERS_MAX
-        cx.client.attach(cx.now, &self.name, members_max, past);
+        cx.membership.attach(cx.now, &self.name, members_max, past);
     }
 
     /// Whether to ask for a new attachment now. A process that was excluded for not answering waits until its application

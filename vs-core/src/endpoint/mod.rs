@@ -38,6 +38,7 @@ mod moved;
 pub(crate) mod observe;
 mod output;
 mod primary;
+mod profile;
 mod progress;
 mod queue;
 mod reach;
@@ -74,6 +75,7 @@ use events::Events;
 use installed::Installed;
 use moved::Moved;
 use primary::Primary;
+use profile::Settings;
 use progress::Progress;
 use queue::Queue;
 use reach::Reachability;
@@ -85,8 +87,7 @@ use suspicions::Suspicions;
 pub(crate) struct Endpoint {
     name: GroupName,
     key: GroupKey,
-    config: GroupConfig,
-    size: GroupSize,
+    config: Settings,
     attachment: Attachment,
     sync: Automaton,
     /// The current view.
@@ -144,10 +145,9 @@ impl Endpoint {
             refused: None,
             events: Events::new(),
             reassembly: alloc::vec![0; config.message_bytes_max],
-            size,
-            config,
+            config: Settings::new(config, size),
         };
-        let incarnation = Incarnation(cx.identity.incarnation.0 + left.count());
+        let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count());
         endpoint.trace(cx, Event::Start { incarnation });
         endpoint.attach(cx);
         endpoint
@@ -162,7 +162,7 @@ impl Endpoint {
     }
 
     pub(crate) fn size(&self) -> &GroupSize {
-        &self.size
+        self.config.size()
     }
 
     pub(crate) fn view(&self) -> &View {

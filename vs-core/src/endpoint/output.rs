@@ -90,7 +90,7 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let datagram_bytes = data_bytes(cx.body_bytes).min(out.len());
+        let datagram_bytes = data_bytes(self.config.cast().body_bytes()).min(out.len());
         let (runs, ranks) = control::runs(&own.cut[first..], datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {

@@ -46,6 +46,16 @@ impl Queue {
         self.messages += 1;
     }
 
+    /// The length of the longest message; 0 if none waits.
+    pub(crate) fn longest(&self) -> usize {
+        let (mut rest, mut longest) = (self.bytes.get(self.head..).unwrap_or_default(), 0);
+        while let Some((len, behind)) = rest.split_first_chunk::<FRAME_BYTES>() {
+            let len = u32::from_le_bytes(*len) as usize;
+            (rest, longest) = (behind.get(len..).unwrap_or_default(), longest.max(len));
+        }
+        longest
+    }
+
     /// The oldest message.
     pub(super) fn front(&self) -> Option<&[u8]> {
         let (len, rest) = self.bytes.get(self.head..)?.split_first_chunk::<FRAME_BYTES>()?;

@@ -13,7 +13,7 @@ impl Endpoint {
         if self.attachment.phase() != Phase::Live {
             return Err(SendError::NotJoined);
         }
-        let (len, max) = (payload.len(), self.config.message_bytes_max);
+        let (len, max) = (payload.len(), self.config.message_bytes_max());
         if len > max {
             return Err(SendError::TooLarge { len, max });
         }

@@ -23,6 +23,7 @@ const GROUP_BYTES: usize = 8 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupSize {
     cast: CastSize,
+    datagram_bytes: usize,
     slots: usize,
     bytes_besides_slots: usize,
 }
@@ -37,7 +38,8 @@ impl GroupSize {
         let cast = CastSize::new(group, node.datagram_bytes)?;
         let rings = group.members_max.saturating_mul(2).saturating_mul(cast.window_packets());
         let slots = rings.saturating_add(group.early_packets_max);
-        Ok(Self { cast, slots, bytes_besides_slots: bytes_besides_slots(group, cast) })
+        let bytes_besides_slots = bytes_besides_slots(group, cast);
+        Ok(Self { cast, datagram_bytes: node.datagram_bytes, slots, bytes_besides_slots })
     }
 
     /// Packets that a sender may have outstanding: [`GroupConfig::window_packets`], or what follows
@@ -65,6 +67,10 @@ impl GroupSize {
 
     pub(crate) fn footprint_besides_slots(&self) -> usize {
         self.bytes_besides_slots
+    }
+
+    pub(super) fn datagram_bytes(&self) -> usize {
+        self.datagram_bytes
     }
 
     pub(super) fn cast(&self) -> CastSize {

@@ -64,7 +64,7 @@ impl Endpoint {
         }
         let accused = self.members_in_debt(cx.now);
         if self.suspicions.accuse(&accused) {
-            cx.client.accuse(cx.now, self.key, &accused);
+            cx.membership.accuse(cx.now, self.key, &accused);
         }
     }
 

@@ -125,7 +125,7 @@ impl End {
             return false;
         }
         let cut = sync.cut.iter().copied();
-        let from = (from, Incarnation(sync.incarnation));
+        let from = (from, Incarnation::new(sync.incarnation));
         self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Received::Nothing
     }
 

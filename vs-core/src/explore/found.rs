@@ -100,7 +100,8 @@ fn traces(steps: &[(String, Vec<(ProcessId, Event)>)], world: &World) -> Vec<Tra
             own.map(move |(_, event)| (Time(at * 1000), event.clone()))
         });
         let record = |(ts, event)| Record { ts, process, group: group.clone(), event };
-        let header = Header { process, incarnation: Incarnation(1), runtime: "explore".into() };
+        let header =
+            Header { process, incarnation: Incarnation::new(1), runtime: "explore".into() };
         Trace::from_records(header, events.map(record).collect())
     };
     world.processes().map(trace).collect()

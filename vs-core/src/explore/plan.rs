@@ -1,7 +1,7 @@
 //! The small worlds: who is there, and what happens from outside.
 
 use crate::ident::{Incarnation, ProcessId, ServerId};
-use crate::member::server::moshe::{Attached, Attachment};
+use crate::member::attached::{Attached, Attachment};
 use crate::rule::Rule;
 
 /// One incarnation of a process, and the number of its attachment, from 1.
@@ -18,7 +18,7 @@ const fn at(process: u64, incarnation: u64, count: u64) -> Client {
 
 impl Client {
     pub(super) fn attachment(self) -> Attachment {
-        Attachment { incarnation: Incarnation(self.incarnation), counter: self.count }
+        Attachment { incarnation: Incarnation::new(self.incarnation), counter: self.count }
     }
 
     pub(super) fn attached(self, plan: &Plan) -> Attached {
@@ -29,6 +29,7 @@ impl Client {
             home: plan.home(process),
             members_max: 64,
             settled: None,
+            profile: 0,
         }
     }
 }

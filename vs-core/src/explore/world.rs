@@ -11,8 +11,10 @@ use super::end::End;
 use super::net::{Net, SyncMessage};
 use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
-use crate::member::client::Past;
-use crate::member::server::moshe::{Attachment, Floor, Moshe, Proposal, Report, Step};
+use crate::member::attached::{Attachment, Report};
+use crate::member::past::Past;
+use crate::member::proposal::Proposal;
+use crate::member::server::moshe::{Floor, Moshe, Step};
 use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
@@ -142,7 +144,9 @@ impl World {
 
     /// The attachment of `p`, if the incarnation that made it is alive.
     pub(super) fn attachment(&self, p: ProcessId) -> Option<Attachment> {
-        self.seat(p).attachment.filter(|attachment| self.is_alive(p, attachment.incarnation.0))
+        self.seat(p)
+            .attachment
+            .filter(|attachment| self.is_alive(p, attachment.incarnation.millis()))
     }
 
     /// Whether this incarnation of `p` is alive.
@@ -213,7 +217,7 @@ impl World {
         seat.incarnations += 1;
         let incarnation = seat.incarnations;
         seat.end = Some(Rc::new(End::new(p, incarnation, setting.rules)));
-        self.emit(setting, log, p, Event::Start { incarnation: Incarnation(incarnation) });
+        self.emit(setting, log, p, Event::Start { incarnation: Incarnation::new(incarnation) });
     }
 
     fn crash(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
@@ -258,9 +262,12 @@ impl World {
             last_view: end.sync.last_view_id(),
             pending: end.sync.change().map(|change| change.cid),
             mbr_view: (announced.id().major > 0).then(|| announced.clone()),
+            ..Past::default()
         };
         let moshe = self.server_mut(server);
-        if let Some(floor) = Floor::of((p, Incarnation(client.incarnation)), &past, CLAIMED_MAX) {
+        if let Some(floor) =
+            Floor::of((p, Incarnation::new(client.incarnation)), &past, CLAIMED_MAX)
+        {
             moshe.raise(p, floor);
         }
         let named = past.mbr_view.iter().flat_map(|v| v.members().iter().zip(v.start_ids()));
@@ -305,7 +312,7 @@ impl World {
             let locals = || moshe.report().iter().filter(|client| client.home == s);
             match step {
                 Step::StartChange(p, cid) => {
-                    let incarnation = |c: &Attachment| c.incarnation.0;
+                    let incarnation = |c: &Attachment| c.incarnation.millis();
                     let peers =
                         moshe.report().iter().map(|c| (c.process, incarnation(&c.attachment)));
                     let message = FromServer::StartChange(cid, peers.collect());
@@ -335,7 +342,7 @@ impl World {
 
     /// Sends a message on the connection of an attachment, if that is still up.
     fn say(&mut self, p: ProcessId, attachment: Attachment, message: FromServer) {
-        let up = self.is_alive(p, attachment.incarnation.0);
+        let up = self.is_alive(p, attachment.incarnation.millis());
         let seat = self.seat_mut(p);
         if up && seat.attachment == Some(attachment) {
             seat.messages.push_back(message);
@@ -350,7 +357,7 @@ impl World {
                 let set: Members = peers.iter().map(|(q, _)| *q).collect();
                 end.sync.start_change(
                     cid,
-                    peers.iter().map(|(q, incarnation)| (*q, Incarnation(*incarnation))),
+                    peers.iter().map(|(q, incarnation)| (*q, Incarnation::new(*incarnation))),
                 );
                 (end.forwarded, end.incarnations) = (false, peers);
                 self.emit(setting, log, p, Event::StartChange { cid, set });

@@ -7,33 +7,19 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use serde::{Deserialize, Serialize};
-
 use super::contract::Contract;
 use super::detach::DetachReason;
 use super::detector::Silence;
-use super::external::External;
 use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
+use super::past::Past;
+use super::profile::Held;
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
+use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError, Output};
-
-/// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Past {
-    /// Highest cid that this process was given for the group.
-    pub(crate) last_cid: Cid,
-    /// Highest view id seen from the membership service or installed.
-    pub(crate) last_view: ViewId,
-    /// The cid of a change that is under way.
-    pub(crate) pending: Option<Cid>,
-    /// The last membership view.
-    pub(crate) mbr_view: Option<View>,
-}
 
 /// What the membership service says to a group of this node.
 #[derive(Clone, Debug)]
@@ -42,6 +28,8 @@ pub(crate) enum ClientEvent {
     StartChange { group: GroupKey, cid: Cid, peers: Vec<Peer> },
     /// The request to attach went out: from here on others may be accused.
     Attached { group: GroupKey },
+    /// The profile that holds in the group from the next view on.
+    Profile { group: GroupKey, held: Held },
     /// A view is announced.
     View { group: GroupKey, view: View },
     /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it is fit to.
@@ -91,13 +79,13 @@ pub(crate) struct Client {
     events: VecDeque<ClientEvent>,
     output: Option<Output>,
     last_sent: Time,
+    /// Frames of kinds that are not known here.
+    frames_skipped: u64,
     /// Grows with each attachment of this incarnation.
     counter: u64,
     attachments: BTreeMap<GroupKey, Attachment>,
     /// Groups that want to be attached and for which no request was sent yet.
     unsent: BTreeSet<GroupKey>,
-    /// Groups whose membership somebody else decides.
-    pub(crate) external: External,
 }
 
 /// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
@@ -112,15 +100,11 @@ impl Client {
         output.saturating_mul(2).saturating_add(decoder)
     }
 
-    pub(crate) fn new(config: ClientConfig, identity: &Identity, servers: usize) -> Self {
+    pub(crate) fn new(config: ClientConfig, identity: Peer, servers: usize) -> Self {
         Self {
             pause_ms: config.reconnect_ms,
             config,
-            identity: Peer {
-                process: identity.process,
-                incarnation: identity.incarnation,
-                addr: identity.addr,
-            },
+            identity,
             servers,
             server: 0,
             link: Link::Idle,
@@ -128,19 +112,16 @@ impl Client {
             events: VecDeque::new(),
             output: None,
             last_sent: Time::ZERO,
+            frames_skipped: 0,
             counter: 0,
             attachments: BTreeMap::new(),
             unsent: BTreeSet::new(),
-            external: External::default(),
         }
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
     pub(crate) fn attach(&mut self, now: Time, group: &GroupName, members_max: u16, past: Past) {
         let key = group.key();
-        if self.external.attach(key) {
-            return self.events.push_back(ClientEvent::Attached { group: key });
-        }
         let attachment = self.attachments.entry(key).or_insert_with(|| Attachment {
             group: group.clone(),
             contract: Contract::new(past.last_cid, past.last_view),
@@ -160,9 +141,6 @@ impl Client {
 
     /// Leaves.
     pub(crate) fn detach(&mut self, now: Time, group: GroupKey) {
-        if self.external.detach(group) {
-            return;
-        }
         self.unsent.remove(&group);
         let Some(attachment) = self.attachments.remove(&group) else { return };
         if attachment.sent {
@@ -172,9 +150,6 @@ impl Client {
 
     /// Replaces the set of members that this process accuses in `group`.
     pub(crate) fn accuse(&mut self, now: Time, group: GroupKey, accused: &[ProcessId]) {
-        if self.external.accuse(group, accused) {
-            return;
-        }
         let Some(attachment) = self.attachments.get(&group) else { return };
         if attachment.sent {
             let group = attachment.group.clone();
@@ -233,7 +208,10 @@ impl Client {
                     self.pause_ms = self.config.reconnect_ms;
                     self.handle_reply(now, reply);
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    self.frames_skipped += decoder.take_skipped();
+                    return;
+                }
                 Err(error) => {
                     let own = STREAM_VERSION;
                     self.detach_all(&match error {
@@ -244,6 +222,11 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Frames that were skipped, since they are of kinds that are not known here.
+    pub(crate) fn frames_skipped(&self) -> u64 {
+        self.frames_skipped
     }
 
     fn detach_all(&mut self, reason: &DetachReason) {
@@ -264,6 +247,7 @@ impl Client {
             }
             Reply::StartChange { group, counter, .. }
             | Reply::View { group, counter, .. }
+            | Reply::Profile { group, counter, .. }
             | Reply::Detached { group, counter, .. } => (group.key(), *counter),
         };
         let Some(attachment) = self.attachments.get_mut(&group) else { return };
@@ -279,6 +263,7 @@ impl Client {
                 .contract
                 .view(self.identity.process, &view)
                 .map(|()| ClientEvent::View { group, view }),
+            Reply::Profile { held, .. } => Ok(ClientEvent::Profile { group, held }),
             Reply::Detached { reason, retry_ms, .. } => {
                 attachment.sent = false;
                 attachment.contract.drop_change();
@@ -351,11 +336,6 @@ impl Client {
         if self.output.as_mut().is_some_and(|output| !output.push(request)) {
             self.close(now);
         }
-    }
-
-    /// Tells the endpoint what was said about an external group.
-    pub(crate) fn push_event(&mut self, event: ClientEvent) {
-        self.events.push_back(event);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent> {

@@ -4,13 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
+use super::profile::ProfileMismatch;
 use crate::ident::{Deployment, ProcessId};
 use crate::view::DisplaySet;
 
 /// Why a process is no longer attached to a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DetachReason {
     /// The connection to the membership server ended or fell silent; it is tried again.
@@ -51,6 +50,15 @@ pub enum DetachReason {
     /// This process, or who gave it its numbers before, is by its clock more than a year ahead of the server; it attaches
     /// again, as there may be another server, and clocks can be set.
     Ahead,
+    /// What this process is configured for does not go together with the profile of the group. Final.
+    Profile(ProfileMismatch),
+    /// The server gave a reason that this version does not know.
+    Other {
+        /// The reason in the server's words; may be empty.
+        words: String,
+        /// Whether the server says that there is no point in attaching again.
+        is_final: bool,
+    },
 }
 
 impl DetachReason {
@@ -65,6 +73,7 @@ impl DetachReason {
                 | Self::Excluded
                 | Self::Silent
                 | Self::Ahead
+                | Self::Other { is_final: false, .. }
         )
     }
 }
@@ -105,6 +114,35 @@ impl fmt::Display for DetachReason {
                 f,
                 "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
             ),
+            Self::Profile(mismatch) => mismatch.fmt(f),
+            Self::Other { words, .. } => write!(
+                f,
+                "the server gives a reason that this version does not know: \"{words}\"; upgrade this program"
+            ),
+        }
+    }
+}
+
+/// Why a client is attached no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It left.
+    Left,
+    /// Its connection ended: it crashed, or lost its server and looks for another.
+    Ended,
+    /// It was refused or excluded, and told why.
+    Told(DetachReason),
+    /// Its server was lost, and it came to no other one within `reattach_ms`.
+    ServerLost,
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("it left"),
+            Self::Ended => f.write_str("its connection ended"),
+            Self::Told(reason) => reason.fmt(f),
+            Self::ServerLost => f.write_str("its server was lost and it came to no other one"),
         }
     }
 }

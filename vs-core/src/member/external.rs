@@ -186,27 +186,30 @@ impl External {
         entry.ok_or(MembershipError::NotJoined)
     }
 
-    /// The endpoint wants to be a member. False if a server decides about the group.
-    pub(super) fn attach(&mut self, key: GroupKey) -> bool {
-        let Some(entry) = self.find(key) else { return false };
-        (entry.attached, entry.joins) = (true, true);
-        true
+    /// Whether the group is joined and its views come from a source of one's own.
+    pub(super) fn has(&self, key: GroupKey) -> bool {
+        self.entries.iter().any(|entry| entry.key == key && !entry.left)
     }
 
-    /// The endpoint is no member any more. False if a server decides about the group.
-    pub(super) fn detach(&mut self, key: GroupKey) -> bool {
-        let Some(entry) = self.find(key) else { return false };
-        entry.left = true;
-        true
+    /// The endpoint wants to be a member.
+    pub(super) fn attach(&mut self, key: GroupKey) {
+        if let Some(entry) = self.find(key) {
+            (entry.attached, entry.joins) = (true, true);
+        }
     }
 
-    /// False if a server decides about the group.
-    pub(super) fn accuse(&mut self, key: GroupKey, accused: &[ProcessId]) -> bool {
-        let Some(entry) = self.find(key) else { return false };
-        if entry.attached {
+    /// The endpoint is no member any more.
+    pub(super) fn detach(&mut self, key: GroupKey) {
+        if let Some(entry) = self.find(key) {
+            entry.left = true;
+        }
+    }
+
+    /// Replaces the set of members that the endpoint accuses.
+    pub(super) fn accuse(&mut self, key: GroupKey, accused: &[ProcessId]) {
+        if let Ok(entry) = self.attached(key) {
             entry.accuses = Some(accused.to_vec());
         }
-        true
     }
 
     /// A change is proposed to process `me`.

@@ -1,20 +1,22 @@
-//! What clients and servers say to each other.
+//! What clients and servers say to each other, as checked values. [`convert`] reads and writes the frames.
 
+mod convert;
+
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use serde::{Deserialize, Serialize};
-
-use super::client::Past;
-use super::server::Departure;
-use super::server::moshe::{Attached, Proposal};
+use super::attached::Attached;
+use super::detach::{Departure, DetachReason};
+use super::past::Past;
+use super::profile::Held;
+use super::proposal::Proposal;
 use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
-use crate::member::DetachReason;
 use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The process.
     pub process: ProcessId,
@@ -25,7 +27,7 @@ pub struct Peer {
 }
 
 /// From whoever connected to whoever listens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// A client names itself; first of all.
     Client(Peer, Deployment),
@@ -54,7 +56,8 @@ pub(crate) enum Request {
 }
 
 /// Why a server does not take up with another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It is the same one.
     Itself,
@@ -62,6 +65,8 @@ pub enum Refusal {
     SameId(ServerId),
     /// They belong to two deployments.
     Deployments(Deployment, Deployment),
+    /// A reason that this version does not know, in the words of the other server.
+    Other(String),
 }
 
 impl fmt::Display for Refusal {
@@ -75,12 +80,15 @@ impl fmt::Display for Refusal {
                 f,
                 "one belongs to the deployment {one}, the other to {other}: name the same one at both"
             ),
+            Self::Other(words) => {
+                write!(f, "it gives a reason that this version does not know: {words}")
+            }
         }
     }
 }
 
 /// From a server to a client.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     StartChange {
         group: GroupName,
@@ -93,6 +101,12 @@ pub(crate) enum Reply {
         group: GroupName,
         counter: u64,
         view: View,
+    },
+    /// The profile that holds in the group, where it is not the client's own.
+    Profile {
+        group: GroupName,
+        counter: u64,
+        held: Held,
     },
     /// The attachment ended; a new one may be asked for after `retry_ms`.
     Detached {
@@ -107,7 +121,7 @@ pub(crate) enum Reply {
 }
 
 /// From a server to a server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PeerWord {
     /// The servers on whose links `server` counts, and those whose links are ready to: the speaker's word, or passed on.
     /// `version` grows with every word of a server of this kind and the next.
@@ -122,6 +136,8 @@ pub(crate) enum PeerWord {
         version: u64,
         group: GroupName,
         clients: Vec<(Attached, SocketAddr)>,
+        /// The profile that they have.
+        held: Option<Held>,
     },
     Proposal {
         group: GroupName,

@@ -3,8 +3,7 @@
 use super::{JoinError, Node};
 use crate::config::GroupConfig;
 use crate::ident::{Cid, GroupKey, GroupName};
-use crate::member::client::ClientEvent;
-use crate::member::{DetachReason, MembershipError, MembershipRequest, Peer};
+use crate::member::{MembershipError, MembershipRequest, Peer};
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
@@ -21,22 +20,17 @@ impl<T: Tracer> Node<T> {
         group: &GroupName,
         config: GroupConfig,
     ) -> Result<GroupKey, JoinError> {
-        if self.shared.client.external.len() >= self.shared.config.groups_max {
+        if self.shared.membership.external_groups() >= self.shared.config.groups_max {
             return Err(JoinError::TooManyGroups);
         }
         let key = self.join_by(now, group, config, true)?;
-        self.drain_client();
+        self.drain_membership();
         Ok(key)
     }
 
     /// What the source of views has to learn; `None` for groups of [`Node::join`].
     pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
-        let peer = Peer {
-            process: self.shared.identity.process,
-            incarnation: self.shared.identity.incarnation,
-            addr: self.shared.identity.addr,
-        };
-        self.shared.client.external.poll(peer)
+        self.shared.membership.poll_request()
     }
 
     /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
@@ -52,15 +46,8 @@ impl<T: Tracer> Node<T> {
         peers: &[Peer],
     ) -> Result<(), MembershipError> {
         self.shared.clamp(now);
-        self.shared.client.external.start_change(
-            self.shared.identity.process,
-            group,
-            cid,
-            peers,
-        )?;
-        let peers = peers.to_vec();
-        self.shared.client.push_event(ClientEvent::StartChange { group, cid, peers });
-        self.drain_client();
+        self.shared.membership.handle_start_change(group, cid, peers)?;
+        self.drain_membership();
         Ok(())
     }
 
@@ -75,9 +62,8 @@ impl<T: Tracer> Node<T> {
         view: View,
     ) -> Result<(), MembershipError> {
         self.shared.clamp(now);
-        self.shared.client.external.view(self.shared.identity.process, group, &view)?;
-        self.shared.client.push_event(ClientEvent::View { group, view });
-        self.drain_client();
+        self.shared.membership.handle_view(group, view)?;
+        self.drain_membership();
         Ok(())
     }
 
@@ -88,10 +74,8 @@ impl<T: Tracer> Node<T> {
     /// [`MembershipError::NotJoined`]; nothing changed.
     pub fn handle_excluded(&mut self, now: Time, group: GroupKey) -> Result<(), MembershipError> {
         self.shared.clamp(now);
-        self.shared.client.external.exclude(group)?;
-        let reason = DetachReason::Excluded;
-        self.shared.client.push_event(ClientEvent::Detached { group, reason });
-        self.drain_client();
+        self.shared.membership.handle_excluded(group)?;
+        self.drain_membership();
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn the_first_other_version_is_named() {
         let addr = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let (process, incarnation) = (ProcessId(1), Incarnation(1));
+        let (process, incarnation) = (ProcessId(1), Incarnation::new(1));
         let identity = Identity { process, incarnation, addr: addr(4000), seed: 1 };
         let mut node: Node = Node::new(NodeConfig::default(), identity, 0, ()).unwrap();
         assert_eq!(node.other_version(), None);

@@ -1,7 +1,7 @@
 //! The order in which messages of different senders are delivered: whose turn it is.
 //!
-//! The multicast offers what is next of each sender ([`Offers`]); a policy decides whose message is
-//! delivered ([`Policy`]). Nothing here sees a payload.
+//! The multicast offers what is next of each sender (`Offers`); a policy decides whose message is
+//! delivered (`Policy`). Nothing here sees a payload.
 
 mod fifo;
 mod offers;

@@ -169,7 +169,7 @@ impl<A> ProcessBody<A> {
             app_wake: None,
             node: None,
             transmitted: Transmitted::default(),
-            incarnation: Incarnation(0),
+            incarnation: Incarnation::new(0),
             reading: true,
             sends: (Time::ZERO, 0),
             link: None,

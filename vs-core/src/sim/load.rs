@@ -2,7 +2,7 @@
 
 use crate::time::Time;
 
-/// Shape of the messages of [`Traffic`].
+/// Shape of the messages of [`Traffic`](super::Traffic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Mean pause between two bursts, in µs.

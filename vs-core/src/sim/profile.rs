@@ -19,7 +19,7 @@ pub enum Profile {
     /// Three servers, and paths between them that fail and recover.
     Servers,
     /// Each seed has its own mix of faults, some of them bound to moments, and its own size:
-    /// [`Scenario::random`].
+    /// [`Scenario::random`](super::Scenario::random).
     Swarm,
 }
 

@@ -268,7 +268,7 @@ fn key() -> Result<GroupKey, ConfigError> {
 /// Checks the traces.
 fn judge(world: &mut World) -> Result<(), Stuck> {
     let trace = |(process, records)| {
-        let header = Header { process, incarnation: Incarnation(0), runtime: "sim".into() };
+        let header = Header { process, incarnation: Incarnation::new(0), runtime: "sim".into() };
         Trace::from_records(header, records)
     };
     let traces: Vec<Trace> = world.take_traces().into_iter().map(trace).collect();

@@ -25,7 +25,7 @@
 //! let event = Event::StartChange { cid: Cid(1), set };
 //! let group = GroupName::new("g").unwrap();
 //! let record = Record { ts: Time(0), process, group, event };
-//! let header = Header { process, incarnation: Incarnation(0), runtime: "doc".into() };
+//! let header = Header { process, incarnation: Incarnation::new(0), runtime: "doc".into() };
 //! let report = spec::check(&[Trace::from_records(header, vec![record])]);
 //! assert_eq!(report.total(Property::M1), 1);
 //! assert_eq!(report.violations[0].event.line, 2);

@@ -9,7 +9,7 @@ use super::*;
 use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
 
 /// The incarnation of everybody, where nothing else is said.
-const INCARNATION: Incarnation = Incarnation(1);
+const INCARNATION: Incarnation = Incarnation::new(1);
 
 fn p(n: u64) -> ProcessId {
     ProcessId(n)
@@ -306,7 +306,7 @@ fn two_incarnations_with_one_cid_proposed_one_counts() {
     let v = view(3, &[1, 2], &[1, 1]);
     let elsewhere = view(4, &[2], &[6]);
     let [here, there] = [&v, &elsewhere].map(|view| ViewKey::of(view, p(2)).unwrap());
-    let (other, later) = (Incarnation(2), Incarnation(3));
+    let (other, later) = (Incarnation::new(2), Incarnation::new(3));
     let told = |words: &[(Incarnation, ViewKey, &[Seq])]| {
         let mut end = blocked(&v, &[1, 2], &[0, 0]);
         end.announce(view(5, &[1, 2], &[9, 7]));

@@ -3,10 +3,16 @@
 //! ```text
 //! 0 "VSB\0" | 4 version u16 | 6 flags (0) | 7 bytes of the deployment's name | 8 server id u64 | 16 boot value u64
 //! 24 port u16 | 26 family of the address (4, 6) | 27 reserved | 32 address, 16 bytes | 48 the deployment's name
+//! then optional fields, each: tag u8 | length u8 | bytes
 //! ```
 //!
-//! A beacon of another version has the same first six bytes, and what follows is not looked at. Reserved bits are zero
-//! when sent and ignored when received.
+//! A sender writes reserved bits as 0, and a reader ignores them. A reader skips optional fields whose tag it does not
+//! know; there is none yet.
+//!
+//! The version is [`STREAM_VERSION`], that of the connections. A beacon of another version has the same first six bytes,
+//! and a reader does not look at the rest. Servers hear each other's beacons, so each of them names both versions. Raise
+//! the version if a reader of the version before would misread a beacon; do not raise it for an optional field or for the
+//! use of a reserved bit that may be ignored.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -23,8 +29,9 @@ const FAMILY_AT: usize = 26;
 const IP_AT: usize = 32;
 const NAME_AT: usize = 48;
 
-/// Bytes of the longest beacon.
-pub const BEACON_BYTES_MAX: usize = NAME_AT + GROUP_NAME_BYTES_MAX;
+/// Bytes of the longest beacon, of which optional fields may take those that are left beside the longest name.
+pub const BEACON_BYTES_MAX: usize = 512;
+const _: () = assert!(NAME_AT + GROUP_NAME_BYTES_MAX < BEACON_BYTES_MAX);
 
 /// What a server says to all that may hear it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +95,13 @@ pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
     if version != STREAM_VERSION {
         return Err(NoBeacon::Version(version));
     }
-    let (head, name) = datagram.split_first_chunk::<NAME_AT>().ok_or(NoBeacon::Other)?;
-    if name.len() != usize::from(head[NAME_LENGTH_AT]) {
+    let (head, rest) = datagram.split_first_chunk::<NAME_AT>().ok_or(NoBeacon::Other)?;
+    let name_bytes = usize::from(head[NAME_LENGTH_AT]);
+    let (name, mut options) = rest.split_at_checked(name_bytes).ok_or(NoBeacon::Other)?;
+    while let [_, len, rest @ ..] = options {
+        options = rest.get(usize::from(*len)..).ok_or(NoBeacon::Other)?;
+    }
+    if !options.is_empty() {
         return Err(NoBeacon::Other);
     }
     let number = |at: usize| {
@@ -150,17 +162,27 @@ mod tests {
         }
         let longest = "x".repeat(GROUP_NAME_BYTES_MAX);
         let longest = Beacon { deployment: &longest, ..beacon(LISTEN[0]) };
-        assert_eq!(encoded(&longest).len(), BEACON_BYTES_MAX);
+        assert_eq!(encoded(&longest).len(), NAME_AT + GROUP_NAME_BYTES_MAX);
     }
 
     #[test]
-    fn what_is_cut_short_or_lengthened_is_no_beacon() {
+    fn what_is_cut_short_is_no_beacon() {
         let mut bytes = encoded(&beacon(LISTEN[0]));
         for len in 0..bytes.len() {
             assert_eq!(decode(&bytes[..len]), Err(NoBeacon::Other), "{len} bytes");
         }
         bytes.push(b'x');
-        assert_eq!(decode(&bytes), Err(NoBeacon::Other));
+        assert_eq!(decode(&bytes), Err(NoBeacon::Other), "a field without its length");
+    }
+
+    #[test]
+    fn unknown_optional_fields_are_skipped() {
+        let bytes = encoded(&beacon(LISTEN[0]));
+        for options in [&[9, 0][..], &[9, 2, 1, 1, 10, 1, 1]] {
+            let with = [&bytes[..], options].concat();
+            assert_eq!(decode(&with), Ok(beacon(LISTEN[0])));
+            assert_eq!(decode(&with[..with.len() - 1]), Err(NoBeacon::Other), "cut short");
+        }
     }
 
     #[test]

@@ -96,8 +96,8 @@ impl From<&SyncMessage> for SyncFields {
         let SyncMessage { process, incarnation, cid, view, total, first, runs } = message;
         Self {
             process: process.0,
-            millis: incarnation.0,
-            nonce: 0,
+            millis: incarnation.millis(),
+            nonce: incarnation.nonce(),
             cid: cid.0,
             view_major: view.id.major,
             view_minor: view.id.minor,
@@ -127,7 +127,7 @@ impl TryFrom<SyncFields> for SyncMessage {
         let (start, fingerprint) = (Cid(number(fields.view_start)?), fields.view_fingerprint);
         Ok(Self {
             process: ProcessId(number(fields.process)?),
-            incarnation: Incarnation(number(fields.millis)?),
+            incarnation: Incarnation::new(number(fields.millis)?).with_nonce(fields.nonce),
             cid: Cid(number(fields.cid)?),
             view: ViewKey { id, start, fingerprint },
             total,
@@ -227,7 +227,7 @@ mod tests {
     fn message() -> SyncMessage {
         SyncMessage {
             process: ProcessId(300),
-            incarnation: Incarnation(1_700_000_000_000),
+            incarnation: Incarnation::new(1_700_000_000_000),
             cid: Cid(9),
             view: ViewKey {
                 id: ViewId { major: 70_000, minor: 2 },

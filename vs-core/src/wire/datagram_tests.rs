@@ -28,7 +28,7 @@ const HEARTBEAT: Heartbeat =
 fn sync() -> SyncMessage {
     SyncMessage {
         process: ProcessId(300),
-        incarnation: Incarnation(1_700_000_000_000),
+        incarnation: Incarnation::new(1_700_000_000_000),
         cid: Cid(9),
         view: ViewKey {
             id: ViewId { major: 70_000, minor: 2 },

@@ -1,11 +1,10 @@
-//! Frames of the byte streams between clients and servers: a preamble with the version, then length and content of
-//! each frame, in postcard.
+//! Byte streams between clients and servers: a preamble with the version, then frames, each behind its length. What
+//! stands in a frame: [`super::message`].
 
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
 use super::STREAM_VERSION;
+use super::message::Frame;
 
 /// What each side of a connection says first: who speaks, and which version.
 const MAGIC: [u8; 4] = *b"VSM\0";
@@ -34,6 +33,7 @@ fn clear(bytes: &mut Vec<u8>, at: &mut usize) {
 
 /// Why a byte stream is not of this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FrameError {
     /// It begins with something else.
     Magic,
@@ -41,6 +41,8 @@ pub enum FrameError {
     Version(u16),
     /// A frame is longer than [`FRAME_BYTES_MAX`].
     TooLong,
+    /// A frame is of a kind that this version does not know and must not skip.
+    Kind(u8),
     /// The content of a frame makes no sense.
     Content,
 }
@@ -51,6 +53,7 @@ impl FrameError {
         match self {
             Self::Magic => "it speaks another protocol",
             Self::Version(_) => "it speaks another version of the protocol",
+            Self::Kind(_) => "it sent a frame of a kind that this version does not know",
             Self::TooLong => "it sent a frame above the limit",
             Self::Content => "it sent a frame that makes no sense",
         }
@@ -66,13 +69,14 @@ pub fn preamble() -> [u8; PREAMBLE_BYTES] {
     out
 }
 
-/// Appends a frame with `content` to `out`.
-pub(crate) fn encode<M: Serialize>(content: &M, out: &mut Vec<u8>) {
+/// Appends what is said as a frame to `out`.
+pub(crate) fn encode<'a, M>(message: &'a M, out: &mut Vec<u8>)
+where
+    Frame: From<&'a M>,
+{
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH_BYTES]);
-    if let Ok(bytes) = postcard::to_allocvec(content) {
-        out.extend_from_slice(&bytes);
-    }
+    Frame::from(message).encode(out);
     let len = (out.len() - start - LENGTH_BYTES) as u32;
     out[start..start + LENGTH_BYTES].copy_from_slice(&len.to_le_bytes());
 }
@@ -83,6 +87,7 @@ pub(crate) struct Decoder {
     bytes: Vec<u8>,
     at: usize,
     greeted: bool,
+    skipped: u64,
 }
 
 impl Decoder {
@@ -93,29 +98,39 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, if there is one.
-    pub(crate) fn next<M: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<M>, FrameError> {
+    /// The next whole frame, if there is one, as what it means.
+    pub(crate) fn next<M: TryFrom<Frame>>(&mut self) -> Result<Option<M>, FrameError> {
         if !self.greeted && !self.take_preamble()? {
             return Ok(None);
         }
-        if self.at == self.bytes.len() {
-            clear(&mut self.bytes, &mut self.at);
-            return Ok(None);
+        loop {
+            if self.at == self.bytes.len() {
+                clear(&mut self.bytes, &mut self.at);
+                return Ok(None);
+            }
+            let rest = &self.bytes[self.at..];
+            let Some((len, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
+                return Ok(None);
+            };
+            let len = u32::from_le_bytes(*len) as usize;
+            if len > FRAME_BYTES_MAX {
+                return Err(FrameError::TooLong);
+            }
+            let Some(content) = rest.get(..len) else { return Ok(None) };
+            let frame = Frame::decode(content)?;
+            self.at += LENGTH_BYTES + len;
+            match frame {
+                Some(frame) => {
+                    return M::try_from(frame).map(Some).map_err(|_| FrameError::Content);
+                }
+                None => self.skipped += 1,
+            }
         }
-        let rest = &self.bytes[self.at..];
-        let Some((len, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-        let len = u32::from_le_bytes(*len) as usize;
-        if len > FRAME_BYTES_MAX {
-            return Err(FrameError::TooLong);
-        }
-        let Some(content) = rest.get(..len) else { return Ok(None) };
-        let (message, left) =
-            postcard::take_from_bytes(content).map_err(|_| FrameError::Content)?;
-        if !left.is_empty() {
-            return Err(FrameError::Content);
-        }
-        self.at += LENGTH_BYTES + len;
-        Ok(Some(message))
+    }
+
+    /// Frames that were skipped since the last call: their kinds are not known here.
+    pub(crate) fn take_skipped(&mut self) -> u64 {
+        core::mem::take(&mut self.skipped)
     }
 
     fn take_preamble(&mut self) -> Result<bool, FrameError> {
@@ -150,8 +165,11 @@ impl Output {
     }
 
     /// Appends a frame; false if more waits than the bound allows, and the connection is to be given up.
-    pub(crate) fn push<M: Serialize>(&mut self, content: &M) -> bool {
-        encode(content, &mut self.bytes);
+    pub(crate) fn push<'a, M>(&mut self, message: &'a M) -> bool
+    where
+        Frame: From<&'a M>,
+    {
+        encode(message, &mut self.bytes);
         self.bytes.len() - self.at <= self.bytes_max
     }
 
@@ -172,22 +190,34 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
+    use crate::ident::ProcessId;
+    use crate::wire::message::{Accuse, Ping};
+
+    /// So many accused.
+    fn accuse(n: u64) -> Frame {
+        let accused = (0..n).map(ProcessId).collect();
+        Accuse { group: "chat".into(), accused }.into()
+    }
+
+    fn pushed(frames: impl IntoIterator<Item = Frame>) -> Output {
+        let mut output = Output::new(1 << 20);
+        assert!(frames.into_iter().all(|frame| output.push(&frame)));
+        output
+    }
 
     #[test]
     fn frames_survive_any_cut_of_the_stream() {
-        let mut output = Output::new(1 << 20);
-        for n in 0..20_u64 {
-            assert!(output.push(&(n, alloc::vec![n; n as usize])));
-        }
-        let stream = output.pending().to_vec();
+        let output = pushed((0..20).map(accuse));
         for step in 1..40 {
             let mut decoder = Decoder::default();
             let mut seen = 0;
-            for chunk in stream.chunks(step) {
+            for chunk in output.pending().chunks(step) {
                 decoder.push(chunk);
-                while let Some((n, list)) = decoder.next::<(u64, Vec<u64>)>().unwrap() {
-                    assert_eq!((n, list.len()), (seen, seen as usize));
+                while let Some(frame) = decoder.next::<Frame>().unwrap() {
+                    assert_eq!(frame, accuse(seen));
                     seen += 1;
                 }
             }
@@ -197,13 +227,42 @@ mod tests {
 
     #[test]
     fn a_large_frame_leaves_no_large_buffer() {
-        let (mut output, mut decoder) = (Output::new(1 << 20), Decoder::default());
-        assert!(output.push(&alloc::vec![7_u64; 10_000]));
+        let (mut output, mut decoder) = (pushed([accuse(10_000)]), Decoder::default());
         decoder.push(output.pending());
-        assert_eq!(decoder.next::<Vec<u64>>().unwrap().map(|list| list.len()), Some(10_000));
-        assert!(decoder.next::<Vec<u64>>().unwrap().is_none());
+        assert_eq!(decoder.next::<Frame>().unwrap(), Some(accuse(10_000)));
+        assert!(decoder.next::<Frame>().unwrap().is_none());
         output.consumed(output.pending().len());
         assert!(decoder.bytes.capacity().max(output.bytes.capacity()) <= KEPT_BYTES);
+    }
+
+    /// What a decoder makes of a frame with `content`, followed by a [`Ping`].
+    fn framed(content: &[u8]) -> (Result<Option<Frame>, FrameError>, u64) {
+        let mut bytes = preamble().to_vec();
+        bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(content);
+        encode(&Frame::from(Ping), &mut bytes);
+        let mut decoder = Decoder::default();
+        decoder.push(&bytes);
+        (decoder.next(), decoder.take_skipped())
+    }
+
+    #[test]
+    fn unknown_optional_fields_are_skipped() {
+        let mut content = vec![];
+        accuse(3).encode(&mut content);
+        for options in [&[200, 0][..], &[1, 2, 7, 7, 2, 1, 9]] {
+            let with = [&content[..], options].concat();
+            assert_eq!(framed(&with), (Ok(Some(accuse(3))), 0));
+            let cut = framed(&with[..with.len() - 1]).0;
+            assert_eq!(cut, Err(FrameError::Content), "a field that is cut short");
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_are_skipped_from_128_on() {
+        assert_eq!(framed(&[255, 1, 2, 3]), (Ok(Some(Ping.into())), 1));
+        assert_eq!(framed(&[127, 1, 2, 3]), (Err(FrameError::Kind(127)), 0));
+        assert_eq!(framed(&[]), (Err(FrameError::Content), 0));
     }
 
     #[test]
@@ -211,7 +270,7 @@ mod tests {
         let refuse = |bytes: &[u8]| {
             let mut decoder = Decoder::default();
             decoder.push(bytes);
-            decoder.next::<u64>().unwrap_err()
+            decoder.next::<Frame>().unwrap_err()
         };
         assert_eq!(refuse(b"GET / HTTP/1.1"), FrameError::Magic);
         assert_eq!(refuse(b"VSM\0\x63\0"), FrameError::Version(99));
@@ -219,7 +278,7 @@ mod tests {
         long.extend_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(refuse(&long), FrameError::TooLong);
         let mut odd = preamble().to_vec();
-        odd.extend_from_slice(&[2, 0, 0, 0, 1, 1]);
+        odd.extend_from_slice(&[2, 0, 0, 0, 4, 9]);
         assert_eq!(refuse(&odd), FrameError::Content);
     }
 }

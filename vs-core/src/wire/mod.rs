@@ -12,8 +12,11 @@ mod datagram_tests;
 pub mod frame;
 #[cfg(test)]
 pub(crate) mod golden;
+pub(crate) mod message;
 pub mod packet;
 pub mod reach;
+#[cfg(test)]
+mod tests;
 
 /// The version of the protocol between processes, in every datagram.
 ///
@@ -26,5 +29,5 @@ pub mod reach;
 pub const PROTOCOL_VERSION: u8 = 2;
 
 /// The version of the protocol with and between membership servers, in the first bytes of a
-/// connection.
-pub const STREAM_VERSION: u16 = 2;
+/// connection and of a beacon. When to raise it is said in `wire/message.rs` and `wire/beacon.rs`.
+pub const STREAM_VERSION: u16 = 3;

@@ -109,7 +109,8 @@ impl<T: Tracer> Cluster<T> {
         for i in 0..size {
             let addr = SocketAddr::from(([127, 0, 0, 1], 4000 + i as u16));
             let process = ProcessId(i as u64 + 1);
-            let identity = Identity { process, incarnation: Incarnation(1), addr, seed: process.0 };
+            let identity =
+                Identity { process, incarnation: Incarnation::new(1), addr, seed: process.0 };
             let mut node =
                 Node::new(node_config.clone(), identity, 1, tracer()).expect("a configuration");
             node.join(cluster.now, &name, group_config.clone()).expect("room for the group");

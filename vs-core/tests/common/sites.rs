@@ -102,7 +102,7 @@ impl Sites {
     pub(crate) fn clean_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let records = self.world.take_traces();
         let trace = |(process, records): &(ProcessId, Vec<Record>)| {
-            let (incarnation, runtime) = (Incarnation(0), "sim".into());
+            let (incarnation, runtime) = (Incarnation::new(0), "sim".into());
             Trace::from_records(Header { process: *process, incarnation, runtime }, records.clone())
         };
         let traces: Vec<Trace> = records.iter().map(trace).collect();

@@ -4,7 +4,7 @@ use alloc::vec;
 use core::net::SocketAddr;
 
 use super::*;
-use crate::ident::{Incarnation, NUMBER_MAX};
+use crate::ident::{Incarnation, NUMBER_MAX, ViewId};
 use crate::rng::Rng;
 use crate::view::VIEW_MEMBERS_MAX;
 use crate::wire::frame;
@@ -25,8 +25,8 @@ fn addr() -> SocketAddr {
 
 fn client(servers: usize) -> Client {
     let config = ClientConfig { reconnect_max_ms: 100, ..ClientConfig::default() };
-    let identity = Identity { process: ME, incarnation: Incarnation(5), addr: addr(), seed: 1 };
-    Client::new(config, &identity, servers)
+    let identity = Peer { process: ME, incarnation: Incarnation::new(5), addr: addr() };
+    Client::new(config, identity, servers)
 }
 
 /// A client that has asked for membership over a connection to its first server.
@@ -79,7 +79,8 @@ fn commands(client: &mut Client) -> Vec<LinkCommand> {
 }
 
 fn peers(set: &[u64]) -> Vec<Peer> {
-    let peer = |&p: &u64| Peer { process: ProcessId(p), incarnation: Incarnation(1), addr: addr() };
+    let peer =
+        |&p: &u64| Peer { process: ProcessId(p), incarnation: Incarnation::new(1), addr: addr() };
     set.iter().map(peer).collect()
 }
 
@@ -158,6 +159,7 @@ fn an_attach_reports_the_past_and_counts_on() {
         last_view: ViewId { major: 7, minor: 1 },
         pending: Some(Cid(cid)),
         mbr_view: Some(view(7, &[2, 3], &[8, 9])),
+        ..Past::default()
     };
     let mut client = attached(past(8));
     let attach = |request: &Request| match request {
@@ -331,8 +333,10 @@ fn a_stream_that_makes_no_sense_ends_the_connection() {
     // A view that no constructor would make: a member twice, numbers out of range, no start ids.
     let forged = |members: &[u64], start: &[u64]| {
         let mut bytes = Vec::new();
-        let content = (1_u8, group(), (1_u64, 1_u64, members.to_vec(), start.to_vec()));
-        frame::encode(&content, &mut bytes);
+        let members: Vec<ProcessId> = members.iter().map(|p| ProcessId(*p)).collect();
+        let start: Vec<Cid> = start.iter().map(|cid| Cid(*cid)).collect();
+        let view = View::unchecked(ViewId { major: 1, minor: 1 }, &members, &start);
+        frame::encode(&Reply::View { group: group(), counter: 1, view }, &mut bytes);
         bytes
     };
     for (bytes, ends) in [
@@ -387,7 +391,9 @@ fn noise_never_becomes_a_view() {
                     let known = |p: &ProcessId| peers.iter().any(|peer| peer.process == *p);
                     assert!(view.members().iter().all(known));
                 }
-                ClientEvent::Detached { .. } | ClientEvent::Attached { .. } => {}
+                ClientEvent::Detached { .. }
+                | ClientEvent::Attached { .. }
+                | ClientEvent::Profile { .. } => {}
             }
         }
     }

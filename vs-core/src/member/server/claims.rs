@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// The latest clock of this server and those that are connected, in ms of UNIX time.
-    fn clock_ms(&self) -> u64 {
+    pub(super) fn clock_ms(&self) -> u64 {
         let of_peer = |server: &ServerId| self.boots.get(server).copied();
         let boot_ms =
             self.peers.keys().filter_map(of_peer).max().unwrap_or_default().max(self.boot);

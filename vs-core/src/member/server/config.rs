@@ -238,6 +238,8 @@ pub struct ServerCounters {
     pub change_ms_sum: u64,
     /// … of the longest.
     pub change_ms_max: u64,
+    /// Frames that were skipped, since they are of kinds that this version does not know.
+    pub frames_skipped: u64,
 }
 
 impl ServerCounters {
@@ -249,5 +251,6 @@ impl ServerCounters {
         self.views_slow += other.views_slow;
         self.change_ms_sum += other.change_ms_sum;
         self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
+        self.frames_skipped += other.frames_skipped;
     }
 }

@@ -1,11 +1,7 @@
 //! Who goes from a group, why, and who is told.
 
-use core::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use super::group::{Cause, Cx, Group, Local, Remote, Send};
-use super::{ConnId, Note};
+use super::{ConnId, Departure, Note};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::view::VIEW_MEMBERS_MAX;
@@ -13,30 +9,6 @@ use crate::view::VIEW_MEMBERS_MAX;
 /// A silent client may attach again after so long, in ms: by then it has seen the end of the connection over which it
 /// reads this.
 const SILENT_RETRY_MS: u64 = 20;
-
-/// Why a client is attached no more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Departure {
-    /// It left.
-    Left,
-    /// Its connection ended: it crashed, or lost its server and looks for another.
-    Ended,
-    /// It was refused or excluded, and told why.
-    Told(DetachReason),
-    /// Its server was lost, and it came to no other one within `reattach_ms`.
-    ServerLost,
-}
-
-impl fmt::Display for Departure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Left => f.write_str("it left"),
-            Self::Ended => f.write_str("its connection ended"),
-            Self::Told(reason) => reason.fmt(f),
-            Self::ServerLost => f.write_str("its server was lost and it came to no other one"),
-        }
-    }
-}
 
 impl Group {
     pub(super) fn refuse(
@@ -131,6 +103,7 @@ impl Group {
     /// The grace of the clients of `server` is over. Those that came over are attached elsewhere.
     pub(super) fn give_up_server(&mut self, cx: &mut Cx<'_>, server: ServerId) {
         let Some(remote) = self.remotes.remove(&server) else { return };
+        self.forget_held(server);
         for (client, _) in remote.clients {
             let p = client.process;
             let elsewhere = |r: &Remote| r.clients.iter().any(|(c, _)| c.process == p);

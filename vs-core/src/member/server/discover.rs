@@ -19,9 +19,9 @@ use super::{ConnId, Note, Server};
 use crate::config::ConfigError;
 use crate::ident::{GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
 use crate::member::discovery::{Discovery, DiscoveryConfig, Found, UselessBeacon};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
 use crate::time::Time;
 
 /// Clients that wait for a server to settle; those beyond are told to come back.

@@ -7,12 +7,16 @@ use core::net::SocketAddr;
 use super::accuse::Exclusion;
 use super::identity::Waiting;
 use super::links::Links;
-use super::moshe::{Attached, Attachment, Floor, Mode, Moshe, Proposal, Report, Settled, Step};
+use super::moshe::{Floor, Moshe, Step};
+use super::profiles::Profiles;
 use super::{ConnId, Departure, Note, ServerConfig, ServerCounters, notify};
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment, Report, Settled};
 use crate::member::message::{Peer, PeerWord, Reply};
+use crate::member::past::Past;
+use crate::member::profile::Held;
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::Rules;
 use crate::status::Decided;
 use crate::time::Time;
@@ -42,6 +46,8 @@ pub(super) struct Cx<'a> {
     pub(super) counters: &'a mut ServerCounters,
     pub(super) sends: Vec<Send>,
     pub(super) notes: Vec<Note>,
+    /// The clock, in ms of UNIX time.
+    pub(super) clock_ms: u64,
     /// The servers with which this one shares views.
     pub(super) clique: &'a [ServerId],
     pub(super) own_links: &'a Links,
@@ -105,6 +111,8 @@ pub(super) struct Group {
     pub(super) put_off_until: Option<Time>,
     /// What is to be reported then, if more has changed since that wait began.
     gathered: Option<Report>,
+    /// What all members share.
+    pub(super) profiles: Profiles,
     /// When the change that is under way was told first.
     changing_since: Option<Time>,
     pub(super) decided: Option<Decided>,
@@ -126,6 +134,7 @@ impl Group {
             gather_at: None,
             put_off_until: None,
             gathered: None,
+            profiles: Profiles::default(),
             changing_since: None,
             regroup: None,
             decided: None,
@@ -147,10 +156,10 @@ impl Group {
 
     /// The clients here.
     pub(super) fn clients(&self) -> Vec<(Attached, SocketAddr)> {
-        let home = self.moshe.me();
+        let (home, profile) = (self.moshe.me(), self.profiles.fingerprint());
         let attached = |(&process, local): (&ProcessId, &Local)| {
             let Local { attachment, members_max, peer, settled, .. } = *local;
-            (Attached { process, attachment, home, members_max, settled }, peer.addr)
+            (Attached { process, attachment, home, members_max, settled, profile }, peer.addr)
         };
         self.locals.iter().map(attached).collect()
     }
@@ -180,6 +189,7 @@ impl Group {
             return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
         }
         self.learn(past, claims_max);
+        self.profiles.handle_attach(local.conn, past);
         if let Some(holder) = self.holder(&local) {
             return self.wait(cx, local, holder);
         }
@@ -210,25 +220,40 @@ impl Group {
         self.trim_memory(&report);
     }
 
+    /// Lets a client in, if it goes together with the profile of the group.
     pub(super) fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
         self.stop_waiting(&local);
+        let is_first = self.locals.keys().all(|other| *other == process);
+        let who = (local.conn, process);
+        match self.profiles.handle_admission(who, is_first, cx.clock_ms) {
+            Ok(news) => self.tell_profile(cx, &local, news),
+            Err(mismatch) => {
+                return self.refuse(cx, &local, DetachReason::Profile(mismatch), 0);
+            }
+        }
         self.accusations.remove(&process);
         self.moshe.raise(process, local.floor);
         self.locals.insert(process, local);
+        let (locals, waiting) = (&self.locals, &self.waiting);
+        self.profiles.retain(|conn| {
+            let waits = waiting.iter().any(|w| w.local.conn == conn);
+            waits || locals.values().any(|local| local.conn == conn)
+        });
         let (group, addr) = (self.name.clone(), local.peer.addr);
         cx.notes.push(Note::Attached { group, process, addr });
         self.tell_clients(cx);
         self.renotify(cx, Cause::Arrival);
     }
 
-    /// Another server tells of its clients.
+    /// Another server tells of its clients, and of the profile that they have.
     pub(super) fn hear_clients(
         &mut self,
         cx: &mut Cx<'_>,
         server: ServerId,
         version: u64,
         mut clients: Vec<(Attached, SocketAddr)>,
+        held: Option<Held>,
     ) {
         if self.remotes.get(&server).is_some_and(|remote| version <= remote.version) {
             return;
@@ -242,7 +267,9 @@ impl Group {
         };
         let before = self.remotes.get(&server).map_or(&[][..], |remote| &remote.clients);
         let gone = !before.iter().all(|(old, _)| stays(old));
+        self.profiles.handle_held(server, held.filter(|_| !clients.is_empty()));
         self.remotes.insert(server, Remote { version, clients, lost_until: None });
+        self.change_profile(cx);
         if !self.admit_heirs(cx) {
             self.renotify(cx, if gone { Cause::Departure } else { Cause::Arrival });
         }
@@ -558,10 +585,17 @@ mod tests {
     fn processes_that_are_gone_are_remembered_within_a_bound_and_members_always() {
         let name = GroupName::new("chat").unwrap();
         let mut group = Group::new(&name, ServerId(1), 1, Rules::default());
-        let attachment = Attachment { incarnation: Incarnation(1), counter: 1 };
+        let attachment = Attachment { incarnation: Incarnation::new(1), counter: 1 };
         let (process, home) = (ProcessId(1), ServerId(1));
         let settled = None;
-        let report = Vec::from([Attached { process, attachment, home, members_max: 16, settled }]);
+        let report = Vec::from([Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled,
+            profile: 0,
+        }]);
         let mut learn = |upto| {
             for p in (1..=upto as u64).map(ProcessId) {
                 group.moshe.learn(p, Cid(1));

@@ -7,8 +7,8 @@
 use alloc::vec::Vec;
 
 use super::group::{Cx, Group, Local};
-use super::moshe::{Attachment, Report};
 use crate::member::DetachReason;
+use crate::member::attached::{Attachment, Report};
 use crate::member::detector::Silence;
 use crate::time::Time;
 

@@ -17,6 +17,7 @@ mod links;
 pub(crate) mod moshe;
 mod notify;
 mod peers;
+mod profiles;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -28,31 +29,34 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::client::Past;
+pub(crate) use super::detach::Departure;
 use super::discovery::Discovery;
 use super::message::{Peer, PeerWord, Reply, Request};
+use super::past::Past;
+use super::profile::Profile;
 use crate::config::ConfigError;
 use crate::ident::{
     CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::member::attached::{Attachment, Settled};
 use crate::rule::Rules;
 use crate::status::Pace;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
 use crate::wire::frame::{FrameError, Output};
+use crate::wire::message::Frame;
 use claims::CLOCK_RETRY_MS;
 pub use config::{Note, ServerConfig, ServerCounters};
 use conn::{Conn, Role};
 use deadlines::Deadlines;
-pub use departure::Departure;
 pub use dial::PeerTrouble;
 use dial::Target;
 use discover::{About, Held};
 use group::{Group, Local, Send};
 pub use links::LeftOut;
 use links::Links;
-use moshe::{Attachment, Floor, Settled};
+use moshe::Floor;
 use words::Words;
 
 /// Notes that wait to be read; beyond, the oldest is dropped.
@@ -226,7 +230,10 @@ impl Server {
             let Some(state) = self.conns.get_mut(&conn) else { return };
             match state.decoder.next::<Request>() {
                 Ok(Some(request)) => self.handle_request(conn, request),
-                Ok(None) => return,
+                Ok(None) => {
+                    self.counters.frames_skipped += state.decoder.take_skipped();
+                    return;
+                }
                 Err(error) => return self.refuse_stream(conn, error),
             }
         }
@@ -246,7 +253,7 @@ impl Server {
                 if deployment != self.config.deployment {
                     return self.refuse_stranger(conn, peer, deployment);
                 }
-                if peer.process.0 > NUMBER_MAX || peer.incarnation.0 > INCARNATION_MAX {
+                if peer.process.0 > NUMBER_MAX || peer.incarnation.millis() > INCARNATION_MAX {
                     return self.refuse(conn, "its process id or incarnation is above the limit");
                 }
                 state.role = Role::Client(peer);
@@ -261,6 +268,10 @@ impl Server {
                 let Some(floor) = claims(CLAIMED_MAX) else {
                     return self.refuse(conn, "it claims ids that nobody was ever given");
                 };
+                let held = past.held.iter().map(|held| &held.profile);
+                if !held.chain([&past.profile]).all(Profile::is_sound) {
+                    return self.refuse(conn, "its profile has impossible values");
+                }
                 let is_ahead = claims(self.claims_max()).is_none();
                 let settled = Settled::of(peer.process, &past);
                 let local = Local { conn, peer, attachment, floor, members_max, settled };
@@ -361,13 +372,14 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let gathering = self.is_gathering();
+        let (gathering, clock_ms) = (self.is_gathering(), self.clock_ms());
         let group = self.groups.get_mut(name)?;
         let mut cx = group::Cx {
             now: self.now,
             me: self.id,
             config: &self.config,
             counters: &mut self.counters,
+            clock_ms,
             sends: Vec::new(),
             notes: Vec::new(),
             clique: &self.clique,
@@ -396,10 +408,11 @@ impl Server {
                 }
                 Send::Server(server, word) => self.tell_server(server, word),
                 Send::Clients => {
-                    let Some(clients) = self.groups.get(name).map(Group::clients) else { continue };
+                    let Some(group) = self.groups.get(name) else { continue };
+                    let (clients, held) = (group.clients(), group.held());
                     self.version += 1;
                     let (version, group) = (self.version, name.clone());
-                    self.tell_peers(&PeerWord::Clients { version, group, clients });
+                    self.tell_peers(&PeerWord::Clients { version, group, clients, held });
                 }
                 Send::Gone(process, why) => {
                     self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });
@@ -539,7 +552,10 @@ impl Server {
         self.peers.get(&server)?.first().copied()
     }
 
-    fn send<M: serde::Serialize>(&mut self, conn: ConnId, message: &M) {
+    fn send<'a, M>(&mut self, conn: ConnId, message: &'a M)
+    where
+        Frame: From<&'a M>,
+    {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         state.sent = self.now;
         let within = state.output.push(message);

@@ -7,24 +7,14 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ident::{
     CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
 };
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Report, Settled};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
 use crate::view::View;
-
-/// One attachment of a client: a crash and quick return is another attachment, and so a visible change. Made by the
-/// client; the highest wins.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub(crate) struct Attachment {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) counter: u64,
-}
 
 /// What a client's cids and view numbers have to be above, for they increase across all its lives (M2, M6).
 ///
@@ -52,91 +42,12 @@ impl Floor {
         let announced = view.map_or(0, |view| view.id().major);
         let named = view.and_then(|view| view.start_ids().iter().max()).copied();
         let own = view.filter(|view| view.validate().is_ok()).and_then(|v| v.start(process));
-        let begun = incarnation.0.checked_mul(IDS_PER_MS)?;
+        let begun = incarnation.millis().checked_mul(IDS_PER_MS)?;
         let given = [Some(past.last_cid), past.pending, own].into_iter().flatten().max();
         let cid = given.max(Some(Cid(begun)))?;
         let vid = past.last_view.major.max(announced).max(begun);
         let is_given = cid.0.max(vid) <= claims_max && named <= Some(Cid(CREDIBLE_MAX));
         is_given.then_some(Self { cid, vid })
-    }
-}
-
-/// The last membership view that somebody was told of. Where it is the same for all, nobody needs another one; that the
-/// view itself is the same is for the members to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Settled {
-    id: ViewId,
-    fingerprint: u64,
-}
-
-impl Settled {
-    pub(crate) fn in_view(view: &View) -> Self {
-        Self { id: view.id(), fingerprint: view.fingerprint() }
-    }
-
-    /// What a client brings along from another server, or another life of one: none, if a change is under way.
-    pub(crate) fn of(process: ProcessId, past: &Past) -> Option<Self> {
-        let view = past.mbr_view.as_ref()?;
-        let start = view.validate().ok().and_then(|()| view.start(process))?;
-        // That it still brings the view about is no matter of the servers.
-        past.pending.is_none_or(|cid| cid == start).then(|| Self::in_view(view))
-    }
-}
-
-/// A client in the eyes of the notification service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Attached {
-    pub(crate) process: ProcessId,
-    pub(crate) attachment: Attachment,
-    pub(crate) home: ServerId,
-    /// Members of the largest view that it has room for.
-    pub(crate) members_max: u16,
-    /// Where it was when it attached.
-    pub(crate) settled: Option<Settled>,
-}
-
-impl Attached {
-    /// Whether both are of one life of one process.
-    fn is_of(&self, other: &Self) -> bool {
-        let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max);
-        life(self) == life(other)
-    }
-}
-
-/// What the notification service reports: ascending, one entry a process.
-pub(crate) type Report = Vec<Attached>;
-
-/// How a proposal is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Mode {
-    Fast,
-    Slow,
-}
-
-/// A server's word on the next view.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Proposal {
-    pub(crate) from: ServerId,
-    pub(crate) set: Report,
-    /// The cids that the proposer gave its own clients for this change, and the highest that it knows of the others.
-    pub(crate) cids: Vec<(ProcessId, Cid)>,
-    pub(crate) vnum: u64,
-    pub(crate) mode: Mode,
-    /// The number of a slow proposal.
-    pub(crate) n: u64,
-    /// The highest such number that the proposer has seen.
-    pub(crate) max_n: u64,
-    /// The proposer's own count.
-    pub(crate) pn: u64,
-    /// The last proposals of others that the proposer has used for a view.
-    pub(crate) used: Vec<(ServerId, u64)>,
-}
-
-impl Proposal {
-    /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
-    fn is_credible(&self) -> bool {
-        let cids = self.cids.iter().map(|(_, cid)| cid.0);
-        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CREDIBLE_MAX)
     }
 }
 

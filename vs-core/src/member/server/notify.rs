@@ -8,8 +8,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::moshe::{Attached, Report};
 use crate::ident::{ProcessId, ServerId};
+use crate::member::attached::{Attached, Report};
 use crate::view::VIEW_MEMBERS_MAX;
 
 /// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the order of ids, and
@@ -109,9 +109,9 @@ pub(super) fn exclude(
 
 #[cfg(test)]
 mod tests {
-    use super::super::moshe::Attachment;
     use super::*;
     use crate::ident::Incarnation;
+    use crate::member::attached::Attachment;
 
     fn servers(list: &[u64]) -> Vec<ServerId> {
         list.iter().map(|&s| ServerId(s)).collect()
@@ -159,10 +159,11 @@ mod tests {
     fn fitted(list: &[(u64, u64, u16)]) -> (Vec<u64>, Vec<u64>) {
         let client = |(process, life, members_max): (u64, u64, u16)| Attached {
             process: ProcessId(process),
-            attachment: Attachment { incarnation: Incarnation(life), counter: 1 },
+            attachment: Attachment { incarnation: Incarnation::new(life), counter: 1 },
             home: ServerId(1),
             members_max,
             settled: None,
+            profile: 0,
         };
         let (fit, rest) = fit(list.iter().copied().map(client).collect());
         let ids = |report: Report| report.iter().map(|c| c.process.0).collect::<Vec<_>>();

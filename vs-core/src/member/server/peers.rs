@@ -128,11 +128,11 @@ impl Server {
         for name in names {
             self.version += 1;
             let Some(group) = self.groups.get(&name) else { continue };
-            let clients = group.clients();
+            let (clients, held) = (group.clients(), group.held());
             let proposal = group.proposal().cloned();
             let accusations = group.local_accusations();
             let (version, group) = (self.version, name.clone());
-            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients }));
+            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients, held }));
             let accusations = accusations.into_iter().map(|(by, accused)| {
                 let group = name.clone();
                 PeerWord::Accuse { group, by, accused }
@@ -150,9 +150,11 @@ impl Server {
             PeerWord::Links { server: of, version, servers, ready } => {
                 self.hear_links(server, of, Word::new(version, servers, ready));
             }
-            PeerWord::Clients { version, group, clients } => {
+            PeerWord::Clients { version, group, clients, held } => {
                 if self.open_group(&group) {
-                    self.with_group(&group, |g, cx| g.hear_clients(cx, server, version, clients));
+                    self.with_group(&group, |g, cx| {
+                        g.hear_clients(cx, server, version, clients, held)
+                    });
                 }
             }
             PeerWord::Proposal { group, proposal } => {

@@ -4,8 +4,8 @@ use alloc::string::ToString;
 
 use super::conn::Role;
 use super::group::Group;
-use super::moshe::Attached;
 use super::{ConnId, Server};
+use crate::member::attached::Attached;
 use crate::status::{
     GROUPS_LISTED_MAX, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus, PeerStatus,
     SERVERS_LISTED_MAX, ServerStatus, Status,

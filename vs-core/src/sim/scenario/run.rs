@@ -507,7 +507,7 @@ impl<'a, A: Application> Run<'a, A> {
         let trace = |(process, records): (ProcessId, Vec<Record>)| {
             let incarnation = match records.first().map(|record| &record.event) {
                 Some(Event::Start { incarnation }) => *incarnation,
-                _ => Incarnation(0),
+                _ => Incarnation::new(0),
             };
             let header = Header { process, incarnation, runtime: "sim".into() };
             Trace::from_records(header, records)

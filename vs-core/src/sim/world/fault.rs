@@ -33,16 +33,16 @@ impl<A: Application> World<A> {
             // other.
             self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
         }
-        let last = self.last_incarnation(site);
         let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
         if body.node.is_some() {
             return Ok(());
         }
         match site {
             Site::Impostor(_) => self.faults.impostors += 1,
-            _ => self.faults.recoveries += u64::from(body.incarnation > Incarnation(0)),
+            _ => self.faults.recoveries += u64::from(body.incarnation > Incarnation::new(0)),
         }
-        body.incarnation = Incarnation(now.as_millis().max(last.0 + 1));
+        let millis = now.as_millis().max(body.incarnation.millis() + 1);
+        body.incarnation = Incarnation::new(millis).with_nonce((seed >> 32) as u32);
         let identity = Identity {
             process: body.id,
             incarnation: body.incarnation,
@@ -71,19 +71,6 @@ impl<A: Application> World<A> {
         }
         self.service(host);
         Ok(())
-    }
-
-    /// The highest one of any process under the id of `site`: no two begin in one millisecond
-    /// ([`Incarnation`]).
-    fn last_incarnation(&self, site: Site) -> Incarnation {
-        let (Site::Process(p) | Site::Impostor(p)) = site else { return Incarnation(0) };
-        let known = [Site::Process(p), Site::Impostor(p)].into_iter();
-        let bodies = known.filter_map(|site| Some(&self.hosts[*self.sites.get(&site)?].body));
-        let lives = bodies.filter_map(|body| match body {
-            Body::Process(body) => Some(body.incarnation),
-            Body::Server(_) => None,
-        });
-        lives.max().unwrap_or(Incarnation(0))
     }
 
     fn groups_of(&self, host: usize) -> Vec<GroupName> {

@@ -71,7 +71,7 @@ pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut 
     };
     let config = NodeConfig::default();
     let addr = SocketAddr::from(([10, 0, 0, 1], 4000));
-    let (process, incarnation) = (ProcessId(process), Incarnation(incarnation));
+    let (process, incarnation) = (ProcessId(process), Incarnation::new(incarnation));
     let identity = Identity { process, incarnation, addr, seed: process.0 };
     let Ok(mut node) = Node::new(config, identity, 1, ()) else { return core::ptr::null_mut() };
     let Ok(name) = GroupName::new("bare") else { return core::ptr::null_mut() };

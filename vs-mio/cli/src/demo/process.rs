@@ -136,7 +136,7 @@ fn hear_output(who: Who, stdout: impl Read, news: &Sender<News>) {
         // The lines are read as a trace, whose header is known.
         let mut header = Vec::new();
         let runtime = "demo".into();
-        encode_header(&Header { process, incarnation: Incarnation(0), runtime }, &mut header);
+        encode_header(&Header { process, incarnation: Incarnation::new(0), runtime }, &mut header);
         // It was encoded just now.
         let _ = reader.read(&header);
     }

@@ -39,7 +39,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     } else {
         Membership::Servers(servers(&args.servers)?)
     };
-    let incarnation = Incarnation(clock.unix_start_ms());
+    let incarnation = clock.incarnation();
     let tracer = Tee {
         trace: trace(&args, process, incarnation, &clock)?,
         echo: args.json.then(|| Echo::new(clock.unix_offset())),

@@ -68,7 +68,7 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     Ok(DriverConfig {
         node,
         process,
-        incarnation: vs_core::ident::Incarnation(clock.unix_start_ms()),
+        incarnation: clock.incarnation(),
         seed: process.0 ^ clock.unix_offset(),
         membership: Membership::Servers(servers(&args.servers)?),
         udp,

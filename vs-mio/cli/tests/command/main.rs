@@ -7,6 +7,7 @@ mod discover;
 mod faults;
 mod perf;
 mod primary;
+mod profile;
 mod servers;
 mod starts;
 mod status;

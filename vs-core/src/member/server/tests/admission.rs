@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use super::super::ServerConfig;
 use super::super::accuse::FORGIVEN_MS;
-use super::super::moshe::{Attached, Attachment};
-use super::bench::{Bench, group, hello, peer, processes, set, story};
+use super::bench::{Bench, group, hello, peer, processes, set, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
 /// Two connections of one life: the one that was left may be read last.
@@ -230,18 +230,27 @@ fn what_a_process_says_before_it_is_a_member_does_not_count() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 2);
     bench.with_peer();
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |p| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let accused = processes(&[1]);
     let word = PeerWord::Accuse { group: group(), by: ProcessId(22), accused };
     bench.say(99, &Request::Peer(word));
     let clients = vec![client(21), client(22)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }),
+    );
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
     bench.pass(config.accuse_ms + 1);
     assert_eq!(bench.detached(1), None);

@@ -3,8 +3,10 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Moshe, Proposal, Report, Step};
+use super::super::moshe::{Moshe, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
+use crate::member::attached::{Attached, Attachment, Report};
+use crate::member::proposal::{Mode, Proposal};
 use crate::rule::Rules;
 use crate::view::View;
 
@@ -21,10 +23,11 @@ pub(super) enum Op {
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
-        attachment: Attachment { incarnation: Incarnation(1), counter: client / 100 },
+        attachment: Attachment { incarnation: Incarnation::new(1), counter: client / 100 },
         home: ServerId(client % 100 / 10),
         members_max: 1024,
         settled: None,
+        profile: 0,
     };
     clients.iter().map(attached).collect()
 }

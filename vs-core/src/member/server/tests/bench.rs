@@ -3,15 +3,17 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment};
 use super::super::{ConnId, Server, ServerConfig};
 use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{Peer, PeerWord, Reply, Request};
+use crate::member::past::Past;
+use crate::member::profile::Profile;
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::frame::{self, Decoder};
+use crate::wire::message::Frame;
 
 pub(super) fn group() -> GroupName {
     GroupName::new("chat").unwrap()
@@ -19,7 +21,12 @@ pub(super) fn group() -> GroupName {
 
 pub(super) fn peer(p: u64, incarnation: u64) -> Peer {
     let addr = ([127, 0, 0, 1], p as u16).into();
-    Peer { process: ProcessId(p), incarnation: Incarnation(incarnation), addr }
+    Peer { process: ProcessId(p), incarnation: Incarnation::new(incarnation), addr }
+}
+
+/// The fingerprint of the profile that all clients have who do not say otherwise.
+pub(super) fn usual_profile() -> u64 {
+    Profile::default().fingerprint()
 }
 
 pub(super) fn processes(list: &[u64]) -> Vec<ProcessId> {
@@ -134,7 +141,7 @@ impl Bench {
         }
     }
 
-    pub(super) fn read<M: for<'de> serde::Deserialize<'de>>(&mut self, conn: u64) -> Vec<M> {
+    pub(super) fn read<M: TryFrom<Frame>>(&mut self, conn: u64) -> Vec<M> {
         let bytes = self.server.output(ConnId(conn)).to_vec();
         self.server.consumed(ConnId(conn), bytes.len());
         let decoder = self.conns.get_mut(&conn).unwrap();
@@ -189,13 +196,23 @@ impl Bench {
         self.say(99, &greeting(2, 1));
         self.say(99, &links(2, 1, &[1]));
         let client = |&(p, life, members_max): &(u64, u64, u16)| {
-            let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+            let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
             let (process, home) = (ProcessId(p), ServerId(2));
-            let client = Attached { process, attachment, home, members_max, settled: None };
+            let client = Attached {
+                process,
+                attachment,
+                home,
+                members_max,
+                settled: None,
+                profile: usual_profile(),
+            };
             (client, peer(p, life).addr)
         };
         let clients = clients.iter().map(client).collect();
-        self.say(99, &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients }));
+        self.say(
+            99,
+            &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients, held: None }),
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::{Departure, Note, ServerConfig};
 use super::bench::{Bench, greeting, hello, peer, processes, set, story};
 use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::past::Past;
 use crate::view::View;
 
 /// When the servers begin, in ms of UNIX time.
@@ -59,6 +59,7 @@ fn a_claim_for_another_shuts_it_out_nowhere() {
             last_view: view.id(),
             pending: None,
             mbr_view: Some(view),
+            ..Past::default()
         };
         let mut other = Bench::booted(ServerConfig::default(), BOOT + 10);
         assert!(takes(&mut other, 2, BOOT, past), "{claimed}");

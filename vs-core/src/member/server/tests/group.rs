@@ -4,16 +4,19 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::accuse::FORGIVEN_MS;
-use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
+use super::bench::{
+    Bench, greeting, group, hello, links, peer, processes, set, story, usual_profile,
+};
 use crate::ident::{
     CLAIMED_MAX, Cid, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
     ViewId,
 };
 use crate::member::DetachReason;
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::frame;
 
@@ -234,7 +237,7 @@ fn a_peer_speaks_for_itself_alone() {
     bench.with_peer();
     bench.pass(10);
     bench.told(1);
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let of = |p, home| {
         let client = Attached {
             process: ProcessId(p),
@@ -242,14 +245,21 @@ fn a_peer_speaks_for_itself_alone() {
             home: ServerId(home),
             members_max: 16,
             settled: None,
+            profile: usual_profile(),
         };
         (client, peer(p, 7).addr)
     };
     // Clients of others, old news, and a proposal in another's name.
     let clients = vec![of(21, 2), of(31, 3), of(1, 1)];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
+    );
     let clients = vec![];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 4, group: group(), clients, held: None }),
+    );
     bench.pass(10);
     assert!(bench.told(1).is_empty(), "nothing changed");
     assert!(bench.closed.is_empty());
@@ -302,7 +312,7 @@ fn hostile_bytes_close_their_connection_alone() {
     let mut long = frame::preamble().to_vec();
     long.extend_from_slice(&u32::MAX.to_le_bytes());
     let mut odd = frame::preamble().to_vec();
-    odd.extend_from_slice(&[1, 0, 0, 0, 200]);
+    odd.extend_from_slice(&[1, 0, 0, 0, 100]);
     for bytes in [b"GET / HTTP/1.1".to_vec(), b"VSM\0\x63\0".to_vec(), long, odd] {
         let mut bench = Bench::together(ServerConfig::default(), 1);
         bench.server.handle_accepted(bench.now, ConnId(7));

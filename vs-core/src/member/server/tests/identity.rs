@@ -3,10 +3,10 @@
 use alloc::vec;
 
 use super::super::ServerConfig;
-use super::super::moshe::{Attached, Attachment};
-use super::bench::{Bench, group, hello, peer, story};
+use super::bench::{Bench, group, hello, peer, story, usual_profile};
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{Peer, PeerWord, Request};
 
 const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));
@@ -26,14 +26,23 @@ fn ask(bench: &mut Bench, conn: u64, who: Peer) {
 /// Server 2, over connection 99, has process 2 of the life `incarnation`, if any.
 fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     let attached = |life| {
-        let attachment = Attachment { incarnation: Incarnation(life), counter: 1 };
+        let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
         let home = ServerId(2);
-        let client =
-            Attached { process: ProcessId(2), attachment, home, members_max: 16, settled: None };
+        let client = Attached {
+            process: ProcessId(2),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (client, elsewhere(2, life).addr)
     };
     let clients = incarnation.map(attached).into_iter().collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
 /// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
@@ -138,13 +147,23 @@ fn of_two_that_were_let_in_apart_the_later_life_stays() {
     ask(&mut bench, 3, elsewhere(3, 9));
     bench.pass(10);
     bench.told(3);
-    let attachment = Attachment { incarnation: Incarnation(9), counter: 2 };
+    let attachment = Attachment { incarnation: Incarnation::new(9), counter: 2 };
     let (process, home) = (ProcessId(3), ServerId(2));
     let moved = (
-        Attached { process, attachment, home, members_max: 16, settled: None },
+        Attached {
+            process,
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        },
         elsewhere(3, 9).addr,
     );
     let clients = vec![moved];
-    bench.say(99, &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
+    );
     assert_eq!(bench.detached(3), None);
 }

@@ -10,8 +10,8 @@ use super::bench::group;
 use crate::ident::{Deployment, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::DiscoveryConfig;
-use crate::member::client::Past;
 use crate::member::message::{Peer, Reply, Request};
+use crate::member::past::Past;
 use crate::time::Time;
 use crate::wire::beacon::BEACON_BYTES_MAX;
 use crate::wire::frame::{self, Decoder};
@@ -82,7 +82,7 @@ impl Lan {
     /// Process `p` asks server `id` for membership over a connection of its own.
     pub(super) fn attach_over(&mut self, id: u64, conn: u64, p: u64) {
         let past = Past::default();
-        let (process, incarnation) = (ProcessId(p), Incarnation(self.now.as_millis()));
+        let (process, incarnation) = (ProcessId(p), Incarnation::new(self.now.as_millis()));
         let client = Peer { process, incarnation, addr: addr(100 * id + p) };
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();

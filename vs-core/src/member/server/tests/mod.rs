@@ -12,6 +12,7 @@ mod lan;
 mod links;
 mod moshe;
 mod peers;
+mod profile;
 mod regroup;
 mod status;
 mod words;

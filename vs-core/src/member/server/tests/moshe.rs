@@ -4,11 +4,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Floor, Mode, Proposal, Step};
+use super::super::moshe::{Floor, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
 use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
-use crate::member::client::Past;
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::rng::Rng;
 #[cfg(feature = "mutants")]
 use crate::rule::Rule;
@@ -175,7 +176,8 @@ fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
 /// It died and came back within five, to a server that knew nothing, and was given a cid again (M2).
 #[test]
 fn a_short_life_may_be_given_many_numbers() {
-    let of = |life| Floor::of((ProcessId(1), Incarnation(life)), &Past::default(), CLAIMED_MAX);
+    let of =
+        |life| Floor::of((ProcessId(1), Incarnation::new(life)), &Past::default(), CLAIMED_MAX);
     let floor = |life| of(life).expect("a floor");
     let (short, next) = (floor(1_700_000_000_000), floor(1_700_000_000_001));
     assert!(next.cid.0 - short.cid.0 >= 1000 && next.vid - short.vid >= 1000);

@@ -4,29 +4,39 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Attached, Attachment, Mode, Proposal};
 use super::super::words::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
-use super::bench::{Bench, greeting, group, hello, links, peer, processes, story};
+use super::bench::{Bench, greeting, group, hello, links, peer, processes, story, usual_profile};
 use crate::ident::{
     Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
+use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::frame;
 
 /// Whether `p` at server 2 is `clients` to server 1; over connection 99.
 fn clients(bench: &mut Bench, version: u64, clients: &[u64]) {
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let client = |&p: &u64| {
         let home = ServerId(2);
-        let attached =
-            Attached { process: ProcessId(p), attachment, home, members_max: 16, settled: None };
+        let attached = Attached {
+            process: ProcessId(p),
+            attachment,
+            home,
+            members_max: 16,
+            settled: None,
+            profile: usual_profile(),
+        };
         (attached, peer(p, 7).addr)
     };
     let clients = clients.iter().map(client).collect();
-    bench.say(99, &Request::Peer(PeerWord::Clients { version, group: group(), clients }));
+    bench.say(
+        99,
+        &Request::Peer(PeerWord::Clients { version, group: group(), clients, held: None }),
+    );
 }
 
 /// What server 2 was told since the last call.
@@ -357,11 +367,18 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
     bench.say(98, &greeting(3, 1));
     bench.say(98, &links(3, 1, &[1, 2]));
     bench.say(99, &links(2, 5, &[1, 3]));
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let (process, home) = (ProcessId(31), ServerId(3));
-    let client = Attached { process, attachment, home, members_max: 16, settled: None };
+    let client = Attached {
+        process,
+        attachment,
+        home,
+        members_max: 16,
+        settled: None,
+        profile: usual_profile(),
+    };
     let of_three = vec![(client, peer(31, 7).addr)];
-    let word = PeerWord::Clients { version: 2, group: group(), clients: of_three };
+    let word = PeerWord::Clients { version: 2, group: group(), clients: of_three, held: None };
     bench.say(98, &Request::Peer(word));
     bench.pass(10);
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 21, 31])));

@@ -4,11 +4,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::super::moshe::{Attached, Attachment, Mode, Proposal, Settled};
-use super::bench::{Bench, group, hello, peer, processes, story};
+use super::bench::{Bench, group, hello, peer, processes, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
-use crate::member::client::Past;
+use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::message::{PeerWord, Request};
+use crate::member::past::Past;
+use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 
 /// View `major` of these processes.
@@ -27,10 +28,11 @@ fn comes_from(bench: &mut Bench, view: &View) {
 
 /// Process 21 at server 2 came from `view`, too.
 fn also_from(view: &View) -> Attached {
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let settled = Some(Settled::in_view(view));
     let (process, home) = (ProcessId(21), ServerId(2));
-    Attached { process, attachment, home, members_max: 16, settled }
+    let profile = usual_profile();
+    Attached { process, attachment, home, members_max: 16, settled, profile }
 }
 
 /// Two servers settled on two views of the same members, each on that of its own client.
@@ -41,7 +43,10 @@ fn members_who_come_from_two_views_need_another_one() {
         let mut bench = Bench::new(ServerConfig::default());
         bench.with_peer_of(&[]);
         let clients = vec![(also_from(&other), peer(21, 7).addr)];
-        bench.say(99, &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients }));
+        bench.say(
+            99,
+            &Request::Peer(PeerWord::Clients { version: 3, group: group(), clients, held: None }),
+        );
         comes_from(&mut bench, &common);
         let told = story(&bench.told(1));
         assert_eq!(told.is_empty(), stays, "{told:?}");
@@ -59,7 +64,7 @@ fn who_calls_for_a_change_meanwhile_is_answered_at_once() {
     assert!(bench.told(1).is_empty(), "22 may be about to come");
     bench.read::<Request>(99);
     let of_one = bench.server.groups[&group()].clients().into_iter().map(|(client, _)| client);
-    let attachment = Attachment { incarnation: Incarnation(7), counter: 1 };
+    let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let other = Attached { settled: None, attachment, ..also_from(&view(1, &[1])) };
     let proposal = Proposal {
         from: ServerId(2),

@@ -75,7 +75,7 @@ fn a_large_group_is_told_of_in_part() {
     for p in 1..=members {
         bench.open(p);
         bench.say(p, &super::bench::hello(super::bench::peer(p, p)));
-        let past = crate::member::client::Past::default();
+        let past = crate::member::past::Past::default();
         let (group, members_max) = (group(), 1000);
         bench.say(p, &Request::Attach { group, counter: 1, members_max, past });
     }

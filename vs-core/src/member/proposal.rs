@@ -1,0 +1,40 @@
+//! What a membership server proposes as the next view of a group.
+
+use alloc::vec::Vec;
+
+use super::attached::Report;
+use crate::ident::{CREDIBLE_MAX, Cid, ProcessId, ServerId};
+
+/// How a proposal is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    Fast,
+    Slow,
+}
+
+/// A server's word on the next view.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Proposal {
+    pub(crate) from: ServerId,
+    pub(crate) set: Report,
+    /// The cids that the proposer gave its own clients for this change, and the highest that it knows of the others.
+    pub(crate) cids: Vec<(ProcessId, Cid)>,
+    pub(crate) vnum: u64,
+    pub(crate) mode: Mode,
+    /// The number of a slow proposal.
+    pub(crate) n: u64,
+    /// The highest such number that the proposer has seen.
+    pub(crate) max_n: u64,
+    /// The proposer's own count.
+    pub(crate) pn: u64,
+    /// The last proposals of others that the proposer has used for a view.
+    pub(crate) used: Vec<(ServerId, u64)>,
+}
+
+impl Proposal {
+    /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
+    pub(crate) fn is_credible(&self) -> bool {
+        let cids = self.cids.iter().map(|(_, cid)| cid.0);
+        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CREDIBLE_MAX)
+    }
+}

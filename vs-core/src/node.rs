@@ -122,14 +122,15 @@ impl<T: Tracer> Node<T> {
         Ok(Self { shared, groups: Groups::default(), other_version: None })
     }
 
-    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the checker notices.
+    /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the
+    /// checker notices.
     #[cfg(feature = "mutants")]
     pub fn leave_out(&mut self, rule: crate::rule::Rule) {
         self.shared.rules = Rules::without(rule);
     }
 
-    /// Joins `group`: asks the membership service, and until its first view only waits. Bounded queues of messages may
-    /// be filled meanwhile with [`Node::send`].
+    /// Joins `group`: asks the membership service, and until its first view only waits. Bounded
+    /// queues of messages may be filled meanwhile with [`Node::send`].
     ///
     /// # Errors
     /// See [`JoinError`]; nothing changed.
@@ -183,8 +184,9 @@ impl<T: Tracer> Node<T> {
         endpoint.leave(&mut cx)
     }
 
-    /// Multicasts `payload` in the group's current view, or, while the view changes or is still to come, in the next
-    /// one (automatic blocking). What was taken here comes back as [`Action::Deliver`] (S14) unless the group is left.
+    /// Multicasts `payload` in the group's current view, or, while the view changes or is still to
+    /// come, in the next one (automatic blocking). What was taken here comes back as
+    /// [`Action::Deliver`] (S14) unless the group is left.
     ///
     /// # Errors
     /// See [`SendError`]; the message was not taken and nothing changed.
@@ -206,8 +208,8 @@ impl<T: Tracer> Node<T> {
         endpoint.block_ok(&mut cx)
     }
 
-    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in `bytes` afterwards is
-    /// of no use.
+    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in
+    /// `bytes` afterwards is of no use.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
         self.shared.clamp(now);
         let verdict = self.take_datagram(from, bytes);
@@ -240,8 +242,8 @@ impl<T: Tracer> Node<T> {
         endpoint.handle_packet(&mut cx, packet)
     }
 
-    /// The first process that was heard to send datagrams of another version, for an operator to know; how many there
-    /// were is in [`Counters::version`].
+    /// The first process that was heard to send datagrams of another version, for an operator to
+    /// know; how many there were is in [`Counters::version`].
     #[must_use]
     pub fn other_version(&self) -> Option<OtherVersion> {
         self.other_version
@@ -298,8 +300,9 @@ impl<T: Tracer> Node<T> {
         }
     }
 
-    /// The next datagram, or run of up to `segments_max` datagrams of one length for one destination, written to
-    /// `out`, which must have room for `datagram_bytes` (and is best given more).
+    /// The next datagram, or run of up to `segments_max` datagrams of one length for one
+    /// destination, written to `out`, which must have room for `datagram_bytes` (and is best given
+    /// more).
     pub fn poll_transmit(
         &mut self,
         now: Time,
@@ -338,8 +341,9 @@ impl<T: Tracer> Node<T> {
         self.drain_membership();
     }
 
-    /// What the application has to hear next. An application that does not ask is not forgotten: its messages stay,
-    /// its credit runs out, and the senders wait (rule 5.1), until others accuse it of not answering.
+    /// What the application has to hear next. An application that does not ask is not forgotten:
+    /// its messages stay, its credit runs out, and the senders wait ([rule
+    /// 5.1](crate::manual::algorithm#rule-5-1)), until others accuse it of not answering.
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
         self.shared.clamp(now);
         self.groups.wake_due(self.shared.now);
@@ -357,15 +361,15 @@ impl<T: Tracer> Node<T> {
         self.groups.at_mut(at).next_action(cx)
     }
 
-    /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose application hears
-    /// everything has no reason to wait then.
+    /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose
+    /// application hears everything has no reason to wait then.
     #[must_use]
     pub fn has_action(&self) -> bool {
         self.groups.has_action()
     }
 
-    /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the other `poll_*`
-    /// the next time lies later.
+    /// When to call [`Node::handle_timeout`], and what for. After that call and a full drain of the
+    /// other `poll_*` the next time lies later.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Time, Wake)> {
         earlier(self.groups.poll_timeout(), self.shared.membership.poll_timeout())
@@ -395,14 +399,16 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).map(Endpoint::cast_counters)
     }
 
-    /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that said that it hears
-    /// none ([`Node::unheard_by`]); only in copies to all once all others said so.
+    /// How a [`crate::Dest::Group`] is carried: as one multicast, and in a copy to each member that
+    /// said that it hears none ([`Node::unheard_by`]); only in copies to all once all others said
+    /// so.
     pub fn group_routes(&self, group: GroupKey) -> impl Iterator<Item = Route> + '_ {
         self.groups.get(group).into_iter().flat_map(Endpoint::routes)
     }
 
-    /// The members of the group's view that said that they hear no multicasts of this node, though they hear what it
-    /// sends to them alone; ascending. Multicast does not work on the way there: an operator should know.
+    /// The members of the group's view that said that they hear no multicasts of this node, though
+    /// they hear what it sends to them alone; ascending. Multicast does not work on the way there:
+    /// an operator should know.
     #[must_use]
     pub fn unheard_by(&self, group: GroupKey) -> &[ProcessId] {
         self.groups.get(group).map_or(&[], Endpoint::unheard_by)
@@ -414,8 +420,8 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).into_iter().flat_map(Endpoint::addresses)
     }
 
-    /// Bytes that this node takes as it is: the pool, the connection to the membership service, and what each group needs
-    /// besides; An estimate, as [`GroupSize::footprint`] is.
+    /// Bytes that this node takes as it is: the pool, the connection to the membership service, and
+    /// what each group needs besides; An estimate, as [`GroupSize::footprint`] is.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let node = self.shared.pool.footprint().saturating_add(self.shared.membership.footprint());
@@ -423,7 +429,8 @@ impl<T: Tracer> Node<T> {
         groups.fold(node, usize::saturating_add)
     }
 
-    /// Slots of the pool that hold a packet now, for whatever group: none once all groups were left.
+    /// Slots of the pool that hold a packet now, for whatever group: none once all groups were
+    /// left.
     #[must_use]
     pub fn pool_slots_used(&self) -> usize {
         self.shared.pool.used()

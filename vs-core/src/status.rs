@@ -1,8 +1,11 @@
-//! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they are asked for.
+//! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they
+//! are asked for.
 //!
-//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the connection ends. A
-//! [`crate::member::Server`] answers by itself on its connections; for a [`crate::Node`] the runtime listens
-//! ([`Listener`], [`answer`]).
+//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the
+//! connection ends. A [`crate::member::Server`] answers by itself on its connections; for a
+//! [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
+
+mod counters;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cast::CastCounters;
 use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
-use crate::member::ServerCounters;
 use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
 use crate::wire::message::{Frame, StatusAnswer, StatusRequest};
+
+pub use counters::ServerCounters;
 
 /// Answers that are given in [`ANSWERS_EVERY_MS`] ([`Pace`]).
 pub const ANSWERS_MAX: u32 = 32;
@@ -52,17 +56,19 @@ impl<T> Listed<T> {
 /// What is seen now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Status {
     /// By a membership server.
     Server(ServerStatus),
     /// By a node.
     Node(NodeStatus),
-    /// By whoever has answered [`ANSWERS_MAX`] times within [`ANSWERS_EVERY_MS`].
+    /// Nothing: the one asked has answered [`ANSWERS_MAX`] times within [`ANSWERS_EVERY_MS`].
     Busy,
 }
 
 /// What a membership server sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServerStatus {
     /// Its id.
     pub server: ServerId,
@@ -70,11 +76,11 @@ pub struct ServerStatus {
     pub boot_ms: u64,
     /// The process that it is a part of, if any.
     pub embeds: Option<ProcessId>,
-    /// Whether it lets clients in; not before it has looked for other servers.
+    /// Whether it admits clients; not before it has looked for other servers.
     pub settled: bool,
     /// Connections, that of the question included.
     pub connections: usize,
-    /// … of which are of clients.
+    /// Connections of clients.
     pub clients: usize,
     /// What it counted since it started.
     pub counters: ServerCounters,
@@ -88,6 +94,7 @@ pub struct ServerStatus {
 
 /// Another server, as a server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeerStatus {
     /// The other server.
     pub server: ServerId,
@@ -101,18 +108,20 @@ pub struct PeerStatus {
 
 /// An address at which a server is looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DialStatus {
     /// The address.
     pub addr: SocketAddr,
     /// What became of it.
     pub state: DialState,
-    /// What was wrong the last time, until it is connected.
+    /// What went wrong in the last attempt, until it is connected.
     pub trouble: Option<String>,
 }
 
 /// What became of an address at which a server is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DialState {
     /// It is tried again after a pause.
     Waiting,
@@ -128,6 +137,7 @@ pub enum DialState {
 
 /// A group, as a server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GroupStatus {
     /// Its name.
     pub name: GroupName,
@@ -135,7 +145,8 @@ pub struct GroupStatus {
     pub changing: bool,
     /// The last view that was decided here, if any.
     pub decided: Option<Decided>,
-    /// Those who are in it, or will be in the next one, as it looks now.
+    /// The processes that the notification service reports now: the members of this view or of the
+    /// next one.
     pub members: Listed<MemberStatus>,
     /// Clients that wait here for an id that another process has.
     pub waiting: usize,
@@ -145,17 +156,20 @@ pub struct GroupStatus {
 
 /// A view that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Decided {
     /// Its id.
     pub view: ViewId,
     /// Whether the fast mode decided it.
     pub fast: bool,
-    /// How long it took from the first start_change of the change, in ms; waits for more arrivals included.
+    /// How long it took from the first start_change of the change, in ms; waits for more arrivals
+    /// included.
     pub took_ms: u64,
 }
 
 /// A client in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MemberStatus {
     /// The client.
     pub process: ProcessId,
@@ -167,6 +181,7 @@ pub struct MemberStatus {
 
 /// What a node sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NodeStatus {
     /// Its process id.
     pub process: ProcessId,
@@ -178,7 +193,7 @@ pub struct NodeStatus {
     pub counters: Counters,
     /// Slots of its pool, each for one packet.
     pub slots: usize,
-    /// … of which hold one.
+    /// Slots of its pool that hold a packet.
     pub slots_used: usize,
     /// Its groups.
     pub groups: Listed<MembershipStatus>,
@@ -207,14 +222,17 @@ pub struct Counters {
     pub delivered: u64,
     /// Views installed.
     pub views: u64,
-    /// Times that a member said that it hears no multicasts of this node: [`crate::Node::unheard_by`].
+    /// Times that a member said that it hears no multicasts of this node:
+    /// [`crate::Node::unheard_by`].
     pub unheard: u64,
-    /// Frames of the server that were skipped, since they are of kinds that this version does not know.
+    /// Frames of the server that were skipped, since they are of kinds that this version does not
+    /// know.
     pub frames_skipped: u64,
 }
 
 /// A group, as a member sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MembershipStatus {
     /// Its name.
     pub name: GroupName,
@@ -226,7 +244,7 @@ pub struct MembershipStatus {
     pub members: Listed<StreamStatus>,
     /// Own packets that may be outstanding.
     pub window: u64,
-    /// … that are: sent, and not known to be stable.
+    /// Own packets that are outstanding: sent, and not known to be stable.
     pub outstanding: u64,
     /// Own messages that wait for the next view.
     pub queued: usize,
@@ -238,6 +256,7 @@ pub struct MembershipStatus {
 
 /// The stream of one member in the current view, in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StreamStatus {
     /// The member.
     pub process: ProcessId,
@@ -249,8 +268,8 @@ pub struct StreamStatus {
     pub stable: Seq,
 }
 
-/// How often is answered: an answer costs more than the question, and who asks in a loop must not take the time of those
-/// who are served.
+/// How often is answered: an answer costs more than the question, and who asks in a loop must not
+/// take the time of those who are served.
 #[derive(Debug, Default)]
 pub struct Pace {
     since: Option<Time>,
@@ -346,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_answers_fit_one_frame() {
+    fn longest_answers_fit_one_frame() {
         let name = GroupName::new(&"g".repeat(crate::ident::GROUP_NAME_BYTES_MAX)).unwrap();
         let addr = SocketAddr::from(([0xffff_u16; 8], u16::MAX));
         let (process, server) = (ProcessId(u64::MAX), ServerId(u64::MAX));
@@ -407,7 +426,7 @@ mod tests {
 
     /// What is not shown cost as much as what is.
     #[test]
-    fn no_work_is_done_for_what_is_not_listed() {
+    fn unlisted_items_cost_no_work() {
         let mut made = 0;
         let listed = Listed::new(0..100, 3, |n| {
             made += 1;
@@ -417,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_a_pace() {
+    fn answers_are_limited_per_second() {
         let mut pace = Pace::default();
         let begun = Time::from_millis(77);
         for ms in [0, ANSWERS_EVERY_MS, 3 * ANSWERS_EVERY_MS - 1] {
@@ -429,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_status_can_be_asked_for() {
+    fn listener_accepts_status_request_only() {
         let bytes = request();
         let mut listener = Listener::default();
         assert_eq!(listener.push(&bytes[..7]), Ok(false));

@@ -2,9 +2,9 @@
 //! parallel with the one round of proposals of the membership servers.
 
 use vs_core::ident::{Cid, ProcessId};
-use vs_core::member::ServerCounters;
 use vs_core::rule::Rules;
 use vs_core::sim::{Churn, Share};
+use vs_core::status::ServerCounters;
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
 

@@ -134,7 +134,8 @@ impl core::error::Error for OpenError {
 pub enum Opened<'a> {
     /// To a membership server: [`Driver::stream`].
     Stream(&'a TcpStream),
-    /// One of the server inside, under this number: see [`crate::server::ServerDriver::connections`].
+    /// One of the server inside, under this number: see
+    /// [`crate::server::ServerDriver::connections`].
     Embedded(usize, &'a TcpStream),
 }
 

@@ -23,8 +23,8 @@ impl Endpoint {
         }
     }
 
-    /// Leaves if own messages are stable, those of the view before, too (rule 5.9), or if that has
-    /// taken too long.
+    /// Leaves if own messages are stable, those of the view before, too ([rule
+    /// 5.9](crate::manual::algorithm#rule-5-9)), or if that has taken too long.
     pub(super) fn try_leave(&mut self, cx: &mut Cx<'_>) {
         let Phase::Leaving(deadline) = self.attachment.phase() else { return };
         let is_flushed =

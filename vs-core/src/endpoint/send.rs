@@ -51,7 +51,8 @@ impl Endpoint {
         self.sync.may_send() && !self.is_waiting_for_first_view()
     }
 
-    /// Accepts a message in the current view: from here on it cannot be lost (rule 5.1).
+    /// Accepts a message in the current view: from here on it cannot be lost ([rule
+    /// 5.1](crate::manual::algorithm#rule-5-1)).
     fn accept(&mut self, cx: &mut Cx<'_>, payload: &[u8]) -> Option<u64> {
         let cast = self.current.cast_mut();
         let n = cast.push(cx.pool, cx.now, payload, Audience::Application).ok()?;

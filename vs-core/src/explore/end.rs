@@ -102,8 +102,8 @@ impl End {
         }
     }
 
-    /// Whether `to` is still given the packets of `view` that are here: the reliable set (point 8),
-    /// and of the view before those that came along.
+    /// Whether `to` is still given the packets of `view` that are here: the reliable set ([point
+    /// 8](crate::manual::algorithm#point-8)), and of the view before those that came along.
     pub(super) fn serves(&self, to: ProcessId, view: &View, rules: Rules) -> bool {
         let proposed = self.sync.change().is_none_or(|change| change.set.contains(&to));
         if self.view() == view {

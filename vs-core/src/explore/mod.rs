@@ -1,7 +1,7 @@
 //! Every interleaving of small worlds, with the code that ships.
 //!
 //! A world is a handful of processes and one to three membership servers. The processes are real
-//! end-point automata (`sync::Automaton`), the servers real agreements on membership (`Moshe`):
+//! end-point automata (`sync::Automaton`), the servers real agreements on membership (`Agreement`):
 //! both are values without time or bytes, so a state can be copied, compared and gone back to. What
 //! lies between them is counts: how much of each stream has arrived, which sync messages and
 //! proposals are under way, what is lost. A plan ([`PLANS`]) says who is there and what happens

@@ -14,7 +14,7 @@ use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, S
 use crate::member::attached::{Attachment, Report};
 use crate::member::past::Past;
 use crate::member::proposal::Proposal;
-use crate::member::server::moshe::{Floor, Moshe, Step};
+use crate::member::server::agreement::{Agreement, Floor, Step};
 use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
@@ -73,7 +73,7 @@ pub(super) struct World {
     pub(super) steps: u16,
     /// The number of steps of each track that have happened.
     pub(super) tracks: SmallVec<[u8; 4]>,
-    pub(super) servers: Vec<Rc<Moshe>>,
+    pub(super) servers: Vec<Rc<Agreement>>,
     /// Servers that gather.
     pub(super) gathering: SmallVec<[ServerId; 4]>,
     /// Proposals under way from one server to another, oldest first.
@@ -89,7 +89,7 @@ impl World {
     pub(super) fn new(setting: Setting<'_>, log: &mut Log) -> Self {
         let Setting { plan, rules, .. } = setting;
         let servers = plan.homes.iter().max().copied().unwrap_or(1);
-        let server = |s| Rc::new(Moshe::new(ServerId(s), 0, rules));
+        let server = |s| Rc::new(Agreement::new(ServerId(s), 0, rules));
         let seat = |unspoken: &u8| Seat {
             end: None,
             incarnations: 0,
@@ -134,11 +134,11 @@ impl World {
         self.seat_mut(p).end.as_mut().map(Rc::make_mut)
     }
 
-    pub(super) fn server(&self, s: ServerId) -> &Moshe {
+    pub(super) fn server(&self, s: ServerId) -> &Agreement {
         &self.servers[s.0 as usize - 1]
     }
 
-    fn server_mut(&mut self, s: ServerId) -> &mut Moshe {
+    fn server_mut(&mut self, s: ServerId) -> &mut Agreement {
         Rc::make_mut(&mut self.servers[s.0 as usize - 1])
     }
 

@@ -125,6 +125,7 @@ impl fmt::Display for DetachReason {
 
 /// Why a client is attached no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Departure {
     /// It left.
     Left,
@@ -142,7 +143,9 @@ impl fmt::Display for Departure {
             Self::Left => f.write_str("it left"),
             Self::Ended => f.write_str("its connection ended"),
             Self::Told(reason) => reason.fmt(f),
-            Self::ServerLost => f.write_str("its server was lost and it came to no other one"),
+            Self::ServerLost => {
+                f.write_str("its server was lost and it attached to no other one in time")
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::time::Time;
 
 /// Watches one connection for silence.
 ///
-/// A large jump of time between two looks was a suspension of this very process: the peer gets its full time anew,
-/// since its signs of life may lie unread (rule 5.5).
+/// A large jump of time between two looks was a suspension of this very process: the peer gets its
+/// full time anew, since what it sent may lie unread (rule 5.5).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Silence {
     heard: Time,
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_peer_is_found_and_a_suspension_is_not_its_fault() {
+    fn suspension_is_not_taken_for_silence() {
         let at = Time::from_millis;
         let mut silence = Silence::new(at(0), 100);
         for ms in (25..100).step_by(25) {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_of_more_than_half_the_silence_is_a_suspension() {
+    fn pause_above_half_silence_is_suspension() {
         let at = Time::from_millis;
         for (pause, found) in [(50, true), (51, false)] {
             let mut silence = Silence::new(at(0), 100);

@@ -1,15 +1,17 @@
-//! How servers find one another without being told: each sends beacons, and hears those of the others.
+//! How servers find one another without being told: each sends beacons, and hears those of the
+//! others.
 //!
 //! A server that starts sends some quickly. Each that it did not know before is news; after
-//! [`DiscoveryConfig::quiet_beacons`] of its own without news, and once all that it heard are connected, it has
-//! *settled*: from then on its beacons are far apart, and answer those of newcomers. The first that settle need not
-//! wait long for the others: see `gather` in the server.
+//! [`DiscoveryConfig::quiet_beacons`] of its own without news, and once all that it heard are
+//! connected, it has *settled*: from then on its beacons are far apart, and answer those of
+//! newcomers. The first that settle need not wait long for the others: see `gather` in the server.
 //!
-//! Of two servers that of the higher id connects to the other, so that they have one connection; the other does only
-//! if it waits for that in vain, where beacons go one way only.
+//! Of two servers that of the higher id connects to the other, so that they have one connection;
+//! the other does only if it waits for that in vain, where beacons go one way only.
 //!
-//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses of his choice, as many
-//! as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be taken for a server that is connected.
+//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses
+//! of his choice, as many as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be
+//! taken for a server that is connected.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -26,30 +28,38 @@ use crate::wire::beacon::{self, Beacon, NoBeacon};
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
 const NOTE_PAUSE_MS: u64 = 60_000;
 
-/// For so long after a server was forgotten that may be cut off rather than dead, this one lets itself be heard more
-/// often, in ms.
+/// For so long after a server was forgotten that may be cut off rather than dead, this one lets
+/// itself be heard more often, in ms.
 const MISSED_MS: u64 = 600_000;
+
+/// Shortest pause between beacons, in ms.
+const BEACON_MS_MIN: u64 = 10;
+
+/// Greatest [`DiscoveryConfig::servers_max`].
+const SERVERS_LIMIT: usize = 1 << 16;
 
 /// Times and bounds of discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryConfig {
-    /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter or longer by chance.
-    /// Default 50.
+    /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter
+    /// or longer by chance. Default 50.
     pub beacon_ms: u64,
-    /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default 2000.
+    /// Longest pause between beacons once it has settled, in ms: it doubles up to here. Default
+    /// 2000.
     pub beacon_max_ms: u64,
-    /// Longest pause between beacons for ten minutes after a server was forgotten, in ms: where the network was parted,
-    /// it is found again soon after that heals. Default 500.
+    /// Longest pause between beacons for ten minutes after a server was forgotten, in ms: where the
+    /// network was parted, it is found again soon after that heals. Default 500.
     pub beacon_missed_ms: u64,
     /// Beacons without news after which a server has settled. Default 4.
     pub quiet_beacons: u32,
-    /// … at the latest after so long, in ms, whatever news there are. Default 1500.
+    /// A server has settled at the latest after this time, in ms, whatever news there are. Default
+    /// 1500.
     pub settle_max_ms: u64,
-    /// A server of a lower id that was heard for so long without being connected to by the other connects itself, in
-    /// ms. Default 500.
+    /// A server of a lower id that was heard for so long without being connected to by the other
+    /// connects itself, in ms. Default 500.
     pub dial_anyway_ms: u64,
-    /// A server that is not connected is forgotten when its beacons have been missed for so long, in ms. Default
-    /// 10,000.
+    /// A server that is not connected is forgotten when its beacons have been missed for so long,
+    /// in ms. Default 10,000.
     pub forget_ms: u64,
     /// Most servers that are known at a time; those beyond are not heard. Default 256.
     pub servers_max: usize,
@@ -74,30 +84,43 @@ impl DiscoveryConfig {
     /// Checks the fields.
     ///
     /// # Errors
-    /// Names the field and the rule that it breaks.
+    /// Names the first field that cannot be used, its value and the bound that it breaks.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let is_time = |ms: &u64| (1..=TIME_MS_LIMIT).contains(ms);
-        let times = [self.settle_max_ms, self.dial_anyway_ms, self.forget_ms];
-        if !times.iter().all(is_time) {
-            return Err(ConfigError::Rule(
-                "settle_max_ms, dial_anyway_ms and forget_ms are 1 ms to a day",
-            ));
+        for (field, ms) in [
+            ("settle_max_ms", self.settle_max_ms),
+            ("dial_anyway_ms", self.dial_anyway_ms),
+            ("forget_ms", self.forget_ms),
+        ] {
+            ConfigError::check(field, ms, 1..=TIME_MS_LIMIT)?;
         }
-        let least = self.beacon_max_ms.min(self.beacon_missed_ms);
-        if self.beacon_ms < 10 || least < self.beacon_ms {
-            return Err(ConfigError::Rule(
-                "beacon_ms is at least 10, and beacon_max_ms and beacon_missed_ms are no less",
-            ));
+        for (field, ms) in [
+            ("beacon_ms", self.beacon_ms),
+            ("beacon_max_ms", self.beacon_max_ms),
+            ("beacon_missed_ms", self.beacon_missed_ms),
+        ] {
+            ConfigError::check(field, ms, BEACON_MS_MIN..=TIME_MS_LIMIT)?;
         }
-        if !is_time(&self.beacon_max_ms) || self.forget_ms <= self.beacon_max_ms {
-            return Err(ConfigError::Rule(
-                "forget_ms is above beacon_max_ms, which is at most a day",
-            ));
-        }
-        if self.quiet_beacons == 0 || self.servers_max == 0 {
-            return Err(ConfigError::Rule("quiet_beacons and servers_max are at least 1"));
-        }
-        Ok(())
+        let beacon = ("beacon_ms", self.beacon_ms);
+        ConfigError::check_given(
+            "beacon_max_ms",
+            self.beacon_max_ms,
+            self.beacon_ms..=u64::MAX,
+            Some(beacon),
+        )?;
+        ConfigError::check_given(
+            "beacon_missed_ms",
+            self.beacon_missed_ms,
+            self.beacon_ms..=u64::MAX,
+            Some(beacon),
+        )?;
+        ConfigError::check_given(
+            "forget_ms",
+            self.forget_ms,
+            self.beacon_max_ms + 1..=u64::MAX,
+            Some(("beacon_max_ms", self.beacon_max_ms)),
+        )?;
+        ConfigError::check("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
+        ConfigError::check("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
     }
 }
 
@@ -106,7 +129,8 @@ impl DiscoveryConfig {
 pub(crate) enum Found {
     /// Connect to the server there, and do so again when the connection is lost.
     Dial(SocketAddr),
-    /// The server there, which is being dialled, was not heard for a while, and is now: connect to it at once.
+    /// The server there, which is being dialled, was not heard for a while, and is now: connect to
+    /// it at once.
     Again(SocketAddr),
     /// Do not any more.
     Forget(SocketAddr),
@@ -116,6 +140,7 @@ pub(crate) enum Found {
 
 /// A beacon that was heard and is of no use. Each kind is noted once a minute at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UselessBeacon {
     /// It is of another deployment.
     Deployment(Deployment),
@@ -123,7 +148,7 @@ pub enum UselessBeacon {
     Version(u16),
     /// Another server, that listens there, has this id, the own one.
     SameId(ServerId, SocketAddr),
-    /// More than [`DiscoveryConfig::servers_max`] servers are about.
+    /// There are more servers than [`DiscoveryConfig::servers_max`].
     TooMany,
 }
 
@@ -132,12 +157,12 @@ impl fmt::Display for UselessBeacon {
         match self {
             Self::Deployment(other) => write!(
                 f,
-                "servers of the deployment {other} are about, too, and left alone: whoever belongs together has to \
-                 have the same --deployment"
+                "found servers of the deployment {other}, which are left alone: name the same deployment at all \
+                 that belong together"
             ),
             Self::Version(version) => write!(
                 f,
-                "a server is about that speaks version {version} of the protocol, not {STREAM_VERSION}: run the \
+                "found a server that speaks protocol version {version}, this server {STREAM_VERSION}: run the \
                  same version everywhere"
             ),
             Self::SameId(id, addr) => write!(
@@ -145,7 +170,7 @@ impl fmt::Display for UselessBeacon {
                 "the server at {addr} has the id {id}, too: give each server an id of its own"
             ),
             Self::TooMany => f.write_str(
-                "more servers are about than this one may know (servers_max): the others are not connected to",
+                "found more servers than servers_max allows: this server does not connect to the others",
             ),
         }
     }
@@ -234,12 +259,13 @@ impl Discovery {
         }
     }
 
-    /// Whether the servers that are about are known, as far as one may wait for that. Once true, it stays.
+    /// Whether all servers that can be found are known, as far as one may wait for that. Once true,
+    /// it stays.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Whether a server that is about is not connected yet; `connected` ascend.
+    /// Whether a server that was heard is not connected yet; `connected` ascend.
     pub(crate) fn misses_any(&self, connected: &[ServerId]) -> bool {
         self.heard.keys().any(|server| connected.binary_search(server).is_err())
     }
@@ -316,7 +342,7 @@ impl Discovery {
         let same = known.filter(|known| (known.boot, known.addr) == (boot, addr));
         if same.is_none() {
             self.quiet = 0;
-            // In an earlier life it listened elsewhere.
+            // In an earlier incarnation it listened elsewhere.
             let gone = known.filter(|known| known.dialled && known.addr != addr);
             found.extend(gone.map(|known| Found::Forget(known.addr)));
         }
@@ -340,7 +366,8 @@ impl Discovery {
         found
     }
 
-    /// A beacon of a server that is heard is missing after so long, in ms: pauses are up to a quarter longer.
+    /// A beacon of a server that is heard is missing after so long, in ms: pauses are up to a
+    /// quarter longer.
     fn missing_ms(&self) -> u64 {
         self.config.beacon_max_ms + self.config.beacon_max_ms / 4
     }
@@ -350,7 +377,8 @@ impl Discovery {
         self.next
     }
 
-    /// Time for a beacon, and to look at who was heard. `busy`: somebody else is being connected to.
+    /// Time for a beacon, and to look at who was heard. `busy`: somebody else is being connected
+    /// to.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Time,

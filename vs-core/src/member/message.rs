@@ -55,7 +55,7 @@ pub(crate) enum Request {
     Status,
 }
 
-/// Why a server does not take up with another one.
+/// Why a server refuses another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

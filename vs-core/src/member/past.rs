@@ -4,7 +4,8 @@ use crate::ident::{Cid, ViewId};
 use crate::member::profile::{Held, Profile};
 use crate::view::View;
 
-/// What an attach reports of the past, so that cids and view ids keep increasing (rule 5.4).
+/// What an attach reports of the past, so that cids and view ids keep increasing ([rule
+/// 5.4](crate::manual::algorithm#rule-5-4)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Past {
     /// Highest cid that this process was given for the group.

@@ -1,8 +1,8 @@
 //! Control messages: sync messages and requests for them, in datagrams of their own.
 //!
-//! They name process, incarnation, cid and the full old view (rule 5.3), since they cross from view
-//! to view and so bypass the filter by fingerprint. A cut is split by rank ranges over as many
-//! datagrams as it takes.
+//! They name process, incarnation, cid and the full old view ([rule
+//! 5.3](crate::manual::algorithm#rule-5-3)), since they cross from view to view and so bypass the
+//! filter by fingerprint. A cut is split by rank ranges over as many datagrams as it takes.
 //!
 //! ```text
 //! sync     40 process | incarnation: milliseconds, nonce | cid

@@ -34,7 +34,7 @@ pub(crate) struct Failure(pub(crate) String);
 enum Cli {
     Demo(demo::Args),
     Node(Box<node::Args>),
-    Server(server::Args),
+    Server(Box<server::Args>),
     Check(check::Args),
     Sim(sim::Args),
     Explore(explore::Args),
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let result = match cli {
         Cli::Demo(args) => demo::run(args),
         Cli::Node(args) => node::run(*args),
-        Cli::Server(args) => server::run(args),
+        Cli::Server(args) => server::run(*args),
         Cli::Check(args) => check::run(args),
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),

@@ -9,10 +9,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use serde_json::{Value, json};
 use signal_hook::consts::SIGTERM;
 use signal_hook_mio::v1_0::Signals;
+use vs_core::View;
 use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
-use vs_core::member::Refusal;
-use vs_core::member::server::{Note, Server, ServerConfig, ServerCounters};
-use vs_core::{DisplaySet, View};
+use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::status::ServerCounters;
 use vs_mio::ServerDriver;
 use vs_std::clock::Clock;
 use vs_std::faults::Faults;
@@ -147,7 +147,7 @@ fn serve(
         while output.has_room()
             && let Some(note) = driver.poll_note()
         {
-            let line = if args.json { as_json(&note).to_string() } else { as_text(&note) };
+            let line = if args.json { as_json(&note).to_string() } else { note.to_string() };
             output.write((line + "\n").into_bytes());
         }
         match poll.poll(&mut events, driver.timeout()) {
@@ -217,30 +217,6 @@ pub(crate) fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
     })
 }
 
-fn as_text(note: &Note) -> String {
-    match note {
-        Note::Attached { group, process, addr } => {
-            format!("{group}: {process} attached, data address {addr}")
-        }
-        Note::Detached { group, process, server, why } => {
-            format!("{group}: {process} detached from server {server}: {why}")
-        }
-        Note::StartChange { group, set } => format!("{group}: start_change {}", DisplaySet(set)),
-        Note::View { group, view, fast } => {
-            format!("{group}: view {view}, {} mode", if *fast { "fast" } else { "slow" })
-        }
-        Note::Peer { server, connected: true } => format!("server {server} connected"),
-        Note::Peer { server, connected: false } => format!("server {server} lost"),
-        Note::PeerTrouble { addr, why } => format!("peer {addr} {why}"),
-        Note::UselessBeacon(beacon) => beacon.to_string(),
-        Note::Settled { servers } => format!("looked for others: {servers} servers connected"),
-        Note::LeftOut { server, why } => format!("server {server} is left out: {why}"),
-        Note::TakenIn { server } => format!("server {server} is taken in"),
-        Note::Twin { server } => Refusal::SameId(*server).to_string(),
-        Note::Refused { conn, why } => format!("connection {} refused: {why}", conn.0),
-    }
-}
-
 fn as_json(note: &Note) -> Value {
     match note {
         Note::Attached { group, process, addr } => json!({
@@ -271,8 +247,9 @@ fn as_json(note: &Note) -> Value {
             json!({"note": "left_out", "server": server.0, "why": why.to_string()})
         }
         Note::TakenIn { server } => json!({"note": "taken_in", "server": server.0}),
-        Note::Twin { server } => json!({"note": "twin", "server": server.0}),
+        Note::DuplicateId { server } => json!({"note": "duplicate_id", "server": server.0}),
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
+        other => json!({"note": "other", "words": other.to_string()}),
     }
 }
 

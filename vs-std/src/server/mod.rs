@@ -483,7 +483,7 @@ mod tests {
 
     /// A round of a loop that looks at everything.
     fn serve(driver: &mut ServerDriver) {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::yield_now();
         driver.handle_ready(Source::Listener, true, false);
         let slots: Vec<usize> = driver.connections().map(|(slot, ..)| slot).collect();
         for slot in slots {

@@ -62,7 +62,7 @@ fn pauses(sent: &[u64]) -> Vec<u64> {
 }
 
 #[test]
-fn beacons_are_quick_until_nothing_is_new_and_then_far_apart() {
+fn beacons_slow_down_without_news() {
     let mut alone = discovery(1);
     let (sent, _) = pass(&mut alone, 20_000, &[]);
     let pauses = pauses(&sent);
@@ -76,7 +76,7 @@ fn beacons_are_quick_until_nothing_is_new_and_then_far_apart() {
 }
 
 #[test]
-fn a_server_settles_after_a_few_beacons_without_news() {
+fn few_beacons_without_news_settle_server() {
     let mut alone = discovery(1);
     pass(&mut alone, 130, &[]);
     assert!(!alone.is_settled());
@@ -93,7 +93,7 @@ fn a_server_settles_after_a_few_beacons_without_news() {
 }
 
 #[test]
-fn one_that_cannot_be_connected_to_holds_nobody_up_for_ever() {
+fn unreachable_server_delays_settling_bounded_time() {
     let mut waits = discovery(1);
     waits.hear(at(1), &beacon(2), &[]);
     pass(&mut waits, 1499, &[]);
@@ -109,7 +109,7 @@ fn one_that_cannot_be_connected_to_holds_nobody_up_for_ever() {
 }
 
 #[test]
-fn of_two_the_higher_id_connects_and_once() {
+fn higher_id_connects_once() {
     let (mut low, mut high) = (discovery(1), discovery(2));
     assert_eq!(low.hear(at(5), &beacon(2), &[]), []);
     assert_eq!(high.hear(at(5), &beacon(1), &[]), [Found::Dial(addr(1))]);
@@ -120,7 +120,7 @@ fn of_two_the_higher_id_connects_and_once() {
 }
 
 #[test]
-fn the_lower_id_connects_where_beacons_go_one_way_only() {
+fn one_way_beacons_lower_id_connects() {
     let mut low = discovery(1);
     low.hear(at(5), &beacon(2), &[]);
     let (_, found) = pass(&mut low, 2000, &[]);
@@ -137,7 +137,7 @@ fn the_lower_id_connects_where_beacons_go_one_way_only() {
 }
 
 #[test]
-fn a_newcomer_is_answered_soon() {
+fn newcomer_is_answered_soon() {
     let mut settled = discovery(1);
     pass(&mut settled, 10_000, &[]);
     let last = settled.last.as_millis();
@@ -157,7 +157,7 @@ fn a_newcomer_is_answered_soon() {
 }
 
 #[test]
-fn who_falls_silent_is_forgotten_and_another_life_is_another_server() {
+fn silent_server_forgotten_new_incarnation_is_new() {
     let mut high = discovery(3);
     high.hear(at(5), &beacon(1), &[]);
     let (_, found) = pass(&mut high, 30_000, &[]);
@@ -177,7 +177,7 @@ fn who_falls_silent_is_forgotten_and_another_life_is_another_server() {
 }
 
 #[test]
-fn a_server_that_may_be_cut_off_is_called_more_often_for_a_while() {
+fn forgotten_server_beacons_more_often() {
     let mut low = discovery(1);
     low.hear(at(5), &beacon(2), &[]);
     let (sent, _) = pass(&mut low, 800_000, &[]);
@@ -191,7 +191,7 @@ fn a_server_that_may_be_cut_off_is_called_more_often_for_a_while() {
 }
 
 #[test]
-fn who_was_not_heard_for_a_while_is_connected_to_at_once_when_it_is() {
+fn missed_server_heard_again_dialled_at_once() {
     let mut high = discovery(3);
     high.hear(at(5), &beacon(1), &[]);
     assert_eq!(high.hear(at(2505), &beacon(1), &[]), [], "none is missing");
@@ -201,7 +201,7 @@ fn who_was_not_heard_for_a_while_is_connected_to_at_once_when_it_is() {
 }
 
 #[test]
-fn what_is_of_no_use_is_noted_once_a_minute() {
+fn useless_beacon_noted_once_a_minute() {
     let mut one = discovery(1);
     let mut other_version = beacon(2);
     other_version[4] = 77;
@@ -221,7 +221,7 @@ fn what_is_of_no_use_is_noted_once_a_minute() {
 }
 
 #[test]
-fn strangers_without_end_take_no_room() {
+fn endless_strangers_take_no_room() {
     let mut one = discovery(100);
     let found: Vec<Found> = (1..=50).flat_map(|id| one.hear(at(1), &beacon(id), &[])).collect();
     let dials: Vec<Found> = (1..=3).map(|id| Found::Dial(addr(id))).collect();
@@ -231,7 +231,7 @@ fn strangers_without_end_take_no_room() {
 }
 
 #[test]
-fn a_configuration_that_cannot_work_is_refused() {
+fn impossible_configuration_is_refused() {
     let fine = DiscoveryConfig::default();
     assert_eq!(fine.validate(), Ok(()));
     let spoilt = [

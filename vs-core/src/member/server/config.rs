@@ -1,79 +1,85 @@
-//! What a server is given, and what it tells its operator.
+//! Bounds and times of a server.
 
-use alloc::borrow::Cow;
-use core::net::SocketAddr;
+use crate::config::{
+    BUFFER_BYTES_LIMIT, ConfigError, GROUPS_LIMIT, REDIAL_MOST_MS, TIME_MS_LIMIT, attempt_ms,
+};
+use crate::ident::Deployment;
 
-use serde::{Deserialize, Serialize};
+/// Greatest [`ServerConfig::connections_max`].
+pub const CONNECTIONS_LIMIT: usize = 1 << 20;
 
-use super::{ConnId, Departure, LeftOut, PeerTrouble};
-use crate::config::{REDIAL_MOST_MS, attempt_ms};
-use crate::ident::{Deployment, GroupName, ProcessId, ServerId};
-use crate::member::discovery::UselessBeacon;
-use crate::view::{Members, View};
+/// Greatest [`ServerConfig::peers_max`].
+pub const PEERS_LIMIT: usize = 1 << 16;
 
 /// Bounds and times of a server.
 ///
-/// Components that can reach each other again have one view within twice `silence_ms`, if that is 300 or more and the
-/// link between them has not flapped: an attempt to reach a peer is given up after half of it, the pause to the next one
-/// is at most a quarter, and so long a link has to hold before it counts. [`ServerConfig::for_silence`] sets these times
-/// for another `silence_ms`.
+/// Components that can reach each other again have one view within twice `silence_ms`, if that is
+/// 300 or more and the link between them has not flapped. An attempt to reach a peer is given up
+/// after half of `silence_ms`; the pause to the next attempt is at most a quarter of it; a link has
+/// to hold for a quarter before it counts. [`ServerConfig::for_silence`] sets these times for
+/// another `silence_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// What this server belongs to; clients and servers of another deployment are refused. Default "default".
+    /// The deployment of this server. It refuses clients and servers of another one. Default
+    /// "default".
     pub deployment: Deployment,
-    /// A client or server that has been silent for so long is taken for dead, in ms. Default 1000.
+    /// A client or server is taken for dead after this silence, in ms. Default 1000.
     pub silence_ms: u64,
-    /// Signs of life go out after so much own silence, in ms. Default 100.
+    /// Pause after the last message before a heartbeat is sent, in ms. Default 100.
     pub heartbeat_ms: u64,
-    /// A change that began with an arrival waits so long for more before the server proposes, in ms; clients are told of
-    /// each one at once, see `announce_max`. Default 3.
+    /// How long a change that began with an arrival waits for further changes before the server
+    /// proposes, in ms. Clients are told of each change at once, see `announce_max`. Default 3.
     pub gather_join_ms: u64,
-    /// The same for a change that began with a departure, in ms. Default 0.
+    /// How long a change that began with a departure waits for further changes, in ms. Default 0.
     pub gather_crash_ms: u64,
-    /// While more is waited for, clients of a group that would have more members than this are told of the first change
-    /// at once, and of the others together when that time is over: to tell all of each takes the square of their number.
-    /// In a smaller one each is told at once, so that the sync round runs beside the wait. Default 32.
+    /// Members of the largest group whose clients are told of each change at once while further
+    /// changes are waited for; so the sync round runs beside the wait. In a larger group they are
+    /// told of the first change at once, and of the others together when the wait is over: to tell
+    /// all of each change takes the square of their number. Default 32.
     pub announce_max: usize,
-    /// An arrival waits so long for servers that are about to have clients, too, since they have just started, in ms: so
-    /// that many that start together share one view. Default 1500.
+    /// How long an arrival waits for the clients of servers that have just started, in ms: many
+    /// that start together share one view. Default 1500.
     pub gather_max_ms: u64,
-    /// After the first accusation the server waits so long for others before it decides, in ms. Default 100.
+    /// How long to wait for further accusations, in ms. Default 100.
     pub accuse_ms: u64,
-    /// A member that was excluded by accusation stays out for so long, in ms; doubled with each repetition up to 16
-    /// times. Default 500.
+    /// How long a member that was excluded by accusation stays out, in ms; doubled with each
+    /// repetition, up to 16 times this. Default 500.
     pub readmit_ms: u64,
-    /// Clients of a server that was lost stay members for so long, in ms. Default 1000.
+    /// Grace of the clients of a lost server: how long they stay members, in ms. Default 1000.
     pub reattach_ms: u64,
-    /// Pause before a peer that was lost or is not there is dialled again, in ms, counted from the beginning of an attempt;
-    /// doubled up to `redial_max_ms` while it is not there. Default 100.
+    /// Pause before a peer that is lost or not there is dialled again, in ms, counted from the
+    /// beginning of an attempt; doubled up to `redial_max_ms` while nobody answers. Default 100.
     pub redial_ms: u64,
-    /// Longest such pause, in ms. Default 250.
+    /// Longest pause before a peer that is not there is dialled again, in ms. Default 250.
     pub redial_max_ms: u64,
-    /// First pause before one is dialled again that refuses this server or is none, in ms; doubled up to
-    /// `refused_max_ms`. Default 1000.
+    /// First pause before an address is dialled again where this server was refused or no server
+    /// answered, in ms; doubled up to `refused_max_ms`. Default 1000.
     pub refused_ms: u64,
-    /// Longest such pause, in ms. Default 60,000.
+    /// Longest pause before such an address is dialled again, in ms. Default 60,000.
     pub refused_max_ms: u64,
-    /// An attempt to reach a peer may take so long, in ms: longer than a round trip to the farthest one. What was sent
-    /// into a network that was parted is lost, and sent again only after a second. Default 500.
+    /// Longest time of an attempt to reach a peer, in ms: longer than a round trip to the farthest
+    /// one. The system repeats a lost packet of an attempt only after a second, so a new attempt is
+    /// quicker. Default 500.
     pub dial_ms: u64,
     /// Most addresses of peers. Default 256.
     pub peers_max: usize,
-    /// A link to a server that was lost for longer than `reattach_ms` may count again, for all groups, once it has held for
-    /// so long, in ms; doubled with each such loss up to `link_hold_max_ms`. It does when those with whom this server shares
-    /// views are ready for that server, too, or after the longer of `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
+    /// How long a link that was lost for longer than `reattach_ms` has to hold before it may count
+    /// again, in ms; doubled with each such loss up to `link_hold_max_ms`. It counts when the
+    /// servers with which this one shares views are ready for it, too, or after the longer of
+    /// `dial_ms` and `redial_max_ms` more. Default 250; 0: at once.
     pub link_hold_ms: u64,
-    /// Longest such time, in ms. Default 30,000.
+    /// Longest time for which a link has to hold, in ms. Default 30,000.
     pub link_hold_max_ms: u64,
-    /// A link that has held for so long, in ms, is as one that was never lost. Default 120,000.
+    /// A link that has held for this time counts as one that was never lost, in ms. Default
+    /// 120,000.
     pub link_forgive_ms: u64,
-    /// What another server says of its links is passed on to those that it does not reach after so long, in ms: servers
-    /// that are about to reach each other need not be told. Default 50.
+    /// Pause before a link report of another server is passed on to servers that it does not reach,
+    /// in ms: servers that reach each other meanwhile need not be told. Default 50.
     pub pass_on_ms: u64,
-    /// A server that knows of nobody in a group, since it has just started, say, waits so long for the members of the view
-    /// that a client brings along, in ms: if all are still there, they need no other one. Default 3000.
+    /// How long a server that knows of nobody in a group waits for the members of the view that a
+    /// client brings along, in ms: if all attach, they need no other view. Default 3000.
     pub regroup_ms: u64,
-    /// Most connections; those that the runtime is still closing are its own to bound. Default 4096.
+    /// Most open connections. The runtime bounds those that it is still closing. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
     pub groups_max: usize,
@@ -113,9 +119,9 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The default, with times that follow from another `silence_ms`: those of signs of life, of dialling, and for which
-    /// a link has to hold. Where a round trip takes longer than half of that (or 2000, if that is less), give
-    /// `dial_ms` more.
+    /// The default, with times that follow from another `silence_ms`: those of heartbeats, of
+    /// dialling, and for which a link has to hold. Where a round trip takes longer than half of
+    /// `silence_ms` (or 2000 ms, if that is less), raise `dial_ms`.
     #[must_use]
     pub fn for_silence(silence_ms: u64) -> Self {
         let default = Self::default();
@@ -131,126 +137,205 @@ impl ServerConfig {
         }
     }
 
-    /// By how much later one server may reach a peer than another one that could since the same time, in ms.
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be used, its value and the bound that it breaks.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_times()?;
+        for (field, value, least, most) in [
+            ("peers_max", self.peers_max, 0, PEERS_LIMIT),
+            ("connections_max", self.connections_max, 1, CONNECTIONS_LIMIT),
+            ("groups_max", self.groups_max, 1, GROUPS_LIMIT),
+            ("output_bytes_max", self.output_bytes_max, 0, BUFFER_BYTES_LIMIT),
+        ] {
+            ConfigError::check(field, value as u64, least as u64..=most as u64)?;
+        }
+        Ok(())
+    }
+
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        for (field, ms) in [
+            ("silence_ms", self.silence_ms),
+            ("heartbeat_ms", self.heartbeat_ms),
+            ("dial_ms", self.dial_ms),
+            ("redial_ms", self.redial_ms),
+            ("redial_max_ms", self.redial_max_ms),
+            ("refused_ms", self.refused_ms),
+            ("refused_max_ms", self.refused_max_ms),
+        ] {
+            ConfigError::check(field, ms, 1..=TIME_MS_LIMIT)?;
+        }
+        for (field, ms) in [
+            ("gather_join_ms", self.gather_join_ms),
+            ("gather_crash_ms", self.gather_crash_ms),
+            ("gather_max_ms", self.gather_max_ms),
+            ("accuse_ms", self.accuse_ms),
+            ("readmit_ms", self.readmit_ms),
+            ("reattach_ms", self.reattach_ms),
+            ("link_hold_ms", self.link_hold_ms),
+            ("link_hold_max_ms", self.link_hold_max_ms),
+            ("link_forgive_ms", self.link_forgive_ms),
+            ("pass_on_ms", self.pass_on_ms),
+            ("regroup_ms", self.regroup_ms),
+        ] {
+            ConfigError::check(field, ms, 0..=TIME_MS_LIMIT)?;
+        }
+        ConfigError::check_given(
+            "silence_ms",
+            self.silence_ms,
+            self.heartbeat_ms + 1..=u64::MAX,
+            Some(("heartbeat_ms", self.heartbeat_ms)),
+        )?;
+        ConfigError::check_given(
+            "redial_max_ms",
+            self.redial_max_ms,
+            self.redial_ms..=u64::MAX,
+            Some(("redial_ms", self.redial_ms)),
+        )?;
+        ConfigError::check_given(
+            "refused_max_ms",
+            self.refused_max_ms,
+            self.refused_ms..=u64::MAX,
+            Some(("refused_ms", self.refused_ms)),
+        )?;
+        ConfigError::check_given(
+            "link_hold_max_ms",
+            self.link_hold_max_ms,
+            self.link_hold_ms..=u64::MAX,
+            Some(("link_hold_ms", self.link_hold_ms)),
+        )
+    }
+
+    /// By how much later one server may reach a peer than another one that could since the same
+    /// time, in ms.
     pub(super) fn reach_ms(&self) -> u64 {
         self.dial_ms.max(self.redial_max_ms)
     }
 }
 
-/// What an operator may want to read; bounded, the oldest is dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A client attached to a group.
-    Attached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// Its data address.
-        addr: SocketAddr,
-    },
-    /// A client's attachment ended, at this server or at a peer.
-    Detached {
-        /// The group.
-        group: GroupName,
-        /// The client.
-        process: ProcessId,
-        /// Where it was attached.
-        server: ServerId,
-        /// Why.
-        why: Departure,
-    },
-    /// A change began, for this set.
-    StartChange {
-        /// The group.
-        group: GroupName,
-        /// The set.
-        set: Members,
-    },
-    /// A view was decided.
-    View {
-        /// The group.
-        group: GroupName,
-        /// The view.
-        view: View,
-        /// Whether the fast mode decided it.
-        fast: bool,
-    },
-    /// A peer server came (`true`) or was lost.
-    Peer {
-        /// The server.
-        server: ServerId,
-        /// Whether it is connected now.
-        connected: bool,
-    },
-    /// A beacon that was heard is of no use.
-    UselessBeacon(UselessBeacon),
-    /// The server has looked for others, and lets clients in.
-    Settled {
-        /// Servers that are connected.
-        servers: usize,
-    },
-    /// A peer that was named is not connected; noted once, until it is or the reason changes.
-    PeerTrouble {
-        /// The address that was named.
-        addr: SocketAddr,
-        /// Why.
-        why: PeerTrouble,
-    },
-    /// The clients of a connected server are in no view with those of this one, in no group.
-    LeftOut {
-        /// The server.
-        server: ServerId,
-        /// Why.
-        why: LeftOut,
-    },
-    /// They are again.
-    TakenIn {
-        /// The server.
-        server: ServerId,
-    },
-    /// Another server has the id of this one, and others hear the words of both.
-    Twin {
-        /// That id.
-        server: ServerId,
-    },
-    /// A connection spoke another protocol or broke a rule and was closed.
-    Refused {
-        /// The connection.
-        conn: ConnId,
-        /// One sentence.
-        why: Cow<'static, str>,
-    },
-}
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
 
-/// What a server counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerCounters {
-    /// start_changes, counted once a change and group.
-    pub changes: u64,
-    /// Proposals sent (to itself included, once a proposal).
-    pub proposals: u64,
-    /// Views decided in the fast mode.
-    pub views_fast: u64,
-    /// Views decided in the slow mode.
-    pub views_slow: u64,
-    /// From the first start_change of a change to its view, in ms: of all changes together.
-    pub change_ms_sum: u64,
-    /// … of the longest.
-    pub change_ms_max: u64,
-    /// Frames that were skipped, since they are of kinds that this version does not know.
-    pub frames_skipped: u64,
-}
+    use super::*;
 
-impl ServerCounters {
-    /// Adds what another server counted, or another life of this one.
-    pub fn add(&mut self, other: &Self) {
-        self.changes += other.changes;
-        self.proposals += other.proposals;
-        self.views_fast += other.views_fast;
-        self.views_slow += other.views_slow;
-        self.change_ms_sum += other.change_ms_sum;
-        self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
-        self.frames_skipped += other.frames_skipped;
+    /// Sets one field.
+    type Set<V> = fn(&mut ServerConfig, V);
+
+    const TIMES: [(&str, Set<u64>); 18] = [
+        ("silence_ms", |c, v| c.silence_ms = v),
+        ("heartbeat_ms", |c, v| c.heartbeat_ms = v),
+        ("gather_join_ms", |c, v| c.gather_join_ms = v),
+        ("gather_crash_ms", |c, v| c.gather_crash_ms = v),
+        ("gather_max_ms", |c, v| c.gather_max_ms = v),
+        ("accuse_ms", |c, v| c.accuse_ms = v),
+        ("readmit_ms", |c, v| c.readmit_ms = v),
+        ("reattach_ms", |c, v| c.reattach_ms = v),
+        ("redial_ms", |c, v| c.redial_ms = v),
+        ("redial_max_ms", |c, v| c.redial_max_ms = v),
+        ("refused_ms", |c, v| c.refused_ms = v),
+        ("refused_max_ms", |c, v| c.refused_max_ms = v),
+        ("dial_ms", |c, v| c.dial_ms = v),
+        ("link_hold_ms", |c, v| c.link_hold_ms = v),
+        ("link_hold_max_ms", |c, v| c.link_hold_max_ms = v),
+        ("link_forgive_ms", |c, v| c.link_forgive_ms = v),
+        ("pass_on_ms", |c, v| c.pass_on_ms = v),
+        ("regroup_ms", |c, v| c.regroup_ms = v),
+    ];
+
+    const SIZES: [(&str, Set<usize>); 4] = [
+        ("peers_max", |c, v| c.peers_max = v),
+        ("connections_max", |c, v| c.connections_max = v),
+        ("groups_max", |c, v| c.groups_max = v),
+        ("output_bytes_max", |c, v| c.output_bytes_max = v),
+    ];
+
+    fn error_of(config: &ServerConfig) -> alloc::string::String {
+        config.validate().expect_err("it cannot be used").to_string()
+    }
+
+    #[test]
+    fn default_and_limits_are_valid() {
+        assert_eq!(ServerConfig::default().validate(), Ok(()));
+        for silence_ms in [2, 4, 1000, TIME_MS_LIMIT] {
+            assert_eq!(ServerConfig::for_silence(silence_ms).validate(), Ok(()), "{silence_ms}");
+        }
+    }
+
+    #[test]
+    fn extreme_time_error_names_value_and_bound() {
+        for (field, set) in TIMES {
+            for ms in [u64::MAX, u64::MAX / 2, TIME_MS_LIMIT + 1] {
+                let mut config = ServerConfig::default();
+                set(&mut config, ms);
+                let error = error_of(&config);
+                assert!(error.starts_with(&alloc::format!("{field} must be ")), "{error}");
+                assert!(error.ends_with(&alloc::format!("86400000, but is {ms}")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_size_error_names_value_and_bound() {
+        for (field, set) in SIZES {
+            let mut config = ServerConfig::default();
+            set(&mut config, usize::MAX);
+            let (error, end) = (error_of(&config), alloc::format!(", but is {}", usize::MAX));
+            assert!(error.starts_with(&alloc::format!("{field} must be ")), "{error}");
+            assert!(error.ends_with(&end), "{error}");
+        }
+        let none = ServerConfig { groups_max: 0, ..ServerConfig::default() };
+        assert_eq!(error_of(&none), "groups_max must be 1 to 65536, but is 0");
+    }
+
+    #[test]
+    fn contradicting_times_are_both_named() {
+        let config = ServerConfig { silence_ms: 100, ..ServerConfig::default() };
+        assert_eq!(
+            error_of(&config),
+            "silence_ms must be at least 101 since heartbeat_ms is 100, but is 100"
+        );
+        let config = ServerConfig { redial_max_ms: 99, ..ServerConfig::default() };
+        assert_eq!(
+            error_of(&config),
+            "redial_max_ms must be at least 100 since redial_ms is 100, but is 99"
+        );
+    }
+
+    #[test]
+    fn extreme_silence_is_refused() {
+        for silence_ms in [0, 1, u64::MAX - 1, u64::MAX] {
+            let config = ServerConfig::for_silence(silence_ms);
+            assert!(error_of(&config).starts_with("silence_ms must be "));
+        }
+    }
+
+    /// Every time at its limit, in a server that has clients, loses peers and lets time pass.
+    #[test]
+    fn longest_times_do_not_overflow() {
+        use crate::ident::{NUMBER_MAX, ServerId};
+        use crate::member::server::{ConnId, Server};
+        use crate::time::Time;
+
+        let mut config = ServerConfig::default();
+        for (_, set) in TIMES {
+            set(&mut config, TIME_MS_LIMIT);
+        }
+        config.heartbeat_ms = TIME_MS_LIMIT - 1;
+        assert_eq!(config.validate(), Ok(()));
+        let mut server = Server::new(config, ServerId(NUMBER_MAX), NUMBER_MAX).unwrap();
+        let addr = ([127, 0, 0, 1], 1).into();
+        for (at, now) in [Time::ZERO, Time(u64::MAX / 2), Time(u64::MAX)].into_iter().enumerate() {
+            server.handle_accepted(now, ConnId(at as u64));
+            server.add_peer(now, addr);
+            if let Some(addr) = server.poll_dial() {
+                server.handle_dial_failed(now, addr, &"nobody");
+            }
+            server.handle_timeout(now);
+        }
+        let notes: Vec<_> = core::iter::from_fn(|| server.poll_note()).collect();
+        assert_eq!(notes.len(), 1, "{notes:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! When to look at what: so many connections and groups have a deadline that they are not all asked for it each time.
+//! When to look at what: so many connections and groups have a deadline that they are not all asked
+//! for it each time.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_is_next_and_the_last_word_counts() {
+    fn replaced_deadline_counts_earliest_is_next() {
         let ms = Time::from_millis;
         let mut deadlines = Deadlines::new();
         for (key, at) in [(3, 50), (1, 40), (2, 60), (1, 70), (3, 20), (4, 20)] {

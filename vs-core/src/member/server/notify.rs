@@ -1,7 +1,8 @@
 //! The notification service: who can be in the next view of a group.
 //!
-//! It needs more than attachments: servers tell whom they reach, and members accuse those that owe them something.
-//! What it reports is a deterministic choice, so that all servers that see the same settle on the same.
+//! It needs more than attachments: servers tell whom they reach, and members accuse those that owe
+//! them something. What it reports is a deterministic choice, so that all servers that see the same
+//! settle on the same.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -12,8 +13,9 @@ use crate::ident::{ProcessId, ServerId};
 use crate::member::attached::{Attached, Report};
 use crate::view::VIEW_MEMBERS_MAX;
 
-/// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the order of ids, and
-/// each server finds itself in one. `links` holds whom each server says to reach; `me`'s own word among them.
+/// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the
+/// order of ids, and each server finds itself in one. `links` holds whom each server reports to
+/// reach, `me` among them.
 pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) -> Vec<ServerId> {
     let mut left: Vec<ServerId> = links.keys().copied().collect();
     left.extend(links.values().flatten().copied());
@@ -34,18 +36,20 @@ pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) ->
     Vec::from([me])
 }
 
-/// Whether two servers reach each other. One that has not told whom it reaches is taken at the word of the other.
+/// Whether two servers reach each other. If one of them has not reported whom it reaches, the
+/// report of the other counts.
 pub(super) fn linked(links: &BTreeMap<ServerId, Vec<ServerId>>, a: ServerId, b: ServerId) -> bool {
     let reaches = |a: ServerId, b: &ServerId| links.get(&a).map(|servers| servers.contains(b));
     match (reaches(a, &b), reaches(b, &a)) {
         (Some(there), Some(back)) => there && back,
-        (word, None) | (None, word) => word == Some(true),
+        (report, None) | (None, report) => report == Some(true),
     }
 }
 
-/// Splits `clients`, ascending by process, into those that share a view and the rest. All that share one have room for so
-/// many, and there are as many of them as there can be: those that have the least room stay out if that costs fewer members
-/// than a view of a size that they have room for. Beyond that, who came last goes first.
+/// Splits `clients`, ascending by process, into those that share a view and the rest. All that
+/// share one have room for so many, and there are as many of them as there can be: those that have
+/// the least room stay out if that costs fewer members than a view of a size that they have room
+/// for. Beyond that, who came last goes first.
 pub(super) fn fit(clients: Report) -> (Report, Report) {
     let room_of = |client: &Attached| usize::from(client.members_max).min(VIEW_MEMBERS_MAX);
     if clients.iter().map(room_of).min() >= Some(clients.len()) {
@@ -53,7 +57,8 @@ pub(super) fn fit(clients: Report) -> (Report, Report) {
     }
     let mut rooms: Vec<usize> = clients.iter().map(room_of).collect();
     rooms.sort_unstable();
-    // How large a view is of those that have at least this room; of equal ones that which leaves fewest out for it.
+    // How large a view is of those that have at least this room; of equal ones that which leaves
+    // fewest out for it.
     let sizes = rooms.iter().enumerate().map(|(at, &room)| (room.min(rooms.len() - at), room));
     let (size, least) = sizes.max_by_key(|&(size, room)| (size, Reverse(room))).unwrap_or_default();
     let turn = |c: &Attached| (room_of(c) < least, c.attachment, c.process);
@@ -63,15 +68,17 @@ pub(super) fn fit(clients: Report) -> (Report, Report) {
     clients.into_iter().partition(|client| first_out.is_none_or(|first| turn(client) < *first))
 }
 
-/// Whom to exclude, so that no accusation is left between the others: again and again the one with most conflicts,
-/// where being accused counts twice as much as accusing, and accusing all others as much as being accused by all; then
-/// the one that more accuse, then the highest id. `members` ascend.
+/// Whom to exclude, so that no accusation is left between the others: again and again the one with
+/// most conflicts, where being accused counts twice as much as accusing, and accusing all others as
+/// much as being accused by all; then the one that more accuse, then the highest id. `members`
+/// ascend.
 pub(super) fn exclude(
     members: &[ProcessId],
     accusations: &BTreeMap<ProcessId, Vec<ProcessId>>,
 ) -> Vec<(ProcessId, Vec<ProcessId>)> {
     let at = |p: &ProcessId| members.binary_search(p).ok();
-    // By the place of a member: whom it accuses, and who accuses it; those that are out are out of these, too.
+    // By the place of a member: whom it accuses, and who accuses it; those that are out are out of
+    // these, too.
     let mut accuses: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
     let mut accused_by = accuses.clone();
     for (by, list) in accusations {
@@ -122,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn all_servers_of_a_chain_find_the_same_cliques() {
-        // 1 - 2 - 3: each knows its own word and that of its neighbours.
+    fn chain_of_servers_finds_same_cliques() {
+        // 1 - 2 - 3: each knows its own report and those of its neighbours.
         assert_eq!(clique(ServerId(1), &links(&[(1, &[2]), (2, &[1, 3])])), servers(&[1, 2]));
         let middle = links(&[(1, &[2]), (2, &[1, 3]), (3, &[2])]);
         assert_eq!(clique(ServerId(2), &middle), servers(&[1, 2]));
@@ -140,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_all_accuse_goes() {
+    fn most_accused_member_is_excluded() {
         assert_eq!(accused(&[1, 2, 3], &[(1, &[3]), (2, &[3])]), [3]);
         assert_eq!(accused(&[1, 2, 3], &[(3, &[1])]), [1]);
         // The blocked one accuses all, and all accuse it.
@@ -148,18 +155,18 @@ mod tests {
         assert_eq!(accused(&[1, 2, 3], &[(1, &[2, 3])]), [1], "who reaches nobody");
         assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2, 3])]), [3, 2]);
         assert_eq!(accused(&[1, 2], &[(1, &[2]), (2, &[1])]), [2], "a tie");
-        assert_eq!(accused(&[1, 2], &[(2, &[1])]), [1], "one word against none");
+        assert_eq!(accused(&[1, 2], &[(2, &[1])]), [1], "one accusation against none");
         assert_eq!(accused(&[1, 2, 3, 4], &[(1, &[2]), (2, &[3])]), [2], "accusing counts, too");
         let all_of_four: [(u64, &[u64]); 4] = [(1, &[2, 3, 4]), (2, &[3, 4]), (3, &[2]), (4, &[2])];
         assert_eq!(accused(&[1, 2, 3, 4], &all_of_four), [1, 2], "9 against 8, then 2 accuses all");
         assert!(accused(&[1, 2], &[(1, &[3]), (9, &[1])]).is_empty(), "not among us");
     }
 
-    /// The processes of `list` (process, life, room) that share a view, and the others.
+    /// The processes of `list` (process, incarnation, room) that share a view, and the others.
     fn fitted(list: &[(u64, u64, u16)]) -> (Vec<u64>, Vec<u64>) {
-        let client = |(process, life, members_max): (u64, u64, u16)| Attached {
+        let client = |(process, begun, members_max): (u64, u64, u16)| Attached {
             process: ProcessId(process),
-            attachment: Attachment { incarnation: Incarnation::new(life), counter: 1 },
+            attachment: Attachment { incarnation: Incarnation::new(begun), counter: 1 },
             home: ServerId(1),
             members_max,
             settled: None,
@@ -171,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_last_finds_no_room() {
+    fn latest_client_finds_no_room() {
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 3), (3, 7, 3)]), (vec![1, 2, 3], vec![]));
         assert_eq!(fitted(&[(1, 5, 2), (2, 9, 3), (3, 7, 3)]), (vec![1, 3], vec![2]));
         assert_eq!(fitted(&[(1, 5, 3), (2, 9, 1), (3, 7, 3)]), (vec![1, 3], vec![2]), "its own");
@@ -184,7 +191,7 @@ mod tests {
 
     /// It had come first, and all others were thrown out, so that it had room for the rest.
     #[test]
-    fn who_has_less_room_than_the_others_need_throws_nobody_out() {
+    fn client_with_little_room_stays_out() {
         let four = [(1, 5, 9), (2, 6, 9), (3, 7, 9), (4, 8, 9)];
         let with = |others: &[(u64, u64, u16)]| fitted(&[&four[..], others].concat());
         assert_eq!(with(&[(5, 1, 2)]), (vec![1, 2, 3, 4], vec![5]));

@@ -81,7 +81,8 @@ pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut 
     }
 }
 
-/// Hands in a datagram that came from port `port` of the peer's host, and says how many messages were delivered thereupon.
+/// Hands in a datagram that came from port `port` of the peer's host, and says how many messages
+/// were delivered thereupon.
 ///
 /// # Safety
 /// `node` must come from [`vs_node_new`], and `bytes` must point to `len` bytes.

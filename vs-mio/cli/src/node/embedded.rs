@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 
+use vs_core::member::PeerTrouble;
 use vs_core::member::server::Note;
-use vs_core::member::{PeerTrouble, Refusal};
 use vs_core::trace::Tracer;
 use vs_mio::Driver;
 use vs_std::{EmbeddedConfig, EmbeddedServer, ServerName};
@@ -73,13 +73,12 @@ pub(super) fn say_notes<T: Tracer>(driver: &mut Driver<T>, how: &str) {
         let Some(server) = driver.embedded() else { return };
         match note {
             Note::Settled { servers } => say_found(server.listen_addr(), servers, how),
-            Note::UselessBeacon(beacon) => eprintln!("vs: {beacon}"),
-            Note::Twin { server } => eprintln!("vs: {}", Refusal::SameId(server)),
+            Note::UselessBeacon(_) | Note::DuplicateId { .. } => eprintln!("vs: {note}"),
             // Those that beacons told of come and go; who was named is missed.
-            Note::PeerTrouble { addr, why }
-                if server.driver().is_added_peer(addr) && why != PeerTrouble::Itself =>
+            Note::PeerTrouble { addr, ref why }
+                if server.driver().is_added_peer(addr) && *why != PeerTrouble::Itself =>
             {
-                eprintln!("vs: peer {addr} {why}");
+                eprintln!("vs: {note}");
             }
             _ => {}
         }

@@ -20,6 +20,7 @@ pub(super) fn text(status: &Status) -> String {
         Status::Server(server) => of_server(server),
         Status::Node(node) => of_node(node),
         Status::Busy => "busy".into(),
+        other => format!("{other:?}"),
     }
     .lines()
     {
@@ -65,6 +66,7 @@ fn of_server(s: &ServerStatus) -> String {
             DialState::Up => "connected",
             DialState::Spare => "connected otherwise",
             DialState::Itself => "this server",
+            _ => "unknown",
         };
         vec![dial.addr.to_string(), state.into(), dial.trouble.clone().unwrap_or_default()]
     });

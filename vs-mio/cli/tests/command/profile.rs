@@ -1,4 +1,5 @@
-//! Members that are configured for different things: told at once, at both ends, and nobody else notices.
+//! Members that are configured for different things: told at once, at both ends, and nobody else
+//! notices.
 
 use crate::world::{Process, World, is_view};
 

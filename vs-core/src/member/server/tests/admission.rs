@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::ServerConfig;
-use super::super::accuse::FORGIVEN_MS;
+use super::super::group::FORGIVEN_MS;
 use super::bench::{Bench, group, hello, peer, processes, set, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
@@ -15,7 +15,7 @@ use crate::view::{VIEW_MEMBERS_MAX, View};
 
 /// Two connections of one life: the one that was left may be read last.
 #[test]
-fn a_late_request_does_not_move_a_client_back() {
+fn late_request_leaves_client_where_it_is() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.open(12);
     bench.say(12, &hello(peer(2, 2)));
@@ -29,7 +29,7 @@ fn a_late_request_does_not_move_a_client_back() {
 }
 
 #[test]
-fn a_pause_ends_when_it_was_said_to() {
+fn readmission_pause_ends_when_announced() {
     let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
     let mut bench = Bench::together(config.clone(), 3);
     bench.accuse(1, &[3]);
@@ -43,7 +43,7 @@ fn a_pause_ends_when_it_was_said_to() {
 }
 
 #[test]
-fn each_that_waits_for_an_id_is_answered_once() {
+fn each_waiting_for_an_id_answered_once() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.join(12, 2);
     bench.join(13, 2);
@@ -54,9 +54,10 @@ fn each_that_waits_for_an_id_is_answered_once() {
     }
 }
 
-/// The one that came last goes where components meet that are too large together. A joiner is no component.
+/// The one that came last goes where components meet that are too large together. A joiner is no
+/// component.
 #[test]
-fn a_joiner_takes_nobodys_place_however_old_its_life_is() {
+fn old_incarnation_joins_nobody_loses_place() {
     let mut bench = Bench::new(ServerConfig::default());
     for p in 1..=16 {
         bench.join(20 + p, p);
@@ -76,7 +77,7 @@ fn a_joiner_takes_nobodys_place_however_old_its_life_is() {
 }
 
 #[test]
-fn who_waits_for_an_id_takes_room() {
+fn waiting_for_an_id_takes_room() {
     let mut bench = Bench::together(ServerConfig::default(), 15);
     bench.join(40, 15);
     bench.join(16, 16);
@@ -87,9 +88,10 @@ fn who_waits_for_an_id_takes_room() {
     assert_eq!(bench.views(16).last().map(View::len), Some(16), "it waits no more");
 }
 
-/// It threw all others out who came later, at both servers, so that it had room for those who were left.
+/// It threw all others out who came later, at both servers, so that it had room for those who were
+/// left.
 #[test]
-fn components_that_meet_do_not_shrink_to_the_room_of_one() {
+fn components_meet_small_member_shrinks_nobody() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 5);
     bench.with_peer_of(&[(21, 0, 2), (22, 9, 16)]);
@@ -114,7 +116,7 @@ fn components_that_meet_do_not_shrink_to_the_room_of_one() {
 }
 
 #[test]
-fn a_joiner_has_room_for_those_who_are_there_or_is_turned_away() {
+fn joiner_without_room_for_members_turned_away() {
     let mut bench = Bench::together(ServerConfig::default(), 3);
     for (conn, room) in [(8, 3), (9, 4)] {
         bench.open(conn);
@@ -126,10 +128,10 @@ fn a_joiner_has_room_for_those_who_are_there_or_is_turned_away() {
     assert_eq!(bench.views(9).last().map(set), Some(vec![1, 2, 3, 9]));
 }
 
-/// Arrivals are put off while another server is about to have clients: more were let in than there was room for, and those
-/// who came last in place of the joiner turned away.
+/// Arrivals are put off while another server is about to have clients: more were let in than there
+/// was room for, and those who came last in place of the joiner turned away.
 #[test]
-fn those_who_are_not_reported_yet_take_room() {
+fn unreported_clients_take_room() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer_of(&[]);
     let about = PeerWord::About { embeds: None, gathering: true, listen: None };
@@ -146,7 +148,7 @@ fn those_who_are_not_reported_yet_take_room() {
 
 /// What it said of others was taken for true.
 #[test]
-fn who_is_turned_away_teaches_nothing() {
+fn turned_away_client_teaches_nothing() {
     let mut bench = Bench::together(ServerConfig::default(), 16);
     let view = View::new(ViewId { major: 9, minor: 1 }, &processes(&[1, 17]), &[Cid(900_000); 2]);
     bench.open(17);
@@ -161,7 +163,7 @@ fn who_is_turned_away_teaches_nothing() {
 
 /// A server that forgot what it gave to 2 hears of it from 1.
 #[test]
-fn cids_go_on_above_those_in_the_view_that_a_client_reports() {
+fn client_reports_view_cids_continue_above_it() {
     let mut bench = Bench::new(ServerConfig::default());
     let (id, start) = (ViewId { major: 9, minor: 1 }, [Cid(70_000), Cid(90_000)]);
     let view = View::new(id, &processes(&[1, 2]), &start).unwrap();
@@ -178,7 +180,7 @@ fn cids_go_on_above_those_in_the_view_that_a_client_reports() {
 
 /// A verdict answers the accusations that led to it.
 #[test]
-fn an_accusation_excludes_once() {
+fn accusation_excludes_once() {
     let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
     let mut bench = Bench::together(config.clone(), 4);
     bench.accuse(1, &[3]);
@@ -194,7 +196,7 @@ fn an_accusation_excludes_once() {
 }
 
 #[test]
-fn an_exclusion_counts_for_a_minute_after_its_pause() {
+fn exclusion_counts_one_minute_after_its_pause() {
     let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
     for (ms, pause) in [(FORGIVEN_MS - 1, 200), (FORGIVEN_MS, 100)] {
         let mut bench = Bench::together(config.clone(), 2);
@@ -212,7 +214,7 @@ fn an_exclusion_counts_for_a_minute_after_its_pause() {
 }
 
 #[test]
-fn an_accusation_of_more_than_a_view_can_hold_is_none() {
+fn accusation_of_too_many_is_ignored() {
     for (extra, excluded) in [(1, false), (0, true)] {
         let config = ServerConfig::default();
         let mut bench = Bench::together(config.clone(), 3);
@@ -226,7 +228,7 @@ fn an_accusation_of_more_than_a_view_can_hold_is_none() {
 }
 
 #[test]
-fn what_a_process_says_before_it_is_a_member_does_not_count() {
+fn accusation_before_membership_is_ignored() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 2);
     bench.with_peer();

@@ -1,9 +1,9 @@
-//! A few `Moshe` values and the proposals between them, driven by hand.
+//! A few `Agreement` values and the proposals between them, driven by hand.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::super::moshe::{Moshe, Step};
+use super::super::agreement::{Agreement, Step};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment, Report};
 use crate::member::proposal::{Mode, Proposal};
@@ -19,7 +19,8 @@ pub(super) enum Op {
     Go(u64, u64),
 }
 
-/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number its attachments.
+/// The clients that a list stands for: process `10 s + i` lives at server `s`, and hundreds number
+/// its attachments.
 pub(super) fn report(clients: &[u64]) -> Report {
     let attached = |&client: &u64| Attached {
         process: ProcessId(client % 100),
@@ -33,7 +34,7 @@ pub(super) fn report(clients: &[u64]) -> Report {
 }
 
 pub(super) struct Servers {
-    servers: BTreeMap<u64, Moshe>,
+    servers: BTreeMap<u64, Agreement>,
     /// Proposals under way from one server to another, oldest first.
     under_way: BTreeMap<(u64, u64), VecDeque<Proposal>>,
     views: BTreeMap<u64, Vec<(View, Mode)>>,
@@ -46,7 +47,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn new(n: u64, rules: Rules) -> Self {
         Self {
-            servers: (1..=n).map(|s| (s, Moshe::new(ServerId(s), 100 * s, rules))).collect(),
+            servers: (1..=n).map(|s| (s, Agreement::new(ServerId(s), 100 * s, rules))).collect(),
             under_way: BTreeMap::new(),
             views: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -55,7 +56,7 @@ impl Servers {
         }
     }
 
-    pub(super) fn server(&mut self, s: u64) -> &mut Moshe {
+    pub(super) fn server(&mut self, s: u64) -> &mut Agreement {
         self.servers.get_mut(&s).unwrap()
     }
 
@@ -89,13 +90,14 @@ impl Servers {
     }
 
     fn restart(&mut self, s: u64, boot: u64, rules: Rules) {
-        self.servers.insert(s, Moshe::new(ServerId(s), boot, rules));
+        self.servers.insert(s, Agreement::new(ServerId(s), boot, rules));
         for t in self.servers.keys().copied().collect::<Vec<_>>() {
             self.reconnect(s, t);
         }
     }
 
-    /// The connection of two servers ended and is up again: what was under way is lost, and each repeats its last word.
+    /// The connection of two servers ended and is up again: what was under way is lost, and each
+    /// repeats its last word.
     pub(super) fn reconnect(&mut self, a: u64, b: u64) {
         for (from, to) in [(a, b), (b, a)] {
             if from == to {
@@ -164,7 +166,8 @@ impl Servers {
         self.starts.get(&p).map_or(&[], Vec::as_slice)
     }
 
-    /// The one view that is the last word of all homes of `report`, about exactly these clients and their last cids.
+    /// The one view that is the last word of all homes of `report`, about exactly these clients and
+    /// their last cids.
     pub(super) fn settled(&self, report: &Report) -> Option<&View> {
         let home = report.first()?.home.0;
         let view = &self.views(home).last()?.0;

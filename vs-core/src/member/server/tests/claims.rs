@@ -3,11 +3,11 @@
 use alloc::vec;
 
 use super::super::claims::{AHEAD_MAX_MS, CLOCK_RETRY_MS};
-use super::super::{Departure, Note, ServerConfig};
+use super::super::{Note, ServerConfig};
 use super::bench::{Bench, greeting, hello, peer, processes, set, story};
 use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
-use crate::member::DetachReason;
 use crate::member::past::Past;
+use crate::member::{Departure, DetachReason};
 use crate::view::View;
 
 /// When the servers begin, in ms of UNIX time.
@@ -29,7 +29,8 @@ fn in_view(view: View) -> Past {
     Past { mbr_view: Some(view), ..Past::default() }
 }
 
-/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of its number.
+/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of
+/// its number.
 fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     bench.open(p);
     bench.say(p, &hello(peer(p, incarnation)));
@@ -42,10 +43,10 @@ fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     told.is_none()
 }
 
-/// A member said that another one had been given the highest cid that can be claimed. So that one was given a higher one,
-/// and no other server took it in ever after.
+/// A member said that another one had been given the highest cid that can be claimed. So that one
+/// was given a higher one, and no other server took it in ever after.
 #[test]
-fn a_claim_for_another_shuts_it_out_nowhere() {
+fn claim_for_another_shuts_it_out_nowhere() {
     for claimed in [BELIEVED, BELIEVED + 1, CLAIMED_MAX, CREDIBLE_MAX] {
         let mut bench = server();
         assert!(takes(&mut bench, 1, BOOT, in_view(view(BELIEVED, [9, claimed]))));
@@ -70,7 +71,7 @@ fn a_claim_for_another_shuts_it_out_nowhere() {
 }
 
 #[test]
-fn what_is_too_far_ahead_of_the_clock_is_refused() {
+fn claim_too_far_ahead_is_refused() {
     let claims = |number| {
         [
             Past { last_cid: Cid(number), ..Past::default() },
@@ -101,7 +102,7 @@ fn what_is_too_far_ahead_of_the_clock_is_refused() {
 }
 
 #[test]
-fn the_latest_clock_of_the_servers_counts_unless_none_was_ever_set() {
+fn latest_server_clock_counts_once_set() {
     let day_ms = 24 * 3_600_000;
     let ahead = Past { last_cid: Cid(BELIEVED + 5 * day_ms * IDS_PER_MS), ..Past::default() };
     let mut bench = server();
@@ -117,9 +118,10 @@ fn the_latest_clock_of_the_servers_counts_unless_none_was_ever_set() {
     assert!(!takes(&mut bench, 2, BOOT, ahead), "now it has one");
 }
 
-/// Whoever asked in the name of another one, in vain, made a server that had just started wait for members that are nowhere.
+/// Whoever asked in the name of another one, in vain, made a server that had just started wait for
+/// members that are nowhere.
 #[test]
-fn who_is_not_let_in_makes_nobody_wait() {
+fn refused_client_makes_nobody_wait() {
     for life in [6, 8] {
         let mut bench = Bench::new(ServerConfig::default());
         bench.with_peer();

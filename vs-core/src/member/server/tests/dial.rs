@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 
 use super::super::{ConnId, Note, PeerTrouble, Server, ServerConfig};
 use crate::ident::ServerId;
+use crate::member::discovery::Found;
 use crate::member::message::Refusal;
 use crate::time::Time;
 
@@ -221,7 +222,7 @@ impl Town {
 }
 
 #[test]
-fn two_that_name_each_other_keep_the_connection_of_the_lower_id() {
+fn mutual_dials_keep_connection_of_lower_id() {
     for (first, second) in [(1, 2), (2, 1)] {
         let mut town = Town::new();
         town.start(first, u64::from(first), &[second]);
@@ -236,7 +237,7 @@ fn two_that_name_each_other_keep_the_connection_of_the_lower_id() {
 }
 
 #[test]
-fn who_is_named_by_one_side_is_connected_and_dialled_again_when_it_is_lost() {
+fn lost_named_peer_is_dialled_again() {
     for (dialler, other) in [(1, 2), (2, 1)] {
         let mut town = Town::new();
         town.start(other, u64::from(other), &[]);
@@ -253,9 +254,10 @@ fn who_is_named_by_one_side_is_connected_and_dialled_again_when_it_is_lost() {
     }
 }
 
-/// It takes connections and says nothing: it was taken for what is no server, and dialled once a minute.
+/// It takes connections and says nothing: it was taken for what is no server, and dialled once a
+/// minute.
 #[test]
-fn a_server_that_was_stopped_for_long_is_connected_soon_after_it_goes_on() {
+fn resumed_server_is_connected_soon() {
     let mut town = Town::new();
     town.start(2, 2, &[]);
     town.start(1, 1, &[2]);
@@ -271,7 +273,7 @@ fn a_server_that_was_stopped_for_long_is_connected_soon_after_it_goes_on() {
 }
 
 #[test]
-fn one_that_restarts_and_is_named_by_all_has_one_connection_to_each() {
+fn restarted_server_has_one_connection_to_each() {
     let mut town = Town::new();
     let others = |port| (1..=3).filter(|other| *other != port).collect::<Vec<u16>>();
     for port in 1..=3 {
@@ -293,7 +295,7 @@ fn one_that_restarts_and_is_named_by_all_has_one_connection_to_each() {
 }
 
 #[test]
-fn pauses_between_attempts_grow_to_a_bound_and_the_trouble_is_told_once() {
+fn unreachable_peer_pauses_grow_trouble_noted_once() {
     let mut town = Town::new();
     town.start(1, 1, &[2]);
     let mut dials = Vec::new();
@@ -307,7 +309,7 @@ fn pauses_between_attempts_grow_to_a_bound_and_the_trouble_is_told_once() {
 }
 
 #[test]
-fn an_attempt_that_nothing_is_heard_of_is_given_up() {
+fn silent_attempt_is_given_up() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
     let start = Time::from_millis(1000);
     server.add_peer(start, addr(2));
@@ -325,7 +327,7 @@ fn an_attempt_that_nothing_is_heard_of_is_given_up() {
 }
 
 #[test]
-fn the_own_address_is_told_once_and_not_dialled_again() {
+fn own_address_noted_once_not_dialled_again() {
     let mut town = Town::new();
     town.start(1, 1, &[1, 2]);
     town.start(2, 2, &[]);
@@ -337,7 +339,7 @@ fn the_own_address_is_told_once_and_not_dialled_again() {
 }
 
 #[test]
-fn two_servers_with_one_id_are_told_at_both_sides_and_seldom_try_again() {
+fn duplicate_server_ids_noted_at_both_ends() {
     let mut town = Town::new();
     town.start(1, 1, &[]);
     town.start(2, 1, &[1]);
@@ -349,7 +351,7 @@ fn two_servers_with_one_id_are_told_at_both_sides_and_seldom_try_again() {
 }
 
 #[test]
-fn one_server_at_several_addresses_is_connected_once_and_reached_at_the_other_if_need_be() {
+fn several_addresses_of_one_server_connected_once() {
     let mut town = Town::new();
     town.aliases.insert(20, 2);
     town.start(2, 2, &[]);
@@ -366,7 +368,7 @@ fn one_server_at_several_addresses_is_connected_once_and_reached_at_the_other_if
 }
 
 #[test]
-fn who_is_no_peer_any_more_is_not_dialled_but_stays_while_it_is_connected() {
+fn removed_peer_stays_until_its_connection_ends() {
     let mut town = Town::new();
     town.start(2, 2, &[]);
     town.start(1, 1, &[2]);
@@ -383,7 +385,7 @@ fn who_is_no_peer_any_more_is_not_dialled_but_stays_while_it_is_connected() {
 }
 
 #[test]
-fn peers_have_a_bound() {
+fn peers_beyond_bound_are_refused() {
     let config = ServerConfig { peers_max: 2, ..ServerConfig::default() };
     let mut server = Server::new(config, ServerId(1), 1).unwrap();
     let mut add = |port| server.add_peer(Time::ZERO, addr(port));
@@ -409,7 +411,7 @@ fn trouble(server: &mut Server) -> PeerTrouble {
 }
 
 #[test]
-fn what_is_no_membership_server_is_told_and_tried_again_later() {
+fn other_protocol_noted_and_dialled_later() {
     for (words, sentence) in [
         (&b"HTTP/1.1 400 Bad Request"[..], "it speaks another protocol"),
         (b"VSM\0\x63\0", "speaks protocol version 99"),
@@ -433,7 +435,7 @@ fn what_is_no_membership_server_is_told_and_tried_again_later() {
 }
 
 #[test]
-fn long_words_of_the_system_are_cut() {
+fn long_system_error_is_cut() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
     server.add_peer(Time::ZERO, addr(2));
     assert_eq!(server.poll_dial(), Some(addr(2)));
@@ -443,7 +445,7 @@ fn long_words_of_the_system_are_cut() {
 }
 
 #[test]
-fn times_of_dialling_are_checked() {
+fn impossible_dial_times_are_refused() {
     let config = ServerConfig::default;
     for bad in [
         ServerConfig { redial_ms: 0, ..config() },
@@ -468,22 +470,22 @@ fn times_of_dialling_are_checked() {
 
 /// The first packet of an attempt into a parted network is lost, and sent again only much later.
 #[test]
-fn a_server_that_is_heard_again_is_dialled_at_once_unless_it_refuses() {
+fn server_heard_again_dialled_unless_it_refused() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
     server.add_peer(Time::ZERO, addr(2));
     assert_eq!(server.poll_dial(), Some(addr(2)));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!((server.poll_dial(), server.poll_dial()), (Some(addr(2)), None), "it may hang");
     server.handle_dial_failed(Time::ZERO, addr(2), &"nobody listens");
     assert_eq!(server.poll_dial(), None);
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), Some(addr(2)), "its pause is over");
-    server.dial_now(addr(3));
+    server.take_found(vec![Found::Again(addr(3))]);
     assert_eq!(server.poll_dial(), None, "nobody named it");
     server.handle_peer_connected(Time::ZERO, ConnId(7), addr(2));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), None, "it is up");
     server.handle_closed(Time::ZERO, ConnId(7));
-    server.dial_now(addr(2));
+    server.take_found(vec![Found::Again(addr(2))]);
     assert_eq!(server.poll_dial(), None, "it is no server");
 }

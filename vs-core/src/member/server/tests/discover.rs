@@ -12,7 +12,7 @@ use crate::member::UselessBeacon;
 use crate::rng::Rng;
 
 #[test]
-fn thirty_that_start_together_have_one_view_each() {
+fn thirty_start_together_one_view_each() {
     let mut lan = Lan::new();
     for id in 1..=30 {
         lan.start(id, id, "default");
@@ -31,7 +31,7 @@ fn thirty_that_start_together_have_one_view_each() {
 }
 
 #[test]
-fn one_alone_has_its_view_at_once_and_a_second_does_not_block_it_while_it_looks_around() {
+fn newcomer_looking_around_blocks_nobody() {
     let mut lan = Lan::new();
     lan.start(7, 7, "default");
     lan.pass(300);
@@ -48,7 +48,7 @@ fn one_alone_has_its_view_at_once_and_a_second_does_not_block_it_while_it_looks_
 }
 
 #[test]
-fn an_embedded_client_dies_with_its_server_and_that_of_a_plain_one_may_come_over() {
+fn embedded_client_dies_with_its_server() {
     let mut lan = Lan::new();
     lan.start_plain(9);
     lan.server(9).add_peer(crate::Time::from_millis(5000), addr(1));
@@ -73,10 +73,11 @@ fn an_embedded_client_dies_with_its_server_and_that_of_a_plain_one_may_come_over
     assert_eq!(lan.views(2), [[1, 2, 3]]);
 }
 
-/// What those that had not missed the dead server yet said of their links used to make the others of a higher id believe
-/// that they were cut off with nobody, for an instant, which is enough for a view.
+/// What those that had not missed the dead server yet said of their links used to make the others
+/// of a higher id believe that they were cut off with nobody, for an instant, which is enough for a
+/// view.
 #[test]
-fn a_server_that_dies_makes_nobody_believe_to_be_alone() {
+fn server_dies_nobody_believes_to_be_alone() {
     let mut lan = Lan::new();
     for id in 1..=9 {
         lan.start(id, id, "default");
@@ -93,7 +94,7 @@ fn a_server_that_dies_makes_nobody_believe_to_be_alone() {
 }
 
 #[test]
-fn deployments_do_not_mix_and_say_so() {
+fn two_deployments_stay_apart_and_are_noted() {
     let mut lan = Lan::new();
     lan.start(1, 1, "default");
     lan.start(2, 2, "test");
@@ -105,7 +106,7 @@ fn deployments_do_not_mix_and_say_so() {
 }
 
 #[test]
-fn of_two_processes_under_one_id_the_second_is_refused_before_it_is_a_member() {
+fn duplicate_id_refused_before_membership() {
     let mut lan = Lan::new();
     lan.start(1, 5, "default");
     lan.pass(500);
@@ -117,7 +118,7 @@ fn of_two_processes_under_one_id_the_second_is_refused_before_it_is_a_member() {
 }
 
 #[test]
-fn a_server_that_never_settles_holds_the_others_up_for_a_bounded_time() {
+fn unsettled_server_delays_others_bounded_time() {
     let mut lan = Lan::new();
     lan.start(1, 1, "default");
     lan.pass(500);
@@ -135,7 +136,7 @@ fn a_server_that_never_settles_holds_the_others_up_for_a_bounded_time() {
 }
 
 #[test]
-fn a_crash_is_told_of_at_once_while_others_start() {
+fn crash_while_others_start_announced_at_once() {
     let mut lan = Lan::new();
     for id in 1..=3 {
         lan.start(id, id, "default");
@@ -155,7 +156,7 @@ fn a_crash_is_told_of_at_once_while_others_start() {
 
 /// Nothing but the address of one is known, and that one dies when all know one another.
 #[test]
-fn one_that_is_named_leads_to_all() {
+fn one_named_server_leads_to_all() {
     let mut lan = Lan::new();
     lan.unheard = (1..=9).collect();
     lan.start(5, 5, "default");
@@ -178,7 +179,7 @@ fn one_that_is_named_leads_to_all() {
 
 /// A plain server is found by who is connected to one that has dialled it.
 #[test]
-fn servers_that_look_for_nobody_are_found_as_well() {
+fn servers_without_discovery_are_found() {
     let mut lan = Lan::new();
     lan.unheard = vec![3, 4];
     for id in 1..=2 {
@@ -199,7 +200,7 @@ fn servers_that_look_for_nobody_are_found_as_well() {
 
 /// 2 and 3 have lost each other, and 1 has neither: they do not go on together.
 #[test]
-fn who_is_still_reached_by_others_is_not_dead_for_long() {
+fn server_reached_by_others_returns_soon() {
     let mut lan = Lan::new();
     for id in 1..=3 {
         lan.start(id, id, "default");
@@ -219,7 +220,7 @@ fn who_is_still_reached_by_others_is_not_dead_for_long() {
 }
 
 #[test]
-fn who_waits_for_a_server_to_settle_is_let_go_and_finds_a_bound() {
+fn held_requests_are_released_and_bounded() {
     let mut lan = Lan::new();
     lan.start_restless(1);
     let mut attach = |p: u64| lan.attach_over(1, 1000 + p, p);
@@ -233,9 +234,10 @@ fn who_waits_for_a_server_to_settle_is_let_go_and_finds_a_bound() {
     assert_eq!(lan.reply_over(1, 1258), None, "there is room again");
 }
 
-/// Starts, deaths and lost links in any order: those that are left have one view, the same one, of all of them.
+/// Starts, deaths and lost links in any order: those that are left have one view, the same one, of
+/// all of them.
 #[test]
-fn whatever_happens_those_that_are_left_find_together() {
+fn any_history_survivors_share_a_view() {
     for seed in 0..20 {
         let mut rng = Rng::new(seed);
         let mut lan = Lan::new();
@@ -266,9 +268,10 @@ fn whatever_happens_those_that_are_left_find_together() {
     }
 }
 
-/// While they were apart they forgot each other, and dialled no more. What the one that dials says of itself is not heard.
+/// While they were apart they forgot each other, and dialled no more. What the one that dials says
+/// of itself is not heard.
 #[test]
-fn however_long_they_were_apart_beacons_bring_them_together_within_two_timeouts() {
+fn long_partition_heals_within_two_timeouts() {
     let soon = [3_000, 9_900, 10_300, 40_000, 590_000];
     for apart_ms in soon.into_iter().chain((13_000..23_000).step_by(330)) {
         let mut lan = Lan::new();
@@ -289,7 +292,7 @@ fn however_long_they_were_apart_beacons_bring_them_together_within_two_timeouts(
 }
 
 #[test]
-fn beacons_that_go_one_way_suffice() {
+fn one_way_beacons_suffice() {
     let mut lan = Lan::new();
     lan.unheard = vec![1];
     lan.start(1, 1, "default");

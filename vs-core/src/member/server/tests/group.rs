@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::accuse::FORGIVEN_MS;
+use super::super::group::FORGIVEN_MS;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{
     Bench, greeting, group, hello, links, peer, processes, set, story, usual_profile,
@@ -21,7 +21,7 @@ use crate::view::View;
 use crate::wire::frame;
 
 #[test]
-fn arrivals_within_the_gathering_time_share_a_view() {
+fn arrivals_within_gathering_time_share_a_view() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.join(1, 1);
     assert_eq!(story(&bench.told(1)), [(false, vec![1])], "start_change at once");
@@ -41,7 +41,7 @@ fn arrivals_within_the_gathering_time_share_a_view() {
 }
 
 #[test]
-fn each_member_of_a_burst_is_told_of_two_changes_at_most() {
+fn burst_of_arrivals_two_start_changes_at_most() {
     let mut bench = Bench::new(ServerConfig { announce_max: 1, ..ServerConfig::default() });
     let all: Vec<u64> = (1..=14).collect();
     for conn in &all {
@@ -64,7 +64,7 @@ fn each_member_of_a_burst_is_told_of_two_changes_at_most() {
 }
 
 #[test]
-fn a_departure_is_not_gathered_and_ends_a_gathering() {
+fn departure_ends_gathering() {
     let mut bench = Bench::together(ServerConfig::default(), 3);
     bench.close(3);
     assert_eq!(story(&bench.told(1)), [(false, vec![1, 2]), (true, vec![1, 2])]);
@@ -80,7 +80,7 @@ fn a_departure_is_not_gathered_and_ends_a_gathering() {
 }
 
 #[test]
-fn a_second_process_under_an_id_waits_for_the_first_to_show_life() {
+fn duplicate_id_waits_for_first_to_show_life() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.join(12, 2);
     assert!(bench.told(12).is_empty());
@@ -102,7 +102,7 @@ fn a_second_process_under_an_id_waits_for_the_first_to_show_life() {
 }
 
 #[test]
-fn the_same_life_moves_from_one_connection_to_another() {
+fn same_incarnation_moves_to_another_connection() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.open(12);
     bench.say(12, &hello(peer(2, 2)));
@@ -117,7 +117,7 @@ fn the_same_life_moves_from_one_connection_to_another() {
 }
 
 #[test]
-fn the_accused_is_excluded_and_comes_back_after_a_growing_pause() {
+fn accused_returns_after_growing_pause() {
     let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
     let mut bench = Bench::together(config.clone(), 3);
     for (round, pause) in [100, 200, 400, 800, 1600, 1600].into_iter().enumerate() {
@@ -150,7 +150,7 @@ fn the_accused_is_excluded_and_comes_back_after_a_growing_pause() {
 }
 
 #[test]
-fn an_accusation_that_is_withdrawn_excludes_nobody() {
+fn withdrawn_accusation_excludes_nobody() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 3);
     bench.accuse(1, &[3]);
@@ -169,7 +169,7 @@ fn an_accusation_that_is_withdrawn_excludes_nobody() {
 }
 
 #[test]
-fn clients_of_a_lost_server_stay_until_their_grace_is_over() {
+fn clients_of_lost_server_stay_for_grace() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.join(1, 1);
     bench.pass(10);
@@ -184,7 +184,7 @@ fn clients_of_a_lost_server_stay_until_their_grace_is_over() {
 }
 
 #[test]
-fn a_client_of_a_lost_server_that_comes_over_is_not_missed() {
+fn client_of_lost_server_attaches_elsewhere_without_change() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.join(1, 1);
     bench.pass(10);
@@ -206,7 +206,7 @@ fn a_client_of_a_lost_server_that_comes_over_is_not_missed() {
 }
 
 #[test]
-fn a_peer_hears_of_clients_and_of_the_last_proposal() {
+fn new_peer_hears_clients_and_last_proposal() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.with_peer();
     bench.pass(10);
@@ -232,7 +232,7 @@ fn a_peer_hears_of_clients_and_of_the_last_proposal() {
 }
 
 #[test]
-fn a_peer_speaks_for_itself_alone() {
+fn peer_speaks_for_itself_only() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -266,7 +266,7 @@ fn a_peer_speaks_for_itself_alone() {
 }
 
 #[test]
-fn who_breaks_the_order_of_the_protocol_is_refused() {
+fn broken_protocol_order_is_refused() {
     let attach =
         Request::Attach { group: group(), counter: 1, members_max: 16, past: Past::default() };
     let known = || hello(peer(5, 5));
@@ -308,7 +308,7 @@ fn who_breaks_the_order_of_the_protocol_is_refused() {
 }
 
 #[test]
-fn hostile_bytes_close_their_connection_alone() {
+fn hostile_bytes_close_their_connection_only() {
     let mut long = frame::preamble().to_vec();
     long.extend_from_slice(&u32::MAX.to_le_bytes());
     let mut odd = frame::preamble().to_vec();
@@ -324,7 +324,7 @@ fn hostile_bytes_close_their_connection_alone() {
 }
 
 #[test]
-fn a_silent_client_is_missed_unless_the_server_slept() {
+fn silent_client_missed_unless_server_slept() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.mute.push(2);
     bench.pass(900);
@@ -340,7 +340,7 @@ fn a_silent_client_is_missed_unless_the_server_slept() {
 }
 
 #[test]
-fn bounds_hold() {
+fn connections_and_groups_beyond_bounds_refused() {
     let config = ServerConfig { connections_max: 2, groups_max: 1, ..ServerConfig::default() };
     let mut bench = Bench::together(config, 2);
     bench.server.handle_accepted(bench.now, ConnId(3));
@@ -364,7 +364,7 @@ fn bounds_hold() {
 }
 
 #[test]
-fn who_does_not_read_is_closed() {
+fn client_that_does_not_read_is_closed() {
     let config = ServerConfig { output_bytes_max: 4096, ..ServerConfig::default() };
     let mut bench = Bench::together(config, 2);
     for counter in 2..200 {
@@ -380,7 +380,7 @@ fn who_does_not_read_is_closed() {
 
 /// One joiner too many once ended the membership of everybody.
 #[test]
-fn a_joiner_for_whom_a_member_has_no_room_is_turned_away_and_nobody_else() {
+fn members_without_room_joiner_is_turned_away() {
     let mut bench = Bench::together(ServerConfig::default(), 16);
     bench.join(17, 17);
     bench.pass(10);
@@ -396,7 +396,7 @@ fn a_joiner_for_whom_a_member_has_no_room_is_turned_away_and_nobody_else() {
 
 /// What servers said that are gone was once kept for ever.
 #[test]
-fn proposals_of_servers_that_are_gone_are_forgotten() {
+fn proposals_of_lost_servers_are_forgotten() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     for s in 100..200 {
         bench.open(s);
@@ -416,5 +416,5 @@ fn proposals_of_servers_that_are_gone_are_forgotten() {
         bench.close(s);
     }
     bench.pass(5000);
-    assert_eq!(bench.server.groups[&group()].servers_remembered(), 0);
+    assert_eq!(bench.server.groups.get(&group()).unwrap().servers_remembered(), 0);
 }

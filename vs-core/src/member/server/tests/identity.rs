@@ -45,9 +45,10 @@ fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     );
 }
 
-/// They could not be told apart, the later one took the place of the first, and the first heard nothing any more.
+/// They could not be told apart, the later one took the place of the first, and the first heard
+/// nothing any more.
 #[test]
-fn two_that_began_in_one_millisecond_are_two() {
+fn two_processes_of_one_millisecond_differ() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     ask(&mut bench, 12, elsewhere(2, 2));
     assert_eq!(bench.detached(12), REFUSED);
@@ -58,7 +59,7 @@ fn two_that_began_in_one_millisecond_are_two() {
 
 /// It took the place of the first, which was then given a view that it had no start_change for.
 #[test]
-fn a_second_process_at_another_server_waits_as_well() {
+fn duplicate_id_at_another_server_waits() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     has_two(&mut bench, 3, Some(7));
@@ -79,10 +80,11 @@ fn a_second_process_at_another_server_waits_as_well() {
     assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
 }
 
-/// Both were let in when the earlier life was missed, the one that the process had left last: its end was the end of the
-/// process, which waited for its first view for ever (`vs sim --seed 1027018`).
+/// Both were let in when the earlier life was missed, the one that the process had left last: its
+/// end was the end of the process, which waited for its first view for ever (`vs sim --seed
+/// 1027018`).
 #[test]
-fn of_two_connections_of_one_life_that_waits_the_later_one_counts() {
+fn waiting_incarnation_later_connection_counts() {
     for order in [[(12, 1), (13, 2)], [(13, 2), (12, 1)]] {
         let mut bench = Bench::together(ServerConfig::default(), 2);
         for (conn, counter) in order {
@@ -102,7 +104,7 @@ fn of_two_connections_of_one_life_that_waits_the_later_one_counts() {
 }
 
 #[test]
-fn who_may_come_over_from_a_lost_server_holds_its_id() {
+fn client_of_lost_server_holds_its_id() {
     let config = ServerConfig { silence_ms: 200, ..ServerConfig::default() };
     let reattach_ms = config.reattach_ms;
     let mut bench = Bench::together(config, 1);
@@ -132,7 +134,7 @@ fn who_may_come_over_from_a_lost_server_holds_its_id() {
 
 /// Servers that did not know of each other let one in each.
 #[test]
-fn of_two_that_were_let_in_apart_the_later_life_stays() {
+fn both_admitted_later_incarnation_stays() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.with_peer();
     has_two(&mut bench, 3, Some(1));

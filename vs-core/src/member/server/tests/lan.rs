@@ -1,4 +1,5 @@
-//! Whole servers on one network that find one another, each with a client of its own: bytes, beacons and time.
+//! Whole servers on one network that find one another, each with a client of its own: bytes,
+//! beacons and time.
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -280,7 +281,8 @@ impl Lan {
         any
     }
 
-    /// What the client of `id` was told since the last call: when in ms of the test, and the set, in a view or not.
+    /// What the client of `id` was told since the last call: when in ms of the test, and the set,
+    /// in a view or not.
     pub(super) fn told(&mut self, id: u64) -> Vec<(u64, bool, Vec<u64>)> {
         let told = core::mem::take(&mut self.hosts.get_mut(&id).unwrap().told);
         let ids = |list: &[ProcessId]| list.iter().map(|p| p.0).collect::<Vec<_>>();

@@ -1,13 +1,14 @@
-//! Links between servers that come and go, and what operators and clients are told of who went, and why.
+//! Links between servers that come and go, and what operators and clients are told of who went, and
+//! why.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{ConnId, Departure, LeftOut, Note, Server, ServerConfig};
+use super::super::{ConnId, LeftOut, Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, set, story};
 use crate::ident::{ProcessId, ServerId};
-use crate::member::DetachReason;
 use crate::member::message::{PeerWord, Reply, Request};
+use crate::member::{Departure, DetachReason};
 use crate::wire::frame::{self, Decoder};
 
 fn notes(bench: &mut Bench) -> Vec<Note> {
@@ -50,7 +51,7 @@ fn taken_in_after(bench: &mut Bench, ms_max: u64) -> Option<u64> {
 }
 
 #[test]
-fn a_link_that_is_lost_for_a_moment_costs_no_view() {
+fn short_link_loss_costs_no_view() {
     let config = ServerConfig::default();
     let mut bench = pair(config.clone());
     for _ in 0..10 {
@@ -62,7 +63,7 @@ fn a_link_that_is_lost_for_a_moment_costs_no_view() {
 }
 
 #[test]
-fn a_link_that_was_lost_counts_again_once_it_holds_for_longer_each_time() {
+fn returned_link_holds_longer_each_time() {
     let config = ServerConfig { link_hold_max_ms: 1000, ..ServerConfig::default() };
     let mut bench = pair(config.clone());
     for hold_ms in [250, 500, 1000, 1000] {
@@ -84,7 +85,7 @@ fn a_link_that_was_lost_counts_again_once_it_holds_for_longer_each_time() {
 
 /// However often: who never holds is in no view, and costs none.
 #[test]
-fn a_link_that_flaps_faster_than_it_has_to_hold_costs_no_more_views() {
+fn fast_flapping_link_costs_no_views() {
     let config = ServerConfig::default();
     let mut bench = pair(config.clone());
     bench.close(99);
@@ -102,7 +103,7 @@ fn a_link_that_flaps_faster_than_it_has_to_hold_costs_no_more_views() {
 }
 
 #[test]
-fn with_no_time_to_hold_a_link_counts_as_soon_as_it_is_back() {
+fn no_hold_time_returned_link_counts_at_once() {
     let config = ServerConfig { link_hold_ms: 0, link_hold_max_ms: 0, ..ServerConfig::default() };
     let mut bench = pair(config.clone());
     bench.close(99);
@@ -116,7 +117,7 @@ fn with_no_time_to_hold_a_link_counts_as_soon_as_it_is_back() {
 
 /// 2 and 3 do not reach each other: 1 cannot be with both.
 #[test]
-fn whom_a_server_leaves_out_is_noted_with_the_reason_and_once() {
+fn left_out_server_noted_once_with_reason() {
     let mut bench = pair(ServerConfig::default());
     bench.open(98);
     bench.say(98, &greeting(3, 1));
@@ -135,7 +136,7 @@ fn whom_a_server_leaves_out_is_noted_with_the_reason_and_once() {
 
 /// A third server still reaches one that this one has lost, and is not left out for that.
 #[test]
-fn a_lost_link_of_two_servers_does_not_part_them_from_a_third_at_once() {
+fn lost_link_keeps_third_server_together() {
     let config = ServerConfig::default();
     let mut bench = pair(config.clone());
     bench.open(98);
@@ -161,7 +162,7 @@ fn a_lost_link_of_two_servers_does_not_part_them_from_a_third_at_once() {
 }
 
 #[test]
-fn operators_read_why_a_client_went() {
+fn departure_noted_with_reason() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 6);
     notes(&mut bench);
@@ -186,7 +187,7 @@ fn operators_read_why_a_client_went() {
 }
 
 #[test]
-fn operators_of_other_servers_read_it_too() {
+fn departure_noted_at_other_servers_too() {
     let mut bench = pair(ServerConfig::default());
     let gone = |bench: &mut Bench, p, why: Departure| {
         let process = ProcessId(p);
@@ -215,7 +216,7 @@ fn operators_of_other_servers_read_it_too() {
 
 /// It was told nothing but the end of its connection, as by a server that was lost.
 #[test]
-fn a_client_that_was_silent_reads_so_when_it_goes_on() {
+fn silent_client_is_told_when_it_resumes() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.mute.push(2);
     bench.pass(1010);

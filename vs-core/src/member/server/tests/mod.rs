@@ -2,6 +2,7 @@
 
 mod admission;
 mod agree;
+mod agreement;
 mod bench;
 mod claims;
 mod dial;
@@ -9,10 +10,9 @@ mod discover;
 mod group;
 mod identity;
 mod lan;
+mod link_reports;
 mod links;
-mod moshe;
 mod peers;
 mod profile;
 mod regroup;
 mod status;
-mod words;

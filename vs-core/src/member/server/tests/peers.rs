@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::words::SERVERS_MAX;
+use super::super::link_reports::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, story, usual_profile};
 use crate::ident::{
@@ -53,7 +53,7 @@ fn proposed(bench: &mut Bench) -> bool {
 }
 
 #[test]
-fn arrivals_elsewhere_are_gathered_and_departures_are_not() {
+fn remote_arrivals_gathered_departures_not() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -69,7 +69,7 @@ fn arrivals_elsewhere_are_gathered_and_departures_are_not() {
 }
 
 #[test]
-fn accusations_of_who_left_are_forgotten_though_it_comes_back() {
+fn returned_client_has_no_old_accusations() {
     let config = ServerConfig::default();
     let mut bench = Bench::together(config.clone(), 1);
     bench.with_peer();
@@ -82,7 +82,7 @@ fn accusations_of_who_left_are_forgotten_though_it_comes_back() {
 }
 
 #[test]
-fn accusations_of_members_here_are_told_to_peers() {
+fn local_accusations_are_told_to_peers() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -99,9 +99,10 @@ fn accusations_of_members_here_are_told_to_peers() {
     assert_eq!(told, [(ProcessId(1), processes(&[21]))], "8 is no member");
 }
 
-/// A second server under one id used to take the place of the first at a third, whose groups then fell apart.
+/// A second server under one id used to take the place of the first at a third, whose groups then
+/// fell apart.
 #[test]
-fn another_life_of_a_peer_is_heard_once_the_former_is_missed() {
+fn new_peer_incarnation_admitted_after_old_missed() {
     let mut bench = Bench::new(ServerConfig::default());
     assert_eq!(bench.server.id(), ServerId(1));
     let greet = |bench: &mut Bench, conn, boot| {
@@ -129,7 +130,7 @@ fn another_life_of_a_peer_is_heard_once_the_former_is_missed() {
 }
 
 #[test]
-fn who_belongs_to_another_deployment_is_told_at_both_ends() {
+fn other_deployment_told_at_both_ends() {
     let deployment = |name| Deployment::new(name).unwrap();
     let config = ServerConfig { deployment: deployment("blue"), ..ServerConfig::default() };
     let mut bench = Bench::new(config);
@@ -174,9 +175,10 @@ fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
     vec![bytes(&client), bytes(&server)]
 }
 
-/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its clients.
+/// Server 2 answers the last proposal of server 1, over connection `conn`, with these cids for its
+/// clients.
 fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = cids.iter().map(|&(p, cid)| (ProcessId(p), Cid(cid))).collect();
     let proposal = Proposal { from: ServerId(2), cids, pn, used: Vec::new(), ..mine };
     bench.say(conn, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
@@ -184,7 +186,7 @@ fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
 
 /// Its clock was set back: the numbers of its new life are below those of the last one.
 #[test]
-fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
+fn earlier_peer_incarnation_is_forgotten() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.pass(10);
@@ -205,12 +207,13 @@ fn what_an_earlier_life_of_a_peer_said_is_forgotten() {
 }
 
 #[test]
-fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_heard() {
+fn proposal_through_another_server_is_ignored() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(99);
     bench.say(99, &greeting(2, 1));
-    let remembered = |bench: &Bench| bench.server.groups[&group()].servers_remembered();
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let remembered =
+        |bench: &Bench| bench.server.groups.get(&group()).unwrap().servers_remembered();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     for (from, kept) in [(3, 0), (2, 1)] {
         let proposal = Proposal { from: ServerId(from), pn: 9, ..mine.clone() };
         bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
@@ -222,7 +225,7 @@ fn what_a_connected_server_proposed_is_kept_and_what_others_say_of_it_is_not_hea
 }
 
 #[test]
-fn what_is_decided_is_counted_and_noted_by_its_mode() {
+fn decided_view_counted_and_noted_by_mode() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     let counted = |bench: &Bench| {
         let c = bench.server.counters();
@@ -232,7 +235,7 @@ fn what_is_decided_is_counted_and_noted_by_its_mode() {
     bench.with_peer();
     bench.pass(10);
     assert_eq!(counted(&bench), (2, 2, 1, 0));
-    let mine = bench.server.groups[&group()].proposal().unwrap().clone();
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let cids = vec![(ProcessId(21), Cid(5))];
     let (from, mode, used) = (ServerId(2), Mode::Slow, Vec::new());
     let proposal = Proposal { from, cids, mode, n: 1, pn: 5, used, ..mine };
@@ -253,7 +256,7 @@ fn what_is_decided_is_counted_and_noted_by_its_mode() {
 }
 
 #[test]
-fn the_grace_of_clients_ends_in_the_instant_that_was_said() {
+fn clients_grace_ends_when_announced() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.close(99);
@@ -266,7 +269,7 @@ fn the_grace_of_clients_ends_in_the_instant_that_was_said() {
 
 /// Two components are too large together: who came last goes, and is told so.
 #[test]
-fn who_finds_no_room_where_components_meet_is_told() {
+fn components_meet_client_without_room_told() {
     let mut bench = Bench::together(ServerConfig::default(), 16);
     bench.with_peer();
     assert_eq!(bench.detached(16), Some((DetachReason::ServerFull, 500)));
@@ -275,22 +278,22 @@ fn who_finds_no_room_where_components_meet_is_told() {
     assert_eq!(set, (1..16).chain([21]).collect::<Vec<u64>>());
 }
 
-/// When there were too many, the one that had just come was forgotten with the rest: what it had said would have counted
-/// in its next life.
+/// When there were too many, the one that had just come was forgotten with the rest: what it had
+/// said would have counted in its next life.
 #[test]
-fn lives_of_servers_are_remembered_within_a_bound() {
+fn boot_values_remembered_within_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
     let mut bench = Bench::new(config);
     for (server, remembered) in [(2, 1), (3, 2), (4, 3), (5, 1), (6, 2)] {
         bench.open(server);
         bench.say(server, &greeting(server, 1));
-        assert_eq!(bench.server.boots.len(), remembered);
+        assert_eq!(bench.server.peers.boots_remembered(), remembered);
         bench.close(server);
     }
 }
 
 #[test]
-fn links_of_a_peer_are_its_latest_word_within_a_bound() {
+fn latest_report_of_peer_counts_within_bound() {
     let mut bench = Bench::new(ServerConfig::default());
     let most = SERVERS_MAX as u64;
     bench.open(99);
@@ -299,14 +302,14 @@ fn links_of_a_peer_are_its_latest_word_within_a_bound() {
     {
         let named: Vec<u64> = (0..count).collect();
         bench.say(99, &links(2, version, &named));
-        let known = bench.server.words.get(ServerId(2)).unwrap();
-        assert_eq!(known.version, heard, "{count} in version {version}");
+        let known = bench.server.topology.reports().get(ServerId(2)).unwrap();
+        assert_eq!(known.version(), heard, "{count} in version {version}");
     }
 }
 
 /// Over two connections the words may come in any order.
 #[test]
-fn words_to_a_peer_have_growing_versions() {
+fn messages_to_peer_have_growing_versions() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.join(2, 2);
@@ -319,10 +322,10 @@ fn words_to_a_peer_have_growing_versions() {
     assert!(versions.len() >= 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 }
 
-/// A client that does not read was given up while the others were told of two changes: the list of clients of the second one
-/// went out last, and had that client in it.
+/// A client that does not read was given up while the others were told of two changes: the list of
+/// clients of the second one went out last, and had that client in it.
 #[test]
-fn the_last_list_of_clients_that_goes_out_is_the_latest() {
+fn last_client_list_sent_is_latest() {
     let mut seen = false;
     for pings in (0..100).step_by(3) {
         let config = ServerConfig { output_bytes_max: 400, ..ServerConfig::default() };
@@ -360,7 +363,7 @@ fn the_last_list_of_clients_that_goes_out_is_the_latest() {
 
 /// A server that parts from another one says so in a word: it was waited with as with an arrival.
 #[test]
-fn a_loss_that_is_heard_of_is_not_gathered() {
+fn reported_loss_is_not_gathered() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.with_peer();
     bench.open(98);
@@ -388,7 +391,7 @@ fn a_loss_that_is_heard_of_is_not_gathered() {
 }
 
 #[test]
-fn the_highest_numbers_may_be_used() {
+fn highest_numbers_are_accepted() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
     bench.open(7);
     bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));

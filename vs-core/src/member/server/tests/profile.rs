@@ -4,16 +4,17 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{Departure, Note, ServerConfig};
+use super::super::{Note, ServerConfig};
 use super::bench::{Bench, group, hello, peer, set, story};
 use crate::ident::{Incarnation, ProcessId, ServerId};
-use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Reply, Request};
 use crate::member::past::Past;
 use crate::member::profile::{Held, Profile, ProfileField};
+use crate::member::{Departure, DetachReason};
 
-/// Process `p` attaches over the connection of its number, configured for messages of so many bytes.
+/// Process `p` attaches over the connection of its number, configured for messages of so many
+/// bytes.
 fn join(bench: &mut Bench, p: u64, message_bytes_max: u64) {
     bench.open(p);
     bench.say(p, &hello(peer(p, p)));
@@ -34,7 +35,8 @@ fn together(n: u64) -> Bench {
     bench
 }
 
-/// Server 2, over connection 99, has process 21, whose group has messages of so many bytes since then.
+/// Server 2, over connection 99, has process 21, whose group has messages of so many bytes since
+/// then.
 fn with_peer(bench: &mut Bench, since_ms: u64, message_bytes_max: u64) {
     bench.with_peer();
     let profile = Profile { message_bytes_max, ..Profile::default() };

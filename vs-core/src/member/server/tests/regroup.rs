@@ -37,7 +37,7 @@ fn also_from(view: &View) -> Attached {
 
 /// Two servers settled on two views of the same members, each on that of its own client.
 #[test]
-fn members_who_come_from_two_views_need_another_one() {
+fn members_of_two_views_get_a_new_one() {
     let common = view(9, &[1, 21]);
     for (other, stays) in [(view(9, &[1, 21]), true), (view(8, &[1, 21]), false)] {
         let mut bench = Bench::new(ServerConfig::default());
@@ -54,16 +54,18 @@ fn members_who_come_from_two_views_need_another_one() {
     }
 }
 
-/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are gathered.
+/// While 1 waits for 22, server 2 goes on without: it waited for an answer as long as arrivals are
+/// gathered.
 #[test]
-fn who_calls_for_a_change_meanwhile_is_answered_at_once() {
+fn proposal_during_regroup_answered_at_once() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.with_peer();
     comes_from(&mut bench, &view(9, &[1, 21, 22]));
     bench.pass(100);
     assert!(bench.told(1).is_empty(), "22 may be about to come");
     bench.read::<Request>(99);
-    let of_one = bench.server.groups[&group()].clients().into_iter().map(|(client, _)| client);
+    let of_one =
+        bench.server.groups.get(&group()).unwrap().clients().into_iter().map(|(client, _)| client);
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let other = Attached { settled: None, attachment, ..also_from(&view(1, &[1])) };
     let proposal = Proposal {
@@ -83,7 +85,7 @@ fn who_calls_for_a_change_meanwhile_is_answered_at_once() {
 
 /// The end of the one wait was looked at again and again until the other was over.
 #[test]
-fn a_wait_for_servers_that_start_ends_beside_one_for_members() {
+fn both_waits_end_when_due() {
     let config = ServerConfig::default();
     let mut bench = Bench::new(config.clone());
     bench.with_peer_of(&[]);

@@ -8,7 +8,7 @@ use crate::member::message::Request;
 use crate::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, MEMBERS_LISTED_MAX, Reader, Status, request};
 
 #[test]
-fn the_status_tells_who_is_there_and_how_the_view_came_about() {
+fn status_names_members_and_decided_view() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.join(3, 3);
     bench.pass(1000);
@@ -25,7 +25,7 @@ fn the_status_tells_who_is_there_and_how_the_view_came_about() {
 }
 
 #[test]
-fn the_answer_ends_the_connection() {
+fn status_answer_ends_connection() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     let (now, conn) = (bench.now, ConnId(9));
     bench.server.handle_accepted(now, conn);
@@ -42,7 +42,7 @@ fn the_answer_ends_the_connection() {
 
 /// Who asked in a loop kept the server from everything else.
 #[test]
-fn who_asks_too_often_is_told_so() {
+fn frequent_status_requests_answered_busy() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     let ask = |bench: &mut Bench, conn| {
         bench.server.handle_accepted(bench.now, conn);
@@ -62,14 +62,14 @@ fn who_asks_too_often_is_told_so() {
 }
 
 #[test]
-fn who_has_a_name_cannot_ask() {
+fn named_client_cannot_ask_status() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     bench.say(2, &Request::Status);
     assert_eq!(bench.closed, [2]);
 }
 
 #[test]
-fn a_large_group_is_told_of_in_part() {
+fn large_group_listed_in_part() {
     let members = MEMBERS_LISTED_MAX as u64 + 3;
     let mut bench = Bench::new(ServerConfig::default());
     for p in 1..=members {

@@ -1,10 +1,10 @@
-//! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of these rules are
-//! caught: random worlds meet some of them too seldom.
+//! The agreement of servers, by itself. The cases for D1 to D3 and `max_n` are where the mutants of
+//! these rules are caught: random worlds meet some of them too seldom.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::moshe::{Floor, Step};
+use super::super::agreement::{Floor, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
 use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
@@ -50,7 +50,7 @@ fn cids(numbers: &[u64]) -> Vec<Cid> {
 
 /// The number that followed the highest claim was believed by nobody, and all waited for ever.
 #[test]
-fn the_highest_claim_that_is_taken_leads_to_a_view() {
+fn highest_accepted_claim_leads_to_view() {
     let mut servers = Servers::new(3, Rules::default());
     let floor = Floor { cid: Cid(CLAIMED_MAX), vid: CLAIMED_MAX };
     servers.server(1).raise(ProcessId(11), floor);
@@ -60,7 +60,7 @@ fn the_highest_claim_that_is_taken_leads_to_a_view() {
 }
 
 #[test]
-fn the_fast_mode_decides_with_one_proposal_each() {
+fn one_proposal_each_decides_in_fast_mode() {
     for order in 0..6 {
         let mut servers = Servers::new(3, Rules::default());
         servers.play(&[Ns(1, THREE), Ns(2, THREE), Ns(3, THREE)]);
@@ -79,7 +79,7 @@ fn the_fast_mode_decides_with_one_proposal_each() {
 }
 
 #[test]
-fn a_server_by_itself_decides_at_once() {
+fn single_server_decides_at_once() {
     let mut servers = Servers::new(1, Rules::default());
     servers.play(&[Ns(1, &[11]), Ns(1, &[11, 12]), Ns(1, &[])]);
     let sets: Vec<usize> = servers.views(1).iter().map(|(view, _)| view.len()).collect();
@@ -88,7 +88,7 @@ fn a_server_by_itself_decides_at_once() {
 }
 
 #[test]
-fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
+fn set_shrinks_before_view_cids_stay() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, &[11, 12, 13, 21])]);
     assert_eq!(servers.cids(11), cids(&[1]));
@@ -107,7 +107,7 @@ fn cids_stay_while_the_set_only_shrinks_and_no_view_came() {
 }
 
 #[test]
-fn another_attachment_is_another_change() {
+fn new_attachment_begins_new_change() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -122,9 +122,10 @@ fn another_attachment_is_another_change() {
     assert_eq!(after.start_ids(), cids(&[2, 2]));
 }
 
-/// A server that has forgotten proposes a cid below one that a view may name already; the others know better.
+/// A server that has forgotten proposes a cid below one that a view may name already; the others
+/// know better.
 #[test]
-fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
+fn outrun_home_gives_new_cid_before_view() {
     for mode in [Mode::Fast, Mode::Slow] {
         let mut servers = Servers::new(2, Rules::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
@@ -142,7 +143,7 @@ fn a_home_that_is_outrun_gives_another_cid_before_there_is_a_view() {
 }
 
 #[test]
-fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
+fn clock_set_back_next_incarnation_is_heard() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -155,7 +156,7 @@ fn a_server_whose_clock_was_set_back_is_heard_in_its_next_life() {
 }
 
 #[test]
-fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
+fn numbers_continue_above_those_given_elsewhere() {
     let mut servers = Servers::new(2, Rules::default());
     let floor = Floor { cid: Cid(700), vid: 900 };
     servers.server(1).raise(ProcessId(11), floor);
@@ -172,10 +173,11 @@ fn numbers_go_on_above_what_a_client_was_given_elsewhere() {
     assert_eq!(servers.views(2).last().map(|(view, _)| view.id().major), Some(902));
 }
 
-/// All of a group started in the same instant, and each was told of one change after the other: eight in a millisecond.
-/// It died and came back within five, to a server that knew nothing, and was given a cid again (M2).
+/// All of a group started in the same instant, and each was told of one change after the other:
+/// eight in a millisecond. It died and came back within five, to a server that knew nothing, and
+/// was given a cid again (M2).
 #[test]
-fn a_short_life_may_be_given_many_numbers() {
+fn short_incarnation_may_be_given_many_numbers() {
     let of =
         |life| Floor::of((ProcessId(1), Incarnation::new(life)), &Past::default(), CLAIMED_MAX);
     let floor = |life| of(life).expect("a floor");
@@ -185,7 +187,7 @@ fn a_short_life_may_be_given_many_numbers() {
 }
 
 #[test]
-fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
+fn start_changes_go_out_before_gathered_proposal() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(2, TWO)]);
     let steps = servers.server(1).notify(report(&[11]), true);
@@ -203,10 +205,10 @@ fn start_changes_go_out_at_once_and_the_proposal_when_all_is_gathered() {
     assert_eq!(servers.views(1), servers.views(2));
 }
 
-/// The set shrinks back to what was proposed before the gathering began: that proposal names cids that are no longer the
-/// last ones (M4).
+/// The set shrinks back to what was proposed before the gathering began: that proposal names cids
+/// that are no longer the last ones (M4).
 #[test]
-fn nothing_is_decided_while_more_is_gathered() {
+fn gathering_decides_nothing() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.server(1).notify(report(&[11, 12, 21]), true);
@@ -227,7 +229,7 @@ fn proposed(servers: &mut Servers, change: impl FnOnce(&mut Proposal)) -> Propos
 }
 
 #[test]
-fn numbers_of_others_are_joined_for_the_same_set_alone() {
+fn number_joined_for_same_set_only() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let slow = |p: &mut Proposal| (p.mode, p.n) = (Mode::Slow, 7);
@@ -253,7 +255,7 @@ fn numbers_of_others_are_joined_for_the_same_set_alone() {
 }
 
 #[test]
-fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
+fn waiting_number_joined_used_one_not() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, &[11]), Ns(2, TWO)]);
     let waiting = proposed(&mut servers, |p| (p.mode, p.n) = (Mode::Slow, 7));
@@ -275,9 +277,10 @@ fn a_number_that_waits_is_joined_and_a_used_one_is_not() {
     assert_eq!(mode(&mut servers), Some((Mode::Slow, 8)));
 }
 
-/// A server that came back to a set knows what was said of it before; that was used, and the others are elsewhere.
+/// A server that came back to a set knows what was said of it before; that was used, and the others
+/// are elsewhere.
 #[test]
-fn a_proposal_serves_one_view() {
+fn proposal_serves_one_view() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     servers.drain();
@@ -289,7 +292,7 @@ fn a_proposal_serves_one_view() {
 /// D2 and D3 answer such proposals before; without them it shows that they do not count, either.
 #[cfg(feature = "mutants")]
 #[test]
-fn a_proposal_that_was_overtaken_makes_no_view() {
+fn overtaken_proposal_makes_no_view() {
     let mut servers = Servers::new(2, Rules::without(Rule::ServerD2));
     servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
     let pending = servers.server(1).mine().unwrap().pn;
@@ -306,7 +309,7 @@ fn a_proposal_that_was_overtaken_makes_no_view() {
 }
 
 #[test]
-fn a_proposal_that_comes_twice_or_late_is_known() {
+fn repeated_or_late_proposal_is_stale() {
     let slow: &[Op] = D1;
     for ops in [&[Ns(1, TWO), Ns(2, TWO)], slow] {
         let mut servers = play(2, ops, Rules::default());
@@ -321,7 +324,7 @@ fn a_proposal_that_comes_twice_or_late_is_known() {
 }
 
 #[test]
-fn what_is_forgotten_of_a_process_is_all() {
+fn forgotten_process_leaves_nothing() {
     let mut servers = Servers::new(1, Rules::default());
     let moshe = servers.server(1);
     for p in [11, 12] {
@@ -334,7 +337,7 @@ fn what_is_forgotten_of_a_process_is_all() {
 }
 
 #[test]
-fn proposals_that_make_no_sense_make_no_view() {
+fn senseless_proposals_make_no_view() {
     let other = |change: &dyn Fn(&mut Proposal)| {
         let mut servers = Servers::new(2, Rules::default());
         servers.play(&[Ns(1, TWO), Ns(2, TWO)]);
@@ -367,7 +370,8 @@ fn proposals_that_make_no_sense_make_no_view() {
     assert_eq!(servers.cids(11), [Cid(NUMBER_MAX)]);
 }
 
-/// Server 2 goes from the set to another and back. Server 1 decides on what it said first, and 2 on what it said last.
+/// Server 2 goes from the set to another and back. Server 1 decides on what it said first, and 2 on
+/// what it said last.
 const D1: &[Op] = &[
     Ns(2, TWO),
     Ns(2, &[21]),
@@ -378,7 +382,7 @@ const D1: &[Op] = &[
 ];
 
 #[test]
-fn d1_who_changed_again_after_its_proposal_was_used_is_answered() {
+fn d1_change_after_used_proposal_is_answered() {
     let mut servers = Servers::new(2, Rules::default());
     servers.play(D1);
     assert_eq!(servers.settled(&report(TWO)), None, "two views");
@@ -387,8 +391,9 @@ fn d1_who_changed_again_after_its_proposal_was_used_is_answered() {
     assert_hangs(2, D1, TWO, Rule::ServerD1);
 }
 
-/// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The others can neither
-/// use its new proposal, which has consumed their pending ones, nor has anybody more to say.
+/// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The
+/// others can neither use its new proposal, which has consumed their pending ones, nor has anybody
+/// more to say.
 const D2: &[Op] = &[
     Ns(1, THREE),
     Ns(2, THREE),
@@ -404,14 +409,14 @@ const D2: &[Op] = &[
 ];
 
 #[test]
-fn d2_who_has_consumed_a_pending_proposal_is_answered() {
+fn d2_consumed_pending_proposal_is_answered() {
     assert_slow(3, D2, THREE);
     #[cfg(feature = "mutants")]
     assert_hangs(3, D2, THREE, Rule::ServerD2);
 }
 
-/// Server 1 starts number 1, passes it alone with number 2, and comes back in the fast mode. By then the others have
-/// decided on what it said first, and join number 1.
+/// Server 1 starts number 1, passes it alone with number 2, and comes back in the fast mode. By
+/// then the others have decided on what it said first, and join number 1.
 const D3: &[Op] = &[
     Ns(1, THREE),
     Ns(2, THREE),
@@ -426,14 +431,14 @@ const D3: &[Op] = &[
 ];
 
 #[test]
-fn d3_who_started_a_number_that_was_passed_is_answered() {
+fn d3_passed_number_is_answered() {
     assert_slow(3, D3, THREE);
     #[cfg(feature = "mutants")]
     assert_hangs(3, D3, THREE, Rule::ServerD3);
 }
 
-/// As D3 begins, with two servers: server 2 has decided on number 1 when it sees the fast proposal of server 1, which
-/// has passed number 2. It has to answer with a number that 1 has not passed.
+/// As D3 begins, with two servers: server 2 has decided on number 1 when it sees the fast proposal
+/// of server 1, which has passed number 2. It has to answer with a number that 1 has not passed.
 const MAX_N: &[Op] = &[
     Ns(2, TWO),
     Go(2, 1),
@@ -446,7 +451,7 @@ const MAX_N: &[Op] = &[
 ];
 
 #[test]
-fn max_n_saves_a_round_with_a_number_that_was_passed() {
+fn max_n_saves_round_with_passed_number() {
     let proposals = assert_slow(2, MAX_N, TWO);
     assert_eq!(proposals, 10, "numbers 1 and 3, each at both servers");
     // D3 mends what this rule would have avoided: no hang, but a number that is started in vain.
@@ -463,8 +468,8 @@ struct Tally {
     slow: u32,
 }
 
-/// Reports that come and go at each server by itself, proposals that arrive when they like, servers that crash or lose
-/// each other; in the end all report the same, and everything arrives.
+/// Reports that come and go at each server by itself, proposals that arrive when they like, servers
+/// that crash or lose each other; in the end all report the same, and everything arrives.
 fn random_schedules(seeds: u64, rules: Rules) -> Tally {
     let mut tally = Tally::default();
     for seed in 0..seeds {
@@ -508,7 +513,7 @@ fn random_schedules(seeds: u64, rules: Rules) -> Tally {
 }
 
 #[test]
-fn servers_settle_whatever_happened_before() {
+fn any_history_servers_agree() {
     let tally = random_schedules(10_000, Rules::default());
     assert!(tally.fast > 100 && tally.slow > 1000, "{tally:?}");
     #[cfg(feature = "mutants")]

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::claims::AHEAD_MAX_MS;
-use super::super::words::SERVERS_MAX;
+use super::super::link_reports::{LinkReport, SERVERS_MAX};
 use super::super::{Note, Server, ServerConfig};
 use super::bench::{Bench, greeting, links};
 use super::lan::{Lan, addr};
@@ -42,7 +42,7 @@ fn start(lan: &mut Lan, id: u64) {
 }
 
 fn clique(server: &Server) -> Vec<u64> {
-    server.clique.iter().map(|mate| mate.0).collect()
+    server.topology.clique().iter().map(|mate| mate.0).collect()
 }
 
 /// Each is among those that it finds, and they find the same.
@@ -67,19 +67,19 @@ fn all_graphs_agree(n: u64) {
 
 /// Of these 64 graphs 6 had servers that disagreed for ever, and their clients waited.
 #[test]
-fn four_servers_find_the_same_cliques_whoever_reaches_whom() {
+fn four_servers_any_links_same_cliques() {
     all_graphs_agree(4);
 }
 
 /// Of these 1024 it were 254.
 #[test]
-fn five_servers_find_the_same_cliques_whoever_reaches_whom() {
+fn five_servers_any_links_same_cliques() {
     all_graphs_agree(5);
 }
 
 /// 1 - 2 - 3 - 4 - 5 - 6: of a line each finds its neighbour, and 4 hears of 1 over two others.
 #[test]
-fn words_go_through_a_line_and_follow_its_changes() {
+fn reports_cross_a_line_and_follow_changes() {
     let line = pairs(6).into_iter().enumerate().filter(|(_, (a, b))| b - a == 1);
     let mut lan = mesh(6, line.map(|(i, _)| 1 << i).sum());
     lan.pass(CALM_MS);
@@ -96,17 +96,18 @@ fn words_go_through_a_line_and_follow_its_changes() {
     assert_eq!(cliques(&mut lan), in_pairs);
 }
 
-/// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of them.
+/// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of
+/// them.
 #[test]
-fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
+fn clock_set_back_version_raised_above_earlier_reports() {
     let mut bench = Bench::new(Default::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
     bench.say(99, &links(2, 1, &[1, 3]));
-    let own_version = bench.server.version;
+    let own_version = bench.server.versions.last();
     bench.read::<Request>(99);
     bench.say(99, &links(1, own_version, &[2]));
-    assert_eq!(bench.server.version, own_version, "its latest word comes back to it");
+    assert_eq!(bench.server.versions.last(), own_version, "its latest word comes back to it");
     bench.say(99, &links(1, own_version + 1000, &[2, 7]));
     let said: Vec<Request> = bench.read(99);
     let versions = said.iter().filter_map(|request| match request {
@@ -119,9 +120,10 @@ fn a_server_whose_clock_was_set_back_goes_on_above_its_earlier_words() {
     assert_eq!(versions.collect::<Vec<_>>(), [goes_on]);
 }
 
-/// Who passes on an older word than the one that is known is told that one, and who is named in a word is not told.
+/// Who passes on an older word than the one that is known is told that one, and who is named in a
+/// word is not told.
 #[test]
-fn words_are_passed_on_to_those_who_lack_them() {
+fn reports_passed_on_to_servers_lacking_them() {
     let mut bench = Bench::new(Default::default());
     for (conn, server) in [(98, 3), (99, 2)] {
         bench.open(conn);
@@ -144,16 +146,16 @@ fn words_are_passed_on_to_those_who_lack_them() {
     bench.say(99, &links(4, 9, &[2]));
     assert_eq!(passed(&mut bench, 98), [(4, 9)]);
     bench.say(98, &links(4, 8, &[2, 3]));
-    assert_eq!(bench.server.words.get(ServerId(4)).map(|word| word.version), Some(9));
+    assert_eq!(bench.server.topology.reports().get(ServerId(4)).map(LinkReport::version), Some(9));
     assert_eq!(passed(&mut bench, 98), [(4, 9)]);
     assert!(passed(&mut bench, 99).is_empty(), "2 has it");
 }
 
-/// Two servers that dial each other are connected twice for a moment. When one connection ended the word of the other was
-/// forgotten, though it had spoken over the one that stays, and an older one passed on took its place
-/// (`vs sim --seed 16484`, by chance).
+/// Two servers that dial each other are connected twice for a moment. When one connection ended the
+/// word of the other was forgotten, though it had spoken over the one that stays, and an older one
+/// passed on took its place (`vs sim --seed 16484`, by chance).
 #[test]
-fn the_end_of_one_of_two_connections_forgets_no_word() {
+fn one_of_two_connections_ends_report_kept() {
     let mut bench = Bench::new(Default::default());
     for conn in [98, 99] {
         bench.open(conn);
@@ -161,26 +163,26 @@ fn the_end_of_one_of_two_connections_forgets_no_word() {
     }
     bench.say(99, &links(2, 7, &[1]));
     bench.close(98);
-    assert_eq!(bench.server.words.get(ServerId(2)).map(|word| word.version), Some(7));
+    assert_eq!(bench.server.topology.reports().get(ServerId(2)).map(LinkReport::version), Some(7));
     bench.close(99);
-    assert!(bench.server.words.get(ServerId(2)).is_none());
+    assert!(bench.server.topology.reports().get(ServerId(2)).is_none());
 }
 
 #[test]
-fn words_are_kept_within_a_bound_and_those_of_the_living_first() {
+fn reports_bounded_reachable_servers_first() {
     let mut bench = Bench::new(Default::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
     for server in 0..2 * SERVERS_MAX as u64 {
         bench.say(99, &links(100 + server, 1, &[99]));
-        assert!(bench.server.words.iter().count() <= SERVERS_MAX);
+        assert!(bench.server.topology.reports().iter().count() <= SERVERS_MAX);
     }
     bench.say(99, &links(2, 1, &[1, 5]));
     bench.say(99, &links(5, 1, &[2]));
     for server in 0..2 * SERVERS_MAX as u64 {
         bench.say(99, &links(10_000 + server, 1, &[99]));
     }
-    assert!(bench.server.words.get(ServerId(5)).is_some());
+    assert!(bench.server.topology.reports().get(ServerId(5)).is_some());
 }
 
 /// Servers 1, 2, 3 and one more under the id of 1, which reaches 3 first as 1 reaches 2.
@@ -202,10 +204,10 @@ fn with_twin() -> Lan {
     lan
 }
 
-/// Either went on above the words of the other, for ever, and of those who reach one of them each was told what the other
-/// one says: they found cliques that nobody else did.
+/// Either went on above the words of the other, for ever, and of those who reach one of them each
+/// was told what the other one says: they found cliques that nobody else did.
 #[test]
-fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else() {
+fn duplicate_server_id_raises_few_times() {
     for mended in [false, true] {
         let mut lan = with_twin();
         lan.pass(100);
@@ -213,21 +215,22 @@ fn two_servers_under_one_id_lead_each_other_on_a_few_times_and_part_nobody_else(
             lan.mend();
         }
         lan.pass(20_000);
-        let versions = |lan: &mut Lan| [1, 4].map(|id| lan.server(id).version);
+        let versions = |lan: &mut Lan| [1, 4].map(|id| lan.server(id).versions.last());
         let before = versions(&mut lan);
         lan.pass(60_000);
         // It were six hundred; they still dial those who refuse them.
         let said = versions(&mut lan).iter().zip(before).all(|(now, before)| now - before < 10);
         assert!(said, "mended: {mended}: {before:?}, {:?}", versions(&mut lan));
         assert_eq!((clique(lan.server(1)), clique(lan.server(2))), (vec![1, 2], vec![1, 2]));
-        let twin = Note::Twin { server: ServerId(1) };
-        let noted = [1, 4].map(|id| lan.notes(id).iter().filter(|note| **note == twin).count());
+        let duplicate = Note::DuplicateId { server: ServerId(1) };
+        let noted =
+            [1, 4].map(|id| lan.notes(id).iter().filter(|note| **note == duplicate).count());
         assert!(noted == [1, 0] || noted == [0, 1], "mended: {mended}: {noted:?}");
     }
 }
 
 #[test]
-fn no_word_leads_a_server_to_the_end_of_versions() {
+fn impossible_version_is_ignored() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -235,19 +238,23 @@ fn no_word_leads_a_server_to_the_end_of_versions() {
         bench.say(99, &links(1, version, &[2]));
         bench.say(99, &links(3, version, &[2]));
     }
-    assert!(bench.server.version < 2000 && bench.server.words.get(ServerId(3)).is_none());
+    assert!(
+        bench.server.versions.last() < 2000
+            && bench.server.topology.reports().get(ServerId(3)).is_none()
+    );
     let year = 1_800_000_000_000;
     let mut bench = Bench::booted(ServerConfig::default(), year);
     bench.open(99);
     bench.say(99, &greeting(2, year));
     bench.say(99, &links(3, year + AHEAD_MAX_MS, &[2]));
     bench.say(99, &links(4, year + AHEAD_MAX_MS + 1, &[2]));
-    let known = [3, 4].map(|server| bench.server.words.get(ServerId(server)).is_some());
+    let known =
+        [3, 4].map(|server| bench.server.topology.reports().get(ServerId(server)).is_some());
     assert_eq!(known, [true, false]);
 }
 
 #[test]
-fn who_has_words_is_forgotten_with_them() {
+fn forgotten_report_forgets_who_has_it() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -259,12 +266,12 @@ fn who_has_words_is_forgotten_with_them() {
         bench.read::<Request>(99);
         bench.close(server);
     }
-    assert_eq!(bench.server.words.known_of(ServerId(2)), 0);
+    assert_eq!(bench.server.topology.reports().known_of(ServerId(2)), 0);
 }
 
 /// Servers that one peer made up filled the table: what a connected one says itself found no room.
 #[test]
-fn a_peer_is_heard_though_the_table_is_full() {
+fn full_table_peer_report_is_kept() {
     let mut bench = Bench::new(ServerConfig::default());
     bench.open(99);
     bench.say(99, &greeting(2, 1));
@@ -276,6 +283,6 @@ fn a_peer_is_heard_though_the_table_is_full() {
     bench.open(98);
     bench.say(98, &greeting(3, 1));
     bench.say(98, &links(3, 1, &[1]));
-    assert!(bench.server.words.get(ServerId(3)).is_some());
-    assert!(bench.server.words.iter().count() <= SERVERS_MAX);
+    assert!(bench.server.topology.reports().get(ServerId(3)).is_some());
+    assert!(bench.server.topology.reports().iter().count() <= SERVERS_MAX);
 }

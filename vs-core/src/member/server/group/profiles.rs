@@ -1,13 +1,9 @@
 //! The profile that holds in a group, at one server ([`crate::member::profile`]).
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use super::ConnId;
-use super::group::{Cx, Group, Local, Send};
+use super::super::connections::ConnId;
 use crate::ident::{ProcessId, ServerId};
-use crate::member::DetachReason;
-use crate::member::message::Reply;
 use crate::member::past::Past;
 use crate::member::profile::{Held, Profile, ProfileMismatch};
 
@@ -51,10 +47,11 @@ impl Profiles {
         self.bids.retain(|&conn, _| is_used(conn));
     }
 
-    /// `process` is about to be let in over `conn`; `is_first`: no other client is here. Returns what it has to be told.
+    /// `process` is about to be let in over `conn`; `is_first`: no other client is here. Returns
+    /// what it has to be told.
     ///
-    /// What a client says that it was told counts only where nobody else is: a server that has forgotten all learns it
-    /// from the first one that comes back.
+    /// What a client says that it was told counts only where nobody else is: a server that has
+    /// forgotten all learns it from the first one that comes back.
     pub(super) fn handle_admission(
         &mut self,
         (conn, process): (ConnId, ProcessId),
@@ -86,8 +83,8 @@ impl Profiles {
         };
     }
 
-    /// What the clients here have to take instead of what they have, since it has held for longer elsewhere. Each is
-    /// asked for once.
+    /// What the clients here have to take instead of what they have, since it has held for longer
+    /// elsewhere. Each is asked for once.
     pub(super) fn next_held(&mut self) -> Option<Held> {
         let oldest = self.oldest()?.clone();
         let held = self.held.as_mut()?;
@@ -106,40 +103,6 @@ impl Profiles {
 
     fn oldest(&self) -> Option<&Held> {
         self.elsewhere.values().chain(&self.held).min_by_key(|held| held.rank())
-    }
-}
-
-impl Group {
-    /// The profile of the clients here.
-    pub(super) fn held(&self) -> Option<Held> {
-        self.profiles.held().filter(|_| !self.locals.is_empty()).cloned()
-    }
-
-    /// The clients of `server` are no more.
-    pub(super) fn forget_held(&mut self, server: ServerId) {
-        self.profiles.handle_held(server, None);
-    }
-
-    pub(super) fn tell_profile(&self, cx: &mut Cx<'_>, local: &Local, news: Option<Held>) {
-        let (group, counter) = (self.name.clone(), local.attachment.counter);
-        let reply = news.map(|held| Reply::Profile { group, counter, held });
-        cx.sends.extend(reply.map(|reply| Send::Client(local.conn, reply)));
-    }
-
-    /// Another profile may have held for longer: the clients here take it, or are refused.
-    pub(super) fn change_profile(&mut self, cx: &mut Cx<'_>) {
-        let Some(held) = self.profiles.next_held() else { return };
-        let locals: Vec<Local> = self.locals.values().copied().collect();
-        for local in &locals {
-            match self.profiles.fits(local.conn) {
-                Ok(()) => self.tell_profile(cx, local, Some(held.clone())),
-                Err(mismatch) => {
-                    self.locals.remove(&local.peer.process);
-                    self.expel(cx, local, DetachReason::Profile(mismatch), 0);
-                }
-            }
-        }
-        self.tell_clients(cx);
     }
 }
 

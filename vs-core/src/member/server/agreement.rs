@@ -1,8 +1,10 @@
-//! The agreement of servers on a view (Moshe), for one group at one server: a pure value, without bytes or time.
+//! The agreement of servers on a view (Moshe), for one group at one server: a pure value, without
+//! bytes or time.
 //!
-//! The names are those of the paper. Each server proposes when what its notification service reports (`ns`) changes;
-//! if all concerned report the same, the first proposals decide (the fast mode, one round). Who sees that this cannot
-//! be, answers with a numbered proposal (the slow mode), and the others join that number.
+//! The names are those of the paper. Each server proposes when what its notification service
+//! reports (`ns`) changes; if all concerned report the same, the first proposals decide (the fast
+//! mode, one round). Who sees that this cannot be, answers with a numbered proposal (the slow
+//! mode), and the others join that number.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -16,14 +18,16 @@ use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
 use crate::view::View;
 
-/// What a client's cids and view numbers have to be above, for they increase across all its lives (M2, M6).
+/// What a client's cids and view numbers have to be above, for they increase across all its
+/// incarnations (M2, M6).
 ///
-/// Nothing is stored, so somebody's clock has to vouch for that, and it is the client's: in one life it remembers, and
-/// tells; a new one begins above all that an earlier one was given, unless that was more than [`IDS_PER_MS`] on average.
-/// View numbers are made for all members, so this goes by the clocks of all: where every server that knew a number has
-/// died, clocks that differ by more than the group was away may give it again. The clocks of servers give no numbers (rule
-/// 5.4 as written goes by the server's boot value, and breaks when a client comes back to a server whose clock is behind
-/// that of its last one).
+/// Nothing is stored, so a clock has to ensure that, and it is the client's. In one incarnation the
+/// client remembers its numbers, and tells them. A new incarnation begins above all that an earlier
+/// one was given, unless that was more than [`IDS_PER_MS`] on average. View numbers are made for
+/// all members, so they depend on the clocks of all: where every server that knew a number has
+/// died, clocks that differ by more than the group was away may give it again. The clocks of
+/// servers give no numbers. (Rule 5.4 as written uses the server's boot value, and breaks when a
+/// client comes back to a server whose clock is behind that of its last one.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Floor {
     pub(crate) cid: Cid,
@@ -31,8 +35,8 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// `None`: nobody was ever given such numbers, or those that a client claims for itself are above `claims_max`. It
-    /// may not know better of those of others.
+    /// `None`: nobody was ever given such numbers, or those that a client claims for itself are
+    /// above `claims_max`. It may not know better of those of others.
     pub(crate) fn of(
         (process, incarnation): (ProcessId, Incarnation),
         past: &Past,
@@ -63,7 +67,7 @@ pub(crate) enum Step {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Moshe {
+pub(crate) struct Agreement {
     me: ServerId,
     ns: Report,
     changing: bool,
@@ -80,15 +84,15 @@ pub(crate) struct Moshe {
     max_vid: u64,
     max_n: u64,
     sent_n: u64,
-    /// The view that the reported clients are in, unless a change is under way; none, if this server has none of them or
-    /// came to know of them in a change.
+    /// The view that the reported clients are in, unless a change is under way; none, if this
+    /// server has none of them or came to know of them in a change.
     settled: Option<Settled>,
     /// Proposals wait: more may be about to happen (rule 5.12).
     gathering: bool,
     rules: Rules,
 }
 
-impl Moshe {
+impl Agreement {
     pub(crate) fn new(me: ServerId, boot: u64, rules: Rules) -> Self {
         Self {
             me,
@@ -111,10 +115,6 @@ impl Moshe {
         }
     }
 
-    pub(crate) fn me(&self) -> ServerId {
-        self.me
-    }
-
     /// Whether `proposal` was heard already, or a later one of its sender.
     pub(crate) fn is_stale(&self, proposal: &Proposal) -> bool {
         self.proposals.get(&proposal.from).is_some_and(|known| known.pn >= proposal.pn)
@@ -133,7 +133,7 @@ impl Moshe {
         self.mine.as_ref()
     }
 
-    /// A client attaches: its cids and view numbers go on above `floor`.
+    /// A client attaches: its next cids and view numbers are above `floor`.
     pub(crate) fn raise(&mut self, process: ProcessId, floor: Floor) {
         self.learn(process, floor.cid);
         self.max_vid = self.max_vid.max(floor.vid);
@@ -145,12 +145,13 @@ impl Moshe {
         *known = (*known).max(cid);
     }
 
-    /// Forgets the cid of a process that is no member; it will tell where it was when it comes back.
+    /// Forgets the cid of a process that is no member; it will tell where it was when it comes
+    /// back.
     pub(crate) fn forget(&mut self, process: ProcessId) {
         self.cids.remove(&process);
     }
 
-    /// A server began another life: what it proposed is over, and its numbers may begin anew.
+    /// A server was restarted: what it proposed is over, and its numbers may begin anew.
     pub(crate) fn forget_server(&mut self, server: ServerId) {
         self.proposals.remove(&server);
         self.used.remove(&server);
@@ -206,8 +207,8 @@ impl Moshe {
         self.changing = true;
     }
 
-    /// Whether a client was given a higher cid than the last one from here: by a server that it came from, and never
-    /// heard of it. Views that members are in may name it.
+    /// Whether a client was given a higher cid than the last one from here: by a server that it
+    /// came from, and never heard of it. Views that members are in may name it.
     fn is_outrun(&self) -> bool {
         self.locals()
             .any(|p| self.given.get(&p).is_some_and(|given| self.cids.get(&p) > Some(given)))
@@ -241,7 +242,8 @@ impl Moshe {
         steps.push(Step::Propose(servers));
     }
 
-    /// Whether it is not known here in which view the clients are, and no change is under way that will tell.
+    /// Whether it is not known here in which view the clients are, and no change is under way that
+    /// will tell.
     pub(crate) fn is_ignorant(&self) -> bool {
         !self.changing && self.settled.is_none()
     }
@@ -254,9 +256,10 @@ impl Moshe {
         })
     }
 
-    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say, and clients that came
-    /// from one server to another in the view that all are in stay there. `brought` is the view of all clients of this
-    /// server, if it is a view of just the processes of `ns`. False: [`Moshe::notify`].
+    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say,
+    /// and clients that came from one server to another in the view that all are in stay there.
+    /// `brought` is the view of all clients of this server, if it is a view of just the processes
+    /// of `ns`. False: [`Agreement::notify`].
     pub(crate) fn follow(&mut self, ns: &Report, brought: Option<Settled>) -> bool {
         if !ns.iter().any(|client| client.home == self.me) {
             (self.changing, self.gathering, self.settled) = (false, false, None);
@@ -280,8 +283,8 @@ impl Moshe {
         quiet
     }
 
-    /// The notification service reports `ns`. With `gather`, the start_changes go out and the proposal waits for
-    /// [`Moshe::gathered`].
+    /// The notification service reports `ns`. With `gather`, the start_changes go out and the
+    /// proposal waits for [`Agreement::gathered`].
     pub(crate) fn notify(&mut self, ns: Report, gather: bool) -> Vec<Step> {
         let mut steps = Vec::new();
         self.ns = ns;
@@ -350,8 +353,8 @@ impl Moshe {
         steps
     }
 
-    /// Whether the proposal of `from` calls for this server to join a number, or shows that the fast mode cannot
-    /// decide.
+    /// Whether the proposal of `from` calls for this server to join a number, or shows that the
+    /// fast mode cannot decide.
     fn answer(&mut self, from: ServerId, steps: &mut Vec<Step>) {
         let Some(p) = self.proposals.get(&from) else { return };
         if p.mode == Mode::Slow && p.n > self.sent_n {
@@ -402,7 +405,8 @@ impl Moshe {
         let Some(proposals) = proposals else { return };
         let vnum = proposals.iter().map(|p| p.vnum).max().unwrap_or(0);
         let members: Vec<ProcessId> = self.ns.iter().map(|client| client.process).collect();
-        // All that form this view do so from these proposals: a cid that one knows to be outrun counts for none.
+        // All that form this view do so from these proposals: a cid that one knows to be outrun
+        // counts for none.
         let cid_of = |client: &Attached| {
             let said = |p: &&Proposal| {
                 p.cids

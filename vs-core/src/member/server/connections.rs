@@ -1,0 +1,313 @@
+//! The connections of a server: what is read and written, their limits, and when each is looked at.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::config::ServerConfig;
+use super::deadlines::Deadlines;
+use crate::ident::{GroupName, ServerId};
+use crate::member::detector::Silence;
+use crate::member::message::{Peer, Request};
+use crate::time::Time;
+use crate::wire::frame::{Decoder, FrameError, Output};
+use crate::wire::message::Frame;
+
+/// A connection of a server, named by the runtime; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// It has not named itself yet.
+    New,
+    Client(Peer),
+    /// A server, and its boot value.
+    Peer(ServerId, u64),
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Conn {
+    role: Role,
+    /// This side made the connection, to this address, and named itself when it was up.
+    dialled: Option<SocketAddr>,
+    /// A peer spoke after its greeting: it has read the greeting of this side.
+    confirmed: bool,
+    decoder: Decoder,
+    output: Output,
+    silence: Silence,
+    sent: Time,
+    /// Groups that a client is attached to or waits in; it may have been excluded from some of them
+    /// since.
+    groups: BTreeSet<GroupName>,
+}
+
+/// A connection that was removed.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) role: Role,
+    pub(super) dialled: Option<SocketAddr>,
+    /// What was still to be written.
+    pub(super) output: Output,
+    pub(super) groups: BTreeSet<GroupName>,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    connections_max: usize,
+    output_bytes_max: usize,
+    silence_ms: u64,
+    heartbeat_ms: u64,
+    conns: BTreeMap<ConnId, Conn>,
+    /// When to look at each connection. What it hears or is sent puts the look off, so a look may
+    /// find nothing to do.
+    looks: Deadlines<ConnId>,
+    writable: BTreeSet<ConnId>,
+    /// Connections to be closed, with what is still written to them.
+    closing: VecDeque<(ConnId, Option<Output>)>,
+    /// The connection that [`Connections::poll_close`] named last.
+    farewell: Option<(ConnId, Output)>,
+}
+
+impl Connections {
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        Self {
+            connections_max: config.connections_max,
+            output_bytes_max: config.output_bytes_max,
+            silence_ms: config.silence_ms,
+            heartbeat_ms: config.heartbeat_ms,
+            conns: BTreeMap::new(),
+            looks: Deadlines::new(),
+            writable: BTreeSet::new(),
+            closing: VecDeque::new(),
+            farewell: None,
+        }
+    }
+
+    /// Takes up a connection. False if `connections_max` are open: then it is closed.
+    pub(super) fn handle_accepted(&mut self, now: Time, id: ConnId) -> bool {
+        if self.conns.len() >= self.connections_max {
+            self.close(id, None);
+            return false;
+        }
+        let conn = Conn {
+            role: Role::New,
+            dialled: None,
+            confirmed: false,
+            decoder: Decoder::default(),
+            output: Output::new(self.output_bytes_max),
+            silence: Silence::new(now, self.silence_ms),
+            sent: now,
+            groups: BTreeSet::new(),
+        };
+        self.conns.insert(id, conn);
+        self.plan_look(id);
+        self.writable.insert(id);
+        true
+    }
+
+    /// Bytes arrived.
+    pub(super) fn handle_stream(&mut self, now: Time, id: ConnId, bytes: &[u8]) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.silence.hear(now);
+            conn.decoder.push(bytes);
+        }
+    }
+
+    /// The next request that arrived. `Ok(None)`: there is none yet, or the connection is not open.
+    pub(super) fn next_request(&mut self, id: ConnId) -> Result<Option<Request>, FrameError> {
+        self.conns.get_mut(&id).map_or(Ok(None), |conn| conn.decoder.next())
+    }
+
+    /// How many frames were skipped since this was asked last, since their kinds are unknown.
+    pub(super) fn take_skipped(&mut self, id: ConnId) -> u64 {
+        self.conns.get_mut(&id).map_or(0, |conn| conn.decoder.take_skipped())
+    }
+
+    /// Removes a connection. Nothing is closed; see [`Connections::close`].
+    pub(super) fn remove(&mut self, id: ConnId) -> Option<Ended> {
+        let Conn { role, dialled, output, groups, .. } = self.conns.remove(&id)?;
+        self.looks.set(&id, None);
+        Some(Ended { role, dialled, output, groups })
+    }
+
+    /// The runtime is to close a connection, once `output` is written.
+    pub(super) fn close(&mut self, id: ConnId, output: Option<Output>) {
+        self.closing.push_back((id, output));
+    }
+
+    /// Who is at the other end; none if the connection is not open.
+    pub(super) fn role(&self, id: ConnId) -> Option<Role> {
+        self.conns.get(&id).map(|conn| conn.role)
+    }
+
+    /// The address to which this side made the connection.
+    pub(super) fn dialled(&self, id: ConnId) -> Option<SocketAddr> {
+        self.conns.get(&id)?.dialled
+    }
+
+    /// The address to which this side made the connection, if nobody has answered as a server
+    /// there.
+    pub(super) fn dialled_in_vain(&self, id: ConnId) -> Option<SocketAddr> {
+        self.conns.get(&id).filter(|conn| matches!(conn.role, Role::New))?.dialled
+    }
+
+    /// This side made the connection, to `addr`.
+    pub(super) fn set_dialled(&mut self, id: ConnId, addr: SocketAddr) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.dialled = Some(addr);
+        }
+    }
+
+    /// The other end has named itself.
+    pub(super) fn set_role(&mut self, id: ConnId, role: Role) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.role = role;
+            self.plan_look(id);
+        }
+    }
+
+    /// A peer spoke. It is returned if that was the first time since its greeting.
+    pub(super) fn confirm(&mut self, id: ConnId) -> Option<ServerId> {
+        let conn = self.conns.get_mut(&id)?;
+        let Role::Peer(server, _) = conn.role else { return None };
+        (!core::mem::replace(&mut conn.confirmed, true)).then_some(server)
+    }
+
+    /// Whether this connection was accepted, and its peer has read the greeting of this side.
+    pub(super) fn is_confirmed_by_peer(&self, id: ConnId) -> bool {
+        self.conns.get(&id).is_some_and(|conn| conn.dialled.is_none() && conn.confirmed)
+    }
+
+    /// Whether a server is connected with this boot value.
+    pub(super) fn is_connected(&self, (server, boot): (ServerId, u64)) -> bool {
+        let mut roles = self.conns.values().map(|conn| conn.role);
+        roles.any(|role| matches!(role, Role::Peer(s, b) if (s, b) == (server, boot)))
+    }
+
+    /// The boot value of a connected server, and the address at which this side reached it, if it
+    /// did.
+    pub(super) fn peer(&self, server: ServerId) -> Option<(u64, Option<SocketAddr>)> {
+        self.conns.values().find_map(|conn| match conn.role {
+            Role::Peer(id, boot) if id == server => Some((boot, conn.dialled)),
+            _ => None,
+        })
+    }
+
+    /// The groups that a client is attached to or waits in.
+    pub(super) fn groups(&self, id: ConnId) -> Option<&BTreeSet<GroupName>> {
+        self.conns.get(&id).map(|conn| &conn.groups)
+    }
+
+    /// The client is attached to `group` or waits in it. Beyond `groups_max` groups, those are
+    /// forgotten of which `knows` says that they do not know the client any more.
+    pub(super) fn add_group(
+        &mut self,
+        id: ConnId,
+        group: GroupName,
+        groups_max: usize,
+        knows: impl Fn(&GroupName) -> bool,
+    ) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.groups.insert(group);
+        if conn.groups.len() > groups_max {
+            conn.groups.retain(knows);
+        }
+    }
+
+    /// The client has left `group`.
+    pub(super) fn remove_group(&mut self, id: ConnId, group: &GroupName) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.groups.remove(group);
+        }
+    }
+
+    /// Takes the connections that are to be looked at by now; ascending. Each is to be planned
+    /// anew, or ended.
+    pub(super) fn take_due(&mut self, now: Time) -> Vec<ConnId> {
+        self.looks.take_due(now)
+    }
+
+    /// Whether nothing was heard on a connection for too long.
+    pub(super) fn is_silent(&mut self, now: Time, id: ConnId) -> bool {
+        self.conns.get_mut(&id).is_some_and(|conn| conn.silence.look(now))
+    }
+
+    /// Who is at the other end, if a heartbeat is due there.
+    pub(super) fn needs_heartbeat(&self, now: Time, id: ConnId) -> Option<Role> {
+        let conn = self.conns.get(&id)?;
+        (now >= conn.sent.plus_ms(self.heartbeat_ms)).then_some(conn.role)
+    }
+
+    /// Plans when to look at a connection next.
+    pub(super) fn plan_look(&mut self, id: ConnId) {
+        let at = self.conns.get(&id).map(|conn| match conn.role {
+            Role::New => conn.silence.next_look(),
+            _ => conn.silence.next_look().min(conn.sent.plus_ms(self.heartbeat_ms)),
+        });
+        self.looks.set(&id, at);
+    }
+
+    /// When to look at a connection.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.looks.next()
+    }
+
+    /// Appends a message to what waits to be written. False if more than `output_bytes_max` bytes
+    /// wait.
+    pub(super) fn send<'a, M>(&mut self, now: Time, id: ConnId, message: &'a M) -> bool
+    where
+        Frame: From<&'a M>,
+    {
+        let Some(conn) = self.conns.get_mut(&id) else { return true };
+        conn.sent = now;
+        let within = conn.output.push(message);
+        self.writable.insert(id);
+        within
+    }
+
+    /// A connection that has bytes to be written; each is named once until it has new ones.
+    pub(super) fn poll_output(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.writable.pop_first() {
+            if !self.output(id).is_empty() {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Bytes that wait to be written to a connection: one that is open, or was named last by
+    /// [`Connections::poll_close`].
+    pub(super) fn output(&self, id: ConnId) -> &[u8] {
+        let open = self.conns.get(&id).map(|conn| &conn.output);
+        let closed = self.farewell.as_ref().filter(|(other, _)| *other == id).map(|(_, out)| out);
+        open.or(closed).map_or(&[], Output::pending)
+    }
+
+    /// `n` bytes of [`Connections::output`] were written.
+    pub(super) fn consumed(&mut self, id: ConnId, n: usize) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.output.consumed(n);
+        }
+    }
+
+    /// A connection to be closed.
+    pub(super) fn poll_close(&mut self) -> Option<ConnId> {
+        let (id, output) = self.closing.pop_front()?;
+        self.farewell = output.map(|output| (id, output));
+        Some(id)
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// How many are of clients.
+    pub(super) fn clients(&self) -> usize {
+        self.conns.values().filter(|conn| matches!(conn.role, Role::Client(_))).count()
+    }
+}

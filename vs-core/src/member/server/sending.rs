@@ -1,0 +1,160 @@
+//! What a server sends, and to whom.
+
+use alloc::vec::Vec;
+
+use super::Server;
+use super::connections::ConnId;
+use super::group::{self, Group, Send};
+use super::note::Note;
+use crate::ident::{GroupName, ServerId};
+use crate::member::discovery::Discovery;
+use crate::member::message::{PeerWord, Reply, Request};
+use crate::wire::message::Frame;
+
+impl Server {
+    /// Sends a message over a connection. One that does not read what it is sent is ended.
+    pub(super) fn send<'a, M>(&mut self, conn: ConnId, message: &'a M)
+    where
+        Frame: From<&'a M>,
+    {
+        if !self.connections.send(self.clock.now(), conn, message) {
+            self.refuse(conn, "it does not read what it is sent");
+        }
+    }
+
+    /// Tells a peer something, if it is connected.
+    pub(super) fn tell_server(&mut self, server: ServerId, message: PeerWord) {
+        if let Some(conn) = self.peers.connection_to(server) {
+            self.send(conn, &Request::Peer(message));
+        }
+    }
+
+    /// Tells all peers something.
+    pub(super) fn tell_peers(&mut self, message: &PeerWord) {
+        for server in self.peers.connected() {
+            self.tell_server(server, message.clone());
+        }
+    }
+
+    /// This server names itself.
+    pub(super) fn greet(&mut self, conn: ConnId) {
+        let deployment = self.config.deployment.clone();
+        self.send(conn, &Request::Server { server: self.id, boot: self.boot, deployment });
+    }
+
+    /// Sends the own link report to all peers.
+    pub(super) fn tell_links(&mut self) {
+        let report = self.topology.own_report(self.versions.next());
+        self.tell_peers(&report);
+    }
+
+    /// What this server says about itself.
+    pub(super) fn about_me(&self) -> PeerWord {
+        let listen = self.discovery.as_ref().map(Discovery::listen);
+        PeerWord::About { embeds: self.embeds, gathering: !self.is_settled(), listen }
+    }
+
+    /// A peer that is new to this server hears what it is, if there is something to tell.
+    pub(super) fn tell_about_me(&mut self, conn: ConnId) {
+        if self.discovery.is_some() || self.embeds.is_some() {
+            let about = self.about_me();
+            self.send(conn, &Request::Peer(about));
+        }
+    }
+
+    /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations
+    /// (rule 5.5).
+    pub(super) fn tell_state(&mut self, conn: ConnId) {
+        for name in self.groups.names() {
+            let version = self.versions.next();
+            let Some(group) = self.groups.get(&name) else { continue };
+            let (clients, held) = (group.clients(), group.held());
+            let proposal = group.proposal().cloned();
+            let accusations = group.local_accusations();
+            let group = name.clone();
+            self.send(conn, &Request::Peer(PeerWord::Clients { version, group, clients, held }));
+            let accusations = accusations.into_iter().map(|(by, accused)| {
+                let group = name.clone();
+                PeerWord::Accuse { group, by, accused }
+            });
+            let group = name.clone();
+            let proposal = proposal.map(|proposal| PeerWord::Proposal { group, proposal });
+            for message in proposal.into_iter().chain(accusations) {
+                self.send(conn, &Request::Peer(message));
+            }
+        }
+    }
+
+    /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
+    pub(super) fn review_groups(&mut self, lost: bool) {
+        for (server, why) in self.topology.poll_left_out(&self.peers.connected()) {
+            self.notes.push(match why {
+                Some(why) => Note::LeftOut { server, why },
+                None => Note::TakenIn { server },
+            });
+        }
+        for name in self.groups.names() {
+            self.with_group(&name, |g, cx| g.handle_links(cx, lost));
+        }
+    }
+
+    /// Whether this server or one that is connected looks for others, so that its clients are about
+    /// to come.
+    fn is_gathering(&self) -> bool {
+        !self.is_settled() || self.peers.is_any_gathering(self.clock.now())
+    }
+
+    /// Lets a group act, and sends what it says.
+    pub(super) fn with_group<R>(
+        &mut self,
+        name: &GroupName,
+        act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
+    ) -> Option<R> {
+        let gathering = self.is_gathering();
+        let clock_ms = self.clock.unix_ms(self.peers.latest_boot());
+        let mut cx = group::Cx {
+            now: self.clock.now(),
+            me: self.id,
+            config: &self.config,
+            counters: &mut self.counters,
+            sends: Vec::new(),
+            notes: Vec::new(),
+            clock_ms,
+            clique: self.topology.clique(),
+            links: self.topology.links(),
+            gathering,
+        };
+        let result = self.groups.act(name, |group| act(group, &mut cx))?;
+        let group::Cx { sends, notes, .. } = cx;
+        for note in notes {
+            self.notes.push(note);
+        }
+        for send in sends {
+            self.send_for(name, send);
+        }
+        Some(result)
+    }
+
+    /// Sends what a group wants to be sent.
+    fn send_for(&mut self, name: &GroupName, send: Send) {
+        match send {
+            Send::Client(conn, reply) => self.send(conn, &reply),
+            Send::StartChange(to, peers) => {
+                for (conn, counter, cid) in to {
+                    let (group, peers) = (name.clone(), peers.clone());
+                    self.send(conn, &Reply::StartChange { group, counter, cid, peers });
+                }
+            }
+            Send::Server(server, message) => self.tell_server(server, message),
+            Send::Clients => {
+                let Some(group) = self.groups.get(name) else { return };
+                let (clients, held) = (group.clients(), group.held());
+                let (version, group) = (self.versions.next(), name.clone());
+                self.tell_peers(&PeerWord::Clients { version, group, clients, held });
+            }
+            Send::Gone(process, why) => {
+                self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });
+            }
+        }
+    }
+}

@@ -8,20 +8,21 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Largest value of a process id, server id, cid or part of a view id: 2^53 − 1, so that every JSON reader keeps it
-/// exact.
+/// Largest value of a process id, server id, cid or part of a view id: 2^53 − 1, so that every JSON
+/// reader keeps it exact.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// The highest cid or view number that a client may say to have been given: 2^52 − 1. Whatever a client claims, its group
-/// has numbers left: half as many again.
+/// The highest cid or view number that a client may say to have been given: 2^52 − 1. Whatever a
+/// client claims, its group has numbers left: half as many again.
 pub const CLAIMED_MAX: u64 = NUMBER_MAX / 2;
 
-/// The highest number that a server or a process believes another one to have given: as far above [`CLAIMED_MAX`] as the
-/// highest possible one is above it. So a claim, however high, is followed by numbers that all believe.
+/// The highest number that a server or a process believes another one to have given: as far above
+/// [`CLAIMED_MAX`] as the highest possible one is above it. So a claim, however high, is followed
+/// by numbers that all believe.
 pub(crate) const CREDIBLE_MAX: u64 = CLAIMED_MAX + NUMBER_MAX / 4;
 
-/// Cids and view numbers are set aside for each millisecond, so that what one life of a process was given is below what
-/// its next one begins with: they are microseconds of UNIX time.
+/// Cids and view numbers are set aside for each millisecond, so that what one incarnation of a process was
+/// given is below what its next one begins with: they are microseconds of UNIX time.
 pub const IDS_PER_MS: u64 = 1000;
 
 /// Largest incarnation, in ms of UNIX time: in the year 2112.
@@ -113,8 +114,8 @@ number! {
     ProcessId
 }
 number! {
-    /// A local id ("cid") that the membership service gave to one process for one proposed view. Strictly increasing
-    /// at each process, also across recoveries (M2).
+    /// A local id ("cid") that the membership service gave to one process for one proposed view.
+    /// Strictly increasing at each process, also across recoveries (M2).
     Cid
 }
 number! {
@@ -124,12 +125,14 @@ number! {
 
 /// One run of a process, from its start to its end: the time of the start, and a nonce.
 ///
-/// The time is in milliseconds of UNIX time, at most [`INCARNATION_MAX`], and grows with every start. Cids and view ids
-/// begin there ([`IDS_PER_MS`]), so they increase across a crash without stable storage (M2, M6).
+/// The time is in milliseconds of UNIX time, at most [`INCARNATION_MAX`], and grows with every
+/// start. Cids and view ids begin there ([`IDS_PER_MS`]), so they increase across a crash without
+/// stable storage (M2, M6).
 ///
-/// The nonce tells apart two processes that by mistake have one id and start in the same millisecond: a server that knows of
-/// both refuses one of them, and members never take a message of one for a message of the other. The runtime draws it at
-/// random at every start. The order is that of the times; the nonce decides between equal ones.
+/// The nonce tells apart two processes that by mistake have one id and start in the same
+/// millisecond: a server that knows of both refuses one of them, and members never take a message
+/// of one for a message of the other. The runtime draws it at random at every start. The order is
+/// that of the times; the nonce decides between equal ones.
 ///
 /// It is serialised as its time alone, as traces and the status show it.
 #[derive(
@@ -186,8 +189,8 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// The id of a view: `major` grows with every view at every process (S2), `minor` breaks ties between components of a
-/// partitioned group and is the least server id in the view.
+/// The id of a view: `major` grows with every view at every process (S2), `minor` breaks ties
+/// between components of a partitioned group and is the least server id in the view.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -218,7 +221,8 @@ impl FromStr for ViewId {
     }
 }
 
-/// The position of a member in the ascending member list of a view: how members are addressed on the hot path.
+/// The position of a member in the ascending member list of a view: how members are addressed on
+/// the hot path.
 pub type Rank = u16;
 
 /// The number of a packet in the stream of one sender in one view, from 1; 0 means "none".
@@ -328,8 +332,9 @@ impl From<GroupName> for alloc::string::String {
     }
 }
 
-/// The name of a deployment: a set of servers and processes that belong together, named by their operator so that others
-/// are not taken up by mistake. The rules of a [`GroupName`]; by default "default".
+/// The name of a deployment: a set of servers and processes that belong together, named by their
+/// operator so that others are not taken up by mistake. The rules of a [`GroupName`]; by default
+/// "default".
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "alloc::string::String", into = "alloc::string::String")]
 pub struct Deployment(Arc<str>);
@@ -408,7 +413,8 @@ impl From<Deployment> for alloc::string::String {
     }
 }
 
-/// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys collide.
+/// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys
+/// collide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub u64);
 
@@ -417,8 +423,8 @@ pub struct GroupKey(pub u64);
 pub struct Identity {
     /// The process id, the same after every recovery; at most 2^53 − 1.
     pub process: ProcessId,
-    /// When the process started, at most [`INCARNATION_MAX`], with a nonce that is drawn at random at every start
-    /// ([`Incarnation::with_nonce`]).
+    /// When the process started, at most [`INCARNATION_MAX`], with a nonce that is drawn at random
+    /// at every start ([`Incarnation::with_nonce`]).
     pub incarnation: Incarnation,
     /// Where peers reach this node's unicast socket.
     pub addr: SocketAddr,
@@ -429,7 +435,8 @@ pub struct Identity {
 /// The start value of [`fnv1a`].
 pub const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// 64-bit FNV-1a of `bytes`, continued from `hash` (start with [`FNV_OFFSET`]): payload hashes of traces, group keys.
+/// 64-bit FNV-1a of `bytes`, continued from `hash` (start with [`FNV_OFFSET`]): payload hashes of
+/// traces, group keys.
 #[must_use]
 pub fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
     for &byte in bytes {

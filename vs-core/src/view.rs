@@ -1,4 +1,4 @@
-//! Views: the triple `<id, members, start>` on which the whole algorithm turns.
+//! Views: the triple `<id, members, start>`, the central value of the algorithm.
 
 use alloc::sync::Arc;
 use core::cmp::Ordering;
@@ -17,11 +17,13 @@ pub const VIEW_MEMBERS_MAX: usize = 2048;
 /// A short list of processes, ascending, without repetition.
 pub type Members = SmallVec<[ProcessId; 8]>;
 
-/// A view of a group: its id, its members in ascending order, and for each member the local id ("cid") of the
-/// start_change that it answers: the vector of latest local ids. When a view arrives, everybody knows exactly which
-/// sync messages count: that of `q` is the one tagged `start(q)`.
+/// A view of a group: its id, its members in ascending order, and for each member the local id
+/// ("cid") of the start_change that it answers: the vector of latest local ids. When a view
+/// arrives, everybody knows exactly which sync messages count: that of `q` is the one tagged
+/// `start(q)`.
 ///
-/// Two views are equal only if all three components are equal. A view never changes, so copies share what it holds.
+/// Two views are equal only if all three components are equal. A view never changes, so copies
+/// share what it holds.
 #[derive(Clone, Debug, Eq, Deserialize)]
 #[serde(from = "Triple")]
 pub struct View(Arc<Inner>);
@@ -31,7 +33,8 @@ struct Inner {
     id: ViewId,
     members: Members,
     start: SmallVec<[Cid; 8]>,
-    /// Follows from the rest; kept, since every sync message and early packet is held against it.
+    /// Derived from the other fields, and kept since each sync message and each early packet is
+    /// compared with it.
     fingerprint: u64,
 }
 
@@ -127,7 +130,8 @@ impl View {
     /// Puts a view together.
     ///
     /// # Errors
-    /// Says which rule is broken: size, ascending order, one start id a member, numbers within range.
+    /// Says which rule is broken: size, ascending order, one start id a member, numbers within
+    /// range.
     pub fn new(id: ViewId, members: &[ProcessId], start: &[Cid]) -> Result<Self, ViewError> {
         let view = Self::unchecked(id, members, start);
         view.validate()?;
@@ -221,8 +225,8 @@ impl View {
         self.rank(p).map(|r| self.0.start[usize::from(r)])
     }
 
-    /// 64 bits of the triple, in every packet of the view. Associates a packet with a view; never decides alone that
-    /// two views are equal.
+    /// 64 bits of the triple, in every packet of the view. Associates a packet with a view; never
+    /// decides alone that two views are equal.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.0.fingerprint
@@ -240,9 +244,9 @@ impl fmt::Display for View {
     }
 }
 
-/// Names the view that the sender `q` of a sync message is in, without ambiguity: a process is given at most one view
-/// for each of its cids (M5), so the id and `start(q)` decide. The fingerprint guards against a sender that breaks the
-/// rules.
+/// Names the view that the sender `q` of a sync message is in, without ambiguity: a process is
+/// given at most one view for each of its cids (M5), so the id and `start(q)` decide. The
+/// fingerprint guards against a sender that breaks the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ViewKey {
     /// The id of the view.

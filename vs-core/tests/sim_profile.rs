@@ -1,4 +1,5 @@
-//! Members that are configured for different things: they share what the first one has, or are told why not.
+//! Members that are configured for different things: they share what the first one has, or are told
+//! why not.
 
 use vs_core::ident::{GroupName, ProcessId, ServerId};
 use vs_core::member::{ProfileField, ServerConfig};

@@ -42,7 +42,8 @@ impl Clock {
         self.unix_offset
     }
 
-    /// The incarnation of a process that started when the clock showed zero: the time, and a random nonce.
+    /// The incarnation of a process that started when the clock showed zero: the time, and a random
+    /// nonce.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         Incarnation::new(self.unix_start_ms()).with_nonce(self.nonce)

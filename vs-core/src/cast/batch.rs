@@ -1,6 +1,6 @@
 //! A run of datagrams in one buffer.
 
-use super::{CastDest, CastTransmit};
+use super::message::{CastDest, CastTransmit};
 use crate::wire::datagram::Header;
 use crate::wire::packet::{self, Data};
 

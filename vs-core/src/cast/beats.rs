@@ -1,6 +1,6 @@
 //! When heartbeats are sent.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::time::Time;
 
 /// Heartbeats of a member that lacks acknowledgements or credit are at most this many times

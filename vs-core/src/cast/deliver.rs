@@ -1,7 +1,8 @@
 //! What each sender offers to be delivered. Whose turn it is, is not decided here.
 
+use super::Cast;
+use super::message::Delivered;
 use super::stream::Stream;
-use super::{Cast, Delivered};
 use crate::ident::{Rank, Seq};
 use crate::order::Head;
 use crate::pool::Pool;

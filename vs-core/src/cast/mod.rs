@@ -23,23 +23,19 @@
 //! A place in a ring is freed only when its packet is stable (all members have it) and delivered
 //! here. Nothing allocates after the first packets of a stream.
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::GroupConfig;
-use crate::ident::{GroupKey, Rank, Seq, ViewId};
+use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
+use crate::ring::ENTRY_BYTES;
 use crate::rng::Rng;
 use crate::time::{Time, Wake, earlier};
-use crate::view::View;
-use crate::wire::datagram::Header;
 
 mod acks;
 mod batch;
 mod beats;
 mod deliver;
-mod footprint;
 mod gap;
-mod outcome;
+mod message;
 mod peers;
 mod receive;
 mod repair;
@@ -56,106 +52,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use footprint::footprint;
-pub(crate) use outcome::DataOutcome;
+pub use message::CastCounters;
+pub(crate) use message::{CastDest, CastTransmit, DataOutcome, Delivered, ViewHeader};
 pub(crate) use size::CastSize;
 
 use settings::Settings;
-
-/// What all packets of a view begin with, and heartbeats say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ViewHeader {
-    /// The group.
-    pub(crate) group: GroupKey,
-    /// The fingerprint of the view.
-    pub(crate) fingerprint: u64,
-    /// Own rank in it.
-    pub(crate) rank: Rank,
-    /// Its id.
-    pub(crate) id: ViewId,
-}
-
-impl ViewHeader {
-    /// The header of packets of `view` from the member of rank `rank`.
-    pub(crate) fn new(group: GroupKey, view: &View, rank: Rank) -> Self {
-        Self { group, fingerprint: view.fingerprint(), rank, id: view.id() }
-    }
-
-    fn header(&self) -> Header {
-        Header { rank: self.rank, group: self.group, fingerprint: self.fingerprint }
-    }
-}
-
-/// Where datagrams go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CastDest {
-    /// To all members of the view.
-    Group,
-    /// To one.
-    Rank(Rank),
-}
-
-/// Datagrams that were written into the caller's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CastTransmit {
-    /// Where to.
-    pub(crate) dest: CastDest,
-    /// Bytes used.
-    pub(crate) len: usize,
-    /// Length of each datagram; the last may be shorter.
-    pub(crate) segment_bytes: usize,
-}
-
-/// A message, lent until the next call.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Delivered<'a> {
-    /// The sender.
-    pub(crate) from: Rank,
-    /// The sender's number of it, from 1. `None`: it is between members, and not the application's.
-    pub(crate) number: Option<u64>,
-    /// Whether its packet holds no further message.
-    pub(crate) ends_packet: bool,
-    /// Its bytes.
-    pub(crate) payload: &'a [u8],
-}
-
-/// What was counted in one view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CastCounters {
-    /// Own packets, at their first transmission.
-    pub sent: u64,
-    /// Packets sent again because somebody asked.
-    pub repaired: u64,
-    /// Packets that were asked for and not sent again, because that had just been done.
-    pub repairs_suppressed: u64,
-    /// Packets of others handed on.
-    pub forwarded: u64,
-    /// Acknowledgements sent.
-    pub acks: u64,
-    /// Reports of gaps sent.
-    pub naks: u64,
-    /// Reports of gaps that were put off because others reported the same.
-    pub naks_suppressed: u64,
-    /// Heartbeats sent.
-    pub heartbeats: u64,
-    /// Packets that were new.
-    pub received: u64,
-    /// Packets that were here already.
-    pub duplicates: u64,
-    /// Packets outside of the window or beyond the end of a closed stream.
-    pub beyond: u64,
-    /// Packets for which the pool had no slot.
-    pub no_slot: u64,
-    /// Packets whose body made no sense.
-    pub malformed: u64,
-    /// Messages delivered to the application.
-    pub delivered: u64,
-    /// Messages between members that this member does not know: they were dropped.
-    #[serde(default)]
-    pub unknown: u64,
-    /// Messages refused for want of window or credit.
-    pub refused: u64,
-}
 
 /// The multicast of one member in one view.
 #[derive(Debug)]
@@ -213,6 +114,20 @@ impl Cast {
             counters: CastCounters::default(),
             settings,
         }
+    }
+
+    /// Bytes of a cast with `members` members, besides its slots: a stream with its ring, a row and
+    /// a column of what was received, and what is known of a peer, for each member.
+    pub(crate) fn footprint(size: CastSize, members: usize) -> usize {
+        let ring = size.window_packets().saturating_mul(ENTRY_BYTES);
+        let received = members.saturating_mul(stability::RECEIVED_BYTES);
+        let rows = received.saturating_add(repair::SOURCE_BYTES);
+        let member = size_of::<stream::Stream>()
+            + stability::FLOOR_BYTES
+            + peers::PEER_BYTES
+            + window::ASKED_BYTES;
+        let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
+        members.saturating_add(size_of::<Self>() + repair::FORWARDS_BYTES)
     }
 
     /// Number of members.

@@ -1,9 +1,10 @@
 //! What other members send: packets, acknowledgements, heartbeats and reports of gaps. And what a
 //! change of view asks for.
 
+use super::Cast;
+use super::message::DataOutcome;
 use super::repair::{Asked, Forward};
 use super::stream::AckDue;
-use super::{Cast, DataOutcome};
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::ranges::SeqRange;

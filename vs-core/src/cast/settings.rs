@@ -1,10 +1,10 @@
-//! The part of the configuration that the multicast of a view uses. It never changes in a view.
+//! What of the configuration matters to the multicast.
 
-use super::acks;
+use super::acks::slowness;
 use super::size::CastSize;
 use crate::config::GroupConfig;
 
-/// What of the configuration matters here.
+/// The settings of a cast, fixed for its view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     window: usize,
@@ -31,56 +31,68 @@ impl Settings {
             nak_delay_us: config.nak_delay_us,
             nak_delay_max_us: config.nak_delay_max_us,
             nak_repeat_ms: config.nak_repeat_ms,
-            ack_ms: config.ack_ms.saturating_mul(acks::slowness(ranks)),
+            ack_ms: config.ack_ms.saturating_mul(slowness(ranks)),
             ack_packets: ack_packets(config, window, ranks),
             heartbeat_ms: config.heartbeat_ms,
             heartbeat_max_ms: config.heartbeat_max_ms,
         }
     }
 
+    /// Packets that a sender may have outstanding.
     pub(super) fn window(&self) -> usize {
         self.window
     }
 
+    /// Room for the body of a packet.
     pub(super) fn body_bytes(&self) -> usize {
         self.body_bytes
     }
 
+    /// Length of the largest message.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max
     }
 
+    /// How long a member may owe something.
     pub(super) fn peer_ms(&self) -> u64 {
         self.peer_ms
     }
 
+    /// Upper bound of the random delay of a report of a gap.
     pub(super) fn nak_delay_us(&self) -> u64 {
         self.nak_delay_us
     }
 
+    /// How long a report waits at most for overtaken packets.
     pub(super) fn nak_delay_max_us(&self) -> u64 {
         self.nak_delay_max_us
     }
 
+    /// Upper bound of the pause between reports of a gap.
     pub(super) fn nak_repeat_ms(&self) -> u64 {
         self.nak_repeat_ms
     }
 
+    /// How long an acknowledgement may wait.
     pub(super) fn ack_ms(&self) -> u64 {
         self.ack_ms
     }
 
+    /// How many packets a member acknowledges at once.
     pub(super) fn ack_packets(&self) -> u64 {
         self.ack_packets
     }
 
+    /// Pause before the first heartbeat.
     pub(super) fn heartbeat_ms(&self) -> u64 {
         self.heartbeat_ms
     }
 
+    /// Longest pause between heartbeats.
     pub(super) fn heartbeat_max_ms(&self) -> u64 {
         self.heartbeat_max_ms
     }
+
     /// If two members ask for the same packet within this time, in ns, others may lack it, too.
     pub(super) fn repair_together_nanos(&self) -> u64 {
         self.nak_repeat_ms * 500_000

@@ -4,8 +4,9 @@
 use alloc::vec::Vec;
 
 use super::gap::{Gap, Report, Span};
+use super::message::DataOutcome;
 use super::repair::{Asked, Wanted};
-use super::{DataOutcome, Settings};
+use super::settings::Settings;
 use crate::ident::{Rank, Seq};
 use crate::order::Head;
 use crate::pool::{Pool, Slot};

@@ -1,9 +1,10 @@
 //! What goes out next. Nothing is queued: reports of gaps, acknowledgements, repairs, what is
 //! handed on, new packets and heartbeats are derived from the state when asked for.
 
+use super::Cast;
 use super::acks::slowness;
 use super::batch::Batch;
-use super::{Cast, CastDest, CastTransmit, ViewHeader};
+use super::message::{CastDest, CastTransmit, ViewHeader};
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Askers;

@@ -1,4 +1,5 @@
-//! What arrives, by its kind: packets of the multicast, sync messages, questions about who hears multicasts.
+//! What arrives, by its kind: packets of the multicast, sync messages, questions about who hears
+//! multicasts.
 
 use alloc::vec::Vec;
 
@@ -51,8 +52,8 @@ impl Endpoint {
         }
     }
 
-    /// Notes who sent a datagram that went to the whole group: a member of the current view, which may have gone ahead to
-    /// the view that is announced.
+    /// Notes who sent a datagram that went to the whole group: a member of the current view, which
+    /// may have gone ahead to the view that is announced.
     fn note_heard(&mut self, cx: &Cx<'_>, header: &Header) {
         if self.current.owns(header) {
             return self.reach.handle_heard(cx.now, header.rank);
@@ -145,8 +146,8 @@ impl Endpoint {
         })
     }
 
-    /// Whether the sender of `header` is served. A member outside the proposed set is served until the view changes: the
-    /// reliable set is the union of the view and the proposal (rule 8).
+    /// Whether the sender of `header` is served. A member outside the proposed set is served until
+    /// the view changes: the reliable set is the union of the view and the proposal (rule 8).
     fn serves(&self, header: &Header) -> bool {
         if self.sync.rules().keeps(Rule::ReliableUnion) {
             return true;

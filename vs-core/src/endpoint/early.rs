@@ -48,8 +48,8 @@ impl Early {
         self.packets.len() == self.packets_max
     }
 
-    /// Keeps a packet of the view with `fingerprint`; the oldest one gives way. False if there is no
-    /// room at all.
+    /// Keeps a packet of the view with `fingerprint`; the oldest one gives way. False if there is
+    /// no room at all.
     pub(super) fn keep(&mut self, pool: &mut Pool, fingerprint: u64, data: &Data<'_>) -> bool {
         if self.packets_max == 0 {
             return false;

@@ -12,8 +12,8 @@ use crate::trace::{Event, Mark};
 use crate::view::Members;
 
 impl Endpoint {
-    /// Installs the announced view: the multicast of the old view stays for those who still need it, early packets come
-    /// in, waiting messages go out.
+    /// Installs the announced view: the multicast of the old view stays for those who still need
+    /// it, early packets come in, waiting messages go out.
     pub(super) fn install<'a>(&'a mut self, cx: &mut Cx<'_>) -> Option<Action<'a>> {
         let transitional = self.sync.install()?.transitional;
         let me = cx.identity.process;
@@ -52,7 +52,8 @@ impl Endpoint {
         })
     }
 
-    /// Keeps the multicast of the view that was left while others of `transitional` may need its packets.
+    /// Keeps the multicast of the view that was left while others of `transitional` may need its
+    /// packets.
     fn keep_previous(&mut self, cx: &mut Cx<'_>, mut old: Installed, transitional: &Members) {
         if let Some(mut before) = self.previous.take() {
             before.clear(cx.pool);
@@ -65,7 +66,8 @@ impl Endpoint {
         }
     }
 
-    /// Early packets of the view that was just installed go into its rings; views of the others came to nothing.
+    /// Early packets of the view that was just installed go into its rings; views of the others
+    /// came to nothing.
     fn take_early(&mut self, cx: &mut Cx<'_>) {
         while let Some(early) = self.early.pop() {
             let is_of_view = early.fingerprint() == self.current.header().fingerprint;
@@ -78,9 +80,9 @@ impl Endpoint {
         }
     }
 
-    /// The member of `rank` has installed the current view, since it sent something in it. Once all of the transitional
-    /// set have, the packets of the previous view are of no more use, and once all members have, nor is the own sync
-    /// message that led here (rules 5.6, 5.9).
+    /// The member of `rank` has installed the current view, since it sent something in it. Once all
+    /// of the transitional set have, the packets of the previous view are of no more use, and once
+    /// all members have, nor is the own sync message that led here (rules 5.6, 5.9).
     pub(super) fn handle_moved(&mut self, cx: &mut Cx<'_>, rank: Rank) {
         if self.moved.is_complete() {
             return;

@@ -110,8 +110,9 @@ impl Endpoint {
         cx.membership.attach(cx.now, &self.name, members_max, past);
     }
 
-    /// Whether to ask for a new attachment now. A process that was excluded for not answering waits until its application
-    /// has taken what was waiting for it: sooner, it would be excluded again for the same reason.
+    /// Whether to ask for a new attachment now. A process that was excluded for not answering waits
+    /// until its application has taken what was waiting for it: sooner, it would be excluded again
+    /// for the same reason.
     pub(super) fn may_reattach(&self) -> bool {
         self.attachment.is_lost() && !self.has_delivery()
     }

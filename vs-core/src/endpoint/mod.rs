@@ -1,7 +1,8 @@
-//! The endpoint of one group: it joins [`crate::sync`] and [`crate::cast`], and has no protocol of its own.
+//! The endpoint of one group: it joins [`crate::sync`] and [`crate::cast`], and has no protocol of
+//! its own.
 //!
-//! It carries numbers between the two: prefixes of streams into cuts, agreed cuts into bounds of delivery, members outside
-//! the transitional set into forwards.
+//! It carries numbers between the two: prefixes of streams into cuts, agreed cuts into bounds of
+//! delivery, members outside the transitional set into forwards.
 //!
 //! | What happens | File |
 //! |---|---|
@@ -15,10 +16,11 @@
 //! | the application is told something | [`deliver`] |
 //! | the group is left | [`leave`] |
 //!
-//! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has installed the view),
-//! [`Progress`] (of a change), [`Resend`] (of sync messages), [`Suspicions`] (who owes something), [`Reachability`] (who
-//! hears multicasts), [`Primary`], [`Early`] (packets of views to come), [`Queue`] (messages for the next view),
-//! [`Events`], [`Attachment`], [`AddressBook`].
+//! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has
+//! installed the view), [`Progress`] (of a change), [`Resend`] (of sync messages), [`Suspicions`]
+//! (who owes something), [`Reachability`] (who hears multicasts), [`Primary`], [`Early`] (packets
+//! of views to come), [`Queue`] (messages for the next view), [`Events`], [`Attachment`],
+//! [`AddressBook`].
 
 mod action;
 mod attachment;
@@ -92,7 +94,8 @@ pub(crate) struct Endpoint {
     sync: Automaton,
     /// The current view.
     current: Installed,
-    /// The view before, kept while members of the transitional set may still need its packets (rule 5.9).
+    /// The view before, kept while members of the transitional set may still need its packets (rule
+    /// 5.9).
     previous: Option<Installed>,
     /// Numbers the datagrams of both.
     transmitted: TransmitCounter,
@@ -114,7 +117,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// A new endpoint in its initial view; asks for membership. The caller has reserved the pool slots.
+    /// A new endpoint in its initial view; asks for membership. The caller has reserved the pool
+    /// slots.
     pub(crate) fn join(
         cx: &mut Cx<'_>,
         name: &GroupName,
@@ -199,7 +203,8 @@ impl Endpoint {
         self.book.addresses(|_| true)
     }
 
-    /// Members of the view or the proposed one that said that they hear no multicast of this process.
+    /// Members of the view or the proposed one that said that they hear no multicast of this
+    /// process.
     pub(crate) fn unheard_by(&self) -> &[ProcessId] {
         self.reach.unheard_by()
     }
@@ -209,7 +214,8 @@ impl Endpoint {
         self.reach.routes(&self.book)
     }
 
-    /// Whether the first membership view is still to come: until then messages have nobody to go to.
+    /// Whether the first membership view is still to come: until then messages have nobody to go
+    /// to.
     fn is_waiting_for_first_view(&self) -> bool {
         self.sync.current().id() == ViewId::default()
     }

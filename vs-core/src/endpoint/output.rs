@@ -1,5 +1,5 @@
-//! Which datagrams go out next: sync messages and requests for them, questions and answers about who hears multicasts,
-//! then what the multicasts of the previous and the current view have.
+//! Which datagrams go out next: sync messages and requests for them, questions and answers about
+//! who hears multicasts, then what the multicasts of the previous and the current view have.
 
 use super::resend::Due;
 use super::{Cx, Dest, Endpoint, Transmit};
@@ -51,8 +51,8 @@ impl Endpoint {
         Some(self.transmit(&sent, to))
     }
 
-    /// Where `sent` goes: to the group, or to `to`. A member whose address is not known (any more) is reached with all the
-    /// others.
+    /// Where `sent` goes: to the group, or to `to`. A member whose address is not known (any more)
+    /// is reached with all the others.
     fn transmit(&self, sent: &CastTransmit, to: Option<ProcessId>) -> Transmit {
         let dest = to
             .and_then(|process| self.book.addr(process))
@@ -79,7 +79,8 @@ impl Endpoint {
         None
     }
 
-    /// Writes the own sync message for `cid` from rank `first`; answers the rank to continue with, and the length.
+    /// Writes the own sync message for `cid` from rank `first`; answers the rank to continue with,
+    /// and the length.
     fn encode_sync(
         &self,
         cx: &Cx<'_>,

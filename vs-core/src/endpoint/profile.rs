@@ -37,7 +37,8 @@ impl Settings {
         self.cast
     }
 
-    /// The longest message that is taken now: one that waits has to be possible in the next view, too.
+    /// The longest message that is taken now: one that waits has to be possible in the next view,
+    /// too.
     pub(super) fn message_bytes_max(&self) -> usize {
         let next = self.next.as_ref().map_or(usize::MAX, |(next, _)| next.message_bytes_max);
         next.min(self.now.message_bytes_max)
@@ -65,7 +66,8 @@ impl Settings {
         self.held.as_ref()
     }
 
-    /// The membership service names the profile that holds from the next view on. `longest`: of the messages that wait.
+    /// The membership service names the profile that holds from the next view on. `longest`: of the
+    /// messages that wait.
     pub(super) fn handle_profile(
         &mut self,
         held: Held,

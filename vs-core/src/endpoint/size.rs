@@ -1,6 +1,6 @@
 //! What a group of a given configuration takes: packets, slots of the pool, bytes.
 
-use crate::cast::{self, CastSize};
+use crate::cast::{Cast, CastSize};
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::pool::slot_footprint;
 use crate::sync::{EARLY_PROCESSES_MAX, SYNCS_MAX};
@@ -81,9 +81,9 @@ impl GroupSize {
 /// The multicast of the current and of the previous view, the table of early packets, sync
 /// messages, views and addresses, the buffer in which large messages are put together and the queue
 /// for the next view.
-fn bytes_besides_slots(group: &GroupConfig, size: CastSize) -> usize {
+fn bytes_besides_slots(group: &GroupConfig, cast: CastSize) -> usize {
     let members = group.members_max;
-    let casts = cast::footprint(size, members).saturating_mul(2);
+    let casts = Cast::footprint(cast, members).saturating_mul(2);
     let early = group.early_packets_max.saturating_mul(EARLY_BYTES);
     let processes = members.saturating_mul(2).saturating_add(EARLY_PROCESSES_MAX);
     let syncs = members

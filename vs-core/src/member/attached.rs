@@ -6,16 +6,16 @@ use super::past::Past;
 use crate::ident::{Incarnation, ProcessId, ServerId, ViewId};
 use crate::view::View;
 
-/// One attachment of a client: a crash and quick return is another attachment, and so a visible change. Made by the
-/// client; the highest wins.
+/// One attachment of a client: a crash and quick return is another attachment, and so a visible
+/// change. Made by the client; the highest wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Attachment {
     pub(crate) incarnation: Incarnation,
     pub(crate) counter: u64,
 }
 
-/// The last membership view that somebody was told of. Where it is the same for all, nobody needs another one; that the
-/// view itself is the same is for the members to see.
+/// The last membership view that somebody was told of. Where it is the same for all, nobody needs
+/// another one; that the view itself is the same is for the members to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Settled {
     pub(super) id: ViewId,
@@ -27,7 +27,8 @@ impl Settled {
         Self { id: view.id(), fingerprint: view.fingerprint() }
     }
 
-    /// What a client brings along from another server, or another life of one: none, if a change is under way.
+    /// What a client brings along from another server, or another incarnation of one: none, if a change is
+    /// under way.
     pub(crate) fn of(process: ProcessId, past: &Past) -> Option<Self> {
         let view = past.mbr_view.as_ref()?;
         let start = view.validate().ok().and_then(|()| view.start(process))?;
@@ -51,7 +52,7 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Whether both are of one life of one process.
+    /// Whether both are of one incarnation of one process, with one profile.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         let life = |c: &Self| (c.process, c.attachment.incarnation, c.members_max, c.profile);
         life(self) == life(other)

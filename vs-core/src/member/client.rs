@@ -1,6 +1,7 @@
 //! The client's side of the membership service: one connection, an attachment for each group.
 //!
-//! What the server says is checked against the contract of a membership service (M1 to M6) before anybody acts on it.
+//! What the server says is checked against the contract of a membership service (M1 to M6) before
+//! anybody acts on it.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
@@ -32,7 +33,8 @@ pub(crate) enum ClientEvent {
     Profile { group: GroupKey, held: Held },
     /// A view is announced.
     View { group: GroupKey, view: View },
-    /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it is fit to.
+    /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it
+    /// is fit to.
     Detached { group: GroupKey, reason: DetachReason },
 }
 
@@ -59,7 +61,7 @@ struct Attachment {
     not_before: Time,
     /// The request was sent on the present connection.
     sent: bool,
-    /// The number of that request; what the server says to an earlier one counts no more.
+    /// The number of that request; what the server says to an earlier one is ignored.
     counter: u64,
     /// Members of the largest view that the group has room for here.
     members_max: u16,
@@ -88,12 +90,14 @@ pub(crate) struct Client {
     unsent: BTreeSet<GroupKey>,
 }
 
-/// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the footprint.
+/// Bytes that a runtime may hand to [`crate::Node::handle_stream`] at once without exceeding the
+/// footprint.
 const READ_BYTES: usize = 64 << 10;
 
 impl Client {
-    /// Bytes of the connection, estimated: what was read of a frame and a read more, and what waits to be written and a
-    /// frame more, which is also encoded apart. Buffers that grow have up to twice the room that they need.
+    /// Bytes of the connection, estimated: what was read of a frame and a read more, and what waits
+    /// to be written and a frame more, which is also encoded apart. Buffers that grow have up to
+    /// twice the room that they need.
     pub(crate) fn footprint(&self) -> usize {
         let decoder = 2 * (FRAME_BYTES_MAX + READ_BYTES);
         let output = self.config.output_bytes_max.saturating_add(2 * FRAME_BYTES_MAX);
@@ -252,7 +256,7 @@ impl Client {
         };
         let Some(attachment) = self.attachments.get_mut(&group) else { return };
         if !attachment.sent || counter != attachment.counter {
-            return; // of an attachment that is no more
+            return; // of an attachment that has ended
         }
         let checked = match reply {
             Reply::StartChange { cid, peers, .. } => attachment
@@ -297,8 +301,8 @@ impl Client {
         }
     }
 
-    /// Sends the attaches that are wanted and allowed, as many as there is room for: of many groups, the others follow
-    /// when these are written.
+    /// Sends the attaches that are wanted and allowed, as many as there is room for: of many
+    /// groups, the others follow when these are written.
     fn send_attaches(&mut self, now: Time) {
         let mut from = Bound::Unbounded;
         while self.has_room_for_attach()

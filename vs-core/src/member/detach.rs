@@ -14,7 +14,8 @@ use crate::view::DisplaySet;
 pub enum DetachReason {
     /// The connection to the membership server ended or fell silent; it is tried again.
     ServerLost,
-    /// Other members accused this process of owing them something for too long; it attaches again after a pause.
+    /// Other members accused this process of owing them something for too long; it attaches again
+    /// after a pause.
     Accused {
         /// The accusers; none if it was the only one to accuse others.
         by: Vec<ProcessId>,
@@ -36,9 +37,11 @@ pub enum DetachReason {
     ViewTooLarge,
     /// The server broke the contract of a membership service. Final.
     Contract(String),
-    /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to join again.
+    /// The source of views threw this process out ([`crate::Node::handle_excluded`]); it asks to
+    /// join again.
     Excluded,
-    /// The server heard nothing of this process for so long that it took it for dead; it attaches again.
+    /// The server heard nothing of this process for so long that it took it for dead; it attaches
+    /// again.
     Silent,
     /// The server belongs to another deployment. Final.
     Deployment {
@@ -47,10 +50,11 @@ pub enum DetachReason {
         /// Ours.
         own: Deployment,
     },
-    /// This process, or who gave it its numbers before, is by its clock more than a year ahead of the server; it attaches
-    /// again, as there may be another server, and clocks can be set.
+    /// This process, or who gave it its numbers before, is by its clock more than a year ahead of
+    /// the server; it attaches again, as there may be another server, and clocks can be set.
     Ahead,
-    /// What this process is configured for does not go together with the profile of the group. Final.
+    /// What this process is configured for does not go together with the profile of the group.
+    /// Final.
     Profile(ProfileMismatch),
     /// The server gave a reason that this version does not know.
     Other {
@@ -123,7 +127,7 @@ impl fmt::Display for DetachReason {
     }
 }
 
-/// Why a client is attached no more.
+/// Why a client is not attached any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Departure {

@@ -1,23 +1,27 @@
 //! Membership of one's own: from etcd, Consul, Kubernetes, a controller, or a file.
 //!
-//! The servers of this crate are one source of views; any other will do that keeps the contract of a membership service.
-//! It decides who is there. What the members owe each other on the way from one view to the next stays the node's work,
-//! and so do all promises about messages. Such a node needs no connection to a server: [`crate::Node::new`] with 0
-//! servers, [`crate::Node::join_external`], and then, besides what every loop does,
+//! The servers of this crate are one source of views; any other will do that keeps the contract of
+//! a membership service. It decides who is there. What the members owe each other on the way from
+//! one view to the next stays the node's work, and so do all promises about messages. Such a node
+//! needs no connection to a server: [`crate::Node::new`] with 0 servers,
+//! [`crate::Node::join_external`], and then, besides what every loop does,
 //!
-//! - [`crate::Node::poll_membership`]: what the source has to learn ([`MembershipRequest`]): that this process wants to be
-//!   a member, whom it accuses, that it leaves. Ask after each round, as for everything else;
-//! - [`crate::Node::handle_start_change`]: a change is under way, with the set of those who may be in the next view. It is
-//!   numbered by a *cid* of this process' own: another process may be given another number for the same change;
-//! - [`crate::Node::handle_mbr_view`]: the view that came of it: `<id, members, start>`, where `start` has for each member
-//!   the last cid that *it* was given;
-//! - [`crate::Node::handle_excluded`]: the source has thrown this process out, or has forgotten it. The application is told
-//!   ([`crate::Action::Detached`]), and a new [`MembershipRequest::Join`] follows.
+//! - [`crate::Node::poll_membership`]: what the source has to learn ([`MembershipRequest`]): that
+//!   this process wants to be a member, whom it accuses, that it leaves. Ask after each round, as
+//!   for everything else;
+//! - [`crate::Node::handle_start_change`]: a change is under way, with the set of those who may be
+//!   in the next view. It is numbered by a *cid* of this process' own: another process may be given
+//!   another number for the same change;
+//! - [`crate::Node::handle_mbr_view`]: the view that came of it: `<id, members, start>`, where
+//!   `start` has for each member the last cid that *it* was given;
+//! - [`crate::Node::handle_excluded`]: the source has thrown this process out, or has forgotten it.
+//!   The application is told ([`crate::Action::Detached`]), and a new [`MembershipRequest::Join`]
+//!   follows.
 //!
 //! # The contract
 //!
-//! Each call is held against it. One that breaks a rule is refused with an error that names it ([`ContractError`]), and
-//! nothing has changed: the group goes on in its view.
+//! Each call is held against it. One that breaks a rule is refused with an error that names it
+//! ([`ContractError`]), and nothing has changed: the group goes on in its view.
 //!
 //! | rule | |
 //! |---|---|
@@ -28,32 +32,46 @@
 //! | M5 | each view has a start_change of its own before it |
 //! | M6 | the ids of its views increase, also over restarts |
 //!
-//! What a node cannot see is the source's to keep: that two views of one id are the same view, and that the other entries
-//! of `start` are true. For liveness, once things have calmed down, all members of the last view have to be told of it.
+//! What a node cannot see is the source's to keep: that two views of one id are the same view, and
+//! that the other entries of `start` are true. For liveness, once things have calmed down, all
+//! members of the last view have to be told of it.
 //!
 //! # A log of revisions is enough
 //!
-//! Most sources have one number that grows with each change, and show everybody the same state at each: a revision of etcd,
-//! an index of Consul, a generation of a file. Let the members register themselves under keys that end with them (a lease,
-//! a session). At each revision `r` at which the registered set `S` changed, each member of `S` is told
+//! Most sources have one number that grows with each change, and show everybody the same state at
+//! each: a revision of etcd, an index of Consul, a generation of a file. Let the members register
+//! themselves under keys that end with them (a lease, a session). At each revision `r` at which the
+//! registered set `S` changed, each member of `S` is told
 //!
 //! ```text
 //! start_change(cid = r, S), then view(<id = r, members = S, start = [r, r, …]>)
 //! ```
 //!
-//! All six rules hold: the number grows, and each process derives the same from it. Whoever misses revisions in between may
-//! leave them out. `examples/own_membership.rs` is that in one file.
+//! All six rules hold: the number grows, and each process derives the same from it. Whoever misses
+//! revisions in between may leave them out. `examples/own_membership.rs` is that in one file.
 //!
-//! With two writes instead of one (the intent, then the decision) the start_change comes a round earlier, and the members
-//! exchange their sync messages while the source still decides: that is what the algorithm is made for.
+//! With two writes instead of one (the intent, then the decision) the start_change comes a round
+//! earlier, and the members exchange their sync messages while the source still decides: that is
+//! what the algorithm is made for.
+//!
+//! # Profiles
+//!
+//! Servers compare what the members of a group are configured for (`message_bytes_max`,
+//! `datagram_bytes`, `primary_of`, `order` and the times). A source of views does not: whoever
+//! starts the members configures them alike.
+//!
+//! A source hands on the [`Peer`] of [`MembershipRequest::Join`] as it is: its incarnation has a
+//! nonce, and members tell two processes of one id apart by it.
 //!
 //! # Who is dead
 //!
-//! A lease tells, when it runs out. Members know sooner, and know more: of a process that lives, but does not acknowledge, or
-//! whose messages do not arrive. Whom a member accuses comes out as [`MembershipRequest::Accuse`]: each one replaces the one
-//! before, and an empty one takes it back. The source should throw out the accused or the accuser: as long as both stay, what
-//! one owes to the other may hold up the group. That the least member which is not accused itself has its way is a simple
-//! rule; whoever was thrown out wrongly comes back by its next [`MembershipRequest::Join`].
+//! A lease tells when it runs out. Members know sooner, and they know more: a process may live and
+//! not acknowledge, or its messages may not arrive. Whom a member accuses comes out as
+//! [`MembershipRequest::Accuse`]: each one replaces the one before, and an empty one takes it back.
+//! The source should throw out the accused or the accuser: as long as both stay, what one owes to
+//! the other may hold up the group. That the least member which is not accused itself has its way
+//! is a simple rule; whoever was thrown out wrongly comes back by its next
+//! [`MembershipRequest::Join`].
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -94,7 +112,8 @@ pub enum MembershipRequest {
 /// Why what a source of views says is refused; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembershipError {
-    /// The node is not in the group, or a server decides about it, or it was excluded and has not asked to join again.
+    /// The node is not in the group, or a server decides about it, or it was excluded and has not
+    /// asked to join again.
     NotJoined,
     /// The set is larger than [`crate::GroupConfig::members_max`].
     TooLarge {
@@ -143,9 +162,9 @@ struct Entry {
     attached: bool,
     /// The source has to learn that it wants to join.
     joins: bool,
-    /// … whom it accuses.
+    /// The source has to learn whom it accuses, if that has changed.
     accuses: Option<Vec<ProcessId>>,
-    /// … that it was left. It is no more then.
+    /// The group was left, and the source has to learn it; then the entry goes.
     left: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Where the views of a node's groups come from: the servers of this crate, or a source of one's own, group by group.
+//! Where the views of a node's groups come from: the servers of this crate, or a source of one's
+//! own, group by group.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -110,7 +111,8 @@ impl Membership {
 
     // A source of one's own.
 
-    /// Groups whose views come from a source of one's own, those included that were left and of which it has not learned it.
+    /// Groups whose views come from a source of one's own, those included that were left and of
+    /// which it has not learned it.
     pub(crate) fn external_groups(&self) -> usize {
         self.external.len()
     }

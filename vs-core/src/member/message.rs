@@ -1,4 +1,5 @@
-//! What clients and servers say to each other, as checked values. [`convert`] reads and writes the frames.
+//! What clients and servers say to each other, as checked values. [`convert`] reads and writes the
+//! frames.
 
 mod convert;
 
@@ -31,7 +32,8 @@ pub struct Peer {
 pub(crate) enum Request {
     /// A client names itself; first of all.
     Client(Peer, Deployment),
-    /// A server names itself, and its boot value: one that restarted has forgotten all; first of all.
+    /// A server names itself, and its boot value: one that restarted has forgotten all; first of
+    /// all.
     Server { server: ServerId, boot: u64, deployment: Deployment },
     /// The client wants to be a member.
     Attach {
@@ -120,11 +122,12 @@ pub(crate) enum Reply {
     Refused(DetachReason),
 }
 
-/// From a server to a server.
+/// What a server tells another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PeerWord {
-    /// The servers on whose links `server` counts, and those whose links are ready to: the speaker's word, or passed on.
-    /// `version` grows with every word of a server of this kind and the next.
+    /// The link report of `server`, which the sender made or passes on: the servers whose links to
+    /// it count, and those whose links are ready to. `version` grows with every report and every
+    /// [`PeerWord::Clients`] of a server.
     Links {
         server: ServerId,
         version: u64,
@@ -143,7 +146,8 @@ pub(crate) enum PeerWord {
         group: GroupName,
         proposal: Proposal,
     },
-    /// A client of the speaker is attached no more. Only operators hear of it: what follows is said by `Clients`.
+    /// A client of the sender is not attached any more. Only operators hear of it: what follows is said
+    /// by `Clients`.
     Gone {
         group: GroupName,
         process: ProcessId,

@@ -1,5 +1,5 @@
-//! The membership service: the client in each node, the servers ([`server`]), and what they say ([`message`]). Or
-//! another one, of one's own: [`external`].
+//! The membership service: the client in each node, the servers ([`server`]), and what they say
+//! ([`message`]). Or another one, of one's own: [`external`].
 
 pub(crate) mod attached;
 pub(crate) mod client;

@@ -1,8 +1,9 @@
 //! The profile of a group: what all of its members must share.
 //!
-//! A process says with its attachment what it was configured for. The profile of the first member holds. A server lets a
-//! process in if its bounds have room for what holds, and tells it what that is; else it refuses the process, and both ends
-//! are told the field and both values ([`ProfileMismatch`]).
+//! A process says with its attachment what it was configured for. The profile of the first member
+//! holds. A server lets a process in if its bounds have room for what holds, and tells it what that
+//! is; else it refuses the process, and both ends are told the field and both values
+//! ([`ProfileMismatch`]).
 //!
 //! | field | a process whose own value differs |
 //! |---|---|
@@ -11,12 +12,13 @@
 //! | `window_packets` | uses the smaller of both, unless its own cannot hold the group's largest message: then it is refused |
 //! | `peer_ms`, `heartbeat_ms`, `heartbeat_max_ms` | takes the group's |
 //!
-//! Servers that do not hear each other may have let the first member of a group in twice. When they come together, the
-//! profile that has held for longer stays ([`Held::rank`]). Each server tells those of its clients that have another one:
-//! they take it with the next view, or are refused as a newcomer would be.
+//! Servers that do not hear each other may have let the first member of a group in twice. When they
+//! come together, the profile that has held for longer stays ([`Held::rank`]). Each server tells
+//! those of its clients that have another one: they take it with the next view, or are refused as a
+//! newcomer would be.
 //!
-//! Where views come from somebody else ([`super::external`]), nobody compares profiles: whoever starts the members
-//! configures them alike.
+//! Where views come from somebody else ([`super::external`]), nobody compares profiles: whoever
+//! starts the members configures them alike.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -12,12 +12,13 @@ pub(crate) enum Mode {
     Slow,
 }
 
-/// A server's word on the next view.
+/// What a server proposes as the next view.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Proposal {
     pub(crate) from: ServerId,
     pub(crate) set: Report,
-    /// The cids that the proposer gave its own clients for this change, and the highest that it knows of the others.
+    /// The cids that the proposer gave its own clients for this change, and the highest that it
+    /// knows of the others.
     pub(crate) cids: Vec<(ProcessId, Cid)>,
     pub(crate) vnum: u64,
     pub(crate) mode: Mode,

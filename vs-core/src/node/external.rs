@@ -1,4 +1,4 @@
-//! Groups whose membership somebody else decides than a server of this crate.
+//! Groups whose views come from another source than a server of this crate.
 
 use super::{JoinError, Node};
 use crate::config::GroupConfig;
@@ -9,8 +9,9 @@ use crate::trace::Tracer;
 use crate::view::View;
 
 impl<T: Tracer> Node<T> {
-    /// Joins `group` with a membership of one's own: no server is asked, and views come by [`Node::handle_start_change`]
-    /// and [`Node::handle_mbr_view`] alone. See [`crate::member::external`].
+    /// Joins `group` with views of another source: no server is asked, and views come only by
+    /// [`Node::handle_start_change`] and [`Node::handle_mbr_view`]. See
+    /// [`crate::member::external`].
     ///
     /// # Errors
     /// See [`JoinError`]; nothing changed.
@@ -33,11 +34,12 @@ impl<T: Tracer> Node<T> {
         self.shared.membership.poll_request()
     }
 
-    /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is this process' own
-    /// number of the change.
+    /// The source of views proposes a change: `peers`, ascending, may be in the next view. `cid` is
+    /// this process' own number of the change.
     ///
     /// # Errors
-    /// See [`MembershipError`]: the rule of the contract that is broken, say. Nothing changed.
+    /// See [`MembershipError`]: for example the rule of the contract that is broken. Nothing
+    /// changed.
     pub fn handle_start_change(
         &mut self,
         now: Time,
@@ -51,7 +53,8 @@ impl<T: Tracer> Node<T> {
         Ok(())
     }
 
-    /// The source of views announces a view. It is installed when the members have agreed on what was delivered before.
+    /// The source of views announces a view. It is installed when the members have agreed on what
+    /// was delivered before.
     ///
     /// # Errors
     /// As [`Node::handle_start_change`].
@@ -67,7 +70,7 @@ impl<T: Tracer> Node<T> {
         Ok(())
     }
 
-    /// The source of views does not count this process among the members any more. It asks to join again as soon as its
+    /// The source of views has excluded this process. The process asks to join again as soon as its
     /// application has taken what waits for it.
     ///
     /// # Errors

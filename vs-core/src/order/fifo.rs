@@ -1,6 +1,6 @@
 //! The order of each sender alone: packet by packet around the senders.
 
-use super::Offers;
+use super::offers::Offers;
 use crate::ident::Rank;
 
 /// Takes a packet of each sender in turn.
@@ -30,9 +30,9 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use super::super::{Head, Policy};
+    use super::super::offers::Head;
+    use super::super::{Order, Policy};
     use super::*;
-    use crate::order::Order;
 
     /// Messages that are left in each packet, by sender.
     struct Left(Vec<Vec<usize>>);

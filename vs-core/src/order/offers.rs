@@ -1,4 +1,4 @@
-//! What can be delivered next in a view, of each sender.
+//! What an order sees of the streams of a view.
 
 use crate::ident::{Rank, Seq};
 

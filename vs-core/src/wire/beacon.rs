@@ -1,4 +1,5 @@
-//! Beacons: the datagrams by which membership servers find one another. Fixed offsets, little-endian.
+//! Beacons: the datagrams by which membership servers find one another. Fixed offsets,
+//! little-endian.
 //!
 //! ```text
 //! 0 "VSB\0" | 4 version u16 | 6 flags (0) | 7 bytes of the deployment's name | 8 server id u64 | 16 boot value u64
@@ -6,13 +7,14 @@
 //! then optional fields, each: tag u8 | length u8 | bytes
 //! ```
 //!
-//! A sender writes reserved bits as 0, and a reader ignores them. A reader skips optional fields whose tag it does not
-//! know; there is none yet.
+//! A sender writes reserved bits as 0, and a reader ignores them. A reader skips optional fields
+//! whose tag it does not know; there is none yet.
 //!
-//! The version is [`STREAM_VERSION`], that of the connections. A beacon of another version has the same first six bytes,
-//! and a reader does not look at the rest. Servers hear each other's beacons, so each of them names both versions. Raise
-//! the version if a reader of the version before would misread a beacon; do not raise it for an optional field or for the
-//! use of a reserved bit that may be ignored.
+//! The version is [`STREAM_VERSION`], that of the connections. A beacon of another version has the
+//! same first six bytes, and a reader does not look at the rest. Servers hear each other's beacons,
+//! so each of them names both versions. Raise the version if a reader of the version before would
+//! misread a beacon; do not raise it for an optional field or for the use of a reserved bit that
+//! may be ignored.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -29,7 +31,8 @@ const FAMILY_AT: usize = 26;
 const IP_AT: usize = 32;
 const NAME_AT: usize = 48;
 
-/// Bytes of the longest beacon, of which optional fields may take those that are left beside the longest name.
+/// Bytes of the longest beacon, of which optional fields may take those that are left beside the
+/// longest name.
 pub const BEACON_BYTES_MAX: usize = 512;
 const _: () = assert!(NAME_AT + GROUP_NAME_BYTES_MAX < BEACON_BYTES_MAX);
 
@@ -127,7 +130,8 @@ pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
 }
 
 impl Beacon<'_> {
-    /// Whether its name and numbers are within their limits, and its address is one that can be connected to.
+    /// Whether its name and numbers are within their limits, and its address is one that can be
+    /// connected to.
     pub(crate) fn is_sound(&self) -> bool {
         let ip = self.listen.ip();
         let is_reachable = !ip.is_unspecified() && !ip.is_multicast() && self.listen.port() != 0;

@@ -1,5 +1,5 @@
-//! Byte streams between clients and servers: a preamble with the version, then frames, each behind its length. What
-//! stands in a frame: [`super::message`].
+//! Byte streams between clients and servers: a preamble with the version, then frames, each behind
+//! its length. What stands in a frame: [`super::message`].
 
 use alloc::vec::Vec;
 
@@ -19,8 +19,8 @@ const LENGTH_BYTES: usize = 4;
 /// Longest frame, in bytes. A report of [`crate::VIEW_MEMBERS_MAX`] clients takes less.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
 
-/// Bytes that the buffers of a connection keep while nothing is in them: signs of life, no more. A server has many of
-/// them, and now and then a large frame goes through each.
+/// Bytes that the buffers of a connection keep while nothing is in them: signs of life, no more. A
+/// server has many of them, and now and then a large frame goes through each.
 const KEPT_BYTES: usize = 1 << 10;
 
 /// Empties a buffer of which all was taken.
@@ -136,7 +136,8 @@ impl Output {
         Self { bytes: preamble().to_vec(), at: 0, bytes_max }
     }
 
-    /// Appends a frame; false if more waits than the bound allows, and the connection is to be given up.
+    /// Appends a frame; false if more waits than the bound allows, and the connection is to be
+    /// given up.
     pub(crate) fn push<'a, M>(&mut self, message: &'a M) -> bool
     where
         Frame: From<&'a M>,

@@ -2,8 +2,8 @@
 //!
 //! # A connection
 //!
-//! Each side begins with six bytes: `"VSM\0"`, then the version as `u16`, little-endian ([`super::STREAM_VERSION`]).
-//! Frames follow:
+//! Each side begins with six bytes: `"VSM\0"`, then the version as `u16`, little-endian
+//! ([`super::STREAM_VERSION`]). Frames follow:
 //!
 //! ```text
 //! 0 length of the rest u32, little-endian, at most 262,144 | 4 kind u8 | 5 fixed part | optional fields
@@ -11,8 +11,8 @@
 //!
 //! # The fixed part
 //!
-//! The fields of a kind stand one after the other, without padding, as [postcard](https://postcard.jamesmunns.com)
-//! writes them:
+//! The fields of a kind stand one after the other, without padding, as
+//! [postcard](https://postcard.jamesmunns.com) writes them:
 //!
 //! | type | bytes |
 //! |---|---|
@@ -23,8 +23,9 @@
 //! | option | 0; or 1 and the value |
 //! | [`Addr`] | 0, four bytes, port as a varint; or 1, sixteen bytes, port as a varint |
 //!
-//! The structs of this module are the fields, in order. What an element of a list has to say besides, in a later
-//! version, goes into an optional field of the frame that is a list of the same length.
+//! The structs of this module are the fields, in order. What an element of a list has to say
+//! besides, in a later version, goes into an optional field of the frame that is a list of the same
+//! length.
 //!
 //! # Optional fields
 //!
@@ -32,33 +33,38 @@
 //! 0 tag u8 | 1 length as a varint | bytes
 //! ```
 //!
-//! They fill the rest of the frame. A reader skips those whose tag it does not know. No kind has one yet.
+//! They fill the rest of the frame. A reader skips those whose tag it does not know. No kind has
+//! one yet.
 //!
 //! # Kinds
 //!
-//! The structs below name their kind. A reader that does not know a kind below 128 ends the connection and says why. It
-//! skips a frame of an unknown kind from 128 on and counts it. So a frame without which the other side would do the wrong
-//! thing has a kind below 128, and all others one from 128 on.
+//! The structs below name their kind. A reader that does not know a kind below 128 ends the
+//! connection and says why. It skips a frame of an unknown kind from 128 on and counts it. So a
+//! frame without which the other side would do the wrong thing has a kind below 128, and all others
+//! one from 128 on.
 //!
 //! # Reasons
 //!
-//! A [`Reason`] is a code with numbers and texts. A reader ignores numbers and texts beyond those that it knows. Of a code
-//! that it does not know, it shows the texts, and [`Reason::is_final`] says what follows.
+//! A [`Reason`] is a code with numbers and texts. A reader ignores numbers and texts beyond those
+//! that it knows. Of a code that it does not know, it shows the texts, and [`Reason::is_final`]
+//! says what follows.
 //!
 //! # When the version is raised
 //!
-//! Raise [`super::STREAM_VERSION`] if a program of the version before would misread what is sent, or would do the wrong
-//! thing because it skips it:
+//! Raise [`super::STREAM_VERSION`] if a program of the version before would misread what is sent,
+//! or would do the wrong thing because it skips it:
 //!
 //! - a field of a fixed part is added, removed, or has another type or meaning;
 //! - a kind, a code or a tag is given another meaning;
 //! - everybody has to understand a new kind below 128.
 //!
-//! Do not raise it for a new optional field, for a new kind from 128 on, for a new code of a reason, or for a new kind below
-//! 128 that is sent only to those who asked for it. Never give a number that was in use to something else.
+//! Do not raise it for a new optional field, for a new kind from 128 on, for a new code of a
+//! reason, or for a new kind below 128 that is sent only to those who asked for it. Never give a
+//! number that was in use to something else.
 //!
-//! Both sides of a connection say their version first, so each side names both versions when they differ. The files in
-//! `tests/golden/frames` hold a sample of each kind; the test `golden_frames` compares them.
+//! Both sides of a connection say their version first, so each side names both versions when they
+//! differ. The files in `tests/golden/frames` hold a sample of each kind; the test `golden_frames`
+//! compares them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -98,7 +104,8 @@ macro_rules! frames {
                 }
             }
 
-            /// Reads what stands behind the length; `None` if the kind is unknown and may be skipped.
+            /// Reads what stands behind the length; `None` if the kind is unknown and may be
+            /// skipped.
             pub(crate) fn decode(content: &[u8]) -> Result<Option<Self>, FrameError> {
                 let (&kind, body) = content.split_first().ok_or(FrameError::Content)?;
                 match kind {
@@ -270,7 +277,8 @@ pub(crate) struct Client {
     pub(crate) deployment: String,
 }
 
-/// Kind 2, between servers: a server names itself. It is the first frame, and the other server's first answer.
+/// Kind 2, between servers: a server names itself. It is the first frame, and the other server's
+/// first answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Server {
     pub(crate) server: ServerId,
@@ -310,14 +318,16 @@ pub(crate) struct Accuse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ping;
 
-/// Kind 7, to a server that named itself: the connection ends. Codes: 0 it is the same server; 1 another server has its id,
-/// which is the number; 2 another deployment: the texts are those of the receiver and of the sender.
+/// Kind 7, to a server that named itself: the connection ends. Codes: 0 it is the same server; 1
+/// another server has its id, which is the number; 2 another deployment: the texts are those of the
+/// receiver and of the sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TurnedDown {
     pub(crate) reason: Reason,
 }
 
-/// Kind 8, to a server or a node: an operator asks for the status. It is the first frame and has no fields.
+/// Kind 8, to a server or a node: an operator asks for the status. It is the first frame and has no
+/// fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StatusRequest;
 
@@ -439,12 +449,14 @@ pub(crate) struct NewView {
 
 /// Kind 34, to a client: an attachment ended.
 ///
-/// Codes: 0 the server was lost; 1 accused by the processes that the numbers name; 2 another process has the id; 3 other
-/// versions: the numbers are those of server and client; 4 the server is full; 5 the application did not answer a block
-/// request; 6 the view is too large; 7 the contract was broken, as the text says; 8 excluded by the source of views; 9 the
-/// client was silent; 10 other deployments: the texts are those of server and client; 11 the client's clock is ahead; 12 the
-/// client does not fit the profile of the group: the number is a field (1 `primary_of`, 2 `order`, 3 `clusters`, 4
-/// `message_bytes_max`, 5 `datagram_bytes`, 6 `window_packets`), the texts are the values of group and client.
+/// Codes: 0 the server was lost; 1 accused by the processes that the numbers name; 2 another
+/// process has the id; 3 other versions: the numbers are those of server and client; 4 the server
+/// is full; 5 the application did not answer a block request; 6 the view is too large; 7 the
+/// contract was broken, as the text says; 8 excluded by the source of views; 9 the client was
+/// silent; 10 other deployments: the texts are those of server and client; 11 the client's clock is
+/// ahead; 12 the client does not fit the profile of the group: the number is a field (1
+/// `primary_of`, 2 `order`, 3 `clusters`, 4 `message_bytes_max`, 5 `datagram_bytes`, 6
+/// `window_packets`), the texts are the values of group and client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detached {
     pub(crate) group: String,
@@ -461,8 +473,9 @@ pub(crate) struct Refused {
     pub(crate) reason: Reason,
 }
 
-/// Kind 36, to a client: the profile that holds in the group, before the first [`StartChange`] of a view in which it does.
-/// The client takes it with that view. It is not sent to a client that has this profile already.
+/// Kind 36, to a client: the profile that holds in the group, before the first [`StartChange`] of a
+/// view in which it does. The client takes it with that view. It is not sent to a client that has
+/// this profile already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NewProfile {
     pub(crate) group: String,
@@ -471,16 +484,19 @@ pub(crate) struct NewProfile {
     pub(crate) held: Held,
 }
 
-/// Kind 48, to an operator: the answer to [`StatusRequest`]. The bytes are a `Status`, by postcard; it shows what this
-/// version of the program has to show, and readers of another version do not get so far.
+/// Kind 48, to an operator: the answer to [`StatusRequest`]. The bytes are a `Status`, by postcard;
+/// it shows what this version of the program has to show, and readers of another version do not get
+/// so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StatusAnswer {
     pub(crate) status: Vec<u8>,
 }
 
-/// Kind 128, between servers: a client of the sender is attached no more. Operators are told of it; nothing else follows.
+/// Kind 128, between servers: a client of the sender is not attached any more. Operators are told of it;
+/// nothing else follows.
 ///
-/// Codes: 0 it left; 1 its connection ended; 2 it was told `reason`, with a code of [`Detached`]; 3 its server was lost.
+/// Codes: 0 it left; 1 its connection ended; 2 it was told `reason`, with a code of [`Detached`]; 3
+/// its server was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gone {
     pub(crate) group: String,

@@ -5,8 +5,7 @@
 //! unless two members asked for it; where another member was heard to ask, or a repair can be here,
 //! it can be either.
 
-use super::super::Settings;
-use super::Arrival;
+use super::super::settings::Settings;
 use crate::ident::Seq;
 use crate::time::Time;
 
@@ -48,6 +47,27 @@ struct Probe {
     last: Time,
     /// It is here. A repair that still comes tells something, too.
     is_here: bool,
+}
+
+/// How a missing packet came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    seq: Seq,
+    /// Whether it came to all or to this member alone, if that is known.
+    to_group: Option<bool>,
+    /// Whether it came to all and nobody else was heard to ask for it.
+    is_original: bool,
+    /// Whether it was reported.
+    was_asked: bool,
+}
+
+impl Arrival {
+    /// Packet `seq` of a stream came, `to_group` if it is known whether to all. Gaps were reported
+    /// up to `asked`, and perhaps by others (`shared`).
+    pub(super) fn new(seq: Seq, to_group: Option<bool>, shared: bool, asked: Seq) -> Self {
+        let is_original = to_group == Some(true) && !shared;
+        Self { seq, to_group, is_original, was_asked: seq <= asked }
+    }
 }
 
 /// What is known of the delays of one stream.

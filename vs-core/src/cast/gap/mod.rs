@@ -4,18 +4,16 @@
 //! has heard two others report a gap of its own keeps quiet for a while: the answer to two is a
 //! multicast.
 
-mod arrival;
 mod delay;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::ident::{Rank, Seq};
 use crate::ranges::{RangeList, SeqRange};
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::wire::packet::NAK_RANGES_MAX;
 
-use arrival::Arrival;
-use delay::Delays;
+use delay::{Arrival, Delays};
 
 /// The part of a stream in which packets can be missing: `prefix` is the last one before it, `high`
 /// the last one in it.
@@ -160,11 +158,9 @@ impl Gap {
         to_group: Option<bool>,
         settings: &Settings,
     ) {
-        let is_original = to_group == Some(true) && !self.shared;
-        let was_asked = seq <= self.asked;
-        let arrival = Arrival { seq, to_group, is_original, was_asked };
+        let arrival = Arrival::new(seq, to_group, self.shared, self.asked);
         self.delays.handle_arrival(now, &arrival, settings);
-        if was_asked {
+        if seq <= self.asked {
             self.unanswered = 0;
         }
     }

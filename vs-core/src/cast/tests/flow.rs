@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use super::net::{BODY, Faults, Member, Net, config};
+use crate::ident::ViewId;
 use crate::ranges::SeqRange;
 use crate::wire::body::{Audience, packets_for};
 use crate::wire::datagram::Kind;

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::*;
-use crate::ident::{FNV_OFFSET, fnv1a};
+use crate::ident::{FNV_OFFSET, GroupKey, ViewId, fnv1a};
 use crate::order::{Head, Offers, Order, Policy};
 use crate::wire::body::{Audience, body_bytes};
 use crate::wire::datagram::{KIND_AT, Kind, TransmitCounter, finish};

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::super::repair::Sources;
 use super::super::*;
 use super::net::{Faults, Member, Net, config};
+use crate::ident::{GroupKey, ViewId};
 use crate::ranges::SeqRange;
 use crate::wire::packet::{Content, Data, Heartbeat, NAK_RANGES_MAX, open};
 

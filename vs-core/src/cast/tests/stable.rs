@@ -4,6 +4,7 @@ use alloc::vec;
 
 use super::super::*;
 use super::net::{BODY, Faults, Net, config};
+use crate::ident::ViewId;
 use crate::ranges::SeqRange;
 use crate::wire::packet::{AckEntry, Data, FLAG_FRAGMENT, Heartbeat};
 
@@ -171,7 +172,7 @@ fn footprint_is_what_a_cast_allocates() {
         let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
         let parts = [forwards, streams, rings, received, sources, others];
         let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
-        let footprint = crate::cast::footprint(size, ranks);
+        let footprint = Cast::footprint(size, ranks);
         assert!((allocated..=allocated + ranks * ranks).contains(&footprint), "of {ranks} members");
     }
 }

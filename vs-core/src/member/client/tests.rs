@@ -262,7 +262,8 @@ fn a_server_that_breaks_the_contract_is_left() {
     assert!(broken(new(), &[start_change(4, &many)]).starts_with("the set of a start_change"));
 }
 
-/// A trace with them could not be read, and no server would take a client that told it of such a cid.
+/// A trace with them could not be read, and no server would take a client that told it of such a
+/// cid.
 #[test]
 fn a_start_change_with_numbers_that_nobody_is_given_is_refused() {
     for (cid, set) in [(NUMBER_MAX + 1, &[2][..]), (u64::MAX, &[2]), (4, &[2, NUMBER_MAX + 1])] {
@@ -443,7 +444,8 @@ fn a_silent_server_is_left_and_a_quiet_client_gives_signs_of_life() {
     requests(&mut client);
     commands(&mut client);
     let mut pings = 0;
-    // A look more often than the silence detector asks for: a longer pause would be taken for a suspension.
+    // A look more often than the silence detector asks for: a longer pause would be taken for a
+    // suspension.
     for now in (25..2000).step_by(25) {
         if now < 1000 && now % 500 == 0 {
             say(&mut client, ms(now), &Reply::Ping);

@@ -1,7 +1,8 @@
-//! Between the frames of [`wire`] and the values that clients and servers work with: the only place where what was read
-//! becomes a value, and where bad names and numbers end.
+//! Between the frames of [`wire`] and the values that clients and servers work with: the only place
+//! where what was read becomes a value, and where bad names and numbers end.
 //!
-//! Numbers of clients and views are checked where the contract or a claim is, since what follows differs.
+//! Numbers of clients and views are checked where the contract or a claim is, since what follows
+//! differs.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,7 +17,7 @@ use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::message::{self as wire, Frame, Reason};
 
-/// Longest words of the other side on a reason that is not known here, in bytes.
+/// Longest text of the other side for a reason that is not known here, in bytes.
 const WORDS_BYTES_MAX: usize = 256;
 
 /// A frame has no meaning for its reader.
@@ -70,7 +71,8 @@ impl From<&View> for wire::View {
     }
 }
 
-/// As it was said: whoever is told of a view holds it against the rules, and names the one that it breaks.
+/// As it was said: whoever is told of a view holds it against the rules, and names the one that it
+/// breaks.
 fn unchecked(view: &wire::View) -> View {
     View::unchecked(view.id, &view.members, &view.start)
 }
@@ -83,7 +85,8 @@ impl From<&Past> for wire::Past {
     }
 }
 
-/// What a client brings along: all of [`wire::Attach`] that tells of the client's past and configuration.
+/// What a client brings along: all of [`wire::Attach`] that tells of the client's past and
+/// configuration.
 fn past(frame: wire::Attach) -> Past {
     let wire::Past { last_cid, last_view, pending, mbr_view } = frame.past;
     let (mbr_view, profile) = (mbr_view.as_ref().map(unchecked), frame.profile.into());
@@ -322,7 +325,8 @@ fn gone_frame(group: &GroupName, process: ProcessId, why: &Departure) -> wire::G
     wire::Gone { group: name(group), process, code, reason }
 }
 
-/// Nothing but what an operator reads depends on it, so a code that is not known here may pass for a known one.
+/// Nothing but what an operator reads depends on it, so a code that is not known here may pass for
+/// a known one.
 fn departure(code: u8, reason: Option<Reason>) -> Checked<Departure> {
     Ok(match (code, reason) {
         (0, _) => Departure::Left,

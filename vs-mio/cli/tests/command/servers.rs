@@ -277,7 +277,7 @@ fn misfit_servers_are_refused_at_both_ends() {
     answer(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     says(&mut lost, &["peer", &addr, "does not answer as a membership server does"]);
     answer(b"VSM\0\x63\0");
-    says(&mut lost, &["peer", &addr, "speaks protocol version 99, this server 2", "upgrade"]);
+    says(&mut lost, &["peer", &addr, "speaks protocol version 99, this server 3", "upgrade"]);
     all_say(&mut members, "still together");
     for mut process in [twin, stranger, lost] {
         process.leave();

@@ -266,7 +266,7 @@ fn another_protocol_is_told_on_both_sides() {
     old.read_to_end(&mut told).expect("the server's version, then its farewell");
     assert_eq!(told, b"VSM\0\x02\0");
     world.server.wait("a note", |line| {
-        let words = ["refused: it speaks another version", "version 99, this server 2", "upgrade"];
+        let words = ["refused: it speaks another version", "version 99, this server 3", "upgrade"];
         words.iter().all(|word| line.contains(word)).then_some(())
     });
     let mut stranger = TcpStream::connect(&world.server_addr).expect("a server that listens");

@@ -338,8 +338,7 @@ impl Group {
         notify::fit(self.attachments.report(cx.now, cx.clique, counts, own))
     }
 
-    /// Makes the report anew, and hands it to the agreement if it is news and nothing speaks for
-    /// waiting.
+    /// Makes the report anew. The agreement gets it if it is news and there is no need to wait.
     fn renotify(&mut self, cx: &mut Cx<'_>, cause: Cause) {
         let (report, left_over) = self.report(cx);
         self.turn_away(cx, &left_over);
@@ -389,8 +388,7 @@ impl Group {
         (all && same).then_some(settled)
     }
 
-    /// Whether others may be about to come from the view that a client brought along, and nobody
-    /// changes it meanwhile.
+    /// Whether others may still come from the view that a client brought, and nobody changes it.
     fn is_regrouping(&self, cx: &Cx<'_>, report: &Report) -> bool {
         let Some((view, until)) = &self.regroup else { return false };
         let reported = |p: &ProcessId| report.iter().any(|client| client.process == *p);

@@ -13,7 +13,7 @@ use crate::member::message::{PeerWord, Request};
 use crate::member::past::Past;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
-/// Two connections of one life: the one that was left may be read last.
+/// Two connections of one incarnation: the one that was left may be read last.
 #[test]
 fn late_request_leaves_client_where_it_is() {
     let mut bench = Bench::together(ServerConfig::default(), 2);

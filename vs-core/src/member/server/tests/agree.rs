@@ -97,7 +97,7 @@ impl Servers {
     }
 
     /// The connection of two servers ended and is up again: what was under way is lost, and each
-    /// repeats its last word.
+    /// repeats its last message.
     pub(super) fn reconnect(&mut self, a: u64, b: u64) {
         for (from, to) in [(a, b), (b, a)] {
             if from == to {
@@ -166,7 +166,7 @@ impl Servers {
         self.starts.get(&p).map_or(&[], Vec::as_slice)
     }
 
-    /// The one view that is the last word of all homes of `report`, about exactly these clients and
+    /// The one view that all homes decided last of `report`, about exactly these clients and
     /// their last cids.
     pub(super) fn settled(&self, report: &Report) -> Option<&View> {
         let home = report.first()?.home.0;

@@ -61,7 +61,7 @@ pub(super) struct Bench {
     pub(super) now: Time,
     pub(super) conns: BTreeMap<u64, Decoder>,
     pub(super) closed: Vec<u64>,
-    /// Connections that give no signs of life.
+    /// Connections that give no heartbeats.
     pub(super) mute: Vec<u64>,
 }
 
@@ -102,7 +102,7 @@ impl Bench {
         self.server.handle_closed(self.now, ConnId(conn));
     }
 
-    /// Process `p`, in a life of its own for each connection, asks for membership.
+    /// Process `p`, in a incarnation of its own for each connection, asks for membership.
     pub(super) fn join(&mut self, conn: u64, p: u64) {
         self.open(conn);
         self.say(conn, &hello(peer(p, conn)));
@@ -121,7 +121,7 @@ impl Bench {
         self.say(conn, &Request::Accuse { group: group(), accused: processes(accused) });
     }
 
-    /// Lets time pass: timers fire, and who is not mute gives signs of life.
+    /// Lets time pass: timers fire, and who is not mute gives heartbeats.
     pub(super) fn pass(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now = self.now.plus_ms(1);
@@ -190,7 +190,8 @@ impl Bench {
         self.with_peer_of(&[(21, 7, 16)]);
     }
 
-    /// Server 2, whose clients are these (process, life, room for members), over connection 99.
+    /// Server 2, whose clients are these (process, incarnation, room for members), over connection
+    /// 99.
     pub(super) fn with_peer_of(&mut self, clients: &[(u64, u64, u16)]) {
         self.open(99);
         self.say(99, &greeting(2, 1));

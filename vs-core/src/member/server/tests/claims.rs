@@ -29,8 +29,8 @@ fn in_view(view: View) -> Past {
     Past { mbr_view: Some(view), ..Past::default() }
 }
 
-/// Whether process `p`, of the life `incarnation`, is let in with this past over the connection of
-/// its number.
+/// Whether process `p`, of the incarnation `incarnation`, is admitted with this past over the
+/// connection of its number.
 fn takes(bench: &mut Bench, p: u64, incarnation: u64, past: Past) -> bool {
     bench.open(p);
     bench.say(p, &hello(peer(p, incarnation)));

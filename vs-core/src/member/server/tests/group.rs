@@ -87,12 +87,12 @@ fn duplicate_id_waits_for_first_to_show_life() {
     bench.pass(1001);
     assert_eq!(bench.detached(12), Some((DetachReason::DuplicateId, 0)), "2 is alive");
     assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "and nobody was disturbed");
-    // An older life never takes the place of a later one.
+    // An older incarnation never takes the place of a later one.
     bench.open(11);
     bench.say(11, &hello(peer(2, 1)));
     bench.attach(11, 9);
     assert_eq!(bench.detached(11), Some((DetachReason::DuplicateId, 0)));
-    // It falls silent: the newcomer is its next life, and takes its place in one change.
+    // It falls silent: the newcomer is its next incarnation, and takes its place in one change.
     bench.join(13, 2);
     bench.mute.push(2);
     bench.pass(1010);

@@ -11,7 +11,7 @@ use crate::member::message::{Peer, PeerWord, Request};
 
 const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));
 
-/// Process `p` of the life `incarnation`, on a host of its own.
+/// Process `p` of the incarnation `incarnation`, on a host of its own.
 fn elsewhere(p: u64, incarnation: u64) -> Peer {
     Peer { addr: ([127, 0, 0, 2], 1).into(), ..peer(p, incarnation) }
 }
@@ -23,7 +23,7 @@ fn ask(bench: &mut Bench, conn: u64, who: Peer) {
     bench.attach(conn, 1);
 }
 
-/// Server 2, over connection 99, has process 2 of the life `incarnation`, if any.
+/// Server 2, over connection 99, has process 2 of the incarnation `incarnation`, if any.
 fn has_two(bench: &mut Bench, version: u64, incarnation: Option<u64>) {
     let attached = |life| {
         let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
@@ -73,16 +73,16 @@ fn duplicate_id_at_another_server_waits() {
     assert!(bench.told(1).is_empty(), "and nobody was disturbed");
     ask(&mut bench, 13, peer(2, 6));
     assert_eq!(bench.detached(13), REFUSED, "an earlier life, at once");
-    // Its server misses it: the newcomer was its next life.
+    // Its server misses it: the newcomer was its next incarnation.
     ask(&mut bench, 14, peer(2, 14));
     bench.pass(100);
     has_two(&mut bench, 4, None);
     assert_eq!(story(&bench.told(14))[0], (false, vec![1, 2]));
 }
 
-/// Both were let in when the earlier life was missed, the one that the process had left last: its
-/// end was the end of the process, which waited for its first view for ever (`vs sim --seed
-/// 1027018`).
+/// Both were admitted when the earlier incarnation was missed, the one that the process had left
+/// last: its end was the end of the process, which waited for its first view for ever (`vs sim
+/// --seed 1027018`).
 #[test]
 fn waiting_incarnation_later_connection_counts() {
     for order in [[(12, 1), (13, 2)], [(13, 2), (12, 1)]] {
@@ -145,7 +145,7 @@ fn both_admitted_later_incarnation_stays() {
     bench.told(1);
     bench.close(2);
     assert!(bench.told(1).is_empty(), "what was left behind is nobody's end");
-    // The same life has moved: nobody is refused.
+    // The same incarnation has moved: nobody is refused.
     ask(&mut bench, 3, elsewhere(3, 9));
     bench.pass(10);
     bench.told(3);

@@ -11,7 +11,7 @@ use super::lan::{Lan, addr};
 use crate::ident::{CLAIMED_MAX, NUMBER_MAX, ServerId};
 use crate::member::message::{PeerWord, Request};
 
-/// Time for links to hold, and for words to come to all, in ms.
+/// Time for links to hold, and for reports to reach all, in ms.
 const CALM_MS: u64 = 1800;
 
 fn pairs(n: u64) -> Vec<(u64, u64)> {
@@ -96,8 +96,8 @@ fn reports_cross_a_line_and_follow_changes() {
     assert_eq!(cliques(&mut lan), in_pairs);
 }
 
-/// Words of its earlier life, from a time when its clock was ahead, are in use until it hears of
-/// them.
+/// Reports of its earlier incarnation, from a time when its clock was ahead, are in use until it
+/// hears of them.
 #[test]
 fn clock_set_back_version_raised_above_earlier_reports() {
     let mut bench = Bench::new(Default::default());
@@ -120,8 +120,8 @@ fn clock_set_back_version_raised_above_earlier_reports() {
     assert_eq!(versions.collect::<Vec<_>>(), [goes_on]);
 }
 
-/// Who passes on an older word than the one that is known is told that one, and who is named in a
-/// word is not told.
+/// A server that passes on an older report than the known one is told the known one. A server that
+/// the report names is not told.
 #[test]
 fn reports_passed_on_to_servers_lacking_them() {
     let mut bench = Bench::new(Default::default());
@@ -151,9 +151,9 @@ fn reports_passed_on_to_servers_lacking_them() {
     assert!(passed(&mut bench, 99).is_empty(), "2 has it");
 }
 
-/// Two servers that dial each other are connected twice for a moment. When one connection ended the
-/// word of the other was forgotten, though it had spoken over the one that stays, and an older one
-/// passed on took its place (`vs sim --seed 16484`, by chance).
+/// Two servers that dial each other are connected twice for a moment. When one connection ended,
+/// the report of the other server was forgotten, though it had come over the connection that stays,
+/// and an older one that was passed on took its place (`vs sim --seed 16484`, by chance).
 #[test]
 fn one_of_two_connections_ends_report_kept() {
     let mut bench = Bench::new(Default::default());
@@ -186,7 +186,7 @@ fn reports_bounded_reachable_servers_first() {
 }
 
 /// Servers 1, 2, 3 and one more under the id of 1, which reaches 3 first as 1 reaches 2.
-fn with_twin() -> Lan {
+fn with_duplicate_id() -> Lan {
     let mut lan = Lan::new();
     for (a, b) in [(1, 3), (1, 4), (2, 4)] {
         lan.part(a, b);
@@ -204,12 +204,12 @@ fn with_twin() -> Lan {
     lan
 }
 
-/// Either went on above the words of the other, for ever, and of those who reach one of them each
-/// was told what the other one says: they found cliques that nobody else did.
+/// Each raised its version above the reports of the other, for ever, and the servers that reach one
+/// of them were told the report of the other: they found cliques that nobody else did.
 #[test]
 fn duplicate_server_id_raises_few_times() {
     for mended in [false, true] {
-        let mut lan = with_twin();
+        let mut lan = with_duplicate_id();
         lan.pass(100);
         if mended {
             lan.mend();

@@ -231,7 +231,7 @@ fn silent_client_is_told_when_it_resumes() {
     });
     assert_eq!(told, Some((DetachReason::Silent, 20)));
     assert_eq!(bench.views(1).last().map(set), Some(vec![1]));
-    // The same life may come back at once.
+    // The same incarnation may come back at once.
     bench.open(12);
     bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 2);

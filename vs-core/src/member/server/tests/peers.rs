@@ -110,7 +110,9 @@ fn new_peer_incarnation_admitted_after_old_missed() {
         bench.say(conn, &greeting(2, boot));
         let said = |note| match note {
             Note::Peer { connected, .. } => Some(if connected { "came" } else { "went" }),
-            Note::Refused { why, .. } if why.contains("two servers have the id 2") => Some("twin"),
+            Note::Refused { why, .. } if why.contains("two servers have the id 2") => {
+                Some("duplicate")
+            }
             _ => None,
         };
         let notes: Vec<_> =
@@ -119,14 +121,18 @@ fn new_peer_incarnation_admitted_after_old_missed() {
     };
     assert_eq!(greet(&mut bench, 10, 5), (vec![10], vec!["came"]));
     assert_eq!(greet(&mut bench, 11, 5), (vec![10, 11], vec![]), "two connections do no harm");
-    assert_eq!(greet(&mut bench, 12, 7), (vec![10, 11], vec!["twin"]), "a later life");
-    assert_eq!(greet(&mut bench, 13, 4), (vec![10, 11], vec!["twin"]), "or an earlier one");
+    assert_eq!(greet(&mut bench, 12, 7), (vec![10, 11], vec!["duplicate"]), "a later life");
+    assert_eq!(greet(&mut bench, 13, 4), (vec![10, 11], vec!["duplicate"]), "or an earlier one");
     bench.pass(2000);
-    assert_eq!(greet(&mut bench, 14, 7), (vec![10, 11], vec!["twin"]), "the first still lives");
+    assert_eq!(
+        greet(&mut bench, 14, 7),
+        (vec![10, 11], vec!["duplicate"]),
+        "the first still lives"
+    );
     bench.mute = vec![10, 11];
     bench.pass(1000);
     assert_eq!(greet(&mut bench, 15, 7), (vec![15], vec!["went", "came"]), "another life began");
-    assert_eq!(greet(&mut bench, 16, 6), (vec![15], vec!["twin"]), "an end that arrives late");
+    assert_eq!(greet(&mut bench, 16, 6), (vec![15], vec!["duplicate"]), "an end that arrives late");
 }
 
 #[test]
@@ -162,7 +168,7 @@ fn other_deployment_told_at_both_ends() {
     }
 }
 
-/// The first words of a client and of a server of this deployment.
+/// The first messages of a client and of a server of this deployment.
 fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
     let client = Request::Client(peer(1, 1), deployment.clone());
     let deployment = deployment.clone();
@@ -184,7 +190,7 @@ fn answer(bench: &mut Bench, conn: u64, pn: u64, cids: &[(u64, u64)]) {
     bench.say(conn, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
 }
 
-/// Its clock was set back: the numbers of its new life are below those of the last one.
+/// Its clock was set back: the numbers of its new incarnation are below those of the last one.
 #[test]
 fn earlier_peer_incarnation_is_forgotten() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
@@ -279,7 +285,7 @@ fn components_meet_client_without_room_told() {
 }
 
 /// When there were too many, the one that had just come was forgotten with the rest: what it had
-/// said would have counted in its next life.
+/// said would have counted in its next incarnation.
 #[test]
 fn boot_values_remembered_within_bound() {
     let config = ServerConfig { connections_max: 3, ..ServerConfig::default() };
@@ -307,7 +313,7 @@ fn latest_report_of_peer_counts_within_bound() {
     }
 }
 
-/// Over two connections the words may come in any order.
+/// Over two connections the messages may come in any order.
 #[test]
 fn messages_to_peer_have_growing_versions() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
@@ -361,7 +367,7 @@ fn last_client_list_sent_is_latest() {
     assert!(seen, "it never happened between the two changes");
 }
 
-/// A server that parts from another one says so in a word: it was waited with as with an arrival.
+/// A server that loses another one says so in a report: the change was gathered as an arrival is.
 #[test]
 fn reported_loss_is_not_gathered() {
     let mut bench = Bench::together(ServerConfig::default(), 1);

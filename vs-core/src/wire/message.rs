@@ -74,7 +74,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::frame::FrameError;
+use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
 
 /// The first kind that a reader may skip if it does not know it.

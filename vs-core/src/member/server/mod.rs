@@ -21,7 +21,6 @@ pub(crate) mod agreement;
 mod claims;
 mod config;
 mod connections;
-mod counters;
 mod deadlines;
 mod dialler;
 mod dispatch;
@@ -51,14 +50,13 @@ use crate::config::ConfigError;
 use crate::ident::{NUMBER_MAX, ProcessId, ServerId};
 use crate::rule::Rules;
 use crate::status::{
-    GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerStatus,
+    GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerCounters, ServerStatus,
 };
 use crate::time::Time;
 use claims::Clock;
 pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, ServerConfig};
 pub use connections::ConnId;
 use connections::{Connections, Role};
-pub use counters::ServerCounters;
 use dialler::Dialler;
 pub use dialler::PeerTrouble;
 use group::Group;

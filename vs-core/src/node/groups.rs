@@ -64,11 +64,12 @@ impl Groups {
 
     /// The endpoint at `at`, to which something happens.
     pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
+        let endpoint = &mut self.endpoints[at];
         if self.schedule.sleeps(at) {
-            self.endpoints[at].handle_woken(now);
+            endpoint.handle_woken(now);
         }
         self.schedule.wake(at);
-        &mut self.endpoints[at]
+        endpoint
     }
 
     /// Wakes those whose deadline is not after `now`.

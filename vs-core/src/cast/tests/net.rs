@@ -231,8 +231,7 @@ impl Net {
         if !*reads {
             return false;
         }
-        loop {
-            let Some(rank) = policy.next(&Deliverable { cast, limits }) else { break };
+        while let Some(rank) = policy.next(&Deliverable { cast, limits }) {
             let (limit, is_internal) = (limits[usize::from(rank)], cast.is_internal(rank));
             let Delivered { from, number, ends_packet, payload } =
                 cast.take(pool, self.now, reassembly, rank, limit).expect("what was offered");

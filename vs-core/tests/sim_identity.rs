@@ -134,9 +134,9 @@ fn merge_refuses_one_of_two_duplicates() {
     }
 }
 
-/// Both start in the same millisecond, in two parts of the network: cids begin at the time of a start, so servers that do
-/// not hear each other give both the same ones. Messages of the one may reach those who are in a group with the other, and
-/// only the nonce tells them apart.
+/// Both start in the same millisecond, in two parts of the network: cids begin at the time of a
+/// start, so servers that do not hear each other give both the same ones. Messages of the one may
+/// reach those who are in a group with the other, and only the nonce tells them apart.
 #[test]
 fn two_processes_start_in_one_millisecond_in_two_parts() {
     for seed in 0..40 {

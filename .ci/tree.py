@@ -93,6 +93,12 @@ def check_file(path, line, target):
         report(path, line, f"{file} has no anchor {anchor}")
 
 
+def check_marks(path, text):
+    """Git leaves such marks where a merge was not finished."""
+    for found in re.finditer(r"^(?:<{7}|>{7}) ", text, re.M):
+        report(path, text.count("\n", 0, found.start()) + 1, "a merge was not finished")
+
+
 def check_names(path, text, files):
     """Names of files and folders in backquotes: `cut.rs` is somewhere, `sync/cut.rs` is there."""
     folders = {f"{folder}/" for file in files for folder in Path(file).parents}
@@ -134,6 +140,7 @@ def main():
         check_lengths(path, path.read_text().splitlines(), lambda line: line.lstrip().startswith("#"))
     for path in tracked("*.md"):
         text = path.read_text()
+        check_marks(path, text)
         check_links(path, text, pages)
         check_manifest_lines(path, text)
     files = {path.as_posix() for path in tracked()}

@@ -1,4 +1,4 @@
-//! What clients and servers say to each other, as checked values. [`convert`] reads and writes the
+//! What clients and servers say to each other, as checked values. `convert` reads and writes the
 //! frames.
 
 mod convert;

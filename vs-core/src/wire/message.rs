@@ -75,7 +75,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::are_options;
-use super::frame::FrameError;
+use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
 
 /// The first kind that a reader may skip if it does not know it.

@@ -1,13 +1,15 @@
 //! What the application is told next.
 
 use super::{Action, Cx, Endpoint, observe};
-use crate::ident::{FNV_OFFSET, fnv1a};
+use crate::ident::{FNV_OFFSET, Rank, fnv1a};
 use crate::trace::Event;
 
 /// What an endpoint can do next for the application.
-enum Ready {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
     Event,
-    Deliver,
+    /// A message of the member of this rank is delivered.
+    Deliver(Rank),
     Install,
     Writable,
 }
@@ -15,18 +17,24 @@ enum Ready {
 impl Endpoint {
     /// Whether a message waits that may be delivered.
     pub(super) fn has_delivery(&self) -> bool {
-        self.current.next_to_deliver(|rank| self.progress.limit(rank)).is_some()
+        self.next_to_deliver().is_some()
     }
 
-    fn ready(&self) -> Option<Ready> {
+    /// Whose message is delivered next.
+    fn next_to_deliver(&self) -> Option<Rank> {
+        self.current.next_to_deliver(|rank| self.progress.limit(rank))
+    }
+
+    /// What [`Endpoint::take_action`] can do now.
+    pub(crate) fn ready(&self) -> Option<Ready> {
         if !self.events.is_empty() {
             return Some(Ready::Event);
         }
         if !self.attachment.is_active() {
             return None;
         }
-        if self.has_delivery() {
-            return Some(Ready::Deliver);
+        if let Some(rank) = self.next_to_deliver() {
+            return Some(Ready::Deliver(rank));
         }
         if self.is_installable() {
             return Some(Ready::Install);
@@ -34,7 +42,7 @@ impl Endpoint {
         self.is_writable().then_some(Ready::Writable)
     }
 
-    /// Whether [`Endpoint::next_action`] has something to say.
+    /// Whether [`Endpoint::take_action`] can do something now.
     pub(crate) fn has_action(&self) -> bool {
         self.ready().is_some()
     }
@@ -57,23 +65,28 @@ impl Endpoint {
         }
     }
 
-    /// The next event for the application.
-    pub(crate) fn next_action<'a>(&'a mut self, mut cx: Cx<'a>) -> Option<Action<'a>> {
-        match self.ready()? {
+    /// Does what [`Endpoint::ready`] has just answered: the next event for the application. It is
+    /// handed in since with each message it would take time to find out twice.
+    pub(crate) fn take_action<'a>(
+        &'a mut self,
+        ready: Ready,
+        mut cx: Cx<'a>,
+    ) -> Option<Action<'a>> {
+        match ready {
             Ready::Event => self.events.pop().map(|event| event.action(self.key)),
             Ready::Install => self.install(&mut cx),
             Ready::Writable => {
                 self.refused = None;
                 Some(Action::Writable { group: self.key })
             }
-            Ready::Deliver => self.deliver(cx),
+            Ready::Deliver(rank) => self.deliver(rank, cx),
         }
     }
 
-    fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
-        let limit = |rank| self.progress.limit(rank);
+    fn deliver<'a>(&'a mut self, rank: Rank, cx: Cx<'a>) -> Option<Action<'a>> {
+        let limit = self.progress.limit(rank);
         let reassembly = &mut self.reassembly;
-        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, limit)?;
+        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit)?;
         let number = delivered.number?;
         let from = self.sync.current().members()[usize::from(delivered.from)];
         if cx.tracer.enabled() {
@@ -97,13 +110,14 @@ impl Endpoint {
     /// Takes messages between members for as long as one is next, and drops them: no kind of them
     /// is known.
     fn drop_internal(&mut self, cx: &mut Cx<'_>) {
-        let limit = |rank| self.progress.limit(rank);
         while self.current.cast().may_have_internal()
-            && let Some(rank) = self.current.next_to_deliver(limit)
+            && let Some(rank) = self.next_to_deliver()
             && self.current.cast().is_internal(rank)
         {
             let reassembly = &mut self.reassembly;
-            let taken = self.current.take_message(cx.pool, cx.now, reassembly, limit).is_some();
+            let limit = self.progress.limit(rank);
+            let taken =
+                self.current.take_message(cx.pool, cx.now, reassembly, rank, limit).is_some();
             let cast = self.current.cast_mut();
             cast.take_back(cx.pool, cx.now);
             if !taken {

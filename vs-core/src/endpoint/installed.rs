@@ -113,16 +113,17 @@ impl Installed {
         self.policy.next(&Deliverable { cast: &self.cast, limit })
     }
 
-    /// Takes the next message within `limit`.
+    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is that
+    /// of its stream.
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,
         now: Time,
         reassembly: &'a mut [u8],
-        limit: impl Fn(Rank) -> Seq,
+        rank: Rank,
+        limit: Seq,
     ) -> Option<Delivered<'a>> {
-        let rank = self.next_to_deliver(&limit)?;
-        let delivered = self.cast.take(pool, now, reassembly, rank, limit(rank))?;
+        let delivered = self.cast.take(pool, now, reassembly, rank, limit)?;
         self.policy.handle_taken(rank, self.cast.ranks(), delivered.ends_packet);
         Some(delivered)
     }

@@ -115,6 +115,7 @@ impl Installed {
 
     /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is that
     /// of its stream.
+    #[inline]
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,

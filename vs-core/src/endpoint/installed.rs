@@ -113,8 +113,8 @@ impl Installed {
         self.policy.next(&Deliverable { cast: &self.cast, limit })
     }
 
-    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is that
-    /// of its stream.
+    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is
+    /// that of its stream.
     #[inline]
     pub(super) fn take_message<'a>(
         &mut self,

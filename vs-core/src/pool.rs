@@ -132,6 +132,7 @@ impl Pool {
     }
 
     /// The stored bytes.
+    #[inline]
     pub(crate) fn body(&self, slot: Slot) -> &[u8] {
         let start = slot.index() * self.body_bytes;
         &self.bytes[start..start + self.len(slot)]
@@ -144,6 +145,7 @@ impl Pool {
     }
 
     /// The stored length.
+    #[inline]
     pub(crate) fn len(&self, slot: Slot) -> usize {
         self.lengths[slot.index()] as usize
     }

@@ -141,6 +141,7 @@ impl Ring {
         self.base + self.window as u64
     }
 
+    #[inline]
     fn place(&self, seq: Seq) -> Option<usize> {
         if seq <= self.base || seq > self.end() {
             return None;
@@ -155,6 +156,7 @@ impl Ring {
     }
 
     /// Packet `seq`, if it is here.
+    #[inline]
     pub(crate) fn get(&self, seq: Seq) -> Option<Entry> {
         let place = self.place(seq)?;
         let slot = Slot::from_raw((*self.slots.get(place)?)?);

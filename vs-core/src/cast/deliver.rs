@@ -10,22 +10,26 @@ use crate::time::Time;
 
 impl Cast {
     /// Whether [`Cast::peek`] may find something; false is certain.
+    #[inline]
     pub(crate) fn may_deliver(&self) -> bool {
         !self.frozen && (self.streams.has_undelivered() || self.waits_alone())
     }
 
     /// In a view of one nobody waits for a transmission: what is in the open packet can be
     /// delivered.
+    #[inline]
     fn waits_alone(&self) -> bool {
         self.ranks() == 1 && self.sender.open().is_some()
     }
 
+    #[inline]
     fn can_seal_alone(&self, limit: Seq) -> bool {
         self.waits_alone() && self.sender.sealed() < limit
     }
 
     /// The next message of `rank`, if it is here as a whole and its packets are not beyond `limit`,
     /// which is a message boundary or has no end.
+    #[inline]
     pub(crate) fn peek(&self, rank: Rank, limit: Seq) -> Option<Head> {
         if self.frozen {
             return None;
@@ -36,11 +40,13 @@ impl Cast {
     }
 
     /// Whether what [`Cast::peek`] says of `rank` is a message between members.
+    #[inline]
     pub(crate) fn is_internal(&self, rank: Rank) -> bool {
         self.has_internal && self.streams.get(rank).is_some_and(Stream::is_internal)
     }
 
     /// Whether a message between members can be here.
+    #[inline]
     pub(crate) fn may_have_internal(&self) -> bool {
         self.has_internal
     }
@@ -49,6 +55,7 @@ impl Cast {
     /// up to `limit`. Its room is given back to the sender once the message is taken back. A
     /// message that came in fragments is put together in `reassembly`, which has room for the
     /// largest.
+    #[inline]
     pub(crate) fn take<'a>(
         &mut self,
         pool: &'a mut Pool,
@@ -80,6 +87,7 @@ impl Cast {
     }
 
     /// What was lent is given back: its packet may be freed.
+    #[inline]
     pub(crate) fn take_back(&mut self, pool: &mut Pool, now: Time) {
         if let Some(rank) = self.lent.take() {
             self.reclaim(pool, now, rank);

@@ -34,11 +34,13 @@ impl Room {
     }
 
     /// The last packet that all members have room for.
+    #[inline]
     pub(super) fn credit(&self) -> Seq {
         self.credit_min
     }
 
     /// Packets that may be outstanding.
+    #[inline]
     pub(super) fn window_packets(&self) -> u64 {
         self.window.packets()
     }
@@ -89,6 +91,7 @@ impl Room {
     }
 
     /// A message was accepted.
+    #[inline]
     pub(super) fn handle_accepted(&mut self) {
         self.refused = None;
     }

@@ -14,21 +14,25 @@ pub(crate) struct Full;
 
 impl Cast {
     /// The last packet that may be made now.
+    #[inline]
     pub(super) fn send_limit(&self) -> Seq {
         self.room.credit().min(self.streams.of(self.me).room_end())
     }
 
     /// The last packet that a message may begin in now.
+    #[inline]
     pub(super) fn soft_limit(&self) -> Seq {
         self.streams.of(self.me).stable() + self.room.window_packets()
     }
 
     /// Whether an application's message of `len` bytes fits the credit of every member and the own
     /// ring, all its packets, and begins within the window.
+    #[inline]
     pub(crate) fn can_accept(&self, len: usize) -> bool {
         self.has_room_for(len, Audience::Application)
     }
 
+    #[inline]
     fn has_room_for(&self, len: usize, audience: Audience) -> bool {
         !self.frozen
             && len <= self.settings.message_bytes_max()
@@ -37,6 +41,7 @@ impl Cast {
     }
 
     /// The number of the last packet that a message of `len` bytes would be in.
+    #[inline]
     fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
         self.sender.last_packet_of(len, audience, self.settings.body_bytes())
     }
@@ -88,6 +93,7 @@ impl Cast {
         }
     }
 
+    #[inline]
     fn push_whole(
         &mut self,
         pool: &mut Pool,

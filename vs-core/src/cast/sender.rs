@@ -33,6 +33,7 @@ impl Open {
     }
 
     /// Whether a message of `len` bytes for `audience` can be appended.
+    #[inline]
     fn takes(&self, len: usize, audience: Audience, body_bytes: usize) -> bool {
         self.audience == audience && body::fits(len, self.len, body_bytes)
     }
@@ -52,11 +53,13 @@ pub(super) struct Sender {
 
 impl Sender {
     /// The packet that messages are being written into.
+    #[inline]
     pub(super) fn open(&self) -> Option<&Open> {
         self.open.as_ref()
     }
 
     /// The last packet whose bytes never change again.
+    #[inline]
     pub(super) fn sealed(&self) -> Seq {
         self.sealed
     }
@@ -67,11 +70,13 @@ impl Sender {
     }
 
     /// Messages of the application that were accepted.
+    #[inline]
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
 
     /// The number of the last packet that a message of `len` bytes would be in.
+    #[inline]
     pub(super) fn last_packet_of(&self, len: usize, audience: Audience, body_bytes: usize) -> Seq {
         let opened = self.sealed + u64::from(self.open.is_some());
         match self.open {
@@ -81,17 +86,20 @@ impl Sender {
     }
 
     /// Whether there is an open packet that a message of `len` bytes cannot be appended to.
+    #[inline]
     pub(super) fn must_seal(&self, len: usize, audience: Audience, body_bytes: usize) -> bool {
         self.open.is_some_and(|open| !open.takes(len, audience, body_bytes))
     }
 
     /// Appends a message to the open packet; there is one, in `slot` if there was none.
+    #[inline]
     pub(super) fn append(&mut self, pool: &mut Pool, mut open: Open, payload: &[u8]) {
         open.len = body::append(pool.body_mut(open.slot), open.len, payload);
         self.open = Some(open);
     }
 
     /// The open packet is to be sealed.
+    #[inline]
     pub(super) fn take_open(&mut self) -> Option<Open> {
         self.open.take()
     }
@@ -108,6 +116,7 @@ impl Sender {
     }
 
     /// A message of the application was accepted.
+    #[inline]
     pub(super) fn count_message(&mut self) {
         self.messages += 1;
     }

@@ -104,6 +104,7 @@ impl Stream {
     }
 
     /// Packets that are delivered as a whole.
+    #[inline]
     pub(super) fn delivered(&self) -> Seq {
         self.delivered
     }
@@ -439,9 +440,10 @@ impl Stream {
 /// Delivery.
 impl Stream {
     /// What is delivered next, up to packet `limit`, which is a message boundary or has no end.
+    #[inline]
     pub(super) fn peek(&self, limit: Seq) -> Option<Head> {
-        (self.delivered < self.boundary.min(limit))
-            .then(|| Head { packet: self.delivered + 1, offset: self.offset })
+        let head = Head { packet: self.delivered + 1, offset: self.offset };
+        (self.delivered < self.boundary.min(limit)).then_some(head)
     }
 
     /// Whether the message that is delivered next is one between members.
@@ -451,6 +453,7 @@ impl Stream {
     }
 
     /// The next message of the prefix: a slice of its packet, or put together in `reassembly`.
+    #[inline]
     pub(super) fn take<'a>(
         &mut self,
         pool: &'a Pool,
@@ -471,6 +474,7 @@ impl Stream {
         Some(payload)
     }
 
+    #[inline(never)]
     fn take_large<'a>(&mut self, pool: &Pool, reassembly: &'a mut [u8]) -> Option<&'a [u8]> {
         let mut filled = 0;
         for seq in self.delivered + 1..=self.boundary {
@@ -488,6 +492,7 @@ impl Stream {
     }
 
     /// A message was delivered to the application: its number, from 1.
+    #[inline]
     pub(super) fn count_message(&mut self) -> u64 {
         self.messages += 1;
         self.messages
@@ -526,16 +531,19 @@ impl Streams {
     }
 
     /// The stream of `rank`, if there is such a member.
+    #[inline]
     pub(super) fn get(&self, rank: Rank) -> Option<&Stream> {
         self.streams.get(usize::from(rank))
     }
 
     /// The stream of a member.
+    #[inline]
     pub(super) fn of(&self, rank: Rank) -> &Stream {
         &self.streams[usize::from(rank)]
     }
 
     /// The stream of a member. Whoever changes what is stable or delivered counts that.
+    #[inline]
     pub(super) fn of_mut(&mut self, rank: Rank) -> &mut Stream {
         &mut self.streams[usize::from(rank)]
     }
@@ -561,6 +569,7 @@ impl Streams {
     }
 
     /// Whether there are messages that are not delivered.
+    #[inline]
     pub(super) fn has_undelivered(&self) -> bool {
         self.undelivered > 0
     }
@@ -575,6 +584,7 @@ impl Streams {
     }
 
     /// What is received or delivered of `rank`'s stream has changed.
+    #[inline]
     pub(super) fn count_undelivered(&mut self, rank: Rank) {
         let stream = &mut self.streams[usize::from(rank)];
         let undelivered = stream.delivered < stream.boundary;

@@ -1,21 +1,28 @@
 //! What the application is told next.
 
 use super::{Action, Cx, Endpoint, observe};
-use crate::ident::{FNV_OFFSET, fnv1a};
+use crate::ident::{FNV_OFFSET, Rank, fnv1a};
 use crate::trace::Event;
 
 /// What an endpoint can do next for the application.
 enum Ready {
     Event,
-    Deliver,
+    /// The next message of this member.
+    Deliver(Rank),
     Install,
     Writable,
 }
 
 impl Endpoint {
+    /// Whose message is delivered next, if one waits that may be delivered.
+    #[inline]
+    fn next_to_deliver(&self) -> Option<Rank> {
+        self.current.next_to_deliver(|rank| self.progress.limit(rank))
+    }
+
     /// Whether a message waits that may be delivered.
     pub(super) fn has_delivery(&self) -> bool {
-        self.current.next_to_deliver(|rank| self.progress.limit(rank)).is_some()
+        self.next_to_deliver().is_some()
     }
 
     fn ready(&self) -> Option<Ready> {
@@ -25,8 +32,8 @@ impl Endpoint {
         if !self.attachment.is_active() {
             return None;
         }
-        if self.has_delivery() {
-            return Some(Ready::Deliver);
+        if let Some(rank) = self.next_to_deliver() {
+            return Some(Ready::Deliver(rank));
         }
         if self.is_installable() {
             return Some(Ready::Install);
@@ -50,7 +57,9 @@ impl Endpoint {
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.attachment.is_active() {
             self.current.cast_mut().take_back(cx.pool, cx.now);
-            self.drop_internal(cx);
+            if self.current.cast().may_have_internal() {
+                self.drop_internal(cx);
+            }
             self.flush_queue(cx);
             self.reattach_when_caught_up(cx);
             self.try_leave(cx);
@@ -66,14 +75,15 @@ impl Endpoint {
                 self.refused = None;
                 Some(Action::Writable { group: self.key })
             }
-            Ready::Deliver => self.deliver(cx),
+            Ready::Deliver(rank) => self.deliver(cx, rank),
         }
     }
 
-    fn deliver<'a>(&'a mut self, cx: Cx<'a>) -> Option<Action<'a>> {
-        let limit = |rank| self.progress.limit(rank);
-        let reassembly = &mut self.reassembly;
-        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, limit)?;
+    /// Delivers the next message of member `rank`.
+    #[inline]
+    fn deliver<'a>(&'a mut self, cx: Cx<'a>, rank: Rank) -> Option<Action<'a>> {
+        let (limit, reassembly) = (self.progress.limit(rank), &mut self.reassembly);
+        let delivered = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit)?;
         let number = delivered.number?;
         let from = self.sync.current().members()[usize::from(delivered.from)];
         if cx.tracer.enabled() {
@@ -96,19 +106,18 @@ impl Endpoint {
 
     /// Takes messages between members for as long as one is next, and drops them: no kind of them
     /// is known.
+    #[cold]
     fn drop_internal(&mut self, cx: &mut Cx<'_>) {
-        let limit = |rank| self.progress.limit(rank);
-        while self.current.cast().may_have_internal()
-            && let Some(rank) = self.current.next_to_deliver(limit)
+        while let Some(rank) = self.next_to_deliver()
             && self.current.cast().is_internal(rank)
         {
-            let reassembly = &mut self.reassembly;
-            let taken = self.current.take_message(cx.pool, cx.now, reassembly, limit).is_some();
-            let cast = self.current.cast_mut();
-            cast.take_back(cx.pool, cx.now);
-            if !taken {
+            let (limit, reassembly) = (self.progress.limit(rank), &mut self.reassembly);
+            let taken = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit);
+            if taken.is_none() {
                 return;
             }
+            let cast = self.current.cast_mut();
+            cast.take_back(cx.pool, cx.now);
             cast.count_unknown();
         }
     }

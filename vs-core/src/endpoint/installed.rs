@@ -27,14 +27,17 @@ struct Deliverable<'a, L> {
 }
 
 impl<L: Fn(Rank) -> Seq> Offers for Deliverable<'_, L> {
+    #[inline]
     fn ranks(&self) -> usize {
         self.cast.ranks()
     }
 
+    #[inline]
     fn may_have_some(&self) -> bool {
         self.cast.may_deliver()
     }
 
+    #[inline]
     fn peek(&self, rank: Rank) -> Option<Head> {
         self.cast.peek(rank, (self.limit)(rank))
     }
@@ -84,10 +87,12 @@ impl Installed {
         &self.header
     }
 
+    #[inline]
     pub(super) fn cast(&self) -> &Cast {
         &self.cast
     }
 
+    #[inline]
     pub(super) fn cast_mut(&mut self) -> &mut Cast {
         &mut self.cast
     }
@@ -109,20 +114,23 @@ impl Installed {
     }
 
     /// Whose message is delivered next, if there is one within `limit`.
+    #[inline]
     pub(super) fn next_to_deliver(&self, limit: impl Fn(Rank) -> Seq) -> Option<Rank> {
         self.policy.next(&Deliverable { cast: &self.cast, limit })
     }
 
-    /// Takes the next message within `limit`.
+    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] has named, up to
+    /// packet `limit`.
+    #[inline]
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,
         now: Time,
         reassembly: &'a mut [u8],
-        limit: impl Fn(Rank) -> Seq,
+        rank: Rank,
+        limit: Seq,
     ) -> Option<Delivered<'a>> {
-        let rank = self.next_to_deliver(&limit)?;
-        let delivered = self.cast.take(pool, now, reassembly, rank, limit(rank))?;
+        let delivered = self.cast.take(pool, now, reassembly, rank, limit)?;
         self.policy.handle_taken(rank, self.cast.ranks(), delivered.ends_packet);
         Some(delivered)
     }

@@ -25,11 +25,13 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.endpoints.len()
     }
 
     /// The place of the endpoint of `key`.
+    #[inline]
     pub(super) fn find(&self, key: GroupKey) -> Option<usize> {
         let at = self.places.binary_search_by_key(&key, |(key, _)| *key).ok()?;
         Some(self.places[at].1)
@@ -58,6 +60,7 @@ impl Groups {
     }
 
     /// The endpoint at `at`, as it is.
+    #[inline]
     pub(super) fn at_mut(&mut self, at: usize) -> &mut Endpoint {
         &mut self.endpoints[at]
     }
@@ -72,6 +75,7 @@ impl Groups {
     }
 
     /// Wakes those whose deadline is not after `now`.
+    #[inline]
     pub(super) fn wake_due(&mut self, now: Time) {
         while let Some(at) = self.schedule.next_due(now) {
             self.wake(at, now);
@@ -90,6 +94,7 @@ impl Groups {
     }
 
     /// The next place that `find` finds, from the endpoint on whose turn it is.
+    #[inline]
     fn in_turn(&self, find: impl Fn(&Schedule, usize) -> Option<usize>) -> Option<usize> {
         find(&self.schedule, self.turn).or_else(|| find(&self.schedule, 0))
     }
@@ -100,6 +105,7 @@ impl Groups {
     }
 
     /// The endpoint at `at` has sent something, which may be delivered here.
+    #[inline]
     pub(super) fn handle_sent(&mut self, at: usize) {
         self.schedule.wake(at);
         self.turn = at;
@@ -116,16 +122,19 @@ impl Groups {
     }
 
     /// The place of the next endpoint that may have something to tell.
+    #[inline]
     pub(super) fn next_to_tell(&self) -> Option<usize> {
         self.in_turn(Schedule::next_to_tell)
     }
 
     /// The endpoint at `at` tells something: the next one is asked first then.
+    #[inline]
     pub(super) fn handle_told(&mut self, at: usize) {
         self.turn = (at + 1) % self.endpoints.len();
     }
 
     /// The endpoint at `at` has nothing to tell; what its application gave back may let it send.
+    #[inline]
     pub(super) fn handle_nothing_to_tell(&mut self, at: usize) {
         self.schedule.send(at);
     }

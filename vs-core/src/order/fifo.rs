@@ -12,13 +12,23 @@ pub(crate) struct RoundRobin {
 
 impl RoundRobin {
     /// The first from the one whose turn it is that has something.
+    #[inline]
     pub(super) fn next(&self, offers: &impl Offers) -> Option<Rank> {
-        let turn = self.turn;
-        let mut around = (turn..offers.ranks() as Rank).chain(0..turn);
-        around.find(|&rank| offers.peek(rank).is_some())
+        if offers.peek(self.turn).is_some() {
+            return Some(self.turn);
+        }
+        self.next_after_turn(offers)
+    }
+
+    /// Apart from the common case, which is asked for after each message.
+    #[inline(never)]
+    fn next_after_turn(&self, offers: &impl Offers) -> Option<Rank> {
+        let mut others = (self.turn + 1..offers.ranks() as Rank).chain(0..self.turn);
+        others.find(|&rank| offers.peek(rank).is_some())
     }
 
     /// The turn stays with `rank` until a packet ends.
+    #[inline]
     pub(super) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
         let next = usize::from(rank) + usize::from(ends_packet);
         self.turn = if next < ranks { next as Rank } else { 0 };

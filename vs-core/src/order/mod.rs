@@ -64,6 +64,7 @@ impl Policy {
     }
 
     /// Whose message is next.
+    #[inline]
     pub(crate) fn next(&self, offers: &impl Offers) -> Option<Rank> {
         if !offers.may_have_some() {
             return None;
@@ -74,6 +75,7 @@ impl Policy {
     }
 
     /// The message of `rank`, one of `ranks`, was taken, and perhaps its packet ends with it.
+    #[inline]
     pub(crate) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
         match self {
             Self::Fifo(policy) => policy.handle_taken(rank, ranks, ends_packet),

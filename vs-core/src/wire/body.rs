@@ -17,12 +17,14 @@ pub(crate) const LENGTH_BYTES: usize = 4;
 
 /// Room for the body of a packet in a datagram of `datagram_bytes`.
 #[must_use]
+#[inline]
 pub const fn body_bytes(datagram_bytes: usize) -> usize {
     datagram_bytes.saturating_sub(data_bytes(0))
 }
 
 /// Packets that a message of `len` bytes takes, with `body_bytes` bytes to a packet.
 #[must_use]
+#[inline]
 pub fn packets_for(len: usize, body_bytes: usize) -> usize {
     len.saturating_add(LENGTH_BYTES).div_ceil(body_bytes.max(1))
 }
@@ -54,6 +56,7 @@ impl Flags {
 
     /// Those in the header of a packet; other bits are ignored.
     #[must_use]
+    #[inline]
     pub fn of(bits: u8) -> Self {
         Self(bits & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL))
     }
@@ -66,6 +69,7 @@ impl Flags {
 
     /// Whether the body is a part of one message.
     #[must_use]
+    #[inline]
     pub fn is_fragment(self) -> bool {
         self.0 & FLAG_FRAGMENT != 0
     }
@@ -84,6 +88,7 @@ impl Flags {
 
     /// Whether the messages go between members.
     #[must_use]
+    #[inline]
     pub fn is_internal(self) -> bool {
         self.0 & FLAG_INTERNAL != 0
     }
@@ -124,6 +129,7 @@ fn holds_messages(mut body: &[u8], message_bytes_max: usize) -> bool {
     true
 }
 
+#[inline]
 fn length_at(body: &[u8], at: usize) -> Option<usize> {
     let field = body.get(at..at + LENGTH_BYTES)?;
     Some(u32::from_le_bytes(field.try_into().ok()?) as usize)
@@ -145,6 +151,7 @@ pub(crate) fn left_after(missing: usize, flags: Flags, body: &[u8]) -> Option<us
 }
 
 /// The message at byte `at` of a body of whole messages, and where it ends.
+#[inline]
 pub(crate) fn message_at(body: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let start = at + LENGTH_BYTES;
     let end = start + length_at(body, at)?;
@@ -157,12 +164,14 @@ pub(crate) fn part(flags: Flags, body: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether a message of `len` bytes fits behind the first `used` bytes of a body of `body_bytes`.
+#[inline]
 pub(crate) fn fits(len: usize, used: usize, body_bytes: usize) -> bool {
     len + LENGTH_BYTES <= body_bytes - used
 }
 
 /// Writes a message behind the first `used` bytes of `body`, in which it fits. Answers how many
 /// bytes are used then.
+#[inline]
 pub(crate) fn append(body: &mut [u8], used: usize, message: &[u8]) -> usize {
     let end = used + LENGTH_BYTES + message.len();
     let place = &mut body[used..end];

@@ -253,6 +253,7 @@ fn decode_payload(bytes: &[u8]) -> Result<&[u8], Malformed> {
 
 /// Bytes of a data packet with a body of `body_bytes`.
 #[must_use]
+#[inline]
 pub const fn data_bytes(body_bytes: usize) -> usize {
     DATA_HEADER_BYTES + body_bytes + TAG_BYTES
 }

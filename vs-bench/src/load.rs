@@ -4,7 +4,8 @@
 use core::net::SocketAddr;
 
 use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId};
-use vs_core::member::{ConnId, Server, ServerConfig, ServerCounters};
+use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::status::ServerCounters;
 use vs_core::{GroupConfig, LinkCommand, Node, NodeConfig, Time};
 
 /// Rounds after which the exchange between the server and its clients counts as endless.

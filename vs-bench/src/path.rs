@@ -10,7 +10,7 @@ use crate::memory::{Memory, Settings};
 const BURST_BYTES: usize = 64 << 10;
 
 /// Time per byte, as at a gigabyte a second.
-const NS_A_BYTE: u64 = 1;
+const NANOS_PER_BYTE: u64 = 1;
 
 /// Members that send messages to each other, burst by burst.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Path {
                 }
             }
         }
-        self.memory.pass_ns((self.messages * self.senders * self.payload.len()) as u64 * NS_A_BYTE);
+        self.memory
+            .pass_ns((self.messages * self.senders * self.payload.len()) as u64 * NANOS_PER_BYTE);
     }
 
     /// Lets all traffic arrive, and checks that nothing is missing.

@@ -6,8 +6,8 @@ use vs_core::ident::{GroupKey, ViewId};
 use vs_core::sim::{Application, Handle, play};
 use vs_core::{Action, Members, Time, View};
 
-// Seats that were sold; with the id of a view: all that the sender knew of when it came to that.
-type Word = (Option<ViewId>, BTreeSet<u16>);
+// Seats that were sold. With the id of a view: all seats that the sender knew when it installed it.
+type Update = (Option<ViewId>, BTreeSet<u16>);
 
 #[derive(Default)]
 struct Counter {
@@ -15,19 +15,19 @@ struct Counter {
     group: Option<GroupKey>,
     view: Option<View>,
     sold: BTreeSet<u16>,
-    missing: Members, // who may know of more, and has not said so yet
-    to_say: VecDeque<Word>,
+    missing: Members, // members that may know of more, and have not said so yet
+    to_say: VecDeque<Update>,
 }
 
 impl Application for Counter {
     fn handle_joined(&mut self, group: GroupKey) {
-        // A life begins, and knows nothing of the one before.
+        // An incarnation begins, and knows nothing of the one before.
         *self = Self { broken: self.broken, group: Some(group), ..Self::default() };
     }
     fn handle_action(&mut self, _: Time, action: &Action<'_>) {
         match *action {
             Action::Deliver { from, payload, .. } => {
-                let (all, seats): Word = postcard::from_bytes(payload).unwrap();
+                let (all, seats): Update = postcard::from_bytes(payload).unwrap();
                 self.sold.extend(seats);
                 let told = all.is_some() && all == self.view.as_ref().map(View::id);
                 self.missing.retain(|p| !told || *p != from);

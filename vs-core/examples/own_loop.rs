@@ -1,13 +1,13 @@
-//! The core in a loop of one's own: two nodes and their membership server over UDP and TCP, with
+//! The core in a loop of your own: two nodes and their membership server over UDP and TCP, with
 //! nothing but `std::net`.
 //!
 //! ```text
 //! cargo run -p vs-core --example own_loop
 //! ```
 //!
-//! Each node says hello, hears both, and the program ends. What a real program does otherwise: it
+//! Each node sends a greeting and delivers both; then the program ends. A real program differs: it
 //! waits with `poll` or the like instead of looking every half millisecond, it uses multicast where
-//! there is some, and it hosts one node.
+//! the network has it, and it hosts one node.
 
 use core::error::Error;
 use core::net::SocketAddr;

@@ -1,14 +1,14 @@
-//! A membership of one's own: three nodes in one program over UDP on loopback, and a store with
-//! revisions, as etcd has them, that says who is there.
+//! A membership of your own: three nodes in one program over UDP on loopback, and a store with
+//! revisions, as etcd has them, that lists the members.
 //!
 //! ```text
 //! cargo run -p vs-core --example own_membership
 //! ```
 //!
-//! The three talk; the third stops without a word, the others accuse it, and the store drops it; it
-//! comes back in a new life. In the end the checker looks at what all of them saw. What a real
-//! program does otherwise: it hosts one node, waits with `poll` or the like, and watches keys of a
-//! store that is elsewhere.
+//! The three talk. The third stops silently, the others accuse it, and the store drops it. It comes
+//! back in a new incarnation. In the end the checker judges what all of them saw. A real program
+//! differs: it hosts one node, waits with `poll` or the like, and watches keys of a store
+//! elsewhere.
 
 use core::error::Error;
 use core::net::SocketAddr;
@@ -205,7 +205,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     run().map(|traces| println!("{} traces, and every property holds", traces.len()))
 }
 
-/// Plays it; what the four lives saw.
+/// Plays it, and returns what the four incarnations saw.
 pub(crate) fn run() -> Result<Vec<Trace>, Box<dyn Error>> {
     let began = Instant::now();
     let mut world = World { began, store: Store::default(), members: Vec::new() };
@@ -236,7 +236,7 @@ pub(crate) fn run() -> Result<Vec<Trace>, Box<dyn Error>> {
         .until("all have heard it", |m| m.heard.last().is_some_and(|text| text == "back again"))?;
 
     let mut traces: Vec<Trace> = stopped.map(|member| member.trace(1)).collect();
-    // Two lives of one process are one trace.
+    // Two incarnations of one process are one trace.
     for member in world.members {
         let trace = member.trace(1);
         match traces.iter_mut().find(|known| known.header.process == trace.header.process) {

@@ -21,8 +21,8 @@ pub const CLAIMED_MAX: u64 = NUMBER_MAX / 2;
 /// by numbers that all believe.
 pub(crate) const CREDIBLE_MAX: u64 = CLAIMED_MAX + NUMBER_MAX / 4;
 
-/// Cids and view numbers are set aside for each millisecond, so that what one incarnation of a process was
-/// given is below what its next one begins with: they are microseconds of UNIX time.
+/// Cids and view numbers are set aside for each millisecond, so that what one incarnation of a
+/// process was given is below what its next one begins with: they are microseconds of UNIX time.
 pub const IDS_PER_MS: u64 = 1000;
 
 /// Largest incarnation, in ms of UNIX time: in the year 2112.

@@ -5,6 +5,8 @@
 //! connection ends. A [`crate::member::Server`] answers by itself on its connections; for a
 //! [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
 
+mod counters;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -13,10 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cast::CastCounters;
 use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
-use crate::member::ServerCounters;
 use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
 use crate::wire::message::{Frame, StatusAnswer, StatusRequest};
+
+pub use counters::ServerCounters;
 
 /// Answers that are given in [`ANSWERS_EVERY_MS`] ([`Pace`]).
 pub const ANSWERS_MAX: u32 = 32;

@@ -1,5 +1,5 @@
-//! Every interleaving of the smallest worlds: nothing wrong with all rules, and what each rule is
-//! for without it. The other worlds are gone through by `vs explore`.
+//! Every interleaving of the smallest worlds. With all rules nothing is wrong; without a rule its
+//! absence shows. The other worlds are explored by `vs explore`.
 
 use vs_core::explore::{Explored, Limits, PLANS, Plan, Wrong, explore};
 use vs_core::rule::{Rule, Rules};

@@ -10,9 +10,9 @@ mod common;
 
 use common::{Cluster, small_configs};
 
-/// A process alone in its view delivered all that its window held, and what waited for room stayed
-/// where it was: what is lent last was only taken back by a transmission or a datagram, and a
-/// process alone has neither.
+/// A process alone in its view delivered all that its window held, and the messages that waited for
+/// room stayed there. The last lent payload was only taken back by a transmission or a datagram,
+/// and a process alone has neither.
 #[test]
 fn lone_member_sends_what_waits() {
     let (node, group) = small_configs(2);
@@ -42,9 +42,9 @@ fn lone_member_sends_what_waits() {
     assert_eq!(node.counters().delivered, sent);
 }
 
-/// A client of another version says so at once, mostly before the server has written anything: the
-/// server closed the connection and what it had to say with it, so that the client tried again for
-/// ever and nobody was told why.
+/// A client of another version says so at once, mostly before the server has written anything. The
+/// server closed the connection and dropped its own output, so the client tried again without end
+/// and nobody was told the reason.
 #[test]
 fn client_of_other_version_is_told_ours() {
     let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
@@ -59,8 +59,8 @@ fn client_of_other_version_is_told_ours() {
     }
 }
 
-/// A process that had left while it was asked to stop sending answered, and its answer was taken: a
-/// sync message of a group that it was not in any more.
+/// A process that had left while it was asked to stop sending answered, and the answer was
+/// accepted: a sync message of a group that the process had left.
 #[test]
 fn process_that_left_is_not_asked_to_block() {
     let (node, group) = small_configs(2);
@@ -75,7 +75,7 @@ fn process_that_left_is_not_asked_to_block() {
     assert_eq!(last, Some(Event::Leave));
 }
 
-/// A process that was leaving, and owed an answer to a block request, was detached instead: it was
+/// A process that was leaving, and owed an answer to a block request, was detached instead. It was
 /// never told that it had left, and had to leave again.
 #[test]
 fn leaving_process_leaves_whatever_happens() {
@@ -100,9 +100,9 @@ fn leaving_process_leaves_whatever_happens() {
     assert_eq!(cluster.processes[0].node.view(key), None, "it is still in the group");
 }
 
-/// A process that was leaving came to a new view, where it had sent nothing, and was gone at once:
-/// who lacked its last message of the view before had nobody to ask, although it had been in both
-/// views with it.
+/// A process that was leaving installed a new view, in which it had sent nothing, and ended at
+/// once. A member that lacked its last message of the view before had nobody to ask, although it
+/// had been in both views with it.
 #[test]
 fn messages_of_a_leaver_reach_all() {
     let mut cluster = Cluster::new(3, small_configs(3), || ());

@@ -1,6 +1,6 @@
-//! Random worlds: a few hundred seeds, each healed in the end and judged with liveness.
+//! Random worlds: a few hundred seeds. Each is healed in the end and judged, liveness included.
 //!
-//! `VS_SIM_SEEDS=5000` runs that many, `VS_SIM_SEEDS=100..200` those.
+//! `VS_SIM_SEEDS=5000` runs 5000 seeds, `VS_SIM_SEEDS=100..200` runs those seeds.
 
 use core::panic::AssertUnwindSafe;
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use vs_core::sim::{
 use vs_core::trace::{Event, Mark};
 use vs_core::{Action, Time};
 
-/// Seeds that are run unless the environment says otherwise.
+/// Number of seeds, unless the environment gives another.
 const SEEDS: core::ops::Range<u64> = 0..2000;
 
-/// Seeds of [`Scenario::of_any_profile`] that found a fault, and which.
+/// Seeds of [`Scenario::of_any_profile`] that once found a fault, and the fault.
 const REGRESSIONS: [(u64, &str); 12] = [
     (7, "a word of a server that another kind of word overtook was never heard"),
     (81, "a process came back to a server with a slower clock: a cid again (M2)"),
@@ -43,7 +43,7 @@ fn seeds() -> core::ops::Range<u64> {
     from..to
 }
 
-/// Runs a scenario; a panic names the seed, too.
+/// Runs a scenario. A panic names the seed, too.
 fn run(scenario: &Scenario) -> Result<Outcome, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| scenario.run()))
         .map_err(|_| format!("seed {} ({}): panicked", scenario.seed, scenario.profile))?;
@@ -72,7 +72,7 @@ fn random_worlds_hold_every_property() {
     let seeds = seeds();
     let stats = run_all(seeds.clone().map(Scenario::random));
     assert_eq!(stats.runs, seeds.end - seeds.start);
-    // A simulator that meets no trouble proves nothing.
+    // A simulator in which nothing goes wrong proves nothing.
     if stats.runs >= FLOOR_RUNS {
         assert_eq!(stats.shortfalls(), Vec::<String>::new(), "{stats}");
     }
@@ -115,7 +115,8 @@ fn stressed_worlds_hold_every_property() {
     }
 }
 
-/// Large groups are too rare for a few thousand seeds: the first one of a moderate size.
+/// Large groups are too rare among a few thousand seeds: this runs the first one of a moderate
+/// size.
 #[test]
 fn large_world_holds_every_property() {
     let is_large = |scenario: &Scenario| (32..50).contains(&scenario.processes.len());
@@ -138,9 +139,8 @@ fn any_bytes_make_a_world() {
     }
 }
 
-/// The last process of a group left while it owed an answer to a block request. It was gone, and
-/// judged as a survivor that never came to its last view (L5): its trace did not tell that it had
-/// left.
+/// The last process of a group left while it owed an answer to a block request. Its trace did not
+/// show the leave, so the checker took it for a survivor that never installed its last view (L5).
 #[test]
 fn empty_group_owes_nothing() {
     if let Err(failure) = run(&Scenario::random(1_037_160)) {
@@ -148,9 +148,9 @@ fn empty_group_owes_nothing() {
     }
 }
 
-/// A process asked over two connections, of which it had left one, while its earlier life still
-/// held its id. Both were let in, the one that it had left last, and it waited for its first view
-/// for ever.
+/// A process asked over two connections, of which it had left one, while its earlier incarnation
+/// still held its id. The server admitted both requests, last the one on the connection that the
+/// process had left. The process waited for its first view without end.
 #[test]
 fn recovered_process_with_two_connections_gets_its_view() {
     if let Err(failure) = run(&Scenario::random(1_027_018)) {
@@ -158,8 +158,8 @@ fn recovered_process_with_two_connections_gets_its_view() {
     }
 }
 
-/// Runs it, and says of which processes that are down in the end the trace does not: a life ends in
-/// it as it does in the world.
+/// Runs the scenario and returns the processes that are down in the end although their trace does
+/// not show it.
 fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     let make = |plan: &ProcessPlan| Traffic::of(plan, scenario.seed);
     let mut down = Vec::new();
@@ -177,8 +177,8 @@ fn endless_traces(scenario: &Scenario) -> Vec<ProcessId> {
     down
 }
 
-/// In the first of them a process was told to leave once more while it was leaving, and was taken
-/// away as if it had left: its trace went without a word of that.
+/// In the first of these seeds, a process was told to leave again while it was leaving. The world
+/// removed it as if it had left, and its trace did not show the end.
 #[test]
 fn trace_shows_the_end_of_each_incarnation() {
     for seed in [1_037_160].into_iter().chain(0..200) {
@@ -195,8 +195,8 @@ fn seeds_that_once_failed_hold() {
     }
 }
 
-/// A later life takes over from the earlier one. Where it waited for the earlier one's end, both
-/// ran.
+/// A later incarnation replaces the earlier one. When it waited for the end of the earlier one,
+/// both ran.
 #[test]
 fn one_of_two_incarnations_runs() {
     if let Err(failure) = run(&Scenario::random(1_012_412)) {
@@ -204,8 +204,8 @@ fn one_of_two_incarnations_runs() {
     }
 }
 
-/// It is detached while it is stopped, and the group is not settled before it is back, although
-/// nobody else is left.
+/// The process is detached while it is stopped. The group is not settled before the process is
+/// back, although no other process is left.
 #[test]
 fn detached_lone_process_comes_back() {
     if let Err(failure) = run(&Scenario::random(213_483)) {
@@ -231,8 +231,8 @@ fn same_seed_gives_same_run() {
     }
 }
 
-/// An application with something to find fault with: once the view of all is there, or while it
-/// comes.
+/// An application with faults to find: once all are in the view, or while the view is being
+/// installed.
 #[derive(Clone, Copy, PartialEq)]
 enum Faulty {
     AtMoves(ProcessId, bool),
@@ -264,7 +264,7 @@ impl Application for Faulty {
     }
 }
 
-/// What is wrong with applications, with each or with several together, is the failure of the run.
+/// A fault of one application, or of several together, is the failure of the run.
 #[test]
 fn wrong_applications_are_found() {
     let mut scenario = Scenario::calm(1, 3);
@@ -287,12 +287,13 @@ fn wrong_applications_are_found() {
     assert_eq!(why(two, Ok(())), "seed 1: in the end 1 has no common state and 3 has 3");
 }
 
-/// Says something whenever it may act, or to each message of its own; a few times or without end.
+/// Sends a message whenever it may act, or for each own message that it delivers; a few times or
+/// without end.
 struct Sender {
     process: ProcessId,
     group: Option<GroupKey>,
     always: bool,
-    /// How often one may still say something.
+    /// How many messages it may still send.
     left: u64,
     due: bool,
 }
@@ -319,11 +320,12 @@ impl Application for Sender {
     }
 }
 
-/// It could be heard for ever in one instant, and the trace would take all memory.
+/// The process could deliver its own messages without end in one instant, and its trace would take
+/// all memory.
 #[test]
 fn application_that_sends_without_end_is_named() {
     let mut scenario = Scenario::calm(1, 2);
-    // As long as it is alone no window stops it.
+    // As long as the process is alone, no window stops it.
     let late = Step::Start(ProcessId(1));
     scenario.steps.retain(|(_, step)| *step != late);
     scenario.steps.push((50_000, late));
@@ -349,7 +351,7 @@ fn application_that_sends_without_end_is_named() {
     }
 }
 
-/// Floors and what did not happen concern who looks at many.
+/// Minimum counts, and what did not happen, matter only for many runs.
 #[test]
 fn one_run_reports_what_happened() {
     let outcome = Scenario::random(1).run();
@@ -362,7 +364,7 @@ fn one_run_reports_what_happened() {
     assert!(both.starts_with("2 runs, ") && both.contains(" 0 Impostor"), "{both}");
 }
 
-/// What nobody names is not compared, and that can be seen.
+/// A state that no application returns is not compared, and the count shows that.
 #[test]
 fn compared_states_are_counted() {
     let scenario = Scenario::calm(1, 3);
@@ -372,6 +374,6 @@ fn compared_states_are_counted() {
         outcome.stats.compared
     };
     assert_eq!(compared(Faulty::No), 0);
-    // At the end two of three are compared with the first.
+    // At the end, two of three states are compared with the first.
     assert!(compared(Faulty::InTheEnd(ProcessId(1))) >= 2);
 }

@@ -56,8 +56,8 @@ fn second_process_under_members_id_is_refused() {
     }
 }
 
-/// They begin in the same millisecond. Elsewhere, and here, too, the one that came last took the
-/// place of the first, which heard nothing any more and never knew. Here one of them is refused,
+/// Both begin in the same millisecond. Fault to avoid: the one that came last takes the place of
+/// the first, which hears nothing any more and never learns why. Expected: one of them is refused,
 /// whichever came late.
 #[test]
 fn one_of_two_simultaneous_duplicates_is_refused() {
@@ -77,10 +77,10 @@ fn one_of_two_simultaneous_duplicates_is_refused() {
     assert!(first >= 10 && second >= 10, "{first} {second}");
 }
 
-/// The first one dies while the second waits, which cannot be told from its next life then, and
-/// inherits. When the first comes back it is the second, and refused. Who is told of the heir too
-/// early may pass over the view before it, which is a matter of microseconds where two servers have
-/// to tell each other.
+/// The first process dies while the second waits. The second cannot be told from a later
+/// incarnation then, and takes over. When the first comes back, it is the second, and is refused. A
+/// member that is told of the heir too early may pass over the view before it; that is a matter of
+/// microseconds where two servers have to tell each other.
 #[test]
 fn second_process_takes_over_id_after_death() {
     for servers in [1, 2] {
@@ -109,8 +109,9 @@ fn second_process_takes_over_id_after_death() {
     }
 }
 
-/// The network falls into two parts, and the second starts in that without the first: as far as
-/// anybody there can know it is the only one. When the parts merge, one of them is refused.
+/// The network falls into two parts, and the second process starts in the part without the first:
+/// as far as anybody there can know, it is the only one. When the parts merge, one of them is
+/// refused.
 #[test]
 fn merge_refuses_one_of_two_duplicates() {
     for seed in 0..10 {
@@ -134,11 +135,11 @@ fn merge_refuses_one_of_two_duplicates() {
     }
 }
 
-/// Both start in the same millisecond, in two parts of the network: cids begin at the time of a start, so servers that do
-/// not hear each other give both the same ones. Messages of the one may reach those who are in a group with the other, and
-/// only the nonce tells them apart.
+/// Both start in the same millisecond, in two parts of the network. Cids begin at the time of a
+/// start, so servers that do not hear each other give both the same ones. Messages of one may reach
+/// processes that are in a group with the other, and only the nonce tells them apart.
 #[test]
-fn two_processes_start_in_one_millisecond_in_two_parts() {
+fn duplicates_of_one_millisecond_in_two_parts_merge() {
     for seed in 0..40 {
         let mut scenario = joined_by_four(seed, 2, 1_200_000).without(2);
         for plan in &mut scenario.processes[2..] {
@@ -169,7 +170,8 @@ fn two_processes_start_in_one_millisecond_in_two_parts() {
     }
 }
 
-/// It comes at a moment of the life of the first one, and is gone before anybody has told it.
+/// The second process starts at a moment in a change of the first one, and ends before anybody has
+/// told it anything.
 #[test]
 fn duplicate_that_ends_early_changes_nothing() {
     for moment in [Moment::StartChange, Moment::Sync, Moment::MbrView, Moment::View] {
@@ -180,8 +182,8 @@ fn duplicate_that_ends_early_changes_nothing() {
     }
 }
 
-/// Nobody but the first one is left in the end, and it is the one that was refused. It was taken
-/// for settled with the view that it had last.
+/// Only the first process is left in the end, and it was the one that was refused. It was taken for
+/// settled with its last view.
 #[test]
 fn refused_process_restarts_once_the_id_is_free() {
     let mut scenario = together(1, 2, 2_000, 700_000);

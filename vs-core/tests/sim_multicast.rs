@@ -135,9 +135,9 @@ fn random_worlds_without_multicast_hold_every_property() {
     assert!(told >= 3 * runs, "{told} of {runs} runs\n{stats}");
 }
 
-/// Members of an idle view, some of whose signs of life were lost, had become patient with each
-/// other. Then multicast stops, and a process joins: those who were patient waited for the sync
-/// messages of others, and had them excluded.
+/// Members of an idle view, whose heartbeats were partly lost, had become patient with each other.
+/// Then multicast stops, and a process joins. The patient members waited for the sync messages of
+/// others, and had them excluded.
 #[test]
 fn change_after_calm_completes_without_multicast() {
     let lossy = Link { loss_permille: 500, ..Link::LAN };

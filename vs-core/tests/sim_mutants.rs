@@ -22,7 +22,7 @@ use sites::{FAR_MS, Sites, group, group_config};
 /// Seeds that are tried for each rule.
 const SEEDS: u64 = 600;
 
-/// Runs worlds without `rule` until one fails in a way that it does not fail with the rule.
+/// Runs worlds without `rule` until one fails that does not fail with the rule.
 fn assert_missed(rule: Rule, profile: Profile) {
     for seed in 0..SEEDS {
         let scenario = Scenario::with_profile(profile, seed);
@@ -72,12 +72,12 @@ fn primary_view_before_installation_is_noticed() {
     assert_missed(Rule::PrimaryInstalled, Profile::Servers);
 }
 
-/// A group that hangs does so to the end: nobody is accused meanwhile, which would hide it.
+/// A configuration in which a group that hangs does so to the end: no accusation may hide it.
 fn patient() -> GroupConfig {
     GroupConfig { peer_ms: 60_000, ..group_config() }
 }
 
-/// Who has delivered something of `sender`. The checker looks at all that happened.
+/// The processes that have delivered a message of `sender`. The checker judges all traces.
 fn deliveries(sites: &mut Sites, sender: ProcessId) -> Vec<ProcessId> {
     let delivers = |event: &Event| matches!(event, Event::Deliver { from, .. } if *from == sender);
     let mut traces = sites.clean_traces();
@@ -85,8 +85,9 @@ fn deliveries(sites: &mut Sites, sender: ProcessId) -> Vec<ProcessId> {
     traces.into_iter().map(|(p, _)| p).collect()
 }
 
-/// 3 says something that only 1 hears, and its host loses power. Whether 2 gets what it lacks, so
-/// that the others come together again: with 3, if it comes back before it was missed.
+/// 3 sends a message that only 1 receives, and its host loses power. Returns whether 2 gets the
+/// message, so that the others come together again: also with 3, if it comes back before it was
+/// missed.
 fn outlives_a_sender(rules: Rules, back: bool) -> bool {
     let mut sites = Sites::new(1, &patient(), rules);
     sites.start(&[1, 2, 3]);
@@ -122,9 +123,9 @@ fn forwarding_only_for_absent_members_is_noticed() {
     );
 }
 
-/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1; the change
-/// lasts, since 2, which is in it, sleeps. Whether 3 gets the message from 1 meanwhile; later
-/// nobody has it any more.
+/// A change at 1 excludes 3, which has lost the server and still lacks a message of 1. The change
+/// lasts, since 2, which is in it, sleeps. Returns whether 3 gets the message from 1 meanwhile;
+/// later nobody has it any more.
 fn is_served_by_a_change_without_it(rules: Rules) -> bool {
     let mut sites = Sites::new(1, &patient(), rules);
     let [one, two, three] = [1, 2, 3].map(ProcessId);
@@ -153,9 +154,8 @@ fn is_served_by_a_change_without_it(rules: Rules) -> bool {
     heard.contains(&three)
 }
 
-/// With packets that are repaired as long as their sender has them, no property breaks without this
-/// rule: what breaks is that a live member of the old view goes without a message that it could
-/// have had.
+/// No property breaks without this rule, since packets are repaired as long as their sender has
+/// them. A live member of the old view goes without a message that it could have had.
 #[test]
 fn unserved_old_view_is_noticed() {
     assert!(is_served_by_a_change_without_it(Rules::default()));

@@ -1,9 +1,9 @@
-//! What has hurt the users of group communication elsewhere, each by its name.
+//! Situations that hurt users of group communication in other systems, each by its name.
 //!
-//! Each situation is brought about at every instant of a change at which it can come up, in steps
-//! of some µs, and the traces have to show that it did come up. Then everything is healed, the
-//! group settles, and nobody may have seen more than a user would expect. The checker judges each
-//! run, liveness included, and the specification is stepped beside ([`Telling::play`]).
+//! Each situation is brought about at every instant of a change at which it can occur, in steps of
+//! some µs, and the traces must show that it occurred. Then everything is healed and the group
+//! settles. No process may see more views than a user would expect. The checker judges each run,
+//! liveness included, and the specification is stepped beside ([`Telling::play`]).
 
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Link, Moment, Scenario, Site, Step};
@@ -19,7 +19,7 @@ use talker::Talker;
 
 const SERVER: ServerId = ServerId(1);
 
-/// All processes know so many servers, and prefer them in turn.
+/// All processes know `servers` servers and prefer them in turn.
 fn with_servers(mut scenario: Scenario, servers: u64) -> Scenario {
     scenario.servers = (1..=servers).map(|s| (ServerId(s), 0)).collect();
     for plan in &mut scenario.processes {
@@ -29,7 +29,7 @@ fn with_servers(mut scenario: Scenario, servers: u64) -> Scenario {
     scenario
 }
 
-/// The longest time that `times` leave out between `from` and `to`.
+/// The longest gap between two of `times`, within `from` and `to`.
 fn longest_gap(times: impl Iterator<Item = u64>, from: u64, to: u64) -> u64 {
     let within = times.filter(|at| (from..to).contains(at));
     let (last, longest) = within.fold((from, 0), |(last, max), at| (at, max.max(at - last)));
@@ -49,7 +49,7 @@ fn silence(story: &Story, p: u64, from: u64, to: u64) -> u64 {
     longest_gap(story.seen(p).filter(|(_, e)| delivers(e)).map(|(at, _)| at), from, to)
 }
 
-/// Process 5 joins 1 to 4 and dies `us` after it was told of the change.
+/// Process 5 joins 1 to 4 and dies `us` µs after it was told of the change.
 fn joiner_dies(seed: u64, us: u64, death: Step) -> Story {
     let mut scenario = together(seed, 5, 2_000, 20_000).without(5);
     scenario.processes[4].stays_down = true;
@@ -57,9 +57,9 @@ fn joiner_dies(seed: u64, us: u64, death: Step) -> Story {
     joins.at(5, Moment::StartChange, us, death).play()
 }
 
-/// A process joins and dies while the others synchronise with it. Elsewhere a view with the dead
-/// joiner was installed and torn down, and the next change took it up once more. Here the others
-/// see at most one view with it, only if it died too late to be left out of that, and then one
+/// A process joins and dies while the others synchronise with it. Fault to avoid: a view with the
+/// dead joiner is installed and removed, and the next change takes it up again. Expected: the
+/// others see at most one view with it, only if it died too late to be left out, and then one view
 /// without it.
 #[test]
 fn a_joiner_dies_during_synchronisation() {
@@ -71,7 +71,7 @@ fn a_joiner_dies_during_synchronisation() {
             let died = story.first(5, |e| matches!(e, Event::Crash)).unwrap();
             let synced = story.first(5, |e| matches!(e, Event::Sync { .. })).unwrap();
             if !story.views(5).is_empty() {
-                // From here on it has been a member like any other.
+                // From here on it is a member like any other.
                 whole = true;
                 break;
             }
@@ -93,7 +93,7 @@ fn a_joiner_dies_during_synchronisation() {
     }
 }
 
-/// The paths of `cuts` are cut for a second and a half.
+/// Cuts the paths of `cuts` for a second and a half.
 fn cut_off(seed: u64, cuts: &[(Site, Site)]) -> Story {
     let mut scenario = together(seed, 4, 2_000, CUT_US);
     for (from, to) in cuts {
@@ -104,9 +104,9 @@ fn cut_off(seed: u64, cuts: &[(Site, Site)]) -> Story {
 
 const CUT_US: u64 = 1_500_000;
 
-/// Those that still hear each other go on: they share all their views with and without `other`, of
-/// which there are few, since it has to wait longer and longer before it is tried again; and they
-/// are never silent for long.
+/// The processes that still hear each other continue. They share all their views with and without
+/// `other`. These views are few, since `other` has to wait longer each time before it is admitted
+/// again. No silence is long.
 fn assert_the_others_go_on(story: &Story, other: u64) {
     let others: Vec<u64> = (1..=4).filter(|p| *p != other).collect();
     let views: Vec<_> = story.views(others[0]).iter().map(|v| v.view.clone()).collect();
@@ -125,8 +125,8 @@ fn assert_the_others_go_on(story: &Story, other: u64) {
 }
 
 /// One direction of paths is cut: 3 hears nobody, or nobody hears 3, or the membership server does
-/// not hear it, or it does not hear the server. Elsewhere such a member was in the view of all and
-/// blocked them for good, or it was excluded and taken up without an end.
+/// not hear 3, or 3 does not hear the server. Fault to avoid: such a member is in everybody's view
+/// and blocks it for good, or it is excluded and admitted without end.
 #[test]
 fn connectivity_is_one_way() {
     let others = || [1, 2, 4].map(site).into_iter();
@@ -154,8 +154,8 @@ fn connectivity_is_one_way() {
     }
 }
 
-/// 1 and 4 do not hear each other, and both hear the others and the server. Elsewhere no view could
-/// hold them all, and one was tried after the other.
+/// 1 and 4 do not hear each other; both hear the others and the server. Fault to avoid: no view can
+/// hold them all, and one after the other is tried.
 #[test]
 fn connectivity_is_partial() {
     for seed in 0..4 {
@@ -165,8 +165,8 @@ fn connectivity_is_partial() {
     }
 }
 
-/// 32 processes start in the same instant. Elsewhere views grew one by one, or several groups
-/// formed, which had to be merged. Here each installs one view with others, that of all.
+/// 32 processes start in the same instant. Fault to avoid: views grow one by one, or several groups
+/// form that must merge. Expected: each process installs one view with others, the view of all.
 #[test]
 fn all_start_in_the_same_instant() {
     let all: Vec<u64> = (1..=32).collect();
@@ -184,7 +184,7 @@ fn all_start_in_the_same_instant() {
     }
 }
 
-/// 4 joins, and `us` after 1 was told of it the server crashes.
+/// 4 joins, and the server crashes `us` µs after 1 was told of it.
 fn server_crashes(seed: u64, servers: u64, us: u64) -> Story {
     let scenario = with_servers(together(seed, 4, 4_000, 320_000).without(4), servers);
     let server = scenario.processes[0].servers[0];
@@ -197,12 +197,13 @@ fn server_crashes(seed: u64, servers: u64, us: u64) -> Story {
     if servers == 1 { scenario.then(BACK_US, Step::StartServer(server)) } else { scenario }.play()
 }
 
-/// When the only server is back.
+/// Time after which the only server is back.
 const BACK_US: u64 = 300_000;
 
-/// The server crashes in mid-change: all have stopped sending, and nobody announces the view. Here
-/// a second server takes over at once, or the group goes on as soon as there is a server again.
-/// Nobody is left out of a view, and nothing that was sent in one is lost on any who was in it.
+/// The server crashes in mid-change: all have stopped sending, and nobody announces the view.
+/// Expected: a second server takes over at once, or the group continues as soon as there is a
+/// server again. No process is left out of a view, and no process that stays loses a message of a
+/// view that it was in.
 #[test]
 fn a_server_crashes_in_mid_change() {
     for servers in [1, 2] {
@@ -234,9 +235,9 @@ fn a_server_crashes_in_mid_change() {
 }
 
 /// Process 2 ends by `death` and is back under its old id after `us` µs, mostly before it was
-/// missed: it stands in a view that it knows nothing of. Elsewhere it was taken for its earlier
-/// life, and its new messages for old ones. Here it is a newcomer: it comes to the view of all
-/// alone, and the others come to it together and without it.
+/// missed: it is a member of a view that it does not know. Fault to avoid: it is taken for its
+/// earlier incarnation, and its new messages for old ones. Expected: it is a newcomer that comes to
+/// the view of all alone; the others come to that view together and without it.
 #[test]
 fn a_member_returns_under_its_old_identity() {
     let two = ProcessId(2);
@@ -273,9 +274,10 @@ fn a_member_returns_under_its_old_identity() {
     assert!(before >= 12 && after >= 8, "{before} {after}");
 }
 
-/// A member is stopped and goes on where it was, after it was excluded or just not yet. Elsewhere
-/// it spoke up in a view that was gone, and was heard. Here it has the same life in its old view
-/// until it comes, alone, to the next one; what it said meanwhile stays with it.
+/// A member is stopped and continues later, after it was excluded or just before. Fault to avoid:
+/// it sends in a view that is gone, and the others deliver that. Expected: the same incarnation
+/// stays in its old view until it comes, alone, to the next one; what it sent meanwhile stays with
+/// it.
 #[test]
 fn a_stopped_member_returns() {
     let (mut missed, mut unmissed) = (0, 0);
@@ -297,17 +299,17 @@ fn a_stopped_member_returns() {
     assert!(missed >= 10 && unmissed >= 5, "{missed} {unmissed}");
 }
 
-/// Something is said in the very instant of each view and of each request to stop, and by `speaker`
-/// in that in which `first` comes to a view, or `us` µs later. Elsewhere such a message fell
-/// between the views, or was delivered in the wrong one. Here everything that is sent is delivered
-/// by all who are in the view, once.
+/// A message is sent in the instant of each view and of each block request, and `speaker` sends in
+/// the instant in which `first` installs a view, or `us` µs later. Fault to avoid: such a message
+/// falls between the views, or is delivered in the wrong one. Expected: every message is delivered
+/// once by all who are in its view.
 #[test]
 fn a_message_is_sent_in_the_instant_of_a_view() {
     let (mut ahead, mut early) = (0, 0);
     for us in (0..90).step_by(5) {
         for (first, speaker) in [(1, 1), (1, 2), (2, 1), (3, 5)] {
             let mut scenario = together(us + first, 5, 3_000, 20_000).without(5);
-            // Some are asked to stop, and say a last word before they do.
+            // Some are asked to stop, and send a last message before they do.
             scenario.processes.iter_mut().for_each(|plan| plan.manual_block = plan.id.0 < 3);
             let scenario = scenario
                 .then(0, Step::Start(ProcessId(5)))
@@ -330,14 +332,14 @@ fn a_message_is_sent_in_the_instant_of_a_view() {
 }
 
 /// Packets of a window.
-const WINDOW: usize = 32;
+const WINDOW_PACKETS: usize = 32;
 
-/// 1 has much to say, in messages of a packet each, and the application of 3 reads for 1 ms of each
+/// 1 sends many messages of one packet each, and the application of 3 reads for 1 ms of each
 /// `pause_us`.
 fn slow_reader(seed: u64, pause_us: u64, n: u64) -> (Story, u64) {
-    let us = pause_us * (n / WINDOW as u64 + 8);
+    let us = pause_us * (n / WINDOW_PACKETS as u64 + 8);
     let mut scenario = together(seed, 3, 0, us).then(0, Step::Send(ProcessId(1), n));
-    assert_eq!(scenario.group.window_packets, Some(WINDOW));
+    assert_eq!(scenario.group.window_packets, Some(WINDOW_PACKETS));
     for at in (0..us).step_by(pause_us as usize) {
         scenario = scenario.then(at, Step::StopReading(ProcessId(3)));
         scenario = scenario.then(at + pause_us - 1_000, Step::Read(ProcessId(3)));
@@ -366,30 +368,30 @@ fn outstanding(story: &Story) -> usize {
     sums.max().unwrap_or(0).unsigned_abs()
 }
 
-/// A sender is faster than its slowest receiver. Elsewhere memory grew without bounds, messages
-/// were dropped, or the slow one was excluded. Here the sender is told that the window is full, no
-/// more than a window is ever under way, everything arrives, and the view stays.
+/// A sender is faster than its slowest receiver. Fault to avoid: memory grows without bounds,
+/// messages are dropped, or the slow receiver is excluded. Expected: the sender is told that the
+/// window is full, no more than a window is under way, everything arrives, and the view stays.
 #[test]
 fn a_sender_is_faster_than_its_slowest_receiver() {
     for (seed, pause_us) in [(0, 2_000), (1, 7_000), (2, 30_000), (3, 100_000), (4, 200_000)] {
         let n = 300;
         let (story, refused) = slow_reader(seed, pause_us, n);
-        assert!(refused > n / WINDOW as u64 / 2, "the sender had to wait {refused} times");
+        assert!(refused > n / WINDOW_PACKETS as u64 / 2, "the sender had to wait {refused} times");
         assert_eq!(story.marks(Mark::WindowFull), refused);
         let most = outstanding(&story);
-        assert!((WINDOW / 2..=WINDOW).contains(&most), "{most} under way");
+        assert!((WINDOW_PACKETS / 2..=WINDOW_PACKETS).contains(&most), "{most} under way");
         assert_eq!(story.marks(Mark::NoRoom), 0, "nothing was dropped for want of memory");
         assert_eq!(story.lost(), 0);
         for p in 1..=3 {
             assert!(story.views(p).is_empty(), "no change of view: {:?}", story.views(p));
-            // Each says two more when all is over.
+            // Each sends two more messages at the end.
             assert_eq!(deliveries_of(&story, p, 1) as u64, n + 2, "{p}");
         }
     }
 }
 
-/// A receiver does not read at all. The sender is not held up for good: who owes credit for too
-/// long is excluded, and is told so when it reads again, and comes back.
+/// A receiver does not read at all. Expected: the sender is not held up for good. A member that
+/// owes credit for too long is excluded, learns so when it reads again, and comes back.
 #[test]
 fn a_receiver_does_not_read_at_all() {
     for seed in 0..4 {
@@ -404,7 +406,7 @@ fn a_receiver_does_not_read_at_all() {
     }
 }
 
-/// Something happens each `every_us` for 300 ms: six processes come, and go again, in turn.
+/// A process joins or leaves each `every_us` for 300 ms: six processes in turn.
 fn churn(seed: u64, every_us: u64, servers: u64, apart: Link) -> (Story, u64) {
     let mut scenario = with_servers(together(seed, 9, 2_000, CHURN_US), servers);
     let pairs = (1..=servers).flat_map(|a| (1..=servers).map(move |b| (a, b)));
@@ -430,14 +432,16 @@ fn churn(seed: u64, every_us: u64, servers: u64, apart: Link) -> (Story, u64) {
 
 const CHURN_US: u64 = 300_000;
 
-/// Changes come faster than they can be carried out, without a pause. Elsewhere the group never
-/// came to a view, and what was sent waited for ever. Here those who stay come to a view again and
-/// again, to no more views than there were events, and deliver what each of them says.
+/// Changes follow each other faster than they can be completed, without a pause. Fault to avoid:
+/// the group never installs a view, and waiting messages wait without end. Expected: the processes
+/// that stay install views again and again, no more than there were events, and deliver each
+/// other's messages.
 #[test]
 fn endless_churn_holds_every_property() {
     for (every_us, servers) in [(300, 1), (1_000, 1), (3_000, 1), (10_000, 1), (300, 2), (1_000, 2)]
     {
-        // One who is told of the next change too early passes over a view that the others are in.
+        // A process that is told of the next change too early passes over a view that the others
+        // install.
         let (mut together, mut all) = (0, 0);
         for seed in every_us..every_us + 10 {
             let (story, events) = churn(seed, every_us, servers, Link::LAN);
@@ -455,7 +459,7 @@ fn endless_churn_holds_every_property() {
 }
 
 fn assert_churn_is_borne(story: &Story, events: u64, every_us: u64) {
-    // Several at the same time, and none has its change alone.
+    // Several changes at the same time: none has a view of its own.
     assert!(story.marks(Mark::JoinInChange) > events / 4 || every_us > 5_000);
     for p in 1..=3 {
         let views = story.views(p);
@@ -472,9 +476,9 @@ fn assert_churn_is_borne(story: &Story, events: u64, every_us: u64) {
     }
 }
 
-/// The same with servers 5 ms apart, and a change each 12 ms. Servers agree once all have heard of
-/// the last change: a group whose changes follow each other faster than that stands still until
-/// they pause, which is not asked for here.
+/// The same with servers 5 ms apart and a change each 12 ms. Servers agree once all have heard of
+/// the last change. A group whose changes follow each other faster stands still until they pause;
+/// nothing better is demanded here.
 #[test]
 fn endless_churn_with_far_servers_holds_every_property() {
     for servers in [2, 3] {
@@ -490,8 +494,8 @@ fn endless_churn_with_far_servers_holds_every_property() {
     }
 }
 
-/// 1 says something large, a packet of ten of which is lost on each path, and its host loses power:
-/// what the others have of it ends somewhere inside.
+/// 1 sends a large message, of which one packet in ten is lost on each path, and its host loses
+/// power. What the others have of the message ends somewhere in its middle.
 fn last_words(seed: u64) -> Story {
     let mut scenario = together(seed, 4, 0, 300_000);
     scenario.processes[0].load.bytes_max = 4_000;
@@ -503,7 +507,7 @@ fn last_words(seed: u64) -> Story {
     scenario.then(0, Step::Send(ProcessId(1), 1)).then(1, Step::PowerOff(ProcessId(1))).play()
 }
 
-/// Packets of 1 that `p` says in its sync message to have, up to the end of a message.
+/// Packets of 1 that the sync message of `p` reports, up to the end of a message.
 fn cut_of_one(story: &Story, p: u64) -> u64 {
     let cut = story.seen(p).find_map(|(_, event)| match event {
         Event::Sync { cut, .. } => cut.iter().find(|(q, _)| *q == ProcessId(1)),
@@ -512,9 +516,9 @@ fn cut_of_one(story: &Story, p: u64) -> u64 {
     cut.unwrap().1
 }
 
-/// The cut falls into the middle of a large message, whose sender is dead. Elsewhere half a message
-/// was delivered, or the rest was waited for without an end. Here it is delivered in whole by all
-/// who go on, if one of them has it in whole, and else by none.
+/// The cut falls into the middle of a large message whose sender is dead. Fault to avoid: half a
+/// message is delivered, or the rest is awaited without end. Expected: all who go on deliver the
+/// whole message if one of them has it in whole, and none does otherwise.
 #[test]
 fn a_cut_falls_in_the_middle_of_a_large_message_of_the_dead() {
     let (mut by_all, mut by_none, mut inside) = (0, 0, 0);
@@ -532,8 +536,8 @@ fn a_cut_falls_in_the_middle_of_a_large_message_of_the_dead() {
     assert!(by_all >= 10 && by_none >= 10 && inside >= 20, "{by_all} {by_none} {inside}");
 }
 
-/// The cut falls into the middle of a large message whose sender lives: it is delivered in whole in
-/// the view in which it was sent, by all, wherever in the change it was on its way.
+/// The cut falls into the middle of a large message whose sender is alive. Expected: all deliver
+/// the whole message in the view in which it was sent, wherever in the change it was under way.
 #[test]
 fn a_cut_falls_in_the_middle_of_a_large_message_of_the_living() {
     let (mut inside, mut whole) = (0, 0);
@@ -545,7 +549,7 @@ fn a_cut_falls_in_the_middle_of_a_large_message_of_the_living() {
         let (sent, views) = (story.first(1, |e| matches!(e, Event::Send { .. })), story.views(1));
         inside += u64::from(story.marks(Mark::CutInMessage) > 0);
         assert_eq!((views.len(), story.lost()), (1, 0), "{us} µs");
-        // The two that it says in the end come on top.
+        // The two messages that it sends in the end come on top.
         let in_old = sent.unwrap() < views[0].at_us;
         let want = |p| if p == 4 && in_old { 2 } else { 3 };
         (1..=4).for_each(|p| assert_eq!(deliveries_of(&story, p, 1), want(p), "{us} µs: {p}"));

@@ -1,4 +1,4 @@
-//! A group at two sites that lose one another and come together again.
+//! A group at two sites that lose each other and meet again.
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
@@ -20,14 +20,15 @@ fn group() -> GroupName {
     GroupName::new("sites").unwrap()
 }
 
-/// All of them share a view; of all five more than half make one primary.
+/// A world in which all five processes share a view. More than half of the five make a view
+/// primary.
 fn together(seed: u64) -> World {
     let silence_ms = ServerConfig::default().silence_ms;
     at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)], silence_ms)
 }
 
-/// All of them share a view, each at its server; who is silent for so long counts as dead, to
-/// servers and to members.
+/// A world in which all share a view, each at its server. A process or server that is silent for
+/// `silence_ms` counts as dead, to servers and to members.
 fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
     let mut world = World::new(world);
     let config = GroupConfig {
@@ -65,7 +66,7 @@ fn are_together(world: &World, processes: &[u64]) -> bool {
     first.members() == members && views.all(|view| view == Some(first))
 }
 
-/// Runs until exactly these share a view; after how many ms that was.
+/// Runs until exactly these processes share a view, and returns after how many ms they did.
 fn await_view(world: &mut World, processes: &[u64], ms_max: u64) -> u64 {
     let since = world.now().as_millis();
     let met = world.run_while_ms(ms_max, |world| !are_together(world, processes)).unwrap();
@@ -77,7 +78,7 @@ fn part(world: &mut World) {
     part_servers(world, &[1], &[2]);
 }
 
-/// The left with these servers is cut off from the right with those.
+/// Cuts the left processes with the left servers off from the right ones.
 fn part_servers(world: &mut World, left: &[u64], right: &[u64]) {
     let side = |servers: &[u64], processes: &[u64]| {
         let servers = servers.iter().map(|s| Site::Server(ServerId(*s)));
@@ -87,7 +88,7 @@ fn part_servers(world: &mut World, left: &[u64], right: &[u64]) {
     world.partition(&[side(left, &LEFT), side(right, &RIGHT)]);
 }
 
-/// What each process saw; the checker has nothing to say against it.
+/// Checks the traces and returns what each process saw.
 fn clean_traces(mut world: World) -> Vec<(ProcessId, Vec<Record>)> {
     let traces = world.take_traces();
     let trace = |(process, records): &(ProcessId, Vec<Record>)| {
@@ -105,7 +106,7 @@ fn partition_heals_within_two_timeouts() {
     for seed in 0..20 {
         let mut world = together(seed);
         part(&mut world);
-        // Servers miss each other, and then give the other's clients their grace.
+        // Servers miss each other, and then wait for the other's clients.
         await_view(&mut world, &LEFT, 3 * timeout_ms);
         await_view(&mut world, &RIGHT, 3 * timeout_ms);
         for (p, what) in [(1, &b"left"[..]), (4, b"right")] {
@@ -123,7 +124,8 @@ fn partition_heals_within_two_timeouts() {
                 |event| matches!(event, Event::View { view, .. } if view.members() == ids(side)),
             );
             let after: Vec<&Event> = events().skip(apart.expect("a view of its side")).collect();
-            // One view of its side and one of all, to which the side comes together.
+            // Each process installs one view of its side and one of all, to which its side comes
+            // together.
             let views = after.iter().filter_map(|event| match event {
                 Event::View { view, transitional } => Some((view.len(), transitional.len())),
                 _ => None,
@@ -140,8 +142,9 @@ fn partition_heals_within_two_timeouts() {
     }
 }
 
-/// What was sent into the cut is lost, and the system sends it again only after a second, so that
-/// attempts to connect hang when it heals; pauses between them are the longer the longer it lasted.
+/// What was sent into the cut is lost, and the system repeats it only after a second, so that
+/// attempts to connect hang when the cut heals. The longer the cut lasts, the longer are the pauses
+/// between attempts.
 #[test]
 fn long_partition_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
@@ -159,7 +162,8 @@ fn long_partition_heals_within_two_timeouts() {
     }
 }
 
-/// Two servers at each site: links that begin to count one after the other must not make it longer.
+/// Two servers at each site: that their links begin to count one after the other must not take
+/// longer.
 #[test]
 fn partition_of_many_servers_heals_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600] {
@@ -178,7 +182,7 @@ fn partition_of_many_servers_heals_within_two_timeouts() {
     }
 }
 
-/// Processes that were cut off from the only server are back as soon.
+/// Processes that were cut off from the only server return within the same time.
 #[test]
 fn members_cut_off_return_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
@@ -199,10 +203,10 @@ fn members_cut_off_return_within_two_timeouts() {
     }
 }
 
-/// All are 300 ms of round trip apart, which an attempt to connect must not be too short for.
+/// The round trip between the sites is 300 ms; an attempt to connect must allow for it.
 #[test]
 fn far_partition_heals_soon() {
-    // Of a shorter timeout round trips take a larger share.
+    // Round trips are a larger share of a shorter timeout.
     for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
         let mut took = Vec::new();
         for seed in 0..40 {
@@ -216,14 +220,14 @@ fn far_partition_heals_soon() {
     }
 }
 
-/// Attempts are repeated as late as Linux does; with every other seed only one side dials.
+/// Attempts are repeated as late as on Linux. With every other seed only one side dials.
 fn dialling(seed: u64) -> WorldConfig {
     let dial_both = seed.is_multiple_of(2);
     WorldConfig { seed, dial_both, dial_retry_ms: 1000, ..WorldConfig::default() }
 }
 
-/// The sides, with these servers, are apart for so long: they miss each other, give the other's
-/// clients their grace, and go on. Then, after how many ms all share a view.
+/// Keeps the sides, with these servers, apart for `apart_ms`: they miss each other, wait for the
+/// other's clients, and continue. Then heals, and returns after how many ms all share a view.
 fn meet_again(world: &mut World, [left, right]: [&[u64]; 2], apart_ms: u64, ms_max: u64) -> u64 {
     part_servers(world, left, right);
     world.run_for_ms(apart_ms).unwrap();
@@ -240,8 +244,8 @@ fn tell(timeout_ms: u64, took: &mut [u64]) {
     );
 }
 
-/// Twenty times the sites lose one another for two seconds and are connected for two. At first each
-/// flap costs a view when they part and one when they meet; then the link has to hold for longer
+/// Twenty times the sites lose each other for two seconds and are connected for two. At first each
+/// flap costs a view when they part and one when they meet. Then the link has to hold for longer
 /// than it does.
 #[test]
 fn views_settle_while_a_link_flaps() {
@@ -270,13 +274,13 @@ fn views_settle_while_a_link_flaps() {
     clean_traces(world);
 }
 
-/// Servers 1 to 4 and their members of the same numbers: the pairs of them.
+/// The pairs of servers 1 to 4 with their members of the same numbers.
 fn pairs() -> Vec<(u64, u64)> {
     (1..=4).flat_map(|a| (a + 1..=4).map(move |b| (a, b))).collect()
 }
 
-/// Members 1 to 4 are in no change, and each is in the view of all that it is in a view with: those
-/// views.
+/// Checks that members 1 to 4 are in no change, and that each is in the same view as the members of
+/// its view. Returns those views.
 fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     let members = |p| -> Vec<u64> {
         let view = world.view(ProcessId(p), group().key()).expect("it is a member");
@@ -290,8 +294,8 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
     views
 }
 
-/// Servers that each knew the links of their neighbours alone drew the lines at different places,
-/// as in a line of four, and members waited for a view at both sides until the links changed.
+/// Servers that knew only the links of their neighbours divided the members differently, as in a
+/// line of four, and members waited for a view at both sides until the links changed.
 #[test]
 fn partly_linked_servers_leave_no_member_waiting() {
     for graph in 0..1_u64 << pairs().len() {

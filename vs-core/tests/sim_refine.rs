@@ -25,9 +25,9 @@ fn every_step_is_a_step_of_the_specification() {
     assert!(stats.refined_steps > stats.sent + stats.delivered + 4 * stats.views, "{stats}");
 }
 
-/// An earlier life was in the group again after a later one under its id, at a server that had not
-/// heard of that, with ids below (M2, M6): to the specification they were one process. Of two it
-/// says nothing.
+/// An earlier incarnation was in the group again after a later one under its id, at a server that
+/// had not heard of the later one, with lower ids (M2, M6). The specification took both for one
+/// process. It says nothing of two.
 #[test]
 fn duplicates_are_not_taken_for_incarnations_of_one_process() {
     for seed in [1_000_930, 1_001_391, 1_003_751, 1_007_208] {

@@ -19,7 +19,7 @@ fn size(world: &World<Talker>, p: u64) -> usize {
     world.view(ProcessId(p), group().key()).map_or(0, vs_core::View::len)
 }
 
-/// Processes 1 to 3 share a view; nobody but the server hears anything of 3 any more.
+/// Processes 1 to 3 share a view; nobody but the server hears 3 any more.
 fn with_one_cut_off(server_up: bool) -> World<Talker> {
     let mut world = World::new(WorldConfig { seed: 7, ..WorldConfig::default() });
     world.add_server(ServerId(1), Default::default(), 0).unwrap();
@@ -62,8 +62,8 @@ fn check(world: &mut World<Talker>) -> Vec<Trace> {
     traces
 }
 
-/// Members accused the one that did not answer while they had no server to tell; nobody said it
-/// again when there was one, and the group stood still for ever.
+/// Members accused a silent process while they had no server to tell. They did not repeat the
+/// accusation when they had one, and the group stood still without end.
 #[test]
 fn process_silent_during_server_outage_is_excluded() {
     let mut world = with_one_cut_off(false);
@@ -77,7 +77,7 @@ fn process_silent_during_server_outage_is_excluded() {
     check(&mut world);
 }
 
-/// The pause of a member that stays cut off did not grow with default times: an exclusion was
+/// The wait of a member that stays cut off did not grow with default times: an exclusion was
 /// forgotten before the next one could follow.
 #[test]
 fn process_that_stays_cut_off_disturbs_ever_less() {

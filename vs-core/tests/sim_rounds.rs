@@ -1,10 +1,10 @@
-//! L6, counted: between start_change and view lies exactly one round of sync messages, and it runs
-//! in parallel with the one round of proposals of the membership servers.
+//! L6, counted: between start_change and view lies exactly one round of sync messages. It runs in
+//! parallel with the one round of proposals of the membership servers.
 
 use vs_core::ident::{Cid, ProcessId};
-use vs_core::member::ServerCounters;
 use vs_core::rule::Rules;
 use vs_core::sim::{Churn, Share};
+use vs_core::status::ServerCounters;
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
 
@@ -13,8 +13,8 @@ mod sites;
 
 use sites::{FAR_MS, SERVERS, Sites, group_config};
 
-/// How often something went from site to site, one way after the other, in `ns`: that is the count
-/// of rounds. What happens within a site takes far less.
+/// The number of one-way trips between the sites in `ns`, which is the number of rounds. What
+/// happens within a site takes far less.
 fn trips(ns: u64) -> u64 {
     Time(ns).as_millis() / FAR_MS
 }
@@ -59,7 +59,8 @@ impl Change {
                     change.cids.push(*cid);
                 }
                 Event::Sync { cid, .. } => {
-                    // Sent while the membership servers are still at it: never after the view.
+                    // The sync message is sent while the membership servers still agree, never
+                    // after the view.
                     assert_eq!(change.cids.last(), Some(cid), "a sync for a change that is over");
                     assert!(change.announced.is_empty(), "a sync after the membership view");
                     change.syncs.push((*cid, *ts));
@@ -106,16 +107,15 @@ fn crash_takes_one_sync_round_beside_one_proposal_round() {
             let change = Change::of(&records);
             assert_eq!(change.syncs.len(), 1, "seed {seed}: {p} sent one sync");
             change.assert_one_round(p, &view);
-            // There and back for the proposals. The other site proposes when it hears of the crash,
-            // and decides.
+            // One trip there and one back for the proposals: the other site proposes when it hears
+            // of the crash, and decides.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(trips(change.installed[0].1 - crash), want, "seed {seed}: {p}");
         }
     }
 }
 
-/// Nobody waits for a timeout because somebody leaves: it takes the time of a crash that is noticed
-/// at once.
+/// A leave causes no timeout: it takes as long as a crash that is noticed at once.
 #[test]
 fn leave_takes_one_sync_round_and_no_timeout() {
     for seed in 0..20 {
@@ -172,7 +172,7 @@ fn joiner_in_mid_change_needs_no_extra_view() {
         let view = rounds.0.await_view(&[1, 2, 11, 12, 13]);
 
         for (b, a) in before.iter().zip(rounds.counters()) {
-            // One for the crash and one for the join, whichever each server heard of first.
+            // One view for the crash and one for the join, whichever each server heard of first.
             assert_eq!(a.proposals - b.proposals, 2, "seed {seed}: one proposal for each event");
             assert_eq!((a.views_fast - b.views_fast, a.views_slow - b.views_slow), (1, 0));
         }
@@ -183,7 +183,7 @@ fn joiner_in_mid_change_needs_no_extra_view() {
             // new ones. At the other site the set only shrinks when the crash is heard of.
             let want = if p.0 < 10 { 2 } else { 1 };
             assert_eq!(change.syncs.len(), want, "seed {seed}: {p}: {:?}", change.syncs);
-            // Nobody is slower than for the crash alone, and half a trip, by which the joiner was
+            // Nobody is slower than for the crash alone, plus the half trip by which the joiner was
             // later.
             assert_eq!(trips(change.installed[0].1 - crash), 2, "seed {seed}: {p}");
         }

@@ -147,7 +147,8 @@ impl Endpoint {
     }
 
     /// Whether the sender of `header` is served. A member outside the proposed set is served until
-    /// the view changes: the reliable set is the union of the view and the proposal (rule 8).
+    /// the view changes: the reliable set is the union of the view and the proposal ([point
+    /// 8](crate::manual::algorithm#point-8)).
     fn serves(&self, header: &Header) -> bool {
         if self.sync.rules().keeps(Rule::ReliableUnion) {
             return true;

@@ -1,4 +1,4 @@
-//! Packets of views that are not installed here yet (rule 9 of section 2).
+//! Packets of views that are not installed here yet ([point 9](crate::manual::algorithm#point-9)).
 
 use alloc::collections::VecDeque;
 

@@ -82,7 +82,8 @@ impl Endpoint {
 
     /// The member of `rank` has installed the current view, since it sent something in it. Once all
     /// of the transitional set have, the packets of the previous view are of no more use, and once
-    /// all members have, nor is the own sync message that led here (rules 5.6, 5.9).
+    /// all members have, nor is the own sync message that led here (rules
+    /// [5.6](crate::manual::algorithm#rule-5-6), [5.9](crate::manual::algorithm#rule-5-9)).
     pub(super) fn handle_moved(&mut self, cx: &mut Cx<'_>, rank: Rank) {
         if self.moved.is_complete() {
             return;

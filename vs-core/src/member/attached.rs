@@ -27,8 +27,8 @@ impl Settled {
         Self { id: view.id(), fingerprint: view.fingerprint() }
     }
 
-    /// What a client brings along from another server, or another incarnation of one: none, if a change is
-    /// under way.
+    /// What a client brings along from another server, or another incarnation of one: none, if a
+    /// change is under way.
     pub(crate) fn of(process: ProcessId, past: &Past) -> Option<Self> {
         let view = past.mbr_view.as_ref()?;
         let start = view.validate().ok().and_then(|()| view.start(process))?;

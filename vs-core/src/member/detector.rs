@@ -5,7 +5,8 @@ use crate::time::Time;
 /// Watches one connection for silence.
 ///
 /// A large jump of time between two looks was a suspension of this very process: the peer gets its
-/// full time anew, since what it sent may lie unread (rule 5.5).
+/// full time anew, since what it sent may lie unread ([rule
+/// 5.5](crate::manual::algorithm#rule-5-5)).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Silence {
     heard: Time,

@@ -1,4 +1,4 @@
-//! What clients and servers say to each other, as checked values. [`convert`] reads and writes the
+//! What clients and servers say to each other, as checked values. `convert` reads and writes the
 //! frames.
 
 mod convert;
@@ -146,8 +146,8 @@ pub(crate) enum PeerWord {
         group: GroupName,
         proposal: Proposal,
     },
-    /// A client of the sender is not attached any more. Only operators hear of it: what follows is said
-    /// by `Clients`.
+    /// A client of the sender is not attached any more. Only operators hear of it: what follows is
+    /// said by `Clients`.
     Gone {
         group: GroupName,
         process: ProcessId,

@@ -25,4 +25,4 @@ pub use discovery::{DiscoveryConfig, UselessBeacon};
 pub use external::{MembershipError, MembershipRequest};
 pub use message::{Peer, Refusal};
 pub use profile::{ProfileField, ProfileMismatch};
-pub use server::{ConnId, LeftOut, Note, PeerTrouble, Server, ServerConfig, ServerCounters};
+pub use server::{ConnId, LeftOut, Note, PeerTrouble, Server, ServerConfig};

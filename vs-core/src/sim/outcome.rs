@@ -63,7 +63,7 @@ pub enum Why {
 }
 
 /// Violations that are shown of a failed run.
-const VIOLATIONS_SHOWN: usize = 5;
+const VIOLATIONS_SHOWN_MAX: usize = 5;
 
 impl Why {
     /// The text of [`Display`](fmt::Display), with places of events as `place` writes them: in
@@ -78,11 +78,11 @@ impl Why {
     fn tell(&self, f: &mut impl fmt::Write, place: &dyn Fn(&Evidence) -> String) -> fmt::Result {
         match self {
             Self::Violations(all) => {
-                for (i, violation) in all.iter().take(VIOLATIONS_SHOWN).enumerate() {
+                for (i, violation) in all.iter().take(VIOLATIONS_SHOWN_MAX).enumerate() {
                     let end = if i == 0 { "" } else { "\n  " };
                     write!(f, "{end}{}", violation.told(place))?;
                 }
-                match all.len().saturating_sub(VIOLATIONS_SHOWN) {
+                match all.len().saturating_sub(VIOLATIONS_SHOWN_MAX) {
                     0 => Ok(()),
                     more => write!(f, "\n  and {more} more"),
                 }

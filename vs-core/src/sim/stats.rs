@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ident::{GroupName, ProcessId};
-use crate::member::ServerCounters;
 use crate::sim::kind::Fault;
 use crate::sim::mark::Marks;
 use crate::sim::net::NetCounters;
 use crate::sim::world::HostFaults;
+use crate::status::ServerCounters;
 use crate::time::Time;
 use crate::trace::{Event, Mark, Record, Trace};
 use crate::view::{Members, View};

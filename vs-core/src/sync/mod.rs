@@ -22,6 +22,7 @@
 //! A new start_change before the installation leads back to 2. The announced view can then never be
 //! installed, so an obsolete view is never installed (S23).
 
+mod count;
 mod cut;
 mod forward;
 mod tally;

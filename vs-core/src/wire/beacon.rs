@@ -2,8 +2,10 @@
 //! little-endian.
 //!
 //! ```text
-//! 0 "VSB\0" | 4 version u16 | 6 flags (0) | 7 bytes of the deployment's name | 8 server id u64 | 16 boot value u64
-//! 24 port u16 | 26 family of the address (4, 6) | 27 reserved | 32 address, 16 bytes | 48 the deployment's name
+//!  0 "VSB\0" | 4 version u16 | 6 flags (0) | 7 bytes of the deployment's name
+//!  8 server id u64 | 16 boot value u64
+//! 24 port u16 | 26 family of the address (4, 6) | 27 reserved | 32 address, 16 bytes
+//! 48 the deployment's name
 //! then optional fields, each: tag u8 | length u8 | bytes
 //! ```
 //!

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! messages   (length u32, payload) for each of them
-//! fragment   the first one: length of the whole message u32, then its first part; the others: a part
+//! fragment   the first one: length of the whole message u32, then its first part;
+//!            the others: a part
 //! ```
 //!
 //! Numbers are little-endian. The flags of the packet say which of them it is ([`Flags`]), and

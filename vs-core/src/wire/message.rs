@@ -6,7 +6,8 @@
 //! ([`super::STREAM_VERSION`]). Frames follow:
 //!
 //! ```text
-//! 0 length of the rest u32, little-endian, at most 262,144 | 4 kind u8 | 5 fixed part | optional fields
+//! 0 length of the rest u32, little-endian, at most 262,144
+//! 4 kind u8 | 5 fixed part | optional fields
 //! ```
 //!
 //! # The fixed part
@@ -73,7 +74,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::frame::FrameError;
+use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
 
 /// The first kind that a reader may skip if it does not know it.
@@ -492,8 +493,8 @@ pub(crate) struct StatusAnswer {
     pub(crate) status: Vec<u8>,
 }
 
-/// Kind 128, between servers: a client of the sender is not attached any more. Operators are told of it;
-/// nothing else follows.
+/// Kind 128, between servers: a client of the sender is not attached any more. Operators are told
+/// of it; nothing else follows.
 ///
 /// Codes: 0 it left; 1 its connection ended; 2 it was told `reason`, with a code of [`Detached`]; 3
 /// its server was lost.

@@ -10,6 +10,7 @@ pub mod datagram;
 #[cfg(test)]
 mod datagram_tests;
 pub mod frame;
+mod frame_error;
 #[cfg(test)]
 pub(crate) mod golden;
 pub(crate) mod message;

@@ -1,6 +1,6 @@
-//! Nodes and one membership server in memory: as little around the core as possible, so that what
-//! is measured or counted is the core. Datagrams arrive at once and in order, or not at all; time
-//! moves only when told to.
+//! Nodes and one membership server in memory, with little around the core, so that the core is what
+//! is measured or counted. Datagrams arrive at once and in order, or not at all. Time moves only
+//! when told to.
 //!
 //! For hostile networks there is `vs_core::sim`.
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
@@ -14,7 +14,7 @@ use vs_core::{
     Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
 };
 
-/// Rounds after which a cluster that still has something to say is taken for endless.
+/// Rounds after which the traffic of a cluster counts as endless.
 const ROUNDS_MAX: usize = 100_000;
 
 /// Datagrams handed out at once.
@@ -25,7 +25,7 @@ pub(crate) struct Process<T: Tracer> {
     pub(crate) node: Node<T>,
     conn: Option<ConnId>,
     addr: SocketAddr,
-    /// Taken for dead: what it says or is told goes nowhere.
+    /// Killed: what it sends, and what is sent to it, is dropped.
     pub(crate) dead: bool,
     /// Whether the application takes actions.
     pub(crate) reading: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Cluster<T: Tracer> {
     server: Server,
     connections: u64,
     buffer: Vec<u8>,
-    /// Every so many datagrams one is lost on its way to one of its receivers.
+    /// One of this many datagrams is lost on its way to one of its receivers.
     pub(crate) lose_every: Option<u64>,
     /// Datagrams from the first of these processes to the second are lost.
     pub(crate) cut: Option<(usize, usize)>,
@@ -53,7 +53,7 @@ pub(crate) struct Cluster<T: Tracer> {
     /// Called with `true` before and with `false` after the calls that make up the way of a
     /// message.
     pub(crate) meter: fn(bool),
-    /// Is shown every datagram.
+    /// Called with every datagram.
     pub(crate) tap: fn(&[u8]),
 }
 
@@ -141,7 +141,7 @@ impl<T: Tracer> Cluster<T> {
         false
     }
 
-    /// Lets time pass, and everything happen that is due then.
+    /// Advances the time, and lets everything happen that is due.
     pub(crate) fn pass_us(&mut self, us: u64) {
         let until = self.now.plus_us(us);
         loop {
@@ -164,7 +164,7 @@ impl<T: Tracer> Cluster<T> {
             let Some((_, wake)) = process.node.poll_timeout().filter(|(at, _)| at <= now) else {
                 continue;
             };
-            // Signs of life to the server are not on the way of a message.
+            // Heartbeats to the server are not on the way of a message.
             meter(wake != Wake::Server);
             process.node.handle_timeout(*now);
             meter(false);
@@ -174,7 +174,7 @@ impl<T: Tracer> Cluster<T> {
         }
     }
 
-    /// Hands everything on until nobody has anything to say.
+    /// Carries all traffic until there is none.
     pub(crate) fn pump(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let mut progress = self.transmit() | self.act();
@@ -204,7 +204,7 @@ impl<T: Tracer> Cluster<T> {
         }
     }
 
-    /// Somebody connects to the server.
+    /// Opens a connection to the server.
     pub(crate) fn open(&mut self) -> ConnId {
         self.connections += 1;
         let conn = ConnId(self.connections);
@@ -212,12 +212,12 @@ impl<T: Tracer> Cluster<T> {
         conn
     }
 
-    /// Bytes from anywhere reach the server.
+    /// Hands bytes to the server.
     pub(crate) fn poke_server(&mut self, conn: ConnId, bytes: &[u8]) {
         self.server.handle_stream(self.now, conn, bytes);
     }
 
-    /// Whoever connected is gone.
+    /// Closes that connection.
     pub(crate) fn close(&mut self, conn: ConnId) {
         self.server.handle_closed(self.now, conn);
     }
@@ -312,7 +312,7 @@ impl<T: Tracer> Cluster<T> {
         progress
     }
 
-    /// Carries what the server says.
+    /// Carries what the server sends.
     fn serve(&mut self) -> bool {
         let Self { processes, server, now, .. } = self;
         let mut progress = false;

@@ -1,5 +1,5 @@
-//! One group at two distant sites in a simulated world, each with a membership server: delays
-//! decide what happens meanwhile, and nothing is left to chance but their last microseconds.
+//! One group at two distant sites in a simulated world, each with a membership server. The delays
+//! decide what happens in which order; only their last microseconds are random.
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
@@ -98,8 +98,7 @@ impl Sites {
         view
     }
 
-    /// The trace of each process, without header; they are taken out, and the checker has nothing
-    /// to say against them.
+    /// Takes out the trace of each process, without header, and checks them.
     pub(crate) fn clean_traces(&mut self) -> Vec<(ProcessId, Vec<Record>)> {
         let records = self.world.take_traces();
         let trace = |(process, records): &(ProcessId, Vec<Record>)| {

@@ -11,16 +11,16 @@ use vs_core::{Time, View};
 
 use crate::talker::Talker;
 
-/// Microseconds from the start of a scenario at which its story begins: those that are there share
-/// a view by then.
+/// Microseconds from the start of a scenario to the begin of its story. The processes that run
+/// share a view by then.
 pub(crate) const BEGIN_US: u64 = 100_000;
 
 pub(crate) fn site(p: u64) -> Site {
     Site::Process(ProcessId(p))
 }
 
-/// Processes 1 to `processes`, each of which says something each `every_us` µs (never, if 0), for
-/// `us` µs of story. The specification is stepped beside.
+/// Processes 1 to `processes`. Each sends a message each `every_us` µs (none if 0) for `us` µs of
+/// story. The specification is stepped beside.
 pub(crate) fn together(seed: u64, processes: u64, every_us: u64, us: u64) -> Scenario {
     let mut scenario = Scenario::calm(seed, processes).refined();
     scenario.heal_us = BEGIN_US + us;
@@ -33,22 +33,21 @@ pub(crate) fn together(seed: u64, processes: u64, every_us: u64, us: u64) -> Sce
 }
 
 pub(crate) trait Telling {
-    /// `step` comes so many µs after the begin of the story.
+    /// Plays `step` at `us` µs of the story.
     fn then(self, us: u64, step: Step) -> Self;
 
-    /// `step` comes so many µs after `p` has come to `moment` for the first time in the story.
+    /// Plays `step` `us` µs after `p` has come to `moment` for the first time in the story.
     fn at(self, p: u64, moment: Moment, us: u64, step: Step) -> Self;
 
-    /// `p` is not there before the story says so.
+    /// `p` does not run before the story starts it.
     fn without(self, p: u64) -> Self;
 
-    /// Plays it: it settles, and neither the checker nor the specification has anything to say
-    /// against it.
+    /// Plays the scenario. It settles, and neither the checker nor the specification objects.
     fn play(&self) -> Story {
         self.play_with(Talker::new, |_| ())
     }
 
-    /// … with talkers that `make` makes, at which `look` looks in the end.
+    /// As [`Telling::play`], with talkers that `make` makes; `look` is shown them in the end.
     fn play_with(
         &self,
         make: impl FnMut(&ProcessPlan) -> Talker,
@@ -112,7 +111,7 @@ fn numbers(set: &[ProcessId]) -> Vec<u64> {
 }
 
 impl Story {
-    /// How often something rare came up.
+    /// How often a rare situation came up.
     pub(crate) fn marks(&self, mark: Mark) -> u64 {
         self.outcome.stats.marks.count(mark)
     }
@@ -132,7 +131,7 @@ impl Story {
         lines.map(|line| &line.record.event).collect()
     }
 
-    /// What `p` saw since the story began, and at which µs of it.
+    /// What `p` saw since the story began, with the times in µs of the story.
     pub(crate) fn seen(&self, p: u64) -> impl Iterator<Item = (u64, &Event)> {
         let since = self.whole(p).filter(|record| record.ts >= self.begin);
         since.map(|record| ((record.ts - self.begin) / 1_000, &record.event))

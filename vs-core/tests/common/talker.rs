@@ -1,4 +1,4 @@
-//! An application for simulated worlds that says something at the times it is told to.
+//! An application for simulated worlds that sends messages at given times.
 
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
 
@@ -15,9 +15,9 @@ pub(crate) struct Talker {
     every_us: Option<u64>,
     /// … until then.
     until: Time,
-    /// Something is said in the instant of each view, and of each request to stop.
+    /// Whether a message is sent in the instant of each view and of each block request.
     at_views: bool,
-    /// It was asked to stop.
+    /// Whether it was asked to stop.
     asked: bool,
     /// Sends that were refused.
     pub(crate) refused: u64,
@@ -49,7 +49,7 @@ impl Talker {
         Self { bytes, until: load.until, ..Self::every(every_us) }
     }
 
-    /// One that also says something in the instant of each view, and of each request to stop.
+    /// A talker that also sends a message in the instant of each view and of each block request.
     pub(crate) fn at_views(plan: &ProcessPlan) -> Self {
         Self { at_views: true, ..Self::new(plan) }
     }

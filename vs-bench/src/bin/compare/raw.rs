@@ -10,7 +10,7 @@ use crate::lab::{Lab, addr};
 const PORT: &str = "47000";
 
 /// Datagrams that the sender may have unacknowledged.
-const WINDOW: u64 = 512;
+const WINDOW_DATAGRAMS: u64 = 512;
 
 /// Sends datagrams of `bytes` from one to `receivers`, with or without segmentation offload; what
 /// arrives, in datagrams a second at each.
@@ -23,7 +23,7 @@ pub(crate) fn multicast(
 ) -> Result<f64, String> {
     let (tx, rx) = if offload { ("gso", "gro") } else { ("plain", "plain") };
     let (size, secs) = (bytes.to_string(), seconds.to_string());
-    let every = (WINDOW / 8).to_string();
+    let every = (WINDOW_DATAGRAMS / 8).to_string();
     let mut listeners = Vec::new();
     for k in 2..=receivers + 1 {
         let here = addr(k);
@@ -33,7 +33,7 @@ pub(crate) fn multicast(
     for listener in &listeners {
         listener.wait_for("ready", PATIENCE)?;
     }
-    let (here, window, count) = (addr(1), WINDOW.to_string(), receivers.to_string());
+    let (here, window, count) = (addr(1), WINDOW_DATAGRAMS.to_string(), receivers.to_string());
     let words = ["tx", "-i", &here, "-p", PORT, "-s", &size, "-m", tx, "-w", &window];
     let words = words.into_iter().chain(["-n", &count, "-t", &secs]);
     let patience = Duration::from_secs_f64(seconds) + PATIENCE;

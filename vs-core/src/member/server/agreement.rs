@@ -26,8 +26,9 @@ use crate::view::View;
 /// one was given, unless that was more than [`IDS_PER_MS`] on average. View numbers are made for
 /// all members, so they depend on the clocks of all: where every server that knew a number has
 /// died, clocks that differ by more than the group was away may give it again. The clocks of
-/// servers give no numbers. (Rule 5.4 as written uses the server's boot value, and breaks when a
-/// client comes back to a server whose clock is behind that of its last one.)
+/// servers give no numbers. ([Rule 5.4](crate::manual::algorithm#rule-5-4) as written uses the
+/// server's boot value, and breaks when a client comes back to a server whose clock is behind that
+/// of its last one.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Floor {
     pub(crate) cid: Cid,
@@ -87,7 +88,8 @@ pub(crate) struct Agreement {
     /// The view that the reported clients are in, unless a change is under way; none, if this
     /// server has none of them or came to know of them in a change.
     settled: Option<Settled>,
-    /// Proposals wait: more may be about to happen (rule 5.12).
+    /// Proposals wait: more may be about to happen ([rule
+    /// 5.12](crate::manual::algorithm#rule-5-12)).
     gathering: bool,
     rules: Rules,
 }
@@ -256,10 +258,10 @@ impl Agreement {
         })
     }
 
-    /// Takes `ns` up if that needs no change (rule 5.4): a server without clients in it has no say,
-    /// and clients that came from one server to another in the view that all are in stay there.
-    /// `brought` is the view of all clients of this server, if it is a view of just the processes
-    /// of `ns`. False: [`Agreement::notify`].
+    /// Takes `ns` up if that needs no change ([rule 5.4](crate::manual::algorithm#rule-5-4)): a
+    /// server without clients in it has no say, and clients that came from one server to another in
+    /// the view that all are in stay there. `brought` is the view of all clients of this server, if
+    /// it is a view of just the processes of `ns`. False: [`Agreement::notify`].
     pub(crate) fn follow(&mut self, ns: &Report, brought: Option<Settled>) -> bool {
         if !ns.iter().any(|client| client.home == self.me) {
             (self.changing, self.gathering, self.settled) = (false, false, None);

@@ -1,12 +1,12 @@
 //! A membership server, sans I/O: connections and groups around the agreement on a view.
 //!
 //! What clients do and peers say becomes a report for each group of who can be in the next view
-//! ([`notify`]). What the [`agreement`] makes of it goes out as start_changes, proposals and views.
+//! (`notify`). What the `agreement` makes of it goes out as start_changes, proposals and views.
 //! Nothing is stored: numbers begin at a clock value.
 //!
 //! [`Server`] composes values that own what they hold, and contains the order of things. What
-//! arrives is dispatched in [`dispatch`]; how a connection ends, in [`ending`]; what is sent, in
-//! [`sending`].
+//! arrives is dispatched in `dispatch`; how a connection ends, in `ending`; what is sent, in
+//! `sending`.
 //!
 //! # Bounds
 //!
@@ -21,7 +21,6 @@ pub(crate) mod agreement;
 mod claims;
 mod config;
 mod connections;
-mod counters;
 mod deadlines;
 mod dialler;
 mod dispatch;
@@ -51,14 +50,13 @@ use crate::config::ConfigError;
 use crate::ident::{NUMBER_MAX, ProcessId, ServerId};
 use crate::rule::Rules;
 use crate::status::{
-    GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerStatus,
+    GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerCounters, ServerStatus,
 };
 use crate::time::Time;
 use claims::Clock;
 pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, ServerConfig};
 pub use connections::ConnId;
 use connections::{Connections, Role};
-pub use counters::ServerCounters;
 use dialler::Dialler;
 pub use dialler::PeerTrouble;
 use group::Group;

@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations
-    /// (rule 5.5).
+    /// ([rule 5.5](crate::manual::algorithm#rule-5-5)).
     pub(super) fn tell_state(&mut self, conn: ConnId) {
         for name in self.groups.names() {
             let version = self.versions.next();

@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 
 use super::super::config::ServerConfig;
 use super::super::notify;
-use super::REMEMBERED_MAX;
 use crate::ident::ProcessId;
 use crate::time::Time;
 use crate::view::VIEW_MEMBERS_MAX;
+
+/// Processes whose cids are remembered after they have gone, and exclusions that are remembered.
+pub(super) const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
 
 /// The pause of an excluded member is doubled at most to this many times the first one.
 const READMIT_FACTOR_MAX: u64 = 16;

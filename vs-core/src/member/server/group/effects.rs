@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 
 use super::super::config::ServerConfig;
 use super::super::connections::ConnId;
-use super::super::counters::ServerCounters;
 use super::super::links::Links;
 use super::super::note::Note;
 use crate::ident::{Cid, ProcessId, ServerId};
 use crate::member::Departure;
 use crate::member::message::{Peer, PeerWord, Reply};
+use crate::status::ServerCounters;
 use crate::time::Time;
 
 /// What a group wants to be sent.

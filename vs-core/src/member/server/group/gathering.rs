@@ -1,4 +1,5 @@
-//! A change waits for more before the server proposes (rule 5.12).
+//! A change waits for more before the server proposes ([rule
+//! 5.12](crate::manual::algorithm#rule-5-12)).
 
 use crate::member::attached::Report;
 use crate::time::Time;

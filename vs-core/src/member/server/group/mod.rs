@@ -30,18 +30,15 @@ use crate::member::{Departure, DetachReason};
 use crate::rule::Rules;
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
 use crate::time::Time;
-use crate::view::{VIEW_MEMBERS_MAX, View};
-use accusations::Accusations;
+use crate::view::View;
 #[cfg(test)]
 pub(super) use accusations::FORGIVEN_MS;
+use accusations::{Accusations, REMEMBERED_MAX};
 pub(super) use attachments::Local;
 use attachments::{Attachments, Request};
 pub(super) use effects::{Cx, Send};
 use gathering::Gathering;
 use profiles::Profiles;
-
-/// Processes whose cids are remembered after they have gone, and exclusions that are remembered.
-const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
 
 /// Why a report may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -568,6 +565,7 @@ mod tests {
     use super::*;
     use crate::ident::Incarnation;
     use crate::member::attached::Attachment;
+    use crate::view::VIEW_MEMBERS_MAX;
 
     #[test]
     fn gone_processes_remembered_within_bound() {

@@ -1,0 +1,30 @@
+//! Why a byte stream is refused.
+
+/// Why a byte stream is not of this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// It begins with something else.
+    Magic,
+    /// It is of another version.
+    Version(u16),
+    /// A frame is longer than [`FRAME_BYTES_MAX`](super::frame::FRAME_BYTES_MAX).
+    TooLong,
+    /// A frame is of a kind that this version does not know and must not skip.
+    Kind(u8),
+    /// The content of a frame makes no sense.
+    Content,
+}
+
+impl FrameError {
+    /// What the other side did, in words.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Magic => "it speaks another protocol",
+            Self::Version(_) => "it speaks another version of the protocol",
+            Self::Kind(_) => "it sent a frame of a kind that this version does not know",
+            Self::TooLong => "it sent a frame above the limit",
+            Self::Content => "it sent a frame that makes no sense",
+        }
+    }
+}

@@ -349,18 +349,18 @@ impl<T: Tracer> Node<T> {
     pub fn poll_action(&mut self, now: Time) -> Option<Action<'_>> {
         self.shared.clamp(now);
         self.groups.wake_due(self.shared.now);
-        let at = loop {
+        let (at, ready) = loop {
             let at = self.groups.next_to_tell()?;
             let (endpoint, mut cx) = self.lend(at);
             endpoint.take_back(&mut cx);
-            if endpoint.has_action() {
-                break at;
+            if let Some(ready) = endpoint.ready() {
+                break (at, ready);
             }
             self.groups.handle_nothing_to_tell(at);
         };
         self.groups.handle_told(at);
         let cx = self.shared.cx(self.groups.len());
-        self.groups.at_mut(at).next_action(cx)
+        self.groups.at_mut(at).next_action(cx, ready)
     }
 
     /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose

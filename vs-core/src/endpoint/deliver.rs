@@ -4,12 +4,17 @@ use super::{Action, Cx, Endpoint, observe};
 use crate::ident::{FNV_OFFSET, Rank, fnv1a};
 use crate::trace::Event;
 
-/// What an endpoint can do next for the application.
-enum Ready {
+/// What an endpoint can do next for the application. It holds until something happens to the
+/// endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
+    /// Tell what happened.
     Event,
-    /// The next message of this member.
+    /// Deliver the next message of this member.
     Deliver(Rank),
+    /// Install the announced view.
     Install,
+    /// Tell that there is room again.
     Writable,
 }
 
@@ -25,7 +30,8 @@ impl Endpoint {
         self.next_to_deliver().is_some()
     }
 
-    fn ready(&self) -> Option<Ready> {
+    /// What [`Endpoint::next_action`] can do.
+    pub(crate) fn ready(&self) -> Option<Ready> {
         if !self.events.is_empty() {
             return Some(Ready::Event);
         }
@@ -41,7 +47,7 @@ impl Endpoint {
         self.is_writable().then_some(Ready::Writable)
     }
 
-    /// Whether [`Endpoint::next_action`] has something to say.
+    /// Whether the application has something to hear.
     pub(crate) fn has_action(&self) -> bool {
         self.ready().is_some()
     }
@@ -66,9 +72,13 @@ impl Endpoint {
         }
     }
 
-    /// The next event for the application.
-    pub(crate) fn next_action<'a>(&'a mut self, mut cx: Cx<'a>) -> Option<Action<'a>> {
-        match self.ready()? {
+    /// The next event for the application, for which it is `ready`.
+    pub(crate) fn next_action<'a>(
+        &'a mut self,
+        mut cx: Cx<'a>,
+        ready: Ready,
+    ) -> Option<Action<'a>> {
+        match ready {
             Ready::Event => self.events.pop().map(|event| event.action(self.key)),
             Ready::Install => self.install(&mut cx),
             Ready::Writable => {

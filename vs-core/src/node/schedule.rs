@@ -75,6 +75,9 @@ impl Schedule {
 
     /// Something happened to the group at `at`: it may have anything to do.
     pub(crate) fn wake(&mut self, at: usize) {
+        if self.to_send.has(at) && self.to_tell.has(at) {
+            return; // so it is most of the time
+        }
         if self.sleeps(at) {
             self.set_deadline(at, None);
         }

@@ -55,7 +55,7 @@ impl Cast {
     /// up to `limit`. Its room is given back to the sender once the message is taken back. A
     /// message that came in fragments is put together in `reassembly`, which has room for the
     /// largest.
-    #[inline]
+    #[inline(always)] // once for each message
     pub(crate) fn take<'a>(
         &mut self,
         pool: &'a mut Pool,

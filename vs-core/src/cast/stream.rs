@@ -453,7 +453,7 @@ impl Stream {
     }
 
     /// The next message of the prefix: a slice of its packet, or put together in `reassembly`.
-    #[inline]
+    #[inline(always)] // once for each message
     pub(super) fn take<'a>(
         &mut self,
         pool: &'a Pool,

@@ -121,7 +121,7 @@ impl Installed {
 
     /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] has named, up to
     /// packet `limit`.
-    #[inline]
+    #[inline(always)] // once for each message
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,

@@ -67,11 +67,11 @@ impl Groups {
 
     /// The endpoint at `at`, to which something happens.
     pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
-        if self.schedule.sleeps(at) {
-            self.endpoints[at].handle_woken(now);
+        let endpoint = &mut self.endpoints[at];
+        if self.schedule.wake(at) {
+            endpoint.handle_woken(now);
         }
-        self.schedule.wake(at);
-        &mut self.endpoints[at]
+        endpoint
     }
 
     /// Wakes those whose deadline is not after `now`.

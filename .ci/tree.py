@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What can be told of the tree without a compiler: sizes of files, lengths of lines, links, copies.
+"""What can be told of the tree without a compiler: sizes of files, lengths of lines, links,
+names of files on pages, copies.
 
 Prints each violation with its place, and ends with status 1 if there is one.
 """
@@ -14,6 +15,11 @@ LINE_COLUMNS_MAX = 100
 PAGES = Path("vs-core/src/manual")
 # The README is part of each package, in which no other page is beside it.
 PACKAGED = Path("README.md")
+# Pages that name files and folders of the code in backquotes.
+NAMING_PAGES = ["vs-core/src/manual/*.md", "vs-core/PROOF.md", "vs-core/MUTANTS.md"]
+NAMING_PAGES += ["CONTRIBUTING.md", "README.md"]
+# A path on these pages is relative to one of these folders.
+BASES = ["", "vs-core/src/", "vs-core/", "vs-std/src/", "vs-mio/src/", "vs-mio/cli/src/"]
 PACKAGES = ["vs-core", "vs-std", "vs-mio", "vs-mio/cli", "vs-bench", "fuzz"]
 
 violations = []
@@ -87,6 +93,23 @@ def check_file(path, line, target):
         report(path, line, f"{file} has no anchor {anchor}")
 
 
+def check_marks(path, text):
+    """Git leaves such marks where a merge was not finished."""
+    for found in re.finditer(r"^(?:<{7}|>{7}) ", text, re.M):
+        report(path, text.count("\n", 0, found.start()) + 1, "a merge was not finished")
+
+
+def check_names(path, text, files):
+    """Names of files and folders in backquotes: `cut.rs` is somewhere, `sync/cut.rs` is there."""
+    folders = {f"{folder}/" for file in files for folder in Path(file).parents}
+    for found in re.finditer(r"`([\w.-]+\.rs|(?:[\w.-]+/)+(?:[\w.-]+\.rs)?)`", text):
+        name, line = found.group(1), text.count("\n", 0, found.start()) + 1
+        names = folders if name.endswith("/") else files
+        is_bare = "/" not in name.rstrip("/")
+        if not (any(base + name in names for base in BASES) or is_bare and any(n.endswith("/" + name) for n in names)):
+            report(path, line, f"there is no {name}")
+
+
 def check_licences():
     for name in ["LICENSE-MIT", "LICENSE-APACHE"]:
         original = Path(name).read_bytes()
@@ -117,8 +140,12 @@ def main():
         check_lengths(path, path.read_text().splitlines(), lambda line: line.lstrip().startswith("#"))
     for path in tracked("*.md"):
         text = path.read_text()
+        check_marks(path, text)
         check_links(path, text, pages)
         check_manifest_lines(path, text)
+    files = {path.as_posix() for path in tracked()}
+    for path in tracked(*NAMING_PAGES):
+        check_names(path, path.read_text(), files)
     check_licences()
     print("\n".join(violations))
     sys.exit(1 if violations else 0)

@@ -152,7 +152,7 @@ fn deployment(bytes: &mut Bytes<'_>) -> String {
 /// One with what belongs to its code, more or less.
 fn reason(bytes: &mut Bytes<'_>) -> Reason {
     Reason {
-        code: if bytes.u8() < 0xf0 { bytes.below(13) as u8 } else { bytes.u8() },
+        code: if bytes.u8() < 0xf0 { bytes.below(13) } else { bytes.u8() },
         is_final: bytes.flag(),
         numbers: processes(bytes).iter().map(|p| p.0).collect(),
         texts: (0..bytes.below(4)).map(|_| deployment(bytes)).collect(),

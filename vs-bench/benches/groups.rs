@@ -18,10 +18,10 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::hint::black_box;
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::System;
 use std::env;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use criterion::measurement::WallTime;

@@ -50,15 +50,16 @@ impl HighestIds {
 pub(crate) struct LeftGroups {
     count: u64,
     ids: HighestIds,
-    transmitted: TransmitCounter,
+    transmit_counter: TransmitCounter,
 }
 
 impl LeftGroups {
-    /// One more group was left, in which `ids` were given and datagrams numbered by `transmitted`.
-    pub(crate) fn add(&mut self, ids: HighestIds, transmitted: TransmitCounter) {
+    /// One more group was left, in which `ids` were given and datagrams numbered by
+    /// `transmit_counter`.
+    pub(crate) fn add(&mut self, ids: HighestIds, transmit_counter: TransmitCounter) {
         self.count += 1;
         self.ids = self.ids.max(ids);
-        self.transmitted = self.transmitted.max(transmitted);
+        self.transmit_counter = self.transmit_counter.max(transmit_counter);
     }
 
     /// How many groups were left.
@@ -73,8 +74,8 @@ impl LeftGroups {
 
     /// The furthest counter of any of them: in a group that is joined again no datagram has a
     /// number that one had before.
-    pub(crate) fn transmitted(&self) -> TransmitCounter {
-        self.transmitted
+    pub(crate) fn transmit_counter(&self) -> TransmitCounter {
+        self.transmit_counter
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) struct Endpoint {
     /// 5.9).
     previous: Option<Installed>,
     /// Numbers the datagrams of both.
-    transmitted: TransmitCounter,
+    transmit_counter: TransmitCounter,
     moved: Moved,
     primary: Primary,
     progress: Progress,
@@ -136,7 +136,7 @@ impl Endpoint {
             current: Installed::alone(cx, &config, size.cast(), key, sync.current()),
             sync,
             previous: None,
-            transmitted: left.transmitted(),
+            transmit_counter: left.transmit_counter(),
             moved: Moved::default(),
             primary: Primary::default(),
             progress: Progress::default(),
@@ -178,8 +178,8 @@ impl Endpoint {
     }
 
     /// What numbers its datagrams.
-    pub(crate) fn transmitted(&self) -> TransmitCounter {
-        self.transmitted
+    pub(crate) fn transmit_counter(&self) -> TransmitCounter {
+        self.transmit_counter
     }
 
     /// The highest ids that this process was given, here or before.

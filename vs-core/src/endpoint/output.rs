@@ -21,7 +21,7 @@ impl Endpoint {
         let transmit = self.next_transmit(cx, out, segments_max)?;
         let Transmit { dest, len, segment_bytes } = transmit;
         let to_group = matches!(dest, Dest::Group(_));
-        datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmitted);
+        datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmit_counter);
         Some(transmit)
     }
 

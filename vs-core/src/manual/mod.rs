@@ -10,6 +10,7 @@
 //!
 //! How it is built:
 //! - [`architecture`]: rooms, what each may import, where to look, the way of a message.
+//! - [`wire`]: what goes over the network, byte by byte; when a version is raised.
 //!
 //! What is promised, and why it holds:
 //! - [`properties`]: the promises by number: S8, M2, L1.
@@ -17,8 +18,6 @@
 //! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
 //! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
 //!   fuzzing, chaos.
-//! - [`architecture`]: the rooms of this crate, and what each may import.
-//! - [`wire`]: what goes over the network, byte by byte; when a version is raised.
 //! - [`measured`]: what was measured, where, and how to do it again.
 
 #[doc = include_str!("algorithm.md")]

@@ -45,7 +45,8 @@ pub(crate) struct Profile {
     pub(crate) window_needed: u64,
     /// The code of an [`crate::order::Order`].
     pub(crate) order: u8,
-    /// Whether members are told who else came from where. None of this version asks for it.
+    /// Whether each member is told from which view every other member came. No process of this
+    /// version asks for it.
     pub(crate) clusters: bool,
     pub(crate) peer_ms: u64,
     pub(crate) heartbeat_ms: u64,

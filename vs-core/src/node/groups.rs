@@ -155,7 +155,7 @@ impl Groups {
     pub(super) fn drop_gone(&mut self) -> Option<Endpoint> {
         let at = self.awake().find(|at| self.endpoints[*at].is_gone())?;
         let endpoint = self.endpoints.swap_remove(at);
-        self.left.add(endpoint.highest_ids(), endpoint.transmitted());
+        self.left.add(endpoint.highest_ids(), endpoint.transmit_counter());
         self.places.retain(|(key, _)| *key != endpoint.key());
         let last = self.endpoints.len();
         self.schedule.rest(last, None);

@@ -23,10 +23,10 @@ use crate::wire::bytes::{Raw, put_u16, put_u64};
 pub const MAGIC: [u8; 2] = *b"VS";
 /// Bytes of a datagram that stay in the clear.
 pub const HEADER_BYTES: usize = 32;
-/// The key epoch of datagrams that are not sealed: the only one that there is.
+/// The key epoch of datagrams that are not encrypted: the only one that there is.
 pub const KEY_EPOCH_CLEAR: u8 = 0;
-/// Bytes at the end of every datagram that are room for a tag. A datagram in the clear has none; a
-/// sealed one needs 16.
+/// Bytes at the end of every datagram that are room for an authentication tag. A datagram in the
+/// clear has none; an encrypted one needs 16.
 pub const TAG_BYTES: usize = 0;
 
 const VERSION_AT: usize = 2;
@@ -100,7 +100,7 @@ pub enum Malformed {
     Version(u8),
     /// An unknown kind.
     Kind(u8),
-    /// Sealed under a key that is not known.
+    /// Encrypted under a key that is not known.
     KeyEpoch(u8),
     /// Shorter or longer than its fields say.
     Length,
@@ -180,22 +180,23 @@ impl<'a> Datagram<'a> {
         GroupKey(Raw(self.bytes).u64_at(GROUP_AT))
     }
 
-    /// Opens it in place. In the only key epoch nothing is sealed, so the bytes stay as they are.
+    /// Opens it in place. In the only key epoch nothing is encrypted, so the bytes stay as they
+    /// are.
     #[must_use]
-    pub fn open(self) -> Opened<'a> {
+    pub fn open(self) -> OpenDatagram<'a> {
         let end = self.bytes.len() - TAG_BYTES;
-        Opened { bytes: &self.bytes[..end] }
+        OpenDatagram { bytes: &self.bytes[..end] }
     }
 }
 
 /// A datagram whose content can be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Opened<'a> {
+pub struct OpenDatagram<'a> {
     /// All of it but the tag.
     bytes: &'a [u8],
 }
 
-impl<'a> Opened<'a> {
+impl<'a> OpenDatagram<'a> {
     /// The header.
     #[must_use]
     pub fn header(&self) -> Header {

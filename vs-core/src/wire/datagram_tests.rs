@@ -10,7 +10,8 @@ use super::control::{self, SyncMessage, SyncRequest};
 use super::datagram::{Header, TransmitCounter, finish};
 use super::golden::{self, Sample};
 use super::packet::{
-    self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_LAST, Heartbeat, SeqRange,
+    self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, Heartbeat,
+    SeqRange,
 };
 use super::reach::{self, Reach, Word};
 use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
@@ -86,6 +87,12 @@ fn packets() -> Vec<Sample> {
             true,
             data(FLAG_FRAGMENT | FLAG_LAST, b"fives"),
         ),
+        sample(
+            "data-between-members",
+            "kind 1: two messages between members",
+            true,
+            data(FLAG_INTERNAL, messages),
+        ),
         sample("ack", "kind 2: of two streams", true, |out| {
             let entry = |(received, credit)| AckEntry { received, credit };
             packet::encode_ack(out, &HEADER, 1, [(5, 69), (7, 1 << 40)].map(entry).into_iter())
@@ -123,6 +130,7 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
     let messages = &b"\x05\0\0\0hello\0\0\0\0"[..];
     match (name, content) {
         ("data" | "data-padded", Content::Data(d)) => d == data(0, messages),
+        ("data-between-members", Content::Data(d)) => d == data(FLAG_INTERNAL, messages),
         ("data-first", Content::Data(d)) => {
             d == data(FLAG_FRAGMENT | FLAG_FIRST, b"\x09\0\0\0four")
         }
@@ -166,7 +174,12 @@ fn golden_datagrams() {
 fn reserved_bytes_are_ignored() {
     for Sample { name, bytes, .. } in packets().into_iter().chain(others()) {
         let reserved: &[usize] = match name.as_str() {
-            "ack" | "data" | "data-first" | "data-last" | "data-padded" => &[6, 7, 38, 39],
+            "ack"
+            | "data"
+            | "data-between-members"
+            | "data-first"
+            | "data-last"
+            | "data-padded" => &[6, 7, 38, 39],
             "nak" => &[6, 7],
             _ => &[6, 7, 34, 35, 36, 37, 38, 39],
         };

@@ -74,6 +74,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::bytes::are_options;
 use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
 
@@ -160,12 +161,8 @@ fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
 }
 
 fn take<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, FrameError> {
-    let (body, mut options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
-    while !options.is_empty() {
-        let field = postcard::take_from_bytes::<(u8, &[u8])>(options);
-        (_, options) = field.map_err(|_| FrameError::Content)?;
-    }
-    Ok(body)
+    let (body, options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
+    if are_options(options) { Ok(body) } else { Err(FrameError::Content) }
 }
 
 /// A socket address.

@@ -16,7 +16,7 @@ use crate::ident::{Rank, Seq, ViewId};
 pub use crate::ranges::SeqRange;
 use crate::wire::bytes::{Raw, put_u16, put_u64};
 use crate::wire::datagram::{
-    self, Datagram, FLAG_GROUP, Header, Kind, Malformed, Opened, TAG_BYTES,
+    self, Datagram, FLAG_GROUP, Header, Kind, Malformed, OpenDatagram, TAG_BYTES,
 };
 use crate::wire::reach::{self, Reach};
 
@@ -172,7 +172,7 @@ pub fn open(bytes: &mut [u8]) -> Result<Packet<'_>, Malformed> {
 ///
 /// # Errors
 /// Names what is wrong. Callers need it for counters alone.
-pub fn decode(opened: Opened<'_>) -> Result<Packet<'_>, Malformed> {
+pub fn decode(opened: OpenDatagram<'_>) -> Result<Packet<'_>, Malformed> {
     let (bytes, flags) = (opened.bytes(), opened.flags());
     let content = match opened.kind()? {
         Kind::Data => Content::Data(decode_data(bytes, flags)?),

@@ -16,7 +16,7 @@ const RUNG: u8 = 1;
 const ASLEEP: u8 = 2;
 
 /// What ends the sleep of the thread.
-pub(crate) trait Wake {
+pub(crate) trait Signal {
     /// Ends the sleep, or the next one.
     fn wake(&self);
 
@@ -45,7 +45,7 @@ impl Bell {
     }
 }
 
-impl<W: Wake> Bell<W> {
+impl<W: Signal> Bell<W> {
     fn with(waker: W) -> Self {
         Self { state: AtomicU8::new(AWAKE), waker }
     }
@@ -102,7 +102,7 @@ impl Counter {
 }
 
 #[cfg(target_os = "linux")]
-impl Wake for Counter {
+impl Signal for Counter {
     fn wake(&self) {
         // It fails only when it has been rung 2^64 times, and then it is readable.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
@@ -137,7 +137,7 @@ impl Loopback {
 }
 
 #[cfg(any(test, not(target_os = "linux")))]
-impl Wake for Loopback {
+impl Signal for Loopback {
     fn wake(&self) {
         // It fails only when the buffer is full, and then it is readable.
         let _ = self.0.send(&[0]);
@@ -228,7 +228,7 @@ mod loom_tests {
         }
     }
 
-    impl Wake for Modelled {
+    impl Signal for Modelled {
         fn wake(&self) {
             *self.is_readable.lock().unwrap() = true;
             self.changed.notify_one();

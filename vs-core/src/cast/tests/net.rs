@@ -55,7 +55,7 @@ pub(super) struct Net {
     /// What did not reach members that are cut off.
     pub(super) lost: Vec<Vec<u8>>,
     out: Vec<u8>,
-    transmitted: TransmitCounter,
+    transmit_counter: TransmitCounter,
 }
 
 pub(super) fn config() -> GroupConfig {
@@ -127,7 +127,7 @@ impl Net {
             sent: BTreeMap::new(),
             lost: Vec::new(),
             out: vec![0; 65_507],
-            transmitted: TransmitCounter::default(),
+            transmit_counter: TransmitCounter::default(),
         }
     }
 
@@ -207,7 +207,8 @@ impl Net {
             assert!(transmit.len.div_ceil(transmit.segment_bytes) <= segments);
             let datagram_bytes = data_bytes(member.pool.body_bytes());
             assert!(transmit.segment_bytes <= datagram_bytes);
-            let (to_group, counter) = (transmit.dest == CastDest::Group, &mut self.transmitted);
+            let (to_group, counter) =
+                (transmit.dest == CastDest::Group, &mut self.transmit_counter);
             finish(&mut out[..transmit.len], transmit.segment_bytes, to_group, counter);
             for bytes in out[..transmit.len].chunks(transmit.segment_bytes) {
                 *self.sent.entry(bytes[KIND_AT]).or_default() += 1;
@@ -231,8 +232,7 @@ impl Net {
         if !*reads {
             return false;
         }
-        loop {
-            let Some(rank) = policy.next(&Deliverable { cast, limits }) else { break };
+        while let Some(rank) = policy.next(&Deliverable { cast, limits }) {
             let (limit, is_internal) = (limits[usize::from(rank)], cast.is_internal(rank));
             let Delivered { from, number, ends_packet, payload } =
                 cast.take(pool, self.now, reassembly, rank, limit).expect("what was offered");

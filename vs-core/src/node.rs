@@ -50,7 +50,6 @@ struct Shared<T> {
 
 impl<T: Tracer> Shared<T> {
     /// What one of `groups` endpoints is lent for a call.
-    #[inline]
     fn cx(&mut self, groups: usize) -> Cx<'_> {
         Cx {
             now: self.now,
@@ -65,7 +64,6 @@ impl<T: Tracer> Shared<T> {
     }
 
     /// Takes the time of a call; one that goes backwards is clamped.
-    #[inline]
     fn clamp(&mut self, now: Time) {
         self.now = self.now.max(now);
     }
@@ -360,7 +358,7 @@ impl<T: Tracer> Node<T> {
         };
         self.groups.handle_told(at);
         let cx = self.shared.cx(self.groups.len());
-        self.groups.at_mut(at).next_action(cx, ready)
+        self.groups.at_mut(at).take_action(ready, cx)
     }
 
     /// Whether [`Node::poll_action`] has something to tell, without asking for it: a loop whose
@@ -456,7 +454,6 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The endpoint at `at`, to which something happens, and what it is lent.
-    #[inline]
     fn lend(&mut self, at: usize) -> (&mut Endpoint, Cx<'_>) {
         let cx = self.shared.cx(self.groups.len());
         (self.groups.wake(at, cx.now), cx)

@@ -4,33 +4,28 @@ use super::{Action, Cx, Endpoint, observe};
 use crate::ident::{FNV_OFFSET, Rank, fnv1a};
 use crate::trace::Event;
 
-/// What an endpoint can do next for the application. It holds until something happens to the
-/// endpoint.
+/// What an endpoint can do next for the application.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
-    /// Tell what happened.
     Event,
-    /// Deliver the next message of this member.
+    /// A message of the member of this rank is delivered.
     Deliver(Rank),
-    /// Install the announced view.
     Install,
-    /// Tell that there is room again.
     Writable,
 }
 
 impl Endpoint {
-    /// Whose message is delivered next, if one waits that may be delivered.
-    #[inline]
-    fn next_to_deliver(&self) -> Option<Rank> {
-        self.current.next_to_deliver(|rank| self.progress.limit(rank))
-    }
-
     /// Whether a message waits that may be delivered.
     pub(super) fn has_delivery(&self) -> bool {
         self.next_to_deliver().is_some()
     }
 
-    /// What [`Endpoint::next_action`] can do.
+    /// Whose message is delivered next.
+    fn next_to_deliver(&self) -> Option<Rank> {
+        self.current.next_to_deliver(|rank| self.progress.limit(rank))
+    }
+
+    /// What [`Endpoint::take_action`] can do now.
     pub(crate) fn ready(&self) -> Option<Ready> {
         if !self.events.is_empty() {
             return Some(Ready::Event);
@@ -47,7 +42,7 @@ impl Endpoint {
         self.is_writable().then_some(Ready::Writable)
     }
 
-    /// Whether the application has something to hear.
+    /// Whether [`Endpoint::take_action`] can do something now.
     pub(crate) fn has_action(&self) -> bool {
         self.ready().is_some()
     }
@@ -63,20 +58,19 @@ impl Endpoint {
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.attachment.is_active() {
             self.current.cast_mut().take_back(cx.pool, cx.now);
-            if self.current.cast().may_have_internal() {
-                self.drop_internal(cx);
-            }
+            self.drop_internal(cx);
             self.flush_queue(cx);
             self.reattach_when_caught_up(cx);
             self.try_leave(cx);
         }
     }
 
-    /// The next event for the application, for which it is `ready`.
-    pub(crate) fn next_action<'a>(
+    /// Does what [`Endpoint::ready`] has just answered: the next event for the application. It is
+    /// handed in since with each message it would take time to find out twice.
+    pub(crate) fn take_action<'a>(
         &'a mut self,
-        mut cx: Cx<'a>,
         ready: Ready,
+        mut cx: Cx<'a>,
     ) -> Option<Action<'a>> {
         match ready {
             Ready::Event => self.events.pop().map(|event| event.action(self.key)),
@@ -85,14 +79,13 @@ impl Endpoint {
                 self.refused = None;
                 Some(Action::Writable { group: self.key })
             }
-            Ready::Deliver(rank) => self.deliver(cx, rank),
+            Ready::Deliver(rank) => self.deliver(rank, cx),
         }
     }
 
-    /// Delivers the next message of member `rank`.
-    #[inline]
-    fn deliver<'a>(&'a mut self, cx: Cx<'a>, rank: Rank) -> Option<Action<'a>> {
-        let (limit, reassembly) = (self.progress.limit(rank), &mut self.reassembly);
+    fn deliver<'a>(&'a mut self, rank: Rank, cx: Cx<'a>) -> Option<Action<'a>> {
+        let limit = self.progress.limit(rank);
+        let reassembly = &mut self.reassembly;
         let delivered = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit)?;
         let number = delivered.number?;
         let from = self.sync.current().members()[usize::from(delivered.from)];
@@ -116,18 +109,20 @@ impl Endpoint {
 
     /// Takes messages between members for as long as one is next, and drops them: no kind of them
     /// is known.
-    #[cold]
     fn drop_internal(&mut self, cx: &mut Cx<'_>) {
-        while let Some(rank) = self.next_to_deliver()
+        while self.current.cast().may_have_internal()
+            && let Some(rank) = self.next_to_deliver()
             && self.current.cast().is_internal(rank)
         {
-            let (limit, reassembly) = (self.progress.limit(rank), &mut self.reassembly);
-            let taken = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit);
-            if taken.is_none() {
-                return;
-            }
+            let reassembly = &mut self.reassembly;
+            let limit = self.progress.limit(rank);
+            let taken =
+                self.current.take_message(cx.pool, cx.now, reassembly, rank, limit).is_some();
             let cast = self.current.cast_mut();
             cast.take_back(cx.pool, cx.now);
+            if !taken {
+                return;
+            }
             cast.count_unknown();
         }
     }

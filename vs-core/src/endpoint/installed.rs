@@ -27,17 +27,14 @@ struct Deliverable<'a, L> {
 }
 
 impl<L: Fn(Rank) -> Seq> Offers for Deliverable<'_, L> {
-    #[inline]
     fn ranks(&self) -> usize {
         self.cast.ranks()
     }
 
-    #[inline]
     fn may_have_some(&self) -> bool {
         self.cast.may_deliver()
     }
 
-    #[inline]
     fn peek(&self, rank: Rank) -> Option<Head> {
         self.cast.peek(rank, (self.limit)(rank))
     }
@@ -87,12 +84,10 @@ impl Installed {
         &self.header
     }
 
-    #[inline]
     pub(super) fn cast(&self) -> &Cast {
         &self.cast
     }
 
-    #[inline]
     pub(super) fn cast_mut(&mut self) -> &mut Cast {
         &mut self.cast
     }
@@ -114,14 +109,13 @@ impl Installed {
     }
 
     /// Whose message is delivered next, if there is one within `limit`.
-    #[inline]
     pub(super) fn next_to_deliver(&self, limit: impl Fn(Rank) -> Seq) -> Option<Rank> {
         self.policy.next(&Deliverable { cast: &self.cast, limit })
     }
 
-    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] has named, up to
-    /// packet `limit`.
-    #[inline(always)] // once for each message
+    /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is that
+    /// of its stream.
+    #[inline]
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,

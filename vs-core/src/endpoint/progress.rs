@@ -28,7 +28,6 @@ impl Progress {
     }
 
     /// Up to where the stream of `rank` may be delivered.
-    #[inline]
     pub(super) fn limit(&self, rank: Rank) -> Seq {
         let Some(limits) = &self.limits else { return Seq::MAX };
         limits.get(usize::from(rank)).copied().unwrap_or(0)

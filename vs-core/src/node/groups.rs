@@ -25,13 +25,11 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    #[inline]
     pub(super) fn len(&self) -> usize {
         self.endpoints.len()
     }
 
     /// The place of the endpoint of `key`.
-    #[inline]
     pub(super) fn find(&self, key: GroupKey) -> Option<usize> {
         let at = self.places.binary_search_by_key(&key, |(key, _)| *key).ok()?;
         Some(self.places[at].1)
@@ -60,7 +58,6 @@ impl Groups {
     }
 
     /// The endpoint at `at`, as it is.
-    #[inline]
     pub(super) fn at_mut(&mut self, at: usize) -> &mut Endpoint {
         &mut self.endpoints[at]
     }
@@ -68,17 +65,20 @@ impl Groups {
     /// The endpoint at `at`, to which something happens.
     pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
         let endpoint = &mut self.endpoints[at];
-        if self.schedule.wake(at) {
+        if self.schedule.sleeps(at) {
             endpoint.handle_woken(now);
         }
+        self.schedule.wake(at);
         endpoint
     }
 
     /// Wakes those whose deadline is not after `now`.
-    #[inline]
     pub(super) fn wake_due(&mut self, now: Time) {
-        while let Some(at) = self.schedule.next_due(now) {
-            self.wake(at, now);
+        // Asked with each call of the node, and seldom true.
+        if self.schedule.deadline().is_some_and(|(at, _)| at <= now) {
+            while let Some(at) = self.schedule.next_due(now) {
+                self.wake(at, now);
+            }
         }
     }
 
@@ -94,7 +94,6 @@ impl Groups {
     }
 
     /// The next place that `find` finds, from the endpoint on whose turn it is.
-    #[inline]
     fn in_turn(&self, find: impl Fn(&Schedule, usize) -> Option<usize>) -> Option<usize> {
         find(&self.schedule, self.turn).or_else(|| find(&self.schedule, 0))
     }
@@ -105,7 +104,6 @@ impl Groups {
     }
 
     /// The endpoint at `at` has sent something, which may be delivered here.
-    #[inline]
     pub(super) fn handle_sent(&mut self, at: usize) {
         self.schedule.wake(at);
         self.turn = at;
@@ -122,19 +120,16 @@ impl Groups {
     }
 
     /// The place of the next endpoint that may have something to tell.
-    #[inline]
     pub(super) fn next_to_tell(&self) -> Option<usize> {
         self.in_turn(Schedule::next_to_tell)
     }
 
     /// The endpoint at `at` tells something: the next one is asked first then.
-    #[inline]
     pub(super) fn handle_told(&mut self, at: usize) {
         self.turn = (at + 1) % self.endpoints.len();
     }
 
     /// The endpoint at `at` has nothing to tell; what its application gave back may let it send.
-    #[inline]
     pub(super) fn handle_nothing_to_tell(&mut self, at: usize) {
         self.schedule.send(at);
     }

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use std::net::ToSocketAddrs;
 
+use vs_core::member::{Note, PeerTrouble, Refusal, UselessBeacon};
 use vs_std::ServerName;
 use vs_std::driver::OpenError;
 use vs_std::udp::{SetupError, addresses_of};
@@ -46,6 +47,17 @@ impl Interface {
                 self.text
             ))
         })
+    }
+}
+
+/// A note of a server, for people; with the option of the command that its advice is followed by.
+pub(crate) fn note_text(note: &Note) -> String {
+    match note {
+        Note::UselessBeacon(UselessBeacon::Deployment(_))
+        | Note::PeerTrouble { why: PeerTrouble::Refused(Refusal::Deployments(..)), .. } => {
+            format!("{note}, with --deployment")
+        }
+        _ => note.to_string(),
     }
 }
 

@@ -20,7 +20,7 @@ use vs_std::faults::Faults;
 use crate::Failure;
 use crate::beacons::Discover;
 use crate::cut::Cut;
-use crate::network::servers;
+use crate::network::{note_text, servers};
 use crate::output::Output;
 
 const SIGNALS: Token = Token(0);
@@ -147,7 +147,7 @@ fn serve(
         while output.has_room()
             && let Some(note) = driver.poll_note()
         {
-            let line = if args.json { as_json(&note).to_string() } else { note.to_string() };
+            let line = if args.json { as_json(&note).to_string() } else { note_text(&note) };
             output.write((line + "\n").into_bytes());
         }
         match poll.poll(&mut events, driver.timeout()) {

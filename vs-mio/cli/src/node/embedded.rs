@@ -9,7 +9,7 @@ use vs_mio::Driver;
 use vs_std::{EmbeddedConfig, EmbeddedServer, ServerName};
 
 use crate::Failure;
-use crate::network::servers;
+use crate::network::{note_text, servers};
 
 /// How nodes without a server find one another.
 #[derive(clap::Args, Debug)]
@@ -73,12 +73,14 @@ pub(super) fn say_notes<T: Tracer>(driver: &mut Driver<T>, how: &str) {
         let Some(server) = driver.embedded() else { return };
         match note {
             Note::Settled { servers } => say_found(server.listen_addr(), servers, how),
-            Note::UselessBeacon(_) | Note::DuplicateId { .. } => eprintln!("vs: {note}"),
+            Note::UselessBeacon(_) | Note::DuplicateId { .. } => {
+                eprintln!("vs: {}", note_text(&note))
+            }
             // Those that beacons told of come and go; who was named is missed.
             Note::PeerTrouble { addr, ref why }
                 if server.driver().is_added_peer(addr) && *why != PeerTrouble::Itself =>
             {
-                eprintln!("vs: {note}");
+                eprintln!("vs: {}", note_text(&note));
             }
             _ => {}
         }

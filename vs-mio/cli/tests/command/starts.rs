@@ -163,9 +163,10 @@ fn bounds_that_do_not_fit_are_named() {
     }
     // Signs of life follow from it where there is room for any.
     let silence = |ms| ["server", "--listen", "127.0.0.1:0", "--silence-ms", ms];
-    refused(&silence("1"), FAILED, &["silence_ms must be above"]);
+    let words = "silence_ms must be at least 2 since heartbeat_ms is 1";
+    refused(&silence("1"), FAILED, &[words]);
     let both = [&silence("5")[..], &["--heartbeat-ms", "5"]].concat();
-    refused(&both, FAILED, &["silence_ms must be above"]);
+    refused(&both, FAILED, &["silence_ms must be at least 6 since heartbeat_ms is 5"]);
 }
 
 /// The loopback of a network namespace of its own gets an MTU below that of Ethernet; needs root or
@@ -254,7 +255,7 @@ fn server_that_says(words: &'static [u8]) -> String {
 #[test]
 fn another_protocol_is_told_on_both_sides() {
     const OTHER: &[u8] = b"VSM\0\x63\0";
-    let old = ["the server speaks protocol version 99, this program 2", "upgrade"];
+    let old = ["the server speaks protocol version 99, this program 3", "upgrade"];
     node(&server_that_says(OTHER), &[], FAILED, &old);
     let web = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     node(&web, &[], FAILED, &["the server broke", "it speaks another protocol"]);
@@ -264,7 +265,7 @@ fn another_protocol_is_told_on_both_sides() {
     old.write_all(OTHER).expect("a connection");
     let mut told = Vec::new();
     old.read_to_end(&mut told).expect("the server's version, then its farewell");
-    assert_eq!(told, b"VSM\0\x02\0");
+    assert_eq!(told, b"VSM\0\x03\0");
     world.server.wait("a note", |line| {
         let words = ["refused: it speaks another version", "version 99, this server 3", "upgrade"];
         words.iter().all(|word| line.contains(word)).then_some(())

@@ -65,10 +65,9 @@ impl Groups {
     /// The endpoint at `at`, to which something happens.
     pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
         let endpoint = &mut self.endpoints[at];
-        if self.schedule.sleeps(at) {
+        if self.schedule.wake(at) {
             endpoint.handle_woken(now);
         }
-        self.schedule.wake(at);
         endpoint
     }
 

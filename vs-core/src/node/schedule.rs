@@ -73,13 +73,19 @@ impl Schedule {
         }
     }
 
-    /// Something happened to the group at `at`: it may have anything to do.
-    pub(crate) fn wake(&mut self, at: usize) {
-        if self.sleeps(at) {
+    /// Something happened to the group at `at`: it may have anything to do. True if it slept.
+    pub(crate) fn wake(&mut self, at: usize) -> bool {
+        let (sends, tells) = (self.to_send.has(at), self.to_tell.has(at));
+        if sends && tells {
+            return false; // as most of the time
+        }
+        let sleeps = !sends && !tells;
+        if sleeps {
             self.set_deadline(at, None);
         }
         self.to_send.set(at, true);
         self.to_tell.set(at, true);
+        sleeps
     }
 
     /// The group at `at` has nothing to do, for now (`None`) or before its deadline.
@@ -99,11 +105,6 @@ impl Schedule {
     pub(crate) fn send(&mut self, at: usize) {
         self.to_send.set(at, true);
         self.to_tell.set(at, false);
-    }
-
-    /// Whether nothing is to be asked of the group at `at`.
-    pub(crate) fn sleeps(&self, at: usize) -> bool {
-        !self.to_send.has(at) && !self.to_tell.has(at)
     }
 
     /// The first group from `from` on that may have something to send.

@@ -65,7 +65,8 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     }
     let (flags, reserved) = match content {
         Content::Data(_) => {
-            (packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST, 36..40)
+            let of_body = packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST;
+            (of_body | packet::FLAG_INTERNAL, 36..40)
         }
         Content::Ack(_) => (0, 38..40),
         Content::Nak(_) => (0, 40..40),

@@ -237,9 +237,13 @@ impl<T: Tracer> Node<T> {
             Err(_) => return Verdict::Malformed,
         };
         let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
-        let Ok(packet) = packet::decode(datagram.open()) else { return Verdict::Malformed };
-        let (endpoint, mut cx) = self.lend(at);
-        endpoint.handle_packet(&mut cx, packet)
+        match &packet::decode(datagram.open()) {
+            Ok(packet) => {
+                let (endpoint, mut cx) = self.lend(at);
+                endpoint.handle_packet(&mut cx, packet)
+            }
+            Err(_) => Verdict::Malformed,
+        }
     }
 
     /// The first process that was heard to send datagrams of another version, for an operator to

@@ -251,10 +251,11 @@ impl Cast {
 
     /// Frees what is stable and delivered.
     pub(super) fn reclaim(&mut self, pool: &mut Pool, now: Time, rank: Rank) {
-        if !self.streams.of(rank).is_reclaimable() {
+        let end = self.streams.of(rank).reclaimable();
+        if self.streams.of(rank).base() >= end {
             return;
         }
-        while self.streams.of(rank).is_reclaimable() {
+        while self.streams.of(rank).base() < end {
             if let Some(taken) = self.streams.of_mut(rank).reclaim() {
                 self.release(pool, rank, taken);
             }

@@ -388,12 +388,13 @@ impl Stream {
         is_news
     }
 
-    /// Whether a packet can be given up: it is stable and delivered.
-    pub(super) fn is_reclaimable(&self) -> bool {
-        self.ring.base() < self.stable.min(self.delivered)
+    /// Up to where packets can be given up: they are stable and delivered.
+    #[inline]
+    pub(super) fn reclaimable(&self) -> Seq {
+        self.stable.min(self.delivered)
     }
 
-    /// Gives up the first packet. The caller has asked [`Stream::is_reclaimable`].
+    /// Gives up the first packet. The caller has asked [`Stream::reclaimable`].
     pub(super) fn reclaim(&mut self) -> Option<Taken> {
         self.ring.advance()
     }

@@ -16,7 +16,7 @@ use crate::wire::reach::{Reach, Word};
 
 impl Endpoint {
     /// A datagram of this group.
-    pub(crate) fn handle_packet(&mut self, cx: &mut Cx<'_>, packet: Packet<'_>) -> Verdict {
+    pub(crate) fn handle_packet(&mut self, cx: &mut Cx<'_>, packet: &Packet<'_>) -> Verdict {
         if !self.attachment.is_active() {
             return Verdict::Foreign;
         }
@@ -26,7 +26,7 @@ impl Endpoint {
         verdict
     }
 
-    fn dispatch(&mut self, cx: &mut Cx<'_>, packet: Packet<'_>) -> Verdict {
+    fn dispatch(&mut self, cx: &mut Cx<'_>, packet: &Packet<'_>) -> Verdict {
         let header = packet.header;
         if packet.to_group {
             self.note_heard(cx, &header);

@@ -125,7 +125,7 @@ impl Installed {
         limit: Seq,
     ) -> Option<Delivered<'a>> {
         let delivered = self.cast.take(pool, now, reassembly, rank, limit)?;
-        self.policy.handle_taken(rank, self.cast.ranks(), delivered.ends_packet);
+        self.policy.handle_taken(rank, delivered.ends_packet);
         Some(delivered)
     }
 

@@ -6,7 +6,7 @@ use crate::ident::Rank;
 /// Takes a packet of each sender in turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundRobin {
-    /// Who is asked first.
+    /// Who is asked first; beyond the last rank it is the turn of the first one.
     turn: Rank,
 }
 
@@ -23,15 +23,21 @@ impl RoundRobin {
     /// Apart from the common case, which is asked for after each message.
     #[inline(never)]
     fn next_after_turn(&self, offers: &impl Offers) -> Option<Rank> {
-        let mut others = (self.turn + 1..offers.ranks() as Rank).chain(0..self.turn);
-        others.find(|&rank| offers.peek(rank).is_some())
+        let ranks = offers.ranks() as Rank;
+        let mut rank = self.turn;
+        for _ in 0..ranks {
+            rank = if rank + 1 < ranks { rank + 1 } else { 0 };
+            if offers.peek(rank).is_some() {
+                return Some(rank);
+            }
+        }
+        None
     }
 
     /// The turn stays with `rank` until a packet ends.
     #[inline]
-    pub(super) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
-        let next = usize::from(rank) + usize::from(ends_packet);
-        self.turn = if next < ranks { next as Rank } else { 0 };
+    pub(super) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
+        self.turn = rank + Rank::from(ends_packet);
     }
 }
 
@@ -57,7 +63,7 @@ mod tests {
         }
 
         fn peek(&self, rank: Rank) -> Option<Head> {
-            let packets = &self.0[usize::from(rank)];
+            let packets = self.0.get(usize::from(rank))?;
             (!packets.is_empty()).then_some(Head { packet: 1, offset: 0 })
         }
     }
@@ -75,7 +81,7 @@ mod tests {
             if ends_packet {
                 packets.remove(0);
             }
-            policy.handle_taken(rank, 3, ends_packet);
+            policy.handle_taken(rank, ends_packet);
         }
         assert_eq!(order, [0, 0, 2, 0, 2, 2]);
     }

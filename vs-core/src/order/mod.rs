@@ -74,11 +74,11 @@ impl Policy {
         }
     }
 
-    /// The message of `rank`, one of `ranks`, was taken, and perhaps its packet ends with it.
+    /// The message of `rank` was taken, and perhaps its packet ends with it.
     #[inline]
-    pub(crate) fn handle_taken(&mut self, rank: Rank, ranks: usize, ends_packet: bool) {
+    pub(crate) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
         match self {
-            Self::Fifo(policy) => policy.handle_taken(rank, ranks, ends_packet),
+            Self::Fifo(policy) => policy.handle_taken(rank, ends_packet),
         }
     }
 }

@@ -18,6 +18,6 @@ pub(crate) trait Offers {
     fn ranks(&self) -> usize;
     /// False if there is nothing of anybody; it is cheap to ask.
     fn may_have_some(&self) -> bool;
-    /// What is next of `rank`, if it is here and may be delivered.
+    /// What is next of `rank`, if there is such a member, and it is here and may be delivered.
     fn peek(&self, rank: Rank) -> Option<Head>;
 }

@@ -157,20 +157,31 @@ impl<'a> Datagram<'a> {
     /// # Errors
     /// Names what is wrong. Callers need it for counters, and to name a peer of another version.
     pub fn read(bytes: &'a mut [u8]) -> Result<Self, Malformed> {
+        match bytes.first_chunk() {
+            Some(&[magic_0, magic_1, version, key_epoch])
+                if [magic_0, magic_1] == MAGIC
+                    && version == PROTOCOL_VERSION
+                    && key_epoch == KEY_EPOCH_CLEAR
+                    && bytes.len() > FLAGS_AT + TAG_BYTES =>
+            {
+                Ok(Self { bytes })
+            }
+            _ => Err(Self::defect(bytes)),
+        }
+    }
+
+    /// What is wrong with what stands in the clear.
+    #[cold]
+    fn defect(bytes: &[u8]) -> Malformed {
         if !bytes.starts_with(&MAGIC) {
-            return Err(Malformed::Magic);
+            return Malformed::Magic;
         }
-        match bytes.get(VERSION_AT) {
-            Some(&PROTOCOL_VERSION) => {}
-            Some(&version) => return Err(Malformed::Version(version)),
-            None => return Err(Malformed::Length),
-        }
-        if bytes.len() <= FLAGS_AT + TAG_BYTES {
-            return Err(Malformed::Length);
-        }
-        match bytes[KEY_EPOCH_AT] {
-            KEY_EPOCH_CLEAR => Ok(Self { bytes }),
-            epoch => Err(Malformed::KeyEpoch(epoch)),
+        match (bytes.get(VERSION_AT), bytes.get(KEY_EPOCH_AT)) {
+            (Some(&version), _) if version != PROTOCOL_VERSION => Malformed::Version(version),
+            (_, Some(&epoch)) if epoch != KEY_EPOCH_CLEAR && bytes.len() > FLAGS_AT + TAG_BYTES => {
+                Malformed::KeyEpoch(epoch)
+            }
+            _ => Malformed::Length,
         }
     }
 

@@ -78,7 +78,7 @@ impl Offers for Deliverable<'_> {
     }
 
     fn peek(&self, rank: Rank) -> Option<Head> {
-        self.cast.peek(rank, self.limits[usize::from(rank)])
+        self.cast.peek(rank, *self.limits.get(usize::from(rank))?)
     }
 }
 
@@ -237,7 +237,7 @@ impl Net {
             let Delivered { from, number, ends_packet, payload } =
                 cast.take(pool, self.now, reassembly, rank, limit).expect("what was offered");
             assert_eq!((from, number.is_none()), (rank, is_internal));
-            policy.handle_taken(rank, limits.len(), ends_packet);
+            policy.handle_taken(rank, ends_packet);
             match number {
                 Some(number) => got.push(Got { from, number, hash: fnv1a(FNV_OFFSET, payload) }),
                 None => *internal += 1,

@@ -231,16 +231,14 @@ impl Host {
 
 /// Small, so that a window is soon full.
 fn small() -> GroupConfig {
-    GroupConfig {
-        members_max: 2,
-        window_packets: Some(16),
-        ack_packets: 4,
-        message_bytes_max: 8 << 10,
-        queue_bytes: 16 << 10,
+    GroupConfig::default()
+        .with_members_max(2)
+        .with_window_packets(16)
+        .with_ack_packets(4)
+        .with_message_bytes_max(8 << 10)
+        .with_queue_bytes(16 << 10)
         // Nobody here is slow; the machine may be.
-        peer_ms: 60_000,
-        ..GroupConfig::default()
-    }
+        .with_peer(Duration::from_secs(60))
 }
 
 #[test]
@@ -340,7 +338,7 @@ fn a_full_window_loses_nothing_accepted() -> io::Result<()> {
 
 #[test]
 fn manual_blocking_refuses_until_the_next_view() -> io::Result<()> {
-    let config = GroupConfig { members_max: 3, blocking: Blocking::Manual, ..small() };
+    let config = small().with_members_max(3).with_blocking(Blocking::Manual);
     let mut host = Host::new(&config)?;
     let key = host.members[0].group;
     for member in &mut host.members {

@@ -1,6 +1,7 @@
 //! The membership server inside a process that was told of none: it finds those inside the others.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io;
 
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
@@ -15,9 +16,9 @@ use crate::random::random;
 use crate::server::{LookupFailure, ServerDriver};
 use crate::udp::UdpConfig;
 
-/// How long a server inside is silent before it sends a sign of life, in ms. Each process has a
+/// How long a server inside is silent before it sends a sign of life. Each process has a
 /// connection to each other one.
-const HEARTBEAT_MS: u64 = 200;
+const HEARTBEAT: Duration = Duration::from_millis(200);
 
 /// How processes without a server to name find one another: each has a membership server inside,
 /// and these find one another.
@@ -45,7 +46,7 @@ impl Default for EmbeddedConfig {
             listen: None,
             beacons: None,
             peers: Vec::new(),
-            server: ServerConfig { heartbeat_ms: HEARTBEAT_MS, ..ServerConfig::default() },
+            server: ServerConfig::default().with_heartbeat(HEARTBEAT),
             discovery: DiscoveryConfig::default(),
         }
     }
@@ -79,7 +80,7 @@ impl EmbeddedServer {
         udp: &UdpConfig,
     ) -> Result<Self, OpenError> {
         let boot = Clock::new().unix_start_ms();
-        let server_config = ServerConfig { deployment, ..config.server.clone() };
+        let server_config = config.server.clone().with_deployment(deployment);
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;
         server.set_embedded(process);

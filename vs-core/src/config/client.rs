@@ -1,12 +1,16 @@
 //! The configuration of the connection to the membership service.
 
+use core::time::Duration;
+
 use crate::config::bounds::BUFFER_BYTES_LIMIT;
 use crate::config::error::{ConfigError, check_size, check_times};
-use crate::config::times::{REDIAL_MOST_MS, attempt_ms};
+use crate::config::setters::setters;
+use crate::config::times::{REDIAL_MOST_MS, attempt_ms, to_ms};
 use crate::ident::Deployment;
 
 /// How a process connects to its membership servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// The deployment that this process belongs to. Servers of another deployment refuse it.
     /// Default "default".
@@ -43,11 +47,13 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// The default with another `server_silence_ms` and with the times of heartbeats and of
-    /// connecting that follow from it: a server that can be reached again is reached within that
-    /// time. Set a greater `connect_ms` where a round trip takes longer than half of it.
+    /// The default with another [`Self::server_silence_ms`], rounded up to a whole ms, and with
+    /// the times of heartbeats and of connecting that follow from it: a server that can be reached
+    /// again is reached within that time. Where a round trip takes longer than half of it, set a
+    /// greater [`Self::connect_ms`].
     #[must_use]
-    pub fn for_silence(server_silence_ms: u64) -> Self {
+    pub fn for_silence(server_silence: Duration) -> Self {
+        let server_silence_ms = to_ms(server_silence);
         let default = Self::default();
         let quarter_ms = (server_silence_ms / 4).max(1);
         Self {
@@ -75,5 +81,18 @@ impl ClientConfig {
             Some(("client.heartbeat_ms", self.heartbeat_ms)),
         )?;
         check_size("client.output_bytes_max", self.output_bytes_max, 0..=BUFFER_BYTES_LIMIT)
+    }
+}
+
+/// Setters.
+impl ClientConfig {
+    setters! {
+        with_deployment(deployment: Deployment);
+        with_server_silence(server_silence_ms: ms);
+        with_heartbeat(heartbeat_ms: ms);
+        with_reconnect(reconnect_ms: ms);
+        with_reconnect_max(reconnect_max_ms: ms);
+        with_connect(connect_ms: ms);
+        with_output_bytes_max(output_bytes_max: usize);
     }
 }

@@ -6,6 +6,7 @@ use crate::config::bounds::{
     BUFFER_BYTES_LIMIT, MESSAGE_BYTES_LIMIT, NAK_DELAY_US_LIMIT, PACKETS_LIMIT, WINDOW_PACKETS,
 };
 use crate::config::error::{ConfigError, check_rule, check_size, check_times};
+use crate::config::setters::setters;
 use crate::ident::{NUMBER_MAX, ProcessId};
 use crate::order::Order;
 use crate::view::VIEW_MEMBERS_MAX;
@@ -24,7 +25,23 @@ pub enum Blocking {
 
 /// What holds for one group. All members must agree on `window_packets` (or on `members_max`, if
 /// the window follows from that), on `message_bytes_max` and on `order`.
+///
+/// ```
+/// use core::time::Duration;
+/// use vs_core::{GroupConfig, ident::ProcessId};
+///
+/// let config = GroupConfig::default()
+///     .with_members_max(5)
+///     .with_window_packets(1024)
+///     .with_peer(Duration::from_secs(3))
+///     .with_nak_delay(Duration::from_micros(200))
+///     .with_primary_of([1, 2, 3, 4, 5].map(ProcessId));
+/// assert_eq!((config.window_packets, config.peer_ms), (Some(1024), 3000));
+/// config.validate()?;
+/// # Ok::<_, vs_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupConfig {
     /// Greatest number of members of a view that this process takes part in. The window and the
     /// pool follow from it. Default 16.
@@ -203,5 +220,30 @@ impl GroupConfig {
             self.heartbeat_ms..=u64::MAX,
             Some(("heartbeat_ms", self.heartbeat_ms)),
         )
+    }
+}
+
+/// Setters.
+impl GroupConfig {
+    setters! {
+        with_members_max(members_max: usize);
+        with_window_packets(window_packets: into Option<usize>);
+        with_message_bytes_max(message_bytes_max: usize);
+        with_queue_bytes(queue_bytes: usize);
+        with_early_packets_max(early_packets_max: usize);
+        with_order(order: Order);
+        with_blocking(blocking: Blocking);
+        with_block_ok(block_ok_ms: ms);
+        with_peer(peer_ms: ms);
+        with_sync_resend(sync_resend_ms: ms);
+        with_nak_delay(nak_delay_us: us);
+        with_nak_delay_max(nak_delay_max_us: us);
+        with_nak_repeat(nak_repeat_ms: ms);
+        with_ack(ack_ms: ms);
+        with_ack_packets(ack_packets: usize);
+        with_heartbeat(heartbeat_ms: ms);
+        with_heartbeat_max(heartbeat_max_ms: ms);
+        with_unheard(unheard_ms: ms);
+        with_primary_of(primary_of: into Vec<ProcessId>);
     }
 }

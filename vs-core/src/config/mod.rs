@@ -5,6 +5,7 @@ mod client;
 mod error;
 mod group;
 mod node;
+mod setters;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -18,4 +19,5 @@ pub use error::ConfigError;
 pub use group::{Blocking, GroupConfig};
 pub use node::NodeConfig;
 
-pub(crate) use times::{REDIAL_MOST_MS, attempt_ms};
+pub(crate) use setters::setters;
+pub(crate) use times::{REDIAL_MOST_MS, attempt_ms, to_ms, to_us};

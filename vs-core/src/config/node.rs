@@ -3,9 +3,11 @@
 use crate::config::bounds::{DATAGRAM_BYTES, GROUPS_LIMIT, POOL_SLOTS_LIMIT};
 use crate::config::client::ClientConfig;
 use crate::config::error::{ConfigError, check_size};
+use crate::config::setters::setters;
 
 /// What holds for all groups of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeConfig {
     /// Size of the largest datagram, in bytes of UDP payload. All members of a group must agree on
     /// it. Default 1472: what an Ethernet frame of 1500 bytes carries over IPv4.
@@ -41,5 +43,15 @@ impl NodeConfig {
         check_size("pool_slots_max", self.pool_slots_max, 1..=POOL_SLOTS_LIMIT)?;
         check_size("groups_max", self.groups_max, 1..=GROUPS_LIMIT)?;
         self.client.validate()
+    }
+}
+
+/// Setters.
+impl NodeConfig {
+    setters! {
+        with_datagram_bytes(datagram_bytes: usize);
+        with_pool_slots_max(pool_slots_max: usize);
+        with_groups_max(groups_max: usize);
+        with_client(client: ClientConfig);
     }
 }

@@ -1,6 +1,7 @@
 //! What is accepted, and what is refused.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::*;
 use crate::GroupSize;
@@ -130,4 +131,50 @@ fn block_ok_ms_not_below_peer_ms_is_refused() {
     assert!(GroupConfig::wan().validate().is_ok());
     let late = GroupConfig { block_ok_ms: group.peer_ms, ..group };
     assert!(late.validate().is_err());
+}
+
+#[test]
+fn setter_rounds_a_time_up_to_the_unit_of_its_field() {
+    let nanos = Duration::from_nanos;
+    for (time, ms, us) in [
+        (Duration::ZERO, 0, 0),
+        (nanos(1), 1, 1),
+        (nanos(1_000), 1, 1),
+        (nanos(1_001), 1, 2),
+        (nanos(1_000_000), 1, 1_000),
+        (nanos(1_000_001), 2, 1_001),
+        (Duration::from_secs(2), 2_000, 2_000_000),
+        (Duration::from_millis(u64::MAX), u64::MAX, u64::MAX),
+        (Duration::MAX, u64::MAX, u64::MAX),
+    ] {
+        let group = GroupConfig::default().with_peer(time).with_nak_delay(time);
+        assert_eq!((group.peer_ms, group.nak_delay_us), (ms, us), "{time:?}");
+        assert_eq!(ClientConfig::for_silence(time).server_silence_ms, ms, "{time:?}");
+    }
+}
+
+#[test]
+fn longest_duration_is_refused_with_its_field() {
+    let said = |group: GroupConfig| alloc::format!("{}", group.validate().unwrap_err());
+    let group = GroupConfig::default();
+    assert_eq!(
+        said(group.clone().with_peer(Duration::MAX)),
+        "peer_ms must be 1 to 86400000, but is 18446744073709551615"
+    );
+    assert_eq!(
+        said(group.with_nak_delay(Duration::MAX)),
+        "nak_delay_us must be at most 1000000, but is 18446744073709551615"
+    );
+    let node = NodeConfig::default().with_client(ClientConfig::for_silence(Duration::MAX));
+    assert_eq!(
+        alloc::format!("{}", node.validate().unwrap_err()),
+        "client.server_silence_ms must be 1 to 86400000, but is 18446744073709551615"
+    );
+}
+
+#[test]
+fn window_is_set_by_number_or_option() {
+    let group = GroupConfig::default().with_window_packets(64);
+    assert_eq!(group.window_packets, Some(64));
+    assert_eq!(group.with_window_packets(None), GroupConfig::default());
 }

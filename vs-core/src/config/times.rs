@@ -1,4 +1,20 @@
-//! Times that follow from a silence.
+//! Times in the units of fields, and times that follow from a silence.
+
+use core::time::Duration;
+
+/// The number of ms in `time`, rounded up, or [`u64::MAX`] if it is greater.
+pub(crate) fn to_ms(time: Duration) -> u64 {
+    to_units(time, 1_000_000)
+}
+
+/// The number of µs in `time`, rounded up, or [`u64::MAX`] if it is greater.
+pub(crate) fn to_us(time: Duration) -> u64 {
+    to_units(time, 1_000)
+}
+
+fn to_units(time: Duration, unit_ns: u128) -> u64 {
+    time.as_nanos().div_ceil(unit_ns).try_into().unwrap_or(u64::MAX)
+}
 
 /// Longest pause between attempts to connect that follows from a long silence, in ms.
 pub(crate) const REDIAL_MOST_MS: u64 = 1000;

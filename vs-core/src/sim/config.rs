@@ -1,10 +1,12 @@
 //! How a world behaves.
 
+use crate::config::setters;
 use crate::sim::net::Link;
 use crate::time::Time;
 
 /// How a world behaves where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorldConfig {
     /// Seed of everything random.
     pub seed: u64,
@@ -54,5 +56,24 @@ impl Default for WorldConfig {
             dial_both: false,
             dial_retry_ms: 200,
         }
+    }
+}
+
+/// Setters.
+impl WorldConfig {
+    setters! {
+        with_seed(seed: u64);
+        with_start(start: Time);
+        with_link(link: Link);
+        with_multicast(multicast: bool);
+        with_loopback(loopback: bool);
+        with_segments_max(segments_max: usize);
+        with_socket_datagrams(socket_datagrams: usize);
+        with_pipe_bytes(pipe_bytes: usize);
+        with_close(close_us: us);
+        with_reset_percent(reset_percent: u64);
+        with_timer_slack(timer_slack_us: us);
+        with_dial_both(dial_both: bool);
+        with_dial_retry(dial_retry_ms: ms);
     }
 }

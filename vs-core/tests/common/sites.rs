@@ -29,13 +29,11 @@ pub(crate) fn group() -> GroupName {
 }
 
 pub(crate) fn group_config() -> GroupConfig {
-    GroupConfig {
-        members_max: 8,
-        window_packets: Some(64),
-        message_bytes_max: 4096,
-        ack_packets: 16,
-        ..GroupConfig::default()
-    }
+    GroupConfig::default()
+        .with_members_max(8)
+        .with_window_packets(64)
+        .with_message_bytes_max(4096)
+        .with_ack_packets(16)
 }
 
 pub(crate) struct Sites {
@@ -45,9 +43,9 @@ pub(crate) struct Sites {
 impl Sites {
     /// The servers run; the processes do not yet.
     pub(crate) fn new(seed: u64, config: &GroupConfig, rules: Rules) -> Self {
-        let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        let mut world = World::new(WorldConfig::default().with_seed(seed));
         world.set_rules(rules);
-        let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
+        let node = NodeConfig::default().with_groups_max(1);
         for s in SERVERS {
             world.add_server(s, ServerConfig::default(), 0).unwrap();
         }

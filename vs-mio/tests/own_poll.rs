@@ -13,7 +13,7 @@ use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::{Server, ServerConfig};
 use vs_core::spec::{Component, Options, Stability, check_with};
 use vs_core::trace::{Header, Record, Trace};
-use vs_core::{Action, Blocking, GroupConfig, NodeConfig, SendError, Sent};
+use vs_core::{Action, Blocking, GroupConfig, SendError, Sent};
 use vs_mio::{Driver, DriverConfig, ServerDriver, Tokens};
 use vs_std::Membership;
 use vs_std::clock::Clock;
@@ -54,17 +54,10 @@ impl Member {
         multicast: SocketAddrV4,
         group: &GroupConfig,
     ) -> io::Result<Self> {
-        let clock = Clock::new();
         let process = ProcessId(id as u64);
-        let config = DriverConfig {
-            node: NodeConfig::default(),
-            process,
-            incarnation: clock.incarnation(),
-            seed: process.0,
-            membership: Membership::Servers(vec![server.into()]),
-            udp: UdpConfig::new(Ipv4Addr::LOCALHOST, multicast),
-            clock,
-        };
+        let membership = Membership::Servers(vec![server.into()]);
+        let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
+        let config = DriverConfig::new(process, membership, udp).with_seed(process.0);
         let mut driver = Driver::new(config, Vec::new()).map_err(io::Error::other)?;
         let group = driver.join(&name(), group.clone()).map_err(io::Error::other)?;
         // Neither from zero nor in a row.

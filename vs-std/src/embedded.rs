@@ -64,6 +64,44 @@ impl EmbeddedConfig {
     }
 }
 
+/// Setters.
+impl EmbeddedConfig {
+    /// Sets [`Self::listen`].
+    #[must_use]
+    pub fn with_listen(mut self, listen: impl Into<Option<SocketAddr>>) -> Self {
+        self.listen = listen.into();
+        self
+    }
+
+    /// Sets [`Self::beacons`].
+    #[must_use]
+    pub fn with_beacons(mut self, beacons: impl Into<Option<SocketAddr>>) -> Self {
+        self.beacons = beacons.into();
+        self
+    }
+
+    /// Sets [`Self::peers`].
+    #[must_use]
+    pub fn with_peers(mut self, peers: impl Into<Vec<ServerName>>) -> Self {
+        self.peers = peers.into();
+        self
+    }
+
+    /// Sets [`Self::server`].
+    #[must_use]
+    pub fn with_server(mut self, server: ServerConfig) -> Self {
+        self.server = server;
+        self
+    }
+
+    /// Sets [`Self::discovery`].
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryConfig) -> Self {
+        self.discovery = discovery;
+        self
+    }
+}
+
 /// A server inside a process, with its sockets.
 #[derive(Debug)]
 pub struct EmbeddedServer {

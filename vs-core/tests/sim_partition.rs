@@ -212,7 +212,9 @@ fn far_partition_heals_soon() {
     for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
         let mut took = Vec::new();
         for seed in 0..40 {
-            let link = Link { jitter_us: 1_000, ..Link::LAN.with_delay_us(149_000) };
+            let link = Link::LAN
+                .with_delay(Duration::from_millis(149))
+                .with_jitter(Duration::from_millis(1));
             let config = WorldConfig::default()
                 .with_seed(seed)
                 .with_link(link)

@@ -38,13 +38,11 @@ impl Town {
             .with_peer(Duration::from_millis(400))
             .with_block_ok(Duration::from_millis(200));
         change(&mut node, &mut config);
-        let load = Load {
-            interval_us: 2_000,
-            burst_max: 3,
-            bytes_max: config.message_bytes_max.min(2_000) as u64,
-            block_ok_us: 0,
-            until: self.world.now().plus_ms(20_000),
-        };
+        let load = Load::default()
+            .with_interval(Duration::from_millis(2))
+            .with_burst_max(3)
+            .with_bytes_max(config.message_bytes_max.min(2_000) as u64)
+            .with_until(self.world.now().plus_ms(20_000));
         let process = ProcessId(p);
         self.world.add_process(process, node, &[ServerId(s)], Traffic::new(process, load, p));
         self.world.join(process, &self.group, config);

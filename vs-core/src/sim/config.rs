@@ -77,3 +77,40 @@ impl WorldConfig {
         with_dial_retry(dial_retry_ms: ms);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::ident::{GroupName, ProcessId, ServerId};
+    use crate::member::ServerConfig;
+    use crate::sim::World;
+    use crate::{GroupConfig, NodeConfig};
+
+    #[test]
+    fn longest_times_do_not_overflow() {
+        let far = Link::LAN
+            .with_delay(Duration::MAX)
+            .with_jitter(Duration::MAX)
+            .with_reorder_permille(1000)
+            .with_reorder(Duration::MAX);
+        for link in [Link::LAN, far] {
+            let config = WorldConfig::default()
+                .with_link(link)
+                .with_close(Duration::MAX)
+                .with_timer_slack(Duration::MAX)
+                .with_dial_retry(Duration::MAX);
+            let mut world = World::new(config);
+            world.add_server(ServerId(1), ServerConfig::default(), 0).unwrap();
+            for p in [1, 2].map(ProcessId) {
+                world.add_process(p, NodeConfig::default(), &[ServerId(1)], ());
+                world.join(p, &GroupName::new("late").unwrap(), GroupConfig::default());
+                world.start(p).unwrap();
+            }
+            world.run_for_ms(100).unwrap();
+            world.kill(ProcessId(1));
+            world.run_for_ms(100).unwrap();
+        }
+    }
+}

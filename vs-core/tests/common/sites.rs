@@ -1,6 +1,8 @@
 //! One group at two distant sites in a simulated world, each with a membership server. The delays
 //! decide what happens in which order; only their last microseconds are random.
 
+use core::time::Duration;
+
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
 use vs_core::rule::Rules;
@@ -54,7 +56,7 @@ impl Sites {
             world.add_process(p, node.clone(), &[home], ());
             world.join(p, &group(), config.clone());
         }
-        let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(FAR_MS * 1000) };
+        let far = Link::LAN.with_delay(Duration::from_millis(FAR_MS)).with_jitter(Duration::ZERO);
         let sites = || {
             PROCESSES
                 .map(|p| Site::Process(ProcessId(p)))

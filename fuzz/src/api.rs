@@ -5,6 +5,8 @@
 mod model;
 mod town;
 
+use core::time::Duration;
+
 use vs_core::ident::{GroupKey, Incarnation};
 use vs_core::spec;
 use vs_core::trace::{Header, Trace};
@@ -31,19 +33,18 @@ const CALM_TRIES: usize = 20;
 pub fn run(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (node, _) = crate::cluster::configs();
-    let config = NodeConfig {
-        datagram_bytes: 512,
+    let config = NodeConfig::default()
+        .with_datagram_bytes(512)
         // Of the two groups that a process may join both find room, or one.
-        pool_slots_max: node.pool_slots_max * (1 + usize::from(bytes.flag())),
-        groups_max: 1 + usize::from(bytes.flag()),
-        client: ClientConfig {
-            server_silence_ms: 300,
-            heartbeat_ms: 50,
-            reconnect_max_ms: 100,
-            connect_ms: 300,
-            ..ClientConfig::default()
-        },
-    };
+        .with_pool_slots_max(node.pool_slots_max * (1 + usize::from(bytes.flag())))
+        .with_groups_max(1 + usize::from(bytes.flag()))
+        .with_client(
+            ClientConfig::default()
+                .with_server_silence(Duration::from_millis(300))
+                .with_heartbeat(Duration::from_millis(50))
+                .with_reconnect_max(Duration::from_millis(100))
+                .with_connect(Duration::from_millis(300)),
+        );
     let mut town = Town::new(PROCESSES, &config);
     for i in 0..3 {
         town.start(i);
@@ -64,15 +65,18 @@ fn group_config(bytes: &mut Bytes<'_>) -> GroupConfig {
     let (_, group) = crate::cluster::configs();
     let pick = bytes.u8();
     let blocking = if pick & 1 == 0 { Blocking::Auto } else { Blocking::Manual };
-    let group = GroupConfig { blocking, peer_ms: 400, block_ok_ms: 200, ..group };
+    let group = group
+        .with_blocking(blocking)
+        .with_peer(Duration::from_millis(400))
+        .with_block_ok(Duration::from_millis(200));
     match pick >> 4 {
-        0x9 => GroupConfig { window_packets: Some(usize::from(bytes.u8())), ..group },
-        0xa => GroupConfig { message_bytes_max: usize::from(bytes.u16()), ..group },
-        0xb => GroupConfig { members_max: usize::from(bytes.u8()), ..group },
-        0xc => GroupConfig { ack_packets: usize::from(bytes.u8()), ..group },
-        0xd => GroupConfig { early_packets_max: usize::from(bytes.u16()), ..group },
-        0xe => GroupConfig { queue_bytes: usize::from(bytes.u16()), ..group },
-        0xf => GroupConfig { block_ok_ms: bytes.u16().into(), ..group },
+        0x9 => group.with_window_packets(usize::from(bytes.u8())),
+        0xa => group.with_message_bytes_max(usize::from(bytes.u16())),
+        0xb => group.with_members_max(usize::from(bytes.u8())),
+        0xc => group.with_ack_packets(usize::from(bytes.u8())),
+        0xd => group.with_early_packets_max(usize::from(bytes.u16())),
+        0xe => group.with_queue_bytes(usize::from(bytes.u16())),
+        0xf => group.with_block_ok(Duration::from_millis(bytes.u16().into())),
         _ => group,
     }
 }

@@ -14,18 +14,16 @@ use crate::Seeds;
 
 /// Small bounds, which are reached soon and cost little memory.
 pub(crate) fn configs() -> (NodeConfig, GroupConfig) {
-    let group = GroupConfig {
-        members_max: 4,
-        window_packets: Some(16),
-        message_bytes_max: 2048,
-        queue_bytes: 12 << 10,
-        early_packets_max: 8,
-        ack_packets: 4,
-        ..GroupConfig::default()
-    };
-    let node = NodeConfig { datagram_bytes: 512, groups_max: 2, ..NodeConfig::default() };
+    let group = GroupConfig::default()
+        .with_members_max(4)
+        .with_window_packets(16)
+        .with_message_bytes_max(2048)
+        .with_queue_bytes(12 << 10)
+        .with_early_packets_max(8)
+        .with_ack_packets(4);
+    let node = NodeConfig::default().with_datagram_bytes(512).with_groups_max(2);
     let slots = GroupSize::new(&group, &node).expect("a configuration").slots();
-    (NodeConfig { pool_slots_max: slots, ..node }, group)
+    (node.with_pool_slots_max(slots), group)
 }
 
 /// Processes 1 to `size` in one view.

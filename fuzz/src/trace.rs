@@ -72,7 +72,7 @@ fn judge(traces: &[Trace]) {
     let component = |group: GroupName| Component { group, members: members.clone() };
     let stability = Stability { components: groups.into_iter().map(component).collect() };
     for stability in [stability, Stability::default()] {
-        let options = Options { violations_max: 2, ..Options::settled(stability) };
+        let options = Options::settled(stability).with_violations_max(2);
         plausible(traces, &spec::check_with(traces, &options));
     }
 }

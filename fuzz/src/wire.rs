@@ -137,16 +137,14 @@ fn control(datagram: &[u8]) {
 
 /// The verdict of a node that has just joined.
 fn verdict(datagram: &[u8]) -> Verdict {
-    let config = NodeConfig { datagram_bytes: 512, pool_slots_max: 64, ..NodeConfig::default() };
-    let group = GroupConfig {
-        members_max: 4,
-        window_packets: Some(4),
-        message_bytes_max: 64,
-        queue_bytes: 128,
-        early_packets_max: 4,
-        ack_packets: 1,
-        ..GroupConfig::default()
-    };
+    let config = NodeConfig::default().with_datagram_bytes(512).with_pool_slots_max(64);
+    let group = GroupConfig::default()
+        .with_members_max(4)
+        .with_window_packets(4)
+        .with_message_bytes_max(64)
+        .with_queue_bytes(128)
+        .with_early_packets_max(4)
+        .with_ack_packets(1);
     let identity = Identity {
         process: ProcessId(1),
         incarnation: Incarnation::new(1),

@@ -30,7 +30,7 @@ use vs_bench::load::Load;
 use vs_bench::memory::{Memory, Settings};
 use vs_core::wire::datagram::Header;
 use vs_core::wire::packet::{self, Heartbeat};
-use vs_core::{ClientConfig, GroupSize, Node, Time};
+use vs_core::{GroupSize, Node, Time};
 
 /// Numbers of groups in a measurement.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -83,8 +83,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn settings(groups: usize) -> Settings {
     let mut settings = Settings::small(NODES, groups);
-    settings.node.client =
-        ClientConfig { output_bytes_max: 4 << 20, ..settings.node.client.clone() };
+    settings.node.client = settings.node.client.clone().with_output_bytes_max(4 << 20);
     settings.server.output_bytes_max = 64 << 20;
     settings
 }

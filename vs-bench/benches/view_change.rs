@@ -32,7 +32,6 @@ use std::time::Instant;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use vs_bench::load::Load;
 use vs_bench::memory::{KINDS, Memory, Settings, Traffic};
-use vs_core::member::ServerConfig;
 use vs_core::{ClientConfig, GroupConfig};
 
 /// Sizes of the group in a measurement.
@@ -50,19 +49,17 @@ const VIEW_MS: u64 = 60_000;
 /// Small windows, for there are many rings; and patience, for in large groups signs of life are all
 /// that is heard.
 fn settings(members: usize) -> Settings {
-    let group = GroupConfig {
-        members_max: members,
-        window_packets: Some(4),
-        message_bytes_max: 1024,
-        queue_bytes: 2048,
-        early_packets_max: 4,
-        ack_packets: 2,
-        peer_ms: 60_000,
-        ..GroupConfig::default()
-    };
+    let group = GroupConfig::default()
+        .with_members_max(members)
+        .with_window_packets(4)
+        .with_message_bytes_max(1024)
+        .with_queue_bytes(2048)
+        .with_early_packets_max(4)
+        .with_ack_packets(2)
+        .with_peer(Duration::from_secs(60));
     let mut settings = Settings::with(group, 1);
-    settings.node.client = ClientConfig { server_silence_ms: 60_000, ..ClientConfig::default() };
-    settings.server = ServerConfig { silence_ms: 60_000, ..settings.server };
+    settings.node.client = ClientConfig::default().with_server_silence(Duration::from_secs(60));
+    settings.server = settings.server.with_silence(Duration::from_secs(60));
     settings
 }
 

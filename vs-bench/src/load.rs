@@ -2,6 +2,7 @@
 //! else. What members say to each other goes nowhere: the server neither hears nor needs it.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig};
@@ -31,14 +32,12 @@ impl Load {
     /// Never: the configuration can be used.
     #[must_use]
     pub fn new(clients: usize, groups: usize) -> Self {
-        let config = ServerConfig {
-            connections_max: clients,
-            groups_max: groups,
-            silence_ms: 60_000,
-            heartbeat_ms: 10_000,
-            output_bytes_max: 64 << 20,
-            ..ServerConfig::default()
-        };
+        let config = ServerConfig::default()
+            .with_connections_max(clients)
+            .with_groups_max(groups)
+            .with_silence(Duration::from_secs(60))
+            .with_heartbeat(Duration::from_secs(10))
+            .with_output_bytes_max(64 << 20);
         let server = Server::new(config, ServerId(1), 1).expect("a configuration");
         let now = Time::from_millis(1);
         Self { server, nodes: Vec::new(), now, bytes: 0, bytes_up: 0 }
@@ -49,17 +48,14 @@ impl Load {
     /// # Panics
     /// If there are too many clients for their addresses.
     pub fn add(&mut self, groups: impl ExactSizeIterator<Item = usize>, members_max: usize) {
-        let group = GroupConfig {
-            members_max,
-            window_packets: Some(4),
-            message_bytes_max: 256,
-            queue_bytes: 512,
-            early_packets_max: 0,
-            ack_packets: 2,
-            ..GroupConfig::default()
-        };
-        let config =
-            NodeConfig { datagram_bytes: 512, groups_max: groups.len(), ..NodeConfig::default() };
+        let group = GroupConfig::default()
+            .with_members_max(members_max)
+            .with_window_packets(4)
+            .with_message_bytes_max(256)
+            .with_queue_bytes(512)
+            .with_early_packets_max(0)
+            .with_ack_packets(2);
+        let config = NodeConfig::default().with_datagram_bytes(512).with_groups_max(groups.len());
         let i = self.nodes.len();
         let ip = u32::try_from(i).map(|i| 0x0a00_0000 + i).expect("few clients");
         let identity = Identity {

@@ -36,30 +36,28 @@ impl Settings {
     /// One group of up to `members_max` with the defaults.
     #[must_use]
     pub fn new(members_max: usize) -> Self {
-        Self::with(GroupConfig { members_max, ..GroupConfig::default() }, 1)
+        Self::with(GroupConfig::default().with_members_max(members_max), 1)
     }
 
     /// `groups` groups of up to `members_max` with small windows: 8 packets, messages of up to 1
     /// KiB.
     #[must_use]
     pub fn small(members_max: usize, groups: usize) -> Self {
-        let group = GroupConfig {
-            members_max,
-            window_packets: Some(8),
-            message_bytes_max: 1024,
-            queue_bytes: 2048,
-            early_packets_max: 8,
-            ack_packets: 2,
-            ..GroupConfig::default()
-        };
+        let group = GroupConfig::default()
+            .with_members_max(members_max)
+            .with_window_packets(8)
+            .with_message_bytes_max(1024)
+            .with_queue_bytes(2048)
+            .with_early_packets_max(8)
+            .with_ack_packets(2);
         Self::with(group, groups)
     }
 
     /// `groups` groups.
     #[must_use]
     pub fn with(group: GroupConfig, groups: usize) -> Self {
-        let node = NodeConfig { groups_max: groups, ..NodeConfig::default() };
-        let server = ServerConfig { groups_max: groups, ..ServerConfig::default() };
+        let node = NodeConfig::default().with_groups_max(groups);
+        let server = ServerConfig::default().with_groups_max(groups);
         Self { node, group, server, groups, segments_max: 64 }
     }
 }

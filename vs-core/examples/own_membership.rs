@@ -77,7 +77,9 @@ impl Member {
         let identity = Identity { process, incarnation, addr: udp.local_addr()?, seed: id };
         let mut node = Node::new(NodeConfig::default(), identity, 0, Recorder::default())?;
         // Somebody who owes something is accused soon: this is a demonstration.
-        let config = GroupConfig { peer_ms: 500, block_ok_ms: 100, ..GroupConfig::default() };
+        let config = GroupConfig::default()
+            .with_peer(Duration::from_millis(500))
+            .with_block_ok(Duration::from_millis(100));
         let group = node.join_external(now, &GroupName::new("own")?, config)?;
         Ok(Self { node, id: process, udp, group, seen: 0, view: vec![], heard: vec![] })
     }

@@ -50,6 +50,6 @@ fn servers_without_d1_hang() {
 
 #[test]
 fn states_max_ends_the_search() {
-    let some = explore(plan("outsider"), Rules::default(), Limits { states_max: 100 });
+    let some = explore(plan("outsider"), Rules::default(), Limits::default().with_states_max(100));
     assert!(!some.is_whole && some.states >= 100 && some.states < 200, "{some:?}");
 }

@@ -67,15 +67,13 @@ fn traffic(cluster: &mut Cluster<()>, rounds: usize) {
 }
 
 fn cluster() -> Cluster<()> {
-    let group = GroupConfig {
-        members_max: 4,
-        window_packets: Some(256),
-        message_bytes_max: 64 << 10,
-        queue_bytes: 128 << 10,
-        early_packets_max: 64,
-        ack_packets: 32,
-        ..GroupConfig::default()
-    };
+    let group = GroupConfig::default()
+        .with_members_max(4)
+        .with_window_packets(256)
+        .with_message_bytes_max(64 << 10)
+        .with_queue_bytes(128 << 10)
+        .with_early_packets_max(64)
+        .with_ack_packets(32);
     let node = NodeConfig::default();
     let mut cluster = Cluster::new(3, (node, group), || ());
     cluster.meter = |on| METER.set(on);

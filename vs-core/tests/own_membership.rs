@@ -36,14 +36,14 @@ fn name() -> GroupName {
 }
 
 fn config() -> GroupConfig {
-    GroupConfig { members_max: 4, ..GroupConfig::default() }
+    GroupConfig::default().with_members_max(4)
 }
 
 /// Process 2, which has asked to join.
 fn node(groups_max: usize) -> (Node, GroupKey) {
     let Peer { process, incarnation, addr } = peer(2);
     let identity = Identity { process, incarnation, addr, seed: 1 };
-    let node_config = NodeConfig { groups_max, ..NodeConfig::default() };
+    let node_config = NodeConfig::default().with_groups_max(groups_max);
     let mut node = Node::new(node_config, identity, 0, ()).unwrap();
     let group = node.join_external(NOW, &name(), config()).unwrap();
     assert_eq!(node.poll_membership(), Some(asks(0, 0)));

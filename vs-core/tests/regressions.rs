@@ -4,7 +4,7 @@ use vs_core::ident::ServerId;
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Event;
 use vs_core::wire::frame::preamble;
-use vs_core::{Action, BlockOkError, Blocking, GroupConfig, SendError, Time};
+use vs_core::{Action, BlockOkError, Blocking, SendError, Time};
 
 mod common;
 
@@ -16,7 +16,7 @@ use common::{Cluster, small_configs};
 #[test]
 fn lone_member_sends_what_waits() {
     let (node, group) = small_configs(2);
-    let group = GroupConfig { window_packets: Some(13), ack_packets: 4, ..group };
+    let group = group.with_window_packets(13).with_ack_packets(4);
     let mut cluster = Cluster::start(1, (node, group), || ());
     let (key, mut now) = (cluster.group, cluster.now);
     let node = &mut cluster.processes[0].node;
@@ -64,7 +64,7 @@ fn client_of_other_version_is_told_ours() {
 #[test]
 fn process_that_left_is_not_asked_to_block() {
     let (node, group) = small_configs(2);
-    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let group = group.with_blocking(Blocking::Manual);
     let mut cluster = Cluster::start(1, (node, group), Vec::new);
     cluster.pass_us(20_000);
     let (key, now) = (cluster.group, cluster.now);
@@ -80,7 +80,7 @@ fn process_that_left_is_not_asked_to_block() {
 #[test]
 fn leaving_process_leaves_whatever_happens() {
     let (node, group) = small_configs(2);
-    let group = GroupConfig { blocking: Blocking::Manual, ..group };
+    let group = group.with_blocking(Blocking::Manual);
     let mut cluster = Cluster::start(2, (node, group), || ());
     let key = cluster.group;
     let together = (0..1_000).any(|_| {

@@ -1,6 +1,8 @@
 //! Networks that carry multicasts to some only, or to nobody: members find out, of each pair on its
 //! own, and send what goes to the group in copies by unicast.
 
+use core::time::Duration;
+
 use vs_core::ident::ProcessId;
 use vs_core::sim::{Link, Profile, Scenario, Stats, Step};
 use vs_core::trace::Mark;
@@ -98,8 +100,8 @@ fn change_completes_without_multicast() {
 /// Who is dead, stopped, cut off or far away, or has a way that loses much, is not taken for deaf.
 #[test]
 fn other_faults_make_nobody_deaf() {
-    let lossy = Link { loss_permille: 300, ..Link::LAN };
-    let far = Link { jitter_us: 5_000, ..Link::LAN.with_delay_us(60_000) };
+    let lossy = Link::LAN.with_loss_permille(300);
+    let far = Link::LAN.with_delay(Duration::from_millis(60)).with_jitter(Duration::from_millis(5));
     let tales: [(&str, Vec<(u64, Step)>); 6] = [
         ("killed", vec![(0, Step::Kill(ProcessId(3)))]),
         ("without power", vec![(0, Step::PowerOff(ProcessId(3)))]),
@@ -140,7 +142,7 @@ fn random_worlds_without_multicast_hold_every_property() {
 /// others, and had them excluded.
 #[test]
 fn change_after_calm_completes_without_multicast() {
-    let lossy = Link { loss_permille: 500, ..Link::LAN };
+    let lossy = Link::LAN.with_loss_permille(500);
     let at = 40_000_000;
     let mut calm = 0;
     for seed in 0..16 {

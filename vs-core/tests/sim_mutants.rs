@@ -6,6 +6,7 @@
 //! can be put in any order.
 
 use core::panic::AssertUnwindSafe;
+use core::time::Duration;
 use std::panic::catch_unwind;
 
 use vs_core::GroupConfig;
@@ -74,7 +75,7 @@ fn primary_view_before_installation_is_noticed() {
 
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.
 fn patient() -> GroupConfig {
-    GroupConfig { peer_ms: 60_000, ..group_config() }
+    group_config().with_peer(Duration::from_secs(60))
 }
 
 /// The processes that have delivered a message of `sender`. The checker judges all traces.

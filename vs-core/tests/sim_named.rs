@@ -5,6 +5,8 @@
 //! settles. No process may see more views than a user would expect. The checker judges each run,
 //! liveness included, and the specification is stepped beside ([`Telling::play`]).
 
+use core::time::Duration;
+
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Link, Moment, Scenario, Site, Step};
 use vs_core::trace::{Event, Mark};
@@ -482,7 +484,7 @@ fn assert_churn_is_borne(story: &Story, events: u64, every_us: u64) {
 #[test]
 fn endless_churn_with_far_servers_holds_every_property() {
     for servers in [2, 3] {
-        let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(5_000) };
+        let far = Link::LAN.with_delay(Duration::from_millis(5)).with_jitter(Duration::ZERO);
         let (story, events) = churn(12_000, 12_000, servers, far);
         assert!(story.marks(Mark::JoinInChange) > 0);
         for p in 1..=3 {
@@ -500,7 +502,7 @@ fn last_words(seed: u64) -> Story {
     let mut scenario = together(seed, 4, 0, 300_000);
     scenario.processes[0].load.bytes_max = 4_000;
     scenario.processes[0].stays_down = true;
-    let lossy = Link { loss_permille: 100, ..Link::LAN };
+    let lossy = Link::LAN.with_loss_permille(100);
     for p in 2..=4 {
         scenario = scenario.then(0, Step::SetLink(site(1), site(p), lossy));
     }

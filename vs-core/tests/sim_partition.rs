@@ -1,5 +1,7 @@
 //! A group at two sites that lose each other and meet again.
 
+use core::time::Duration;
+
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
 use vs_core::sim::{Link, Site, World, WorldConfig};
@@ -24,25 +26,24 @@ fn group() -> GroupName {
 /// primary.
 fn together(seed: u64) -> World {
     let silence_ms = ServerConfig::default().silence_ms;
-    at_home(WorldConfig { seed, ..WorldConfig::default() }, &[(1, &LEFT), (2, &RIGHT)], silence_ms)
+    at_home(WorldConfig::default().with_seed(seed), &[(1, &LEFT), (2, &RIGHT)], silence_ms)
 }
 
 /// A world in which all share a view, each at its server. A process or server that is silent for
 /// `silence_ms` counts as dead, to servers and to members.
 fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
     let mut world = World::new(world);
-    let config = GroupConfig {
-        members_max: 8,
-        window_packets: Some(64),
-        message_bytes_max: 4096,
-        ack_packets: 16,
-        primary_of: ids(&ALL),
-        ..GroupConfig::default()
-    };
-    let client = ClientConfig::for_silence(silence_ms);
-    let node = NodeConfig { groups_max: 1, client, ..NodeConfig::default() };
+    let config = GroupConfig::default()
+        .with_members_max(8)
+        .with_window_packets(64)
+        .with_message_bytes_max(4096)
+        .with_ack_packets(16)
+        .with_primary_of(ids(&ALL));
+    let silence = Duration::from_millis(silence_ms);
+    let client = ClientConfig::for_silence(silence);
+    let node = NodeConfig::default().with_groups_max(1).with_client(client);
     for (s, _) in homes {
-        world.add_server(ServerId(*s), ServerConfig::for_silence(silence_ms), 0).unwrap();
+        world.add_server(ServerId(*s), ServerConfig::for_silence(silence), 0).unwrap();
     }
     for (server, processes) in homes {
         for p in ids(processes) {
@@ -188,7 +189,8 @@ fn members_cut_off_return_within_two_timeouts() {
     for timeout_ms in [ServerConfig::default().silence_ms, 600, 300] {
         let mut took = Vec::new();
         for seed in 0..200 {
-            let config = WorldConfig { seed, dial_retry_ms: 1000, ..WorldConfig::default() };
+            let config =
+                WorldConfig::default().with_seed(seed).with_dial_retry(Duration::from_secs(1));
             let mut world = at_home(config, &[(1, &ALL)], timeout_ms);
             part_servers(&mut world, &[1], &[]);
             await_view(&mut world, &LEFT, 3 * timeout_ms);
@@ -210,8 +212,13 @@ fn far_partition_heals_soon() {
     for (timeout_ms, ms_max) in [(ServerConfig::default().silence_ms, 2000), (600, 1800)] {
         let mut took = Vec::new();
         for seed in 0..40 {
-            let link = Link { jitter_us: 1_000, ..Link::LAN.with_delay_us(149_000) };
-            let config = WorldConfig { seed, link, dial_retry_ms: 1000, ..WorldConfig::default() };
+            let link = Link::LAN
+                .with_delay(Duration::from_millis(149))
+                .with_jitter(Duration::from_millis(1));
+            let config = WorldConfig::default()
+                .with_seed(seed)
+                .with_link(link)
+                .with_dial_retry(Duration::from_secs(1));
             let mut world = at_home(config, &[(1, &LEFT), (2, &RIGHT)], timeout_ms);
             let apart_ms = 2 * timeout_ms + 2000 + 37 * seed;
             took.push(meet_again(&mut world, [&[1], &[2]], apart_ms, ms_max));
@@ -223,7 +230,10 @@ fn far_partition_heals_soon() {
 /// Attempts are repeated as late as on Linux. With every other seed only one side dials.
 fn dialling(seed: u64) -> WorldConfig {
     let dial_both = seed.is_multiple_of(2);
-    WorldConfig { seed, dial_both, dial_retry_ms: 1000, ..WorldConfig::default() }
+    WorldConfig::default()
+        .with_seed(seed)
+        .with_dial_both(dial_both)
+        .with_dial_retry(Duration::from_secs(1))
 }
 
 /// Keeps the sides, with these servers, apart for `apart_ms`: they miss each other, wait for the
@@ -300,7 +310,7 @@ fn settled(world: &World, what: &str) -> Vec<Vec<u64>> {
 fn partly_linked_servers_leave_no_member_waiting() {
     for graph in 0..1_u64 << pairs().len() {
         let what = format!("graph {graph:#b}");
-        let config = WorldConfig { seed: graph, ..WorldConfig::default() };
+        let config = WorldConfig::default().with_seed(graph);
         let mut world = at_home(config, &[(1, &[1]), (2, &[2]), (3, &[3]), (4, &[4])], 1_000);
         let reaches = |a: &u64, b: &u64| {
             let pair = pairs().iter().position(|pair| *pair == (*a.min(b), *a.max(b)));

@@ -1,6 +1,8 @@
 //! Members that are configured for different things: they share what the first one has, or are told
 //! why not.
 
+use core::time::Duration;
+
 use vs_core::ident::{GroupName, ProcessId, ServerId};
 use vs_core::member::{ProfileField, ServerConfig};
 use vs_core::sim::{Load, Site, Traffic, World, WorldConfig};
@@ -18,7 +20,7 @@ struct Town {
 impl Town {
     /// Servers 1 to `servers`, and nobody else yet.
     fn new(seed: u64, servers: u64) -> Self {
-        let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        let mut world = World::new(WorldConfig::default().with_seed(seed));
         for s in 1..=servers {
             world.add_server(ServerId(s), ServerConfig::default(), 0).unwrap();
         }
@@ -28,23 +30,19 @@ impl Town {
     /// Process `p` starts, at server `s`.
     fn start(&mut self, p: u64, s: u64, change: Change) {
         let mut node = NodeConfig::default();
-        let mut config = GroupConfig {
-            members_max: 4,
-            window_packets: Some(64),
-            message_bytes_max: 4096,
-            ack_packets: 16,
-            peer_ms: 400,
-            block_ok_ms: 200,
-            ..GroupConfig::default()
-        };
+        let mut config = GroupConfig::default()
+            .with_members_max(4)
+            .with_window_packets(64)
+            .with_message_bytes_max(4096)
+            .with_ack_packets(16)
+            .with_peer(Duration::from_millis(400))
+            .with_block_ok(Duration::from_millis(200));
         change(&mut node, &mut config);
-        let load = Load {
-            interval_us: 2_000,
-            burst_max: 3,
-            bytes_max: config.message_bytes_max.min(2_000) as u64,
-            block_ok_us: 0,
-            until: self.world.now().plus_ms(20_000),
-        };
+        let load = Load::default()
+            .with_interval(Duration::from_millis(2))
+            .with_burst_max(3)
+            .with_bytes_max(config.message_bytes_max.min(2_000) as u64)
+            .with_until(self.world.now().plus_ms(20_000));
         let process = ProcessId(p);
         self.world.add_process(process, node, &[ServerId(s)], Traffic::new(process, load, p));
         self.world.join(process, &self.group, config);

@@ -21,15 +21,13 @@ fn size(world: &World<Talker>, p: u64) -> usize {
 
 /// Processes 1 to 3 share a view; nobody but the server hears 3 any more.
 fn with_one_cut_off(server_up: bool) -> World<Talker> {
-    let mut world = World::new(WorldConfig { seed: 7, ..WorldConfig::default() });
+    let mut world = World::new(WorldConfig::default().with_seed(7));
     world.add_server(ServerId(1), Default::default(), 0).unwrap();
-    let config = GroupConfig {
-        members_max: 4,
-        window_packets: Some(64),
-        message_bytes_max: 1024,
-        ack_packets: 16,
-        ..GroupConfig::default()
-    };
+    let config = GroupConfig::default()
+        .with_members_max(4)
+        .with_window_packets(64)
+        .with_message_bytes_max(1024)
+        .with_ack_packets(16);
     for p in (1..=3).map(ProcessId) {
         let talker = Talker::every(Some(20_000));
         world.add_process(p, NodeConfig::default(), &[ServerId(1)], talker);

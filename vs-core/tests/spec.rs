@@ -526,7 +526,7 @@ fn groups_are_judged_apart() {
 #[test]
 fn violations_max_bounds_the_list() {
     let run = vec![(0..100).map(|_| start_change(1, &[1])).collect()];
-    let options = Options { violations_max: 3, ..Options::default() };
+    let options = Options::default().with_violations_max(3);
     let report = spec::check_with(&traces(run), &options);
     assert_eq!((report.violations.len(), report.total(M2)), (3, 99));
 }

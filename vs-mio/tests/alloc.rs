@@ -81,8 +81,7 @@ const PATIENCE_MS: u64 = 60_000;
 /// A server that says nothing while a view is stable: what it would allocate for it is not of
 /// interest here.
 fn serving() -> Result<Serving, Failure> {
-    let (silence_ms, heartbeat_ms) = (2 * PATIENCE_MS, PATIENCE_MS);
-    Serving::begin(ServerConfig { silence_ms, heartbeat_ms, ..ServerConfig::default() })
+    Serving::begin(ServerConfig::default().with_silence(2 * PATIENCE).with_heartbeat(PATIENCE))
 }
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {

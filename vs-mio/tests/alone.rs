@@ -10,25 +10,16 @@ use vs_core::ident::{GroupName, ProcessId};
 use vs_core::member::ServerConfig;
 use vs_core::spec;
 use vs_core::trace::Header;
-use vs_core::{Action, GroupConfig, NodeConfig};
+use vs_core::{Action, GroupConfig};
 use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::Membership;
-use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
 
 #[test]
 fn a_loop_with_pending_actions_does_not_wait() -> Result<(), Failure> {
     let serving = Serving::begin(ServerConfig::default())?;
-    let clock = Clock::new();
-    let config = DriverConfig {
-        node: NodeConfig::default(),
-        process: ProcessId(1),
-        incarnation: clock.incarnation(),
-        seed: 1,
-        membership: Membership::Servers(vec![serving.addr.into()]),
-        udp: udp(21),
-        clock,
-    };
+    let membership = Membership::Servers(vec![serving.addr.into()]);
+    let config = DriverConfig::new(ProcessId(1), membership, udp(21)).with_seed(1);
     let file = fresh(directory("alone").join("1.jsonl"));
     let header =
         Header { process: config.process, incarnation: config.incarnation, runtime: "mio".into() };

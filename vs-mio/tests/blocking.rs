@@ -153,11 +153,7 @@ fn a_batch_is_packed_and_delivered_in_order() -> Result<(), Failure> {
 /// A server and two members of a group that stay silent while nobody acts: no timer ends a wait.
 fn silent_pair(test: u8) -> Result<(Serving, Group, Group), Failure> {
     let patience_ms = PATIENCE.as_millis() as u64;
-    let config = ServerConfig {
-        silence_ms: 3 * patience_ms,
-        heartbeat_ms: 2 * patience_ms,
-        ..ServerConfig::default()
-    };
+    let config = ServerConfig::default().with_silence(3 * PATIENCE).with_heartbeat(2 * PATIENCE);
     let serving = Serving::begin(config)?;
     let name = GroupName::new("silent")?;
     let join = |id| {
@@ -240,7 +236,9 @@ fn a_refused_sender_is_woken_by_room() -> Result<(), Failure> {
 
 #[test]
 fn a_silent_caller_is_excluded_and_returns() -> Result<(), Failure> {
-    let config = ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };
+    let config = ServerConfig::default()
+        .with_silence(Duration::from_millis(300))
+        .with_heartbeat(Duration::from_millis(50));
     let serving = Serving::begin(config)?;
     let name = GroupName::new("silence")?;
     let join = |id| {

@@ -277,7 +277,7 @@ fn compare(heard: &[Heard]) {
 #[test]
 fn handles_and_a_mio_loop_form_one_group() -> Result<(), Failure> {
     let begun = Instant::now();
-    let config = ServerConfig { silence_ms: PATIENCE_MS, ..ServerConfig::default() };
+    let config = ServerConfig::default().with_silence(Duration::from_millis(PATIENCE_MS));
     let serving = Serving::begin(config)?;
     let place = Place {
         group: GroupName::new("mixed")?,

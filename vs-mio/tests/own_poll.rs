@@ -13,7 +13,7 @@ use vs_core::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::{Server, ServerConfig};
 use vs_core::spec::{Component, Options, Stability, check_with};
 use vs_core::trace::{Header, Record, Trace};
-use vs_core::{Action, Blocking, GroupConfig, NodeConfig, SendError, Sent};
+use vs_core::{Action, Blocking, GroupConfig, SendError, Sent};
 use vs_mio::{Driver, DriverConfig, ServerDriver, Tokens};
 use vs_std::Membership;
 use vs_std::clock::Clock;
@@ -54,17 +54,10 @@ impl Member {
         multicast: SocketAddrV4,
         group: &GroupConfig,
     ) -> io::Result<Self> {
-        let clock = Clock::new();
         let process = ProcessId(id as u64);
-        let config = DriverConfig {
-            node: NodeConfig::default(),
-            process,
-            incarnation: clock.incarnation(),
-            seed: process.0,
-            membership: Membership::Servers(vec![server.into()]),
-            udp: UdpConfig::new(Ipv4Addr::LOCALHOST, multicast),
-            clock,
-        };
+        let membership = Membership::Servers(vec![server.into()]);
+        let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
+        let config = DriverConfig::new(process, membership, udp).with_seed(process.0);
         let mut driver = Driver::new(config, Vec::new()).map_err(io::Error::other)?;
         let group = driver.join(&name(), group.clone()).map_err(io::Error::other)?;
         // Neither from zero nor in a row.
@@ -231,16 +224,14 @@ impl Host {
 
 /// Small, so that a window is soon full.
 fn small() -> GroupConfig {
-    GroupConfig {
-        members_max: 2,
-        window_packets: Some(16),
-        ack_packets: 4,
-        message_bytes_max: 8 << 10,
-        queue_bytes: 16 << 10,
+    GroupConfig::default()
+        .with_members_max(2)
+        .with_window_packets(16)
+        .with_ack_packets(4)
+        .with_message_bytes_max(8 << 10)
+        .with_queue_bytes(16 << 10)
         // Nobody here is slow; the machine may be.
-        peer_ms: 60_000,
-        ..GroupConfig::default()
-    }
+        .with_peer(Duration::from_secs(60))
 }
 
 #[test]
@@ -340,7 +331,7 @@ fn a_full_window_loses_nothing_accepted() -> io::Result<()> {
 
 #[test]
 fn manual_blocking_refuses_until_the_next_view() -> io::Result<()> {
-    let config = GroupConfig { members_max: 3, blocking: Blocking::Manual, ..small() };
+    let config = small().with_members_max(3).with_blocking(Blocking::Manual);
     let mut host = Host::new(&config)?;
     let key = host.members[0].group;
     for member in &mut host.members {

@@ -24,7 +24,7 @@ const PATIENCE_MS: u64 = 60_000;
 
 /// A server that excludes nobody for being slow.
 fn serving() -> Result<Serving, Failure> {
-    Serving::begin(ServerConfig { silence_ms: PATIENCE_MS, ..ServerConfig::default() })
+    Serving::begin(ServerConfig::default().with_silence(Duration::from_millis(PATIENCE_MS)))
 }
 
 fn options(serving: &Serving, id: u64, test: u8) -> JoinOptions {

@@ -1,19 +1,20 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
+mod config;
+
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, NodeConfig, SendError, Sent,
-    Time, View,
+    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, SendError, Sent, Time, View,
 };
 
 use crate::clock::Clock;
@@ -22,57 +23,13 @@ use crate::embedded::{EmbeddedServer, Membership};
 use crate::faults::Faults;
 use crate::link::Link;
 use crate::name::ServerName;
-use crate::random::random;
 use crate::server::{LookupFailure, Source};
-use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
+use crate::udp::{Granted, SetupError, SmallBuffers, Which};
 use crate::unheard::Unheard;
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
-
-/// Who a driver's node is, and where it finds the others.
-#[derive(Clone, Debug)]
-pub struct DriverConfig {
-    /// Bounds and times of the node.
-    pub node: NodeConfig,
-    /// The process id, the same after every recovery.
-    pub process: ProcessId,
-    /// Grows with every start of the process: for example milliseconds of UNIX time.
-    pub incarnation: Incarnation,
-    /// Seed of the node's random choices.
-    pub seed: u64,
-    /// Where views come from.
-    pub membership: Membership,
-    /// The sockets for datagrams.
-    pub udp: UdpConfig,
-    /// The clock that the node sees; a trace of UNIX times has to know when it began.
-    pub clock: Clock,
-}
-
-/// Bytes of a full datagram by IPv6 where nothing else is said: what the MTU of Ethernet leaves
-/// after 48 bytes of headers.
-pub const DATAGRAM_BYTES_IPV6: usize = 1452;
-
-impl DriverConfig {
-    /// Everything by default for `process` (the same id after every start, and nobody else's).
-    #[must_use]
-    pub fn new(process: ProcessId, membership: Membership, udp: UdpConfig) -> Self {
-        let clock = Clock::new();
-        let mut node = NodeConfig::default();
-        if udp.bind.is_ipv6() {
-            node.datagram_bytes = DATAGRAM_BYTES_IPV6;
-        }
-        Self {
-            node,
-            process,
-            incarnation: clock.incarnation(),
-            seed: random(),
-            membership,
-            udp,
-            clock,
-        }
-    }
-}
+pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
 
 /// Why a driver cannot be made: one sentence that says what to do.
 #[derive(Debug)]
@@ -322,7 +279,7 @@ impl<T: Tracer> Driver<T> {
     }
 
     /// A socket of datagrams, to wait for; the one for multicasts is missing with
-    /// [`UdpConfig::unicast`].
+    /// [`crate::udp::UdpConfig::unicast`].
     #[must_use]
     pub fn udp_socket(&self, which: Which) -> Option<&UdpSocket> {
         self.datagrams.socket(which)

@@ -1,6 +1,7 @@
 //! The membership server inside a process that was told of none: it finds those inside the others.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io;
 
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
@@ -15,9 +16,9 @@ use crate::random::random;
 use crate::server::{LookupFailure, ServerDriver};
 use crate::udp::UdpConfig;
 
-/// How long a server inside is silent before it sends a sign of life, in ms. Each process has a
+/// How long a server inside is silent before it sends a sign of life. Each process has a
 /// connection to each other one.
-const HEARTBEAT_MS: u64 = 200;
+const HEARTBEAT: Duration = Duration::from_millis(200);
 
 /// How processes without a server to name find one another: each has a membership server inside,
 /// and these find one another.
@@ -45,7 +46,7 @@ impl Default for EmbeddedConfig {
             listen: None,
             beacons: None,
             peers: Vec::new(),
-            server: ServerConfig { heartbeat_ms: HEARTBEAT_MS, ..ServerConfig::default() },
+            server: ServerConfig::default().with_heartbeat(HEARTBEAT),
             discovery: DiscoveryConfig::default(),
         }
     }
@@ -60,6 +61,44 @@ impl EmbeddedConfig {
             addr.set_port(multicast.port().checked_add(1).unwrap_or(1024));
             addr
         })
+    }
+}
+
+/// Setters.
+impl EmbeddedConfig {
+    /// Sets [`Self::listen`].
+    #[must_use]
+    pub fn with_listen(mut self, listen: impl Into<Option<SocketAddr>>) -> Self {
+        self.listen = listen.into();
+        self
+    }
+
+    /// Sets [`Self::beacons`].
+    #[must_use]
+    pub fn with_beacons(mut self, beacons: impl Into<Option<SocketAddr>>) -> Self {
+        self.beacons = beacons.into();
+        self
+    }
+
+    /// Sets [`Self::peers`].
+    #[must_use]
+    pub fn with_peers(mut self, peers: impl Into<Vec<ServerName>>) -> Self {
+        self.peers = peers.into();
+        self
+    }
+
+    /// Sets [`Self::server`].
+    #[must_use]
+    pub fn with_server(mut self, server: ServerConfig) -> Self {
+        self.server = server;
+        self
+    }
+
+    /// Sets [`Self::discovery`].
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryConfig) -> Self {
+        self.discovery = discovery;
+        self
     }
 }
 
@@ -79,7 +118,7 @@ impl EmbeddedServer {
         udp: &UdpConfig,
     ) -> Result<Self, OpenError> {
         let boot = Clock::new().unix_start_ms();
-        let server_config = ServerConfig { deployment, ..config.server.clone() };
+        let server_config = config.server.clone().with_deployment(deployment);
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;
         server.set_embedded(process);

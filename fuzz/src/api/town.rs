@@ -1,6 +1,7 @@
 //! Processes, a membership server, and what is under way between them. The input says what moves,
 //! and when.
 
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId};
@@ -81,8 +82,9 @@ impl Town {
         if self.server.is_none() {
             self.incarnations += 1;
             let boot = START_MS + self.incarnations * INCARNATION_MS;
-            let config =
-                ServerConfig { silence_ms: 300, heartbeat_ms: 50, ..ServerConfig::default() };
+            let config = ServerConfig::default()
+                .with_silence(Duration::from_millis(300))
+                .with_heartbeat(Duration::from_millis(50));
             self.server = Server::new(config, ServerId(1), boot).ok();
         }
     }

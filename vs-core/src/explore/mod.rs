@@ -72,6 +72,7 @@ pub const STEPS_MAX: u16 = 500;
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Most states that are looked at, from 1. Each takes about 40 bytes, and those that are as far
     /// as one another and not yet gone on from, some KiB each: in the worlds here up to 3 GB in
@@ -82,6 +83,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { states_max: 20_000_000 }
+    }
+}
+
+impl Limits {
+    /// Sets [`Self::states_max`].
+    #[must_use]
+    pub fn with_states_max(mut self, states_max: usize) -> Self {
+        self.states_max = states_max;
+        self
     }
 }
 

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::config::{ConfigError, TIME_MS_LIMIT};
+use crate::config::{ConfigError, TIME_MS_LIMIT, setters};
 use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
 use crate::time::Time;
@@ -40,6 +40,7 @@ const SERVERS_LIMIT: usize = 1 << 16;
 
 /// Times and bounds of discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DiscoveryConfig {
     /// Pause between beacons until the server has settled, in ms. Each pause is a quarter shorter
     /// or longer by chance. Default 50.
@@ -121,6 +122,20 @@ impl DiscoveryConfig {
         )?;
         ConfigError::check("quiet_beacons", self.quiet_beacons.into(), 1..=u32::MAX.into())?;
         ConfigError::check("servers_max", self.servers_max as u64, 1..=SERVERS_LIMIT as u64)
+    }
+}
+
+/// Setters.
+impl DiscoveryConfig {
+    setters! {
+        with_beacon(beacon_ms: ms);
+        with_beacon_max(beacon_max_ms: ms);
+        with_beacon_missed(beacon_missed_ms: ms);
+        with_quiet_beacons(quiet_beacons: u32);
+        with_settle_max(settle_max_ms: ms);
+        with_dial_anyway(dial_anyway_ms: ms);
+        with_forget(forget_ms: ms);
+        with_servers_max(servers_max: usize);
     }
 }
 

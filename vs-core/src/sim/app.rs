@@ -279,7 +279,7 @@ impl Application for Traffic {
                 }
             }
             Action::Block { group } => {
-                let delay = self.rng.below(self.load.block_ok_us + 1);
+                let delay = self.rng.below(self.load.block_ok_us.saturating_add(1));
                 for g in self.groups.iter_mut().filter(|g| g.group == group) {
                     g.block_ok_at = Some(now.plus_us(delay));
                 }
@@ -303,13 +303,15 @@ impl Application for Traffic {
                 let _ = handle.block_ok(g.group);
             }
         }
-        let send_at =
-            *self.send_at.get_or_insert(now.plus_us(self.rng.below(self.load.interval_us + 1)));
+        let send_at = *self
+            .send_at
+            .get_or_insert(now.plus_us(self.rng.below(self.load.interval_us.saturating_add(1))));
         if send_at <= now && now < self.load.until {
             let n = 1 + self.rng.below(self.load.burst_max);
             self.make_messages(n);
-            let pause = 1 + self.rng.below(2 * self.load.interval_us + 1);
-            self.send_at = Some(now.plus_us(pause));
+            let pause_us =
+                1 + self.rng.below(self.load.interval_us.saturating_mul(2).saturating_add(1));
+            self.send_at = Some(now.plus_us(pause_us));
         }
         let extra = core::mem::take(&mut self.extra);
         self.make_messages(extra);

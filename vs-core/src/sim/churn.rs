@@ -157,7 +157,7 @@ impl Churn {
             world.join(ProcessId(p), &name, group.clone());
             sites.push((Site::Process(ProcessId(p)), home));
         }
-        let far = Link::LAN.with_delay_us(1000 * self.delay_ms);
+        let far = Link { delay_us: 1000 * self.delay_ms, ..Link::LAN };
         for (a, home) in &sites {
             for (b, _) in sites.iter().filter(|(_, other)| other != home) {
                 world.set_link(*a, *b, far);

@@ -1,10 +1,12 @@
 //! How a world behaves.
 
+use crate::config::setters;
 use crate::sim::net::Link;
 use crate::time::Time;
 
 /// How a world behaves where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorldConfig {
     /// Seed of everything random.
     pub seed: u64,
@@ -53,6 +55,62 @@ impl Default for WorldConfig {
             timer_slack_us: 0,
             dial_both: false,
             dial_retry_ms: 200,
+        }
+    }
+}
+
+/// Setters.
+impl WorldConfig {
+    setters! {
+        with_seed(seed: u64);
+        with_start(start: Time);
+        with_link(link: Link);
+        with_multicast(multicast: bool);
+        with_loopback(loopback: bool);
+        with_segments_max(segments_max: usize);
+        with_socket_datagrams(socket_datagrams: usize);
+        with_pipe_bytes(pipe_bytes: usize);
+        with_close(close_us: us);
+        with_reset_percent(reset_percent: u64);
+        with_timer_slack(timer_slack_us: us);
+        with_dial_both(dial_both: bool);
+        with_dial_retry(dial_retry_ms: ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::ident::{GroupName, ProcessId, ServerId};
+    use crate::member::ServerConfig;
+    use crate::sim::World;
+    use crate::{GroupConfig, NodeConfig};
+
+    #[test]
+    fn longest_times_do_not_overflow() {
+        let far = Link::LAN
+            .with_delay(Duration::MAX)
+            .with_jitter(Duration::MAX)
+            .with_reorder_permille(1000)
+            .with_reorder(Duration::MAX);
+        for link in [Link::LAN, far] {
+            let config = WorldConfig::default()
+                .with_link(link)
+                .with_close(Duration::MAX)
+                .with_timer_slack(Duration::MAX)
+                .with_dial_retry(Duration::MAX);
+            let mut world = World::new(config);
+            world.add_server(ServerId(1), ServerConfig::default(), 0).unwrap();
+            for p in [1, 2].map(ProcessId) {
+                world.add_process(p, NodeConfig::default(), &[ServerId(1)], ());
+                world.join(p, &GroupName::new("late").unwrap(), GroupConfig::default());
+                world.start(p).unwrap();
+            }
+            world.run_for_ms(100).unwrap();
+            world.kill(ProcessId(1));
+            world.run_for_ms(100).unwrap();
         }
     }
 }

@@ -47,18 +47,16 @@
 //!     }
 //! }
 //!
-//! let mut world = World::new(WorldConfig { seed: 7, ..WorldConfig::default() });
+//! let mut world = World::new(WorldConfig::default().with_seed(7));
 //! world.add_server(ServerId(1), Default::default(), 0).unwrap();
 //! let group = GroupName::new("sums").unwrap();
 //! for p in (1..=3).map(ProcessId) {
 //!     world.add_process(p, NodeConfig::default(), &[ServerId(1)], Sum::default());
-//!     let config = GroupConfig {
-//!         members_max: 4,
-//!         window_packets: Some(64),
-//!         message_bytes_max: 1024,
-//!         ack_packets: 16,
-//!         ..GroupConfig::default()
-//!     };
+//!     let config = GroupConfig::default()
+//!         .with_members_max(4)
+//!         .with_window_packets(64)
+//!         .with_message_bytes_max(1024)
+//!         .with_ack_packets(16);
 //!     world.join(p, &group, config);
 //!     world.start(p).unwrap();
 //! }

@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
+use crate::config::setters;
 use crate::rng::Rng;
 use crate::time::Time;
 
 /// How one direction of a path treats what is sent over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Link {
     /// Least delay, in µs.
     pub delay_us: u64,
@@ -36,15 +38,23 @@ impl Link {
         reorder_us: 0,
     };
 
-    /// The same link with its delay moved to `delay_us`.
-    #[must_use]
-    pub const fn with_delay_us(self, delay_us: u64) -> Self {
-        Self { delay_us, ..self }
-    }
-
-    /// The delay of one transmission, in ns.
+    /// The delay of one transmission, in ns, saturating.
     pub(crate) fn delay_ns(&self, rng: &mut Rng) -> u64 {
-        (self.delay_us + rng.below(self.jitter_us + 1)) * 1_000 + rng.below(1_000)
+        let jitter_us = rng.below(self.jitter_us.saturating_add(1));
+        let delay_us = self.delay_us.saturating_add(jitter_us);
+        delay_us.saturating_mul(1_000).saturating_add(rng.below(1_000))
+    }
+}
+
+/// Setters.
+impl Link {
+    setters! {
+        with_delay(delay_us: us);
+        with_jitter(jitter_us: us);
+        with_loss_permille(loss_permille: u16);
+        with_duplicate_permille(duplicate_permille: u16);
+        with_reorder_permille(reorder_permille: u16);
+        with_reorder(reorder_us: us);
     }
 }
 
@@ -153,7 +163,7 @@ impl Net {
         let mut arrival = now + link.delay_ns(rng);
         if link.reorder_permille > 0 && rng.below(1000) < u64::from(link.reorder_permille) {
             self.counters.reordered += 1;
-            arrival = arrival.plus_us(rng.below(link.reorder_us + 1));
+            arrival = arrival.plus_us(rng.below(link.reorder_us.saturating_add(1)));
         }
         arrivals.push(arrival);
         if link.duplicate_permille > 0 && rng.below(1000) < u64::from(link.duplicate_permille) {
@@ -176,7 +186,7 @@ mod tests {
         net.set_link(
             0,
             1,
-            Link { loss_permille: 200, duplicate_permille: 100, ..Link::LAN.with_delay_us(10) },
+            Link { delay_us: 10, loss_permille: 200, duplicate_permille: 100, ..Link::LAN },
         );
         net.set_cut(1, 0, true);
         let mut rng = Rng::new(7);

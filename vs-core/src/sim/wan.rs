@@ -238,9 +238,10 @@ impl Wan {
         for &((a, b), ms) in &draw.delays_ms {
             far_ms = far_ms.max(ms);
             let link = Link {
+                delay_us: 1000 * ms,
                 jitter_us: 100 * ms,
                 loss_permille: self.loss_permille,
-                ..Link::LAN.with_delay_us(1000 * ms)
+                ..Link::LAN
             };
             let at = |site| sites.iter().filter(move |(_, s)| *s == site).map(|(site, _)| *site);
             for (x, y) in at(a).flat_map(|x| at(b).map(move |y| (x, y))) {

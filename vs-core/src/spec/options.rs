@@ -7,6 +7,7 @@ use crate::view::Members;
 
 /// How to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// What is known about a run that settled before it ended; `None` leaves liveness out.
     pub stable: Option<Stability>,
@@ -25,6 +26,20 @@ impl Options {
     #[must_use]
     pub fn settled(stability: Stability) -> Self {
         Self { stable: Some(stability), ..Self::default() }
+    }
+
+    /// Sets [`Self::stable`].
+    #[must_use]
+    pub fn with_stable(mut self, stable: impl Into<Option<Stability>>) -> Self {
+        self.stable = stable.into();
+        self
+    }
+
+    /// Sets [`Self::violations_max`].
+    #[must_use]
+    pub fn with_violations_max(mut self, violations_max: usize) -> Self {
+        self.violations_max = violations_max;
+        self
     }
 }
 

@@ -59,15 +59,13 @@ pub(crate) struct Cluster<T: Tracer> {
 
 /// Small enough to be made thousands of times.
 pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig) {
-    let group = GroupConfig {
-        members_max,
-        window_packets: Some(64),
-        message_bytes_max: 16 << 10,
-        queue_bytes: 32 << 10,
-        early_packets_max: 16,
-        ack_packets: 16,
-        ..GroupConfig::default()
-    };
+    let group = GroupConfig::default()
+        .with_members_max(members_max)
+        .with_window_packets(64)
+        .with_message_bytes_max(16 << 10)
+        .with_queue_bytes(32 << 10)
+        .with_early_packets_max(16)
+        .with_ack_packets(16);
     (NodeConfig::default(), group)
 }
 

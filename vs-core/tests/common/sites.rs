@@ -1,6 +1,8 @@
 //! One group at two distant sites in a simulated world, each with a membership server. The delays
 //! decide what happens in which order; only their last microseconds are random.
 
+use core::time::Duration;
+
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use vs_core::member::ServerConfig;
 use vs_core::rule::Rules;
@@ -29,13 +31,11 @@ pub(crate) fn group() -> GroupName {
 }
 
 pub(crate) fn group_config() -> GroupConfig {
-    GroupConfig {
-        members_max: 8,
-        window_packets: Some(64),
-        message_bytes_max: 4096,
-        ack_packets: 16,
-        ..GroupConfig::default()
-    }
+    GroupConfig::default()
+        .with_members_max(8)
+        .with_window_packets(64)
+        .with_message_bytes_max(4096)
+        .with_ack_packets(16)
 }
 
 pub(crate) struct Sites {
@@ -45,9 +45,9 @@ pub(crate) struct Sites {
 impl Sites {
     /// The servers run; the processes do not yet.
     pub(crate) fn new(seed: u64, config: &GroupConfig, rules: Rules) -> Self {
-        let mut world = World::new(WorldConfig { seed, ..WorldConfig::default() });
+        let mut world = World::new(WorldConfig::default().with_seed(seed));
         world.set_rules(rules);
-        let node = NodeConfig { groups_max: 1, ..NodeConfig::default() };
+        let node = NodeConfig::default().with_groups_max(1);
         for s in SERVERS {
             world.add_server(s, ServerConfig::default(), 0).unwrap();
         }
@@ -56,7 +56,7 @@ impl Sites {
             world.add_process(p, node.clone(), &[home], ());
             world.join(p, &group(), config.clone());
         }
-        let far = Link { jitter_us: 0, ..Link::LAN.with_delay_us(FAR_MS * 1000) };
+        let far = Link::LAN.with_delay(Duration::from_millis(FAR_MS)).with_jitter(Duration::ZERO);
         let sites = || {
             PROCESSES
                 .map(|p| Site::Process(ProcessId(p)))

@@ -169,7 +169,7 @@ fn go_through(args: &Args, task: Task, alone: bool) -> Result<(), String> {
     let rule = rules.left_out();
     let begun = Instant::now();
     let states_max = usize::try_from(args.states_max).unwrap_or(usize::MAX);
-    let explored = explore(plan, rules, Limits { states_max });
+    let explored = explore(plan, rules, Limits::default().with_states_max(states_max));
     let name = name(task);
     report(args, plan, rule, &explored, begun.elapsed().as_secs_f64());
     if let (Some(found), Some(dir)) = (&explored.found, trace_dir(args, task, alone)) {

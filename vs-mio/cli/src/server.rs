@@ -1,6 +1,7 @@
 //! `vs server`: a membership server.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread;
@@ -180,7 +181,8 @@ fn serve(
 fn config(args: &Args) -> ServerConfig {
     let deployment = args.deployment.clone();
     let silence_ms = args.silence_ms.unwrap_or(ServerConfig::default().silence_ms);
-    let mut config = ServerConfig { deployment, ..ServerConfig::for_silence(silence_ms) };
+    let silence = Duration::from_millis(silence_ms);
+    let mut config = ServerConfig::for_silence(silence).with_deployment(deployment);
     for (field, value) in [
         (&mut config.dial_ms, args.dial_ms),
         (&mut config.heartbeat_ms, args.heartbeat_ms),

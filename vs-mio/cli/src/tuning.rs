@@ -1,5 +1,7 @@
 //! What members are told on the command line about times and bounds.
 
+use core::time::Duration;
+
 use vs_core::{Blocking, ClientConfig, GroupConfig, NodeConfig};
 use vs_std::driver::DATAGRAM_BYTES_IPV6;
 
@@ -57,14 +59,13 @@ impl Tuning {
 
     /// The configurations that follow, of a member that sends by IPv6 or by IPv4.
     pub(crate) fn configs(&self, blocking: Blocking, is_ipv6: bool) -> (NodeConfig, GroupConfig) {
-        let mut group = GroupConfig {
-            peer_ms: self.peer_ms,
-            message_bytes_max: self.message_bytes_max,
-            window_packets: self.window_packets,
-            members_max: self.members_max,
-            blocking,
-            ..if self.wan { GroupConfig::wan() } else { GroupConfig::default() }
-        };
+        let group = if self.wan { GroupConfig::wan() } else { GroupConfig::default() };
+        let mut group = group
+            .with_peer(Duration::from_millis(self.peer_ms))
+            .with_message_bytes_max(self.message_bytes_max)
+            .with_window_packets(self.window_packets)
+            .with_members_max(self.members_max)
+            .with_blocking(blocking);
         // What follows from the bounds that were named.
         group.block_ok_ms = group.block_ok_ms.min(group.peer_ms / 2).max(1);
         group.queue_bytes = group.queue_bytes.max(group.message_bytes_max.saturating_mul(2));
@@ -74,7 +75,7 @@ impl Tuning {
         let mut node = NodeConfig::default();
         let default = if is_ipv6 { DATAGRAM_BYTES_IPV6 } else { node.datagram_bytes };
         node.datagram_bytes = self.datagram_bytes.unwrap_or(default);
-        node.client = ClientConfig::for_silence(self.server_silence_ms);
+        node.client = ClientConfig::for_silence(Duration::from_millis(self.server_silence_ms));
         (node, group)
     }
 }

@@ -14,7 +14,20 @@ use crate::random::random;
 use crate::udp::{MULTICAST, UdpConfig, address_towards};
 
 /// Who joins, by which sockets, within which bounds.
+///
+/// ```
+/// use core::time::Duration;
+/// use vs_core::GroupConfig;
+/// use vs_std::JoinOptions;
+///
+/// let options = JoinOptions::local()
+///     .with_group(GroupConfig::default().with_members_max(5))
+///     .with_join_timeout(Duration::from_secs(10))
+///     .with_trace("member.jsonl");
+/// assert_eq!(options.group.members_max, 5);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct JoinOptions {
     /// Who this process is, and where it finds the others.
     pub driver: DriverConfig,
@@ -100,5 +113,71 @@ impl JoinOptions {
             pin: None,
             trace: None,
         }
+    }
+}
+
+/// Setters.
+impl JoinOptions {
+    /// Sets [`Self::driver`].
+    #[must_use]
+    pub fn with_driver(mut self, driver: DriverConfig) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Sets [`Self::group`].
+    #[must_use]
+    pub fn with_group(mut self, group: GroupConfig) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// Sets [`Self::inbox_bytes`].
+    #[must_use]
+    pub fn with_inbox_bytes(mut self, inbox_bytes: usize) -> Self {
+        self.inbox_bytes = inbox_bytes;
+        self
+    }
+
+    /// Sets [`Self::outbox_bytes`].
+    #[must_use]
+    pub fn with_outbox_bytes(mut self, outbox_bytes: usize) -> Self {
+        self.outbox_bytes = outbox_bytes;
+        self
+    }
+
+    /// Sets [`Self::send_timeout`].
+    #[must_use]
+    pub fn with_send_timeout(mut self, send_timeout: Duration) -> Self {
+        self.send_timeout = send_timeout;
+        self
+    }
+
+    /// Sets [`Self::join_timeout`].
+    #[must_use]
+    pub fn with_join_timeout(mut self, join_timeout: impl Into<Option<Duration>>) -> Self {
+        self.join_timeout = join_timeout.into();
+        self
+    }
+
+    /// Sets [`Self::busy_poll`].
+    #[must_use]
+    pub fn with_busy_poll(mut self, busy_poll: Duration) -> Self {
+        self.busy_poll = busy_poll;
+        self
+    }
+
+    /// Sets [`Self::pin`].
+    #[must_use]
+    pub fn with_pin(mut self, pin: impl Into<Option<usize>>) -> Self {
+        self.pin = pin.into();
+        self
+    }
+
+    /// Sets [`Self::trace`].
+    #[must_use]
+    pub fn with_trace(mut self, trace: impl Into<PathBuf>) -> Self {
+        self.trace = Some(trace.into());
+        self
     }
 }

@@ -14,6 +14,7 @@ pub const MULTICAST_V6: SocketAddr =
 
 /// Where a node sends and listens: by IPv4 or IPv6, whichever its addresses are of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UdpConfig {
     /// Address of the unicast socket; the port is chosen by the system. Not a link-local one of
     /// IPv6.
@@ -57,6 +58,58 @@ impl UdpConfig {
         // Nobody hears it; the length of datagrams is tried with it.
         let multicast = if interface.is_ipv4() { MULTICAST } else { MULTICAST_V6 };
         Self { unicast: true, ..Self::new(interface, multicast) }
+    }
+}
+
+/// Setters.
+impl UdpConfig {
+    /// Sets [`Self::bind`].
+    #[must_use]
+    pub fn with_bind(mut self, bind: impl Into<IpAddr>) -> Self {
+        self.bind = bind.into();
+        self
+    }
+
+    /// Sets [`Self::interface`].
+    #[must_use]
+    pub fn with_interface(mut self, interface: impl Into<IpAddr>) -> Self {
+        self.interface = interface.into();
+        self
+    }
+
+    /// Sets [`Self::multicast`].
+    #[must_use]
+    pub fn with_multicast(mut self, multicast: impl Into<SocketAddr>) -> Self {
+        self.multicast = multicast.into();
+        self
+    }
+
+    /// Sets [`Self::unicast`].
+    #[must_use]
+    pub fn with_unicast(mut self, unicast: bool) -> Self {
+        self.unicast = unicast;
+        self
+    }
+
+    /// Sets [`Self::ttl`].
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: u32) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Sets [`Self::buffer_bytes`].
+    #[must_use]
+    pub fn with_buffer_bytes(mut self, buffer_bytes: usize) -> Self {
+        self.buffer_bytes = buffer_bytes;
+        self
+    }
+
+    /// Sets [`Self::faults`].
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
     }
 }
 

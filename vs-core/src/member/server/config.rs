@@ -1,7 +1,10 @@
 //! Bounds and times of a server.
 
+use core::time::Duration;
+
 use crate::config::{
     BUFFER_BYTES_LIMIT, ConfigError, GROUPS_LIMIT, REDIAL_MOST_MS, TIME_MS_LIMIT, attempt_ms,
+    setters, to_ms,
 };
 use crate::ident::Deployment;
 
@@ -19,6 +22,7 @@ pub const PEERS_LIMIT: usize = 1 << 16;
 /// to hold for a quarter before it counts. [`ServerConfig::for_silence`] sets these times for
 /// another `silence_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// The deployment of this server. It refuses clients and servers of another one. Default
     /// "default".
@@ -119,11 +123,13 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The default, with times that follow from another `silence_ms`: those of heartbeats, of
-    /// dialling, and for which a link has to hold. Where a round trip takes longer than half of
-    /// `silence_ms` (or 2000 ms, if that is less), raise `dial_ms`.
+    /// The default, with another [`Self::silence_ms`], rounded up to a whole ms, and with times
+    /// that follow from it: those of heartbeats, of dialling, and for which a link has to hold.
+    /// Where a round trip takes longer than half of it (or 2000 ms, if that is less), raise
+    /// [`Self::dial_ms`].
     #[must_use]
-    pub fn for_silence(silence_ms: u64) -> Self {
+    pub fn for_silence(silence: Duration) -> Self {
+        let silence_ms = to_ms(silence);
         let default = Self::default();
         let quarter_ms = (silence_ms / 4).max(1);
         Self {
@@ -214,6 +220,36 @@ impl ServerConfig {
     }
 }
 
+/// Setters.
+impl ServerConfig {
+    setters! {
+        with_deployment(deployment: Deployment);
+        with_silence(silence_ms: ms);
+        with_heartbeat(heartbeat_ms: ms);
+        with_gather_join(gather_join_ms: ms);
+        with_gather_crash(gather_crash_ms: ms);
+        with_announce_max(announce_max: usize);
+        with_gather_max(gather_max_ms: ms);
+        with_accuse(accuse_ms: ms);
+        with_readmit(readmit_ms: ms);
+        with_reattach(reattach_ms: ms);
+        with_redial(redial_ms: ms);
+        with_redial_max(redial_max_ms: ms);
+        with_refused(refused_ms: ms);
+        with_refused_max(refused_max_ms: ms);
+        with_dial(dial_ms: ms);
+        with_peers_max(peers_max: usize);
+        with_link_hold(link_hold_ms: ms);
+        with_link_hold_max(link_hold_max_ms: ms);
+        with_link_forgive(link_forgive_ms: ms);
+        with_pass_on(pass_on_ms: ms);
+        with_regroup(regroup_ms: ms);
+        with_connections_max(connections_max: usize);
+        with_groups_max(groups_max: usize);
+        with_output_bytes_max(output_bytes_max: usize);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -260,7 +296,11 @@ mod tests {
     fn default_and_limits_are_valid() {
         assert_eq!(ServerConfig::default().validate(), Ok(()));
         for silence_ms in [2, 4, 1000, TIME_MS_LIMIT] {
-            assert_eq!(ServerConfig::for_silence(silence_ms).validate(), Ok(()), "{silence_ms}");
+            assert_eq!(
+                ServerConfig::for_silence(Duration::from_millis(silence_ms)).validate(),
+                Ok(()),
+                "{silence_ms}"
+            );
         }
     }
 
@@ -306,8 +346,9 @@ mod tests {
 
     #[test]
     fn extreme_silence_is_refused() {
-        for silence_ms in [0, 1, u64::MAX - 1, u64::MAX] {
-            let config = ServerConfig::for_silence(silence_ms);
+        let long = [u64::MAX - 1, u64::MAX].map(Duration::from_millis);
+        for silence in [Duration::ZERO, Duration::from_nanos(1), long[0], long[1], Duration::MAX] {
+            let config = ServerConfig::for_silence(silence);
             assert!(error_of(&config).starts_with("silence_ms must be "));
         }
     }

@@ -253,7 +253,7 @@ impl<'a> Generator<'a> {
 
     /// Each server is a site of its own, with the processes that prefer it.
     fn wide_area(&mut self, link: Link) {
-        let far = link.with_delay_us(2_000 + self.draw.below(40_000));
+        let far = Link { delay_us: 2_000 + self.draw.below(40_000), ..link };
         let homes: Vec<(Site, ServerId)> = self
             .scenario
             .processes

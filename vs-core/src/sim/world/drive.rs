@@ -96,7 +96,7 @@ impl<A: Application> World<A> {
     fn schedule_wake(&mut self, host: usize) {
         let Self { hosts, fabric, .. } = self;
         let Some((due, _)) = hosts[host].due() else { return };
-        let slack = fabric.rng.below(fabric.config.timer_slack_us + 1);
+        let slack = fabric.rng.below(fabric.config.timer_slack_us.saturating_add(1));
         let at = due.max(fabric.now).plus_us(slack);
         if hosts[host].wake.is_none_or(|queued| at < queued) {
             hosts[host].wake = Some(at);

@@ -176,7 +176,7 @@ impl<A: Application> World<A> {
                     c.pipes[end].stalled = 0;
                 }
             } else {
-                let us = self.fabric.rng.below(self.fabric.config.close_us + 1);
+                let us = self.fabric.rng.below(self.fabric.config.close_us.saturating_add(1));
                 let at = self.fabric.now.plus_us(us);
                 self.fabric.queue.push(at, Happening::Gone { conn, end: end as u8 });
             }

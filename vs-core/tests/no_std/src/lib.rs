@@ -60,15 +60,13 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// Makes a node that joins a group; null if the configuration cannot be used.
 #[unsafe(no_mangle)]
 pub extern "C" fn vs_node_new(process: u64, incarnation: u64, now: u64) -> *mut Node {
-    let group = GroupConfig {
-        members_max: 4,
-        window_packets: Some(32),
-        message_bytes_max: 4096,
-        queue_bytes: 8192,
-        early_packets_max: 16,
-        ack_packets: 8,
-        ..GroupConfig::default()
-    };
+    let group = GroupConfig::default()
+        .with_members_max(4)
+        .with_window_packets(32)
+        .with_message_bytes_max(4096)
+        .with_queue_bytes(8192)
+        .with_early_packets_max(16)
+        .with_ack_packets(8);
     let config = NodeConfig::default();
     let addr = SocketAddr::from(([10, 0, 0, 1], 4000));
     let (process, incarnation) = (ProcessId(process), Incarnation::new(incarnation));

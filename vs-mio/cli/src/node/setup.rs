@@ -45,8 +45,10 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
     let interface = udp.interface;
-    let driver =
-        DriverConfig { node, process, incarnation, seed: random(), membership, udp, clock };
+    let driver = DriverConfig::new(process, membership, udp)
+        .with_node(node)
+        .with_incarnation(incarnation)
+        .with_clock(clock);
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
     let mut driver = Driver::new(driver, tracer)
         .map_err(|e| unopened(&e, bind, args.embedded.listen_option(bind)))?;

@@ -8,7 +8,6 @@ use mio::{Events, Poll, Token};
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::{Action, Blocking, CastCounters, DetachReason, SendError, View};
 use vs_mio::{Driver, DriverConfig, Tokens};
-use vs_std::clock::Clock;
 use vs_std::driver::IoCounters;
 use vs_std::faults::Faults;
 use vs_std::trace::{MaybeTrace, TraceFile};
@@ -59,21 +58,15 @@ fn group() -> Result<vs_core::ident::GroupName, Failure> {
 }
 
 fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failure> {
-    let clock = Clock::new();
     let (node, _) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
     let multicast = args.multicast.unwrap_or(super::stage::multicast(args.bind));
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
     udp.faults = Faults::default().with_loss_permille(args.load.loss.0);
-    Ok(DriverConfig {
-        node,
-        process,
-        incarnation: clock.incarnation(),
-        seed: process.0 ^ clock.unix_offset(),
-        membership: Membership::Servers(servers(&args.servers)?),
-        udp,
-        clock,
-    })
+    let membership = Membership::Servers(servers(&args.servers)?);
+    let config = DriverConfig::new(process, membership, udp).with_node(node);
+    let seed = process.0 ^ config.clock.unix_offset();
+    Ok(config.with_seed(seed))
 }
 
 fn advise(advice: Option<impl core::fmt::Display>) {

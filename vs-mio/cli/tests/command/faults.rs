@@ -77,12 +77,10 @@ const PROCESS_BYTES: usize = 12 << 20;
 
 /// What the group may take at most in a member of the test below.
 fn footprint() -> usize {
-    let group = GroupConfig {
-        window_packets: Some(WINDOW),
-        ack_packets: WINDOW / 2,
-        message_bytes_max: MESSAGE_BYTES_MAX,
-        ..GroupConfig::default()
-    };
+    let group = GroupConfig::default()
+        .with_window_packets(WINDOW)
+        .with_ack_packets(WINDOW / 2)
+        .with_message_bytes_max(MESSAGE_BYTES_MAX);
     let node = NodeConfig::default();
     GroupSize::new(&group, &node).expect("a configuration").footprint()
 }

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::super::{ConnId, Note, PeerTrouble, Server, ServerConfig};
 use crate::ident::ServerId;
@@ -456,9 +457,10 @@ fn impossible_dial_times_are_refused() {
     ] {
         assert!(Server::new(bad, ServerId(1), 1).is_err());
     }
-    assert_eq!(ServerConfig::for_silence(config().silence_ms), config());
+    let for_silence = |ms| ServerConfig::for_silence(Duration::from_millis(ms));
+    assert_eq!(for_silence(config().silence_ms), config());
     for silence_ms in [2, 20, 80, 600, 5000, 86_400_000] {
-        let config = ServerConfig::for_silence(silence_ms);
+        let config = for_silence(silence_ms);
         let from_healing_ms = config.redial_max_ms + config.dial_ms + config.link_hold_ms;
         assert!(from_healing_ms <= (2 * silence_ms).max(500), "{config:?}");
         assert!(config.dial_ms > 300, "the farthest can be reached");

@@ -87,6 +87,8 @@ struct Closing {
     conn: Conn,
     output: Vec<u8>,
     written: usize,
+    /// The other side was told that nothing more comes. Once: each call would wake the loop again.
+    is_shut: bool,
     until: Time,
 }
 
@@ -102,9 +104,10 @@ impl Closing {
                 Err(_) => return true,
             }
         }
-        if self.conn.stream.shutdown(Shutdown::Write).is_err() {
+        if !self.is_shut && self.conn.stream.shutdown(Shutdown::Write).is_err() {
             return true;
         }
+        self.is_shut = true;
         for _ in 0..READS_MAX {
             match self.conn.stream.read(buffer) {
                 Ok(0) => return true,
@@ -133,7 +136,7 @@ impl Closings {
             bytes -= oldest.output.len();
             slots.free(oldest.conn.slot);
         }
-        self.queue.push_back(Closing { conn, output, written: 0, until });
+        self.queue.push_back(Closing { conn, output, written: 0, is_shut: false, until });
     }
 
     /// Brings them to their end, as far as they are.

@@ -82,7 +82,8 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     assert_eq!(encode(&mut out[..len - 1], header, content), None, "it fits less than it takes");
 }
 
-/// A decoded beacon, encoded again, is the same datagram with its reserved bits cleared.
+/// A decoded beacon, encoded again, is the same datagram with its reserved bits cleared and without
+/// the optional fields, none of which this version knows.
 fn beacon(datagram: &[u8]) {
     let beacon = match beacon::decode(datagram) {
         Ok(beacon) => beacon,
@@ -92,6 +93,7 @@ fn beacon(datagram: &[u8]) {
     let mut out = [0xaa; BEACON_BYTES_MAX];
     let len = beacon::encode(&mut out, &beacon).expect("it was a datagram before");
     let mut cleared = datagram.to_vec();
+    cleared.truncate(len);
     cleared[6] = 0;
     cleared[27..32].fill(0);
     if beacon.listen.is_ipv4() {

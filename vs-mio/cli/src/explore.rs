@@ -9,9 +9,10 @@ use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
 use vs_core::rule::{Rule, Rules};
 
 use crate::Failure;
+use crate::output::say;
 #[cfg(feature = "mutants")]
 use crate::sim::rule;
-use crate::sim::{keep, make_room, mutants, say};
+use crate::sim::{keep, make_room, mutants};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens
 /// in whatever order

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Cli::Perf(args) => perf::run(*args),
         Cli::Status(args) => status::run(&args),
     };
-    match result {
+    match result.and_then(|()| output::unwritten()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
             eprintln!("vs: {why}");

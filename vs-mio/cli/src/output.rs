@@ -3,12 +3,38 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use mio::Waker;
 
 use crate::Failure;
+
+/// Why standard output took a line of the results no more.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes a line of the results. The first failure is kept for [`unwritten`]; what follows it is
+/// dropped.
+pub(crate) fn say(line: core::fmt::Arguments<'_>) {
+    if UNWRITTEN.get().is_some() {
+        return;
+    }
+    // Put together first: JSON that cannot be written in the midst of it panics.
+    let mut line = line.to_string();
+    line.push('\n');
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
+        let _ = UNWRITTEN.set(error);
+    }
+}
+
+/// That results were lost, if [`say`] could not write them all.
+pub(crate) fn unwritten() -> Result<(), Failure> {
+    match UNWRITTEN.get() {
+        Some(error) => Err(Failure(format!("the results cannot be written: {error}"))),
+        None => Ok(()),
+    }
+}
 
 /// Pieces that may wait to be written.
 const PIECES_MAX: usize = 4096;

@@ -2,7 +2,7 @@
 
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use vs_core::trace::Mark;
 use vs_core::trace::Trace;
 use vs_core::trace_json;
 
+use crate::output::say;
 use crate::{Failure, fast_share, wan};
 
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
@@ -67,13 +68,6 @@ pub(crate) struct Args {
     /// The summary as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// A line for who listens: one who has closed the pipe has heard enough.
-pub(crate) fn say(line: core::fmt::Arguments<'_>) {
-    // Put together first: JSON that cannot be written in the midst of it panics.
-    let line = line.to_string();
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// Highest seed: seeds are numbers in JSON, too.

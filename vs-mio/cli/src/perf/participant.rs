@@ -16,6 +16,7 @@ use super::payload::{self, Kind, Template};
 use super::report::{self, Measured};
 use super::{Args, Load};
 use crate::Failure;
+use crate::output::say;
 
 /// Bytes that are sent before the datagrams go out and others are heard: what one run of datagrams
 /// carries.
@@ -384,9 +385,9 @@ impl Participant<'_> {
         let summary = report::summary(self.load, &results);
         for result in results {
             if result["member"] == self.ear.me.0 {
-                println!("{}", report::line(result, as_json));
+                say(format_args!("{}", report::line(result, as_json)));
             }
         }
-        println!("{}", report::summary_line(&summary, as_json));
+        say(format_args!("{}", report::summary_line(&summary, as_json)));
     }
 }

@@ -21,6 +21,7 @@ use vs_std::udp::MULTICAST_V6;
 
 use super::{Args, report};
 use crate::Failure;
+use crate::output::say;
 
 /// Where participants meet, if nothing else is said.
 pub(super) fn multicast(bind: IpAddr) -> SocketAddr {
@@ -233,6 +234,6 @@ fn print(lines: Vec<Value>, as_json: bool) {
         } else {
             report::line(line, as_json)
         };
-        println!("{text}");
+        say(format_args!("{text}"));
     }
 }

@@ -13,6 +13,7 @@ use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 
 use crate::Failure;
+use crate::output::{say, unwritten};
 
 /// How long an answer may take, from the first attempt to connect.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -48,20 +49,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if is_busy && !args.watch {
             return Err(Failure(busy(&args.addr)));
         }
-        let mut said = if is_busy && !args.json {
+        let said = if is_busy && !args.json {
             busy(&args.addr)
         } else if args.json {
             serde_json::to_string(&status).map_err(|e| Failure(format!("no JSON: {e}")))?
         } else {
             text::text(&status)
         };
-        said.push('\n');
-        let mut stdout = std::io::stdout().lock();
-        // Nobody reads any more: there is nothing left to do.
-        if stdout.write_all(said.as_bytes()).and_then(|()| stdout.flush()).is_err() || !args.watch {
+        say(format_args!("{said}"));
+        unwritten()?;
+        if !args.watch {
             return Ok(());
         }
-        drop(stdout);
         let until = Instant::now() + WATCH_EVERY;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             std::thread::park_timeout(left);

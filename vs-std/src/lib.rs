@@ -34,6 +34,7 @@ mod group;
 mod interface;
 mod link;
 mod name;
+mod open_files;
 mod random;
 mod shared;
 mod tcp;
@@ -44,6 +45,7 @@ pub use group::{
     Unanswered, pin,
 };
 pub use name::{ServerName, ServerNameError};
+pub use open_files::OpenFiles;
 pub use random::random;
 pub use shared::{Reservation, SharedGroup};
 

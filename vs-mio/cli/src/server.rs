@@ -15,6 +15,7 @@ use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
 use vs_core::status::ServerCounters;
 use vs_mio::ServerDriver;
+use vs_std::OpenFiles;
 use vs_std::clock::Clock;
 use vs_std::faults::Faults;
 
@@ -102,7 +103,12 @@ fn end_with_input() {
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let peers = servers(&args.peers)?;
     let boot = Clock::new().unix_start_ms();
-    let server = Server::new(config(&args), ServerId(args.id), boot)
+    let mut config = config(&args);
+    let files = OpenFiles::now().filter(|files| files.connections < config.connections_max);
+    if let Some(files) = files {
+        config.connections_max = files.connections.max(1);
+    }
+    let server = Server::new(config, ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
@@ -128,7 +134,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         format!("membership server {} listening on {addr}", args.id)
     };
     output.write((first + "\n").into_bytes());
-    serve(poll, driver, signals, output, &args)
+    serve(poll, driver, signals, output, &args, files)
 }
 
 fn serve(
@@ -137,6 +143,7 @@ fn serve(
     mut signals: Signals,
     output: Output,
     args: &Args,
+    mut files: Option<OpenFiles>,
 ) -> Result<(), Failure> {
     let mut events = Events::with_capacity(EVENTS_MAX);
     loop {
@@ -148,6 +155,14 @@ fn serve(
         while output.has_room()
             && let Some(note) = driver.poll_note()
         {
+            if matches!(note, Note::NoRoom { .. })
+                && let Some(OpenFiles { limit, .. }) = files.take()
+            {
+                eprintln!(
+                    "vs: there is no room for more connections, since this process may open {limit} files: raise \
+                     that limit (ulimit -n)"
+                );
+            }
             let line = if args.json { as_json(&note).to_string() } else { note_text(&note) };
             output.write((line + "\n").into_bytes());
         }
@@ -250,6 +265,9 @@ fn as_json(note: &Note) -> Value {
         }
         Note::TakenIn { server } => json!({"note": "taken_in", "server": server.0}),
         Note::DuplicateId { server } => json!({"note": "duplicate_id", "server": server.0}),
+        Note::NoRoom { connections_max } => {
+            json!({"note": "no_room", "connections_max": connections_max})
+        }
         Note::Refused { conn, why } => json!({"note": "refused", "conn": conn.0, "why": why}),
         other => json!({"note": "other", "words": other.to_string()}),
     }

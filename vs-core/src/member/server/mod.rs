@@ -69,6 +69,9 @@ use peers::Peers;
 pub use topology::LeftOut;
 use topology::Topology;
 
+/// Least time between two notes that a connection finds no room, in ms.
+const NO_ROOM_EVERY_MS: u64 = 1000;
+
 /// Servers that are asked for at a time.
 const ASKS_MAX: usize = 32;
 
@@ -94,6 +97,8 @@ pub struct Server {
     hold: Hold,
     groups: Groups,
     notes: Notes,
+    /// From when on it may be noted that a connection finds no room.
+    no_room_from: Time,
     /// How often the status is told.
     answers: Pace,
     counters: ServerCounters,
@@ -135,6 +140,7 @@ impl Server {
             hold: Hold::default(),
             groups: Groups::new(config.groups_max),
             notes: Notes::default(),
+            no_room_from: Time::ZERO,
             answers: Pace::default(),
             counters: ServerCounters::default(),
             config,
@@ -199,8 +205,11 @@ impl Server {
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
         self.clock.advance(now);
         if !self.connections.handle_accepted(self.clock.now(), conn) {
-            let why = "connections_max connections are open".into();
-            self.notes.push(Note::Refused { conn, why });
+            let connections_max = self.config.connections_max;
+            if self.clock.now() >= self.no_room_from {
+                self.no_room_from = self.clock.now().plus_ms(NO_ROOM_EVERY_MS);
+                self.notes.push(Note::NoRoom { connections_max });
+            }
         }
     }
 

@@ -98,6 +98,11 @@ pub enum Note {
         /// That id.
         server: ServerId,
     },
+    /// A connection finds no room: as many are open as there may be. Told once a second at most.
+    NoRoom {
+        /// How many there may be: [`ServerConfig::connections_max`](super::ServerConfig).
+        connections_max: usize,
+    },
     /// A connection spoke another protocol or broke a rule and was closed.
     Refused {
         /// The connection.
@@ -133,6 +138,10 @@ impl fmt::Display for Note {
             Self::LeftOut { server, why } => write!(f, "server {server} is left out: {why}"),
             Self::TakenIn { server } => write!(f, "server {server} is taken in"),
             Self::DuplicateId { server } => Refusal::SameId(*server).fmt(f),
+            Self::NoRoom { connections_max } => write!(
+                f,
+                "no room for another connection: {connections_max} are open, and no more may be (connections_max)"
+            ),
             Self::Refused { conn, why } => write!(f, "connection {} refused: {why}", conn.0),
         }
     }

@@ -452,8 +452,8 @@ impl Session {
         let first = &names[0];
         if status.connected > 0 {
             return Some(format!(
-                "what listens at {servers} does not answer as a membership server does ({reason}): name another with \
-                 --server"
+                "what listens at {servers} does not answer as a membership server does, or has no room ({reason}): look \
+                 at what it says, or name another with --server"
             ));
         }
         Some(match names.len() {

@@ -131,7 +131,8 @@ impl NoAnswer {
                 "{name} speaks protocol version {theirs}, this program {own}: ask with the vs of that version"
             ),
             Self::Ended(0) | Self::Strange(FrameError::Magic) => format!(
-                "what listens at {name} is not vs: name the address of a server or a node of it"
+                "what listens at {name} is not vs, or has no room for another connection: look at what it says, or name \
+                 the address of a server or a node of vs"
             ),
             Self::Ended(_) | Self::Strange(_) => format!(
                 "{name} speaks protocol version {own} and did not answer: it is an older vs, ask with that one"

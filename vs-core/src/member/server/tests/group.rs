@@ -307,6 +307,23 @@ fn broken_protocol_order_is_refused() {
     }
 }
 
+/// A crowd that finds no room would else fill the log.
+#[test]
+fn missing_room_is_noted_once_a_second() {
+    let config = ServerConfig { connections_max: 2, ..ServerConfig::default() };
+    let mut bench = Bench::together(config, 1);
+    bench.open(7);
+    let noted = |bench: &mut Bench, conn| {
+        bench.server.handle_accepted(bench.now, ConnId(conn));
+        core::iter::from_fn(|| bench.server.poll_note())
+            .filter(|note| *note == Note::NoRoom { connections_max: 2 })
+            .count()
+    };
+    assert_eq!([8, 9, 10].map(|conn| noted(&mut bench, conn)), [1, 0, 0]);
+    bench.pass(1000);
+    assert_eq!([11, 12].map(|conn| noted(&mut bench, conn)), [1, 0]);
+}
+
 #[test]
 fn hostile_bytes_close_their_connection_only() {
     let mut long = frame::preamble().to_vec();

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use mio::Waker;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Pieces that may wait to be written.
 const PIECES_MAX: usize = 4096;
@@ -105,6 +105,13 @@ impl Output {
             }
         }
     }
+}
+
+/// A line for who listens: one who has closed the pipe has heard enough.
+pub(crate) fn say(line: core::fmt::Arguments<'_>) {
+    // Put together first: JSON that cannot be written in the midst of it panics.
+    let line = line.to_string();
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 fn write_all(pieces: &Receiver<Vec<u8>>, shared: &Shared, waker: &Waker) -> io::Result<()> {

@@ -5,8 +5,8 @@
 use vs_core::rule::Rules;
 use vs_core::sim::{Wan, WanChange, WanTiming, WanTraffic};
 
-use crate::Failure;
-use crate::sim::say;
+use crate::failure::Failure;
+use crate::output::say;
 
 /// Sites, and the least and the greatest distance of two of them, one way.
 const SITES: u64 = 3;

@@ -71,6 +71,41 @@ macro_rules! checked {
     };
 }
 
+/// Conversions of names, from and into text.
+macro_rules! text {
+    ($name:ident, $error:ident) => {
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(name: &str) -> Result<Self, $error> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = $error;
+
+            fn try_from(name: &str) -> Result<Self, $error> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<alloc::string::String> for $name {
+            type Error = $error;
+
+            fn try_from(name: alloc::string::String) -> Result<Self, $error> {
+                Self::new(&name)
+            }
+        }
+
+        impl From<$name> for alloc::string::String {
+            fn from(name: $name) -> Self {
+                Self::from(name.as_str())
+            }
+        }
+    };
+}
+
 /// Why a text or a number is not an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -302,35 +337,7 @@ impl fmt::Display for GroupName {
     }
 }
 
-impl FromStr for GroupName {
-    type Err = GroupNameError;
-
-    fn from_str(name: &str) -> Result<Self, GroupNameError> {
-        Self::new(name)
-    }
-}
-
-impl TryFrom<&str> for GroupName {
-    type Error = GroupNameError;
-
-    fn try_from(name: &str) -> Result<Self, GroupNameError> {
-        Self::new(name)
-    }
-}
-
-impl TryFrom<alloc::string::String> for GroupName {
-    type Error = GroupNameError;
-
-    fn try_from(name: alloc::string::String) -> Result<Self, GroupNameError> {
-        Self::new(&name)
-    }
-}
-
-impl From<GroupName> for alloc::string::String {
-    fn from(name: GroupName) -> Self {
-        Self::from(name.as_str())
-    }
-}
+text!(GroupName, GroupNameError);
 
 /// The name of a deployment: a set of servers and processes that belong together, named by their
 /// operator so that others are not taken up by mistake. The rules of a [`GroupName`]; by default
@@ -383,35 +390,7 @@ impl fmt::Display for Deployment {
     }
 }
 
-impl FromStr for Deployment {
-    type Err = DeploymentError;
-
-    fn from_str(name: &str) -> Result<Self, DeploymentError> {
-        Self::new(name)
-    }
-}
-
-impl TryFrom<&str> for Deployment {
-    type Error = DeploymentError;
-
-    fn try_from(name: &str) -> Result<Self, DeploymentError> {
-        Self::new(name)
-    }
-}
-
-impl TryFrom<alloc::string::String> for Deployment {
-    type Error = DeploymentError;
-
-    fn try_from(name: alloc::string::String) -> Result<Self, DeploymentError> {
-        Self::new(&name)
-    }
-}
-
-impl From<Deployment> for alloc::string::String {
-    fn from(name: Deployment) -> Self {
-        Self::from(name.as_str())
-    }
-}
+text!(Deployment, DeploymentError);
 
 /// 64 bits of a group's name, in every datagram. A node refuses to join two groups whose keys
 /// collide.

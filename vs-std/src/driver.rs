@@ -2,7 +2,6 @@
 
 mod config;
 
-use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
@@ -13,9 +12,7 @@ use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
-use vs_core::{
-    Action, BlockOkError, ConfigError, GroupConfig, JoinError, Node, SendError, Sent, Time, View,
-};
+use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time, View};
 
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
@@ -24,67 +21,13 @@ use crate::faults::Faults;
 use crate::link::Link;
 use crate::name::ServerName;
 use crate::server::{LookupFailure, Source};
-use crate::udp::{Granted, SetupError, SmallBuffers, Which};
+use crate::udp::{Granted, SmallBuffers, Which};
 use crate::unheard::Unheard;
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
+pub use crate::open_error::OpenError;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
-
-/// Why a driver cannot be made: one sentence that says what to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The sockets could not be set up.
-    Setup(SetupError),
-    /// The configuration cannot be used.
-    Config(ConfigError),
-    /// No membership server was named.
-    NoServers,
-    /// The server inside cannot listen.
-    Listen {
-        /// Where it should.
-        addr: SocketAddr,
-        /// The system's answer.
-        error: io::Error,
-    },
-    /// The sockets for beacons could not be set up.
-    Beacons(SetupError),
-    /// More peers were named than the server inside has room for.
-    TooManyPeers,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setup(error) => error.fmt(f),
-            Self::Config(error) => write!(f, "the configuration cannot be used: {error}"),
-            Self::NoServers => f.write_str(
-                "no membership server is named: name one, or choose a membership that needs none",
-            ),
-            Self::Listen { addr, error } => {
-                write!(f, "the membership server inside cannot listen at {addr}: {error}")
-            }
-            Self::Beacons(error) => {
-                write!(f, "beacons of membership servers cannot be sent: {error}")
-            }
-            Self::TooManyPeers => f.write_str(
-                "more peers are named than peers_max of the server inside allows: name fewer, or use beacons",
-            ),
-        }
-    }
-}
-
-impl core::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Setup(error) | Self::Beacons(error) => Some(error),
-            Self::Config(error) => Some(error),
-            Self::Listen { error, .. } => Some(error),
-            Self::NoServers | Self::TooManyPeers => None,
-        }
-    }
-}
 
 /// A connection that begins, for a loop that has to know it.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,8 @@ use vs_core::member::server::{Note, Server, ServerConfig};
 
 use crate::beacons::Beacons;
 use crate::clock::Clock;
-use crate::driver::OpenError;
 use crate::name::ServerName;
+use crate::open_error::OpenError;
 use crate::random::random;
 use crate::server::{LookupFailure, ServerDriver};
 use crate::udp::UdpConfig;

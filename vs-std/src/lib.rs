@@ -28,12 +28,14 @@ pub mod trace;
 pub mod udp;
 pub mod unheard;
 
+mod bell;
 mod datagrams;
 mod embedded;
 mod group;
 mod interface;
 mod link;
 mod name;
+mod open_error;
 mod open_files;
 mod random;
 mod shared;

@@ -17,6 +17,9 @@
 //! those of its clients that have another one: they take it with the next view, or are refused as a
 //! newcomer would be.
 //!
+//! A profile goes over the wire as it is, so `wire/message.rs` has its fields. What they mean is
+//! here. Whoever is told one asks first whether it is possible at all ([`Profile::is_sound`]).
+//!
 //! Where views come from somebody else ([`super::external`]), nobody compares profiles: whoever
 //! starts the members configures them alike.
 
@@ -25,6 +28,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::ident::{FNV_OFFSET, ProcessId, fnv1a};
+pub(crate) use crate::wire::message::{Held, Profile};
 
 /// Processes of `primary_of` that a text names.
 const NAMED_MAX: usize = 16;
@@ -34,26 +38,6 @@ const TIME_MS_MAX: u64 = 86_400_000;
 
 /// Sizes of datagrams that are possible.
 const DATAGRAM_BYTES: core::ops::RangeInclusive<u64> = 512..=65_000;
-
-/// What a process is configured for, or what holds in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Profile {
-    pub(crate) message_bytes_max: u64,
-    pub(crate) datagram_bytes: u64,
-    pub(crate) window_packets: u64,
-    /// The least window that holds the largest message and one packet more.
-    pub(crate) window_needed: u64,
-    /// The code of an [`crate::order::Order`].
-    pub(crate) order: u8,
-    /// Whether each member is told from which view every other member came. No process of this
-    /// version asks for it.
-    pub(crate) clusters: bool,
-    pub(crate) peer_ms: u64,
-    pub(crate) heartbeat_ms: u64,
-    pub(crate) heartbeat_max_ms: u64,
-    /// Ascending.
-    pub(crate) primary_of: Vec<ProcessId>,
-}
 
 /// That of a process which leaves everything as it is.
 impl Default for Profile {
@@ -204,16 +188,6 @@ impl Profile {
         let all = numbers.into_iter().chain(self.primary_of.iter().map(|p| p.0));
         all.fold(FNV_OFFSET, |hash, number| fnv1a(hash, &number.to_le_bytes()))
     }
-}
-
-/// A profile that holds in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// Since when, in ms of UNIX time, by the clock of the server that let the first member in.
-    pub(crate) since_ms: u64,
-    /// That member.
-    pub(crate) founder: ProcessId,
-    pub(crate) profile: Profile,
 }
 
 impl Held {

@@ -230,7 +230,8 @@ pub(crate) struct Past {
     pub(crate) mbr_view: Option<View>,
 }
 
-/// What a process is configured for, or what holds in a group.
+/// What a process is configured for, or what holds in a group. `member/profile.rs` says what each
+/// field means for a group, and whether a profile that was read is possible at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) message_bytes_max: u64,
@@ -238,8 +239,10 @@ pub(crate) struct Profile {
     pub(crate) window_packets: u64,
     /// The least window that holds the largest message and one packet more.
     pub(crate) window_needed: u64,
-    /// 0: fifo.
+    /// The code of an [`crate::order::Order`]. 0: fifo.
     pub(crate) order: u8,
+    /// Whether each member is told from which view every other member came. No process of this
+    /// version asks for it.
     pub(crate) clusters: bool,
     pub(crate) peer_ms: u64,
     pub(crate) heartbeat_ms: u64,

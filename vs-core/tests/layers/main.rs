@@ -77,16 +77,8 @@ fn assert_right(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-#[test]
-fn rooms_of_the_core_import_as_drawn() {
-    let rooms = Rooms::read(&page(), "Rooms of vs-core");
-    let tree = Tree::read(&package("vs-core/src"), "lib.rs");
-    assert_right(&judge(&rooms, &tree));
-    assert_right(&judge_circles(&tree));
-}
-
-/// The rooms of a package whose circles of files are its own affair.
-fn assert_arrows(heading: &str, dir: &str, root: &str) {
+/// Holds the rooms of a package against its page.
+fn assert_as_drawn(heading: &str, dir: &str, root: &str) {
     let src = package(dir);
     if !src.exists() {
         return; // A package that was published stands alone.
@@ -96,14 +88,19 @@ fn assert_arrows(heading: &str, dir: &str, root: &str) {
 }
 
 #[test]
+fn rooms_of_the_core_import_as_drawn() {
+    assert_as_drawn("Rooms of vs-core", "vs-core/src", "lib.rs");
+}
+
+#[test]
 fn rooms_of_the_runtimes_import_as_drawn() {
-    assert_arrows("Rooms of vs-std", "vs-std/src", "lib.rs");
-    assert_arrows("Rooms of vs-mio", "vs-mio/src", "lib.rs");
+    assert_as_drawn("Rooms of vs-std", "vs-std/src", "lib.rs");
+    assert_as_drawn("Rooms of vs-mio", "vs-mio/src", "lib.rs");
 }
 
 #[test]
 fn rooms_of_the_command_import_as_drawn() {
-    assert_arrows("Rooms of the command", "vs-mio/cli/src", "main.rs");
+    assert_as_drawn("Rooms of the command", "vs-mio/cli/src", "main.rs");
 }
 
 /// The root files of a package: library, command, programs.
@@ -120,13 +117,29 @@ fn roots(package: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The modules below a root file.
+fn tree(root: &Path) -> Tree {
+    let (dir, file) = (root.parent().unwrap_or(root), root.file_name().unwrap_or_default());
+    Tree::read(dir, &file.to_string_lossy())
+}
+
 /// The packages that the sources of `package` name.
 fn named(package: &Path) -> BTreeSet<String> {
-    let names = |root: PathBuf| {
-        let (dir, file) = (root.parent().unwrap_or(package), root.file_name().unwrap_or_default());
-        Tree::read(dir, &file.to_string_lossy()).packages()
-    };
+    let names = |root: PathBuf| tree(&root).packages();
     roots(package).into_iter().flat_map(names).map(|name| name.replace('_', "-")).collect()
+}
+
+#[test]
+fn files_of_no_package_import_each_other_in_a_circle() {
+    let rooms = Rooms::read(&page(), "Packages");
+    let mut wrong = Vec::new();
+    for name in rooms.imports.keys() {
+        for root in roots(&package(rooms.place(name))) {
+            let circles = judge_circles(&tree(&root));
+            wrong.extend(circles.into_iter().map(|circle| format!("{name}: {circle}")));
+        }
+    }
+    assert_right(&wrong);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use vs_std::beacons::Beacons;
 use vs_std::random;
 use vs_std::udp::{MULTICAST, MULTICAST_V6};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::network::{Interface, beacons_unset};
 
 /// How a server looks for others.

@@ -9,7 +9,7 @@ use vs_core::ident::{GroupName, ProcessId};
 use vs_core::spec::{Collector, Component, Evidence, Options, Report, Stability, Violation};
 use vs_core::trace_json::Reader;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Checks the traces of one run against every property that the group promises
 #[derive(clap::Args, Debug)]

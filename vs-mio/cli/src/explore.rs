@@ -8,11 +8,12 @@ use std::time::Instant;
 use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
 use vs_core::rule::{Rule, Rules};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::say;
+use crate::rules::mutants;
 #[cfg(feature = "mutants")]
-use crate::sim::rule;
-use crate::sim::{keep, make_room, mutants};
+use crate::rules::rule;
+use crate::traces::{keep, make_room};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens
 /// in whatever order

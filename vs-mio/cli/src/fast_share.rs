@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vs_core::sim::{Churn, Share};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::say;
 
 /// Servers, how far they are apart in ms, and changes of a run.

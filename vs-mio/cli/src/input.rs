@@ -8,7 +8,7 @@ use mio::Waker;
 use vs_core::Time;
 use vs_core::ident::ProcessId;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::generate::Generator;
 
 /// Lines that are read ahead of what the group takes.

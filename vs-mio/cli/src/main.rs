@@ -6,6 +6,7 @@ mod check;
 mod cut;
 mod demo;
 mod explore;
+mod failure;
 mod fast_share;
 mod generate;
 mod input;
@@ -13,9 +14,11 @@ mod network;
 mod node;
 mod output;
 mod perf;
+mod rules;
 mod server;
 mod sim;
 mod status;
+mod traces;
 mod tuning;
 mod wan;
 
@@ -24,9 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-/// Why a verb failed: one sentence that says what to do.
-#[derive(Debug)]
-pub(crate) struct Failure(pub(crate) String);
+use failure::Failure;
 
 /// Virtually synchronous group communication.
 #[derive(Parser, Debug)]

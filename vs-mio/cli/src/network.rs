@@ -1,7 +1,8 @@
 //! Addresses on the command line, and what is said of those that cannot be used.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
+use std::io::{self, ErrorKind};
 use std::net::ToSocketAddrs;
 
 use vs_core::member::{Note, PeerTrouble, Refusal, UselessBeacon};
@@ -10,8 +11,7 @@ use vs_std::driver::OpenError;
 use vs_std::udp::{SetupError, addresses_of};
 use vs_std::unheard::Unheard;
 
-use crate::Failure;
-use crate::server::refused;
+use crate::failure::Failure;
 
 /// An interface of this host: by one of its addresses, or by its name.
 #[derive(Clone, Debug)]
@@ -74,18 +74,18 @@ pub(crate) fn servers(names: &[String]) -> Result<Vec<ServerName>, Failure> {
     names.iter().map(server).collect()
 }
 
-fn unknown_host(error: &std::io::Error) -> String {
+fn unknown_host(error: &io::Error) -> String {
     format!("{error}; name one that this host can look up, or its address")
 }
 
 /// Addresses of `name`, those of IPv4 first; or why there are none, and what to do about it.
-pub(crate) fn addresses(name: &str) -> Result<Vec<core::net::SocketAddr>, String> {
+pub(crate) fn addresses(name: &str) -> Result<Vec<SocketAddr>, String> {
     let found = name.to_socket_addrs().map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidInput => format!("{e}; write it as HOST:PORT"),
+        ErrorKind::InvalidInput => format!("{e}; write it as HOST:PORT"),
         _ => unknown_host(&e),
     })?;
     let mut found = found.collect::<Vec<_>>();
-    found.sort_by_key(core::net::SocketAddr::is_ipv6);
+    found.sort_by_key(SocketAddr::is_ipv6);
     Ok(found)
 }
 
@@ -136,6 +136,23 @@ pub(crate) fn unopened(error: &OpenError, bind: &str, listen: &str) -> Failure {
         }
         _ => Failure(error.to_string()),
     }
+}
+
+/// Why nothing can listen at `listen`.
+pub(crate) fn refused(listen: SocketAddr, error: &io::Error) -> Failure {
+    Failure(match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "port {} is taken: choose another with --listen, or 0 for a free one",
+            listen.port()
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("address {} is not on this host: choose one that is with --listen", listen.ip())
+        }
+        ErrorKind::PermissionDenied => {
+            format!("port {} is not permitted: choose one above 1023 with --listen", listen.port())
+        }
+        _ => format!("cannot listen on {listen}: {error}"),
+    })
 }
 
 /// What to do about members that hear no multicasts.

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use mio::Waker;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Why standard output took a line of the results no more.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();

@@ -19,10 +19,10 @@ use vs_std::OpenFiles;
 use vs_std::clock::Clock;
 use vs_std::faults::Faults;
 
-use crate::Failure;
 use crate::beacons::Discover;
 use crate::cut::Cut;
-use crate::network::{note_text, servers};
+use crate::failure::Failure;
+use crate::network::{note_text, refused, servers};
 use crate::output::Output;
 
 const SIGNALS: Token = Token(0);
@@ -216,22 +216,6 @@ fn config(args: &Args) -> ServerConfig {
 
 fn system(error: std::io::Error) -> Failure {
     Failure(format!("the system does not let the server work: {error}"))
-}
-
-pub(crate) fn refused(listen: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure(match error.kind() {
-        ErrorKind::AddrInUse => format!(
-            "port {} is taken: choose another with --listen, or 0 for a free one",
-            listen.port()
-        ),
-        ErrorKind::AddrNotAvailable => {
-            format!("address {} is not on this host: choose one that is with --listen", listen.ip())
-        }
-        ErrorKind::PermissionDenied => {
-            format!("port {} is not permitted: choose one above 1023 with --listen", listen.port())
-        }
-        _ => format!("cannot listen on {listen}: {error}"),
-    })
 }
 
 fn as_json(note: &Note) -> Value {

@@ -4,19 +4,23 @@ use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::io::IsTerminal;
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
+#[cfg(feature = "mutants")]
 use vs_core::rule::Rule;
 use vs_core::sim::{FLOOR_RUNS, Fault, Profile, Scenario, Stats};
 use vs_core::spec::Evidence;
 use vs_core::trace::Mark;
-use vs_core::trace::Trace;
-use vs_core::trace_json;
 
+use crate::failure::Failure;
 use crate::output::say;
-use crate::{Failure, fast_share, wan};
+use crate::rules::mutants;
+#[cfg(feature = "mutants")]
+use crate::rules::rule;
+use crate::traces::{file_names, keep, make_room};
+use crate::{fast_share, wan};
 
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
 #[derive(clap::Args, Debug)]
@@ -84,31 +88,6 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 
 fn profile(name: &str) -> Result<Profile, String> {
     Profile::from_name(name).ok_or_else(|| format!("there are {}", profiles()))
-}
-
-#[cfg(feature = "mutants")]
-pub(crate) fn rule(name: &str) -> Result<Rule, String> {
-    let found = Rule::ALL.into_iter().find(|r| format!("{r:?}").eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("there are {}", rules()))
-}
-
-fn rules() -> String {
-    Rule::ALL.map(|rule| format!("{rule:?}")).join(", ")
-}
-
-/// What the help says about rules that are left out.
-pub(crate) fn mutants() -> String {
-    if cfg!(feature = "mutants") {
-        return format!(
-            "Rules: {}. Some show only in worlds that are made for them: see vs explore.",
-            rules()
-        );
-    }
-    format!(
-        "A build with feature mutants (cargo build --release -p vs-cli --features mutants) has --leave-out RULE, which \
-         leaves out a rule of the algorithm: {}.",
-        rules()
-    )
 }
 
 fn profiles() -> String {
@@ -315,40 +294,6 @@ fn show(scenario: &Scenario) {
     for (at, step) in &scenario.steps {
         say(format_args!("{:>10.3} ms  {step:?}", *at as f64 / 1000.0));
     }
-}
-
-/// Makes a directory for the traces of one run. Those of another would be judged with them.
-pub(crate) fn make_room(dir: &Path) -> Result<(), Failure> {
-    let unwritable = |e| Failure(format!("{}: the traces cannot be written: {e}", dir.display()));
-    std::fs::create_dir_all(dir).map_err(unwritable)?;
-    for entry in std::fs::read_dir(dir).map_err(unwritable)? {
-        if entry.map_err(unwritable)?.path().extension().is_some_and(|e| e == "jsonl") {
-            return Err(Failure(format!(
-                "{0}: there are traces of another run; remove them, or name another directory",
-                dir.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// A name for the file of each trace. The second one of a process is that of its impostor.
-fn file_names(traces: &[Trace]) -> impl Iterator<Item = String> {
-    traces.iter().enumerate().map(|(index, trace)| {
-        let p = trace.header.process;
-        let is_second = traces[..index].iter().any(|other| other.header.process == p);
-        if is_second { format!("{p}-impostor.jsonl") } else { format!("{p}.jsonl") }
-    })
-}
-
-/// Writes each trace as a runtime would.
-pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
-    for (trace, name) in traces.iter().zip(file_names(traces)) {
-        let mut text = Vec::new();
-        trace_json::encode_trace(trace, &mut text);
-        std::fs::write(dir.join(name), text)?;
-    }
-    Ok(())
 }
 
 fn summary(

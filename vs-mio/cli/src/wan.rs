@@ -5,7 +5,7 @@
 use vs_core::rule::Rules;
 use vs_core::sim::{Wan, WanChange, WanTiming, WanTraffic};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::say;
 
 /// Sites, and the least and the greatest distance of two of them, one way.

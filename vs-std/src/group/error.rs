@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use vs_core::DetachReason;
 
-use crate::driver::OpenError;
+use crate::open_error::OpenError;
 use crate::trace::TraceError;
 
 /// Why a group cannot be joined.

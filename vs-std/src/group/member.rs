@@ -15,8 +15,8 @@ use super::error::{JoinError, SendError};
 use super::event::EventRef;
 use super::options::JoinOptions;
 use super::wait::wait;
+use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig};
-use crate::shared::Bell;
 use crate::trace::{MaybeTrace, TraceFile};
 
 /// How membership ended.

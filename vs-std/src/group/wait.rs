@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use smallvec::SmallVec;
 use vs_core::trace::Tracer;
 
+use crate::bell::Bell;
 use crate::driver::Driver;
 use crate::embedded::EmbeddedServer;
 use crate::server::Source;
-use crate::shared::Bell;
 use crate::udp::Which;
 
 /// Waits until a socket is ready, `bell` is rung or `driver` has something to do, for at most

@@ -8,8 +8,8 @@ use std::net::{Shutdown, TcpStream};
 use vs_core::Time;
 use vs_core::member::server::ConnId;
 
-use super::READS_MAX;
-
+/// Reads of one connection before the others have their turn.
+pub(super) const READS_MAX: usize = 16;
 /// Connections that the server ended, and that are still open, beside those that the server counts.
 /// One more ends the oldest at once.
 pub(super) const CLOSING_MAX: usize = 64;

@@ -18,14 +18,12 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::name::ServerName;
 use crate::tcp::{connect, established};
-use conn::{Closings, Conn, Dial, Slots};
+use conn::{Closings, Conn, Dial, READS_MAX, Slots};
 pub use peers::LookupFailure;
 use peers::Peers;
 
 /// Connections that are accepted before the rest of the loop has its turn.
 const ACCEPTS_MAX: usize = 64;
-/// Reads of one connection before the others have their turn.
-const READS_MAX: usize = 16;
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 /// How long a connection that the server ended may take for its last bytes, in ms.

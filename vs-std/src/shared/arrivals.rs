@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use vs_core::View;
 
-use super::Ended;
+use super::ended::Ended;
 use crate::group::{Event, Inbox, RecvError};
 
 #[derive(Debug)]

@@ -1,22 +1,21 @@
 //! A group as a handle that threads share.
 
 mod arrivals;
-mod bell;
+mod ended;
+mod exchange;
 mod outbox;
 mod reservation;
 mod worker;
 
-use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use vs_core::View;
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
-use vs_core::{DetachReason, View};
 
 use crate::driver::Driver;
 use crate::group::{
@@ -26,91 +25,11 @@ use crate::group::{
 use crate::trace::MaybeTrace;
 
 use arrivals::Arrivals;
-pub(crate) use bell::Bell;
+use ended::Ended;
+use exchange::Exchange;
 use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
 pub use reservation::Reservation;
 use worker::Worker;
-
-/// How membership ended, for every caller.
-#[derive(Clone, Debug)]
-enum Ended {
-    Left { unsent: usize },
-    Detached(DetachReason),
-    JoinTimedOut(String),
-    Failed(Arc<io::Error>),
-}
-
-impl From<&Ended> for SendError {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Left { .. } => Self::Left,
-            Ended::Detached(reason) => Self::Detached(reason.clone()),
-            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
-            Ended::Failed(error) => Self::Wait(again(error)),
-        }
-    }
-}
-
-impl From<&Ended> for RecvError {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Left { .. } => Self::Left,
-            Ended::Detached(reason) => Self::Detached(reason.clone()),
-            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
-            Ended::Failed(error) => Self::Wait(again(error)),
-        }
-    }
-}
-
-/// Something to be done by the thread, between two rounds.
-type Question = Box<dyn FnOnce(&mut Member) + Send>;
-
-/// Where the application's threads and the one that carries the protocol meet.
-struct Exchange {
-    outbox: Outbox,
-    arrivals: Arrivals,
-    bell: Bell,
-    /// The last handle is gone.
-    abandoned: AtomicBool,
-    questions: Mutex<Vec<Question>>,
-}
-
-impl Exchange {
-    fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire)
-    }
-
-    fn close(&self, ended: &Ended) {
-        self.outbox.close(ended.clone());
-        self.arrivals.close(ended.clone());
-        // A question that is dropped tells its caller that there is no answer. Nothing is locked
-        // meanwhile.
-        let questions = core::mem::take(&mut *self.questions());
-        drop(questions);
-    }
-
-    fn questions(&self) -> std::sync::MutexGuard<'_, Vec<Question>> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answer_questions(&self, member: &mut Member) {
-        // Nothing is locked while they are answered. A new question is answered in the next round.
-        let questions = core::mem::take(&mut *self.questions());
-        for question in questions {
-            question(member);
-        }
-    }
-}
-
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("outbox", &self.outbox)
-            .field("arrivals", &self.arrivals)
-            .field("bell", &self.bell)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What all clones have in common; the last one ends the thread.
 #[derive(Debug)]
@@ -123,8 +42,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.exchange.abandoned.store(true, Ordering::Release);
-        self.exchange.bell.ring();
+        self.exchange.abandon();
         let Some(thread) = self.thread.take() else { return };
         // A question that owned the last handle is answered by the thread itself.
         if thread.thread().id() != thread::current().id() {
@@ -173,13 +91,7 @@ impl SharedGroup {
     pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
         let arrivals = Arrivals::new(options.inbox_bytes, View::initial(options.driver.process));
         let outbox = Outbox::new(options.outbox_bytes, options.group.message_bytes_max);
-        let exchange = Arc::new(Exchange {
-            outbox,
-            arrivals,
-            bell: Bell::new().map_err(JoinError::Thread)?,
-            abandoned: AtomicBool::new(false),
-            questions: Mutex::default(),
-        });
+        let exchange = Arc::new(Exchange::new(outbox, arrivals).map_err(JoinError::Thread)?);
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let send = options.send_timeout;
         let core = options.pin;
@@ -225,7 +137,7 @@ impl SharedGroup {
             result => return result,
         }
         let result = self.exchange().outbox.push(payload, Until::after(timeout));
-        self.taken(result)
+        self.exchange().taken(result)
     }
 
     /// [`SharedGroup::send`] that does not wait.
@@ -234,7 +146,7 @@ impl SharedGroup {
     /// See [`SendError`]; the message was not taken.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), SendError> {
         let result = self.exchange().outbox.push(payload, Until::Now);
-        self.taken(result)
+        self.exchange().taken(result)
     }
 
     /// Multicasts each of `payloads`, in order and with no message of this process in between but
@@ -283,8 +195,8 @@ impl SharedGroup {
             result => return result,
         }
         let result = self.exchange().outbox.reserve(len, Until::after(self.handle.send));
-        let segment = result.map_err(|error| self.explain(error))?;
-        Ok(Reservation::new(self, segment))
+        let segment = result.map_err(|error| self.exchange().explain(error))?;
+        Ok(Reservation::new(self.exchange(), segment))
     }
 
     /// [`SharedGroup::reserve`] that does not wait.
@@ -293,7 +205,7 @@ impl SharedGroup {
     /// See [`SendError`]; nothing was set aside.
     pub fn try_reserve(&self, len: usize) -> Result<Reservation<'_>, SendError> {
         let segment = self.exchange().outbox.reserve(len, Until::Now)?;
-        Ok(Reservation::new(self, segment))
+        Ok(Reservation::new(self.exchange(), segment))
     }
 
     /// Waits for the next event, as long as it takes.
@@ -380,8 +292,7 @@ impl SharedGroup {
                 }
             }
         }
-        self.exchange().abandoned.store(true, Ordering::Release);
-        self.exchange().bell.ring();
+        self.exchange().abandon();
         Err(LeaveError::TimedOut)
     }
 
@@ -456,25 +367,9 @@ impl SharedGroup {
         tells.recv().ok()
     }
 
-    /// Wakes the thread for the first of what it finds.
-    fn taken(&self, result: Result<bool, SendError>) -> Result<(), SendError> {
-        if result.map_err(|error| self.explain(error))? {
-            self.exchange().bell.ring();
-        }
-        Ok(())
-    }
-
     fn push(&self, segment: Vec<u8>) -> Result<(), SendError> {
         let result = self.exchange().outbox.push_segment(segment, Until::after(self.handle.send));
-        self.taken(result)
-    }
-
-    /// Who waited in vain is told if it is for this process to act.
-    fn explain(&self, error: SendError) -> SendError {
-        match error {
-            SendError::TimedOut if self.exchange().arrivals.is_full() => SendError::InboxFull,
-            error => error,
-        }
+        self.exchange().taken(result)
     }
 
     fn take_one(&self, until: Option<Instant>) -> Result<Option<Event>, RecvError> {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Ended;
+use super::ended::Ended;
 use crate::group::SendError;
 
 /// Bytes before each message: its length.

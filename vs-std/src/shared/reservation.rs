@@ -2,15 +2,15 @@
 
 use core::ops::{Deref, DerefMut};
 
-use super::SharedGroup;
+use super::exchange::Exchange;
 use super::outbox::{LENGTH_BYTES, Segment};
 use crate::group::SendError;
 
-/// Room for a message in the outbox of a [`SharedGroup`], to be written in place: see
-/// [`SharedGroup::reserve`]. No other thread waits while the message is written.
+/// Room for a message in the outbox of a [`crate::SharedGroup`], to be written in place: see
+/// [`crate::SharedGroup::reserve`]. No other thread waits while the message is written.
 #[derive(Debug)]
 pub struct Reservation<'a> {
-    group: &'a SharedGroup,
+    exchange: &'a Exchange,
     /// The message, behind room for its length. Taken when it is committed.
     segment: Option<Segment>,
     /// Bytes that were set aside.
@@ -18,9 +18,9 @@ pub struct Reservation<'a> {
 }
 
 impl<'a> Reservation<'a> {
-    pub(super) fn new(group: &'a SharedGroup, segment: Segment) -> Self {
+    pub(super) fn new(exchange: &'a Exchange, segment: Segment) -> Self {
         let reserved = segment.len();
-        Self { group, segment: Some(segment), reserved }
+        Self { exchange, segment: Some(segment), reserved }
     }
 
     /// Shortens the message to `len` bytes; what is not longer stays as it is.
@@ -37,8 +37,8 @@ impl<'a> Reservation<'a> {
     /// meanwhile.
     pub fn commit(mut self) -> Result<(), SendError> {
         let Some(segment) = self.segment.take() else { return Ok(()) };
-        let result = self.group.exchange().outbox.commit(segment, self.reserved);
-        self.group.taken(result)
+        let result = self.exchange.outbox.commit(segment, self.reserved);
+        self.exchange.taken(result)
     }
 }
 
@@ -59,7 +59,7 @@ impl DerefMut for Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if let Some(segment) = self.segment.take() {
-            self.group.exchange().outbox.roll_back(segment, self.reserved);
+            self.exchange.outbox.roll_back(segment, self.reserved);
         }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use vs_core::Time;
 
+use super::ended::Ended;
+use super::exchange::Exchange;
 use super::outbox::Batch;
-use super::{Ended, Exchange};
 use crate::group::{Chunks, End, Event, EventRef, FEED_BYTES, Member, UNREAD_NANOS};
 
 /// Bytes of events that are handed over at a time: receivers begin while the thread goes on.

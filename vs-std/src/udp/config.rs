@@ -204,3 +204,8 @@ impl core::error::Error for SetupError {
         }
     }
 }
+
+/// Names the step that the system refused.
+pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> SetupError {
+    move |error| SetupError::Io { what, error }
+}

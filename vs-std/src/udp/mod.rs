@@ -2,6 +2,7 @@
 //! multicast group.
 
 mod config;
+mod half;
 mod setup;
 
 use core::fmt;
@@ -9,14 +10,16 @@ use core::net::SocketAddr;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::UdpSocket;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 
 pub use crate::interface::{address_towards, addresses_of};
+use config::io;
 pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig};
+use half::Half;
 #[cfg(target_os = "linux")]
 use setup::ignore_own;
 pub(crate) use setup::is_too_long;
-use setup::{check_length, io, open_multicast, open_unicast, probe};
+use setup::{check_length, open_multicast, open_unicast, probe};
 
 /// Room for what one receive can bring: the largest IP packet, or as much put together by the
 /// kernel.
@@ -101,31 +104,6 @@ pub struct Received {
     pub datagrams: usize,
     /// The socket had no more at that moment: what comes later makes it readable anew.
     pub is_all: bool,
-}
-
-#[derive(Debug)]
-struct Half {
-    socket: UdpSocket,
-    state: UdpSocketState,
-}
-
-impl Half {
-    /// Also makes the socket non-blocking.
-    fn new(socket: UdpSocket) -> Result<Self, SetupError> {
-        let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(io("set up UDP"))?;
-        Ok(Self { socket, state })
-    }
-
-    fn send(&self, dest: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
-        let transmit = Transmit {
-            destination: dest,
-            ecn: None,
-            contents: bytes,
-            segment_size: segment,
-            src_ip: None,
-        };
-        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
-    }
 }
 
 /// The two sockets of a node, non-blocking.

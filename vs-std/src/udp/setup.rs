@@ -11,7 +11,8 @@ use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
 use vs_core::limits::DATAGRAM_BYTES;
 
-use super::{Half, SetupError, UdpConfig};
+use super::config::{SetupError, UdpConfig, io};
+use super::half::Half;
 use crate::interface::index_of;
 use crate::random::random;
 
@@ -22,10 +23,6 @@ const PROBES_MAX: usize = 10;
 const PROBE_WAIT: Duration = Duration::from_millis(30);
 /// Bytes of the probe.
 const PROBE_BYTES: usize = 16;
-
-pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> SetupError {
-    move |error| SetupError::Io { what, error }
-}
 
 /// Names the usual cause if `error` is of its kind.
 fn cause(

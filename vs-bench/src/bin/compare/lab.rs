@@ -9,7 +9,7 @@ use std::{env, fs, process};
 use vs_bench::process::{Process, output};
 use vs_bench::programs::{build_vs, compile};
 
-use crate::{Args, Section};
+use crate::args::{Args, Section};
 
 /// Most members of anything that is measured.
 pub(crate) const MEMBERS_MAX: usize = 8;

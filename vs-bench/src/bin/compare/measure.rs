@@ -6,11 +6,12 @@ use vs_bench::members::Members;
 use vs_bench::process::{check_signals, pause};
 use vs_bench::samples::Samples;
 
+use crate::args::{Args, Section};
 use crate::corosync::Corosync;
 use crate::lab::Lab;
 use crate::life;
 use crate::ours::{self, Perf, number};
-use crate::{Args, Section, raw};
+use crate::raw;
 
 /// Bytes of a message.
 pub(crate) const SIZES: [usize; 4] = [64, 1024, 8192, 61440];

@@ -7,8 +7,8 @@ use plotters::prelude::*;
 
 use vs_bench::samples::Samples;
 
+use crate::args::{Args, Section};
 use crate::measure::{FULL_BYTES, MEMBERS, SIZES};
-use crate::{Args, Section};
 
 const SIZE: (u32, u32) = (860, 520);
 const FONT: &str = "sans-serif";

@@ -6,8 +6,8 @@ use std::process::Command;
 use vs_bench::process::output;
 use vs_bench::samples::Samples;
 
+use crate::args::{Args, Section};
 use crate::measure::{FULL_BYTES, MEMBERS, SIZES};
-use crate::{Args, Section};
 
 /// What a value is compared with.
 type Beside = (&'static str, Option<f64>);

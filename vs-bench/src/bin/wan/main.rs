@@ -11,6 +11,7 @@
 //! after errors and signals. `vs-bench/README.md` says more.
 
 mod lab;
+mod names;
 mod table;
 
 use core::time::Duration;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lab::{Lab, Wires};
+use names::{STACKS, name};
 use vs_bench::process;
 use vs_bench::samples::Samples;
 use vs_core::rule::{Rule, Rules};
@@ -27,9 +29,6 @@ use vs_core::sim::{Wan, WanChange, WanDraw};
 /// As the simulator's `vs sim --wan`.
 const SITES: u64 = 3;
 const DELAY_MS: (u64, u64) = (25, 75);
-
-/// The two stacks: the sync round beside that of the servers, or after it.
-pub(crate) const STACKS: [&str; 2] = ["beside", "after"];
 
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -98,11 +97,6 @@ fn world(loss: f64, sync_after_view: bool) -> Wan {
 
 fn farthest(draw: &WanDraw) -> f64 {
     draw.delays_ms.iter().map(|(_, ms)| *ms).max().unwrap_or_default() as f64
-}
-
-/// Name of the samples of a change.
-pub(crate) fn name(how: &str, loss: f64, after: bool, change: WanChange) -> String {
-    format!("{how}/{loss}/{}/{change:?}", STACKS[usize::from(after)])
 }
 
 /// One member is killed, joins and leaves, over real sockets.

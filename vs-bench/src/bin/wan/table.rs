@@ -5,7 +5,7 @@ use core::fmt::Write;
 use vs_bench::samples::Samples;
 use vs_core::sim::WanChange;
 
-use crate::name;
+use crate::names::name;
 
 /// Markdown.
 pub(crate) fn markdown(losses: &[f64], rounds: u64, samples: &Samples) -> String {

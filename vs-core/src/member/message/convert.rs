@@ -1,8 +1,8 @@
 //! Between the frames of [`wire`] and the values that clients and servers work with: the only place
 //! where what was read becomes a value, and where bad names and numbers end.
 //!
-//! Numbers of clients and views are checked where the contract or a claim is, since what follows
-//! differs.
+//! Numbers of clients, views and profiles are checked where the contract, a claim or a profile is
+//! taken, since what follows differs.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::detach::{Departure, DetachReason};
 use crate::member::past::Past;
-use crate::member::profile::{Held, Profile, ProfileField, ProfileMismatch};
+use crate::member::profile::{ProfileField, ProfileMismatch};
 use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::message::{self as wire, Frame, Reason};
@@ -89,57 +89,9 @@ impl From<&Past> for wire::Past {
 /// configuration.
 fn past(frame: wire::Attach) -> Past {
     let wire::Past { last_cid, last_view, pending, mbr_view } = frame.past;
-    let (mbr_view, profile) = (mbr_view.as_ref().map(unchecked), frame.profile.into());
-    Past { last_cid, last_view, pending, mbr_view, profile, held: frame.held.map(Into::into) }
-}
-
-impl From<&Profile> for wire::Profile {
-    fn from(profile: &Profile) -> Self {
-        let profile = profile.clone();
-        Self {
-            message_bytes_max: profile.message_bytes_max,
-            datagram_bytes: profile.datagram_bytes,
-            window_packets: profile.window_packets,
-            window_needed: profile.window_needed,
-            order: profile.order,
-            clusters: profile.clusters,
-            peer_ms: profile.peer_ms,
-            heartbeat_ms: profile.heartbeat_ms,
-            heartbeat_max_ms: profile.heartbeat_max_ms,
-            primary_of: profile.primary_of,
-        }
-    }
-}
-
-impl From<wire::Profile> for Profile {
-    fn from(profile: wire::Profile) -> Self {
-        Self {
-            message_bytes_max: profile.message_bytes_max,
-            datagram_bytes: profile.datagram_bytes,
-            window_packets: profile.window_packets,
-            window_needed: profile.window_needed,
-            order: profile.order,
-            clusters: profile.clusters,
-            peer_ms: profile.peer_ms,
-            heartbeat_ms: profile.heartbeat_ms,
-            heartbeat_max_ms: profile.heartbeat_max_ms,
-            primary_of: profile.primary_of,
-        }
-    }
-}
-
-impl From<&Held> for wire::Held {
-    fn from(held: &Held) -> Self {
-        let Held { since_ms, founder, profile } = held;
-        Self { since_ms: *since_ms, founder: *founder, profile: profile.into() }
-    }
-}
-
-impl From<wire::Held> for Held {
-    fn from(held: wire::Held) -> Self {
-        let wire::Held { since_ms, founder, profile } = held;
-        Self { since_ms, founder, profile: profile.into() }
-    }
+    let mbr_view = mbr_view.as_ref().map(unchecked);
+    let (profile, held) = (frame.profile, frame.held);
+    Past { last_cid, last_view, pending, mbr_view, profile, held }
 }
 
 impl From<&Attached> for wire::Attached {
@@ -353,8 +305,8 @@ impl From<&Request> for Frame {
                 counter: *counter,
                 members_max: *members_max,
                 past: past.into(),
-                profile: (&past.profile).into(),
-                held: past.held.as_ref().map(Into::into),
+                profile: past.profile.clone(),
+                held: past.held.clone(),
             }
             .into(),
             Request::Leave { group } => wire::Leave { group: name(group) }.into(),
@@ -410,7 +362,7 @@ impl From<&PeerWord> for Frame {
                 version: *version,
                 group: name(group),
                 clients: clients.iter().map(|(c, addr)| (c.into(), (*addr).into())).collect(),
-                held: held.as_ref().map(Into::into),
+                held: held.clone(),
             }
             .into(),
             PeerWord::Proposal { group, proposal } => proposal_frame(group, proposal).into(),
@@ -444,8 +396,7 @@ impl TryFrom<Frame> for PeerWord {
             Frame::Clients(f) => {
                 let clients = f.clients.into_iter().map(|(c, addr)| (c.into(), addr.into()));
                 let (version, group) = (f.version, group(&f.group)?);
-                let held = f.held.map(Into::into);
-                Self::Clients { version, group, clients: clients.collect(), held }
+                Self::Clients { version, group, clients: clients.collect(), held: f.held }
             }
             Frame::Proposal(f) => Self::Proposal { group: group(&f.group)?, proposal: f.into() },
             Frame::Gone(f) => Self::Gone {
@@ -482,7 +433,8 @@ impl From<&Reply> for Frame {
                 wire::NewView { group: name(group), counter: *counter, view: view.into() }.into()
             }
             Reply::Profile { group, counter, held } => {
-                wire::NewProfile { group: name(group), counter: *counter, held: held.into() }.into()
+                wire::NewProfile { group: name(group), counter: *counter, held: held.clone() }
+                    .into()
             }
             Reply::Detached { group, counter, reason, retry_ms } => wire::Detached {
                 group: name(group),
@@ -513,8 +465,7 @@ impl TryFrom<Frame> for Reply {
                 Self::View { group: group(&f.group)?, counter: f.counter, view }
             }
             Frame::NewProfile(f) => {
-                let held = f.held.into();
-                Self::Profile { group: group(&f.group)?, counter: f.counter, held }
+                Self::Profile { group: group(&f.group)?, counter: f.counter, held: f.held }
             }
             Frame::Detached(f) => Self::Detached {
                 group: group(&f.group)?,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::Failure;
+use crate::failure::Failure;
 use network::{Network, Partition};
 use stage::Stage;
 

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What the user wants the network to be parted by.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use vs_core::trace::{Header, Record};
 use vs_core::trace_json::{Reader, encode_header};
 
 use super::network::Network;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Who is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use vs_core::{DisplaySet, Members, Time, View};
 use super::network::Network;
 use super::numbers::Numbers;
 use super::process::{News, Process, Who};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Each member multicasts a line so often.
 const TRAFFIC_EVERY: Duration = Duration::from_millis(20);

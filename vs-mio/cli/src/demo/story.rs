@@ -11,7 +11,7 @@ use vs_core::{DisplaySet, Time};
 use super::network::{self, Network};
 use super::process::{Process, Who};
 use super::stage::{Stage, State, line};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The group's name.
 const GROUP: &str = "demo";

@@ -13,7 +13,8 @@ use super::stage::line;
 use super::story::{
     AWAKE, FIRST, JOINERS, KILLED, LAST, PAUSED, SIDES, SURVIVORS, Settled, Times, trace_file,
 };
-use crate::{Failure, check};
+use crate::check;
+use crate::failure::Failure;
 
 /// The traces of the members, by process.
 type Traces = BTreeMap<ProcessId, Trace>;

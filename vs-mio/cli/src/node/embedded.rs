@@ -8,7 +8,7 @@ use vs_core::trace::Tracer;
 use vs_mio::Driver;
 use vs_std::{EmbeddedConfig, EmbeddedServer, ServerName};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::network::{note_text, servers};
 
 /// How nodes without a server find one another.

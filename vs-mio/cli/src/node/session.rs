@@ -15,10 +15,9 @@ use vs_std::udp::SmallBuffers;
 
 use super::echo::Tee;
 use super::embedded::say_notes;
-use super::setup::system;
 use super::status::{self, Desk};
-use crate::Failure;
 use crate::cut::Cut;
+use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
 use crate::network::advise_unheard;
 use crate::output::{Output, push_printable};

@@ -13,11 +13,11 @@ use vs_std::trace::{MaybeTrace, TraceFile};
 use vs_std::udp::{MULTICAST, MULTICAST_V6, UdpConfig, address_towards};
 use vs_std::{Membership, random};
 
-use super::Args;
+use super::args::Args;
 use super::echo::{Echo, Tee};
 use super::session::{STATUS, Session, TOKENS, WAKE};
 use super::status::Desk;
-use crate::Failure;
+use crate::failure::{Failure, system};
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
 use crate::network::{servers, unopened};
@@ -92,10 +92,6 @@ const CONNECT_MS: u64 = 5000;
 
 /// What leaving may take beyond what the group grants a silent member, in ms.
 const LEAVE_SLACK_MS: u64 = 1000;
-
-pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
-    Failure(format!("cannot {what}: {error}"))
-}
 
 fn udp(args: &Args) -> Result<UdpConfig, Failure> {
     // Whether the addresses are of IPv6, if some that was named tells.

@@ -11,8 +11,8 @@ use vs_core::Time;
 use vs_core::status::{Listener, Pace, Status, answer};
 use vs_core::wire::frame::preamble;
 
-use crate::Failure;
-use crate::server::refused;
+use crate::failure::Failure;
+use crate::network::refused;
 
 /// Connections at a time; one more takes the place of the oldest.
 pub(super) const CONNECTIONS_MAX: usize = 8;

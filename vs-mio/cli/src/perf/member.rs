@@ -14,8 +14,8 @@ use vs_std::trace::{MaybeTrace, TraceFile};
 use vs_std::udp::{Granted, UdpConfig};
 use vs_std::{EventRef, Group, JoinError, JoinOptions, Membership};
 
-use super::{Args, Runtime};
-use crate::Failure;
+use super::args::{Args, Runtime};
+use crate::failure::{Failure, system};
 use crate::network::{advise_unheard, servers, unopened};
 
 /// What a member hears.
@@ -73,10 +73,6 @@ fn advise(advice: Option<impl core::fmt::Display>) {
     if let Some(advice) = advice {
         eprintln!("vs: {advice}");
     }
-}
-
-fn system(what: &str, error: &std::io::Error) -> Failure {
-    Failure(format!("cannot {what}: {error}"))
 }
 
 /// How long a member that never sleeps looks for something before it lets its user act.

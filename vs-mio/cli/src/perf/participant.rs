@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use vs_core::DisplaySet;
 use vs_core::ident::ProcessId;
 
+use super::args::{Args, Load};
 use super::latency::Latencies;
 use super::member::{self, Heard, Member};
 use super::payload::{self, Kind, Template};
 use super::report::{self, Measured};
-use super::{Args, Load};
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::say;
 
 /// Bytes that are sent before the datagrams go out and others are heard: what one run of datagrams

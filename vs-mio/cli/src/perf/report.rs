@@ -5,8 +5,8 @@ use core::time::Duration;
 use serde_json::{Map, Value, json};
 use vs_core::ident::ProcessId;
 
+use super::args::{Load, name_of};
 use super::latency::Latencies;
-use super::{Load, name_of};
 
 /// What one member measured. Rates are of what it delivered, own messages included.
 #[derive(Debug)]

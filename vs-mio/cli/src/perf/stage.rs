@@ -19,8 +19,9 @@ use vs_mio::{ServerDriver, run_server};
 use vs_std::clock::Clock;
 use vs_std::udp::MULTICAST_V6;
 
-use super::{Args, report};
-use crate::Failure;
+use super::args::Args;
+use super::report;
+use crate::failure::Failure;
 use crate::output::say;
 
 /// Where participants meet, if nothing else is said.

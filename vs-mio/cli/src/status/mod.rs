@@ -12,7 +12,7 @@ use vs_core::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Reader, Status, request};
 use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::{say, unwritten};
 
 /// How long an answer may take, from the first attempt to connect.

@@ -1,0 +1,42 @@
+//! Traces of simulated runs, kept in a directory.
+
+use std::path::Path;
+
+use vs_core::trace::Trace;
+use vs_core::trace_json;
+
+use crate::failure::Failure;
+
+/// Makes a directory for the traces of one run. Those of another would be judged with them.
+pub(crate) fn make_room(dir: &Path) -> Result<(), Failure> {
+    let unwritable = |e| Failure(format!("{}: the traces cannot be written: {e}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(unwritable)?;
+    for entry in std::fs::read_dir(dir).map_err(unwritable)? {
+        if entry.map_err(unwritable)?.path().extension().is_some_and(|e| e == "jsonl") {
+            return Err(Failure(format!(
+                "{0}: there are traces of another run; remove them, or name another directory",
+                dir.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A name for the file of each trace. The second one of a process is that of its impostor.
+pub(crate) fn file_names(traces: &[Trace]) -> impl Iterator<Item = String> {
+    traces.iter().enumerate().map(|(index, trace)| {
+        let p = trace.header.process;
+        let is_second = traces[..index].iter().any(|other| other.header.process == p);
+        if is_second { format!("{p}-impostor.jsonl") } else { format!("{p}.jsonl") }
+    })
+}
+
+/// Writes each trace as a runtime would.
+pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
+    for (trace, name) in traces.iter().zip(file_names(traces)) {
+        let mut text = Vec::new();
+        trace_json::encode_trace(trace, &mut text);
+        std::fs::write(dir.join(name), text)?;
+    }
+    Ok(())
+}

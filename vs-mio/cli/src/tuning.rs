@@ -15,8 +15,9 @@ pub(crate) struct Tuning {
     /// A membership server that is silent for so long is taken for dead
     #[arg(long, value_name = "MS", default_value_t = NodeConfig::default().client.server_silence_ms)]
     pub(crate) server_silence_ms: u64,
-    /// Give up if no membership server was reached within so long, though one may be started
-    /// meanwhile; if not given, 5000, or as soon as all have refused the connection
+    /// Give up if no membership server was reached within so long, though one may be started, or
+    /// get its name, meanwhile; if not given, 5000, or as soon as all have refused the connection
+    /// or are unknown
     #[arg(long, value_name = "MS")]
     pub(crate) connect_ms: Option<u64>,
     /// Largest message, the same at all members

@@ -29,7 +29,11 @@ done
 cleanup() {
     for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
     wait 2>/dev/null || true
-    for ((k = 0; k <= members; k++)); do ip netns del "$ns$k" 2>/dev/null || true; done
+    for ((k = 0; k <= members; k++)); do
+        ip netns del "$ns$k" 2>/dev/null || true
+        rm -rf "/etc/netns/$ns$k"
+    done
+    rmdir /etc/netns 2>/dev/null || true
     [ -n "$keep" ] || rm -rf "$scratch"
 }
 trap cleanup EXIT

@@ -17,7 +17,7 @@ prefix=fd77:7673::
 # shellcheck source=vs-mio/cli/tests/netns-common.sh
 . "$(dirname "$0")/netns-common.sh"
 
-# A group, its members started with OPTIONS besides. Its name is that of the directory of its traces.
+# A group, its members started with OPTIONS besides. NAME is the directory of its traces.
 group() { # NAME OPTIONS...
     traces=$scratch/$1
     shift
@@ -79,6 +79,13 @@ says refused 'the membership server \[fd77:7673::100\]:7000 .* `vs server --list
 
 service=()
 group beacons
+# A host without IPv4 needs no option.
+ip netns exec "${ns}3" "$vs" node --group storm --id 4 >"$traces/4.out" 2>"$traces/4.err" </dev/null &
+pids+=($!)
+wait_for "$limit_s" grep -q "found 2 others by beacons to .* on fd77:7673::3$" "$traces/4.err"
+for k in 1 2; do wait_for "$limit_s" is_in "$k" 1,2,4 1,2; done
+kill "${pids[-1]}"
+wait_for 20 ended "${pids[-1]}"
 says 1.err "inside, at $own; found 2 others by beacons to \[ff15::7673:1\]:7587 on fd77:7673::1$"
 end
 echo "netns-ipv6.sh: with a server, without multicast, and without a server: $((SECONDS - started)) s"

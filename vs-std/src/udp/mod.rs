@@ -12,7 +12,7 @@ use std::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 pub use crate::interface::{address_towards, addresses_of};
-pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig};
+pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig, address_towards_others};
 #[cfg(target_os = "linux")]
 use setup::ignore_own;
 pub(crate) use setup::is_too_long;

@@ -23,8 +23,9 @@ pub(crate) struct Tuning {
     /// Largest message, the same at all members
     #[arg(long, value_name = "BYTES", default_value_t = GroupConfig::default().message_bytes_max)]
     pub(crate) message_bytes_max: usize,
-    /// Largest datagram, in bytes of UDP payload, the same at all members: what the smallest MTU
-    /// between them leaves after 28 bytes of headers, or 48 by IPv6 [default: 1472, by IPv6 1452]
+    /// Largest datagram, in bytes of UDP payload: what the smallest MTU between the members leaves
+    /// after 28 bytes of headers, or 48 by IPv6. The first member's holds for the group [default:
+    /// 1472, by IPv6 1452, or less where the interface takes less]
     #[arg(long, value_name = "BYTES")]
     pub(crate) datagram_bytes: Option<usize>,
     /// Packets that a sender may have outstanding, the same at all members; if not given, it

@@ -48,9 +48,10 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         trace: trace(&args, process, incarnation, &clock)?,
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
-    let interface = udp.interface;
+    let (interface, datagram_bytes) = (udp.interface, node.datagram_bytes);
     let driver = DriverConfig::new(process, membership, udp)
         .with_node(node)
+        .with_fit_datagrams(args.tuning.datagram_bytes.is_none())
         .with_incarnation(incarnation)
         .with_clock(clock);
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
@@ -59,6 +60,12 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     #[cfg(feature = "mutants")]
     if args.sync_after_view {
         driver.leave_out(vs_core::rule::Rule::ParallelSync);
+    }
+    if driver.datagram_bytes() < datagram_bytes {
+        eprintln!(
+            "vs: the MTU of interface {interface} takes datagrams of {} bytes: such are used",
+            driver.datagram_bytes()
+        );
     }
     let how = driver.embedded().map(|server| args.embedded.how(server, interface));
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;

@@ -71,7 +71,9 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     // One that is misspelt is told of at once.
     find_any(&servers, Instant::now() + LOOK_UP_MAX, false)?;
     let membership = Membership::Servers(servers);
+    let fits = args.tuning.datagram_bytes.is_none();
     let config = DriverConfig::new(process, membership, udp).with_node(node);
+    let config = config.with_fit_datagrams(fits);
     let seed = process.0 ^ config.clock.unix_offset();
     Ok(config.with_seed(seed))
 }

@@ -209,7 +209,7 @@ fn bounds_that_do_not_fit_are_named() {
 /// user namespaces.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_mtu_that_is_too_small_is_named() {
+fn an_mtu_that_is_too_small_for_what_is_named_is_told() {
     let binary = env!("CARGO_BIN_EXE_vs");
     let start = |args: &str| {
         let node = format!("{binary} node --group chat --server {NOBODY} --id 1 {args}");
@@ -223,9 +223,14 @@ fn an_mtu_that_is_too_small_is_named() {
         return println!("skipped: there can be no network namespace");
     };
     println!("{said}");
+    // Who names nothing gets on: to the next thing that is wrong here.
+    assert_eq!((status, said.lines().count()), (Some(FAILED), 2), "{said}");
+    assert!(said.contains("takes datagrams of 1372 bytes"), "{said}");
+    assert!(said.contains("cannot reach the membership server"), "{said}");
+    let (status, said) = start("--datagram-bytes 1472").expect("a network namespace, as before");
     assert_eq!((status, said.lines().count()), (Some(FAILED), 1), "{said}");
     assert!(said.contains("1472 bytes") && said.contains("--datagram-bytes 1372"), "{said}");
-    // Who follows the advice gets on: to the next thing that is wrong here.
+    // So does who follows the advice.
     let (_, said) = start("--datagram-bytes 1372").expect("a network namespace, as before");
     assert!(said.contains("cannot reach the membership server"), "{said}");
     let (_, said) = start("--datagram-bytes 1373").expect("a network namespace, as before");

@@ -104,7 +104,7 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 
 # The view that member ID printed last is of MEMBERS, with the transitional set TOGETHER.
 is_in() { # ID MEMBERS TOGETHER
-    [[ "$(grep '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with {$3}" ]]
+    [[ "$(grep -s '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with {$3}" ]]
 }
 # How many messages of FROM member ID has printed.
 heard() { # ID FROM

@@ -44,11 +44,12 @@ for pid in "$member_1" "$member_2" "$member_3"; do wait_for 20 ended "$pid"; don
 # The other way round there is no room, and both values are told.
 service=(--server "$server")
 serve
-rm "$traces"/[1-3].jsonl
+rm "$traces"/[1-3].*
 member 3
 wait_for "$limit_s" is_in 3 3 3
 status=0
-ip netns exec "${ns}1" "$vs" node --group storm "${service[@]}" --id 1 </dev/null >"$traces/refused" 2>&1 || status=$?
+ip netns exec "${ns}1" timeout "$limit_s" "$vs" node --group storm "${service[@]}" --id 1 \
+    </dev/null >"$traces/refused" 2>&1 || status=$?
 cat "$traces/refused"
 [ "$status" = 1 ] || exit 1
 grep -q "datagram_bytes is 1472 in the group and 1372 in this process" "$traces/refused"

@@ -277,6 +277,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.io_counters()
     }
 
+    /// Bytes of a full datagram: see [`driver::Driver::datagram_bytes`].
+    #[must_use]
+    pub fn datagram_bytes(&self) -> usize {
+        self.inner.datagram_bytes()
+    }
+
     /// What the system granted for the sockets' buffers.
     #[must_use]
     pub fn granted(&self) -> Granted {

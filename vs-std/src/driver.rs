@@ -21,7 +21,7 @@ use crate::faults::Faults;
 use crate::link::Link;
 use crate::name::ServerName;
 use crate::server::{LookupFailure, Source};
-use crate::udp::{Granted, SmallBuffers, Which};
+use crate::udp::{Granted, SetupError, SmallBuffers, Which};
 use crate::unheard::Unheard;
 
 pub use crate::datagrams::IoCounters;
@@ -69,6 +69,7 @@ pub struct Driver<T: Tracer = ()> {
     /// delivery in between, and no clock is read for each.
     now: Time,
     datagrams: Datagrams,
+    datagram_bytes: usize,
     link: Link,
     embedded: Option<Box<EmbeddedServer>>,
     /// Whether views come from a source of the application's own.
@@ -87,7 +88,7 @@ impl<T: Tracer> Driver<T> {
     ///
     /// # Errors
     /// Says which socket or which field of `config` is at fault.
-    pub fn new(config: DriverConfig, tracer: T) -> Result<Self, OpenError> {
+    pub fn new(mut config: DriverConfig, tracer: T) -> Result<Self, OpenError> {
         config.node.validate().map_err(OpenError::Config)?;
         let deployment = config.node.client.deployment.clone();
         let (mut servers, mut embedded) = (Vec::new(), None);
@@ -101,8 +102,8 @@ impl<T: Tracer> Driver<T> {
             }
             Membership::External => {}
         }
-        let datagrams =
-            Datagrams::open(&config.udp, config.node.datagram_bytes).map_err(OpenError::Setup)?;
+        let datagrams = open_datagrams(&mut config).map_err(OpenError::Setup)?;
+        let datagram_bytes = config.node.datagram_bytes;
         if let (Membership::Embedded(inside), Some(server)) = (&config.membership, &mut embedded) {
             server.open_beacons(inside, &config.udp)?;
         }
@@ -117,7 +118,19 @@ impl<T: Tracer> Driver<T> {
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
         let is_external = matches!(config.membership, Membership::External);
-        Ok(Self { node, clock, now, datagrams, link, embedded, is_external, heard_all: false })
+        let heard_all = false;
+        let driver = Self {
+            node,
+            clock,
+            now,
+            datagrams,
+            datagram_bytes,
+            link,
+            embedded,
+            is_external,
+            heard_all,
+        };
+        Ok(driver)
     }
 
     /// Leaves a rule of the algorithm out of each group that is joined from now on.
@@ -364,6 +377,13 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.counters()
     }
 
+    /// Bytes of a full datagram: [`vs_core::NodeConfig::datagram_bytes`], or what the interface
+    /// takes if that is less ([`DriverConfig::fit_datagrams`]). A group may use less.
+    #[must_use]
+    pub fn datagram_bytes(&self) -> usize {
+        self.datagram_bytes
+    }
+
     /// What the system granted for the sockets' buffers.
     #[must_use]
     pub fn granted(&self) -> Granted {
@@ -430,6 +450,18 @@ impl<T: Tracer> Driver<T> {
     /// The tracer.
     pub fn tracer_mut(&mut self) -> &mut T {
         self.node.tracer_mut()
+    }
+}
+
+/// Opens the sockets for datagrams of the length that is configured, or if it may be less, of one
+/// that the interface takes.
+fn open_datagrams(config: &mut DriverConfig) -> Result<Datagrams, SetupError> {
+    match Datagrams::open(&config.udp, config.node.datagram_bytes) {
+        Err(SetupError::DatagramTooLong { fits: Some(fits), .. }) if config.fit_datagrams => {
+            config.node.datagram_bytes = fits;
+            Datagrams::open(&config.udp, fits)
+        }
+        opened => opened,
     }
 }
 

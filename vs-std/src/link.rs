@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use vs_core::trace::Tracer;
 use vs_core::{LinkCommand, Node, Time};
 
-use crate::name::{LOOK_EVERY, Lookup, ServerName};
+use crate::name::{Lookup, ServerName};
 use crate::tcp::{connect, established};
 
 /// Reads of the connection before the rest of the loop has its turn.
@@ -132,7 +132,7 @@ impl Link {
 
     /// How long a loop may wait for the lookup of a name.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.attempt.as_ref().and_then(|attempt| attempt.lookup.as_ref()).map(|_| LOOK_EVERY)
+        self.attempt.as_ref().and_then(|attempt| attempt.lookup.as_ref()).map(Lookup::timeout)
     }
 
     /// The connection, up or coming up.

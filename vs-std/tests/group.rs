@@ -128,3 +128,36 @@ fn options_that_cannot_be_used_are_named() {
     let error = refusal(|options| options.pin = Some(1 << 20));
     assert!(error.to_string().contains("1048576"), "{error}");
 }
+
+/// Set in the process that this test starts in a network namespace of its own.
+#[cfg(target_os = "linux")]
+const INSIDE: &str = "VS_TEST_SMALL_MTU";
+
+/// As on VPNs and overlays: it needs no option.
+#[cfg(target_os = "linux")]
+#[test]
+fn datagrams_are_shortened_to_the_mtu() {
+    if std::env::var_os(INSIDE).is_some() {
+        let name = "mtu".parse().unwrap();
+        let group = Group::join(&name, JoinOptions::discover()).unwrap();
+        assert_eq!(group.driver().datagram_bytes(), 1372);
+        let mut strict = JoinOptions::discover();
+        strict.driver.fit_datagrams = false;
+        let error = Group::join(&name, strict).unwrap_err().to_string();
+        assert!(error.contains("set datagram_bytes to 1372"), "{error}");
+        return;
+    }
+    let test = std::env::current_exe().unwrap();
+    let script = "ip link set lo mtu 1400 up && echo ready && exec \"$0\" \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", script])
+        .arg(test)
+        .args(["--exact", "datagrams_are_shortened_to_the_mtu"])
+        .env(INSIDE, "1")
+        .output();
+    let Some(output) = output.ok().filter(|output| output.stdout.starts_with(b"ready")) else {
+        return println!("skipped: there can be no network namespace");
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

@@ -108,8 +108,15 @@ impl fmt::Display for ProfileMismatch {
         let Self { field, group, own } = self;
         write!(f, "{field} is {group} in the group and {own} in this process: ")?;
         match field {
-            ProfileField::MessageBytesMax | ProfileField::DatagramBytes => {
+            ProfileField::MessageBytesMax => {
                 write!(f, "give the process at least the value of the group")
+            }
+            ProfileField::DatagramBytes => {
+                write!(
+                    f,
+                    "give the process at least the value of the group, or all members that of the process if the MTU \
+                     here takes no more"
+                )
             }
             ProfileField::WindowPackets => {
                 write!(f, "give the process at least the window that the group's messages need")

@@ -2,12 +2,14 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
+use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::net::ToSocketAddrs;
+use std::time::Instant;
 
 use vs_core::member::{Note, PeerTrouble, Refusal, UselessBeacon};
 use vs_std::ServerName;
-use vs_std::driver::OpenError;
+use vs_std::driver::{LinkStatus, OpenError};
 use vs_std::udp::{SetupError, addresses_of};
 use vs_std::unheard::Unheard;
 
@@ -61,17 +63,85 @@ pub(crate) fn note_text(note: &Note) -> String {
     }
 }
 
-/// Reads names of servers, and looks each up once: one that is misspelt is told of at once.
+/// Pause before names are looked up again of which none was found.
+const LOOK_UP_PAUSE: Duration = Duration::from_millis(500);
+
+/// Reads names of servers. They are looked up when they are connected to.
 pub(crate) fn servers(names: &[String]) -> Result<Vec<ServerName>, Failure> {
     let server = |name: &String| {
-        let unknown =
-            |why: String| Failure(format!("cannot find the membership server {name}: {why}"));
-        let server: ServerName =
-            name.parse().map_err(|_| unknown("write it as HOST:PORT".into()))?;
-        server.look_up().map_err(|e| unknown(unknown_host(&e)))?;
-        Ok(server)
+        name.parse().map_err(|_| {
+            Failure(format!("cannot find the membership server {name}: write it as HOST:PORT"))
+        })
     };
     names.iter().map(server).collect()
+}
+
+/// Addresses of the first of `servers` that has any, which is waited for until `until`. With
+/// `is_patient` names may become known meanwhile.
+pub(crate) fn find_any(
+    servers: &[ServerName],
+    until: Instant,
+    is_patient: bool,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let (mut is_told, mut before) = (false, None);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let error = match (ServerName::look_up_any(servers, left), before.take()) {
+            (Ok(found), _) => return Ok(found),
+            // The last attempt may have had no time.
+            (Err(error), Some(before)) if error.kind() == ErrorKind::TimedOut => before,
+            (Err(error), _) => error,
+        };
+        if !is_patient || Instant::now() >= until {
+            return Err(Failure(unknown(servers, &error)));
+        }
+        if !core::mem::replace(&mut is_told, true) {
+            eprintln!("vs: {} cannot be looked up yet ({error}): trying again", list(servers));
+        }
+        before = Some(error);
+        let again = until.min(Instant::now() + LOOK_UP_PAUSE);
+        while let Some(left) = again.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
+        }
+    }
+}
+
+/// The names of `servers`, in words.
+fn list(servers: &[ServerName]) -> String {
+    let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    let servers = if names.len() == 1 { "server" } else { "servers" };
+    format!("the membership {servers} {}", names.join(", "))
+}
+
+fn unknown(servers: &[ServerName], error: &io::Error) -> String {
+    let any = if servers.len() == 1 { "" } else { "any of " };
+    format!("cannot find {any}{}: {}", list(servers), unknown_host(error))
+}
+
+/// Why none of `servers` was reached, and what to do about it.
+pub(crate) fn unreached(status: &LinkStatus, servers: &[ServerName], waited_ms: u64) -> String {
+    let reason = match &status.last_failure {
+        Some(failure) if failure.addr.is_none() && servers.len() == 1 => {
+            return unknown(servers, &failure.error);
+        }
+        Some(failure) if failure.addr.is_none() => failure.to_string(),
+        Some(failure) => failure.error.kind().to_string(),
+        None => format!("no answer within {waited_ms} ms"),
+    };
+    if status.connected > 0 {
+        let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        return format!(
+            "what listens at {} does not answer as a membership server does, or has no room ({reason}): look at what it says, or \
+             name another with --server",
+            names.join(", ")
+        );
+    }
+    let any = if servers.len() == 1 { "" } else { "any of " };
+    format!(
+        "cannot reach {any}{} ({reason}): start one with `vs server --listen {}`",
+        list(servers),
+        servers[0]
+    )
 }
 
 fn unknown_host(error: &io::Error) -> String {

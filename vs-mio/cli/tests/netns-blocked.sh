@@ -28,12 +28,6 @@ RULES
 }
 unblock() { ip netns exec "${ns}3" nft delete table inet blocked; }
 
-# The view that member ID printed last, or in all, is of MEMBERS, with the transitional set
-# TOGETHER.
-is_in() { [[ "$(grep '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with {$3}" ]]; }
-heard() { grep -c "^$2: " "$traces/$1.out" || true; }
-hears_more() { [ "$(heard "$1" "$2")" -gt "$3" ]; }
-
 network
 serve
 for k in 1 2 3; do

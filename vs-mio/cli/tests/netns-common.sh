@@ -5,11 +5,21 @@
 #   traces   where members leave their traces; removed in the end unless `keep` is not empty
 #   members  how many namespaces for members
 #   look_s   pause between two looks, in s; by default 0.2
+#   prefix   what all addresses begin with; by default 10.77.0., else one of IPv6 that ends with ::
 #
 # Needs root, iproute2 and nftables; without them the test ends here, with a line that says so.
 ns=vs$$n
-server=10.77.0.100:7000
+prefix=${prefix:-10.77.0.}
+scratch=$traces
 pids=()
+
+# A socket address, as it is written.
+at() { # HOST PORT
+    if [[ $prefix = *: ]]; then echo "[$prefix$1]:$2"; else echo "$prefix$1:$2"; fi
+}
+server=$(at 100 7000)
+# How members find the membership service.
+service=(--server "$server")
 
 [ "$(id -u)" = 0 ] || { echo "${0##*/}: skipped: network namespaces need root"; exit 0; }
 for tool in ip nft; do
@@ -19,10 +29,22 @@ done
 cleanup() {
     for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
     wait 2>/dev/null || true
-    for ((k = 0; k <= members; k++)); do ip netns del "$ns$k" 2>/dev/null || true; done
-    [ -n "$keep" ] || rm -rf "$traces"
+    for ((k = 0; k <= members; k++)); do
+        ip netns del "$ns$k" 2>/dev/null || true
+        rm -rf "/etc/netns/$ns$k"
+    done
+    rmdir /etc/netns 2>/dev/null || true
+    [ -n "$keep" ] || rm -rf "$scratch"
 }
 trap cleanup EXIT
+
+# Without a time in which an address of IPv6 may not be used yet.
+address() { # NAMESPACE HOST DEVICE
+    case $prefix in
+        *:) ip -n "$1" addr add "$prefix$2/64" dev "$3" nodad ;;
+        *) ip -n "$1" addr add "$prefix$2/24" dev "$3" ;;
+    esac
+}
 
 network() {
     local k
@@ -32,23 +54,25 @@ network() {
     ip netns add "${ns}0"
     ip -n "${ns}0" link set lo up
     ip -n "${ns}0" link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0
-    ip -n "${ns}0" addr add 10.77.0.100/24 dev br0
+    address "${ns}0" 100 br0
     ip -n "${ns}0" link set br0 up
     for ((k = 1; k <= members; k++)); do
         ip netns add "$ns$k"
         ip -n "$ns$k" link set lo up
         ip link add eth0 netns "$ns$k" type veth peer name "v$k" netns "${ns}0"
         ip -n "${ns}0" link set "v$k" master br0 up
-        ip -n "$ns$k" addr add "10.77.0.$k/24" dev eth0
+        address "$ns$k" "$k" eth0
         ip -n "$ns$k" link set eth0 up
-        ip -n "$ns$k" route add 224.0.0.0/4 dev eth0
+        # By IPv6 there is one.
+        [[ $prefix = *: ]] || ip -n "$ns$k" route add 224.0.0.0/4 dev eth0
     done
 }
 
-# Starts the membership server, with OPTIONS besides.
+# Starts the membership server, with OPTIONS besides; its process id is in server_pid.
 serve() { # OPTIONS...
     ip netns exec "${ns}0" "$vs" server --listen "$server" "$@" >"$traces/server.out" 2>&1 &
-    pids+=($!)
+    server_pid=$!
+    pids+=("$server_pid")
     wait_for 10 grep -qs listening "$traces/server.out"
 }
 
@@ -56,8 +80,8 @@ serve() { # OPTIONS...
 member() { # ID OPTIONS...
     local id=$1
     shift
-    ip netns exec "$ns$id" "$vs" node --group storm --server "$server" --id "$id" \
-        --bind "10.77.0.$id" --interface "10.77.0.$id" --trace "$traces/$id.jsonl" "$@" \
+    ip netns exec "$ns$id" "$vs" node --group storm "${service[@]}" --id "$id" \
+        --bind "$prefix$id" --interface "$prefix$id" --trace "$traces/$id.jsonl" "$@" \
         >"$traces/$id.out" 2>"$traces/$id.err" </dev/null &
     pids+=($!)
     eval "member_$id=$!"
@@ -77,3 +101,15 @@ wait_for() { # SECONDS CONDITION...
 }
 
 ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# The view that member ID printed last is of MEMBERS, with the transitional set TOGETHER.
+is_in() { # ID MEMBERS TOGETHER
+    [[ "$(grep -s '^view ' "$traces/$1.out" | tail -n 1)" == *" {$2}, "*"with {$3}" ]]
+}
+# How many messages of FROM member ID has printed.
+heard() { # ID FROM
+    grep -c "^$2: " "$traces/$1.out" || true
+}
+hears_more() { # ID FROM THAN
+    [ "$(heard "$1" "$2")" -gt "$3" ]
+}

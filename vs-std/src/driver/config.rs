@@ -24,6 +24,10 @@ pub struct DriverConfig {
     pub membership: Membership,
     /// The sockets for datagrams.
     pub udp: UdpConfig,
+    /// Where the MTU of the interface takes only shorter datagrams than
+    /// [`NodeConfig::datagram_bytes`], such are used, down to 512 bytes (see
+    /// [`super::Driver::datagram_bytes`]); false: that is an error. Default true.
+    pub fit_datagrams: bool,
     /// The clock that the node sees; a trace of UNIX times has to know when it began.
     pub clock: Clock,
 }
@@ -48,6 +52,7 @@ impl DriverConfig {
             seed: random(),
             membership,
             udp,
+            fit_datagrams: true,
             clock,
         }
     }
@@ -94,6 +99,13 @@ impl DriverConfig {
     #[must_use]
     pub fn with_udp(mut self, udp: UdpConfig) -> Self {
         self.udp = udp;
+        self
+    }
+
+    /// Sets [`Self::fit_datagrams`].
+    #[must_use]
+    pub fn with_fit_datagrams(mut self, fit_datagrams: bool) -> Self {
+        self.fit_datagrams = fit_datagrams;
         self
     }
 

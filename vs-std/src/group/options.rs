@@ -11,7 +11,7 @@ use crate::driver::DriverConfig;
 use crate::embedded::Membership;
 use crate::name::ServerName;
 use crate::random::random;
-use crate::udp::{MULTICAST, UdpConfig, address_towards};
+use crate::udp::{UdpConfig, address_towards_others};
 
 /// Who joins, by which sockets, within which bounds.
 ///
@@ -76,19 +76,19 @@ impl JoinOptions {
     }
 
     /// Everything by default on the network that leads to others, without a server to start, under
-    /// an id that this process draws for itself. On a host without a network it meets those on the
-    /// host.
+    /// an id that this process draws for itself. It goes by IPv4, or by IPv6 on a host that has no
+    /// way by IPv4. On a host without a network it meets those on the host.
     #[must_use]
     pub fn discover() -> Self {
-        let here = address_towards(MULTICAST).unwrap_or(Ipv4Addr::LOCALHOST.into());
-        Self::without_server(ProcessId(random() & NUMBER_MAX), UdpConfig::new(here, MULTICAST))
+        let here = address_towards_others().unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Self::without_server(ProcessId(random() & NUMBER_MAX), UdpConfig::on(here))
     }
 
     /// Everything by default among the processes of this host, without a server to start, under an
     /// id that this process draws for itself.
     #[must_use]
     pub fn local() -> Self {
-        let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, MULTICAST);
+        let udp = UdpConfig::on(Ipv4Addr::LOCALHOST);
         Self::without_server(ProcessId(random() & NUMBER_MAX), udp)
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use vs_core::Time;
 use vs_core::member::server::Server;
 
-use crate::name::{LOOK_EVERY, Lookup, ServerName};
+use crate::name::{Lookup, ServerName};
 
 /// The first pause after a lookup that failed while no address of the name is known, in ms. Each
 /// one is twice as long as the one before.
@@ -163,8 +163,8 @@ impl Peers {
 
     /// When there is something to do, if nothing else happens.
     pub(super) fn poll_timeout(&self, now: Time) -> Option<Time> {
-        let look_again = now + LOOK_EVERY.as_nanos() as u64;
-        let due = |named: &Named| named.lookup.as_ref().map(|_| look_again).or(named.again);
+        let look = |lookup: &Lookup| now + lookup.timeout().as_nanos() as u64;
+        let due = |named: &Named| named.lookup.as_ref().map(look).or(named.again);
         self.names.iter().filter_map(due).min()
     }
 

@@ -14,7 +14,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 
 pub use crate::interface::{address_towards, addresses_of};
 use config::io;
-pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig};
+pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig, address_towards_others};
 use half::Half;
 #[cfg(target_os = "linux")]
 use setup::ignore_own;

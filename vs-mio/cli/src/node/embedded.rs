@@ -34,7 +34,7 @@ impl Options {
     pub(super) fn config(&self) -> Result<EmbeddedConfig, Failure> {
         let mut config = EmbeddedConfig::default();
         (config.listen, config.beacons) = (self.listen, self.beacons);
-        config.peers = servers(&self.peers)?;
+        config.peers = self.peers()?;
         Ok(config)
     }
 
@@ -43,9 +43,9 @@ impl Options {
         if self.listen.is_some() { "--listen" } else { bind }
     }
 
-    /// A peer that was named.
-    pub(super) fn first_peer(&self) -> Result<Option<ServerName>, Failure> {
-        Ok(servers(&self.peers[..self.peers.len().min(1)])?.pop())
+    /// The peers that were named.
+    pub(super) fn peers(&self) -> Result<Vec<ServerName>, Failure> {
+        servers(&self.peers)
     }
 
     /// Where beacons go, if that was named.

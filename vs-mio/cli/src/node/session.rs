@@ -10,6 +10,7 @@ use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::status::Status;
 use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
 use vs_mio::{Driver, Tokens};
+use vs_std::ServerName;
 use vs_std::faults::Faults;
 use vs_std::udp::SmallBuffers;
 
@@ -19,7 +20,7 @@ use super::status::{self, Desk};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
-use crate::network::advise_unheard;
+use crate::network::{advise_unheard, unreached};
 use crate::output::{Output, push_printable};
 
 pub(super) const WAKE: Token = Token(0);
@@ -105,6 +106,8 @@ pub(super) struct Session {
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
     lost_at: Option<u64>,
+    /// Servers of which it was said that their names cannot be looked up.
+    unknown: Vec<ServerName>,
 }
 
 /// What an action asks for once its loan has ended.
@@ -161,6 +164,7 @@ impl Session {
             unheard: false,
             other_version: false,
             lost_at: None,
+            unknown: Vec::new(),
         })
     }
 
@@ -298,6 +302,17 @@ impl Session {
         }
     }
 
+    /// Tells once of each server whose name is unknown; others may be reached meanwhile.
+    fn watch_names(&mut self) {
+        let failure = self.driver.link_status().last_failure.as_ref();
+        if let Some(failure) = failure.filter(|failure| failure.addr.is_none())
+            && !self.unknown.contains(&failure.server)
+        {
+            eprintln!("vs: {failure}; trying again");
+            self.unknown.push(failure.server.clone());
+        }
+    }
+
     /// Sends what the source has, while the group has room.
     fn speak(&mut self) {
         self.source_at = None;
@@ -364,6 +379,8 @@ impl Session {
                     self.leave();
                 } else if self.ended && self.leave_at_eof && self.came_back >= self.sent {
                     self.leave();
+                } else {
+                    self.watch_names();
                 }
             }
             Phase::Leaving(until) if now >= until => {
@@ -442,29 +459,7 @@ impl Session {
         if !late && !refused {
             return None;
         }
-        let reason = match &status.last_failure {
-            Some(failure) => failure.error.kind().to_string(),
-            None => format!("no answer within {} ms", self.limits.connect_ms),
-        };
-        let names: Vec<_> = self.driver.servers().iter().map(ToString::to_string).collect();
-        let servers = names.join(", ");
-        let first = &names[0];
-        if status.connected > 0 {
-            return Some(format!(
-                "what listens at {servers} does not answer as a membership server does, or has no room ({reason}): look \
-                 at what it says, or name another with --server"
-            ));
-        }
-        Some(match names.len() {
-            1 => format!(
-                "cannot reach the membership server {servers} ({reason}): start one with \
-                 `vs server --listen {first}`"
-            ),
-            _ => format!(
-                "cannot reach any of the membership servers {servers} ({reason}): start one with \
-                 `vs server --listen {first}`"
-            ),
-        })
+        Some(unreached(status, self.driver.servers(), self.limits.connect_ms))
     }
 
     fn handle_signals(&mut self) {

@@ -1,7 +1,9 @@
 //! From what `vs node` is told to a session.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mio::{Poll, Waker};
 use vs_core::Blocking;
@@ -10,8 +12,8 @@ use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceFile};
-use vs_std::udp::{MULTICAST, MULTICAST_V6, UdpConfig, address_towards};
-use vs_std::{Membership, random};
+use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
+use vs_std::{Membership, ServerName, random};
 
 use super::args::Args;
 use super::echo::{Echo, Tee};
@@ -20,33 +22,36 @@ use super::status::Desk;
 use crate::failure::{Failure, system};
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
-use crate::network::{servers, unopened};
+use crate::network::{find_any, servers, unopened};
 use crate::output::Output;
 
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
-    let udp = udp(&args)?;
+    // What `--connect-ms` grants begins before names are looked up.
+    let clock = Clock::new();
+    let named = servers(&args.servers)?;
+    let udp = udp(&args, &named)?;
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }
     node.client.deployment = args.deployment.clone();
-    let clock = Clock::new();
     let process = process(args.id);
-    let membership = if args.servers.is_empty() {
+    let membership = if named.is_empty() {
         Membership::Embedded(Box::new(args.embedded.config()?))
     } else {
-        Membership::Servers(servers(&args.servers)?)
+        Membership::Servers(named)
     };
     let incarnation = clock.incarnation();
     let tracer = Tee {
         trace: trace(&args, process, incarnation, &clock)?,
         echo: args.json.then(|| Echo::new(clock.unix_offset())),
     };
-    let interface = udp.interface;
+    let (interface, datagram_bytes) = (udp.interface, node.datagram_bytes);
     let driver = DriverConfig::new(process, membership, udp)
         .with_node(node)
+        .with_fit_datagrams(args.tuning.datagram_bytes.is_none())
         .with_incarnation(incarnation)
         .with_clock(clock);
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
@@ -55,6 +60,12 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     #[cfg(feature = "mutants")]
     if args.sync_after_view {
         driver.leave_out(vs_core::rule::Rule::ParallelSync);
+    }
+    if driver.datagram_bytes() < datagram_bytes {
+        eprintln!(
+            "vs: the MTU of interface {interface} takes datagrams of {} bytes: such are used",
+            driver.datagram_bytes()
+        );
     }
     let how = driver.embedded().map(|server| args.embedded.how(server, interface));
     let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
@@ -90,20 +101,23 @@ fn desk(args: &Args, poll: &Poll) -> Result<Option<Desk>, Failure> {
 /// How long servers that say nothing are waited for, unless `--connect-ms` is given, in ms.
 const CONNECT_MS: u64 = 5000;
 
+/// How long the names of peers are waited for before the node is bound without them.
+const PEERS_WAIT: Duration = Duration::from_secs(1);
+
 /// What leaving may take beyond what the group grants a silent member, in ms.
 const LEAVE_SLACK_MS: u64 = 1000;
 
-fn udp(args: &Args) -> Result<UdpConfig, Failure> {
+fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     // Whether the addresses are of IPv6, if some that was named tells.
     let named = args.multicast.or(args.embedded.beacons()).map(|addr| addr.ip()).or(args.bind);
     let family = named.map(|ip| ip.is_ipv6());
     let interface = args.interface.as_ref().map(|interface| interface.addr(family)).transpose()?;
     let bind = match args.bind.or(interface) {
         Some(ip) => ip,
-        None => default_bind(args)?,
+        None => default_bind(args, servers)?,
     };
-    let default = if bind.is_ipv6() { MULTICAST_V6 } else { MULTICAST };
-    let mut config = UdpConfig::new(bind, args.multicast.unwrap_or(default));
+    let mut config = UdpConfig::on(bind);
+    config.multicast = args.multicast.unwrap_or(config.multicast);
     config.unicast = args.unicast;
     config.interface = interface.unwrap_or(bind);
     Ok(config)
@@ -111,25 +125,26 @@ fn udp(args: &Args) -> Result<UdpConfig, Failure> {
 
 /// The address of this host that the others are likely to reach: on the way to the servers, or to
 /// the other nodes.
-fn default_bind(args: &Args) -> Result<IpAddr, Failure> {
-    let server = match args.servers.first() {
-        Some(first) => servers(core::slice::from_ref(first))?.pop(),
-        None => args.embedded.first_peer()?,
-    };
-    let looked_up = server.as_ref().and_then(|server| server.look_up().ok());
-    let addrs: Vec<SocketAddr> = match looked_up {
-        Some(addrs) => addrs,
-        None => vec![args.multicast.or(args.embedded.beacons()).unwrap_or(MULTICAST)],
+fn default_bind(args: &Args, servers: &[ServerName]) -> Result<IpAddr, Failure> {
+    let group = args.multicast.or(args.embedded.beacons());
+    let addrs = if !servers.is_empty() {
+        let limit = Duration::from_millis(args.tuning.connect_ms.unwrap_or(CONNECT_MS));
+        find_any(servers, Instant::now() + limit, args.tuning.connect_ms.is_some())?
+    } else {
+        // A peer may get its name only once it has found this node.
+        let known = ServerName::look_up_any(&args.embedded.peers()?, PEERS_WAIT).ok();
+        known.unwrap_or_else(|| group.into_iter().collect())
     };
     // The group has to be of the same family.
     let fits = |addr: &&SocketAddr| {
         args.multicast.is_none_or(|multicast| multicast.is_ipv6() == addr.is_ipv6())
     };
-    let there = addrs.iter().find(fits).unwrap_or(&addrs[0]);
-    if let Some(here) = address_towards(*there) {
+    let there = addrs.iter().find(fits).or(addrs.first());
+    let here = there.map_or_else(address_towards_others, |there| address_towards(*there));
+    if let Some(here) = here {
         return Ok(here);
     }
-    if let (Some(server), false) = (server, args.servers.is_empty()) {
+    if let Some(server) = servers.first() {
         return Err(Failure(format!(
             "no local address leads to the membership server {server}: name one with --bind"
         )));
@@ -138,7 +153,8 @@ fn default_bind(args: &Args) -> Result<IpAddr, Failure> {
         "vs: no way from this host to others is known (it has no default route, say): only nodes on it are found; name \
          its address with --interface to reach others"
     );
-    Ok(if there.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() })
+    let is_ipv6 = there.is_some_and(SocketAddr::is_ipv6);
+    Ok(if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() })
 }
 
 fn process(id: Option<u64>) -> ProcessId {

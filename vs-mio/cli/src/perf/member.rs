@@ -3,6 +3,7 @@
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::io::ErrorKind;
+use std::time::Instant;
 
 use mio::{Events, Poll, Token};
 use vs_core::ident::{GroupKey, ProcessId};
@@ -16,7 +17,10 @@ use vs_std::{EventRef, Group, JoinError, JoinOptions, Membership};
 
 use super::args::{Args, Runtime};
 use crate::failure::{Failure, system};
-use crate::network::{advise_unheard, servers, unopened};
+use crate::network::{advise_unheard, find_any, servers, unopened};
+
+/// How long the names of servers may take to be looked up.
+const LOOK_UP_MAX: Duration = Duration::from_secs(5);
 
 /// What a member hears.
 pub(super) enum Heard<'a> {
@@ -63,8 +67,13 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
     udp.faults = Faults::default().with_loss_permille(args.load.loss.0);
-    let membership = Membership::Servers(servers(&args.servers)?);
+    let servers = servers(&args.servers)?;
+    // One that is misspelt is told of at once.
+    find_any(&servers, Instant::now() + LOOK_UP_MAX, false)?;
+    let membership = Membership::Servers(servers);
+    let fits = args.tuning.datagram_bytes.is_none();
     let config = DriverConfig::new(process, membership, udp).with_node(node);
+    let config = config.with_fit_datagrams(fits);
     let seed = process.0 ^ config.clock.unix_offset();
     Ok(config.with_seed(seed))
 }

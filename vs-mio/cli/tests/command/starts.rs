@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::world::{World, directory, multicast, vs};
+use crate::world::{Process, World, directory, is_view, multicast, vs};
 
 /// Exit status of a command that was not understood.
 const USAGE: i32 = 2;
@@ -91,6 +91,42 @@ fn a_server_that_cannot_be_reached_is_named() {
     node("no-such-host.invalid:7000", &[], FAILED, &["no-such-host.invalid", "look up"]);
 }
 
+/// Another name may lead to a server, and a name that is not there yet may be soon.
+#[test]
+fn a_name_that_is_unknown_is_waited_for() {
+    let (unknown, multicast) = ("no-such-host.invalid:7000", multicast());
+    let mut server = Process::start(&["server", "--listen", "127.0.0.1:0", "--peer", unknown]);
+    let addr = server.wait("the server listens", |line| {
+        line.rsplit_once("listening on ").map(|(_, addr)| addr.to_owned())
+    });
+    let own = ["node", "--group", "chat", "--id", "1", "--multicast", &multicast];
+    let by_server = ["--server", unknown, "--server", &addr];
+    let by_peer = ["--interface", "127.0.0.1", "--peer", unknown];
+    let nodes = [&by_server[..], &by_peer].map(|how| Process::start(&[&own, how].concat()));
+    for mut process in nodes {
+        process.wait("a view", |line| is_view(line, "1", None).then_some(()));
+        let says = format!("{unknown} cannot be looked up");
+        process.wait_for_complaint("the name", |line| line.contains(&says).then_some(()));
+        process.leave();
+    }
+    let says = format!("peer {unknown} cannot be looked up");
+    server.wait_for_complaint("the name", |line| line.contains(&says).then_some(()));
+    server.leave();
+
+    let patient = ["--connect-ms", "300"];
+    let waits = |more: &[&str]| {
+        let args = [&own[..], &["--server", unknown], &patient, more].concat();
+        let output = vs(&args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(FAILED), "{said}");
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "once that it waits, and once that it ends: {said}");
+        assert!(lines[0].ends_with("trying again") && lines[1].contains("look up"), "{said}");
+    };
+    waits(&[]);
+    waits(&["--bind", "127.0.0.1"]);
+}
+
 /// A web server, say: it takes the connection and closes it without a word, and was tried again for
 /// ever.
 #[test]
@@ -134,7 +170,7 @@ fn addresses_that_cannot_be_used_are_named() {
     let with = |args: &[&'static str]| [&here[..], args].concat();
     inside(&with(&["--listen", "192.0.2.1:7000"]), &["192.0.2.1 is not on this host", "--listen"]);
     inside(&with(&["--beacons", "10.0.0.1:7000"]), &["10.0.0.1:7000", "--beacons"]);
-    inside(&with(&["--peer", "no-such-host.invalid:7000"]), &["no-such-host.invalid", "look up"]);
+    inside(&with(&["--peer", "nowhere"]), &["nowhere", "HOST:PORT"]);
 }
 
 #[test]
@@ -173,7 +209,7 @@ fn bounds_that_do_not_fit_are_named() {
 /// user namespaces.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_mtu_that_is_too_small_is_named() {
+fn an_mtu_that_is_too_small_for_what_is_named_is_told() {
     let binary = env!("CARGO_BIN_EXE_vs");
     let start = |args: &str| {
         let node = format!("{binary} node --group chat --server {NOBODY} --id 1 {args}");
@@ -187,9 +223,14 @@ fn an_mtu_that_is_too_small_is_named() {
         return println!("skipped: there can be no network namespace");
     };
     println!("{said}");
+    // Who names nothing gets on: to the next thing that is wrong here.
+    assert_eq!((status, said.lines().count()), (Some(FAILED), 2), "{said}");
+    assert!(said.contains("takes datagrams of 1372 bytes"), "{said}");
+    assert!(said.contains("cannot reach the membership server"), "{said}");
+    let (status, said) = start("--datagram-bytes 1472").expect("a network namespace, as before");
     assert_eq!((status, said.lines().count()), (Some(FAILED), 1), "{said}");
     assert!(said.contains("1472 bytes") && said.contains("--datagram-bytes 1372"), "{said}");
-    // Who follows the advice gets on: to the next thing that is wrong here.
+    // So does who follows the advice.
     let (_, said) = start("--datagram-bytes 1372").expect("a network namespace, as before");
     assert!(said.contains("cannot reach the membership server"), "{said}");
     let (_, said) = start("--datagram-bytes 1373").expect("a network namespace, as before");

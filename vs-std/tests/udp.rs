@@ -81,6 +81,10 @@ fn refusals_say_what_to_do() {
     elsewhere.bind = Ipv4Addr::new(192, 0, 2, 1).into();
     assert!(matches!(UdpPair::open(&elsewhere, DATAGRAM_BYTES), Err(SetupError::BindNotHere(_))));
 
+    let anywhere = config(47_103).with_bind(Ipv4Addr::UNSPECIFIED);
+    let error = UdpPair::open(&anywhere, DATAGRAM_BYTES).unwrap_err();
+    assert!(matches!(error, SetupError::BindUnspecified(_)), "{error}");
+
     let mut unicast = config(47_103);
     unicast.multicast.set_ip(Ipv4Addr::new(10, 0, 0, 1).into());
     assert!(matches!(UdpPair::open(&unicast, DATAGRAM_BYTES), Err(SetupError::NotMulticast(_))));

@@ -164,7 +164,7 @@ pub(crate) fn unset(error: &SetupError) -> String {
     let option = match error {
         SetupError::NotMulticast(_) | SetupError::PortInUse(_) => "--multicast",
         SetupError::MixedFamilies { .. } => "--bind, --interface and --multicast",
-        SetupError::BindNotHere(_) => "--bind",
+        SetupError::BindNotHere(_) | SetupError::BindUnspecified(_) => "--bind",
         SetupError::InterfaceNotHere(_) | SetupError::DatagramTooLong { fits: None, .. } => {
             "--interface"
         }

@@ -29,8 +29,8 @@ pub fn address_towards_others() -> Option<IpAddr> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UdpConfig {
-    /// Address of the unicast socket; the port is chosen by the system. Not a link-local one of
-    /// IPv6.
+    /// Address of the unicast socket; the port is chosen by the system. Others send
+    /// to it, so it is not the unspecified one, and not a link-local one of IPv6.
     pub bind: IpAddr,
     /// Address of the interface that multicasts go out of and come in by; unspecified: the system
     /// chooses.
@@ -147,6 +147,8 @@ pub enum SetupError {
         /// The multicast group.
         multicast: SocketAddr,
     },
+    /// The address of the unicast socket is the unspecified one, which others cannot send to.
+    BindUnspecified(IpAddr),
     /// The address of the unicast socket belongs to another host.
     BindNotHere(IpAddr),
     /// The interface's address belongs to another host.
@@ -186,6 +188,9 @@ impl fmt::Display for SetupError {
                 "the addresses {bind} and {interface} and the multicast address {multicast} are not all of IPv4 or all \
                  of IPv6: choose one family for all"
             ),
+            Self::BindUnspecified(addr) => {
+                write!(f, "others cannot send to address {addr}: choose one of this host")
+            }
             Self::BindNotHere(addr) => {
                 write!(f, "address {addr} is not on this host: choose one that is")
             }

@@ -52,6 +52,9 @@ fn interface_index(ip: Ipv6Addr) -> Result<u32, SetupError> {
 }
 
 pub(super) fn open_unicast(config: &UdpConfig) -> Result<Socket, SetupError> {
+    if config.bind.is_unspecified() {
+        return Err(SetupError::BindUnspecified(config.bind));
+    }
     let socket = open_socket(config)?;
     socket.bind(&SocketAddr::new(config.bind, 0).into()).map_err(cause(
         ErrorKind::AddrNotAvailable,

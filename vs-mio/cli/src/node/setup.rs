@@ -112,10 +112,16 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let named = args.multicast.or(args.embedded.beacons()).map(|addr| addr.ip()).or(args.bind);
     let family = named.map(|ip| ip.is_ipv6());
     let interface = args.interface.as_ref().map(|interface| interface.addr(family)).transpose()?;
-    let bind = match args.bind.or(interface) {
+    let named = args.bind.or(interface);
+    let bind = match named.filter(|ip| !ip.is_unspecified()) {
         Some(ip) => ip,
         None => default_bind(args, servers)?,
     };
+    if let Some(any) = named.filter(IpAddr::is_unspecified) {
+        eprintln!(
+            "vs: others cannot send to {any}: they are told {bind}, the address on the way to them"
+        );
+    }
     let mut config = UdpConfig::on(bind);
     config.multicast = args.multicast.unwrap_or(config.multicast);
     config.unicast = args.unicast;

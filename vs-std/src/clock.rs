@@ -29,6 +29,16 @@ impl Clock {
         Self { start: Instant::now(), unix_offset: nanos(unix), nonce: random() as u32 }
     }
 
+    /// The same clock, moved on so that it started after `reached_ms` of UNIX time: where the time
+    /// of day was set back, numbers that follow from it grow nevertheless.
+    #[must_use]
+    pub fn above(mut self, reached_ms: u64) -> Self {
+        if self.unix_start_ms() <= reached_ms {
+            self.unix_offset = Time::from_millis(reached_ms.saturating_add(1)).0;
+        }
+        self
+    }
+
     /// Nanoseconds since the clock was made.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -96,7 +96,8 @@ impl<T: Tracer> Driver<T> {
             Membership::Servers(named) if named.is_empty() => return Err(OpenError::NoServers),
             Membership::Servers(named) => servers.clone_from(named),
             Membership::Embedded(inside) => {
-                let server = EmbeddedServer::open(inside, config.process, deployment, &config.udp)?;
+                let (udp, clock) = (&config.udp, &config.clock);
+                let server = EmbeddedServer::open(inside, config.process, deployment, udp, clock)?;
                 servers.push(server.listen_addr().into());
                 embedded = Some(Box::new(server));
             }

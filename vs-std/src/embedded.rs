@@ -116,8 +116,9 @@ impl EmbeddedServer {
         process: ProcessId,
         deployment: Deployment,
         udp: &UdpConfig,
+        clock: &Clock,
     ) -> Result<Self, OpenError> {
-        let boot = Clock::new().unix_start_ms();
+        let boot = clock.unix_start_ms();
         let server_config = config.server.clone().with_deployment(deployment);
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;

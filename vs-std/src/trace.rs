@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use vs_core::Time;
-use vs_core::ident::{GroupName, ProcessId};
+use vs_core::ident::{GroupName, IDS_PER_MS, ProcessId};
 use vs_core::trace::{Event, Header, Tracer};
 use vs_core::trace_json::{Reader, encode_event, encode_header};
 
@@ -155,6 +155,49 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
     Ok(0)
 }
 
+/// Bytes at the end of a trace in which the numbers of an earlier incarnation are looked for.
+const REACHED_BYTES_MAX: u64 = 64 << 20;
+
+/// How far the trace at `path` has come, in ms of UNIX time: its last time, and the highest numbers
+/// of changes and views that its process was given, which servers count in milliseconds. 0 if there
+/// is no trace. A process that starts later has to start above (M2, M6), whatever its clock says:
+/// see [`crate::clock::Clock::above`].
+///
+/// # Errors
+/// The file cannot be read.
+pub fn reached_ms(path: &Path) -> io::Result<u64> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        file => file?,
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(0);
+    }
+    let mut reader = Reader::new();
+    let mut first = Vec::new();
+    BufReader::new(&file).take(HEADER_BYTES_MAX).read_until(b'\n', &mut first)?;
+    if reader.read(&first).is_err() {
+        return Ok(0); // What is wrong with it is said when it is opened.
+    }
+    let len = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(len.saturating_sub(REACHED_BYTES_MAX).max(first.len() as u64)))?;
+    let (mut reached_ms, mut line) = (0, Vec::new());
+    let mut lines = BufReader::new(file);
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        // The first line may be cut off at its beginning, the last one at its end.
+        if let Ok(Some(read)) = reader.read(&line) {
+            let counted_ms = match read.record.event {
+                Event::StartChange { cid, .. } => cid.0 / IDS_PER_MS,
+                Event::MbrView { view } | Event::View { view, .. } => view.id().major / IDS_PER_MS,
+                _ => 0,
+            };
+            reached_ms = reached_ms.max(counted_ms).max(read.record.ts.as_millis());
+        }
+        line.clear();
+    }
+    Ok(reached_ms)
+}
+
 /// A trace that may be absent, for programs that decide when they run.
 #[derive(Debug, Default)]
 pub struct MaybeTrace(pub Option<TraceFile>);
@@ -173,7 +216,37 @@ impl Tracer for MaybeTrace {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use vs_core::ident::{Cid, Incarnation};
+
     use super::*;
+    use crate::clock::Clock;
+
+    /// A clock that was set back an hour made a restarted process be given lower local ids (M2).
+    #[test]
+    fn what_a_trace_has_reached_bounds_the_next_start() {
+        let path = std::env::temp_dir().join(format!("vs-reached-{}.jsonl", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        assert_eq!(reached_ms(&path).unwrap(), 0, "there is none");
+        let header = Header {
+            process: ProcessId(7),
+            incarnation: Incarnation::new(5000),
+            runtime: "std".into(),
+        };
+        let group = GroupName::new("g").unwrap();
+        let mut trace = TraceFile::open(&path, &header, 5_000_000_000).unwrap();
+        trace.record(Time::from_millis(20), ProcessId(7), &group, Event::Block);
+        assert_eq!(reached_ms(&path).unwrap(), 5020, "its last time");
+        let set = [ProcessId(7)].into_iter().collect();
+        let change = Event::StartChange { cid: Cid(9000 * IDS_PER_MS + 3), set };
+        trace.record(Time::from_millis(30), ProcessId(7), &group, change);
+        trace.record(Time::from_millis(31), ProcessId(7), &group, Event::Block);
+        assert_eq!(reached_ms(&path).unwrap(), 9000, "a number of a server that is ahead");
+        let clock = Clock::new();
+        let later = clock.unix_start_ms() + 3_600_000;
+        assert!(clock.above(later).incarnation().millis() > later);
+        assert_eq!(clock.above(9000).unix_offset(), clock.unix_offset(), "it is above already");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn a_full_disk_ends_the_trace() {

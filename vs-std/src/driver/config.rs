@@ -58,6 +58,18 @@ impl DriverConfig {
     }
 }
 
+impl DriverConfig {
+    /// Moves the clock and the incarnation above `reached_ms`, in ms of UNIX time, where the time
+    /// of day was set back below what an earlier incarnation has used: see
+    /// [`crate::trace::reached_ms`].
+    pub fn start_above(&mut self, reached_ms: u64) {
+        self.clock = self.clock.above(reached_ms);
+        let nonce = self.incarnation.nonce();
+        let start_ms = self.incarnation.millis().max(reached_ms.saturating_add(1));
+        self.incarnation = Incarnation::new(start_ms).with_nonce(nonce);
+    }
+}
+
 /// Setters.
 impl DriverConfig {
     /// Sets [`Self::node`].

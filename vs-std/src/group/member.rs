@@ -17,7 +17,7 @@ use super::options::JoinOptions;
 use super::wait::wait;
 use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig};
-use crate::trace::{MaybeTrace, TraceFile};
+use crate::trace::{MaybeTrace, TraceFile, reached_ms};
 
 /// How membership ended.
 #[derive(Clone, Debug)]
@@ -49,11 +49,11 @@ pub(crate) struct Member {
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { driver, group: config, busy_poll, join_timeout, trace, .. } = options;
+        let JoinOptions { mut driver, group: config, busy_poll, join_timeout, trace, .. } = options;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
         }
-        let trace = trace.map(|path| begin_trace(path, &driver)).transpose()?;
+        let trace = trace.map(|path| begin_trace(path, &mut driver)).transpose()?;
         let watch = Watch::new(driver.clock.now(), &driver.membership, join_timeout);
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
@@ -225,7 +225,11 @@ impl Member {
     }
 }
 
-fn begin_trace(path: PathBuf, driver: &DriverConfig) -> Result<TraceFile, JoinError> {
+fn begin_trace(path: PathBuf, driver: &mut DriverConfig) -> Result<TraceFile, JoinError> {
+    match reached_ms(&path) {
+        Ok(reached_ms) => driver.start_above(reached_ms),
+        Err(error) => return Err(JoinError::Trace { path, error: error.into() }),
+    }
     let header =
         Header { process: driver.process, incarnation: driver.incarnation, runtime: "std".into() };
     TraceFile::open(&path, &header, driver.clock.unix_offset())

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use vs_core::ident::{Incarnation, NUMBER_MAX, ProcessId};
 use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
-use vs_std::trace::{MaybeTrace, TraceFile};
+use vs_std::trace::{MaybeTrace, TraceError, TraceFile, reached_ms};
 use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
 use vs_std::{Membership, ServerName, random};
 
@@ -29,7 +30,7 @@ use crate::output::Output;
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let blocking = if args.manual_block { Blocking::Manual } else { Blocking::Auto };
     // What `--connect-ms` grants begins before names are looked up.
-    let clock = Clock::new();
+    let clock = clock(&args)?;
     let named = servers(&args.servers)?;
     let udp = udp(&args, &named)?;
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
@@ -163,6 +164,31 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<IpAddr, Failure> 
     Ok(if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() })
 }
 
+/// The clock of the node. Where the time of day was set back since an earlier incarnation wrote the
+/// trace, it goes on above that.
+fn clock(args: &Args) -> Result<Clock, Failure> {
+    let clock = Clock::new();
+    let Some(path) = &args.trace else { return Ok(clock) };
+    let reached_ms = reached_ms(path).map_err(|e| unwritable(path, &e.into()))?;
+    let above = clock.above(reached_ms);
+    if above.unix_offset() != clock.unix_offset() {
+        let behind_s = (above.unix_start_ms() - clock.unix_start_ms()).div_ceil(1000);
+        eprintln!(
+            "vs: the clock of this host is {behind_s} s behind what {} has reached: numbers go on above that; set the \
+             clock",
+            path.display()
+        );
+    }
+    Ok(above)
+}
+
+fn unwritable(path: &Path, error: &TraceError) -> Failure {
+    Failure(format!(
+        "cannot write the trace {}: {error}; choose another file with --trace",
+        path.display()
+    ))
+}
+
 fn process(id: Option<u64>) -> ProcessId {
     let process = ProcessId(id.unwrap_or_else(|| random() & NUMBER_MAX));
     if id.is_none() {
@@ -179,12 +205,8 @@ fn trace(
 ) -> Result<MaybeTrace, Failure> {
     let Some(path) = &args.trace else { return Ok(MaybeTrace::default()) };
     let header = Header { process, incarnation, runtime: "mio".into() };
-    let file = TraceFile::open(path, &header, clock.unix_offset()).map_err(|e| {
-        Failure(format!(
-            "cannot write the trace {}: {e}; choose another file with --trace",
-            path.display()
-        ))
-    })?;
+    let file = TraceFile::open(path, &header, clock.unix_offset())
+        .map_err(|error| unwritable(path, &error))?;
     Ok(MaybeTrace(Some(file)))
 }
 

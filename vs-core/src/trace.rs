@@ -121,6 +121,9 @@ pub enum Event {
     Leave,
     /// The process crashes (written by the simulator only).
     Crash,
+    /// The trace breaks off here: what the process does from here on is not written down, until it
+    /// starts again.
+    BrokenOff,
 }
 
 /// A whole trace: what one process saw, in its order.

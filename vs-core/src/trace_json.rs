@@ -93,6 +93,7 @@ fn name(event: &Event) -> &'static str {
         Event::Primary => "primary",
         Event::Leave => "leave",
         Event::Crash => "crash",
+        Event::BrokenOff => "broken_off",
     }
 }
 
@@ -128,7 +129,12 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
             field_view(out, view);
             field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
         }
-        Event::Block | Event::BlockOk | Event::Primary | Event::Leave | Event::Crash => {}
+        Event::Block
+        | Event::BlockOk
+        | Event::Primary
+        | Event::Leave
+        | Event::Crash
+        | Event::BrokenOff => {}
     }
 }
 
@@ -387,6 +393,7 @@ impl Raw<'_> {
             "primary" => Event::Primary,
             "leave" => Event::Leave,
             "crash" => Event::Crash,
+            "broken_off" => Event::BrokenOff,
             "" => return Err(missing("ev")),
             _ => return Ok(None),
         }))
@@ -471,6 +478,7 @@ mod tests {
             Event::Primary,
             Event::Leave,
             Event::Crash,
+            Event::BrokenOff,
         ])
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vs_core::spec::{self, Property, Report};
-use vs_core::trace::Trace;
+use vs_core::trace::{Event, Trace};
 use vs_core::trace_json::{Reader, encode_trace, parse_trace};
 
 /// The directories of `tests/traces` whose names begin with `prefix`, in order.
@@ -141,4 +141,30 @@ fn reader_and_collector_need_no_whole_trace() {
         let report = collector.finish(&spec::Options::default());
         assert_eq!(report, spec::check(&traces(&run)));
     }
+}
+
+/// A disk that was full made the checker accuse the receivers of messages that nobody had sent.
+#[test]
+fn a_trace_that_broke_off_accuses_nobody() {
+    let mut accused = 0;
+    for run in runs("good-") {
+        let whole = traces(&run);
+        for at in 0..whole.len() {
+            for kept in (1..whole[at].lines.len()).step_by(7) {
+                let mut cut = whole.clone();
+                let lines = &mut cut[at].lines;
+                lines.truncate(kept);
+                accused += usize::from(!spec::check(&cut).is_clean());
+                let lines = &mut cut[at].lines;
+                let mut end = lines[kept - 1].clone();
+                end.number += 1;
+                end.record.event = Event::BrokenOff;
+                lines.push(end);
+                let report = spec::check(&cut);
+                assert!(report.is_clean(), "{} {at} {kept}: {}", run.display(), show(&report));
+                assert_eq!(report.counts.broken_off, 1);
+            }
+        }
+    }
+    assert!(accused > 0, "without a word of it the end of a trace is that of its process");
 }

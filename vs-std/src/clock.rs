@@ -70,3 +70,16 @@ impl Clock {
 fn nanos(duration: core::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_moved_above_starts_later() {
+        let clock = Clock::new();
+        let later_ms = clock.unix_start_ms() + 3_600_000;
+        assert_eq!(clock.above(later_ms).incarnation().millis(), later_ms + 1);
+        assert_eq!(clock.above(9000).unix_offset(), clock.unix_offset(), "it is above already");
+    }
+}

@@ -218,7 +218,7 @@ impl Life {
                     self.enter(stats, seen, view, transitional);
                 }
                 Event::Start { .. } => *self = Self::default(),
-                Event::Leave | Event::Crash => {
+                Event::Leave | Event::Crash | Event::BrokenOff => {
                     self.end(stats, record.event == Event::Leave);
                     *self = Self::default();
                 }

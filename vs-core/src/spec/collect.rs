@@ -9,7 +9,7 @@ use super::model::Group;
 use super::options::Options;
 use super::report::{Counts, Findings, Report};
 use crate::ident::{GroupName, Incarnation};
-use crate::trace::{Header, Record};
+use crate::trace::{Event, Header, Record};
 
 /// Takes the records of any number of traces, one by one, and judges them in the end. It keeps
 /// about 50 bytes a record, so that the trace of a long run need not be in memory as a whole.
@@ -45,6 +45,10 @@ impl Collector {
         let Some(group) = self.groups.get_mut(&record.group) else { return };
         let step = group.step(&record.event);
         self.counts.events += 1;
+        if record.event == Event::BrokenOff {
+            self.counts.broken_off += 1;
+            group.broken_off.insert(record.process);
+        }
         match step {
             Step::Send(_) => self.counts.sent += 1,
             Step::Deliver { .. } => self.counts.delivered += 1,

@@ -36,8 +36,13 @@ enum Source {
     Stay(usize),
     /// The sender's trace is there, but the sender never was in the view.
     Absent,
-    /// The sender's trace was not handed in.
+    /// The sender's trace was not handed in, or broke off before.
     Unknown,
+}
+
+/// Whether no view followed in the incarnation: its trace may have broken off there.
+fn is_last(group: &Group, source: Source) -> bool {
+    matches!(source, Source::Stay(s) if group.stays[s].next.is_none())
 }
 
 fn deliveries(
@@ -77,7 +82,9 @@ fn senders(group: &Group, stay: &Stay, own: usize) -> Vec<Sender> {
             Source::Unknown
         } else {
             let in_view = stay.view.and_then(|view| logs.find_map(|l| group.stay_in(l, view)));
-            in_view.map_or(Source::Absent, Source::Stay)
+            // It may have been there after its trace broke off.
+            let absent = if group.broke_off(*q) { Source::Unknown } else { Source::Absent };
+            in_view.map_or(absent, Source::Stay)
         }
     };
     let sender = |q| Sender {
@@ -172,6 +179,9 @@ impl Integrity {
             Source::Absent => None,
             Source::Unknown => return self.among_receivers(group, findings, stay, delivery),
         };
+        if sent.is_none() && group.broke_off(from) && is_last(group, source) {
+            return self.among_receivers(group, findings, stay, delivery);
+        }
         let Some(sent) = sent else { return self.sent_elsewhere(group, findings, stay, delivery) };
         if !matches!(group.item(sent).step, Step::Send(m) if m == message) {
             // Perhaps it is a message of another view with the same number.

@@ -1,7 +1,7 @@
 //! What the traces say about one group, as small as a run with millions of events asks for.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -73,6 +73,8 @@ pub(super) struct GroupLog {
     /// By process, then incarnation, then position among the traces.
     pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
     pub(super) views: Vec<View>,
+    /// Processes of which a trace broke off.
+    pub(super) broken_off: BTreeSet<ProcessId>,
     /// For lookups only.
     view_index: HashMap<View, ViewIndex>,
 }
@@ -110,7 +112,7 @@ impl GroupLog {
             }
             Event::Primary => Step::Primary,
             Event::Leave => Step::Leave,
-            Event::Crash => Step::Crash,
+            Event::Crash | Event::BrokenOff => Step::Crash,
         }
     }
 }

@@ -156,6 +156,8 @@ pub(super) struct Group {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
     pub(super) stays: Vec<Stay>,
+    /// Processes of which a trace broke off.
+    broken_off: BTreeSet<ProcessId>,
     /// The first stay of each log in each view. For lookups only.
     in_view: HashMap<(usize, ViewIndex), usize>,
 }
@@ -176,8 +178,8 @@ impl Group {
                 }
             }
         }
-        let (views, stays) = (collected.views, Vec::new());
-        let mut group = Self { name, logs, views, stays, in_view: HashMap::new() };
+        let (views, stays, broken_off) = (collected.views, Vec::new(), collected.broken_off);
+        let mut group = Self { name, logs, views, stays, broken_off, in_view: HashMap::new() };
         for log in 0..group.logs.len() {
             group.find_stays(log);
         }
@@ -233,6 +235,11 @@ impl Group {
         let begin = self.logs.partition_point(|log| log.process < process);
         let of_process = self.logs[begin..].iter().take_while(|log| log.process == process);
         begin..begin + of_process.count()
+    }
+
+    /// Whether a trace of `process` broke off: it may have done more than its logs say.
+    pub(super) fn broke_off(&self, process: ProcessId) -> bool {
+        self.broken_off.contains(&process)
     }
 
     /// The stay of `log` in `view`.

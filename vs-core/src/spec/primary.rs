@@ -61,6 +61,6 @@ fn is_shared(group: &Group, before: ViewIndex, after: ViewIndex) -> bool {
     let members = group.view(before).members().iter();
     members.filter(|p| group.view(after).contains(**p)).any(|p| {
         let in_order = || entered(*p, before).zip(entered(*p, after)).is_some_and(|(a, b)| a < b);
-        group.logs_of(*p).is_empty() || in_order()
+        group.logs_of(*p).is_empty() || group.broke_off(*p) || in_order()
     })
 }

@@ -83,7 +83,9 @@ pub struct Counts {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Deliveries whose sender's trace was not handed in: S5 and S7 are not judged for them, beyond
+    /// Traces that broke off, for each group in them: judged up to there.
+    pub broken_off: u64,
+    /// Deliveries whose sender's trace was not handed in, or broke off before: S5 and S7 are not judged for them, beyond
     /// that receivers agree on the content.
     pub unjudged: u64,
 }
@@ -137,7 +139,10 @@ impl fmt::Display for Report {
             c.traces, c.events, c.processes, c.views, c.installations, c.sent, c.delivered
         )?;
         if c.unjudged > 0 {
-            write!(f, ", {} of them by senders without a trace", c.unjudged)?;
+            write!(f, ", {} of them by senders whose trace is not here or broke off", c.unjudged)?;
+        }
+        if c.broken_off > 0 {
+            write!(f, "; {} traces broke off, and were judged up to there", c.broken_off)?;
         }
         Ok(())
     }

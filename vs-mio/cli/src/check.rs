@@ -180,6 +180,7 @@ fn json(out: &mut impl Write, report: &Report, files: &[PathBuf]) -> std::io::Re
         "sent": counts.sent,
         "delivered": counts.delivered,
         "unjudged": counts.unjudged,
+        "broken_off": counts.broken_off,
     });
     writeln!(out, "{summary}")
 }

@@ -135,7 +135,9 @@ impl EndPoint {
     /// not tell.
     pub(crate) fn apply(&mut self, event: &Event, after: &Self) -> Step {
         match event {
-            Event::Start { .. } | Event::Leave | Event::Crash => *self = Self::initial(self.me),
+            Event::Start { .. } | Event::Leave | Event::Crash | Event::BrokenOff => {
+                *self = Self::initial(self.me)
+            }
             Event::StartChange { cid, set } => {
                 self.change = Some((*cid, set.clone()));
                 self.handed.clear();

@@ -82,6 +82,7 @@ impl fmt::Display for Shown<'_> {
             Event::Primary => f.write_str("primary()"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
+            Event::BrokenOff => f.write_str("broken_off()"),
         }
     }
 }
@@ -133,7 +134,7 @@ impl Refinement {
     /// # Errors
     /// A promise is broken.
     pub fn act(&mut self, p: ProcessId, action: &Event) -> Result<(), Refuted> {
-        if matches!(action, Event::Start { .. } | Event::Leave | Event::Crash) {
+        if matches!(action, Event::Start { .. } | Event::Leave | Event::Crash | Event::BrokenOff) {
             self.reset(p);
             return Ok(());
         }
@@ -245,6 +246,7 @@ impl Refinement {
             Event::Start { .. }
             | Event::Leave
             | Event::Crash
+            | Event::BrokenOff
             | Event::Forward { .. }
             | Event::Primary => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),

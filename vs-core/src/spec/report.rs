@@ -85,8 +85,8 @@ pub struct Counts {
     pub delivered: u64,
     /// Traces that broke off, for each group in them: judged up to there.
     pub broken_off: u64,
-    /// Deliveries whose sender's trace was not handed in, or broke off before: S5 and S7 are not judged for them, beyond
-    /// that receivers agree on the content.
+    /// Deliveries whose sender's trace was not handed in, or broke off before: S5 and S7 are not
+    /// judged for them, beyond that receivers agree on the content.
     pub unjudged: u64,
 }
 

@@ -1,0 +1,68 @@
+//! What the field does to real processes: one script for each complaint, in network namespaces of
+//! its own. A script ends with 0 if it is as it should be, with 2 if it lacks a tool.
+//!
+//! ```console
+//! # VS_FIELD=all cargo test -p vs-cli --test field
+//! # VS_FIELD=dns,emfile VS=target/release/vs cargo test -p vs-cli --test field
+//! ```
+//!
+//! Without `VS_FIELD` it does nothing, and says so: it needs root and iproute2. `VS` names another
+//! binary than that of this build.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let Some(wanted) = std::env::var("VS_FIELD").ok() else {
+        println!("field: skipped: say with VS_FIELD which cases there shall be, or all");
+        return ExitCode::SUCCESS;
+    };
+    let works = |command: &str, args: &[&str]| {
+        Command::new(command).args(args).output().is_ok_and(|output| output.status.success())
+    };
+    if !works("ip", &["netns", "list"]) {
+        println!("field: skipped: ip netns does not work: it needs root and iproute2");
+        return ExitCode::SUCCESS;
+    }
+    let failed: Vec<_> = cases(&wanted).into_iter().filter(|case| !holds(case)).collect();
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("field: not as it should be: {failed:?}");
+    ExitCode::FAILURE
+}
+
+/// The scripts of the names in `wanted`, in order.
+fn cases(wanted: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/field/cases");
+    let entries = std::fs::read_dir(&root).expect("the cases are part of the sources");
+    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    let name = |case: &PathBuf| case.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    cases.retain(|case| name(case) != "lib");
+    cases.sort();
+    if wanted == "all" {
+        return cases;
+    }
+    let names: Vec<String> = cases.iter().map(name).collect();
+    for asked in wanted.split(',') {
+        assert!(names.iter().any(|name| name == asked), "no case {asked}; there are {names:?}");
+    }
+    cases.retain(|case| wanted.split(',').any(|asked| asked == name(case)));
+    cases
+}
+
+fn holds(case: &Path) -> bool {
+    println!("field: {}", case.display());
+    let vs = std::env::var_os("VS").unwrap_or_else(|| env!("CARGO_BIN_EXE_vs").into());
+    match Command::new("bash").arg(case).env("VS", vs).status() {
+        Ok(status) if status.code() == Some(2) => {
+            println!("field: skipped: it lacks what it names above");
+            true
+        }
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("field: bash does not start: {error}");
+            false
+        }
+    }
+}

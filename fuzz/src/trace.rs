@@ -169,8 +169,8 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         }
         9 | 14 => Event::View { view, transitional: set(bytes) },
         10 => Event::Leave,
+        11 if pick & 16 != 0 => Event::BrokenOff,
         11 => Event::Crash,
-        16 => Event::BrokenOff,
         15 => Event::Primary,
         _ => Event::StartChange { cid: Cid(number(bytes)), set: view.members().into() },
     }

@@ -412,6 +412,30 @@ fn s24_announced() {
     broken(vec![[&announced[..], &[start(1), installs(alone, &[1])]].concat()], &[S24]);
 }
 
+/// What a process did after its trace broke off is not known; all else is judged as ever.
+#[test]
+fn a_trace_that_broke_off_hides_no_more_than_it_lacks() {
+    // 2 broke off in the first view and may have sent anything there, and be in any later view.
+    let mut run = pair();
+    let end = at(&run, 2, &send(1));
+    run[1].truncate(end);
+    run[1].push(Event::BrokenOff);
+    judged(&settled(run.clone(), &[&[1, 2]]), &[]);
+    let more = replace(run.clone(), 1, &deliver(2, 1), &[deliver(2, 1), deliver(2, 2)]);
+    broken(more, &[]);
+    run[0].push(deliver(2, 1));
+    broken(run.clone(), &[]);
+    // It was restarted, and the next view of it is the second one: what it sent there is known.
+    run[1].extend([start(1), start_change(3, &[1, 2]), mbr_view(second())]);
+    run[1].push(installs(second(), &[2]));
+    assert!(spec::check(&traces(run)).total(S5) > 0);
+    // It broke off in the second view: what it sent in the first one is known.
+    let mut run = pair();
+    run[1].push(Event::BrokenOff);
+    let more = replace(run, 1, &deliver(2, 1), &[deliver(2, 1), deliver(2, 2)]);
+    assert!(spec::check(&traces(more)).total(S5) > 0);
+}
+
 #[test]
 fn l1_membership_precision() {
     // 3 stayed, but is in nobody's view.

@@ -47,9 +47,15 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
                 (Step::Send(_), Block::Blocked(since)) => {
                     broken(Some(since), "sent a message after block_ok and before the view");
                 }
-                (Step::Begin | Step::Start | Step::View { .. } | Step::Leave | Step::Crash, _) => {
-                    block = Block::Unblocked(Some(at))
-                }
+                (
+                    Step::Begin
+                    | Step::Start
+                    | Step::View { .. }
+                    | Step::Leave
+                    | Step::Crash
+                    | Step::BrokenOff,
+                    _,
+                ) => block = Block::Unblocked(Some(at)),
                 _ => {}
             }
         }

@@ -39,16 +39,15 @@ impl Collector {
 
     /// Takes the next record of `trace`, from line `line`. Traces may be interleaved.
     pub fn record(&mut self, trace: usize, line: u64, record: &Record) {
+        if record.event == Event::BrokenOff {
+            return self.break_off(trace, line);
+        }
         if !self.groups.contains_key(&record.group) {
             self.groups.insert(record.group.clone(), GroupLog::default());
         }
         let Some(group) = self.groups.get_mut(&record.group) else { return };
         let step = group.step(&record.event);
         self.counts.events += 1;
-        if record.event == Event::BrokenOff {
-            self.counts.broken_off += 1;
-            group.broken_off.insert(record.process);
-        }
         match step {
             Step::Send(_) => self.counts.sent += 1,
             Step::Deliver { .. } => self.counts.delivered += 1,
@@ -63,6 +62,18 @@ impl Collector {
         });
         part.to = part.to.max(ts);
         part.items.push(Item { trace: index, line: small(line), step });
+    }
+
+    /// A trace breaks off: in all groups that it tells of, whichever the line names.
+    fn break_off(&mut self, trace: usize, line: u64) {
+        self.counts.broken_off += 1;
+        self.counts.events += 1;
+        let item = Item { trace: small(trace as u64), line: small(line), step: Step::BrokenOff };
+        for group in self.groups.values_mut() {
+            for (_, part) in group.parts.iter_mut().filter(|((.., of), _)| *of == trace) {
+                part.items.push(item.clone());
+            }
+        }
     }
 
     /// Judges what was collected.

@@ -40,11 +40,6 @@ enum Source {
     Unknown,
 }
 
-/// Whether no view followed in the incarnation: its trace may have broken off there.
-fn is_last(group: &Group, source: Source) -> bool {
-    matches!(source, Source::Stay(s) if group.stays[s].next.is_none())
-}
-
 fn deliveries(
     group: &Group,
     findings: &mut Findings,
@@ -82,9 +77,11 @@ fn senders(group: &Group, stay: &Stay, own: usize) -> Vec<Sender> {
             Source::Unknown
         } else {
             let in_view = stay.view.and_then(|view| logs.find_map(|l| group.stay_in(l, view)));
-            // It may have been there after its trace broke off.
-            let absent = if group.broke_off(*q) { Source::Unknown } else { Source::Absent };
-            in_view.map_or(absent, Source::Stay)
+            match (in_view, stay.view) {
+                (Some(in_view), _) => Source::Stay(in_view),
+                (None, Some(view)) if group.may_have_been_in(*q, view) => Source::Unknown,
+                (None, _) => Source::Absent,
+            }
         }
     };
     let sender = |q| Sender {
@@ -179,7 +176,7 @@ impl Integrity {
             Source::Absent => None,
             Source::Unknown => return self.among_receivers(group, findings, stay, delivery),
         };
-        if sent.is_none() && group.broke_off(from) && is_last(group, source) {
+        if sent.is_none() && matches!(source, Source::Stay(s) if group.stays[s].broken_off) {
             return self.among_receivers(group, findings, stay, delivery);
         }
         let Some(sent) = sent else { return self.sent_elsewhere(group, findings, stay, delivery) };

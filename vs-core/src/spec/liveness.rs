@@ -80,7 +80,8 @@ impl End<'_> {
                 | Step::Begin
                 | Step::Start
                 | Step::Leave
-                | Step::Crash => {
+                | Step::Crash
+                | Step::BrokenOff => {
                     return None;
                 }
                 _ => {}
@@ -94,7 +95,12 @@ impl End<'_> {
         for (i, item) in self.group.logs[log].items.iter().enumerate().rev() {
             match item.step {
                 Step::StartChange { .. } => return Some(At { log, item: i }),
-                Step::View { .. } | Step::Begin | Step::Start | Step::Leave | Step::Crash => {
+                Step::View { .. }
+                | Step::Begin
+                | Step::Start
+                | Step::Leave
+                | Step::Crash
+                | Step::BrokenOff => {
                     return None;
                 }
                 _ => {}
@@ -110,6 +116,9 @@ impl End<'_> {
         for p in &component.members {
             let (mut logs, last) = (group.logs_of(*p), group.logs_of(*p).last());
             let Some(log) = logs.find(|log| group.logs[*log].alive).or(last) else { continue };
+            if group.logs[log].broken_off {
+                continue; // where it ended is not known
+            }
             if let Some(change) = self.unanswered(log) {
                 findings.add(Property::L1, || {
                     let what = format!("{p} was told of a change that it never came out of");

@@ -1,7 +1,7 @@
 //! What the traces say about one group, as small as a run with millions of events asks for.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -50,6 +50,8 @@ pub(super) enum Step {
     Primary,
     Leave,
     Crash,
+    /// What the process does until it starts again is not in the trace.
+    BrokenOff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,8 +75,6 @@ pub(super) struct GroupLog {
     /// By process, then incarnation, then position among the traces.
     pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
     pub(super) views: Vec<View>,
-    /// Processes of which a trace broke off.
-    pub(super) broken_off: BTreeSet<ProcessId>,
     /// For lookups only.
     view_index: HashMap<View, ViewIndex>,
 }
@@ -112,7 +112,8 @@ impl GroupLog {
             }
             Event::Primary => Step::Primary,
             Event::Leave => Step::Leave,
-            Event::Crash | Event::BrokenOff => Step::Crash,
+            Event::Crash => Step::Crash,
+            Event::BrokenOff => Step::BrokenOff,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
         for (i, item) in log.items.iter().enumerate() {
             let at = At { log: l, item: i };
             match &item.step {
-                Step::Begin | Step::Start | Step::Leave | Step::Crash => {
+                Step::Begin | Step::Start | Step::Leave | Step::Crash | Step::BrokenOff => {
                     said = Said { cid: said.cid, view: said.view, ..Said::default() };
                 }
                 Step::StartChange { cid, set } => {

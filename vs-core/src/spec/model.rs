@@ -29,6 +29,8 @@ pub(super) struct Log {
     pub(super) items: Vec<Item>,
     /// The process has neither crashed nor left when the log ends.
     pub(super) alive: bool,
+    /// The log ends since its trace broke off.
+    pub(super) broken_off: bool,
     /// The last stay.
     pub(super) last: Option<usize>,
 }
@@ -45,6 +47,8 @@ pub(super) struct Stay {
     pub(super) previous: Option<usize>,
     /// The stay after it, in the same incarnation. If there is one, a view was installed.
     pub(super) next: Option<usize>,
+    /// The trace broke off in it: what the process did then is not known.
+    pub(super) broken_off: bool,
     /// Number and item of each message sent, ascending.
     pub(super) sent: Vec<(u64, usize)>,
     /// What was delivered, by rank of the sender.
@@ -55,7 +59,16 @@ impl Stay {
     fn new(log: usize, view: Option<ViewIndex>, members: usize, begin: usize) -> Self {
         let delivered = (0..members).map(|_| Delivered::default()).collect();
         let items = begin..begin;
-        Self { log, view, items, previous: None, next: None, sent: Vec::new(), delivered }
+        Self {
+            log,
+            view,
+            items,
+            previous: None,
+            next: None,
+            broken_off: false,
+            sent: Vec::new(),
+            delivered,
+        }
     }
 
     fn note(&mut self, item: usize, step: &Step, process: ProcessId, views: &[View]) {
@@ -156,8 +169,6 @@ pub(super) struct Group {
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
     pub(super) stays: Vec<Stay>,
-    /// Processes of which a trace broke off.
-    broken_off: BTreeSet<ProcessId>,
     /// The first stay of each log in each view. For lookups only.
     in_view: HashMap<(usize, ViewIndex), usize>,
 }
@@ -173,13 +184,13 @@ impl Group {
                     ends[log] = to;
                 }
                 None => {
-                    logs.push(Log { process, items, alive: false, last: None });
+                    logs.push(Log { process, items, alive: false, broken_off: false, last: None });
                     ends.push(to);
                 }
             }
         }
-        let (views, stays, broken_off) = (collected.views, Vec::new(), collected.broken_off);
-        let mut group = Self { name, logs, views, stays, broken_off, in_view: HashMap::new() };
+        let (views, stays) = (collected.views, Vec::new());
+        let mut group = Self { name, logs, views, stays, in_view: HashMap::new() };
         for log in 0..group.logs.len() {
             group.find_stays(log);
         }
@@ -213,6 +224,12 @@ impl Group {
                     open = None;
                     None
                 }
+                Step::BrokenOff => {
+                    if let Some(o) = open.take() {
+                        stays[o].broken_off = true;
+                    }
+                    None
+                }
                 step => {
                     if let Some(o) = open {
                         stays[o].note(i, step, of_process.process, views);
@@ -226,7 +243,8 @@ impl Group {
             }
         }
         let last = of_process.items.last().map(|item| &item.step);
-        of_process.alive = !matches!(last, Some(Step::Leave | Step::Crash));
+        of_process.alive = !matches!(last, Some(Step::Leave | Step::Crash | Step::BrokenOff));
+        of_process.broken_off = matches!(last, Some(Step::BrokenOff));
         of_process.last = open;
     }
 
@@ -237,9 +255,19 @@ impl Group {
         begin..begin + of_process.count()
     }
 
-    /// Whether a trace of `process` broke off: it may have done more than its logs say.
-    pub(super) fn broke_off(&self, process: ProcessId) -> bool {
-        self.broken_off.contains(&process)
+    /// Whether `process` may have been in `view` while its trace was broken off: no log says so, and
+    /// its ids of views increase (S2).
+    pub(super) fn may_have_been_in(&self, process: ProcessId, view: ViewIndex) -> bool {
+        let id = self.view(view).id();
+        self.logs_of(process).any(|log| {
+            let stays = || self.stays.iter().filter(move |stay| stay.log == log);
+            let of = |stay: &Stay| stay.view.map(|view| self.view(view).id());
+            stays().filter(|stay| stay.broken_off).any(|broken| {
+                let later = |stay: &&Stay| stay.items.start > broken.items.start;
+                of(broken).is_none_or(|before| before < id)
+                    && stays().filter(later).filter_map(of).all(|after| id < after)
+            })
+        })
     }
 
     /// The stay of `log` in `view`.

@@ -51,7 +51,7 @@ fn said_in(group: &Group, stay: &Stay) -> Option<At> {
 }
 
 /// Whether a process has installed `before` and later `after`; assumed of a member whose trace was
-/// not handed in. No primary view lies between, as their ids do not, and ids of one process
+/// not handed in, or broke off there. No primary view lies between, as their ids do not, and ids of one process
 /// increase (S2).
 fn is_shared(group: &Group, before: ViewIndex, after: ViewIndex) -> bool {
     let entered = |p: ProcessId, view| {
@@ -60,7 +60,13 @@ fn is_shared(group: &Group, before: ViewIndex, after: ViewIndex) -> bool {
     };
     let members = group.view(before).members().iter();
     members.filter(|p| group.view(after).contains(**p)).any(|p| {
-        let in_order = || entered(*p, before).zip(entered(*p, after)).is_some_and(|(a, b)| a < b);
-        group.logs_of(*p).is_empty() || group.broke_off(*p) || in_order()
+        let (first, second) = (entered(*p, before), entered(*p, after));
+        let known_or_hidden =
+            |at: Option<usize>, view| at.is_some() || group.may_have_been_in(*p, view);
+        match (first, second) {
+            (Some(first), Some(second)) => first < second,
+            _ if group.logs_of(*p).is_empty() => true,
+            _ => known_or_hidden(first, before) && known_or_hidden(second, after),
+        }
     })
 }

@@ -83,7 +83,7 @@ pub struct Counts {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Traces that broke off, for each group in them: judged up to there.
+    /// How often a trace broke off: it is judged up to there.
     pub broken_off: u64,
     /// Deliveries whose sender's trace was not handed in, or broke off before: S5 and S7 are not
     /// judged for them, beyond that receivers agree on the content.

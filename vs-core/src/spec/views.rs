@@ -27,7 +27,9 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
         for (i, item) in log.items.iter().enumerate() {
             let at = At { log: l, item: i };
             match &item.step {
-                Step::Begin | Step::Start | Step::Leave => seen = Seen::new(seen.installed),
+                Step::Begin | Step::Start | Step::Leave | Step::BrokenOff => {
+                    seen = Seen::new(seen.installed)
+                }
                 Step::Crash => seen = Seen { crashed: Some(at), ..Seen::new(seen.installed) },
                 Step::StartChange { cid, .. } => seen.change = Some((*cid, at)),
                 Step::MbrView(view) if seen.change.is_some() => seen.announced.push((*view, at)),

@@ -168,11 +168,13 @@ fn a_member_that_does_not_read_loses_nothing() {
 }
 
 #[test]
-fn unread_json_causes_no_panic() {
+fn unread_json_is_an_error_and_no_panic() {
     for what in ["--wan", "--fast-share"] {
         let mut sim = Process::start_unread(&["sim", what, "--seeds", "0..1", "--json"]);
         sim.close();
         let status = sim.status();
-        assert!(status.success(), "{what}: {status}: {:?}", sim.complaints());
+        assert_eq!(status.code(), Some(1), "{what}: {:?}", sim.complaints());
+        let said = sim.complaints();
+        assert!(said.len() == 1 && said[0].contains("cannot be written"), "{what}: {said:?}");
     }
 }

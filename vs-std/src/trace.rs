@@ -74,7 +74,7 @@ impl TraceFile {
     /// Begins a trace at `path`, or appends to the one that an earlier incarnation of the same
     /// process left there, under its header: a process that recovers has a new incarnation.
     /// `unix_offset`: [`crate::clock::Clock::unix_offset`] of the clock whose times the node is
-    /// given.
+    /// given, one that goes on above what the trace has reached ([`reached_ms`]).
     ///
     /// # Errors
     /// The file cannot be written, is being written, or holds something else.
@@ -184,20 +184,21 @@ fn end_of_lines(file: &mut File) -> io::Result<u64> {
 const REACHED_BYTES_MAX: u64 = 64 << 20;
 
 /// How far the trace at `path` has come, in ms of UNIX time: its last time, and the highest numbers
-/// of changes and views that its process was given, which servers count in milliseconds. 0 if there
-/// is no trace. A process that starts later has to start above (M2, M6), whatever its clock says:
-/// see [`crate::clock::Clock::above`].
+/// of changes and views that its process was given, which servers count in milliseconds. The last
+/// 64 MiB of the trace are looked at. 0 if there is none. A process that starts later has to start
+/// above (M2, M6), whatever its clock says: see [`crate::clock::Clock::above`].
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn reached_ms(path: &Path) -> io::Result<u64> {
-    let mut file = match File::open(path) {
+    // To open a pipe would wait for its other end.
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        file => file?,
-    };
-    if !file.metadata()?.is_file() {
-        return Ok(0);
+        Err(error) => return Err(error),
     }
+    let mut file = File::open(path)?;
     let mut reader = Reader::new();
     let mut first = Vec::new();
     BufReader::new(&file).take(HEADER_BYTES_MAX).read_until(b'\n', &mut first)?;

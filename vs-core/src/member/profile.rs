@@ -27,17 +27,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::config::{DATAGRAM_BYTES, TIME_MS_LIMIT};
 use crate::ident::{FNV_OFFSET, ProcessId, fnv1a};
 pub(crate) use crate::wire::message::{Held, Profile};
 
 /// Processes of `primary_of` that a text names.
 const NAMED_MAX: usize = 16;
-
-/// Longest time in a profile, in ms.
-const TIME_MS_MAX: u64 = 86_400_000;
-
-/// Sizes of datagrams that are possible.
-const DATAGRAM_BYTES: core::ops::RangeInclusive<u64> = 512..=65_000;
 
 /// That of a process which leaves everything as it is.
 impl Default for Profile {
@@ -139,11 +134,11 @@ impl Profile {
     /// Whether its numbers are possible ones.
     pub(crate) fn is_sound(&self) -> bool {
         let times = [self.peer_ms, self.heartbeat_ms, self.heartbeat_max_ms];
-        DATAGRAM_BYTES.contains(&self.datagram_bytes)
+        usize::try_from(self.datagram_bytes).is_ok_and(|bytes| DATAGRAM_BYTES.contains(&bytes))
             && self.message_bytes_max > 0
             && self.window_needed > 1
             && self.window_needed <= self.window_packets
-            && times.iter().all(|ms| (1..=TIME_MS_MAX).contains(ms))
+            && times.iter().all(|ms| (1..=TIME_MS_LIMIT).contains(ms))
             && self.heartbeat_ms <= self.heartbeat_max_ms
             && self.primary_of.len() <= crate::view::VIEW_MEMBERS_MAX
             && self.primary_of.windows(2).all(|pair| pair[0] < pair[1])

@@ -255,8 +255,8 @@ impl Group {
         begin..begin + of_process.count()
     }
 
-    /// Whether `process` may have been in `view` while its trace was broken off: no log says so, and
-    /// its ids of views increase (S2).
+    /// Whether `process` may have been in `view` while its trace was broken off: no log says so,
+    /// and its ids of views increase (S2).
     pub(super) fn may_have_been_in(&self, process: ProcessId, view: ViewIndex) -> bool {
         let id = self.view(view).id();
         self.logs_of(process).any(|log| {

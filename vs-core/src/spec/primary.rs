@@ -51,8 +51,8 @@ fn said_in(group: &Group, stay: &Stay) -> Option<At> {
 }
 
 /// Whether a process has installed `before` and later `after`; assumed of a member whose trace was
-/// not handed in, or broke off there. No primary view lies between, as their ids do not, and ids of one process
-/// increase (S2).
+/// not handed in, or broke off there. No primary view lies between, as their ids do not, and ids of
+/// one process increase (S2).
 fn is_shared(group: &Group, before: ViewIndex, after: ViewIndex) -> bool {
     let entered = |p: ProcessId, view| {
         let stay = group.logs_of(p).find_map(|log| group.stay_in(log, view))?;

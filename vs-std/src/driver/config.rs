@@ -59,9 +59,10 @@ impl DriverConfig {
 }
 
 impl DriverConfig {
-    /// Moves the clock and the incarnation above `reached_ms`, in ms of UNIX time, where the time
-    /// of day was set back below what an earlier incarnation has used: see
-    /// [`crate::trace::reached_ms`].
+    /// Moves the clock and the incarnation, also one that was chosen, above `reached_ms`, in ms of
+    /// UNIX time, where the time of day was set back below what an earlier incarnation has used:
+    /// see [`crate::trace::reached_ms`]. [`crate::Group`] and [`crate::SharedGroup`] do so with
+    /// their traces.
     pub fn start_above(&mut self, reached_ms: u64) {
         self.clock = self.clock.above(reached_ms);
         let nonce = self.incarnation.nonce();

@@ -113,12 +113,12 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let named = args.multicast.or(args.embedded.beacons()).map(|addr| addr.ip()).or(args.bind);
     let family = named.map(|ip| ip.is_ipv6());
     let interface = args.interface.as_ref().map(|interface| interface.addr(family)).transpose()?;
-    let named = args.bind.or(interface);
-    let bind = match named.filter(|ip| !ip.is_unspecified()) {
+    let is_usable = |ip: &IpAddr| !ip.is_unspecified();
+    let bind = match args.bind.filter(is_usable).or(interface.filter(is_usable)) {
         Some(ip) => ip,
         None => default_bind(args, servers)?,
     };
-    if let Some(any) = named.filter(IpAddr::is_unspecified) {
+    if let Some(any) = args.bind.or(interface).filter(IpAddr::is_unspecified) {
         eprintln!(
             "vs: others cannot send to {any}: they are told {bind}, the address on the way to them"
         );
@@ -126,7 +126,7 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let mut config = UdpConfig::on(bind);
     config.multicast = args.multicast.unwrap_or(config.multicast);
     config.unicast = args.unicast;
-    config.interface = interface.unwrap_or(bind);
+    config.interface = interface.filter(is_usable).unwrap_or(bind);
     Ok(config)
 }
 
@@ -171,11 +171,12 @@ fn clock(args: &Args) -> Result<Clock, Failure> {
     let Some(path) = &args.trace else { return Ok(clock) };
     let reached_ms = reached_ms(path).map_err(|e| unwritable(path, &e.into()))?;
     let above = clock.above(reached_ms);
-    if above.unix_offset() != clock.unix_offset() {
-        let behind_s = (above.unix_start_ms() - clock.unix_start_ms()).div_ceil(1000);
+    // Clocks of hosts differ by less, and numbers come from all of them.
+    let behind_s = (above.unix_start_ms() - clock.unix_start_ms()) / 1000;
+    if behind_s > 0 {
         eprintln!(
-            "vs: the clock of this host is {behind_s} s behind what {} has reached: numbers go on above that; set the \
-             clock",
+            "vs: the clock of this host is {behind_s} s behind what {} has reached, and numbers go on above that: it \
+             was set back, or the clock of another host is ahead",
             path.display()
         );
     }

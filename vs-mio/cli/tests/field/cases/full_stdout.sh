@@ -2,8 +2,7 @@
 # Results that cannot be written (full disk, closed pipe) end in a sentence and status 1, not in
 # a panic and not in status 0.
 # needs: root, iproute2. Usage: [VS=/path/to/vs] bash full_stdout.sh
-# All happens in network namespaces of its own, gone at the end. Exit status 0: as it should be;
-# 1: the fault shows.
+# All happens on the loopback of this host. Exit status 0: as it should be; 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 try() { "$@" > /dev/full 2> $W/e; r=$?; echo "   ${*:2} > /dev/full: status $r, $(grep -m1 -oE "panicked|cannot be written.*" $W/e || echo nothing said)"; [ $r = 1 ] || bad=1; }
 try $VS perf --members 2 --seconds 1 --json; try $VS sim --seeds 0..20 --json; try $VS explore change

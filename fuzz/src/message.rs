@@ -251,6 +251,9 @@ pub(crate) fn frame<M: Message>(message: &M) -> Vec<u8> {
     [&length[..], &[*kind], fixed].concat()
 }
 
+/// The least kind that a reader may skip.
+const SKIPPED_KINDS: u8 = 128;
+
 /// Reads what one end of a connection says.
 #[derive(Debug, Default)]
 pub(crate) struct Listener {
@@ -275,13 +278,30 @@ impl Listener {
             self.greeted = self.bytes.starts_with(&preamble());
             self.greeted.then(|| self.bytes.drain(..PREAMBLE_BYTES))?;
         }
-        let (len, rest) = self.bytes.split_first_chunk::<LENGTH_BYTES>()?;
-        let len = u32::from_le_bytes(*len) as usize;
-        let (kind, fixed) = rest.get(..len)?.split_first()?;
-        let (_, variant) = M::KINDS.iter().find(|(of, _)| of == kind)?;
-        let content = [variant, fixed].concat();
-        let (message, left) = postcard::take_from_bytes(&content).ok()?;
-        left.is_empty().then(|| self.bytes.drain(..LENGTH_BYTES + len))?;
-        Some(message)
+        loop {
+            let (len, rest) = self.bytes.split_first_chunk::<LENGTH_BYTES>()?;
+            let len = u32::from_le_bytes(*len) as usize;
+            let (&kind, fixed) = rest.get(..len)?.split_first()?;
+            let Some((_, variant)) = M::KINDS.iter().find(|(of, _)| *of == kind) else {
+                // A reader skips what it does not know, if it may.
+                (kind >= SKIPPED_KINDS).then(|| self.bytes.drain(..LENGTH_BYTES + len))?;
+                continue;
+            };
+            let content = [variant, fixed].concat();
+            let (message, options) = postcard::take_from_bytes(&content).ok()?;
+            are_options(options).then(|| self.bytes.drain(..LENGTH_BYTES + len))?;
+            return Some(message);
+        }
     }
+}
+
+/// Whether `bytes` are optional fields, which a reader skips: a tag, a length, and so many bytes.
+fn are_options(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match postcard::take_from_bytes::<(u8, &[u8])>(bytes) {
+            Ok((_, rest)) => bytes = rest,
+            Err(_) => return false,
+        }
+    }
+    true
 }

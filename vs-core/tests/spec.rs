@@ -239,6 +239,11 @@ fn s4_primary_views_form_one_sequence() {
     assert_eq!(report.violations[0].processes.as_slice(), [2, 1].map(ProcessId));
     // What it did is not known.
     broken(vec![primary(&a, 1), primary(&b, 2)], &[]);
+    // Its trace broke off between the two: it may have come to the second one.
+    let broke_off = |view: &View| [comes_to(view, 3), vec![Event::BrokenOff]].concat();
+    broken(vec![primary(&a, 1), primary(&b, 2), broke_off(&a)], &[]);
+    // It broke off in the second one: it cannot have come to the first one thereafter.
+    broken(vec![primary(&a, 1), primary(&b, 2), broke_off(&b)], &[S4]);
     // Two parts that both are primary.
     let (left, right) = (view(1, &[1], &[1]), view(1, &[2], &[1]));
     broken(vec![primary(&left, 1), primary(&right, 2)], &[S4]);

@@ -25,7 +25,7 @@ pub(crate) struct Discover {
     interface: Option<Interface>,
     /// Multicast address of the beacons: for nodes that of --multicast, at the next port [default:
     /// 239.86.83.1:7587, or of IPv6 [ff15::7673:1]:7587]
-    #[allow(rustdoc::broken_intra_doc_links)] // an address
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the address is no link")]
     #[arg(long, value_name = "IP:PORT", requires = "discover")]
     beacons: Option<SocketAddr>,
 }

@@ -131,8 +131,8 @@ pub(crate) fn unreached(status: &LinkStatus, servers: &[ServerName], waited_ms: 
     if status.connected > 0 {
         let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
         return format!(
-            "what listens at {} does not answer as a membership server does, or has no room ({reason}): look at what it says, or \
-             name another with --server",
+            "what listens at {} does not answer as a membership server does, or has no room ({reason}): look at what it \
+             says, or name another with --server",
             names.join(", ")
         );
     }

@@ -16,24 +16,19 @@ pub(super) enum Ended {
     Failed(Arc<io::Error>),
 }
 
-impl From<&Ended> for SendError {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Left { .. } => Self::Left,
-            Ended::Detached(reason) => Self::Detached(reason.clone()),
-            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
-            Ended::Failed(error) => Self::Wait(again(error)),
+macro_rules! errors {
+    ($($error:ty),+) => {$(
+        impl From<&Ended> for $error {
+            fn from(ended: &Ended) -> Self {
+                match ended {
+                    Ended::Left { .. } => Self::Left,
+                    Ended::Detached(reason) => Self::Detached(reason.clone()),
+                    Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
+                    Ended::Failed(error) => Self::Wait(again(error)),
+                }
+            }
         }
-    }
+    )+};
 }
 
-impl From<&Ended> for RecvError {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Left { .. } => Self::Left,
-            Ended::Detached(reason) => Self::Detached(reason.clone()),
-            Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
-            Ended::Failed(error) => Self::Wait(again(error)),
-        }
-    }
-}
+errors!(SendError, RecvError);

@@ -46,7 +46,7 @@ pub(crate) struct Args {
     pub(super) interface: Option<Interface>,
     /// Multicast address of the group, the same at all members [default: 239.86.83.1:7586, or of
     /// IPv6 [ff15::7673:1]:7586]
-    #[allow(rustdoc::broken_intra_doc_links)] // an address
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the address is no link")]
     #[arg(long, value_name = "IP:PORT")]
     pub(super) multicast: Option<SocketAddr>,
     /// Do without IP multicast: what goes to the group goes to each member in a copy (members need

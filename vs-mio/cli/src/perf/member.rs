@@ -11,7 +11,7 @@ use vs_core::{Action, Blocking, CastCounters, DetachReason, SendError, View};
 use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::driver::IoCounters;
 use vs_std::faults::Faults;
-use vs_std::trace::{MaybeTrace, TraceFile};
+use vs_std::trace::{MaybeTrace, TraceError, TraceFile, reached_ms};
 use vs_std::udp::{Granted, UdpConfig};
 use vs_std::{EventRef, Group, JoinError, JoinOptions, Membership};
 
@@ -169,8 +169,8 @@ struct MioMember {
 
 impl MioMember {
     fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
-        let config = driver_config(args, process)?;
-        let trace = trace(args, &config, "mio")?;
+        let mut config = driver_config(args, process)?;
+        let trace = trace(args, &mut config, "mio")?;
         let mut driver =
             Driver::new(config, trace).map_err(|e| unopened(&e, "--bind", "--bind"))?;
         advise(driver.small_buffers());
@@ -186,8 +186,13 @@ impl MioMember {
     }
 }
 
-fn trace(args: &Args, config: &DriverConfig, runtime: &str) -> Result<MaybeTrace, Failure> {
+/// Begins the trace, or goes on with that of an earlier incarnation: above what it has reached.
+fn trace(args: &Args, config: &mut DriverConfig, runtime: &str) -> Result<MaybeTrace, Failure> {
     let Some(path) = &args.trace else { return Ok(MaybeTrace::default()) };
+    let unwritable = |e: TraceError| {
+        Failure(format!("cannot write the trace {}: {e}; choose another file", path.display()))
+    };
+    config.start_above(reached_ms(path).map_err(|e| unwritable(e.into()))?);
     let header = vs_core::trace::Header {
         process: config.process,
         incarnation: config.incarnation,
@@ -195,9 +200,7 @@ fn trace(args: &Args, config: &DriverConfig, runtime: &str) -> Result<MaybeTrace
     };
     TraceFile::open(path, &header, config.clock.unix_offset())
         .map(|file| MaybeTrace(Some(file)))
-        .map_err(|e| {
-            Failure(format!("cannot write the trace {}: {e}; choose another file", path.display()))
-        })
+        .map_err(unwritable)
 }
 
 impl Member for MioMember {

@@ -12,6 +12,7 @@ use crate::beacons::Beacons;
 use crate::clock::Clock;
 use crate::name::ServerName;
 use crate::open_error::OpenError;
+use crate::open_files::OpenFiles;
 use crate::random::random;
 use crate::server::{LookupFailure, ServerDriver};
 use crate::udp::UdpConfig;
@@ -34,7 +35,8 @@ pub struct EmbeddedConfig {
     /// Servers that are known, alone or inside other processes: where no beacons come through, or
     /// besides. Where some are named, an interface that carries no multicasts will do.
     pub peers: Vec<ServerName>,
-    /// Times and bounds of the server. Its deployment is that of the node.
+    /// Times and bounds of the server. Its deployment is that of the node. It takes no more
+    /// connections than the process may open files ([`OpenFiles`]).
     pub server: ServerConfig,
     /// Times and bounds of the beacons.
     pub discovery: DiscoveryConfig,
@@ -119,7 +121,11 @@ impl EmbeddedServer {
         clock: &Clock,
     ) -> Result<Self, OpenError> {
         let boot = clock.unix_start_ms();
-        let server_config = config.server.clone().with_deployment(deployment);
+        let mut server_config = config.server.clone().with_deployment(deployment);
+        if let Some(files) = OpenFiles::now() {
+            let most = server_config.connections_max.min(files.connections.max(1));
+            server_config.connections_max = most;
+        }
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;
         server.set_embedded(process);

@@ -70,6 +70,7 @@ pub struct Driver<T: Tracer = ()> {
     now: Time,
     datagrams: Datagrams,
     datagram_bytes: usize,
+    /// The connection to servers that were named; without any if there is a server inside.
     link: Link,
     embedded: Option<Box<EmbeddedServer>>,
     /// Whether views come from a source of the application's own.
@@ -98,7 +99,6 @@ impl<T: Tracer> Driver<T> {
             Membership::Embedded(inside) => {
                 let (udp, clock) = (&config.udp, &config.clock);
                 let server = EmbeddedServer::open(inside, config.process, deployment, udp, clock)?;
-                servers.push(server.listen_addr().into());
                 embedded = Some(Box::new(server));
             }
             Membership::External => {}
@@ -114,8 +114,9 @@ impl<T: Tracer> Driver<T> {
             addr: datagrams.local_addr(),
             seed: config.seed,
         };
+        let servers_count = servers.len() + usize::from(embedded.is_some());
         let node =
-            Node::new(config.node, identity, servers.len(), tracer).map_err(OpenError::Config)?;
+            Node::new(config.node, identity, servers_count, tracer).map_err(OpenError::Config)?;
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
         let is_external = matches!(config.membership, Membership::External);
@@ -177,7 +178,8 @@ impl<T: Tracer> Driver<T> {
     /// and [`Driver::timeout`] is zero until then.
     #[must_use]
     pub fn has_backlog(&self) -> bool {
-        self.datagrams.has_backlog() || self.link.has_backlog()
+        let inside = self.embedded.as_ref().is_some_and(|embedded| embedded.has_word_inside());
+        self.datagrams.has_backlog() || self.link.has_backlog() || inside
     }
 
     /// Reads what arrived, within bounds, lets time pass, and writes what follows. Returns when
@@ -195,6 +197,9 @@ impl<T: Tracer> Driver<T> {
             self.datagrams.read(&mut self.node, now, which);
         }
         self.link.read(&mut self.node, now);
+        if let Some(embedded) = &mut self.embedded {
+            embedded.exchange(&mut self.node, now);
+        }
         if self.node.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.node.handle_timeout(now);
         }
@@ -218,7 +223,16 @@ impl<T: Tracer> Driver<T> {
     pub fn flush(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         let now = self.look_at_clock();
         while let Some(command) = self.node.poll_link() {
-            self.link.command(&mut self.node, now, command);
+            match &mut self.embedded {
+                Some(embedded) => embedded.command(&mut self.node, now, command),
+                None => self.link.command(&mut self.node, now, command),
+            }
+        }
+        if let Some(embedded) = &mut self.embedded
+            && embedded.exchange(&mut self.node, now)
+        {
+            let opened = |slot, stream: &TcpStream| opened(Opened::Embedded(slot, stream));
+            embedded.driver_mut().flush_inside(opened);
         }
         self.link.dial(&mut self.node, now, &mut |stream| opened(Opened::Stream(stream)));
         self.link.write(&mut self.node, now);
@@ -248,7 +262,8 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.is_waiting()
     }
 
-    /// The connection to the server, up or coming up, to wait for.
+    /// The connection to the server, up or coming up, to wait for. There is none to a server
+    /// inside.
     #[must_use]
     pub fn stream(&self) -> Option<&TcpStream> {
         self.link.stream()
@@ -340,19 +355,19 @@ impl<T: Tracer> Driver<T> {
     /// Whether bytes still wait to be written to the membership server, and can be.
     #[must_use]
     pub fn has_stream_output(&self) -> bool {
-        self.link.status().server.is_some() && !self.node.stream_output().is_empty()
+        self.link_status().server.is_some() && !self.node.stream_output().is_empty()
     }
 
     /// How the connection to the membership service fares.
     #[must_use]
     pub fn link_status(&self) -> &LinkStatus {
-        self.link.status()
+        self.embedded.as_ref().map_or(self.link.status(), |embedded| embedded.link_status())
     }
 
     /// The membership servers.
     #[must_use]
     pub fn servers(&self) -> &[ServerName] {
-        self.link.servers()
+        self.embedded.as_ref().map_or(self.link.servers(), |embedded| embedded.names())
     }
 
     /// The server inside, with [`Membership::Embedded`].
@@ -439,7 +454,7 @@ impl<T: Tracer> Driver<T> {
     /// What the node sees now, for operators.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        self.node.status(self.link.status().server)
+        self.node.status(self.link_status().server)
     }
 
     /// The node, to look at.

@@ -7,9 +7,13 @@ use std::io;
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::trace::Tracer;
+use vs_core::{LinkCommand, Node, Time};
 
 use crate::beacons::Beacons;
 use crate::clock::Clock;
+use crate::inside::Inside;
+use crate::link::LinkStatus;
 use crate::name::ServerName;
 use crate::open_error::OpenError;
 use crate::open_files::OpenFiles;
@@ -109,6 +113,7 @@ impl EmbeddedConfig {
 pub struct EmbeddedServer {
     driver: ServerDriver,
     listen: SocketAddr,
+    inside: Inside,
 }
 
 impl EmbeddedServer {
@@ -142,7 +147,7 @@ impl EmbeddedServer {
                 return Err(OpenError::TooManyPeers);
             }
         }
-        Ok(Self { driver, listen })
+        Ok(Self { driver, inside: Inside::new(listen), listen })
     }
 
     /// Opens the sockets for beacons. Where peers are named it goes without, if it has to.
@@ -159,7 +164,7 @@ impl EmbeddedServer {
         Ok(())
     }
 
-    /// Where the process itself, and others, connect to.
+    /// Where others connect to. The process itself is connected without a socket.
     #[must_use]
     pub fn listen_addr(&self) -> SocketAddr {
         self.listen
@@ -179,6 +184,36 @@ impl EmbeddedServer {
 
     pub(crate) fn driver_mut(&mut self) -> &mut ServerDriver {
         &mut self.driver
+    }
+
+    /// Whether the server has something to say to the process.
+    pub(crate) fn has_word_inside(&self) -> bool {
+        self.driver.has_word_inside()
+    }
+
+    /// Does what the node asks for.
+    pub(crate) fn command<T: Tracer>(
+        &mut self,
+        node: &mut Node<T>,
+        now: Time,
+        command: LinkCommand,
+    ) {
+        self.inside.command(node, &mut self.driver, now, command);
+    }
+
+    /// Carries what the node and the server say to each other; whether there was anything.
+    pub(crate) fn exchange<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> bool {
+        self.inside.exchange(node, &mut self.driver, now)
+    }
+
+    /// How the connection of the process fares.
+    pub(crate) fn link_status(&self) -> &LinkStatus {
+        self.inside.status()
+    }
+
+    /// The server, as the only one.
+    pub(crate) fn names(&self) -> &[ServerName] {
+        self.inside.names()
     }
 
     /// The next note for the operator.

@@ -32,6 +32,7 @@ mod bell;
 mod datagrams;
 mod embedded;
 mod group;
+mod inside;
 mod interface;
 mod link;
 mod name;

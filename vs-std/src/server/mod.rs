@@ -1,6 +1,8 @@
 //! A membership server with its sockets, for any loop that waits for sockets.
 
 mod conn;
+mod inside;
+mod own;
 mod peers;
 
 use core::net::SocketAddr;
@@ -19,6 +21,7 @@ use crate::faults::Faults;
 use crate::name::ServerName;
 use crate::tcp::{connect, established};
 use conn::{Closings, Conn, Dial, READS_MAX, Slots};
+use own::Own;
 pub use peers::LookupFailure;
 use peers::Peers;
 
@@ -67,6 +70,8 @@ pub struct ServerDriver {
     slots: Slots,
     beacons: Option<Beacons>,
     peers: Peers,
+    /// The connection of the process that the server is inside of.
+    inside: Option<Own>,
     /// The number of connections that there were.
     count: u64,
     faults: Faults,
@@ -95,6 +100,7 @@ impl ServerDriver {
             slots: Slots::default(),
             beacons: None,
             peers: Peers::default(),
+            inside: None,
             count: 0,
             faults: Faults::default(),
             buffer: vec![0; READ_BYTES],
@@ -253,10 +259,15 @@ impl ServerDriver {
         if self.server.poll_timeout().is_some_and(|at| at <= now) {
             self.server.handle_timeout(now);
         }
+        self.flush(now, &mut opened);
+    }
+
+    /// Writes what the server has to say.
+    fn flush(&mut self, now: Time, opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>) {
         if let Some(beacons) = &self.beacons {
             beacons.write(&mut self.server);
         }
-        self.dial(now, &mut opened);
+        self.dial(now, opened);
         while let Some(id) = self.server.poll_output() {
             self.write(now, id);
         }
@@ -447,8 +458,11 @@ impl ServerDriver {
 
     /// The server ended the connection; it will not name it again.
     fn begin_close(&mut self, now: Time, id: ConnId) {
-        let Some(conn) = self.conns.remove(&id) else { return };
         let output = self.server.output(id).to_vec();
+        if let Some(own) = self.inside.as_mut().filter(|own| own.id() == id) {
+            return own.handle_ended(output);
+        }
+        let Some(conn) = self.conns.remove(&id) else { return };
         self.closings.push(conn, output, now.plus_ms(LINGER_MS), &mut self.slots);
     }
 }

@@ -117,6 +117,9 @@ pub enum Event {
     },
     /// The view that the process is in is primary from here on (S4).
     Primary,
+    /// The view that the process is in does not hold for it any more: it hears too little of the
+    /// others. If the view was primary, it is again from the next [`Event::Primary`] on.
+    Lapsed,
     /// The process leaves the group cleanly; it is in its initial view again.
     Leave,
     /// The process crashes (written by the simulator only).

@@ -91,6 +91,7 @@ fn name(event: &Event) -> &'static str {
         Event::Forward { .. } => "forward",
         Event::View { .. } => "view",
         Event::Primary => "primary",
+        Event::Lapsed => "lapsed",
         Event::Leave => "leave",
         Event::Crash => "crash",
         Event::BrokenOff => "broken_off",
@@ -132,6 +133,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         Event::Block
         | Event::BlockOk
         | Event::Primary
+        | Event::Lapsed
         | Event::Leave
         | Event::Crash
         | Event::BrokenOff => {}
@@ -391,6 +393,7 @@ impl Raw<'_> {
             },
             "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
             "primary" => Event::Primary,
+            "lapsed" => Event::Lapsed,
             "leave" => Event::Leave,
             "crash" => Event::Crash,
             "broken_off" => Event::BrokenOff,
@@ -476,6 +479,7 @@ mod tests {
             Event::Forward { to: p, from: p, packet: 7, view: view() },
             Event::View { view: view(), transitional: set },
             Event::Primary,
+            Event::Lapsed,
             Event::Leave,
             Event::Crash,
             Event::BrokenOff,

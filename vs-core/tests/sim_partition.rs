@@ -331,3 +331,63 @@ fn partly_linked_servers_leave_no_member_waiting() {
         clean_traces(world);
     }
 }
+
+/// How long after the cut process `p` was told that its view does not hold any more, in ms.
+fn lapsed_after_ms(records: &[Record], cut_ms: u64) -> Option<u64> {
+    let lapsed = records.iter().find(|record| record.event == Event::Lapsed)?;
+    Some(lapsed.ts.as_millis() - cut_ms)
+}
+
+/// A member alone with nobody: it kept a view that it was told is primary, while another view was
+/// primary elsewhere.
+#[test]
+fn primary_view_lapses_where_nobody_is_heard() {
+    let lease_ms = GroupConfig::default().lease_ms;
+    for seed in 0..20 {
+        let mut world = together(seed);
+        let (alone, cut_ms) = (ProcessId(5), world.now().as_millis());
+        let rest = ids(&[1, 2, 3, 4]).into_iter().map(Site::Process);
+        let rest = rest.chain([1, 2].map(|s| Site::Server(ServerId(s)))).collect();
+        world.partition(&[vec![Site::Process(alone)], rest]);
+        world.run_for_ms(3 * lease_ms).unwrap();
+        world.heal_all();
+        await_view(&mut world, &ALL, 3_000);
+        world.run_for_ms(1_000).unwrap();
+        for (p, records) in clean_traces(world) {
+            let lapsed = lapsed_after_ms(&records, cut_ms);
+            assert_eq!(lapsed.is_some(), p == alone, "seed {seed}: {p}");
+            assert!(lapsed.is_none_or(|ms| ms <= lease_ms), "seed {seed}: {lapsed:?} ms");
+            let primary = records.iter().filter(|record| record.event == Event::Primary).count();
+            assert!(primary >= 2, "seed {seed}: {p}: primary again in the last view");
+        }
+    }
+}
+
+/// Members are cut off from each other and not from their servers, and then heard again.
+#[test]
+fn primary_view_holds_again_once_heard() {
+    let lease_ms = GroupConfig::default().lease_ms;
+    for seed in 0..20 {
+        let mut world = together(seed);
+        let parts = ALL.map(|p| Site::Process(ProcessId(p)));
+        // All members are cut off from each other, and none from its server.
+        for (i, a) in parts.iter().enumerate() {
+            for b in &parts[i + 1..] {
+                world.cut(*a, *b);
+                world.cut(*b, *a);
+            }
+        }
+        world.run_for_ms(lease_ms + 1_500).unwrap();
+        world.heal_all();
+        world.run_for_ms(2 * lease_ms).unwrap();
+        for (p, records) in clean_traces(world) {
+            let told = |event: &Event| records.iter().filter(|r| r.event == *event).count();
+            assert!(told(&Event::Lapsed) >= 1, "seed {seed}: {p}");
+            let last = records.iter().rev().find_map(|record| match &record.event {
+                event @ (Event::Lapsed | Event::Primary) => Some(event.clone()),
+                _ => None,
+            });
+            assert_eq!(last, Some(Event::Primary), "seed {seed}: {p}");
+        }
+    }
+}

@@ -100,6 +100,15 @@ pub struct GroupConfig {
     /// heartbeats, in ms. After that this process asks the member whether multicasts get through.
     /// Default 250.
     pub unheard_ms: u64,
+    /// How long a view holds for this process while it hears too little of the others, in ms. A
+    /// primary view takes more than half of [`Self::primary_of`], this process among them. Then
+    /// comes [`crate::Action::Lapsed`]. So a member that is cut off takes its view for primary for
+    /// at most this time after the last datagram was read here. It is measured by the clock of this
+    /// process alone: the rate of that clock is trusted, and the time of day does not matter. While
+    /// the others have not noticed that it is gone (the silence of servers, `peer_ms`) nothing else
+    /// is primary; where they notice sooner, two views are primary for the rest of this time.
+    /// Default 3000.
+    pub lease_ms: u64,
     /// A view is primary ([`crate::Action::Primary`], S4) once more than half of these processes
     /// are known to have installed it. Ascending; at most [`VIEW_MEMBERS_MAX`], whether they run or
     /// not. All members must agree on the list, and it is the same as long as the group exists.
@@ -128,6 +137,7 @@ impl Default for GroupConfig {
             heartbeat_ms: 5,
             heartbeat_max_ms: 1000,
             unheard_ms: 250,
+            lease_ms: 3000,
             primary_of: Vec::new(),
         }
     }
@@ -202,6 +212,7 @@ impl GroupConfig {
             ("heartbeat_ms", self.heartbeat_ms),
             ("heartbeat_max_ms", self.heartbeat_max_ms),
             ("unheard_ms", self.unheard_ms),
+            ("lease_ms", self.lease_ms),
         ])?;
         for (field, us) in
             [("nak_delay_us", self.nak_delay_us), ("nak_delay_max_us", self.nak_delay_max_us)]
@@ -244,6 +255,7 @@ impl GroupConfig {
         with_heartbeat(heartbeat_ms: ms);
         with_heartbeat_max(heartbeat_max_ms: ms);
         with_unheard(unheard_ms: ms);
+        with_lease(lease_ms: ms);
         with_primary_of(primary_of: into Vec<ProcessId>);
     }
 }

@@ -52,6 +52,18 @@ pub enum Action<'a> {
         /// The group.
         group: GroupKey,
     },
+    /// The view that the last [`Action::View`] of the group named does not hold here any more: this
+    /// process has heard too little of the others for [`crate::GroupConfig::lease_ms`].
+    ///
+    /// With [`crate::GroupConfig::primary_of`]: the view was primary, and this process and those
+    /// that it heard from are not more than half of them. By now another view may be primary
+    /// elsewhere. If they are heard again in this view, [`Action::Primary`] follows. Without: there
+    /// is no attachment to the membership service, and no other member was heard. Another view
+    /// follows once the service is reached.
+    Lapsed {
+        /// The group.
+        group: GroupKey,
+    },
     /// Stop sending, then call [`crate::Node::block_ok`]. Only with [`crate::Blocking::Manual`].
     Block {
         /// The group.
@@ -88,6 +100,7 @@ impl Action<'_> {
             Self::Deliver { group, .. }
             | Self::View { group, .. }
             | Self::Primary { group }
+            | Self::Lapsed { group }
             | Self::Block { group }
             | Self::Writable { group }
             | Self::Detached { group, .. }

@@ -28,6 +28,10 @@ impl Endpoint {
 
     fn dispatch(&mut self, cx: &mut Cx<'_>, packet: &Packet<'_>) -> Verdict {
         let header = packet.header;
+        if self.lease.may_be_over(cx.now) {
+            // What arrives now may have lain unread for long.
+            self.look_at_lease(cx);
+        }
         if packet.to_group {
             self.note_heard(cx, &header);
         }
@@ -219,7 +223,7 @@ impl Endpoint {
         }
         if said.word == Word::Answer {
             let Some(rank) = rank else { return Verdict::Foreign };
-            self.reach.handle_direct_answer(rank);
+            self.reach.handle_direct_answer(cx.now, rank);
             return Verdict::Accepted;
         }
         if !self.book.contains(said.process) {

@@ -13,8 +13,11 @@ const EVENTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) enum AppEvent {
     Block,
-    /// At most one per view: the next view is installed only when no event waits.
+    /// One per view, and one more for each [`AppEvent::Lapsed`] that the application has taken. The
+    /// next view is installed only when no event waits.
     Primary,
+    /// The view does not hold any more.
+    Lapsed,
     Detached(DetachReason),
     Left {
         unsent: usize,
@@ -27,6 +30,7 @@ impl AppEvent {
         match self {
             Self::Block => Action::Block { group },
             Self::Primary => Action::Primary { group },
+            Self::Lapsed => Action::Lapsed { group },
             Self::Detached(reason) => Action::Detached { group, reason },
             Self::Left { unsent } => Action::Left { group, unsent },
         }

@@ -37,6 +37,8 @@ impl Endpoint {
         self.trace(cx, Event::View { view: Box::new(view.clone()), transitional });
         let (primary, is_reached) = Primary::new(&self.config, self.sync.rules(), me, &view);
         self.primary = primary;
+        self.lease.end();
+        self.review_lease(cx.now, self.suspicions.is_attached());
         if is_reached {
             self.become_primary(cx);
         }
@@ -113,5 +115,6 @@ impl Endpoint {
         cx.mark(Mark::Primary);
         self.trace(cx, Event::Primary);
         self.events.push(AppEvent::Primary);
+        self.lease.begin(cx.now, &self.config);
     }
 }

@@ -26,6 +26,7 @@ impl Endpoint {
             ClientEvent::Attached { .. } => {
                 self.suspicions.handle_attached(cx.now);
                 self.current.cast_mut().restart_detectors(cx.now);
+                self.review_lease(cx.now, true);
             }
             ClientEvent::View { view, .. } => self.handle_announced(cx, view),
             ClientEvent::Profile { held, .. } => {
@@ -73,6 +74,7 @@ impl Endpoint {
 
     fn handle_detached(&mut self, cx: &mut Cx<'_>, reason: DetachReason) {
         self.suspicions.handle_detached();
+        self.review_lease(cx.now, false);
         match reason {
             DetachReason::DuplicateId => cx.mark(Mark::DuplicateId),
             DetachReason::ServerLost => cx.mark(Mark::ServerLost),

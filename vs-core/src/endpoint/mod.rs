@@ -18,7 +18,8 @@
 //!
 //! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has
 //! installed the view), [`Progress`] (of a change), [`Resend`] (of sync messages), [`Suspicions`]
-//! (who owes something), [`Reachability`] (who hears multicasts), [`Primary`], [`Early`] (packets
+//! (who owes something), [`Reachability`] (who hears multicasts), [`Primary`], [`Lease`] (whether
+//! the view holds), [`Early`] (packets
 //! of views to come), [`Queue`] (messages for the next view), [`Events`], [`Attachment`],
 //! [`AddressBook`].
 
@@ -34,6 +35,8 @@ mod error;
 mod events;
 mod install;
 mod installed;
+mod lapse;
+mod lease;
 mod leave;
 mod membership;
 mod moved;
@@ -75,6 +78,7 @@ use book::AddressBook;
 use early::Early;
 use events::Events;
 use installed::Installed;
+use lease::Lease;
 use moved::Moved;
 use primary::Primary;
 use profile::Settings;
@@ -101,6 +105,7 @@ pub(crate) struct Endpoint {
     transmit_counter: TransmitCounter,
     moved: Moved,
     primary: Primary,
+    lease: Lease,
     progress: Progress,
     resend: Resend,
     book: AddressBook,
@@ -139,6 +144,7 @@ impl Endpoint {
             transmit_counter: left.transmit_counter(),
             moved: Moved::default(),
             primary: Primary::default(),
+            lease: Lease::default(),
             progress: Progress::default(),
             resend: Resend::default(),
             book: AddressBook::default(),

@@ -41,6 +41,8 @@ struct Sender {
     heard_at: Option<Time>,
     /// Answers that arrived directly since then.
     direct: u8,
+    /// When the last of them arrived.
+    direct_at: Option<Time>,
     /// It is not asked before.
     ask_at: Time,
     /// Pause before the next question.
@@ -61,6 +63,7 @@ impl Sender {
         Self {
             heard_at: None,
             direct: 0,
+            direct_at: None,
             ask_at: now,
             pause_ms: ASK_MS,
             is_to_be_asked: false,
@@ -192,10 +195,26 @@ impl Reachability {
     }
 
     /// The member of `rank` answered this process alone.
-    pub(super) fn handle_direct_answer(&mut self, rank: Rank) {
+    pub(super) fn handle_direct_answer(&mut self, now: Time, rank: Rank) {
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
             sender.direct = sender.direct.saturating_add(1);
+            sender.direct_at = Some(now);
             sender.pause_ms = ASK_MS;
+        }
+    }
+
+    /// When the member of `rank` was heard last, by multicast or by an answer.
+    pub(super) fn heard_at(&self, rank: Rank) -> Option<Time> {
+        let sender = self.senders.get(usize::from(rank))?;
+        sender.heard_at.max(sender.direct_at)
+    }
+
+    /// Asks the member of `rank`, unless it was heard after `since`.
+    pub(super) fn ask(&mut self, rank: Rank, since: Time) {
+        let is_heard = self.heard_at(rank).is_some_and(|at| at > since);
+        if let (false, Some(sender)) = (is_heard, self.senders.get_mut(usize::from(rank))) {
+            sender.is_to_be_asked = true;
+            self.is_asking = true;
         }
     }
 

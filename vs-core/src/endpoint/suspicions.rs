@@ -64,6 +64,11 @@ impl Suspicions {
         is_accusing
     }
 
+    /// Whether the process is attached.
+    pub(super) fn is_attached(&self) -> bool {
+        self.is_attached
+    }
+
     /// The process is attached (again): a member that owed something before gets the full time
     /// again.
     pub(super) fn handle_attached(&mut self, now: Time) {

@@ -19,6 +19,8 @@ impl Endpoint {
         let next = earlier(next, self.resend.poll_timeout(self.sync.is_waiting()));
         let next = earlier(next, self.suspicions.poll_timeout(self.config.peer_ms, self.debts()));
         let next = earlier(next, self.reach.poll_timeout());
+        let lease = self.events.is_empty().then(|| self.lease.poll_timeout()).flatten();
+        let next = earlier(next, lease);
         let next = earlier(next, self.block_timeout());
         earlier(earlier(next, self.reattach_timeout()), self.attachment.poll_timeout())
     }
@@ -38,6 +40,7 @@ impl Endpoint {
         let cast = self.current.cast();
         let (own, owed_since) = (self.current.header().rank, |rank| cast.acks_owed_since(rank));
         self.reach.handle_timeout(cx.now, &self.config, own, owed_since);
+        self.look_at_lease(cx);
         self.handle_block_timeout(cx);
         self.reattach_when_caught_up(cx);
         self.try_leave(cx);

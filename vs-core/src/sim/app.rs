@@ -290,7 +290,7 @@ impl Application for Traffic {
                 }
             }
             Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
-            Action::Detached { .. } | Action::Primary { .. } => {}
+            Action::Detached { .. } | Action::Primary { .. } | Action::Lapsed { .. } => {}
         }
     }
 

@@ -239,7 +239,7 @@ impl Life {
                         stats.marks.add(Mark::LargeMessage);
                     }
                 }
-                Event::Block | Event::BlockOk | Event::Primary => {}
+                Event::Block | Event::BlockOk | Event::Primary | Event::Lapsed => {}
             }
         }
     }

@@ -48,6 +48,7 @@ pub(super) enum Step {
         transitional: Box<[ProcessId]>,
     },
     Primary,
+    Lapsed,
     Leave,
     Crash,
     /// What the process does until it starts again is not in the trace.
@@ -111,6 +112,7 @@ impl GroupLog {
                 Step::View { view: self.view(view), transitional }
             }
             Event::Primary => Step::Primary,
+            Event::Lapsed => Step::Lapsed,
             Event::Leave => Step::Leave,
             Event::Crash => Step::Crash,
             Event::BrokenOff => Step::BrokenOff,

@@ -53,5 +53,6 @@ marks! {
     Merge: "two components of a group merge in one view",
     Unheard: "a member says that multicasts do not reach it",
     Primary: "a view becomes primary",
+    Lapsed: "a view does not hold any more for a process that is cut off",
     DuplicateId: "a second process under one id is refused",
 }

@@ -36,6 +36,9 @@ pub enum Event {
     /// The view that the last [`Event::View`] named is primary from here on: see
     /// [`vs_core::Action::Primary`].
     Primary,
+    /// The view that the last [`Event::View`] named does not hold for this process any more, since
+    /// it hears too little of the others: see [`vs_core::Action::Lapsed`].
+    Lapsed,
     /// The membership service dropped this process. It comes back by itself, unless the reason is
     /// final ([`DetachReason::is_final`]).
     Detached {
@@ -78,6 +81,8 @@ pub enum EventRef<'a> {
     },
     /// See [`Event::Primary`].
     Primary,
+    /// See [`Event::Lapsed`].
+    Lapsed,
     /// See [`Event::Detached`].
     Detached {
         /// Why.
@@ -105,6 +110,7 @@ impl EventRef<'_> {
                 Event::View { view: view.clone(), transitional: transitional.to_vec(), quorum }
             }
             Self::Primary => Event::Primary,
+            Self::Lapsed => Event::Lapsed,
             Self::Detached { reason } => Event::Detached { reason: reason.clone() },
             Self::Unanswered(unanswered) => Event::Unanswered(Box::new(unanswered.clone())),
             Self::Membership(request) => Event::Membership(Box::new(request.clone())),
@@ -130,6 +136,7 @@ impl<'a> From<&'a Event> for EventRef<'a> {
                 Self::View { view, transitional, quorum: *quorum }
             }
             Event::Primary => Self::Primary,
+            Event::Lapsed => Self::Lapsed,
             Event::Detached { reason } => Self::Detached { reason },
             Event::Unanswered(unanswered) => Self::Unanswered(unanswered),
             Event::Membership(request) => Self::Membership(request),
@@ -150,6 +157,7 @@ impl Event {
                 // Of each member its id twice, and the local id.
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
                 Self::Primary
+                | Self::Lapsed
                 | Self::Detached { .. }
                 | Self::Unanswered(_)
                 | Self::Membership(_)

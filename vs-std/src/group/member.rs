@@ -139,6 +139,7 @@ impl Member {
                     f(EventRef::View { view, transitional, quorum })
                 }
                 Action::Primary { .. } => f(EventRef::Primary),
+                Action::Lapsed { .. } => f(EventRef::Lapsed),
                 Action::Detached { reason, .. } => {
                     if reason.is_final() {
                         self.end = Some(End::Detached(reason.clone()));

@@ -80,6 +80,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "view({view}, {})", DisplaySet(transitional))
             }
             Event::Primary => f.write_str("primary()"),
+            Event::Lapsed => f.write_str("lapsed()"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
             Event::BrokenOff => f.write_str("broken_off()"),
@@ -248,7 +249,8 @@ impl Refinement {
             | Event::Crash
             | Event::BrokenOff
             | Event::Forward { .. }
-            | Event::Primary => Ok(()),
+            | Event::Primary
+            | Event::Lapsed => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
             Event::MbrView { view } => self.mbrshp.view(p, view),
             Event::Block => self.client.block(p),

@@ -40,6 +40,11 @@ pub(super) const TOKENS: Tokens = {
 /// With a view that will never be primary.
 const NOT_PRIMARY: &str =
     "the view is not primary: not more than half of the processes of --primary-of are in it\n";
+/// With a view that was primary.
+const LAPSED: &str = "the view is not primary any more: not more than half of the processes of --primary-of are heard\n";
+/// With a view of which nothing is heard.
+const CUT_OFF: &str =
+    "the view does not hold any more: neither a membership server nor another member is heard\n";
 const EVENTS_MAX: usize = 256;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
@@ -529,6 +534,12 @@ fn told(
         Action::Primary { .. } => {
             if let Some(line) = line {
                 line.push_str("the view is primary\n");
+            }
+            Follow::Nothing
+        }
+        Action::Lapsed { .. } => {
+            if let Some(line) = line {
+                line.push_str(if has_voters { LAPSED } else { CUT_OFF });
             }
             Follow::Nothing
         }

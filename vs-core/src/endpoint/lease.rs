@@ -1,0 +1,160 @@
+//! How long a view holds for a process that hears nothing of the others.
+//!
+//! A primary view (S4) holds here while this process and those that it heard from within
+//! [`GroupConfig::lease_ms`] are more than half of [`GroupConfig::primary_of`]. Without such a list
+//! a view holds while there is an attachment to the membership service, or any other member was
+//! heard within that time. What a process heard is judged by its own clock alone. That is enough if
+//! this clock does not run slower than those of others.
+
+use crate::config::GroupConfig;
+use crate::time::{Time, Wake};
+
+/// Looks per lease: the first one that finds too few asks the others.
+const LOOKS_PER_LEASE: u64 = 2;
+
+/// Looks per lease while the view does not hold.
+const LOOKS_PER_LEASE_LAPSED: u64 = 4;
+
+/// Whether the view holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nobody asks: the view is not primary, or there is an attachment.
+    #[default]
+    Unasked,
+    /// It holds since then.
+    Held(Time),
+    /// It does not hold since then.
+    Lapsed(Time),
+}
+
+/// What a look comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// All is as it was.
+    Same,
+    /// The others that were not heard since then are to be asked.
+    Ask(Time),
+    /// The view does not hold any more.
+    Lapsed,
+    /// The view holds again.
+    Restored,
+}
+
+/// Whether the current view holds, and when to look again.
+#[derive(Debug, Default)]
+pub(super) struct Lease {
+    state: State,
+    look_at: Option<Time>,
+    /// When it ends at the latest if nothing more is heard.
+    ends_at: Option<Time>,
+}
+
+impl Lease {
+    /// From now on it matters who is heard.
+    pub(super) fn begin(&mut self, now: Time, config: &GroupConfig) {
+        *self = Self {
+            state: State::Held(now),
+            look_at: Some(now.plus_ms(config.lease_ms / LOOKS_PER_LEASE)),
+            ends_at: Some(now.plus_ms(config.lease_ms)),
+        };
+    }
+
+    /// It does not matter any more.
+    pub(super) fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether it matters.
+    pub(super) fn is_asked(&self) -> bool {
+        self.state != State::Unasked
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<(Time, Wake)> {
+        self.look_at.map(|at| (at, Wake::Peer))
+    }
+
+    /// Whether it may have ended unseen, since this process was suspended, say.
+    #[inline]
+    pub(super) fn may_be_over(&self, now: Time) -> bool {
+        self.ends_at.is_some_and(|at| at <= now)
+    }
+
+    /// Looks, if that is due. `heard` says since when fewer others were heard than have to be, if
+    /// nothing counts that was heard before a time; `None`: no other has to be.
+    pub(super) fn look(
+        &mut self,
+        now: Time,
+        config: &GroupConfig,
+        heard: impl FnOnce(Time) -> Option<Time>,
+    ) -> Look {
+        if self.look_at.is_none_or(|at| now < at) {
+            return Look::Same;
+        }
+        match self.state {
+            State::Unasked => Look::Same,
+            State::Held(from) => self.look_held(now, config, heard(from)),
+            State::Lapsed(since) => {
+                // What lay unread in a socket says nothing about now.
+                let from = since.plus_ms(config.lease_ms / LOOKS_PER_LEASE);
+                if heard(from).is_some_and(|at| at > from) {
+                    self.begin(now, config);
+                    return Look::Restored;
+                }
+                self.look_at = Some(later(now, config, LOOKS_PER_LEASE_LAPSED));
+                Look::Ask(from)
+            }
+        }
+    }
+
+    fn look_held(&mut self, now: Time, config: &GroupConfig, heard_at: Option<Time>) -> Look {
+        let Some(heard_at) = heard_at else {
+            self.end();
+            return Look::Same;
+        };
+        let ends_at = heard_at.plus_ms(config.lease_ms);
+        if ends_at <= now {
+            // Only a primary view comes back as it was: without an attachment another one follows.
+            let look_at = later(now, config, LOOKS_PER_LEASE_LAPSED);
+            self.look_at = (!config.primary_of.is_empty()).then_some(look_at);
+            (self.state, self.ends_at) = (State::Lapsed(now), None);
+            return Look::Lapsed;
+        }
+        self.ends_at = Some(ends_at);
+        self.look_at = Some(ends_at.min(later(now, config, LOOKS_PER_LEASE)));
+        let is_late = now >= heard_at.plus_ms(config.lease_ms / LOOKS_PER_LEASE);
+        if is_late { Look::Ask(heard_at) } else { Look::Same }
+    }
+}
+
+fn later(now: Time, config: &GroupConfig, looks: u64) -> Time {
+    now.plus_ms((config.lease_ms / looks).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::ProcessId;
+
+    fn at(ms: u64) -> Time {
+        Time::from_millis(ms)
+    }
+
+    #[test]
+    fn unread_datagrams_do_not_restore_a_lease() {
+        let config =
+            GroupConfig { lease_ms: 100, primary_of: [ProcessId(1)].into(), ..<_>::default() };
+        let mut lease = Lease::default();
+        lease.begin(at(0), &config);
+        assert!(lease.may_be_over(at(5000)) && !lease.may_be_over(at(99)));
+        assert_eq!(lease.look(at(5000), &config, Some), Look::Lapsed);
+        assert!(!lease.may_be_over(at(6000)), "told once");
+        // Heard at 5001, when the sockets were read that were full for long.
+        let unread = |from: Time| Some(from.max(at(5001)));
+        assert_eq!(lease.look(at(5025), &config, unread), Look::Ask(at(5050)));
+        let fresh = |from: Time| Some(from.max(at(5051)));
+        assert_eq!(lease.look(at(5060), &config, fresh), Look::Restored);
+        assert_eq!(lease.look(at(5110), &config, |_| Some(at(5100))), Look::Same);
+        assert_eq!(lease.look(at(5160), &config, |_| Some(at(5100))), Look::Ask(at(5100)));
+        assert_eq!(lease.poll_timeout(), Some((at(5200), Wake::Peer)));
+    }
+}

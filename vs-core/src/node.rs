@@ -253,6 +253,17 @@ impl<T: Tracer> Node<T> {
         self.other_version
     }
 
+    /// From now on peers reach this process at `addr`: its host has another address, say. The
+    /// connection to a membership server is given up and asked for again, and the others learn the
+    /// address with the change that follows. A source of views of one's own is told by another
+    /// [`crate::member::MembershipRequest::Join`].
+    pub fn set_addr(&mut self, now: Time, addr: SocketAddr) {
+        self.shared.clamp(now);
+        self.shared.identity.addr = addr;
+        self.shared.membership.set_addr(self.shared.now, addr);
+        self.drain_membership();
+    }
+
     /// The connection asked for by [`LinkCommand::Connect`] is up.
     pub fn handle_connected(&mut self, now: Time) {
         self.shared.clamp(now);

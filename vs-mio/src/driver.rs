@@ -20,7 +20,7 @@ use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
 use vs_std::unheard::Unheard;
-use vs_std::{EmbeddedServer, ServerName};
+use vs_std::{AddressNote, EmbeddedServer, ServerName};
 
 use crate::serve::Place;
 
@@ -72,12 +72,10 @@ impl<T: Tracer> Driver<T> {
         self.deregister()?;
         // A copy is kept for the connections to come.
         let copy = registry.try_clone()?;
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Some(fd) = self.udp_fd(Which::Unicast) {
-            registry.register(&mut SourceFd(&fd), tokens.unicast, both)?;
-        }
-        if let Some(fd) = self.udp_fd(Which::Multicast) {
-            registry.register(&mut SourceFd(&fd), tokens.multicast, Interest::READABLE)?;
+        for which in [Which::Unicast, Which::Multicast] {
+            if let Some(fd) = self.udp_fd(which) {
+                register_udp(registry, tokens, which, fd)?;
+            }
         }
         if let Some(stream) = self.inner.stream() {
             register_stream(registry, tokens, stream)?;
@@ -266,6 +264,11 @@ impl<T: Tracer> Driver<T> {
         self.inner.poll_note()
     }
 
+    /// See [`driver::Driver::poll_address_note`].
+    pub fn poll_address_note(&mut self) -> Option<AddressNote> {
+        self.inner.poll_address_note()
+    }
+
     /// See [`driver::Driver::poll_lookup_failure`].
     pub fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
         self.inner.poll_lookup_failure()
@@ -347,10 +350,18 @@ impl<T: Tracer> Driver<T> {
 fn register_opened(registry: &Registry, tokens: Tokens, opened: Opened<'_>) -> io::Result<()> {
     match opened {
         Opened::Stream(stream) => register_stream(registry, tokens, stream),
-        Opened::Embedded(slot, stream) => {
-            Place::new(tokens.embedded).register_connection(registry, slot, stream)
-        }
+        Opened::Udp(which, socket) => register_udp(registry, tokens, which, socket.as_raw_fd()),
+        Opened::Embedded(inside) => Place::new(tokens.embedded).register_opened(registry, inside),
     }
+}
+
+/// Closing the socket takes it out of the poll.
+fn register_udp(registry: &Registry, tokens: Tokens, which: Which, fd: RawFd) -> io::Result<()> {
+    let (token, interest) = match which {
+        Which::Unicast => (tokens.unicast, Interest::READABLE | Interest::WRITABLE),
+        Which::Multicast => (tokens.multicast, Interest::READABLE),
+    };
+    registry.register(&mut SourceFd(&fd), token, interest)
 }
 
 /// Closing the stream takes it out of the poll.

@@ -3,7 +3,6 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
 
 use mio::event::Event;
@@ -15,7 +14,7 @@ use vs_core::member::server::{Note, Server};
 use vs_std::ServerName;
 use vs_std::beacons::Beacons;
 use vs_std::faults::Faults;
-use vs_std::server::{self, LookupFailure, Source};
+use vs_std::server::{self, LookupFailure, Opened, Source};
 
 /// Where the sockets of a server are in a [`mio::Poll`]: from the token `base` on, the listener,
 /// the beacons, and as many connections as there are at a time.
@@ -35,14 +34,12 @@ impl Place {
         registry: &Registry,
         driver: &server::ServerDriver,
     ) -> io::Result<()> {
-        let (listener, beacons) = sockets(driver);
-        registry.register(&mut SourceFd(&listener), self.base, Interest::READABLE)?;
-        if let Some(beacons) = beacons {
-            let token = Token(self.base.0 + 1);
-            registry.register(&mut SourceFd(&beacons), token, Interest::READABLE)?;
+        self.register_opened(registry, Opened::Listener(driver.listener()))?;
+        if let Some(beacons) = driver.beacons() {
+            self.register_opened(registry, Opened::Beacons(beacons.socket()))?;
         }
         for (slot, stream, _) in driver.connections() {
-            self.register_connection(registry, slot, stream)?;
+            self.register_opened(registry, Opened::Connection(slot, stream))?;
         }
         Ok(())
     }
@@ -61,15 +58,15 @@ impl Place {
         Ok(())
     }
 
-    /// Closing the stream takes it out of the poll.
-    pub(crate) fn register_connection(
-        self,
-        registry: &Registry,
-        slot: usize,
-        stream: &TcpStream,
-    ) -> io::Result<()> {
+    /// Registers a socket. Closing it takes it out of the poll.
+    pub(crate) fn register_opened(self, registry: &Registry, opened: Opened<'_>) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(self.base.0 + 2 + slot), both)
+        let (fd, at, interest) = match opened {
+            Opened::Listener(listener) => (listener.as_raw_fd(), 0, Interest::READABLE),
+            Opened::Beacons(socket) => (socket.as_raw_fd(), 1, Interest::READABLE),
+            Opened::Connection(slot, stream) => (stream.as_raw_fd(), 2 + slot, both),
+        };
+        registry.register(&mut SourceFd(&fd), Token(self.base.0 + at), interest)
     }
 
     /// The socket that an event is for, and whether it can be read and written. `None`: it belongs
@@ -187,7 +184,7 @@ impl ServerDriver {
     /// Accepts and reads what is there, within bounds, lets time pass, and writes what follows.
     pub fn advance(&mut self) {
         let Some((registry, place)) = &self.place else { return };
-        self.inner.advance(|slot, stream| place.register_connection(registry, slot, stream));
+        self.inner.advance(|opened| place.register_opened(registry, opened));
     }
 
     /// The next note for the operator.

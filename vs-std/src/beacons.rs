@@ -8,7 +8,8 @@ use vs_core::Time;
 use vs_core::member::server::Server;
 use vs_core::wire::beacon::BEACON_BYTES_MAX;
 
-use crate::udp::{RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+use crate::udp::{Follow, RecvBatch, SetupError, UdpConfig, UdpPair, Which};
+use crate::watch::{Found, Watch};
 
 /// Bytes asked for each of the sockets' buffers: beacons of some hundred servers at a time.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -20,7 +21,8 @@ const BATCHES_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Beacons {
     sockets: UdpPair,
-    multicast: SocketAddr,
+    config: UdpConfig,
+    watch: Watch,
     batch: RecvBatch,
     readable: bool,
 }
@@ -35,16 +37,53 @@ impl Beacons {
         multicast: impl Into<SocketAddr>,
     ) -> Result<Self, SetupError> {
         let multicast = multicast.into();
-        let config =
-            UdpConfig { buffer_bytes: BUFFER_BYTES, ..UdpConfig::new(interface, multicast) };
+        Self::open_following(interface, multicast, Follow::default())
+    }
+
+    /// The same; when the address of the interface is gone from the host, another one follows as
+    /// `follow` says.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_following(
+        interface: impl Into<IpAddr>,
+        multicast: impl Into<SocketAddr>,
+        follow: Follow,
+    ) -> Result<Self, SetupError> {
+        let config = UdpConfig::new(interface, multicast).with_follow(follow);
+        let config = config.with_buffer_bytes(BUFFER_BYTES);
         let sockets = UdpPair::open(&config, BEACON_BYTES_MAX)?;
-        Ok(Self { sockets, multicast, batch: RecvBatch::new(), readable: true })
+        let watch = Watch::new(&config);
+        Ok(Self { sockets, config, watch, batch: RecvBatch::new(), readable: true })
+    }
+
+    /// When [`Beacons::look`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Time {
+        self.watch.poll_timeout()
+    }
+
+    /// Looks whether the address of the interface is still there, and goes on with another one if
+    /// not. Whether there is another socket to wait for.
+    pub(crate) fn look(&mut self, now: Time) -> bool {
+        let Found::Reopen { bind, interface, .. } = self.watch.look(now) else { return false };
+        let config = self.config.clone().with_bind(bind).with_interface(interface);
+        match UdpPair::open(&config, BEACON_BYTES_MAX) {
+            Ok(sockets) => {
+                (self.sockets, self.readable) = (sockets, true);
+                (self.watch, self.config) = (Watch::new(&config), config);
+                true
+            }
+            Err(_) => {
+                self.watch.handle_refused(now);
+                false
+            }
+        }
     }
 
     /// Where beacons go.
     #[must_use]
     pub fn multicast_addr(&self) -> SocketAddr {
-        self.multicast
+        self.config.multicast
     }
 
     /// The socket that hears them, to wait for.
@@ -86,7 +125,7 @@ impl Beacons {
     pub(crate) fn write(&self, server: &mut Server) {
         let mut beacon = [0; BEACON_BYTES_MAX];
         while let Some(len) = server.poll_beacon(&mut beacon) {
-            let _ = self.sockets.send(self.multicast, &beacon[..len], None);
+            let _ = self.sockets.send(self.config.multicast, &beacon[..len], None);
         }
     }
 }

@@ -79,6 +79,23 @@ impl Datagrams {
         })
     }
 
+    /// Opens other sockets in place of these; what waits to be written is lost, as any datagram may
+    /// be.
+    pub(crate) fn reopen(
+        &mut self,
+        config: &UdpConfig,
+        datagram_bytes: usize,
+    ) -> Result<(), SetupError> {
+        self.pair = UdpPair::open(config, datagram_bytes)?;
+        self.readable = [true; 2];
+        self.pending = None;
+        Ok(())
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     pub(crate) fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
     }

@@ -1,6 +1,7 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
 mod config;
+mod moved;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -20,33 +21,25 @@ use crate::embedded::{EmbeddedServer, Membership};
 use crate::faults::Faults;
 use crate::link::Link;
 use crate::name::ServerName;
-use crate::server::{LookupFailure, Source};
-use crate::udp::{Granted, SetupError, SmallBuffers, Which};
+use crate::server::{self, LookupFailure, Source};
+use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
 use crate::unheard::Unheard;
+use crate::watch::{AddressNote, Watch};
 
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
 pub use crate::open_error::OpenError;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
 
-/// A connection that begins, for a loop that has to know it.
+/// A socket that is new, for a loop that has to know it.
 #[derive(Clone, Copy, Debug)]
 pub enum Opened<'a> {
-    /// To a membership server: [`Driver::stream`].
+    /// A connection to a membership server: [`Driver::stream`].
     Stream(&'a TcpStream),
-    /// One of the server inside, under this number: see
-    /// [`crate::server::ServerDriver::connections`].
-    Embedded(usize, &'a TcpStream),
-}
-
-impl Opened<'_> {
-    /// The connection.
-    #[must_use]
-    pub fn stream(&self) -> &TcpStream {
-        match self {
-            Self::Stream(stream) | Self::Embedded(_, stream) => stream,
-        }
-    }
+    /// A socket for datagrams in place of another: [`Driver::udp_socket`].
+    Udp(Which, &'a UdpSocket),
+    /// One of the server inside.
+    Embedded(server::Opened<'a>),
 }
 
 /// A [`Node`] with its sockets, a clock, and the membership server inside, if its [`Membership`]
@@ -70,6 +63,10 @@ pub struct Driver<T: Tracer = ()> {
     now: Time,
     datagrams: Datagrams,
     datagram_bytes: usize,
+    /// With what the sockets were opened.
+    udp: UdpConfig,
+    watch: Watch,
+    address_note: Option<AddressNote>,
     /// The connection to servers that were named; without any if there is a server inside.
     link: Link,
     embedded: Option<Box<EmbeddedServer>>,
@@ -127,6 +124,9 @@ impl<T: Tracer> Driver<T> {
             now,
             datagrams,
             datagram_bytes,
+            watch: Watch::new(&config.udp),
+            udp: config.udp,
+            address_note: None,
             link,
             embedded,
             is_external,
@@ -171,7 +171,8 @@ impl<T: Tracer> Driver<T> {
             wait(Duration::from_nanos(at - self.clock.now()), self.has_udp_waiting())
         });
         let embedded = self.embedded.as_ref().and_then(|embedded| embedded.driver().timeout());
-        node.into_iter().chain(self.link.timeout()).chain(embedded).min()
+        let look = Duration::from_nanos(self.watch.poll_timeout() - self.clock.now());
+        node.into_iter().chain(self.link.timeout()).chain(embedded).chain([look]).min()
     }
 
     /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`],
@@ -183,16 +184,17 @@ impl<T: Tracer> Driver<T> {
     }
 
     /// Reads what arrived, within bounds, lets time pass, and writes what follows. Returns when
-    /// there is nothing more to write, or no room in the kernel. A connection that begins is shown
+    /// there is nothing more to write, or no room in the kernel. A socket that is new is shown
     /// to `opened`, for a loop that has to know it; an error of `opened` counts as one of
     /// connecting.
     pub fn advance(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         self.heard_all = false;
         if let Some(embedded) = &mut self.embedded {
-            let opened = |slot, stream: &TcpStream| opened(Opened::Embedded(slot, stream));
+            let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
             embedded.driver_mut().advance(opened);
         }
         let now = self.look_at_clock();
+        self.look_at_addresses(now, &mut opened);
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
         }
@@ -231,7 +233,7 @@ impl<T: Tracer> Driver<T> {
         if let Some(embedded) = &mut self.embedded
             && embedded.exchange(&mut self.node, now)
         {
-            let opened = |slot, stream: &TcpStream| opened(Opened::Embedded(slot, stream));
+            let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
             embedded.driver_mut().flush_inside(opened);
         }
         self.link.dial(&mut self.node, now, &mut |stream| opened(Opened::Stream(stream)));

@@ -1,6 +1,6 @@
 //! The membership server inside a process that was told of none: it finds those inside the others.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::io;
 
@@ -18,7 +18,7 @@ use crate::name::ServerName;
 use crate::open_error::OpenError;
 use crate::open_files::OpenFiles;
 use crate::random::random;
-use crate::server::{LookupFailure, ServerDriver};
+use crate::server::{LookupFailure, Opened, ServerDriver};
 use crate::udp::UdpConfig;
 
 /// How long a server inside is silent before it sends a sign of life. Each process has a
@@ -114,6 +114,8 @@ pub struct EmbeddedServer {
     driver: ServerDriver,
     listen: SocketAddr,
     inside: Inside,
+    /// It listens wherever the node is reached.
+    is_moving: bool,
 }
 
 impl EmbeddedServer {
@@ -147,7 +149,8 @@ impl EmbeddedServer {
                 return Err(OpenError::TooManyPeers);
             }
         }
-        Ok(Self { driver, inside: Inside::new(listen), listen })
+        let is_moving = config.listen.is_none();
+        Ok(Self { driver, inside: Inside::new(listen), listen, is_moving })
     }
 
     /// Opens the sockets for beacons. Where peers are named it goes without, if it has to.
@@ -156,7 +159,11 @@ impl EmbeddedServer {
         config: &EmbeddedConfig,
         udp: &UdpConfig,
     ) -> Result<(), OpenError> {
-        match Beacons::open(udp.interface, config.beacons_addr(udp.multicast)) {
+        match Beacons::open_following(
+            udp.interface,
+            config.beacons_addr(udp.multicast),
+            udp.follow.clone(),
+        ) {
             Ok(beacons) => self.driver.set_beacons(beacons),
             Err(error) if config.peers.is_empty() => return Err(OpenError::Beacons(error)),
             Err(_) => {}
@@ -184,6 +191,20 @@ impl EmbeddedServer {
 
     pub(crate) fn driver_mut(&mut self) -> &mut ServerDriver {
         &mut self.driver
+    }
+
+    /// The node is reached at `ip` from now on, and the server, too, unless it was told where to
+    /// listen.
+    pub(crate) fn move_to(
+        &mut self,
+        ip: IpAddr,
+        opened: impl FnMut(Opened<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.is_moving {
+            self.listen = self.driver.move_to(ip, opened)?;
+            self.inside.set_addr(self.listen);
+        }
+        Ok(())
     }
 
     /// Whether the server has something to say to the process.

@@ -31,6 +31,11 @@ impl Inside {
         Self { name, addr, status }
     }
 
+    /// Others reach the server at `addr` from now on.
+    pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
+        (self.name, self.addr) = ([addr.into()], addr);
+    }
+
     pub(crate) fn status(&self) -> &LinkStatus {
         &self.status
     }

@@ -1,6 +1,7 @@
 //! The network interfaces of this host.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::UdpSocket;
 
@@ -17,6 +18,12 @@ pub fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
     found.retain(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
     found.sort();
     Ok(found)
+}
+
+/// The addresses of this host, each with the index of its interface.
+pub(crate) fn addresses_here() -> io::Result<BTreeMap<IpAddr, u32>> {
+    let all = get_if_addrs()?.into_iter();
+    Ok(all.filter_map(|interface| Some((interface.ip(), interface.index?))).collect())
 }
 
 /// The index of the interface that has the address `ip`, by which multicasts of IPv6 choose it; 0

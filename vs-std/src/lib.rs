@@ -29,6 +29,7 @@ pub mod udp;
 pub mod unheard;
 
 mod bell;
+mod changes;
 mod datagrams;
 mod embedded;
 mod group;
@@ -41,6 +42,7 @@ mod open_files;
 mod random;
 mod shared;
 mod tcp;
+mod watch;
 
 pub use embedded::{EmbeddedConfig, EmbeddedServer, Membership};
 pub use group::{
@@ -51,6 +53,7 @@ pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;
 pub use random::random;
 pub use shared::{Reservation, SharedGroup};
+pub use watch::AddressNote;
 
 /// The README's code, compiled and run.
 #[cfg(doctest)]

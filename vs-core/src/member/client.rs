@@ -6,6 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::ops::Bound;
 
 use super::contract::Contract;
@@ -59,6 +60,9 @@ struct Attachment {
     past: Past,
     /// Attaching is not allowed before.
     not_before: Time,
+    /// The process has moved to another address, which others learn with the next change only: the
+    /// view that it is in will not do.
+    has_moved: bool,
     /// The request was sent on the present connection.
     sent: bool,
     /// The number of that request; what the server says to an earlier one is ignored.
@@ -131,6 +135,7 @@ impl Client {
             contract: Contract::new(past.last_cid, past.last_view),
             past: Past::default(),
             not_before: Time::ZERO,
+            has_moved: false,
             sent: false,
             counter: 0,
             members_max,
@@ -192,6 +197,16 @@ impl Client {
                 let reason = DetachReason::ServerLost;
                 self.events.push_back(ClientEvent::Detached { group, reason });
             }
+        }
+    }
+
+    /// Peers reach this process at `addr` from now on. Servers learn it with another connection.
+    pub(crate) fn set_addr(&mut self, now: Time, addr: SocketAddr) {
+        self.identity.addr = addr;
+        self.attachments.values_mut().for_each(|attachment| attachment.has_moved = true);
+        if let Link::Up { .. } = self.link {
+            self.close(now);
+            self.link = Link::Waiting(now);
         }
     }
 
@@ -319,11 +334,15 @@ impl Client {
             attachment.counter = self.counter;
             attachment.contract.drop_change();
             self.events.push_back(ClientEvent::Attached { group: key });
+            let mut past = attachment.past.clone();
+            if core::mem::take(&mut attachment.has_moved) {
+                past.mbr_view = None;
+            }
             let request = Request::Attach {
                 group: attachment.group.clone(),
                 counter: self.counter,
                 members_max: attachment.members_max,
-                past: attachment.past.clone(),
+                past,
             };
             self.send(now, &request);
         }

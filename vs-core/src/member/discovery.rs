@@ -341,6 +341,12 @@ impl Discovery {
         self.listen
     }
 
+    /// Others reach this server at `listen` from now on. Beacons are as frequent as at the start.
+    pub(crate) fn set_listen(&mut self, now: Time, listen: SocketAddr) {
+        self.listen = listen;
+        (self.next, self.pause_ms) = (now, self.config.beacon_ms);
+    }
+
     fn has_room(&self) -> bool {
         self.heard.len() < self.config.servers_max
     }

@@ -84,7 +84,9 @@ use crate::view::View;
 /// What a source of views has to learn from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MembershipRequest {
-    /// This process wants to be a member; said again after [`crate::Node::handle_excluded`].
+    /// This process wants to be a member; said again after [`crate::Node::handle_excluded`], and
+    /// when it has moved to another address ([`crate::Node::set_addr`]): the others learn that with
+    /// the next start_change.
     Join {
         /// Of which group.
         group: GroupName,
@@ -214,6 +216,13 @@ impl External {
     pub(super) fn attach(&mut self, key: GroupKey) {
         if let Some(entry) = self.find(key) {
             (entry.attached, entry.joins) = (true, true);
+        }
+    }
+
+    /// What the source knows of this process is out of date.
+    pub(super) fn join_again(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.attached) {
+            entry.joins = true;
         }
     }
 

@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::client::{Client, ClientEvent};
 use super::external::{External, MembershipError, MembershipRequest};
@@ -64,6 +65,13 @@ impl Membership {
     /// What was said of a group.
     pub(crate) fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front().or_else(|| self.servers.poll_event())
+    }
+
+    /// Peers reach this process at `addr` from now on.
+    pub(crate) fn set_addr(&mut self, now: Time, addr: SocketAddr) {
+        self.me.addr = addr;
+        self.servers.set_addr(now, addr);
+        self.external.join_again();
     }
 
     // The connection to the servers.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use vs_core::member::{Note, PeerTrouble, Refusal, UselessBeacon};
 use vs_std::ServerName;
 use vs_std::driver::{LinkStatus, OpenError};
-use vs_std::udp::{SetupError, addresses_of};
+use vs_std::udp::{Follow, SetupError, addresses_of};
 use vs_std::unheard::Unheard;
 
 use crate::failure::Failure;
@@ -38,6 +38,14 @@ impl FromStr for Interface {
 }
 
 impl Interface {
+    /// How its address is found again: one that was named by its address stays.
+    pub(crate) fn follow(&self) -> Follow {
+        match self.text.parse::<IpAddr>() {
+            Ok(_) => Follow::Stay,
+            Err(_) => Follow::Interface(self.text.clone()),
+        }
+    }
+
     /// Its address of the family, or the first one if any will do.
     pub(crate) fn addr(&self, is_ipv6: Option<bool>) -> Result<IpAddr, Failure> {
         let fits = |addr: &&IpAddr| is_ipv6.is_none_or(|is_ipv6| addr.is_ipv6() == is_ipv6);
@@ -63,7 +71,8 @@ pub(crate) fn note_text(note: &Note) -> String {
     }
 }
 
-/// Pause before names are looked up again of which none was found.
+/// Pause before names are looked up again of which none was found, and before a network is looked
+/// for again.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads names of servers. They are looked up when they are connected to.
@@ -99,10 +108,15 @@ pub(crate) fn find_any(
             eprintln!("vs: {} cannot be looked up yet ({error}): trying again", list(servers));
         }
         before = Some(error);
-        let again = until.min(Instant::now() + LOOK_UP_PAUSE);
-        while let Some(left) = again.checked_duration_since(Instant::now()) {
-            std::thread::park_timeout(left);
-        }
+        pause(until);
+    }
+}
+
+/// Waits before something is tried again, until `until` at the latest.
+pub(crate) fn pause(until: Instant) {
+    let again = until.min(Instant::now() + LOOK_UP_PAUSE);
+    while let Some(left) = again.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
     }
 }
 

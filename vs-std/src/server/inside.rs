@@ -1,12 +1,11 @@
 //! What the process that a server is inside of says to it, and hears from it.
 
 use std::io;
-use std::net::TcpStream;
 
 use vs_core::member::server::ConnId;
 
-use super::ServerDriver;
 use super::own::Own;
+use super::{Opened, ServerDriver};
 
 impl ServerDriver {
     /// Opens the connection.
@@ -59,10 +58,7 @@ impl ServerDriver {
     }
 
     /// Writes what follows from what the process said.
-    pub(crate) fn flush_inside(
-        &mut self,
-        mut opened: impl FnMut(usize, &TcpStream) -> io::Result<()>,
-    ) {
+    pub(crate) fn flush_inside(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         self.flush(self.clock.now(), &mut opened);
     }
 }

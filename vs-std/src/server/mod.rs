@@ -5,11 +5,11 @@ mod inside;
 mod own;
 mod peers;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{ConnId, Note, Server};
@@ -43,6 +43,17 @@ pub enum Source {
     Beacons,
     /// A connection, by its number: see [`ServerDriver::connections`].
     Connection(usize),
+}
+
+/// A socket that is new, for a loop that has to know it.
+#[derive(Clone, Copy, Debug)]
+pub enum Opened<'a> {
+    /// A connection that begins, with its number: see [`ServerDriver::connections`].
+    Connection(usize, &'a TcpStream),
+    /// [`ServerDriver::listener`], in place of another.
+    Listener(&'a TcpListener),
+    /// That of [`ServerDriver::beacons`], in place of another.
+    Beacons(&'a UdpSocket),
 }
 
 /// A [`Server`] with its listener, its connections and a clock. The loop around it waits.
@@ -186,6 +197,29 @@ impl ServerDriver {
         self.acceptable
     }
 
+    /// Others reach the server at another address of the host from now on: it listens there. The
+    /// connections that came by the old one end, if it is gone.
+    pub(crate) fn move_to(
+        &mut self,
+        ip: IpAddr,
+        mut opened: impl FnMut(Opened<'_>) -> io::Result<()>,
+    ) -> io::Result<SocketAddr> {
+        let old = self.listener.local_addr()?.ip();
+        let listener = TcpListener::bind((ip, 0))?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        opened(Opened::Listener(&listener))?;
+        (self.listener, self.acceptable) = (listener, true);
+        let now = self.clock.now();
+        let is_old = |conn: &Conn| conn.stream.local_addr().is_ok_and(|addr| addr.ip() == old);
+        let conns = self.conns.iter().filter(|(_, conn)| old != ip && is_old(conn));
+        for id in conns.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.lost(now, id);
+        }
+        self.server.set_listen(now, addr);
+        Ok(addr)
+    }
+
     /// The sockets for beacons, if there are any.
     #[must_use]
     pub fn beacons(&self) -> Option<&Beacons> {
@@ -230,7 +264,8 @@ impl ServerDriver {
         }
         let now = self.clock.now();
         let accept = self.acceptable.then_some(self.accept_from);
-        let own = [accept, self.closings.poll_timeout(), self.peers.poll_timeout(now)];
+        let beacons = self.beacons.as_ref().map(Beacons::poll_timeout);
+        let own = [accept, beacons, self.closings.poll_timeout(), self.peers.poll_timeout(now)];
         let at = self.server.poll_timeout().into_iter().chain(own.into_iter().flatten()).min()?;
         Some(Duration::from_nanos(at - now))
     }
@@ -243,13 +278,17 @@ impl ServerDriver {
     }
 
     /// Accepts and reads what arrived, within bounds, lets time pass, and writes what follows. A
-    /// connection that begins is shown to `opened` with its number, for a loop that has to know it;
-    /// one for which that fails is closed.
-    pub fn advance(&mut self, mut opened: impl FnMut(usize, &TcpStream) -> io::Result<()>) {
+    /// socket that is new is shown to `opened`, for a loop that has to know it; a connection for
+    /// which that fails is closed.
+    pub fn advance(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         let now = self.clock.now();
         self.accept(now, &mut opened);
         self.settle_dials(now);
         if let Some(beacons) = &mut self.beacons {
+            if beacons.look(now) && opened(Opened::Beacons(beacons.socket())).is_err() {
+                // A loop that cannot wait for them hears them whenever it looks.
+                beacons.handle_readable();
+            }
             beacons.read(&mut self.server, now);
         }
         let readable = self.conns.iter().filter(|(_, conn)| conn.readable);
@@ -263,7 +302,7 @@ impl ServerDriver {
     }
 
     /// Writes what the server has to say.
-    fn flush(&mut self, now: Time, opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>) {
+    fn flush(&mut self, now: Time, opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>) {
         if let Some(beacons) = &self.beacons {
             beacons.write(&mut self.server);
         }
@@ -309,7 +348,7 @@ impl ServerDriver {
         self.accept_errors
     }
 
-    fn accept(&mut self, now: Time, opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>) {
+    fn accept(&mut self, now: Time, opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>) {
         for _ in 0..ACCEPTS_MAX {
             if !self.acceptable || now < self.accept_from {
                 return;
@@ -334,7 +373,7 @@ impl ServerDriver {
         &mut self,
         now: Time,
         stream: TcpStream,
-        opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>,
+        opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
@@ -348,11 +387,11 @@ impl ServerDriver {
     fn enter(
         &mut self,
         stream: &TcpStream,
-        opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>,
+        opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>,
     ) -> io::Result<(ConnId, usize)> {
         let id = ConnId(self.count);
         let slot = self.slots.take(id);
-        if let Err(error) = opened(slot, stream) {
+        if let Err(error) = opened(Opened::Connection(slot, stream)) {
             self.slots.free(slot);
             return Err(error);
         }
@@ -361,7 +400,7 @@ impl ServerDriver {
     }
 
     /// Begins to connect to the peers that the server wants to reach.
-    fn dial(&mut self, now: Time, opened: &mut impl FnMut(usize, &TcpStream) -> io::Result<()>) {
+    fn dial(&mut self, now: Time, opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>) {
         let mut due = self.peers.advance(&mut self.server, now);
         while let Some(addr) = self.server.poll_dial() {
             self.drop_dial(addr);
@@ -501,7 +540,7 @@ mod tests {
         for slot in slots {
             driver.handle_ready(Source::Connection(slot), true, true);
         }
-        driver.advance(|_, _| Ok(()));
+        driver.advance(|_| Ok(()));
     }
 
     /// Refused connections whose other side stayed took a descriptor and up to 4 MiB each beyond

@@ -1,29 +1,12 @@
 //! Where a node sends and listens, and why that cannot be set up.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::io;
 
+use super::follow::Follow;
+use super::multicast::{MULTICAST, MULTICAST_V6};
 use crate::faults::Faults;
-use crate::interface::address_towards;
-
-/// The multicast group of members that name no other.
-pub const MULTICAST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 86, 83, 1)), 7586);
-/// The same for IPv6: within one site, of this port.
-pub const MULTICAST_V6: SocketAddr =
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0x7673, 1)), 7586);
-
-/// The address of this host on the way to others of whom nothing is known: by IPv4, or where that
-/// leads nowhere by IPv6. `None`: no way is known.
-#[must_use]
-pub fn address_towards_others() -> Option<IpAddr> {
-    // Another host cannot reach a link-local address without knowing by which interface.
-    let is_usable = |ip: &IpAddr| match ip {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
-    };
-    [MULTICAST, MULTICAST_V6].into_iter().filter_map(address_towards).find(is_usable)
-}
 
 /// Where a node sends and listens: by IPv4 or IPv6, whichever its addresses are of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +27,10 @@ pub struct UdpConfig {
     pub ttl: u32,
     /// Bytes asked for each of the sockets' buffers; the system may grant less. Default 8 MiB.
     pub buffer_bytes: usize,
+    /// How the node goes on when [`Self::bind`] is gone from the host, with other addresses for
+    /// both. An interface that was replaced, and has the same address, is always followed. Default
+    /// [`Follow::Stay`].
+    pub follow: Follow,
     /// What is lost on purpose, for tests of networks and measurements. Default nothing.
     pub faults: Faults,
 }
@@ -60,6 +47,7 @@ impl UdpConfig {
             unicast: false,
             ttl: 1,
             buffer_bytes: 8 << 20,
+            follow: Follow::default(),
             faults: Faults::default(),
         }
     }
@@ -121,6 +109,13 @@ impl UdpConfig {
     #[must_use]
     pub fn with_buffer_bytes(mut self, buffer_bytes: usize) -> Self {
         self.buffer_bytes = buffer_bytes;
+        self
+    }
+
+    /// Sets [`Self::follow`].
+    #[must_use]
+    pub fn with_follow(mut self, follow: Follow) -> Self {
+        self.follow = follow;
         self
     }
 

@@ -2,7 +2,9 @@
 //! multicast group.
 
 mod config;
+mod follow;
 mod half;
+mod multicast;
 mod setup;
 
 use core::fmt;
@@ -14,8 +16,10 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 
 pub use crate::interface::{address_towards, addresses_of};
 use config::io;
-pub use config::{MULTICAST, MULTICAST_V6, SetupError, UdpConfig, address_towards_others};
+pub use config::{SetupError, UdpConfig};
+pub use follow::Follow;
 use half::Half;
+pub use multicast::{MULTICAST, MULTICAST_V6, address_towards_others};
 #[cfg(target_os = "linux")]
 use setup::ignore_own;
 pub(crate) use setup::is_too_long;

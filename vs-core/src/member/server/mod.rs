@@ -181,6 +181,14 @@ impl Server {
         Ok(())
     }
 
+    /// Others reach this server at `listen` from now on: a beacon says so at once.
+    pub fn set_listen(&mut self, now: Time, listen: SocketAddr) {
+        self.clock.advance(now);
+        if let Some(discovery) = &mut self.discovery {
+            discovery.set_listen(self.clock.now(), listen);
+        }
+    }
+
     /// Whether clients are admitted: the servers that were found are connected, as far as one may
     /// wait for that.
     #[must_use]

@@ -437,6 +437,9 @@ impl Session {
             eprintln!("vs: {}", advise_unheard(&advice));
             self.unheard = true;
         }
+        if let Some(note) = self.driver.poll_address_note() {
+            eprintln!("vs: {note}");
+        }
         if !self.other_version
             && let Some(advice) = self.driver.other_version()
         {

@@ -13,7 +13,7 @@ use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceError, TraceFile, reached_ms};
-use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
+use vs_std::udp::{Follow, UdpConfig, address_towards, address_towards_others};
 use vs_std::{Membership, ServerName, random};
 
 use super::args::Args;
@@ -23,7 +23,7 @@ use super::status::Desk;
 use crate::failure::{Failure, system};
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
-use crate::network::{find_any, servers, unopened};
+use crate::network::{find_any, pause, servers, unopened};
 use crate::output::Output;
 
 /// Opens everything and joins the group.
@@ -114,9 +114,11 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let family = named.map(|ip| ip.is_ipv6());
     let interface = args.interface.as_ref().map(|interface| interface.addr(family)).transpose()?;
     let is_usable = |ip: &IpAddr| !ip.is_unspecified();
-    let bind = match args.bind.filter(is_usable).or(interface.filter(is_usable)) {
-        Some(ip) => ip,
-        None => default_bind(args, servers)?,
+    let chosen = args.bind.filter(is_usable).or(interface.filter(is_usable));
+    let (bind, follow) = match (chosen, &args.interface) {
+        (Some(ip), Some(interface)) if args.bind.is_none() => (ip, interface.follow()),
+        (Some(ip), _) => (ip, Follow::Stay),
+        (None, _) => default_bind(args, servers)?,
     };
     if let Some(any) = args.bind.or(interface).filter(IpAddr::is_unspecified) {
         eprintln!(
@@ -126,17 +128,19 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let mut config = UdpConfig::on(bind);
     config.multicast = args.multicast.unwrap_or(config.multicast);
     config.unicast = args.unicast;
+    config.follow = follow;
     config.interface = interface.filter(is_usable).unwrap_or(bind);
     Ok(config)
 }
 
 /// The address of this host that the others are likely to reach: on the way to the servers, or to
-/// the other nodes.
-fn default_bind(args: &Args, servers: &[ServerName]) -> Result<IpAddr, Failure> {
+/// the other nodes; and how it is found again.
+fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow), Failure> {
     let group = args.multicast.or(args.embedded.beacons());
+    let limit = Duration::from_millis(args.tuning.connect_ms.unwrap_or(CONNECT_MS));
+    let until = Instant::now() + limit;
     let addrs = if !servers.is_empty() {
-        let limit = Duration::from_millis(args.tuning.connect_ms.unwrap_or(CONNECT_MS));
-        find_any(servers, Instant::now() + limit, args.tuning.connect_ms.is_some())?
+        find_any(servers, until, args.tuning.connect_ms.is_some())?
     } else {
         // A peer may get its name only once it has found this node.
         let known = ServerName::look_up_any(&args.embedded.peers()?, PEERS_WAIT).ok();
@@ -146,22 +150,34 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<IpAddr, Failure> 
     let fits = |addr: &&SocketAddr| {
         args.multicast.is_none_or(|multicast| multicast.is_ipv6() == addr.is_ipv6())
     };
-    let there = addrs.iter().find(fits).or(addrs.first());
-    let here = there.map_or_else(address_towards_others, |there| address_towards(*there));
-    if let Some(here) = here {
-        return Ok(here);
+    let there = addrs.iter().find(fits).or(addrs.first()).copied();
+    let follow = there.map_or(Follow::Others, Follow::Towards);
+    let towards = || there.map_or_else(address_towards_others, address_towards);
+    if let Some(here) = towards() {
+        return Ok((here, follow));
     }
     if let Some(server) = servers.first() {
+        eprintln!(
+            "vs: no local address leads to the membership server {server} yet: waiting for one"
+        );
+        while Instant::now() < until {
+            pause(until);
+            if let Some(here) = towards() {
+                return Ok((here, follow));
+            }
+        }
         return Err(Failure(format!(
-            "no local address leads to the membership server {server}: name one with --bind"
+            "no local address leads to the membership server {server}: name one with --bind, or wait longer with \
+             --connect-ms"
         )));
     }
     eprintln!(
-        "vs: no way from this host to others is known (it has no default route, say): only nodes on it are found; name \
-         its address with --interface to reach others"
+        "vs: no way from this host to others is known (it has no default route, say): only nodes on it are found until \
+         there is one; name its address with --interface to reach others"
     );
-    let is_ipv6 = there.is_some_and(SocketAddr::is_ipv6);
-    Ok(if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() })
+    let is_ipv6 = there.as_ref().is_some_and(SocketAddr::is_ipv6);
+    let here = if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+    Ok((here, follow))
 }
 
 /// The clock of the node. Where the time of day was set back since an earlier incarnation wrote the

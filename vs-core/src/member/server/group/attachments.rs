@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 
 use super::super::agreement::Floor;
 use super::super::connections::ConnId;
-use crate::ident::{GroupName, ProcessId, ServerId};
+use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment, Report, Settled};
 use crate::member::detector::Silence;
@@ -49,7 +49,8 @@ impl Local {
     /// Whether both are of one incarnation of one process: another one may have begun in the same
     /// millisecond.
     fn is_of(&self, other: &Self) -> bool {
-        self.peer == other.peer
+        let life = |local: &Self| (local.peer.incarnation, local.peer.addr);
+        self.peer.process == other.peer.process && is_one_life(life(self), life(other))
     }
 
     /// Whether one incarnation asked for both, and for this one later. Of its two connections the
@@ -57,6 +58,13 @@ impl Local {
     fn supersedes(&self, old: &Self) -> bool {
         self.is_of(old) && self.attachment > old.attachment
     }
+}
+
+/// Whether two incarnations of one id, each with its data address, are the same. With a nonce they
+/// are, if they are equal: a process may move to another address. Without, both may have begun in
+/// one millisecond.
+fn is_one_life(one: (Incarnation, SocketAddr), other: (Incarnation, SocketAddr)) -> bool {
+    one.0 == other.0 && (one.0.nonce() != 0 || one.1 == other.1)
 }
 
 /// The clients of another server.
@@ -190,7 +198,7 @@ impl Attachments {
             .filter(|(client, addr, _)| {
                 let incarnation = client.attachment.incarnation;
                 client.process == process
-                    && (incarnation, *addr) != (local.peer.incarnation, local.peer.addr)
+                    && !is_one_life((incarnation, *addr), (local.peer.incarnation, local.peer.addr))
             })
             .map(|(client, _, at)| Holder { attachment: client.attachment, at });
         here.into_iter().chain(elsewhere).max_by_key(|holder| (holder.at, holder.attachment))
@@ -266,7 +274,7 @@ impl Attachments {
             let Ok(client) = at.map(|at| &report[at]) else { return false };
             let (incarnation, addr) = (client.attachment.incarnation, self.addr(client));
             client.home != self.me
-                && (incarnation, addr) != (local.peer.incarnation, local.peer.addr)
+                && !is_one_life((incarnation, addr), (local.peer.incarnation, local.peer.addr))
         };
         let duplicates: Vec<Local> = self.locals.values().filter(is_duplicate).copied().collect();
         for local in &duplicates {

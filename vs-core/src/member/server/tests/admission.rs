@@ -9,7 +9,7 @@ use super::bench::{Bench, group, hello, peer, processes, set, story, usual_profi
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
-use crate::member::message::{PeerWord, Request};
+use crate::member::message::{PeerWord, Reply, Request};
 use crate::member::past::Past;
 use crate::view::{VIEW_MEMBERS_MAX, View};
 
@@ -26,6 +26,42 @@ fn late_request_leaves_client_where_it_is() {
     bench.close(2);
     bench.pass(10);
     assert!(bench.told(1).is_empty(), "it is attached over the other one");
+}
+
+/// Its host got another address. It was refused as a second process under its own id.
+#[test]
+fn client_that_moves_keeps_its_place() {
+    let mut bench = Bench::new(ServerConfig::default());
+    let at = |port: u16, nonce| {
+        let mut peer = peer(2, 2);
+        peer.addr.set_port(port);
+        peer.incarnation = peer.incarnation.with_nonce(nonce);
+        peer
+    };
+    bench.join(1, 1);
+    bench.open(2);
+    bench.say(2, &hello(at(20, 7)));
+    bench.attach(2, 1);
+    bench.pass(10);
+    bench.told(1);
+    bench.open(12);
+    bench.say(12, &hello(at(21, 7)));
+    bench.attach(12, 2);
+    bench.pass(10);
+    let addrs: Vec<_> = bench
+        .told(1)
+        .into_iter()
+        .filter_map(|reply| match reply {
+            Reply::StartChange { peers, .. } => Some(peers[1].addr.port()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(addrs, [21], "the others learn the new address");
+    // Without a nonce it could be another process that began in the same millisecond.
+    bench.open(3);
+    bench.say(3, &hello(at(22, 0)));
+    bench.attach(3, 3);
+    assert!(matches!(bench.detached(3), Some((DetachReason::DuplicateId, _))));
 }
 
 #[test]

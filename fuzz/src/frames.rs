@@ -140,6 +140,7 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
         7 | 8 => Request::Peer(peer_word(bytes)),
         9 => Request::Refused(reason(bytes)),
         _ if bytes.flag() => Request::Status,
+        _ if bytes.flag() => Request::Silence(bytes.number_near(40)),
         _ => Request::Ping,
     }
 }

@@ -186,7 +186,10 @@ impl Lone {
                     self.attachment = Attachment { open: true, counter, cid, vid };
                 }
                 Request::Leave { .. } => self.attachment.open = false,
-                Request::Client(..) | Request::Accuse { .. } | Request::Ping => {}
+                Request::Client(..)
+                | Request::Accuse { .. }
+                | Request::Ping
+                | Request::Silence(_) => {}
                 Request::Server { .. }
                 | Request::Peer(_)
                 | Request::Refused(_)

@@ -112,6 +112,7 @@ pub(crate) enum Request {
     Ping,
     Refused(Reason),
     Status,
+    Silence(u64),
 }
 
 /// Why a side ends something.
@@ -132,6 +133,7 @@ pub(crate) enum Reply {
     Ping,
     Refused(Reason),
     Profile { group: String, counter: u64, held: Held },
+    Silence(u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,12 +235,13 @@ impl Message for Request {
         (6, &[6]),
         (7, &[7]),
         (8, &[8]),
+        (129, &[9]),
     ];
 }
 
 impl Message for Reply {
     const KINDS: &[(u8, &[u8])] =
-        &[(32, &[0]), (33, &[1]), (34, &[2]), (6, &[3]), (35, &[4]), (36, &[5])];
+        &[(32, &[0]), (33, &[1]), (34, &[2]), (6, &[3]), (35, &[4]), (36, &[5]), (129, &[6])];
 }
 
 /// A message as a frame.

@@ -100,6 +100,7 @@ fn reply(lone: &mut Lone, bytes: &mut Bytes<'_>) -> Reply {
             Reply::Detached { group, counter, reason, retry_ms }
         }
         7 => Reply::Refused(reason(bytes)),
+        _ if bytes.flag() => Reply::Silence(bytes.number_near(40)),
         _ => Reply::Ping,
     }
 }

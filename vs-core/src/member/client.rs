@@ -16,6 +16,7 @@ use super::link::LinkCommand;
 use super::message::{Peer, Reply, Request};
 use super::past::Past;
 use super::profile::Held;
+use super::signs::{Signs, announced};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
 use crate::time::{Time, Wake};
@@ -84,6 +85,8 @@ pub(crate) struct Client {
     commands: VecDeque<LinkCommand>,
     events: VecDeque<ClientEvent>,
     output: Option<Output>,
+    /// How often the server needs a sign of life.
+    signs: Signs,
     last_sent: Time,
     /// Frames of kinds that are not known here.
     frames_skipped: u64,
@@ -109,6 +112,7 @@ impl Client {
     }
 
     pub(crate) fn new(config: ClientConfig, identity: Peer, servers: usize) -> Self {
+        let signs = Signs::new(config.heartbeat_ms);
         Self {
             pause_ms: config.reconnect_ms,
             config,
@@ -119,6 +123,7 @@ impl Client {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             output: None,
+            signs,
             last_sent: Time::ZERO,
             frames_skipped: 0,
             counter: 0,
@@ -179,7 +184,11 @@ impl Client {
         self.link = Link::Up { decoder: Decoder::default(), silence };
         self.output = Some(Output::new(self.config.output_bytes_max));
         let deployment = self.config.deployment.clone();
+        self.signs = Signs::new(self.config.heartbeat_ms);
         self.send(now, &Request::Client(self.identity, deployment));
+        if let Some(silence_ms) = announced(self.config.server_silence_ms) {
+            self.send(now, &Request::Silence(silence_ms));
+        }
         self.send_attaches(now);
     }
 
@@ -260,6 +269,7 @@ impl Client {
     fn handle_reply(&mut self, now: Time, reply: Reply) {
         let (group, counter) = match &reply {
             Reply::Ping => return,
+            Reply::Silence(silence_ms) => return self.signs.handle_announced(*silence_ms),
             Reply::Refused(reason) => {
                 self.detach_all(reason);
                 return self.close(now);
@@ -289,7 +299,7 @@ impl Client {
                 attachment.not_before = now.plus_ms(retry_ms);
                 Ok(ClientEvent::Detached { group, reason })
             }
-            Reply::Ping | Reply::Refused(_) => return,
+            Reply::Ping | Reply::Silence(_) | Reply::Refused(_) => return,
         };
         self.events.push_back(checked.unwrap_or_else(|rule| {
             let reason = DetachReason::Contract(rule.to_string());
@@ -307,7 +317,7 @@ impl Client {
                 if silence.look(now) {
                     return self.close(now);
                 }
-                if now >= self.last_sent.plus_ms(self.config.heartbeat_ms) {
+                if now >= self.last_sent.plus_ms(self.signs.pause_ms()) {
                     self.send(now, &Request::Ping);
                 }
                 self.send_attaches(now);
@@ -388,7 +398,7 @@ impl Client {
                 Some((since.plus_ms(self.config.connect_ms), Wake::Reconnect))
             }
             Link::Up { silence, .. } => {
-                let ping = self.last_sent.plus_ms(self.config.heartbeat_ms);
+                let ping = self.last_sent.plus_ms(self.signs.pause_ms());
                 let unsent = self.unsent.iter().filter(|_| self.has_room_for_attach());
                 let attach =
                     unsent.filter_map(|key| Some(self.attachments.get(key)?.not_before)).min();

@@ -51,6 +51,8 @@ pub(crate) enum Request {
     Peer(PeerWord),
     /// A sign of life.
     Ping,
+    /// After this silence, in ms, the sender takes the receiver for dead.
+    Silence(u64),
     /// To a server that named itself, by the one that it dialled: the connection ends.
     Refused(Refusal),
     /// An operator asks what the server sees; first of all, and the answer ends the connection.
@@ -118,6 +120,8 @@ pub(crate) enum Reply {
         retry_ms: u64,
     },
     Ping,
+    /// After this silence, in ms, the sender takes the receiver for dead.
+    Silence(u64),
     /// Instead of everything else: the connection ends.
     Refused(DetachReason),
 }

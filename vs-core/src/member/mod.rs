@@ -14,7 +14,9 @@ pub mod message;
 pub(crate) mod past;
 pub(crate) mod profile;
 pub(crate) mod proposal;
+
 pub mod server;
+mod signs;
 
 pub(crate) use detach::DetachReason;
 pub(crate) use link::LinkCommand;

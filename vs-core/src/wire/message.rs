@@ -151,6 +151,7 @@ frames! {
     36 NewProfile,
     48 StatusAnswer,
     128 Gone,
+    129 NeededSigns,
 }
 
 fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
@@ -504,4 +505,12 @@ pub(crate) struct Gone {
     pub(crate) process: ProcessId,
     pub(crate) code: u8,
     pub(crate) reason: Option<Reason>,
+}
+
+/// Kind 129, to anybody who has named itself: after how long a silence the sender takes the
+/// receiver for dead. The receiver sends signs of life four times as often. Who does not say it
+/// is configured for 1000 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NeededSigns {
+    pub(crate) silence_ms: u64,
 }

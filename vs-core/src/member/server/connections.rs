@@ -9,6 +9,7 @@ use super::deadlines::Deadlines;
 use crate::ident::{GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::{Peer, Request};
+use crate::member::signs::Signs;
 use crate::time::Time;
 use crate::wire::frame::{Decoder, FrameError, Output};
 use crate::wire::message::Frame;
@@ -38,6 +39,8 @@ struct Conn {
     decoder: Decoder,
     output: Output,
     silence: Silence,
+    /// How often the other end needs a sign of life.
+    signs: Signs,
     sent: Time,
     /// Groups that a client is attached to or waits in; it may have been excluded from some of them
     /// since.
@@ -100,6 +103,7 @@ impl Connections {
             decoder: Decoder::default(),
             output: Output::new(self.output_bytes_max),
             silence: Silence::new(now, self.silence_ms),
+            signs: Signs::new(self.heartbeat_ms),
             sent: now,
             groups: BTreeSet::new(),
         };
@@ -166,6 +170,14 @@ impl Connections {
     pub(super) fn set_role(&mut self, id: ConnId, role: Role) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.role = role;
+            self.plan_look(id);
+        }
+    }
+
+    /// The other end takes this one for dead after `silence_ms`.
+    pub(super) fn handle_announced(&mut self, id: ConnId, silence_ms: u64) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.signs.handle_announced(silence_ms);
             self.plan_look(id);
         }
     }
@@ -239,14 +251,14 @@ impl Connections {
     /// Who is at the other end, if a heartbeat is due there.
     pub(super) fn needs_heartbeat(&self, now: Time, id: ConnId) -> Option<Role> {
         let conn = self.conns.get(&id)?;
-        (now >= conn.sent.plus_ms(self.heartbeat_ms)).then_some(conn.role)
+        (now >= conn.sent.plus_ms(conn.signs.pause_ms())).then_some(conn.role)
     }
 
     /// Plans when to look at a connection next.
     pub(super) fn plan_look(&mut self, id: ConnId) {
         let at = self.conns.get(&id).map(|conn| match conn.role {
             Role::New => conn.silence.next_look(),
-            _ => conn.silence.next_look().min(conn.sent.plus_ms(self.heartbeat_ms)),
+            _ => conn.silence.next_look().min(conn.sent.plus_ms(conn.signs.pause_ms())),
         });
         self.looks.set(&id, at);
     }

@@ -20,6 +20,7 @@ use crate::member::attached::{Attachment, Settled};
 use crate::member::message::{Peer, PeerWord, Refusal, Reply, Request};
 use crate::member::past::Past;
 use crate::member::profile::Profile;
+use crate::member::signs::announced;
 use crate::member::{Departure, DetachReason};
 use crate::status::Status;
 
@@ -39,6 +40,9 @@ impl Server {
                 self.answer_status(conn);
             }
             (Role::New, Request::Refused(refusal)) => self.handle_refusal(conn, refusal),
+            (Role::Client(_) | Role::Peer(..), Request::Silence(silence_ms)) => {
+                self.connections.handle_announced(conn, silence_ms);
+            }
             (Role::Client(peer), request) => self.handle_client_request(conn, peer, request),
             (Role::Peer(server, _), Request::Peer(message)) => {
                 self.handle_peer_message(server, message);
@@ -57,6 +61,9 @@ impl Server {
             return self.refuse(conn, "its process id or incarnation is above the limit");
         }
         self.connections.set_role(conn, Role::Client(peer));
+        if let Some(silence_ms) = announced(self.config.silence_ms) {
+            self.send(conn, &Reply::Silence(silence_ms));
+        }
     }
 
     fn handle_client_request(&mut self, conn: ConnId, peer: Peer, request: Request) {
@@ -196,6 +203,9 @@ impl Server {
         match self.connections.dialled(conn) {
             Some(addr) => self.dialler.handle_answered(addr, (server, boot), &self.config),
             None => self.greet(conn),
+        }
+        if let Some(silence_ms) = announced(self.config.silence_ms) {
+            self.send(conn, &Request::Silence(silence_ms));
         }
         let restarted = self.peers.handle_boot(server, boot, &self.config);
         if restarted {

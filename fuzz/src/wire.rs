@@ -5,6 +5,7 @@ use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId, View
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
 use vs_core::wire::packet::{self, Content, Packet};
+use vs_core::wire::path::{self, Path};
 use vs_core::wire::reach;
 use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict};
 
@@ -73,6 +74,11 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
         Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 34..40),
         Content::Sync(_) | Content::SyncRequest(_) => (0, 34..40),
         Content::Reach(_) => (3, 34..40),
+        Content::Path(Path::Probe { .. }) => {
+            cleared[34..36].fill(0);
+            (1, 40..len)
+        }
+        Content::Path(Path::Arrived { .. }) => (1, 40..40),
     };
     cleared[FLAGS_AT] &= flags | FLAG_GROUP;
     cleared[reserved].fill(0);
@@ -115,6 +121,7 @@ fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize
         Content::Sync(body) => encode_control(out, header, false, body),
         Content::SyncRequest(body) => encode_control(out, header, true, body),
         Content::Reach(said) => reach::encode(out, header, &said),
+        Content::Path(said) => path::encode(out, header, &said),
     }
 }
 

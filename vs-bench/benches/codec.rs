@@ -21,6 +21,7 @@ use vs_core::ident::{GroupKey, ViewId};
 use vs_core::wire::body::body_bytes;
 use vs_core::wire::datagram::Header;
 use vs_core::wire::packet::{self, AckEntry, Content, Data, Heartbeat, SeqRange};
+use vs_core::wire::path::Path;
 
 const HEADER: Header = Header { rank: 1, group: GroupKey(7), fingerprint: 99 };
 
@@ -32,6 +33,7 @@ fn read(datagram: &mut [u8]) -> u64 {
         Content::Nak(nak) => nak.ranges().map(|r| r.from ^ r.upto).fold(0, |a, b| a ^ b),
         Content::Heartbeat(beat) => beat.highest ^ beat.stable,
         Content::Reach(said) => said.target.0,
+        Content::Path(Path::Probe { bytes } | Path::Arrived { bytes, .. }) => bytes.into(),
         Content::Sync(body) | Content::SyncRequest(body) => body.len() as u64,
     }
 }

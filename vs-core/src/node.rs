@@ -421,6 +421,15 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).into_iter().flat_map(Endpoint::routes)
     }
 
+    /// The longest datagrams of this process that come through to all members of the view, in
+    /// bytes, if full ones do not, and the members at which they do not arrive: something on the
+    /// way takes less than the interfaces. Datagrams of this length are used. It is looked for once
+    /// there is something to send that would fill a datagram of more than 1200 bytes.
+    #[must_use]
+    pub fn narrow_path(&self, group: GroupKey) -> Option<(usize, &[ProcessId])> {
+        self.groups.get(group)?.narrow_path()
+    }
+
     /// The members of the group's view that said that they hear no multicasts of this node, though
     /// they hear what it sends to them alone; ascending. Multicast does not work on the way there:
     /// an operator should know.

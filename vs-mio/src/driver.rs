@@ -19,7 +19,7 @@ use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Open
 use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
-use vs_std::unheard::Unheard;
+use vs_std::unheard::{NarrowPath, Unheard};
 use vs_std::{AddressNote, EmbeddedServer, ServerName};
 
 use crate::serve::Place;
@@ -304,6 +304,12 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         self.inner.unheard(group)
+    }
+
+    /// What to tell an operator, if full datagrams do not come through to all members.
+    #[must_use]
+    pub fn narrow_path(&self, group: GroupKey) -> Option<NarrowPath> {
+        self.inner.narrow_path(group)
     }
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.

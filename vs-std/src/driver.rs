@@ -23,7 +23,7 @@ use crate::link::Link;
 use crate::name::ServerName;
 use crate::server::{self, LookupFailure, Source};
 use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
-use crate::unheard::Unheard;
+use crate::unheard::{NarrowPath, Unheard};
 use crate::watch::{AddressNote, Watch};
 
 pub use crate::datagrams::IoCounters;
@@ -421,6 +421,13 @@ impl<T: Tracer> Driver<T> {
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         let by = self.node.unheard_by(group);
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
+    }
+
+    /// What to tell an operator, if full datagrams do not come through to all members.
+    #[must_use]
+    pub fn narrow_path(&self, group: GroupKey) -> Option<NarrowPath> {
+        let (bytes, members) = self.node.narrow_path(group)?;
+        Some(NarrowPath { bytes, members: members.into() })
     }
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.

@@ -1,4 +1,5 @@
-//! What to tell about a network that does not carry multicasts.
+//! What to tell about a network that does not carry multicasts, or not as long ones as interfaces
+//! say.
 
 use core::fmt;
 
@@ -20,6 +21,28 @@ impl fmt::Display for Unheard {
              address at all members, see to the network's multicast and to the firewalls, or do without IP multicast at \
              all members",
             DisplaySet(&self.by)
+        )
+    }
+}
+
+/// Full datagrams of this node do not come through to some members: in one sentence, what that
+/// means and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NarrowPath {
+    /// The longest datagrams that come through to all, in bytes.
+    pub bytes: usize,
+    /// The members at which longer ones do not arrive, ascending.
+    pub members: Members,
+}
+
+impl fmt::Display for NarrowPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "datagrams of more than {} bytes do not arrive at {}, so no longer ones are used: something on the way (a \
+             tunnel, a VPN, a switch) has a smaller MTU than the interface; raise it, or configure shorter datagrams",
+            self.bytes,
+            DisplaySet(&self.members)
         )
     }
 }

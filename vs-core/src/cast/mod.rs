@@ -101,7 +101,7 @@ impl Cast {
             streams: stream::Streams::new(ranks, settings.window()),
             has_internal: false,
             lent: None,
-            sender: sender::Sender::default(),
+            sender: sender::Sender::new(settings.body_bytes()),
             room: room::Room::new(ranks, me, settings.window(), settings.ack_packets()),
             stability: stability::Stability::new(ranks, me),
             acks: acks::Acks::default(),

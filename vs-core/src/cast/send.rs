@@ -6,7 +6,7 @@ use super::sender::Open;
 use crate::ident::{Rank, Seq};
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
-use crate::wire::body::{Audience, Flags, Fragments, packets_for};
+use crate::wire::body::{Audience, Flags, Fragments, body_bytes, packets_for};
 
 /// A message was not accepted: the window, a member's credit or the pool is full. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Cast {
     /// The number of the last packet that a message of `len` bytes would be in.
     #[inline]
     fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
-        self.sender.last_packet_of(len, audience, self.settings.body_bytes())
+        self.sender.last_packet_of(len, audience)
     }
 
     /// Accepts a message. Answers how many of the application were accepted: the number of this
@@ -61,7 +61,7 @@ impl Cast {
         payload: &[u8],
         audience: Audience,
     ) -> Result<u64, Full> {
-        let packets = packets_for(payload.len(), self.settings.body_bytes());
+        let packets = packets_for(payload.len(), self.sender.body_bytes());
         if !self.has_room_for(payload.len(), audience) || pool.available() < packets {
             self.refuse(now, payload.len(), audience);
             return Err(Full);
@@ -100,7 +100,8 @@ impl Cast {
         payload: &[u8],
         audience: Audience,
     ) -> Result<(), Full> {
-        if self.sender.must_seal(payload.len(), audience, self.settings.body_bytes()) {
+        if self.sender.must_seal(payload.len(), audience) {
+            self.sender.handle_limited();
             self.seal(pool);
         }
         let open = match self.sender.take_open() {
@@ -114,12 +115,24 @@ impl Cast {
     /// The caller has checked that there are slots and places enough.
     fn push_fragments(&mut self, pool: &mut Pool, payload: &[u8], audience: Audience) {
         self.seal(pool);
-        let mut fragments = Fragments::new(payload, audience, self.settings.body_bytes());
+        self.sender.handle_limited();
+        let mut fragments = Fragments::new(payload, audience, self.sender.body_bytes());
         while !fragments.is_done() {
             let Some(slot) = pool.alloc() else { return };
             let (flags, len) = fragments.write_next(pool.body_mut(slot));
             self.seal_slot(pool, slot, len, flags);
         }
+    }
+
+    /// Packets that are made from now on fill datagrams of `datagram_bytes`, at most the length
+    /// that the group is configured for.
+    pub(crate) fn set_datagram_bytes(&mut self, datagram_bytes: usize) {
+        self.sender.set_body_bytes(body_bytes(datagram_bytes).min(self.settings.body_bytes()));
+    }
+
+    /// Whether there was something to send that would fill longer packets.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.sender.is_limited()
     }
 
     /// Closes the packet that messages were being written into: at its first transmission, or

@@ -40,8 +40,12 @@ impl Open {
 }
 
 /// What of the own stream is written, sealed and transmitted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sender {
+    /// Room for the body of a packet that is made now. All members have room for as much or more.
+    body_bytes: usize,
+    /// A longer packet would have been filled.
+    is_limited: bool,
     open: Option<Open>,
     /// The last packet whose bytes never change again.
     sealed: Seq,
@@ -52,6 +56,32 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// Nothing is written yet; packets have bodies of `body_bytes`.
+    pub(super) fn new(body_bytes: usize) -> Self {
+        Self { body_bytes, is_limited: false, open: None, sealed: 0, transmitted: 0, messages: 0 }
+    }
+
+    /// Room for the body of a packet that is made now.
+    #[inline]
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// Packets that are made from now on have longer bodies, of `body_bytes`.
+    pub(super) fn set_body_bytes(&mut self, body_bytes: usize) {
+        self.body_bytes = body_bytes;
+    }
+
+    /// A longer packet would have been filled.
+    pub(super) fn handle_limited(&mut self) {
+        self.is_limited = true;
+    }
+
+    /// Whether a longer packet would have been filled once.
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
     /// The packet that messages are being written into.
     #[inline]
     pub(super) fn open(&self) -> Option<&Open> {
@@ -77,7 +107,8 @@ impl Sender {
 
     /// The number of the last packet that a message of `len` bytes would be in.
     #[inline]
-    pub(super) fn last_packet_of(&self, len: usize, audience: Audience, body_bytes: usize) -> Seq {
+    pub(super) fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
+        let body_bytes = self.body_bytes;
         let opened = self.sealed + u64::from(self.open.is_some());
         match self.open {
             Some(open) if open.takes(len, audience, body_bytes) => opened,
@@ -87,8 +118,8 @@ impl Sender {
 
     /// Whether there is an open packet that a message of `len` bytes cannot be appended to.
     #[inline]
-    pub(super) fn must_seal(&self, len: usize, audience: Audience, body_bytes: usize) -> bool {
-        self.open.is_some_and(|open| !open.takes(len, audience, body_bytes))
+    pub(super) fn must_seal(&self, len: usize, audience: Audience) -> bool {
+        self.open.is_some_and(|open| !open.takes(len, audience, self.body_bytes))
     }
 
     /// Appends a message to the open packet; there is one, in `slot` if there was none.

@@ -2,6 +2,7 @@
 
 use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
+use crate::wire::packet::data_bytes;
 
 /// Packets that all members of a view together may have outstanding, where the window follows from
 /// their number.
@@ -58,6 +59,17 @@ impl CastSize {
     /// Room for the body of a packet.
     pub(crate) fn body_bytes(&self) -> usize {
         self.body_bytes
+    }
+
+    /// The shortest datagrams of which the window holds the largest message and one packet more.
+    pub(crate) fn least_datagram_bytes(&self, message_bytes_max: usize) -> usize {
+        let packets = self.window_packets.saturating_sub(1).max(1);
+        data_bytes(message_bytes_max.saturating_add(LENGTH_BYTES).div_ceil(packets))
+    }
+
+    /// The length of a full datagram.
+    pub(crate) fn datagram_bytes(&self) -> usize {
+        data_bytes(self.body_bytes)
     }
 
     /// Packets that a sender may have outstanding.

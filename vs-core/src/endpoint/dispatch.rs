@@ -12,6 +12,7 @@ use crate::trace::Mark;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::datagram::Header;
 use crate::wire::packet::{Content, Data, Nak, Packet};
+use crate::wire::path::Path;
 use crate::wire::reach::{Reach, Word};
 
 impl Endpoint {
@@ -53,6 +54,7 @@ impl Endpoint {
                 None => Verdict::Malformed,
             },
             Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
+            Content::Path(path) => self.handle_path(cx, &header, path),
         }
     }
 
@@ -207,6 +209,25 @@ impl Endpoint {
             }
         }
         verdict
+    }
+
+    /// A probe of how long datagrams may be, or an answer to one of this process.
+    fn handle_path(&mut self, cx: &Cx<'_>, header: &Header, path: Path) -> Verdict {
+        if !self.current.is_from_peer(header) {
+            return Verdict::Foreign;
+        }
+        match path {
+            Path::Probe { bytes } => self.path.answer(header.rank, bytes),
+            Path::Arrived { target, .. } if target != self.current.header().rank => {
+                return Verdict::Foreign;
+            }
+            Path::Arrived { bytes, .. } => {
+                if self.path.handle_answer(cx.now, header.rank, bytes as usize) {
+                    self.current.cast_mut().set_datagram_bytes(self.path.usable());
+                }
+            }
+        }
+        Verdict::Accepted
     }
 
     /// A process asks whether this one is there, answers, or says that it hears no multicast.

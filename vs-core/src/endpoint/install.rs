@@ -23,6 +23,10 @@ impl Endpoint {
         let size = self.config.cast();
         let fresh = Installed::new(cx, &self.config, size, self.key, &view, rank);
         let old = core::mem::replace(&mut self.current, fresh);
+        let sizes =
+            (size.least_datagram_bytes(self.config.message_bytes_max), size.datagram_bytes());
+        self.path.handle_installed((old.view(), &view), &transitional, rank, sizes);
+        self.current.cast_mut().set_datagram_bytes(self.path.usable());
         self.keep_previous(cx, old, &transitional);
         self.moved = Moved::new(&view, me, transitional);
         self.book.retain(view.members());

@@ -79,6 +79,10 @@ impl Installed {
         Self { view: view.clone(), header, cast, policy: Policy::new(config.order) }
     }
 
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
     /// What the datagrams of the view begin with.
     pub(super) fn header(&self) -> &ViewHeader {
         &self.header

@@ -18,7 +18,8 @@
 //!
 //! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has
 //! installed the view), [`Progress`] (of a change), [`Resend`] (of sync messages), [`Suspicions`]
-//! (who owes something), [`Reachability`] (who hears multicasts), [`Primary`], [`Lease`] (whether
+//! (who owes something), [`Reachability`] (who hears multicasts), [`PathSize`] (how long datagrams
+//! may be), [`Primary`], [`Lease`] (whether
 //! the view holds), [`Early`] (packets
 //! of views to come), [`Queue`] (messages for the next view), [`Events`], [`Attachment`],
 //! [`AddressBook`].
@@ -42,6 +43,7 @@ mod membership;
 mod moved;
 pub(crate) mod observe;
 mod output;
+mod path;
 mod primary;
 mod profile;
 mod progress;
@@ -80,6 +82,7 @@ use events::Events;
 use installed::Installed;
 use lease::Lease;
 use moved::Moved;
+use path::PathSize;
 use primary::Primary;
 use profile::Settings;
 use progress::Progress;
@@ -111,6 +114,7 @@ pub(crate) struct Endpoint {
     book: AddressBook,
     suspicions: Suspicions,
     reach: Reachability,
+    path: PathSize,
     early: Early,
     /// Messages that wait for the next view.
     queue: Queue,
@@ -150,6 +154,7 @@ impl Endpoint {
             book: AddressBook::default(),
             suspicions: Suspicions::default(),
             reach: Reachability::default(),
+            path: PathSize::default(),
             early: Early::new(config.early_packets_max),
             queue: Queue::new(config.queue_bytes),
             refused: None,
@@ -213,6 +218,12 @@ impl Endpoint {
     /// process.
     pub(crate) fn unheard_by(&self) -> &[ProcessId] {
         self.reach.unheard_by()
+    }
+
+    /// The longest datagrams that come through to all members, in bytes, if full ones do not, and
+    /// the members at which they do not arrive.
+    pub(crate) fn narrow_path(&self) -> Option<(usize, &[ProcessId])> {
+        self.path.narrow()
     }
 
     /// How a datagram for the group is carried.

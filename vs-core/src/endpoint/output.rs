@@ -1,13 +1,14 @@
 //! Which datagrams go out next: sync messages and requests for them, questions and answers about
 //! who hears multicasts, then what the multicasts of the previous and the current view have.
 
+use super::path::SAFE_BYTES;
 use super::resend::Due;
 use super::{Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastTransmit, ViewHeader};
 use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
 use crate::wire::datagram::{self, Header};
-use crate::wire::packet::data_bytes;
+use crate::wire::path::{self, Path};
 use crate::wire::reach::{self, Reach};
 
 impl Endpoint {
@@ -38,6 +39,9 @@ impl Endpoint {
             return Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len });
         }
         if let Some(transmit) = self.next_reach(cx.identity.process, out) {
+            return Some(transmit);
+        }
+        if let Some(transmit) = self.next_path(cx, out) {
             return Some(transmit);
         }
         if let Some(previous) = &mut self.previous
@@ -91,7 +95,8 @@ impl Endpoint {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
             return (None, None);
         };
-        let datagram_bytes = data_bytes(self.config.cast().body_bytes()).min(out.len());
+        // The proposed members may be behind any way.
+        let datagram_bytes = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
         let (runs, ranks) = control::runs(&own.cut[first..], datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
@@ -128,6 +133,25 @@ impl Endpoint {
         let message = Reach { process: me, target: say.target(), word: say.word() };
         let len = reach::encode(out, &self.header(), &message)?;
         Some(Transmit { dest, len, segment_bytes: len })
+    }
+
+    /// The next answer to a probe of how long datagrams may be, or the next probe.
+    fn next_path(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<Transmit> {
+        if let Some((target, bytes)) = self.path.next_answer() {
+            let addr = self.current.member(target).and_then(|process| self.book.addr(process));
+            let dest = addr.map_or(Dest::Group(self.key), Dest::Peer);
+            let len = path::encode(out, &self.header(), &Path::Arrived { target, bytes })?;
+            return Some(Transmit { dest, len, segment_bytes: len });
+        }
+        if !self.path.is_open() {
+            return None;
+        }
+        if self.current.cast().is_limited() {
+            self.path.handle_wanted(cx.now);
+        }
+        let bytes = self.path.next_probe(cx.now, self.sync.current())?;
+        let len = path::encode(out, &self.header(), &Path::Probe { bytes: bytes as u32 })?;
+        Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len })
     }
 
     fn header(&self) -> Header {

@@ -19,6 +19,7 @@ impl Endpoint {
         let next = earlier(next, self.resend.poll_timeout(self.sync.is_waiting()));
         let next = earlier(next, self.suspicions.poll_timeout(self.config.peer_ms, self.debts()));
         let next = earlier(next, self.reach.poll_timeout());
+        let next = earlier(next, self.path.poll_timeout());
         let lease = self.events.is_empty().then(|| self.lease.poll_timeout()).flatten();
         let next = earlier(next, lease);
         let next = earlier(next, self.block_timeout());

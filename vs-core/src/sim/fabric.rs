@@ -49,7 +49,7 @@ impl Fabric {
     }
 
     pub(crate) fn send_datagram(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>) {
-        for at in self.net.send_datagram(&mut self.rng, self.now, from, to) {
+        for at in self.net.send_datagram(&mut self.rng, self.now, (from, to), bytes.len()) {
             self.queue.push(at, Happening::Datagram { from, to, bytes: Rc::clone(bytes) });
         }
     }

@@ -25,6 +25,8 @@ pub struct Link {
     pub reorder_permille: u16,
     /// Longest time that a reordered datagram is held back, in µs.
     pub reorder_us: u64,
+    /// Longer datagrams are lost, in bytes.
+    pub datagram_bytes_max: usize,
 }
 
 impl Link {
@@ -36,6 +38,7 @@ impl Link {
         duplicate_permille: 0,
         reorder_permille: 0,
         reorder_us: 0,
+        datagram_bytes_max: usize::MAX,
     };
 
     /// The delay of one transmission, in ns, saturating.
@@ -55,6 +58,7 @@ impl Link {
         with_duplicate_permille(duplicate_permille: u16);
         with_reorder_permille(reorder_permille: u16);
         with_reorder(reorder_us: us);
+        with_datagram_bytes_max(datagram_bytes_max: usize);
     }
 }
 
@@ -75,7 +79,7 @@ pub struct NetCounters {
     pub duplicated: u64,
     /// Datagrams that were held back.
     pub reordered: u64,
-    /// Datagrams lost on a cut path.
+    /// Datagrams lost on a cut path, or since they were too long for it.
     pub cut: u64,
     /// Datagrams lost because the receiver was down, or was paused and its socket's buffer was
     /// full.
@@ -146,13 +150,13 @@ impl Net {
         &mut self,
         rng: &mut Rng,
         now: Time,
-        from: usize,
-        to: usize,
+        (from, to): (usize, usize),
+        bytes: usize,
     ) -> SmallVec<[Time; 2]> {
         let Path { link, cut, .. } = self.paths[from][to];
         let mut arrivals = SmallVec::new();
         self.counters.datagrams += 1;
-        if cut {
+        if cut || bytes > link.datagram_bytes_max {
             self.counters.cut += 1;
             return arrivals;
         }
@@ -191,10 +195,10 @@ mod tests {
         net.set_cut(1, 0, true);
         let mut rng = Rng::new(7);
         for _ in 0..10_000 {
-            for at in net.send_datagram(&mut rng, Time(5), 0, 1) {
+            for at in net.send_datagram(&mut rng, Time(5), (0, 1), 9) {
                 assert!(at > Time(5).plus_us(10));
             }
-            assert!(net.send_datagram(&mut rng, Time(5), 1, 0).is_empty());
+            assert!(net.send_datagram(&mut rng, Time(5), (1, 0), 9).is_empty());
         }
         assert!((1_800..2_200).contains(&net.counters.lost), "{:?}", net.counters);
         assert!((700..900).contains(&net.counters.duplicated), "{:?}", net.counters);

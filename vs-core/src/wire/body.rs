@@ -112,7 +112,7 @@ pub(crate) fn is_sound(
         (true, true) => false,
         (true, false) => {
             let total = length_at(body, 0);
-            total.is_some_and(|n| n <= message_bytes_max && n + LENGTH_BYTES > body_bytes)
+            total.is_some_and(|n| n <= message_bytes_max && n + LENGTH_BYTES > body.len())
         }
         (false, _) => true,
     }

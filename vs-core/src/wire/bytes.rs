@@ -18,6 +18,10 @@ impl Raw<'_> {
         u16::from_le_bytes(self.bytes_at(at))
     }
 
+    pub(super) fn u32_at(self, at: usize) -> u32 {
+        u32::from_le_bytes(self.bytes_at(at))
+    }
+
     pub(super) fn u64_at(self, at: usize) -> u64 {
         u64::from_le_bytes(self.bytes_at(at))
     }
@@ -25,6 +29,10 @@ impl Raw<'_> {
 
 pub(super) fn put_u16(out: &mut [u8], at: usize, value: u16) {
     out[at..at + 2].copy_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn put_u32(out: &mut [u8], at: usize, value: u32) {
+    out[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
 pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {

@@ -5,7 +5,7 @@
 //! in the clear  0 "VS" | 2 version | 3 key epoch (0) | 4 rank of the transmitter u16 | 6 reserved
 //!               8 group key u64 | 16 fingerprint of the view u64
 //!               24 counter of the transmitter u64
-//! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach and control
+//! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach, path and control
 //! tag           at the end, TAG_BYTES
 //! ```
 //!
@@ -61,6 +61,8 @@ pub enum Kind {
     SyncRequest = 6,
     /// A question or an answer about who hears multicasts.
     Reach = 7,
+    /// A probe of how long datagrams may be, or an answer to one.
+    Path = 8,
 }
 
 impl TryFrom<u8> for Kind {
@@ -75,6 +77,7 @@ impl TryFrom<u8> for Kind {
             5 => Self::Sync,
             6 => Self::SyncRequest,
             7 => Self::Reach,
+            8 => Self::Path,
             _ => return Err(Malformed::Kind(kind)),
         })
     }

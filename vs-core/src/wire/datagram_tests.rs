@@ -13,6 +13,7 @@ use super::packet::{
     self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, Heartbeat,
     SeqRange,
 };
+use super::path::{self, Path};
 use super::reach::{self, Reach, Word};
 use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
 use crate::view::ViewKey;
@@ -45,6 +46,9 @@ fn sync() -> SyncMessage {
 fn request() -> SyncRequest {
     SyncRequest { process: ProcessId(1), wanted: vec![(ProcessId(300), Cid(9))] }
 }
+
+const PROBE: Path = Path::Probe { bytes: 64 };
+const ARRIVED: Path = Path::Arrived { target: 3, bytes: 64 };
 
 fn reach(word: Word) -> Reach {
     Reach { process: ProcessId(1), target: ProcessId(300), word }
@@ -122,6 +126,10 @@ fn others() -> Vec<Sample> {
         sample("reach-ask", "kind 7: a question", false, said(Word::Ask)),
         sample("reach-unheard", "kind 7: multicasts do not arrive", false, said(Word::Unheard)),
         sample("reach-answer", "kind 7: an answer", true, said(Word::Answer)),
+        sample("path-probe", "kind 8: a probe", true, |out| path::encode(out, &HEADER, &PROBE)),
+        sample("path-answer", "kind 8: an answer", false, |out| {
+            path::encode(out, &HEADER, &ARRIVED)
+        }),
     ]
 }
 
@@ -154,6 +162,8 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         ("reach-ask", Content::Reach(said)) => said == reach(Word::Ask),
         ("reach-unheard", Content::Reach(said)) => said == reach(Word::Unheard),
         ("reach-answer", Content::Reach(said)) => said == reach(Word::Answer),
+        ("path-probe", Content::Path(path)) => path == PROBE,
+        ("path-answer", Content::Path(path)) => path == ARRIVED,
         _ => false,
     }
 }
@@ -164,7 +174,8 @@ fn golden_datagrams() {
     let files = golden::check("datagrams", "wire::PROTOCOL_VERSION", &samples);
     for (mut bytes, Sample { name, .. }) in files.into_iter().zip(&samples) {
         let packet = packet::open(&mut bytes).unwrap();
-        let direct = ["data-padded", "reach-ask", "reach-unheard"].contains(&name.as_str());
+        let direct =
+            ["data-padded", "path-answer", "reach-ask", "reach-unheard"].contains(&name.as_str());
         assert_eq!((packet.header, packet.counter, packet.to_group), (HEADER, COUNTER, !direct));
         assert!(is_content_of(name, packet.content), "{name}: {:?}", packet.content);
     }
@@ -180,7 +191,9 @@ fn reserved_bytes_are_ignored() {
             | "data-first"
             | "data-last"
             | "data-padded" => &[6, 7, 38, 39],
-            "nak" => &[6, 7],
+            "nak" | "path-answer" => &[6, 7],
+            // The target is that of an answer.
+            "path-probe" => &[6, 7, 34, 35],
             _ => &[6, 7, 34, 35, 36, 37, 38, 39],
         };
         let mut bytes = bytes;

@@ -1,4 +1,5 @@
-//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`control`], [`reach`], [`beacon`]) and
+//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`control`], [`reach`],
+//! [`path`], [`beacon`]) and
 //! frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
 //! has all on one page.
 
@@ -15,6 +16,7 @@ mod frame_error;
 pub(crate) mod golden;
 pub(crate) mod message;
 pub mod packet;
+pub mod path;
 pub mod reach;
 #[cfg(test)]
 mod tests;

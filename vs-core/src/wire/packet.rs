@@ -18,6 +18,7 @@ use crate::wire::bytes::{Raw, put_u16, put_u64};
 use crate::wire::datagram::{
     self, Datagram, FLAG_GROUP, Header, Kind, Malformed, OpenDatagram, TAG_BYTES,
 };
+use crate::wire::path::{self, Path};
 use crate::wire::reach::{self, Reach};
 
 /// Bytes before the body of a data packet.
@@ -83,6 +84,8 @@ pub enum Content<'a> {
     SyncRequest(&'a [u8]),
     /// A question or an answer about who hears multicasts.
     Reach(Reach),
+    /// A probe of how long datagrams may be, or an answer to one.
+    Path(Path),
 }
 
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
@@ -182,6 +185,7 @@ pub fn decode(opened: OpenDatagram<'_>) -> Result<Packet<'_>, Malformed> {
         Kind::Sync => Content::Sync(decode_payload(bytes)?),
         Kind::SyncRequest => Content::SyncRequest(decode_payload(bytes)?),
         Kind::Reach => Content::Reach(reach::decode(bytes, flags)?),
+        Kind::Path => Content::Path(path::decode(bytes, flags)?),
     };
     let (header, counter) = (opened.header(), opened.counter());
     Ok(Packet { header, counter, to_group: flags & FLAG_GROUP != 0, content })

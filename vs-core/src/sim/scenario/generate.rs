@@ -243,6 +243,7 @@ impl<'a> Generator<'a> {
             duplicate_permille: if self.draw.percent(50) { self.draw.below(50) as u16 } else { 0 },
             reorder_permille: if self.draw.percent(50) { self.draw.below(100) as u16 } else { 0 },
             reorder_us: self.draw.below(5_000),
+            ..Link::LAN
         };
         self.push(0, Step::Links(link));
         let far = matches!(self.profile, Profile::Cascade | Profile::Servers);

@@ -106,6 +106,8 @@ pub(super) struct Session {
     too_long: bool,
     /// Whether it was said that members hear no multicasts.
     unheard: bool,
+    /// Told that full datagrams do not come through.
+    narrow: bool,
     other_version: bool,
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
@@ -167,6 +169,7 @@ impl Session {
             trace_failed: false,
             too_long: false,
             unheard: false,
+            narrow: false,
             other_version: false,
             lost_at: None,
             unknown: Vec::new(),
@@ -436,6 +439,12 @@ impl Session {
         {
             eprintln!("vs: {}", advise_unheard(&advice));
             self.unheard = true;
+        }
+        if !self.narrow
+            && let Some(advice) = self.driver.narrow_path(self.group)
+        {
+            eprintln!("vs: {advice} (see --datagram-bytes)");
+            self.narrow = true;
         }
         if let Some(note) = self.driver.poll_address_note() {
             eprintln!("vs: {note}");

@@ -4,6 +4,10 @@ use alloc::vec::Vec;
 
 use super::attached::Report;
 use crate::ident::{CREDIBLE_MAX, Cid, ProcessId, ServerId};
+use crate::view::VIEW_MEMBERS_MAX;
+
+/// Most servers whose proposals one proposal names as used.
+const USED_MAX: usize = 1024;
 
 /// How a proposal is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,9 +37,17 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// Whether its numbers leave others to count on with; nobody was ever given higher ones.
+    /// Whether its numbers leave others to count on with, as nobody was ever given higher ones; and
+    /// whether it is as long as one can be, and gives cids to nobody but those that it proposes.
     pub(crate) fn is_credible(&self) -> bool {
         let cids = self.cids.iter().map(|(_, cid)| cid.0);
-        cids.chain([self.vnum, self.n, self.max_n]).all(|number| number <= CREDIBLE_MAX)
+        let mut numbers = cids.chain([self.vnum, self.n, self.max_n]);
+        let is_proposed = |p| self.set.binary_search_by_key(p, |client| client.process).is_ok();
+        self.set.len() <= VIEW_MEMBERS_MAX
+            && self.set.is_sorted_by(|a, b| a.process < b.process)
+            && self.cids.len() <= self.set.len()
+            && self.cids.iter().all(|(p, _)| is_proposed(p))
+            && self.used.len() <= USED_MAX
+            && numbers.all(|number| number <= CREDIBLE_MAX)
     }
 }

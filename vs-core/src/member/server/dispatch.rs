@@ -253,7 +253,7 @@ impl Server {
                 }
             }
             PeerWord::Proposal { group, proposal } => {
-                if proposal.from == server && self.open_group(&group) {
+                if proposal.from == server {
                     self.with_group(&group, |g, cx| g.handle_proposal(cx, proposal));
                 }
             }

@@ -293,15 +293,19 @@ impl Group {
         self.attachments.forget_embedded(server, process);
     }
 
-    /// Another server proposes.
+    /// Another server proposes. Without clients here this server has no say, and nothing to learn:
+    /// a client that comes tells what it was given.
     pub(super) fn handle_proposal(&mut self, cx: &mut Cx<'_>, proposal: Proposal) {
-        if self.agreement.is_stale(&proposal) {
+        let has_say = self.attachments.locals().next().is_some();
+        if !has_say || !proposal.is_credible() || self.agreement.is_stale(&proposal) {
             return;
         }
         let waits = self.put_off_until.is_some() || self.regroup.is_some();
         let calls = waits && self.report(cx).0 == proposal.set;
         let steps = self.agreement.receive(proposal);
         self.take(cx, steps);
+        let report = self.agreement.report().clone();
+        self.trim_memory(&report);
         if calls {
             self.renotify(cx, Cause::Proposed);
         } else if self.regroup.is_some() {
@@ -315,6 +319,11 @@ impl Group {
         self.attachments.handle_links(|server| cx.links.is_connected(server), until);
         self.forget_strangers(cx);
         self.renotify(cx, if lost { Cause::Departure } else { Cause::Arrival });
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.agreement.remembered().len()
     }
 
     #[cfg(test)]

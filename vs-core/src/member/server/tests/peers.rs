@@ -8,13 +8,13 @@ use super::super::link_reports::SERVERS_MAX;
 use super::super::{ConnId, Note, ServerConfig};
 use super::bench::{Bench, greeting, group, hello, links, peer, processes, story, usual_profile};
 use crate::ident::{
-    Cid, Deployment, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
+    Cid, Deployment, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment};
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
 use crate::member::proposal::{Mode, Proposal};
-use crate::view::View;
+use crate::view::{VIEW_MEMBERS_MAX, View};
 use crate::wire::frame;
 
 /// Whether `p` at server 2 is `clients` to server 1; over connection 99.
@@ -402,4 +402,32 @@ fn highest_numbers_are_accepted() {
     bench.open(7);
     bench.say(7, &hello(peer(NUMBER_MAX, INCARNATION_MAX)));
     assert!(bench.closed.is_empty());
+}
+
+/// Whatever a proposal named was remembered for ever, in groups that nobody was ever in, too: 184
+/// MiB after some thousand frames.
+#[test]
+fn memory_of_proposals_is_bounded() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
+    let propose = |bench: &mut Bench, name: &str, pn: u64, first: u64, extra: u64| {
+        let client = |p| Attached { process: ProcessId(p), home: ServerId(2), ..mine.set[0] };
+        let set: Vec<Attached> = (first..first + 2000).map(client).collect();
+        let cids = (first..first + 2000 + extra).map(|p| (ProcessId(p), Cid(5))).collect();
+        let proposal = Proposal { from: ServerId(2), set, cids, pn, ..mine.clone() };
+        let group = GroupName::new(name).unwrap();
+        bench.say(99, &Request::Peer(PeerWord::Proposal { group, proposal }));
+    };
+    let remembered = |bench: &Bench| bench.server.groups.get(&group()).unwrap().remembered();
+    let before = remembered(&bench);
+    propose(&mut bench, "chat", 8, 100, 1);
+    assert_eq!(remembered(&bench), before, "it gives a cid to whom it does not propose");
+    for pn in 9..19 {
+        propose(&mut bench, "chat", pn, pn * 10_000, 0);
+    }
+    assert_eq!(remembered(&bench), 4 * VIEW_MEMBERS_MAX + 1, "beside the member");
+    propose(&mut bench, "nowhere", 9, 100, 0);
+    assert!(bench.server.groups.get(&GroupName::new("nowhere").unwrap()).is_none());
 }

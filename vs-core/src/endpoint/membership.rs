@@ -76,7 +76,9 @@ impl Endpoint {
         self.suspicions.handle_detached();
         self.review_lease(cx.now, false);
         match reason {
-            DetachReason::DuplicateId => cx.mark(Mark::DuplicateId),
+            DetachReason::DuplicateId | DetachReason::IdClaimed { .. } => {
+                cx.mark(Mark::DuplicateId);
+            }
             DetachReason::ServerLost => cx.mark(Mark::ServerLost),
             DetachReason::Accused { .. } => cx.mark(Mark::Accused),
             _ => {}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::profile::ProfileMismatch;
-use crate::ident::{Deployment, ProcessId};
+use crate::ident::{Deployment, ProcessId, ServerId};
 use crate::view::DisplaySet;
 
 /// Why a process is no longer attached to a group.
@@ -22,6 +22,13 @@ pub enum DetachReason {
     },
     /// Another process is attached under the same id. Final.
     DuplicateId,
+    /// A process is attached under this id over another connection: it says that it is this very
+    /// process, or another server says that it has it. Neither needs to be right, so this process
+    /// attaches again after a pause.
+    IdClaimed {
+        /// The server of that process.
+        at: ServerId,
+    },
     /// The server speaks another version of the protocol. Final.
     Version {
         /// The server's version.
@@ -73,6 +80,7 @@ impl DetachReason {
             self,
             Self::ServerLost
                 | Self::Accused { .. }
+                | Self::IdClaimed { .. }
                 | Self::ServerFull
                 | Self::Excluded
                 | Self::Silent
@@ -94,6 +102,10 @@ impl fmt::Display for DetachReason {
             }
             Self::DuplicateId => f.write_str(
                 "another process is attached under this id: give each process an id of its own",
+            ),
+            Self::IdClaimed { at } => write!(
+                f,
+                "a process is attached under this id over another connection, at server {at}: if it did not move there itself, give each process an id of its own"
             ),
             Self::Version { server, own } => write!(
                 f,

@@ -23,6 +23,11 @@ impl Silence {
         self.heard = now;
     }
 
+    /// When the peer was heard last.
+    pub(crate) fn heard(&self) -> Time {
+        self.heard
+    }
+
     /// Whether the peer has been silent for too long.
     pub(crate) fn look(&mut self, now: Time) -> bool {
         let jumped = now.millis_since(self.looked) > self.silence_ms / 2;

@@ -121,6 +121,8 @@ pub(crate) struct ProcessBody<A> {
     /// The connection to a membership server.
     pub(crate) link: Option<u64>,
     pub(crate) detached: Option<(GroupKey, DetachReason)>,
+    /// It was refused, or lost its place, since its id is claimed elsewhere.
+    pub(crate) id_claimed: bool,
     /// Groups that are being left; the process ends after the last.
     pub(crate) leaving: Option<Vec<GroupKey>>,
     /// Trace of earlier incarnations.
@@ -175,6 +177,7 @@ impl<A> ProcessBody<A> {
             sends: (Time::ZERO, 0),
             link: None,
             detached: None,
+            id_claimed: false,
             leaving: None,
             records: Vec::new(),
             entered: Vec::new(),

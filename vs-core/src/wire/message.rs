@@ -458,7 +458,8 @@ pub(crate) struct NewView {
 /// silent; 10 other deployments: the texts are those of server and client; 11 the client's clock is
 /// ahead; 12 the client does not fit the profile of the group: the number is a field (1
 /// `primary_of`, 2 `order`, 3 `clusters`, 4 `message_bytes_max`, 5 `datagram_bytes`, 6
-/// `window_packets`), the texts are the values of group and client.
+/// `window_packets`), the texts are the values of group and client; 13 a process is attached under
+/// the id over another connection, at the server that the number names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detached {
     pub(crate) group: String,

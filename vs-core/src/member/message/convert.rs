@@ -200,6 +200,7 @@ impl From<&DetachReason> for Reason {
             DetachReason::Profile(ProfileMismatch { field, group, own }) => {
                 (12, Vec::from([field_code(*field)]), &[group, own])
             }
+            DetachReason::IdClaimed { at } => (13, Vec::from([at.0]), &[]),
             DetachReason::Other { words, .. } => (u8::MAX, Vec::new(), &[words]),
         };
         reason(code, is_final, numbers, texts)
@@ -235,6 +236,7 @@ impl TryFrom<Reason> for DetachReason {
                 );
                 Self::Profile(ProfileMismatch { field, group, own })
             }
+            13 => Self::IdClaimed { at: ServerId(*numbers.first().ok_or(Meaningless)?) },
             _ => Self::Other { words: words(&texts), is_final },
         })
     }

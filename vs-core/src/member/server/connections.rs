@@ -243,6 +243,11 @@ impl Connections {
         self.looks.take_due(now)
     }
 
+    /// When something was heard on a connection last; none if it is not open.
+    pub(super) fn heard(&self, id: ConnId) -> Option<Time> {
+        self.conns.get(&id).map(|conn| conn.silence.heard())
+    }
+
     /// Whether nothing was heard on a connection for too long.
     pub(super) fn is_silent(&mut self, now: Time, id: ConnId) -> bool {
         self.conns.get_mut(&id).is_some_and(|conn| conn.silence.look(now))

@@ -261,7 +261,7 @@ impl Server {
                 self.with_group(&group, |g, cx| g.handle_gone(cx, server, process, why));
             }
             PeerWord::Accuse { group, by, accused } => {
-                self.with_group(&group, |g, cx| g.handle_accuse(cx, by, accused));
+                self.with_group(&group, |g, cx| g.handle_peer_accuse(cx, server, by, accused));
             }
             PeerWord::About { embeds, gathering, listen } => {
                 self.handle_about(server, (embeds, gathering, listen));

@@ -122,6 +122,7 @@ impl Server {
             clock_ms,
             clique: self.topology.clique(),
             links: self.topology.links(),
+            connections: &self.connections,
             gathering,
         };
         let result = self.groups.act(name, |group| act(group, &mut cx))?;

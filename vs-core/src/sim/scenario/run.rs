@@ -285,7 +285,9 @@ impl<'a, A: Application> Run<'a, A> {
         let end = self.world.now().plus_ms(self.scenario.settle_ms);
         let both = |world: &World<A>, p: ProcessId| {
             let sites = [Site::Process(p), Site::Impostor(p)];
-            sites.iter().all(|site| world.is_running(*site) && world.detached(*site).is_none())
+            let has_id =
+                |site: &Site| world.detached(*site).is_none() && !world.is_id_claimed(*site);
+            sites.iter().all(|site| world.is_running(*site) && has_id(site))
         };
         let impostors: Vec<ProcessId> = self.world.impostors().collect();
         while let Some(p) = impostors.iter().find(|p| both(&self.world, **p)) {

@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 
 use crate::endpoint::{Action, Dest, Route};
 use crate::ident::{GroupKey, GroupName};
-use crate::member::LinkCommand;
-use crate::member::{ConnId, Server};
+use crate::member::{ConnId, DetachReason, LinkCommand, Server};
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
 use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
@@ -282,12 +281,16 @@ impl<A: Application> ProcessBody<A> {
                 Action::Detached { group, reason } if reason.is_final() => {
                     self.detached = Some((*group, reason.clone()));
                 }
+                Action::Detached { reason: DetachReason::IdClaimed { .. }, .. } => {
+                    self.id_claimed = true;
+                }
                 Action::Left { group, .. } => {
                     fabric.subscribers.retain(|(key, at)| *at != host || key != group);
                     self.leaving.iter_mut().for_each(|left| left.retain(|key| key != group));
                     self.entered.retain(|(key, _)| key != group);
                 }
                 Action::View { group, view, .. } => {
+                    self.id_claimed = false;
                     let state = self.app.common_state(*group);
                     note_move(&mut self.entered, &mut self.moves, *group, view, state);
                 }

@@ -63,6 +63,7 @@ impl<A: Application> World<A> {
         body.reading = true;
         body.entered.clear();
         body.detached = None;
+        body.id_claimed = false;
         body.leaving = None;
         self.hosts[host].state = HostState::Up;
         self.hosts[host].wake = None;

@@ -270,6 +270,12 @@ impl<A: Application> World<A> {
         self.process(p).detached.as_ref().map(|(_, reason)| reason)
     }
 
+    /// Whether a process is in no view since another one has its id, and asks again now and then.
+    #[must_use]
+    pub fn is_id_claimed(&self, p: impl Into<Site>) -> bool {
+        self.process(p).id_claimed
+    }
+
     /// Sends as the application of `p`, past its [`Application`].
     ///
     /// # Errors

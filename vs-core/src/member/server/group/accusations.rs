@@ -5,30 +5,26 @@ use alloc::vec::Vec;
 
 use super::super::config::ServerConfig;
 use super::super::notify;
+use super::pauses::{FORGIVEN_MS, Pauses, REMEMBERED_MAX};
 use crate::ident::ProcessId;
+use crate::member::attached::{Attached, Attachment};
 use crate::time::Time;
 use crate::view::VIEW_MEMBERS_MAX;
-
-/// Processes whose cids are remembered after they have gone, and exclusions that are remembered.
-pub(super) const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
-
-/// The pause of an excluded member is doubled at most to this many times the first one.
-const READMIT_FACTOR_MAX: u64 = 16;
-
-/// An exclusion is forgotten so long after its pause without another, in ms: far longer than it
-/// takes to find out that a member still does not answer.
-pub(in super::super) const FORGIVEN_MS: u64 = 60_000;
 
 /// Accusers of an excluded member that are remembered, for it to be told again.
 const ACCUSERS_MAX: usize = 8;
 
-/// A member that was excluded stays out for a pause.
+/// Members of the smallest group in which an accuser can be alone: in a smaller one nobody is left
+/// who could agree.
+const ALONE_MEMBERS_MIN: usize = 3;
+
+/// What one member alone brought about.
 #[derive(Clone, Debug)]
-struct Exclusion {
-    until: Time,
-    pause_ms: u64,
-    /// Some of the accusers.
-    by: Vec<ProcessId>,
+struct Alone {
+    /// When it was excluded last whom it accused.
+    at: Time,
+    /// Whom it accused then, in which attachment.
+    accused: Vec<(ProcessId, Attachment)>,
 }
 
 /// The accusations in a group, and the exclusions that followed.
@@ -38,8 +34,12 @@ pub(super) struct Accusations {
     accusations: BTreeMap<ProcessId, Vec<ProcessId>>,
     /// When the accusations are judged.
     judge_at: Option<Time>,
-    /// At most [`REMEMBERED_MAX`].
-    excluded: BTreeMap<ProcessId, Exclusion>,
+    /// Members that were excluded.
+    excluded: Pauses,
+    /// Some of the accusers of each.
+    accusers: BTreeMap<ProcessId, Vec<ProcessId>>,
+    /// Who alone had others excluded; at most [`REMEMBERED_MAX`].
+    alone: BTreeMap<ProcessId, Alone>,
 }
 
 impl Accusations {
@@ -86,10 +86,53 @@ impl Accusations {
         self.judge_at = Some(now.plus_ms(config.accuse_ms));
     }
 
-    /// Whom of `members` to exclude, and who accuses each. `members` ascend.
-    pub(super) fn judge(&mut self, members: &[ProcessId]) -> Vec<(ProcessId, Vec<ProcessId>)> {
+    /// Whom of `report` to exclude, and who accuses each. A member that is alone with what it says
+    /// is believed once. If it has another one excluded alone within [`FORGIVEN_MS`], or the same
+    /// one again, the fault is more likely its own: it goes instead, accused by nobody.
+    pub(super) fn judge(
+        &mut self,
+        now: Time,
+        report: &[Attached],
+    ) -> Vec<(ProcessId, Vec<ProcessId>)> {
+        let members: Vec<ProcessId> = report.iter().map(|client| client.process).collect();
         self.accusations.retain(|by, _| members.binary_search(by).is_ok());
-        notify::exclude(members, &self.accusations)
+        let mut verdicts = notify::exclude(&members, &self.accusations);
+        if members.len() < ALONE_MEMBERS_MIN {
+            return verdicts;
+        }
+        let mut by_one: BTreeMap<ProcessId, Vec<(ProcessId, Attachment)>> = BTreeMap::new();
+        for (process, by) in &verdicts {
+            let [by] = by[..] else { continue };
+            let at = report.binary_search_by_key(process, |client| client.process);
+            let accused = at.ok().map(|at| (*process, report[at].attachment));
+            by_one.entry(by).or_default().extend(accused);
+        }
+        for (by, accused) in by_one {
+            if verdicts.iter().all(|(process, _)| *process != by)
+                && self.is_alone_again(now, by, accused)
+            {
+                verdicts.retain(|(_, accusers)| accusers[..] != [by]);
+                verdicts.push((by, Vec::new()));
+            }
+        }
+        verdicts
+    }
+
+    /// `by` alone accuses `accused`: whether it did the like before. Until the server of the
+    /// accused has excluded it, it is the same accusation.
+    fn is_alone_again(
+        &mut self,
+        now: Time,
+        by: ProcessId,
+        accused: Vec<(ProcessId, Attachment)>,
+    ) -> bool {
+        let last = self.alone.get(&by).filter(|last| now < last.at.plus_ms(FORGIVEN_MS));
+        let again = last.is_some_and(|last| accused.iter().any(|p| !last.accused.contains(p)));
+        self.alone.insert(by, Alone { at: now, accused });
+        if self.alone.len() > REMEMBERED_MAX {
+            self.alone.pop_first();
+        }
+        again
     }
 
     /// `process` is excluded here or elsewhere: nobody accuses it any more, and it accuses nobody.
@@ -108,27 +151,21 @@ impl Accusations {
         by: &[ProcessId],
         config: &ServerConfig,
     ) -> u64 {
-        let first = config.readmit_ms;
-        let before = self.excluded.get(&process);
-        let repeated = before
-            .filter(|e| now < e.until.plus_ms(FORGIVEN_MS))
-            .map(|e| (2 * e.pause_ms).min(READMIT_FACTOR_MAX * first));
-        let pause_ms = repeated.unwrap_or(first);
-        let until = now.plus_ms(pause_ms);
         let by = by.iter().copied().take(ACCUSERS_MAX).collect();
-        self.excluded.insert(process, Exclusion { until, pause_ms, by });
-        pause_ms
+        self.accusers.insert(process, by);
+        self.excluded.begin(now, process, config.readmit_ms)
     }
 
     /// Some of the accusers of a process that is excluded, and how long it still is, in ms.
     pub(super) fn excluded(&self, now: Time, process: ProcessId) -> Option<(Vec<ProcessId>, u64)> {
-        let exclusion = self.excluded.get(&process).filter(|e| now < e.until)?;
-        Some((exclusion.by.clone(), exclusion.until.millis_since(now) + 1))
+        let pause = self.excluded.of(now, process)?;
+        let by = self.accusers.get(&process).cloned().unwrap_or_default();
+        Some((by, pause.until.millis_since(now) + 1))
     }
 
     /// Those that are remembered as excluded, ascending.
     pub(super) fn all_excluded(&self) -> impl Iterator<Item = ProcessId> + '_ {
-        self.excluded.keys().copied()
+        self.excluded.processes()
     }
 
     /// Forgets whom `process` accuses.
@@ -141,10 +178,10 @@ impl Accusations {
         self.accusations.retain(|by, _| stays(by));
     }
 
-    /// Forgets an exclusion if there are more than [`REMEMBERED_MAX`].
+    /// Forgets an exclusion if there are more than are remembered.
     pub(super) fn trim(&mut self) {
-        if self.excluded.len() > REMEMBERED_MAX {
-            self.excluded.pop_first();
+        if let Some(process) = self.excluded.trim() {
+            self.accusers.remove(&process);
         }
     }
 

@@ -6,6 +6,11 @@
 //! the id has the time in which a dead one is missed to be missed. Meanwhile the other waits, and
 //! inherits. Servers that do not know of each other may both have admitted one; when they come
 //! together, the later incarnation stays.
+//!
+//! The very incarnation that is attached may ask again over another connection. It has lost the
+//! first one, whose end is not known yet; or somebody asks in its name. Then it is heard over the
+//! first one all the time, so that one has [`proof_ms`] to show life. Whoever loses an attachment,
+//! or a request, to another connection is told so: it may be alive.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -79,10 +84,23 @@ struct Remote {
     lost_until: Option<Time>,
 }
 
+/// How long the connection of a client has to show life when its process asks over another one, in
+/// ms. Heartbeats come at least four times within `silence_ms`.
+fn proof_ms(silence_ms: u64) -> u64 {
+    silence_ms / 2
+}
+
+/// What was sent before a request may be read so long after it, in ms: it shows nothing.
+fn stale_ms(silence_ms: u64) -> u64 {
+    silence_ms / 8
+}
+
 /// A request to attach while somebody else holds the id.
 #[derive(Clone, Debug)]
 struct Waiting {
     local: Local,
+    /// What the connection of the holder says from then on shows that the holder lives.
+    proof_from: Time,
     /// Of the holder of the id. It hears nothing while the holder lives; so the end of its time
     /// shows that the holder is still there.
     patience: Silence,
@@ -93,6 +111,22 @@ struct Waiting {
 pub(super) struct Holder {
     attachment: Attachment,
     at: Whereabouts,
+    server: ServerId,
+    /// The connection of a holder here.
+    conn: Option<ConnId>,
+    /// It is of the same incarnation: the same process, or one that says so.
+    same: bool,
+}
+
+impl Holder {
+    /// What who asks for the id is told. What is here is known. What another server says, and who
+    /// is right of two that say to be the same, is not.
+    fn reason(&self) -> DetachReason {
+        match (self.at, self.same) {
+            (Whereabouts::Here, false) => DetachReason::DuplicateId,
+            _ => DetachReason::IdClaimed { at: self.server },
+        }
+    }
 }
 
 /// Where the holder of an id is attached.
@@ -102,14 +136,6 @@ enum Whereabouts {
     Lost,
     Elsewhere,
     Here,
-}
-
-/// What became of a request for an id that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    Waits,
-    /// The holder is of a later incarnation, or of the same one.
-    Refused,
 }
 
 /// All that are attached to a group, or wait to be.
@@ -169,11 +195,6 @@ impl Attachments {
         self.waiting.len()
     }
 
-    /// Whether the client asked again, later, over another connection.
-    pub(super) fn is_superseded(&self, local: &Local) -> bool {
-        self.locals.get(&local.peer.process).is_some_and(|old| old.supersedes(local))
-    }
-
     /// The client is attached here from now on.
     pub(super) fn attach(&mut self, local: Local) {
         self.locals.insert(local.peer.process, local);
@@ -184,53 +205,74 @@ impl Attachments {
         self.locals.remove(&process)
     }
 
-    /// Who else is known to hold the id of `local`.
+    /// Who is known to hold the id of `local` over another connection. A process that came here
+    /// from another server has left that one.
     pub(super) fn holder(&self, local: &Local) -> Option<Holder> {
         let process = local.peer.process;
-        let here = self.locals.get(&process).filter(|old| !old.is_of(local));
-        let here = here.map(|old| Holder { attachment: old.attachment, at: Whereabouts::Here });
-        let remotes = self.remotes.values().flat_map(|remote| {
+        let here = self.locals.get(&process).filter(|old| old.conn != local.conn);
+        let here = here.map(|old| Holder {
+            attachment: old.attachment,
+            at: Whereabouts::Here,
+            server: self.me,
+            conn: Some(old.conn),
+            same: old.is_of(local),
+        });
+        let elsewhere = self.remotes.iter().flat_map(|(&server, remote)| {
             let lost = remote.lost_until.is_some();
             let at = if lost { Whereabouts::Lost } else { Whereabouts::Elsewhere };
-            remote.clients.iter().map(move |(client, addr)| (client, *addr, at))
-        });
-        let elsewhere = remotes
-            .filter(|(client, addr, _)| {
-                let incarnation = client.attachment.incarnation;
-                client.process == process
-                    && !is_one_life((incarnation, *addr), (local.peer.incarnation, local.peer.addr))
+            let of_it = remote.clients.iter().filter(move |(client, _)| client.process == process);
+            of_it.map(move |(client, addr)| {
+                let own = (local.peer.incarnation, local.peer.addr);
+                let same = is_one_life((client.attachment.incarnation, *addr), own);
+                Holder { attachment: client.attachment, at, server, conn: None, same }
             })
-            .map(|(client, _, at)| Holder { attachment: client.attachment, at });
+        });
+        let elsewhere = elsewhere.filter(|holder| {
+            !holder.same
+                || holder.at == Whereabouts::Elsewhere && holder.attachment > local.attachment
+        });
         here.into_iter().chain(elsewhere).max_by_key(|holder| (holder.at, holder.attachment))
     }
 
     /// `local` asks for an id that `holder` has: a later incarnation may be that of a process that
-    /// died unnoticed.
+    /// died unnoticed, and a later request of the same one that of a process that has lost its
+    /// connection. It waits if it is later, and if nobody waits who is the same and later still.
+    /// Else the reason to refuse it is returned.
     pub(super) fn handle_duplicate(
         &mut self,
         now: Time,
         local: Local,
         holder: Holder,
         silence_ms: u64,
-    ) -> Request {
-        if holder.attachment.incarnation >= local.attachment.incarnation {
-            return Request::Refused;
+    ) -> Option<DetachReason> {
+        let key = |attachment: Attachment| {
+            (attachment.incarnation, if holder.same { attachment.counter } else { 0 })
+        };
+        if key(holder.attachment) >= key(local.attachment) {
+            return Some(holder.reason());
         }
         if self.waiting.iter().any(|w| w.local.supersedes(&local)) {
-            return Request::Waits;
+            return Some(DetachReason::IdClaimed { at: self.me });
         }
         // Another server misses its clients as late as this one does, and is missed itself as late
         // again.
-        let ms = if holder.at == Whereabouts::Here { silence_ms } else { 2 * silence_ms };
-        self.stop_waiting(&local);
-        self.waiting.push(Waiting { local, patience: Silence::new(now, ms) });
-        Request::Waits
+        let ms = match (holder.at, holder.same) {
+            (Whereabouts::Here, true) => proof_ms(silence_ms),
+            (Whereabouts::Here, false) => silence_ms,
+            _ => 2 * silence_ms,
+        };
+        let (proof_from, patience) = (now.plus_ms(stale_ms(silence_ms)), Silence::new(now, ms));
+        self.waiting.push(Waiting { local, proof_from, patience });
+        None
     }
 
     /// Nobody waits any more over the connection of `local`, nor over one that its process has
-    /// left.
-    pub(super) fn stop_waiting(&mut self, local: &Local) {
+    /// left: those requests are returned.
+    pub(super) fn stop_waiting(&mut self, local: &Local) -> Vec<Local> {
+        let left = |w: &Waiting| w.local.conn != local.conn && local.supersedes(&w.local);
+        let left: Vec<Local> = self.waiting.iter().filter(|w| left(w)).map(|w| w.local).collect();
         self.waiting.retain(|w| w.local.conn != local.conn && !local.supersedes(&w.local));
+        left
     }
 
     /// Nobody waits any more over this connection.
@@ -244,9 +286,15 @@ impl Attachments {
         free.max_by_key(|local| local.attachment)
     }
 
-    /// Takes those who have waited for long: the holder of the id was not missed all the time, so
-    /// they are strangers.
-    pub(super) fn take_strangers(&mut self, now: Time) -> Vec<Local> {
+    /// Takes those who have waited for long, and what each is told: the holder of the id was not
+    /// missed all the time, so they are strangers. `heard`: when something was heard over a
+    /// connection last. A holder that had to show life and did not has no id any more, and is
+    /// returned, too.
+    pub(super) fn take_strangers(
+        &mut self,
+        now: Time,
+        heard: impl Fn(ConnId) -> Option<Time>,
+    ) -> Vec<(Local, DetachReason)> {
         let (late, waiting): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
             .into_iter()
             .map(|mut w| (w.patience.look(now), w))
@@ -254,30 +302,42 @@ impl Attachments {
         self.waiting = waiting.into_iter().map(|(_, w)| w).collect();
         let mut strangers = Vec::new();
         for (_, mut w) in late {
-            match self.holder(&w.local).map(|holder| holder.at) {
+            match self.holder(&w.local) {
                 // Until the holder attaches elsewhere, or its grace is over.
-                Some(Whereabouts::Lost) => {
+                Some(Holder { at: Whereabouts::Lost, .. }) => {
                     w.patience.hear(now);
                     self.waiting.push(w);
                 }
-                _ => strangers.push(w.local),
+                Some(Holder { conn: Some(conn), same: true, .. })
+                    if heard(conn) < Some(w.proof_from) =>
+                {
+                    let reason = DetachReason::IdClaimed { at: self.me };
+                    let left = self.locals.remove(&w.local.peer.process);
+                    strangers.extend(left.map(|left| (left, reason)));
+                    self.waiting.push(w);
+                }
+                holder => {
+                    let reason = holder.map_or(DetachReason::DuplicateId, |h| h.reason());
+                    strangers.push((w.local, reason));
+                }
             }
         }
         strangers
     }
 
-    /// Takes the clients here whose id is another server's client's by `report`: that server
-    /// admitted a later incarnation.
-    pub(super) fn take_duplicates(&mut self, report: &Report) -> Vec<Local> {
-        let is_duplicate = |local: &&Local| {
+    /// Takes the clients here whose id is another server's client's by `report`, and the home of
+    /// each there: that server admitted a later incarnation, or the process has moved to it.
+    pub(super) fn take_duplicates(&mut self, report: &Report) -> Vec<(Local, ServerId)> {
+        let elsewhere = |local: &Local| {
             let at = report.binary_search_by_key(&local.peer.process, |client| client.process);
-            let Ok(client) = at.map(|at| &report[at]) else { return false };
-            let (incarnation, addr) = (client.attachment.incarnation, self.addr(client));
-            client.home != self.me
-                && !is_one_life((incarnation, addr), (local.peer.incarnation, local.peer.addr))
+            let client = &report[at.ok()?];
+            let lost = self.remotes.get(&client.home).is_some_and(|r| r.lost_until.is_some());
+            // A process that came here from a lost server is not known there any more.
+            let came = lost && client.attachment == local.attachment;
+            (client.home != self.me && !came).then_some((*local, client.home))
         };
-        let duplicates: Vec<Local> = self.locals.values().filter(is_duplicate).copied().collect();
-        for local in &duplicates {
+        let duplicates: Vec<_> = self.locals.values().filter_map(elsewhere).collect();
+        for (local, _) in &duplicates {
             self.locals.remove(&local.peer.process);
         }
         duplicates

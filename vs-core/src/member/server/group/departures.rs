@@ -66,11 +66,34 @@ impl Group {
         }
     }
 
-    /// Another server has admitted a later incarnation under an id that somebody has here.
+    /// Who asks for an id that another connection has is told so. It gives up only if that is
+    /// certain; else it asks again, the later the more often it was refused.
+    pub(super) fn refuse_id(&mut self, cx: &mut Cx<'_>, local: &Local, reason: DetachReason) {
+        let retry_ms = self.id_pause_ms(cx, local, &reason);
+        self.refuse(cx, local, reason, retry_ms);
+    }
+
+    fn id_pause_ms(&mut self, cx: &Cx<'_>, local: &Local, reason: &DetachReason) -> u64 {
+        let (process, first_ms) = (local.peer.process, cx.config.readmit_ms);
+        if reason.is_final() { 0 } else { self.claimed.begin(cx.now, process, first_ms) }
+    }
+
+    /// Nobody waits any more over the connection of `local`. Nor does its process over one that it
+    /// has left: if it has not, it is told so.
+    pub(super) fn stop_waiting(&mut self, cx: &mut Cx<'_>, local: &Local) {
+        for left in self.attachments.stop_waiting(local) {
+            self.refuse_id(cx, &left, DetachReason::IdClaimed { at: cx.me });
+        }
+    }
+
+    /// Another server has admitted a later incarnation under an id that somebody has here, or
+    /// somebody who is here has moved there.
     pub(super) fn give_up_ids(&mut self, cx: &mut Cx<'_>, report: &Report) {
         let duplicates = self.attachments.take_duplicates(report);
-        for local in &duplicates {
-            self.expel(cx, local, DetachReason::DuplicateId, 0);
+        for (local, at) in &duplicates {
+            let reason = DetachReason::IdClaimed { at: *at };
+            let retry_ms = self.id_pause_ms(cx, local, &reason);
+            self.expel(cx, local, reason, retry_ms);
         }
         if !duplicates.is_empty() {
             tell_clients(cx);

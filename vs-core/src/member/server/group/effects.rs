@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::super::config::ServerConfig;
-use super::super::connections::ConnId;
+use super::super::connections::{ConnId, Connections};
 use super::super::links::Links;
 use super::super::note::Note;
 use crate::ident::{Cid, ProcessId, ServerId};
@@ -39,6 +39,7 @@ pub(in super::super) struct Cx<'a> {
     /// The servers with which this one shares views.
     pub(in super::super) clique: &'a [ServerId],
     pub(in super::super) links: &'a Links,
+    pub(in super::super) connections: &'a Connections,
     /// A server is connected that has no clients yet since it is looking for others.
     pub(in super::super) gathering: bool,
 }

@@ -6,10 +6,12 @@
 //! after a wait.
 
 mod accusations;
+mod accuse;
 mod attachments;
 mod departures;
 mod effects;
 mod gathering;
+mod pauses;
 mod profile;
 mod profiles;
 
@@ -31,13 +33,14 @@ use crate::rule::Rules;
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
 use crate::time::Time;
 use crate::view::View;
-#[cfg(test)]
-pub(super) use accusations::FORGIVEN_MS;
-use accusations::{Accusations, REMEMBERED_MAX};
+use accusations::Accusations;
+use attachments::Attachments;
 pub(super) use attachments::Local;
-use attachments::{Attachments, Request};
 pub(super) use effects::{Cx, Send};
 use gathering::Gathering;
+#[cfg(test)]
+pub(super) use pauses::FORGIVEN_MS;
+use pauses::{Pauses, REMEMBERED_MAX};
 use profiles::Profiles;
 
 /// Why a report may have changed.
@@ -56,6 +59,8 @@ pub(super) struct Group {
     agreement: Agreement,
     attachments: Attachments,
     accusations: Accusations,
+    /// Clients whose id is claimed over another connection.
+    claimed: Pauses,
     gathering: Gathering,
     /// What all members share.
     profiles: Profiles,
@@ -76,6 +81,7 @@ impl Group {
             agreement: Agreement::new(me, boot, rules),
             attachments: Attachments::new(me),
             accusations: Accusations::default(),
+            claimed: Pauses::default(),
             gathering: Gathering::default(),
             profiles: Profiles::default(),
             put_off_until: None,
@@ -137,9 +143,6 @@ impl Group {
         past: &Past,
         claims_max: u64,
     ) {
-        if self.attachments.is_superseded(&local) {
-            return;
-        }
         if let Some((by, retry_ms)) = self.accusations.excluded(cx.now, local.peer.process) {
             return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
@@ -150,9 +153,11 @@ impl Group {
         self.profiles.handle_attach(local.conn, past);
         if let Some(holder) = self.attachments.holder(&local) {
             let silence_ms = cx.config.silence_ms;
-            let request = self.attachments.handle_duplicate(cx.now, local, holder, silence_ms);
-            if request == Request::Refused {
-                self.refuse(cx, &local, DetachReason::DuplicateId, 0);
+            self.stop_waiting(cx, &local);
+            if let Some(reason) =
+                self.attachments.handle_duplicate(cx.now, local, holder, silence_ms)
+            {
+                self.refuse_id(cx, &local, reason);
             }
             return;
         }
@@ -188,7 +193,7 @@ impl Group {
     /// Admits a client, if it can have the profile of the group.
     fn admit(&mut self, cx: &mut Cx<'_>, local: Local) {
         let process = local.peer.process;
-        self.attachments.stop_waiting(&local);
+        self.stop_waiting(cx, &local);
         let is_first = self.attachments.locals().all(|other| other.peer.process == process);
         match self.profiles.handle_admission((local.conn, process), is_first, cx.clock_ms) {
             Ok(news) => self.tell_profile(cx, &local, news),
@@ -215,53 +220,6 @@ impl Group {
             any = true;
         }
         any
-    }
-
-    /// A client accuses others; false if it is not attached over this connection.
-    pub(super) fn handle_client_accuse(
-        &mut self,
-        cx: &mut Cx<'_>,
-        conn: ConnId,
-        by: ProcessId,
-        accused: Vec<ProcessId>,
-    ) -> bool {
-        let known = self.attachments.local_at(by, conn).is_some();
-        if known {
-            self.handle_accuse(cx, by, accused);
-        }
-        known
-    }
-
-    /// `by` accuses `accused`, instead of whomever it accused before.
-    pub(super) fn handle_accuse(
-        &mut self,
-        cx: &mut Cx<'_>,
-        by: ProcessId,
-        accused: Vec<ProcessId>,
-    ) {
-        let is_reported = || self.agreement.report().iter().any(|client| client.process == by);
-        let is_waited_with = self.regroup.is_some() && self.attachments.local(by).is_some();
-        if is_waited_with || is_reported() {
-            self.accusations.handle_accuse(cx.now, by, accused, cx.config);
-        }
-    }
-
-    /// Excludes who is accused, once others have had the time to accuse, too.
-    fn judge(&mut self, cx: &mut Cx<'_>) {
-        if self.regroup.is_some() {
-            return self.accusations.postpone(cx.now, cx.config);
-        }
-        let members: Vec<ProcessId> = self.agreement.report().iter().map(|c| c.process).collect();
-        for (process, by) in self.accusations.judge(&members) {
-            self.accusations.handle_verdict(process);
-            // Each server excludes its own clients, and hears of the others.
-            let Some(local) = self.attachments.local(process).copied() else { continue };
-            let pause_ms = self.accusations.exclude(cx.now, process, &by, cx.config);
-            let reason = DetachReason::Accused { by };
-            let reply = local.detached(self.name.clone(), reason.clone(), pause_ms);
-            cx.sends.push(Send::Client(local.conn, reply));
-            self.remove(cx, process, Departure::Told(reason));
-        }
     }
 
     /// Another server tells of its clients, and of the profile that they have.
@@ -425,6 +383,7 @@ impl Group {
     /// Forgets processes that are not members, beyond a bound.
     fn trim_memory(&mut self, report: &Report) {
         self.accusations.trim();
+        self.claimed.trim();
         if self.agreement.remembered().len() <= REMEMBERED_MAX {
             return;
         }
@@ -537,8 +496,13 @@ impl Group {
             self.renotify(cx, Cause::Proposed);
         }
         self.give_up_late_servers(cx);
-        for stranger in self.attachments.take_strangers(cx.now) {
-            self.refuse(cx, &stranger, DetachReason::DuplicateId, 0);
+        let heard = |conn| cx.connections.heard(conn);
+        let strangers = self.attachments.take_strangers(cx.now, heard);
+        for (stranger, reason) in &strangers {
+            self.refuse_id(cx, stranger, reason.clone());
+        }
+        if !strangers.is_empty() {
+            self.admit_heirs(cx);
         }
     }
 

@@ -21,8 +21,11 @@ fn late_request_leaves_client_where_it_is() {
     bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 9);
     bench.attach(2, 5);
-    bench.pass(10);
+    bench.mute.push(2);
+    bench.pass(510);
     bench.told(1);
+    bench.attach(2, 6);
+    assert!(bench.detached(2).is_some(), "if it is there, it learns why");
     bench.close(2);
     bench.pass(10);
     assert!(bench.told(1).is_empty(), "it is attached over the other one");
@@ -47,7 +50,8 @@ fn client_that_moves_keeps_its_place() {
     bench.open(12);
     bench.say(12, &hello(at(21, 7)));
     bench.attach(12, 2);
-    bench.pass(10);
+    bench.mute.push(2);
+    bench.pass(510);
     let addrs: Vec<_> = bench
         .told(1)
         .into_iter()
@@ -292,4 +296,67 @@ fn accusation_before_membership_is_ignored() {
     assert_eq!(story(&bench.told(1)).last(), Some(&(false, vec![1, 2, 21, 22])));
     bench.pass(config.accuse_ms + 1);
     assert_eq!(bench.detached(1), None);
+}
+
+/// Another server accused in the name of whomever it liked.
+#[test]
+fn accusation_through_another_server_is_ignored() {
+    for (by, excluded) in [(1, false), (21, true)] {
+        let config = ServerConfig::default();
+        let mut bench = Bench::together(config.clone(), 3);
+        bench.with_peer();
+        bench.pass(10);
+        let (by, accused) = (ProcessId(by), processes(&[2]));
+        bench.say(99, &Request::Peer(PeerWord::Accuse { group: group(), by, accused }));
+        bench.pass(config.accuse_ms);
+        assert_eq!(bench.detached(2).is_some(), excluded, "by {by}");
+    }
+}
+
+/// One member threw out the others one by one, or one of them for ever.
+#[test]
+fn accuser_alone_again_goes_itself() {
+    for (again, ms, gone) in
+        [(3, 0, 1), (4, 0, 1), (3, FORGIVEN_MS - 1000, 1), (3, FORGIVEN_MS, 3), (4, FORGIVEN_MS, 4)]
+    {
+        let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+        let mut bench = Bench::together(config.clone(), 4);
+        bench.accuse(1, &[3]);
+        bench.pass(config.accuse_ms);
+        assert!(bench.detached(3).is_some(), "once it is believed");
+        bench.pass(100);
+        bench.attach(3, 2);
+        bench.pass(ms);
+        for p in 1..=4 {
+            bench.told(p);
+        }
+        bench.accuse(1, &[again]);
+        bench.pass(config.accuse_ms);
+        for p in 1..=4 {
+            let reason = bench.detached(p).map(|(reason, _)| reason);
+            let by = if gone == 1 { Vec::new() } else { processes(&[1]) };
+            let expected = (p == gone).then_some(DetachReason::Accused { by });
+            assert_eq!(reason, expected, "{p}, accused {again} after {ms} ms");
+        }
+    }
+}
+
+/// In a group of two nobody else could agree, and others do agree where there are more.
+#[test]
+fn accuser_with_reason_stays_again() {
+    for (n, others) in [(2, &[][..]), (4, &[2])] {
+        let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+        let mut bench = Bench::together(config.clone(), n);
+        for round in 1..4 {
+            for by in [1].iter().chain(others) {
+                bench.accuse(*by, &[n]);
+            }
+            bench.pass(config.accuse_ms);
+            assert!(bench.detached(n).is_some(), "{n} members");
+            bench.pass(400);
+            bench.attach(n, 1 + round);
+            bench.pass(10);
+            bench.told(n);
+        }
+    }
 }

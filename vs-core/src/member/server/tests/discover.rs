@@ -113,7 +113,7 @@ fn duplicate_id_refused_before_membership() {
     assert_eq!(lan.views(1), [[5]]);
     lan.start(2, 5, "default");
     lan.pass(3000);
-    assert_eq!(lan.detached(2), Some(DetachReason::DuplicateId));
+    assert_eq!(lan.detached(2), Some(DetachReason::IdClaimed { at: ServerId(1) }));
     assert_eq!(lan.told(1), []);
 }
 

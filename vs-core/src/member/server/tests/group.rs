@@ -107,8 +107,12 @@ fn same_incarnation_moves_to_another_connection() {
     bench.open(12);
     bench.say(12, &hello(peer(2, 2)));
     bench.attach(12, 2);
-    bench.pass(10);
+    bench.mute.push(2);
+    bench.pass(499);
+    assert!(bench.told(12).is_empty(), "the other one has time to show life");
+    bench.pass(4);
     assert_eq!(story(&bench.told(12)).last(), Some(&(true, vec![1, 2])));
+    assert_eq!(bench.detached(2), Some((DetachReason::IdClaimed { at: ServerId(1) }, 500)));
     bench.told(1);
     bench.close(2);
     assert!(bench.told(1).is_empty(), "what it left behind is nobody's end");

@@ -11,6 +11,12 @@ use crate::member::message::{Peer, PeerWord, Request};
 
 const REFUSED: Option<(DetachReason, u64)> = Some((DetachReason::DuplicateId, 0));
 
+/// What who asks for an id is told that another connection has, at server `at`; for the `nth` time.
+fn claimed(at: u64, nth: u32) -> Option<(DetachReason, u64)> {
+    let pause_ms = ServerConfig::default().readmit_ms * 2_u64.pow(nth - 1).min(16);
+    Some((DetachReason::IdClaimed { at: ServerId(at) }, pause_ms))
+}
+
 /// Process `p` of the incarnation `incarnation`, on a host of its own.
 fn elsewhere(p: u64, incarnation: u64) -> Peer {
     Peer { addr: ([127, 0, 0, 2], 1).into(), ..peer(p, incarnation) }
@@ -69,10 +75,13 @@ fn duplicate_id_at_another_server_waits() {
     bench.pass(1999);
     assert_eq!(bench.detached(12), None, "2 might be dead, and its server, too");
     bench.pass(1);
-    assert_eq!(bench.detached(12), REFUSED);
+    assert_eq!(bench.detached(12), claimed(2, 1), "it may be wrong");
     assert!(bench.told(1).is_empty(), "and nobody was disturbed");
-    ask(&mut bench, 13, peer(2, 6));
-    assert_eq!(bench.detached(13), REFUSED, "an earlier life, at once");
+    for nth in 2..8 {
+        ask(&mut bench, 13, peer(2, 6));
+        assert_eq!(bench.detached(13), claimed(2, nth), "an earlier life, at once");
+        bench.close(13);
+    }
     // Its server misses it: the newcomer was its next incarnation.
     ask(&mut bench, 14, peer(2, 14));
     bench.pass(100);
@@ -95,7 +104,7 @@ fn waiting_incarnation_later_connection_counts() {
         bench.pass(100);
         bench.close(2);
         assert_eq!(story(&bench.told(13))[0], (false, vec![1, 2]));
-        assert!(bench.told(12).is_empty());
+        assert_eq!(bench.detached(12), claimed(1, 1), "it hears nothing more if it was left");
         bench.pass(10);
         bench.told(1);
         bench.close(12);
@@ -140,7 +149,7 @@ fn both_admitted_later_incarnation_stays() {
     has_two(&mut bench, 3, Some(1));
     assert_eq!(bench.detached(2), None, "an earlier life");
     has_two(&mut bench, 4, Some(7));
-    assert_eq!(bench.detached(2), REFUSED, "a later one");
+    assert_eq!(bench.detached(2), claimed(2, 1), "a later one");
     bench.pass(10);
     bench.told(1);
     bench.close(2);
@@ -167,5 +176,43 @@ fn both_admitted_later_incarnation_stays() {
         99,
         &Request::Peer(PeerWord::Clients { version: 5, group: group(), clients, held: None }),
     );
-    assert_eq!(bench.detached(3), None);
+    assert_eq!(bench.detached(3), claimed(2, 1), "if it has not moved, it asks again");
+}
+
+/// Whoever knew the incarnation of a member took its place, and it sat in its old view for ever:
+/// nobody told it.
+#[test]
+fn impostor_of_living_member_is_refused() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.open(12);
+    bench.say(12, &hello(peer(2, 2)));
+    bench.attach(12, u64::MAX);
+    bench.pass(500);
+    assert_eq!(bench.detached(12), claimed(1, 1));
+    assert!(bench.told(1).is_empty() && bench.told(2).is_empty(), "and nobody was disturbed");
+    bench.close(2);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1]), (true, vec![1])], "nobody waits");
+}
+
+/// What the process said before it lost the connection is no sign of life.
+#[test]
+fn words_before_request_show_no_life() {
+    let mut bench = Bench::together(ServerConfig::default(), 2);
+    bench.mute.push(2);
+    bench.open(12);
+    bench.say(12, &hello(peer(2, 2)));
+    bench.attach(12, 2);
+    bench.pass(100);
+    bench.say(2, &Request::Ping);
+    bench.pass(410);
+    assert_eq!(story(&bench.told(12)).last(), Some(&(true, vec![1, 2])));
+    // It is alive, and was only slow: it asks again, in vain as long as the other one is there.
+    assert_eq!(bench.detached(2), claimed(1, 1));
+    bench.attach(2, 3);
+    bench.pass(500);
+    assert_eq!(bench.detached(2), claimed(1, 2));
+    bench.attach(2, 4);
+    bench.told(1);
+    bench.close(12);
+    assert_eq!(story(&bench.told(2))[0], (false, vec![1, 2]));
 }

@@ -113,6 +113,6 @@ pub use endpoint::{
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
-pub use node::{JoinError, Node, OtherVersion};
+pub use node::{Impostor, JoinError, Node, OtherVersion};
 pub use time::{Time, Wake};
 pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};

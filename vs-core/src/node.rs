@@ -3,6 +3,7 @@
 mod error;
 mod external;
 mod groups;
+mod impostor;
 mod schedule;
 mod status;
 mod version;
@@ -29,6 +30,7 @@ use crate::wire::datagram::{Datagram, Malformed};
 use crate::wire::packet;
 
 pub use error::JoinError;
+pub use impostor::Impostor;
 pub use version::OtherVersion;
 
 use groups::Groups;
@@ -76,6 +78,8 @@ pub struct Node<T: Tracer = ()> {
     groups: Groups,
     /// The first process that was heard to speak another version.
     other_version: Option<OtherVersion>,
+    /// Where the last datagram in the name of this process came from that it did not send.
+    impostor: Option<SocketAddr>,
 }
 
 impl<T: Tracer> Node<T> {
@@ -119,7 +123,7 @@ impl<T: Tracer> Node<T> {
             tracer,
             rules,
         };
-        Ok(Self { shared, groups: Groups::default(), other_version: None })
+        Ok(Self { shared, groups: Groups::default(), other_version: None, impostor: None })
     }
 
     /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the
@@ -240,10 +244,24 @@ impl<T: Tracer> Node<T> {
         match &packet::decode(datagram.open()) {
             Ok(packet) => {
                 let (endpoint, mut cx) = self.lend(at);
-                endpoint.handle_packet(&mut cx, packet)
+                let verdict = endpoint.handle_packet(&mut cx, packet);
+                if verdict == Verdict::Foreign && endpoint.is_forged(&cx, packet, from) {
+                    cx.counters.impostors += 1;
+                    self.impostor = Some(from);
+                }
+                verdict
             }
             Err(_) => Verdict::Malformed,
         }
+    }
+
+    /// Who sent datagrams in the name of this process last, for an operator to know. That can be
+    /// told of a datagram that says to be from this member of the current view, if its number was
+    /// not given yet or if neither its address nor its port is that of this process.
+    #[must_use]
+    pub fn impostor(&self) -> Option<Impostor> {
+        let (process, datagrams) = (self.shared.identity.process, self.shared.counters.impostors);
+        self.impostor.map(|from| Impostor { process, from, datagrams })
     }
 
     /// The first process that was heard to send datagrams of another version, for an operator to
@@ -490,3 +508,6 @@ impl<T: Tracer> Node<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

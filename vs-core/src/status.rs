@@ -218,6 +218,9 @@ pub struct Counters {
     pub version: u64,
     /// Datagrams that are damaged or of another protocol.
     pub malformed: u64,
+    /// Datagrams in the name of this node that it did not send: [`crate::Node::impostor`].
+    #[serde(default)]
+    pub impostors: u64,
     /// Messages delivered to the application.
     pub delivered: u64,
     /// Views installed.

@@ -318,6 +318,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.other_version()
     }
 
+    /// What to tell an operator, if somebody sends datagrams in the name of this process.
+    #[must_use]
+    pub fn impostor(&self) -> Option<vs_core::Impostor> {
+        self.inner.impostor()
+    }
+
     /// See [`driver::Driver::set_faults`].
     pub fn set_faults(&mut self, faults: Faults) {
         self.inner.set_faults(faults);

@@ -436,6 +436,12 @@ impl<T: Tracer> Driver<T> {
         self.node.other_version()
     }
 
+    /// What to tell an operator, if somebody sends datagrams in the name of this process.
+    #[must_use]
+    pub fn impostor(&self) -> Option<vs_core::Impostor> {
+        self.node.impostor()
+    }
+
     /// What datagrams are lost on purpose from now on: see [`Faults`].
     pub fn set_faults(&mut self, faults: Faults) {
         self.datagrams.set_faults(faults);

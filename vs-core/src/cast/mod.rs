@@ -146,6 +146,15 @@ impl Cast {
         self.streams.get(rank).map_or(0, |s| s.boundary())
     }
 
+    /// The last packet of `rank`'s stream that can have been sent, as there was never room for
+    /// more; of the own stream, that is sealed.
+    pub(crate) fn room_of(&self, rank: Rank) -> Seq {
+        if rank == self.me {
+            return self.sender.sealed();
+        }
+        self.streams.get(rank).map_or(0, |s| s.room_end())
+    }
+
     /// Packets of `rank`'s stream that are fully delivered.
     pub(crate) fn delivered(&self, rank: Rank) -> Seq {
         self.streams.get(rank).map_or(0, |s| s.delivered())

@@ -385,15 +385,21 @@ impl Cast {
         }
     }
 
-    /// Hands packets `from ..= upto` of `origin`, as far as they are here, on to `to`.
-    pub(crate) fn forward(&mut self, to: Rank, origin: Rank, from: Seq, upto: Seq) {
+    /// Hands packets `from ..= upto` of `origin`, as far as they are here, on to `to`. The part
+    /// that can be here is returned.
+    pub(crate) fn forward(
+        &mut self,
+        to: Rank,
+        origin: Rank,
+        from: Seq,
+        upto: Seq,
+    ) -> Option<SeqRange> {
         let ranks = self.ranks();
         if to == self.me || usize::from(to) >= ranks || usize::from(origin) >= ranks {
-            return;
+            return None;
         }
-        let stream = self.streams.of(origin);
-        if let Some(range) = stream.clip_here(SeqRange { from, upto }, Seq::MAX) {
-            self.forwards.push(Forward::new(to, origin, range));
-        }
+        let range = self.streams.of(origin).clip_here(SeqRange { from, upto }, Seq::MAX)?;
+        self.forwards.push(Forward::new(to, origin, range));
+        Some(range)
     }
 }

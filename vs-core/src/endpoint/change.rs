@@ -95,15 +95,13 @@ impl Endpoint {
     fn forward(&mut self, cx: &mut Cx<'_>) {
         for forward in self.sync.forwards() {
             let cast = self.current.cast_mut();
-            cast.forward(forward.to, forward.origin, forward.from, forward.upto);
-            if !cx.tracer.enabled() {
-                continue;
-            }
+            let here = cast.forward(forward.to, forward.origin, forward.from, forward.upto);
+            let Some(range) = here.filter(|_| cx.tracer.enabled()) else { continue };
             let view = self.sync.current();
             let member = |rank: Rank| view.members()[usize::from(rank)];
             let (to, from) = (member(forward.to), member(forward.origin));
             let view = Box::new(view.clone());
-            for packet in forward.from..=forward.upto {
+            for packet in range.from..=range.upto {
                 self.trace(cx, Event::Forward { to, from, packet, view: view.clone() });
             }
         }

@@ -2,13 +2,15 @@
 //! multicasts.
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
-use crate::ident::Cid;
+use crate::ident::{Cid, Rank};
 use crate::rule::Rule;
 use crate::sync::Received;
 use crate::trace::Mark;
+use crate::view::ViewKey;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
 use crate::wire::datagram::Header;
 use crate::wire::packet::{Content, Data, Nak, Packet};
@@ -56,6 +58,16 @@ impl Endpoint {
             Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
             Content::Path(path) => self.handle_path(cx, &header, path),
         }
+    }
+
+    /// Whether a datagram of `from` says to be of this member and was not sent by it. Own
+    /// multicasts come back, from another address if the host has several.
+    pub(crate) fn is_forged(&self, cx: &Cx<'_>, packet: &Packet<'_>, from: SocketAddr) -> bool {
+        let own = cx.identity.addr;
+        let is_elsewhere = from.ip() != own.ip() && from.port() != own.port();
+        self.current.owns(&packet.header)
+            && packet.header.rank == self.current.header().rank
+            && (is_elsewhere || packet.counter > self.transmit_counter.last())
     }
 
     /// Notes who sent a datagram that went to the whole group: a member of the current view, which
@@ -168,6 +180,9 @@ impl Endpoint {
             cx.mark(Mark::StaleSync);
             return Verdict::Foreign; // of an earlier incarnation
         }
+        if !self.is_possible(message) {
+            return Verdict::Malformed;
+        }
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
@@ -193,6 +208,20 @@ impl Endpoint {
             }
         }
         Verdict::Accepted
+    }
+
+    /// Whether a cut of the current view names no packet that cannot have been sent: of the own
+    /// stream one that is not sealed, of another one that this process never had room for. Nobody
+    /// sends beyond what all members have room for. If such a cut counted, all would wait for
+    /// packets that nobody has.
+    fn is_possible(&self, message: &SyncMessage) -> bool {
+        let current = self.sync.current();
+        if ViewKey::of(current, message.process) != Some(message.view) {
+            return true;
+        }
+        let cast = self.current.cast();
+        let mut ranks = message.cut().zip(usize::from(message.first)..);
+        ranks.all(|(seq, rank)| seq <= Rank::try_from(rank).map_or(0, |r| cast.room_of(r)))
     }
 
     /// A process asks for sync messages that it lacks.

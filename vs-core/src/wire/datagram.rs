@@ -126,6 +126,11 @@ impl TransmitCounter {
         Self(last)
     }
 
+    /// The number that was given last.
+    pub(crate) fn last(self) -> u64 {
+        self.0
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(1);
         self.0

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::super::*;
 use super::net::{Faults, Net, config};
+use crate::ranges::SeqRange;
 use crate::wire::datagram::{KIND_AT, Kind};
 use crate::wire::packet::{Content, open};
 
@@ -39,6 +40,19 @@ fn dead_sender_packets_are_forwarded_by_a_holder() {
     net.run_until(50, |net| [1, 2, 3].iter().all(|&r| net.has_all(r, 0)));
     net.check_fifo();
     assert_eq!(net.members[1].cast.counters().forwarded, 2 * upto);
+}
+
+/// A trace had a line for each packet up to a number that a member made up.
+#[test]
+fn forward_is_clipped_to_what_is_here() {
+    let (mut net, upto) = orphaned();
+    let cast = &mut net.members[1].cast;
+    let range = |from, upto| Some(SeqRange { from, upto });
+    assert_eq!(cast.forward(2, 0, 1, Seq::MAX), range(1, upto));
+    assert_eq!(cast.forward(2, 0, upto, upto + 1), range(upto, upto));
+    for (to, origin, from) in [(2, 0, upto + 1), (1, 0, 1), (9, 0, 1), (2, 9, 1)] {
+        assert_eq!(cast.forward(to, origin, from, Seq::MAX), None, "{to} {origin} {from}");
+    }
 }
 
 #[test]

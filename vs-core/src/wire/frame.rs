@@ -19,6 +19,10 @@ const LENGTH_BYTES: usize = 4;
 /// Longest frame, in bytes. A report of [`crate::VIEW_MEMBERS_MAX`] clients takes less.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
 
+/// Longest frame of somebody who has not named itself yet, in bytes. How somebody names itself takes
+/// less.
+pub const UNNAMED_FRAME_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes that the buffers of a connection keep while nothing is in them: signs of life, no more. A
 /// server has many of them, and now and then a large frame goes through each.
 const KEPT_BYTES: usize = 1 << 10;
@@ -54,15 +58,33 @@ where
 }
 
 /// Puts frames together from what arrives. Holds less than one frame and what was pushed last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Decoder {
     bytes: Vec<u8>,
     at: usize,
     greeted: bool,
     skipped: u64,
+    frame_bytes_max: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        let (bytes, frame_bytes_max) = (Vec::new(), FRAME_BYTES_MAX);
+        Self { bytes, at: 0, greeted: false, skipped: 0, frame_bytes_max }
+    }
 }
 
 impl Decoder {
+    /// A decoder of what somebody says who has not named itself yet.
+    pub(crate) fn unnamed() -> Self {
+        Self { frame_bytes_max: UNNAMED_FRAME_BYTES_MAX, ..Self::default() }
+    }
+
+    /// The other side has named itself: frames may be long from now on.
+    pub(crate) fn handle_named(&mut self) {
+        self.frame_bytes_max = FRAME_BYTES_MAX;
+    }
+
     /// Takes bytes; call [`Decoder::next`] until it has no more.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.at);
@@ -85,7 +107,7 @@ impl Decoder {
                 return Ok(None);
             };
             let len = u32::from_le_bytes(*len) as usize;
-            if len > FRAME_BYTES_MAX {
+            if len > self.frame_bytes_max {
                 return Err(FrameError::TooLong);
             }
             let Some(content) = rest.get(..len) else { return Ok(None) };

@@ -18,10 +18,14 @@ use crate::wire::message::Frame;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
+/// Most connections that were accepted and have not named themselves; for another one, the oldest
+/// goes.
+pub(super) const UNNAMED_MAX: usize = 256;
+
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
-    /// It has not named itself yet.
+    /// It has not named itself yet. It has to within the time after which it would count as silent.
     New,
     Client(Peer),
     /// A server, and its boot value.
@@ -65,6 +69,8 @@ pub(super) struct Connections {
     silence_ms: u64,
     heartbeat_ms: u64,
     conns: BTreeMap<ConnId, Conn>,
+    /// Connections that were accepted and have not named themselves, ascending as they came.
+    unnamed: BTreeSet<ConnId>,
     /// When to look at each connection. What it hears or is sent puts the look off, so a look may
     /// find nothing to do.
     looks: Deadlines<ConnId>,
@@ -83,6 +89,7 @@ impl Connections {
             silence_ms: config.silence_ms,
             heartbeat_ms: config.heartbeat_ms,
             conns: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             looks: Deadlines::new(),
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
@@ -100,7 +107,7 @@ impl Connections {
             role: Role::New,
             dialled: None,
             confirmed: false,
-            decoder: Decoder::default(),
+            decoder: Decoder::unnamed(),
             output: Output::new(self.output_bytes_max),
             silence: Silence::new(now, self.silence_ms),
             signs: Signs::new(self.heartbeat_ms),
@@ -108,15 +115,26 @@ impl Connections {
             groups: BTreeSet::new(),
         };
         self.conns.insert(id, conn);
+        self.unnamed.insert(id);
         self.plan_look(id);
         self.writable.insert(id);
         true
     }
 
+    /// The connection that has gone without a name for longest, if it has to go for another one:
+    /// `connections_max` are open, or [`UNNAMED_MAX`] have no name.
+    pub(super) fn surplus_unnamed(&self) -> Option<ConnId> {
+        let full = self.conns.len() >= self.connections_max || self.unnamed.len() >= UNNAMED_MAX;
+        self.unnamed.first().copied().filter(|_| full)
+    }
+
     /// Bytes arrived.
     pub(super) fn handle_stream(&mut self, now: Time, id: ConnId, bytes: &[u8]) {
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.silence.hear(now);
+            // Before its name nothing that it says counts.
+            if !matches!(conn.role, Role::New) {
+                conn.silence.hear(now);
+            }
             conn.decoder.push(bytes);
         }
     }
@@ -135,6 +153,7 @@ impl Connections {
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Ended> {
         let Conn { role, dialled, output, groups, .. } = self.conns.remove(&id)?;
         self.looks.set(&id, None);
+        self.unnamed.remove(&id);
         Some(Ended { role, dialled, output, groups })
     }
 
@@ -163,13 +182,17 @@ impl Connections {
     pub(super) fn set_dialled(&mut self, id: ConnId, addr: SocketAddr) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.dialled = Some(addr);
+            self.unnamed.remove(&id);
         }
     }
 
     /// The other end has named itself.
-    pub(super) fn set_role(&mut self, id: ConnId, role: Role) {
+    pub(super) fn set_role(&mut self, now: Time, id: ConnId, role: Role) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.role = role;
+            conn.silence.hear(now);
+            conn.decoder.handle_named();
+            self.unnamed.remove(&id);
             self.plan_look(id);
         }
     }

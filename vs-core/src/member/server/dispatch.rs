@@ -60,7 +60,7 @@ impl Server {
         if peer.process.0 > NUMBER_MAX || peer.incarnation.millis() > INCARNATION_MAX {
             return self.refuse(conn, "its process id or incarnation is above the limit");
         }
-        self.connections.set_role(conn, Role::Client(peer));
+        self.connections.set_role(self.clock.now(), conn, Role::Client(peer));
         if let Some(silence_ms) = announced(self.config.silence_ms) {
             self.send(conn, &Reply::Silence(silence_ms));
         }
@@ -198,7 +198,7 @@ impl Server {
         if is_taken {
             return self.turn_down(conn, Refusal::SameId(server));
         }
-        self.connections.set_role(conn, Role::Peer(server, boot));
+        self.connections.set_role(self.clock.now(), conn, Role::Peer(server, boot));
         let is_first = self.peers.handle_connected(server, conn);
         match self.connections.dialled(conn) {
             Some(addr) => self.dialler.handle_answered(addr, (server, boot), &self.config),

@@ -10,8 +10,9 @@
 //!
 //! # Bounds
 //!
-//! Each value has a bound: connections ([`ServerConfig::connections_max`]), what waits to be
-//! written to each ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]),
+//! Each value has a bound: connections ([`ServerConfig::connections_max`]), those that have
+//! not named themselves (256, for `silence_ms`, with frames of 4 KiB), what waits to be written to
+//! each ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]),
 //! dialled addresses ([`ServerConfig::peers_max`]), requests that wait, link reports, notes, and
 //! what a group remembers of processes that have gone. Two queues grow with what the runtime leaves
 //! there: connections to be closed ([`Server::poll_close`]) and those that have bytes to be written
@@ -212,6 +213,9 @@ impl Server {
     /// A connection was accepted.
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
         self.clock.advance(now);
+        if let Some(oldest) = self.connections.surplus_unnamed() {
+            self.end(oldest);
+        }
         if !self.connections.handle_accepted(self.clock.now(), conn) {
             let connections_max = self.config.connections_max;
             if self.clock.now() >= self.no_room_from {

@@ -317,6 +317,7 @@ fn missing_room_is_noted_once_a_second() {
     let config = ServerConfig { connections_max: 2, ..ServerConfig::default() };
     let mut bench = Bench::together(config, 1);
     bench.open(7);
+    bench.say(7, &hello(peer(7, 7)));
     let noted = |bench: &mut Bench, conn| {
         bench.server.handle_accepted(bench.now, ConnId(conn));
         core::iter::from_fn(|| bench.server.poll_note())

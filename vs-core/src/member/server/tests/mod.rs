@@ -16,3 +16,4 @@ mod peers;
 mod profile;
 mod regroup;
 mod status;
+mod unnamed;

@@ -37,6 +37,11 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
+    /// The highest cid or view number.
+    pub(crate) fn highest_id(&self) -> u64 {
+        self.cids.iter().map(|(_, cid)| cid.0).max().unwrap_or(0).max(self.vnum)
+    }
+
     /// Whether its numbers leave others to count on with, as nobody was ever given higher ones; and
     /// whether it is as long as one can be, and gives cids to nobody but those that it proposes.
     pub(crate) fn is_credible(&self) -> bool {

@@ -19,8 +19,8 @@ const LENGTH_BYTES: usize = 4;
 /// Longest frame, in bytes. A report of [`crate::VIEW_MEMBERS_MAX`] clients takes less.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
 
-/// Longest frame of somebody who has not named itself yet, in bytes. How somebody names itself takes
-/// less.
+/// Longest frame of somebody who has not named itself yet, in bytes. How somebody names itself
+/// takes less.
 pub const UNNAMED_FRAME_BYTES_MAX: usize = 4 << 10;
 
 /// Bytes that the buffers of a connection keep while nothing is in them: signs of life, no more. A

@@ -1,6 +1,6 @@
 //! The time at a server, and how high a number is believed that a client claims.
 
-use crate::ident::{CLAIMED_MAX, IDS_PER_MS};
+use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, IDS_PER_MS};
 use crate::time::Time;
 
 /// How far ahead of a server's clock numbers may be that a client claims, in ms: 366 days.
@@ -13,10 +13,11 @@ use crate::time::Time;
 ///
 /// The clock of a client may be wrong by this much. A client that is further ahead is turned away
 /// until a clock is set; one that is behind does no harm. Clocks of servers may differ, too. So a
-/// server uses the latest boot value of all connected servers, and does not compare with its clock
-/// what servers propose to each other. One case remains. A client may raise another one to the
-/// margin, at a server whose clock is some days ahead. A server that never heard of the first
-/// client then turns the second one away for as many days.
+/// server uses the latest boot value of all connected servers, as far as that is within this margin
+/// of its own clock. What servers propose to each other has the margin twice: beyond, somebody
+/// forges. One case remains. A client may raise another one to the margin, at a server whose clock
+/// is some days ahead. A server that never heard of the first client then turns the second one away
+/// for as many days.
 pub(crate) const AHEAD_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
 /// A client whose numbers are too far ahead may ask again after so long, in ms: somebody has to set
@@ -69,6 +70,24 @@ impl Clock {
         match self.unix_ms(boot_ms) {
             never_set if never_set < CLOCK_SET_MS => CLAIMED_MAX,
             unix_ms => unix_ms.saturating_add(AHEAD_MAX_MS).min(CLAIMED_MAX),
+        }
+    }
+
+    /// The highest id that a server may propose now.
+    pub(super) fn proposed_max(&self, boot_ms: u64) -> u64 {
+        let margin = AHEAD_MAX_MS * IDS_PER_MS;
+        match self.claims_max(boot_ms) {
+            CLAIMED_MAX => CREDIBLE_MAX,
+            claimed => claimed.saturating_add(margin).min(CREDIBLE_MAX),
+        }
+    }
+
+    /// The highest boot value of another server that counts now. One that is too far ahead of the
+    /// own clock counts for nothing, unless that was never set.
+    pub(super) fn boots_max(&self) -> u64 {
+        match self.unix_ms(0) {
+            never_set if never_set < CLOCK_SET_MS => u64::MAX,
+            unix_ms => unix_ms.saturating_add(AHEAD_MAX_MS),
         }
     }
 

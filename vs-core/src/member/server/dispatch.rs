@@ -44,6 +44,11 @@ impl Server {
                 self.connections.handle_announced(conn, silence_ms);
             }
             (Role::Client(peer), request) => self.handle_client_request(conn, peer, request),
+            (Role::Peer(..), Request::Peer(PeerWord::Proposal { proposal, .. }))
+                if proposal.highest_id() > self.clock.proposed_max(self.latest_boot()) =>
+            {
+                self.refuse(conn, "it proposes ids two years or more ahead of the clock here");
+            }
             (Role::Peer(server, _), Request::Peer(message)) => {
                 self.handle_peer_message(server, message);
                 self.confirm(conn);
@@ -143,7 +148,12 @@ impl Server {
 
     /// The highest number that a client may claim now.
     pub(super) fn claims_max(&self) -> u64 {
-        self.clock.claims_max(self.peers.latest_boot())
+        self.clock.claims_max(self.latest_boot())
+    }
+
+    /// The latest boot value of a connected server that may be right.
+    pub(super) fn latest_boot(&self) -> u64 {
+        self.peers.latest_boot(self.clock.boots_max())
     }
 
     /// Makes the group if it is new; false if there is no room for it.
@@ -275,7 +285,7 @@ impl Server {
 
     /// `peer` sends, or passes on, a link report of `of`.
     fn handle_report(&mut self, peer: ServerId, of: ServerId, report: LinkReport) {
-        let versions_max = self.clock.versions_max(self.peers.latest_boot());
+        let versions_max = self.clock.versions_max(self.latest_boot());
         if report.is_too_long() || report.version() > versions_max {
             return;
         }

@@ -99,10 +99,10 @@ impl Peers {
         restarted
     }
 
-    /// The latest boot value of a connected server.
-    pub(super) fn latest_boot(&self) -> u64 {
+    /// The latest boot value of a connected server that is at most `boots_max`.
+    pub(super) fn latest_boot(&self, boots_max: u64) -> u64 {
         let boots = self.connections.keys().filter_map(|server| self.boots.get(server));
-        boots.max().copied().unwrap_or_default()
+        boots.filter(|boot| **boot <= boots_max).max().copied().unwrap_or_default()
     }
 
     /// `server` said what it is; `until`: it may look for others so long.

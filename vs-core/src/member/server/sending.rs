@@ -111,7 +111,7 @@ impl Server {
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
         let gathering = self.is_gathering();
-        let clock_ms = self.clock.unix_ms(self.peers.latest_boot());
+        let clock_ms = self.clock.unix_ms(self.latest_boot());
         let mut cx = group::Cx {
             now: self.clock.now(),
             me: self.id,

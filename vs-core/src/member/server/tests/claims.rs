@@ -4,9 +4,11 @@ use alloc::vec;
 
 use super::super::claims::{AHEAD_MAX_MS, CLOCK_RETRY_MS};
 use super::super::{Note, ServerConfig};
-use super::bench::{Bench, greeting, hello, peer, processes, set, story};
-use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ViewId};
+use super::bench::{Bench, greeting, group, hello, peer, processes, set, story};
+use crate::ident::{CLAIMED_MAX, CREDIBLE_MAX, Cid, IDS_PER_MS, ProcessId, ServerId, ViewId};
+use crate::member::message::{PeerWord, Request};
 use crate::member::past::Past;
+use crate::member::proposal::Proposal;
 use crate::member::{Departure, DetachReason};
 use crate::view::View;
 
@@ -132,4 +134,46 @@ fn refused_client_makes_nobody_wait() {
         bench.join(1, 1);
         assert_eq!(story(&bench.told(1)), [(false, vec![1, 21])], "at once");
     }
+}
+
+/// A server with a boot value at the end of the numbers made any claim of any client believed.
+#[test]
+fn boot_value_far_ahead_counts_for_nothing() {
+    let day_ms = 24 * 3_600_000;
+    let ahead = Past { last_cid: Cid(BELIEVED + 5 * day_ms * IDS_PER_MS), ..Past::default() };
+    let mut bench = server();
+    bench.open(99);
+    bench.say(99, &greeting(2, BOOT + AHEAD_MAX_MS + 1));
+    assert!(!takes(&mut bench, 1, BOOT, ahead.clone()));
+    bench.close(1);
+    bench.open(98);
+    bench.say(98, &greeting(3, BOOT + 5 * day_ms));
+    assert!(takes(&mut bench, 1, BOOT, ahead), "the clock of another one may be right");
+}
+
+/// A server raised the ids of all members so far that no other one took them in ever after.
+#[test]
+fn proposal_too_far_ahead_ends_its_connection() {
+    let most = BELIEVED + AHEAD_MAX_MS * IDS_PER_MS;
+    let beyond = most + 1000 * IDS_PER_MS; // the clock goes on
+    for (cid, vnum, is_heard) in [(most, most, true), (beyond, 1, false), (1, beyond, false)] {
+        let mut bench = server();
+        assert!(takes(&mut bench, 1, BOOT, Past::default()));
+        bench.with_peer();
+        bench.pass(10);
+        let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
+        let (from, cids) = (ServerId(2), vec![(ProcessId(21), Cid(cid))]);
+        let proposal = Proposal { from, cids, vnum, pn: 9, used: vec![], ..mine };
+        bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+        assert_eq!(bench.closed.contains(&99), !is_heard, "{cid} {vnum}");
+    }
+    // A server whose clock was never set cannot tell.
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
+    let (from, cids) = (ServerId(2), vec![(ProcessId(21), Cid(CREDIBLE_MAX))]);
+    let proposal = Proposal { from, cids, pn: 9, used: vec![], ..mine };
+    bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+    assert!(bench.closed.is_empty());
 }

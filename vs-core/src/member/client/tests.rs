@@ -513,3 +513,20 @@ fn a_client_of_many_groups_attaches_them_all_as_its_output_is_written() {
     assert_eq!((attached, client.poll_link()), (100, Some(LinkCommand::Connect(0))));
     assert_eq!(client.poll_link(), None, "the connection was not given up");
 }
+
+/// A server cleared the terminal of its client, or wrote there what it liked.
+#[test]
+fn words_of_server_hold_no_control_characters() {
+    let long = "x".repeat(1000);
+    for (rule, shown) in [("M2 \u{1b}[2J\r\n\u{9b}2J", "M2 [2J2J"), (&long, &long[..256])] {
+        let mut client = client(1);
+        client.attach(ms(0), &group(), 16, Past::default());
+        client.handle_connected(ms(0));
+        events(&mut client);
+        let refused = Reply::Refused(DetachReason::Contract(rule.into()));
+        client.handle_stream(ms(0), &frame::preamble());
+        say_as_is(&mut client, ms(0), &refused);
+        let [ClientEvent::Detached { reason, .. }] = &events(&mut client)[..] else { panic!() };
+        assert_eq!(*reason, DetachReason::Contract(shown.into()));
+    }
+}

@@ -17,7 +17,7 @@ use crate::member::proposal::{Mode, Proposal};
 use crate::view::View;
 use crate::wire::message::{self as wire, Frame, Reason};
 
-/// Longest text of the other side for a reason that is not known here, in bytes.
+/// Longest text of the other side for a reason, in bytes.
 const WORDS_BYTES_MAX: usize = 256;
 
 /// A frame has no meaning for its reader.
@@ -143,7 +143,7 @@ fn reason(code: u8, is_final: bool, numbers: Vec<u64>, texts: &[&str]) -> Reason
     Reason { code, is_final, numbers, texts: texts.iter().map(ToString::to_string).collect() }
 }
 
-/// The texts of a reason that is not known here, without control characters.
+/// Texts of the other side, without control characters: a terminal may show them.
 fn words(texts: &[String]) -> String {
     let mut words = texts.join(", ");
     words.retain(|c| !c.is_control());
@@ -223,7 +223,7 @@ impl TryFrom<Reason> for DetachReason {
             4 => Self::ServerFull,
             5 => Self::BlockTimeout,
             6 => Self::ViewTooLarge,
-            7 => Self::Contract(text(0)?.clone()),
+            7 => Self::Contract(text(0).map(|rule| words(core::slice::from_ref(rule)))?),
             8 => Self::Excluded,
             9 => Self::Silent,
             10 => Self::Deployment { server: deployment(text(0)?)?, own: deployment(text(1)?)? },

@@ -2,9 +2,13 @@
 //! process.
 
 use core::fmt;
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 use vs_core::Time;
 use vs_core::ident::{GroupName, IDS_PER_MS, ProcessId};
@@ -76,10 +80,13 @@ impl TraceFile {
     /// `unix_offset`: [`crate::clock::Clock::unix_offset`] of the clock whose times the node is
     /// given, one that goes on above what the trace has reached ([`reached_ms`]).
     ///
+    /// Nobody but the user may read a file that is made. A symbolic link that another user made is
+    /// not followed: it could lead to any file of this one.
+    ///
     /// # Errors
     /// The file cannot be written, is being written, or holds something else.
     pub fn open(path: &Path, header: &Header, unix_offset: u64) -> Result<Self, TraceError> {
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        let mut file = open_file(path)?;
         let mut line = Vec::new();
         if !file.metadata()?.is_file() || !take_up(&mut file, header.process)? {
             encode_header(header, &mut line);
@@ -114,6 +121,22 @@ impl Tracer for TraceFile {
         }
         self.last = (self.last.1, self.last.1 + self.line.len() as u64);
     }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).append(true).create(true).mode(0o600);
+    let is_link = |at: &Metadata| at.file_type().is_symlink();
+    // Like /dev/stdout.
+    let is_trusted = |link: &Metadata| [0, geteuid().as_raw()].contains(&link.uid());
+    let link = fs::symlink_metadata(path).ok().filter(is_link);
+    if link.as_ref().is_some_and(|link| !is_trusted(link)) {
+        return Err(io::Error::other("it is a symbolic link of another user"));
+    }
+    if link.is_none() {
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
 }
 
 impl TraceFile {

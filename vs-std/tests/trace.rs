@@ -1,5 +1,6 @@
 //! What a trace file holds while its writer still lives.
 
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::PathBuf;
 
 use vs_core::Time;
@@ -108,4 +109,31 @@ fn the_clock_starts_at_zero_and_grows() {
     let (a, b) = (clock.now(), clock.now());
     assert!(a <= b && b.as_millis() < 60_000);
     assert!(clock.unix_start_ms() > 1_700_000_000_000);
+}
+
+/// Everybody could read it.
+#[test]
+fn trace_is_for_its_user_alone() {
+    let place = Place::new("mode");
+    drop(TraceFile::open(&place.file(), &header(1), 0).unwrap());
+    let mode = std::fs::metadata(place.file()).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+}
+
+/// A link that somebody put where the trace was to be led to any file that the user may write.
+#[test]
+fn link_of_another_user_is_not_followed() {
+    let place = Place::new("link");
+    let elsewhere = place.0.join("elsewhere");
+    symlink(&elsewhere, place.file()).unwrap();
+    let open = || TraceFile::open(&place.file(), &header(1), 0);
+    // Only root can give a link away.
+    if lchown(place.file(), Some(12_345), None).is_ok() {
+        let error = open().unwrap_err();
+        assert_eq!(error.to_string(), "it is a symbolic link of another user");
+        assert!(!elsewhere.exists());
+        lchown(place.file(), Some(0), None).unwrap();
+    }
+    drop(open().unwrap());
+    assert!(elsewhere.exists(), "an own link leads where the user wants it to");
 }

@@ -1,5 +1,8 @@
 //! Traces of simulated runs, kept in a directory.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use vs_core::trace::Trace;
@@ -36,7 +39,10 @@ pub(crate) fn keep(dir: &Path, traces: &[Trace]) -> std::io::Result<()> {
     for (trace, name) in traces.iter().zip(file_names(traces)) {
         let mut text = Vec::new();
         trace_json::encode_trace(trace, &mut text);
-        std::fs::write(dir.join(name), text)?;
+        let mut options = File::options();
+        // What is there already, a link to elsewhere too, is not this run's.
+        options.write(true).create_new(true).mode(0o600);
+        options.open(dir.join(name))?.write_all(&text)?;
     }
     Ok(())
 }

@@ -9,8 +9,10 @@ mod verdict;
 
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::io;
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     partition: Partition,
 }
 
+/// Names that are tried for a new directory, one after another.
+const TRIES_MAX: u32 = 100;
+
 /// Where traces go: a directory of the user, or one that goes when nobody needs it any more.
 #[derive(Debug)]
 struct Traces {
@@ -44,16 +49,34 @@ struct Traces {
 impl Traces {
     fn new(wanted: Option<PathBuf>) -> Result<Self, Failure> {
         let keep = wanted.is_some();
-        let name = format!("vs-demo-{}", std::process::id());
-        let dir = wanted.unwrap_or_else(|| std::env::temp_dir().join(name));
-        let made = std::fs::create_dir_all(&dir);
-        made.map_err(|e| Failure(format!("{}: the directory cannot be made: {e}", dir.display())))?;
+        let made = match &wanted {
+            Some(dir) => std::fs::create_dir_all(dir).map(|()| dir.clone()),
+            None => make_new(&std::env::temp_dir()),
+        };
+        let there = wanted.unwrap_or_else(std::env::temp_dir);
+        let dir = made
+            .map_err(|e| Failure(format!("{}: no directory can be made: {e}", there.display())))?;
         Ok(Self { dir, keep })
     }
 
     fn remove(&self) {
         // What stays in a directory for temporary files harms nobody.
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Makes a directory in `place`, where others may write, too. It is new, and nobody else may look
+/// into it: what others have put there under its name, a link to elsewhere for example, is passed
+/// over.
+fn make_new(place: &Path) -> io::Result<PathBuf> {
+    let process = std::process::id();
+    let mut tries = 0;
+    loop {
+        let dir = place.join(format!("vs-demo-{process}-{tries}"));
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && tries < TRIES_MAX => tries += 1,
+            made => return made.map(|()| dir),
+        }
     }
 }
 
@@ -96,4 +119,25 @@ fn multicast() -> Result<String, Failure> {
         .port();
     let [low, high, ..] = std::process::id().to_le_bytes();
     Ok(format!("239.255.{high}.{low}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    /// Whoever made a link under the name of the next demo had its traces written where it led.
+    #[test]
+    fn directory_of_demo_is_new_and_private() {
+        let place = std::env::temp_dir().join(format!("vs-test-{}", std::process::id()));
+        std::fs::create_dir_all(place.join("elsewhere")).unwrap();
+        let name = |n: u32| place.join(format!("vs-demo-{}-{n}", std::process::id()));
+        symlink(place.join("elsewhere"), name(0)).unwrap();
+        let made = make_new(&place).unwrap();
+        assert_eq!(made, name(1));
+        let there = std::fs::symlink_metadata(&made).unwrap();
+        assert!(there.is_dir() && there.mode() & 0o777 == 0o700, "{:o}", there.mode());
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 }

@@ -46,6 +46,9 @@ const LAPSED: &str = "the view is not primary any more: not more than half of th
 const CUT_OFF: &str =
     "the view does not hold any more: neither a membership server nor another member is heard\n";
 const EVENTS_MAX: usize = 256;
+
+/// Pause before forged datagrams are told of again, in ms.
+const FORGED_EVERY_MS: u64 = 60_000;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
 
@@ -109,6 +112,8 @@ pub(super) struct Session {
     /// Told that full datagrams do not come through.
     narrow: bool,
     other_version: bool,
+    /// Forged datagrams that were told of, and when others may be.
+    forged: (u64, Time),
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
@@ -171,6 +176,7 @@ impl Session {
             unheard: false,
             narrow: false,
             other_version: false,
+            forged: (0, Time::ZERO),
             lost_at: None,
             unknown: Vec::new(),
         })
@@ -454,6 +460,14 @@ impl Session {
         {
             eprintln!("vs: {advice}");
             self.other_version = true;
+        }
+        let now = self.driver.now();
+        if let Some(impostor) = self.driver.impostor()
+            && impostor.datagrams > self.forged.0
+            && now >= self.forged.1
+        {
+            eprintln!("vs: {impostor}");
+            self.forged = (impostor.datagrams, now.plus_ms(FORGED_EVERY_MS));
         }
     }
 

@@ -9,6 +9,9 @@ use vs_core::DetachReason;
 use crate::open_error::OpenError;
 use crate::trace::TraceError;
 
+const FORKED: &str = "this process was forked from the one that joined, which is still in the group: join it here, too, \
+                      under an id of its own";
+
 /// Why a group cannot be joined.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -104,6 +107,8 @@ pub enum SendError {
     },
     /// The system does not let the sockets be waited for.
     Wait(io::Error),
+    /// This process was forked from the one that joined, whose handle goes on.
+    Forked,
 }
 
 impl fmt::Display for SendError {
@@ -122,6 +127,7 @@ impl fmt::Display for SendError {
             Self::Detached(reason) => detached(f, reason),
             Self::JoinTimedOut { why } => late(f, why),
             Self::Wait(error) => waiting(f, error),
+            Self::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -172,6 +178,8 @@ pub enum RecvError {
     },
     /// The system does not let the sockets be waited for.
     Wait(io::Error),
+    /// This process was forked from the one that joined, whose handle goes on.
+    Forked,
 }
 
 impl fmt::Display for RecvError {
@@ -181,6 +189,7 @@ impl fmt::Display for RecvError {
             Self::Detached(reason) => detached(f, reason),
             Self::JoinTimedOut { why } => late(f, why),
             Self::Wait(error) => waiting(f, error),
+            Self::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -203,6 +212,8 @@ pub enum LeaveError {
     TimedOut,
     /// The system does not let the sockets be waited for.
     Wait(io::Error),
+    /// This process was forked from the one that joined, whose handle goes on.
+    Forked,
 }
 
 impl fmt::Display for LeaveError {
@@ -213,6 +224,7 @@ impl fmt::Display for LeaveError {
                  join again and send it again",
             ),
             Self::Wait(error) => waiting(f, error),
+            Self::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -221,7 +233,7 @@ impl core::error::Error for LeaveError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Wait(error) => Some(error),
-            Self::TimedOut => None,
+            Self::TimedOut | Self::Forked => None,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::options::JoinOptions;
 use super::wait::wait;
 use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig};
+use crate::owner::Owner;
 use crate::trace::{MaybeTrace, TraceFile, reached_ms};
 
 /// How membership ended.
@@ -26,6 +27,8 @@ pub(crate) enum End {
     Detached(DetachReason),
     /// There was no view in time.
     JoinTimedOut(String),
+    /// This process was forked from the one that joined.
+    Forked,
 }
 
 /// Events that were handed over, and whether the hearer wants to hear no more now.
@@ -33,6 +36,7 @@ pub(crate) type Heard = (usize, ControlFlow<()>);
 
 #[derive(Debug)]
 pub(crate) struct Member {
+    owner: Owner,
     driver: Driver<MaybeTrace>,
     key: GroupKey,
     busy_poll: Duration,
@@ -58,6 +62,7 @@ impl Member {
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
         let mut member = Self {
+            owner: Owner::here(),
             driver,
             key,
             busy_poll,
@@ -73,11 +78,16 @@ impl Member {
 
     /// Takes a message, to go out with the next [`Member::flush`].
     pub(crate) fn send(&mut self, payload: &[u8]) -> Result<Sent, SendError> {
+        // Before the trace has a line of it.
+        if self.unflushed == 0 {
+            self.is_forked();
+        }
         match &self.end {
             Some(End::Detached(reason)) => return Err(SendError::Detached(reason.clone())),
             Some(End::JoinTimedOut(why)) => {
                 return Err(SendError::JoinTimedOut { why: why.clone() });
             }
+            Some(End::Forked) => return Err(SendError::Forked),
             Some(End::Left) | None => {}
         }
         let sent = self.driver.send(self.key, payload).map_err(|error| match error {
@@ -97,6 +107,9 @@ impl Member {
 
     /// Waits for the sockets, and for `bell`, for at most `limit`.
     pub(crate) fn wait(&mut self, limit: Option<Duration>, bell: Option<&Bell>) -> io::Result<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         let now = self.driver.now();
         let watch = self.watch.poll_timeout().map(|at| Duration::from_nanos(at - now));
         let limit = limit.into_iter().chain(watch).min();
@@ -105,6 +118,9 @@ impl Member {
 
     /// Reads, lets time pass, writes.
     pub(crate) fn advance(&mut self) {
+        if self.is_forked() {
+            return;
+        }
         self.driver.advance(|_| Ok(()));
         self.unflushed = 0;
         self.advanced = self.driver.recent();
@@ -116,8 +132,21 @@ impl Member {
 
     /// Writes.
     pub(crate) fn flush(&mut self) {
+        if self.is_forked() {
+            return;
+        }
         self.driver.flush(|_| Ok(()));
         self.unflushed = 0;
+    }
+
+    /// Whether this process was forked from the one that joined: then nothing goes out any more,
+    /// nor comes in, and membership has ended here.
+    fn is_forked(&mut self) -> bool {
+        let forked = self.owner.is_elsewhere();
+        if forked {
+            self.end = Some(End::Forked);
+        }
+        forked
     }
 
     /// Hands over events, until there are no more or `f` breaks.

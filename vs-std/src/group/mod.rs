@@ -66,6 +66,9 @@ pub(crate) const FEED_BYTES: usize = 64 << 10;
 /// copy.
 ///
 /// Dropping a group without [`Group::leave`] is a crash in the eyes of the others.
+///
+/// After a fork the parent's group goes on; that of the child is dead, and says so
+/// ([`SendError::Forked`], [`RecvError::Forked`]).
 #[derive(Debug)]
 pub struct Group {
     member: Member,
@@ -247,7 +250,8 @@ impl Group {
             self.member.wait(Some(left), None).map_err(RecvError::Wait)?;
             self.member.advance();
             let heard = self.hear_with(&mut f);
-            if heard > 0 || self.member.take_writable() || left.is_zero() {
+            let is_over = left.is_zero() && !self.is_forked();
+            if heard > 0 || self.member.take_writable() || is_over {
                 return Ok(heard);
             }
         }
@@ -285,6 +289,7 @@ impl Group {
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(LeaveError::TimedOut),
                 Err(RecvError::Wait(error)) => return Err(LeaveError::Wait(error)),
+                Err(RecvError::Forked) => return Err(LeaveError::Forked),
                 // An earlier request to leave was answered already.
                 Err(RecvError::Left | RecvError::Detached(_) | RecvError::JoinTimedOut { .. }) => {
                     return Ok(0);
@@ -364,6 +369,9 @@ impl Group {
     /// Writes; then looks at the sockets if that is due, so that the message did not wait for it.
     fn flush_and_look(&mut self) -> Result<(), SendError> {
         self.member.flush();
+        if self.is_forked() {
+            return Err(SendError::Forked);
+        }
         if self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
             return Ok(());
         }
@@ -403,7 +411,7 @@ impl Group {
             }
             let left = deadline.map(|deadline| self.until(deadline));
             self.round(left).map_err(RecvError::Wait)?;
-            if left.is_some_and(|left| left.is_zero()) {
+            if left.is_some_and(|left| left.is_zero()) && !self.is_forked() {
                 return Ok(self.pop());
             }
         }
@@ -417,12 +425,17 @@ impl Group {
         Some(event)
     }
 
+    fn is_forked(&self) -> bool {
+        matches!(self.member.end(), Some(End::Forked))
+    }
+
     fn check_end(&self) -> Result<(), RecvError> {
         match self.member.end() {
             None => Ok(()),
             Some(End::Left) => Err(RecvError::Left),
             Some(End::Detached(reason)) => Err(RecvError::Detached(reason.clone())),
             Some(End::JoinTimedOut(why)) => Err(RecvError::JoinTimedOut { why: why.clone() }),
+            Some(End::Forked) => Err(RecvError::Forked),
         }
     }
 

@@ -89,6 +89,11 @@ impl Arrivals {
         room
     }
 
+    /// Whether nothing has arrived.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().inbox.is_empty()
+    }
+
     /// Whether there is none.
     pub(super) fn is_full(&self) -> bool {
         self.lock().inbox.room() == 0

@@ -14,6 +14,7 @@ pub(super) enum Ended {
     Detached(DetachReason),
     JoinTimedOut(String),
     Failed(Arc<io::Error>),
+    Forked,
 }
 
 macro_rules! errors {
@@ -25,6 +26,7 @@ macro_rules! errors {
                     Ended::Detached(reason) => Self::Detached(reason.clone()),
                     Ended::JoinTimedOut(why) => Self::JoinTimedOut { why: why.clone() },
                     Ended::Failed(error) => Self::Wait(again(error)),
+                    Ended::Forked => Self::Forked,
                 }
             }
         }

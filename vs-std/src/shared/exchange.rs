@@ -10,6 +10,7 @@ use super::ended::Ended;
 use super::outbox::{IsFirst, Outbox};
 use crate::bell::Bell;
 use crate::group::{Member, SendError};
+use crate::owner::Owner;
 
 /// Something to be done by the thread, between two rounds.
 pub(super) type Question = Box<dyn FnOnce(&mut Member) + Send>;
@@ -19,6 +20,7 @@ pub(super) struct Exchange {
     pub(super) outbox: Outbox,
     pub(super) arrivals: Arrivals,
     pub(super) bell: Bell,
+    owner: Owner,
     /// No handle needs the group any more.
     abandoned: AtomicBool,
     questions: Mutex<Vec<Question>>,
@@ -30,6 +32,7 @@ impl Exchange {
             outbox,
             arrivals,
             bell: Bell::new()?,
+            owner: Owner::here(),
             abandoned: AtomicBool::new(false),
             questions: Mutex::default(),
         })
@@ -38,9 +41,22 @@ impl Exchange {
     /// What the outbox took is noticed: the thread is woken for the first of what waits.
     pub(super) fn taken(&self, result: Result<IsFirst, SendError>) -> Result<(), SendError> {
         if result.map_err(|error| self.explain(error))? {
+            if self.is_forked() {
+                return Err(SendError::Forked);
+            }
             self.bell.ring();
         }
         Ok(())
+    }
+
+    /// Whether this process was forked from the one that joined: the thread is not in this one, so
+    /// nobody waits for it.
+    pub(super) fn is_forked(&self) -> bool {
+        let forked = self.owner.is_elsewhere();
+        if forked {
+            self.close(&Ended::Forked);
+        }
+        forked
     }
 
     /// Who waited in vain is told if it is for this process to act.

@@ -42,6 +42,10 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // The thread is not in a process that was forked: to wait for it would never end.
+        if self.exchange.is_forked() {
+            return;
+        }
         self.exchange.abandon();
         let Some(thread) = self.thread.take() else { return };
         // A question that owned the last handle is answered by the thread itself.
@@ -76,6 +80,10 @@ impl Drop for Handle {
 /// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
 /// the others, after what was sent went out as far as the window had room. The drop waits for the
 /// thread, which ends at once.
+///
+/// After a fork the parent's handles go on. Those of the child are dead: a call that would wake the
+/// thread or wait for it says so ([`SendError::Forked`]), and nothing goes out. Fork while no other
+/// thread uses the group: else the child may find a lock taken for good.
 #[derive(Clone, Debug)]
 pub struct SharedGroup {
     handle: Arc<Handle>,
@@ -136,6 +144,7 @@ impl SharedGroup {
             Err(SendError::Full) => {}
             result => return result,
         }
+        self.look_for_fork();
         let result = self.exchange().outbox.push(payload, Until::after(timeout));
         self.exchange().taken(result)
     }
@@ -194,6 +203,7 @@ impl SharedGroup {
             Err(SendError::Full) => {}
             result => return result,
         }
+        self.look_for_fork();
         let result = self.exchange().outbox.reserve(len, Until::after(self.handle.send));
         let segment = result.map_err(|error| self.exchange().explain(error))?;
         Ok(Reservation::new(self.exchange(), segment))
@@ -265,6 +275,7 @@ impl SharedGroup {
     /// Asks to leave, and does not wait: nothing more is taken, what was taken is sent, and
     /// [`Event::Left`] is the last event that is received.
     pub fn begin_leave(&self) {
+        self.look_for_fork();
         self.exchange().outbox.begin_leave();
         self.exchange().bell.ring();
     }
@@ -287,6 +298,7 @@ impl SharedGroup {
                     return match self.exchange().arrivals.ended() {
                         Some(Ended::Left { unsent }) => Ok(unsent),
                         Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
+                        Some(Ended::Forked) => Err(LeaveError::Forked),
                         Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
                     };
                 }
@@ -344,6 +356,11 @@ impl SharedGroup {
         self.ask(|member| member.trace_error().map(again)).flatten()
     }
 
+    /// A call that may wait for the thread waits for nobody in a process that was forked.
+    fn look_for_fork(&self) {
+        self.exchange().is_forked();
+    }
+
     fn exchange(&self) -> &Exchange {
         &self.handle.exchange
     }
@@ -352,6 +369,7 @@ impl SharedGroup {
         &self,
         answer: impl FnOnce(&mut Member) -> R + Send + 'static,
     ) -> Option<R> {
+        self.look_for_fork();
         let (told, tells) = mpsc::sync_channel(1);
         let question = Box::new(move |member: &mut Member| drop(told.send(answer(member))));
         {
@@ -368,6 +386,7 @@ impl SharedGroup {
     }
 
     fn push(&self, segment: Vec<u8>) -> Result<(), SendError> {
+        self.look_for_fork();
         let result = self.exchange().outbox.push_segment(segment, Until::after(self.handle.send));
         self.exchange().taken(result)
     }
@@ -384,6 +403,10 @@ impl SharedGroup {
         until: Option<Instant>,
         take: impl FnMut(Event),
     ) -> Result<usize, RecvError> {
+        // What has arrived is taken by a process that was forked, too.
+        if self.exchange().arrivals.is_empty() {
+            self.look_for_fork();
+        }
         let (count, is_room) = self.exchange().arrivals.take(limit, until, take)?;
         if is_room {
             self.exchange().bell.ring();

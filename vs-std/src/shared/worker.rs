@@ -78,6 +78,8 @@ impl Worker {
                 Some(End::Left) => return Ok(Ended::Left { unsent: self.unsent }),
                 Some(End::Detached(reason)) => return Ok(Ended::Detached(reason.clone())),
                 Some(End::JoinTimedOut(why)) => return Ok(Ended::JoinTimedOut(why.clone())),
+                // The thread is not in a process that was forked.
+                Some(End::Forked) => return Ok(Ended::Forked),
             }
             if went_on && self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
                 continue;

@@ -68,3 +68,34 @@ pub(super) fn asking_pause_ms(settings: &Settings, slowness: u64) -> u64 {
     let often_ms = settings.heartbeat_ms() * UNSETTLED_BACKOFF_MAX;
     (often_ms * slowness).min(often_ms.max(settings.peer_ms() / 4))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::size::CastSize;
+    use super::*;
+    use crate::config::GroupConfig;
+
+    /// Acknowledgements of others put heartbeats off. Fault to avoid: for ever, so that members
+    /// that lack the last packet never learn of it. Expected: for `heartbeat_max_ms` at most.
+    #[test]
+    fn heartbeats_are_put_off_within_bound() {
+        let config = GroupConfig::default();
+        let settings = Settings::new(&config, CastSize::of(1400, 256), 3);
+        for groups in [1, 2 * IDLE_GROUPS] {
+            let mut now = Time::from_millis(1000);
+            let mut beats = Beats::new(now, &settings);
+            beats.set_groups(groups);
+            let most_ms = config.heartbeat_max_ms * groups.div_ceil(IDLE_GROUPS) as u64;
+            let mut waited_ms = 0;
+            while beats.next(u64::MAX, &settings) > now {
+                now = now.plus_ms(1);
+                waited_ms += 1;
+                assert!(waited_ms <= most_ms, "{groups} groups");
+                beats.put_off(now);
+            }
+            assert_eq!(waited_ms, most_ms);
+            beats.handle_sent(now, &settings);
+            assert!(beats.next(u64::MAX, &settings) > now);
+        }
+    }
+}

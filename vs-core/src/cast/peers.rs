@@ -141,3 +141,39 @@ impl Peers {
         self.stable_at = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Time jumps when this process was suspended: nobody else is to blame.
+    #[test]
+    fn all_detectors_restart_after_time_jumped() {
+        let at = Time::from_millis;
+        let mut peers = Peers::new(3, 100, at(0));
+        peers.watch(at(0));
+        peers.handle_credit(at(5), 1);
+        let checked = peers.check(at(200), [at(0)].into_iter());
+        peers.handle_checked(checked);
+        assert!(peers.is_due());
+        peers.restart(at(1000));
+        assert!(!peers.is_due());
+        assert_eq!(peers.at(), Some(at(1100)));
+        for rank in 0..3 {
+            let since = (peers.ack_since(rank), peers.credit_since(rank));
+            assert_eq!(since, (at(1000), at(1000)), "{rank}");
+        }
+    }
+
+    #[test]
+    fn credit_is_owed_since_last_progress() {
+        let at = Time::from_millis;
+        let mut peers = Peers::new(3, 100, at(0));
+        peers.handle_credit(at(5), 1);
+        assert_eq!([0, 1].map(|rank| peers.credit_since(rank)), [at(0), at(5)]);
+        peers.handle_stable(at(9));
+        assert_eq!([0, 1].map(|rank| peers.credit_since(rank)), [at(9); 2]);
+        peers.handle_credit(at(10), 0);
+        assert_eq!([0, 1].map(|rank| peers.credit_since(rank)), [at(10), at(9)]);
+    }
+}

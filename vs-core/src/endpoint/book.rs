@@ -57,3 +57,35 @@ impl AddressBook {
         self.find(process).is_none_or(|peer| incarnation >= peer.incarnation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(set: &[u64]) -> Vec<Peer> {
+        let peer = |&p: &u64| Peer {
+            process: ProcessId(p),
+            incarnation: Incarnation::new(p),
+            addr: ([127, 0, 0, 1], p as u16).into(),
+        };
+        set.iter().map(peer).collect()
+    }
+
+    /// A member that is not proposed is served until the view changes (point 8).
+    #[test]
+    fn addresses_of_members_outside_proposal_stay() {
+        let (mut book, me) = (AddressBook::default(), ProcessId(1));
+        let current = [1, 2, 3].map(ProcessId);
+        let known = |book: &AddressBook| {
+            (1..=5).filter(|p| book.contains(ProcessId(*p))).collect::<Vec<u64>>()
+        };
+        for (proposed, expected) in
+            [(&[1, 2, 3][..], &[2, 3][..]), (&[1, 2, 4], &[2, 3, 4]), (&[1, 5], &[2, 3, 5])]
+        {
+            book.handle_start_change(&peers(proposed), &current, me);
+            assert_eq!(known(&book), expected, "proposed: {proposed:?}");
+        }
+        book.retain(&[1, 5].map(ProcessId));
+        assert_eq!(known(&book), [5]);
+    }
+}

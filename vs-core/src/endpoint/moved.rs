@@ -40,3 +40,27 @@ impl Moved {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::{Cid, ViewId};
+
+    fn processes(list: &[u64]) -> Members {
+        list.iter().map(|p| ProcessId(*p)).collect()
+    }
+
+    /// Members that have not moved yet may lack packets of the previous view (rule 5.9). Fault to
+    /// avoid: these are freed when the first member has moved. Expected: when the last has that
+    /// came along; others count for nothing.
+    #[test]
+    fn previous_view_is_needed_until_last_has_moved() {
+        let (id, members) = (ViewId { major: 9, minor: 1 }, processes(&[1, 2, 3, 4]));
+        let view = View::new(id, &members, &[Cid(1); 4]).unwrap();
+        let mut moved = Moved::new(&view, ProcessId(1), processes(&[1, 2, 3]));
+        for (sign, needed, complete) in [(2, true, false), (3, false, false), (4, false, true)] {
+            assert!(moved.handle_sign(ProcessId(sign)) && !moved.handle_sign(ProcessId(sign)));
+            assert_eq!((moved.needs_previous(), moved.is_complete()), (needed, complete), "{sign}");
+        }
+    }
+}

@@ -140,3 +140,20 @@ impl Resend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others wait for it, as they are still on their way to the view.
+    #[test]
+    fn unsent_sync_goes_out_after_installation() {
+        let mut resend = Resend::default();
+        resend.start(Time::from_millis(0), 10);
+        resend.handle_sent(Due::Sync { first: 0 }, Some(7));
+        assert!(resend.is_unsent());
+        resend.handle_installed(Some(Cid(5)));
+        assert_eq!(resend.next_due(), Some(Due::Answer { cid: Cid(5), first: 0 }));
+        assert_eq!(resend.poll_timeout(true), None, "it is not repeated by itself");
+    }
+}

@@ -134,3 +134,28 @@ impl Suspicions {
         is_news
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER_MS: u64 = 100;
+
+    /// Fault to avoid: after it was attached again a process accuses nobody of a sync message that
+    /// is missing, for ever. Expected: it does, after the full time.
+    #[test]
+    fn missing_sync_counts_after_reattachment() {
+        let at = Time::from_millis;
+        let mut suspicions = Suspicions::default();
+        suspicions.handle_attached(at(0));
+        assert!(!suspicions.are_syncs_late(at(500), PEER_MS), "no view was announced");
+        suspicions.handle_announced(at(500));
+        suspicions.handle_detached();
+        suspicions.handle_attached(at(590));
+        let debts = Debts::new(true, false);
+        assert!(suspicions.poll_timeout(PEER_MS, debts).is_some());
+        for (ms, late) in [(600, false), (689, false), (690, true)] {
+            assert_eq!(suspicions.are_syncs_late(at(ms), PEER_MS), late, "{ms}");
+        }
+    }
+}

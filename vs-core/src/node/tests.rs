@@ -1,5 +1,6 @@
 //! What a node makes of datagrams that a member never sends.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{Node, Verdict};
@@ -7,11 +8,12 @@ use crate::config::{GroupConfig, NodeConfig};
 use crate::endpoint::Action;
 use crate::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::member::Peer;
+use crate::ranges::SeqRange;
 use crate::time::Time;
 use crate::view::{View, ViewKey};
 use crate::wire::control::{self, SyncMessage};
-use crate::wire::datagram::{Header, TransmitCounter, finish};
-use crate::wire::packet::{self, Heartbeat};
+use crate::wire::datagram::{Header, KIND_AT, Kind, TransmitCounter, finish};
+use crate::wire::packet::{self, Data, Heartbeat};
 
 const NOW: Time = Time(1_000_000);
 
@@ -23,33 +25,43 @@ fn peer(process: u64) -> Peer {
     Peer { process: ProcessId(process), incarnation: Incarnation::new(7), addr }
 }
 
-fn view(major: u64, cids: [u64; 2]) -> View {
-    let members = [1, 2].map(ProcessId);
-    View::new(ViewId { major, minor: 0 }, &members, &cids.map(Cid)).unwrap()
+/// Of the processes from 1 on.
+fn view(major: u64, cids: &[u64]) -> View {
+    let members: Vec<ProcessId> = (1..=cids.len() as u64).map(ProcessId).collect();
+    let cids: Vec<Cid> = cids.iter().map(|cid| Cid(*cid)).collect();
+    View::new(ViewId { major, minor: 0 }, &members, &cids).unwrap()
 }
 
-/// Process 2, in a view with 1.
-struct Pair {
+/// Process 2, in a view with 1, and perhaps 3.
+struct Few {
     node: Node,
     group: GroupKey,
+    /// The first view.
+    first: View,
 }
 
-impl Pair {
+impl Few {
     fn new() -> Self {
+        Self::of(view(9, &[3, 4]))
+    }
+
+    fn of(first: View) -> Self {
         let Peer { process, incarnation, addr } = peer(2);
         let identity = Identity { process, incarnation, addr, seed: 1 };
         let mut node = Node::new(NodeConfig::default(), identity, 0, ()).unwrap();
         let config =
             GroupConfig::default().with_members_max(4).with_window_packets(Some(WINDOW as usize));
         let group = node.join_external(NOW, &GroupName::new("two").unwrap(), config).unwrap();
-        let mut pair = Self { node, group };
-        pair.change(4, view(9, [3, 4]));
-        assert_eq!(pair.installed(), Some(view(9, [3, 4])));
-        pair
+        let mut few = Self { node, group, first: first.clone() };
+        few.change(first.clone());
+        assert_eq!(few.installed(), Some(first));
+        few
     }
 
-    fn change(&mut self, cid: u64, view: View) {
-        self.node.handle_start_change(NOW, self.group, Cid(cid), &[1, 2].map(peer)).unwrap();
+    fn change(&mut self, view: View) {
+        let peers: Vec<Peer> = view.members().iter().map(|p| peer(p.0)).collect();
+        let cid = view.start(ProcessId(2)).unwrap();
+        self.node.handle_start_change(NOW, self.group, cid, &peers).unwrap();
         self.node.handle_mbr_view(NOW, self.group, view).unwrap();
     }
 
@@ -65,7 +77,29 @@ impl Pair {
     }
 
     fn header(&self, rank: Rank) -> Header {
-        Header { rank, group: self.group, fingerprint: view(9, [3, 4]).fingerprint() }
+        self.header_in(&self.first, rank)
+    }
+
+    fn header_in(&self, view: &View, rank: Rank) -> Header {
+        Header { rank, group: self.group, fingerprint: view.fingerprint() }
+    }
+
+    /// Rank `rank` shows that it is in `view`.
+    fn heartbeat(&mut self, view: &View, rank: Rank) -> Verdict {
+        let header = self.header_in(view, rank);
+        let beat = Heartbeat { solicit: false, highest: 0, stable: 0, view: view.id() };
+        let from = peer(u64::from(rank) + 1).addr;
+        self.hear(from, 1, |out| packet::encode_heartbeat(out, &header, &beat))
+    }
+
+    /// What is transmitted next: datagrams.
+    fn transmitted(&mut self) -> Vec<Vec<u8>> {
+        let mut out = [0; 2048];
+        let mut datagrams = Vec::new();
+        while let Some(transmit) = self.node.poll_transmit(NOW, &mut out, 1) {
+            datagrams.push(out[..transmit.len].to_vec());
+        }
+        datagrams
     }
 
     /// A datagram with this number comes from `from`.
@@ -83,11 +117,15 @@ impl Pair {
 
     /// The sync message of 1 for its cid 5, with this cut.
     fn sync(&mut self, cut: &[(u16, Seq)]) -> Verdict {
-        let Peer { process, incarnation, addr } = peer(1);
-        let view = ViewKey::of(&view(9, [3, 4]), process).unwrap();
-        let (cid, runs) = (Cid(5), cut.to_vec());
-        let message = SyncMessage { process, incarnation, cid, view, total: 2, first: 0, runs };
-        let header = self.header(0);
+        self.sync_of(1, cut)
+    }
+
+    fn sync_of(&mut self, from: u64, cut: &[(u16, Seq)]) -> Verdict {
+        let Peer { process, incarnation, addr } = peer(from);
+        let view = ViewKey::of(&self.first, process).unwrap();
+        let (cid, runs, total) = (Cid(5), cut.to_vec(), self.first.len() as u16);
+        let message = SyncMessage { process, incarnation, cid, view, total, first: 0, runs };
+        let header = self.header(from as Rank - 1);
         self.hear(addr, 1, |out| control::encode_sync(out, &header, &message))
     }
 }
@@ -96,53 +134,109 @@ impl Pair {
 #[test]
 fn cut_beyond_what_was_granted_is_refused() {
     for cut in [[(1, 1 << 20), (1, 0)], [(1, 0), (1, 1)]] {
-        let mut pair = Pair::new();
-        pair.change(5, view(10, [5, 5]));
-        assert_eq!(pair.sync(&cut), Verdict::Malformed, "{cut:?}");
-        assert_eq!(pair.node.counters().malformed, 1);
-        assert_eq!(pair.installed(), None);
-        assert_eq!(pair.sync(&[(2, 0)]), Verdict::Accepted, "the true one counts");
-        assert_eq!(pair.installed(), Some(view(10, [5, 5])));
+        let mut few = Few::new();
+        few.change(view(10, &[5, 5]));
+        assert_eq!(few.sync(&cut), Verdict::Malformed, "{cut:?}");
+        assert_eq!(few.node.counters().malformed, 1);
+        assert_eq!(few.installed(), None);
+        assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted, "the true one counts");
+        assert_eq!(few.installed(), Some(view(10, &[5, 5])));
     }
 }
 
 /// A message is cut into the datagrams of a window; all of these can be in a cut.
 #[test]
 fn cut_up_to_what_was_granted_is_kept() {
-    let mut pair = Pair::new();
-    pair.change(5, view(10, [5, 5]));
-    assert_eq!(pair.sync(&[(1, WINDOW + 1), (1, 0)]), Verdict::Malformed);
-    assert_eq!(pair.sync(&[(1, WINDOW), (1, 0)]), Verdict::Accepted);
+    let mut few = Few::new();
+    few.change(view(10, &[5, 5]));
+    assert_eq!(few.sync(&[(1, WINDOW + 1), (1, 0)]), Verdict::Malformed);
+    assert_eq!(few.sync(&[(1, WINDOW), (1, 0)]), Verdict::Accepted);
 }
 
 /// Whoever forged a datagram of a member was not noticed by the member itself, which hears it.
 #[test]
 fn datagram_in_own_name_raises_alarm() {
-    let mut pair = Pair::new();
+    let mut few = Few::new();
     let heartbeat = |header: Header| {
         move |out: &mut [u8]| {
             let beat =
-                Heartbeat { solicit: false, highest: 9, stable: 0, view: view(9, [3, 4]).id() };
+                Heartbeat { solicit: false, highest: 9, stable: 0, view: view(9, &[3, 4]).id() };
             packet::encode_heartbeat(out, &header, &beat)
         }
     };
-    let (own, member) = (heartbeat(pair.header(1)), heartbeat(pair.header(0)));
+    let (own, member) = (heartbeat(few.header(1)), heartbeat(few.header(0)));
     let (here, elsewhere) = (peer(2).addr, SocketAddr::from(([127, 0, 0, 9], 9)));
-    pair.node.send(NOW, pair.group, b"hello").unwrap();
-    let mut out = [0; 2048];
-    while pair.node.poll_transmit(NOW, &mut out, 1).is_some() {}
-    let given = pair.node.groups.iter().map(|g| g.transmit_counter().last()).max().unwrap();
+    few.node.send(NOW, few.group, b"hello").unwrap();
+    assert!(!few.transmitted().is_empty());
+    let given = few.node.groups.iter().map(|g| g.transmit_counter().last()).max().unwrap();
     assert!(given > 0);
     let other_card = SocketAddr::from(([127, 0, 0, 9], here.port()));
     for from in [here, other_card] {
-        assert_eq!(pair.hear(from, given, own), Verdict::Foreign);
+        assert_eq!(few.hear(from, given, own), Verdict::Foreign);
     }
-    pair.hear(elsewhere, given + 1, member);
-    assert_eq!(pair.node.impostor(), None, "own multicasts come back");
+    few.hear(elsewhere, given + 1, member);
+    assert_eq!(few.node.impostor(), None, "own multicasts come back");
     for (count, from, number) in [(1, here, given + 1), (2, elsewhere, given)] {
-        assert_eq!(pair.hear(from, number, own), Verdict::Foreign);
-        let impostor = pair.node.impostor().unwrap();
+        assert_eq!(few.hear(from, number, own), Verdict::Foreign);
+        let impostor = few.node.impostor().unwrap();
         assert_eq!((impostor.from, impostor.datagrams), (from, count));
-        assert_eq!(pair.node.counters().impostors, count);
+        assert_eq!(few.node.counters().impostors, count);
     }
+}
+
+/// Members that have not moved yet may lack packets of the view before (rule 5.9). Fault to avoid:
+/// it is given up when the first member has moved. Expected: when the last one has.
+#[test]
+fn previous_view_serves_until_last_member_moved() {
+    let mut few = Few::of(view(9, &[3, 4, 5]));
+    let next = view(10, &[5, 5, 5]);
+    few.change(next.clone());
+    for from in [1, 3] {
+        assert_eq!(few.sync_of(from, &[(3, 0)]), Verdict::Accepted);
+    }
+    assert_eq!(few.installed(), Some(next.clone()));
+    let nak = |few: &mut Few| {
+        let header = few.header(2);
+        let ranges = [SeqRange { from: 1, upto: 1 }];
+        few.hear(peer(3).addr, 1, |out| packet::encode_nak(out, &header, 1, 1, &ranges))
+    };
+    assert_eq!(nak(&mut few), Verdict::Accepted);
+    assert_eq!(few.heartbeat(&next, 0), Verdict::Accepted);
+    assert_eq!(nak(&mut few), Verdict::Accepted, "3 may lack something");
+    assert_eq!(few.heartbeat(&next, 2), Verdict::Accepted);
+    assert_eq!(nak(&mut few), Verdict::Foreign);
+}
+
+/// Fault to avoid: it is kept and never used, and has to be repaired.
+#[test]
+fn early_packet_is_delivered_once_installed() {
+    let mut few = Few::new();
+    let next = view(10, &[5, 5]);
+    few.change(next.clone());
+    let header = few.header_in(&next, 0);
+    let data = Data { flags: 0, origin: 0, seq: 1, stable: 0, body: b"\x05\0\0\0hello" };
+    let verdict = few.hear(peer(1).addr, 1, |out| packet::encode_data(out, &header, &data));
+    assert_eq!(verdict, Verdict::Early);
+    assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted);
+    let mut seen = Vec::new();
+    while let Some(action) = few.node.poll_action(NOW) {
+        match action {
+            Action::View { view, .. } => seen.push((view.id().major, Vec::new())),
+            Action::Deliver { from, payload, .. } => seen.push((from.0, payload.to_vec())),
+            _ => {}
+        }
+    }
+    assert_eq!(seen, [(10, Vec::new()), (1, b"hello".to_vec())]);
+}
+
+/// Others are still on their way to the view, and wait for it. Fault to avoid: it is dropped with
+/// the view that was left.
+#[test]
+fn unsent_sync_goes_out_after_its_view() {
+    let mut few = Few::new();
+    few.change(view(10, &[5, 5]));
+    assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted);
+    assert_eq!(few.installed(), Some(view(10, &[5, 5])), "before anything was transmitted");
+    let syncs = few.transmitted().iter().filter(|d| d[KIND_AT] == Kind::Sync as u8).count();
+    assert_eq!(syncs, 1);
 }

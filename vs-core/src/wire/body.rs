@@ -305,4 +305,13 @@ mod tests {
             assert_eq!((read, missing, packets), (message, 0, packets_for(len, 64)));
         }
     }
+
+    /// A message would end in the midst of a fragment, or be longer than it said.
+    #[test]
+    fn last_flag_holds_where_length_ends_alone() {
+        let part = |bits, missing| left_after(missing, Flags::of(FLAG_FRAGMENT | bits), b"four");
+        assert_eq!((part(0, 10), part(FLAG_LAST, 10)), (Some(6), None));
+        assert_eq!((part(0, 4), part(FLAG_LAST, 4)), (None, Some(0)));
+        assert_eq!((part(0, 3), part(FLAG_LAST, 3)), (None, None));
+    }
 }

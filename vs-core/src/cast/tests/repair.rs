@@ -321,3 +321,18 @@ fn large_view_keeps_sources_for_each_stream() {
     assert_eq!([0, 2, 128, 129].map(|rank| sources.after(2, rank)), [2, 129, 129, 2].map(Some));
     assert_eq!(sources.after(5, 0), None);
 }
+
+/// What was reported to the sender is news to a member that is asked in its place.
+#[test]
+fn new_source_is_asked_at_once() {
+    let mut net = listener(4, 1);
+    promise(&mut net, 0, 3);
+    assert_eq!(reports(&mut net), [(0, 0, vec![range(1, 3)])]);
+    assert_eq!(reports(&mut net), [], "the repair is under way");
+    let now = net.now;
+    net.members[1].cast.settle(now, 0, 3, &[2], true);
+    assert_eq!(reports(&mut net), [(0, 2, vec![range(1, 3)])]);
+    let now = net.now;
+    net.members[1].cast.settle(now, 0, 3, &[3, 2], true);
+    assert_eq!(reports(&mut net), [], "it was asked");
+}

@@ -80,7 +80,6 @@ impl Peers {
     pub(super) fn restart(&mut self, now: Time) {
         self.acks.fill(now);
         self.credit.fill(now);
-        self.stable_at = now;
         self.due = false;
         if self.at.is_some() {
             self.at = Some(now.plus_ms(self.peer_ms));

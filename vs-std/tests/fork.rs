@@ -1,5 +1,5 @@
-//! A process that forks while it is in a group: the parent's handle goes on, the child's is dead and
-//! says so.
+//! A process that forks while it is in a group: the parent's handle goes on, the child's is dead
+//! and says so.
 
 #![allow(unsafe_code, reason = "there is no safe fork")]
 

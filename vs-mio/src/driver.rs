@@ -139,6 +139,12 @@ impl<T: Tracer> Driver<T> {
         self.inner.timeout()
     }
 
+    /// See [`driver::Driver::is_forked`].
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.inner.is_forked()
+    }
+
     /// Whether something was left unread for fairness. It is read by the next [`Driver::advance`],
     /// and [`Driver::timeout`] is zero until then.
     #[must_use]

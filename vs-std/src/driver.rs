@@ -29,6 +29,7 @@ use crate::watch::{AddressNote, Watch};
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
 pub use crate::open_error::OpenError;
+use crate::owner::Owner;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
 
 /// A socket that is new, for a loop that has to know it.
@@ -57,6 +58,10 @@ pub enum Opened<'a> {
 #[derive(Debug)]
 pub struct Driver<T: Tracer = ()> {
     node: Node<T>,
+    /// The process whose sockets these are.
+    owner: Owner,
+    /// Whether it was found that this is another one.
+    forked: bool,
     clock: Clock,
     /// The time of the last [`Driver::advance`] or [`Driver::flush`]: good enough for a send and a
     /// delivery in between, and no clock is read for each.
@@ -120,6 +125,8 @@ impl<T: Tracer> Driver<T> {
         let heard_all = false;
         let driver = Self {
             node,
+            owner: Owner::here(),
+            forked: false,
             clock,
             now,
             datagrams,
@@ -188,6 +195,9 @@ impl<T: Tracer> Driver<T> {
     /// to `opened`, for a loop that has to know it; an error of `opened` counts as one of
     /// connecting.
     pub fn advance(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
+        if self.look_for_fork() {
+            return;
+        }
         self.heard_all = false;
         if let Some(embedded) = &mut self.embedded {
             let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
@@ -205,7 +215,20 @@ impl<T: Tracer> Driver<T> {
         if self.node.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.node.handle_timeout(now);
         }
-        self.flush(opened);
+        self.write(opened);
+    }
+
+    /// Whether [`Driver::advance`] or [`Driver::flush`] found that this process was forked from the
+    /// one that opened the sockets. That one goes on; here nothing is read or written any more.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.forked
+    }
+
+    /// [`Driver::is_forked`], looked at now.
+    pub(crate) fn look_for_fork(&mut self) -> bool {
+        self.forked |= self.owner.is_elsewhere();
+        self.forked
     }
 
     /// Reads what multicasts there are, within bounds, without being told that there are any: for a
@@ -222,7 +245,13 @@ impl<T: Tracer> Driver<T> {
     /// Writes what follows from commands and from what the application heard, as
     /// [`Driver::advance`] does. Reads nothing: what a loop reads after it asked for actions, its
     /// application would hear when something wakes it again.
-    pub fn flush(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
+    pub fn flush(&mut self, opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
+        if !self.look_for_fork() {
+            self.write(opened);
+        }
+    }
+
+    fn write(&mut self, mut opened: impl FnMut(Opened<'_>) -> io::Result<()>) {
         let now = self.look_at_clock();
         while let Some(command) = self.node.poll_link() {
             match &mut self.embedded {

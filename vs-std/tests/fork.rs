@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use nobody::silent;
 use vs_core::ident::GroupName;
+use vs_std::driver::Driver;
+use vs_std::trace::MaybeTrace;
 use vs_std::{Group, JoinOptions, LeaveError, RecvError, SendError, SharedGroup};
 
 /// How long the child may take.
@@ -130,4 +132,23 @@ fn forked_shared_group_is_dead_in_child_alone() {
         Ok(())
     });
     result.unwrap();
+}
+
+/// A loop of the application's own finds out by asking.
+#[test]
+fn forked_driver_reads_and_writes_nothing() {
+    let (_listener, options) = options(35);
+    let mut driver = Driver::new(options.driver, MaybeTrace(None)).unwrap();
+    driver.join(&name(), options.group).unwrap();
+    driver.advance(|_| Ok(()));
+    assert!(!driver.is_forked());
+    let result = in_child(|| {
+        driver.flush(|_| Ok(()));
+        expect(driver.is_forked(), "flush notices")?;
+        driver.advance(|_| Err(std::io::Error::other("it opens a socket")));
+        expect(driver.is_forked(), "it stays so")
+    });
+    result.unwrap();
+    driver.advance(|_| Ok(()));
+    assert!(!driver.is_forked(), "the parent goes on");
 }

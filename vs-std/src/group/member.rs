@@ -17,7 +17,6 @@ use super::options::JoinOptions;
 use super::wait::wait;
 use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig};
-use crate::owner::Owner;
 use crate::trace::{MaybeTrace, TraceFile, reached_ms};
 
 /// How membership ended.
@@ -36,7 +35,6 @@ pub(crate) type Heard = (usize, ControlFlow<()>);
 
 #[derive(Debug)]
 pub(crate) struct Member {
-    owner: Owner,
     driver: Driver<MaybeTrace>,
     key: GroupKey,
     busy_poll: Duration,
@@ -62,7 +60,6 @@ impl Member {
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
         let mut member = Self {
-            owner: Owner::here(),
             driver,
             key,
             busy_poll,
@@ -118,10 +115,8 @@ impl Member {
 
     /// Reads, lets time pass, writes.
     pub(crate) fn advance(&mut self) {
-        if self.is_forked() {
-            return;
-        }
         self.driver.advance(|_| Ok(()));
+        self.note_fork();
         self.unflushed = 0;
         self.advanced = self.driver.recent();
         self.watch.advance(&self.driver);
@@ -132,21 +127,23 @@ impl Member {
 
     /// Writes.
     pub(crate) fn flush(&mut self) {
-        if self.is_forked() {
-            return;
-        }
         self.driver.flush(|_| Ok(()));
+        self.note_fork();
         self.unflushed = 0;
     }
 
     /// Whether this process was forked from the one that joined: then nothing goes out any more,
     /// nor comes in, and membership has ended here.
     fn is_forked(&mut self) -> bool {
-        let forked = self.owner.is_elsewhere();
-        if forked {
+        let forked = self.driver.look_for_fork();
+        self.note_fork();
+        forked
+    }
+
+    fn note_fork(&mut self) {
+        if self.driver.is_forked() {
             self.end = Some(End::Forked);
         }
-        forked
     }
 
     /// Hands over events, until there are no more or `f` breaks.

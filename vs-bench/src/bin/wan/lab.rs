@@ -1,5 +1,6 @@
 //! Where everything runs: a network namespace for each site, and one with the wires between them.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, process};
@@ -53,7 +54,9 @@ impl Lab {
     pub(crate) fn set_up(sites: u64, vs: Option<&Path>) -> Result<Self, String> {
         let prefix = format!("wn{}", process::id());
         let dir = env::temp_dir().join(&prefix);
-        fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        // New, and for this user alone: programs that are made there are run.
+        let made = fs::DirBuilder::new().mode(0o700).create(&dir);
+        made.map_err(|e| format!("{}: {e}", dir.display()))?;
         let vs = match vs {
             Some(path) => path.to_owned(),
             None => build_vs()?,

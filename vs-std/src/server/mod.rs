@@ -7,7 +7,7 @@ mod peers;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -87,6 +87,8 @@ pub struct ServerDriver {
     count: u64,
     faults: Faults,
     buffer: Vec<u8>,
+    /// Connections whose socket had no room for all that is to be written.
+    unsent: BTreeSet<ConnId>,
     accept_errors: u64,
 }
 
@@ -115,6 +117,7 @@ impl ServerDriver {
             count: 0,
             faults: Faults::default(),
             buffer: vec![0; READ_BYTES],
+            unsent: BTreeSet::new(),
             accept_errors: 0,
         })
     }
@@ -310,13 +313,12 @@ impl ServerDriver {
         while let Some(id) = self.server.poll_output() {
             self.write(now, id);
         }
-        // Connections whose socket had no room, and has it now.
-        let waiting = self
-            .conns
-            .iter()
-            .filter(|(id, conn)| conn.writable && !self.server.output(**id).is_empty());
-        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.write(now, id);
+        for id in core::mem::take(&mut self.unsent) {
+            // Those whose socket still has no room stay in the list.
+            match self.conns.get(&id) {
+                Some(conn) if !conn.writable => drop(self.unsent.insert(id)),
+                _ => self.write(now, id),
+            }
         }
         while let Some(id) = self.server.poll_close() {
             self.begin_close(now, id);
@@ -480,7 +482,10 @@ impl ServerDriver {
             match conn.stream.write(output) {
                 Ok(n) => self.server.consumed(id, n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => conn.writable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    conn.writable = false;
+                    self.unsent.insert(id);
+                }
                 Err(_) => return self.lost(now, id),
             }
         }

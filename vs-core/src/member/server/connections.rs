@@ -14,6 +14,13 @@ use crate::time::Time;
 use crate::wire::frame::{Decoder, FrameError, Output};
 use crate::wire::message::Frame;
 
+/// Beyond so many connections, they are looked at together.
+const MANY: usize = 64;
+
+/// Many connections are looked at at multiples of this time, in ms: so one round of the loop sees
+/// to some of them together.
+const LOOK_GRID_MS: u64 = 20;
+
 /// A connection of a server, named by the runtime; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
@@ -288,6 +295,9 @@ impl Connections {
             Role::New => conn.silence.next_look(),
             _ => conn.silence.next_look().min(conn.sent.plus_ms(conn.signs.pause_ms())),
         });
+        let grid = Time::from_millis(LOOK_GRID_MS).0;
+        let on_grid = |at: Time| Time(at.0.next_multiple_of(grid));
+        let at = if self.conns.len() > MANY { at.map(on_grid) } else { at };
         self.looks.set(&id, at);
     }
 

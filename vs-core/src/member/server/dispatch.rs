@@ -227,11 +227,11 @@ impl Server {
             self.topology.handle_up(self.clock.now(), server, restarted, &self.config);
             self.notes.push(Note::Peer { server, connected: true });
         }
-        self.topology.relink();
         self.tell_about_me(conn);
-        self.tell_links();
-        self.tell_state(conn);
-        self.review_groups(false);
+        let due = self.review.plan();
+        due.tells = true;
+        due.newcomers.push(conn);
+        self.review_links();
         self.thin_out(server);
     }
 
@@ -292,7 +292,10 @@ impl Server {
         if of == self.id {
             return match self.versions.handle_own(report.version()) {
                 Own::Known => {}
-                Own::Raised => self.tell_links(),
+                Own::Raised => {
+                    self.review.plan().tells = true;
+                    self.review_links();
+                }
                 Own::Duplicate => self.notes.push(Note::DuplicateId { server: self.id }),
             };
         }
@@ -303,11 +306,8 @@ impl Server {
             Heard::Earlier(report) => return self.tell_server(of, report),
             Heard::New => {}
         }
-        let before = self.topology.clique().to_vec();
-        if self.topology.relink() {
-            self.tell_links();
-        }
-        self.review_groups(!before.iter().all(|mate| self.topology.clique().contains(mate)));
+        self.review.plan().compares = true;
+        self.review_links();
     }
 
     /// A peer says what it is.
@@ -317,8 +317,11 @@ impl Server {
         (embeds, gathering, listen): (Option<ProcessId>, bool, Option<SocketAddr>),
     ) {
         let until = self.clock.now().plus_ms(self.config.gather_max_ms);
+        let before = self.is_gathering();
         self.peers.handle_about(server, About { embeds, gathering, listen }, until);
-        self.review_groups(false);
+        if self.is_gathering() != before {
+            self.review_groups(false);
+        }
     }
 
     /// A peer asks where `server` is.

@@ -85,8 +85,10 @@ impl Server {
         let was_last = self.peers.handle_ended(server, conn);
         if !was_last && let Some(conn) = self.peers.connection_to(server) {
             self.topology.handle_repeat(now, server, &self.config);
-            self.tell_links();
-            return self.tell_state(conn);
+            let due = self.review.plan();
+            due.tells = true;
+            due.newcomers.push(conn);
+            return self.review_links();
         }
         self.topology.handle_down(now, server, &self.config);
         if let Some(process) = self.peers.forget_about(server) {
@@ -94,8 +96,9 @@ impl Server {
         }
         self.dialler.use_spares(now, server, &self.config);
         self.notes.push(Note::Peer { server, connected: false });
-        self.tell_links();
-        self.review_groups(true);
+        let due = self.review.plan();
+        (due.tells, due.lost) = (true, true);
+        self.review_links();
     }
 
     /// A server that was dialled refuses this one, or is refused by it.

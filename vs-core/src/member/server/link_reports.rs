@@ -7,16 +7,29 @@
 //! they came. A server may hear a later report of its own than it ever sent. That one is of an
 //! earlier incarnation whose clock was ahead; the server raises its version above it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::config::ServerConfig;
+use super::graph::places;
 use crate::ident::ServerId;
 use crate::member::message::PeerWord;
 use crate::time::Time;
 
 /// Most servers that a report names, and most whose reports are kept.
 pub(super) const SERVERS_MAX: usize = 1024;
+
+/// Servers that are not connected and count in a search for cliques, beyond as many as are
+/// connected: what one peer makes up of others costs little more than what all are.
+const FAR_MIN: usize = 64;
+
+/// Up to this many servers, what follows from a report is looked at as soon as it arrives.
+const FEW_SERVERS: usize = 8;
+
+/// Of a crowd of servers, the pause between two looks at what follows from their reports, in ms
+/// for each server. Each look may tell all servers a report that names all.
+const LOOK_MS_PER_SERVER: u64 = 2;
 
 /// How often a server raises its version above reports of an earlier incarnation. If it has to more
 /// often, another server has its id, and raises its version in turn.
@@ -64,7 +77,7 @@ impl LinkReport {
         self.servers.binary_search(&server).is_ok() || self.ready.binary_search(&server).is_ok()
     }
 
-    /// All that it names.
+    /// All that it names, once or twice.
     pub(super) fn named(&self) -> impl Iterator<Item = ServerId> + '_ {
         self.servers.iter().chain(&self.ready).copied()
     }
@@ -76,10 +89,17 @@ impl LinkReport {
     }
 }
 
+/// A report, and when it arrived.
+#[derive(Debug)]
+struct Known {
+    report: LinkReport,
+    since: Time,
+}
+
 /// The latest report of each server, this one left out, and who has it.
 #[derive(Debug, Default)]
 pub(super) struct LinkReports {
-    reports: BTreeMap<ServerId, LinkReport>,
+    reports: BTreeMap<ServerId, Known>,
     /// The version of each server's report that a connected peer has, as far as is known.
     had: BTreeMap<ServerId, BTreeMap<ServerId, u64>>,
     /// When to pass on what peers do not have.
@@ -88,11 +108,11 @@ pub(super) struct LinkReports {
 
 impl LinkReports {
     pub(super) fn get(&self, server: ServerId) -> Option<&LinkReport> {
-        self.reports.get(&server)
+        self.reports.get(&server).map(|known| &known.report)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ServerId, &LinkReport)> {
-        self.reports.iter().map(|(server, report)| (*server, report))
+        self.reports.iter().map(|(server, known)| (*server, &known.report))
     }
 
     /// Of how many servers `peer` is known to have reports.
@@ -132,52 +152,80 @@ impl LinkReports {
         }
     }
 
+    /// Most servers that are not connected whose reports are kept.
+    pub(super) fn far_max(&self) -> usize {
+        self.had.len() + FAR_MIN
+    }
+
+    /// Whether there is no room for the report of one more server.
+    fn is_full(&self, is_peer: bool) -> bool {
+        let is_far = |server: &&ServerId| !self.had.contains_key(*server);
+        let far = || self.reports.keys().filter(is_far).count();
+        self.reports.len() >= SERVERS_MAX || !is_peer && far() >= self.far_max()
+    }
+
     /// Makes room for the report of one more server. Forgets servers that are not reached, and for
     /// a report of a peer itself also one that is no peer. False if there is no room.
-    fn make_room(&mut self, me: ServerId, is_peer: bool) -> bool {
-        let live = self.live(me);
-        let away: Vec<ServerId> =
-            self.reports.keys().filter(|server| !live.contains(server)).copied().collect();
+    fn make_room(&mut self, is_peer: bool) -> bool {
+        let live: Vec<ServerId> = self.live().into_iter().map(|(server, _)| server).collect();
+        let is_away = |server: &&ServerId| live.binary_search(server).is_err();
+        let away: Vec<ServerId> = self.reports.keys().filter(is_away).copied().collect();
         away.into_iter().for_each(|server| self.forget(server));
-        if is_peer && self.reports.len() >= SERVERS_MAX {
+        if is_peer && self.is_full(true) {
             let had = &self.had;
             let far = self.reports.keys().find(|server| !had.contains_key(server)).copied();
             far.into_iter().for_each(|server| self.forget(server));
         }
-        self.reports.len() < SERVERS_MAX
+        !self.is_full(is_peer)
     }
 
+    /// How long to wait from one look at what follows from reports to the next, in ms: none among
+    /// few servers.
+    pub(super) fn look_pause_ms(&self, config: &ServerConfig) -> u64 {
+        match self.had.len().max(self.reports.len()) {
+            servers if servers <= FEW_SERVERS => 0,
+            servers => (LOOK_MS_PER_SERVER * servers as u64).min(config.silence_ms / 4),
+        }
+    }
+
+    /// How long a report waits before it is passed on, in ms. In a crowd that forms, the servers
+    /// that lack a report are about to reach the one that it is of.
+    fn pass_pause_ms(&self, config: &ServerConfig) -> u64 {
+        config.pass_on_ms.max(2 * self.look_pause_ms(config))
+    }
+
+    /// Plans to pass on what peers lack.
     pub(super) fn plan(&mut self, now: Time, config: &ServerConfig) {
-        self.pass_at.get_or_insert(now.plus_ms(config.pass_on_ms));
+        self.pass_at.get_or_insert(now.plus_ms(self.pass_pause_ms(config)));
     }
 
     /// Takes a report of `of` that `peer` passes on or sends itself.
     pub(super) fn handle_report(
         &mut self,
-        me: ServerId,
+        now: Time,
         (peer, of): (ServerId, ServerId),
         report: LinkReport,
     ) -> Heard {
         if peer != of && self.had.contains_key(&of) {
             // A connected server reports itself. If it does not know this report, that is of its
             // earlier incarnation, or of another server with its id.
-            let later = self.reports.get(&of).is_none_or(|known| known.version < report.version);
+            let later = self.get(of).is_none_or(|known| known.version < report.version);
             return if later { Heard::Earlier(report.message(of)) } else { Heard::Known };
         }
-        let is_full = self.reports.len() >= SERVERS_MAX && !self.reports.contains_key(&of);
-        if is_full && !self.make_room(me, peer == of) {
+        let is_full = !self.reports.contains_key(&of) && self.is_full(peer == of);
+        if is_full && !self.make_room(peer == of) {
             return Heard::Known;
         }
         let had = self.had.entry(peer).or_default().entry(of).or_default();
         *had = report.version.max(*had);
-        match self.reports.get(&of) {
+        match self.reports.get(&of).map(|known| &known.report) {
             Some(known) if known.version > report.version => {
                 *had = known.version;
                 Heard::Older(known.message(of))
             }
             Some(known) if known.version == report.version => Heard::Known,
             _ => {
-                self.reports.insert(of, report);
+                self.reports.insert(of, Known { report, since: now });
                 Heard::New
             }
         }
@@ -192,32 +240,54 @@ impl LinkReports {
         is_due
     }
 
-    /// What `peer` lacks: reports that do not name it, for whoever names it tells it; and its own
-    /// of an earlier incarnation.
-    pub(super) fn take_lacked(&mut self, peer: ServerId) -> Vec<PeerWord> {
-        let Some(had) = self.had.get_mut(&peer) else { return Vec::new() };
-        let mut lacked = Vec::new();
-        for (&server, report) in &self.reports {
-            let lacks = had.get(&server).is_none_or(|version| *version < report.version);
-            if lacks && !report.is_ready_for(peer) {
+    /// What peers lack: reports that do not name them, for whoever names a peer tells it; and their
+    /// own of an earlier incarnation. In a crowd, what is young waits, and so does what is beyond
+    /// one report for each server.
+    pub(super) fn take_lacked(
+        &mut self,
+        now: Time,
+        config: &ServerConfig,
+    ) -> Vec<(ServerId, PeerWord)> {
+        let is_crowd = self.look_pause_ms(config) > 0;
+        let pause_ms = self.pass_pause_ms(config);
+        let most = if is_crowd { self.reports.len() } else { usize::MAX };
+        let (mut lacked, mut waits) = (Vec::new(), false);
+        for (&peer, had) in &mut self.had {
+            for (&server, Known { report, since }) in &self.reports {
+                let has = had.get(&server).is_some_and(|version| *version >= report.version);
+                if has || report.is_ready_for(peer) {
+                    continue;
+                }
+                if lacked.len() >= most || is_crowd && now < since.plus_ms(pause_ms) {
+                    waits = true;
+                    continue;
+                }
                 had.insert(server, report.version);
-                lacked.push(report.message(server));
+                lacked.push((peer, report.message(server)));
             }
+        }
+        if waits {
+            self.plan(now, config);
         }
         lacked
     }
 
-    /// Those that are reached from `me`, over others, by these reports and by the connections to
-    /// peers.
-    pub(super) fn live(&self, me: ServerId) -> BTreeSet<ServerId> {
-        let mut next: Vec<ServerId> = self.had.keys().copied().collect();
-        let mut live = BTreeSet::from([me]);
-        while let Some(server) = next.pop() {
-            if live.insert(server) {
-                next.extend(self.reports.get(&server).into_iter().flat_map(LinkReport::named));
+    /// The reports of those that are reached, over others, by these reports and by the connections
+    /// to peers; ascending.
+    pub(super) fn live(&self) -> Vec<(ServerId, &LinkReport)> {
+        let (ids, reports): (Vec<_>, Vec<_>) = self.iter().unzip();
+        let mut is_live = vec![false; ids.len()];
+        let peers: Vec<ServerId> = self.had.keys().copied().collect();
+        let mut next: Vec<usize> = places(&ids, &peers).flatten().collect();
+        while let Some(at) = next.pop() {
+            if !core::mem::replace(&mut is_live[at], true) {
+                let named = [reports[at].servers(), reports[at].ready()];
+                let named = named.into_iter().flat_map(|names| places(&ids, names).flatten());
+                next.extend(named.filter(|other| !is_live[*other]));
             }
         }
-        live
+        let all = ids.into_iter().zip(reports).zip(is_live);
+        all.filter(|(_, is_live)| *is_live).map(|(live, _)| live).collect()
     }
 }
 

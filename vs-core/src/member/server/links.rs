@@ -171,11 +171,12 @@ impl Links {
         reached.map(|(server, _)| *server).collect()
     }
 
-    /// Whether the reports of others that they reach `server` are not believed. It is lost, and if
-    /// it is dead, others miss it a little earlier or later. Whoever believed some of them would
-    /// find another clique than the others.
-    pub(super) fn is_lost(&self, server: ServerId) -> bool {
-        self.0.get(&server).is_some_and(|l| !l.connected && (l.counts || l.abandoned))
+    /// Those of whom the reports of others that they reach them are not believed; ascending. They
+    /// are lost, and if they are dead, others miss them a little earlier or later. Whoever believed
+    /// some of the others would find another clique than the rest.
+    pub(super) fn lost(&self) -> Vec<ServerId> {
+        let is_lost = |link: &Link| !link.connected && (link.counts || link.abandoned);
+        self.0.iter().filter(|(_, link)| is_lost(link)).map(|(server, _)| *server).collect()
     }
 
     /// How long the link to `server` has to hold before it is ready, in ms; none if it is.

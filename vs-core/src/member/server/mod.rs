@@ -26,6 +26,7 @@ mod deadlines;
 mod dialler;
 mod dispatch;
 mod ending;
+mod graph;
 mod group;
 mod groups;
 mod hold;
@@ -34,6 +35,7 @@ mod links;
 mod note;
 mod notify;
 mod peers;
+mod review;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -67,6 +69,7 @@ use link_reports::Versions;
 pub use note::Note;
 use note::Notes;
 use peers::Peers;
+use review::{Due, Review};
 pub use topology::LeftOut;
 use topology::Topology;
 
@@ -90,6 +93,7 @@ pub struct Server {
     peers: Peers,
     dialler: Dialler,
     topology: Topology,
+    review: Review,
     /// Versions of what peers are told.
     versions: Versions,
     /// How this server finds others, if not by names alone.
@@ -136,6 +140,7 @@ impl Server {
             peers: Peers::default(),
             dialler: Dialler::default(),
             topology: Topology::new(id),
+            review: Review::default(),
             versions: Versions::new(boot),
             discovery: None,
             hold: Hold::default(),
@@ -384,20 +389,48 @@ impl Server {
     fn look_at_links(&mut self) {
         let (changed, lost) = self.topology.handle_timeout(self.clock.now(), &self.config);
         if changed {
-            self.tell_links();
-            self.review_groups(lost);
+            let due = self.review.plan();
+            (due.tells, due.lost) = (true, due.lost || lost);
         }
+        if let Some(due) = self.review.take_due(self.clock.now()) {
+            self.look_at_reports(due);
+        }
+    }
+
+    /// Looks at what follows from links and reports, unless more may arrive together with them.
+    fn review_links(&mut self) {
+        if let Some(due) = self.review.take_due_at_once(self.clock.now()) {
+            self.look_at_reports(due);
+        }
+    }
+
+    /// Finds the servers with which this one shares views, tells others of its links, and lets the
+    /// groups act.
+    fn look_at_reports(&mut self, due: Due) {
+        let pause_ms = self.topology.look_pause_ms(&self.config);
+        self.review.handle_done(self.clock.now(), pause_ms);
+        let before = self.topology.clique().to_vec();
+        if self.topology.relink() || due.tells {
+            self.tell_links();
+        }
+        for conn in due.newcomers {
+            self.tell_state(conn);
+        }
+        let clique = self.topology.clique();
+        let parts = || before.iter().any(|mate| clique.binary_search(mate).is_err());
+        let lost = due.lost || due.compares && parts();
+        self.note_left_out();
+        self.review_groups(lost);
     }
 
     /// Passes on the reports that peers lack, if it is time to.
     fn pass_on_reports(&mut self) {
-        if !self.topology.take_due(self.clock.now()) {
+        let now = self.clock.now();
+        if !self.topology.take_due(now) {
             return;
         }
-        for peer in self.peers.connected() {
-            for report in self.topology.take_lacked(peer) {
-                self.tell_server(peer, report);
-            }
+        for (peer, report) in self.topology.take_lacked(now, &self.config) {
+            self.tell_server(peer, report);
         }
     }
 
@@ -415,6 +448,7 @@ impl Server {
             self.connections.next_timeout(),
             self.groups.next_timeout(),
             self.topology.next_timeout(&self.config),
+            self.review.next_timeout(),
             self.discovery.as_ref().map(Discovery::poll_timeout),
             self.dialler.next_timeout(&self.config),
         ]

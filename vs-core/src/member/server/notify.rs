@@ -9,42 +9,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use crate::ident::{ProcessId, ServerId};
+use crate::ident::ProcessId;
 use crate::member::attached::{Attached, Report};
 use crate::view::VIEW_MEMBERS_MAX;
-
-/// The mutually connected set of servers that `me` belongs to: cliques are formed greedily in the
-/// order of ids, and each server finds itself in one. `links` holds whom each server reports to
-/// reach, `me` among them.
-pub(super) fn clique(me: ServerId, links: &BTreeMap<ServerId, Vec<ServerId>>) -> Vec<ServerId> {
-    let mut left: Vec<ServerId> = links.keys().copied().collect();
-    left.extend(links.values().flatten().copied());
-    left.sort_unstable();
-    left.dedup();
-    while !left.is_empty() {
-        let mut clique: Vec<ServerId> = Vec::new();
-        for &server in &left {
-            if clique.iter().all(|&member| linked(links, member, server)) {
-                clique.push(server);
-            }
-        }
-        if clique.contains(&me) {
-            return clique;
-        }
-        left.retain(|server| !clique.contains(server));
-    }
-    Vec::from([me])
-}
-
-/// Whether two servers reach each other. If one of them has not reported whom it reaches, the
-/// report of the other counts.
-pub(super) fn linked(links: &BTreeMap<ServerId, Vec<ServerId>>, a: ServerId, b: ServerId) -> bool {
-    let reaches = |a: ServerId, b: &ServerId| links.get(&a).map(|servers| servers.contains(b));
-    match (reaches(a, &b), reaches(b, &a)) {
-        (Some(there), Some(back)) => there && back,
-        (report, None) | (None, report) => report == Some(true),
-    }
-}
 
 /// Splits `clients`, ascending by process, into those that share a view and the rest. All that
 /// share one have room for so many, and there are as many of them as there can be: those that have
@@ -117,28 +84,8 @@ pub(super) fn exclude(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::Incarnation;
+    use crate::ident::{Incarnation, ServerId};
     use crate::member::attached::Attachment;
-
-    fn servers(list: &[u64]) -> Vec<ServerId> {
-        list.iter().map(|&s| ServerId(s)).collect()
-    }
-
-    fn links(list: &[(u64, &[u64])]) -> BTreeMap<ServerId, Vec<ServerId>> {
-        list.iter().map(|(s, to)| (ServerId(*s), servers(to))).collect()
-    }
-
-    #[test]
-    fn chain_of_servers_finds_same_cliques() {
-        // 1 - 2 - 3: each knows its own report and those of its neighbours.
-        assert_eq!(clique(ServerId(1), &links(&[(1, &[2]), (2, &[1, 3])])), servers(&[1, 2]));
-        let middle = links(&[(1, &[2]), (2, &[1, 3]), (3, &[2])]);
-        assert_eq!(clique(ServerId(2), &middle), servers(&[1, 2]));
-        assert_eq!(clique(ServerId(3), &links(&[(3, &[2]), (2, &[1, 3])])), servers(&[3]));
-        assert_eq!(clique(ServerId(7), &links(&[(7, &[])])), servers(&[7]));
-        let one_sided = links(&[(1, &[2]), (2, &[])]);
-        assert_eq!(clique(ServerId(1), &one_sided), servers(&[1]), "2 does not reach 1");
-    }
 
     fn accused(members: &[u64], list: &[(u64, &[u64])]) -> Vec<u64> {
         let p = |list: &[u64]| list.iter().map(|&p| ProcessId(p)).collect::<Vec<_>>();

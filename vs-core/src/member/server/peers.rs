@@ -29,6 +29,8 @@ pub(super) struct Peers {
     /// The boot value of each server that was ever connected; at most `connections_max` of those
     /// that are no more.
     boots: BTreeMap<ServerId, u64>,
+    /// The latest boot value of a connected server. Each message asks for it.
+    latest_boot: u64,
     /// What each connected server said about itself, and until when it may look for others.
     about: BTreeMap<ServerId, (About, Time)>,
 }
@@ -66,6 +68,7 @@ impl Peers {
             return false;
         }
         self.connections.remove(&server);
+        self.compare_boots();
         true
     }
 
@@ -96,11 +99,20 @@ impl Peers {
         if self.boots.len() > config.connections_max {
             self.boots.retain(|server, _| self.connections.contains_key(server));
         }
+        self.compare_boots();
         restarted
+    }
+
+    fn compare_boots(&mut self) {
+        let boots = self.connections.keys().filter_map(|server| self.boots.get(server));
+        self.latest_boot = boots.max().copied().unwrap_or_default();
     }
 
     /// The latest boot value of a connected server that is at most `boots_max`.
     pub(super) fn latest_boot(&self, boots_max: u64) -> u64 {
+        if self.latest_boot <= boots_max {
+            return self.latest_boot;
+        }
         let boots = self.connections.keys().filter_map(|server| self.boots.get(server));
         boots.filter(|boot| **boot <= boots_max).max().copied().unwrap_or_default()
     }

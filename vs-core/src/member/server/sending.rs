@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Server;
-use super::connections::ConnId;
+use super::connections::{ConnId, Role};
 use super::group::{self, Group, Send};
 use super::note::Note;
 use crate::ident::{GroupName, ServerId};
@@ -65,6 +65,10 @@ impl Server {
     /// A peer that (re)connects hears of all clients, of the latest proposals and of accusations
     /// ([rule 5.5](crate::manual::algorithm#rule-5-5)).
     pub(super) fn tell_state(&mut self, conn: ConnId) {
+        if !matches!(self.connections.role(conn), Some(Role::Peer(..))) {
+            // It has ended meanwhile.
+            return;
+        }
         for name in self.groups.names() {
             let version = self.versions.next();
             let Some(group) = self.groups.get(&name) else { continue };
@@ -85,14 +89,18 @@ impl Server {
         }
     }
 
-    /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
-    pub(super) fn review_groups(&mut self, lost: bool) {
+    /// Notes who is left out of views with the clients of this server, and who is no more.
+    pub(super) fn note_left_out(&mut self) {
         for (server, why) in self.topology.poll_left_out(&self.peers.connected()) {
             self.notes.push(match why {
                 Some(why) => Note::LeftOut { server, why },
                 None => Note::TakenIn { server },
             });
         }
+    }
+
+    /// Looks at all groups anew after the links between servers changed; `lost`: a server was lost.
+    pub(super) fn review_groups(&mut self, lost: bool) {
         for name in self.groups.names() {
             self.with_group(&name, |g, cx| g.handle_links(cx, lost));
         }
@@ -100,7 +108,7 @@ impl Server {
 
     /// Whether this server or one that is connected looks for others, so that its clients are about
     /// to come.
-    fn is_gathering(&self) -> bool {
+    pub(super) fn is_gathering(&self) -> bool {
         !self.is_settled() || self.peers.is_any_gathering(self.clock.now())
     }
 

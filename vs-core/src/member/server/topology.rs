@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::config::ServerConfig;
+use super::graph::{Graph, places};
 use super::link_reports::{Heard, LinkReport, LinkReports};
 use super::links::Links;
-use super::notify;
 use crate::ident::ServerId;
 use crate::member::message::PeerWord;
 use crate::time::Time;
@@ -50,9 +50,8 @@ pub(super) struct Topology {
     me: ServerId,
     links: Links,
     reports: LinkReports,
-    /// Whom each server reaches by the reports, this one among them: made anew when a report or a
-    /// link changes.
-    reached: BTreeMap<ServerId, Vec<ServerId>>,
+    /// Whom each server reaches by the reports, this one among them, as of the last look.
+    graph: Graph,
     /// The servers with which this one shares views; ascending.
     clique: Vec<ServerId>,
     /// Connected servers whose clients are in no view with those of this one, as they were noted
@@ -66,7 +65,7 @@ impl Topology {
             me,
             links: Links::default(),
             reports: LinkReports::default(),
-            reached: BTreeMap::from([(me, Vec::new())]),
+            graph: Graph::new(Vec::from([me])),
             clique: Vec::from([me]),
             left_out: BTreeMap::new(),
         }
@@ -119,18 +118,13 @@ impl Topology {
     pub(super) fn handle_down(&mut self, now: Time, server: ServerId, config: &ServerConfig) {
         self.reports.handle_down(server);
         self.links.handle_down(now, server, config);
-        self.relink();
     }
 
     /// Time has passed: links count now, or no more. Whether anything changed, and whether a server
     /// was lost.
     pub(super) fn handle_timeout(&mut self, now: Time, config: &ServerConfig) -> (bool, bool) {
         let (began, ceased) = self.links.handle_timeout(now, config);
-        let changed = began || ceased;
-        if changed {
-            self.relink();
-        }
-        (changed, ceased)
+        (began || ceased, ceased)
     }
 
     /// `peer` sends, or passes on, a report of `of`.
@@ -141,7 +135,7 @@ impl Topology {
         report: LinkReport,
         config: &ServerConfig,
     ) -> Heard {
-        let heard = self.reports.handle_report(self.me, (peer, of), report);
+        let heard = self.reports.handle_report(now, (peer, of), report);
         if matches!(heard, Heard::New) {
             self.reports.plan(now, config);
         }
@@ -153,9 +147,18 @@ impl Topology {
         self.reports.take_due(now)
     }
 
-    /// The reports that `peer` lacks.
-    pub(super) fn take_lacked(&mut self, peer: ServerId) -> Vec<PeerWord> {
-        self.reports.take_lacked(peer)
+    /// The reports that peers lack, and who lacks them.
+    pub(super) fn take_lacked(
+        &mut self,
+        now: Time,
+        config: &ServerConfig,
+    ) -> Vec<(ServerId, PeerWord)> {
+        self.reports.take_lacked(now, config)
+    }
+
+    /// How long to wait from one look at what follows from reports to the next, in ms.
+    pub(super) fn look_pause_ms(&self, config: &ServerConfig) -> u64 {
+        self.reports.look_pause_ms(config)
     }
 
     /// When a link changes, or reports are to be passed on.
@@ -172,9 +175,15 @@ impl Topology {
             let mut mates = self.clique.iter().filter(|mate| **mate != self.me);
             if mates.all(|mate| self.are_ready(*mate, server)) {
                 self.links.begin(server);
-                self.compute();
+                // All with whom this server shares views are linked with it, or about to be.
+                if let Err(at) = self.clique.binary_search(&server) {
+                    self.clique.insert(at, server);
+                }
                 began = true;
             }
+        }
+        if began {
+            self.compute();
         }
         began
     }
@@ -187,26 +196,55 @@ impl Topology {
     }
 
     fn compute(&mut self) {
-        let own = self.links.reached();
-        let believed = |server: &ServerId| !self.links.is_lost(*server);
-        // Those on whom this server counts are about to count on each other.
-        let counted = |server: &ServerId| own.binary_search(server).is_ok();
-        let live = self.reports.live(self.me);
-        let reaches = |(server, report): (ServerId, &LinkReport)| {
-            let soon = report.ready().iter().filter(|other| counted(&server) && counted(other));
-            let servers = report.servers().iter().filter(|server| believed(server));
-            (server, servers.chain(soon).copied().collect())
-        };
-        let reports = self.reports.iter().filter(|(s, _)| live.contains(s) && believed(s));
-        let mut reached: BTreeMap<_, _> = reports.map(reaches).collect();
+        let (own, lost) = (self.links.reached(), self.links.lost());
+        let is_lost = |server: &ServerId| lost.binary_search(server).is_ok();
+        let mut reports = self.reports.live();
+        reports.retain(|(server, _)| !is_lost(server));
+        let mut graph = Graph::new(self.in_question(&reports, &own, &lost));
+        for &(server, report) in &reports {
+            let servers = report.servers();
+            if lost.iter().any(|lost| servers.binary_search(lost).is_ok()) {
+                let believed = servers.iter().filter(|server| !is_lost(server));
+                graph.reach(server, &believed.copied().collect::<Vec<_>>());
+            } else {
+                graph.reach(server, servers);
+            }
+            // Those on whom this server counts are about to count on each other.
+            if own.binary_search(&server).is_ok() {
+                let soon = report.ready().iter().filter(|other| own.binary_search(other).is_ok());
+                graph.reach(server, &soon.copied().collect::<Vec<_>>());
+            }
+        }
         // A server that was never reached counts as others report. One that is about to report
         // itself does not.
-        for server in self.links.waiting() {
-            reached.entry(server).or_default();
-        }
-        reached.insert(self.me, own.clone());
-        self.reached = reached;
-        self.clique = notify::clique(self.me, &self.reached);
+        self.links.waiting().for_each(|server| graph.reach(server, &[]));
+        graph.reach(self.me, &own);
+        self.clique = graph.clique(self.me);
+        self.graph = graph;
+    }
+
+    /// The servers among which cliques are looked for, ascending: this one, those that it reaches
+    /// or waits for, those of the `reports`, and within a bound those that only others name.
+    fn in_question(
+        &self,
+        reports: &[(ServerId, &LinkReport)],
+        own: &[ServerId],
+        lost: &[ServerId],
+    ) -> Vec<ServerId> {
+        let mut ids: Vec<ServerId> = reports.iter().map(|(server, _)| *server).collect();
+        ids.push(self.me);
+        ids.extend(own.iter().copied().chain(self.links.waiting()));
+        ids.sort_unstable();
+        ids.dedup();
+        let named = reports.iter().flat_map(|(_, report)| places(&ids, report.servers()));
+        let mut far: Vec<ServerId> = named.filter_map(Result::err).collect();
+        far.retain(|server| lost.binary_search(server).is_err());
+        far.sort_unstable();
+        far.dedup();
+        far.truncate(self.reports.far_max());
+        ids.extend(far);
+        ids.sort_unstable();
+        ids
     }
 
     /// Which of the `connected` servers this one leaves out, if that has changed since it was asked
@@ -233,7 +271,7 @@ impl Topology {
         let waits = self.links.is_ready(server);
         let apart = |from: &ServerId| match waits {
             true => *from != self.me && !self.are_ready(*from, server),
-            false => !notify::linked(&self.reached, *from, server),
+            false => !self.graph.linked(*from, server),
         };
         let from = self.clique.iter().copied().find(apart).unwrap_or(self.me);
         LeftOut::Unlinked { from }

@@ -11,7 +11,7 @@ use super::bench::group;
 use crate::ident::{Deployment, Incarnation, ProcessId, ServerId, ViewId};
 use crate::member::DetachReason;
 use crate::member::DiscoveryConfig;
-use crate::member::message::{Peer, Reply, Request};
+use crate::member::message::{Peer, PeerWord, Reply, Request};
 use crate::member::past::Past;
 use crate::time::Time;
 use crate::wire::beacon::BEACON_BYTES_MAX;
@@ -45,6 +45,32 @@ pub(super) struct Lan {
     /// Servers whose beacons are not heard.
     pub(super) unheard: Vec<u64>,
     parted: Vec<(u64, u64)>,
+    /// What servers said to each other is counted, if that is wanted.
+    pub(super) counted: Option<Said>,
+}
+
+/// Link reports between servers.
+#[derive(Default)]
+pub(super) struct Said {
+    decoders: BTreeMap<End, Decoder>,
+    /// Reports of who sends them.
+    pub(super) own: usize,
+    /// Reports that were passed on.
+    pub(super) passed: usize,
+}
+
+impl Said {
+    fn count(&mut self, end: End, bytes: &[u8]) {
+        let decoder = self.decoders.entry(end).or_default();
+        decoder.push(bytes);
+        while let Ok(Some(request)) = decoder.next::<Request>() {
+            if let Request::Peer(PeerWord::Links { server, .. }) = request {
+                let is_own = server.0 == end.0;
+                self.own += usize::from(is_own);
+                self.passed += usize::from(!is_own);
+            }
+        }
+    }
 }
 
 impl Lan {
@@ -57,6 +83,7 @@ impl Lan {
             beacons: 0,
             unheard: Vec::new(),
             parted: Vec::new(),
+            counted: None,
         }
     }
 
@@ -224,6 +251,9 @@ impl Lan {
             if conn == OWN {
                 self.hear(id, &bytes);
             } else if let Some(&(other, there)) = self.wires.get(&(id, conn)) {
+                if let Some(said) = &mut self.counted {
+                    said.count((id, conn), &bytes);
+                }
                 self.server(other).handle_stream(now, there, &bytes);
             }
             any = true;

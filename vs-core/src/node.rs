@@ -13,7 +13,8 @@ use core::net::SocketAddr;
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{
-    Action, BlockOkError, Cx, Endpoint, GroupSize, Route, SendError, Sent, Transmit, Verdict,
+    Action, BlockOkError, Budget, Cx, Endpoint, GroupSize, Route, SendError, Sent, Transmit,
+    Verdict,
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
@@ -43,6 +44,8 @@ struct Shared<T> {
     pool: Pool,
     membership: Membership,
     counters: Counters,
+    /// What is asked and answered about multicasts.
+    budget: Budget,
     tracer: T,
     /// The rules that each group keeps which is joined from now on.
     rules: Rules,
@@ -61,6 +64,7 @@ impl<T: Tracer> Shared<T> {
             pool: &mut self.pool,
             membership: &mut self.membership,
             counters: &mut self.counters,
+            budget: &mut self.budget,
             tracer: &mut self.tracer,
         }
     }
@@ -117,6 +121,7 @@ impl<T: Tracer> Node<T> {
             pool: Pool::new(config.pool_slots_max, body_bytes(config.datagram_bytes)),
             membership: Membership::new(config.client.clone(), &identity, servers),
             counters: Counters::default(),
+            budget: Budget::default(),
             now: Time::ZERO,
             config,
             identity,

@@ -69,6 +69,25 @@ fn one_deaf_member_costs_one_copy() {
     }
 }
 
+/// Multicasts are carried again: whoever got copies says so, and they end. They were sent until
+/// those members restarted.
+#[test]
+fn multicast_returns_copies_end() {
+    let all = [1, 2, 3, 4];
+    for (from, to, copied) in [(&[1, 2][..], &[3, 4][..], 4), (&all, &all, 12)] {
+        for seed in 0..5 {
+            let mut scenario = blocked_between(together(seed, 4, 4_000, 12_000_000), from, to, 0);
+            for (a, b) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))) {
+                scenario = scenario.then(300_000, Step::CarryMulticast(site(a), site(b)));
+            }
+            let story = scenario.play();
+            assert_eq!(story.marks(Mark::Unheard), copied, "{seed}");
+            assert_eq!(story.marks(Mark::HeardAgain), copied, "{seed}");
+            assert_whole(&story, &format!("{seed}"));
+        }
+    }
+}
+
 /// Only one of the members cannot be heard: it alone falls back.
 #[test]
 fn only_the_unheard_member_falls_back() {

@@ -1,5 +1,6 @@
 //! What a node lends to an endpoint.
 
+use super::reach::Budget;
 use crate::ident::{GroupName, Identity};
 use crate::member::membership::Membership;
 use crate::pool::Pool;
@@ -18,6 +19,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) membership: &'a mut Membership,
     pub(crate) counters: &'a mut Counters,
+    /// What the node may still ask and answer about multicasts.
+    pub(crate) budget: &'a mut Budget,
     pub(crate) tracer: &'a mut dyn Tracer,
 }
 

@@ -36,7 +36,7 @@ impl Endpoint {
             self.look_at_lease(cx);
         }
         if packet.to_group {
-            self.note_heard(cx, &header);
+            self.note_heard(cx, &header, packet.counter);
         }
         match packet.content {
             Content::Data(data) => self.handle_data(cx, &header, &data, packet.to_group),
@@ -72,16 +72,18 @@ impl Endpoint {
 
     /// Notes who sent a datagram that went to the whole group: a member of the current view, which
     /// may have gone ahead to the view that is announced.
-    fn note_heard(&mut self, cx: &Cx<'_>, header: &Header) {
+    fn note_heard(&mut self, cx: &Cx<'_>, header: &Header, counter: u64) {
         if self.current.owns(header) {
-            return self.reach.handle_heard(cx.now, header.rank);
+            let view = self.sync.current();
+            return self.reach.handle_heard(cx.now, header.rank, counter, view);
         }
         let announced = self.sync.announced();
         if header.fingerprint == announced.fingerprint()
             && let Some(process) = announced.members().get(usize::from(header.rank))
             && let Some(rank) = self.sync.current().rank(*process)
         {
-            self.reach.handle_heard(cx.now, rank);
+            let view = self.sync.current();
+            self.reach.handle_heard(cx.now, rank, counter, view);
         }
     }
 
@@ -265,7 +267,7 @@ impl Endpoint {
         if said.word == Word::Answer && to_group {
             // Whoever asked: the sender is heard.
             let Some(rank) = rank else { return Verdict::Foreign };
-            self.reach.handle_heard(cx.now, rank);
+            self.reach.handle_answer_to_group(cx.now, rank);
             return Verdict::Accepted;
         }
         if said.target != cx.identity.process || said.process == said.target {
@@ -283,8 +285,14 @@ impl Endpoint {
             let owed_since = self.current.cast().acks_owed_since(rank);
             self.reach.handle_question(cx.now, &self.config, rank, owed_since);
         }
+        if said.word == Word::Heard {
+            if self.reach.handle_heard_again(said.process) {
+                cx.mark(Mark::HeardAgain);
+            }
+            return Verdict::Accepted;
+        }
         if said.word == Word::Unheard
-            && self.reach.handle_unheard(said.process, self.sync.current(), &self.book)
+            && self.reach.handle_unheard(cx.now, said.process, self.sync.current(), &self.book)
         {
             cx.mark(Mark::Unheard);
             cx.counters.unheard += 1;

@@ -87,6 +87,7 @@ use primary::Primary;
 use profile::Settings;
 use progress::Progress;
 use queue::Queue;
+pub(crate) use reach::Budget;
 use reach::Reachability;
 use resend::Resend;
 use suspicions::Suspicions;
@@ -153,7 +154,7 @@ impl Endpoint {
             resend: Resend::default(),
             book: AddressBook::default(),
             suspicions: Suspicions::default(),
-            reach: Reachability::default(),
+            reach: Reachability::new(cx.identity.seed ^ key.0),
             path: PathSize::default(),
             early: Early::new(config.early_packets_max),
             queue: Queue::new(config.queue_bytes),

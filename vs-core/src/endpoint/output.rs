@@ -38,7 +38,7 @@ impl Endpoint {
         if let Some(len) = self.next_control(cx, out) {
             return Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len });
         }
-        if let Some(transmit) = self.next_reach(cx.identity.process, out) {
+        if let Some(transmit) = self.next_reach(cx, out) {
             return Some(transmit);
         }
         if let Some(transmit) = self.next_path(cx, out) {
@@ -124,13 +124,14 @@ impl Endpoint {
     }
 
     /// The next question or answer about who hears multicasts.
-    fn next_reach(&mut self, me: ProcessId, out: &mut [u8]) -> Option<Transmit> {
-        let say = self.reach.next_say(self.sync.current(), &self.book)?;
+    fn next_reach(&mut self, cx: &mut Cx<'_>, out: &mut [u8]) -> Option<Transmit> {
+        let say = self.reach.next_say(cx.now, cx.budget, self.sync.current(), &self.book)?;
         let dest = match self.book.addr(say.target()) {
             Some(addr) if !say.is_to_group() => Dest::Peer(addr),
             _ => Dest::Group(self.key),
         };
-        let message = Reach { process: me, target: say.target(), word: say.word() };
+        let message =
+            Reach { process: cx.identity.process, target: say.target(), word: say.word() };
         let len = reach::encode(out, &self.header(), &message)?;
         Some(Transmit { dest, len, segment_bytes: len })
     }

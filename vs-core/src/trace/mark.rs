@@ -52,6 +52,7 @@ marks! {
     LargeView: "a view of 32 members or more",
     Merge: "two components of a group merge in one view",
     Unheard: "a member says that multicasts do not reach it",
+    HeardAgain: "a member says that multicasts reach it beside copies",
     Primary: "a view becomes primary",
     Lapsed: "a view does not hold any more for a process that is cut off",
     DuplicateId: "a second process under one id is refused",

@@ -125,6 +125,7 @@ fn others() -> Vec<Sample> {
         }),
         sample("reach-ask", "kind 7: a question", false, said(Word::Ask)),
         sample("reach-unheard", "kind 7: multicasts do not arrive", false, said(Word::Unheard)),
+        sample("reach-heard", "kind 7: multicasts arrive again", false, said(Word::Heard)),
         sample("reach-answer", "kind 7: an answer", true, said(Word::Answer)),
         sample("path-probe", "kind 8: a probe", true, |out| path::encode(out, &HEADER, &PROBE)),
         sample("path-answer", "kind 8: an answer", false, |out| {
@@ -161,6 +162,7 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         }
         ("reach-ask", Content::Reach(said)) => said == reach(Word::Ask),
         ("reach-unheard", Content::Reach(said)) => said == reach(Word::Unheard),
+        ("reach-heard", Content::Reach(said)) => said == reach(Word::Heard),
         ("reach-answer", Content::Reach(said)) => said == reach(Word::Answer),
         ("path-probe", Content::Path(path)) => path == PROBE,
         ("path-answer", Content::Path(path)) => path == ARRIVED,
@@ -174,8 +176,8 @@ fn golden_datagrams() {
     let files = golden::check("datagrams", "wire::PROTOCOL_VERSION", &samples);
     for (mut bytes, Sample { name, .. }) in files.into_iter().zip(&samples) {
         let packet = packet::open(&mut bytes).unwrap();
-        let direct =
-            ["data-padded", "path-answer", "reach-ask", "reach-unheard"].contains(&name.as_str());
+        let direct = ["data-padded", "path-answer", "reach-ask", "reach-unheard", "reach-heard"]
+            .contains(&name.as_str());
         assert_eq!((packet.header, packet.counter, packet.to_group), (HEADER, COUNTER, !direct));
         assert!(is_content_of(name, packet.content), "{name}: {:?}", packet.content);
     }

@@ -1,7 +1,8 @@
 //! Whether a member hears multicasts: what one member asks another, and the answer.
 //!
 //! ```text
-//! 33 flags: 1 an answer, 2 multicasts do not arrive | 34 reserved | 40 process u64 | 48 target u64
+//! 33 flags: 1 an answer, 2 multicasts do not arrive, 4 they do | 34 reserved
+//! 40 process u64 | 48 target u64
 //! ```
 
 use crate::ident::ProcessId;
@@ -15,6 +16,7 @@ pub const REACH_BYTES: usize = REACH_END + TAG_BYTES;
 
 const FLAG_ANSWER: u8 = 1;
 const FLAG_DIRECT_ALONE: u8 = 2;
+const FLAG_BOTH: u8 = 4;
 
 /// What one process says to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub enum Word {
     Ask,
     /// A statement: what the target sends to this process alone arrives, but its multicasts do not.
     Unheard,
+    /// A statement: multicasts of the target arrive beside the copies that it sends. A process that
+    /// does not know this word takes it for a question.
+    Heard,
     /// An answer. It is sent twice: to the group, and to the process that asked.
     Answer,
 }
@@ -43,6 +48,7 @@ pub fn encode(out: &mut [u8], header: &Header, reach: &Reach) -> Option<usize> {
     let flags = match reach.word {
         Word::Ask => 0,
         Word::Unheard => FLAG_DIRECT_ALONE,
+        Word::Heard => FLAG_BOTH,
         Word::Answer => FLAG_ANSWER,
     };
     let out = datagram::begin(out, REACH_END, Kind::Reach, flags, header)?;
@@ -56,9 +62,10 @@ pub(super) fn decode(bytes: &[u8], flags: u8) -> Result<Reach, Malformed> {
         return Err(Malformed::Length);
     }
     let raw = Raw(bytes);
-    let word = match flags & (FLAG_ANSWER | FLAG_DIRECT_ALONE) {
+    let word = match flags & (FLAG_ANSWER | FLAG_DIRECT_ALONE | FLAG_BOTH) {
         0 => Word::Ask,
         FLAG_DIRECT_ALONE => Word::Unheard,
+        FLAG_BOTH => Word::Heard,
         FLAG_ANSWER => Word::Answer,
         _ => return Err(Malformed::Field),
     };
@@ -74,7 +81,7 @@ mod tests {
     #[test]
     fn each_word_comes_back_as_it_was_encoded() {
         let header = Header { rank: 1, group: GroupKey(2), fingerprint: 3 };
-        for word in [Word::Ask, Word::Unheard, Word::Answer] {
+        for word in [Word::Ask, Word::Unheard, Word::Heard, Word::Answer] {
             let reach = Reach { process: ProcessId(7), target: ProcessId(9), word };
             let mut out = [0xaa; REACH_BYTES + 1];
             assert_eq!(encode(&mut out, &header, &reach), Some(REACH_BYTES));

@@ -53,6 +53,8 @@ pub enum Step {
     /// From now on multicasts are lost on one direction of a path. Healing the path does not change
     /// that.
     BlockMulticast(Site, Site),
+    /// From now on multicasts are carried again on one direction of a path.
+    CarryMulticast(Site, Site),
     /// Cuts all paths between sites of different parts.
     Partition(Vec<Vec<Site>>),
     /// Heals all paths.

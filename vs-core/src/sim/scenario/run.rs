@@ -239,6 +239,7 @@ impl<'a, A: Application> Run<'a, A> {
             Step::Read(p) => world.read(*p),
             Step::Cut(from, to) => world.cut(*from, *to),
             Step::BlockMulticast(from, to) => world.block_multicast(*from, *to, true),
+            Step::CarryMulticast(from, to) => world.block_multicast(*from, *to, false),
             Step::Heal(from, to) => world.heal(*from, *to),
             Step::Partition(parts) => world.partition(parts),
             Step::HealAll => world.heal_all(),

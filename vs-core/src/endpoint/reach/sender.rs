@@ -1,0 +1,189 @@
+//! What is heard of one member.
+
+use super::copies::Copies;
+use crate::config::GroupConfig;
+use crate::rng::Rng;
+use crate::time::Time;
+
+/// Answers that arrive directly while nothing to the group does, before a process says that it
+/// hears no multicast: some multicasts may have been lost.
+const DIRECT_MIN: u8 = 4;
+
+/// One more of these answers is needed for so many members: the more of them send, the sooner a
+/// buffer overflows.
+const MEMBERS_PER_DIRECT: usize = 16;
+
+/// Pause between the first questions to a member, in ms; then doubled with each question, up to
+/// `heartbeat_max_ms`.
+pub(super) const ASK_MS: u64 = 20;
+
+/// With many groups, heartbeats are far apart. While nothing is owed, a member that answers to the
+/// group may be silent for up to this many times `heartbeat_max_ms` before it is asked again.
+const CALM_MAX: u64 = 256;
+
+/// What is heard of a member of the current view.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    /// When something that it sent to the group last arrived.
+    heard_at: Option<Time>,
+    /// Answers that arrived directly since then.
+    direct: u8,
+    /// When the last of them arrived.
+    direct_at: Option<Time>,
+    /// It is not asked before.
+    pub(super) ask_at: Time,
+    /// Pause before the next question.
+    pause_ms: u64,
+    /// Questions since then.
+    asked: u8,
+    /// It is to be asked now.
+    is_to_be_asked: bool,
+    /// It was asked since then, though it owed nothing.
+    was_asked_idle: bool,
+    /// It may be silent for this many times `heartbeat_max_ms` while nothing is owed. Doubled with
+    /// each question that it answers to the group, since the question was needless.
+    calm: u64,
+    /// It has asked since then, so it lacks something.
+    has_asked: bool,
+    /// It was told that its multicasts do not arrive, so it sends copies.
+    copies: Option<Copies>,
+}
+
+impl Sender {
+    pub(super) fn new(now: Time, is_copied: bool) -> Self {
+        Self {
+            heard_at: None,
+            direct: 0,
+            direct_at: None,
+            ask_at: now,
+            pause_ms: ASK_MS,
+            asked: 0,
+            is_to_be_asked: false,
+            was_asked_idle: false,
+            calm: 1,
+            has_asked: false,
+            copies: is_copied.then(Copies::default),
+        }
+    }
+
+    /// Something that it sent to the group arrived.
+    pub(super) fn handle_heard(&mut self, now: Time) {
+        if core::mem::take(&mut self.was_asked_idle) && self.heard_at.is_some() {
+            self.calm = (2 * self.calm).min(CALM_MAX);
+        }
+        self.heard_at = Some(now);
+        self.direct = 0;
+        self.has_asked = false;
+        if core::mem::take(&mut self.asked) > 0 {
+            self.pause_ms = ASK_MS;
+        }
+    }
+
+    /// The datagram `counter` of it to the group arrived. True if its multicasts arrive beside its
+    /// copies, and it is to be told.
+    pub(super) fn handle_copy(&mut self, now: Time, counter: u64) -> bool {
+        let Some(copies) = &mut self.copies else { return false };
+        let tells = copies.handle_heard(now, counter);
+        if copies.is_over() {
+            self.copies = None;
+        }
+        tells
+    }
+
+    /// It answered this process alone.
+    pub(super) fn handle_direct_answer(&mut self, now: Time) {
+        self.direct = self.direct.saturating_add(1);
+        self.direct_at = Some(now);
+    }
+
+    /// When it was heard last, by multicast or by an answer.
+    pub(super) fn heard_at(&self) -> Option<Time> {
+        self.heard_at.max(self.direct_at)
+    }
+
+    /// It is to be asked now, however silent it is.
+    pub(super) fn ask(&mut self) {
+        self.is_to_be_asked = true;
+    }
+
+    /// It asks this process, so it lacks something.
+    pub(super) fn handle_question(&mut self) {
+        self.has_asked = true;
+    }
+
+    /// A change begins: a member that cannot be heard holds it up.
+    pub(super) fn handle_change(&mut self, now: Time) {
+        (self.ask_at, self.pause_ms, self.calm) = (self.ask_at.min(now), ASK_MS, 1);
+        self.asked = 0;
+    }
+
+    /// This process was late itself: what it did not hear may have been lost here.
+    pub(super) fn handle_lateness(&mut self, now: Time) {
+        self.direct = 0;
+        self.ask_at = self.ask_at.max(now.plus_ms(ASK_MS));
+    }
+
+    /// When it has been silent for too long in a view that began at `since`; `owed_since`: it owes
+    /// an acknowledgement. It has something to send for all that time, or has to send a heartbeat
+    /// meanwhile.
+    pub(super) fn silent_at(
+        &self,
+        config: &GroupConfig,
+        since: Time,
+        owed_since: Option<Time>,
+    ) -> Time {
+        let patience = config.unheard_ms;
+        let Some(heard_at) = self.heard_at else { return since.plus_ms(patience) };
+        match owed_since {
+            _ if self.has_asked => heard_at.plus_ms(patience),
+            Some(owed_since) => heard_at.max(owed_since).plus_ms(patience),
+            None => {
+                let pause = config.heartbeat_max_ms.saturating_mul(self.calm);
+                heard_at.plus_ms(pause.saturating_add(patience))
+            }
+        }
+    }
+
+    /// It has been silent for too long: asks it, unless that was done just before. True if it is
+    /// to be asked.
+    pub(super) fn handle_silence(
+        &mut self,
+        now: Time,
+        pause_ms_max: u64,
+        owes: bool,
+        rng: &mut Rng,
+    ) -> bool {
+        if self.ask_at <= now {
+            self.is_to_be_asked = true;
+            self.was_asked_idle = !owes && !self.has_asked;
+            // Members that lost something together do not ask together again and again.
+            let pause = Time::from_millis(self.pause_ms).0;
+            self.ask_at = now + (pause - pause / 8 + rng.below(pause / 4));
+            self.asked = self.asked.saturating_add(1);
+            if self.asked > DIRECT_MIN {
+                self.pause_ms = (2 * self.pause_ms).min(pause_ms_max);
+            }
+        }
+        self.is_to_be_asked
+    }
+
+    /// Whether it is to be asked now.
+    pub(super) fn is_to_be_asked(&self) -> bool {
+        self.is_to_be_asked
+    }
+
+    /// It is asked.
+    pub(super) fn handle_asked(&mut self) {
+        self.is_to_be_asked = false;
+    }
+
+    /// Whether it answers in a view of so many members, and its multicasts do not arrive.
+    pub(super) fn is_unheard(&self, members: usize) -> bool {
+        usize::from(self.direct) >= usize::from(DIRECT_MIN) + members / MEMBERS_PER_DIRECT
+    }
+
+    /// It is told that its multicasts do not arrive.
+    pub(super) fn handle_told_unheard(&mut self) {
+        self.copies = Some(Copies::default());
+    }
+}

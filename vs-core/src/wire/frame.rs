@@ -165,6 +165,16 @@ impl Output {
         Frame: From<&'a M>,
     {
         encode(message, &mut self.bytes);
+        self.is_within()
+    }
+
+    /// Appends a frame that was encoded before; as [`Output::push`].
+    pub(crate) fn push_encoded(&mut self, frame: &[u8]) -> bool {
+        self.bytes.extend_from_slice(frame);
+        self.is_within()
+    }
+
+    fn is_within(&self) -> bool {
         self.bytes.len() - self.at <= self.bytes_max
     }
 

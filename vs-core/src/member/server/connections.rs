@@ -319,6 +319,15 @@ impl Connections {
         within
     }
 
+    /// Appends a frame that was encoded before; as [`Connections::send`].
+    pub(super) fn send_encoded(&mut self, now: Time, id: ConnId, frame: &[u8]) -> bool {
+        let Some(conn) = self.conns.get_mut(&id) else { return true };
+        conn.sent = now;
+        let within = conn.output.push_encoded(frame);
+        self.writable.insert(id);
+        within
+    }
+
     /// A connection that has bytes to be written; each is named once until it has new ones.
     pub(super) fn poll_output(&mut self) -> Option<ConnId> {
         while let Some(id) = self.writable.pop_first() {

@@ -87,7 +87,7 @@ impl Server {
                     g.handle_client_accuse(cx, conn, process, accused.clone())
                 });
                 if known == Some(true) {
-                    self.tell_peers(&PeerWord::Accuse { group, by: process, accused });
+                    self.tell_peers(PeerWord::Accuse { group, by: process, accused });
                 }
             }
             _ => self.refuse(conn, "it broke the order of the protocol"),
@@ -228,7 +228,7 @@ impl Server {
             self.notes.push(Note::Peer { server, connected: true });
         }
         self.tell_about_me(conn);
-        let due = self.review.plan();
+        let due = self.review.plan(self.clock.now());
         due.tells = true;
         due.newcomers.push(conn);
         self.review_links();
@@ -293,7 +293,7 @@ impl Server {
             return match self.versions.handle_own(report.version()) {
                 Own::Known => {}
                 Own::Raised => {
-                    self.review.plan().tells = true;
+                    self.review.plan(self.clock.now()).tells = true;
                     self.review_links();
                 }
                 Own::Duplicate => self.notes.push(Note::DuplicateId { server: self.id }),
@@ -306,7 +306,7 @@ impl Server {
             Heard::Earlier(report) => return self.tell_server(of, report),
             Heard::New => {}
         }
-        self.review.plan().compares = true;
+        self.review.plan(self.clock.now()).compares = true;
         self.review_links();
     }
 
@@ -320,6 +320,7 @@ impl Server {
         let before = self.is_gathering();
         self.peers.handle_about(server, About { embeds, gathering, listen }, until);
         if self.is_gathering() != before {
+            self.note_left_out();
             self.review_groups(false);
         }
     }

@@ -85,7 +85,7 @@ impl Server {
         let was_last = self.peers.handle_ended(server, conn);
         if !was_last && let Some(conn) = self.peers.connection_to(server) {
             self.topology.handle_repeat(now, server, &self.config);
-            let due = self.review.plan();
+            let due = self.review.plan(self.clock.now());
             due.tells = true;
             due.newcomers.push(conn);
             return self.review_links();
@@ -96,7 +96,7 @@ impl Server {
         }
         self.dialler.use_spares(now, server, &self.config);
         self.notes.push(Note::Peer { server, connected: false });
-        let due = self.review.plan();
+        let due = self.review.plan(self.clock.now());
         (due.tells, due.lost) = (true, true);
         self.review_links();
     }

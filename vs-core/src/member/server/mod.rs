@@ -381,7 +381,8 @@ impl Server {
             self.attach(&group, local, &past);
         }
         let about = self.about_me();
-        self.tell_peers(&about);
+        self.tell_peers(about);
+        self.note_left_out();
         self.review_groups(false);
     }
 
@@ -389,7 +390,7 @@ impl Server {
     fn look_at_links(&mut self) {
         let (changed, lost) = self.topology.handle_timeout(self.clock.now(), &self.config);
         if changed {
-            let due = self.review.plan();
+            let due = self.review.plan(self.clock.now());
             (due.tells, due.lost) = (true, due.lost || lost);
         }
         if let Some(due) = self.review.take_due(self.clock.now()) {

@@ -2,7 +2,8 @@
 //!
 //! Each server of a crowd hears of each link between any two. To look at all links each time, and
 //! to tell all servers each time, would take the cube of their number. So among many servers all
-//! that arrives together is looked at together, and looks have a rate.
+//! that arrives together is looked at together, and looks have a rate. A server whose looks come
+//! late has no processor to spare, and looks less often.
 
 use alloc::vec::Vec;
 
@@ -12,6 +13,12 @@ use crate::time::Time;
 /// Looks at a time before they wait for their pauses: one link that is lost among many that stay
 /// takes no longer than among few.
 const LOOKS_AT_ONCE: u64 = 4;
+
+/// How much longer the next pause is than a look was late.
+const PAUSES_PER_LATENESS: u64 = 8;
+
+/// Longest pause of a server whose looks come late, in ms.
+const LATE_PAUSE_MAX_MS: u64 = 1000;
 
 /// What a look is for.
 #[derive(Debug, Default)]
@@ -34,13 +41,18 @@ pub(super) struct Review {
     from: Time,
     /// When the looks so far would be over if each had waited for its pause.
     paid: Time,
+    /// Since when something is due.
+    since: Time,
     /// Looks have pauses: what arrives together is looked at together.
     has_pauses: bool,
 }
 
 impl Review {
     /// What is due from now on, to be added to.
-    pub(super) fn plan(&mut self) -> &mut Due {
+    pub(super) fn plan(&mut self, now: Time) -> &mut Due {
+        if self.due.is_none() {
+            self.since = now;
+        }
         self.due.get_or_insert_default()
     }
 
@@ -55,9 +67,12 @@ impl Review {
         if now < self.from { None } else { self.due.take() }
     }
 
-    /// A look is over; in the long run there is one every `pause_ms`.
+    /// A look is over; in the long run there is one every `pause_ms`, or fewer if they come late.
     pub(super) fn handle_done(&mut self, now: Time, pause_ms: u64) {
+        let late_ms = now.millis_since(self.from.max(self.since));
+        let late_ms = (PAUSES_PER_LATENESS * late_ms).min(LATE_PAUSE_MAX_MS);
         self.has_pauses = pause_ms > 0;
+        let pause_ms = if self.has_pauses { pause_ms.max(late_ms) } else { 0 };
         let pause = Time::from_millis(pause_ms).0;
         self.paid = match self.has_pauses {
             true => self.paid.max(now) + pause,
@@ -83,7 +98,7 @@ mod tests {
         let mut looks = |pause_ms, times: core::ops::Range<u64>| {
             let mut at = Vec::new();
             for now in times {
-                review.plan().tells = true;
+                review.plan(ms(now)).tells = true;
                 if review.take_due(ms(now)).is_some() {
                     review.handle_done(ms(now), pause_ms);
                     at.push(now);
@@ -93,18 +108,33 @@ mod tests {
         };
         assert_eq!(looks(0, 0..3), [0, 1, 2]);
         assert_eq!(looks(10, 3..40), [3, 4, 5, 6, 13, 23, 33]);
+        assert_eq!(looks(10, 43..44), [43]);
         assert_eq!(looks(10, 90..105), [90, 91, 92, 93, 100], "after a calm");
         assert_eq!(looks(0, 105..115), [110, 111, 112, 113, 114]);
     }
 
     #[test]
+    fn late_looks_become_rare() {
+        let mut review = Review::default();
+        let mut at = Vec::new();
+        for now in (0..3000).step_by(50).map(Time::from_millis) {
+            if review.take_due(now).is_some() {
+                review.handle_done(now, 20);
+                at.push(now.as_millis());
+            }
+            review.plan(now).tells = true;
+        }
+        assert!(at.len() < 20, "{at:?}");
+    }
+
+    #[test]
     fn look_among_many_waits_for_what_arrives_together() {
         let mut review = Review::default();
-        review.plan().lost = true;
+        review.plan(Time::ZERO).lost = true;
         assert!(review.take_due_at_once(Time::ZERO).is_some_and(|due| due.lost && !due.tells));
         assert!(review.take_due_at_once(Time::ZERO).is_none());
         review.handle_done(Time::ZERO, 10);
-        review.plan().tells = true;
+        review.plan(Time::ZERO).tells = true;
         assert!(review.take_due_at_once(Time::ZERO).is_none());
         assert_eq!(review.next_timeout(), Some(Time::ZERO));
         assert!(review.take_due(Time::ZERO).is_some_and(|due| due.tells && !due.lost));

@@ -9,7 +9,11 @@ use super::note::Note;
 use crate::ident::{GroupName, ServerId};
 use crate::member::discovery::Discovery;
 use crate::member::message::{PeerWord, Reply, Request};
+use crate::wire::frame;
 use crate::wire::message::Frame;
+
+/// Why a connection ends whose output grows beyond its bound.
+const UNREAD: &str = "it does not read what it is sent";
 
 impl Server {
     /// Sends a message over a connection. One that does not read what it is sent is ended.
@@ -18,7 +22,7 @@ impl Server {
         Frame: From<&'a M>,
     {
         if !self.connections.send(self.clock.now(), conn, message) {
-            self.refuse(conn, "it does not read what it is sent");
+            self.refuse(conn, UNREAD);
         }
     }
 
@@ -30,9 +34,19 @@ impl Server {
     }
 
     /// Tells all peers something.
-    pub(super) fn tell_peers(&mut self, message: &PeerWord) {
-        for server in self.peers.connected() {
-            self.tell_server(server, message.clone());
+    pub(super) fn tell_peers(&mut self, message: PeerWord) {
+        self.tell_servers(&self.peers.connected(), message);
+    }
+
+    /// Tells those of `servers` something that are connected. It is encoded once.
+    fn tell_servers(&mut self, servers: &[ServerId], message: PeerWord) {
+        let mut encoded = Vec::new();
+        frame::encode(&Request::Peer(message), &mut encoded);
+        for server in servers {
+            let Some(conn) = self.peers.connection_to(*server) else { continue };
+            if !self.connections.send_encoded(self.clock.now(), conn, &encoded) {
+                self.refuse(conn, UNREAD);
+            }
         }
     }
 
@@ -45,7 +59,7 @@ impl Server {
     /// Sends the own link report to all peers.
     pub(super) fn tell_links(&mut self) {
         let report = self.topology.own_report(self.versions.next());
-        self.tell_peers(&report);
+        self.tell_peers(report);
     }
 
     /// What this server says about itself.
@@ -91,6 +105,10 @@ impl Server {
 
     /// Notes who is left out of views with the clients of this server, and who is no more.
     pub(super) fn note_left_out(&mut self) {
+        // Servers that look for each other are about to be taken in.
+        if self.is_gathering() {
+            return;
+        }
         for (server, why) in self.topology.poll_left_out(&self.peers.connected()) {
             self.notes.push(match why {
                 Some(why) => Note::LeftOut { server, why },
@@ -154,15 +172,15 @@ impl Server {
                     self.send(conn, &Reply::StartChange { group, counter, cid, peers });
                 }
             }
-            Send::Server(server, message) => self.tell_server(server, message),
+            Send::Servers(servers, message) => self.tell_servers(&servers, message),
             Send::Clients => {
                 let Some(group) = self.groups.get(name) else { return };
                 let (clients, held) = (group.clients(), group.held());
                 let (version, group) = (self.versions.next(), name.clone());
-                self.tell_peers(&PeerWord::Clients { version, group, clients, held });
+                self.tell_peers(PeerWord::Clients { version, group, clients, held });
             }
             Send::Gone(process, why) => {
-                self.tell_peers(&PeerWord::Gone { group: name.clone(), process, why });
+                self.tell_peers(PeerWord::Gone { group: name.clone(), process, why });
             }
         }
     }

@@ -326,7 +326,7 @@ impl Group {
             }
         }
         let gather_ms = match cause {
-            Cause::Arrival => cx.config.gather_join_ms,
+            Cause::Arrival => cx.config.gather_join_ms.max(cx.gather_ms()),
             Cause::Departure => cx.config.gather_crash_ms,
             Cause::Proposed => 0,
         };
@@ -409,10 +409,9 @@ impl Group {
                 Step::Propose(servers) => {
                     cx.counters.proposals += 1;
                     let Some(proposal) = self.agreement.mine().cloned() else { continue };
-                    for server in servers {
-                        let (group, proposal) = (self.name.clone(), proposal.clone());
-                        cx.sends.push(Send::Server(server, PeerWord::Proposal { group, proposal }));
-                    }
+                    let group = self.name.clone();
+                    let proposal = PeerWord::Proposal { group, proposal };
+                    cx.sends.push(Send::Servers(servers, proposal));
                 }
                 Step::View(view, mode) => {
                     for local in self.attachments.locals() {

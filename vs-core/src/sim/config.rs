@@ -22,8 +22,12 @@ pub struct WorldConfig {
     pub loopback: bool,
     /// Datagrams that a runtime takes from a node in one call.
     pub segments_max: usize,
-    /// Datagrams that wait for a paused process; more are lost.
+    /// Datagrams that wait for a paused process; more are lost. Of a busy one, in each of its two
+    /// sockets.
     pub socket_datagrams: usize,
+    /// Processor time that each datagram takes which arrives at a process, in µs. The process is
+    /// busy meanwhile: others wait, and its timers are late. 0: none.
+    pub datagram_us: u64,
     /// Bytes that a connection holds in each direction before its writer has to wait.
     pub pipe_bytes: usize,
     /// Longest time in which the kernel closes the connections of a killed process, in µs.
@@ -49,6 +53,7 @@ impl Default for WorldConfig {
             loopback: true,
             segments_max: 8,
             socket_datagrams: 256,
+            datagram_us: 0,
             pipe_bytes: 256 << 10,
             close_us: 1_000,
             reset_percent: 0,
@@ -69,6 +74,7 @@ impl WorldConfig {
         with_loopback(loopback: bool);
         with_segments_max(segments_max: usize);
         with_socket_datagrams(socket_datagrams: usize);
+        with_datagram(datagram_us: us);
         with_pipe_bytes(pipe_bytes: usize);
         with_close(close_us: us);
         with_reset_percent(reset_percent: u64);

@@ -48,9 +48,15 @@ impl Fabric {
         self.net.link(from, to).delay_ns(&mut self.rng)
     }
 
+    /// Sends a datagram to one host alone.
     pub(crate) fn send_datagram(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>) {
+        self.carry(from, to, bytes, false);
+    }
+
+    fn carry(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>, is_multicast: bool) {
         for at in self.net.send_datagram(&mut self.rng, self.now, (from, to), bytes.len()) {
-            self.queue.push(at, Happening::Datagram { from, to, bytes: Rc::clone(bytes) });
+            let bytes = Rc::clone(bytes);
+            self.queue.push(at, Happening::Datagram { from, to, bytes, is_multicast });
         }
     }
 
@@ -59,7 +65,7 @@ impl Fabric {
             let (key, to) = self.subscribers[index];
             let hears = key == group && !self.net.is_deaf(from, to);
             if hears && (to != from || self.config.loopback) {
-                self.send_datagram(from, to, bytes);
+                self.carry(from, to, bytes, true);
             }
         }
     }

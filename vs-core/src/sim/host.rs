@@ -12,6 +12,7 @@ use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig};
 use crate::node::Node;
+use crate::sim::processor::Processor;
 use crate::sim::recorder::Recorder;
 use crate::sim::site::Site;
 use crate::sim::transmitted::Transmitted;
@@ -28,6 +29,11 @@ pub(crate) enum Happening {
         from: usize,
         to: usize,
         bytes: Rc<[u8]>,
+        is_multicast: bool,
+    },
+    /// The processor of a busy host is free.
+    Turn {
+        host: usize,
     },
     /// `n` bytes of the pipe that end `from` writes arrive; none: a close may.
     Bytes {
@@ -89,6 +95,7 @@ pub(crate) struct Host<A> {
     /// Events that wait for a paused process.
     pub(crate) held: VecDeque<Happening>,
     pub(crate) held_datagrams: usize,
+    pub(crate) processor: Processor,
     /// How far its clock has been set forward, in ns.
     pub(crate) ahead_ns: u64,
     pub(crate) body: Body<A>,
@@ -202,6 +209,7 @@ impl<A> Host<A> {
             wake: None,
             held: VecDeque::new(),
             held_datagrams: 0,
+            processor: Processor::default(),
             ahead_ns: 0,
             body,
         }

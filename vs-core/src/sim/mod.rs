@@ -105,6 +105,7 @@ mod mark;
 mod moment;
 mod net;
 mod outcome;
+mod processor;
 mod profile;
 mod queue;
 mod recorder;

@@ -1,6 +1,7 @@
 //! Advances the time: events happen one after the other.
 
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 
 use crate::ident::ProcessId;
 use crate::sim::app::Application;
@@ -100,10 +101,11 @@ impl<A: Application> World<A> {
 
     fn dispatch(&mut self, event: Happening) {
         match event {
-            Happening::Datagram { from, to, bytes } => match self.hosts[to].state {
-                HostState::Up => self.receive(from, to, &bytes),
+            Happening::Datagram { from, to, bytes, is_multicast } => match self.hosts[to].state {
+                HostState::Up => self.arrive_at(to, is_multicast, (from, bytes)),
                 HostState::Paused => {
-                    self.hold_datagram(to, Happening::Datagram { from, to, bytes });
+                    let event = Happening::Datagram { from, to, bytes, is_multicast };
+                    self.hold_datagram(to, event);
                 }
                 HostState::Down | HostState::Off => self.fabric.net.counters.unreceived += 1,
             },
@@ -119,8 +121,42 @@ impl<A: Application> World<A> {
                     self.fabric.close(conn, usize::from(end));
                 }
             }
+            Happening::Turn { host } => self.take_turn(host),
             Happening::Wake { host } => self.wake(host),
             Happening::App { host } => self.wake_app(host),
+        }
+    }
+
+    /// A datagram arrives at a host that is up: it waits while that is busy.
+    fn arrive_at(&mut self, to: usize, is_multicast: bool, (from, bytes): (usize, Rc<[u8]>)) {
+        let Self { hosts, fabric, .. } = self;
+        let processor = &mut hosts[to].processor;
+        if fabric.config.datagram_us == 0 && processor.is_free(fabric.now) {
+            return self.receive(from, to, &bytes);
+        }
+        if !processor.push(is_multicast, (from, bytes), fabric.config.socket_datagrams) {
+            fabric.net.counters.unreceived += 1;
+        }
+        self.plan_turn(to);
+    }
+
+    /// The processor of a host is free for what waits.
+    fn take_turn(&mut self, host: usize) {
+        if self.hold(host, &Happening::Turn { host }) {
+            return;
+        }
+        let Self { hosts, fabric, .. } = self;
+        let cost_us = fabric.config.datagram_us;
+        if let Some((from, bytes)) = hosts[host].processor.take(fabric.now, cost_us) {
+            self.receive(from, host, &bytes);
+        }
+        self.plan_turn(host);
+    }
+
+    fn plan_turn(&mut self, host: usize) {
+        let Self { hosts, fabric, .. } = self;
+        if let Some(at) = hosts[host].processor.plan_turn(fabric.now) {
+            fabric.queue.push(at, Happening::Turn { host });
         }
     }
 

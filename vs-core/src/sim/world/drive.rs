@@ -107,7 +107,13 @@ impl<A: Application> World<A> {
         // Another wake-up may have overtaken this one.
         if self.hosts[host].wake == Some(self.fabric.now) {
             self.hosts[host].wake = None;
-            self.fire(host);
+            let free_at = self.hosts[host].processor.busy_until();
+            if free_at > self.fabric.now {
+                self.hosts[host].wake = Some(free_at);
+                self.fabric.queue.push(free_at, Happening::Wake { host });
+            } else {
+                self.fire(host);
+            }
         }
     }
 

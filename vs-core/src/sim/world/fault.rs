@@ -10,6 +10,7 @@ use crate::member::Server;
 use crate::node::Node;
 use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody};
+use crate::sim::processor::Processor;
 use crate::sim::recorder::Recorder;
 use crate::sim::site::Site;
 use crate::sim::stream::EndState;
@@ -170,6 +171,7 @@ impl<A: Application> World<A> {
         self.hosts[host].wake = None;
         self.hosts[host].held.clear();
         self.hosts[host].held_datagrams = 0;
+        self.hosts[host].processor = Processor::default();
         for (conn, end) in self.fabric.conns_at(host) {
             if state == HostState::Off {
                 if let Some(c) = self.fabric.conns.get_mut(&conn) {

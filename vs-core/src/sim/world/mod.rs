@@ -431,6 +431,12 @@ impl<A: Application> World<A> {
         self.fabric.net.set_link(from, to, link);
     }
 
+    /// From now on each datagram that arrives at a process takes so much of its processor time, in
+    /// whole µs; see [`WorldConfig::datagram_us`].
+    pub fn set_datagram(&mut self, cost: core::time::Duration) {
+        self.fabric.config = self.fabric.config.clone().with_datagram(cost);
+    }
+
     /// Changes all paths.
     pub fn set_every_link(&mut self, link: Link) {
         self.fabric.net.set_every_link(link);

@@ -11,6 +11,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Cases that run at once.
+const AT_ONCE: usize = 4;
 
 /// Exit status of a script that cannot be run here.
 const LACKS_A_TOOL: i32 = 77;
@@ -27,7 +32,7 @@ fn main() -> ExitCode {
         println!("field: skipped: ip netns does not work: it needs root and iproute2");
         return ExitCode::SUCCESS;
     }
-    let failed: Vec<_> = cases(&wanted).into_iter().filter(|case| !holds(case)).collect();
+    let failed = failing(&cases(&wanted));
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -54,20 +59,41 @@ fn cases(wanted: &str) -> Vec<PathBuf> {
     cases
 }
 
+/// Those of `cases` that do not hold. Each has hosts of its own and waits most of the time, so some
+/// run at once.
+fn failing(cases: &[PathBuf]) -> Vec<PathBuf> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !holds(case) {
+                failed.lock().expect("no other case panicked").push(case.clone());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner().expect("no case panicked")
+}
+
 fn holds(case: &Path) -> bool {
-    println!("field: {}", case.display());
     let vs = std::env::var_os("VS").unwrap_or_else(|| env!("CARGO_BIN_EXE_vs").into());
     // It ends by itself long before.
     let bash = ["--kill-after=10", "180", "bash"];
-    match Command::new("timeout").args(bash).arg(case).env("VS", vs).status() {
-        Ok(status) if status.code() == Some(LACKS_A_TOOL) => {
-            println!("field: skipped: it lacks what it names above");
-            true
+    let (text, holds) = match Command::new("timeout").args(bash).arg(case).env("VS", vs).output() {
+        Ok(output) => {
+            let is_skipped = output.status.code() == Some(LACKS_A_TOOL);
+            let end =
+                if is_skipped { "field: skipped: it lacks what it names above\n" } else { "" };
+            let (out, err) = (output.stdout, output.stderr);
+            let text = [String::from_utf8_lossy(&out), String::from_utf8_lossy(&err)].concat();
+            (text + end, is_skipped || output.status.success())
         }
-        Ok(status) => status.success(),
-        Err(error) => {
-            eprintln!("field: bash does not start: {error}");
-            false
-        }
-    }
+        Err(error) => (format!("field: bash does not start: {error}\n"), false),
+    };
+    // In one piece, whatever runs beside.
+    print!("field: {}\n{text}", case.display());
+    holds
 }

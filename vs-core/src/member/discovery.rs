@@ -32,6 +32,9 @@ const NOTE_PAUSE_MS: u64 = 60_000;
 /// itself be heard more often, in ms.
 const MISSED_MS: u64 = 600_000;
 
+/// A server that is heard, and dialled, and not connected for so long is not reached, in ms.
+const UNREACHED_MS: u64 = 5_000;
+
 /// Shortest pause between beacons, in ms.
 const BEACON_MS_MIN: u64 = 10;
 
@@ -165,6 +168,9 @@ pub enum UselessBeacon {
     SameId(ServerId, SocketAddr),
     /// There are more servers than [`DiscoveryConfig::servers_max`].
     TooMany,
+    /// The server that listens there is heard for long, and no connection to it comes up, nor one
+    /// from it.
+    Unreached(SocketAddr),
 }
 
 impl fmt::Display for UselessBeacon {
@@ -187,12 +193,18 @@ impl fmt::Display for UselessBeacon {
             Self::TooMany => f.write_str(
                 "found more servers than servers_max allows: this server does not connect to the others",
             ),
+            Self::Unreached(addr) => write!(
+                f,
+                "beacons of {addr} arrive, and no connection to it comes up, nor one from there: something lets \
+                 multicasts through and stops TCP to port {} (a firewall?), or the address is not reached from here",
+                addr.port()
+            ),
         }
     }
 }
 
 impl UselessBeacon {
-    const KINDS: usize = 4;
+    const KINDS: usize = 5;
 
     /// Its place in [`Discovery::noted`].
     fn kind(&self) -> usize {
@@ -201,6 +213,7 @@ impl UselessBeacon {
             Self::Version(_) => 1,
             Self::SameId(..) => 2,
             Self::TooMany => 3,
+            Self::Unreached(_) => 4,
         }
     }
 }
@@ -307,6 +320,11 @@ impl Discovery {
             Err(NoBeacon::Other) => None,
         };
         let Some(useless) = useless else { return Vec::new() };
+        self.note(now, useless)
+    }
+
+    /// What is to be told of it, if nothing of its kind was told just before.
+    fn note(&mut self, now: Time, useless: UselessBeacon) -> Vec<Found> {
         let noted = &mut self.noted[useless.kind()];
         if noted.is_some_and(|last| now.millis_since(last) < NOTE_PAUSE_MS) {
             return Vec::new();
@@ -445,6 +463,14 @@ impl Discovery {
             }
             true
         });
+        let is_unreached = |(server, heard): (&ServerId, &Heard)| {
+            let is_apart = connected.binary_search(server).is_err()
+                && now.millis_since(heard.apart) >= UNREACHED_MS;
+            (is_apart && heard.dialled && heard.last > heard.apart).then_some(heard.addr)
+        };
+        if let Some(addr) = self.heard.iter().find_map(is_unreached) {
+            found.extend(self.note(now, UselessBeacon::Unreached(addr)));
+        }
         found
     }
 

@@ -248,3 +248,25 @@ fn impossible_configuration_is_refused() {
         assert!(config.validate().is_err(), "{config:?}");
     }
 }
+
+/// Multicasts come through and TCP does not. Nothing was said of it.
+#[test]
+fn server_heard_and_not_reached_is_noted() {
+    let mut low = discovery(1);
+    let mut told = Vec::new();
+    for ms in (0..20_000).step_by(1000) {
+        low.hear(at(ms), &beacon(2), &[]);
+        told.extend(pass(&mut low, ms + 999, &[]).1);
+    }
+    told.retain(|(_, found)| matches!(found, Found::Useless(_)));
+    let [(ms, Found::Useless(UselessBeacon::Unreached(to)))] = told[..] else { panic!("{told:?}") };
+    assert!(to == addr(2) && (UNREACHED_MS..2 * UNREACHED_MS).contains(&ms), "once, after {ms} ms");
+    // One that is connected now and then is reached.
+    let mut low = discovery(1);
+    for ms in (0..20_000).step_by(1000) {
+        low.hear(at(ms), &beacon(2), &[]);
+        let connected: &[ServerId] = if ms % 4000 == 0 { &[ServerId(2)] } else { &[] };
+        let found = pass(&mut low, ms + 999, connected).1;
+        assert!(!found.iter().any(|(_, found)| matches!(found, Found::Useless(_))), "{found:?}");
+    }
+}

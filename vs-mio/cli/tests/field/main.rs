@@ -9,10 +9,10 @@
 //! Without `VS_FIELD` it does nothing, and says so: it needs root and iproute2. `VS` names another
 //! binary than that of this build.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Cases that run at once.
 const AT_ONCE: usize = 4;

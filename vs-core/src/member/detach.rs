@@ -111,7 +111,10 @@ impl fmt::Display for DetachReason {
                 f,
                 "the server speaks protocol version {server}, this program {own}: upgrade the older one"
             ),
-            Self::ServerFull => f.write_str("the server has no room for this client or group"),
+            Self::ServerFull => f.write_str(
+                "there is no room: the group has as many members as one of them, or this process, allows (members_max), \
+                 or the server as many clients or groups as it takes (connections_max, groups_max); raise the limit",
+            ),
             Self::BlockTimeout => {
                 f.write_str("the application did not answer a block request in time")
             }

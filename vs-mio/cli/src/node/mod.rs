@@ -3,6 +3,7 @@
 mod args;
 mod echo;
 mod embedded;
+mod repeats;
 mod session;
 mod setup;
 mod status;

@@ -16,6 +16,7 @@ use vs_std::udp::SmallBuffers;
 
 use super::echo::Tee;
 use super::embedded::say_notes;
+use super::repeats::Repeats;
 use super::status::{self, Desk};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
@@ -111,6 +112,8 @@ pub(super) struct Session {
     unheard: bool,
     /// Told that full datagrams do not come through.
     narrow: bool,
+    /// Why attachments ended.
+    repeats: Repeats,
     other_version: bool,
     /// Forged datagrams that were told of, and when others may be.
     forged: (u64, Time),
@@ -175,6 +178,7 @@ impl Session {
             too_long: false,
             unheard: false,
             narrow: false,
+            repeats: Repeats::default(),
             other_version: false,
             forged: (0, Time::ZERO),
             lost_at: None,
@@ -304,8 +308,9 @@ impl Session {
         let answered = self.driver.link_status().answered;
         let told = *reason == DetachReason::ServerLost
             && (answered == 0 || self.lost_at.replace(answered).is_some());
-        if !told {
-            eprintln!("vs: {reason}; trying again");
+        let text = reason.to_string();
+        if !told && self.repeats.is_due(self.driver.now(), &text) {
+            eprintln!("vs: {text}; trying again");
         }
     }
 

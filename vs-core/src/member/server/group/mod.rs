@@ -61,6 +61,8 @@ pub(super) struct Group {
     accusations: Accusations,
     /// Clients whose id is claimed over another connection.
     claimed: Pauses,
+    /// Clients that found no room.
+    full: Pauses,
     gathering: Gathering,
     /// What all members share.
     profiles: Profiles,
@@ -82,6 +84,7 @@ impl Group {
             attachments: Attachments::new(me),
             accusations: Accusations::default(),
             claimed: Pauses::default(),
+            full: Pauses::default(),
             gathering: Gathering::default(),
             profiles: Profiles::default(),
             put_off_until: None,
@@ -147,7 +150,9 @@ impl Group {
             return self.refuse(cx, &local, DetachReason::Accused { by }, retry_ms);
         }
         if self.is_full_for(cx, &local) {
-            return self.refuse(cx, &local, DetachReason::ServerFull, cx.config.readmit_ms);
+            let (now, process) = (cx.now, local.peer.process);
+            let retry_ms = self.full.begin(now, process, cx.config.readmit_ms);
+            return self.refuse(cx, &local, DetachReason::ServerFull, retry_ms);
         }
         self.learn(past, claims_max);
         self.profiles.handle_attach(local.conn, past);
@@ -384,6 +389,7 @@ impl Group {
     fn trim_memory(&mut self, report: &Report) {
         self.accusations.trim();
         self.claimed.trim();
+        self.full.trim();
         if self.agreement.remembered().len() <= REMEMBERED_MAX {
             return;
         }

@@ -360,3 +360,20 @@ fn accuser_with_reason_stays_again() {
         }
     }
 }
+
+/// It asked twice a second, for ever.
+#[test]
+fn joiner_without_room_asks_less_often() {
+    let config = ServerConfig { readmit_ms: 100, ..ServerConfig::default() };
+    let mut bench = Bench::together(config, 2);
+    bench.open(3);
+    bench.say(3, &hello(peer(3, 3)));
+    let pauses = (1..=7).map(|counter| {
+        bench.attach_with(3, counter, 2, Past::default());
+        let (reason, retry_ms) = bench.detached(3).expect("there is no room");
+        assert_eq!(reason, DetachReason::ServerFull);
+        bench.pass(retry_ms);
+        retry_ms
+    });
+    assert_eq!(pauses.collect::<Vec<_>>(), [100, 200, 400, 800, 1600, 1600, 1600]);
+}

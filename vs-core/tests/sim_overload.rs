@@ -105,3 +105,16 @@ fn overload_in_calm_group_leaves_no_storm() {
         assert_recovers(&mut world, &all[..all.len() - 1], 1, &format!("seed {seed}"));
     }
 }
+
+/// A hundred groups of the same members change together, on processors with little time.
+#[test]
+fn many_groups_settle_soon_after_kill() {
+    let count = 100;
+    let (five, four, keys) = ([1, 2, 3, 4, 5], [1, 2, 3, 4], keys(count));
+    let mut world = crowd(300, 5, count);
+    let formed = |world: &World| is_whole(world, &five, &keys);
+    assert!(world.run_while_ms(5_000, |world| !formed(world)).unwrap());
+    world.set_datagram(Duration::from_micros(300));
+    world.kill(ProcessId(5));
+    assert!(world.run_while_ms(2_000, |world| !is_whole(world, &four, &keys)).unwrap());
+}

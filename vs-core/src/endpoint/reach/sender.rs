@@ -43,6 +43,12 @@ pub(super) struct Sender {
     /// It may be silent for this many times `heartbeat_max_ms` while nothing is owed. Doubled with
     /// each question that it answers to the group, since the question was needless.
     calm: u64,
+    /// It was asked since then only because it had asked.
+    was_asked_back: bool,
+    /// After a question of its own it may be silent for this many times `unheard_ms`. Doubled with
+    /// each question back that it answers to the group: or else two that hear each other would go
+    /// on asking.
+    calm_back: u64,
     /// It has asked since then, so it lacks something.
     has_asked: bool,
     /// It was told that its multicasts do not arrive, so it sends copies.
@@ -61,6 +67,8 @@ impl Sender {
             is_to_be_asked: false,
             was_asked_idle: false,
             calm: 1,
+            was_asked_back: false,
+            calm_back: 1,
             has_asked: false,
             copies: is_copied.then(Copies::default),
         }
@@ -71,9 +79,14 @@ impl Sender {
         if core::mem::take(&mut self.was_asked_idle) && self.heard_at.is_some() {
             self.calm = (2 * self.calm).min(CALM_MAX);
         }
+        if core::mem::take(&mut self.was_asked_back) {
+            self.calm_back = (2 * self.calm_back).min(CALM_MAX);
+        }
         self.heard_at = Some(now);
         self.direct = 0;
         self.has_asked = false;
+        // A question that still waits for its turn is needless.
+        self.is_to_be_asked = false;
         if core::mem::take(&mut self.asked) > 0 {
             self.pause_ms = ASK_MS;
         }
@@ -113,7 +126,8 @@ impl Sender {
 
     /// A change begins: a member that cannot be heard holds it up.
     pub(super) fn handle_change(&mut self, now: Time) {
-        (self.ask_at, self.pause_ms, self.calm) = (self.ask_at.min(now), ASK_MS, 1);
+        (self.ask_at, self.pause_ms) = (self.ask_at.min(now), ASK_MS);
+        (self.calm, self.calm_back) = (1, 1);
         self.asked = 0;
     }
 
@@ -135,8 +149,9 @@ impl Sender {
         let patience = config.unheard_ms;
         let Some(heard_at) = self.heard_at else { return since.plus_ms(patience) };
         match owed_since {
-            _ if self.has_asked => heard_at.plus_ms(patience),
+            Some(_) if self.has_asked => heard_at.plus_ms(patience),
             Some(owed_since) => heard_at.max(owed_since).plus_ms(patience),
+            None if self.has_asked => heard_at.plus_ms(patience.saturating_mul(self.calm_back)),
             None => {
                 let pause = config.heartbeat_max_ms.saturating_mul(self.calm);
                 heard_at.plus_ms(pause.saturating_add(patience))
@@ -156,6 +171,7 @@ impl Sender {
         if self.ask_at <= now {
             self.is_to_be_asked = true;
             self.was_asked_idle = !owes && !self.has_asked;
+            self.was_asked_back = !owes && self.has_asked;
             // Members that lost something together do not ask together again and again.
             let pause = Time::from_millis(self.pause_ms).0;
             self.ask_at = now + (pause - pause / 8 + rng.below(pause / 4));

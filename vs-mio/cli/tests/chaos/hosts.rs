@@ -51,9 +51,15 @@ impl Hosts {
     }
 
     fn add(&self, host: Host) {
-        let (ns, bridge, number) = (self.name(host), self.bridge(), host.number());
+        let ns = self.name(host);
         ip(&format!("netns add {ns}"));
         ip(&format!("-n {ns} link set lo up"));
+        self.connect(host);
+    }
+
+    /// Puts a network card into the host, and its cable into the bridge.
+    fn connect(&self, host: Host) {
+        let (ns, bridge, number) = (self.name(host), self.bridge(), host.number());
         ip(&format!("link add eth0 netns {ns} type veth peer name v{number} netns {bridge}"));
         ip(&format!("-n {bridge} link set v{number} master br0 up"));
         ip(&format!("-n {ns} addr add {}/24 dev eth0", addr(host)));
@@ -72,8 +78,14 @@ impl Hosts {
 
     /// Begins what `kind` does to the network, under the name `fault`.
     pub(crate) fn cut(&self, fault: u32, kind: &Kind) {
-        if let Kind::Unplug(hosts) = kind {
-            self.plug(hosts, "down");
+        match kind {
+            Kind::Unplug(hosts) => self.set_cables(hosts, "down"),
+            Kind::Narrow(hosts) => self.set_cables(hosts, "mtu 1280"),
+            Kind::Renumber(host) => {
+                self.renumber(*host, &format!("10.78.0.{}", 200 + host.number()))
+            }
+            Kind::Replace(host) => ip(&format!("-n {} link del eth0", self.name(*host))),
+            _ => {}
         }
         for (host, rule) in rules(kind) {
             self.filter(host, fault, &rule);
@@ -82,17 +94,29 @@ impl Hosts {
 
     /// Ends what `cut` began.
     pub(crate) fn heal(&self, fault: u32, kind: &Kind) {
-        if let Kind::Unplug(hosts) = kind {
-            self.plug(hosts, "up");
+        match kind {
+            Kind::Unplug(hosts) => self.set_cables(hosts, "up"),
+            Kind::Narrow(hosts) => self.set_cables(hosts, "mtu 1500"),
+            Kind::Renumber(host) => self.renumber(*host, &addr(*host)),
+            Kind::Replace(host) => self.connect(*host),
+            _ => {}
         }
         for (host, _) in rules(kind) {
             self.nft(host, &format!("delete table netdev fault{fault}"));
         }
     }
 
-    /// The cable is pulled at the switch: an interface that is taken down at the host would lose
+    /// The host has `addr` from now on, and no other address.
+    fn renumber(&self, host: Host, addr: &str) {
+        let ns = self.name(host);
+        ip(&format!("-n {ns} addr flush dev eth0"));
+        ip(&format!("-n {ns} addr add {addr}/24 dev eth0"));
+        ip(&format!("-n {ns} route replace 224.0.0.0/4 dev eth0"));
+    }
+
+    /// What is done to a cable is done at the switch: an interface that is taken down at the host would lose
     /// its routes, too.
-    fn plug(&self, hosts: &[Host], state: &str) {
+    fn set_cables(&self, hosts: &[Host], state: &str) {
         for host in hosts {
             ip(&format!("-n {} link set v{} {state}", self.bridge(), host.number()));
         }
@@ -151,8 +175,14 @@ fn rules(kind: &Kind) -> Vec<(Host, String)> {
             rules.append(&mut at(&others.collect::<Vec<_>>(), lost_by_others));
             rules
         }
+        Kind::Deafen(senders, to) => at(to, format!("ip daddr 224.0.0.0/4 {}", from(senders))),
         Kind::Loss(hosts) => at(hosts, "ip version 4 numgen random mod 100 < 5 drop".into()),
-        Kind::Kill(_) | Kind::Stop(_) | Kind::Unplug(_) => Vec::new(),
+        Kind::Kill(_)
+        | Kind::Stop(_)
+        | Kind::Unplug(_)
+        | Kind::Narrow(_)
+        | Kind::Renumber(_)
+        | Kind::Replace(_) => Vec::new(),
     }
 }
 

@@ -106,6 +106,14 @@ pub(crate) enum Kind {
     OneWay(Vec<Host>, Vec<Host>),
     /// 5 of 100 packets that arrive are lost, of whatever protocol.
     Loss(Vec<Host>),
+    /// Multicasts that the first send do not reach the second; all else does.
+    Deafen(Vec<Host>, Vec<Host>),
+    /// Their cables carry packets of up to 1280 bytes, and drop longer ones without a word.
+    Narrow(Vec<Host>),
+    /// It has another address; its own again at the end.
+    Renumber(Host),
+    /// Its network card is taken out; another one with the same address comes at the end.
+    Replace(Host),
 }
 
 impl Kind {
@@ -122,6 +130,10 @@ impl Kind {
             Self::Mute(_) => "datagrams cut",
             Self::OneWay(..) => "one-way cut",
             Self::Loss(_) => "loss",
+            Self::Deafen(..) => "multicasts cut",
+            Self::Narrow(_) => "narrow path",
+            Self::Renumber(_) => "address change",
+            Self::Replace(_) => "card replaced",
         }
     }
 
@@ -130,9 +142,16 @@ impl Kind {
     fn excludes(&self, other: &Self) -> bool {
         let shared = |a: &[Host], b: &[Host]| a.iter().any(|host| b.contains(host));
         match (self, other) {
-            (Self::Unplug(a), Self::Unplug(b)) => shared(a, b),
+            (Self::Unplug(a), Self::Unplug(b)) | (Self::Narrow(a), Self::Narrow(b)) => shared(a, b),
+            _ if self.is_alone() || other.is_alone() => true,
             _ => shared(self.processes(), other.processes()),
         }
+    }
+
+    /// Filters and cables belong to an address and to a card: where these change, nothing else
+    /// happens.
+    fn is_alone(&self) -> bool {
+        matches!(self, Self::Renumber(_) | Self::Replace(_))
     }
 
     fn processes(&self) -> &[Host] {
@@ -153,15 +172,19 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Kill(hosts) | Self::Unplug(hosts) | Self::Mute(hosts) | Self::Loss(hosts) => {
-                f.write_str(&list(hosts))
-            }
-            Self::Stop(host) => write!(f, "{host}"),
+            Self::Kill(hosts)
+            | Self::Unplug(hosts)
+            | Self::Mute(hosts)
+            | Self::Loss(hosts)
+            | Self::Narrow(hosts) => f.write_str(&list(hosts)),
+            Self::Stop(host) | Self::Renumber(host) | Self::Replace(host) => write!(f, "{host}"),
             Self::Partition(parts) => {
                 let parts = parts.iter().map(|part| list(part)).collect::<Vec<_>>();
                 f.write_str(&parts.join(" | "))
             }
-            Self::OneWay(from, to) => write!(f, "{} -/-> {}", list(from), list(to)),
+            Self::OneWay(from, to) | Self::Deafen(from, to) => {
+                write!(f, "{} -/-> {}", list(from), list(to))
+            }
         }
     }
 }
@@ -196,7 +219,9 @@ pub(crate) fn plan(seed: u64, faults: u32) -> Vec<Round> {
     while number < faults {
         let size = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3][rng.below(10) as usize];
         let mut round: Round = Vec::new();
-        while (round.len() as u32) < size.min(faults - number) {
+        while (round.len() as u32) < size.min(faults - number)
+            && !round.iter().any(|fault| fault.kind.is_alone())
+        {
             let kind = kind(&mut rng);
             if round.iter().any(|other| other.kind.excludes(&kind)) {
                 continue;
@@ -213,7 +238,7 @@ pub(crate) fn plan(seed: u64, faults: u32) -> Vec<Round> {
 
 fn kind(rng: &mut Rng) -> Kind {
     let (members, servers, all) = (Host::members(), Host::servers(), Host::all());
-    match rng.below(20) {
+    match rng.below(26) {
         0..=2 => Kind::Kill(rng.pick(&members, 1)),
         3..=4 => Kind::Kill(rng.pick(&servers, 1)),
         5..=6 => Kind::Stop(rng.pick(&members, 1)[0]),
@@ -221,13 +246,17 @@ fn kind(rng: &mut Rng) -> Kind {
         8..=9 => Kind::Unplug(rng.some(&all, 1, 5)),
         10 => Kind::Mute(rng.some(&members, 1, 4)),
         11..=13 => partition(rng),
-        14..=15 => {
+        14..=15 | 20..=21 => {
+            let is_deaf = rng.below(2) == 0;
             let from = rng.some(&all, 1, 4);
             let others = all.into_iter().filter(|host| !from.contains(host)).collect::<Vec<_>>();
             let to = rng.some(&others, 1, 8);
-            Kind::OneWay(from, to)
+            if is_deaf { Kind::Deafen(from, to) } else { Kind::OneWay(from, to) }
         }
         16..=17 => Kind::Loss(rng.some(&all, 2, u64::from(HOSTS))),
+        22 => Kind::Narrow(rng.some(&all, 1, 4)),
+        23..=24 => Kind::Renumber(rng.pick(&members, 1)[0]),
+        25 => Kind::Replace(rng.pick(&all, 1)[0]),
         18 => Kind::Kill(rng.some(&members, 2, u64::from(MEMBERS))),
         _ => Kind::Kill(match rng.below(3) {
             0 => servers,

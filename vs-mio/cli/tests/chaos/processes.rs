@@ -242,9 +242,9 @@ fn serve(command: &mut Command, id: u8) -> &mut Command {
 
 /// Each begins with another server, so that all servers have clients.
 fn join(command: &mut Command, id: u8) -> &mut Command {
-    let own = addr(Host::Member(id));
     command.args(["node", "--json", "--group", "chaos", "--id", &id.to_string()]);
-    command.args(["--bind", &own, "--interface", &own, "--peer-ms", PEER_MS]);
+    // By its name: the address of a host changes.
+    command.args(["--interface", "eth0", "--peer-ms", PEER_MS]);
     command.args(["--connect-ms", CONNECT_MS]);
     let mut servers = Host::servers();
     servers.rotate_left(usize::from(id % SERVERS));

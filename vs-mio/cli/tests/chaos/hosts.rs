@@ -114,8 +114,8 @@ impl Hosts {
         ip(&format!("-n {ns} route replace 224.0.0.0/4 dev eth0"));
     }
 
-    /// What is done to a cable is done at the switch: an interface that is taken down at the host would lose
-    /// its routes, too.
+    /// What is done to a cable is done at the switch: an interface that is taken down at the host
+    /// would lose its routes, too.
     fn set_cables(&self, hosts: &[Host], state: &str) {
         for host in hosts {
             ip(&format!("-n {} link set v{} {state}", self.bridge(), host.number()));

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
+use vs_core::limits::DATAGRAM_BYTES;
 use vs_core::rng::Rng;
 use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Route, Time, Transmit};
@@ -80,13 +81,10 @@ impl Datagrams {
     }
 
     /// Opens other sockets in place of these; what waits to be written is lost, as any datagram may
-    /// be.
-    pub(crate) fn reopen(
-        &mut self,
-        config: &UdpConfig,
-        datagram_bytes: usize,
-    ) -> Result<(), SetupError> {
-        self.pair = UdpPair::open(config, datagram_bytes)?;
+    /// be. The interface may take shorter datagrams than the one before: the node finds out what
+    /// comes through.
+    pub(crate) fn reopen(&mut self, config: &UdpConfig) -> Result<(), SetupError> {
+        self.pair = UdpPair::open(config, *DATAGRAM_BYTES.start())?;
         self.readable = [true; 2];
         self.pending = None;
         Ok(())

@@ -259,8 +259,11 @@ impl<T: Tracer> Driver<T> {
                 None => self.link.command(&mut self.node, now, command),
             }
         }
+        if let Some(embedded) = &mut self.embedded {
+            embedded.exchange(&mut self.node, now);
+        }
         if let Some(embedded) = &mut self.embedded
-            && embedded.exchange(&mut self.node, now)
+            && embedded.take_carried()
         {
             let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
             embedded.driver_mut().flush_inside(opened);

@@ -116,6 +116,8 @@ pub struct EmbeddedServer {
     inside: Inside,
     /// It listens wherever the node is reached.
     is_moving: bool,
+    /// The node and the server said something to each other.
+    has_carried: bool,
 }
 
 impl EmbeddedServer {
@@ -150,7 +152,7 @@ impl EmbeddedServer {
             }
         }
         let is_moving = config.listen.is_none();
-        Ok(Self { driver, inside: Inside::new(listen), listen, is_moving })
+        Ok(Self { driver, inside: Inside::new(listen), listen, is_moving, has_carried: false })
     }
 
     /// Opens the sockets for beacons. Where peers are named it goes without, if it has to.
@@ -222,9 +224,15 @@ impl EmbeddedServer {
         self.inside.command(node, &mut self.driver, now, command);
     }
 
-    /// Carries what the node and the server say to each other; whether there was anything.
-    pub(crate) fn exchange<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) -> bool {
-        self.inside.exchange(node, &mut self.driver, now)
+    /// Carries what the node and the server say to each other.
+    pub(crate) fn exchange<T: Tracer>(&mut self, node: &mut Node<T>, now: Time) {
+        self.has_carried |= self.inside.exchange(node, &mut self.driver, now);
+    }
+
+    /// Whether anything was carried since this was asked last: then the server may have something
+    /// to write to others.
+    pub(crate) fn take_carried(&mut self) -> bool {
+        core::mem::take(&mut self.has_carried)
     }
 
     /// How the connection of the process fares.

@@ -58,8 +58,8 @@ pub enum Action<'a> {
     /// With [`crate::GroupConfig::primary_of`]: the view was primary, and this process and those
     /// that it heard from are not more than half of them. By now another view may be primary
     /// elsewhere. If they are heard again in this view, [`Action::Primary`] follows. Without: there
-    /// is no attachment to the membership service, and no other member was heard. Another view
-    /// follows once the service is reached.
+    /// is no attachment to the membership service, and no other member was heard. Once the service
+    /// is reached again another view follows, or this one goes on if all members are still in it.
     Lapsed {
         /// The group.
         group: GroupKey,

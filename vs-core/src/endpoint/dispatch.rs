@@ -55,7 +55,7 @@ impl Endpoint {
                 Some(message) => self.handle_request(cx, &message),
                 None => Verdict::Malformed,
             },
-            Content::Reach(said) => self.handle_reach(cx, packet.to_group, &said),
+            Content::Reach(said) => self.handle_reach(cx, packet.to_group, &header, &said),
             Content::Path(path) => self.handle_path(cx, &header, path),
         }
     }
@@ -75,6 +75,7 @@ impl Endpoint {
     fn note_heard(&mut self, cx: &Cx<'_>, header: &Header, counter: u64) {
         if self.current.owns(header) {
             let view = self.sync.current();
+            self.reach.handle_met(cx.now, header.rank);
             return self.reach.handle_heard(cx.now, header.rank, counter, view);
         }
         let announced = self.sync.announced();
@@ -262,7 +263,13 @@ impl Endpoint {
     }
 
     /// A process asks whether this one is there, answers, or says that it hears no multicast.
-    fn handle_reach(&mut self, cx: &mut Cx<'_>, to_group: bool, said: &Reach) -> Verdict {
+    fn handle_reach(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to_group: bool,
+        header: &Header,
+        said: &Reach,
+    ) -> Verdict {
         let rank = self.sync.current().rank(said.process);
         if said.word == Word::Answer && to_group {
             // Whoever asked: the sender is heard.
@@ -275,7 +282,10 @@ impl Endpoint {
         }
         if said.word == Word::Answer {
             let Some(rank) = rank else { return Verdict::Foreign };
-            self.reach.handle_direct_answer(cx.now, rank);
+            self.reach.handle_direct_answer(rank);
+            if self.current.owns(header) {
+                self.reach.handle_met(cx.now, rank);
+            }
             return Verdict::Accepted;
         }
         if !self.book.contains(said.process) {

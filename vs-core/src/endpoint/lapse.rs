@@ -37,10 +37,10 @@ impl Voters {
     /// Since when fewer than have to be were heard, if nothing counts that was heard before `from`.
     fn heard_since(&self, reach: &Reachability, from: Time) -> Option<Time> {
         let last = self.wanted.checked_sub(1)?;
-        let heard = |rank: &Rank| reach.heard_at(*rank).unwrap_or(from).max(from);
-        let mut heard: SmallVec<[Time; RANKS]> = self.ranks.iter().map(heard).collect();
-        heard.sort_unstable_by(|a, b| b.cmp(a));
-        Some(heard.get(last).copied().unwrap_or(from))
+        let met = |rank: &Rank| reach.met_at(*rank).unwrap_or(from).max(from);
+        let mut met: SmallVec<[Time; RANKS]> = self.ranks.iter().map(met).collect();
+        met.sort_unstable_by(|a, b| b.cmp(a));
+        Some(met.get(last).copied().unwrap_or(from))
     }
 }
 
@@ -60,7 +60,9 @@ impl Endpoint {
 
     /// Looks whether the view still holds, if that is due.
     pub(super) fn look_at_lease(&mut self, cx: &mut Cx<'_>) {
-        if self.lease.poll_timeout().is_none_or(|(at, _)| cx.now < at) || !self.events.is_empty() {
+        // While the view does not hold, the application hears of what is next once it has taken
+        // that.
+        if !self.lease.is_held() && !self.events.is_empty() {
             return;
         }
         let voters = Voters::new(&self.config, self.sync.current(), cx.identity.process);

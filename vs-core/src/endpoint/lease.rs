@@ -52,16 +52,17 @@ pub(super) struct Lease {
 impl Lease {
     /// From now on it matters who is heard.
     pub(super) fn begin(&mut self, now: Time, config: &GroupConfig) {
-        *self = Self {
-            state: State::Held(now),
-            look_at: Some(now.plus_ms(config.lease_ms / LOOKS_PER_LEASE)),
-            ends_at: Some(now.plus_ms(config.lease_ms)),
-        };
+        self.hold(now, now, config);
     }
 
     /// It does not matter any more.
     pub(super) fn end(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether the view holds, as far as is known.
+    pub(super) fn is_held(&self) -> bool {
+        !matches!(self.state, State::Lapsed(_))
     }
 
     /// Whether it matters.
@@ -93,17 +94,40 @@ impl Lease {
         match self.state {
             State::Unasked => Look::Same,
             State::Held(from) => self.look_held(now, config, heard(from)),
-            State::Lapsed(since) => {
-                // What lay unread in a socket says nothing about now.
-                let from = since.plus_ms(config.lease_ms / LOOKS_PER_LEASE);
-                if heard(from).is_some_and(|at| at > from) {
-                    self.begin(now, config);
-                    return Look::Restored;
-                }
-                self.look_at = Some(later(now, config, LOOKS_PER_LEASE_LAPSED));
-                Look::Ask(from)
-            }
+            State::Lapsed(since) => self.look_lapsed(now, config, since, heard),
         }
+    }
+
+    fn look_lapsed(
+        &mut self,
+        now: Time,
+        config: &GroupConfig,
+        since: Time,
+        heard: impl FnOnce(Time) -> Option<Time>,
+    ) -> Look {
+        let is_late = self.look_at.is_some_and(|at| now.millis_since(at) > config.lease_ms / 4);
+        self.look_at = Some(later(now, config, LOOKS_PER_LEASE_LAPSED));
+        if is_late {
+            self.state = State::Lapsed(now);
+            return Look::Same;
+        }
+        // What lay unread in a socket says nothing about now.
+        let from = since.plus_ms(config.lease_ms / LOOKS_PER_LEASE);
+        match heard(from).filter(|at| *at > from && now < at.plus_ms(config.lease_ms)) {
+            Some(at) => {
+                self.hold(now, at, config);
+                Look::Restored
+            }
+            None => Look::Ask(from),
+        }
+    }
+
+    /// It holds since `from`.
+    fn hold(&mut self, now: Time, from: Time, config: &GroupConfig) {
+        let ends_at = from.plus_ms(config.lease_ms);
+        self.state = State::Held(from);
+        self.ends_at = Some(ends_at);
+        self.look_at = Some(ends_at.min(later(now, config, LOOKS_PER_LEASE)));
     }
 
     fn look_held(&mut self, now: Time, config: &GroupConfig, heard_at: Option<Time>) -> Look {
@@ -151,10 +175,24 @@ mod tests {
         // Heard at 5001, when the sockets were read that were full for long.
         let unread = |from: Time| Some(from.max(at(5001)));
         assert_eq!(lease.look(at(5025), &config, unread), Look::Ask(at(5050)));
-        let fresh = |from: Time| Some(from.max(at(5051)));
-        assert_eq!(lease.look(at(5060), &config, fresh), Look::Restored);
-        assert_eq!(lease.look(at(5110), &config, |_| Some(at(5100))), Look::Same);
-        assert_eq!(lease.look(at(5160), &config, |_| Some(at(5100))), Look::Ask(at(5100)));
+        assert_eq!(lease.look(at(5050), &config, unread), Look::Ask(at(5050)));
+        let fresh = |from: Time| Some(from.max(at(5060)));
+        assert_eq!(lease.look(at(5075), &config, fresh), Look::Restored);
+        assert!(lease.may_be_over(at(5160)) && !lease.may_be_over(at(5159)), "since it was heard");
+        assert_eq!(lease.look(at(5125), &config, |_| Some(at(5100))), Look::Same);
+        assert_eq!(lease.look(at(5175), &config, |_| Some(at(5100))), Look::Ask(at(5100)));
         assert_eq!(lease.poll_timeout(), Some((at(5200), Wake::Peer)));
+    }
+    /// It was heard before it was suspended, and looks a minute later.
+    #[test]
+    fn late_look_restores_no_lease() {
+        let config =
+            GroupConfig { lease_ms: 100, primary_of: [ProcessId(1)].into(), ..<_>::default() };
+        let mut lease = Lease::default();
+        lease.begin(at(0), &config);
+        assert_eq!(lease.look(at(100), &config, Some), Look::Lapsed);
+        let heard = |from: Time| Some(from.max(at(160)));
+        assert_eq!(lease.look(at(60_000), &config, heard), Look::Same);
+        assert_eq!(lease.look(at(60_025), &config, heard), Look::Ask(at(60_050)));
     }
 }

@@ -50,6 +50,11 @@ impl Endpoint {
         if set.len() > self.config.members_max {
             return self.end(cx, DetachReason::ViewTooLarge);
         }
+        for peer in peers {
+            if self.book.addr(peer.process).is_some_and(|addr| addr != peer.addr) {
+                self.path.forget(self.sync.current(), Some(peer.process));
+            }
+        }
         self.book.handle_start_change(peers, self.sync.current().members(), cx.identity.process);
         self.progress.handle_start_change();
         self.resend.handle_start_change();
@@ -95,6 +100,11 @@ impl Endpoint {
             self.attachment.handle_lost();
             self.reattach_when_caught_up(cx);
         }
+    }
+
+    /// This process is reached at another address from now on: other ways lead to the others.
+    pub(crate) fn handle_moved_away(&mut self) {
+        self.path.forget(self.sync.current(), None);
     }
 
     /// Asks the membership service to take this process into the group.

@@ -150,7 +150,8 @@ impl Endpoint {
         if self.current.cast().is_limited() {
             self.path.handle_wanted(cx.now);
         }
-        let bytes = self.path.next_probe(cx.now, self.sync.current())?;
+        let met_at = |rank| self.reach.met_at(rank);
+        let bytes = self.path.next_probe(cx.now, self.sync.current(), met_at)?;
         let len = path::encode(out, &self.header(), &Path::Probe { bytes: bytes as u32 })?;
         Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len })
     }

@@ -7,6 +7,10 @@
 //! longest that all have answered, found by bisection if the full length does not arrive. This is
 //! the idea of RFC 8899, with the group for a peer.
 //!
+//! Two cases remain. A group whose window holds the largest message only in longer datagrams begins
+//! with such. And what is handed on for a member that is gone has the length that the ways of that
+//! member carried.
+//!
 //! A member that came along from the last view has its answers kept. One that was excluded, since
 //! a way to it takes less than before, is a stranger when it returns: then the search begins anew.
 
@@ -28,6 +32,10 @@ const PROBES_MAX: u8 = 4;
 /// Pause between two probes, in ms.
 const PROBE_MS: u64 = 100;
 
+/// Pause before a length is probed again of which nothing is known, since a member that did not
+/// answer was not heard at all, in ms.
+const AGAIN_MS: u64 = 1000;
+
 /// The search ends when the longest that arrives is known up to so many bytes.
 const STEP_BYTES: usize = 32;
 
@@ -39,6 +47,8 @@ const ANSWERS_MAX: usize = 8;
 struct Probe {
     bytes: usize,
     sent: u8,
+    /// When the first of them went out.
+    since: Time,
     next_at: Time,
     /// Members that have not answered one so long.
     missing: usize,
@@ -86,6 +96,18 @@ impl PathSize {
         self.usable = longest.unwrap_or(full).min(full);
     }
 
+    /// The way to `process` is another one now, or to all others: what it carries is found out anew
+    /// in the next view.
+    pub(super) fn forget(&mut self, view: &View, process: Option<ProcessId>) {
+        match process.map(|process| view.rank(process)) {
+            None => self.answered.fill(0),
+            Some(rank) => {
+                let of_it = rank.and_then(|rank| self.answered.get_mut(usize::from(rank)));
+                of_it.into_iter().for_each(|answered| *answered = 0);
+            }
+        }
+    }
+
     fn others(&self) -> impl Iterator<Item = (Rank, usize)> + '_ {
         (0..).zip(self.answered.iter().copied()).filter(|(rank, _)| *rank != self.own)
     }
@@ -116,7 +138,7 @@ impl PathSize {
                 false => self.usable.midpoint(self.ceiling),
             };
             let missing = self.others().filter(|(_, answered)| *answered < bytes).count();
-            self.probe = Some(Probe { bytes, sent: 0, next_at: now, missing });
+            self.probe = Some(Probe { bytes, sent: 0, since: now, next_at: now, missing });
         }
     }
 
@@ -124,21 +146,38 @@ impl PathSize {
         self.probe.map(|probe| (probe.next_at, Wake::Reach))
     }
 
-    /// The length of a probe that is due. After the last one it is known that this is too long.
-    pub(super) fn next_probe(&mut self, now: Time, view: &View) -> Option<usize> {
+    /// The length of a probe that is due. After the last one it is known that this is too long, if
+    /// those that did not answer were there: `met_at` says when something last arrived of one.
+    pub(super) fn next_probe(
+        &mut self,
+        now: Time,
+        view: &View,
+        met_at: impl Fn(Rank) -> Option<Time>,
+    ) -> Option<usize> {
         let probe = self.probe.as_mut().filter(|probe| probe.next_at <= now)?;
         if probe.sent < PROBES_MAX {
             probe.sent += 1;
             probe.next_at = now.plus_ms(PROBE_MS);
             return Some(probe.bytes);
         }
-        let bytes = probe.bytes;
+        let (bytes, since) = (probe.bytes, probe.since);
+        let is_there = |rank| met_at(rank).is_some_and(|at| at > since);
+        if self.others().any(|(rank, answered)| answered < bytes && !is_there(rank)) {
+            let again_at = now.plus_ms(AGAIN_MS);
+            self.probe = self.probe.map(|probe| Probe {
+                sent: 0,
+                since: again_at,
+                next_at: again_at,
+                ..probe
+            });
+            return None;
+        }
         self.probe = None;
         self.ceiling = bytes;
         let late = self.others().filter(|(_, answered)| *answered < bytes);
         self.unreached = late.map(|(rank, _)| view.members()[usize::from(rank)]).collect();
         self.handle_wanted(now);
-        self.next_probe(now, view)
+        self.next_probe(now, view, met_at)
     }
 
     /// The member of `rank` answers a probe of `bytes`. True if longer datagrams can be used now.
@@ -203,7 +242,7 @@ mod tests {
         let mut probes = 0;
         while let Some((at, _)) = path.poll_timeout() {
             now = at;
-            if let Some(bytes) = path.next_probe(now, &view) {
+            if let Some(bytes) = path.next_probe(now, &view, |_| Some(now)) {
                 probes += 1;
                 path.handle_answer(now, 1, bytes);
                 if bytes <= most {
@@ -248,12 +287,31 @@ mod tests {
     fn false_answers_make_nothing_usable() {
         let mut path = installed();
         path.handle_wanted(Time::ZERO);
-        path.next_probe(Time::ZERO, &view(2, &[1, 2, 3]));
+        path.next_probe(Time::ZERO, &view(2, &[1, 2, 3]), |_| None);
         for (rank, bytes) in [(0, FULL), (1, FULL), (1, FULL), (9, FULL), (2, FULL - 1)] {
             assert!(!path.handle_answer(Time::ZERO, rank, bytes));
         }
         assert_eq!(path.usable(), SAFE_BYTES);
         (0..20).for_each(|rank| path.answer(rank, 1000));
         assert_eq!(path.answers.len(), ANSWERS_MAX);
+    }
+    /// It was stopped for half a second, which said nothing about the way to it.
+    #[test]
+    fn silent_member_narrows_no_path() {
+        let (mut path, view) = (installed(), view(2, &[1, 2, 3]));
+        path.handle_wanted(Time::ZERO);
+        let mut probes = 0;
+        for ms in (0..2000).step_by(100) {
+            let now = Time::from_millis(ms);
+            let met_at = |rank| (rank == 1).then_some(now);
+            if let Some(bytes) = path.next_probe(now, &view, met_at) {
+                probes += 1;
+                assert_eq!(bytes, FULL);
+                path.handle_answer(now, 1, bytes);
+            }
+        }
+        assert_eq!((path.narrow(), probes), (None, 2 * usize::from(PROBES_MAX)), "it goes on");
+        assert!(path.handle_answer(Time::from_millis(2000), 2, FULL));
+        assert_eq!(path.usable(), FULL);
     }
 }

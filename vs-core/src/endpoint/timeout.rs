@@ -20,8 +20,8 @@ impl Endpoint {
         let next = earlier(next, self.suspicions.poll_timeout(self.config.peer_ms, self.debts()));
         let next = earlier(next, self.reach.poll_timeout());
         let next = earlier(next, self.path.poll_timeout());
-        let lease = self.events.is_empty().then(|| self.lease.poll_timeout()).flatten();
-        let next = earlier(next, lease);
+        let is_told = self.lease.is_held() || self.events.is_empty();
+        let next = earlier(next, is_told.then(|| self.lease.poll_timeout()).flatten());
         let next = earlier(next, self.block_timeout());
         earlier(earlier(next, self.reattach_timeout()), self.attachment.poll_timeout())
     }

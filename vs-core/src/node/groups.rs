@@ -43,6 +43,11 @@ impl Groups {
         self.endpoints.iter()
     }
 
+    /// This process is reached at another address from now on.
+    pub(super) fn handle_moved_away(&mut self) {
+        self.endpoints.iter_mut().for_each(Endpoint::handle_moved_away);
+    }
+
     pub(super) fn left(&self) -> &LeftGroups {
         &self.left
     }

@@ -42,19 +42,19 @@ impl<T: Tracer> Driver<T> {
     ) -> Result<(), String> {
         let mut udp = self.udp.clone().with_bind(bind).with_interface(interface);
         udp.faults = self.datagrams.faults().clone();
-        self.datagrams.reopen(&udp, self.datagram_bytes).map_err(|error| error.to_string())?;
+        self.datagrams.reopen(&udp).map_err(|error| error.to_string())?;
         let mut show = |which| match self.datagrams.socket(which) {
             Some(socket) => opened(Opened::Udp(which, socket)),
             None => Ok(()),
         };
         let shown = show(Which::Unicast).and_then(|()| show(Which::Multicast));
         shown.map_err(|error| error.to_string())?;
-        self.node.set_addr(now, self.datagrams.local_addr());
         if let Some(embedded) = &mut self.embedded {
             embedded
                 .move_to(bind, |inside| opened(Opened::Embedded(inside)))
                 .map_err(|error| error.to_string())?;
         }
+        self.node.set_addr(now, self.datagrams.local_addr());
         (self.watch, self.udp) = (Watch::new(&udp), udp);
         Ok(())
     }

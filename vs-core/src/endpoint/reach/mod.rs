@@ -146,21 +146,29 @@ impl Reachability {
     }
 
     /// The member of `rank` answered this process alone.
-    pub(super) fn handle_direct_answer(&mut self, now: Time, rank: Rank) {
+    pub(super) fn handle_direct_answer(&mut self, rank: Rank) {
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
-            sender.handle_direct_answer(now);
+            sender.handle_direct_answer();
         }
     }
 
-    /// When the member of `rank` was heard last, by multicast or by an answer.
-    pub(super) fn heard_at(&self, rank: Rank) -> Option<Time> {
-        self.senders.get(usize::from(rank))?.heard_at()
+    /// Something arrived that the member of `rank` sent in the current view.
+    pub(super) fn handle_met(&mut self, now: Time, rank: Rank) {
+        if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
+            sender.handle_met(now);
+        }
     }
 
-    /// Asks the member of `rank`, unless it was heard after `since`.
+    /// When something last arrived that the member of `rank` sent in the current view: it has not
+    /// left that view before.
+    pub(super) fn met_at(&self, rank: Rank) -> Option<Time> {
+        self.senders.get(usize::from(rank))?.met_at()
+    }
+
+    /// Asks the member of `rank`, unless it was met after `since`.
     pub(super) fn ask(&mut self, rank: Rank, since: Time) {
-        let is_heard = self.heard_at(rank).is_some_and(|at| at > since);
-        if let (false, Some(sender)) = (is_heard, self.senders.get_mut(usize::from(rank))) {
+        let is_met = self.met_at(rank).is_some_and(|at| at > since);
+        if let (false, Some(sender)) = (is_met, self.senders.get_mut(usize::from(rank))) {
             sender.ask();
             self.is_asking = true;
         }

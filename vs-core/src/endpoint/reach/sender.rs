@@ -28,8 +28,8 @@ pub(super) struct Sender {
     heard_at: Option<Time>,
     /// Answers that arrived directly since then.
     direct: u8,
-    /// When the last of them arrived.
-    direct_at: Option<Time>,
+    /// When something last arrived that it sent in the current view, to the group or directly.
+    met_at: Option<Time>,
     /// It is not asked before.
     pub(super) ask_at: Time,
     /// Pause before the next question.
@@ -60,7 +60,7 @@ impl Sender {
         Self {
             heard_at: None,
             direct: 0,
-            direct_at: None,
+            met_at: None,
             ask_at: now,
             pause_ms: ASK_MS,
             asked: 0,
@@ -104,14 +104,18 @@ impl Sender {
     }
 
     /// It answered this process alone.
-    pub(super) fn handle_direct_answer(&mut self, now: Time) {
+    pub(super) fn handle_direct_answer(&mut self) {
         self.direct = self.direct.saturating_add(1);
-        self.direct_at = Some(now);
     }
 
-    /// When it was heard last, by multicast or by an answer.
-    pub(super) fn heard_at(&self) -> Option<Time> {
-        self.heard_at.max(self.direct_at)
+    /// Something that it sent in the current view arrived.
+    pub(super) fn handle_met(&mut self, now: Time) {
+        self.met_at = Some(now);
+    }
+
+    /// When something last arrived that it sent in the current view.
+    pub(super) fn met_at(&self) -> Option<Time> {
+        self.met_at
     }
 
     /// It is to be asked now, however silent it is.

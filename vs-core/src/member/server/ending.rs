@@ -91,6 +91,8 @@ impl Server {
             return self.review_links();
         }
         self.topology.handle_down(now, server, &self.config);
+        let until = now.plus_ms(self.config.reattach_ms);
+        self.groups.iter_mut().for_each(|group| group.handle_lost(server, until));
         if let Some(process) = self.peers.forget_about(server) {
             self.groups.iter_mut().for_each(|group| group.forget_embedded(server, process));
         }

@@ -379,6 +379,15 @@ impl Attachments {
         }
     }
 
+    /// `server` is connected no more: its clients stay until `until`, also if it is back before
+    /// this is looked at.
+    pub(super) fn handle_lost(&mut self, server: ServerId, until: Time) {
+        if let Some(remote) = self.remotes.get_mut(&server) {
+            remote.lost_until.get_or_insert(until);
+            remote.version = 0; // no old message is under way any more
+        }
+    }
+
     /// `server`, which was lost, was a part of `process`: that is dead, too, and does not attach
     /// elsewhere.
     pub(super) fn forget_embedded(&mut self, server: ServerId, process: ProcessId) {

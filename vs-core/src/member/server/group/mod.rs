@@ -276,6 +276,12 @@ impl Group {
         }
     }
 
+    /// `server` is connected no more; what follows is looked at later. Its clients stay until
+    /// `until`.
+    pub(super) fn handle_lost(&mut self, server: ServerId, until: Time) {
+        self.attachments.handle_lost(server, until);
+    }
+
     /// The links between servers have changed; `lost`: a server was lost.
     pub(super) fn handle_links(&mut self, cx: &mut Cx<'_>, lost: bool) {
         let until = cx.now.plus_ms(cx.config.reattach_ms);

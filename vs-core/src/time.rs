@@ -86,6 +86,35 @@ impl Sub for Time {
     }
 }
 
+/// Something that may happen some times at once, and in the long run once per pause.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// The time by which all that happened would have had its pause.
+    paid: Time,
+}
+
+impl Pace {
+    /// When it may happen next, if it may happen `at_once` times without a pause of `pause` ns.
+    pub(crate) fn next(self, at_once: u64, pause: u64) -> Time {
+        Time(self.paid.0.saturating_sub((at_once - 1) * pause))
+    }
+
+    /// It happens now, and a pause of `pause` ns belongs to it.
+    pub(crate) fn spend(&mut self, now: Time, pause: u64) {
+        self.paid = self.paid.max(now) + pause;
+    }
+
+    /// It happens now if it may; otherwise it is said when it may.
+    pub(crate) fn take(&mut self, now: Time, at_once: u64, pause: u64) -> Result<(), Time> {
+        let at = self.next(at_once, pause);
+        if at > now {
+            return Err(at);
+        }
+        self.spend(now, pause);
+        Ok(())
+    }
+}
+
 /// Why a node wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

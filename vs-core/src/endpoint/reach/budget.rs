@@ -1,6 +1,6 @@
 //! How many questions and answers about multicasts a node sends.
 
-use crate::time::Time;
+use crate::time::{Pace, Time};
 
 /// Questions and answers that a node may send at once, over all its groups.
 const WORDS_AT_ONCE: u64 = 128;
@@ -11,20 +11,12 @@ const WORD_EVERY_US: u64 = 1000;
 /// What a node may still say. Under load everybody seems silent to everybody: what is asked and
 /// answered then is load, too.
 #[derive(Debug, Default)]
-pub(crate) struct Budget {
-    /// When what was said would have been said, had each word waited for its pause.
-    paid: Time,
-}
+pub(crate) struct Budget(Pace);
 
 impl Budget {
     /// Takes one word out of the budget, or says when there is one.
     pub(super) fn take(&mut self, now: Time) -> Result<(), Time> {
-        let ahead = Time(WORD_EVERY_US * 1000 * (WORDS_AT_ONCE - 1));
-        if self.paid > now + ahead.0 {
-            return Err(Time(self.paid.0 - ahead.0));
-        }
-        self.paid = self.paid.max(now).plus_us(WORD_EVERY_US);
-        Ok(())
+        self.0.take(now, WORDS_AT_ONCE, Time::ZERO.plus_us(WORD_EVERY_US).0)
     }
 }
 

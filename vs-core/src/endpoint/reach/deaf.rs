@@ -3,7 +3,7 @@
 use crate::endpoint::Route;
 use crate::endpoint::book::AddressBook;
 use crate::ident::ProcessId;
-use crate::time::Time;
+use crate::time::{Pace, Time};
 use crate::view::{Members, View};
 
 /// Members that may be taken for deaf at a time; more of them only at a rate. What all of a crowd
@@ -34,8 +34,8 @@ pub(super) struct Deaf {
     /// Whether all others said so, in this view or in one before from which one of them is still
     /// here.
     is_unheard_by_all: bool,
-    /// When those would have been taken for deaf that were, had each waited for its pause.
-    paid: Time,
+    /// At which rate members are taken for deaf.
+    pace: Pace,
     /// Multicasts go out again from here on, for a while.
     try_at: Time,
     pause_ms: u64,
@@ -49,7 +49,7 @@ impl Default for Deaf {
         Self {
             unheard_by: Members::new(),
             is_unheard_by_all: false,
-            paid: Time::ZERO,
+            pace: Pace::default(),
             try_at: Time::ZERO,
             pause_ms: TRY_MS,
             is_trying: false,
@@ -77,10 +77,10 @@ impl Deaf {
         // Processes that were to join and did not are forgotten.
         self.unheard_by.retain(|p| book.contains(*p));
         let Err(at) = self.unheard_by.binary_search(&process) else { return false };
-        if self.paid > now.plus_ms((TAKEN_AT_ONCE - 1) * TAKEN_EVERY_MS) {
+        let pause = Time::from_millis(TAKEN_EVERY_MS).0;
+        if self.pace.take(now, TAKEN_AT_ONCE, pause).is_err() {
             return false;
         }
-        self.paid = self.paid.max(now).plus_ms(TAKEN_EVERY_MS);
         self.unheard_by.insert(at, process);
         let members = self.unheard_by.iter().filter(|p| view.contains(**p)).count();
         if view.len() > 1 && members + 1 == view.len() && !self.is_unheard_by_all {

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::connections::ConnId;
-use crate::time::Time;
+use crate::time::{Pace, Time};
 
 /// Looks at a time before they wait for their pauses: one link that is lost among many that stay
 /// takes no longer than among few.
@@ -39,8 +39,7 @@ pub(super) struct Review {
     due: Option<Due>,
     /// Nothing is looked at before.
     from: Time,
-    /// When the looks so far would be over if each had waited for its pause.
-    paid: Time,
+    pace: Pace,
     /// Since when something is due.
     since: Time,
     /// Looks have pauses: what arrives together is looked at together.
@@ -74,11 +73,11 @@ impl Review {
         self.has_pauses = pause_ms > 0;
         let pause_ms = if self.has_pauses { pause_ms.max(late_ms) } else { 0 };
         let pause = Time::from_millis(pause_ms).0;
-        self.paid = match self.has_pauses {
-            true => self.paid.max(now) + pause,
-            false => now,
-        };
-        self.from = now.max(Time(self.paid.0.saturating_sub((LOOKS_AT_ONCE - 1) * pause)));
+        if !self.has_pauses {
+            self.pace = Pace::default();
+        }
+        self.pace.spend(now, pause);
+        self.from = now.max(self.pace.next(LOOKS_AT_ONCE, pause));
     }
 
     /// When there is something to look at.

@@ -284,7 +284,7 @@ impl<T: Tracer> Node<T> {
         self.shared.clamp(now);
         self.shared.identity.addr = addr;
         self.shared.membership.set_addr(self.shared.now, addr);
-        self.groups.handle_moved_away();
+        self.groups.handle_new_address();
         self.drain_membership();
     }
 

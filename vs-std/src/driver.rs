@@ -261,12 +261,10 @@ impl<T: Tracer> Driver<T> {
         }
         if let Some(embedded) = &mut self.embedded {
             embedded.exchange(&mut self.node, now);
-        }
-        if let Some(embedded) = &mut self.embedded
-            && embedded.take_carried()
-        {
-            let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
-            embedded.driver_mut().flush_inside(opened);
+            if embedded.take_carried() {
+                let opened = |inside: server::Opened<'_>| opened(Opened::Embedded(inside));
+                embedded.driver_mut().flush_inside(opened);
+            }
         }
         self.link.dial(&mut self.node, now, &mut |stream| opened(Opened::Stream(stream)));
         self.link.write(&mut self.node, now);

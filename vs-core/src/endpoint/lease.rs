@@ -135,16 +135,14 @@ impl Lease {
             self.end();
             return Look::Same;
         };
-        let ends_at = heard_at.plus_ms(config.lease_ms);
-        if ends_at <= now {
+        if heard_at.plus_ms(config.lease_ms) <= now {
             // Only a primary view comes back as it was: without an attachment another one follows.
             let look_at = later(now, config, LOOKS_PER_LEASE_LAPSED);
             self.look_at = (!config.primary_of.is_empty()).then_some(look_at);
             (self.state, self.ends_at) = (State::Lapsed(now), None);
             return Look::Lapsed;
         }
-        self.ends_at = Some(ends_at);
-        self.look_at = Some(ends_at.min(later(now, config, LOOKS_PER_LEASE)));
+        self.hold(now, heard_at, config);
         let is_late = now >= heard_at.plus_ms(config.lease_ms / LOOKS_PER_LEASE);
         if is_late { Look::Ask(heard_at) } else { Look::Same }
     }

@@ -103,7 +103,7 @@ impl Endpoint {
     }
 
     /// This process is reached at another address from now on: other ways lead to the others.
-    pub(crate) fn handle_moved_away(&mut self) {
+    pub(crate) fn handle_new_address(&mut self) {
         self.path.forget(self.sync.current(), None);
     }
 

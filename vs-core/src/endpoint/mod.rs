@@ -11,6 +11,7 @@
 //! | the membership service proposes, announces or detaches | [`membership`] |
 //! | a change of the view makes progress | [`change`] |
 //! | a view is installed | [`install`] |
+//! | the view does not hold any more for a process that is cut off | [`lapse`] |
 //! | time passes | [`timeout`] |
 //! | datagrams are asked for | [`output`] |
 //! | the application is told something | [`deliver`] |

@@ -44,8 +44,8 @@ impl Groups {
     }
 
     /// This process is reached at another address from now on.
-    pub(super) fn handle_moved_away(&mut self) {
-        self.endpoints.iter_mut().for_each(Endpoint::handle_moved_away);
+    pub(super) fn handle_new_address(&mut self) {
+        self.endpoints.iter_mut().for_each(Endpoint::handle_new_address);
     }
 
     pub(super) fn left(&self) -> &LeftGroups {

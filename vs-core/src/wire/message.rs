@@ -151,7 +151,7 @@ frames! {
     36 NewProfile,
     48 StatusAnswer,
     128 Gone,
-    129 NeededSigns,
+    129 Silence,
 }
 
 fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
@@ -512,6 +512,6 @@ pub(crate) struct Gone {
 /// receiver for dead. The receiver sends signs of life four times as often. Who does not say it
 /// is configured for 1000 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NeededSigns {
+pub(crate) struct Silence {
     pub(crate) silence_ms: u64,
 }

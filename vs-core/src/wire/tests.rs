@@ -79,7 +79,7 @@ fn requests() -> Vec<Frame> {
         Accuse { group: group(), accused: vec![ProcessId(2), ProcessId(300)] }.into(),
         Ping.into(),
         StatusRequest.into(),
-        NeededSigns { silence_ms: 300 }.into(),
+        Silence { silence_ms: 300 }.into(),
     ]
 }
 

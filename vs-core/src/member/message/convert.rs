@@ -317,7 +317,7 @@ impl From<&Request> for Frame {
             }
             Request::Peer(word) => word.into(),
             Request::Ping => wire::Ping.into(),
-            Request::Silence(silence_ms) => wire::NeededSigns { silence_ms: *silence_ms }.into(),
+            Request::Silence(silence_ms) => wire::Silence { silence_ms: *silence_ms }.into(),
             Request::Refused(refusal) => wire::TurnedDown { reason: refusal.into() }.into(),
             Request::Status => wire::StatusRequest.into(),
         }
@@ -344,7 +344,7 @@ impl TryFrom<Frame> for Request {
             Frame::Leave(f) => Self::Leave { group: group(&f.group)? },
             Frame::Accuse(f) => Self::Accuse { group: group(&f.group)?, accused: f.accused },
             Frame::Ping(_) => Self::Ping,
-            Frame::NeededSigns(f) => Self::Silence(f.silence_ms),
+            Frame::Silence(f) => Self::Silence(f.silence_ms),
             Frame::TurnedDown(f) => Self::Refused(f.reason.try_into()?),
             Frame::StatusRequest(_) => Self::Status,
             frame => Self::Peer(frame.try_into()?),
@@ -448,7 +448,7 @@ impl From<&Reply> for Frame {
             }
             .into(),
             Reply::Ping => wire::Ping.into(),
-            Reply::Silence(silence_ms) => wire::NeededSigns { silence_ms: *silence_ms }.into(),
+            Reply::Silence(silence_ms) => wire::Silence { silence_ms: *silence_ms }.into(),
             Reply::Refused(reason) => wire::Refused { reason: reason.into() }.into(),
         }
     }
@@ -479,7 +479,7 @@ impl TryFrom<Frame> for Reply {
                 retry_ms: f.retry_ms,
             },
             Frame::Ping(_) => Self::Ping,
-            Frame::NeededSigns(f) => Self::Silence(f.silence_ms),
+            Frame::Silence(f) => Self::Silence(f.silence_ms),
             Frame::Refused(f) => Self::Refused(f.reason.try_into()?),
             _ => return Err(Meaningless),
         })

@@ -120,6 +120,9 @@ pub enum Event {
     /// The view that the process is in does not hold for it any more: it hears too little of the
     /// others. If the view was primary, it is again from the next [`Event::Primary`] on.
     Lapsed,
+    /// The current view of [`Event::Lapsed`] holds again, in a group without processes that make a
+    /// view primary.
+    Restored,
     /// The process leaves the group cleanly; it is in its initial view again.
     Leave,
     /// The process crashes (written by the simulator only).

@@ -92,6 +92,7 @@ fn name(event: &Event) -> &'static str {
         Event::View { .. } => "view",
         Event::Primary => "primary",
         Event::Lapsed => "lapsed",
+        Event::Restored => "restored",
         Event::Leave => "leave",
         Event::Crash => "crash",
         Event::BrokenOff => "broken_off",
@@ -134,6 +135,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         | Event::BlockOk
         | Event::Primary
         | Event::Lapsed
+        | Event::Restored
         | Event::Leave
         | Event::Crash
         | Event::BrokenOff => {}
@@ -394,6 +396,7 @@ impl Raw<'_> {
             "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
             "primary" => Event::Primary,
             "lapsed" => Event::Lapsed,
+            "restored" => Event::Restored,
             "leave" => Event::Leave,
             "crash" => Event::Crash,
             "broken_off" => Event::BrokenOff,
@@ -480,6 +483,7 @@ mod tests {
             Event::View { view: view(), transitional: set },
             Event::Primary,
             Event::Lapsed,
+            Event::Restored,
             Event::Leave,
             Event::Crash,
             Event::BrokenOff,

@@ -32,13 +32,25 @@ fn together(seed: u64) -> World {
 /// A world in which all share a view, each at its server. A process or server that is silent for
 /// `silence_ms` counts as dead, to servers and to members.
 fn at_home(world: WorldConfig, homes: &[(u64, &[u64])], silence_ms: u64) -> World {
-    let mut world = World::new(world);
-    let config = GroupConfig::default()
+    grouped(world, homes, silence_ms, &config().with_primary_of(ids(&ALL)))
+}
+
+fn config() -> GroupConfig {
+    GroupConfig::default()
         .with_members_max(8)
         .with_window_packets(64)
         .with_message_bytes_max(4096)
         .with_ack_packets(16)
-        .with_primary_of(ids(&ALL));
+}
+
+/// As [`at_home`], with groups of `config`.
+fn grouped(
+    world: WorldConfig,
+    homes: &[(u64, &[u64])],
+    silence_ms: u64,
+    config: &GroupConfig,
+) -> World {
+    let mut world = World::new(world);
     let silence = Duration::from_millis(silence_ms);
     let client = ClientConfig::for_silence(silence);
     let node = NodeConfig::default().with_groups_max(1).with_client(client);
@@ -363,20 +375,48 @@ fn primary_view_lapses_where_nobody_is_heard() {
     }
 }
 
+/// Cuts all members off from each other, and none from its server.
+fn cut_members(world: &mut World) {
+    let members = ALL.map(|p| Site::Process(ProcessId(p)));
+    for (i, a) in members.iter().enumerate() {
+        for b in &members[i + 1..] {
+            world.cut(*a, *b);
+            world.cut(*b, *a);
+        }
+    }
+}
+
+/// Without a list of those who make a view primary: the servers are gone, and the members hear
+/// each other no more, and then again.
+#[test]
+fn view_without_servers_holds_again_once_heard() {
+    let lease_ms = GroupConfig::default().lease_ms;
+    for seed in 0..20 {
+        let silence_ms = ServerConfig::default().silence_ms;
+        let world = WorldConfig::default().with_seed(seed);
+        let mut world = grouped(world, &[(1, &ALL)], silence_ms, &config());
+        world.kill_server(ServerId(1));
+        cut_members(&mut world);
+        world.run_for_ms(2 * lease_ms).unwrap();
+        world.heal_all();
+        world.run_for_ms(2 * lease_ms).unwrap();
+        for (p, records) in clean_traces(world) {
+            let told = records.iter().filter(|record| {
+                matches!(record.event, Event::Lapsed | Event::Restored | Event::Primary)
+            });
+            let told: Vec<&Event> = told.map(|record| &record.event).collect();
+            assert_eq!(told, [&Event::Lapsed, &Event::Restored], "seed {seed}: {p}");
+        }
+    }
+}
+
 /// Members are cut off from each other and not from their servers, and then heard again.
 #[test]
 fn primary_view_holds_again_once_heard() {
     let lease_ms = GroupConfig::default().lease_ms;
     for seed in 0..20 {
         let mut world = together(seed);
-        let parts = ALL.map(|p| Site::Process(ProcessId(p)));
-        // All members are cut off from each other, and none from its server.
-        for (i, a) in parts.iter().enumerate() {
-            for b in &parts[i + 1..] {
-                world.cut(*a, *b);
-                world.cut(*b, *a);
-            }
-        }
+        cut_members(&mut world);
         world.run_for_ms(lease_ms + 1_500).unwrap();
         world.heal_all();
         world.run_for_ms(2 * lease_ms).unwrap();

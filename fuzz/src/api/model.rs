@@ -35,6 +35,8 @@ pub(super) struct Member {
     /// `Action::Writable` is owed.
     pub(super) refused: bool,
     has_view: bool,
+    /// The current view does not hold any more.
+    lapsed: bool,
     block: Block,
     /// How many messages that were accepted for a next view may still wait.
     queued: usize,
@@ -128,11 +130,19 @@ impl Member {
                 self.is_active();
                 assert!(view.contains(me) && view.len() <= self.config.members_max);
                 assert!(transitional.contains(&me));
-                (self.has_view, self.block) = (true, Block::Open);
+                (self.has_view, self.lapsed, self.block) = (true, false, Block::Open);
                 (self.last_sent, self.delivered) = (0, 0);
                 self.heard.clear();
             }
             Action::Primary { .. } => panic!("no group of this town has primary views"),
+            Action::Lapsed { .. } => {
+                self.is_active();
+                assert!(self.has_view && !core::mem::replace(&mut self.lapsed, true));
+            }
+            Action::Restored { .. } => {
+                self.is_active();
+                assert!(core::mem::take(&mut self.lapsed), "it holds");
+            }
             Action::Block { .. } => {
                 // It may have waited since before an end.
                 assert!(matches!(self.phase, Phase::In | Phase::Leaving));

@@ -58,9 +58,16 @@ pub enum Action<'a> {
     /// With [`crate::GroupConfig::primary_of`]: the view was primary, and this process and those
     /// that it heard from are not more than half of them. By now another view may be primary
     /// elsewhere. If they are heard again in this view, [`Action::Primary`] follows. Without: there
-    /// is no attachment to the membership service, and no other member was heard. Once the service
-    /// is reached again another view follows, or this one goes on if all members are still in it.
+    /// is no attachment to the membership service, and no other member was heard. Once either is
+    /// reached again another view follows, or [`Action::Restored`] if this one goes on.
     Lapsed {
+        /// The group.
+        group: GroupKey,
+    },
+    /// The view of [`Action::Lapsed`] holds again: the membership service or another member is
+    /// reached. Only without [`crate::GroupConfig::primary_of`]; with it, [`Action::Primary`] says
+    /// the same.
+    Restored {
         /// The group.
         group: GroupKey,
     },
@@ -101,6 +108,7 @@ impl Action<'_> {
             | Self::View { group, .. }
             | Self::Primary { group }
             | Self::Lapsed { group }
+            | Self::Restored { group }
             | Self::Block { group }
             | Self::Writable { group }
             | Self::Detached { group, .. }

@@ -13,11 +13,13 @@ const EVENTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) enum AppEvent {
     Block,
-    /// One per view, and one more for each [`AppEvent::Lapsed`] that the application has taken. The
-    /// next view is installed only when no event waits.
+    /// One per view, and one more for each [`AppEvent::Lapsed`] that the application has taken, as
+    /// is one [`AppEvent::Restored`]. The next view is installed only when no event waits.
     Primary,
     /// The view does not hold any more.
     Lapsed,
+    /// It holds again, without a list of those who make a view primary.
+    Restored,
     Detached(DetachReason),
     Left {
         unsent: usize,
@@ -31,6 +33,7 @@ impl AppEvent {
             Self::Block => Action::Block { group },
             Self::Primary => Action::Primary { group },
             Self::Lapsed => Action::Lapsed { group },
+            Self::Restored => Action::Restored { group },
             Self::Detached(reason) => Action::Detached { group, reason },
             Self::Left { unsent } => Action::Left { group, unsent },
         }

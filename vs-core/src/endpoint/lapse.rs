@@ -52,7 +52,10 @@ impl Endpoint {
             return;
         }
         if is_attached || self.sync.current().len() == 1 {
-            self.lease.end();
+            // The application is yet to hear that a view holds again that lapsed.
+            if self.lease.is_held() {
+                self.lease.end();
+            }
         } else if !self.lease.is_asked() {
             self.lease.begin(now, &self.config);
         }
@@ -66,7 +69,10 @@ impl Endpoint {
             return;
         }
         let voters = Voters::new(&self.config, self.sync.current(), cx.identity.process);
-        let heard = |from| voters.heard_since(&self.reach, from);
+        let is_served = self.config.primary_of.is_empty() && self.suspicions.is_attached();
+        let heard = |from| {
+            if is_served { Some(cx.now) } else { voters.heard_since(&self.reach, from) }
+        };
         match self.lease.look(cx.now, &self.config, heard) {
             Look::Same => {}
             Look::Ask(since) => {
@@ -76,6 +82,12 @@ impl Endpoint {
                 cx.mark(Mark::Lapsed);
                 self.trace(cx, Event::Lapsed);
                 self.events.push(AppEvent::Lapsed);
+            }
+            Look::Restored if self.config.primary_of.is_empty() => {
+                cx.mark(Mark::Restored);
+                self.trace(cx, Event::Restored);
+                self.events.push(AppEvent::Restored);
+                self.review_lease(cx.now, self.suspicions.is_attached());
             }
             Look::Restored => {
                 self.trace(cx, Event::Primary);

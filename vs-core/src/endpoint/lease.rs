@@ -136,9 +136,7 @@ impl Lease {
             return Look::Same;
         };
         if heard_at.plus_ms(config.lease_ms) <= now {
-            // Only a primary view comes back as it was: without an attachment another one follows.
-            let look_at = later(now, config, LOOKS_PER_LEASE_LAPSED);
-            self.look_at = (!config.primary_of.is_empty()).then_some(look_at);
+            self.look_at = Some(later(now, config, LOOKS_PER_LEASE_LAPSED));
             (self.state, self.ends_at) = (State::Lapsed(now), None);
             return Look::Lapsed;
         }

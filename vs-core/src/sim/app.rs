@@ -290,7 +290,10 @@ impl Application for Traffic {
                 }
             }
             Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
-            Action::Detached { .. } | Action::Primary { .. } | Action::Lapsed { .. } => {}
+            Action::Detached { .. }
+            | Action::Primary { .. }
+            | Action::Lapsed { .. }
+            | Action::Restored { .. } => {}
         }
     }
 

@@ -239,7 +239,11 @@ impl Life {
                         stats.marks.add(Mark::LargeMessage);
                     }
                 }
-                Event::Block | Event::BlockOk | Event::Primary | Event::Lapsed => {}
+                Event::Block
+                | Event::BlockOk
+                | Event::Primary
+                | Event::Lapsed
+                | Event::Restored => {}
             }
         }
     }

@@ -49,6 +49,7 @@ pub(super) enum Step {
     },
     Primary,
     Lapsed,
+    Restored,
     Leave,
     Crash,
     /// What the process does until it starts again is not in the trace.
@@ -113,6 +114,7 @@ impl GroupLog {
             }
             Event::Primary => Step::Primary,
             Event::Lapsed => Step::Lapsed,
+            Event::Restored => Step::Restored,
             Event::Leave => Step::Leave,
             Event::Crash => Step::Crash,
             Event::BrokenOff => Step::BrokenOff,

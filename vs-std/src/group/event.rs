@@ -39,6 +39,8 @@ pub enum Event {
     /// The view that the last [`Event::View`] named does not hold for this process any more, since
     /// it hears too little of the others: see [`vs_core::Action::Lapsed`].
     Lapsed,
+    /// The view of [`Event::Lapsed`] holds again: see [`vs_core::Action::Restored`].
+    Restored,
     /// The membership service dropped this process. It comes back by itself, unless the reason is
     /// final ([`DetachReason::is_final`]).
     Detached {
@@ -83,6 +85,8 @@ pub enum EventRef<'a> {
     Primary,
     /// See [`Event::Lapsed`].
     Lapsed,
+    /// See [`Event::Restored`].
+    Restored,
     /// See [`Event::Detached`].
     Detached {
         /// Why.
@@ -111,6 +115,7 @@ impl EventRef<'_> {
             }
             Self::Primary => Event::Primary,
             Self::Lapsed => Event::Lapsed,
+            Self::Restored => Event::Restored,
             Self::Detached { reason } => Event::Detached { reason: reason.clone() },
             Self::Unanswered(unanswered) => Event::Unanswered(Box::new(unanswered.clone())),
             Self::Membership(request) => Event::Membership(Box::new(request.clone())),
@@ -137,6 +142,7 @@ impl<'a> From<&'a Event> for EventRef<'a> {
             }
             Event::Primary => Self::Primary,
             Event::Lapsed => Self::Lapsed,
+            Event::Restored => Self::Restored,
             Event::Detached { reason } => Self::Detached { reason },
             Event::Unanswered(unanswered) => Self::Unanswered(unanswered),
             Event::Membership(request) => Self::Membership(request),
@@ -158,6 +164,7 @@ impl Event {
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
                 Self::Primary
                 | Self::Lapsed
+                | Self::Restored
                 | Self::Detached { .. }
                 | Self::Unanswered(_)
                 | Self::Membership(_)

@@ -166,6 +166,7 @@ impl Member {
                 }
                 Action::Primary { .. } => f(EventRef::Primary),
                 Action::Lapsed { .. } => f(EventRef::Lapsed),
+                Action::Restored { .. } => f(EventRef::Restored),
                 Action::Detached { reason, .. } => {
                     if reason.is_final() {
                         self.end = Some(End::Detached(reason.clone()));

@@ -156,7 +156,7 @@ impl EndPoint {
                 self.forward(*to, *from, *packet, view)?;
             }
             Event::View { view, transitional } => self.install(view, transitional)?,
-            Event::Primary | Event::Lapsed => {}
+            Event::Primary | Event::Lapsed | Event::Restored => {}
         }
         Ok(())
     }

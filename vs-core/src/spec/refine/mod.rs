@@ -81,6 +81,7 @@ impl fmt::Display for Shown<'_> {
             }
             Event::Primary => f.write_str("primary()"),
             Event::Lapsed => f.write_str("lapsed()"),
+            Event::Restored => f.write_str("restored()"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
             Event::BrokenOff => f.write_str("broken_off()"),
@@ -250,7 +251,8 @@ impl Refinement {
             | Event::BrokenOff
             | Event::Forward { .. }
             | Event::Primary
-            | Event::Lapsed => Ok(()),
+            | Event::Lapsed
+            | Event::Restored => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
             Event::MbrView { view } => self.mbrshp.view(p, view),
             Event::Block => self.client.block(p),

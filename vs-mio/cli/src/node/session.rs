@@ -574,6 +574,12 @@ fn told(
             }
             Follow::Nothing
         }
+        Action::Restored { .. } => {
+            if let Some(line) = line {
+                line.push_str("the view holds again\n");
+            }
+            Follow::Nothing
+        }
         Action::Block { .. } => {
             if let Some(line) = line {
                 line.push_str("block\n");

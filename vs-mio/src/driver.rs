@@ -280,6 +280,11 @@ impl<T: Tracer> Driver<T> {
         self.inner.poll_lookup_failure()
     }
 
+    /// See [`driver::Driver::poll_accept_failure`].
+    pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
+        self.inner.poll_accept_failure()
+    }
+
     /// What the sockets counted.
     #[must_use]
     pub fn io_counters(&self) -> &IoCounters {

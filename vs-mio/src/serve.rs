@@ -208,4 +208,9 @@ impl ServerDriver {
     pub fn accept_errors(&self) -> u64 {
         self.inner.accept_errors()
     }
+
+    /// See [`server::ServerDriver::poll_accept_failure`].
+    pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
+        self.inner.poll_accept_failure()
+    }
 }

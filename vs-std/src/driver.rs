@@ -419,6 +419,12 @@ impl<T: Tracer> Driver<T> {
         self.embedded.as_mut()?.poll_lookup_failure()
     }
 
+    /// Why the system refused the server inside a connection; told once until it accepts one, and
+    /// at most once a second.
+    pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
+        self.embedded.as_mut()?.poll_accept_failure()
+    }
+
     /// What the sockets counted.
     #[must_use]
     pub fn io_counters(&self) -> &IoCounters {

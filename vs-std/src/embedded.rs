@@ -254,6 +254,11 @@ impl EmbeddedServer {
     pub(crate) fn poll_lookup_failure(&mut self) -> Option<LookupFailure> {
         self.driver.poll_lookup_failure()
     }
+
+    /// Why the system refused to accept a connection.
+    pub(crate) fn poll_accept_failure(&mut self) -> Option<io::Error> {
+        self.driver.poll_accept_failure()
+    }
 }
 
 /// Where a node's views come from.

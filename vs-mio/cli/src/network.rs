@@ -71,6 +71,13 @@ pub(crate) fn note_text(note: &Note) -> String {
     }
 }
 
+/// Why a connection waits that arrived, and what helps.
+pub(crate) fn unaccepted(error: &io::Error) -> String {
+    format!(
+        "cannot accept a connection: {error}; it waits. If the limit of open files is met, raise it (ulimit -n)"
+    )
+}
+
 /// Pause before names are looked up again of which none was found, and before a network is looked
 /// for again.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(500);

@@ -22,7 +22,7 @@ use vs_std::faults::Faults;
 use crate::beacons::Discover;
 use crate::cut::Cut;
 use crate::failure::Failure;
-use crate::network::{note_text, refused, servers};
+use crate::network::{note_text, refused, servers, unaccepted};
 use crate::output::Output;
 
 const SIGNALS: Token = Token(0);
@@ -150,6 +150,9 @@ fn serve(
         driver.advance();
         while let Some(failure) = driver.poll_lookup_failure() {
             eprintln!("vs: peer {failure}");
+        }
+        if let Some(error) = driver.poll_accept_failure() {
+            eprintln!("vs: {}", unaccepted(&error));
         }
         // Notes that nobody reads stay with the server, which drops the oldest.
         while output.has_room()

@@ -2,6 +2,7 @@
 
 mod conn;
 mod inside;
+mod listen;
 mod own;
 mod peers;
 
@@ -21,6 +22,7 @@ use crate::faults::Faults;
 use crate::name::ServerName;
 use crate::tcp::{connect, established};
 use conn::{Closings, Conn, Dial, READS_MAX, Slots};
+use listen::Listen;
 use own::Own;
 pub use peers::LookupFailure;
 use peers::Peers;
@@ -31,8 +33,6 @@ const ACCEPTS_MAX: usize = 64;
 const READ_BYTES: usize = 64 * 1024;
 /// How long a connection that the server ended may take for its last bytes, in ms.
 const LINGER_MS: u64 = 500;
-/// Pause after the system had no room for a connection, in ms.
-const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// A socket of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +70,7 @@ pub enum Opened<'a> {
 pub struct ServerDriver {
     server: Server,
     clock: Clock,
-    listener: TcpListener,
-    /// Whether there may be more connections to accept.
-    acceptable: bool,
-    /// Nothing is accepted before.
-    accept_from: Time,
+    listen: Listen,
     conns: BTreeMap<ConnId, Conn>,
     dials: BTreeMap<ConnId, Dial>,
     closings: Closings,
@@ -89,7 +85,6 @@ pub struct ServerDriver {
     buffer: Vec<u8>,
     /// Connections whose socket had no room for all that is to be written.
     unsent: BTreeSet<ConnId>,
-    accept_errors: u64,
 }
 
 impl ServerDriver {
@@ -99,14 +94,10 @@ impl ServerDriver {
     /// # Errors
     /// The system's.
     pub fn new(server: Server, listen: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen)?;
-        listener.set_nonblocking(true)?;
         Ok(Self {
             server,
             clock: Clock::new(),
-            listener,
-            acceptable: true,
-            accept_from: Time::ZERO,
+            listen: Listen::at(listen)?,
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             closings: Closings::default(),
@@ -118,7 +109,6 @@ impl ServerDriver {
             faults: Faults::default(),
             buffer: vec![0; READ_BYTES],
             unsent: BTreeSet::new(),
-            accept_errors: 0,
         })
     }
 
@@ -127,7 +117,7 @@ impl ServerDriver {
     /// # Errors
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listen.socket().local_addr()
     }
 
     /// Connects to the server of that name, again and again until it is there, and again whenever
@@ -189,7 +179,7 @@ impl ServerDriver {
     /// The socket at which connections arrive, to wait for until it can be read.
     #[must_use]
     pub fn listener(&self) -> &TcpListener {
-        &self.listener
+        self.listen.socket()
     }
 
     /// Whether connections wait to be accepted. A loop that waits for levels and not for edges
@@ -197,7 +187,7 @@ impl ServerDriver {
     /// when [`ServerDriver::timeout`] is over.
     #[must_use]
     pub fn is_accepting(&self) -> bool {
-        self.acceptable
+        self.listen.is_ready()
     }
 
     /// Others reach the server at another address of the host from now on: it listens there. The
@@ -207,12 +197,11 @@ impl ServerDriver {
         ip: IpAddr,
         mut opened: impl FnMut(Opened<'_>) -> io::Result<()>,
     ) -> io::Result<SocketAddr> {
-        let old = self.listener.local_addr()?.ip();
-        let listener = TcpListener::bind((ip, 0))?;
-        listener.set_nonblocking(true)?;
+        let old = self.listen.socket().local_addr()?.ip();
+        let listener = listen::bind((ip, 0).into())?;
         let addr = listener.local_addr()?;
         opened(Opened::Listener(&listener))?;
-        (self.listener, self.acceptable) = (listener, true);
+        self.listen.move_to(listener);
         let now = self.clock.now();
         let is_old = |conn: &Conn| conn.stream.local_addr().is_ok_and(|addr| addr.ip() == old);
         let conns = self.conns.iter().filter(|(_, conn)| old != ip && is_old(conn));
@@ -241,7 +230,7 @@ impl ServerDriver {
     /// [`ServerDriver::advance`]. A connection that ended meanwhile may be named.
     pub fn handle_ready(&mut self, source: Source, readable: bool, writable: bool) {
         let slot = match source {
-            Source::Listener => return self.acceptable = true,
+            Source::Listener => return self.listen.handle_ready(),
             Source::Beacons => {
                 if let Some(beacons) = &mut self.beacons {
                     beacons.handle_readable();
@@ -266,7 +255,7 @@ impl ServerDriver {
             return Some(Duration::ZERO);
         }
         let now = self.clock.now();
-        let accept = self.acceptable.then_some(self.accept_from);
+        let accept = self.listen.poll_timeout();
         let beacons = self.beacons.as_ref().map(Beacons::poll_timeout);
         let own = [accept, beacons, self.closings.poll_timeout(), self.peers.poll_timeout(now)];
         let at = self.server.poll_timeout().into_iter().chain(own.into_iter().flatten()).min()?;
@@ -347,27 +336,20 @@ impl ServerDriver {
     /// Connections that the system refused to accept.
     #[must_use]
     pub fn accept_errors(&self) -> u64 {
-        self.accept_errors
+        self.listen.errors()
+    }
+
+    /// Why the system refused to accept a connection; told once until it accepts one, and
+    /// at most once a second.
+    pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
+        self.listen.poll_failure()
     }
 
     fn accept(&mut self, now: Time, opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>) {
         for _ in 0..ACCEPTS_MAX {
-            if !self.acceptable || now < self.accept_from {
-                return;
-            }
-            match self.listener.accept() {
-                // A connection that cannot be waited for is dropped: the other side tries again.
-                Ok((stream, _)) => self.accepted(now, stream, opened).unwrap_or(()),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.acceptable = false,
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    // No descriptors or no memory: others may end meanwhile.
-                    _ => {
-                        self.accept_errors += 1;
-                        self.accept_from = now.plus_ms(ACCEPT_PAUSE_MS);
-                    }
-                },
-            }
+            let Some(stream) = self.listen.accept(now) else { return };
+            // A connection that cannot be waited for is dropped: the other side tries again.
+            self.accepted(now, stream, opened).unwrap_or(());
         }
     }
 

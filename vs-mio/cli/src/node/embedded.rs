@@ -9,7 +9,7 @@ use vs_mio::Driver;
 use vs_std::{EmbeddedConfig, EmbeddedServer, ServerName};
 
 use crate::failure::Failure;
-use crate::network::{note_text, servers};
+use crate::network::{note_text, servers, unaccepted};
 
 /// How nodes without a server find one another.
 #[derive(clap::Args, Debug)]
@@ -87,6 +87,9 @@ pub(super) fn say_notes<T: Tracer>(driver: &mut Driver<T>, how: &str) {
     }
     while let Some(failure) = driver.poll_lookup_failure() {
         eprintln!("vs: peer {failure}");
+    }
+    if let Some(error) = driver.poll_accept_failure() {
+        eprintln!("vs: {}", unaccepted(&error));
     }
 }
 

@@ -1,29 +1,45 @@
 //! The hosts: network namespaces on one bridge, and what is done to their network.
 
+use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::plan::{self, Host, Kind};
+use crate::draw::unreached;
+use crate::kind::Kind;
+use crate::plan::Host;
+use crate::wire::Wire;
 
 /// Network of a run. Its namespaces are named after the process of the driver, so that two runs do
 /// not meet.
 pub(crate) struct Hosts {
     prefix: String,
+    /// Servers that are at their second address.
+    moved: BTreeSet<Host>,
+    /// Hosts that know no name.
+    nameless: BTreeSet<Host>,
+    /// Those that run, each under the number of its fault.
+    wires: Vec<(u32, Wire)>,
     undertaker: Child,
 }
 
-/// The end of the test: its namespaces go, and who still lives in them. It waits in a process of
-/// its own for the end of its input, which comes however the driver ends: regularly, by a panic, by
-/// Ctrl-C or by `kill -9`.
+/// The end of the test: its namespaces go, who still lives in them, and what they knew of names. It
+/// waits in a process of its own for the end of its input, which comes however the driver ends:
+/// regularly, by a panic, by Ctrl-C or by `kill -9`.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
 for ns in "$@"; do
     for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
     ip netns del "$ns" 2>/dev/null
+    rm -rf "/etc/netns/$ns"
 done
 true
 "#;
+
+/// Offloads leave checksums and segments to a network card. A wire in user space is none.
+const OFFLOADS: [&str; 6] = ["tx", "rx", "sg", "tso", "gso", "gro"];
 
 impl Hosts {
     /// Makes the bridge and a namespace for each host.
@@ -38,7 +54,8 @@ impl Hosts {
             .stdin(Stdio::piped())
             .spawn()
             .expect("sh starts");
-        let hosts = Self { prefix, undertaker };
+        let (moved, nameless, wires) = Default::default();
+        let hosts = Self { prefix, moved, nameless, wires, undertaker };
         ip(&format!("netns add {bridge}"));
         ip(&format!(
             "-n {bridge} link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0"
@@ -47,6 +64,7 @@ impl Hosts {
         for host in Host::all() {
             hosts.add(host);
         }
+        hosts.write_names();
         hosts
     }
 
@@ -67,6 +85,27 @@ impl Hosts {
         ip(&format!("-n {ns} route add 224.0.0.0/4 dev eth0"));
     }
 
+    /// Where the server of a host listens now.
+    pub(crate) fn addr(&self, host: Host) -> String {
+        if self.moved.contains(&host) { second_addr(host) } else { addr(host) }
+    }
+
+    /// What each host knows of names: those of the servers, unless it knows none.
+    fn write_names(&self) {
+        for host in Host::all() {
+            let mut names = "127.0.0.1 localhost\n".to_owned();
+            for server in Host::servers().into_iter().filter(|_| !self.nameless.contains(&host)) {
+                names += &format!("{} {server}\n", self.addr(server));
+            }
+            let dir = format!("/etc/netns/{}", self.name(host));
+            std::fs::create_dir_all(&dir).expect("/etc/netns can be written");
+            // Written in place: the processes there see one file from their start on.
+            std::fs::write(format!("{dir}/hosts"), names).expect("names can be written");
+            let no_server = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+            std::fs::write(format!("{dir}/resolv.conf"), no_server).expect("so can these");
+        }
+    }
+
     /// Name of a host's namespace.
     pub(crate) fn name(&self, host: Host) -> String {
         format!("{}{host}", self.prefix)
@@ -77,14 +116,16 @@ impl Hosts {
     }
 
     /// Begins what `kind` does to the network, under the name `fault`.
-    pub(crate) fn cut(&self, fault: u32, kind: &Kind) {
+    pub(crate) fn cut(&mut self, fault: u32, kind: &Kind) {
         match kind {
             Kind::Unplug(hosts) => self.set_cables(hosts, "down"),
             Kind::Narrow(hosts) => self.set_cables(hosts, "mtu 1280"),
-            Kind::Renumber(host) => {
-                self.renumber(*host, &format!("10.78.0.{}", 200 + host.number()))
-            }
+            Kind::NarrowTold(hosts) => self.set_routes(hosts, "mtu 1280"),
+            Kind::Renumber(host) => self.renumber(*host, &second_addr(*host)),
             Kind::Replace(host) => ip(&format!("-n {} link del eth0", self.name(*host))),
+            Kind::Move(host) => self.set_moved(*host, true),
+            Kind::Nameless(host) => self.set_nameless(*host, true),
+            Kind::Shuffle(host) => self.rewire(fault, *host),
             _ => {}
         }
         for (host, rule) in rules(kind) {
@@ -93,12 +134,16 @@ impl Hosts {
     }
 
     /// Ends what `cut` began.
-    pub(crate) fn heal(&self, fault: u32, kind: &Kind) {
+    pub(crate) fn heal(&mut self, fault: u32, kind: &Kind) {
         match kind {
             Kind::Unplug(hosts) => self.set_cables(hosts, "up"),
             Kind::Narrow(hosts) => self.set_cables(hosts, "mtu 1500"),
+            Kind::NarrowTold(hosts) => self.set_routes(hosts, ""),
             Kind::Renumber(host) => self.renumber(*host, &addr(*host)),
             Kind::Replace(host) => self.connect(*host),
+            Kind::Move(host) => self.set_moved(*host, false),
+            Kind::Nameless(host) => self.set_nameless(*host, false),
+            Kind::Shuffle(host) => self.unwire(fault, *host),
             _ => {}
         }
         for (host, _) in rules(kind) {
@@ -112,6 +157,71 @@ impl Hosts {
         ip(&format!("-n {ns} addr flush dev eth0"));
         ip(&format!("-n {ns} addr add {addr}/24 dev eth0"));
         ip(&format!("-n {ns} route replace 224.0.0.0/4 dev eth0"));
+    }
+
+    /// A server that moved is found under its name by all.
+    fn set_moved(&mut self, host: Host, moved: bool) {
+        if moved {
+            self.moved.insert(host)
+        } else {
+            self.moved.remove(&host)
+        };
+        self.renumber(host, &self.addr(host));
+        self.write_names();
+    }
+
+    fn set_nameless(&mut self, host: Host, nameless: bool) {
+        if nameless {
+            self.nameless.insert(host)
+        } else {
+            self.nameless.remove(&host)
+        };
+        self.write_names();
+    }
+
+    /// Both routes of the hosts, with `attributes`.
+    fn set_routes(&self, hosts: &[Host], attributes: &str) {
+        for host in hosts {
+            let (ns, addr) = (self.name(*host), addr(*host));
+            ip(&format!("-n {ns} route replace 224.0.0.0/4 dev eth0 {attributes}"));
+            let local = "10.78.0.0/24 dev eth0 proto kernel scope link src";
+            ip(&format!("-n {ns} route replace {local} {addr} {attributes}"));
+        }
+    }
+
+    /// Puts a wire in user space between the cable of a host and the switch.
+    fn rewire(&mut self, fault: u32, host: Host) {
+        if self.wires.is_empty() {
+            self.set_offloads("off");
+        }
+        let (bridge, number) = (self.bridge(), host.number());
+        ip(&format!("-n {bridge} link add w{number} type veth peer name x{number}"));
+        ip(&format!("-n {bridge} link set v{number} nomaster"));
+        ip(&format!("-n {bridge} link set x{number} master br0 up"));
+        ip(&format!("-n {bridge} link set w{number} up"));
+        let ends = [format!("v{number}"), format!("w{number}")];
+        self.wires.push((fault, Wire::start(&bridge, u64::from(fault), &ends)));
+    }
+
+    fn unwire(&mut self, fault: u32, host: Host) {
+        let (bridge, number) = (self.bridge(), host.number());
+        self.wires.retain(|(of, _)| *of != fault);
+        ip(&format!("-n {bridge} link del w{number}"));
+        ip(&format!("-n {bridge} link set v{number} master br0"));
+        if self.wires.is_empty() {
+            self.set_offloads("on");
+        }
+    }
+
+    fn set_offloads(&self, state: &str) {
+        for host in Host::all() {
+            let ns = self.name(host);
+            let mut ethtool = Command::new("ip");
+            ethtool.args(["netns", "exec", &ns, "ethtool", "-K", "eth0"]);
+            ethtool.args(OFFLOADS.iter().flat_map(|offload| [offload, state]));
+            let output = ethtool.output().expect("ip starts");
+            assert!(output.status.success(), "ethtool at {host}: {output:?}");
+        }
     }
 
     /// What is done to a cable is done at the switch: an interface that is taken down at the host
@@ -155,6 +265,15 @@ pub(crate) fn addr(host: Host) -> String {
     format!("10.78.0.{}", host.number())
 }
 
+/// Where a host is while it is elsewhere.
+fn second_addr(host: Host) -> String {
+    let last = match host {
+        Host::Member(id) => 200 + id,
+        Host::Server(id) => 220 + id,
+    };
+    format!("10.78.0.{last}")
+}
+
 /// What the packet filter of which host drops under a fault.
 fn rules(kind: &Kind) -> Vec<(Host, String)> {
     let at = |hosts: &[Host], rule: String| {
@@ -163,7 +282,7 @@ fn rules(kind: &Kind) -> Vec<(Host, String)> {
     match kind {
         Kind::Partition(parts) => {
             let all = Host::all().into_iter();
-            let cut_off = all.map(|host| (host, plan::unreached(parts, host)));
+            let cut_off = all.map(|host| (host, unreached(parts, host)));
             let cut_off = cut_off.filter(|(_, others)| !others.is_empty());
             cut_off.map(|(host, others)| (host, from(&others))).collect()
         }
@@ -175,15 +294,16 @@ fn rules(kind: &Kind) -> Vec<(Host, String)> {
             rules.append(&mut at(&others.collect::<Vec<_>>(), lost_by_others));
             rules
         }
-        Kind::Deafen(senders, to) => at(to, format!("ip daddr 224.0.0.0/4 {}", from(senders))),
+        Kind::Deafen(senders, to) => at(to, deaf(senders)),
+        Kind::DeafenBoth(a, b) => [at(b, deaf(a)), at(a, deaf(b))].concat(),
         Kind::Loss(hosts) => at(hosts, "ip version 4 numgen random mod 100 < 5 drop".into()),
-        Kind::Kill(_)
-        | Kind::Stop(_)
-        | Kind::Unplug(_)
-        | Kind::Narrow(_)
-        | Kind::Renumber(_)
-        | Kind::Replace(_) => Vec::new(),
+        _ => Vec::new(),
     }
+}
+
+/// A rule that drops multicasts of `hosts`.
+fn deaf(hosts: &[Host]) -> String {
+    format!("ip daddr 224.0.0.0/4 {}", from(hosts))
 }
 
 /// A rule that drops what comes from `hosts`.
@@ -193,7 +313,7 @@ fn from(hosts: &[Host]) -> String {
 }
 
 fn ip(args: &str) {
-    let output = Command::new("ip").args(args.split(' ')).output().expect("ip starts");
+    let output = Command::new("ip").args(args.split_whitespace()).output().expect("ip starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {args}: {said}");
 }
@@ -208,6 +328,16 @@ pub(crate) fn lacking() -> Option<&'static str> {
         () if !root => Some("network namespaces need root"),
         () if !works("ip", &["netns", "list"]) => Some("ip netns does not work: install iproute2"),
         () if !works("nft", &["--version"]) => Some("nft does not work: install nftables"),
+        () if !works("ethtool", &["--version"]) => Some("ethtool is missing"),
+        () if !works("python3", &["--version"]) => Some("python3 is missing"),
+        () if faketime().is_none() => Some("libfaketime is missing"),
         () => None,
     }
+}
+
+/// The library that sets a process's wall clock wrong.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let architectures = std::fs::read_dir("/usr/lib").ok()?;
+    let path = |dir: DirEntry| dir.path().join("faketime/libfaketime.so.1");
+    architectures.filter_map(Result::ok).map(path).find(|path| path.exists())
 }

@@ -11,8 +11,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::hosts::{Hosts, addr};
+use crate::hosts::{Hosts, faketime};
+use crate::kind::Mismatch;
+use crate::limits::{Disk, Throttle, limit_files, no_file_more};
 use crate::plan::{Host, SERVERS};
+use rustix::process::Rlimit;
 
 /// Where servers listen.
 const PORT: u16 = 7000;
@@ -21,6 +24,8 @@ const PORT: u16 = 7000;
 const PEER_MS: &str = "600";
 /// A member looks for a server for longer than any fault lasts, in ms.
 const CONNECT_MS: &str = "60000";
+/// Most members of a view: all, and a crowd.
+const MEMBERS_MAX: &str = "80";
 /// A process that is sent SIGSTOP stops within so long.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -28,6 +33,15 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// datagrams are lost.
 const CANNOT_START: [&str; 2] =
     ["cannot reach any of the membership servers", "does not carry multicast"];
+
+/// What is unusual in how a process is started.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setup {
+    /// Its wall clock is wrong by so many seconds.
+    pub(crate) clock_s: i32,
+    /// An option that the others do not have.
+    pub(crate) mismatch: Option<&'static Mismatch>,
+}
 
 /// What a member's present life has said.
 #[derive(Default)]
@@ -50,7 +64,31 @@ struct Process {
     child: Option<Child>,
     input: Option<ChildStdin>,
     stopped: bool,
+    /// It may end by itself: it is refused.
+    may_end: bool,
+    throttle: Option<Throttle>,
+    /// The limit of files that it had before it met one.
+    files: Option<Rlimit>,
     said: Arc<Mutex<Said>>,
+}
+
+impl Process {
+    fn new(host: Host) -> Self {
+        Self {
+            host,
+            child: None,
+            input: None,
+            stopped: false,
+            may_end: false,
+            throttle: None,
+            files: None,
+            said: Arc::default(),
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
 }
 
 /// All processes of a run.
@@ -60,6 +98,10 @@ pub(crate) struct Processes {
     news: Arc<Condvar>,
     turn: Mutex<()>,
     traces: PathBuf,
+    /// One for the trace of each member.
+    disks: Vec<(Host, Disk)>,
+    /// Who looks at a server.
+    visitors: Vec<Child>,
     /// How often `supervise` started a member again.
     pub(crate) started_again: u32,
 }
@@ -67,10 +109,11 @@ pub(crate) struct Processes {
 impl Processes {
     /// None runs yet. They will leave their traces and logs in `traces`.
     pub(crate) fn new(traces: &Path) -> Self {
-        let process =
-            |host| Process { host, child: None, input: None, stopped: false, said: Arc::default() };
+        let disk = |host: Host| (host, Disk::new(traces.join(host.to_string())));
         Self {
-            list: Host::all().into_iter().map(process).collect(),
+            list: Host::all().into_iter().map(Process::new).collect(),
+            disks: Host::members().into_iter().map(disk).collect(),
+            visitors: Vec::new(),
             news: Arc::default(),
             turn: Mutex::default(),
             traces: traces.to_owned(),
@@ -78,22 +121,42 @@ impl Processes {
         }
     }
 
-    /// Where `host` leaves what it writes.
-    pub(crate) fn file(&self, host: Host, ending: &str) -> PathBuf {
-        self.traces.join(format!("{host}.{ending}"))
+    /// Where `host` leaves what it says besides events.
+    fn log(&self, host: Host) -> PathBuf {
+        self.traces.join(format!("{host}.log"))
+    }
+
+    /// What `host` has written into its log.
+    pub(crate) fn logged(&self, host: Host) -> String {
+        std::fs::read_to_string(self.log(host)).unwrap_or_default()
+    }
+
+    /// Starts the process of `host`, which does not run, as an operator does.
+    pub(crate) fn start(&mut self, hosts: &Hosts, host: Host) {
+        self.start_as(hosts, host, Setup::default());
     }
 
     /// Starts the process of `host`, which does not run.
-    pub(crate) fn start(&mut self, hosts: &Hosts, host: Host) {
-        let (log, trace) = (self.file(host, "log"), self.file(host, "jsonl"));
+    pub(crate) fn start_as(&mut self, hosts: &Hosts, host: Host, setup: Setup) {
+        let log = self.log(host);
         let news = Arc::clone(&self.news);
-        let process = self.get(host);
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &hosts.name(host), env!("CARGO_BIN_EXE_vs")]);
-        match host {
-            Host::Server(id) => serve(&mut command, id),
-            Host::Member(id) => join(&mut command, id).arg(trace),
+        let mut command = in_host(hosts, host);
+        if setup.clock_s != 0 {
+            let library = faketime().expect("it was there");
+            command.arg("env").arg(format!("LD_PRELOAD={}", library.display()));
+            command
+                .args([&format!("FAKETIME={:+}", setup.clock_s), "FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+            // Its later name.
+            command.arg("DONT_FAKE_MONOTONIC=1");
+        }
+        command.arg(vs());
+        let words = match host {
+            Host::Server(id) => serve(hosts, id),
+            Host::Member(id) => join(u64::from(id), &trace(&self.traces, host)),
         };
+        command.args(with(words, setup.mismatch));
+        let process = self.get(host);
+        process.may_end = setup.mismatch.is_some_and(|mismatch| mismatch.words.is_some());
         command.stderr(append(&log)).stdin(Stdio::piped());
         match host {
             Host::Server(_) => command.stdout(append(&log)),
@@ -124,11 +187,50 @@ impl Processes {
         }
     }
 
+    /// Lets a process run for a part of the time only, or again for all of it.
+    pub(crate) fn throttle(&mut self, host: Host, is_on: bool) {
+        let process = self.get(host);
+        process.throttle = is_on.then(|| Throttle::new(process.pid()));
+    }
+
+    /// Lets a process open no more files, or again as many as before.
+    pub(crate) fn limit_files(&mut self, host: Host, is_on: bool) {
+        let process = self.get(host);
+        let pid = process.pid();
+        if is_on {
+            let had = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            process.files = Some(limit_files(pid, no_file_more(&had)));
+        } else if let Some(had) = process.files.take() {
+            limit_files(pid, had);
+        }
+    }
+
+    /// Somebody connects to a server to see how it is.
+    pub(crate) fn visit(&mut self, hosts: &Hosts, host: Host) {
+        if let Host::Server(_) = host {
+            let mut status = in_host(hosts, Host::Member(1));
+            status
+                .arg(vs())
+                .args(["status", &format!("{}:{PORT}", hosts.addr(host))])
+                .stdin(Stdio::null());
+            status.stdout(Stdio::null()).stderr(Stdio::null());
+            self.visitors.push(status.spawn().expect("ip starts"));
+        }
+        self.visitors.retain_mut(|visitor| matches!(visitor.try_wait(), Ok(None)));
+    }
+
+    /// Fills the disk of a member's trace, or makes room there.
+    pub(crate) fn fill_disk(&self, host: Host, is_on: bool) {
+        let disk = self.disks.iter().find(|(of, _)| *of == host);
+        let (_, disk) = disk.expect("each member has one");
+        if is_on { disk.fill(&trace(&self.traces, host)) } else { disk.free() }
+    }
+
     /// SIGSTOP or SIGCONT.
     pub(crate) fn stop(&mut self, host: Host, stopped: bool) {
         let process = self.get(host);
         process.stopped = stopped;
-        let pid = process.child.as_ref().expect("it runs").id().to_string();
+        let pid = process.pid().to_string();
         let signal = if stopped { "-STOP" } else { "-CONT" };
         let status = Command::new("kill").args([signal, &pid]).status().expect("kill starts");
         assert!(status.success(), "kill {signal} {pid} ({host})");
@@ -158,7 +260,7 @@ impl Processes {
 
     /// Until a process to which SIGSTOP was sent does nothing more.
     fn await_stopped(&mut self, host: Host) {
-        let pid = self.get(host).child.as_ref().expect("it runs").id();
+        let pid = self.get(host).pid();
         let since = Instant::now();
         loop {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -172,7 +274,7 @@ impl Processes {
 
     /// The view in which the trace of a member ends; none if it ends in a change.
     fn last_view(&self, host: Host) -> Option<Value> {
-        let trace = std::fs::read_to_string(self.file(host, "jsonl")).unwrap_or_default();
+        let trace = std::fs::read_to_string(trace(&self.traces, host)).unwrap_or_default();
         let change = |line: &&str| {
             line.contains(r#""ev":"view""#) || line.contains(r#""ev":"start_change""#)
         };
@@ -192,7 +294,10 @@ impl Processes {
     pub(crate) fn supervise(&mut self, hosts: &Hosts) -> Result<(), String> {
         for host in Host::all() {
             let Some(how) = self.ended(host) else { continue };
-            let log = std::fs::read_to_string(self.file(host, "log")).unwrap_or_default();
+            if self.get(host).may_end && how.code() == Some(1) {
+                continue;
+            }
+            let log = self.logged(host);
             let last = log.lines().last().unwrap_or_default();
             let says_why = CANNOT_START.iter().any(|why| last.contains(why));
             if !(says_why && how.code() == Some(1)) {
@@ -231,27 +336,65 @@ impl Processes {
     }
 }
 
-fn serve(command: &mut Command, id: u8) -> &mut Command {
-    let listen = format!("{}:{PORT}", addr(Host::Server(id)));
-    command.args(["server", "--json", "--id", &id.to_string(), "--listen", &listen]);
-    for other in Host::servers().into_iter().filter(|other| *other != Host::Server(id)) {
-        command.args(["--peer", &format!("{}:{PORT}", addr(other))]);
-    }
+/// The binary of this build, or that which `VS` names.
+pub(crate) fn vs() -> PathBuf {
+    std::env::var_os("VS").map_or_else(|| env!("CARGO_BIN_EXE_vs").into(), PathBuf::from)
+}
+
+/// The trace of a member.
+pub(crate) fn trace(traces: &Path, host: Host) -> PathBuf {
+    traces.join(format!("{host}/{host}.jsonl"))
+}
+
+/// A command that runs at `host`.
+pub(crate) fn in_host(hosts: &Hosts, host: Host) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &hosts.name(host)]);
     command
 }
 
-/// Each begins with another server, so that all servers have clients.
-fn join(command: &mut Command, id: u8) -> &mut Command {
-    command.args(["node", "--json", "--group", "chaos", "--id", &id.to_string()]);
-    // By its name: the address of a host changes.
-    command.args(["--interface", "eth0", "--peer-ms", PEER_MS]);
-    command.args(["--connect-ms", CONNECT_MS]);
-    let mut servers = Host::servers();
-    servers.rotate_left(usize::from(id % SERVERS));
-    for server in servers {
-        command.args(["--server", &format!("{}:{PORT}", addr(server))]);
+/// Where a server is found: its name is followed when it moves.
+fn named(server: Host) -> String {
+    format!("{server}:{PORT}")
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn serve(hosts: &Hosts, id: u8) -> Vec<String> {
+    let listen = hosts.addr(Host::Server(id));
+    let mut words = words(&format!("server --json --id {id} --listen {listen}:{PORT}"));
+    for other in Host::servers().into_iter().filter(|other| *other != Host::Server(id)) {
+        words.extend(["--peer".into(), named(other)]);
     }
-    command.arg("--trace")
+    words
+}
+
+/// Each begins with another server, so that all servers have clients.
+pub(crate) fn join(id: u64, trace: &Path) -> Vec<String> {
+    // The interface by its name: the address of a host changes.
+    let mut words = words(&format!(
+        "node --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
+         --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX}"
+    ));
+    let mut servers = Host::servers();
+    servers.rotate_left((id % u64::from(SERVERS)) as usize);
+    for server in servers {
+        words.extend(["--server".into(), named(server)]);
+    }
+    words.extend(["--trace".into(), trace.display().to_string()]);
+    words
+}
+
+/// `words` with the option of `mismatch`, which may have another value in them.
+fn with(mut words: Vec<String>, mismatch: Option<&Mismatch>) -> Vec<String> {
+    let Some(Mismatch { option, value, .. }) = mismatch else { return words };
+    if let Some(at) = words.iter().position(|word| word == option) {
+        words.drain(at..at + 2);
+    }
+    words.extend([(*option).to_owned(), (*value).to_owned()]);
+    words
 }
 
 /// Reads what one life of a member says, to the end. What an earlier life had said late is only
@@ -287,6 +430,6 @@ fn lock(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
     said.lock().expect("no thread panics with it")
 }
 
-fn append(log: &Path) -> File {
+pub(crate) fn append(log: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(log).expect("a log can be written")
 }

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::crowd::Crowd;
 use crate::hosts::Hosts;
-use crate::plan::{Fault, Host, Kind, Rng, Round};
-use crate::processes::Processes;
+use crate::kind::Kind;
+use crate::plan::{Fault, Host, Rng, Round};
+use crate::processes::{Processes, Setup};
 
 /// All members must be in one view, and hear each other, so long after the last fault of a round is
 /// healed. A link between servers that was lost again and again counts only when it has held for 30
@@ -17,6 +19,10 @@ use crate::processes::Processes;
 pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
 /// So often at most a run may end with a change that began when everything seemed to be settled.
 const CALMS_MAX: u32 = 20;
+/// What a fault makes its victim say is said within so long.
+const WORDS_MAX: Duration = Duration::from_secs(30);
+/// Restarts that roll are so far apart.
+const ROLL: Duration = Duration::from_millis(100);
 /// Each member says something so often, as long as nothing is awaited.
 const TRAFFIC: Duration = Duration::from_millis(100);
 /// Longest line of traffic, in bytes: what a member is told within `SETTLE_MAX` fits its pipe, even
@@ -25,8 +31,9 @@ const LINE_BYTES_MAX: u64 = 120;
 
 /// A run that goes on.
 pub(crate) struct Run {
-    hosts: Hosts,
     processes: Processes,
+    crowd: Crowd,
+    hosts: Hosts,
     traffic: Rng,
     /// None: nothing is said any more.
     next_traffic: Option<Instant>,
@@ -41,8 +48,9 @@ impl Run {
     pub(crate) fn start(seed: u64, traces: &Path) -> Result<Self, String> {
         let now = Instant::now();
         let mut run = Self {
-            hosts: Hosts::new(),
             processes: Processes::new(traces),
+            crowd: Crowd::new(traces),
+            hosts: Hosts::new(),
             traffic: Rng(!seed),
             next_traffic: Some(now),
             began: now,
@@ -71,29 +79,97 @@ impl Run {
             self.talk_until(began + Duration::from_millis(at));
             if begins {
                 println!("{:8.3} s  {fault}", self.began.elapsed().as_secs_f64());
+                let logged = fault.kind.words().map_or(0, |(host, _)| self.logged(host));
                 self.begin(fault);
+                self.await_words(&fault.kind, logged)?;
             } else {
-                self.end(fault);
+                self.end(fault)?;
             }
         }
         self.settle().map_err(|e| format!("{e}{}", self.state()))
     }
 
+    /// How much `host` has said besides events, in bytes.
+    fn logged(&self, host: Host) -> usize {
+        self.processes.logged(host).len()
+    }
+
+    /// What the fault makes its victim say, after the first `logged` bytes of its log.
+    fn await_words(&mut self, kind: &Kind, logged: usize) -> Result<(), String> {
+        let Some((host, words)) = kind.words() else { return Ok(()) };
+        let since = Instant::now();
+        while !self.processes.logged(host).get(logged..).unwrap_or_default().contains(words) {
+            if since.elapsed() > WORDS_MAX {
+                return Err(format!("{host} did not say \"{words}\"{}", self.state()));
+            }
+            self.talk_until(Instant::now() + Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
     fn begin(&mut self, fault: &Fault) {
+        let (processes, hosts) = (&mut self.processes, &mut self.hosts);
         match &fault.kind {
-            Kind::Kill(hosts) => hosts.iter().for_each(|host| self.processes.kill(*host)),
-            Kind::Stop(host) => self.processes.stop(*host, true),
-            network => self.hosts.cut(fault.number, network),
+            Kind::Kill(list) => list.iter().for_each(|host| processes.kill(*host)),
+            Kind::Roll(list) => self.roll(list),
+            Kind::Crowd { count, .. } => self.crowd.join(hosts, fault.number, *count),
+            Kind::Stop(host) => processes.stop(*host, true),
+            Kind::Throttle(host) => processes.throttle(*host, true),
+            Kind::Descriptors(host) => {
+                processes.limit_files(*host, true);
+                processes.visit(hosts, *host);
+            }
+            Kind::FullDisk(host) => processes.fill_disk(*host, true),
+            Kind::Clock(host, clock_s) => {
+                self.restart(*host, Setup { clock_s: *clock_s, ..Setup::default() });
+            }
+            Kind::Options(host, mismatch) => {
+                self.restart(*host, Setup { mismatch: Some(mismatch), ..Setup::default() });
+            }
+            Kind::Move(host) | Kind::Nameless(host) => {
+                processes.kill(*host);
+                hosts.cut(fault.number, &fault.kind);
+                processes.start(hosts, *host);
+            }
+            network => hosts.cut(fault.number, network),
         }
     }
 
-    fn end(&mut self, fault: &Fault) {
+    fn end(&mut self, fault: &Fault) -> Result<(), String> {
+        let (processes, hosts) = (&mut self.processes, &mut self.hosts);
         match &fault.kind {
-            Kind::Kill(hosts) => {
-                hosts.iter().for_each(|host| self.processes.start(&self.hosts, *host));
+            Kind::Kill(list) => list.iter().for_each(|host| processes.start(hosts, *host)),
+            Kind::Roll(_) => {}
+            Kind::Crowd { leave, .. } => self.crowd.go(*leave)?,
+            Kind::Stop(host) => processes.stop(*host, false),
+            Kind::Throttle(host) => processes.throttle(*host, false),
+            Kind::Descriptors(host) => processes.limit_files(*host, false),
+            Kind::FullDisk(host) => {
+                processes.fill_disk(*host, false);
+                self.restart(*host, Setup::default());
             }
-            Kind::Stop(host) => self.processes.stop(*host, false),
-            network => self.hosts.heal(fault.number, network),
+            Kind::Clock(host, _) | Kind::Options(host, _) => {
+                self.restart(*host, Setup::default());
+            }
+            Kind::Move(host) => {
+                processes.kill(*host);
+                hosts.heal(fault.number, &fault.kind);
+                processes.start(hosts, *host);
+            }
+            network => hosts.heal(fault.number, network),
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, host: Host, setup: Setup) {
+        self.processes.kill(host);
+        self.processes.start_as(&self.hosts, host, setup);
+    }
+
+    fn roll(&mut self, hosts: &[Host]) {
+        for host in hosts {
+            self.restart(*host, Setup::default());
+            self.talk_until(Instant::now() + ROLL);
         }
     }
 
@@ -199,7 +275,7 @@ impl Run {
             text += &format!("\n  {host}: {}", self.processes.said(host).view);
         }
         for host in Host::all() {
-            let log = std::fs::read_to_string(self.processes.file(host, "log")).unwrap_or_default();
+            let log = self.processes.logged(host);
             let lines = log.lines().collect::<Vec<_>>();
             for line in &lines[lines.len().saturating_sub(8)..] {
                 text += &format!("\n  {host} wrote: {line}");

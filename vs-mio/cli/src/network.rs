@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::net::ToSocketAddrs;
 use std::time::Instant;
 
+use rustix::io::Errno;
 use vs_core::member::{Note, PeerTrouble, Refusal, UselessBeacon};
 use vs_std::ServerName;
 use vs_std::driver::{LinkStatus, OpenError};
@@ -75,6 +76,19 @@ pub(crate) fn note_text(note: &Note) -> String {
 pub(crate) fn unaccepted(error: &io::Error) -> String {
     format!(
         "cannot accept a connection: {error}; it waits. If the limit of open files is met, raise it (ulimit -n)"
+    )
+}
+
+/// Whether the system refused for want of descriptors or memory, of this process or of all.
+pub(crate) fn is_limit(error: &io::Error) -> bool {
+    let limits = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    limits.iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
+}
+
+/// What keeps this process from every server, and what helps.
+pub(crate) fn unconnected(error: &io::Error) -> String {
+    format!(
+        "no connection can be opened: {error}. If the limit of open files is met, raise it (ulimit -n)"
     )
 }
 

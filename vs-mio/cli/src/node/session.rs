@@ -21,7 +21,7 @@ use super::status::{self, Desk};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
-use crate::network::{advise_unheard, unreached};
+use crate::network::{advise_unheard, is_limit, unconnected, unreached};
 use crate::output::{Output, push_printable};
 
 pub(super) const WAKE: Token = Token(0);
@@ -321,14 +321,19 @@ impl Session {
         }
     }
 
-    /// Tells once of each server whose name is unknown; others may be reached meanwhile.
-    fn watch_names(&mut self) {
-        let failure = self.driver.link_status().last_failure.as_ref();
-        if let Some(failure) = failure.filter(|failure| failure.addr.is_none())
-            && !self.unknown.contains(&failure.server)
-        {
-            eprintln!("vs: {failure}; trying again");
+    /// Tells once of each server whose name is unknown, since others may be reached meanwhile; and
+    /// of a limit of this process that keeps it from every server.
+    fn watch_failures(&mut self) {
+        let status = self.driver.link_status();
+        let Some(failure) = &status.last_failure else { return };
+        if failure.addr.is_none() && !self.unknown.contains(&failure.server) {
             self.unknown.push(failure.server.clone());
+            eprintln!("vs: {failure}; trying again");
+        } else if status.server.is_none() && is_limit(&failure.error) {
+            let text = format!("{}; trying again", unconnected(&failure.error));
+            if self.repeats.is_due(self.driver.now(), &text) {
+                eprintln!("vs: {text}");
+            }
         }
     }
 
@@ -399,7 +404,7 @@ impl Session {
                 } else if self.ended && self.leave_at_eof && self.came_back >= self.sent {
                     self.leave();
                 } else {
-                    self.watch_names();
+                    self.watch_failures();
                 }
             }
             Phase::Leaving(until) if now >= until => {

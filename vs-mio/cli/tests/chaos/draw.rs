@@ -36,7 +36,7 @@ const SERVER_MISMATCHES: [Mismatch; 3] = [
 type Draw = fn(&mut Rng) -> Kind;
 
 /// Each kind with how often it is drawn, of the sum of all.
-const DRAWS: [(u64, Draw); 28] = [
+const DRAWS: [(u64, Draw); 29] = [
     (6, |rng| Kind::Kill(member(rng))),
     (4, |rng| Kind::Kill(server(rng))),
     (2, |rng| Kind::Kill(rng.some(&Host::members(), 2, u64::from(MEMBERS)))),
@@ -45,11 +45,12 @@ const DRAWS: [(u64, Draw); 28] = [
     (2, |rng| Kind::Stop(server(rng)[0])),
     (2, roll),
     (2, |rng| Kind::Crowd { count: CROWD, leave: rng.below(2) == 0 }),
-    (3, |rng| Kind::Throttle(any(rng))),
+    (3, |rng| Kind::Throttle(rng.some(&Host::all(), 1, u64::from(HOSTS)))),
     (2, |rng| Kind::Descriptors(server(rng)[0])),
     (1, |rng| Kind::Descriptors(member(rng)[0])),
     (3, |rng| Kind::FullDisk(member(rng)[0])),
     (3, |rng| Kind::Clock(any(rng), CLOCK_STEPS[rng.below(CLOCK_STEPS.len() as u64) as usize])),
+    (1, |rng| Kind::FarClock(member(rng)[0])),
     (3, |rng| Kind::Options(member(rng)[0], one_of(rng, &MEMBER_MISMATCHES))),
     (1, |rng| Kind::Options(server(rng)[0], one_of(rng, &SERVER_MISMATCHES))),
     (5, |rng| Kind::Unplug(rng.some(&Host::all(), 1, 5))),

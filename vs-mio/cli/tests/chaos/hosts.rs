@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::DirEntry;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::draw::unreached;
@@ -24,17 +24,20 @@ pub(crate) struct Hosts {
     undertaker: Child,
 }
 
-/// The end of the test: its namespaces go, who still lives in them, and what they knew of names. It
-/// waits in a process of its own for the end of its input, which comes however the driver ends:
-/// regularly, by a panic, by Ctrl-C or by `kill -9`.
+/// The end of the test: its namespaces go, who still lives in them, what they knew of names, and
+/// the disks of traces. It waits in a process of its own for the end of its input, which comes
+/// however the driver ends: regularly, by a panic, by Ctrl-C or by `kill -9`.
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
 read -r _
+traces=$1
+shift
 for ns in "$@"; do
     for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
     ip netns del "$ns" 2>/dev/null
     rm -rf "/etc/netns/$ns"
 done
+for disk in "$traces"/*/; do umount -l "$disk" 2>/dev/null; done
 true
 "#;
 
@@ -43,12 +46,13 @@ const OFFLOADS: [&str; 6] = ["tx", "rx", "sg", "tso", "gso", "gro"];
 
 impl Hosts {
     /// Makes the bridge and a namespace for each host.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(traces: &Path) -> Self {
         let prefix = format!("vsc{}-", std::process::id());
         let names = Host::all().iter().map(|host| format!("{prefix}{host}")).collect::<Vec<_>>();
         let bridge = format!("{prefix}br");
         let undertaker = Command::new("sh")
             .args(["-c", UNDERTAKER, "undertaker"])
+            .arg(traces)
             .args(names)
             .arg(&bridge)
             .stdin(Stdio::piped())

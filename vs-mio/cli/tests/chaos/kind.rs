@@ -15,8 +15,8 @@ pub(crate) enum Kind {
     Roll(Vec<Host>),
     /// So many more members join at once, and are gone at once: they leave, or are killed.
     Crowd { count: u8, leave: bool },
-    /// The process runs for 2 of 100 ms.
-    Throttle(Host),
+    /// The processes run for 2 of 100 ms, each by itself.
+    Throttle(Vec<Host>),
     /// The process may open no more files; as many as before at the end.
     Descriptors(Host),
     /// The disk that holds the trace of a member is full. It starts again at the end, with room.
@@ -24,6 +24,9 @@ pub(crate) enum Kind {
     /// Started again under a wall clock that is wrong by so many seconds, and at the end under the
     /// right one.
     Clock(Host, i32),
+    /// A member, started again under a wall clock that is two years ahead, and at the end under the
+    /// right one.
+    FarClock(Host),
     /// Started again with an option that the others do not have, and at the end without it.
     Options(Host, &'static Mismatch),
     /// Their cables are pulled out at the switch: each is alone.
@@ -81,6 +84,7 @@ impl Kind {
             Self::Descriptors(_) => "descriptors exhausted",
             Self::FullDisk(_) => "disk full",
             Self::Clock(..) => "clock step",
+            Self::FarClock(_) => "clock years ahead",
             Self::Options(..) => "option mismatch",
             Self::Unplug(_) => "link flap",
             Self::Partition(_) => "partition",
@@ -133,6 +137,7 @@ impl Kind {
                 Some((*server, "cannot accept a connection: Too many open files"))
             }
             Self::FullDisk(host) => Some((*host, "the trace ends here, it cannot be written")),
+            Self::FarClock(host) => Some((*host, "the clock here is more than a year ahead")),
             Self::Options(host, mismatch) => mismatch.words.map(|words| (*host, words)),
             Self::Nameless(host) => Some((*host, "cannot be looked up")),
             _ => None,
@@ -141,9 +146,8 @@ impl Kind {
 
     fn processes(&self) -> &[Host] {
         match self {
-            Self::Kill(hosts) => hosts,
+            Self::Kill(hosts) | Self::Throttle(hosts) => hosts,
             Self::Stop(host)
-            | Self::Throttle(host)
             | Self::Descriptors(host)
             | Self::FullDisk(host)
             | Self::Clock(host, _) => core::slice::from_ref(host),
@@ -175,15 +179,16 @@ impl fmt::Display for Kind {
         match self {
             Self::Kill(hosts)
             | Self::Roll(hosts)
+            | Self::Throttle(hosts)
             | Self::Unplug(hosts)
             | Self::Mute(hosts)
             | Self::Loss(hosts)
             | Self::Narrow(hosts)
             | Self::NarrowTold(hosts) => f.write_str(&list(hosts)),
             Self::Stop(host)
-            | Self::Throttle(host)
             | Self::Descriptors(host)
             | Self::FullDisk(host)
+            | Self::FarClock(host)
             | Self::Shuffle(host)
             | Self::Renumber(host)
             | Self::Replace(host)

@@ -127,8 +127,14 @@ pub(crate) fn plan(seed: u64, faults: u32, only: Option<&str>) -> Vec<Round> {
             let kind = draw::kind(&mut rng);
             draws += 1;
             assert!(draws < DRAWS_MAX, "no kind of faults is named {only:?}");
-            let is_wanted = only.is_none_or(|name| name == kind.name());
-            if !is_wanted || round.iter().any(|other| other.kind.excludes(&kind)) {
+            if only.is_some_and(|name| name != kind.name()) {
+                continue;
+            }
+            if round.iter().any(|other| other.kind.excludes(&kind)) {
+                // Of one kind alone there may be no other.
+                if only.is_some() {
+                    break;
+                }
                 continue;
             }
             let begin_ms = if round.is_empty() { 0 } else { rng.below(SPREAD_MS) };

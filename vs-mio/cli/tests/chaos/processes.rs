@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) clock_s: i32,
     /// An option that the others do not have.
     pub(crate) mismatch: Option<&'static Mismatch>,
+    /// It leaves no trace: numbers go on above what a trace has reached, for ever.
+    pub(crate) is_untraced: bool,
 }
 
 /// What a member's present life has said.
@@ -152,6 +154,7 @@ impl Processes {
         command.arg(vs());
         let words = match host {
             Host::Server(id) => serve(hosts, id),
+            Host::Member(id) if setup.is_untraced => join(u64::from(id), Path::new("/dev/null")),
             Host::Member(id) => join(u64::from(id), &trace(&self.traces, host)),
         };
         command.args(with(words, setup.mismatch));

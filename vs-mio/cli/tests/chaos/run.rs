@@ -21,6 +21,8 @@ pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
 const CALMS_MAX: u32 = 20;
 /// What a fault makes its victim say is said within so long.
 const WORDS_MAX: Duration = Duration::from_secs(30);
+/// Two years, in seconds: a clock that far ahead is refused.
+const FAR_S: i32 = 2 * 365 * 86_400;
 /// Restarts that roll are so far apart.
 const ROLL: Duration = Duration::from_millis(100);
 /// Each member says something so often, as long as nothing is awaited.
@@ -50,7 +52,7 @@ impl Run {
         let mut run = Self {
             processes: Processes::new(traces),
             crowd: Crowd::new(traces),
-            hosts: Hosts::new(),
+            hosts: Hosts::new(traces),
             traffic: Rng(!seed),
             next_traffic: Some(now),
             began: now,
@@ -114,7 +116,7 @@ impl Run {
             Kind::Roll(list) => self.roll(list),
             Kind::Crowd { count, .. } => self.crowd.join(hosts, fault.number, *count),
             Kind::Stop(host) => processes.stop(*host, true),
-            Kind::Throttle(host) => processes.throttle(*host, true),
+            Kind::Throttle(list) => list.iter().for_each(|host| processes.throttle(*host, true)),
             Kind::Descriptors(host) => {
                 processes.limit_files(*host, true);
                 processes.visit(hosts, *host);
@@ -122,6 +124,10 @@ impl Run {
             Kind::FullDisk(host) => processes.fill_disk(*host, true),
             Kind::Clock(host, clock_s) => {
                 self.restart(*host, Setup { clock_s: *clock_s, ..Setup::default() });
+            }
+            Kind::FarClock(host) => {
+                let setup = Setup { clock_s: FAR_S, is_untraced: true, ..Setup::default() };
+                self.restart(*host, setup);
             }
             Kind::Options(host, mismatch) => {
                 self.restart(*host, Setup { mismatch: Some(mismatch), ..Setup::default() });
@@ -142,13 +148,13 @@ impl Run {
             Kind::Roll(_) => {}
             Kind::Crowd { leave, .. } => self.crowd.go(*leave)?,
             Kind::Stop(host) => processes.stop(*host, false),
-            Kind::Throttle(host) => processes.throttle(*host, false),
+            Kind::Throttle(list) => list.iter().for_each(|host| processes.throttle(*host, false)),
             Kind::Descriptors(host) => processes.limit_files(*host, false),
             Kind::FullDisk(host) => {
                 processes.fill_disk(*host, false);
                 self.restart(*host, Setup::default());
             }
-            Kind::Clock(host, _) | Kind::Options(host, _) => {
+            Kind::Clock(host, _) | Kind::FarClock(host) | Kind::Options(host, _) => {
                 self.restart(*host, Setup::default());
             }
             Kind::Move(host) => {

@@ -50,7 +50,7 @@ const DRAWS: [(u64, Draw); 29] = [
     (1, |rng| Kind::Descriptors(member(rng)[0])),
     (3, |rng| Kind::FullDisk(member(rng)[0])),
     (3, |rng| Kind::Clock(any(rng), CLOCK_STEPS[rng.below(CLOCK_STEPS.len() as u64) as usize])),
-    (1, |rng| Kind::FarClock(member(rng)[0])),
+    (2, |rng| Kind::FarClock(any(rng))),
     (3, |rng| Kind::Options(member(rng)[0], one_of(rng, &MEMBER_MISMATCHES))),
     (1, |rng| Kind::Options(server(rng)[0], one_of(rng, &SERVER_MISMATCHES))),
     (5, |rng| Kind::Unplug(rng.some(&Host::all(), 1, 5))),

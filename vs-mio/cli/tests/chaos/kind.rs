@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     /// Started again under a wall clock that is wrong by so many seconds, and at the end under the
     /// right one.
     Clock(Host, i32),
-    /// A member, started again under a wall clock that is two years ahead, and at the end under the
-    /// right one.
+    /// Started again under a wall clock that is two years ahead, which a member is refused for, and
+    /// at the end under the right one.
     FarClock(Host),
     /// Started again with an option that the others do not have, and at the end without it.
     Options(Host, &'static Mismatch),
@@ -137,7 +137,9 @@ impl Kind {
                 Some((*server, "cannot accept a connection: Too many open files"))
             }
             Self::FullDisk(host) => Some((*host, "the trace ends here, it cannot be written")),
-            Self::FarClock(host) => Some((*host, "the clock here is more than a year ahead")),
+            Self::FarClock(host @ Host::Member(_)) => {
+                Some((*host, "the clock here is more than a year ahead"))
+            }
             Self::Options(host, mismatch) => mismatch.words.map(|words| (*host, words)),
             Self::Nameless(host) => Some((*host, "cannot be looked up")),
             _ => None,
@@ -150,7 +152,8 @@ impl Kind {
             Self::Stop(host)
             | Self::Descriptors(host)
             | Self::FullDisk(host)
-            | Self::Clock(host, _) => core::slice::from_ref(host),
+            | Self::Clock(host, _)
+            | Self::FarClock(host) => core::slice::from_ref(host),
             _ => &[],
         }
     }

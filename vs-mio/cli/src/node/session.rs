@@ -567,30 +567,12 @@ fn told(
             }
             Follow::View(view.len())
         }
-        Action::Primary { .. } => {
-            if let Some(line) = line {
-                line.push_str("the view is primary\n");
-            }
-            Follow::Nothing
-        }
+        Action::Primary { .. } => add(line, "the view is primary\n", Follow::Nothing),
         Action::Lapsed { .. } => {
-            if let Some(line) = line {
-                line.push_str(if has_voters { LAPSED } else { CUT_OFF });
-            }
-            Follow::Nothing
+            add(line, if has_voters { LAPSED } else { CUT_OFF }, Follow::Nothing)
         }
-        Action::Restored { .. } => {
-            if let Some(line) = line {
-                line.push_str("the view holds again\n");
-            }
-            Follow::Nothing
-        }
-        Action::Block { .. } => {
-            if let Some(line) = line {
-                line.push_str("block\n");
-            }
-            Follow::Block
-        }
+        Action::Restored { .. } => add(line, "the view holds again\n", Follow::Nothing),
+        Action::Block { .. } => add(line, "block\n", Follow::Block),
         Action::Writable { .. } => Follow::Writable,
         Action::Detached { reason, .. } => Follow::Detached(reason.clone()),
         Action::Left { unsent, .. } => {
@@ -601,4 +583,12 @@ fn told(
         }
         _ => Follow::Nothing,
     }
+}
+
+/// Adds `words` to the line, if there is one, and goes on with `follow`.
+fn add(line: Option<&mut String>, words: &str, follow: Follow) -> Follow {
+    if let Some(line) = line {
+        line.push_str(words);
+    }
+    follow
 }

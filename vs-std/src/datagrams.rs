@@ -84,6 +84,11 @@ impl Datagrams {
     /// be. The interface may take shorter datagrams than the one before: the node finds out what
     /// comes through.
     pub(crate) fn reopen(&mut self, config: &UdpConfig) -> Result<(), SetupError> {
+        if config.port != 0 {
+            // The port is free only once the socket that has it is closed.
+            let any_port = config.clone().with_port(0);
+            self.pair = UdpPair::open(&any_port, *DATAGRAM_BYTES.start())?;
+        }
         self.pair = UdpPair::open(config, *DATAGRAM_BYTES.start())?;
         self.readable = [true; 2];
         self.pending = None;

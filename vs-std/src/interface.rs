@@ -2,10 +2,14 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
-use std::io;
 use std::net::UdpSocket;
+use std::path::Path;
+use std::{fs, io};
 
 use if_addrs::get_if_addrs;
+
+/// `IFF_POINTOPOINT` of Linux.
+const POINT_TO_POINT: u32 = 0x10;
 
 /// The addresses of the interface that is called `name`, those of IPv4 first. Link-local addresses
 /// of IPv6 are left out: other hosts cannot reach them without knowing by which interface.
@@ -51,6 +55,48 @@ pub fn address_towards(there: SocketAddr) -> Option<IpAddr> {
     socket.connect(there).ok()?;
     let here = socket.local_addr().ok()?.ip();
     (!here.is_unspecified()).then_some(here)
+}
+
+/// An address of a tunnel or a bridge, as VPNs and containers set them up, on a host that has other
+/// interfaces, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detour {
+    /// The interface of the address.
+    pub interface: String,
+    /// Names and addresses of the same family of the interfaces that are neither, nor the loopback.
+    pub others: Vec<(String, IpAddr)>,
+}
+
+impl Detour {
+    /// What is known of `here`, an address of this host. `None`: it is of no tunnel and no bridge,
+    /// or there is no other to choose; always where the system is not Linux.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn of(here: IpAddr) -> io::Result<Option<Self>> {
+        let all = get_if_addrs()?;
+        let Some(interface) = all.iter().find(|interface| interface.ip() == here) else {
+            return Ok(None);
+        };
+        let fits = |ip: IpAddr| match ip {
+            IpAddr::V4(_) => here.is_ipv4(),
+            IpAddr::V6(ip) => here.is_ipv6() && !ip.is_unicast_link_local(),
+        };
+        let others = all.iter().filter(|other| {
+            !other.is_loopback() && fits(other.ip()) && !is_tunnel_or_bridge(&other.name)
+        });
+        let others: Vec<_> = others.map(|other| (other.name.clone(), other.ip())).collect();
+        let is_one = is_tunnel_or_bridge(&interface.name) && !others.is_empty();
+        Ok(is_one.then(|| Self { interface: interface.name.clone(), others }))
+    }
+}
+
+/// Whether the interface is a tunnel, which has one other end, or a bridge of this host.
+fn is_tunnel_or_bridge(name: &str) -> bool {
+    let of = Path::new("/sys/class/net").join(name);
+    let flags = fs::read_to_string(of.join("flags")).unwrap_or_default();
+    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
+    flags & POINT_TO_POINT != 0 || of.join("bridge").exists()
 }
 
 #[cfg(test)]

@@ -200,6 +200,7 @@ pub(crate) fn unset(error: &SetupError) -> String {
         SetupError::NotMulticast(_) | SetupError::PortInUse(_) => "--multicast",
         SetupError::MixedFamilies { .. } => "--bind, --interface and --multicast",
         SetupError::BindNotHere(_) | SetupError::BindUnspecified(_) => "--bind",
+        SetupError::DataPortInUse(_) => "--data-port",
         SetupError::InterfaceNotHere(_) | SetupError::DatagramTooLong { fits: None, .. } => {
             "--interface"
         }

@@ -74,8 +74,9 @@ impl Drop for Handle {
 ///
 /// **Receiving** takes from an inbox of `inbox_bytes`, each event for one of the threads that ask,
 /// in the order in which they happened. When the inbox is full the thread takes nothing more from
-/// the node, which stays in the group, and all senders of the group wait: so somebody has to
-/// receive.
+/// the node, and all senders of the group wait for this member. They wait for
+/// [`vs_core::GroupConfig::peer_ms`]: then it is excluded, is told so by [`Event::Detached`], and
+/// comes back once its inbox has room. So somebody has to receive.
 ///
 /// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
 /// the others, after what was sent went out as far as the window had room. The drop waits for the

@@ -12,9 +12,12 @@ use crate::faults::Faults;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UdpConfig {
-    /// Address of the unicast socket; the port is chosen by the system. Others send
-    /// to it, so it is not the unspecified one, and not a link-local one of IPv6.
+    /// Address of the unicast socket. Others send to it, so it is not the unspecified one, and not
+    /// a link-local one of IPv6.
     pub bind: IpAddr,
+    /// Port of the unicast socket, for firewalls that let few ports through. Default 0: the system
+    /// chooses.
+    pub port: u16,
     /// Address of the interface that multicasts go out of and come in by; unspecified: the system
     /// chooses.
     pub interface: IpAddr,
@@ -42,6 +45,7 @@ impl UdpConfig {
         let interface = interface.into();
         Self {
             bind: interface,
+            port: 0,
             interface,
             multicast: multicast.into(),
             unicast: false,
@@ -74,6 +78,13 @@ impl UdpConfig {
     #[must_use]
     pub fn with_bind(mut self, bind: impl Into<IpAddr>) -> Self {
         self.bind = bind.into();
+        self
+    }
+
+    /// Sets [`Self::port`].
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -148,6 +159,8 @@ pub enum SetupError {
     BindNotHere(IpAddr),
     /// The interface's address belongs to another host.
     InterfaceNotHere(IpAddr),
+    /// A program has the port of the unicast socket.
+    DataPortInUse(u16),
     /// A program that does not share it has the multicast port.
     PortInUse(SocketAddr),
     /// What is sent to the group does not come back.
@@ -191,6 +204,9 @@ impl fmt::Display for SetupError {
             }
             Self::InterfaceNotHere(addr) => {
                 write!(f, "no interface of this host has the address {addr}: choose another")
+            }
+            Self::DataPortInUse(port) => {
+                write!(f, "port {port} is taken: choose another for the unicast socket")
             }
             Self::PortInUse(addr) => write!(
                 f,

@@ -14,7 +14,7 @@ use std::net::UdpSocket;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 
-pub use crate::interface::{address_towards, addresses_of};
+pub use crate::interface::{Detour, address_towards, addresses_of};
 use config::io;
 pub use config::{SetupError, UdpConfig};
 pub use follow::Follow;

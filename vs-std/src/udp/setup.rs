@@ -56,11 +56,13 @@ pub(super) fn open_unicast(config: &UdpConfig) -> Result<Socket, SetupError> {
         return Err(SetupError::BindUnspecified(config.bind));
     }
     let socket = open_socket(config)?;
-    socket.bind(&SocketAddr::new(config.bind, 0).into()).map_err(cause(
-        ErrorKind::AddrNotAvailable,
-        SetupError::BindNotHere(config.bind),
-        "bind the unicast socket",
-    ))?;
+    socket.bind(&SocketAddr::new(config.bind, config.port).into()).map_err(|error| match error
+        .kind()
+    {
+        ErrorKind::AddrNotAvailable => SetupError::BindNotHere(config.bind),
+        ErrorKind::AddrInUse => SetupError::DataPortInUse(config.port),
+        _ => SetupError::Io { what: "bind the unicast socket", error },
+    })?;
     let chosen = match config.interface {
         IpAddr::V4(ip) => {
             let chosen = socket.set_multicast_if_v4(&ip);
@@ -200,7 +202,7 @@ pub(super) fn ignore_own(unicast: &Socket, multicast: &Socket) -> Result<(), Set
 pub(super) fn check_length(config: &UdpConfig, datagram_bytes: usize) -> Result<(), SetupError> {
     // What is sent from here is seen by nobody: it does not leave this host, and does not come
     // back.
-    let silent = UdpConfig { ttl: 0, ..config.clone() };
+    let silent = UdpConfig { ttl: 0, port: 0, ..config.clone() };
     let socket = open_unicast(&silent)?;
     let turned_off = match config.multicast {
         SocketAddr::V4(_) => socket.set_multicast_loop_v4(false),

@@ -18,7 +18,7 @@ use crate::tuning::Tuning;
     about = "One member of a group: lines of standard input are multicast, deliveries and views are printed",
     after_help = "Example: vs node --group chat --name ann\n\n\
                   Nodes that name no server find one another by multicast; --server names one that was started.\n\n\
-                  The end of standard input does not leave the group (see --leave-at-eof); SIGTERM and SIGINT do."
+                  The end of standard input does not leave the group (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do."
 )]
 pub(crate) struct Args {
     /// The group to join
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// or to the multicast address]
     #[arg(long, value_name = "IP")]
     pub(super) bind: Option<IpAddr>,
+    /// UDP port that the other members send to, for firewalls [default: the system chooses]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) data_port: Option<u16>,
     /// Name of the interface for multicast, or an address of it [default: that of --bind]
     #[arg(long, value_name = "NAME_OR_IP")]
     pub(super) interface: Option<Interface>,

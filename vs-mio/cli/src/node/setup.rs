@@ -13,7 +13,7 @@ use vs_core::trace::Header;
 use vs_mio::{Driver, DriverConfig};
 use vs_std::clock::Clock;
 use vs_std::trace::{MaybeTrace, TraceError, TraceFile, reached_ms};
-use vs_std::udp::{Follow, UdpConfig, address_towards, address_towards_others};
+use vs_std::udp::{Detour, Follow, UdpConfig, address_towards, address_towards_others};
 use vs_std::{Membership, ServerName, random};
 
 use super::args::Args;
@@ -128,6 +128,7 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
     let mut config = UdpConfig::on(bind);
     config.multicast = args.multicast.unwrap_or(config.multicast);
     config.unicast = args.unicast;
+    config.port = args.data_port.unwrap_or_default();
     config.follow = follow;
     config.interface = interface.filter(is_usable).unwrap_or(bind);
     Ok(config)
@@ -154,6 +155,9 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow),
     let follow = there.map_or(Follow::Others, Follow::Towards);
     let towards = || there.map_or_else(address_towards_others, address_towards);
     if let Some(here) = towards() {
+        if !addrs.iter().any(|addr| !addr.ip().is_multicast()) {
+            advise_detour(here);
+        }
         return Ok((here, follow));
     }
     if let Some(server) = servers.first() {
@@ -178,6 +182,17 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow),
     let is_ipv6 = there.as_ref().is_some_and(SocketAddr::is_ipv6);
     let here = if is_ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
     Ok((here, follow))
+}
+
+/// A tunnel or a bridge may hold the default route while the others are elsewhere.
+fn advise_detour(here: IpAddr) {
+    let Ok(Some(Detour { interface, others })) = Detour::of(here) else { return };
+    let others: Vec<_> = others.iter().map(|(name, ip)| format!("{name} ({ip})")).collect();
+    eprintln!(
+        "vs: {here} is told to the others, an address of {interface}, which is a tunnel or a bridge: if they are not \
+         behind it, name another with --interface: {}",
+        others.join(", ")
+    );
 }
 
 /// The clock of the node. Where the time of day was set back since an earlier incarnation wrote the

@@ -165,6 +165,14 @@ impl Links {
         self.0.get(&server).is_some_and(|link| link.counts)
     }
 
+    /// Those that were connected at most `ms` ago, and were never lost for long; ascending.
+    pub(super) fn newcomers(&self, now: Time, ms: u64) -> impl Iterator<Item = ServerId> {
+        let is_new = move |link: &Link| {
+            link.connected && link.hold_ms == 0 && now.millis_since(link.since) < ms
+        };
+        self.0.iter().filter(move |(_, link)| is_new(link)).map(|(server, _)| *server)
+    }
+
     /// Those that it reaches, ascending.
     pub(super) fn reached(&self) -> Vec<ServerId> {
         let reached = self.0.iter().filter(|(_, link)| link.counts && link.connected);

@@ -41,6 +41,11 @@ impl Peers {
         self.connections.keys().copied().collect()
     }
 
+    /// How many servers are connected.
+    pub(super) fn count(&self) -> usize {
+        self.connections.len()
+    }
+
     /// The connection over which `server` is told things.
     pub(super) fn connection_to(&self, server: ServerId) -> Option<ConnId> {
         self.connections.get(&server)?.first().copied()

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::Server;
 use super::connections::{ConnId, Role};
-use super::group::{self, Group, Send};
+use super::group::{self, FEW_SERVERS, Group, Send};
 use super::note::Note;
 use crate::ident::{GroupName, ServerId};
 use crate::member::discovery::Discovery;
@@ -136,7 +136,9 @@ impl Server {
         name: &GroupName,
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
-        let gathering = self.is_gathering();
+        let servers = self.peers.count() + 1;
+        let grows = || self.topology.is_growing(self.clock.now(), &self.config);
+        let gathering = self.is_gathering() || servers > FEW_SERVERS && grows();
         let clock_ms = self.clock.unix_ms(self.latest_boot());
         let mut cx = group::Cx {
             now: self.clock.now(),
@@ -149,6 +151,7 @@ impl Server {
             clique: self.topology.clique(),
             links: self.topology.links(),
             connections: &self.connections,
+            servers,
             gathering,
         };
         let result = self.groups.act(name, |group| act(group, &mut cx))?;

@@ -86,6 +86,13 @@ impl Topology {
         &self.clique
     }
 
+    /// Whether a server that has connected for the first time a moment ago is about to share views
+    /// with this one: not all have reported yet that they reach it.
+    pub(super) fn is_growing(&self, now: Time, config: &ServerConfig) -> bool {
+        let newcomers = self.links.newcomers(now, config.gather_max_ms);
+        newcomers.into_iter().any(|server| self.clique.binary_search(&server).is_err())
+    }
+
     /// Why the clients of `server` are in no view with those of this one, if it is connected.
     pub(super) fn left_out(&self, server: ServerId) -> Option<&LeftOut> {
         self.left_out.get(&server)

@@ -6,6 +6,7 @@ use super::super::config::ServerConfig;
 use super::super::connections::{ConnId, Connections};
 use super::super::links::Links;
 use super::super::note::Note;
+use super::gathering::{Cause, Wait};
 use crate::ident::{Cid, ProcessId, ServerId};
 use crate::member::Departure;
 use crate::member::message::{Peer, PeerWord, Reply};
@@ -27,12 +28,15 @@ pub(in super::super) enum Send {
     Gone(ProcessId, Departure),
 }
 
-/// Up to so many servers with clients in a group, arrivals are gathered for `gather_join_ms`.
-const FEW_SERVERS: usize = 8;
+/// Up to so many servers that are connected, arrivals are gathered for `gather_join_ms`.
+pub(in super::super) const FEW_SERVERS: usize = 8;
 
 /// Among more servers, how long arrivals are gathered at least, in ms for each of them: each
 /// server proposes to each other one whatever any of them finds.
 const GATHER_MS_PER_SERVER: u64 = 2;
+
+/// How much longer arrivals wait for servers of a crowd that have just started, in ms for each.
+const PUT_OFF_MS_PER_SERVER: u64 = 20;
 
 /// What the server lends to a group for the time of a call.
 pub(in super::super) struct Cx<'a> {
@@ -48,16 +52,41 @@ pub(in super::super) struct Cx<'a> {
     pub(in super::super) clique: &'a [ServerId],
     pub(in super::super) links: &'a Links,
     pub(in super::super) connections: &'a Connections,
-    /// A server is connected that has no clients yet since it is looking for others.
+    /// Servers that are connected, and this one.
+    pub(in super::super) servers: usize,
+    /// A server is connected that has no clients yet since it is looking for others; or among many,
+    /// one that the others do not all reach yet.
     pub(in super::super) gathering: bool,
 }
 
 impl Cx<'_> {
     /// How long arrivals are gathered at least, since there are many servers, in ms.
     pub(super) fn gather_ms(&self) -> u64 {
-        match self.clique.len() {
+        match self.servers {
             servers if servers <= FEW_SERVERS => 0,
             servers => (GATHER_MS_PER_SERVER * servers as u64).min(self.config.silence_ms / 4),
+        }
+    }
+
+    /// How long a change waits for more; `unsettled`: one is under way. A crowd of servers that is
+    /// in a change already waits until it is calm, whatever happened: what one of them proposes too
+    /// early is in vain, and costs a message from each to each that names all.
+    pub(super) fn wait(&self, cause: Cause, unsettled: bool) -> Wait {
+        let crowd_ms = self.gather_ms();
+        let (ms, until_calm) = match cause {
+            Cause::Proposed => (0, false),
+            Cause::Departure if crowd_ms == 0 || !unsettled => (self.config.gather_crash_ms, false),
+            _ => (self.config.gather_join_ms.max(crowd_ms), crowd_ms > 0),
+        };
+        Wait { ms, until_calm }
+    }
+
+    /// How much longer than `gather_max_ms` arrivals wait for servers that have just started, since
+    /// there are many, in ms.
+    pub(super) fn more_ms(&self) -> u64 {
+        match self.servers {
+            servers if servers <= FEW_SERVERS => 0,
+            servers => (PUT_OFF_MS_PER_SERVER * servers as u64).min(4 * self.config.silence_ms),
         }
     }
 }

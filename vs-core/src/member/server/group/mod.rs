@@ -36,21 +36,12 @@ use crate::view::View;
 use accusations::Accusations;
 use attachments::Attachments;
 pub(super) use attachments::Local;
-pub(super) use effects::{Cx, Send};
-use gathering::Gathering;
+pub(super) use effects::{Cx, FEW_SERVERS, Send};
+use gathering::{Cause, Gathering, PutOff};
 #[cfg(test)]
 pub(super) use pauses::FORGIVEN_MS;
 use pauses::{Pauses, REMEMBERED_MAX};
 use profiles::Profiles;
-
-/// Why a report may have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Arrival,
-    Departure,
-    /// Another server proposes what this one put off.
-    Proposed,
-}
 
 /// One group.
 #[derive(Debug)]
@@ -66,8 +57,8 @@ pub(super) struct Group {
     gathering: Gathering,
     /// What all members share.
     profiles: Profiles,
-    /// Until when arrivals are put off for servers that have just started.
-    put_off_until: Option<Time>,
+    /// Arrivals are put off for servers that have just started.
+    put_off: PutOff,
     /// A view that a client brought along when nobody else was known, and until when its members
     /// are waited for.
     regroup: Option<(View, Time)>,
@@ -87,7 +78,7 @@ impl Group {
             full: Pauses::default(),
             gathering: Gathering::default(),
             profiles: Profiles::default(),
-            put_off_until: None,
+            put_off: PutOff::default(),
             regroup: None,
             changing_since: None,
             decided: None,
@@ -263,7 +254,7 @@ impl Group {
         if !has_say || !proposal.is_credible() || self.agreement.is_stale(&proposal) {
             return;
         }
-        let waits = self.put_off_until.is_some() || self.regroup.is_some();
+        let waits = self.put_off.is_on() || self.regroup.is_some();
         let calls = waits && self.report(cx).0 == proposal.set;
         let steps = self.agreement.receive(proposal);
         self.take(cx, steps);
@@ -323,11 +314,12 @@ impl Group {
         self.give_up_ids(cx, &report);
         let brought = self.regroup.as_ref().and_then(|(view, _)| self.brought(view, &report));
         let is_news = report != *self.agreement.report();
+        let cause = self.cause(cx, cause, &report);
         let waits = self.is_regrouping(cx, &report) || cause == Cause::Arrival && self.puts_off(cx);
         if is_news && waits {
             return;
         }
-        self.put_off_until = None;
+        self.put_off.end();
         if is_news {
             self.regroup = None;
             if self.agreement.follow(&report, brought) {
@@ -336,16 +328,16 @@ impl Group {
                 return self.forget_gone(&report);
             }
         }
-        let gather_ms = match cause {
-            Cause::Arrival => cx.config.gather_join_ms.max(cx.gather_ms()),
-            Cause::Departure => cx.config.gather_crash_ms,
-            Cause::Proposed => 0,
-        };
-        let at = cx.now.plus_ms(gather_ms);
+        let wait = cx.wait(cause, self.is_unsettled());
         let many = report.len() > cx.config.announce_max;
-        if let Some(report) = self.gathering.handle_change(cx.now, at, (report, is_news), many) {
+        if let Some(report) = self.gathering.handle_change(cx.now, wait, (report, is_news), many) {
             self.report_now(cx, report);
         }
+    }
+
+    /// Whether a change is under way, or about to be.
+    fn is_unsettled(&self) -> bool {
+        self.agreement.is_changing() || self.gathering.is_open()
     }
 
     /// Reports to the agreement, which waits for more if that is being gathered.
@@ -380,8 +372,20 @@ impl Group {
     /// Whether arrivals wait for servers that have just started. Nothing goes out meanwhile: a
     /// start_change would block the members.
     fn puts_off(&mut self, cx: &Cx<'_>) -> bool {
-        let until = cx.now.plus_ms(cx.config.gather_max_ms);
-        cx.gathering && cx.now < *self.put_off_until.get_or_insert(until)
+        let (ms, more_ms) = (cx.config.gather_max_ms, cx.more_ms());
+        cx.gathering && self.put_off.waits(cx.now, ms, more_ms)
+    }
+
+    /// In a crowd, other links among the servers are no departure if all members stay.
+    fn cause(&self, cx: &Cx<'_>, cause: Cause, report: &Report) -> Cause {
+        let stays =
+            |old: &Attached| report.binary_search_by_key(&old.process, |c| c.process).is_ok();
+        match cause {
+            Cause::Departure if cx.gather_ms() > 0 && self.agreement.report().iter().all(stays) => {
+                Cause::Arrival
+            }
+            _ => cause,
+        }
     }
 
     /// Forgets what those who are not members said, and them beyond a bound.
@@ -477,7 +481,7 @@ impl Group {
             self.attachments.next_timeout(),
             self.gathering.next_timeout(),
             self.accusations.next_timeout(),
-            self.put_off_until,
+            self.put_off.next_timeout(),
             regroup,
         ]
         .into_iter()
@@ -502,8 +506,8 @@ impl Group {
         if self.accusations.take_due(cx.now) {
             self.judge(cx);
         }
-        if self.put_off_until.is_some_and(|until| cx.now >= until) {
-            self.put_off_until = None;
+        if self.put_off.is_due(cx.now) && !self.puts_off(cx) {
+            self.put_off.end();
             self.renotify(cx, Cause::Proposed);
         }
         self.give_up_late_servers(cx);

@@ -49,10 +49,12 @@ pub(super) struct Lan {
     pub(super) counted: Option<Said>,
 }
 
-/// Link reports between servers.
+/// What servers said to each other.
 #[derive(Default)]
 pub(super) struct Said {
     decoders: BTreeMap<End, Decoder>,
+    pub(super) bytes: usize,
+    pub(super) proposals: usize,
     /// Reports of who sends them.
     pub(super) own: usize,
     /// Reports that were passed on.
@@ -63,11 +65,16 @@ impl Said {
     fn count(&mut self, end: End, bytes: &[u8]) {
         let decoder = self.decoders.entry(end).or_default();
         decoder.push(bytes);
+        self.bytes += bytes.len();
         while let Ok(Some(request)) = decoder.next::<Request>() {
-            if let Request::Peer(PeerWord::Links { server, .. }) = request {
-                let is_own = server.0 == end.0;
-                self.own += usize::from(is_own);
-                self.passed += usize::from(!is_own);
+            match request {
+                Request::Peer(PeerWord::Links { server, .. }) => {
+                    let is_own = server.0 == end.0;
+                    self.own += usize::from(is_own);
+                    self.passed += usize::from(!is_own);
+                }
+                Request::Peer(PeerWord::Proposal { .. }) => self.proposals += 1,
+                _ => {}
             }
         }
     }

@@ -307,6 +307,38 @@ fn crowd_forms_few_link_reports_each() {
     assert_eq!(said.passed, 0, "all reach all");
 }
 
+/// Each server proposed whatever it saw while the servers were still about to reach each other: 128
+/// processes without a server made 20 attempts, each of 128 proposals of 128 members from each, and
+/// came to no common view.
+#[test]
+fn crowd_reaching_each_other_slowly_proposes_few_times() {
+    let bounds = [(32, 10, 12, 60_000), (64, 4, 20, 300_000)];
+    for (n, pause_ms, tenths_max, bytes_max) in bounds {
+        let mut lan = Lan::new();
+        lan.counted = Some(Default::default());
+        let late: Vec<(u64, u64)> =
+            pairs(n).into_iter().filter(|(a, b)| (a + b) % 5 == 0).collect();
+        late.iter().for_each(|&(a, b)| lan.part(a, b));
+        for id in 1..=n {
+            lan.start(id, id, "crowd");
+        }
+        lan.pass(300);
+        for (a, b) in late {
+            lan.mend_pair(a, b);
+            lan.pass(pause_ms);
+        }
+        lan.pass(1500);
+        for id in 1..=n {
+            assert_eq!(lan.views(id).pop(), Lan::all(1..=n).pop(), "of {id}");
+        }
+        let said = lan.counted.take().unwrap();
+        let tenths = 10 * said.proposals / (n * (n - 1)) as usize;
+        assert!(tenths < tenths_max, "{tenths} tenths of a proposal of each of {n} to each");
+        let bytes = said.bytes / n as usize;
+        assert!(bytes < bytes_max, "{bytes} bytes of each of {n} servers");
+    }
+}
+
 /// In a crowd that has formed, the loss of a server is not put off.
 #[test]
 fn crowd_loses_server_one_view_at_once() {

@@ -1,6 +1,11 @@
 //! Processes that have too little processor time for a while. Whatever they lost then, and said
-//! about it, has an end: soon after they are one group again, and as calm as before.
+//! about it, has an end: soon after they are one group again, and as calm as before. More worlds:
+//!
+//! ```console
+//! $ VS_OVERLOAD_SEEDS=6..1000 cargo test --release -p vs-core --all-features --test sim_overload
+//! ```
 
+use core::ops::Range;
 use core::time::Duration;
 
 use vs_core::ident::{GroupKey, GroupName, ProcessId, ServerId};
@@ -14,6 +19,16 @@ const USUAL: Duration = Duration::from_micros(50);
 
 /// Time after the overload within which all is well again.
 const RECOVERED_MS: u64 = 5_000;
+
+/// Seeds, and so sizes and loads, that every run tries.
+const SEEDS: Range<u64> = 0..6;
+
+/// Those that are asked for.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("VS_OVERLOAD_SEEDS") else { return SEEDS };
+    let bounds = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
+    bounds.expect("VS_OVERLOAD_SEEDS is FROM..TO")
+}
 
 fn groups(count: usize) -> Vec<GroupName> {
     (0..count).map(|at| GroupName::new(&format!("g{at}")).unwrap()).collect()
@@ -80,11 +95,11 @@ fn assert_recovers(world: &mut World, processes: &[u64], count: usize, what: &st
 /// that was short of processor once never recovered.
 #[test]
 fn overload_while_group_forms_leaves_no_storm() {
-    for seed in 0..6 {
-        let n = 20 + 2 * seed;
+    for seed in seeds() {
+        let n = 20 + 2 * (seed % 6);
         let all: Vec<u64> = (1..=n).collect();
         let mut world = crowd(seed, n, 1);
-        world.set_datagram(Duration::from_micros(2_000 + 500 * seed));
+        world.set_datagram(Duration::from_micros(2_000 + 500 * (seed % 7)));
         world.run_for_ms(3_000).unwrap();
         assert_recovers(&mut world, &all, 1, &format!("seed {seed}, {n} members"));
     }
@@ -93,12 +108,12 @@ fn overload_while_group_forms_leaves_no_storm() {
 /// A member dies while the others have too little processor time.
 #[test]
 fn overload_in_calm_group_leaves_no_storm() {
-    for seed in 0..6 {
-        let n = 16 + 2 * seed;
+    for seed in seeds() {
+        let n = 16 + 2 * (seed % 6);
         let all: Vec<u64> = (1..=n).collect();
         let mut world = crowd(seed, n, 1);
         assert!(world.run_while_ms(2000, |world| !is_whole(world, &all, &keys(1))).unwrap());
-        world.set_datagram(Duration::from_micros(4_000 + 1000 * seed));
+        world.set_datagram(Duration::from_micros(4_000 + 1000 * (seed % 7)));
         world.run_for_ms(500).unwrap();
         world.kill(ProcessId(n));
         world.run_for_ms(3_000).unwrap();

@@ -84,7 +84,6 @@ impl Endpoint {
                 self.events.push(AppEvent::Lapsed);
             }
             Look::Restored if self.config.primary_of.is_empty() => {
-                cx.mark(Mark::Restored);
                 self.trace(cx, Event::Restored);
                 self.events.push(AppEvent::Restored);
                 self.review_lease(cx.now, self.suspicions.is_attached());

@@ -127,7 +127,8 @@ impl fmt::Display for DetachReason {
             }
             Self::Contract(rule) => write!(f, "the server broke the membership contract: {rule}"),
             Self::Ahead => f.write_str(
-                "the clock here is more than a year ahead of the membership server's: set the clocks of both",
+                "the clock here is more than a year ahead of the membership server's: set the clocks of both; a \
+                 trace that was written under such a clock has to be put aside",
             ),
             Self::Deployment { server, own } => write!(
                 f,

@@ -55,6 +55,5 @@ marks! {
     HeardAgain: "a member says that multicasts reach it beside copies",
     Primary: "a view becomes primary",
     Lapsed: "a view does not hold any more for a process that is cut off",
-    Restored: "a view that did not hold any more holds again",
     DuplicateId: "a second process under one id is refused",
 }

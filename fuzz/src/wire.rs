@@ -73,7 +73,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
         Content::Nak(_) => (0, 40..40),
         Content::Heartbeat(_) => (packet::FLAG_SOLICIT, 34..40),
         Content::Sync(_) | Content::SyncRequest(_) => (0, 34..40),
-        Content::Reach(_) => (3, 34..40),
+        Content::Reach(_) => (7, 34..40),
         Content::Path(Path::Probe { .. }) => {
             cleared[34..36].fill(0);
             (1, 40..len)

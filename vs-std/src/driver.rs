@@ -419,8 +419,8 @@ impl<T: Tracer> Driver<T> {
         self.embedded.as_mut()?.poll_lookup_failure()
     }
 
-    /// Why the system refused the server inside a connection; told once until it accepts one, and
-    /// at most once a second.
+    /// Why the system did not accept a connection to the server inside. It is told once until one
+    /// is accepted, and at most once a second.
     pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
         self.embedded.as_mut()?.poll_accept_failure()
     }

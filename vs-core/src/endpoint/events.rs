@@ -13,8 +13,8 @@ const EVENTS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) enum AppEvent {
     Block,
-    /// One per view, and one more for each [`AppEvent::Lapsed`] that the application has taken, as
-    /// is one [`AppEvent::Restored`]. The next view is installed only when no event waits.
+    /// One per view. Once the application has taken an [`AppEvent::Lapsed`], one more of these or
+    /// an [`AppEvent::Restored`]. The next view is installed only when no event waits.
     Primary,
     /// The view does not hold any more.
     Lapsed,

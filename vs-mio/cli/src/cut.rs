@@ -3,9 +3,9 @@
 
 use core::net::IpAddr;
 
-use std::fs;
+use signal_hook::consts::{SIGUSR1, SIGUSR2};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use crate::signals;
 
 /// Whom a signal cuts off.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -17,13 +17,9 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The signals that the process listens to. One that was started to outlive its terminal
-    /// (`nohup`) goes on without it.
+    /// The signals that the process listens to.
     pub(crate) fn signals(self) -> Vec<i32> {
-        let mut all = vec![SIGINT, SIGTERM];
-        if !is_hangup_ignored() {
-            all.push(SIGHUP);
-        }
+        let mut all = signals::ending();
         if self.addr.is_some() {
             all.extend([SIGUSR1, SIGUSR2]);
         }
@@ -38,13 +34,4 @@ impl Cut {
             _ => None,
         }
     }
-}
-
-/// Whether whoever started this process has it ignore the end of its terminal, as far as the system
-/// tells.
-fn is_hangup_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }

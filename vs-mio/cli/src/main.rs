@@ -16,6 +16,7 @@ mod output;
 mod perf;
 mod rules;
 mod server;
+mod signals;
 mod sim;
 mod status;
 mod traces;

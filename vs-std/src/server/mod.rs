@@ -339,8 +339,8 @@ impl ServerDriver {
         self.listen.errors()
     }
 
-    /// Why the system refused to accept a connection; told once until it accepts one, and
-    /// at most once a second.
+    /// Why the system did not accept a connection. It is told once until one is accepted, and at
+    /// most once a second.
     pub fn poll_accept_failure(&mut self) -> Option<io::Error> {
         self.listen.poll_failure()
     }

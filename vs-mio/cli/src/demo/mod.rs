@@ -16,9 +16,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use crate::failure::Failure;
+use crate::signals::watch_ending;
 use network::{Network, Partition};
 use stage::Stage;
 
@@ -82,11 +81,7 @@ fn make_new(place: &Path) -> io::Result<PathBuf> {
 
 /// Plays the story and judges it.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))
-            .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
-    }
+    let interrupted = watch_ending()?;
     let traces = Traces::new(args.traces)?;
     let result = play(&traces.dir, args.partition, Arc::clone(&interrupted));
     match (&result, traces.keep) {

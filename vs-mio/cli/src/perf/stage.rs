@@ -7,12 +7,10 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vs_core::ident::ServerId;
 use vs_core::member::server::{Server, ServerConfig};
 use vs_mio::{ServerDriver, run_server};
@@ -23,6 +21,7 @@ use super::args::Args;
 use super::report;
 use crate::failure::Failure;
 use crate::output::say;
+use crate::signals::watch_ending;
 
 /// Where participants meet, if nothing else is said.
 pub(super) fn multicast(bind: IpAddr) -> SocketAddr {
@@ -44,11 +43,7 @@ struct Participant {
 
 /// Starts everything, waits, and prints what was measured.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))
-            .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
-    }
+    let interrupted = watch_ending()?;
     let server = start_server(args.bind)?;
     let multicast = match args.multicast {
         Some(addr) => addr,

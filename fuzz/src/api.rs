@@ -8,6 +8,7 @@ mod town;
 use core::time::Duration;
 
 use vs_core::ident::{GroupKey, Incarnation};
+use vs_core::order::Order;
 use vs_core::spec;
 use vs_core::trace::{Header, Trace};
 use vs_core::{Blocking, ClientConfig, GroupConfig, GroupSize, JoinError, NodeConfig, Time};
@@ -91,6 +92,8 @@ fn fits(config: &GroupConfig) -> bool {
 }
 
 fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
+    // The second group has one order for all members.
+    let config = config.with_order(if group == 1 { Order::Total } else { Order::Fifo });
     let slots_of = |config: &GroupConfig| GroupSize::new(config, node_config).map(|s| s.slots());
     let needed = slots_of(&config);
     let invalid = needed.is_err();

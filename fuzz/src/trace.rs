@@ -1,6 +1,7 @@
 //! Traces: what was read is the same after it is written and read again, and the checker judges it.
 
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::order::{Order, Stage};
 use vs_core::spec::{self, Component, Options, Report, Stability};
 use vs_core::trace::{Event, Header, Record, Trace};
 use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
@@ -157,7 +158,8 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         }
         6 | 13 => {
             let (from, (n, hash, len)) = (ProcessId(number(bytes)), message(bytes));
-            Event::Deliver { from, n, hash, len }
+            let stage = [Stage::Regular, Stage::Recorded, Stage::Tail][bytes.below(3) as usize];
+            Event::Deliver { from, n, hash, len, stage }
         }
         7 => {
             let cut = (0..bytes.below(4)).map(|_| (ProcessId(number(bytes)), number(bytes)));
@@ -168,6 +170,8 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
             Event::Forward { to, from, packet: number(bytes), view }
         }
         9 | 14 => Event::View { view, transitional: set(bytes) },
+        10 if pick & 16 != 0 => Event::Signal { transitional: set(bytes) },
+        10 if pick & 32 != 0 => Event::Join { order: Order::Total },
         10 => Event::Leave,
         11 if pick & 16 != 0 => Event::BrokenOff,
         11 => Event::Crash,

@@ -67,7 +67,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
     let (flags, reserved) = match content {
         Content::Data(_) => {
             let of_body = packet::FLAG_FRAGMENT | packet::FLAG_FIRST | packet::FLAG_LAST;
-            (of_body | packet::FLAG_INTERNAL, 36..40)
+            (of_body | packet::FLAG_INTERNAL | packet::FLAG_TRAILER, 36..40)
         }
         Content::Ack(_) => (0, 38..40),
         Content::Nak(_) => (0, 40..40),

@@ -49,11 +49,16 @@ pub enum Rule {
     /// membership servers. Without it, it waits for the membership view, as it has to where a
     /// proposal needs an id that all share: safe, and a round later.
     ParallelSync,
+    /// Of a sender that does not come along, what may follow from a message that nobody here has is
+    /// left out at the end of an ordered view (87 of 3000).
+    OrderHole,
+    /// A packet follows from the slot of which its sender has delivered a part (1 of 10,000).
+    OrderAfterPart,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -70,6 +75,8 @@ impl Rule {
         Self::PrimaryMajority,
         Self::PrimaryInstalled,
         Self::ParallelSync,
+        Self::OrderHole,
+        Self::OrderAfterPart,
     ];
 }
 

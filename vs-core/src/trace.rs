@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use smallvec::SmallVec;
 
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq};
+use crate::order::{Order, Stage};
 use crate::time::Time;
 use crate::view::{Members, View};
 
@@ -47,6 +48,11 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The group has an order other than FIFO. It comes before all other events of an incarnation.
+    Join {
+        /// The order.
+        order: Order,
+    },
     /// The process starts or recovers: its view is its initial singleton.
     Start {
         /// The new incarnation.
@@ -87,6 +93,14 @@ pub enum Event {
         hash: u64,
         /// Bytes of the payload.
         len: u64,
+        /// How far the promise of the order reaches.
+        stage: Stage,
+    },
+    /// The transitional signal of the current view: from here on promises reach to the
+    /// transitional set alone.
+    Signal {
+        /// The transitional set.
+        transitional: Members,
     },
     /// A sync message is sent.
     Sync {

@@ -29,6 +29,7 @@ use core::fmt;
 use serde::Deserialize;
 
 use crate::ident::{Cid, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
+use crate::order::{Order, Stage};
 use crate::time::Time;
 use crate::trace::{Event, Header, Line, Record, Trace};
 use crate::view::{Members, View};
@@ -80,6 +81,8 @@ pub fn encode_event(
 /// The value of `ev`.
 fn name(event: &Event) -> &'static str {
     match event {
+        Event::Join { .. } => "join",
+        Event::Signal { .. } => "signal",
         Event::Start { .. } => "start",
         Event::StartChange { .. } => "start_change",
         Event::MbrView { .. } => "mbr_view",
@@ -101,6 +104,14 @@ fn name(event: &Event) -> &'static str {
 
 fn fields(event: &Event, out: &mut Vec<u8>) {
     match event {
+        Event::Join { order } => {
+            out.extend_from_slice(b",\"order\":");
+            string(out, order.name());
+            out.extend_from_slice(b",\"clusters\":false");
+        }
+        Event::Signal { transitional } => {
+            field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
+        }
         Event::Start { incarnation } => field_number(out, b",\"inc\":", incarnation.millis()),
         Event::StartChange { cid, set } => {
             field_number(out, b",\"cid\":", cid.0);
@@ -108,9 +119,13 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         }
         Event::MbrView { view } => field_view(out, view),
         Event::Send { n, hash, len } => message(out, *n, *hash, *len),
-        Event::Deliver { from, n, hash, len } => {
+        Event::Deliver { from, n, hash, len, stage } => {
             field_number(out, b",\"from\":", from.0);
             message(out, *n, *hash, *len);
+            if let Some(stage) = stage_name(*stage) {
+                out.extend_from_slice(b",\"stage\":");
+                string(out, stage);
+            }
         }
         Event::Sync { cid, view, cut } => {
             field_number(out, b",\"cid\":", cid.0);
@@ -139,6 +154,15 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         | Event::Leave
         | Event::Crash
         | Event::BrokenOff => {}
+    }
+}
+
+/// What stands for a stage; regular deliveries have nothing.
+fn stage_name(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Regular => None,
+        Stage::Recorded => Some("recorded"),
+        Stage::Tail => Some("tail"),
     }
 }
 
@@ -337,6 +361,10 @@ struct Raw<'a> {
     packet: Option<u64>,
     cut: Option<Vec<(u64, u64)>>,
     trans: Option<Vec<u64>>,
+    #[serde(borrow)]
+    order: Cow<'a, str>,
+    #[serde(borrow)]
+    stage: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -381,7 +409,10 @@ impl Raw<'_> {
                 n: self.n()?,
                 hash: self.hash()?,
                 len: need("len", self.len)?,
+                stage: self.stage()?,
             },
+            "join" => Event::Join { order: self.order()? },
+            "signal" => Event::Signal { transitional: set("trans", &self.trans)? },
             "sync" => {
                 let cut = self.cut.as_deref().unwrap_or_default();
                 let cut = cut.iter().map(|&(p, packets)| (ProcessId(p), packets)).collect();
@@ -413,6 +444,22 @@ impl Raw<'_> {
         match need("n", self.n)? {
             0 => Err("\"n\" counts from 1".into()),
             n => Ok(n),
+        }
+    }
+
+    fn order(&self) -> Result<Order, String> {
+        let wrong = || format!("\"order\" is {:?}, which this program does not know", self.order);
+        Order::from_name(&self.order).ok_or_else(wrong)
+    }
+
+    fn stage(&self) -> Result<Stage, String> {
+        let stages = [Stage::Recorded, Stage::Tail];
+        match &*self.stage {
+            "" => Ok(Stage::Regular),
+            name => stages
+                .into_iter()
+                .find(|stage| stage_name(*stage) == Some(name))
+                .ok_or_else(|| "\"stage\" must be \"recorded\" or \"tail\"".to_string()),
         }
     }
 
@@ -459,118 +506,4 @@ fn set(field: &str, list: &Option<Vec<u64>>) -> Result<Members, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn view() -> Box<View> {
-        let members = [1, 2].map(ProcessId);
-        Box::new(View::new(ViewId { major: 4, minor: 1 }, &members, &[8, 9].map(Cid)).unwrap())
-    }
-
-    fn events() -> Vec<Event> {
-        let set = Members::from_slice(&[1, 2].map(ProcessId));
-        let p = ProcessId(2);
-        Vec::from([
-            Event::Start { incarnation: Incarnation::new(NUMBER_MAX) },
-            Event::StartChange { cid: Cid(8), set: set.clone() },
-            Event::MbrView { view: view() },
-            Event::Block,
-            Event::BlockOk,
-            Event::Send { n: 1, hash: 0x0123_4567_89ab_cdef, len: 0 },
-            Event::Deliver { from: p, n: 10, hash: u64::MAX, len: u64::MAX },
-            Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into() },
-            Event::Forward { to: p, from: p, packet: 7, view: view() },
-            Event::View { view: view(), transitional: set },
-            Event::Primary,
-            Event::Lapsed,
-            Event::Restored,
-            Event::Leave,
-            Event::Crash,
-            Event::BrokenOff,
-        ])
-    }
-
-    #[test]
-    fn encoded_trace_parses_to_itself() {
-        let group = GroupName::new("a \"b\" \\ é").unwrap();
-        let header = Header {
-            process: ProcessId(1),
-            incarnation: Incarnation::new(3),
-            runtime: "x\ny".to_string(),
-        };
-        let record = |event| Record {
-            ts: Time(1_700_000_000_000_000_000),
-            process: ProcessId(1),
-            group: group.clone(),
-            event,
-        };
-        let trace = Trace::from_records(header, events().into_iter().map(record).collect());
-        let mut out = Vec::new();
-        encode_trace(&trace, &mut out);
-        assert_eq!(parse_trace(&out), Ok(trace));
-    }
-
-    #[test]
-    fn encoded_form_is_as_documented() {
-        let mut out = Vec::new();
-        let group = GroupName::new("g").unwrap();
-        let event = Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5 };
-        encode_event(Time(7), ProcessId(1), &group, &event, &mut out);
-        let event = Event::View { view: view(), transitional: Members::new() };
-        encode_event(Time(8), ProcessId(1), &group, &event, &mut out);
-        let expected = concat!(
-            r#"{"ts":7,"p":1,"g":"g","ev":"deliver","from":2,"n":10,"h":"00000000000000ab","len":5}"#,
-            "\n",
-            r#"{"ts":8,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
-            r#""trans":[]}"#,
-            "\n",
-        );
-        assert_eq!(core::str::from_utf8(&out), Ok(expected));
-    }
-
-    const HEADER: &str = "{\"vs_trace\":1,\"p\":7}\n";
-
-    fn lines(rest: &str) -> Result<usize, ParseError> {
-        parse_trace(format!("{HEADER}{rest}").as_bytes()).map(|trace| trace.lines.len())
-    }
-
-    #[test]
-    fn unknown_fields_are_skipped() {
-        let known = r#"{"ev":"block","ts":1,"p":7,"g":"g","inc":4,"new":[{}]}"#;
-        assert_eq!(lines(&format!("\n{known}\n")), Ok(1));
-        assert_eq!(lines(r#"{"ev":"mood","ts":1,"p":7,"g":"g"}"#), Ok(0));
-    }
-
-    #[test]
-    fn torn_last_line_is_skipped() {
-        assert_eq!(lines(r#"{"ev":"block","ts":1,"p":7,"#), Ok(0));
-        assert_eq!(lines("{\"ev\":\"block\",\"ts\":1,\n").unwrap_err().line, 2);
-    }
-
-    #[test]
-    fn parse_error_names_line_and_fault() {
-        let fault = |line: &str| lines(&format!("\n{line}\n")).unwrap_err().to_string();
-        let send =
-            |fields: &str| fault(&format!(r#"{{"ev":"send","ts":1,"p":7,"g":"g",{fields}}}"#));
-        assert!(fault("x").starts_with("line 3: not an event of a trace: "));
-        assert_eq!(fault("{}"), "line 3: \"ev\" is missing");
-        assert_eq!(fault(HEADER.trim()), "line 3: a second header; one file holds one trace");
-        assert_eq!(send(r#""n":0,"h":"0000000000000000","len":1"#), "line 3: \"n\" counts from 1");
-        assert_eq!(
-            send(r#""n":1,"h":"+000000000000000","len":1"#),
-            "line 3: \"h\" must be 16 hex digits"
-        );
-        assert_eq!(send(r#""n":1,"h":"0000000000000000""#), "line 3: \"len\" is missing");
-        let bad = r#"{"ev":"mbr_view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[2,1],"start":[1,1]}}"#;
-        assert_eq!(fault(bad), "line 3: \"view\": members of a view must be strictly ascending");
-        let big = format!(r#"{{"ev":"leave","ts":1,"p":{},"g":"g"}}"#, NUMBER_MAX + 1);
-        assert_eq!(fault(&big), "line 3: \"p\" is above 2^53 - 1");
-    }
-
-    #[test]
-    fn trace_without_header_is_refused() {
-        assert_eq!(parse_trace(b"").unwrap_err().line, 1);
-        assert!(parse_trace(b"{\"ev\":\"block\"}\n").unwrap_err().what.contains("header"));
-        assert!(parse_trace(b"{\"vs_trace\":2,\"p\":1}\n").unwrap_err().what.contains("version 2"));
-    }
-}
+mod tests;

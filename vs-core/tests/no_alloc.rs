@@ -9,6 +9,7 @@ use core::hint::black_box;
 use std::alloc::System;
 
 use common::Cluster;
+use vs_core::order::Order;
 use vs_core::{GroupConfig, NodeConfig, SendError};
 
 thread_local! {
@@ -66,14 +67,15 @@ fn traffic(cluster: &mut Cluster<()>, rounds: usize) {
     cluster.pass_us(500_000);
 }
 
-fn cluster() -> Cluster<()> {
+fn cluster(order: Order) -> Cluster<()> {
     let group = GroupConfig::default()
         .with_members_max(4)
         .with_window_packets(256)
         .with_message_bytes_max(64 << 10)
         .with_queue_bytes(128 << 10)
         .with_early_packets_max(64)
-        .with_ack_packets(32);
+        .with_ack_packets(32)
+        .with_order(order);
     let node = NodeConfig::default();
     let mut cluster = Cluster::new(3, (node, group), || ());
     cluster.meter = |on| METER.set(on);
@@ -81,8 +83,8 @@ fn cluster() -> Cluster<()> {
 }
 
 /// Allocations during 200 rounds of messages, after a warm-up under the same conditions.
-fn allocations(lose_every: Option<u64>) -> u64 {
-    let mut cluster = cluster();
+fn allocations(order: Order, lose_every: Option<u64>) -> u64 {
+    let mut cluster = cluster(order);
     cluster.lose_every = lose_every;
     traffic(&mut cluster, 200);
     ALLOCATIONS.set(0);
@@ -102,12 +104,16 @@ fn allocations(lose_every: Option<u64>) -> u64 {
 
 #[test]
 fn stable_view_allocates_nothing() {
-    assert_eq!(allocations(None), 0);
+    for &order in Order::ALL {
+        assert_eq!(allocations(order, None), 0, "{order}");
+    }
 }
 
 #[test]
 fn repair_allocates_nothing() {
-    assert_eq!(allocations(Some(7)), 0);
+    for &order in Order::ALL {
+        assert_eq!(allocations(order, Some(7)), 0, "{order}");
+    }
 }
 
 /// The counter counts: else the tests above would prove nothing.

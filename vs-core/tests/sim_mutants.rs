@@ -11,6 +11,7 @@ use std::panic::catch_unwind;
 
 use vs_core::GroupConfig;
 use vs_core::ident::{ProcessId, ServerId};
+use vs_core::order::Order;
 use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Profile, Scenario, Site};
 use vs_core::trace::Event;
@@ -71,6 +72,25 @@ fn primary_view_of_half_is_noticed() {
 #[test]
 fn primary_view_before_installation_is_noticed() {
     assert_missed(Rule::PrimaryInstalled, Profile::Servers);
+}
+
+/// Runs worlds of one order without `rule` until the checker names `property`.
+fn assert_order_missed(rule: Rule, property: &str, seeds: core::ops::Range<u64>) {
+    let missed = seeds.clone().find(|&seed| {
+        let scenario = Scenario::random(seed).with_order(Order::Total).leaving_out(rule);
+        let failure = scenario.run().failure.map(|failure| failure.to_string());
+        failure.is_some_and(|failure| failure.contains(property))
+    });
+    let seed =
+        missed.unwrap_or_else(|| panic!("nothing was noticed without {rule:?} in {seeds:?}"));
+    let intact = Scenario::random(seed).with_order(Order::Total).run().failure;
+    assert!(intact.is_none(), "fails with the rule, too: {}", intact.unwrap());
+    println!("{rule:?}: seed {seed}");
+}
+
+#[test]
+fn message_that_follows_from_a_hole_is_noticed() {
+    assert_order_missed(Rule::OrderHole, "T3", 0..3000);
 }
 
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.

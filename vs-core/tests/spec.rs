@@ -1,6 +1,7 @@
 //! Each property of the specification, broken alone in a run that is as small as can be.
 
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
+use vs_core::order::Stage;
 use vs_core::spec::Property::*;
 use vs_core::spec::{self, Component, Options, Property, Report, Stability};
 use vs_core::trace::{Event, Header, Record, Trace};
@@ -39,7 +40,7 @@ fn send(n: u64) -> Event {
     Event::Send { n, hash: n, len: 1 }
 }
 fn deliver(from: u64, n: u64) -> Event {
-    Event::Deliver { from: ProcessId(from), n, hash: n, len: 1 }
+    Event::Deliver { from: ProcessId(from), n, hash: n, len: 1, stage: Stage::Regular }
 }
 fn sync() -> Event {
     Event::Sync { cid: Cid(2), view: first(), cut: [].as_slice().into() }
@@ -253,7 +254,8 @@ fn s4_primary_views_form_one_sequence() {
 
 #[test]
 fn s5_delivery_integrity() {
-    let other = |hash, len| Event::Deliver { from: ProcessId(2), n: 1, hash, len };
+    let other =
+        |hash, len| Event::Deliver { from: ProcessId(2), n: 1, hash, len, stage: Stage::Regular };
     let report = broken(replace(pair(), 1, &deliver(2, 1), &[other(9, 1)]), &[S5]);
     assert_eq!(lines(&report), (9, Some(5)));
     broken(replace(pair(), 1, &deliver(2, 1), &[other(1, 2)]), &[S5]);
@@ -272,7 +274,7 @@ fn s5_without_the_senders_trace() {
     let v = view(1, &[1, 2, 3], &[1, 1, 1]);
     let heard = |p: u64, hash| {
         let from = ProcessId(3);
-        let delivers = Event::Deliver { from, n: 1, hash, len: 1 };
+        let delivers = Event::Deliver { from, n: 1, hash, len: 1, stage: Stage::Regular };
         let change = start_change(1, &[1, 2, 3]);
         vec![change, mbr_view(v.clone()), installs(v.clone(), &[p]), delivers]
     };
@@ -566,5 +568,5 @@ fn properties_have_names_and_statements() {
         assert_eq!(Property::from_name(&property.to_string()), Some(*property));
         assert!(!property.statement().is_empty());
     }
-    assert_eq!(Property::ALL.len(), 26);
+    assert_eq!(Property::ALL.len(), 30);
 }

@@ -145,7 +145,7 @@ impl Place {
 
 fn take(part: &mut Part, event: Event) {
     match event {
-        Event::Message { from, number, payload } => part.heard.message(from, number, &payload),
+        Event::Message { from, number, payload, .. } => part.heard.message(from, number, &payload),
         Event::View { view, transitional, .. } => part.view(&view, &transitional),
         event => panic!("{} was told {event:?}", part.process),
     }

@@ -110,7 +110,7 @@ type Heard = BTreeMap<ProcessId, BTreeMap<u64, (u64, u64)>>;
 fn receive_all(group: &SharedGroup, heard: &Mutex<Heard>, count: &AtomicU64) {
     let mut last = BTreeMap::new();
     let mut take = |event| {
-        let Event::Message { from, number, payload: bytes } = event else { return };
+        let Event::Message { from, number, payload: bytes, .. } = event else { return };
         let before = last.insert(from, number).unwrap_or(0);
         assert!(number > before, "what one thread receives is in order");
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());

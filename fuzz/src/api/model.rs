@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;
+use vs_core::order::{Order, Stage};
 use vs_core::{Action, BlockOkError, Blocking, DetachReason, GroupConfig, SendError, Sent};
 
 /// Where a process is with a group, as far as it was told.
@@ -35,6 +36,8 @@ pub(super) struct Member {
     /// `Action::Writable` is owed.
     pub(super) refused: bool,
     has_view: bool,
+    /// The current view has had its signal.
+    signalled: bool,
     /// The current view does not hold any more.
     lapsed: bool,
     block: Block,
@@ -118,16 +121,24 @@ impl Member {
 
     pub(super) fn hear(&mut self, me: ProcessId, action: &Action<'_>) {
         match action {
-            Action::Deliver { from, number, payload, .. } => {
+            Action::Deliver { from, number, payload, stage, .. } => {
                 self.is_active();
+                assert_eq!(*stage != Stage::Regular, self.signalled, "{stage:?}");
                 let last = self.heard.entry(*from).or_default();
                 assert_eq!(*number, *last + 1, "of {from}");
                 *last = *number;
                 self.delivered += 1;
                 assert!(payload.len() <= self.config.message_bytes_max);
             }
+            Action::Signal { transitional, .. } => {
+                self.is_active();
+                assert!(transitional.contains(&me) && self.config.order == Order::Total);
+                assert!(!core::mem::replace(&mut self.signalled, true), "twice");
+            }
             Action::View { view, transitional, .. } => {
                 self.is_active();
+                let signalled = core::mem::take(&mut self.signalled);
+                assert_eq!(signalled, self.config.order == Order::Total);
                 assert!(view.contains(me) && view.len() <= self.config.members_max);
                 assert!(transitional.contains(&me));
                 (self.has_view, self.lapsed, self.block) = (true, false, Block::Open);

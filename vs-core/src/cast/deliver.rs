@@ -4,9 +4,11 @@ use super::Cast;
 use super::message::Delivered;
 use super::stream::Stream;
 use crate::ident::{Rank, Seq};
-use crate::order::Head;
+use crate::order::{Head, Sealed};
 use crate::pool::Pool;
 use crate::time::Time;
+use crate::wire::body::Flags;
+use crate::wire::trailer;
 
 impl Cast {
     /// Whether [`Cast::peek`] may find something; false is certain.
@@ -79,6 +81,39 @@ impl Cast {
         self.streams.count_undelivered(rank);
         self.counters.delivered += u64::from(!is_internal);
         Some(Delivered { from: rank, number, ends_packet, payload })
+    }
+
+    /// Packet `seq` of `rank`, if it is here as whole messages and not beyond `limit`.
+    pub(crate) fn sealed_packet<'a>(
+        &self,
+        pool: &'a Pool,
+        rank: Rank,
+        seq: Seq,
+        limit: Seq,
+    ) -> Option<Sealed<'a>> {
+        let stream = self.streams.get(rank)?;
+        let entry = stream.packet(seq).filter(|_| seq <= stream.boundary().min(limit))?;
+        let flags = Flags::of(entry.flags);
+        let (content, trailer) = trailer::split(pool.body(entry.slot))?;
+        let ends_message = !flags.is_fragment() || flags.is_last();
+        Some(Sealed { is_empty: content.is_empty(), ends_message, trailer })
+    }
+
+    /// What [`Cast::peek`] says of `rank` is passed over, for an order that leaves it out or finds
+    /// no message in it: a packet, with the rest of a message that goes beyond it.
+    pub(crate) fn pass_over(&mut self, pool: &mut Pool, now: Time, rank: Rank) {
+        self.take_back(pool, now);
+        self.streams.of_mut(rank).pass_over();
+        self.streams.count_undelivered(rank);
+        self.reclaim(pool, now, rank);
+    }
+
+    /// Something of slot `slot` of the order was taken.
+    #[inline]
+    pub(crate) fn handle_slot(&mut self, slot: Seq) {
+        if let Some(sealer) = &mut self.sealer {
+            sealer.handle_delivered(slot);
+        }
     }
 
     /// A message between members was taken that nobody here knows.

@@ -83,6 +83,8 @@ pub(crate) struct Delivered<'a> {
 pub struct CastCounters {
     /// Own packets, at their first transmission.
     pub sent: u64,
+    /// Own packets without messages: they say which packets of others come next.
+    pub records: u64,
     /// Packets sent again because somebody asked.
     pub repaired: u64,
     /// Packets that were asked for and not sent again, because that had just been done.

@@ -12,7 +12,7 @@
 //! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it
 //!   comes;
 //! - [`repair`]: what others lack, and who may be asked for what is missing here;
-//! - [`sender`]: the packet that is being written;
+//! - [`sender`]: the packet that is being written; [`Sealer`]: what an order adds to it;
 //! - [`room`] and [`window`]: how much may be sent;
 //! - [`stability`]: what each member has of each stream;
 //! - [`acks`], [`beats`]: when acknowledgements and heartbeats are due;
@@ -25,6 +25,7 @@
 
 use crate::config::GroupConfig;
 use crate::ident::{Rank, Seq};
+use crate::order::Sealer;
 use crate::pool::Pool;
 use crate::ring::ENTRY_BYTES;
 use crate::rng::Rng;
@@ -46,6 +47,7 @@ mod settings;
 mod size;
 mod stability;
 mod stream;
+mod streams;
 mod transmit;
 mod window;
 
@@ -65,12 +67,14 @@ pub(crate) struct Cast {
     me: Rank,
     frozen: bool,
     rng: Rng,
-    streams: stream::Streams,
+    streams: streams::Streams,
     /// A message between members is or was here: otherwise nobody looks for one.
     has_internal: bool,
     /// The stream that the last delivered payload was lent from.
     lent: Option<Rank>,
     sender: sender::Sender,
+    /// Writes the trailers of own packets, in an ordered group.
+    sealer: Option<Sealer>,
     room: room::Room,
     stability: stability::Stability,
     acks: acks::Acks,
@@ -94,15 +98,18 @@ impl Cast {
         seed: u64,
     ) -> Self {
         let settings = Settings::new(config, size, ranks);
+        let sealer = config.order.has_trailers().then(|| Sealer::new(ranks, me));
+        let records = sealer.as_ref().is_some_and(Sealer::leads);
         Self {
             me,
             frozen: false,
             rng: Rng::new(seed),
-            streams: stream::Streams::new(ranks, settings.window()),
+            streams: streams::Streams::new(ranks, settings.window()),
             has_internal: false,
             lent: None,
-            sender: sender::Sender::new(settings.body_bytes()),
-            room: room::Room::new(ranks, me, settings.window(), settings.ack_packets()),
+            sender: sender::Sender::new(settings.body_bytes() - settings.trailer_bytes()),
+            sealer,
+            room: room::Room::new(ranks, me, &settings, records),
             stability: stability::Stability::new(ranks, me),
             acks: acks::Acks::default(),
             beats: beats::Beats::new(now, &settings),

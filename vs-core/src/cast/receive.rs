@@ -76,8 +76,9 @@ impl Cast {
     }
 
     fn is_sound(&self, flags: u8, body: &[u8]) -> bool {
-        let settings = &self.settings;
-        body::is_sound(Flags::of(flags), body, settings.body_bytes(), settings.message_bytes_max())
+        let (settings, flags) = (&self.settings, Flags::of(flags));
+        flags.has_trailer() == (settings.trailer_bytes() > 0)
+            && body::is_sound(flags, body, settings.body_bytes(), settings.message_bytes_max())
     }
 
     /// Whether there is a place for a packet, judged by its header.
@@ -151,6 +152,9 @@ impl Cast {
         }
         self.streams.count_unstable(origin);
         self.streams.count_undelivered(origin);
+        if let Some(sealer) = &mut self.sealer {
+            sealer.handle_arrived();
+        }
         misfit.map(|(seq, _)| seq)
     }
 

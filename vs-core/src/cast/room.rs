@@ -4,9 +4,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::settings::Settings;
 use super::window::Window;
 use crate::ident::{Rank, Seq};
 use crate::time::Time;
+
+/// This part of the window of a member that leads others is kept for packets without messages.
+const RECORDS_SHARE: usize = 8;
 
 /// What bounds the own stream, besides the own ring.
 #[derive(Debug)]
@@ -21,7 +25,11 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(ranks: usize, me: Rank, window: usize, ack_packets: u64) -> Self {
+    /// The room of rank `me`. If it `records`, a part of it is kept for packets without messages,
+    /// so that messages of its own never keep it from saying which of others' come next.
+    pub(super) fn new(ranks: usize, me: Rank, settings: &Settings, records: bool) -> Self {
+        let window = settings.window();
+        let kept = if records { window.div_ceil(RECORDS_SHARE) } else { 0 };
         // All rings are empty at the start of a view and of the same size.
         let mut credit = vec![window as u64; ranks];
         credit[usize::from(me)] = Seq::MAX;
@@ -29,7 +37,7 @@ impl Room {
             credit_min: credit.iter().copied().min().unwrap_or(Seq::MAX),
             credit,
             refused: None,
-            window: Window::new(ranks, window as u64, ack_packets),
+            window: Window::new(ranks, (window - kept).max(1) as u64, settings.ack_packets()),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::Cast;
 use super::sender::Open;
 use crate::ident::{Rank, Seq};
+use crate::order::Sealer;
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
 use crate::wire::body::{Audience, Flags, Fragments, body_bytes, packets_for};
@@ -127,7 +128,8 @@ impl Cast {
     /// Packets that are made from now on fill datagrams of `datagram_bytes`, at most the length
     /// that the group is configured for.
     pub(crate) fn set_datagram_bytes(&mut self, datagram_bytes: usize) {
-        self.sender.set_body_bytes(body_bytes(datagram_bytes).min(self.settings.body_bytes()));
+        let body_bytes = body_bytes(datagram_bytes).min(self.settings.body_bytes());
+        self.sender.set_body_bytes(body_bytes - self.settings.trailer_bytes());
     }
 
     /// Whether there was something to send that would fill longer packets.
@@ -143,7 +145,43 @@ impl Cast {
         }
     }
 
+    /// Seals a packet without messages if this member leads others and something of them is
+    /// unrecorded. False if there is nothing to say or no room to say it.
+    pub(super) fn seal_records(&mut self, pool: &mut Pool) -> bool {
+        if !self.has_records() || self.sender.sealed() >= self.send_limit() {
+            return false;
+        }
+        let Some(slot) = pool.alloc() else { return false };
+        self.counters.records += 1;
+        self.seal_slot(pool, slot, 0, Flags::messages(Audience::Application));
+        true
+    }
+
+    /// Whether packets of others are here that this member, which leads, has not put in order.
+    #[inline]
+    pub(super) fn has_records(&self) -> bool {
+        self.sealer.as_ref().is_some_and(Sealer::has_unrecorded) && !self.frozen
+    }
+
+    /// Seals what is written, and puts in order what is here. Nothing comes after it in this view.
+    pub(crate) fn seal_last(&mut self, pool: &mut Pool) {
+        self.seal(pool);
+        self.seal_records(pool);
+        if let Some(sealer) = &mut self.sealer {
+            sealer.close();
+        }
+    }
+
     fn seal_slot(&mut self, pool: &mut Pool, slot: Slot, len: usize, flags: Flags) {
+        let (len, flags) = match &mut self.sealer {
+            None => (len, flags),
+            Some(sealer) => {
+                let streams = &self.streams;
+                let body_bytes = self.sender.body_bytes() + self.settings.trailer_bytes();
+                let body = &mut pool.body_mut(slot)[..body_bytes];
+                (sealer.write(body, len, |r| streams.of(r).boundary()), flags.with_trailer())
+            }
+        };
         pool.set_len(slot, len);
         let seq = self.sender.seal_next();
         let placed = self.streams.of_mut(self.me).handle_sealed(seq, slot, flags);

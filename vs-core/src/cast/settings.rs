@@ -9,6 +9,7 @@ use crate::config::GroupConfig;
 pub(super) struct Settings {
     window: usize,
     body_bytes: usize,
+    trailer_bytes: usize,
     message_bytes_max: usize,
     peer_ms: u64,
     nak_delay_us: u64,
@@ -26,6 +27,7 @@ impl Settings {
         Self {
             window,
             body_bytes: size.body_bytes(),
+            trailer_bytes: size.trailer_bytes(),
             message_bytes_max: config.message_bytes_max,
             peer_ms: config.peer_ms,
             nak_delay_us: config.nak_delay_us,
@@ -46,6 +48,11 @@ impl Settings {
     /// Room for the body of a packet.
     pub(super) fn body_bytes(&self) -> usize {
         self.body_bytes
+    }
+
+    /// Bytes of a body that are kept for a trailer; 0 if packets have none.
+    pub(super) fn trailer_bytes(&self) -> usize {
+        self.trailer_bytes
     }
 
     /// Length of the largest message.

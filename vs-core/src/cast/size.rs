@@ -3,6 +3,7 @@
 use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
 use crate::wire::packet::data_bytes;
+use crate::wire::trailer::TRAILER_ROOM;
 
 /// Packets that all members of a view together may have outstanding, where the window follows from
 /// their number.
@@ -15,6 +16,8 @@ const DERIVED_WINDOW_PACKETS: (usize, usize) = (256, 4096);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CastSize {
     body_bytes: usize,
+    /// Bytes of a body that are kept for a trailer.
+    trailer_bytes: usize,
     window_packets: usize,
 }
 
@@ -26,15 +29,17 @@ impl CastSize {
     pub(crate) fn new(config: &GroupConfig, datagram_bytes: usize) -> Result<Self, ConfigError> {
         config.validate()?;
         let body_bytes = body_bytes(datagram_bytes);
+        let trailer_bytes = if config.order.has_trailers() { TRAILER_ROOM } else { 0 };
+        let messages_bytes = body_bytes - trailer_bytes;
         let message = ("message_bytes_max", config.message_bytes_max as u64);
-        let most_bytes = (WINDOW_PACKETS.end() - 1).saturating_mul(body_bytes) - LENGTH_BYTES;
+        let most_bytes = (WINDOW_PACKETS.end() - 1).saturating_mul(messages_bytes) - LENGTH_BYTES;
         ConfigError::check_given(
             message.0,
             message.1,
             1..=most_bytes as u64,
             Some(("datagram_bytes", datagram_bytes as u64)),
         )?;
-        let needed = packets_for(config.message_bytes_max, body_bytes) + 1;
+        let needed = packets_for(config.message_bytes_max, messages_bytes) + 1;
         let window_packets = match config.window_packets {
             Some(packets) => packets,
             None => derived_window(config.members_max).max(needed),
@@ -48,12 +53,12 @@ impl CastSize {
         let window = ("window_packets", window_packets as u64);
         let (acks, half) = (config.ack_packets as u64, window_packets as u64 / 2);
         ConfigError::check_given("ack_packets", acks, 1..=half, Some(window))?;
-        Ok(Self { body_bytes, window_packets })
+        Ok(Self { body_bytes, trailer_bytes, window_packets })
     }
 
     #[cfg(test)]
     pub(crate) fn of(body_bytes: usize, window_packets: usize) -> Self {
-        Self { body_bytes, window_packets }
+        Self { body_bytes, trailer_bytes: 0, window_packets }
     }
 
     /// Room for the body of a packet.
@@ -61,10 +66,21 @@ impl CastSize {
         self.body_bytes
     }
 
+    /// Room for messages in the body of a packet.
+    pub(crate) fn messages_bytes(&self) -> usize {
+        self.body_bytes - self.trailer_bytes
+    }
+
+    /// Bytes of a body that are kept for what the order of the group needs.
+    pub(crate) fn trailer_bytes(&self) -> usize {
+        self.trailer_bytes
+    }
+
     /// The shortest datagrams of which the window holds the largest message and one packet more.
     pub(crate) fn least_datagram_bytes(&self, message_bytes_max: usize) -> usize {
         let packets = self.window_packets.saturating_sub(1).max(1);
-        data_bytes(message_bytes_max.saturating_add(LENGTH_BYTES).div_ceil(packets))
+        let part = message_bytes_max.saturating_add(LENGTH_BYTES).div_ceil(packets);
+        data_bytes(part.saturating_add(self.trailer_bytes))
     }
 
     /// The length of a full datagram.

@@ -1,8 +1,6 @@
 //! The packets of one member: what is here of them, what is missing, what everybody has, what is
 //! delivered.
 
-use alloc::vec::Vec;
-
 use super::gap::{Gap, Report, Span};
 use super::message::DataOutcome;
 use super::repair::{Asked, Wanted};
@@ -132,6 +130,22 @@ impl Stream {
     /// Whether packet `seq` is here.
     pub(super) fn has(&self, seq: Seq) -> bool {
         self.ring.has(seq)
+    }
+
+    /// Whether it has packets that are not known to be stable, if that was not so when it was asked
+    /// last.
+    pub(super) fn turned_unstable(&mut self) -> Option<bool> {
+        let unstable = self.prefix > self.stable;
+        let before = core::mem::replace(&mut self.unstable, unstable);
+        (before != unstable).then_some(unstable)
+    }
+
+    /// Whether it has messages that are not delivered, if that was not so when it was asked last.
+    #[inline]
+    pub(super) fn turned_undelivered(&mut self) -> Option<bool> {
+        let undelivered = self.delivered < self.boundary;
+        let before = core::mem::replace(&mut self.undelivered, undelivered);
+        (before != undelivered).then_some(undelivered)
     }
 
     /// Whether a packet that is known to exist is not here.
@@ -461,10 +475,13 @@ impl Stream {
         reassembly: &'a mut [u8],
     ) -> Option<&'a [u8]> {
         let entry = self.ring.get(self.delivered + 1)?;
-        if Flags::of(entry.flags).is_fragment() {
-            return self.take_large(pool, reassembly);
+        let (flags, mut body) = (Flags::of(entry.flags), pool.body(entry.slot));
+        if !flags.is_plain() {
+            if flags.is_fragment() {
+                return self.take_large(pool, reassembly);
+            }
+            body = body::content(flags, body);
         }
-        let body = pool.body(entry.slot);
         let (payload, end) = body::message_at(body, self.offset)?;
         if end == body.len() {
             self.delivered += 1;
@@ -492,6 +509,16 @@ impl Stream {
         None
     }
 
+    /// What is delivered next is passed over: a packet, or all packets of a large message.
+    pub(super) fn pass_over(&mut self) {
+        let is_last = |seq: &Seq| {
+            let flags = self.ring.get(*seq).map(|entry| Flags::of(entry.flags));
+            flags.is_none_or(|flags| !flags.is_fragment() || flags.is_last())
+        };
+        let last = (self.delivered + 1..=self.boundary).find(is_last);
+        (self.delivered, self.offset) = (last.unwrap_or(self.delivered + 1), 0);
+    }
+
     /// A message was delivered to the application: its number, from 1.
     #[inline]
     pub(super) fn count_message(&mut self) -> u64 {
@@ -506,92 +533,5 @@ impl Stream {
         self.boundary = seq;
         self.high = seq;
         placed
-    }
-}
-
-/// The streams of all members, by rank. Which of them are unstable or undelivered is counted, so
-/// that nobody has to look for them.
-#[derive(Debug)]
-pub(super) struct Streams {
-    streams: Vec<Stream>,
-    /// Streams that have packets which are not known to be stable.
-    unstable: usize,
-    /// Streams that have messages which are not delivered.
-    undelivered: usize,
-}
-
-impl Streams {
-    pub(super) fn new(ranks: usize, window: usize) -> Self {
-        let streams = (0..ranks).map(|rank| Stream::new(rank as Rank, window)).collect();
-        Self { streams, unstable: 0, undelivered: 0 }
-    }
-
-    /// Number of members.
-    pub(super) fn ranks(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// The stream of `rank`, if there is such a member.
-    #[inline]
-    pub(super) fn get(&self, rank: Rank) -> Option<&Stream> {
-        self.streams.get(usize::from(rank))
-    }
-
-    /// The stream of a member.
-    #[inline]
-    pub(super) fn of(&self, rank: Rank) -> &Stream {
-        &self.streams[usize::from(rank)]
-    }
-
-    /// The stream of a member. Whoever changes what is stable or delivered counts that.
-    #[inline]
-    pub(super) fn of_mut(&mut self, rank: Rank) -> &mut Stream {
-        &mut self.streams[usize::from(rank)]
-    }
-
-    /// Each with its rank.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Stream)> {
-        (0..).zip(&self.streams)
-    }
-
-    /// All of them.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
-        self.streams.iter_mut()
-    }
-
-    /// Those of the ranks `from .. end`.
-    pub(super) fn range_mut(&mut self, from: usize, end: usize) -> &mut [Stream] {
-        &mut self.streams[from..end]
-    }
-
-    /// Whether there are packets that are not known to be stable.
-    pub(super) fn has_unstable(&self) -> bool {
-        self.unstable > 0
-    }
-
-    /// Whether there are messages that are not delivered.
-    #[inline]
-    pub(super) fn has_undelivered(&self) -> bool {
-        self.undelivered > 0
-    }
-
-    /// What is received or stable of `rank`'s stream has changed.
-    pub(super) fn count_unstable(&mut self, rank: Rank) {
-        let stream = &mut self.streams[usize::from(rank)];
-        let unstable = stream.prefix > stream.stable;
-        if unstable != core::mem::replace(&mut stream.unstable, unstable) {
-            self.unstable = if unstable { self.unstable + 1 } else { self.unstable - 1 };
-        }
-    }
-
-    /// What is received or delivered of `rank`'s stream has changed.
-    #[inline]
-    pub(super) fn count_undelivered(&mut self, rank: Rank) {
-        let stream = &mut self.streams[usize::from(rank)];
-        let undelivered = stream.delivered < stream.boundary;
-        if undelivered != core::mem::replace(&mut stream.undelivered, undelivered) {
-            self.undelivered =
-                if undelivered { self.undelivered + 1 } else { self.undelivered - 1 };
-        }
     }
 }

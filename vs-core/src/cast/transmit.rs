@@ -5,6 +5,7 @@ use super::Cast;
 use super::acks::slowness;
 use super::batch::Batch;
 use super::message::{CastDest, CastTransmit, ViewHeader};
+use super::sender::Open;
 use crate::ident::{Rank, Seq};
 use crate::pool::Pool;
 use crate::ring::Askers;
@@ -30,7 +31,8 @@ impl Cast {
         }
         let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
         // The buffer may have room for many datagrams; one must not be longer than agreed.
-        let datagram_bytes = out.len().min(data_bytes(self.sender.body_bytes()));
+        let datagram_bytes =
+            out.len().min(data_bytes(self.settings.trailer_bytes() + self.sender.body_bytes()));
         let datagram = &mut out[..datagram_bytes];
         let header = view.header();
         if let Some(len) = self.next_report(now, &header, datagram) {
@@ -236,11 +238,12 @@ impl Cast {
         loop {
             let seq = self.sender.transmitted() + 1;
             if seq > self.sender.sealed() {
-                let Some(open) = self.sender.open() else { break };
-                if !batch.has_room(data_bytes(open.len())) {
+                let written = self.sender.open().map_or(0, Open::len);
+                let is_due = self.sender.open().is_some() || self.has_records();
+                let len = data_bytes(written + self.settings.trailer_bytes());
+                if !is_due || !batch.has_room(len) || !self.seal_next(pool) {
                     break;
                 }
-                self.seal(pool);
             }
             if !self.write(pool, header, &mut batch, self.me, seq) {
                 break;
@@ -255,6 +258,15 @@ impl Cast {
             self.peers.handle_transmitted(now, |rank| stability.received(me, rank) == before);
         }
         batch.finish(CastDest::Group)
+    }
+
+    /// Seals what is written or, without that, what there is to record. False if there is no room.
+    fn seal_next(&mut self, pool: &mut Pool) -> bool {
+        if self.sender.open().is_none() {
+            return self.seal_records(pool);
+        }
+        self.seal(pool);
+        true
     }
 
     /// When the next heartbeat is due.

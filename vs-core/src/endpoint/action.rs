@@ -2,6 +2,7 @@
 
 use crate::ident::{GroupKey, ProcessId};
 use crate::member::DetachReason;
+use crate::order::Stage;
 use crate::view::View;
 
 /// What the application is told, in the order in which it happened. Payloads are lent from the
@@ -20,6 +21,20 @@ pub enum Action<'a> {
         number: u64,
         /// The bytes that were sent.
         payload: &'a [u8],
+        /// How far the promise of the group's order reaches for this delivery.
+        stage: Stage,
+    },
+    /// The view that the last [`Action::View`] of the group named ends (T6). Only with
+    /// [`crate::order::Order::Total`], and once a view.
+    ///
+    /// What was delivered before is promised to all members of the view. What is delivered from
+    /// here on is promised to the transitional set alone ([`Stage`]), which is that of the next
+    /// view.
+    Signal {
+        /// The group.
+        group: GroupKey,
+        /// The transitional set, ascending.
+        transitional: &'a [ProcessId],
     },
     /// A new view, with the members that came from the same view as this process (S9, S10).
     ///
@@ -105,6 +120,7 @@ impl Action<'_> {
     pub fn group(&self) -> GroupKey {
         match self {
             Self::Deliver { group, .. }
+            | Self::Signal { group, .. }
             | Self::View { group, .. }
             | Self::Primary { group }
             | Self::Lapsed { group }

@@ -18,7 +18,7 @@ impl Endpoint {
         if self.sync.block_ok() {
             self.progress.handle_block_ok();
             self.trace(cx, Event::BlockOk);
-            self.current.cast_mut().seal(cx.pool);
+            self.current.cast_mut().seal_last(cx.pool);
             self.advance(cx);
         }
     }
@@ -71,7 +71,9 @@ impl Endpoint {
     /// Whether the announced view can be installed.
     pub(super) fn is_installable(&self) -> bool {
         let cast = self.current.cast();
-        self.progress.has_limits() && self.sync.installable(|rank| cast.delivered(rank))
+        self.progress.has_limits()
+            && self.is_order_done()
+            && self.sync.installable(|rank| cast.delivered(rank))
     }
 
     /// Fixes the own sync message; it is sent from now on until it is not needed.

@@ -8,6 +8,8 @@ use crate::trace::Event;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
     Event,
+    /// The signal of an ordered view that ends.
+    Signal,
     /// A message of the member of this rank is delivered.
     Deliver(Rank),
     Install,
@@ -32,6 +34,9 @@ impl Endpoint {
         }
         if !self.attachment.is_active() {
             return None;
+        }
+        if self.is_signal_due() {
+            return Some(Ready::Signal);
         }
         if let Some(rank) = self.next_to_deliver() {
             return Some(Ready::Deliver(rank));
@@ -58,6 +63,7 @@ impl Endpoint {
     pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>) {
         if self.attachment.is_active() {
             self.current.cast_mut().take_back(cx.pool, cx.now);
+            self.find_turn(cx);
             self.drop_internal(cx);
             self.flush_queue(cx);
             self.reattach_when_caught_up(cx);
@@ -74,6 +80,7 @@ impl Endpoint {
     ) -> Option<Action<'a>> {
         match ready {
             Ready::Event => self.events.pop().map(|event| event.action(self.key)),
+            Ready::Signal => self.signal(&mut cx),
             Ready::Install => self.install(&mut cx),
             Ready::Writable => {
                 self.refused = None;
@@ -85,6 +92,7 @@ impl Endpoint {
 
     fn deliver<'a>(&'a mut self, rank: Rank, cx: Cx<'a>) -> Option<Action<'a>> {
         let limit = self.progress.limit(rank);
+        let stage = self.current.stage();
         let reassembly = &mut self.reassembly;
         let delivered = self.current.take_message(cx.pool, cx.now, reassembly, rank, limit)?;
         let number = delivered.number?;
@@ -92,7 +100,7 @@ impl Endpoint {
         if cx.tracer.enabled() {
             let hash = fnv1a(FNV_OFFSET, delivered.payload);
             let len = delivered.payload.len() as u64;
-            let event = Event::Deliver { from, n: number, hash, len };
+            let event = Event::Deliver { from, n: number, hash, len, stage };
             observe::show(
                 cx.tracer,
                 cx.now,
@@ -104,7 +112,7 @@ impl Endpoint {
             cx.tracer.record(cx.now, cx.identity.process, &self.name, event);
         }
         cx.counters.delivered += 1;
-        Some(Action::Deliver { group: self.key, from, number, payload: delivered.payload })
+        Some(Action::Deliver { group: self.key, from, number, payload: delivered.payload, stage })
     }
 
     /// Takes messages between members for as long as one is next, and drops them: no kind of them
@@ -124,6 +132,7 @@ impl Endpoint {
                 return;
             }
             cast.count_unknown();
+            self.find_turn(cx);
         }
     }
 }

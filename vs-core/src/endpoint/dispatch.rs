@@ -24,6 +24,7 @@ impl Endpoint {
             return Verdict::Foreign;
         }
         let verdict = self.dispatch(cx, packet);
+        self.find_turn(cx);
         self.flush_queue(cx);
         self.try_leave(cx);
         verdict

@@ -21,7 +21,8 @@ impl Endpoint {
         let rank = view.rank(me)?;
         self.config.handle_view();
         let size = self.config.cast();
-        let fresh = Installed::new(cx, &self.config, size, self.key, &view, rank);
+        let rules = self.sync.rules();
+        let fresh = Installed::new(cx, &self.config, size, self.key, &view, rank, rules);
         let old = core::mem::replace(&mut self.current, fresh);
         let sizes =
             (size.least_datagram_bytes(self.config.message_bytes_max), size.datagram_bytes());
@@ -49,6 +50,8 @@ impl Endpoint {
         cx.counters.views += 1;
         self.take_early(cx);
         self.flush_queue(cx);
+        self.take_deferred(cx);
+        self.find_turn(cx);
         self.try_leave(cx);
         Some(Action::View {
             group: self.key,

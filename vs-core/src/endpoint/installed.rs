@@ -5,8 +5,9 @@ use super::Cx;
 use crate::cast::{Cast, CastDest, CastSize, CastTransmit, Delivered, ViewHeader};
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, ProcessId, Rank, Seq};
-use crate::order::{Head, Offers, Policy};
+use crate::order::{Found, Head, Offers, Packets, Policy, Sealed, Stage, Tail, Total};
 use crate::pool::Pool;
+use crate::rule::Rules;
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::datagram::Header;
@@ -26,6 +27,12 @@ struct Deliverable<'a, L> {
     limit: L,
 }
 
+/// The same with the packets.
+struct DeliverablePackets<'a, L> {
+    deliverable: Deliverable<'a, L>,
+    pool: &'a Pool,
+}
+
 impl<L: Fn(Rank) -> Seq> Offers for Deliverable<'_, L> {
     fn ranks(&self) -> usize {
         self.cast.ranks()
@@ -40,6 +47,31 @@ impl<L: Fn(Rank) -> Seq> Offers for Deliverable<'_, L> {
     }
 }
 
+impl<L: Fn(Rank) -> Seq> Offers for DeliverablePackets<'_, L> {
+    fn ranks(&self) -> usize {
+        self.deliverable.ranks()
+    }
+
+    fn may_have_some(&self) -> bool {
+        self.deliverable.may_have_some()
+    }
+
+    fn peek(&self, rank: Rank) -> Option<Head> {
+        self.deliverable.peek(rank)
+    }
+}
+
+impl<L: Fn(Rank) -> Seq> Packets for DeliverablePackets<'_, L> {
+    fn delivered(&self, rank: Rank) -> Seq {
+        self.deliverable.cast.delivered(rank)
+    }
+
+    fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>> {
+        let Deliverable { cast, limit } = &self.deliverable;
+        cast.sealed_packet(self.pool, rank, seq, limit(rank))
+    }
+}
+
 impl Installed {
     /// The multicast of the initial view, in which this process is alone.
     pub(super) fn alone(
@@ -48,9 +80,10 @@ impl Installed {
         size: CastSize,
         group: GroupKey,
         view: &View,
+        rules: Rules,
     ) -> Self {
         let header = ViewHeader::new(group, view, 0);
-        Self::with_seed(cx, config, size, view, header, cx.identity.seed ^ group.0)
+        Self::with_seed(cx, config, size, view, header, rules, cx.identity.seed ^ group.0)
     }
 
     /// The multicast of `view`, in which this process has rank `rank`.
@@ -61,9 +94,11 @@ impl Installed {
         group: GroupKey,
         view: &View,
         rank: Rank,
+        rules: Rules,
     ) -> Self {
         let header = ViewHeader::new(group, view, rank);
-        Self::with_seed(cx, config, size, view, header, cx.identity.seed ^ header.fingerprint)
+        let seed = cx.identity.seed ^ header.fingerprint;
+        Self::with_seed(cx, config, size, view, header, rules, seed)
     }
 
     fn with_seed(
@@ -72,11 +107,12 @@ impl Installed {
         size: CastSize,
         view: &View,
         header: ViewHeader,
+        rules: Rules,
         seed: u64,
     ) -> Self {
         let (ranks, rank) = (view.len(), header.rank);
         let cast = Cast::new(config, size, ranks, rank, cx.now, seed);
-        Self { view: view.clone(), header, cast, policy: Policy::new(config.order) }
+        Self { view: view.clone(), header, cast, policy: Policy::new(config.order, ranks, rules) }
     }
 
     pub(super) fn view(&self) -> &View {
@@ -128,9 +164,50 @@ impl Installed {
         rank: Rank,
         limit: Seq,
     ) -> Option<Delivered<'a>> {
+        if let Some(walk) = self.policy.total() {
+            self.cast.handle_slot(walk.slot());
+        }
         let delivered = self.cast.take(pool, now, reassembly, rank, limit)?;
         self.policy.handle_taken(rank, delivered.ends_packet);
         Some(delivered)
+    }
+
+    /// The walk over the order of the view, if the group has one order for all members.
+    #[inline]
+    pub(super) fn walk(&self) -> Option<&Total> {
+        self.policy.total()
+    }
+
+    /// Finds out whose message is next in an ordered group, of what is within `limit`.
+    pub(super) fn find_turn(&mut self, pool: &mut Pool, now: Time, limit: impl Fn(Rank) -> Seq) {
+        loop {
+            let deliverable = Deliverable { cast: &self.cast, limit: &limit };
+            match self.policy.find(&DeliverablePackets { deliverable, pool }) {
+                Found::Turn => return,
+                Found::PassOver(rank) => self.cast.pass_over(pool, now, rank),
+            }
+        }
+    }
+
+    /// All that counts of the view is here, and `together` come along.
+    pub(super) fn begin_tail(&mut self, together: &[ProcessId], agreed: &[Seq]) {
+        let comes_along = |p| together.binary_search(p).is_ok();
+        let together = self.view.members().iter().map(comes_along).collect();
+        if let Some(walk) = self.policy.total_mut() {
+            walk.begin_tail(Tail::new(together, agreed.to_vec()));
+        }
+    }
+
+    /// The application takes the signal.
+    pub(super) fn handle_signal_told(&mut self) {
+        if let Some(walk) = self.policy.total_mut() {
+            walk.handle_signal_told();
+        }
+    }
+
+    /// How far the promise for what is delivered now reaches.
+    pub(super) fn stage(&self) -> Stage {
+        self.policy.total().map_or(Stage::Regular, Total::stage)
     }
 
     /// The next datagrams for one destination, and the member that they are for; `None`: for all

@@ -19,6 +19,7 @@ impl Endpoint {
         if !self.attachment.is_active() {
             return;
         }
+        let Some(event) = self.defer(event) else { return };
         match event {
             ClientEvent::StartChange { cid, peers, .. } => {
                 self.handle_start_change(cx, cid, &peers);
@@ -36,6 +37,7 @@ impl Endpoint {
             }
             ClientEvent::Detached { reason, .. } => self.handle_detached(cx, reason),
         }
+        self.find_turn(cx);
         self.flush_queue(cx);
         self.try_leave(cx);
     }
@@ -110,12 +112,13 @@ impl Endpoint {
     /// Asks the membership service to take this process into the group.
     pub(super) fn attach(&mut self, cx: &mut Cx<'_>) {
         self.attachment.handle_requested();
-        let announced = self.sync.announced();
+        let announced = self.deferred.view().unwrap_or(self.sync.announced());
         let ids = self.highest_ids();
+        let change = self.sync.change().map(|change| change.cid);
         let past = Past {
             last_cid: ids.cid(),
             last_view: ids.view(),
-            pending: self.sync.change().map(|change| change.cid),
+            pending: self.deferred.cid().or(change),
             mbr_view: (announced.id() != ViewId::default()).then(|| announced.clone()),
             profile: self.config.profile(),
             held: self.config.held().cloned(),

@@ -10,6 +10,7 @@
 //! | a datagram of the group arrives | [`dispatch`] |
 //! | the membership service proposes, announces or detaches | [`membership`] |
 //! | a change of the view makes progress | [`change`] |
+//! | an ordered view ends | [`ordered`] |
 //! | a view is installed | [`install`] |
 //! | the view does not hold any more for a process that is cut off | [`lapse`] |
 //! | time passes | [`timeout`] |
@@ -18,18 +19,18 @@
 //! | the group is left | [`leave`] |
 //!
 //! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has
-//! installed the view), [`Progress`] (of a change), [`Resend`] (of sync messages), [`Suspicions`]
-//! (who owes something), [`Reachability`] (who hears multicasts), [`PathSize`] (how long datagrams
-//! may be), [`Primary`], [`Lease`] (whether
-//! the view holds), [`Early`] (packets
-//! of views to come), [`Queue`] (messages for the next view), [`Events`], [`Attachment`],
-//! [`AddressBook`].
+//! installed the view), [`Progress`] (of a change), [`Deferred`] (what waits for the next view),
+//! [`Resend`] (of sync messages), [`Suspicions`] (who owes something), [`Reachability`] (who hears
+//! multicasts), [`PathSize`] (how long datagrams may be), [`Primary`], [`Lease`] (whether the view
+//! holds), [`Early`] (packets of views to come), [`Queue`] (messages for the next view),
+//! [`Events`], [`Attachment`], [`AddressBook`].
 
 mod action;
 mod attachment;
 mod book;
 mod change;
 mod cx;
+mod deferred;
 mod deliver;
 mod dispatch;
 mod early;
@@ -43,6 +44,7 @@ mod leave;
 mod membership;
 mod moved;
 pub(crate) mod observe;
+mod ordered;
 mod output;
 mod path;
 mod primary;
@@ -63,6 +65,7 @@ use alloc::vec::Vec;
 use crate::cast::CastCounters;
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ViewId};
+use crate::order::Order;
 use crate::rule::Rules;
 use crate::sync::Automaton;
 use crate::trace::Event;
@@ -78,6 +81,7 @@ pub use transmit::{Dest, Route, Transmit, Verdict};
 
 use attachment::{Attachment, HighestIds, Phase};
 use book::AddressBook;
+use deferred::Deferred;
 use early::Early;
 use events::Events;
 use installed::Installed;
@@ -112,6 +116,8 @@ pub(crate) struct Endpoint {
     primary: Primary,
     lease: Lease,
     progress: Progress,
+    /// What the membership service said while the view ends.
+    deferred: Deferred,
     resend: Resend,
     book: AddressBook,
     suspicions: Suspicions,
@@ -144,7 +150,7 @@ impl Endpoint {
             name: name.clone(),
             key,
             attachment: Attachment::new(left.ids()),
-            current: Installed::alone(cx, &config, size.cast(), key, sync.current()),
+            current: Installed::alone(cx, &config, size.cast(), key, sync.current(), rules),
             sync,
             previous: None,
             transmit_counter: left.transmit_counter(),
@@ -152,6 +158,7 @@ impl Endpoint {
             primary: Primary::default(),
             lease: Lease::default(),
             progress: Progress::default(),
+            deferred: Deferred::default(),
             resend: Resend::default(),
             book: AddressBook::default(),
             suspicions: Suspicions::default(),
@@ -164,6 +171,10 @@ impl Endpoint {
             reassembly: alloc::vec![0; config.message_bytes_max],
             config: Settings::new(config, size),
         };
+        let order = endpoint.config.order;
+        if order != Order::Fifo {
+            endpoint.trace(cx, Event::Join { order });
+        }
         let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count());
         endpoint.trace(cx, Event::Start { incarnation });
         endpoint.attach(cx);
@@ -198,7 +209,9 @@ impl Endpoint {
     /// The highest ids that this process was given, here or before.
     pub(crate) fn highest_ids(&self) -> HighestIds {
         let here = HighestIds::new(self.sync.last_cid(), self.sync.last_view_id());
-        self.attachment.ids_before().max(here)
+        let waiting =
+            HighestIds::new(self.deferred.cid().unwrap_or_default(), self.deferred.view_id());
+        self.attachment.ids_before().max(here).max(waiting)
     }
 
     /// Whether nothing more happens here and the node may drop it.

@@ -50,7 +50,10 @@ impl Endpoint {
             return Some(self.transmit(&sent, to));
         }
         self.current.cast_mut().set_groups(cx.groups);
-        let (sent, to) = self.current.poll_transmit(cx, out, segments_max)?;
+        let sent = self.current.poll_transmit(cx, out, segments_max);
+        // What was sealed may be next here, too.
+        self.find_turn(cx);
+        let (sent, to) = sent?;
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         Some(self.transmit(&sent, to))
     }

@@ -47,12 +47,12 @@ impl Settings {
     /// What this process was configured for, as servers are told it.
     pub(super) fn profile(&self) -> Profile {
         let own = &self.own;
-        let body_bytes = self.size.cast().body_bytes();
+        let room = self.size.cast().messages_bytes();
         Profile {
             message_bytes_max: own.message_bytes_max as u64,
             datagram_bytes: self.size.datagram_bytes() as u64,
             window_packets: self.size.window_packets() as u64,
-            window_needed: packets_for(own.message_bytes_max, body_bytes) as u64 + 1,
+            window_needed: packets_for(own.message_bytes_max, room) as u64 + 1,
             order: own.order.code(),
             clusters: false,
             peer_ms: own.peer_ms,

@@ -43,6 +43,7 @@ impl Endpoint {
         self.reach.handle_timeout(cx.now, &self.config, own, owed_since);
         self.look_at_lease(cx);
         self.handle_block_timeout(cx);
+        self.find_turn(cx);
         self.reattach_when_caught_up(cx);
         self.try_leave(cx);
     }

@@ -15,6 +15,7 @@ use crate::member::attached::{Attachment, Report};
 use crate::member::past::Past;
 use crate::member::proposal::Proposal;
 use crate::member::server::agreement::{Agreement, Floor, Step};
+use crate::order::Stage;
 use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
@@ -428,7 +429,7 @@ impl World {
         // A message that was never sent has the number 0.
         let k = self.net.said(from, &view, n).unwrap_or(0);
         let (hash, len) = Self::payload(from, k);
-        self.emit(setting, log, p, Event::Deliver { from, n, hash, len });
+        self.emit(setting, log, p, Event::Deliver { from, n, hash, len, stage: Stage::Regular });
     }
 
     pub(super) fn deliver_at_once(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {

@@ -47,7 +47,6 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::super::offers::Head;
-    use super::super::{Order, Policy};
     use super::*;
 
     /// Messages that are left in each packet, by sender.
@@ -71,7 +70,7 @@ mod tests {
     #[test]
     fn senders_take_turns_packet_by_packet() {
         let mut left = Left(vec![vec![2, 1], vec![], vec![1, 1, 1]]);
-        let mut policy = Policy::new(Order::Fifo);
+        let mut policy = RoundRobin::default();
         let mut order = Vec::new();
         while let Some(rank) = policy.next(&left) {
             order.push(rank);

@@ -4,13 +4,23 @@
 //! delivered (`Policy`). Nothing here sees a payload.
 
 mod fifo;
+mod leader;
 mod offers;
+mod sealer;
+mod stage;
+mod tail;
+mod total;
 
 use core::fmt;
 
 use crate::ident::Rank;
+use crate::rule::Rules;
 
-pub(crate) use offers::{Head, Offers};
+pub(crate) use offers::{Head, Offers, Packets, Sealed};
+pub(crate) use sealer::Sealer;
+pub use stage::Stage;
+pub(crate) use tail::Tail;
+pub(crate) use total::{Found, Total};
 
 use fifo::RoundRobin;
 
@@ -22,6 +32,13 @@ pub enum Order {
     /// promised about messages of different senders.
     #[default]
     Fifo,
+    /// All members deliver all messages in one order (agreed, S18). It is causal (S15): what a
+    /// sender had delivered before it sent is delivered before.
+    ///
+    /// The member of least rank leads: its packets say which packets of others come next. Its own
+    /// messages take one delay, those of others two. A change of view begins with
+    /// [`crate::Action::Signal`].
+    Total,
 }
 
 impl Order {
@@ -30,21 +47,49 @@ impl Order {
     pub fn code(self) -> u8 {
         match self {
             Self::Fifo => 0,
+            Self::Total => 2,
         }
     }
 
     /// The order that `code` stands for. `None` for an order that this version does not know.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        (code == 0).then_some(Self::Fifo)
+        match code {
+            0 => Some(Self::Fifo),
+            2 => Some(Self::Total),
+            _ => None,
+        }
+    }
+}
+
+impl Order {
+    /// All orders that this version knows.
+    pub const ALL: &[Self] = &[Self::Fifo, Self::Total];
+
+    /// The order called `name`, as it is displayed.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|order| order.name() == name)
+    }
+
+    /// The name, as it stands in traces.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Total => "total",
+        }
+    }
+
+    /// Whether packets carry a trailer.
+    pub(crate) fn has_trailers(self) -> bool {
+        self != Self::Fifo
     }
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fifo => "fifo",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -53,17 +98,20 @@ impl fmt::Display for Order {
 pub(crate) enum Policy {
     /// [`Order::Fifo`].
     Fifo(RoundRobin),
+    /// [`Order::Total`].
+    Total(Total),
 }
 
 impl Policy {
-    /// The policy of a view that begins.
-    pub(crate) fn new(order: Order) -> Self {
+    /// The policy of a view of `ranks` that begins.
+    pub(crate) fn new(order: Order, ranks: usize, rules: Rules) -> Self {
         match order {
             Order::Fifo => Self::Fifo(RoundRobin::default()),
+            Order::Total => Self::Total(Total::new(ranks, rules)),
         }
     }
 
-    /// Whose message is next.
+    /// Whose message is next, in an ordered group as [`Policy::find`] has found out.
     #[inline]
     pub(crate) fn next(&self, offers: &impl Offers) -> Option<Rank> {
         if !offers.may_have_some() {
@@ -71,6 +119,15 @@ impl Policy {
         }
         match self {
             Self::Fifo(policy) => policy.next(offers),
+            Self::Total(policy) => policy.turn(),
+        }
+    }
+
+    /// Finds out whose message is next, where that takes more than a look.
+    pub(crate) fn find(&mut self, packets: &impl Packets) -> Found {
+        match self {
+            Self::Fifo(_) => Found::Turn,
+            Self::Total(policy) => policy.find(packets),
         }
     }
 
@@ -79,6 +136,24 @@ impl Policy {
     pub(crate) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
         match self {
             Self::Fifo(policy) => policy.handle_taken(rank, ends_packet),
+            Self::Total(policy) => policy.handle_taken(),
+        }
+    }
+
+    /// The policy of an ordered group.
+    #[inline]
+    pub(crate) fn total(&self) -> Option<&Total> {
+        match self {
+            Self::Fifo(_) => None,
+            Self::Total(policy) => Some(policy),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn total_mut(&mut self) -> Option<&mut Total> {
+        match self {
+            Self::Fifo(_) => None,
+            Self::Total(policy) => Some(policy),
         }
     }
 }
@@ -92,6 +167,9 @@ mod tests {
         for code in 0..=u8::MAX {
             assert!(Order::from_code(code).is_none_or(|order| order.code() == code));
         }
-        assert_eq!(Order::from_code(Order::Fifo.code()), Some(Order::Fifo));
+        for &order in Order::ALL {
+            assert_eq!(Order::from_code(order.code()), Some(order));
+            assert_eq!(Order::from_name(order.name()), Some(order));
+        }
     }
 }

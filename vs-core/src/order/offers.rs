@@ -1,6 +1,7 @@
 //! What an order sees of the streams of a view.
 
 use crate::ident::{Rank, Seq};
+use crate::wire::trailer::Trailer;
 
 /// The message of a sender that can be delivered next: which packet it is in, or begins in, and
 /// where.
@@ -20,4 +21,23 @@ pub(crate) trait Offers {
     fn may_have_some(&self) -> bool;
     /// What is next of `rank`, if there is such a member, and it is here and may be delivered.
     fn peek(&self, rank: Rank) -> Option<Head>;
+}
+
+/// What a member has sealed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed<'a> {
+    /// It holds no message and no part of one.
+    pub(crate) is_empty: bool,
+    /// A message or a part of one ends in it.
+    pub(crate) ends_message: bool,
+    /// What its sender wrote for the order.
+    pub(crate) trailer: Trailer<'a>,
+}
+
+/// The packets in which the messages of a view come.
+pub(crate) trait Packets: Offers {
+    /// Packets of `rank` that are delivered as a whole.
+    fn delivered(&self, rank: Rank) -> Seq;
+    /// Packet `seq` of `rank`, if it is here, as whole messages, and may be delivered.
+    fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>>;
 }

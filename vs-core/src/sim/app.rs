@@ -269,7 +269,7 @@ impl Application for Traffic {
 
     fn handle_action(&mut self, now: Time, action: &Action<'_>) {
         match *action {
-            Action::Deliver { group, from, number, payload } => {
+            Action::Deliver { group, from, number, payload, .. } => {
                 self.deliver(group, from, number, payload);
             }
             Action::View { group, .. } => {
@@ -291,6 +291,7 @@ impl Application for Traffic {
             }
             Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
             Action::Detached { .. }
+            | Action::Signal { .. }
             | Action::Primary { .. }
             | Action::Lapsed { .. }
             | Action::Restored { .. } => {}

@@ -243,7 +243,9 @@ impl Life {
                 | Event::BlockOk
                 | Event::Primary
                 | Event::Lapsed
-                | Event::Restored => {}
+                | Event::Restored
+                | Event::Join { .. }
+                | Event::Signal { .. } => {}
             }
         }
     }

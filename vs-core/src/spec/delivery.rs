@@ -49,7 +49,7 @@ fn deliveries(
 ) {
     let items = &group.logs[stay.log].items[stay.items.clone()];
     for (item, i) in items.iter().zip(stay.items.start..) {
-        let Step::Deliver { from, message } = &item.step else { continue };
+        let Step::Deliver { from, message, .. } = &item.step else { continue };
         let at = At { log: stay.log, item: i };
         match group.rank_in(stay, *from) {
             Some(rank) => {

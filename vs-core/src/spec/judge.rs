@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::model::Group;
 use super::options::Options;
 use super::report::Findings;
-use super::{blocking, delivery, liveness, membership, primary, synchrony, views};
+use super::{blocking, delivery, liveness, membership, order, primary, synchrony, views};
+use crate::order::Order;
 
 /// Judges a group by every property.
 pub(super) fn judge(group: &Group, options: &Options, findings: &mut Findings) {
@@ -22,6 +23,9 @@ pub(super) fn judge(group: &Group, options: &Options, findings: &mut Findings) {
     delivery::judge(group, findings);
     synchrony::judge(group, findings);
     blocking::judge(group, findings);
+    if group.order != Order::Fifo {
+        order::judge(group, findings);
+    }
     if let Some(stability) = &options.stable {
         liveness::judge(group, stability, findings);
     }

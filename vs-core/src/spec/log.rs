@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 
 use crate::ident::{Cid, Incarnation, ProcessId};
+use crate::order::{Order, Stage};
 use crate::time::Time;
 use crate::trace::Event;
 use crate::view::View;
@@ -27,6 +28,8 @@ pub(super) struct Item {
 pub(super) enum Step {
     /// A trace begins: the process is in its initial view, whatever came before.
     Begin,
+    /// The order of the group.
+    Join(Order),
     Start,
     StartChange {
         cid: Cid,
@@ -39,7 +42,10 @@ pub(super) enum Step {
     Deliver {
         from: ProcessId,
         message: Message,
+        stage: Stage,
     },
+    /// From here on promises reach to this set alone.
+    Signal(Box<[ProcessId]>),
     Sync,
     /// A packet is forwarded. The trace does not tell which messages the packet holds.
     Forward,
@@ -95,6 +101,8 @@ impl GroupLog {
     /// The step that an event is.
     pub(super) fn step(&mut self, event: &Event) -> Step {
         match event {
+            Event::Join { order } => Step::Join(*order),
+            Event::Signal { transitional } => Step::Signal(transitional.as_slice().into()),
             Event::Start { .. } => Step::Start,
             Event::StartChange { cid, set } => {
                 Step::StartChange { cid: *cid, set: set.as_slice().into() }
@@ -103,8 +111,8 @@ impl GroupLog {
             Event::Block => Step::Block,
             Event::BlockOk => Step::BlockOk,
             &Event::Send { n, hash, len } => Step::Send(Message { n, hash, len }),
-            &Event::Deliver { from, n, hash, len } => {
-                Step::Deliver { from, message: Message { n, hash, len } }
+            &Event::Deliver { from, n, hash, len, stage } => {
+                Step::Deliver { from, message: Message { n, hash, len }, stage }
             }
             Event::Sync { .. } => Step::Sync,
             Event::Forward { .. } => Step::Forward,

@@ -41,6 +41,7 @@ mod log;
 mod membership;
 mod model;
 mod options;
+mod order;
 mod primary;
 mod property;
 #[cfg(feature = "sim")]

@@ -11,6 +11,7 @@ use super::log::{GroupLog, Item, Message, Part, Step, ViewIndex};
 use super::property::Property;
 use super::report::{Evidence, Violation};
 use crate::ident::{GroupName, ProcessId};
+use crate::order::Order;
 use crate::time::Time;
 use crate::view::View;
 
@@ -75,7 +76,7 @@ impl Stay {
         self.items.end = item + 1;
         match step {
             Step::Send(message) => self.sent.push((message.n, item)),
-            Step::Deliver { from, message } => {
+            Step::Deliver { from, message, .. } => {
                 if let Some(rank) = rank(views, self.view, process, *from) {
                     self.delivered[rank].add(message.n);
                 }
@@ -165,6 +166,8 @@ impl Delivered {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: GroupName,
+    /// The order that its members were promised.
+    pub(super) order: Order,
     /// Logs, ascending by process.
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
@@ -190,7 +193,8 @@ impl Group {
             }
         }
         let (views, stays) = (collected.views, Vec::new());
-        let mut group = Self { name, logs, views, stays, in_view: HashMap::new() };
+        let order = order_of(&logs);
+        let mut group = Self { name, order, logs, views, stays, in_view: HashMap::new() };
         for log in 0..group.logs.len() {
             group.find_stays(log);
         }
@@ -312,7 +316,7 @@ impl Group {
     pub(super) fn delivery(&self, stay: &Stay, from: ProcessId, n: u64) -> Option<At> {
         let items = &self.logs[stay.log].items[stay.items.clone()];
         let found = items.iter().position(|item| {
-            matches!(&item.step, Step::Deliver { from: f, message } if *f == from && message.n == n)
+            matches!(&item.step, Step::Deliver { from: f, message, .. } if *f == from && message.n == n)
         })?;
         Some(At { log: stay.log, item: stay.items.start + found })
     }
@@ -358,6 +362,14 @@ impl Group {
         processes.extend(other.map(|o| o.process).filter(|p| *p != event.process));
         Violation { property, group: self.name.clone(), processes, what, event, other }
     }
+}
+
+/// The order that the logs name first. A trace that names none is of a FIFO group.
+fn order_of(logs: &[Log]) -> Order {
+    let mut steps = logs.iter().flat_map(|log| &log.items).map(|item| &item.step);
+    let named =
+        steps.find_map(|step| if let Step::Join(order) = step { Some(*order) } else { None });
+    named.unwrap_or_default()
 }
 
 fn rank(views: &[View], view: Option<ViewIndex>, own: ProcessId, from: ProcessId) -> Option<usize> {

@@ -106,6 +106,12 @@ impl Automaton {
         self.tally.as_ref().filter(|_| self.complete()).map(|tally| tally.together().clone())
     }
 
+    /// Those who, by the sync messages so far, come along; the transitional set, once
+    /// [`Automaton::complete`].
+    pub(crate) fn transitional_members(&self) -> &[ProcessId] {
+        self.tally.as_ref().map_or(&[], |tally| tally.together())
+    }
+
     /// The greatest cut over the transitional set, as far as it is known; empty unless matched.
     pub(crate) fn agreed(&self) -> &[Seq] {
         self.tally.as_ref().map_or(&[], Tally::agreed)

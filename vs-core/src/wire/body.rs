@@ -9,9 +9,13 @@
 //!
 //! Numbers are little-endian. The flags of the packet say which of them it is ([`Flags`]), and
 //! whether the messages are the application's or go between members. A packet holds messages of one
-//! of these two uses alone.
+//! of these two uses alone. Behind that stands a [`trailer`], if the flags say so. A packet may
+//! hold nothing else.
 
-use crate::wire::packet::{FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, data_bytes};
+use crate::wire::packet::{
+    FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, FLAG_TRAILER, data_bytes,
+};
+use crate::wire::trailer;
 
 /// Bytes before each message of a packet, and before the first fragment: the length of the message.
 pub(crate) const LENGTH_BYTES: usize = 4;
@@ -59,7 +63,7 @@ impl Flags {
     #[must_use]
     #[inline]
     pub fn of(bits: u8) -> Self {
-        Self(bits & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL))
+        Self(bits & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL | FLAG_TRAILER))
     }
 
     /// As they stand in the header of a packet.
@@ -87,6 +91,31 @@ impl Flags {
         self.0 & FLAG_LAST != 0
     }
 
+    /// The same for a body with a trailer.
+    #[must_use]
+    pub fn with_trailer(self) -> Self {
+        Self(self.0 | FLAG_TRAILER)
+    }
+
+    /// Whether a trailer stands behind the messages.
+    #[must_use]
+    #[inline]
+    pub fn has_trailer(self) -> bool {
+        self.0 & FLAG_TRAILER != 0
+    }
+
+    /// Whether there is nothing that a body without messages contradicts.
+    fn is_trailer_alone(self) -> bool {
+        self.0 == FLAG_TRAILER
+    }
+
+    /// Whether the body is whole messages and nothing else.
+    #[must_use]
+    #[inline]
+    pub fn is_plain(self) -> bool {
+        self.0 & (FLAG_FRAGMENT | FLAG_TRAILER) == 0
+    }
+
     /// Whether the messages go between members.
     #[must_use]
     #[inline]
@@ -105,6 +134,18 @@ pub(crate) fn is_sound(
     if body.is_empty() || body.len() > body_bytes {
         return false;
     }
+    if !flags.has_trailer() {
+        return is_sound_content(flags, body, message_bytes_max);
+    }
+    let Some((content, _)) = trailer::split(body) else { return false };
+    if content.is_empty() {
+        flags.is_trailer_alone()
+    } else {
+        is_sound_content(flags, content, message_bytes_max)
+    }
+}
+
+fn is_sound_content(flags: Flags, body: &[u8], message_bytes_max: usize) -> bool {
     if !flags.is_fragment() {
         return holds_messages(body, message_bytes_max);
     }
@@ -136,16 +177,28 @@ fn length_at(body: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_le_bytes(field.try_into().ok()?) as usize)
 }
 
+/// The messages of a sound body, or its fragment: what stands before the trailer.
+#[inline]
+pub(crate) fn content(flags: Flags, body: &[u8]) -> &[u8] {
+    if flags.has_trailer() {
+        trailer::split(body).map_or(&[], |(content, _)| content)
+    } else {
+        body
+    }
+}
+
 /// Bytes of a large message that are still to come after this sound body, if `missing` were to come
 /// before it. `None`: the body does not fit there.
 pub(crate) fn left_after(missing: usize, flags: Flags, body: &[u8]) -> Option<usize> {
     match (missing, flags.is_fragment()) {
         (0, false) => Some(0),
         (0, true) if flags.is_first() => {
+            let body = content(flags, body);
             length_at(body, 0).and_then(|n| (n + LENGTH_BYTES).checked_sub(body.len()))
         }
         (left, true) if !flags.is_first() => {
-            left.checked_sub(body.len()).filter(|&after| (after == 0) == flags.is_last())
+            let len = content(flags, body).len();
+            left.checked_sub(len).filter(|&after| (after == 0) == flags.is_last())
         }
         _ => None,
     }
@@ -161,7 +214,7 @@ pub(crate) fn message_at(body: &[u8], at: usize) -> Option<(&[u8], usize)> {
 
 /// The part of a message that a fragment holds.
 pub(crate) fn part(flags: Flags, body: &[u8]) -> Option<&[u8]> {
-    body.get(if flags.is_first() { LENGTH_BYTES } else { 0 }..)
+    content(flags, body).get(if flags.is_first() { LENGTH_BYTES } else { 0 }..)
 }
 
 /// Whether a message of `len` bytes fits behind the first `used` bytes of a body of `body_bytes`.

@@ -10,8 +10,8 @@ use super::control::{self, SyncMessage, SyncRequest};
 use super::datagram::{Header, TransmitCounter, finish};
 use super::golden::{self, Sample};
 use super::packet::{
-    self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST, Heartbeat,
-    SeqRange,
+    self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST,
+    FLAG_TRAILER, Heartbeat, SeqRange,
 };
 use super::path::{self, Path};
 use super::reach::{self, Reach, Word};
@@ -71,6 +71,11 @@ fn data(flags: u8, body: &[u8]) -> Data<'_> {
     Data { flags, origin: 1, seq: 8, stable: 5, body }
 }
 
+/// No records; after slot 258.
+const ORDERED_TRAILER: &[u8] = b"\x02\x01\0\0\0";
+/// 3 packets of rank 2 and 65,536 of rank 4; after slot 7.
+const RECORDS: &[u8] = b"\x02\0\x03\0\0\0\x04\0\0\0\x01\0\x07\0\0\0\x02";
+
 fn packets() -> Vec<Sample> {
     let messages = b"\x05\0\0\0hello\0\0\0\0";
     let padded = |out: &mut [u8]| {
@@ -97,6 +102,13 @@ fn packets() -> Vec<Sample> {
             true,
             data(FLAG_INTERNAL, messages),
         ),
+        sample("data-ordered", "kind 1: two messages, then a trailer", true, |out| {
+            let body = &[&messages[..], ORDERED_TRAILER].concat();
+            packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, body))
+        }),
+        sample("data-records", "kind 1: a trailer with two records alone", true, |out| {
+            packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, RECORDS))
+        }),
         sample("ack", "kind 2: of two streams", true, |out| {
             let entry = |(received, credit)| AckEntry { received, credit };
             packet::encode_ack(out, &HEADER, 1, [(5, 69), (7, 1 << 40)].map(entry).into_iter())
@@ -144,6 +156,10 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
             d == data(FLAG_FRAGMENT | FLAG_FIRST, b"\x09\0\0\0four")
         }
         ("data-last", Content::Data(d)) => d == data(FLAG_FRAGMENT | FLAG_LAST, b"fives"),
+        ("data-ordered", Content::Data(d)) => {
+            d == data(FLAG_TRAILER, &[messages, ORDERED_TRAILER].concat()[..])
+        }
+        ("data-records", Content::Data(d)) => d == data(FLAG_TRAILER, RECORDS),
         ("ack", Content::Ack(ack)) => {
             let entries = ack.entries().map(|e| (e.received, e.credit));
             ack.first == 1 && entries.eq([(5, 69), (7, 1 << 40)])
@@ -192,6 +208,8 @@ fn reserved_bytes_are_ignored() {
             | "data-between-members"
             | "data-first"
             | "data-last"
+            | "data-ordered"
+            | "data-records"
             | "data-padded" => &[6, 7, 38, 39],
             "nak" | "path-answer" => &[6, 7],
             // The target is that of an answer.

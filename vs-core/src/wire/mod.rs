@@ -1,5 +1,5 @@
-//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`control`], [`reach`],
-//! [`path`], [`beacon`]) and
+//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`],
+//! [`reach`], [`path`], [`beacon`]) and
 //! frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
 //! has all on one page.
 
@@ -20,6 +20,7 @@ pub mod path;
 pub mod reach;
 #[cfg(test)]
 mod tests;
+pub mod trailer;
 
 /// The version of the protocol between processes, in every datagram.
 ///

@@ -50,6 +50,8 @@ pub const FLAG_FIRST: u8 = 2;
 pub const FLAG_LAST: u8 = 4;
 /// Data: the messages go between members, and are not the application's.
 pub const FLAG_INTERNAL: u8 = 8;
+/// Data: behind the messages, or instead of any, stands what the order of the group needs.
+pub const FLAG_TRAILER: u8 = 16;
 /// Heartbeat: the transmitter lacks acknowledgements or credit. Every member answers with an
 /// acknowledgement.
 pub const FLAG_SOLICIT: u8 = 1;
@@ -91,7 +93,7 @@ pub enum Content<'a> {
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data<'a> {
-    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`], [`FLAG_INTERNAL`].
+    /// [`FLAG_FRAGMENT`], [`FLAG_FIRST`], [`FLAG_LAST`], [`FLAG_INTERNAL`], [`FLAG_TRAILER`].
     pub flags: u8,
     /// Whose stream it belongs to.
     pub origin: Rank,
@@ -198,7 +200,7 @@ fn decode_data(bytes: &[u8], flags: u8) -> Result<Data<'_>, Malformed> {
         return Err(Malformed::Length);
     };
     let data = Data {
-        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL),
+        flags: flags & (FLAG_FRAGMENT | FLAG_FIRST | FLAG_LAST | FLAG_INTERNAL | FLAG_TRAILER),
         origin: raw.u16_at(34),
         seq: raw.u64_at(40),
         stable: raw.u64_at(48),
@@ -447,7 +449,7 @@ mod tests {
     #[test]
     fn reserved_bits_are_ignored() {
         let mut data = samples()[0].clone();
-        data[33] |= 0xf0;
+        data[33] |= 0xe0;
         data[38..40].fill(0xff);
         assert!(
             matches!(open(&mut data).unwrap().content, Content::Data(d) if d.flags == FLAG_FRAGMENT)

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use vs_core::order::Order;
 use vs_core::{Blocking, ClientConfig, GroupConfig, NodeConfig};
 use vs_std::driver::DATAGRAM_BYTES_IPV6;
 
@@ -39,6 +41,13 @@ pub(crate) struct Tuning {
     /// ones
     #[arg(long)]
     pub(crate) wan: bool,
+}
+
+/// Parses the name of an order.
+pub(crate) fn order() -> impl TypedValueParser<Value = Order> {
+    let names = Order::ALL.iter().map(|order| order.name());
+    // The names are those of orders, so the default never comes.
+    PossibleValuesParser::new(names).map(|name| Order::from_name(&name).unwrap_or_default())
 }
 
 impl Tuning {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use vs_core::ident::ProcessId;
 use vs_core::member::MembershipRequest;
+use vs_core::order::Stage;
 use vs_core::{DetachReason, View};
 
 use super::answer::Unanswered;
@@ -21,6 +22,14 @@ pub enum Event {
         /// The bytes that were sent. Messages up to 16 KiB share a piece of memory of 64 KiB, which
         /// is free again when all of them were dropped: copy what is kept for long.
         payload: Bytes,
+        /// How far the promise of the group's order reaches.
+        stage: Stage,
+    },
+    /// The view ends. What comes from here on is promised to the transitional set alone. Only in a
+    /// group with one order for all members: see [`vs_core::Action::Signal`].
+    Signal {
+        /// The members of the next view that come from this one, ascending.
+        transitional: Vec<ProcessId>,
     },
     /// A new view.
     View {
@@ -71,6 +80,13 @@ pub enum EventRef<'a> {
         number: u64,
         /// The bytes that were sent.
         payload: &'a [u8],
+        /// How far the promise of the group's order reaches.
+        stage: Stage,
+    },
+    /// See [`Event::Signal`].
+    Signal {
+        /// The members of the next view that come from this one, ascending.
+        transitional: &'a [ProcessId],
     },
     /// See [`Event::View`].
     View {
@@ -107,9 +123,10 @@ impl EventRef<'_> {
     /// The event to keep, its payload made by `bytes`.
     pub(crate) fn keep(self, bytes: impl FnOnce(&[u8]) -> Bytes) -> Event {
         match self {
-            Self::Message { from, number, payload } => {
-                Event::Message { from, number, payload: bytes(payload) }
+            Self::Message { from, number, payload, stage } => {
+                Event::Message { from, number, payload: bytes(payload), stage }
             }
+            Self::Signal { transitional } => Event::Signal { transitional: transitional.to_vec() },
             Self::View { view, transitional, quorum } => {
                 Event::View { view: view.clone(), transitional: transitional.to_vec(), quorum }
             }
@@ -134,9 +151,10 @@ impl From<EventRef<'_>> for Event {
 impl<'a> From<&'a Event> for EventRef<'a> {
     fn from(event: &'a Event) -> Self {
         match event {
-            Event::Message { from, number, payload } => {
-                Self::Message { from: *from, number: *number, payload }
+            Event::Message { from, number, payload, stage } => {
+                Self::Message { from: *from, number: *number, payload, stage: *stage }
             }
+            Event::Signal { transitional } => Self::Signal { transitional },
             Event::View { view, transitional, quorum } => {
                 Self::View { view, transitional, quorum: *quorum }
             }
@@ -160,6 +178,7 @@ impl Event {
         EVENT_BYTES
             + match self {
                 Self::Message { payload, .. } => payload.len(),
+                Self::Signal { transitional } => size_of::<ProcessId>() * transitional.len(),
                 // Of each member its id twice, and the local id.
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),
                 Self::Primary

@@ -109,6 +109,7 @@ mod tests {
             from: ProcessId(1),
             number: 1,
             payload: Bytes::from_static(&[7; 100]),
+            stage: vs_core::order::Stage::Regular,
         };
         let mut inbox = Inbox::new(2 * (EVENT_BYTES + 100));
         for _ in 0..2 {

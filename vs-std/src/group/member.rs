@@ -157,9 +157,10 @@ impl Member {
         }
         while let Some(action) = self.driver.poll_action() {
             let flow = match action {
-                Action::Deliver { from, number, payload, .. } => {
-                    f(EventRef::Message { from, number, payload })
+                Action::Deliver { from, number, payload, stage, .. } => {
+                    f(EventRef::Message { from, number, payload, stage })
                 }
+                Action::Signal { transitional, .. } => f(EventRef::Signal { transitional }),
                 Action::View { view, transitional, quorum, .. } => {
                     self.watch.handle_view();
                     f(EventRef::View { view, transitional, quorum })

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::super::*;
 use crate::ident::{FNV_OFFSET, GroupKey, ViewId, fnv1a};
 use crate::order::{Head, Offers, Order, Policy};
+use crate::rule::Rules;
 use crate::wire::body::{Audience, body_bytes};
 use crate::wire::datagram::{KIND_AT, Kind, TransmitCounter, finish};
 use crate::wire::packet::{Content, data_bytes, open};
@@ -112,7 +113,7 @@ impl Net {
             mute: false,
             cut: false,
             limits: vec![Seq::MAX; ranks],
-            policy: Policy::new(Order::Fifo),
+            policy: Policy::new(Order::Fifo, ranks, Rules::default()),
             got: Vec::new(),
             internal: 0,
             sent: Vec::new(),

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ident::{ProcessId, ServerId};
+use crate::order::Order;
 use crate::rng::Rng;
 use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
@@ -17,6 +18,12 @@ use crate::sim::site::Site;
 /// Mixed into a seed, so that the choice of the processes that make views primary changes no other
 /// choice.
 const PRIMARY_SEED: u64 = 0x54;
+
+/// Mixed into a seed, so that the choice of the order changes no other choice.
+const ORDER_SEED: u64 = 0x70;
+
+/// Percentage of scenarios whose groups have one order for all members.
+const TOTAL_PERCENT: u64 = 30;
 
 /// Percentage of swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
@@ -152,6 +159,7 @@ impl<'a> Generator<'a> {
             self.impostors();
         }
         self.primary();
+        self.order();
         let heal_us = self.scenario.heal_us;
         self.scenario.steps.retain(|(at, _)| *at <= heal_us);
         self.scenario.steps.sort_by_key(|(at, _)| *at);
@@ -171,6 +179,16 @@ impl<'a> Generator<'a> {
             _ => {}
         }
         self.scenario.group.primary_of = all;
+    }
+
+    /// The order of the groups, by a choice of its own.
+    fn order(&mut self) {
+        if let Draw::Seed(_) = self.draw {
+            self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ ORDER_SEED));
+        }
+        if self.draw.percent(TOTAL_PERCENT) {
+            self.scenario.group.order = Order::Total;
+        }
     }
 
     fn processes(&mut self) {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use crate::config::{ClientConfig, GroupConfig, NodeConfig};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::ServerConfig;
+use crate::order::Order;
 use crate::rng::Rng;
 use crate::rule::Rules;
 use crate::sim::config::WorldConfig;
@@ -222,10 +223,17 @@ impl Scenario {
         self
     }
 
-    /// The same with the executable specification stepped beside.
+    /// The same with the executable specification stepped beside. It is that of FIFO groups.
     #[must_use]
     pub fn refined(self) -> Self {
-        Self { refine: true, ..self }
+        Self { refine: true, ..self }.with_order(Order::Fifo)
+    }
+
+    /// The same with groups of this order.
+    #[must_use]
+    pub fn with_order(mut self, order: Order) -> Self {
+        self.group.order = order;
+        self
     }
 
     /// The same in a network that from the start carries no multicasts on so many of 100 paths from

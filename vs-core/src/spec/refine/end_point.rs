@@ -156,7 +156,11 @@ impl EndPoint {
                 self.forward(*to, *from, *packet, view)?;
             }
             Event::View { view, transitional } => self.install(view, transitional)?,
-            Event::Primary | Event::Lapsed | Event::Restored => {}
+            Event::Primary
+            | Event::Lapsed
+            | Event::Restored
+            | Event::Join { .. }
+            | Event::Signal { .. } => {}
         }
         Ok(())
     }

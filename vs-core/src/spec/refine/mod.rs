@@ -60,6 +60,8 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Event::Start { incarnation } => write!(f, "start({incarnation})"),
+            Event::Join { order } => write!(f, "join({order})"),
+            Event::Signal { transitional } => write!(f, "signal({})", DisplaySet(transitional)),
             Event::StartChange { cid, set } => {
                 write!(f, "start_change({cid}, {})", DisplaySet(set))
             }
@@ -252,7 +254,9 @@ impl Refinement {
             | Event::Forward { .. }
             | Event::Primary
             | Event::Lapsed
-            | Event::Restored => Ok(()),
+            | Event::Restored
+            | Event::Join { .. }
+            | Event::Signal { .. } => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
             Event::MbrView { view } => self.mbrshp.view(p, view),
             Event::Block => self.client.block(p),
@@ -261,7 +265,7 @@ impl Refinement {
                 self.client.send(p)?;
                 self.wv_rfifo.send(p, *n, Payload { hash: *hash, len: *len })
             }
-            Event::Deliver { from, n, hash, len } => {
+            Event::Deliver { from, n, hash, len, .. } => {
                 self.wv_rfifo.deliver(p, *from, *n, Payload { hash: *hash, len: *len })
             }
             Event::Sync { cid, view, cut } => {

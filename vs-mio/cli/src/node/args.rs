@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use vs_core::VIEW_MEMBERS_MAX;
 use vs_core::ident::{Deployment, GroupName, NUMBER_MAX, ProcessId};
+use vs_core::order::Order;
 
 use super::embedded;
 use crate::cut::Cut;
 use crate::generate::Sizes;
 use crate::network::Interface;
-use crate::tuning::Tuning;
+use crate::tuning::{self, Tuning};
 
 /// What `vs node` is told.
 #[derive(clap::Args, Debug)]
@@ -72,6 +73,10 @@ pub(crate) struct Args {
     /// same at all members, for the life of the group
     #[arg(long, value_name = "ID,ID,...", value_parser = Voters::parse)]
     pub(super) primary_of: Option<Voters>,
+    /// Order of delivery, the same at all members: `fifo` (of each sender), or `total` (one for all
+    /// members)
+    #[arg(long, default_value = "fifo", value_parser = tuning::order())]
+    pub(super) order: Order,
     /// Leave once standard input has ended and all own messages came back
     #[arg(long)]
     pub(super) leave_at_eof: bool,

@@ -96,13 +96,16 @@ impl Echo {
 
 #[cfg(test)]
 mod tests {
+    use vs_core::order::Stage;
+
     use super::*;
 
     #[test]
     fn a_delivery_carries_its_payload() {
         let mut echo = Echo::new(0);
         let group = GroupName::new("g").unwrap();
-        let event = Event::Deliver { from: ProcessId(2), n: 1, hash: 0, len: 2 };
+        let event =
+            Event::Deliver { from: ProcessId(2), n: 1, hash: 0, len: 2, stage: Stage::Regular };
         for (payload, expected) in
             [(&b"a\"b"[..], r#","text":"a\"b"}"#), (&b"\xff"[..], r#","base64":"/w=="}"#)]
         {

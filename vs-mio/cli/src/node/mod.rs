@@ -7,6 +7,7 @@ mod repeats;
 mod session;
 mod setup;
 mod status;
+mod told;
 
 use crate::failure::Failure;
 

@@ -1,6 +1,5 @@
 //! A member at work: one thread, one poll.
 
-use core::fmt::Write as _;
 use core::time::Duration;
 use std::io::ErrorKind;
 
@@ -8,7 +7,7 @@ use mio::{Events, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::status::Status;
-use vs_core::{Action, DetachReason, DisplaySet, SendError, Time};
+use vs_core::{DetachReason, SendError, Time};
 use vs_mio::{Driver, Tokens};
 use vs_std::ServerName;
 use vs_std::faults::Faults;
@@ -18,11 +17,12 @@ use super::echo::Tee;
 use super::embedded::say_notes;
 use super::repeats::Repeats;
 use super::status::{self, Desk};
+use super::told::{Follow, told};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
 use crate::network::{advise_unheard, is_limit, unconnected, unreached};
-use crate::output::{Output, push_printable};
+use crate::output::Output;
 
 pub(super) const WAKE: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -38,14 +38,6 @@ pub(super) const TOKENS: Tokens = {
         embedded: Token(base + 3),
     }
 };
-/// With a view that will never be primary.
-const NOT_PRIMARY: &str =
-    "the view is not primary: not more than half of the processes of --primary-of are in it\n";
-/// With a view that was primary.
-const LAPSED: &str = "the view is not primary any more: not more than half of the processes of --primary-of are heard\n";
-/// With a view of which nothing is heard.
-const CUT_OFF: &str =
-    "the view does not hold any more: neither a membership server nor another member is heard\n";
 const EVENTS_MAX: usize = 256;
 
 /// Pause before forged datagrams are told of again, in ms.
@@ -69,7 +61,7 @@ pub(super) struct Limits {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Joined,
-    /// Asked to leave, for [`Action::Left`] until the time.
+    /// Asked to leave, for [`vs_core::Action::Left`] until the time.
     Leaving(Time),
     /// Left; the last bytes for the server may take until the time.
     Left(Time),
@@ -123,17 +115,6 @@ pub(super) struct Session {
     lost_at: Option<u64>,
     /// Servers of which it was said that their names cannot be looked up.
     unknown: Vec<ServerName>,
-}
-
-/// What an action asks for once its loan has ended.
-enum Follow {
-    Nothing,
-    Delivered,
-    View(usize),
-    Block,
-    Writable,
-    Detached(DetachReason),
-    Left,
 }
 
 impl Session {
@@ -534,61 +515,4 @@ impl Session {
 
 fn too_large(len: usize, max: usize) {
     eprintln!("vs: not sent: {}", SendError::TooLarge { len, max });
-}
-
-/// Puts an action into words on a line if people read, or hands out a delivery's payload if
-/// programs do. With the line comes whether there is a word about views that cannot be primary.
-fn told(
-    action: &Action<'_>,
-    process: ProcessId,
-    reader: Option<(&mut String, bool)>,
-    lent: &mut Option<Vec<u8>>,
-) -> Follow {
-    let (line, has_voters) = reader.map_or((None, false), |(line, has)| (Some(line), has));
-    match action {
-        Action::Deliver { from, payload, .. } => {
-            match line {
-                Some(line) => {
-                    // Writing to a string cannot fail.
-                    let _ = write!(line, "{from}: ");
-                    push_printable(line, payload);
-                    line.push('\n');
-                }
-                None => *lent = Some(payload.to_vec()),
-            }
-            if *from == process { Follow::Delivered } else { Follow::Nothing }
-        }
-        Action::View { view, transitional, quorum, .. } => {
-            if let Some(line) = line {
-                let _ = writeln!(line, "view {view}, together with {}", DisplaySet(transitional));
-                if has_voters && !quorum {
-                    line.push_str(NOT_PRIMARY);
-                }
-            }
-            Follow::View(view.len())
-        }
-        Action::Primary { .. } => add(line, "the view is primary\n", Follow::Nothing),
-        Action::Lapsed { .. } => {
-            add(line, if has_voters { LAPSED } else { CUT_OFF }, Follow::Nothing)
-        }
-        Action::Restored { .. } => add(line, "the view holds again\n", Follow::Nothing),
-        Action::Block { .. } => add(line, "block\n", Follow::Block),
-        Action::Writable { .. } => Follow::Writable,
-        Action::Detached { reason, .. } => Follow::Detached(reason.clone()),
-        Action::Left { unsent, .. } => {
-            if *unsent > 0 {
-                eprintln!("vs: {unsent} messages were waiting for the next view and were not sent");
-            }
-            Follow::Left
-        }
-        _ => Follow::Nothing,
-    }
-}
-
-/// Adds `words` to the line, if there is one, and goes on with `follow`.
-fn add(line: Option<&mut String>, words: &str, follow: Follow) -> Follow {
-    if let Some(line) = line {
-        line.push_str(words);
-    }
-    follow
 }

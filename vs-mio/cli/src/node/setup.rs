@@ -34,6 +34,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let named = servers(&args.servers)?;
     let udp = udp(&args, &named)?;
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
+    config.order = args.order;
     if let Some(voters) = &args.primary_of {
         config.primary_of.clone_from(&voters.0);
     }

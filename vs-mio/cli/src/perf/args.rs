@@ -5,12 +5,13 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use vs_core::GroupConfig;
 use vs_core::ident::NUMBER_MAX;
+use vs_core::order::Order;
+use vs_core::{Blocking, GroupConfig, NodeConfig};
 
 use super::payload;
 use crate::failure::Failure;
-use crate::tuning::Tuning;
+use crate::tuning::{self, Tuning};
 
 /// Measures throughput (closed loop) or latency (--rate, --ping) of a group; what is delivered is
 /// verified
@@ -52,6 +53,14 @@ pub(crate) struct Args {
     pub(super) tuning: Tuning,
 }
 
+impl Args {
+    /// The configurations of a participant.
+    pub(super) fn configs(&self) -> (NodeConfig, GroupConfig) {
+        let (node, group) = self.tuning.configs(Blocking::Auto, self.bind.is_ipv6());
+        (node, group.with_order(self.load.order))
+    }
+}
+
 /// What is measured; the same for all participants.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Load {
@@ -71,7 +80,7 @@ pub(super) struct Load {
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     pub(super) warm_up: Duration,
     /// The order of delivery
-    #[arg(long, default_value = "fifo")]
+    #[arg(long, default_value = "fifo", value_parser = tuning::order())]
     pub(super) order: Order,
     /// What carries the node
     #[arg(long, default_value = "std")]
@@ -95,13 +104,6 @@ pub(super) struct Load {
     /// Pin each participant to a core of its own, as far as there are cores
     #[arg(long)]
     pub(super) pin: bool,
-}
-
-/// The order in which messages are delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Order {
-    /// Messages of one sender in the order of their sending.
-    Fifo,
 }
 
 /// What carries the node.
@@ -157,7 +159,7 @@ impl Load {
             ("--size", self.size.to_string()),
             ("--seconds", self.seconds.as_secs_f64().to_string()),
             ("--warm-up", self.warm_up.as_secs_f64().to_string()),
-            ("--order", name_of(self.order)),
+            ("--order", self.order.to_string()),
             ("--runtime", name_of(self.runtime)),
             ("--loss", (f64::from(self.loss.0) / 10.0).to_string()),
         ] {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mio::{Events, Poll, Token};
 use vs_core::ident::{GroupKey, ProcessId};
-use vs_core::{Action, Blocking, CastCounters, DetachReason, SendError, View};
+use vs_core::{Action, CastCounters, DetachReason, SendError, View};
 use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::driver::IoCounters;
 use vs_std::faults::Faults;
@@ -62,7 +62,7 @@ fn group() -> Result<vs_core::ident::GroupName, Failure> {
 }
 
 fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failure> {
-    let (node, _) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
+    let (node, _) = args.configs();
     let multicast = args.multicast.unwrap_or(super::stage::multicast(args.bind));
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
@@ -96,7 +96,7 @@ impl StdMember {
     fn new(args: &Args, process: ProcessId) -> Result<Self, Failure> {
         let driver = driver_config(args, process)?;
         let mut options = JoinOptions::with(driver);
-        (_, options.group) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
+        (_, options.group) = args.configs();
         options.trace.clone_from(&args.trace);
         if args.load.busy {
             options.busy_poll = BUSY;
@@ -177,7 +177,7 @@ impl MioMember {
         let poll = Poll::new().map_err(|e| system("make a poll", &e))?;
         let tokens = Tokens::from_base(Token(0));
         driver.register(poll.registry(), tokens).map_err(|e| system("wait for sockets", &e))?;
-        let (_, config) = args.tuning.configs(Blocking::Auto, args.bind.is_ipv6());
+        let (_, config) = args.configs();
         let key = driver.join(&group()?, config).map_err(|e| Failure(e.to_string()))?;
         if args.load.pin {
             vs_std::pin(core_of(process)).map_err(|e| system("pin this process to a core", &e))?;

@@ -15,7 +15,7 @@ pub(crate) use args::Args;
 
 /// Measures.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let (_, config) = args.tuning.configs(vs_core::Blocking::Auto, args.bind.is_ipv6());
+    let (_, config) = args.configs();
     args.load.check(&config)?;
     if args.attach { participant::run(&args) } else { stage::run(&args) }
 }

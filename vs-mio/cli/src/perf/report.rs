@@ -97,7 +97,7 @@ pub(super) fn summary(load: &Load, results: &[Value]) -> Value {
     put("size", load.size.into());
     put("seconds", load.seconds.as_secs_f64().into());
     put("runtime", name_of(load.runtime).into());
-    put("order", name_of(load.order).into());
+    put("order", load.order.name().into());
     put("rate", load.rate.into());
     put("ping", load.ping.into());
     put("loss_percent", (f64::from(load.loss.0) / 10.0).into());

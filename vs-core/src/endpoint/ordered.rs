@@ -1,0 +1,79 @@
+//! The end of a view in an ordered group: the signal, and what is delivered after it.
+//!
+//! From the signal to the view all is settled: everything that counts is here, and only the
+//! application has to take it. What the membership service says meanwhile waits until then. So who
+//! is told that its promises reach to the transitional set goes to the next view with exactly that
+//! set (T6).
+
+use super::{Action, Cx, Endpoint};
+use crate::ident::Rank;
+use crate::member::client::ClientEvent;
+use crate::order::Total;
+use crate::trace::Event;
+
+impl Endpoint {
+    /// Finds out whose message is next, and whether the view ends.
+    #[inline]
+    pub(super) fn find_turn(&mut self, cx: &mut Cx<'_>) {
+        if self.current.walk().is_some() && self.attachment.is_active() {
+            self.find_turn_in_order(cx);
+        }
+    }
+
+    fn find_turn_in_order(&mut self, cx: &mut Cx<'_>) {
+        let progress = &self.progress;
+        self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
+        let waits = |walk: &Total| walk.turn().is_none() && !walk.has_tail();
+        if !self.current.walk().is_some_and(waits) || !self.is_all_here() {
+            return;
+        }
+        self.current.begin_tail(self.sync.transitional_members(), self.sync.agreed());
+        let progress = &self.progress;
+        self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
+    }
+
+    /// Whether the change is settled, and all that counts of the view is here.
+    fn is_all_here(&self) -> bool {
+        let cast = self.current.cast();
+        let is_here = |(rank, upto): (usize, &u64)| cast.prefix(rank as Rank) >= *upto;
+        self.progress.has_limits()
+            && self.sync.own_sync().is_some()
+            && self.sync.complete()
+            && self.sync.agreed().iter().enumerate().all(is_here)
+    }
+
+    /// Whether the view ends here with what has been announced, whatever else happens.
+    pub(super) fn is_ending(&self) -> bool {
+        self.current.walk().is_some_and(Total::has_tail)
+    }
+
+    /// Whether the order has nothing against the installation of the next view.
+    pub(super) fn is_order_done(&self) -> bool {
+        self.current.walk().is_none_or(Total::is_done)
+    }
+
+    /// Whether the application has to take the signal.
+    pub(super) fn is_signal_due(&self) -> bool {
+        self.current.walk().is_some_and(Total::is_signal_due)
+    }
+
+    /// The application takes the signal.
+    pub(super) fn signal(&mut self, cx: &mut Cx<'_>) -> Option<Action<'_>> {
+        self.current.handle_signal_told();
+        let transitional = self.sync.transitional_members().into();
+        self.trace(cx, Event::Signal { transitional });
+        Some(Action::Signal { group: self.key, transitional: self.sync.transitional_members() })
+    }
+
+    /// Takes up what waited for the view that is installed now.
+    pub(super) fn take_deferred(&mut self, cx: &mut Cx<'_>) {
+        for event in core::mem::take(&mut self.deferred).into_events() {
+            self.handle_membership(cx, event);
+        }
+    }
+
+    /// Keeps what would change the change that ends the view. Answers what need not wait.
+    pub(super) fn defer(&mut self, event: ClientEvent) -> Option<ClientEvent> {
+        if self.is_ending() { self.deferred.take(event) } else { Some(event) }
+    }
+}

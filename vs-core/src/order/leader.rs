@@ -1,0 +1,6 @@
+//! Who leads a view.
+
+use crate::ident::Rank;
+
+/// The member of least rank leads.
+pub(super) const LEADER: Rank = 0;

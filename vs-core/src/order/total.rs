@@ -1,0 +1,373 @@
+//! One order for all members: a walk over the packets of the leader.
+//!
+//! Slot x is packet x of the leader: the packets of others that its trailer records, then its own
+//! messages. Whoever has the same packets walks the same way.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::leader::LEADER;
+use super::offers::{Packets, Sealed};
+use super::stage::Stage;
+use super::tail::Tail;
+use crate::ident::{Rank, Seq};
+use crate::rule::{Rule, Rules};
+use crate::wire::trailer::Record;
+
+/// What a look for the next message has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Whose turn it is, or that all wait.
+    Turn,
+    /// The next packet of this member, with the rest of a message that goes beyond it, is to be
+    /// passed over; then there is to be another look.
+    PassOver(Rank),
+}
+
+/// The walk of one member in one view.
+#[derive(Debug)]
+pub(crate) struct Total {
+    rules: Rules,
+    /// The slot that is walked.
+    slot: Seq,
+    /// The record of it that comes next.
+    record: usize,
+    /// Whose recorded packets are delivered now.
+    current: Option<Rank>,
+    /// Up to which packet the slots so far record each stream, by rank.
+    recorded: Vec<Seq>,
+    /// Whose message is next, as the last look has found.
+    turn: Option<Rank>,
+    /// After the signal.
+    tail: Option<Tail>,
+    /// The application has taken the signal.
+    is_signal_told: bool,
+}
+
+/// One step of a walk.
+enum Step {
+    /// There is another one to take.
+    On,
+    Turn(Rank),
+    Wait,
+    PassOver(Rank),
+}
+
+impl Total {
+    /// The walk of a view of `ranks` that begins.
+    pub(super) fn new(ranks: usize, rules: Rules) -> Self {
+        Self {
+            rules,
+            slot: 1,
+            record: 0,
+            current: None,
+            recorded: vec![0; ranks],
+            turn: None,
+            tail: None,
+            is_signal_told: false,
+        }
+    }
+
+    /// Whose message is next, as [`Total::find`] has found.
+    #[inline]
+    pub(crate) fn turn(&self) -> Option<Rank> {
+        self.turn
+    }
+
+    /// The last slot of which something is delivered once the next message is: what is sealed after
+    /// that follows from it.
+    #[inline]
+    pub(crate) fn slot(&self) -> Seq {
+        if self.rules.keeps(Rule::OrderAfterPart) { self.slot } else { self.slot - 1 }
+    }
+
+    /// A message was taken: whose is next is not known.
+    #[inline]
+    pub(super) fn handle_taken(&mut self) {
+        self.turn = None;
+    }
+
+    /// Looks for the next message.
+    pub(super) fn find(&mut self, packets: &impl Packets) -> Found {
+        self.turn = loop {
+            match self.step(packets) {
+                Step::On => {}
+                Step::Turn(rank) => break Some(rank),
+                Step::Wait => break None,
+                Step::PassOver(rank) => {
+                    self.turn = None;
+                    return Found::PassOver(rank);
+                }
+            }
+        };
+        Found::Turn
+    }
+
+    fn step(&mut self, packets: &impl Packets) -> Step {
+        if let Some(rank) = self.current {
+            return self.step_of(packets, rank);
+        }
+        if packets.ranks() == 1 {
+            // Nobody records, and the packet that is next may still be open.
+            return packets.peek(LEADER).map_or(Step::Wait, |_| Step::Turn(LEADER));
+        }
+        if self.tail.as_mut().is_some_and(|tail| !tail.has_slot(self.slot)) {
+            return self.step_behind_slots(packets);
+        }
+        if packets.delivered(LEADER) >= self.slot {
+            return self.step_to_next_slot();
+        }
+        let Some(slot) = packets.sealed(LEADER, self.slot) else { return Step::Wait };
+        if let Some(Record { rank, packets }) = slot.trailer.record(self.record) {
+            self.record += 1;
+            if let Some(recorded) = self.recorded.get_mut(usize::from(rank))
+                && rank != LEADER
+            {
+                *recorded = recorded.saturating_add(u64::from(packets));
+                self.current = Some(rank);
+            }
+            return Step::On;
+        }
+        if slot.ends_message { self.deliver(packets, LEADER) } else { self.step_to_next_slot() }
+    }
+
+    fn step_to_next_slot(&mut self) -> Step {
+        (self.slot, self.record) = (self.slot + 1, 0);
+        Step::On
+    }
+
+    /// A step over what is recorded of `rank`.
+    fn step_of(&mut self, packets: &impl Packets, rank: Rank) -> Step {
+        let recorded = self.recorded[usize::from(rank)];
+        let upto = self.tail.as_ref().map_or(recorded, |tail| recorded.min(tail.agreed(rank)));
+        if packets.delivered(rank) >= upto {
+            self.current = None;
+            return Step::On;
+        }
+        self.deliver(packets, rank)
+    }
+
+    /// A step over what no slot records: by rank, then by packet.
+    fn step_behind_slots(&mut self, packets: &impl Packets) -> Step {
+        let Some(tail) = &self.tail else { return Step::Wait };
+        let is_left = |&rank: &Rank| packets.delivered(rank) < tail.agreed(rank);
+        match tail.ranks().find(is_left) {
+            Some(rank) => self.deliver(packets, rank),
+            None => Step::Wait,
+        }
+    }
+
+    /// The message of `rank` is next, unless its packet holds none or is left out.
+    fn deliver(&mut self, packets: &impl Packets, rank: Rank) -> Step {
+        let Some(head) = packets.peek(rank) else { return Step::Wait };
+        if head.offset > 0 {
+            return Step::Turn(rank);
+        }
+        let Some(Sealed { is_empty, trailer, .. }) = packets.sealed(rank, head.packet) else {
+            return Step::Wait;
+        };
+        let is_kept = self.rules.keeps(Rule::OrderHole);
+        let is_refused = |tail: &mut Tail| is_kept && tail.refuses(rank, &trailer);
+        if is_empty || self.tail.as_mut().is_some_and(is_refused) {
+            Step::PassOver(rank)
+        } else {
+            Step::Turn(rank)
+        }
+    }
+}
+
+/// The end of the view.
+impl Total {
+    /// All that counts is here, and nothing can be delivered before the signal any more.
+    pub(crate) fn begin_tail(&mut self, tail: Tail) {
+        self.tail = Some(tail.with_hole(self.slot));
+    }
+
+    /// Whether the view ends here, whatever else happens.
+    pub(crate) fn has_tail(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Whether the application has to be told that what it delivers from here on is promised to the
+    /// transitional set alone.
+    pub(crate) fn is_signal_due(&self) -> bool {
+        self.has_tail() && !self.is_signal_told
+    }
+
+    /// The application takes the signal.
+    pub(crate) fn handle_signal_told(&mut self) {
+        self.is_signal_told = true;
+    }
+
+    /// Whether nothing is left but the next view.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_signal_told && self.turn.is_none()
+    }
+
+    /// What a delivery is now.
+    pub(crate) fn stage(&self) -> Stage {
+        self.tail.as_ref().map_or(Stage::Regular, Tail::stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::super::offers::{Head, Offers};
+    use super::*;
+    use crate::wire::trailer;
+
+    /// What a packet says: messages in it, and its trailer.
+    #[derive(Clone)]
+    struct Packet {
+        messages: usize,
+        trailer: Vec<u8>,
+    }
+
+    /// A packet with so many messages, sealed after slot `after`, that records `(rank, packets)`.
+    fn packet(messages: usize, after: Seq, records: &[(Rank, u32)]) -> Packet {
+        let mut trailer = vec![0; 100];
+        let records = records.iter().map(|&(rank, packets)| Record { rank, packets });
+        let end = trailer::append(&mut trailer, 0, after, records);
+        trailer.truncate(end);
+        Packet { messages, trailer }
+    }
+
+    /// The streams of a view as one member has them.
+    struct Here {
+        streams: Vec<Vec<Packet>>,
+        limits: Vec<Seq>,
+        delivered: Vec<Seq>,
+        offsets: Vec<usize>,
+    }
+
+    impl Here {
+        fn new(streams: &[&[Packet]]) -> Self {
+            let ranks = streams.len();
+            Self {
+                streams: streams.iter().map(|packets| packets.to_vec()).collect(),
+                limits: vec![Seq::MAX; ranks],
+                delivered: vec![0; ranks],
+                offsets: vec![0; ranks],
+            }
+        }
+
+        fn next_packet(&self, rank: Rank) -> Option<&Packet> {
+            let at = usize::from(rank);
+            let next = self.delivered[at] + 1;
+            self.streams[at].get(next as usize - 1).filter(|_| next <= self.limits[at])
+        }
+
+        fn pass(&mut self, rank: Rank) {
+            self.delivered[usize::from(rank)] += 1;
+            self.offsets[usize::from(rank)] = 0;
+        }
+
+        /// Walks as far as it goes: whose messages are delivered, each with its stage.
+        fn walk(&mut self, walk: &mut Total) -> Vec<(Rank, Stage)> {
+            let mut got = Vec::new();
+            loop {
+                match (walk.find(self), walk.turn()) {
+                    (Found::PassOver(rank), _) => self.pass(rank),
+                    (Found::Turn, None) => return got,
+                    (Found::Turn, Some(rank)) => {
+                        got.push((rank, walk.stage()));
+                        walk.handle_taken();
+                        self.offsets[usize::from(rank)] += 1;
+                        let messages = self.next_packet(rank).unwrap().messages;
+                        if self.offsets[usize::from(rank)] == messages {
+                            self.pass(rank);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    impl Offers for Here {
+        fn ranks(&self) -> usize {
+            self.streams.len()
+        }
+
+        fn may_have_some(&self) -> bool {
+            true
+        }
+
+        fn peek(&self, rank: Rank) -> Option<Head> {
+            let at = usize::from(rank);
+            self.next_packet(rank)
+                .map(|_| Head { packet: self.delivered[at] + 1, offset: self.offsets[at] })
+        }
+    }
+
+    impl Packets for Here {
+        fn delivered(&self, rank: Rank) -> Seq {
+            self.delivered[usize::from(rank)]
+        }
+
+        fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>> {
+            let at = usize::from(rank);
+            let packet = self.streams[at].get(seq as usize - 1)?;
+            let (_, trailer) = trailer::split(&packet.trailer)?;
+            let is_empty = packet.messages == 0;
+            // As in a ring: what is delivered may be gone.
+            (seq > self.delivered[at] && seq <= self.limits[at]).then_some(Sealed {
+                is_empty,
+                ends_message: true,
+                trailer,
+            })
+        }
+    }
+
+    const REGULAR: Stage = Stage::Regular;
+
+    #[test]
+    fn slots_are_what_they_record_then_own_messages() {
+        let leader = [packet(2, 0, &[(1, 2)]), packet(0, 1, &[(2, 1)]), packet(1, 2, &[(1, 1)])];
+        let (one, two) = ([1, 1, 2].map(|n| packet(n, 0, &[])), [packet(1, 0, &[])]);
+        let mut here = Here::new(&[&leader, &one, &two]);
+        let mut walk = Total::new(3, Rules::default());
+        let ranks: Vec<Rank> = here.walk(&mut walk).into_iter().map(|(rank, _)| rank).collect();
+        assert_eq!(ranks, [1, 1, 0, 0, 2, 1, 1, 0]);
+        assert_eq!(here.delivered, [3, 3, 1]);
+    }
+
+    #[test]
+    fn walk_waits_for_what_a_slot_names() {
+        let leader = [packet(1, 0, &[(1, 1)])];
+        let mut here = Here::new(&[&leader, &[]]);
+        let mut walk = Total::new(2, Rules::default());
+        assert_eq!(here.walk(&mut walk), []);
+        here.streams[1].push(packet(1, 0, &[]));
+        assert_eq!(here.walk(&mut walk), [(1, REGULAR), (0, REGULAR)]);
+    }
+
+    /// The leader and member 1 do not come along. Slot 2 names packets of 1 of which one is at
+    /// nobody here. The leader delivered it before slot 4, and 1 before its packet 2.
+    #[test]
+    fn what_may_follow_from_a_hole_is_left_out() {
+        let leader = [
+            packet(1, 0, &[(2, 1)]),
+            packet(1, 1, &[(1, 3)]),
+            packet(1, 1, &[(3, 1)]),
+            packet(1, 2, &[]),
+        ];
+        let one = [packet(1, 0, &[]), packet(1, 2, &[])];
+        let (two, three) = ([packet(1, 0, &[]), packet(1, 2, &[])], [packet(1, 9, &[])]);
+        let mut here = Here::new(&[&leader, &one, &two, &three]);
+        here.limits = vec![4, 2, 2, 1];
+        let mut walk = Total::new(4, Rules::default());
+        // Of slot 2, what precedes the hole.
+        let regular = [2, 0, 1, 1].map(|rank| (rank, REGULAR));
+        assert_eq!(here.walk(&mut walk), regular);
+        assert!(!walk.is_signal_due());
+        walk.begin_tail(Tail::new(vec![false, false, true, true], here.limits.clone()));
+        assert!(walk.is_signal_due());
+        walk.handle_signal_told();
+        let rest =
+            [(0, Stage::Recorded), (3, Stage::Recorded), (0, Stage::Recorded), (2, Stage::Tail)];
+        assert_eq!(here.walk(&mut walk), rest, "without slot 4");
+        assert!(walk.is_done() && here.delivered == here.limits);
+    }
+}

@@ -1,0 +1,115 @@
+use super::*;
+
+fn view() -> Box<View> {
+    let members = [1, 2].map(ProcessId);
+    Box::new(View::new(ViewId { major: 4, minor: 1 }, &members, &[8, 9].map(Cid)).unwrap())
+}
+
+fn events() -> Vec<Event> {
+    let set = Members::from_slice(&[1, 2].map(ProcessId));
+    let p = ProcessId(2);
+    Vec::from([
+        Event::Join { order: Order::Total },
+        Event::Signal { transitional: set.clone() },
+        Event::Start { incarnation: Incarnation::new(NUMBER_MAX) },
+        Event::StartChange { cid: Cid(8), set: set.clone() },
+        Event::MbrView { view: view() },
+        Event::Block,
+        Event::BlockOk,
+        Event::Send { n: 1, hash: 0x0123_4567_89ab_cdef, len: 0 },
+        Event::Deliver { from: p, n: 10, hash: u64::MAX, len: u64::MAX, stage: Stage::Tail },
+        Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into() },
+        Event::Forward { to: p, from: p, packet: 7, view: view() },
+        Event::View { view: view(), transitional: set },
+        Event::Primary,
+        Event::Lapsed,
+        Event::Restored,
+        Event::Leave,
+        Event::Crash,
+        Event::BrokenOff,
+    ])
+}
+
+#[test]
+fn encoded_trace_parses_to_itself() {
+    let group = GroupName::new("a \"b\" \\ é").unwrap();
+    let header = Header {
+        process: ProcessId(1),
+        incarnation: Incarnation::new(3),
+        runtime: "x\ny".to_string(),
+    };
+    let record = |event| Record {
+        ts: Time(1_700_000_000_000_000_000),
+        process: ProcessId(1),
+        group: group.clone(),
+        event,
+    };
+    let trace = Trace::from_records(header, events().into_iter().map(record).collect());
+    let mut out = Vec::new();
+    encode_trace(&trace, &mut out);
+    assert_eq!(parse_trace(&out), Ok(trace));
+}
+
+#[test]
+fn encoded_form_is_as_documented() {
+    let mut out = Vec::new();
+    let group = GroupName::new("g").unwrap();
+    let event =
+        Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5, stage: Stage::Regular };
+    encode_event(Time(7), ProcessId(1), &group, &event, &mut out);
+    let event = Event::View { view: view(), transitional: Members::new() };
+    encode_event(Time(8), ProcessId(1), &group, &event, &mut out);
+    let expected = concat!(
+        r#"{"ts":7,"p":1,"g":"g","ev":"deliver","from":2,"n":10,"h":"00000000000000ab","len":5}"#,
+        "\n",
+        r#"{"ts":8,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
+        r#""trans":[]}"#,
+        "\n",
+    );
+    assert_eq!(core::str::from_utf8(&out), Ok(expected));
+}
+
+const HEADER: &str = "{\"vs_trace\":1,\"p\":7}\n";
+
+fn lines(rest: &str) -> Result<usize, ParseError> {
+    parse_trace(format!("{HEADER}{rest}").as_bytes()).map(|trace| trace.lines.len())
+}
+
+#[test]
+fn unknown_fields_are_skipped() {
+    let known = r#"{"ev":"block","ts":1,"p":7,"g":"g","inc":4,"new":[{}]}"#;
+    assert_eq!(lines(&format!("\n{known}\n")), Ok(1));
+    assert_eq!(lines(r#"{"ev":"mood","ts":1,"p":7,"g":"g"}"#), Ok(0));
+}
+
+#[test]
+fn torn_last_line_is_skipped() {
+    assert_eq!(lines(r#"{"ev":"block","ts":1,"p":7,"#), Ok(0));
+    assert_eq!(lines("{\"ev\":\"block\",\"ts\":1,\n").unwrap_err().line, 2);
+}
+
+#[test]
+fn parse_error_names_line_and_fault() {
+    let fault = |line: &str| lines(&format!("\n{line}\n")).unwrap_err().to_string();
+    let send = |fields: &str| fault(&format!(r#"{{"ev":"send","ts":1,"p":7,"g":"g",{fields}}}"#));
+    assert!(fault("x").starts_with("line 3: not an event of a trace: "));
+    assert_eq!(fault("{}"), "line 3: \"ev\" is missing");
+    assert_eq!(fault(HEADER.trim()), "line 3: a second header; one file holds one trace");
+    assert_eq!(send(r#""n":0,"h":"0000000000000000","len":1"#), "line 3: \"n\" counts from 1");
+    assert_eq!(
+        send(r#""n":1,"h":"+000000000000000","len":1"#),
+        "line 3: \"h\" must be 16 hex digits"
+    );
+    assert_eq!(send(r#""n":1,"h":"0000000000000000""#), "line 3: \"len\" is missing");
+    let bad = r#"{"ev":"mbr_view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[2,1],"start":[1,1]}}"#;
+    assert_eq!(fault(bad), "line 3: \"view\": members of a view must be strictly ascending");
+    let big = format!(r#"{{"ev":"leave","ts":1,"p":{},"g":"g"}}"#, NUMBER_MAX + 1);
+    assert_eq!(fault(&big), "line 3: \"p\" is above 2^53 - 1");
+}
+
+#[test]
+fn trace_without_header_is_refused() {
+    assert_eq!(parse_trace(b"").unwrap_err().line, 1);
+    assert!(parse_trace(b"{\"ev\":\"block\"}\n").unwrap_err().what.contains("header"));
+    assert!(parse_trace(b"{\"vs_trace\":2,\"p\":1}\n").unwrap_err().what.contains("version 2"));
+}

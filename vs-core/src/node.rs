@@ -44,8 +44,6 @@ struct Shared<T> {
     pool: Pool,
     membership: Membership,
     counters: Counters,
-    /// What is asked and answered about multicasts.
-    budget: Budget,
     tracer: T,
     /// The rules that each group keeps which is joined from now on.
     rules: Rules,
@@ -59,12 +57,10 @@ impl<T: Tracer> Shared<T> {
         Cx {
             now: self.now,
             identity: &self.identity,
-            body_bytes: body_bytes(self.config.datagram_bytes),
             groups,
             pool: &mut self.pool,
             membership: &mut self.membership,
             counters: &mut self.counters,
-            budget: &mut self.budget,
             tracer: &mut self.tracer,
         }
     }
@@ -80,6 +76,8 @@ impl<T: Tracer> Shared<T> {
 pub struct Node<T: Tracer = ()> {
     shared: Shared<T>,
     groups: Groups,
+    /// What its groups may ask and answer about multicasts.
+    budget: Budget,
     /// The first process that was heard to speak another version.
     other_version: Option<OtherVersion>,
     /// Where the last datagram in the name of this process came from that it did not send.
@@ -121,14 +119,19 @@ impl<T: Tracer> Node<T> {
             pool: Pool::new(config.pool_slots_max, body_bytes(config.datagram_bytes)),
             membership: Membership::new(config.client.clone(), &identity, servers),
             counters: Counters::default(),
-            budget: Budget::default(),
             now: Time::ZERO,
             config,
             identity,
             tracer,
             rules,
         };
-        Ok(Self { shared, groups: Groups::default(), other_version: None, impostor: None })
+        Ok(Self {
+            shared,
+            groups: Groups::default(),
+            budget: Budget::default(),
+            other_version: None,
+            impostor: None,
+        })
     }
 
     /// Leaves a rule of the algorithm out of each group that is joined from now on, to see that the
@@ -353,7 +356,8 @@ impl<T: Tracer> Node<T> {
         let groups = self.groups.len();
         while let Some(at) = self.groups.next_to_send() {
             let mut cx = self.shared.cx(groups);
-            let transmit = self.groups.at_mut(at).poll_transmit(&mut cx, out, segments_max);
+            let endpoint = self.groups.at_mut(at);
+            let transmit = endpoint.poll_transmit(&mut cx, &mut self.budget, out, segments_max);
             if transmit.is_some() {
                 self.groups.handle_sent(at);
                 return transmit;

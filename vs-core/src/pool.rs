@@ -79,7 +79,6 @@ impl Pool {
     }
 
     /// Greatest length of a body.
-    #[cfg(test)]
     pub(crate) fn body_bytes(&self) -> usize {
         self.body_bytes
     }

@@ -1,6 +1,5 @@
 //! What a node lends to an endpoint.
 
-use super::reach::Budget;
 use crate::ident::{GroupName, Identity};
 use crate::member::membership::Membership;
 use crate::pool::Pool;
@@ -12,15 +11,11 @@ use crate::trace::{Event, Mark, Tracer};
 pub(crate) struct Cx<'a> {
     pub(crate) now: Time,
     pub(crate) identity: &'a Identity,
-    /// Bytes of a packet's body.
-    pub(crate) body_bytes: usize,
     /// Groups of the node.
     pub(crate) groups: usize,
     pub(crate) pool: &'a mut Pool,
     pub(crate) membership: &'a mut Membership,
     pub(crate) counters: &'a mut Counters,
-    /// What the node may still ask and answer about multicasts.
-    pub(crate) budget: &'a mut Budget,
     pub(crate) tracer: &'a mut dyn Tracer,
 }
 

@@ -76,8 +76,7 @@ impl Endpoint {
     fn note_heard(&mut self, cx: &Cx<'_>, header: &Header, counter: u64) {
         if self.current.owns(header) {
             let view = self.sync.current();
-            self.reach.handle_met(cx.now, header.rank);
-            return self.reach.handle_heard(cx.now, header.rank, counter, view);
+            return self.reach.handle_heard(cx.now, header.rank, counter, view, false);
         }
         let announced = self.sync.announced();
         if header.fingerprint == announced.fingerprint()
@@ -85,7 +84,7 @@ impl Endpoint {
             && let Some(rank) = self.sync.current().rank(*process)
         {
             let view = self.sync.current();
-            self.reach.handle_heard(cx.now, rank, counter, view);
+            self.reach.handle_heard(cx.now, rank, counter, view, true);
         }
     }
 
@@ -135,7 +134,7 @@ impl Endpoint {
         let is_of_previous = self.previous.as_ref().is_some_and(|previous| previous.owns(header));
         // Once the next view is known, packets of any other are of no use.
         let is_useless = self.sync.matched() && !is_of_announced;
-        if is_of_previous || is_useless || data.body.len() > cx.body_bytes {
+        if is_of_previous || is_useless || data.body.len() > cx.pool.body_bytes() {
             return Verdict::Foreign;
         }
         if self.early.is_full() {

@@ -3,7 +3,7 @@
 
 use super::path::SAFE_BYTES;
 use super::resend::Due;
-use super::{Cx, Dest, Endpoint, Transmit};
+use super::{Budget, Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastTransmit, ViewHeader};
 use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
@@ -12,14 +12,16 @@ use crate::wire::path::{self, Path};
 use crate::wire::reach::{self, Reach};
 
 impl Endpoint {
-    /// The next datagrams for one destination.
+    /// The next datagrams for one destination. Questions and answers about multicasts come out of
+    /// the `budget` of the node.
     pub(crate) fn poll_transmit(
         &mut self,
         cx: &mut Cx<'_>,
+        budget: &mut Budget,
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<Transmit> {
-        let transmit = self.next_transmit(cx, out, segments_max)?;
+        let transmit = self.next_transmit(cx, budget, out, segments_max)?;
         let Transmit { dest, len, segment_bytes } = transmit;
         let to_group = matches!(dest, Dest::Group(_));
         datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmit_counter);
@@ -29,6 +31,7 @@ impl Endpoint {
     fn next_transmit(
         &mut self,
         cx: &mut Cx<'_>,
+        budget: &mut Budget,
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<Transmit> {
@@ -38,7 +41,7 @@ impl Endpoint {
         if let Some(len) = self.next_control(cx, out) {
             return Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len });
         }
-        if let Some(transmit) = self.next_reach(cx, out) {
+        if let Some(transmit) = self.next_reach(cx, budget, out) {
             return Some(transmit);
         }
         if let Some(transmit) = self.next_path(cx, out) {
@@ -127,8 +130,8 @@ impl Endpoint {
     }
 
     /// The next question or answer about who hears multicasts.
-    fn next_reach(&mut self, cx: &mut Cx<'_>, out: &mut [u8]) -> Option<Transmit> {
-        let say = self.reach.next_say(cx.now, cx.budget, self.sync.current(), &self.book)?;
+    fn next_reach(&mut self, cx: &Cx<'_>, budget: &mut Budget, out: &mut [u8]) -> Option<Transmit> {
+        let say = self.reach.next_say(cx.now, budget, self.sync.current(), &self.book)?;
         let dest = match self.book.addr(say.target()) {
             Some(addr) if !say.is_to_group() => Dest::Peer(addr),
             _ => Dest::Group(self.key),

@@ -126,11 +126,31 @@ impl Reachability {
         self.look_at = self.look_at.map(|look_at| look_at.min(at));
     }
 
-    /// The datagram `counter` arrived that `process`, the member of `rank`, sent to the group.
-    pub(super) fn handle_heard(&mut self, now: Time, rank: Rank, counter: u64, view: &View) {
+    /// The datagram `counter` arrived that the member of `rank` sent to the group, in the current
+    /// view or, if it `is_ahead`, in the next one.
+    #[inline]
+    pub(super) fn handle_heard(
+        &mut self,
+        now: Time,
+        rank: Rank,
+        counter: u64,
+        view: &View,
+        is_ahead: bool,
+    ) {
         let Some(sender) = self.senders.get_mut(usize::from(rank)) else { return };
         sender.handle_heard(now);
-        if sender.handle_copy(now, counter)
+        if !is_ahead {
+            sender.handle_met(now);
+        }
+        if sender.is_copied() {
+            self.handle_copy(now, rank, counter, view);
+        }
+    }
+
+    #[cold]
+    fn handle_copy(&mut self, now: Time, rank: Rank, counter: u64, view: &View) {
+        if let Some(sender) = self.senders.get_mut(usize::from(rank))
+            && sender.handle_copy(now, counter)
             && let Some(process) = view.members().get(usize::from(rank))
             && !self.heard.contains(process)
         {

@@ -68,7 +68,7 @@ impl Total {
         }
     }
 
-    /// Whose message is next, as [`Total::find`] has found.
+    /// Whose message is next, as [`Total::find`] has found; after it was taken, who may have one.
     #[inline]
     pub(crate) fn turn(&self) -> Option<Rank> {
         self.turn
@@ -79,12 +79,6 @@ impl Total {
     #[inline]
     pub(crate) fn slot(&self) -> Seq {
         if self.rules.keeps(Rule::OrderAfterPart) { self.slot } else { self.slot - 1 }
-    }
-
-    /// A message was taken: whose is next is not known.
-    #[inline]
-    pub(super) fn handle_taken(&mut self) {
-        self.turn = None;
     }
 
     /// Looks for the next message.
@@ -273,7 +267,6 @@ mod tests {
                     (Found::Turn, None) => return got,
                     (Found::Turn, Some(rank)) => {
                         got.push((rank, walk.stage()));
-                        walk.handle_taken();
                         self.offsets[usize::from(rank)] += 1;
                         let messages = self.next_packet(rank).unwrap().messages;
                         if self.offsets[usize::from(rank)] == messages {

@@ -1,0 +1,61 @@
+//! One order for all members, as an embedder of the core meets it.
+
+mod common;
+
+use common::{Cluster, small_configs};
+use vs_core::Action;
+use vs_core::order::{Order, Stage};
+
+fn cluster(members: usize) -> Cluster<()> {
+    let (node, group) = small_configs(members);
+    let mut cluster = Cluster::new(members, (node, group.with_order(Order::Total)), || ());
+    cluster.pass_us(50_000);
+    cluster
+}
+
+/// A loop that takes one action at a time asks whether there is another before it sleeps.
+#[test]
+fn delivery_that_follows_another_is_announced() {
+    let mut cluster = cluster(2);
+    let (group, now) = (cluster.group, cluster.now);
+    let mut buffer = [0; 2000];
+    let leader = &mut cluster.processes[0].node;
+    for message in [b"one", b"two", b"six"] {
+        leader.send(now, group, message).expect("there is room");
+    }
+    let sent = leader.poll_transmit(now, &mut buffer, 1).expect("a packet");
+    let receiver = &mut cluster.processes[1].node;
+    receiver.handle_datagram(now, ([127, 0, 0, 1], 4000).into(), &mut buffer[..sent.len]);
+    for message in [b"one", b"two", b"six"] {
+        assert!(receiver.has_action());
+        let action = receiver.poll_action(now);
+        let is_message = |action| matches!(action, Action::Deliver { payload, stage: Stage::Regular, .. } if payload == message);
+        assert!(action.is_some_and(is_message));
+    }
+    assert!(receiver.poll_action(now).is_none() && !receiver.has_action());
+}
+
+/// What others send is put in order by packets without messages, one for all that has come, if the
+/// leader is silent. Where it speaks its own packets say it.
+#[test]
+fn leader_records_in_its_own_packets() {
+    let mut cluster = cluster(3);
+    let records = |cluster: &Cluster<()>| {
+        let group = cluster.group;
+        cluster.processes[0].node.cast_counters(group).map(|counters| counters.records)
+    };
+    for sender in [1, 2] {
+        cluster.send(sender, b"in no order yet").expect("there is room");
+    }
+    cluster.pass_us(100_000);
+    assert!((1..=2).contains(&records(&cluster).unwrap()), "{:?}", records(&cluster));
+    let before: Vec<u64> = cluster.processes.iter().map(|p| p.delivered).collect();
+    assert_eq!(before, [2, 2, 2]);
+
+    // Silence costs nothing.
+    let alone = records(&cluster);
+    cluster.pass_us(2_000_000);
+    cluster.send(0, b"the leader speaks").expect("there is room");
+    cluster.pass_us(100_000);
+    assert_eq!(records(&cluster), alone);
+}

@@ -122,7 +122,13 @@ impl Total {
             }
             return Step::On;
         }
-        if slot.ends_message { self.deliver(packets, LEADER) } else { self.step_to_next_slot() }
+        if !slot.ends_message {
+            return self.step_to_next_slot();
+        }
+        // Its own messages come as if they were recorded last.
+        self.recorded[usize::from(LEADER)] = self.slot;
+        self.current = Some(LEADER);
+        Step::On
     }
 
     fn step_to_next_slot(&mut self) -> Step {
@@ -131,6 +137,7 @@ impl Total {
     }
 
     /// A step over what is recorded of `rank`.
+    #[inline]
     fn step_of(&mut self, packets: &impl Packets, rank: Rank) -> Step {
         let recorded = self.recorded[usize::from(rank)];
         let upto = self.tail.as_ref().map_or(recorded, |tail| recorded.min(tail.agreed(rank)));

@@ -374,12 +374,18 @@ fn serve(hosts: &Hosts, id: u8) -> Vec<String> {
     words
 }
 
+/// The order of the group: `VS_CHAOS_ORDER=total` asks for one for all members.
+fn order() -> String {
+    std::env::var("VS_CHAOS_ORDER").unwrap_or_else(|_| "fifo".to_owned())
+}
+
 /// Each begins with another server, so that all servers have clients.
 pub(crate) fn join(id: u64, trace: &Path) -> Vec<String> {
     // The interface by its name: the address of a host changes.
     let mut words = words(&format!(
         "node --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
-         --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX}"
+         --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX} --order {}",
+        order()
     ));
     let mut servers = Host::servers();
     servers.rotate_left((id % u64::from(SERVERS)) as usize);

@@ -20,13 +20,14 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vs_bench::path::Path;
+use vs_core::order::Order;
 
 fn measure(criterion: &mut Criterion, who: &str, sizes: &[usize], all: bool) {
     let mut group = criterion.benchmark_group(format!("core_path/{who}"));
     for &members in sizes {
         for bytes in [64, 1024, 8 << 10, 64 << 10] {
             let senders = if all { members } else { 1 };
-            let mut path = Path::new(members, senders, bytes);
+            let mut path = Path::new(members, senders, bytes, Order::Fifo);
             group.throughput(Throughput::Elements(path.delivered_by_burst()));
             let name = BenchmarkId::new(format!("{members} members"), format!("{bytes} B"));
             group.bench_function(name, |bencher| bencher.iter(|| path.burst()));

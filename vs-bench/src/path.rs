@@ -2,6 +2,7 @@
 //! and the acknowledgements that follow, between nodes in memory.
 
 use vs_core::SendError;
+use vs_core::order::Order;
 
 use crate::memory::{Memory, Settings};
 
@@ -23,10 +24,13 @@ pub struct Path {
 }
 
 impl Path {
-    /// `members` members in one view, of whom the first `senders` send messages of `bytes` bytes.
+    /// `members` members in one view, of whom the first `senders` send messages of `bytes` bytes in a group
+    /// of this order.
     #[must_use]
-    pub fn new(members: usize, senders: usize, bytes: usize) -> Self {
-        let memory = Memory::together(members, &Settings::new(members));
+    pub fn new(members: usize, senders: usize, bytes: usize, order: Order) -> Self {
+        let mut settings = Settings::new(members);
+        settings.group.order = order;
+        let memory = Memory::together(members, &settings);
         let messages = (BURST_BYTES / senders / bytes).max(1);
         Self { memory, senders, payload: vec![7; bytes], messages }
     }

@@ -1,7 +1,8 @@
 //! Instructions that a delivered message takes in the core, counted by callgrind: the same on every
 //! run, however busy the machine is, so that a change of a hundredth is seen.
 //!
-//! `cargo run --release -p vs-bench --bin instructions` (valgrind has to be installed)
+//! `cargo run --release -p vs-bench --bin instructions` (valgrind has to be installed); with
+//! `--order total` in groups of one order for all members.
 //!
 //! It runs itself under `valgrind --tool=callgrind`, each path twice, with few and with many
 //! bursts. The difference is what the bursts took: making the nodes and their views is in both.
@@ -15,6 +16,7 @@ use std::{env, fs};
 
 use clap::Parser;
 use vs_bench::path::Path;
+use vs_core::order::Order;
 
 /// Bursts of the short and of the long run. Acknowledgements by timer come each 80 bursts or so.
 const BURSTS: [u64; 2] = [160, 480];
@@ -39,6 +41,9 @@ struct Args {
     /// Keep what callgrind writes here, for callgrind_annotate
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The order of the groups: fifo or total
+    #[arg(long, value_name = "ORDER", default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo or total"))]
+    order: Order,
     /// What runs under callgrind: MEMBERS SENDERS BYTES BURSTS
     #[arg(long, hide = true, num_args = 4)]
     path: Option<Vec<u64>>,
@@ -47,10 +52,10 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some([members, senders, bytes, bursts]) = args.path.as_deref() {
-        walk(*members as usize, *senders as usize, *bytes as usize, *bursts);
+        walk((*members as usize, *senders as usize, *bytes as usize), args.order, *bursts);
         return ExitCode::SUCCESS;
     }
-    match table(args.out.as_deref()) {
+    match table(args.order, args.out.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("instructions: {error}");
@@ -59,21 +64,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn walk(members: usize, senders: usize, bytes: usize, bursts: u64) {
-    let mut path = Path::new(members, senders, bytes);
+fn walk((members, senders, bytes): (usize, usize, usize), order: Order, bursts: u64) {
+    let mut path = Path::new(members, senders, bytes, order);
     (0..bursts).for_each(|_| path.burst());
 }
 
-fn table(out: Option<&FilePath>) -> Result<(), String> {
+fn table(order: Order, out: Option<&FilePath>) -> Result<(), String> {
     if let Some(dir) = out {
         fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }
     println!("| members | senders | bytes | instructions a delivered message | a byte |");
     println!("|---------|---------|-------|----------------------------------|--------|");
     for (members, senders, bytes) in PATHS {
-        let [short, long] =
-            BURSTS.map(|bursts| instructions(&[members, senders, bytes, bursts as usize], out));
-        let delivered = Path::new(members, senders, bytes).delivered_by_burst();
+        let [short, long] = BURSTS
+            .map(|bursts| instructions(&[members, senders, bytes, bursts as usize], order, out));
+        let delivered = Path::new(members, senders, bytes, order).delivered_by_burst();
         let spent = long?.saturating_sub(short?) as f64;
         let each = spent / (delivered * (BURSTS[1] - BURSTS[0])) as f64;
         let a_byte = each / bytes as f64;
@@ -83,7 +88,7 @@ fn table(out: Option<&FilePath>) -> Result<(), String> {
 }
 
 /// Instructions that this program executes with `--path` and `numbers`.
-fn instructions(numbers: &[usize], out: Option<&FilePath>) -> Result<u64, String> {
+fn instructions(numbers: &[usize], order: Order, out: Option<&FilePath>) -> Result<u64, String> {
     let own = env::current_exe().map_err(|e| format!("where this program is: {e}"))?;
     let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     let file = out.map_or_else(
@@ -94,6 +99,7 @@ fn instructions(numbers: &[usize], out: Option<&FilePath>) -> Result<u64, String
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(own)
+        .args(["--order", order.name()])
         .arg("--path")
         .args(&numbers)
         .output();

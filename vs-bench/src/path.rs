@@ -24,8 +24,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// `members` members in one view, of whom the first `senders` send messages of `bytes` bytes in a group
-    /// of this order.
+    /// `members` members in one view of a group of this order. The first `senders` of them send
+    /// messages of `bytes` bytes.
     #[must_use]
     pub fn new(members: usize, senders: usize, bytes: usize, order: Order) -> Self {
         let mut settings = Settings::new(members);

@@ -75,6 +75,7 @@ impl Cast {
         } += 1;
     }
 
+    #[inline]
     fn is_sound(&self, flags: u8, body: &[u8]) -> bool {
         let (settings, flags) = (&self.settings, Flags::of(flags));
         flags.has_trailer() == (settings.trailer_bytes() > 0)

@@ -23,6 +23,7 @@ impl Endpoint {
     }
 
     /// Whose message is delivered next.
+    #[inline]
     fn next_to_deliver(&self) -> Option<Rank> {
         self.current.next_to_deliver(|rank| self.progress.limit(rank))
     }
@@ -35,11 +36,12 @@ impl Endpoint {
         if !self.attachment.is_active() {
             return None;
         }
-        if self.is_signal_due() {
-            return Some(Ready::Signal);
-        }
         if let Some(rank) = self.next_to_deliver() {
             return Some(Ready::Deliver(rank));
+        }
+        // Until it is told nobody is next.
+        if self.is_signal_due() {
+            return Some(Ready::Signal);
         }
         if self.is_installable() {
             return Some(Ready::Install);

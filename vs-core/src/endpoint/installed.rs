@@ -155,7 +155,7 @@ impl Installed {
 
     /// Takes the next message of `rank`, which [`Installed::next_to_deliver`] named; `limit` is
     /// that of its stream.
-    #[inline]
+    #[inline(always)] // once for each message
     pub(super) fn take_message<'a>(
         &mut self,
         pool: &'a mut Pool,
@@ -206,6 +206,7 @@ impl Installed {
     }
 
     /// How far the promise for what is delivered now reaches.
+    #[inline]
     pub(super) fn stage(&self) -> Stage {
         self.policy.total().map_or(Stage::Regular, Total::stage)
     }

@@ -13,14 +13,18 @@ use crate::trace::Event;
 
 impl Endpoint {
     /// Finds out whose message is next, and whether the view ends.
-    #[inline]
+    #[inline(always)] // once for each message, and for FIFO groups it is nothing
     pub(super) fn find_turn(&mut self, cx: &mut Cx<'_>) {
-        if self.current.walk().is_some() && self.attachment.is_active() {
+        if self.current.walk().is_some() {
             self.find_turn_in_order(cx);
         }
     }
 
+    #[inline(never)]
     fn find_turn_in_order(&mut self, cx: &mut Cx<'_>) {
+        if !self.attachment.is_active() {
+            return;
+        }
         let progress = &self.progress;
         self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
         let waits = |walk: &Total| walk.turn().is_none() && !walk.has_tail();

@@ -25,6 +25,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.endpoints.len()
     }
@@ -63,6 +64,7 @@ impl Groups {
     }
 
     /// The endpoint at `at`, as it is.
+    #[inline]
     pub(super) fn at_mut(&mut self, at: usize) -> &mut Endpoint {
         &mut self.endpoints[at]
     }
@@ -129,6 +131,7 @@ impl Groups {
     }
 
     /// The endpoint at `at` tells something: the next one is asked first then.
+    #[inline]
     pub(super) fn handle_told(&mut self, at: usize) {
         self.turn = (at + 1) % self.endpoints.len();
     }

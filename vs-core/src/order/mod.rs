@@ -136,7 +136,7 @@ impl Policy {
     pub(crate) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
         match self {
             Self::Fifo(policy) => policy.handle_taken(rank, ends_packet),
-            // Whose message is next is found out by the next look; until then somebody may have one.
+            // The next look finds out whose message is next. Until then somebody may have one.
             Self::Total(_) => {}
         }
     }

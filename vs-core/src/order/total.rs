@@ -71,7 +71,7 @@ impl Total {
     /// Whose message is next, as [`Total::find`] has found; after it was taken, who may have one.
     #[inline]
     pub(crate) fn turn(&self) -> Option<Rank> {
-        self.turn
+        self.turn.filter(|_| !self.is_signal_due())
     }
 
     /// The last slot of which something is delivered once the next message is: what is sealed after
@@ -185,12 +185,14 @@ impl Total {
     }
 
     /// Whether the view ends here, whatever else happens.
+    #[inline]
     pub(crate) fn has_tail(&self) -> bool {
         self.tail.is_some()
     }
 
     /// Whether the application has to be told that what it delivers from here on is promised to the
     /// transitional set alone.
+    #[inline]
     pub(crate) fn is_signal_due(&self) -> bool {
         self.has_tail() && !self.is_signal_told
     }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use vs_core::ident::{Cid, IDS_PER_MS, ProcessId, ServerId, ViewId};
+use vs_core::ident::{Cid, FNV_OFFSET, IDS_PER_MS, ProcessId, ServerId, ViewId, fnv1a};
 use vs_core::wire::frame::preamble;
 
 use crate::message::{
@@ -230,6 +230,26 @@ fn peer_word(bytes: &mut Bytes<'_>) -> PeerWord {
     }
 }
 
+/// What a proposal says of those that it proposes.
+fn report_id(set: Vec<Attached>) -> u64 {
+    set.into_iter().fold(FNV_OFFSET, |hash, client| {
+        let (view, fingerprint) = client.settled.unwrap_or_default();
+        let numbers = [
+            client.process.0,
+            client.incarnation.millis,
+            u64::from(client.incarnation.nonce),
+            client.counter,
+            client.home.0,
+            u64::from(client.members_max) << 1 | u64::from(client.settled.is_some()),
+            view.major,
+            view.minor,
+            fingerprint,
+            client.profile,
+        ];
+        numbers.into_iter().fold(hash, |hash, number| fnv1a(hash, &number.to_le_bytes()))
+    })
+}
+
 fn proposal(from: ServerId, bytes: &mut Bytes<'_>) -> Proposal {
     let members = processes(bytes);
     let cids = if bytes.u8() < 0xf0 { members.clone() } else { processes(bytes) };
@@ -237,9 +257,10 @@ fn proposal(from: ServerId, bytes: &mut Bytes<'_>) -> Proposal {
         let home = if bytes.flag() { from } else { ServerId(1) };
         attached(process, home, bytes)
     });
+    let set = report_id(set.collect());
     Proposal {
         from,
-        set: set.collect(),
+        set,
         cids: cids.into_iter().map(|process| (process, Cid(number(bytes)))).collect(),
         vnum: number(bytes),
         mode: if bytes.flag() { Mode::Fast } else { Mode::Slow },

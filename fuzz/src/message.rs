@@ -201,7 +201,7 @@ pub(crate) enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Proposal {
     pub(crate) from: ServerId,
-    pub(crate) set: Vec<Attached>,
+    pub(crate) set: u64,
     pub(crate) cids: Vec<(ProcessId, Cid)>,
     pub(crate) vnum: u64,
     pub(crate) mode: Mode,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::past::Past;
-use crate::ident::{Incarnation, ProcessId, ServerId, ViewId};
+use crate::ident::{FNV_OFFSET, Incarnation, ProcessId, ServerId, ViewId, fnv1a};
 use crate::view::View;
 
 /// One attachment of a client: a crash and quick return is another attachment, and so a visible
@@ -16,7 +16,7 @@ pub(crate) struct Attachment {
 
 /// The last membership view that somebody was told of. Where it is the same for all, nobody needs
 /// another one; that the view itself is the same is for the members to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Settled {
     pub(super) id: ViewId,
     pub(super) fingerprint: u64,
@@ -61,3 +61,33 @@ impl Attached {
 
 /// What the notification service reports: ascending, one entry a process.
 pub(crate) type Report = Vec<Attached>;
+
+/// Which report a server proposes: servers that propose compare their reports and nothing else of
+/// them, and each of a crowd would have to tell each other one of all members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ReportId(pub(crate) u64);
+
+impl ReportId {
+    /// FNV-1a, 64 bits, over all fields of all entries, each number as eight bytes, little-endian.
+    pub(crate) fn of(report: &[Attached]) -> Self {
+        let numbers = |client: &Attached| {
+            let Attached { process, attachment, home, members_max, settled, profile } = *client;
+            let Attachment { incarnation, counter } = attachment;
+            let Settled { id, fingerprint } = settled.unwrap_or_default();
+            [
+                process.0,
+                incarnation.millis(),
+                u64::from(incarnation.nonce()),
+                counter,
+                home.0,
+                u64::from(members_max) << 1 | u64::from(settled.is_some()),
+                id.major,
+                id.minor,
+                fingerprint,
+                profile,
+            ]
+        };
+        let all = report.iter().flat_map(numbers);
+        Self(all.fold(FNV_OFFSET, |hash, number| fnv1a(hash, &number.to_le_bytes())))
+    }
+}

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::attached::Report;
+use super::attached::ReportId;
 use crate::ident::{CREDIBLE_MAX, Cid, ProcessId, ServerId};
 use crate::view::VIEW_MEMBERS_MAX;
 
@@ -20,7 +20,8 @@ pub(crate) enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Proposal {
     pub(crate) from: ServerId,
-    pub(crate) set: Report,
+    /// Who is proposed.
+    pub(crate) set: ReportId,
     /// The cids that the proposer gave its own clients for this change, and the highest that it
     /// knows of the others.
     pub(crate) cids: Vec<(ProcessId, Cid)>,
@@ -43,15 +44,12 @@ impl Proposal {
     }
 
     /// Whether its numbers leave others to count on with, as nobody was ever given higher ones; and
-    /// whether it is as long as one can be, and gives cids to nobody but those that it proposes.
+    /// whether it is no longer than one can be, with at most one cid for each process.
     pub(crate) fn is_credible(&self) -> bool {
         let cids = self.cids.iter().map(|(_, cid)| cid.0);
         let mut numbers = cids.chain([self.vnum, self.n, self.max_n]);
-        let is_proposed = |p| self.set.binary_search_by_key(p, |client| client.process).is_ok();
-        self.set.len() <= VIEW_MEMBERS_MAX
-            && self.set.is_sorted_by(|a, b| a.process < b.process)
-            && self.cids.len() <= self.set.len()
-            && self.cids.iter().all(|(p, _)| is_proposed(p))
+        self.cids.len() <= VIEW_MEMBERS_MAX
+            && self.cids.is_sorted_by(|(p, _), (q, _)| p < q)
             && self.used.len() <= USED_MAX
             && numbers.all(|number| number <= CREDIBLE_MAX)
     }

@@ -378,9 +378,14 @@ pub(crate) struct Clients {
 pub(crate) struct Proposal {
     pub(crate) group: String,
     pub(crate) from: ServerId,
-    /// Ascending by process.
-    pub(crate) set: Vec<Attached>,
-    /// The cids that the sender gave, and the highest that it knows of the others.
+    /// Which clients the members are: FNV-1a over the fields of each [`Attached`] of them,
+    /// ascending by process, each number as a `u64`: process, `millis`, `nonce`, `counter`, `home`,
+    /// twice `members_max` and 1 more if `settled` is there, its three numbers or three times 0,
+    /// `profile`. Servers compare it and nothing else: each knows its own clients and those that
+    /// [`Clients`] told of.
+    pub(crate) set: u64,
+    /// The cids that the sender gave, and the highest that it knows of the others. Ascending by
+    /// process.
     pub(crate) cids: Vec<(ProcessId, Cid)>,
     /// The number of the view.
     pub(crate) vnum: u64,

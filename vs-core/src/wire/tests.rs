@@ -93,7 +93,7 @@ fn words() -> Vec<Frame> {
     let proposal = Proposal {
         group: group(),
         from: server,
-        set: vec![attached(1), attached(300)],
+        set: 0xfedc_ba98_7654_3210,
         cids: vec![(ProcessId(1), Cid(9)), (ProcessId(300), Cid(128))],
         vnum: 70_000,
         is_slow: true,

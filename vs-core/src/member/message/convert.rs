@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::{Peer, PeerWord, Refusal, Reply, Request};
 use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
-use crate::member::attached::{Attached, Attachment, Settled};
+use crate::member::attached::{Attached, Attachment, ReportId, Settled};
 use crate::member::detach::{Departure, DetachReason};
 use crate::member::past::Past;
 use crate::member::profile::{ProfileField, ProfileMismatch};
@@ -119,7 +119,7 @@ fn proposal_frame(group: &GroupName, proposal: &Proposal) -> wire::Proposal {
     wire::Proposal {
         group: name(group),
         from: *from,
-        set: set.iter().map(Into::into).collect(),
+        set: set.0,
         cids: cids.clone(),
         vnum: *vnum,
         is_slow: *mode == Mode::Slow,
@@ -134,7 +134,7 @@ impl From<wire::Proposal> for Proposal {
     fn from(proposal: wire::Proposal) -> Self {
         let wire::Proposal { from, set, cids, vnum, is_slow, n, max_n, pn, used, .. } = proposal;
         let mode = if is_slow { Mode::Slow } else { Mode::Fast };
-        let set = set.into_iter().map(Into::into).collect();
+        let set = ReportId(set);
         Self { from, set, cids, vnum, mode, n, max_n, pn, used }
     }
 }

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use crate::ident::{
     CREDIBLE_MAX, Cid, IDS_PER_MS, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId,
 };
-use crate::member::attached::{Attached, Report, Settled};
+use crate::member::attached::{Attached, Report, ReportId, Settled};
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
@@ -71,6 +71,8 @@ pub(crate) enum Step {
 pub(crate) struct Agreement {
     me: ServerId,
     ns: Report,
+    /// Of `ns`.
+    set: ReportId,
     changing: bool,
     mode: Mode,
     /// The highest cid that is known of each process, whoever gave it.
@@ -99,6 +101,7 @@ impl Agreement {
         Self {
             me,
             ns: Report::new(),
+            set: ReportId::of(&[]),
             changing: false,
             mode: Mode::Fast,
             cids: BTreeMap::new(),
@@ -229,7 +232,7 @@ impl Agreement {
         let carried = if self.rules.keeps(Rule::ServerMaxN) { self.max_n } else { 0 };
         let proposal = Proposal {
             from: self.me,
-            set: self.ns.clone(),
+            set: self.set,
             cids,
             vnum: (self.max_vid + 1).min(NUMBER_MAX),
             mode,
@@ -252,9 +255,10 @@ impl Agreement {
 
     /// Whether a server that has clients of `ns` waits for an answer to its proposal for it.
     pub(crate) fn owes_answer(&self, ns: &Report) -> bool {
+        let set = ReportId::of(ns);
         let mut proposals = self.proposals.values();
         proposals.any(|p| {
-            p.set == *ns && p.pn > self.used(p.from) && ns.iter().any(|c| c.home == p.from)
+            p.set == set && p.pn > self.used(p.from) && ns.iter().any(|c| c.home == p.from)
         })
     }
 
@@ -265,7 +269,8 @@ impl Agreement {
     pub(crate) fn follow(&mut self, ns: &Report, brought: Option<Settled>) -> bool {
         if !ns.iter().any(|client| client.home == self.me) {
             (self.changing, self.gathering, self.settled) = (false, false, None);
-            (self.mode, self.ns) = (Mode::Fast, ns.clone());
+            self.mode = Mode::Fast;
+            self.take_report(ns.clone());
             return true;
         }
         if self.changing || self.owes_answer(ns) {
@@ -280,7 +285,7 @@ impl Agreement {
         };
         if quiet {
             self.settled = self.settled.or(brought);
-            self.ns = ns.clone();
+            self.take_report(ns.clone());
         }
         quiet
     }
@@ -289,7 +294,7 @@ impl Agreement {
     /// proposal waits for [`Agreement::gathered`].
     pub(crate) fn notify(&mut self, ns: Report, gather: bool) -> Vec<Step> {
         let mut steps = Vec::new();
-        self.ns = ns;
+        self.take_report(ns);
         if gather {
             self.gathering = true;
             self.begin(&mut steps);
@@ -297,6 +302,11 @@ impl Agreement {
             self.decide(&mut steps);
         }
         steps
+    }
+
+    fn take_report(&mut self, ns: Report) {
+        self.set = ReportId::of(&ns);
+        self.ns = ns;
     }
 
     /// What was to be gathered is here.
@@ -325,7 +335,7 @@ impl Agreement {
         let concerned = self.concerned();
         self.proposals
             .values()
-            .filter(|p| p.mode == Mode::Slow && p.set == self.ns && concerned.contains(&p.from))
+            .filter(|p| p.mode == Mode::Slow && p.set == self.set && concerned.contains(&p.from))
             .filter(|p| p.pn > self.used(p.from))
             .map(|p| p.n)
             .max()
@@ -343,7 +353,7 @@ impl Agreement {
         for &(process, cid) in &proposal.cids {
             self.learn(process, cid);
         }
-        let concerns = proposal.set == self.ns && self.concerned().contains(&from);
+        let concerns = proposal.set == self.set && self.concerned().contains(&from);
         self.proposals.insert(from, proposal);
         if concerns && !self.gathering && self.locals().next().is_some() {
             self.answer(from, &mut steps);
@@ -382,7 +392,7 @@ impl Agreement {
 
     /// Whether the proposal of `p.from` counts for the view that this server tries for.
     fn counts(&self, p: &Proposal) -> bool {
-        if p.set != self.ns {
+        if p.set != self.set {
             return false;
         }
         if self.mode == Mode::Slow {

@@ -23,7 +23,7 @@ use super::connections::ConnId;
 use super::note::Note;
 use super::notify;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};
-use crate::member::attached::{Attached, Report, Settled};
+use crate::member::attached::{Attached, Report, ReportId, Settled};
 use crate::member::message::{Peer, PeerWord, Reply};
 use crate::member::past::Past;
 use crate::member::profile::Held;
@@ -255,7 +255,7 @@ impl Group {
             return;
         }
         let waits = self.put_off.is_on() || self.regroup.is_some();
-        let calls = waits && self.report(cx).0 == proposal.set;
+        let calls = waits && ReportId::of(&self.report(cx).0) == proposal.set;
         let steps = self.agreement.receive(proposal);
         self.take(cx, steps);
         let report = self.agreement.report().clone();

@@ -8,6 +8,7 @@ use super::super::agreement::{Floor, Step};
 use super::agree::Op::{self, Go, Ns};
 use super::agree::{Servers, report};
 use crate::ident::{CLAIMED_MAX, Cid, Incarnation, NUMBER_MAX, ProcessId, ServerId};
+use crate::member::attached::ReportId;
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
 use crate::rng::Rng;
@@ -236,7 +237,7 @@ fn number_joined_for_same_set_only() {
     let mine = |servers: &mut Servers| servers.server(1).mine().map(|mine| (mine.mode, mine.n));
     let elsewhere = proposed(&mut servers, |p| {
         slow(p);
-        p.set = report(&[11, 21, 22]);
+        p.set = ReportId::of(&report(&[11, 21, 22]));
     });
     let uninvolved = proposed(&mut servers, |p| {
         slow(p);
@@ -361,7 +362,7 @@ fn senseless_proposals_make_no_view() {
     assert_eq!(other(&|p| p.cids = of_others(NUMBER_MAX)), 0, "a cid that leaves none to give");
     assert_eq!(other(&|p| (p.mode, p.n) = (Mode::Slow, u64::MAX)), 0, "the last of all numbers");
     assert_eq!(other(&|p| p.max_n = u64::MAX), 0, "the last of all numbers");
-    assert_eq!(other(&|p| p.set = report(&[11, 21, 22])), 0, "another set");
+    assert_eq!(other(&|p| p.set = ReportId::of(&report(&[11, 21, 22]))), 0, "another set");
     assert_eq!(other(&|p| p.from = ServerId(9)), 0, "of a server that is not concerned");
     // Numbers do not run over.
     let mut servers = Servers::new(1, Rules::default());

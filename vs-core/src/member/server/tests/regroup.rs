@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::super::ServerConfig;
 use super::bench::{Bench, group, hello, peer, processes, story, usual_profile};
 use crate::ident::{Cid, Incarnation, ProcessId, ServerId, ViewId};
-use crate::member::attached::{Attached, Attachment, Settled};
+use crate::member::attached::{Attached, Attachment, ReportId, Settled};
 use crate::member::message::{PeerWord, Request};
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
@@ -68,9 +68,10 @@ fn proposal_during_regroup_answered_at_once() {
         bench.server.groups.get(&group()).unwrap().clients().into_iter().map(|(client, _)| client);
     let attachment = Attachment { incarnation: Incarnation::new(7), counter: 1 };
     let other = Attached { settled: None, attachment, ..also_from(&view(1, &[1])) };
+    let set: Vec<_> = of_one.chain([other]).collect();
     let proposal = Proposal {
         from: ServerId(2),
-        set: of_one.chain([other]).collect(),
+        set: ReportId::of(&set),
         cids: vec![(ProcessId(21), Cid(50))],
         vnum: 1,
         mode: Mode::Fast,

@@ -19,6 +19,15 @@ impl Silence {
         Self { heard: now, looked: now, silence_ms }
     }
 
+    /// The peer may be silent for another time from now on.
+    pub(crate) fn set_silence(&mut self, now: Time, silence_ms: u64) {
+        if silence_ms < self.silence_ms {
+            // It does not know yet that it has to speak more often.
+            self.heard = self.heard.max(now);
+        }
+        self.silence_ms = silence_ms;
+    }
+
     pub(crate) fn hear(&mut self, now: Time) {
         self.heard = now;
     }

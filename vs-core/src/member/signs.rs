@@ -14,6 +14,27 @@ const SIGNS_PER_SILENCE: u64 = 4;
 /// The shortest pause between signs of life, whatever the other side asks for, in ms.
 const PAUSE_MIN_MS: u64 = 10;
 
+/// The longest pause in a crowd, whatever the other side can do with, in ms.
+const PAUSE_MAX_MS: u64 = 2000;
+
+/// Up to so many servers, one is taken for dead after the silence that is configured. With each
+/// doubling beyond, after twice that: each sends signs of life to each other one.
+const SERVERS_PER_SILENCE: usize = 32;
+
+/// How many times longer than configured the silence of a server may last in the largest crowd.
+const LONGER_MAX: u64 = 8;
+
+/// How many times longer than configured a server may be silent before it is taken for dead, since
+/// there are so many `servers`; it was `before` times until now. A number of servers that varies a
+/// little does not change it again and again.
+pub(super) fn times_longer(servers: usize, before: u64) -> u64 {
+    let of = |servers: usize| {
+        let doubled = servers.div_ceil(SERVERS_PER_SILENCE).max(1).next_power_of_two();
+        (doubled as u64).min(LONGER_MAX)
+    };
+    before.max(of(servers)).min(of(servers.saturating_mul(2)))
+}
+
 /// The silence to announce, in ms, if one of `silence_ms` has to be.
 pub(super) fn announced(silence_ms: u64) -> Option<u64> {
     (silence_ms != USUAL_SILENCE_MS).then_some(silence_ms)
@@ -41,11 +62,24 @@ impl Signs {
     pub(super) fn pause_ms(self) -> u64 {
         self.configured_ms.min(self.needed_ms)
     }
+
+    /// The longest pause that the other side can do with, in ms, within a bound.
+    pub(super) fn pause_max_ms(self) -> u64 {
+        self.needed_ms.min(PAUSE_MAX_MS.max(self.configured_ms))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_grows_with_servers_and_does_not_flap() {
+        let grown = [1, 32, 33, 64, 65, 128, 129, 1000].map(|servers| times_longer(servers, 1));
+        assert_eq!(grown, [1, 1, 2, 2, 4, 4, 8, 8]);
+        let shrunk = [129, 65, 64, 33, 32, 17, 16].map(|servers| times_longer(servers, 8));
+        assert_eq!(shrunk, [8, 8, 4, 4, 2, 2, 1]);
+    }
 
     #[test]
     fn signs_are_as_frequent_as_the_other_side_needs() {
@@ -55,6 +89,8 @@ mod tests {
         {
             signs.handle_announced(silence_ms);
             assert_eq!(signs.pause_ms(), pause_ms, "of {silence_ms}");
+            let longest_ms = (silence_ms / 4).clamp(PAUSE_MIN_MS, PAUSE_MAX_MS);
+            assert_eq!(signs.pause_max_ms(), longest_ms, "in a crowd, of {silence_ms}");
         }
         assert_eq!(Signs::new(5000).pause_ms(), 250, "to one that says nothing");
         assert_eq!([announced(1000), announced(200)], [None, Some(200)]);

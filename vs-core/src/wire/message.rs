@@ -515,7 +515,8 @@ pub(crate) struct Gone {
 
 /// Kind 129, to anybody who has named itself: after how long a silence the sender takes the
 /// receiver for dead. The receiver sends signs of life four times as often. Who does not say it
-/// is configured for 1000 ms.
+/// is configured for 1000 ms. A server says it again when it takes servers for dead earlier or
+/// later, since there are fewer or more of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Silence {
     pub(crate) silence_ms: u64,

@@ -27,7 +27,9 @@ pub struct ServerConfig {
     /// The deployment of this server. It refuses clients and servers of another one. Default
     /// "default".
     pub deployment: Deployment,
-    /// A client or server is taken for dead after this silence, in ms. Default 1000.
+    /// A client or server is taken for dead after this silence, in ms. Default 1000. Among more
+    /// than 32 servers a server is after twice that, among more than 64 and 128 after four and
+    /// eight times that: each of them sends signs of life to each other one.
     pub silence_ms: u64,
     /// Pause after the last message before a heartbeat is sent, in ms. Default 100.
     pub heartbeat_ms: u64,

@@ -9,13 +9,17 @@ use super::deadlines::Deadlines;
 use crate::ident::{GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::{Peer, Request};
-use crate::member::signs::Signs;
+use crate::member::signs::{self, Signs};
 use crate::time::Time;
 use crate::wire::frame::{Decoder, FrameError, Output};
 use crate::wire::message::Frame;
 
 /// Beyond so many connections, they are looked at together.
 const MANY: usize = 64;
+
+/// Beyond so many connections, signs of life go out no more often than the other sides need: each
+/// server of a crowd sends one to each other one.
+const CROWD: usize = 16;
 
 /// Many connections are looked at at multiples of this time, in ms: so one round of the loop sees
 /// to some of them together.
@@ -74,6 +78,8 @@ pub(super) struct Connections {
     connections_max: usize,
     output_bytes_max: usize,
     silence_ms: u64,
+    /// How many times longer a server may be silent, since there are many.
+    times_longer: u64,
     heartbeat_ms: u64,
     conns: BTreeMap<ConnId, Conn>,
     /// Connections that were accepted and have not named themselves, ascending as they came.
@@ -94,6 +100,7 @@ impl Connections {
             connections_max: config.connections_max,
             output_bytes_max: config.output_bytes_max,
             silence_ms: config.silence_ms,
+            times_longer: 1,
             heartbeat_ms: config.heartbeat_ms,
             conns: BTreeMap::new(),
             unnamed: BTreeSet::new(),
@@ -195,9 +202,13 @@ impl Connections {
 
     /// The other end has named itself.
     pub(super) fn set_role(&mut self, now: Time, id: ConnId, role: Role) {
+        let silence_ms = self.peer_silence_ms();
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.role = role;
             conn.silence.hear(now);
+            if matches!(role, Role::Peer(..)) {
+                conn.silence.set_silence(now, silence_ms);
+            }
             conn.decoder.handle_named();
             self.unnamed.remove(&id);
             self.plan_look(id);
@@ -210,6 +221,31 @@ impl Connections {
             conn.signs.handle_announced(silence_ms);
             self.plan_look(id);
         }
+    }
+
+    /// After how long a silence a server is taken for dead, in ms.
+    pub(super) fn peer_silence_ms(&self) -> u64 {
+        self.times_longer * self.silence_ms
+    }
+
+    /// There are so many servers now. If another silence follows for all of them, the connections
+    /// on which that is to be announced are returned.
+    pub(super) fn handle_servers(&mut self, now: Time, servers: usize) -> Vec<ConnId> {
+        let times_longer = signs::times_longer(servers, self.times_longer);
+        if times_longer == self.times_longer {
+            return Vec::new();
+        }
+        self.times_longer = times_longer;
+        let silence_ms = self.peer_silence_ms();
+        let peers = self.conns.iter_mut().filter(|(_, c)| matches!(c.role, Role::Peer(..)));
+        let peers: Vec<ConnId> = peers
+            .map(|(id, conn)| {
+                conn.silence.set_silence(now, silence_ms);
+                *id
+            })
+            .collect();
+        peers.iter().for_each(|id| self.plan_look(*id));
+        peers
     }
 
     /// A peer spoke. It is returned if that was the first time since its greeting.
@@ -286,14 +322,21 @@ impl Connections {
     /// Who is at the other end, if a heartbeat is due there.
     pub(super) fn needs_heartbeat(&self, now: Time, id: ConnId) -> Option<Role> {
         let conn = self.conns.get(&id)?;
-        (now >= conn.sent.plus_ms(conn.signs.pause_ms())).then_some(conn.role)
+        (now >= self.heartbeat_at(conn)).then_some(conn.role)
+    }
+
+    /// When a heartbeat is due on a connection on which nothing is sent before.
+    fn heartbeat_at(&self, conn: &Conn) -> Time {
+        let is_crowd = self.conns.len() > CROWD;
+        let signs = conn.signs;
+        conn.sent.plus_ms(if is_crowd { signs.pause_max_ms() } else { signs.pause_ms() })
     }
 
     /// Plans when to look at a connection next.
     pub(super) fn plan_look(&mut self, id: ConnId) {
         let at = self.conns.get(&id).map(|conn| match conn.role {
             Role::New => conn.silence.next_look(),
-            _ => conn.silence.next_look().min(conn.sent.plus_ms(conn.signs.pause_ms())),
+            _ => conn.silence.next_look().min(self.heartbeat_at(conn)),
         });
         let grid = Time::from_millis(LOOK_GRID_MS).0;
         let on_grid = |at: Time| Time(at.0.next_multiple_of(grid));

@@ -214,7 +214,7 @@ impl Server {
             Some(addr) => self.dialler.handle_answered(addr, (server, boot), &self.config),
             None => self.greet(conn),
         }
-        if let Some(silence_ms) = announced(self.config.silence_ms) {
+        if let Some(silence_ms) = announced(self.connections.peer_silence_ms()) {
             self.send(conn, &Request::Silence(silence_ms));
         }
         let restarted = self.peers.handle_boot(server, boot, &self.config);
@@ -226,6 +226,7 @@ impl Server {
         if is_first {
             self.topology.handle_up(self.clock.now(), server, restarted, &self.config);
             self.notes.push(Note::Peer { server, connected: true });
+            self.follow_servers();
         }
         self.tell_about_me(conn);
         let due = self.review.plan(self.clock.now());

@@ -98,6 +98,7 @@ impl Server {
         }
         self.dialler.use_spares(now, server, &self.config);
         self.notes.push(Note::Peer { server, connected: false });
+        self.follow_servers();
         let due = self.review.plan(self.clock.now());
         (due.tells, due.lost) = (true, true);
         self.review_links();

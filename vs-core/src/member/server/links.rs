@@ -33,7 +33,7 @@ struct Link {
 
 impl Link {
     /// When it is ready, begins or ceases to count whatever others do, or is abandoned no more.
-    fn due(&self, config: &ServerConfig) -> Option<Time> {
+    fn due(&self, config: &ServerConfig, silence_ms: u64) -> Option<Time> {
         match (self.connected, self.counts) {
             (true, false) if !self.ready => Some(self.since.plus_ms(self.hold_ms)),
             // Another one may have been reached so much later.
@@ -41,7 +41,7 @@ impl Link {
             (false, true) => Some(self.since.plus_ms(config.reattach_ms)),
             // Others may miss it as much later as it takes to miss a silent one.
             (false, false) if self.abandoned => {
-                Some(self.since.plus_ms(config.reattach_ms + config.silence_ms))
+                Some(self.since.plus_ms(config.reattach_ms + silence_ms))
             }
             _ => None,
         }
@@ -56,9 +56,19 @@ impl Link {
 
 /// The links to all peers that were ever connected, within a bound.
 #[derive(Debug, Default)]
-pub(super) struct Links(BTreeMap<ServerId, Link>);
+pub(super) struct Links {
+    links: BTreeMap<ServerId, Link>,
+    /// After how long a silence a server is taken for dead, in ms, where that is longer than
+    /// configured.
+    silence_ms: u64,
+}
 
 impl Links {
+    /// A server is taken for dead after this silence, in ms.
+    pub(super) fn set_silence(&mut self, silence_ms: u64) {
+        self.silence_ms = silence_ms;
+    }
+
     /// `server` is connected. If it was restarted, the link is as a new one.
     pub(super) fn handle_up(
         &mut self,
@@ -67,10 +77,10 @@ impl Links {
         restarted: bool,
         config: &ServerConfig,
     ) {
-        if !self.0.contains_key(&server) && self.0.len() >= config.connections_max {
-            self.0.retain(|_, link| link.connected || link.counts);
+        if !self.links.contains_key(&server) && self.links.len() >= config.connections_max {
+            self.links.retain(|_, link| link.connected || link.counts);
         }
-        let link = self.0.entry(server).or_insert(Link {
+        let link = self.links.entry(server).or_insert(Link {
             connected: true,
             since: now,
             counts: false,
@@ -87,7 +97,7 @@ impl Links {
 
     /// `server` is connected no more. If the link has held for long, it is as a new one.
     pub(super) fn handle_down(&mut self, now: Time, server: ServerId, config: &ServerConfig) {
-        let Some(link) = self.0.get_mut(&server) else { return };
+        let Some(link) = self.links.get_mut(&server) else { return };
         if link.counts && now.millis_since(link.since) >= config.link_forgive_ms {
             link.hold_ms = 0;
         }
@@ -98,8 +108,9 @@ impl Links {
     /// no more, by `now`.
     pub(super) fn handle_timeout(&mut self, now: Time, config: &ServerConfig) -> (bool, bool) {
         let (mut began, mut ceased) = (false, false);
-        for link in self.0.values_mut() {
-            while link.due(config).is_some_and(|at| now >= at) {
+        let silence_ms = self.silence_ms.max(config.silence_ms);
+        for link in self.links.values_mut() {
+            while link.due(config, silence_ms).is_some_and(|at| now >= at) {
                 match (link.connected, link.counts) {
                     (true, _) if link.ready => (link.counts, began) = (true, true),
                     (true, _) => (link.ready, began) = (true, true),
@@ -115,54 +126,55 @@ impl Links {
     }
 
     pub(super) fn next_timeout(&self, config: &ServerConfig) -> Option<Time> {
-        self.0.values().filter_map(|link| link.due(config)).min()
+        let silence_ms = self.silence_ms.max(config.silence_ms);
+        self.links.values().filter_map(|link| link.due(config, silence_ms)).min()
     }
 
     /// What others are told: the servers on whose links this one counts, and those that are ready;
     /// ascending.
     pub(super) fn report(&self) -> (Vec<ServerId>, Vec<ServerId>) {
         let those = |which: fn(&Link) -> bool| {
-            self.0.iter().filter(|(_, link)| which(link)).map(|(server, _)| *server).collect()
+            self.links.iter().filter(|(_, link)| which(link)).map(|(server, _)| *server).collect()
         };
         (those(|link| link.counts), those(|link| link.ready && !link.counts))
     }
 
     /// Counts on `server` from now on.
     pub(super) fn begin(&mut self, server: ServerId) {
-        if let Some(link) = self.0.get_mut(&server) {
+        if let Some(link) = self.links.get_mut(&server) {
             link.counts = true;
         }
     }
 
     /// Whether the link to `server` counts as soon as others are ready for it.
     pub(super) fn is_ready(&self, server: ServerId) -> bool {
-        self.0.get(&server).is_some_and(|link| link.ready && !link.counts)
+        self.links.get(&server).is_some_and(|link| link.ready && !link.counts)
     }
 
     /// Whether `server` is connected, though its link may not count yet.
     pub(super) fn is_connected(&self, server: ServerId) -> bool {
-        self.0.get(&server).is_some_and(|link| link.connected)
+        self.links.get(&server).is_some_and(|link| link.connected)
     }
 
     /// Those that are or were connected, and whether they are; ascending.
     pub(super) fn known(&self) -> impl Iterator<Item = (ServerId, bool)> + '_ {
-        self.0.iter().map(|(server, link)| (*server, link.connected))
+        self.links.iter().map(|(server, link)| (*server, link.connected))
     }
 
     /// Whether any server is.
     pub(super) fn is_any_connected(&self) -> bool {
-        self.0.values().any(|link| link.connected)
+        self.links.values().any(|link| link.connected)
     }
 
     /// Those that are connected and do not count yet.
     pub(super) fn waiting(&self) -> impl Iterator<Item = ServerId> {
         let waits = |link: &Link| link.connected && !link.counts;
-        self.0.iter().filter(move |(_, link)| waits(link)).map(|(server, _)| *server)
+        self.links.iter().filter(move |(_, link)| waits(link)).map(|(server, _)| *server)
     }
 
     /// Whether this server counts on the link to `server`, though that may be lost just now.
     pub(super) fn counts(&self, server: ServerId) -> bool {
-        self.0.get(&server).is_some_and(|link| link.counts)
+        self.links.get(&server).is_some_and(|link| link.counts)
     }
 
     /// Those that were connected at most `ms` ago, and were never lost for long; ascending.
@@ -170,12 +182,12 @@ impl Links {
         let is_new = move |link: &Link| {
             link.connected && link.hold_ms == 0 && now.millis_since(link.since) < ms
         };
-        self.0.iter().filter(move |(_, link)| is_new(link)).map(|(server, _)| *server)
+        self.links.iter().filter(move |(_, link)| is_new(link)).map(|(server, _)| *server)
     }
 
     /// Those that it reaches, ascending.
     pub(super) fn reached(&self) -> Vec<ServerId> {
-        let reached = self.0.iter().filter(|(_, link)| link.counts && link.connected);
+        let reached = self.links.iter().filter(|(_, link)| link.counts && link.connected);
         reached.map(|(server, _)| *server).collect()
     }
 
@@ -184,11 +196,11 @@ impl Links {
     /// some of the others would find another clique than the rest.
     pub(super) fn lost(&self) -> Vec<ServerId> {
         let is_lost = |link: &Link| !link.connected && (link.counts || link.abandoned);
-        self.0.iter().filter(|(_, link)| is_lost(link)).map(|(server, _)| *server).collect()
+        self.links.iter().filter(|(_, link)| is_lost(link)).map(|(server, _)| *server).collect()
     }
 
     /// How long the link to `server` has to hold before it is ready, in ms; none if it is.
     pub(super) fn held_off(&self, server: ServerId) -> Option<u64> {
-        self.0.get(&server).filter(|link| !link.counts && !link.ready).map(|link| link.hold_ms)
+        self.links.get(&server).filter(|link| !link.counts && !link.ready).map(|link| link.hold_ms)
     }
 }

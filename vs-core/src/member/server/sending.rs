@@ -62,6 +62,17 @@ impl Server {
         self.tell_peers(report);
     }
 
+    /// There is another number of servers: how long they may be silent follows from it.
+    pub(super) fn follow_servers(&mut self) {
+        let now = self.clock.now();
+        let peers = self.connections.handle_servers(now, self.peers.count() + 1);
+        let silence_ms = self.connections.peer_silence_ms();
+        self.topology.set_silence(silence_ms);
+        for conn in peers {
+            self.send(conn, &Request::Silence(silence_ms));
+        }
+    }
+
     /// What this server says about itself.
     pub(super) fn about_me(&self) -> PeerWord {
         let listen = self.discovery.as_ref().map(Discovery::listen);

@@ -104,6 +104,11 @@ impl Topology {
         LinkReport::new(version, servers, ready).message(self.me)
     }
 
+    /// A server is taken for dead after this silence, in ms.
+    pub(super) fn set_silence(&mut self, silence_ms: u64) {
+        self.links.set_silence(silence_ms);
+    }
+
     /// `server` is connected, and was not before.
     pub(super) fn handle_up(
         &mut self,

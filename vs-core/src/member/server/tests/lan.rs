@@ -59,6 +59,8 @@ pub(super) struct Said {
     pub(super) own: usize,
     /// Reports that were passed on.
     pub(super) passed: usize,
+    /// Signs of life.
+    pub(super) signs: usize,
 }
 
 impl Said {
@@ -74,6 +76,7 @@ impl Said {
                     self.passed += usize::from(!is_own);
                 }
                 Request::Peer(PeerWord::Proposal { .. }) => self.proposals += 1,
+                Request::Ping => self.signs += 1,
                 _ => {}
             }
         }

@@ -339,6 +339,27 @@ fn crowd_reaching_each_other_slowly_proposes_few_times() {
     }
 }
 
+/// Each server sent each other one ten signs of life a second: 160,000 a second of 128 took all of
+/// two cores, so signs came late, links were taken for dead, and the crowd never formed.
+#[test]
+fn crowd_in_calm_sends_few_signs_of_life() {
+    let n = 40;
+    let mut lan = Lan::new();
+    lan.counted = Some(Default::default());
+    for id in 1..=n {
+        lan.start(id, id, "crowd");
+    }
+    lan.pass(3000);
+    let before = lan.counted.as_ref().unwrap().signs;
+    lan.pass(4000);
+    for id in 1..=n {
+        assert_eq!(lan.views(id).pop(), Lan::all(1..=n).pop(), "of {id}");
+    }
+    let signs = lan.counted.take().unwrap().signs - before;
+    let each = signs / (n * (n - 1)) as usize;
+    assert!((4..=9).contains(&each), "{each} signs of life of each to each other one in 4 s");
+}
+
 /// In a crowd that has formed, the loss of a server is not put off.
 #[test]
 fn crowd_loses_server_one_view_at_once() {

@@ -215,6 +215,38 @@ fn departure_noted_at_other_servers_too() {
 }
 
 /// It was told nothing but the end of its connection, as by a server that was lost.
+/// Each of many servers sends signs of life to each other one, so they are rare, and one that is
+/// late is not taken for dead for that.
+#[test]
+fn silence_of_servers_lasts_longer_in_crowd() {
+    let mut bench = Bench::new(ServerConfig::default());
+    let announced = |bench: &mut Bench, conn| {
+        let silence = |request| match request {
+            Request::Silence(silence_ms) => Some(silence_ms),
+            _ => None,
+        };
+        bench.read(conn).into_iter().filter_map(silence).collect::<Vec<u64>>()
+    };
+    for server in 2..=40 {
+        bench.open(server);
+        bench.say(server, &greeting(server, 5));
+    }
+    assert_eq!(announced(&mut bench, 2), [2000], "when it had been there");
+    assert_eq!(announced(&mut bench, 40), [2000], "when it came");
+    bench.mute.push(7);
+    bench.pass(1900);
+    assert!(bench.closed.is_empty());
+    bench.pass(200);
+    assert_eq!(bench.closed, [7]);
+    (20..=40).for_each(|server| bench.close(server));
+    assert_eq!(announced(&mut bench, 2), [] as [u64; 0], "a little fewer change nothing");
+    (15..20).for_each(|server| bench.close(server));
+    assert_eq!(announced(&mut bench, 2), [1000]);
+    bench.mute.push(8);
+    bench.pass(1100);
+    assert_eq!(bench.closed, [7, 8]);
+}
+
 #[test]
 fn silent_client_is_told_when_it_resumes() {
     let mut bench = Bench::together(ServerConfig::default(), 2);

@@ -229,7 +229,7 @@ impl Server {
             self.follow_servers();
         }
         self.tell_about_me(conn);
-        let due = self.review.plan(self.clock.now());
+        let due = self.review.plan_news(self.clock.now());
         due.tells = true;
         due.newcomers.push(conn);
         self.review_links();
@@ -307,7 +307,7 @@ impl Server {
             Heard::Earlier(report) => return self.tell_server(of, report),
             Heard::New => {}
         }
-        self.review.plan(self.clock.now()).compares = true;
+        self.review.plan_news(self.clock.now()).compares = true;
         self.review_links();
     }
 

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use super::config::ServerConfig;
 use super::graph::places;
+use super::review::CALM_PAUSES_MAX;
 use crate::ident::ServerId;
 use crate::member::message::PeerWord;
 use crate::time::Time;
@@ -191,7 +192,7 @@ impl LinkReports {
     /// How long a report waits before it is passed on, in ms. In a crowd that forms, the servers
     /// that lack a report are about to reach the one that it is of.
     fn pass_pause_ms(&self, config: &ServerConfig) -> u64 {
-        config.pass_on_ms.max(2 * self.look_pause_ms(config))
+        config.pass_on_ms.max((CALM_PAUSES_MAX + 1) * self.look_pause_ms(config))
     }
 
     /// Plans to pass on what peers lack.

@@ -14,6 +14,10 @@ use crate::time::{Pace, Time};
 /// takes no longer than among few.
 const LOOKS_AT_ONCE: u64 = 4;
 
+/// Among many servers, news is looked at once no more came for a pause, and after so many pauses
+/// at the latest: what one of them tells too early it tells all again.
+pub(super) const CALM_PAUSES_MAX: u64 = 2;
+
 /// How much longer the next pause is than a look was late.
 const PAUSES_PER_LATENESS: u64 = 8;
 
@@ -42,8 +46,10 @@ pub(super) struct Review {
     pace: Pace,
     /// Since when something is due.
     since: Time,
-    /// Looks have pauses: what arrives together is looked at together.
-    has_pauses: bool,
+    /// Pause between looks, in ms. If it is not 0, what arrives together is looked at together.
+    pause_ms: u64,
+    /// News is not looked at before, unless a server was lost.
+    calm_at: Time,
 }
 
 impl Review {
@@ -55,25 +61,39 @@ impl Review {
         self.due.get_or_insert_default()
     }
 
+    /// News is due that may be followed by more: of servers that connect, say.
+    pub(super) fn plan_news(&mut self, now: Time) -> &mut Due {
+        self.plan(now);
+        let latest = self.since.plus_ms(CALM_PAUSES_MAX * self.pause_ms);
+        self.calm_at = now.plus_ms(self.pause_ms).min(latest);
+        self.plan(now)
+    }
+
+    /// When what is due is to be looked at.
+    fn at(&self, due: &Due) -> Time {
+        if due.lost { self.from } else { self.from.max(self.calm_at) }
+    }
+
     /// What is due right after an input: nothing if more may arrive together with it. Asked once:
     /// then nothing is due.
     pub(super) fn take_due_at_once(&mut self, now: Time) -> Option<Due> {
-        if self.has_pauses { None } else { self.take_due(now) }
+        if self.pause_ms > 0 { None } else { self.take_due(now) }
     }
 
     /// What is due by `now`. Asked once: then nothing is due.
     pub(super) fn take_due(&mut self, now: Time) -> Option<Due> {
-        if now < self.from { None } else { self.due.take() }
+        let at = self.at(self.due.as_ref()?);
+        if now < at { None } else { self.due.take() }
     }
 
     /// A look is over; in the long run there is one every `pause_ms`, or fewer if they come late.
     pub(super) fn handle_done(&mut self, now: Time, pause_ms: u64) {
-        let late_ms = now.millis_since(self.from.max(self.since));
+        let late_ms = now.millis_since(self.from.max(self.since).max(self.calm_at));
         let late_ms = (PAUSES_PER_LATENESS * late_ms).min(LATE_PAUSE_MAX_MS);
-        self.has_pauses = pause_ms > 0;
-        let pause_ms = if self.has_pauses { pause_ms.max(late_ms) } else { 0 };
+        self.pause_ms = pause_ms;
+        let pause_ms = if pause_ms > 0 { pause_ms.max(late_ms) } else { 0 };
         let pause = Time::from_millis(pause_ms).0;
-        if !self.has_pauses {
+        if pause_ms == 0 {
             self.pace = Pace::default();
         }
         self.pace.spend(now, pause);
@@ -82,7 +102,7 @@ impl Review {
 
     /// When there is something to look at.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.due.as_ref().map(|_| self.from)
+        self.due.as_ref().map(|due| self.at(due))
     }
 }
 
@@ -124,6 +144,24 @@ mod tests {
             review.plan(now).tells = true;
         }
         assert!(at.len() < 20, "{at:?}");
+    }
+
+    #[test]
+    fn news_is_looked_at_once_calm_within_bound() {
+        let ms = Time::from_millis;
+        let mut review = Review::default();
+        review.plan_news(ms(1)).compares = true;
+        assert!(review.take_due_at_once(ms(1)).is_some(), "among few");
+        review.handle_done(ms(1), 10);
+        let mut news = |now| {
+            review.plan_news(ms(now)).compares = true;
+            review.next_timeout()
+        };
+        assert_eq!(news(100), Some(ms(110)));
+        assert_eq!(news(105), Some(ms(115)));
+        assert_eq!(news(114), Some(ms(120)), "no later");
+        review.plan(ms(115)).lost = true;
+        assert!(review.take_due(ms(115)).is_some(), "a loss does not wait");
     }
 
     #[test]

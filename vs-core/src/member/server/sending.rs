@@ -148,7 +148,8 @@ impl Server {
         act: impl FnOnce(&mut Group, &mut group::Cx<'_>) -> R,
     ) -> Option<R> {
         let servers = self.peers.count() + 1;
-        let grows = || self.topology.is_growing(self.clock.now(), &self.config);
+        let new_ms = self.config.gather_max_ms + group::more_ms(servers, &self.config);
+        let grows = || self.topology.is_growing(self.clock.now(), new_ms);
         let gathering = self.is_gathering() || servers > FEW_SERVERS && grows();
         let clock_ms = self.clock.unix_ms(self.latest_boot());
         let mut cx = group::Cx {

@@ -86,10 +86,10 @@ impl Topology {
         &self.clique
     }
 
-    /// Whether a server that has connected for the first time a moment ago is about to share views
-    /// with this one: not all have reported yet that they reach it.
-    pub(super) fn is_growing(&self, now: Time, config: &ServerConfig) -> bool {
-        let newcomers = self.links.newcomers(now, config.gather_max_ms);
+    /// Whether a server that has connected for the first time at most `ms` ago is about to share
+    /// views with this one: not all have reported yet that they reach it.
+    pub(super) fn is_growing(&self, now: Time, ms: u64) -> bool {
+        let newcomers = self.links.newcomers(now, ms);
         newcomers.into_iter().any(|server| self.clique.binary_search(&server).is_err())
     }
 

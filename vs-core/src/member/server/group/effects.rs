@@ -84,9 +84,15 @@ impl Cx<'_> {
     /// How much longer than `gather_max_ms` arrivals wait for servers that have just started, since
     /// there are many, in ms.
     pub(super) fn more_ms(&self) -> u64 {
-        match self.servers {
-            servers if servers <= FEW_SERVERS => 0,
-            servers => (PUT_OFF_MS_PER_SERVER * servers as u64).min(4 * self.config.silence_ms),
-        }
+        more_ms(self.servers, self.config)
+    }
+}
+
+/// How much longer than `gather_max_ms` arrivals wait for any of so many servers that have just
+/// started, in ms.
+pub(in super::super) fn more_ms(servers: usize, config: &ServerConfig) -> u64 {
+    match servers {
+        servers if servers <= FEW_SERVERS => 0,
+        servers => (PUT_OFF_MS_PER_SERVER * servers as u64).min(4 * config.silence_ms),
     }
 }

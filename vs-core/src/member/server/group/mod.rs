@@ -36,7 +36,7 @@ use crate::view::View;
 use accusations::Accusations;
 use attachments::Attachments;
 pub(super) use attachments::Local;
-pub(super) use effects::{Cx, FEW_SERVERS, Send};
+pub(super) use effects::{Cx, FEW_SERVERS, Send, more_ms};
 use gathering::{Cause, Gathering, PutOff};
 #[cfg(test)]
 pub(super) use pauses::FORGIVEN_MS;

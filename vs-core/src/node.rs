@@ -466,6 +466,14 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).map_or(&[], Endpoint::unheard_by)
     }
 
+    /// Members of the group's view whose datagrams to this process alone do not arrive, though
+    /// their multicasts do; ascending. A firewall stops unicast, so nothing that is lost is
+    /// repaired: an operator should know. Some members are asked, after each view with new ones.
+    #[must_use]
+    pub fn unicast_missing_from(&self, group: GroupKey) -> &[ProcessId] {
+        self.groups.get(group).map_or(&[], Endpoint::unicast_missing_from)
+    }
+
     /// Data addresses of the other members of the group's view and of the change under way: whom
     /// [`crate::Dest::Group`] names.
     pub fn group_addresses(&self, group: GroupKey) -> impl Iterator<Item = SocketAddr> + '_ {

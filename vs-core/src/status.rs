@@ -53,6 +53,12 @@ impl<T> Listed<T> {
     }
 }
 
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { first: Vec::new(), more: 0 }
+    }
+}
+
 /// What is seen now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -257,6 +263,9 @@ pub struct MembershipStatus {
     pub counters: CastCounters,
 }
 
+    /// Members whose datagrams to this one alone do not arrive, though their multicasts do.
+    #[serde(default)]
+    pub unicast_missing_from: Listed<ProcessId>,
 /// The stream of one member in the current view, in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -413,6 +422,7 @@ mod tests {
         };
         let of_node = Status::Node(NodeStatus {
             process,
+            unicast_missing_from: many(process, MEMBERS_LISTED_MAX),
             incarnation: Incarnation::new(u64::MAX),
             server: Some(addr),
             counters: Counters::default(),

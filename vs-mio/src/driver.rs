@@ -19,7 +19,7 @@ use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Open
 use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
-use vs_std::unheard::{NarrowPath, Unheard};
+use vs_std::unheard::{MissingUnicast, NarrowPath, Unheard};
 use vs_std::{AddressNote, EmbeddedServer, ServerName};
 
 use crate::serve::Place;
@@ -324,6 +324,13 @@ impl<T: Tracer> Driver<T> {
     }
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.
+    /// What to tell an operator, if multicasts of members arrive and what they send to this node
+    /// alone does not.
+    #[must_use]
+    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
+        self.inner.missing_unicast(group)
+    }
+
     #[must_use]
     pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
         self.inner.other_version()

@@ -23,7 +23,7 @@ use crate::link::Link;
 use crate::name::ServerName;
 use crate::server::{self, LookupFailure, Source};
 use crate::udp::{Granted, SetupError, SmallBuffers, UdpConfig, Which};
-use crate::unheard::{NarrowPath, Unheard};
+use crate::unheard::{MissingUnicast, NarrowPath, Unheard};
 use crate::watch::{AddressNote, Watch};
 
 pub use crate::datagrams::IoCounters;
@@ -468,6 +468,14 @@ impl<T: Tracer> Driver<T> {
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.
     #[must_use]
+    /// What to tell an operator, if multicasts of members arrive and what they send to this node
+    /// alone does not.
+    #[must_use]
+    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
+        let from = self.node.unicast_missing_from(group);
+        (!from.is_empty()).then(|| MissingUnicast { from: from.into(), at: self.local_addr() })
+    }
+
     pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
         self.node.other_version()
     }

@@ -2,6 +2,7 @@
 //! say.
 
 use core::fmt;
+use core::net::SocketAddr;
 
 use vs_core::{DisplaySet, Members};
 
@@ -21,6 +22,28 @@ impl fmt::Display for Unheard {
              address at all members, see to the network's multicast and to the firewalls, or do without IP multicast at \
              all members",
             DisplaySet(&self.by)
+        )
+    }
+}
+
+/// Multicasts of some members arrive, and what they send to this node alone does not: in one
+/// sentence, what that means and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingUnicast {
+    /// The members whose datagrams are missing, ascending.
+    pub from: Members,
+    /// Where they are to arrive.
+    pub at: SocketAddr,
+}
+
+impl fmt::Display for MissingUnicast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "datagrams of {} to this process alone do not arrive, multicasts do, so what is lost is not repaired: let \
+             in UDP at {} in the firewalls, whatever port it comes from",
+            DisplaySet(&self.from),
+            self.at
         )
     }
 }

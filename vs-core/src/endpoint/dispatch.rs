@@ -274,7 +274,8 @@ impl Endpoint {
         if said.word == Word::Answer && to_group {
             // Whoever asked: the sender is heard.
             let Some(rank) = rank else { return Verdict::Foreign };
-            self.reach.handle_answer_to_group(cx.now, rank);
+            let is_own = said.target == cx.identity.process;
+            self.reach.handle_answer_to_group(cx.now, rank, said.process, is_own);
             return Verdict::Accepted;
         }
         if said.target != cx.identity.process || said.process == said.target {
@@ -282,7 +283,7 @@ impl Endpoint {
         }
         if said.word == Word::Answer {
             let Some(rank) = rank else { return Verdict::Foreign };
-            self.reach.handle_direct_answer(rank);
+            self.reach.handle_direct_answer(rank, said.process);
             if self.current.owns(header) {
                 self.reach.handle_met(cx.now, rank);
             }
@@ -291,7 +292,8 @@ impl Endpoint {
         if !self.book.contains(said.process) {
             return Verdict::Foreign;
         }
-        if let Some(rank) = rank {
+        // Who asks through the group lacks nothing, but wants to know whether unicast arrives.
+        if let Some(rank) = rank.filter(|_| !to_group) {
             let owed_since = self.current.cast().acks_owed_since(rank);
             self.reach.handle_question(cx.now, &self.config, rank, owed_since);
         }

@@ -37,7 +37,7 @@ impl Endpoint {
         if self.suspicions.handle_installed(cx.now) {
             cx.membership.accuse(cx.now, self.key, &[]);
         }
-        self.reach.handle_installed(cx.now, &self.config, &view);
+        self.reach.handle_installed(cx.now, &self.config, &view, rank, cx.groups);
         let transitional = self.moved.transitional().into();
         self.trace(cx, Event::View { view: Box::new(view.clone()), transitional });
         let (primary, is_reached) = Primary::new(&self.config, self.sync.rules(), me, &view);

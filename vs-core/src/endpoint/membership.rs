@@ -107,6 +107,7 @@ impl Endpoint {
     /// This process is reached at another address from now on: other ways lead to the others.
     pub(crate) fn handle_new_address(&mut self) {
         self.path.forget(self.sync.current(), None);
+        self.reach.handle_new_address();
     }
 
     /// Asks the membership service to take this process into the group.

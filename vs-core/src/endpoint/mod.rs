@@ -235,6 +235,12 @@ impl Endpoint {
         self.reach.unheard_by()
     }
 
+    /// Members of the view whose datagrams to this process alone do not arrive, though their
+    /// multicasts do.
+    pub(crate) fn unicast_missing_from(&self) -> &[ProcessId] {
+        self.reach.unicast_missing_from()
+    }
+
     /// The longest datagrams that come through to all members, in bytes, if full ones do not, and
     /// the members at which they do not arrive.
     pub(crate) fn narrow_path(&self) -> Option<(usize, &[ProcessId])> {

@@ -11,6 +11,9 @@
 //! with such. And what is handed on for a member that is gone has the length that the ways of that
 //! member carried.
 //!
+//! Answers come by unicast. A member that answers no probe at all, not even the shortest, says
+//! nothing of how long datagrams may be: its answers do not arrive.
+//!
 //! A member that came along from the last view has its answers kept. One that was excluded, since
 //! a way to it takes less than before, is a stranger when it returns: then the search begins anew.
 
@@ -21,6 +24,7 @@ use smallvec::SmallVec;
 use crate::ident::{ProcessId, Rank};
 use crate::time::{Time, Wake};
 use crate::view::{Members, View};
+use crate::wire::path::PATH_BYTES;
 
 /// Bytes of a datagram that every way is taken to carry: the least MTU of IPv6, less headers of
 /// tunnels.
@@ -67,6 +71,8 @@ pub(super) struct PathSize {
     probe: Option<Probe>,
     /// Members at which the ceiling does not arrive, ascending.
     unreached: Members,
+    /// The search is over. Those that answered none of its probes were asked by the shortest one.
+    is_over: bool,
     /// Who is to be answered, and for what length.
     answers: SmallVec<[(Rank, u32); 1]>,
 }
@@ -120,14 +126,15 @@ impl PathSize {
     /// Once a search is over that full datagrams did not come through: the longest that do, in
     /// bytes, and the members at which longer ones do not arrive.
     pub(super) fn narrow(&self) -> Option<(usize, &[ProcessId])> {
-        let is_over = self.probe.is_none() && !self.unreached.is_empty();
-        is_over.then_some((self.usable, self.unreached.as_slice()))
+        let is_narrow = self.is_over && !self.unreached.is_empty();
+        is_narrow.then_some((self.usable, self.unreached.as_slice()))
     }
 
     /// Whether a longer datagram may be found that all ways carry.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
-        self.ceiling - self.usable > if self.unreached.is_empty() { 1 } else { STEP_BYTES }
+        !self.is_over
+            && self.ceiling - self.usable > if self.unreached.is_empty() { 1 } else { STEP_BYTES }
     }
 
     /// There is something to send that would fill a longer datagram.
@@ -137,8 +144,24 @@ impl PathSize {
                 true => self.ceiling - 1,
                 false => self.usable.midpoint(self.ceiling),
             };
-            let missing = self.others().filter(|(_, answered)| *answered < bytes).count();
-            self.probe = Some(Probe { bytes, sent: 0, since: now, next_at: now, missing });
+            self.begin(now, bytes);
+        }
+    }
+
+    fn begin(&mut self, now: Time, bytes: usize) {
+        let missing = self.others().filter(|(_, answered)| *answered < bytes).count();
+        self.probe = Some(Probe { bytes, sent: 0, since: now, next_at: now, missing });
+    }
+
+    /// Goes on after a length was found to arrive or not to arrive, if some does not.
+    fn go_on(&mut self, now: Time) {
+        if self.unreached.is_empty() || self.is_open() {
+            return self.handle_wanted(now);
+        }
+        let some_are_mute = self.others().any(|(_, answered)| answered == 0);
+        match some_are_mute {
+            true => self.begin(now, PATH_BYTES),
+            false => self.is_over = true,
         }
     }
 
@@ -173,10 +196,20 @@ impl PathSize {
             return None;
         }
         self.probe = None;
+        if bytes == PATH_BYTES {
+            // Its answers do not arrive, whatever is sent.
+            self.is_over = true;
+            let answers = |p: &ProcessId| {
+                let rank = view.rank(*p).map_or(usize::MAX, usize::from);
+                self.answered.get(rank).is_some_and(|answered| *answered > 0)
+            };
+            self.unreached.retain(|p| answers(p));
+            return None;
+        }
         self.ceiling = bytes;
         let late = self.others().filter(|(_, answered)| *answered < bytes);
         self.unreached = late.map(|(rank, _)| view.members()[usize::from(rank)]).collect();
-        self.handle_wanted(now);
+        self.go_on(now);
         self.next_probe(now, view, met_at)
     }
 
@@ -193,10 +226,10 @@ impl PathSize {
         if probe.missing > 0 {
             return false;
         }
-        self.usable = bytes;
+        self.usable = self.usable.max(bytes);
         self.probe = None;
         if !self.unreached.is_empty() {
-            self.handle_wanted(now);
+            self.go_on(now);
         }
         true
     }
@@ -270,7 +303,7 @@ mod tests {
 
     #[test]
     fn longest_that_arrives_is_found() {
-        for most in [0, 1199, 1210, 1300, 1372, 1471] {
+        for most in [PATH_BYTES, 1199, 1210, 1300, 1372, 1471] {
             let mut path = installed();
             let probes = search(&mut path, most);
             let found = path.usable();
@@ -295,6 +328,23 @@ mod tests {
         (0..20).for_each(|rank| path.answer(rank, 1000));
         assert_eq!(path.answers.len(), ANSWERS_MAX);
     }
+    /// A firewall lets multicasts in and stops unicast, so the answers. The search said that full
+    /// datagrams do not arrive.
+    #[test]
+    fn answers_that_never_arrive_narrow_no_path() {
+        let (mut path, view) = (installed(), view(2, &[1, 2, 3]));
+        path.handle_wanted(Time::ZERO);
+        let mut probes = 0;
+        while let Some((now, _)) = path.poll_timeout() {
+            if let Some(bytes) = path.next_probe(now, &view, |_| Some(now)) {
+                probes += 1;
+                path.handle_answer(now, 1, bytes);
+            }
+        }
+        assert_eq!((path.narrow(), path.usable(), path.is_open()), (None, SAFE_BYTES, false));
+        assert!(probes <= 6 * usize::from(PROBES_MAX), "{probes}");
+    }
+
     /// It was stopped for half a second, which said nothing about the way to it.
     #[test]
     fn silent_member_narrows_no_path() {

@@ -24,6 +24,11 @@ impl Endpoint {
             outstanding,
             queued: self.queue.len(),
             unheard_by: Listed::new(self.unheard_by(), MEMBERS_LISTED_MAX, |process| *process),
+            unicast_missing_from: Listed::new(
+                self.unicast_missing_from(),
+                MEMBERS_LISTED_MAX,
+                |process| *process,
+            ),
             counters: *self.cast_counters(),
         }
     }

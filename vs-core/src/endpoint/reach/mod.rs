@@ -7,11 +7,14 @@
 //! paused or cut off is not mistaken for one whose multicasts are lost, and each pair is judged on
 //! its own: members may fall back to unicast one by one, and groups may be mixed.
 //!
+//! The same two answers tell whether unicast works ([`alone`]).
+//!
 //! Copies end. A process that gets them sees whether multicasts arrive beside them, and says so. A
 //! process that nobody hears sends none, and tries again now and then. A process that is late
 //! itself draws no conclusion from what it did not hear, and what a node says about all this has a
 //! budget: or else load would bring questions, these answers and copies, and those load.
 
+mod alone;
 mod answers;
 mod budget;
 mod copies;
@@ -29,6 +32,7 @@ use crate::time::{Time, Wake};
 use crate::view::{Members, View};
 use crate::wire::reach::Word;
 
+use alone::Alone;
 use answers::{Answer, Answers};
 pub(crate) use budget::Budget;
 use deaf::Deaf;
@@ -79,6 +83,8 @@ pub(super) struct Reachability {
     /// The members that were told that their multicasts do not arrive, ascending.
     copied_by: Members,
     deaf: Deaf,
+    /// Whether unicast arrives.
+    alone: Alone,
     /// There is nothing left to say things with before.
     silent_until: Option<Time>,
     rng: Rng,
@@ -95,14 +101,23 @@ impl Reachability {
             heard: Members::new(),
             copied_by: Members::new(),
             deaf: Deaf::default(),
+            alone: Alone::default(),
             silent_until: None,
             rng: Rng::new(seed),
         }
     }
 
-    /// A view begins: nobody was heard in it yet. A member that could not hear multicasts still
-    /// cannot.
-    pub(super) fn handle_installed(&mut self, now: Time, config: &GroupConfig, view: &View) {
+    /// A view begins, in which this process has rank `own` and which is one of so many `groups`:
+    /// nobody was heard in it yet. A member that could not hear multicasts still cannot.
+    pub(super) fn handle_installed(
+        &mut self,
+        now: Time,
+        config: &GroupConfig,
+        view: &View,
+        own: Rank,
+        groups: usize,
+    ) {
+        self.alone.handle_installed(now, view, own, groups, &mut self.rng);
         self.copied_by.retain(|p| view.contains(*p));
         self.deaf.handle_installed(view);
         let is_copied = |p| self.copied_by.binary_search(p).is_ok();
@@ -158,15 +173,30 @@ impl Reachability {
         }
     }
 
-    /// The member of `rank` answered the group.
-    pub(super) fn handle_answer_to_group(&mut self, now: Time, rank: Rank) {
+    /// This process is reached at another address from now on.
+    pub(super) fn handle_new_address(&mut self) {
+        self.alone.forget();
+    }
+
+    /// `process`, the member of `rank`, answered the group; `is_own`: a question of this process.
+    pub(super) fn handle_answer_to_group(
+        &mut self,
+        now: Time,
+        rank: Rank,
+        process: ProcessId,
+        is_own: bool,
+    ) {
+        if is_own {
+            self.alone.handle_answer_to_group(process);
+        }
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
             sender.handle_heard(now);
         }
     }
 
-    /// The member of `rank` answered this process alone.
-    pub(super) fn handle_direct_answer(&mut self, rank: Rank) {
+    /// `process`, the member of `rank`, answered this process alone.
+    pub(super) fn handle_direct_answer(&mut self, rank: Rank, process: ProcessId) {
+        self.alone.handle_answer(process);
         if let Some(sender) = self.senders.get_mut(usize::from(rank)) {
             sender.handle_direct_answer();
         }
@@ -239,6 +269,11 @@ impl Reachability {
         self.deaf.unheard_by()
     }
 
+    /// Members whose datagrams to this process alone do not arrive, though their multicasts do.
+    pub(super) fn unicast_missing_from(&self) -> &[ProcessId] {
+        self.alone.missing()
+    }
+
     /// How a datagram for the group is carried.
     pub(super) fn routes<'a>(&'a self, book: &'a AddressBook) -> impl Iterator<Item = Route> + 'a {
         self.deaf.routes(book)
@@ -247,9 +282,10 @@ impl Reachability {
     pub(super) fn poll_timeout(&self) -> Option<(Time, Wake)> {
         let look_at = self.look_at?;
         let (until, retry) = (self.silent_until, self.deaf.next_timeout());
-        // Nobody is answered while there is nothing left to say it with.
-        let answer = self.answers.next_timeout().map(|at| until.map_or(at, |until| at.max(until)));
-        let at = [until, retry, answer].into_iter().flatten().fold(look_at, Time::min);
+        // Nobody is answered or asked while there is nothing left to say it with.
+        let word = [self.answers.next_timeout(), self.alone.next_timeout()].into_iter().flatten();
+        let word = word.min().map(|at| until.map_or(at, |until| at.max(until)));
+        let at = [until, retry, word].into_iter().flatten().fold(look_at, Time::min);
         Some((at, Wake::Reach))
     }
 
@@ -300,7 +336,10 @@ impl Reachability {
             return None;
         }
         let say = self.next_answer(now, view, book);
-        say.or_else(|| self.next_question(view, book))
+        say.or_else(|| self.next_question(view, book)).or_else(|| {
+            let target = self.alone.next(now, &mut self.rng)?;
+            Some(Say { target, word: Word::Ask, is_to_group: true })
+        })
     }
 
     /// Whether there may be something to say now.
@@ -309,6 +348,7 @@ impl Reachability {
             || !self.heard.is_empty()
             || self.deaf.has_tries()
             || self.answers.is_due(now)
+            || self.alone.is_due(now)
     }
 
     fn next_answer(&mut self, now: Time, view: &View, book: &AddressBook) -> Option<Say> {
@@ -370,7 +410,7 @@ mod tests {
         let (config, book) = (GroupConfig::default(), AddressBook::default());
         let (mut budget, now) = (Budget::default(), Time::from_millis(5));
         let mut reach = Reachability::new(1);
-        reach.handle_installed(now, &config, &view);
+        reach.handle_installed(now, &config, &view, 0, 1);
         while budget.take(now).is_ok() {}
         reach.answer(members[1]);
         assert!(reach.next_say(now, &mut budget, &view, &book).is_none());
@@ -379,5 +419,12 @@ mod tests {
         reach.handle_timeout(due, &config, 0, |_| None);
         let say = reach.next_say(due, &mut budget, &view, &book);
         assert!(say.is_some_and(|say| say.word() == Word::Answer && say.is_to_group()));
+        // So did the question that is due after a second.
+        let now = now.plus_ms(2000);
+        while budget.take(now).is_ok() {}
+        reach.handle_timeout(now, &config, 0, |_| None);
+        assert!(reach.next_say(now, &mut budget, &view, &book).is_none());
+        let (due, _) = reach.poll_timeout().unwrap();
+        assert!(now < due && due <= now.plus_ms(2), "{due:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! `vs node`: one member of a group.
 
+mod advice;
 mod args;
 mod echo;
 mod embedded;

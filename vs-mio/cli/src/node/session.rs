@@ -13,6 +13,7 @@ use vs_std::ServerName;
 use vs_std::faults::Faults;
 use vs_std::udp::SmallBuffers;
 
+use super::advice::Advice;
 use super::echo::Tee;
 use super::embedded::say_notes;
 use super::repeats::Repeats;
@@ -21,7 +22,7 @@ use super::told::{Follow, told};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
-use crate::network::{advise_unheard, is_limit, unconnected, unreached};
+use crate::network::{is_limit, unconnected, unreached};
 use crate::output::Output;
 
 pub(super) const WAKE: Token = Token(0);
@@ -40,8 +41,6 @@ pub(super) const TOKENS: Tokens = {
 };
 const EVENTS_MAX: usize = 256;
 
-/// Pause before forged datagrams are told of again, in ms.
-const FORGED_EVERY_MS: u64 = 60_000;
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
 
@@ -98,17 +97,10 @@ pub(super) struct Session {
     sent: u64,
     came_back: u64,
     trace_failed: bool,
-    /// Whether it was said that datagrams are too long.
-    too_long: bool,
-    /// Whether it was said that members hear no multicasts.
-    unheard: bool,
-    /// Told that full datagrams do not come through.
-    narrow: bool,
     /// Why attachments ended.
     repeats: Repeats,
-    other_version: bool,
-    /// Forged datagrams that were told of, and when others may be.
-    forged: (u64, Time),
+    /// What was said about datagrams.
+    datagrams: Advice,
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
@@ -156,12 +148,8 @@ impl Session {
             sent: 0,
             came_back: 0,
             trace_failed: false,
-            too_long: false,
-            unheard: false,
-            narrow: false,
             repeats: Repeats::default(),
-            other_version: false,
-            forged: (0, Time::ZERO),
+            datagrams: Advice::default(),
             lost_at: None,
             unknown: Vec::new(),
         })
@@ -373,7 +361,7 @@ impl Session {
         let now = self.driver.now();
         self.watch_trace();
         self.watch_link();
-        self.watch_datagrams();
+        self.datagrams.say(&mut self.driver, self.group);
         match self.phase {
             Phase::Joined => {
                 if let Some(why) = self.unreachable(now) {
@@ -418,47 +406,6 @@ impl Session {
         {
             eprintln!("vs: the trace ends here, it cannot be written: {error}");
             self.trace_failed = true;
-        }
-    }
-
-    /// Tells once of a network that began to refuse full datagrams or does not carry multicasts,
-    /// and of a process that speaks another version.
-    fn watch_datagrams(&mut self) {
-        if self.driver.io_counters().too_long > 0 && !self.too_long {
-            eprintln!(
-                "vs: full datagrams do not fit the network's MTU any more and are lost: raise it, or start all \
-                 members with a smaller --datagram-bytes"
-            );
-            self.too_long = true;
-        }
-        if !self.unheard
-            && let Some(advice) = self.driver.unheard(self.group)
-        {
-            eprintln!("vs: {}", advise_unheard(&advice));
-            self.unheard = true;
-        }
-        if !self.narrow
-            && let Some(advice) = self.driver.narrow_path(self.group)
-        {
-            eprintln!("vs: {advice} (see --datagram-bytes)");
-            self.narrow = true;
-        }
-        if let Some(note) = self.driver.poll_address_note() {
-            eprintln!("vs: {note}");
-        }
-        if !self.other_version
-            && let Some(advice) = self.driver.other_version()
-        {
-            eprintln!("vs: {advice}");
-            self.other_version = true;
-        }
-        let now = self.driver.now();
-        if let Some(impostor) = self.driver.impostor()
-            && impostor.datagrams > self.forged.0
-            && now >= self.forged.1
-        {
-            eprintln!("vs: {impostor}");
-            self.forged = (impostor.datagrams, now.plus_ms(FORGED_EVERY_MS));
         }
     }
 

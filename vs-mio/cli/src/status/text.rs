@@ -167,6 +167,10 @@ fn of_membership(g: &MembershipStatus) -> String {
     head + &table(&["MEMBER", "RECEIVED", "DELIVERED", "STABLE"], members)
 }
 
+    if !g.unicast_missing_from.first.is_empty() {
+        let missing = list(&g.unicast_missing_from, ToString::to_string);
+        let _ = writeln!(head, "no datagram to this process alone arrives from {missing}");
+    }
 fn now(changing: bool) -> String {
     if changing { "changing" } else { "stable" }.into()
 }

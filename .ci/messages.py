@@ -14,9 +14,9 @@ HEADING = "# What an operator may read"
 SOURCES = ["vs-core/src", "vs-std/src", "vs-mio/src", "vs-mio/cli/src"]
 # Types whose words go to operators.
 TYPES = [
-    "AddressNote", "ConnectFailure", "DetachReason", "Impostor", "LeftOut", "NarrowPath",
-    "OpenError", "OtherVersion", "PeerTrouble", "Refusal", "SetupError", "SmallBuffers",
-    "Unanswered", "Unheard", "UselessBeacon",
+    "AddressNote", "ConnectFailure", "DetachReason", "Impostor", "LeftOut", "MissingUnicast",
+    "NarrowPath", "OpenError", "OtherVersion", "Overflow", "PeerTrouble", "Refusal", "SetupError",
+    "SmallBuffers", "Unanswered", "Unheard", "UselessBeacon",
 ]
 # Shorter ones join others.
 LITERAL_BYTES_MIN = 24

@@ -197,6 +197,10 @@ pub struct NodeStatus {
     pub server: Option<SocketAddr>,
     /// What it counted since it was made.
     pub counters: Counters,
+    /// Datagrams that the system dropped since the buffers of the node's sockets were full, as its
+    /// runtime says.
+    #[serde(default)]
+    pub overflowed: u64,
     /// Slots of its pool, each for one packet.
     pub slots: usize,
     /// Slots of its pool that hold a packet.
@@ -259,13 +263,13 @@ pub struct MembershipStatus {
     pub queued: usize,
     /// Members that hear no multicasts of this one.
     pub unheard_by: Listed<ProcessId>,
+    /// Members whose datagrams to this one alone do not arrive, though their multicasts do.
+    #[serde(default)]
+    pub unicast_missing_from: Listed<ProcessId>,
     /// What the multicast of this view counted.
     pub counters: CastCounters,
 }
 
-    /// Members whose datagrams to this one alone do not arrive, though their multicasts do.
-    #[serde(default)]
-    pub unicast_missing_from: Listed<ProcessId>,
 /// The stream of one member in the current view, in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -418,14 +422,15 @@ mod tests {
             outstanding: u64::MAX,
             queued: usize::MAX,
             unheard_by: many(process, MEMBERS_LISTED_MAX),
+            unicast_missing_from: many(process, MEMBERS_LISTED_MAX),
             counters: CastCounters { sent: u64::MAX, ..CastCounters::default() },
         };
         let of_node = Status::Node(NodeStatus {
             process,
-            unicast_missing_from: many(process, MEMBERS_LISTED_MAX),
             incarnation: Incarnation::new(u64::MAX),
             server: Some(addr),
             counters: Counters::default(),
+            overflowed: u64::MAX,
             slots: usize::MAX,
             slots_used: usize::MAX,
             groups: many(membership, GROUPS_LISTED_MAX),

@@ -15,7 +15,7 @@ use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time, View};
-use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Opened};
+use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Opened, Overflow};
 use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
@@ -310,11 +310,25 @@ impl<T: Tracer> Driver<T> {
         self.inner.small_buffers()
     }
 
+    /// What to tell an operator, if the system dropped datagrams since this process read them too
+    /// late; the number grows with each further one.
+    #[must_use]
+    pub fn overflow(&self) -> Option<Overflow> {
+        self.inner.overflow()
+    }
+
     /// What to tell an operator, if members hear no multicasts of this node and are sent copies by
     /// unicast instead.
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         self.inner.unheard(group)
+    }
+
+    /// What to tell an operator, if multicasts of members arrive and what they send to this node
+    /// alone does not.
+    #[must_use]
+    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
+        self.inner.missing_unicast(group)
     }
 
     /// What to tell an operator, if full datagrams do not come through to all members.
@@ -324,13 +338,6 @@ impl<T: Tracer> Driver<T> {
     }
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.
-    /// What to tell an operator, if multicasts of members arrive and what they send to this node
-    /// alone does not.
-    #[must_use]
-    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
-        self.inner.missing_unicast(group)
-    }
-
     #[must_use]
     pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
         self.inner.other_version()

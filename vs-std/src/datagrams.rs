@@ -11,6 +11,7 @@ use vs_core::trace::Tracer;
 use vs_core::{Dest, Node, Route, Time, Transmit};
 
 use crate::faults::Faults;
+use crate::overflow::{Overflow, Overflows};
 use crate::udp::{
     Granted, RecvBatch, SetupError, SmallBuffers, UdpConfig, UdpPair, Which, is_too_long,
 };
@@ -39,6 +40,9 @@ pub struct IoCounters {
     pub lost: u64,
     /// Errors of receiving.
     pub recv_errors: u64,
+    /// Datagrams that the system dropped since buffers of the sockets were full, at most (Linux;
+    /// looked for every five seconds).
+    pub overflowed: u64,
 }
 
 /// Datagrams in `out` that the kernel had no room for.
@@ -60,6 +64,7 @@ pub(crate) struct Datagrams {
     out: Vec<u8>,
     pending: Option<Pending>,
     counters: IoCounters,
+    overflows: Overflows,
     faults: Faults,
     /// Which datagrams are lost on purpose.
     rng: Rng,
@@ -74,6 +79,7 @@ impl Datagrams {
             out: vec![0; RUN_BYTES_MAX.max(datagram_bytes)],
             pending: None,
             counters: IoCounters::default(),
+            overflows: Overflows::new(&pair),
             faults: config.faults.clone(),
             rng: Rng::new(u64::from(pair.local_addr().port())),
             pair,
@@ -113,6 +119,18 @@ impl Datagrams {
 
     pub(crate) fn small_buffers(&self) -> Option<SmallBuffers> {
         self.pair.small_buffers()
+    }
+
+    /// Looks now and then whether the system dropped datagrams.
+    #[inline]
+    pub(crate) fn look_for_overflow(&mut self, now: Time) {
+        self.counters.overflowed += self.overflows.look(now, &self.pair);
+    }
+
+    pub(crate) fn overflow(&self) -> Option<Overflow> {
+        let datagrams = self.counters.overflowed;
+        let Granted { unicast, multicast, .. } = self.pair.granted();
+        (datagrams > 0).then_some(Overflow { datagrams, granted: unicast.min(multicast) })
     }
 
     pub(crate) fn multicasts(&self) -> bool {

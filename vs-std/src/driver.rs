@@ -29,6 +29,7 @@ use crate::watch::{AddressNote, Watch};
 pub use crate::datagrams::IoCounters;
 pub use crate::link::{ConnectFailure, LinkStatus};
 pub use crate::open_error::OpenError;
+pub use crate::overflow::Overflow;
 use crate::owner::Owner;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
 
@@ -205,6 +206,7 @@ impl<T: Tracer> Driver<T> {
         }
         let now = self.look_at_clock();
         self.look_at_addresses(now, &mut opened);
+        self.datagrams.look_for_overflow(now);
         for which in [Which::Multicast, Which::Unicast] {
             self.datagrams.read(&mut self.node, now, which);
         }
@@ -451,12 +453,27 @@ impl<T: Tracer> Driver<T> {
         self.datagrams.small_buffers()
     }
 
+    /// What to tell an operator, if the system dropped datagrams since this process read them too
+    /// late; the number grows with each further one.
+    #[must_use]
+    pub fn overflow(&self) -> Option<Overflow> {
+        self.datagrams.overflow()
+    }
+
     /// What to tell an operator, if members hear no multicasts of this node and are sent copies by
     /// unicast instead.
     #[must_use]
     pub fn unheard(&self, group: GroupKey) -> Option<Unheard> {
         let by = self.node.unheard_by(group);
         (!by.is_empty() && self.datagrams.multicasts()).then(|| Unheard { by: by.into() })
+    }
+
+    /// What to tell an operator, if multicasts of members arrive and what they send to this node
+    /// alone does not.
+    #[must_use]
+    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
+        let from = self.node.unicast_missing_from(group);
+        (!from.is_empty()).then(|| MissingUnicast { from: from.into(), at: self.local_addr() })
     }
 
     /// What to tell an operator, if full datagrams do not come through to all members.
@@ -468,14 +485,6 @@ impl<T: Tracer> Driver<T> {
 
     /// What to tell an operator, if a process sends datagrams of another version to this one.
     #[must_use]
-    /// What to tell an operator, if multicasts of members arrive and what they send to this node
-    /// alone does not.
-    #[must_use]
-    pub fn missing_unicast(&self, group: GroupKey) -> Option<MissingUnicast> {
-        let from = self.node.unicast_missing_from(group);
-        (!from.is_empty()).then(|| MissingUnicast { from: from.into(), at: self.local_addr() })
-    }
-
     pub fn other_version(&self) -> Option<vs_core::OtherVersion> {
         self.node.other_version()
     }
@@ -513,7 +522,9 @@ impl<T: Tracer> Driver<T> {
     /// What the node sees now, for operators.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        self.node.status(self.link_status().server)
+        let mut status = self.node.status(self.link_status().server);
+        status.overflowed = self.datagrams.counters().overflowed;
+        status
     }
 
     /// The node, to look at.

@@ -39,6 +39,7 @@ mod link;
 mod name;
 mod open_error;
 mod open_files;
+mod overflow;
 mod owner;
 mod random;
 mod shared;

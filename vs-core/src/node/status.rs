@@ -17,6 +17,7 @@ impl<T: Tracer> Node<T> {
             incarnation: self.shared.identity.incarnation,
             server,
             counters: self.shared.counters,
+            overflowed: 0,
             slots: self.shared.pool.slots(),
             slots_used: self.shared.pool.used(),
             groups: Listed::new(self.groups.iter(), GROUPS_LISTED_MAX, Endpoint::status),

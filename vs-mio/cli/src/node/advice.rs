@@ -9,7 +9,7 @@ use vs_mio::Driver;
 use super::echo::Tee;
 use crate::network::advise_unheard;
 
-/// Pause before more datagrams that are forged are told of, in ms.
+/// Pause before more datagrams that are forged or were dropped are told of, in ms.
 const MORE_EVERY_MS: u64 = 60_000;
 
 /// What was said; each thing is said once, unless it goes on.
@@ -22,6 +22,8 @@ pub(super) struct Advice {
     other_version: bool,
     /// Forged datagrams that were told of, and when others may be.
     forged: (u64, Time),
+    /// The same of those that the system dropped.
+    dropped: (u64, Time),
 }
 
 impl Advice {
@@ -50,6 +52,11 @@ impl Advice {
             && are_more(&mut self.forged, now, impostor.datagrams)
         {
             eprintln!("vs: {impostor}");
+        }
+        if let Some(overflow) = driver.overflow()
+            && are_more(&mut self.dropped, now, overflow.datagrams)
+        {
+            eprintln!("vs: {overflow}");
         }
     }
 }

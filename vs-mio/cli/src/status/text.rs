@@ -129,6 +129,13 @@ fn of_node(n: &NodeStatus) -> String {
         c.version,
         c.malformed,
     );
+    let head = match n.overflowed {
+        0 => head,
+        dropped => {
+            let dropped = count(dropped, "datagram");
+            head + &format!("the system dropped {dropped}, since buffers were full\n")
+        }
+    };
     n.groups.first.iter().map(of_membership).fold(head, |all, group| all + &group)
         + &more(&n.groups, "group")
 }
@@ -160,6 +167,10 @@ fn of_membership(g: &MembershipStatus) -> String {
         let deaf = list(&g.unheard_by, ToString::to_string);
         let _ = writeln!(head, "no multicast of this process is heard by {deaf}");
     }
+    if !g.unicast_missing_from.first.is_empty() {
+        let missing = list(&g.unicast_missing_from, ToString::to_string);
+        let _ = writeln!(head, "no datagram to this process alone arrives from {missing}");
+    }
     let members = rows(&g.members, |stream| {
         let packets = [stream.received, stream.delivered, stream.stable];
         core::iter::once(stream.process.to_string()).chain(packets.map(|n| n.to_string())).collect()
@@ -167,10 +178,6 @@ fn of_membership(g: &MembershipStatus) -> String {
     head + &table(&["MEMBER", "RECEIVED", "DELIVERED", "STABLE"], members)
 }
 
-    if !g.unicast_missing_from.first.is_empty() {
-        let missing = list(&g.unicast_missing_from, ToString::to_string);
-        let _ = writeln!(head, "no datagram to this process alone arrives from {missing}");
-    }
 fn now(changing: bool) -> String {
     if changing { "changing" } else { "stable" }.into()
 }

@@ -41,6 +41,9 @@ pub(super) const TOKENS: Tokens = {
 };
 const EVENTS_MAX: usize = 256;
 
+/// How long a server may take to answer before that is told, in ms.
+const WAITING_MS: u64 = 1000;
+
 /// Messages that are taken from the source before the sockets have their turn.
 const SENDS_MAX: usize = 256;
 
@@ -101,6 +104,8 @@ pub(super) struct Session {
     repeats: Repeats,
     /// What was said about datagrams.
     datagrams: Advice,
+    /// Told that no server answers.
+    waits: bool,
     /// What is told with the first view: it concerns traffic.
     advice: Option<SmallBuffers>,
     /// Since the connection was lost: how many connections had been answered then.
@@ -150,6 +155,7 @@ impl Session {
             trace_failed: false,
             repeats: Repeats::default(),
             datagrams: Advice::default(),
+            waits: false,
             lost_at: None,
             unknown: Vec::new(),
         })
@@ -213,7 +219,8 @@ impl Session {
         let phase = match self.phase {
             Phase::Leaving(until) | Phase::Left(until) => Some(until),
             Phase::Joined if self.driver.link_status().answered == 0 => {
-                Some(Time::from_millis(self.limits.connect_ms))
+                let waiting_ms = if self.waits { u64::MAX } else { WAITING_MS };
+                Some(Time::from_millis(waiting_ms.min(self.limits.connect_ms)))
             }
             Phase::Joined | Phase::Over => None,
         };
@@ -416,8 +423,8 @@ impl Session {
         }
     }
 
-    /// Why no server was reached, once it is certain.
-    fn unreachable(&self, now: Time) -> Option<String> {
+    /// Why no server was reached, once it is certain. That none answers is told earlier.
+    fn unreachable(&mut self, now: Time) -> Option<String> {
         let status = self.driver.link_status();
         if status.answered > 0 {
             return None;
@@ -425,10 +432,18 @@ impl Session {
         let late = now >= Time::from_millis(self.limits.connect_ms);
         let servers = self.driver.servers().len();
         let refused = !self.limits.is_patient && status.refused_in_a_row >= servers;
-        if !late && !refused {
-            return None;
+        if late || refused {
+            return Some(unreached(status, self.driver.servers(), self.limits.connect_ms));
         }
-        Some(unreached(status, self.driver.servers(), self.limits.connect_ms))
+        if !self.waits && now >= Time::from_millis(WAITING_MS) {
+            // A name that cannot be looked up is told of elsewhere.
+            if status.last_failure.as_ref().is_none_or(|failure| failure.addr.is_some()) {
+                let why = unreached(status, self.driver.servers(), WAITING_MS);
+                eprintln!("vs: {why}; tried for {} ms in all", self.limits.connect_ms);
+            }
+            self.waits = true;
+        }
+        None
     }
 
     fn handle_signals(&mut self) {

@@ -83,6 +83,11 @@ impl Total {
 
     /// Looks for the next message.
     pub(super) fn find(&mut self, packets: &impl Packets) -> Found {
+        // Once begun, a packet is delivered as a whole.
+        let is_begun = |rank| packets.peek(rank).is_some_and(|head| head.offset > 0);
+        if self.turn.is_some_and(is_begun) {
+            return Found::Turn;
+        }
         self.turn = loop {
             match self.step(packets) {
                 Step::On => {}

@@ -92,8 +92,8 @@ fn fits(config: &GroupConfig) -> bool {
 }
 
 fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
-    // The second group has one order for all members.
-    let config = config.with_order(if group == 1 { Order::Total } else { Order::Fifo });
+    // The second group has an order for all members.
+    let config = config.with_order(if group == 1 { Order::Safe } else { Order::Fifo });
     let slots_of = |config: &GroupConfig| GroupSize::new(config, node_config).map(|s| s.slots());
     let needed = slots_of(&config);
     let invalid = needed.is_err();

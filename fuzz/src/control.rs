@@ -38,8 +38,16 @@ pub(crate) struct SyncRequest {
 const REQUESTS_MAX: usize = 16;
 
 impl SyncMessage {
-    pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        whole(body)
+    /// The fields, and what the optional field of tag 1 says, if it is there.
+    pub(crate) fn read(body: &[u8]) -> Option<(Self, Option<u64>)> {
+        let (message, options) = whole(body)?;
+        let safe = options.into_iter().find(|(tag, _)| *tag == 1);
+        let safe = safe.map(|(_, value)| postcard::take_from_bytes(value).ok());
+        match safe {
+            None => Some((message, None)),
+            Some(Some((safe, []))) => Some((message, Some(safe))),
+            Some(_) => None,
+        }
     }
 
     pub(crate) fn is_well_formed(&self) -> bool {
@@ -56,7 +64,7 @@ impl SyncMessage {
 
 impl SyncRequest {
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        whole(body)
+        whole(body).map(|(message, _)| message)
     }
 
     pub(crate) fn is_well_formed(&self) -> bool {
@@ -66,11 +74,17 @@ impl SyncRequest {
     }
 }
 
-fn whole<M: for<'de> Deserialize<'de>>(body: &[u8]) -> Option<M> {
-    let (message, mut options) = postcard::take_from_bytes(body).ok()?;
-    while !options.is_empty() {
+/// A message and its optional fields.
+type Whole<'a, M> = (M, Vec<(u8, &'a [u8])>);
+
+fn whole<M: for<'de> Deserialize<'de>>(body: &[u8]) -> Option<Whole<'_, M>> {
+    let (message, mut rest) = postcard::take_from_bytes(body).ok()?;
+    let mut options = Vec::new();
+    while !rest.is_empty() {
         // A tag, a length, and so many bytes.
-        (_, options) = postcard::take_from_bytes::<(u8, &[u8])>(options).ok()?;
+        let (option, behind) = postcard::take_from_bytes::<(u8, &[u8])>(rest).ok()?;
+        options.push(option);
+        rest = behind;
     }
-    Some(message)
+    Some((message, options))
 }

@@ -163,7 +163,8 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         }
         7 => {
             let cut = (0..bytes.below(4)).map(|_| (ProcessId(number(bytes)), number(bytes)));
-            Event::Sync { cut: cut.collect(), cid: Cid(number(bytes)), view }
+            let cut = cut.collect();
+            Event::Sync { cut, cid: Cid(number(bytes)), view, safe: number(bytes) }
         }
         8 => {
             let (to, from) = (ProcessId(number(bytes)), ProcessId(number(bytes)));
@@ -171,7 +172,9 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         }
         9 | 14 => Event::View { view, transitional: set(bytes) },
         10 if pick & 16 != 0 => Event::Signal { transitional: set(bytes) },
-        10 if pick & 32 != 0 => Event::Join { order: Order::Total },
+        10 if pick & 32 != 0 => {
+            Event::Join { order: Order::ALL[usize::from(bytes.below(Order::ALL.len() as u8))] }
+        }
         10 => Event::Leave,
         11 if pick & 16 != 0 => Event::BrokenOff,
         11 => Event::Crash,

@@ -1,7 +1,7 @@
 //! Decoding of datagrams. Whatever is accepted can be walked, is the same when it is encoded again,
 //! and has no other form except for reserved bits.
 
-use vs_core::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
+use vs_core::ident::{GroupName, Identity, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
 use vs_core::wire::packet::{self, Content, Packet};
@@ -136,7 +136,10 @@ fn control(datagram: &[u8]) {
     let mut opened = datagram.to_vec();
     let Ok(packet) = packet::open(&mut opened) else { return };
     let well_formed = match packet.content {
-        Content::Sync(body) => SyncMessage::read(body).is_some_and(|m| m.is_well_formed()),
+        Content::Sync(body) => {
+            let is_bounded = |safe: Option<u64>| safe.is_none_or(|safe| safe <= NUMBER_MAX);
+            SyncMessage::read(body).is_some_and(|(m, safe)| m.is_well_formed() && is_bounded(safe))
+        }
         Content::SyncRequest(body) => SyncRequest::read(body).is_some_and(|m| m.is_well_formed()),
         _ => return,
     };

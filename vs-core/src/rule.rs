@@ -54,11 +54,20 @@ pub enum Rule {
     OrderHole,
     /// A packet follows from the slot of which its sender has delivered a part (1 of 10,000).
     OrderAfterPart,
+    /// From its sync message on a member of a safe group acknowledges at most its own cut (14 of
+    /// 5000).
+    OrderAckCap,
+    /// From its sync message on a member of a safe group delivers nothing that was not known to be
+    /// at all members by then, until the change is settled (211 of 2000).
+    OrderFreeze,
+    /// What one who comes along knew to be at all members, all who come along deliver as that (430
+    /// of 2000).
+    OrderSafeMax,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -77,6 +86,9 @@ impl Rule {
         Self::ParallelSync,
         Self::OrderHole,
         Self::OrderAfterPart,
+        Self::OrderAckCap,
+        Self::OrderFreeze,
+        Self::OrderSafeMax,
     ];
 }
 

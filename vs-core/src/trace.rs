@@ -110,6 +110,9 @@ pub enum Event {
         view: Box<View>,
         /// Packets received gap-free, per member of `view`.
         cut: SmallVec<[(ProcessId, Seq); 4]>,
+        /// Up to which slot of a safe order everything is known to be at all members; 0 in groups
+        /// of another order.
+        safe: Seq,
     },
     /// A packet of a member that does not come along is handed on.
     Forward {

@@ -127,7 +127,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
                 string(out, stage);
             }
         }
-        Event::Sync { cid, view, cut } => {
+        Event::Sync { cid, view, cut, safe } => {
             field_number(out, b",\"cid\":", cid.0);
             field_view(out, view);
             out.extend_from_slice(b",\"cut\":[");
@@ -135,6 +135,9 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
                 field_list(out, if i == 0 { b"" } else { b"," }, [p.0, *packets]);
             }
             out.push(b']');
+            if *safe > 0 {
+                field_number(out, b",\"safe\":", *safe);
+            }
         }
         Event::Forward { to, from, packet, view } => {
             field_number(out, b",\"to\":", to.0);
@@ -361,6 +364,7 @@ struct Raw<'a> {
     packet: Option<u64>,
     cut: Option<Vec<(u64, u64)>>,
     trans: Option<Vec<u64>>,
+    safe: Option<u64>,
     #[serde(borrow)]
     order: Cow<'a, str>,
     #[serde(borrow)]
@@ -416,7 +420,8 @@ impl Raw<'_> {
             "sync" => {
                 let cut = self.cut.as_deref().unwrap_or_default();
                 let cut = cut.iter().map(|&(p, packets)| (ProcessId(p), packets)).collect();
-                Event::Sync { cid: self.cid()?, view: self.view()?, cut }
+                let safe = number("safe", self.safe.or(Some(0)))?;
+                Event::Sync { cid: self.cid()?, view: self.view()?, cut, safe }
             }
             "forward" => Event::Forward {
                 to: ProcessId(number("to", self.to)?),

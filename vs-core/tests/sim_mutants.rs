@@ -74,23 +74,38 @@ fn primary_view_before_installation_is_noticed() {
     assert_missed(Rule::PrimaryInstalled, Profile::Servers);
 }
 
-/// Runs worlds of one order without `rule` until the checker names `property`.
-fn assert_order_missed(rule: Rule, property: &str, seeds: core::ops::Range<u64>) {
+/// Runs worlds of `order` without `rule` until the checker names `property`.
+fn assert_order_missed(rule: Rule, order: Order, property: &str, seeds: core::ops::Range<u64>) {
     let missed = seeds.clone().find(|&seed| {
-        let scenario = Scenario::random(seed).with_order(Order::Total).leaving_out(rule);
+        let scenario = Scenario::random(seed).with_order(order).leaving_out(rule);
         let failure = scenario.run().failure.map(|failure| failure.to_string());
         failure.is_some_and(|failure| failure.contains(property))
     });
     let seed =
         missed.unwrap_or_else(|| panic!("nothing was noticed without {rule:?} in {seeds:?}"));
-    let intact = Scenario::random(seed).with_order(Order::Total).run().failure;
+    let intact = Scenario::random(seed).with_order(order).run().failure;
     assert!(intact.is_none(), "fails with the rule, too: {}", intact.unwrap());
     println!("{rule:?}: seed {seed}");
 }
 
 #[test]
 fn message_that_follows_from_a_hole_is_noticed() {
-    assert_order_missed(Rule::OrderHole, "T3", 0..3000);
+    assert_order_missed(Rule::OrderHole, Order::Total, "T3", 0..3000);
+}
+
+#[test]
+fn acknowledgement_beyond_the_own_cut_is_noticed() {
+    assert_order_missed(Rule::OrderAckCap, Order::Safe, "T4", 1000..5000);
+}
+
+#[test]
+fn safe_delivery_after_the_own_sync_is_noticed() {
+    assert_order_missed(Rule::OrderFreeze, Order::Safe, "T", 0..3000);
+}
+
+#[test]
+fn safe_delivery_of_only_what_is_known_here_is_noticed() {
+    assert_order_missed(Rule::OrderSafeMax, Order::Safe, "T", 0..3000);
 }
 
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.

@@ -13,19 +13,29 @@ fn seeds() -> core::ops::Range<u64> {
     from..to
 }
 
-#[test]
-fn random_worlds_of_one_order_hold_every_property() {
+/// Runs a world of each seed with groups of `order`.
+fn random_worlds(order: Order) {
     let mut failures = Vec::new();
     for seed in seeds() {
-        let outcome = Scenario::random(seed).with_order(Order::Total).run();
+        let outcome = Scenario::random(seed).with_order(order).run();
         failures.extend(outcome.failure.map(|failure| failure.to_string()));
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
+#[test]
+fn random_worlds_of_one_order_hold_every_property() {
+    random_worlds(Order::Total);
+}
+
+#[test]
+fn random_worlds_of_safe_order_hold_every_property() {
+    random_worlds(Order::Safe);
+}
+
 /// Five members that all send, all the time.
-fn busy(seed: u64) -> Scenario {
-    let mut scenario = Scenario::calm(seed, 5).with_order(Order::Total);
+fn busy(seed: u64, order: Order) -> Scenario {
+    let mut scenario = Scenario::calm(seed, 5).with_order(order);
     for at in (100_000..400_000).step_by(1_000) {
         let sends = scenario.processes.iter().map(|plan| (at, Step::Send(plan.id, 2)));
         scenario.steps.extend(sends.collect::<Vec<_>>());
@@ -52,9 +62,11 @@ fn count(outcome: &Outcome, wanted: Stage) -> usize {
 
 #[test]
 fn quiet_view_delivers_everything_as_regular() {
-    let outcome = clean(busy(1));
-    assert_eq!(count(&outcome, Stage::Recorded) + count(&outcome, Stage::Tail), 0);
-    assert!(count(&outcome, Stage::Regular) >= 5 * 5 * 2 * 300);
+    for order in [Order::Total, Order::Safe] {
+        let outcome = clean(busy(1, order));
+        assert_eq!(count(&outcome, Stage::Recorded) + count(&outcome, Stage::Tail), 0);
+        assert!(count(&outcome, Stage::Regular) >= 5 * 5 * 2 * 300);
+    }
 }
 
 /// The leader dies while all send, at each moment of a change that another's end began; its
@@ -63,7 +75,7 @@ fn quiet_view_delivers_everything_as_regular() {
 fn dying_leaders_leave_one_order_behind() {
     let (mut recorded, mut tail) = (0, 0);
     for (seed, moment) in (0..).zip(Moment::ALL.iter().cycle().take(3 * Moment::ALL.len())) {
-        let mut scenario = busy(seed);
+        let mut scenario = busy(seed, if seed % 2 == 0 { Order::Total } else { Order::Safe });
         let [leader, next, other] = [1, 2, 5].map(ProcessId);
         let dies = |process| (seed * 100, Step::Kill(process));
         let when = |process| Trigger {
@@ -89,7 +101,7 @@ fn dying_leaders_leave_one_order_behind() {
 /// is waited for.
 #[test]
 fn member_that_does_not_read_is_left_behind() {
-    let mut scenario = busy(3);
+    let mut scenario = busy(3, Order::Safe);
     let [sleeper, victim] = [4, 5].map(ProcessId);
     scenario.steps.extend([
         (200_000, Step::StopReading(sleeper)),

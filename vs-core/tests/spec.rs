@@ -43,7 +43,7 @@ fn deliver(from: u64, n: u64) -> Event {
     Event::Deliver { from: ProcessId(from), n, hash: n, len: 1, stage: Stage::Regular }
 }
 fn sync() -> Event {
-    Event::Sync { cid: Cid(2), view: first(), cut: [].as_slice().into() }
+    Event::Sync { cid: Cid(2), view: first(), cut: [].as_slice().into(), safe: 0 }
 }
 
 /// Processes 1 and 2 come together, 1 sends two messages and 2 one, they go on together.
@@ -568,5 +568,5 @@ fn properties_have_names_and_statements() {
         assert_eq!(Property::from_name(&property.to_string()), Some(*property));
         assert!(!property.statement().is_empty());
     }
-    assert_eq!(Property::ALL.len(), 30);
+    assert_eq!(Property::ALL.len(), 32);
 }

@@ -132,13 +132,13 @@ impl Member {
             }
             Action::Signal { transitional, .. } => {
                 self.is_active();
-                assert!(transitional.contains(&me) && self.config.order == Order::Total);
+                assert!(transitional.contains(&me) && self.config.order != Order::Fifo);
                 assert!(!core::mem::replace(&mut self.signalled, true), "twice");
             }
             Action::View { view, transitional, .. } => {
                 self.is_active();
                 let signalled = core::mem::take(&mut self.signalled);
-                assert_eq!(signalled, self.config.order == Order::Total);
+                assert_eq!(signalled, self.config.order != Order::Fifo);
                 assert!(view.contains(me) && view.len() <= self.config.members_max);
                 assert!(transitional.contains(&me));
                 (self.has_view, self.lapsed, self.block) = (true, false, Block::Open);

@@ -70,6 +70,8 @@ pub(crate) struct Cast {
     streams: streams::Streams,
     /// A message between members is or was here: otherwise nobody looks for one.
     has_internal: bool,
+    /// Acknowledgements end at the own cut.
+    are_acks_bounded: bool,
     /// The stream that the last delivered payload was lent from.
     lent: Option<Rank>,
     sender: sender::Sender,
@@ -104,8 +106,9 @@ impl Cast {
             me,
             frozen: false,
             rng: Rng::new(seed),
-            streams: streams::Streams::new(ranks, settings.window()),
+            streams: streams::Streams::new(ranks, &settings),
             has_internal: false,
+            are_acks_bounded: false,
             lent: None,
             sender: sender::Sender::new(settings.body_bytes() - settings.trailer_bytes()),
             sealer,
@@ -251,6 +254,21 @@ impl Cast {
         }
     }
 
+    /// Acknowledges of each stream at most what `end` says, for a safe order: what a member says to
+    /// have after its sync message may be lost with it to those who go on.
+    pub(crate) fn bound_acks(&mut self, end: impl Fn(Rank) -> Seq) {
+        self.are_acks_bounded = true;
+        (0..).zip(self.streams.iter_mut()).for_each(|(rank, stream)| stream.set_ack_end(end(rank)));
+    }
+
+    /// Acknowledges all again.
+    pub(crate) fn unbound_acks(&mut self, now: Time) {
+        if core::mem::take(&mut self.are_acks_bounded) {
+            self.streams.iter_mut().for_each(|stream| stream.set_ack_end(Seq::MAX));
+            self.acks.wake_by(now);
+        }
+    }
+
     /// Tells in how many groups the node is: heartbeats of idle groups are rarer then.
     pub(crate) fn set_groups(&mut self, groups: usize) {
         self.beats.set_groups(groups);
@@ -303,7 +321,9 @@ impl Cast {
 
     /// Since when `rank` owes an acknowledgement, if it does.
     pub(crate) fn acks_owed_since(&self, rank: Rank) -> Option<Time> {
-        let owes = self.stability.received(self.me, rank) < self.sender.transmitted();
+        // Others end theirs, too: nobody owes any meanwhile.
+        let owes = !self.are_acks_bounded
+            && self.stability.received(self.me, rank) < self.sender.transmitted();
         owes.then(|| self.peers.ack_since(rank))
     }
 

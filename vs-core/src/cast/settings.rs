@@ -10,6 +10,7 @@ pub(super) struct Settings {
     window: usize,
     body_bytes: usize,
     trailer_bytes: usize,
+    acks_at_once: bool,
     message_bytes_max: usize,
     peer_ms: u64,
     nak_delay_us: u64,
@@ -28,6 +29,7 @@ impl Settings {
             window,
             body_bytes: size.body_bytes(),
             trailer_bytes: size.trailer_bytes(),
+            acks_at_once: config.order.is_safe(),
             message_bytes_max: config.message_bytes_max,
             peer_ms: config.peer_ms,
             nak_delay_us: config.nak_delay_us,
@@ -53,6 +55,12 @@ impl Settings {
     /// Bytes of a body that are kept for a trailer; 0 if packets have none.
     pub(super) fn trailer_bytes(&self) -> usize {
         self.trailer_bytes
+    }
+
+    /// Whether deliveries wait for acknowledgements. These never wait for further packets then, and
+    /// are of whole messages: what is safe of the leader's stream never ends within one.
+    pub(super) fn acks_at_once(&self) -> bool {
+        self.acks_at_once
     }
 
     /// Length of the largest message.

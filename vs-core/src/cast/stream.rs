@@ -44,6 +44,10 @@ pub(super) struct Stream {
     unstable: bool,
     /// `boundary` is above `delivered`, when that was last counted.
     undelivered: bool,
+    /// Only whole messages are acknowledged.
+    acks_messages: bool,
+    /// Nothing beyond is acknowledged.
+    ack_end: Seq,
     /// What the last acknowledgement said.
     told: AckEntry,
     /// Its sender asks to be told.
@@ -59,7 +63,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(origin: Rank, window: usize) -> Self {
+    pub(super) fn new(origin: Rank, settings: &Settings) -> Self {
+        let window = settings.window();
         Self {
             ring: Ring::new(window),
             prefix: 0,
@@ -70,6 +75,8 @@ impl Stream {
             bound: Seq::MAX,
             unstable: false,
             undelivered: false,
+            acks_messages: settings.acks_at_once(),
+            ack_end: Seq::MAX,
             told: AckEntry { received: 0, credit: window as u64 },
             asked: false,
             gap: Gap::new(origin),
@@ -418,9 +425,9 @@ impl Stream {
         let half = settings.window() as u64 / 2;
         let batch = settings.ack_packets();
         let end = self.ring.end();
-        let much = self.prefix >= self.told.received + batch;
+        let much = self.acknowledged() >= self.told.received + batch;
         let narrow = end >= self.told.credit + batch && self.high + half >= self.told.credit;
-        if much || narrow {
+        if much || narrow || (self.acks_messages && self.has_news()) {
             AckDue::Now
         } else if self.has_news() {
             AckDue::Soon
@@ -430,7 +437,18 @@ impl Stream {
     }
 
     fn has_news(&self) -> bool {
-        self.prefix > self.told.received || self.ring.end() > self.told.credit
+        self.acknowledged() > self.told.received || self.ring.end() > self.told.credit
+    }
+
+    /// What may be acknowledged.
+    pub(super) fn acknowledged(&self) -> Seq {
+        let received = if self.acks_messages { self.boundary } else { self.prefix };
+        received.min(self.ack_end)
+    }
+
+    /// From now on nothing beyond `end` is acknowledged.
+    pub(super) fn set_ack_end(&mut self, end: Seq) {
+        self.ack_end = end;
     }
 
     /// Its sender asks to be told.
@@ -447,7 +465,9 @@ impl Stream {
     /// What is told now.
     pub(super) fn tell(&mut self) -> AckEntry {
         self.asked = false;
-        self.told = AckEntry { received: self.prefix, credit: self.ring.end() };
+        // What was told before a bound was set stays told.
+        let received = self.acknowledged().max(self.told.received);
+        self.told = AckEntry { received, credit: self.ring.end() };
         self.told
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::settings::Settings;
 use super::stream::Stream;
 use crate::ident::Rank;
 
@@ -17,8 +18,8 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(ranks: usize, window: usize) -> Self {
-        let streams = (0..ranks).map(|rank| Stream::new(rank as Rank, window)).collect();
+    pub(super) fn new(ranks: usize, settings: &Settings) -> Self {
+        let streams = (0..ranks).map(|rank| Stream::new(rank as Rank, settings)).collect();
         Self { streams, unstable: 0, undelivered: 0 }
     }
 

@@ -108,7 +108,7 @@ impl Cast {
         // packet.
         let due = self.acks.at();
         for rank in first as Rank..end as Rank {
-            let prefix = self.streams.of(rank).prefix();
+            let prefix = self.streams.of(rank).acknowledged();
             if rank != self.me && self.stability.record(rank, self.me, prefix) {
                 let floor = self.stability.floor(rank);
                 self.learn_stable(pool, now, rank, floor);

@@ -35,6 +35,10 @@ impl Endpoint {
             return;
         }
         let is_complete = self.sync.complete();
+        if is_complete {
+            self.handle_syncs_complete();
+        }
+        let cast = self.current.cast_mut();
         let together = self.sync.together();
         let mut sources = Vec::with_capacity(together.len());
         for (r, &upto) in self.sync.agreed().iter().enumerate() {
@@ -84,12 +88,14 @@ impl Endpoint {
         if (0..cast.ranks() as Rank).any(|r| cast.arrived(r) > cast.prefix(r)) {
             cx.mark(Mark::CutInMessage);
         }
-        let Some(own) = self.sync.send_sync(received) else { return };
+        let safe = self.current.safe_upto(cx.pool);
+        let Some(own) = self.sync.send_sync(received, safe) else { return };
         let (cid, cut) = (own.cid, own.cut.clone());
+        self.handle_sync_fixed(safe, &cut);
         let view = self.sync.current();
         let cut: SmallVec<_> = view.members().iter().copied().zip(cut).collect();
         let view = Box::new(view.clone());
-        self.trace(cx, Event::Sync { cid, view, cut });
+        self.trace(cx, Event::Sync { cid, view, cut, safe });
         self.resend.start(cx.now, self.config.sync_resend_ms);
     }
 

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
 use crate::ident::{Cid, Rank};
+use crate::order::LEADER;
 use crate::rule::Rule;
 use crate::sync::Received;
 use crate::trace::Mark;
@@ -193,7 +194,7 @@ impl Endpoint {
             (message.process, message.incarnation),
             message.cid,
             message.view,
-            total,
+            (total, message.safe),
             usize::from(message.first),
             message.cut(),
         );
@@ -223,6 +224,9 @@ impl Endpoint {
             return true;
         }
         let cast = self.current.cast();
+        if message.safe > cast.room_of(LEADER) {
+            return false;
+        }
         let mut ranks = message.cut().zip(usize::from(message.first)..);
         ranks.all(|(seq, rank)| seq <= Rank::try_from(rank).map_or(0, |r| cast.room_of(r)))
     }

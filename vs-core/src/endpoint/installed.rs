@@ -66,6 +66,10 @@ impl<L: Fn(Rank) -> Seq> Packets for DeliverablePackets<'_, L> {
         self.deliverable.cast.delivered(rank)
     }
 
+    fn stable(&self, rank: Rank) -> Seq {
+        self.deliverable.cast.stable(rank)
+    }
+
     fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>> {
         let Deliverable { cast, limit } = &self.deliverable;
         cast.sealed_packet(self.pool, rank, seq, limit(rank))
@@ -190,11 +194,36 @@ impl Installed {
     }
 
     /// All that counts of the view is here, and `together` come along.
-    pub(super) fn begin_tail(&mut self, together: &[ProcessId], agreed: &[Seq]) {
+    pub(super) fn begin_tail(&mut self, pool: &Pool, together: &[ProcessId], agreed: &[Seq]) {
         let comes_along = |p| together.binary_search(p).is_ok();
         let together = self.view.members().iter().map(comes_along).collect();
         if let Some(walk) = self.policy.total_mut() {
-            walk.begin_tail(Tail::new(together, agreed.to_vec()));
+            let limit = |rank: Rank| agreed[usize::from(rank)];
+            let deliverable = Deliverable { cast: &self.cast, limit };
+            let tail = Tail::new(together, agreed.to_vec());
+            walk.begin_tail(tail, &DeliverablePackets { deliverable, pool });
+        }
+    }
+
+    /// Up to which slot of the order everything is known to be at all members; 0 where no order
+    /// asks for it.
+    pub(super) fn safe_upto(&self, pool: &Pool) -> Seq {
+        let deliverable = Deliverable { cast: &self.cast, limit: |_| Seq::MAX };
+        let packets = DeliverablePackets { deliverable, pool };
+        self.policy.total().map_or(0, |walk| walk.safe_upto(&packets))
+    }
+
+    /// In a safe order slots up to `safe` are delivered from now on, and no other.
+    pub(super) fn freeze_order(&mut self, safe: Seq) {
+        if let Some(walk) = self.policy.total_mut() {
+            walk.freeze(safe);
+        }
+    }
+
+    /// In a safe order what becomes known to be at all members is delivered.
+    pub(super) fn unfreeze_order(&mut self) {
+        if let Some(walk) = self.policy.total_mut() {
+            walk.unfreeze();
         }
     }
 

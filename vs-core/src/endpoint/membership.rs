@@ -47,6 +47,7 @@ impl Endpoint {
         if self.sync.own_sync().is_some() {
             cx.mark(Mark::ChangeAfterSync);
         }
+        self.handle_sync_void(cx);
         self.sync.start_change(cid, peers.iter().map(|peer| (peer.process, peer.incarnation)));
         self.trace(cx, Event::StartChange { cid, set: set.clone() });
         if set.len() > self.config.members_max {

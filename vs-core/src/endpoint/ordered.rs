@@ -6,9 +6,10 @@
 //! set (T6).
 
 use super::{Action, Cx, Endpoint};
-use crate::ident::Rank;
+use crate::ident::{Rank, Seq};
 use crate::member::client::ClientEvent;
 use crate::order::Total;
+use crate::rule::Rule;
 use crate::trace::Event;
 
 impl Endpoint {
@@ -31,7 +32,8 @@ impl Endpoint {
         if !self.current.walk().is_some_and(waits) || !self.is_all_here() {
             return;
         }
-        self.current.begin_tail(self.sync.transitional_members(), self.sync.agreed());
+        let (together, agreed) = (self.sync.transitional_members(), self.sync.agreed());
+        self.current.begin_tail(cx.pool, together, agreed);
         let progress = &self.progress;
         self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
     }
@@ -44,6 +46,37 @@ impl Endpoint {
             && self.sync.own_sync().is_some()
             && self.sync.complete()
             && self.sync.agreed().iter().enumerate().all(is_here)
+    }
+
+    /// The own sync message is fixed. Until a view answers it nothing is delivered that was not
+    /// known to be at all members by then, and nothing is acknowledged beyond its cut.
+    pub(super) fn handle_sync_fixed(&mut self, safe: Seq, cut: &[Seq]) {
+        if !self.config.order.is_safe() {
+            return;
+        }
+        if self.sync.rules().keeps(Rule::OrderFreeze) {
+            self.current.freeze_order(safe);
+        }
+        if self.sync.rules().keeps(Rule::OrderAckCap) {
+            let end = |rank: Rank| cut.get(usize::from(rank)).copied().unwrap_or(0);
+            self.current.cast_mut().bound_acks(end);
+        }
+    }
+
+    /// Another change is proposed: what the last own sync message fixed is free again.
+    pub(super) fn handle_sync_void(&mut self, cx: &Cx<'_>) {
+        if self.config.order.is_safe() {
+            self.current.unfreeze_order();
+            self.current.cast_mut().unbound_acks(cx.now);
+        }
+    }
+
+    /// All sync messages that count are here. What one who comes along knew to be at all members,
+    /// all who come along deliver as that.
+    pub(super) fn handle_syncs_complete(&mut self) {
+        if self.sync.rules().keeps(Rule::OrderSafeMax) {
+            self.current.freeze_order(self.sync.agreed_safe());
+        }
     }
 
     /// Whether the view ends here with what has been announced, whatever else happens.

@@ -113,6 +113,7 @@ impl Endpoint {
             total: own.cut.len() as u16,
             first: first as u16,
             runs,
+            safe: own.safe,
         };
         let len = control::encode_sync(out, &self.header(), &message);
         ((end < own.cut.len() && len.is_some()).then_some(end), len)

@@ -126,7 +126,8 @@ impl End {
         }
         let cut = sync.cut.iter().copied();
         let from = (from, Incarnation::new(sync.incarnation));
-        self.sync.receive_sync(from, cid, sync.view, sync.cut.len(), 0, cut) != Received::Nothing
+        self.sync.receive_sync(from, cid, sync.view, (sync.cut.len(), 0), 0, cut)
+            != Received::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is

@@ -458,7 +458,7 @@ impl World {
     fn send_sync(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         let cut = end.cut(setting.rules);
-        let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)]) else { return };
+        let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)], 0) else { return };
         let (cid, view) = (own.cid, own.view);
         let proposed = end.sync.change().map(|change| change.set.clone()).unwrap_or_default();
         let mut to: Members = end.view().members().iter().chain(&proposed).copied().collect();
@@ -471,7 +471,7 @@ impl World {
             self.net.syncs.insert((q, p, cid), Rc::clone(&sync));
         }
         let cut = current.members().iter().copied().zip(sync.cut.iter().copied()).collect();
-        self.emit(setting, log, p, Event::Sync { cid, view: Box::new(current), cut });
+        self.emit(setting, log, p, Event::Sync { cid, view: Box::new(current), cut, safe: 0 });
     }
 
     fn forward(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {

@@ -124,7 +124,8 @@ impl Few {
         let Peer { process, incarnation, addr } = peer(from);
         let view = ViewKey::of(&self.first, process).unwrap();
         let (cid, runs, total) = (Cid(5), cut.to_vec(), self.first.len() as u16);
-        let message = SyncMessage { process, incarnation, cid, view, total, first: 0, runs };
+        let message =
+            SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0 };
         let header = self.header(from as Rank - 1);
         self.hear(addr, 1, |out| control::encode_sync(out, &header, &message))
     }

@@ -3,4 +3,4 @@
 use crate::ident::Rank;
 
 /// The member of least rank leads.
-pub(super) const LEADER: Rank = 0;
+pub(crate) const LEADER: Rank = 0;

@@ -16,6 +16,7 @@ use core::fmt;
 use crate::ident::Rank;
 use crate::rule::Rules;
 
+pub(crate) use leader::LEADER;
 pub(crate) use offers::{Head, Offers, Packets, Sealed};
 pub(crate) use sealer::Sealer;
 pub use stage::Stage;
@@ -39,6 +40,10 @@ pub enum Order {
     /// messages take one delay, those of others two. A change of view begins with
     /// [`crate::Action::Signal`].
     Total,
+    /// As [`Order::Total`], and what is delivered before the signal is known to be at all members
+    /// of the view (safe, S19, S20): each of them that installs a later view delivers it, too,
+    /// after the same messages. It takes one delay more, and an acknowledgement of each member.
+    Safe,
 }
 
 impl Order {
@@ -48,6 +53,7 @@ impl Order {
         match self {
             Self::Fifo => 0,
             Self::Total => 2,
+            Self::Safe => 3,
         }
     }
 
@@ -57,6 +63,7 @@ impl Order {
         match code {
             0 => Some(Self::Fifo),
             2 => Some(Self::Total),
+            3 => Some(Self::Safe),
             _ => None,
         }
     }
@@ -64,7 +71,7 @@ impl Order {
 
 impl Order {
     /// All orders that this version knows.
-    pub const ALL: &[Self] = &[Self::Fifo, Self::Total];
+    pub const ALL: &[Self] = &[Self::Fifo, Self::Total, Self::Safe];
 
     /// The order called `name`, as it is displayed.
     #[must_use]
@@ -78,7 +85,13 @@ impl Order {
         match self {
             Self::Fifo => "fifo",
             Self::Total => "total",
+            Self::Safe => "safe",
         }
+    }
+
+    /// Whether nothing is delivered before all members are known to have it.
+    pub(crate) fn is_safe(self) -> bool {
+        self == Self::Safe
     }
 
     /// Whether packets carry a trailer.
@@ -98,7 +111,7 @@ impl fmt::Display for Order {
 pub(crate) enum Policy {
     /// [`Order::Fifo`].
     Fifo(RoundRobin),
-    /// [`Order::Total`].
+    /// [`Order::Total`] and [`Order::Safe`].
     Total(Total),
 }
 
@@ -107,7 +120,7 @@ impl Policy {
     pub(crate) fn new(order: Order, ranks: usize, rules: Rules) -> Self {
         match order {
             Order::Fifo => Self::Fifo(RoundRobin::default()),
-            Order::Total => Self::Total(Total::new(ranks, rules)),
+            Order::Total | Order::Safe => Self::Total(Total::new(order.is_safe(), ranks, rules)),
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Sealed<'a> {
 pub(crate) trait Packets: Offers {
     /// Packets of `rank` that are delivered as a whole.
     fn delivered(&self, rank: Rank) -> Seq;
+    /// Up to which packet all members are known to have the stream of `rank`.
+    fn stable(&self, rank: Rank) -> Seq;
     /// Packet `seq` of `rank`, if it is here, as whole messages, and may be delivered.
     fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>>;
 }

@@ -38,10 +38,21 @@ pub(crate) struct Total {
     recorded: Vec<Seq>,
     /// Whose message is next, as the last look has found.
     turn: Option<Rank>,
+    /// In a safe order, up to which slot deliveries are regular.
+    safe: Option<Safe>,
     /// After the signal.
     tail: Option<Tail>,
     /// The application has taken the signal.
     is_signal_told: bool,
+}
+
+/// How far a safe order delivers before the signal.
+#[derive(Clone, Copy, Debug)]
+enum Safe {
+    /// What all members are known to have.
+    AsKnown,
+    /// Up to this slot.
+    UpTo(Seq),
 }
 
 /// One step of a walk.
@@ -55,7 +66,7 @@ enum Step {
 
 impl Total {
     /// The walk of a view of `ranks` that begins.
-    pub(super) fn new(ranks: usize, rules: Rules) -> Self {
+    pub(super) fn new(is_safe: bool, ranks: usize, rules: Rules) -> Self {
         Self {
             rules,
             slot: 1,
@@ -63,6 +74,7 @@ impl Total {
             current: None,
             recorded: vec![0; ranks],
             turn: None,
+            safe: is_safe.then_some(Safe::AsKnown),
             tail: None,
             is_signal_told: false,
         }
@@ -117,6 +129,9 @@ impl Total {
             return self.step_to_next_slot();
         }
         let Some(slot) = packets.sealed(LEADER, self.slot) else { return Step::Wait };
+        if self.record == 0 && !self.is_regular(packets, &slot) {
+            return Step::Wait;
+        }
         if let Some(Record { rank, packets }) = slot.trailer.record(self.record) {
             self.record += 1;
             if let Some(recorded) = self.recorded.get_mut(usize::from(rank))
@@ -182,11 +197,99 @@ impl Total {
     }
 }
 
+/// What all members are known to have.
+impl Total {
+    /// Whether the order lets the slot that comes next be delivered.
+    fn is_regular(&self, packets: &impl Packets, slot: &Sealed<'_>) -> bool {
+        match self.safe {
+            None => true,
+            Some(_) if self.has_tail() => true,
+            Some(Safe::UpTo(safe)) => self.slot <= safe,
+            Some(Safe::AsKnown) => is_safe(packets, self.slot, slot, &self.recorded),
+        }
+    }
+
+    /// Up to which slot everything is known to be at all members; 0 where the order does not ask
+    /// for it.
+    pub(crate) fn safe_upto(&self, packets: &impl Packets) -> Seq {
+        if self.safe.is_none() || packets.ranks() == 1 {
+            return 0;
+        }
+        let (mut next, mut recorded) = (self.slot, self.recorded.clone());
+        // What is begun was safe.
+        if self.record > 0 || self.current.is_some() {
+            count_records(packets, next, self.record, &mut recorded);
+            next += 1;
+        }
+        while packets
+            .sealed(LEADER, next)
+            .is_some_and(|slot| is_safe(packets, next, &slot, &recorded))
+        {
+            count_records(packets, next, 0, &mut recorded);
+            next += 1;
+        }
+        next - 1
+    }
+
+    /// From now on slots up to `safe` are delivered, and no other, whatever becomes known.
+    pub(crate) fn freeze(&mut self, safe: Seq) {
+        if self.safe.is_some() {
+            self.safe = Some(Safe::UpTo(safe));
+        }
+    }
+
+    /// What becomes known counts again.
+    pub(crate) fn unfreeze(&mut self) {
+        if self.safe.is_some() {
+            self.safe = Some(Safe::AsKnown);
+        }
+    }
+}
+
+/// Whether all members are known to have slot `at` and what it records beyond `recorded`.
+fn is_safe(packets: &impl Packets, at: Seq, slot: &Sealed<'_>, recorded: &[Seq]) -> bool {
+    let mut records = (0..).map_while(|at| slot.trailer.record(at));
+    let has_all = records.all(|Record { rank, packets: more }| {
+        let recorded = recorded.get(usize::from(rank));
+        recorded.is_none_or(|upto| packets.stable(rank) >= upto.saturating_add(more.into()))
+    });
+    has_all && packets.stable(LEADER) >= at
+}
+
+/// Moves `recorded` on by the records of slot `at`, from the one at place `first` on.
+fn count_records(packets: &impl Packets, at: Seq, first: usize, recorded: &mut [Seq]) {
+    let Some(slot) = packets.sealed(LEADER, at) else { return };
+    for Record { rank, packets: more } in (first..).map_while(|at| slot.trailer.record(at)) {
+        if let Some(recorded) = recorded.get_mut(usize::from(rank)) {
+            *recorded = recorded.saturating_add(more.into());
+        }
+    }
+}
+
 /// The end of the view.
 impl Total {
     /// All that counts is here, and nothing can be delivered before the signal any more.
-    pub(crate) fn begin_tail(&mut self, tail: Tail) {
-        self.tail = Some(tail.with_hole(self.slot));
+    pub(crate) fn begin_tail(&mut self, tail: Tail, packets: &impl Packets) {
+        let hole = self.hole(&tail, packets);
+        self.tail = Some(tail.with_hole(hole));
+    }
+
+    /// The first slot from here on that names a packet which does not count, or the one after all
+    /// that count.
+    fn hole(&self, tail: &Tail, packets: &impl Packets) -> Seq {
+        let mut recorded = self.recorded.clone();
+        let is_beyond = |recorded: &[Seq]| {
+            (0..).zip(recorded).any(|(rank, upto)| rank != LEADER && *upto > tail.agreed(rank))
+        };
+        let mut first = self.record;
+        for slot in self.slot..=tail.agreed(LEADER) {
+            count_records(packets, slot, first, &mut recorded);
+            if is_beyond(&recorded) {
+                return slot;
+            }
+            first = 0;
+        }
+        self.slot.max(tail.agreed(LEADER) + 1)
     }
 
     /// Whether the view ends here, whatever else happens.
@@ -248,6 +351,7 @@ mod tests {
         limits: Vec<Seq>,
         delivered: Vec<Seq>,
         offsets: Vec<usize>,
+        stable: Vec<Seq>,
     }
 
     impl Here {
@@ -258,6 +362,7 @@ mod tests {
                 limits: vec![Seq::MAX; ranks],
                 delivered: vec![0; ranks],
                 offsets: vec![0; ranks],
+                stable: vec![0; ranks],
             }
         }
 
@@ -313,6 +418,10 @@ mod tests {
             self.delivered[usize::from(rank)]
         }
 
+        fn stable(&self, rank: Rank) -> Seq {
+            self.stable[usize::from(rank)]
+        }
+
         fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>> {
             let at = usize::from(rank);
             let packet = self.streams[at].get(seq as usize - 1)?;
@@ -334,7 +443,7 @@ mod tests {
         let leader = [packet(2, 0, &[(1, 2)]), packet(0, 1, &[(2, 1)]), packet(1, 2, &[(1, 1)])];
         let (one, two) = ([1, 1, 2].map(|n| packet(n, 0, &[])), [packet(1, 0, &[])]);
         let mut here = Here::new(&[&leader, &one, &two]);
-        let mut walk = Total::new(3, Rules::default());
+        let mut walk = Total::new(false, 3, Rules::default());
         let ranks: Vec<Rank> = here.walk(&mut walk).into_iter().map(|(rank, _)| rank).collect();
         assert_eq!(ranks, [1, 1, 0, 0, 2, 1, 1, 0]);
         assert_eq!(here.delivered, [3, 3, 1]);
@@ -344,7 +453,7 @@ mod tests {
     fn walk_waits_for_what_a_slot_names() {
         let leader = [packet(1, 0, &[(1, 1)])];
         let mut here = Here::new(&[&leader, &[]]);
-        let mut walk = Total::new(2, Rules::default());
+        let mut walk = Total::new(false, 2, Rules::default());
         assert_eq!(here.walk(&mut walk), []);
         here.streams[1].push(packet(1, 0, &[]));
         assert_eq!(here.walk(&mut walk), [(1, REGULAR), (0, REGULAR)]);
@@ -364,12 +473,12 @@ mod tests {
         let (two, three) = ([packet(1, 0, &[]), packet(1, 2, &[])], [packet(1, 9, &[])]);
         let mut here = Here::new(&[&leader, &one, &two, &three]);
         here.limits = vec![4, 2, 2, 1];
-        let mut walk = Total::new(4, Rules::default());
+        let mut walk = Total::new(false, 4, Rules::default());
         // Of slot 2, what precedes the hole.
         let regular = [2, 0, 1, 1].map(|rank| (rank, REGULAR));
         assert_eq!(here.walk(&mut walk), regular);
         assert!(!walk.is_signal_due());
-        walk.begin_tail(Tail::new(vec![false, false, true, true], here.limits.clone()));
+        walk.begin_tail(Tail::new(vec![false, false, true, true], here.limits.clone()), &here);
         assert!(walk.is_signal_due());
         walk.handle_signal_told();
         let rest =

@@ -21,6 +21,9 @@ pub(super) fn judge(group: &Group, findings: &mut Findings) {
     prefixes(group, findings, &walks);
     together(group, findings, &walks);
     causality(group, findings, &walks);
+    if group.order.is_safe() {
+        safety(group, findings, &walks);
+    }
 }
 
 /// What is delivered: whose message, and which.
@@ -152,6 +155,34 @@ fn together(group: &Group, findings: &mut Findings, walks: &[Walk]) {
                 let view = group.view_of(stay);
                 let what = format!("{p} delivered another sequence in {view} than who came along");
                 group.violation(Property::T2, at, other, what)
+            });
+        }
+    }
+}
+
+/// T4, T5. What is regular at any member is the start of what each delivers that goes on.
+fn safety(group: &Group, findings: &mut Findings, walks: &[Walk]) {
+    for members in alike(group, walks, |stay| stay.view) {
+        let longest = members.iter().max_by_key(|(_, walk)| walk.regular().len());
+        let Some((first, most)) = longest else { continue };
+        for (stay, walk) in members.iter().filter(|(stay, _)| stay.next.is_some()) {
+            let lacks = most.regular().iter().enumerate().find(|(i, regular)| {
+                walk.deliveries.get(*i).is_none_or(|delivery| delivery.0 != regular.0)
+            });
+            let Some((_, (delivery, _, at))) = lacks else { continue };
+            let has = walk.deliveries.iter().any(|other| other.0 == *delivery);
+            let property = if has { Property::T5 } else { Property::T4 };
+            findings.add(property, || {
+                let (p, q) = (group.logs[stay.log].process, group.logs[first.log].process);
+                let (from, n) = (delivery.0, delivery.1.n);
+                let view = group.view_of(stay);
+                let what = if has {
+                    format!("{p} delivered message {n} of {from} elsewhere in {view} than {q}, where it is safe")
+                } else {
+                    format!("{p} left {view} without message {n} of {from}, which is safe at {q}")
+                };
+                let after = stay.next.map_or_else(|| group.end(stay.log), |next| group.stays[next].entered());
+                group.violation(property, after, Some(*at), what)
             });
         }
     }

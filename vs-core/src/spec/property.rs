@@ -59,6 +59,8 @@ properties! {
     T1: "Total order: of the regular deliveries of two members of a view, one is a prefix of the other",
     T2: "Total order: who goes from one view to the next together delivered one sequence, with the signal at one place",
     T3: "Causal order: what a sender had delivered before it sent is delivered before",
+    T4: "Safe delivery: what is regular at a member is delivered by each member of the view that goes on",
+    T5: "Safe order: what is regular at a member has the same sequence before it at each that goes on",
     T6: "Transitional signal: once a view, with the transitional set of the next; nothing regular after it",
     L1: "Membership Precision: all who stay install one last view with exactly them as members",
     L2: "Multicast Liveness: what is sent in the last view is delivered by all of its members",

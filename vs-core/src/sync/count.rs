@@ -25,10 +25,11 @@ impl Automaton {
         self.tally = matches.then(|| {
             let mut tally = Tally::new(self.current.len());
             for &q in self.current.members().iter().filter(|&&q| self.announced.contains(q)) {
-                match self.counting_sync(q).map(|sync| sync.cut_in(&self.current, q)) {
+                match self.counting_sync(q).map(|sync| (sync.cut_in(&self.current, q), sync.safe()))
+                {
                     None => tally.lack(q),
-                    Some(Some(cut)) => tally.join(q, cut),
-                    Some(None) => {}
+                    Some((Some(cut), safe)) => tally.join(q, cut, safe),
+                    Some((None, _)) => {}
                 }
             }
             tally
@@ -46,7 +47,7 @@ impl Automaton {
         if let Some(sync) = counted {
             tally.handle_sync(q);
             if let Some(cut) = sync.cut_in(&self.current, q) {
-                tally.join(q, cut);
+                tally.join(q, cut, sync.safe());
             }
         }
         let counted = counted.is_some();
@@ -110,6 +111,11 @@ impl Automaton {
     /// [`Automaton::complete`].
     pub(crate) fn transitional_members(&self) -> &[ProcessId] {
         self.tally.as_ref().map_or(&[], |tally| tally.together())
+    }
+
+    /// The greatest number of safe slots over the transitional set; 0 unless matched.
+    pub(crate) fn agreed_safe(&self) -> Seq {
+        self.tally.as_ref().map_or(0, Tally::safe)
     }
 
     /// The greatest cut over the transitional set, as far as it is known; empty unless matched.

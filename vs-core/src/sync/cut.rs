@@ -63,20 +63,26 @@ pub(crate) struct SyncState {
     incarnation: Incarnation,
     view: ViewKey,
     cut: Known,
+    /// Up to which slot of the order everything is known to be at all members.
+    safe: Seq,
 }
 
 impl SyncState {
-    pub(crate) fn empty(incarnation: Incarnation, view: ViewKey, total: usize) -> Self {
+    pub(crate) fn empty(
+        incarnation: Incarnation,
+        view: ViewKey,
+        (total, safe): (usize, Seq),
+    ) -> Self {
         let cut = match total {
             0 => Known::Whole(Cut::new(&[])),
             _ => Known::Parts { cut: alloc::vec![UNKNOWN; total], unknown: total },
         };
-        Self { incarnation, view, cut }
+        Self { incarnation, view, cut, safe }
     }
 
     /// A sync message of this process.
-    pub(crate) fn whole(view: ViewKey, cut: &[Seq]) -> Self {
-        Self { incarnation: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)) }
+    pub(crate) fn whole(view: ViewKey, cut: &[Seq], safe: Seq) -> Self {
+        Self { incarnation: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)), safe }
     }
 
     /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message
@@ -113,6 +119,11 @@ impl SyncState {
     /// The view that its sender was in.
     pub(crate) fn view(&self) -> ViewKey {
         self.view
+    }
+
+    /// Up to which slot of the order everything is known to be at all members.
+    pub(crate) fn safe(&self) -> Seq {
+        self.safe
     }
 
     pub(crate) fn is_whole(&self) -> bool {

@@ -71,6 +71,9 @@ pub(crate) struct OwnSync {
     pub(crate) cid: Cid,
     pub(crate) view: ViewKey,
     pub(crate) cut: Vec<Seq>,
+    /// Up to which slot of the order all members are known to have everything; 0 where no order
+    /// asks for it.
+    pub(crate) safe: Seq,
 }
 
 /// What became of a part of a sync message.
@@ -244,14 +247,19 @@ impl Automaton {
     }
 
     /// Fixes the own cut: `prefix(r)` packets of each member r, which are received without a gap;
-    /// of the own stream, all that were accepted. Call only when [`Automaton::wants_sync`].
-    pub(crate) fn send_sync(&mut self, prefix: impl Fn(Rank) -> Seq) -> Option<&OwnSync> {
+    /// of the own stream, all that were accepted. `safe` is a number of the order that all who come
+    /// along learn the greatest of. Call only when [`Automaton::wants_sync`].
+    pub(crate) fn send_sync(
+        &mut self,
+        prefix: impl Fn(Rank) -> Seq,
+        safe: Seq,
+    ) -> Option<&OwnSync> {
         let cid = self.change.as_ref()?.cid;
         let cut: Vec<Seq> = (0..self.current.len()).map(|r| prefix(r as Rank)).collect();
         let view = ViewKey::of(&self.current, self.me)?;
-        self.syncs.insert((self.me, cid), SyncState::whole(view, &cut));
+        self.syncs.insert((self.me, cid), SyncState::whole(view, &cut, safe));
         self.trim(self.me);
-        self.own = Some(OwnSync { cid, view, cut });
+        self.own = Some(OwnSync { cid, view, cut, safe });
         self.count();
         self.own.as_ref()
     }
@@ -263,7 +271,7 @@ impl Automaton {
         (from, incarnation): (ProcessId, Incarnation),
         cid: Cid,
         view: ViewKey,
-        total: usize,
+        (total, safe): (usize, Seq),
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> Received {
@@ -278,7 +286,7 @@ impl Automaton {
         let mut is_first = false;
         let state = self.syncs.entry((from, cid)).or_insert_with(|| {
             is_first = true;
-            SyncState::empty(incarnation, view, total)
+            SyncState::empty(incarnation, view, (total, safe))
         });
         if state.incarnation() != incarnation {
             return Received::Nothing;

@@ -19,13 +19,15 @@ pub(super) struct Tally {
     together: Members,
     /// The greatest cut over those, by rank in the current view.
     agreed: Vec<Seq>,
+    /// The greatest `safe` over those.
+    safe: Seq,
 }
 
 impl Tally {
     /// Nothing is counted yet of `ranks` members of the current view.
     pub(super) fn new(ranks: usize) -> Self {
         let (missing, together) = (Members::new(), Members::new());
-        Self { missing, together, agreed: alloc::vec![0; ranks] }
+        Self { missing, together, agreed: alloc::vec![0; ranks], safe: 0 }
     }
 
     /// Members of both views whose sync message is not here, ascending.
@@ -64,8 +66,14 @@ impl Tally {
         &self.agreed
     }
 
-    /// Adds the cut of `q`, which moves along.
-    pub(super) fn join(&mut self, q: ProcessId, cut: &Cut) {
+    /// The greatest number of safe slots over those that come along.
+    pub(super) fn safe(&self) -> Seq {
+        self.safe
+    }
+
+    /// Adds the cut of `q`, which moves along and knows so many slots to be safe.
+    pub(super) fn join(&mut self, q: ProcessId, cut: &Cut, safe: Seq) {
+        self.safe = self.safe.max(safe);
         if let Err(at) = self.together.binary_search(&q) {
             self.together.insert(at, q);
         }

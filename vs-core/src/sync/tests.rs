@@ -37,7 +37,7 @@ fn settled(me: u64, view: &View) -> Automaton {
     let cid = view.start(p(me)).unwrap();
     ask(&mut end, cid, view.members());
     assert!(end.block_ok());
-    end.send_sync(|_| 0).unwrap();
+    end.send_sync(|_| 0, 0).unwrap();
     end.announce(view.clone());
     assert!(end.installable(|_| 0));
     assert_eq!(end.install().unwrap().transitional.as_slice(), [p(me)]);
@@ -58,7 +58,8 @@ fn receive_from(
     cut: &[Seq],
 ) -> bool {
     let from = (p(from), incarnation);
-    end.receive_sync(from, Cid(cid), key, cut.len(), 0, cut.iter().copied()) != Received::Nothing
+    end.receive_sync(from, Cid(cid), key, (cut.len(), 0), 0, cut.iter().copied())
+        != Received::Nothing
 }
 
 /// 1 in {1,2,3}, asked to move to `proposed` under cid 9, blocked, with `cut` sent.
@@ -68,7 +69,7 @@ fn blocked(v: &View, proposed: &[u64], cut: &[Seq]) -> Automaton {
     assert!(!end.wants_sync(), "not before block_ok");
     assert!(end.block_ok());
     assert!(end.wants_sync());
-    end.send_sync(|r| cut[usize::from(r)]).unwrap();
+    end.send_sync(|r| cut[usize::from(r)], 0).unwrap();
     assert!(!end.wants_sync(), "once");
     end
 }
@@ -81,7 +82,7 @@ fn point_2_own_cut_bounds_delivery_until_match() {
     ask(&mut end, Cid(9), &set(&[1, 2]));
     assert_eq!(end.limits(), None, "free before the sync is sent");
     end.block_ok();
-    end.send_sync(|r| [4, 5, 6][usize::from(r)]).unwrap();
+    end.send_sync(|r| [4, 5, 6][usize::from(r)], 0).unwrap();
     assert_eq!(end.limits(), Some(&[4, 5, 6][..]));
     hear(&mut end, 2, 7, &v, &[9, 9, 9]);
     assert_eq!(end.limits(), Some(&[4, 5, 6][..]));
@@ -96,7 +97,7 @@ fn point_3_new_start_change_lifts_commitment() {
     assert!(!ask(&mut end, Cid(10), &set(&[1, 2, 4])), "asked for once");
     assert_eq!(end.limits(), None);
     assert!(end.wants_sync(), "still blocked: the new sync goes out at once");
-    end.send_sync(|r| [4, 6, 6][usize::from(r)]).unwrap();
+    end.send_sync(|r| [4, 6, 6][usize::from(r)], 0).unwrap();
     assert_eq!(end.limits(), Some(&[4, 6, 6][..]));
 }
 
@@ -106,7 +107,7 @@ fn point_4_obsolete_view_is_never_installed() {
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
     hear(&mut end, 2, 7, &v, &[0, 0]);
     ask(&mut end, Cid(10), &set(&[1, 2]));
-    end.send_sync(|_| 0).unwrap();
+    end.send_sync(|_| 0, 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
     assert!(!end.matched() && !end.installable(|_| 0));
     end.announce(view(6, &[1, 2], &[10, 7]));
@@ -153,7 +154,7 @@ fn point_7_member_from_elsewhere_has_packets_forwarded() {
     let mut lacking = settled(2, &v);
     ask(&mut lacking, Cid(7), &set(&[1, 2, 3]));
     lacking.block_ok();
-    lacking.send_sync(|r| [0, 0, 3][usize::from(r)]).unwrap();
+    lacking.send_sync(|r| [0, 0, 3][usize::from(r)], 0).unwrap();
     hear(&mut lacking, 1, 9, &v, &[0, 0, 5]);
     hear(&mut lacking, 3, 8, &elsewhere, &[0]);
     lacking.announce(view(5, &[1, 2, 3], &[9, 7, 8]));
@@ -167,7 +168,7 @@ fn forwards_are_sent_by_the_least_holder() {
     let mut end = settled(2, &v);
     ask(&mut end, Cid(9), &set(&[1, 2, 3]));
     end.block_ok();
-    end.send_sync(|r| [0, 0, 0, 7][usize::from(r)]).unwrap();
+    end.send_sync(|r| [0, 0, 0, 7][usize::from(r)], 0).unwrap();
     hear(&mut end, 1, 5, &v, &[0, 0, 0, 4]);
     hear(&mut end, 3, 6, &v, &[0, 0, 0, 2]);
     end.announce(view(5, &[1, 2, 3], &[5, 9, 6]));
@@ -205,7 +206,7 @@ fn point_9_syncs_for_unknown_cids_are_bounded() {
     assert!(end.syncs.len() <= SYNCS_MAX + 1 + EARLY_PROCESSES_MAX);
     ask(&mut end, Cid(9), &set(&[1, 2]));
     end.block_ok();
-    end.send_sync(|_| 0).unwrap();
+    end.send_sync(|_| 0, 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 99]));
     assert!(end.complete(), "the early one counts");
 }
@@ -261,7 +262,7 @@ fn point_10_previous_sync_may_count_again() {
     end.install().unwrap();
     ask(&mut end, Cid(10), &set(&[1, 2]));
     end.block_ok();
-    end.send_sync(|_| 0).unwrap();
+    end.send_sync(|_| 0, 0).unwrap();
     end.announce(view(6, &[1, 2], &[10, 7]));
     assert!(end.complete());
     assert_eq!(end.transitional().unwrap().as_slice(), [p(1)]);
@@ -290,8 +291,9 @@ fn cut_in_parts_counts_when_whole() {
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
     let from = (p(2), INCARNATION);
-    let mut part =
-        |first, cut: &[Seq]| end.receive_sync(from, Cid(7), key, 3, first, cut.iter().copied());
+    let mut part = |first, cut: &[Seq]| {
+        end.receive_sync(from, Cid(7), key, (3, 0), first, cut.iter().copied())
+    };
     assert_eq!(part(1, &[2, 3]), Received::Kept);
     assert_eq!(part(1, &[8, 8]), Received::Nothing, "a sync message never changes");
     assert_eq!(part(0, &[1]), Received::Counted);
@@ -328,7 +330,7 @@ fn two_incarnations_with_one_cid_proposed_one_counts() {
     assert!(!receive_from(&mut end, (2, other), 7, here, &[0, 0]));
     end.start_change(Cid(9), [(p(1), INCARNATION), (p(2), later)].into_iter());
     assert!(end.ask_to_block() && end.block_ok());
-    end.send_sync(|_| 0).unwrap();
+    end.send_sync(|_| 0, 0).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
     assert_eq!(end.transitional().map(|set| set.to_vec()), Some(set(&[1, 2])));
 }
@@ -341,7 +343,7 @@ fn contradicting_parts_are_refused() {
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
     let mut part = |view, total, first, cut: &[Seq]| {
-        end.receive_sync((p(2), INCARNATION), Cid(7), view, total, first, cut.iter().copied())
+        end.receive_sync((p(2), INCARNATION), Cid(7), view, (total, 0), first, cut.iter().copied())
     };
     assert_eq!(part(key, 3, 0, &[1]), Received::Kept);
     let elsewhere = ViewKey { fingerprint: key.fingerprint ^ 1, ..key };
@@ -369,7 +371,7 @@ fn large_view_counts_each_sync_once() {
     let mut end = settled(1, &v);
     ask(&mut end, Cid(9), v.members());
     end.block_ok();
-    end.send_sync(|_| 7).unwrap();
+    end.send_sync(|_| 7, 0).unwrap();
     end.announce(view(5, &all, &[9; 1024]));
     for (at, &q) in all.iter().enumerate().skip(1) {
         assert_eq!((end.complete(), end.missing().count()), (false, 1024 - at));
@@ -393,7 +395,7 @@ fn syncs_of_departed_members_are_forgotten() {
         let joiner = 100 + cid;
         ask(&mut end, Cid(cid), &set(&[1, joiner]));
         end.block_ok();
-        end.send_sync(|_| 0).unwrap();
+        end.send_sync(|_| 0, 0).unwrap();
         assert!(hear(&mut end, joiner, 1, &alone(joiner), &[0]));
         end.announce(view(cid, &[1, joiner], &[cid, 1]));
         end.install().unwrap();
@@ -436,7 +438,7 @@ fn mutant_leaves_out_its_rule_alone() {
         let mut end = Automaton { rules: Rules::without(rule), ..settled(1, &v) };
         ask(&mut end, Cid(9), &set(&[1, 2, 3]));
         assert!(end.block_ok());
-        end.send_sync(|_| 5).unwrap();
+        end.send_sync(|_| 5, 0).unwrap();
         hear(&mut end, 2, 7, &v, &[0; 4]);
         hear(&mut end, 3, 8, &view(4, &[3], &[6]), &[0]);
         end

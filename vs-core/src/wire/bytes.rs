@@ -39,6 +39,17 @@ pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
+/// The optional field with this tag, if there is one; `bytes` are optional fields.
+pub(super) fn option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
+    while let Ok(((tag, field), rest)) = postcard::take_from_bytes::<(u8, &[u8])>(bytes) {
+        if tag == wanted {
+            return Some(field);
+        }
+        bytes = rest;
+    }
+    None
+}
+
 /// Whether `bytes` are optional fields, one after the other: a tag u8, a length as a varint, and so
 /// many bytes.
 pub(super) fn are_options(mut bytes: &[u8]) -> bool {

@@ -20,7 +20,8 @@
 //! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends
 //!   within the whole cut, which has at most 2,048 ranks.
 //! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field
-//!   whose tag it does not know. No tag is in use yet.
+//!   whose tag it does not know. Of a sync message, tag 1 is `safe`, a varint of at most 2^53 - 1:
+//!   up to which slot of the order all members are known to have everything. It is left out if 0.
 //!
 //! `SyncFields` and `RequestFields` are what stands on the wire; `SyncMessage` and
 //! `SyncRequest` are what was checked.
@@ -31,12 +32,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
 use crate::view::{VIEW_MEMBERS_MAX, ViewKey};
-use crate::wire::bytes::are_options;
+use crate::wire::bytes::{are_options, option};
 use crate::wire::datagram::{Header, TAG_BYTES};
 use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 
-/// Bytes of the fields of a sync message without its runs, at most.
-const SYNC_FIXED_BYTES: usize = 7 * 10 + 5 + 3 * 3;
+/// The tag of the optional field `safe` of a sync message.
+const SAFE_TAG: u8 = 1;
+
+/// Bytes of a varint of 64 bits, at most.
+const VARINT_BYTES: usize = 10;
+
+/// Bytes of the fields of a sync message without its runs, at most: `safe` with its tag and its
+/// length is one of them.
+const SYNC_FIXED_BYTES: usize = 8 * VARINT_BYTES + 5 + 3 * 3 + 2;
 
 /// Bytes of one run of a cut, at most.
 const RUN_BYTES: usize = 3 + 10;
@@ -82,6 +90,9 @@ pub(crate) struct SyncMessage {
     /// Packets received without a gap, by rank in `view`: how many ranks have the same number, and
     /// the number. In a large view few members send.
     pub(crate) runs: Vec<(u16, Seq)>,
+    /// Up to which slot of the order everything is known to be at all members; 0 where that is of
+    /// no interest.
+    pub(crate) safe: Seq,
 }
 
 impl SyncMessage {
@@ -93,7 +104,7 @@ impl SyncMessage {
 
 impl From<&SyncMessage> for SyncFields {
     fn from(message: &SyncMessage) -> Self {
-        let SyncMessage { process, incarnation, cid, view, total, first, runs } = message;
+        let SyncMessage { process, incarnation, cid, view, total, first, runs, safe: _ } = message;
         Self {
             process: process.0,
             millis: incarnation.millis(),
@@ -133,6 +144,7 @@ impl TryFrom<SyncFields> for SyncMessage {
             total,
             first,
             runs,
+            safe: 0,
         })
     }
 }
@@ -189,7 +201,10 @@ pub(crate) fn runs(cut: &[Seq], datagram_bytes: usize) -> (Vec<(u16, Seq)>, usiz
 
 /// Writes a sync message; its length, or `None` if `out` is too short.
 pub(crate) fn encode_sync(out: &mut [u8], header: &Header, message: &SyncMessage) -> Option<usize> {
-    let len = put(&SyncFields::from(message), out)?;
+    let mut len = put(&SyncFields::from(message), out)?;
+    if message.safe > 0 {
+        len += put_safe(message.safe, out.get_mut(SYNC_HEADER_BYTES + len..)?)?;
+    }
     packet::encode_sync_header(out, header, false, len)
 }
 
@@ -208,10 +223,22 @@ fn put<F: Serialize>(fields: &F, out: &mut [u8]) -> Option<usize> {
     Some(used.len())
 }
 
+/// Writes `safe` as an optional field; answers its length.
+fn put_safe(safe: Seq, out: &mut [u8]) -> Option<usize> {
+    let mut value = [0; VARINT_BYTES];
+    let value = postcard::to_slice(&safe, &mut value).ok()?;
+    Some(postcard::to_slice(&(SAFE_TAG, &*value), out).ok()?.len())
+}
+
 /// Reads a part of a sync message; `None` if it is malformed.
 pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
     let (fields, options) = postcard::take_from_bytes::<SyncFields>(bytes).ok()?;
-    are_options(options).then_some(fields)?.try_into().ok()
+    let mut message = SyncMessage::try_from(are_options(options).then_some(fields)?).ok()?;
+    if let Some(safe) = option(options, SAFE_TAG) {
+        let (safe, rest) = postcard::take_from_bytes(safe).ok()?;
+        message.safe = number(rest.is_empty().then_some(safe)?).ok()?;
+    }
+    Some(message)
 }
 
 /// Reads a request; `None` if it is malformed.
@@ -237,6 +264,7 @@ mod tests {
             total: 4,
             first: 1,
             runs: alloc::vec![(2, 7), (1, NUMBER_MAX)],
+            safe: 0,
         }
     }
 
@@ -257,6 +285,20 @@ mod tests {
             SyncRequest { process: ProcessId(1), wanted: alloc::vec![(ProcessId(2), Cid(3))] };
         let bytes = postcard::to_allocvec(&RequestFields::from(&request)).unwrap();
         assert_eq!(decode_request(&[&bytes[..], &[7, 1, 0]].concat()), Some(request));
+    }
+
+    #[test]
+    fn number_of_safe_slots_comes_back() {
+        for safe in [0, 1, 300, NUMBER_MAX] {
+            let message = SyncMessage { safe, ..message() };
+            let mut out = [0; 300];
+            let header = Header { rank: 0, group: crate::ident::GroupKey(1), fingerprint: 2 };
+            let len = encode_sync(&mut out, &header, &message).unwrap();
+            assert_eq!(decode_sync(&out[SYNC_HEADER_BYTES..len]), Some(message));
+        }
+        let beyond =
+            [&fields(&message())[..], &[1, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]];
+        assert_eq!(decode_sync(&beyond.concat()), None);
     }
 
     #[test]

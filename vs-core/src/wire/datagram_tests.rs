@@ -40,6 +40,7 @@ fn sync() -> SyncMessage {
         total: 5,
         first: 1,
         runs: vec![(3, 0), (1, 1000)],
+        safe: 0,
     }
 }
 
@@ -132,6 +133,9 @@ fn others() -> Vec<Sample> {
         sample("sync", "kind 5: a part of a cut", true, |out| {
             control::encode_sync(out, &HEADER, &sync())
         }),
+        sample("sync-safe", "kind 5: with a number of safe slots", true, |out| {
+            control::encode_sync(out, &HEADER, &SyncMessage { safe: 300, ..sync() })
+        }),
         sample("sync-request", "kind 6", true, |out| {
             control::encode_request(out, &HEADER, &request())
         }),
@@ -173,6 +177,9 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
             beat == Heartbeat { solicit: true, ..HEARTBEAT }
         }
         ("sync", Content::Sync(bytes)) => control::decode_sync(bytes) == Some(sync()),
+        ("sync-safe", Content::Sync(bytes)) => {
+            control::decode_sync(bytes) == Some(SyncMessage { safe: 300, ..sync() })
+        }
         ("sync-request", Content::SyncRequest(bytes)) => {
             control::decode_request(bytes) == Some(request())
         }

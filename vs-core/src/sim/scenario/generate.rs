@@ -23,7 +23,7 @@ const PRIMARY_SEED: u64 = 0x54;
 const ORDER_SEED: u64 = 0x70;
 
 /// Percentage of scenarios whose groups have one order for all members.
-const TOTAL_PERCENT: u64 = 30;
+const ORDERED_PERCENT: u64 = 30;
 
 /// Percentage of swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
@@ -186,8 +186,8 @@ impl<'a> Generator<'a> {
         if let Draw::Seed(_) = self.draw {
             self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ ORDER_SEED));
         }
-        if self.draw.percent(TOTAL_PERCENT) {
-            self.scenario.group.order = Order::Total;
+        if self.draw.percent(ORDERED_PERCENT) {
+            self.scenario.group.order = self.draw.one(&[Order::Total, Order::Safe]);
         }
     }
 

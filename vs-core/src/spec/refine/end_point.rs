@@ -150,7 +150,7 @@ impl EndPoint {
             }
             Event::BlockOk => self.block = BlockState::Blocked,
             Event::Send { .. } => self.sent += 1,
-            Event::Sync { cid, view, cut } => self.send_sync(*cid, view, cut)?,
+            Event::Sync { cid, view, cut, .. } => self.send_sync(*cid, view, cut)?,
             Event::Deliver { from, .. } => self.deliver(*from, after)?,
             Event::Forward { to, from, packet, view } => {
                 self.forward(*to, *from, *packet, view)?;

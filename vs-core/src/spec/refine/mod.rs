@@ -268,7 +268,7 @@ impl Refinement {
             Event::Deliver { from, n, hash, len, .. } => {
                 self.wv_rfifo.deliver(p, *from, *n, Payload { hash: *hash, len: *len })
             }
-            Event::Sync { cid, view, cut } => {
+            Event::Sync { cid, view, cut, .. } => {
                 if let Some(view) = crate::view::ViewKey::of(view, p) {
                     let cut = cut.iter().map(|(_, seq)| *seq).collect();
                     self.syncs.insert((p, *cid), Sync { view, cut });

@@ -14,9 +14,12 @@ use crate::udp::UdpPair;
 /// Pause between two looks, in ms.
 const LOOK_MS: u64 = 5000;
 
-/// Sockets of the host that are looked at to find those of the node.
+/// Lines that are read of a file: sockets of the host that are looked at to find those of the node.
 #[cfg(target_os = "linux")]
-const SOCKETS_MAX: usize = 4096;
+const LINES_MAX: usize = 4096;
+
+/// Bytes of a file that are looked at at once: a line is shorter.
+const TEXT_BYTES: usize = 8 << 10;
 
 /// The system dropped datagrams for this node, since the buffers of its sockets were full: in one
 /// sentence, what that means and what to do about it.
@@ -65,13 +68,17 @@ impl Seen {
 #[derive(Debug)]
 pub(crate) struct Overflows {
     seen: Seen,
+    /// What is read of the system's files.
+    text: Vec<u8>,
     look_at: Time,
 }
 
 impl Overflows {
     /// What was dropped before is of no interest.
     pub(crate) fn new(pair: &UdpPair) -> Self {
-        Self { seen: look(pair).unwrap_or_default(), look_at: Time::ZERO }
+        let mut text = vec![0; TEXT_BYTES];
+        let seen = look(pair, &mut text).unwrap_or_default();
+        Self { seen, text, look_at: Time::ZERO }
     }
 
     /// Datagrams that were dropped since the last look, if it is time for another one.
@@ -86,7 +93,7 @@ impl Overflows {
     #[cold]
     fn look_now(&mut self, now: Time, pair: &UdpPair) -> u64 {
         self.look_at = now.plus_ms(LOOK_MS);
-        let Some(seen) = look(pair) else { return 0 };
+        let Some(seen) = look(pair, &mut self.text) else { return 0 };
         let dropped = seen.since(&self.seen);
         self.seen = seen;
         dropped
@@ -94,15 +101,12 @@ impl Overflows {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn look(_pair: &UdpPair) -> Option<Seen> {
+fn look(_pair: &UdpPair, _text: &mut [u8]) -> Option<Seen> {
     None
 }
 
 #[cfg(target_os = "linux")]
-fn look(pair: &UdpPair) -> Option<Seen> {
-    use std::fs::File;
-    use std::io::{BufRead, BufReader};
-
+fn look(pair: &UdpPair, text: &mut [u8]) -> Option<Seen> {
     use crate::udp::Which;
 
     let is_v4 = pair.local_addr().is_ipv4();
@@ -110,23 +114,43 @@ fn look(pair: &UdpPair) -> Option<Seen> {
         true => ["/proc/thread-self/net/udp", "/proc/thread-self/net/snmp"],
         false => ["/proc/thread-self/net/udp6", "/proc/thread-self/net/snmp6"],
     };
-    let totals = std::fs::read_to_string(totals).ok()?;
-    let all = if is_v4 { full_v4(&totals) } else { full_v6(&totals) }?;
+    let mut full = Full::default();
+    each_line(totals, text, |line| if is_v4 { full.read_v4(line) } else { full.read_v6(line) })?;
     let number = |which| rustix::fs::fstat(pair.socket(which)?).ok().map(|stat| stat.st_ino);
     let numbers = [number(Which::Unicast), number(Which::Multicast)];
     let mut sockets = [None; 2];
-    let (mut table, mut line) = (BufReader::new(File::open(table).ok()?), String::new());
-    for _ in 0..SOCKETS_MAX {
-        line.clear();
-        if table.read_line(&mut line).ok()? == 0 {
-            break;
-        }
-        let Some((number, drops)) = socket(&line) else { continue };
+    each_line(table, text, |line| {
+        let Some((number, drops)) = socket(line) else { return };
         if let Some(at) = numbers.iter().position(|own| *own == Some(number)) {
             sockets[at] = Some((number, drops));
         }
+    })?;
+    Some(Seen { sockets, all: full.datagrams? })
+}
+
+/// Hands each of the first [`LINES_MAX`] lines of a file to `f`. Nothing is allocated: a node that
+/// runs allocates nothing. `None`: it cannot be read, or a line is longer than `text`.
+#[cfg(target_os = "linux")]
+fn each_line(path: &str, text: &mut [u8], mut f: impl FnMut(&str)) -> Option<()> {
+    use std::io::Read;
+
+    let mut file = std::fs::File::open(path).ok()?;
+    let (mut filled, mut lines) = (0, 0);
+    while lines < LINES_MAX {
+        let read = file.read(text.get_mut(filled..)?).ok()?;
+        if read == 0 {
+            return (filled < text.len()).then_some(());
+        }
+        filled += read;
+        let whole = text[..filled].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in core::str::from_utf8(&text[..whole]).ok()?.lines() {
+            f(line);
+            lines += 1;
+        }
+        text.copy_within(whole..filled, 0);
+        filled -= whole;
     }
-    Some(Seen { sockets, all })
+    Some(())
 }
 
 /// The number of a socket and what was dropped for it, of a line of `/proc/net/udp`.
@@ -137,20 +161,33 @@ fn socket(line: &str) -> Option<(u64, u64)> {
     Some((number, columns.last()?.parse().ok()?))
 }
 
-/// `RcvbufErrors` of `/proc/net/snmp`: a line of names, and one of numbers.
+/// What was dropped for all sockets, since buffers were full.
 #[cfg(target_os = "linux")]
-fn full_v4(totals: &str) -> Option<u64> {
-    let mut lines = totals.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (names, numbers) = (lines.next()?, lines.next()?);
-    let at = names.split(' ').position(|name| name == "RcvbufErrors")?;
-    numbers.split(' ').nth(at)?.parse().ok()
+#[derive(Default)]
+struct Full {
+    /// The place of the number in its line, once the line of names was read.
+    at: Option<usize>,
+    datagrams: Option<u64>,
 }
 
-/// The same of `/proc/net/snmp6`: a name and a number in a line.
 #[cfg(target_os = "linux")]
-fn full_v6(totals: &str) -> Option<u64> {
-    let line = totals.lines().find_map(|line| line.strip_prefix("Udp6RcvbufErrors"))?;
-    line.trim().parse().ok()
+impl Full {
+    /// `RcvbufErrors` of `/proc/net/snmp`: a line of names, and one of numbers.
+    fn read_v4(&mut self, line: &str) {
+        let Some(fields) = line.strip_prefix("Udp: ") else { return };
+        let mut fields = fields.split(' ');
+        match self.at {
+            None => self.at = fields.position(|name| name == "RcvbufErrors"),
+            Some(at) => self.datagrams = fields.nth(at).and_then(|number| number.parse().ok()),
+        }
+    }
+
+    /// The same of `/proc/net/snmp6`: a name and a number in a line.
+    fn read_v6(&mut self, line: &str) {
+        if let Some(number) = line.strip_prefix("Udp6RcvbufErrors") {
+            self.datagrams = number.trim().parse().ok();
+        }
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -459,6 +459,38 @@ mod tests {
         assert_eq!(here.walk(&mut walk), [(1, REGULAR), (0, REGULAR)]);
     }
 
+    /// What is sealed in the midst of a slot follows from what is delivered of it. If only slots
+    /// that are done counted, a message could outlive one that it follows from (T3).
+    #[test]
+    fn slot_of_which_a_part_is_delivered_counts() {
+        let leader = [packet(1, 0, &[(1, 1)])];
+        let mut here = Here::new(&[&leader, &[packet(2, 0, &[])]]);
+        let mut walk = Total::new(false, 2, Rules::default());
+        assert_eq!((walk.find(&here), walk.turn(), walk.slot()), (Found::Turn, Some(1), 1));
+        here.offsets[1] = 1;
+        assert_eq!((walk.find(&here), walk.turn(), walk.slot()), (Found::Turn, Some(1), 1));
+    }
+
+    /// Slots 1 and 2 are here, and slot 1 names a packet that not all members are known to have. In
+    /// a safe order nothing is delivered before they are, and only what was safe once it is fixed.
+    #[test]
+    fn safe_walk_waits_until_all_have_a_slot() {
+        let leader = [packet(1, 0, &[(1, 1)]), packet(1, 0, &[])];
+        let mut here = Here::new(&[&leader, &[packet(1, 0, &[])]]);
+        let mut walk = Total::new(true, 2, Rules::default());
+        here.stable = vec![2, 0];
+        assert_eq!((here.walk(&mut walk), walk.safe_upto(&here)), (vec![], 0));
+        here.stable = vec![1, 1];
+        assert_eq!(walk.safe_upto(&here), 1);
+        walk.freeze(0);
+        assert_eq!(here.walk(&mut walk), [], "not known in time");
+        walk.freeze(1);
+        here.stable = vec![2, 1];
+        assert_eq!(here.walk(&mut walk), [(1, REGULAR), (0, REGULAR)]);
+        walk.unfreeze();
+        assert_eq!(here.walk(&mut walk), [(0, REGULAR)]);
+    }
+
     /// The leader and member 1 do not come along. Slot 2 names packets of 1 of which one is at
     /// nobody here. The leader delivered it before slot 4, and 1 before its packet 2.
     #[test]

@@ -273,6 +273,7 @@ impl Cast {
     /// The prefix or the room of a stream grew: an acknowledgement is due soon, or at once if much
     /// was received or the sender is about to run into the end of what it was told that there is
     /// room for.
+    #[inline]
     fn note_to_acknowledge(&mut self, now: Time, rank: Rank) {
         let at = match self.streams.of(rank).ack_due(&self.settings) {
             AckDue::Now => now,

@@ -421,15 +421,18 @@ impl Stream {
     }
 
     /// How soon its sender has to be told what was received and what there is room for.
+    #[inline]
     pub(super) fn ack_due(&self, settings: &Settings) -> AckDue {
         let half = settings.window() as u64 / 2;
         let batch = settings.ack_packets();
         let end = self.ring.end();
-        let much = self.acknowledged() >= self.told.received + batch;
+        let received = self.acknowledged();
+        let much = received >= self.told.received + batch;
         let narrow = end >= self.told.credit + batch && self.high + half >= self.told.credit;
-        if much || narrow || (self.acks_messages && self.has_news()) {
+        let has_news = received > self.told.received || end > self.told.credit;
+        if much || narrow || (self.acks_messages && has_news) {
             AckDue::Now
-        } else if self.has_news() {
+        } else if has_news {
             AckDue::Soon
         } else {
             AckDue::Never
@@ -441,6 +444,7 @@ impl Stream {
     }
 
     /// What may be acknowledged.
+    #[inline]
     pub(super) fn acknowledged(&self) -> Seq {
         let received = if self.acks_messages { self.boundary } else { self.prefix };
         received.min(self.ack_end)

@@ -100,12 +100,12 @@ fn acknowledgement_beyond_the_own_cut_is_noticed() {
 
 #[test]
 fn safe_delivery_after_the_own_sync_is_noticed() {
-    assert_order_missed(Rule::OrderFreeze, Order::Safe, "T", 0..3000);
+    assert_order_missed(Rule::OrderFreeze, Order::Safe, "T2", 0..3000);
 }
 
 #[test]
 fn safe_delivery_of_only_what_is_known_here_is_noticed() {
-    assert_order_missed(Rule::OrderSafeMax, Order::Safe, "T", 0..3000);
+    assert_order_missed(Rule::OrderSafeMax, Order::Safe, "T2", 0..3000);
 }
 
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.

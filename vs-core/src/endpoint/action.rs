@@ -24,8 +24,8 @@ pub enum Action<'a> {
         /// How far the promise of the group's order reaches for this delivery.
         stage: Stage,
     },
-    /// The view that the last [`Action::View`] of the group named ends (T6). Only with
-    /// [`crate::order::Order::Total`], and once a view.
+    /// The view that the last [`Action::View`] of the group named ends (T6). It comes once in each
+    /// view, and only in groups with one order for all members ([`crate::order::Order`]).
     ///
     /// What was delivered before is promised to all members of the view. What is delivered from
     /// here on is promised to the transitional set alone ([`Stage`]), which is that of the next

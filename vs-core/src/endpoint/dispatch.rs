@@ -217,7 +217,7 @@ impl Endpoint {
     /// Whether a cut of the current view names no packet that cannot have been sent: of the own
     /// stream one that is not sealed, of another one that this process never had room for. Nobody
     /// sends beyond what all members have room for. If such a cut counted, all would wait for
-    /// packets that nobody has.
+    /// packets that nobody has. The same holds for the slot that the message says to be safe.
     fn is_possible(&self, message: &SyncMessage) -> bool {
         let current = self.sync.current();
         if ViewKey::of(current, message.process) != Some(message.view) {

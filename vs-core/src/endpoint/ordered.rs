@@ -14,7 +14,7 @@ use crate::trace::Event;
 
 impl Endpoint {
     /// Finds out whose message is next, and whether the view ends.
-    #[inline(always)] // once for each message, and for FIFO groups it is nothing
+    #[inline(always)] // It is called for each message, and does nothing in FIFO groups.
     pub(super) fn find_turn(&mut self, cx: &mut Cx<'_>) {
         if self.current.walk().is_some() {
             self.find_turn_in_order(cx);
@@ -41,7 +41,7 @@ impl Endpoint {
     /// Whether the change is settled, and all that counts of the view is here.
     fn is_all_here(&self) -> bool {
         let cast = self.current.cast();
-        let is_here = |(rank, upto): (usize, &u64)| cast.prefix(rank as Rank) >= *upto;
+        let is_here = |(rank, upto): (usize, &Seq)| cast.prefix(rank as Rank) >= *upto;
         self.progress.has_limits()
             && self.sync.own_sync().is_some()
             && self.sync.complete()
@@ -63,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// Another change is proposed: what the last own sync message fixed is free again.
+    /// Another change is proposed. What the last own sync message fixed is fixed no more.
     pub(super) fn handle_sync_void(&mut self, cx: &Cx<'_>) {
         if self.config.order.is_safe() {
             self.current.unfreeze_order();
@@ -84,7 +84,7 @@ impl Endpoint {
         self.current.walk().is_some_and(Total::has_tail)
     }
 
-    /// Whether the order has nothing against the installation of the next view.
+    /// Whether the order has nothing left to deliver before the next view.
     pub(super) fn is_order_done(&self) -> bool {
         self.current.walk().is_none_or(Total::is_done)
     }
@@ -109,7 +109,7 @@ impl Endpoint {
         }
     }
 
-    /// Keeps what would change the change that ends the view. Answers what need not wait.
+    /// Keeps a proposal or a view while the view ends. Answers an event that need not wait.
     pub(super) fn defer(&mut self, event: ClientEvent) -> Option<ClientEvent> {
         if self.is_ending() { self.deferred.take(event) } else { Some(event) }
     }

@@ -37,8 +37,7 @@ pub enum Order {
     /// sender had delivered before it sent is delivered before.
     ///
     /// The member of least rank leads: its packets say which packets of others come next. Its own
-    /// messages take one delay, those of others two. A change of view begins with
-    /// [`crate::Action::Signal`].
+    /// messages take one delay, those of others two. A view ends with [`crate::Action::Signal`].
     Total,
     /// As [`Order::Total`], and what is delivered before the signal is known to be at all members
     /// of the view (safe, S19, S20): each of them that installs a later view delivers it, too,
@@ -67,9 +66,7 @@ impl Order {
             _ => None,
         }
     }
-}
 
-impl Order {
     /// All orders that this version knows.
     pub const ALL: &[Self] = &[Self::Fifo, Self::Total, Self::Safe];
 
@@ -149,7 +146,8 @@ impl Policy {
     pub(crate) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
         match self {
             Self::Fifo(policy) => policy.handle_taken(rank, ends_packet),
-            // The next look finds out whose message is next. Until then somebody may have one.
+            // The next look finds out whose message is next. Until then the last answer stands: a
+            // loop must not sleep while something may be left.
             Self::Total(_) => {}
         }
     }

@@ -86,8 +86,8 @@ impl Total {
         self.turn.filter(|_| !self.is_signal_due())
     }
 
-    /// The last slot of which something is delivered once the next message is: what is sealed after
-    /// that follows from it.
+    /// The slot that the next message belongs to. Once that message is delivered, what is sealed
+    /// here may follow from this slot.
     #[inline]
     pub(crate) fn slot(&self) -> Seq {
         if self.rules.keeps(Rule::OrderAfterPart) { self.slot } else { self.slot - 1 }

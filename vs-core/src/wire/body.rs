@@ -40,7 +40,7 @@ pub enum Audience {
     /// The applications.
     #[default]
     Application,
-    /// The members themselves: an order or a transfer of state sends it. A member that does not
+    /// The members themselves: a transfer of state will send it. A member that does not
     /// know it drops it.
     Members,
 }

@@ -4,6 +4,7 @@
 use vs_core::ident::{GroupName, Identity, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
+use vs_core::wire::direct;
 use vs_core::wire::packet::{self, Content, Packet};
 use vs_core::wire::path::{self, Path};
 use vs_core::wire::reach;
@@ -79,6 +80,7 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
             (1, 40..len)
         }
         Content::Path(Path::Arrived { .. }) => (1, 40..40),
+        Content::Direct(_) => (0, 36..40),
     };
     cleared[FLAGS_AT] &= flags | FLAG_GROUP;
     cleared[reserved].fill(0);
@@ -122,6 +124,7 @@ fn encode(out: &mut [u8], header: &Header, content: Content<'_>) -> Option<usize
         Content::SyncRequest(body) => encode_control(out, header, true, body),
         Content::Reach(said) => reach::encode(out, header, &said),
         Content::Path(said) => path::encode(out, header, &said),
+        Content::Direct(direct) => direct::encode(out, header, &direct),
     }
 }
 

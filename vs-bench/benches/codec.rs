@@ -34,6 +34,7 @@ fn read(datagram: &mut [u8]) -> u64 {
         Content::Heartbeat(beat) => beat.highest ^ beat.stable,
         Content::Reach(said) => said.target.0,
         Content::Path(Path::Probe { bytes } | Path::Arrived { bytes, .. }) => bytes.into(),
+        Content::Direct(direct) => direct.message.len() as u64,
         Content::Sync(body) | Content::SyncRequest(body) => body.len() as u64,
     }
 }

@@ -109,7 +109,8 @@ mod view;
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use endpoint::{
-    Action, BlockOkError, Dest, GroupSize, Route, SendError, Sent, Transmit, Verdict,
+    Action, BlockOkError, DIRECT_QUEUE_BYTES, Dest, DirectError, GroupSize, Route, SendError, Sent,
+    Transmit, Verdict,
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;

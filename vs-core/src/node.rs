@@ -13,8 +13,8 @@ use core::net::SocketAddr;
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{
-    Action, BlockOkError, Budget, Cx, Endpoint, GroupSize, Route, SendError, Sent, Transmit,
-    Verdict,
+    Action, BlockOkError, Budget, Cx, DirectError, Endpoint, GroupSize, Route, SendError, Sent,
+    Transmit, Verdict,
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
@@ -207,6 +207,51 @@ impl<T: Tracer> Node<T> {
         let at = self.groups.find(group).ok_or(SendError::NotJoined)?;
         let (endpoint, mut cx) = self.lend(at);
         endpoint.send(&mut cx, payload)
+    }
+
+    /// Sends `message` to the member `to` of the group's current view alone, in one datagram, behind
+    /// what the group is sent. It is neither ordered nor repaired: [`Node::poll_direct`]
+    /// hands it out there in the same view, or it is lost.
+    ///
+    /// # Errors
+    /// See [`DirectError`]; the message was not taken and nothing changed.
+    pub fn send_direct(
+        &mut self,
+        now: Time,
+        group: GroupKey,
+        to: ProcessId,
+        message: &[u8],
+    ) -> Result<(), DirectError> {
+        self.shared.clamp(now);
+        let at = self.groups.find(group).ok_or(DirectError::NotJoined)?;
+        let (endpoint, _) = self.lend(at);
+        endpoint.send_direct(to, message)
+    }
+
+    /// The next message that another member of the current view sent to this one alone, and who
+    /// sent it. What waits when another view comes is dropped, and so is what arrives while
+    /// [`crate::DIRECT_QUEUE_BYTES`] wait.
+    pub fn poll_direct(&mut self, group: GroupKey) -> Option<(ProcessId, &[u8])> {
+        let at = self.groups.find(group)?;
+        self.groups.at_mut(at).poll_direct()
+    }
+
+    /// Whether [`Node::poll_direct`] has something for some group.
+    #[must_use]
+    pub fn has_direct(&self) -> bool {
+        self.groups.iter().any(Endpoint::has_direct)
+    }
+
+    /// Drops what [`Node::poll_direct`] would hand out.
+    #[cfg(feature = "sim")]
+    pub(crate) fn drop_directs(&mut self) {
+        (0..self.groups.len()).for_each(|at| self.groups.at_mut(at).drop_directs());
+    }
+
+    /// The most bytes that [`Node::send_direct`] takes now; 0 outside the group.
+    #[must_use]
+    pub fn direct_bytes_max(&self, group: GroupKey) -> usize {
+        self.groups.get(group).map_or(0, Endpoint::direct_bytes_max)
     }
 
     /// Answers [`Action::Block`] (manual blocking): until the next view nothing is sent (S21).

@@ -8,12 +8,14 @@ use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Identity};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity, ProcessId};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
-use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time, View};
+use vs_core::{
+    Action, BlockOkError, DirectError, GroupConfig, JoinError, Node, SendError, Sent, Time, View,
+};
 
 use crate::clock::Clock;
 use crate::datagrams::Datagrams;
@@ -376,6 +378,24 @@ impl<T: Tracer> Driver<T> {
     pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
         let now = self.recent_time();
         self.node.send(now, group, payload)
+    }
+
+    /// See [`Node::send_direct`]. The message goes out with the next [`Driver::advance`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_direct(
+        &mut self,
+        group: GroupKey,
+        to: ProcessId,
+        message: &[u8],
+    ) -> Result<(), DirectError> {
+        self.node.send_direct(self.now, group, to, message)
+    }
+
+    /// See [`Node::poll_direct`].
+    pub fn poll_direct(&mut self, group: GroupKey) -> Option<(ProcessId, &[u8])> {
+        self.node.poll_direct(group)
     }
 
     /// See [`Node::block_ok`].

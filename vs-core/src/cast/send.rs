@@ -8,6 +8,7 @@ use crate::order::Sealer;
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
 use crate::wire::body::{Audience, Flags, Fragments, body_bytes, packets_for};
+use crate::wire::packet::data_bytes;
 
 /// A message was not accepted: the window, a member's credit or the pool is full. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,11 @@ impl Cast {
     pub(crate) fn set_datagram_bytes(&mut self, datagram_bytes: usize) {
         let body_bytes = body_bytes(datagram_bytes).min(self.settings.body_bytes());
         self.sender.set_body_bytes(body_bytes - self.settings.trailer_bytes());
+    }
+
+    /// Bytes of the longest datagrams that are sent now.
+    pub(crate) fn packet_bytes_max(&self) -> usize {
+        data_bytes(self.settings.trailer_bytes() + self.sender.body_bytes())
     }
 
     /// Whether there was something to send that would fill longer packets.

@@ -31,8 +31,7 @@ impl Cast {
         }
         let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
         // The buffer may have room for many datagrams; one must not be longer than agreed.
-        let datagram_bytes =
-            out.len().min(data_bytes(self.settings.trailer_bytes() + self.sender.body_bytes()));
+        let datagram_bytes = out.len().min(self.packet_bytes_max());
         let datagram = &mut out[..datagram_bytes];
         let header = view.header();
         if let Some(len) = self.next_report(now, &header, datagram) {

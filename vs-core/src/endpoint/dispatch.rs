@@ -59,6 +59,7 @@ impl Endpoint {
             },
             Content::Reach(said) => self.handle_reach(cx, packet.to_group, &header, &said),
             Content::Path(path) => self.handle_path(cx, &header, path),
+            Content::Direct(direct) => self.handle_direct(&header, &direct),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::ident::ProcessId;
+
 /// How a message was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -50,6 +52,45 @@ impl fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+/// Why [`crate::Node::send_direct`] refuses. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DirectError {
+    /// The node is not in the group.
+    NotJoined,
+    /// This is no other member of the current view.
+    NoMember(ProcessId),
+    /// The message does not fit a datagram.
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The maximum in bytes, as the network is now.
+        max: usize,
+    },
+    /// [`crate::DIRECT_QUEUE_BYTES`] wait to be sent.
+    QueueFull,
+}
+
+impl fmt::Display for DirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJoined => SendError::NotJoined.fmt(f),
+            Self::NoMember(process) => {
+                write!(f, "{process} is no other member of the view: send after a view with it")
+            }
+            Self::TooLarge { len, max } => write!(
+                f,
+                "the message has {len} bytes and a datagram takes {max}: split the message"
+            ),
+            Self::QueueFull => {
+                f.write_str("too many direct messages wait: send again after poll_transmit")
+            }
+        }
+    }
+}
+
+impl core::error::Error for DirectError {}
 
 /// Why [`crate::Node::block_ok`] refuses. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,7 @@ impl Endpoint {
             self.become_primary(cx);
         }
         cx.counters.views += 1;
+        self.directs.clear();
         self.take_early(cx);
         self.flush_queue(cx);
         self.take_deferred(cx);

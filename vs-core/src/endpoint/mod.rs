@@ -16,6 +16,7 @@
 //! | time passes | [`timeout`] |
 //! | datagrams are asked for | [`output`] |
 //! | the application is told something | [`deliver`] |
+//! | one member sends to another alone | [`direct`] |
 //! | the group is left | [`leave`] |
 //!
 //! The state is in values that own it: [`Installed`] (the multicast of a view), [`Moved`] (who has
@@ -23,7 +24,7 @@
 //! [`Resend`] (of sync messages), [`Suspicions`] (who owes something), [`Reachability`] (who hears
 //! multicasts), [`PathSize`] (how long datagrams may be), [`Primary`], [`Lease`] (whether the view
 //! holds), [`Early`] (packets of views to come), [`Queue`] (messages for the next view),
-//! [`Events`], [`Attachment`], [`AddressBook`].
+//! [`Events`], [`Directs`], [`Attachment`], [`AddressBook`].
 
 mod action;
 mod attachment;
@@ -32,6 +33,7 @@ mod change;
 mod cx;
 mod deferred;
 mod deliver;
+mod direct;
 mod dispatch;
 mod early;
 mod error;
@@ -41,6 +43,7 @@ mod installed;
 mod lapse;
 mod lease;
 mod leave;
+mod mail;
 mod membership;
 mod moved;
 pub(crate) mod observe;
@@ -75,7 +78,8 @@ use crate::wire::datagram::TransmitCounter;
 pub use action::Action;
 pub(crate) use attachment::LeftGroups;
 pub(crate) use cx::Cx;
-pub use error::{BlockOkError, SendError, Sent};
+pub use error::{BlockOkError, DirectError, SendError, Sent};
+pub use mail::DIRECT_QUEUE_BYTES;
 pub use size::GroupSize;
 pub use transmit::{Dest, Route, Transmit, Verdict};
 
@@ -86,6 +90,7 @@ use early::Early;
 use events::Events;
 use installed::Installed;
 use lease::Lease;
+use mail::Directs;
 use moved::Moved;
 use path::PathSize;
 use primary::Primary;
@@ -129,6 +134,7 @@ pub(crate) struct Endpoint {
     /// The length of a message that was refused: the application is told when there is room for it.
     refused: Option<usize>,
     events: Events,
+    directs: Directs,
     /// Where large messages are put together for delivery.
     reassembly: Vec<u8>,
 }
@@ -168,6 +174,7 @@ impl Endpoint {
             queue: Queue::new(config.queue_bytes),
             refused: None,
             events: Events::new(),
+            directs: Directs::new(),
             reassembly: alloc::vec![0; config.message_bytes_max],
             config: Settings::new(config, size),
         };

@@ -56,7 +56,7 @@ impl Endpoint {
         let sent = self.current.poll_transmit(cx, out, segments_max);
         // What was sealed may be next here, too.
         self.find_turn(cx);
-        let (sent, to) = sent?;
+        let Some((sent, to)) = sent else { return self.next_direct(out, segments_max) };
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         Some(self.transmit(&sent, to))
     }
@@ -163,7 +163,7 @@ impl Endpoint {
         Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len })
     }
 
-    fn header(&self) -> Header {
+    pub(super) fn header(&self) -> Header {
         let ViewHeader { group, fingerprint, rank, .. } = *self.current.header();
         Header { rank, group, fingerprint }
     }

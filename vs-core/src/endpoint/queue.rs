@@ -17,7 +17,12 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes_max), head: 0, messages: 0, bytes_max }
+        Self { bytes: Vec::with_capacity(bytes_max), ..Self::unallocated(bytes_max) }
+    }
+
+    /// A queue that takes its memory with the first message.
+    pub(super) fn unallocated(bytes_max: usize) -> Self {
+        Self { bytes: Vec::new(), head: 0, messages: 0, bytes_max }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -36,13 +41,23 @@ impl Queue {
 
     /// Appends; call only if it fits.
     pub(super) fn push(&mut self, payload: &[u8]) {
-        if self.bytes.len() + FRAME_BYTES + payload.len() > self.bytes_max {
+        self.push_parts(&[], payload);
+    }
+
+    /// Appends one message of two parts; call only if both fit.
+    pub(super) fn push_parts(&mut self, head: &[u8], rest: &[u8]) {
+        let len = head.len() + rest.len();
+        if self.bytes.len() + FRAME_BYTES + len > self.bytes_max {
             self.bytes.drain(..self.head);
             self.head = 0;
         }
-        // message_bytes_max bounds the length far below 2^32.
-        self.bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(payload);
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(self.bytes_max);
+        }
+        // The bound is far below 2^32.
+        self.bytes.extend_from_slice(&(len as u32).to_le_bytes());
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(rest);
         self.messages += 1;
     }
 

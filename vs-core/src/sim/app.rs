@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::endpoint::{Action, BlockOkError, SendError, Sent};
+use crate::endpoint::{Action, BlockOkError, DirectError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
@@ -27,6 +27,12 @@ pub trait Application {
     /// Called after each action, and at the time that the last call returned. Returns when to be
     /// called again.
     fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time>;
+
+    /// Whether it takes actions now. While it does not, they wait in the node, and the senders
+    /// wait.
+    fn is_hearing(&self) -> bool {
+        true
+    }
 
     /// The process is gone; what is not on stable storage is lost.
     fn handle_crash(&mut self) {}
@@ -109,6 +115,31 @@ impl Handle<'_> {
         while queue.front().is_some_and(|message| self.send(group, &encode(message)).is_ok()) {
             queue.pop_front();
         }
+    }
+
+    /// Sends to one member, as [`Node::send_direct`].
+    ///
+    /// # Errors
+    /// As [`Node::send_direct`].
+    pub fn send_direct(
+        &mut self,
+        group: GroupKey,
+        to: ProcessId,
+        message: &[u8],
+    ) -> Result<(), DirectError> {
+        self.node.send_direct(self.now, group, to, message)
+    }
+
+    /// The next message to this member alone, as [`Node::poll_direct`].
+    /// [`Application::act`] is called when there are some, and drops those that it does not take.
+    pub fn poll_direct(&mut self, group: GroupKey) -> Option<(ProcessId, &[u8])> {
+        self.node.poll_direct(group)
+    }
+
+    /// The most bytes of a message to one member, as [`Node::direct_bytes_max`].
+    #[must_use]
+    pub fn direct_bytes_max(&self, group: GroupKey) -> usize {
+        self.node.direct_bytes_max(group)
     }
 
     /// Answers a block request, as [`Node::block_ok`].

@@ -63,6 +63,8 @@ pub enum Kind {
     Reach = 7,
     /// A probe of how long datagrams may be, or an answer to one.
     Path = 8,
+    /// A message to one member alone.
+    Direct = 9,
 }
 
 impl TryFrom<u8> for Kind {
@@ -78,6 +80,7 @@ impl TryFrom<u8> for Kind {
             6 => Self::SyncRequest,
             7 => Self::Reach,
             8 => Self::Path,
+            9 => Self::Direct,
             _ => return Err(Malformed::Kind(kind)),
         })
     }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::control::{self, SyncMessage, SyncRequest};
 use super::datagram::{Header, TransmitCounter, finish};
+use super::direct::{self, Direct};
 use super::golden::{self, Sample};
 use super::packet::{
     self, AckEntry, Content, Data, FLAG_FIRST, FLAG_FRAGMENT, FLAG_INTERNAL, FLAG_LAST,
@@ -50,6 +51,8 @@ fn request() -> SyncRequest {
 
 const PROBE: Path = Path::Probe { bytes: 64 };
 const ARRIVED: Path = Path::Arrived { target: 3, bytes: 64 };
+
+const DIRECT: Direct<'static> = Direct { target: 3, message: b"hello" };
 
 fn reach(word: Word) -> Reach {
     Reach { process: ProcessId(1), target: ProcessId(300), word }
@@ -147,6 +150,7 @@ fn others() -> Vec<Sample> {
         sample("path-answer", "kind 8: an answer", false, |out| {
             path::encode(out, &HEADER, &ARRIVED)
         }),
+        sample("direct", "kind 9: a message", false, |out| direct::encode(out, &HEADER, &DIRECT)),
     ]
 }
 
@@ -189,6 +193,7 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         ("reach-answer", Content::Reach(said)) => said == reach(Word::Answer),
         ("path-probe", Content::Path(path)) => path == PROBE,
         ("path-answer", Content::Path(path)) => path == ARRIVED,
+        ("direct", Content::Direct(said)) => said == DIRECT,
         _ => false,
     }
 }
@@ -199,8 +204,15 @@ fn golden_datagrams() {
     let files = golden::check("datagrams", "wire::PROTOCOL_VERSION", &samples);
     for (mut bytes, Sample { name, .. }) in files.into_iter().zip(&samples) {
         let packet = packet::open(&mut bytes).unwrap();
-        let direct = ["data-padded", "path-answer", "reach-ask", "reach-unheard", "reach-heard"]
-            .contains(&name.as_str());
+        let direct = matches!(
+            name.as_str(),
+            "data-padded"
+                | "direct"
+                | "path-answer"
+                | "reach-ask"
+                | "reach-unheard"
+                | "reach-heard"
+        );
         assert_eq!((packet.header, packet.counter, packet.to_group), (HEADER, COUNTER, !direct));
         assert!(is_content_of(name, packet.content), "{name}: {:?}", packet.content);
     }
@@ -219,6 +231,7 @@ fn reserved_bytes_are_ignored() {
             | "data-records"
             | "data-padded" => &[6, 7, 38, 39],
             "nak" | "path-answer" => &[6, 7],
+            "direct" => &[6, 7, 36, 37, 38, 39],
             // The target is that of an answer.
             "path-probe" => &[6, 7, 34, 35],
             _ => &[6, 7, 34, 35, 36, 37, 38, 39],

@@ -1,6 +1,5 @@
 //! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`],
-//! [`reach`], [`path`], [`beacon`]) and
-//! frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
+//! [`reach`], [`path`], [`direct`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
 //! has all on one page.
 
 pub mod beacon;
@@ -10,6 +9,7 @@ pub mod control;
 pub mod datagram;
 #[cfg(test)]
 mod datagram_tests;
+pub mod direct;
 pub mod frame;
 mod frame_error;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::wire::bytes::{Raw, put_u16, put_u64};
 use crate::wire::datagram::{
     self, Datagram, FLAG_GROUP, Header, Kind, Malformed, OpenDatagram, TAG_BYTES,
 };
+use crate::wire::direct::{self, Direct};
 use crate::wire::path::{self, Path};
 use crate::wire::reach::{self, Reach};
 
@@ -88,6 +89,8 @@ pub enum Content<'a> {
     Reach(Reach),
     /// A probe of how long datagrams may be, or an answer to one.
     Path(Path),
+    /// A message to one member alone.
+    Direct(Direct<'a>),
 }
 
 /// A packet of a stream. The body is checked by the receiver, which knows the sizes.
@@ -188,6 +191,7 @@ pub fn decode(opened: OpenDatagram<'_>) -> Result<Packet<'_>, Malformed> {
         Kind::SyncRequest => Content::SyncRequest(decode_payload(bytes)?),
         Kind::Reach => Content::Reach(reach::decode(bytes, flags)?),
         Kind::Path => Content::Path(path::decode(bytes, flags)?),
+        Kind::Direct => Content::Direct(direct::decode(bytes)?),
     };
     let (header, counter) = (opened.header(), opened.counter());
     Ok(Packet { header, counter, to_group: flags & FLAG_GROUP != 0, content })

@@ -31,6 +31,14 @@ pub enum Event {
         /// The members of the next view that come from this one, ascending.
         transitional: Vec<ProcessId>,
     },
+    /// A message that another member of the view sent to this one alone: see
+    /// [`crate::Driver::send_direct`].
+    Direct {
+        /// The sender.
+        from: ProcessId,
+        /// The bytes that were sent.
+        payload: Bytes,
+    },
     /// A new view.
     View {
         /// The view.
@@ -88,6 +96,13 @@ pub enum EventRef<'a> {
         /// The members of the next view that come from this one, ascending.
         transitional: &'a [ProcessId],
     },
+    /// See [`Event::Direct`].
+    Direct {
+        /// The sender.
+        from: ProcessId,
+        /// The bytes that were sent.
+        payload: &'a [u8],
+    },
     /// See [`Event::View`].
     View {
         /// The view.
@@ -127,6 +142,7 @@ impl EventRef<'_> {
                 Event::Message { from, number, payload: bytes(payload), stage }
             }
             Self::Signal { transitional } => Event::Signal { transitional: transitional.to_vec() },
+            Self::Direct { from, payload } => Event::Direct { from, payload: bytes(payload) },
             Self::View { view, transitional, quorum } => {
                 Event::View { view: view.clone(), transitional: transitional.to_vec(), quorum }
             }
@@ -155,6 +171,7 @@ impl<'a> From<&'a Event> for EventRef<'a> {
                 Self::Message { from: *from, number: *number, payload, stage: *stage }
             }
             Event::Signal { transitional } => Self::Signal { transitional },
+            Event::Direct { from, payload } => Self::Direct { from: *from, payload },
             Event::View { view, transitional, quorum } => {
                 Self::View { view, transitional, quorum: *quorum }
             }
@@ -177,7 +194,7 @@ impl Event {
     pub(crate) fn bytes(&self) -> usize {
         EVENT_BYTES
             + match self {
-                Self::Message { payload, .. } => payload.len(),
+                Self::Message { payload, .. } | Self::Direct { payload, .. } => payload.len(),
                 Self::Signal { transitional } => size_of::<ProcessId>() * transitional.len(),
                 // Of each member its id twice, and the local id.
                 Self::View { view, .. } => 3 * size_of::<ProcessId>() * view.len(),

@@ -190,6 +190,12 @@ impl Member {
                 return (heard, flow);
             }
         }
+        while let Some((from, payload)) = self.driver.poll_direct(self.key) {
+            heard += 1;
+            if f(EventRef::Direct { from, payload }).is_break() {
+                return (heard, ControlFlow::Break(()));
+            }
+        }
         while let Some(request) = self.driver.poll_membership() {
             heard += 1;
             if f(EventRef::Membership(&request)).is_break() {

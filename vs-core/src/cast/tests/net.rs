@@ -262,9 +262,11 @@ impl Net {
                 cast.handle_nak(self.now, from, nak.origin, nak.target, nak.ranges())
             }
             Content::Heartbeat(beat) => cast.handle_heartbeat(pool, self.now, from, beat),
-            Content::Sync(_) | Content::SyncRequest(_) | Content::Reach(_) | Content::Path(_) => {
-                unreachable!()
-            }
+            Content::Sync(_)
+            | Content::SyncRequest(_)
+            | Content::Reach(_)
+            | Content::Path(_)
+            | Content::Direct(_) => unreachable!(),
         }
     }
 

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::endpoint::{Action, Dest, Route};
 use crate::ident::{GroupKey, GroupName};
 use crate::member::{ConnId, DetachReason, LinkCommand, Server};
+use crate::node::Node;
 use crate::sim::app::{Application, Handle, INSTANT_SENDS_MAX};
 use crate::sim::defect::Defect;
 use crate::sim::fabric::Fabric;
@@ -279,7 +280,7 @@ impl<A: Application> ProcessBody<A> {
 
     fn drain_actions(&mut self, now: Time, host: usize, fabric: &mut Fabric) -> bool {
         let mut progress = false;
-        while self.reading && !self.sends_without_end() {
+        while self.reading && self.app.is_hearing() && !self.sends_without_end() {
             let Some(node) = &mut self.node else { break };
             let Some(action) = node.poll_action(now) else { break };
             progress = true;
@@ -304,6 +305,12 @@ impl<A: Application> ProcessBody<A> {
             }
             self.app.handle_action(now, &action);
             self.act(now, host, fabric);
+        }
+        if self.reading && self.node.as_ref().is_some_and(Node::has_direct) {
+            progress = true;
+            self.act(now, host, fabric);
+            // Whoever does not ask for them, does without.
+            self.node.iter_mut().for_each(Node::drop_directs);
         }
         progress
     }

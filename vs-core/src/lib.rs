@@ -16,6 +16,7 @@
 //! | `sync` | agreement on views: knows counts and ids, no payload and no time |
 //! | `cast` | reliable multicast inside one view: knows no agreement |
 //! | [`order`] | whose message is delivered next |
+//! | [`replica`] | a replicated state: one state at all members, through crashes and partitions |
 //! | [`member`] | membership: the client, the contract, servers ([`member::Server`]), views of another source ([`member::external`]) |
 //! | [`wire`] | every byte of datagrams, frames and beacons |
 //! | [`ident`], [`Time`], [`View`] | names, numbers, views |
@@ -76,6 +77,7 @@ pub mod ident;
 pub mod manual;
 pub mod member;
 pub mod order;
+pub mod replica;
 pub mod rng;
 pub mod rule;
 #[cfg(feature = "sim")]

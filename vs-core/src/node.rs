@@ -209,9 +209,9 @@ impl<T: Tracer> Node<T> {
         endpoint.send(&mut cx, payload)
     }
 
-    /// Sends `message` to the member `to` of the group's current view alone, in one datagram, behind
-    /// what the group is sent. It is neither ordered nor repaired: [`Node::poll_direct`]
-    /// hands it out there in the same view, or it is lost.
+    /// Sends `message` to the member `to` of the group's current view alone, in one datagram,
+    /// behind what the group is sent. It is neither ordered nor repaired: [`Node::poll_direct`] hands it
+    /// out there, in the same view, or it is lost.
     ///
     /// # Errors
     /// See [`DirectError`]; the message was not taken and nothing changed.

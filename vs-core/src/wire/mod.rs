@@ -1,6 +1,6 @@
-//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`],
-//! [`reach`], [`path`], [`direct`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes them. The [manual](crate::manual::wire)
-//! has all on one page.
+//! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`], [`reach`],
+//! [`path`], [`direct`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes
+//! them. The [manual](crate::manual::wire) has all on one page.
 
 pub mod beacon;
 pub mod body;

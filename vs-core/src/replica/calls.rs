@@ -1,0 +1,205 @@
+//! What this process has asked for and not heard yet: operations of its session, and reads.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::message::{Said, encode};
+use super::sessions::{OUTSTANDING_MAX, Sessions};
+
+/// Names a call or a read of this replica. They grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was carried out once, with this answer, and each later served view has it.
+    Done(Vec<u8>),
+    /// What was asked for may be read now.
+    Readable,
+    /// The session ended before the answer was heard: it was carried out once or never.
+    Lost,
+    /// The operation is longer than a message of the group may be; it was not carried out.
+    TooLarge,
+}
+
+#[derive(Debug)]
+struct Call {
+    ticket: Ticket,
+    no: u64,
+    op: Vec<u8>,
+    /// Sent in the current view.
+    is_sent: bool,
+    /// Sent in this view or an earlier one.
+    was_sent: bool,
+}
+
+/// A read, and the mark that it waits for.
+#[derive(Debug)]
+struct Read {
+    ticket: Ticket,
+    mark: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Calls {
+    nonce: u64,
+    next_ticket: u64,
+    session: Option<u64>,
+    is_open_sent: bool,
+    /// The number of the next operation.
+    next_no: u64,
+    calls: VecDeque<Call>,
+    reads: VecDeque<Read>,
+    last_mark: u64,
+    answers: VecDeque<(Ticket, Answer)>,
+}
+
+impl Calls {
+    pub(super) fn new(nonce: u64) -> Self {
+        Self {
+            nonce,
+            next_ticket: 1,
+            session: None,
+            is_open_sent: false,
+            next_no: 1,
+            calls: VecDeque::new(),
+            reads: VecDeque::new(),
+            last_mark: 0,
+            answers: VecDeque::new(),
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket - 1)
+    }
+
+    /// Whether one more call or read finds room.
+    pub(super) fn has_room(&self) -> bool {
+        self.calls.len().max(self.reads.len()) < OUTSTANDING_MAX
+    }
+
+    pub(super) fn call(&mut self, op: Vec<u8>) -> Ticket {
+        let (ticket, no) = (self.ticket(), self.next_no);
+        self.next_no += 1;
+        self.calls.push_back(Call { ticket, no, op, is_sent: false, was_sent: false });
+        ticket
+    }
+
+    pub(super) fn read(&mut self) -> Ticket {
+        let ticket = self.ticket();
+        self.reads.push_back(Read { ticket, mark: None });
+        ticket
+    }
+
+    pub(super) fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.answers.pop_front()
+    }
+
+    /// The view ends: what was not answered is asked for again in the next served one.
+    pub(super) fn handle_view(&mut self) {
+        self.is_open_sent = false;
+        self.calls.iter_mut().for_each(|call| call.is_sent = false);
+        self.reads.iter_mut().for_each(|read| read.mark = None);
+    }
+
+    /// The view is served, and the state is here: answers that it has already are taken.
+    pub(super) fn resolve(&mut self, sessions: &Sessions) {
+        match self.session {
+            None => self.session = sessions.find(self.nonce),
+            Some(id) if !sessions.is_open(id) => self.lose_session(),
+            Some(_) => {}
+        }
+        let Some(id) = self.session else { return };
+        while let Some(answer) = self.calls.front().and_then(|c| sessions.answer(id, c.no)) {
+            self.answer_first(answer.to_vec());
+        }
+    }
+
+    fn answer_first(&mut self, answer: Vec<u8>) {
+        if let Some(call) = self.calls.pop_front() {
+            self.answers.push_back((call.ticket, Answer::Done(answer)));
+        }
+    }
+
+    /// The session was opened, as all are promised.
+    pub(super) fn handle_open(&mut self, nonce: u64, sessions: &Sessions) {
+        if nonce == self.nonce && self.session.is_none() {
+            self.session = sessions.find(nonce);
+        }
+    }
+
+    /// An operation of a session was carried out, as all are promised.
+    pub(super) fn handle_answer(&mut self, session: u64, no: u64, answer: &[u8]) {
+        if self.session == Some(session) && self.calls.front().is_some_and(|call| call.no == no) {
+            self.answer_first(answer.to_vec());
+        }
+    }
+
+    /// An operation of the own session is never carried out, since the session is over.
+    pub(super) fn handle_ended(&mut self, session: u64) {
+        if self.session == Some(session) {
+            self.lose_session();
+        }
+    }
+
+    /// What was asked for in it is lost. The next session has another name.
+    fn lose_session(&mut self) {
+        self.session = None;
+        self.is_open_sent = false;
+        self.nonce = self.nonce.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        let lost = self.calls.iter().filter(|call| call.was_sent).count();
+        for call in self.calls.drain(..lost) {
+            self.answers.push_back((call.ticket, Answer::Lost));
+        }
+    }
+
+    /// The own mark was delivered, as all are promised.
+    pub(super) fn handle_mark(&mut self, nonce: u64) {
+        while self.reads.front().is_some_and(|read| read.mark.is_some_and(|mark| mark <= nonce)) {
+            if let Some(read) = self.reads.pop_front() {
+                self.answers.push_back((read.ticket, Answer::Readable));
+            }
+        }
+    }
+
+    /// What is to be multicast next, in a served view; `handle_sent` follows if it was.
+    pub(super) fn next(&self) -> Option<Vec<u8>> {
+        if self.reads.back().is_some_and(|read| read.mark.is_none()) {
+            return Some(encode(&Said::Mark { nonce: self.last_mark + 1 }));
+        }
+        let call = self.calls.iter().find(|call| !call.is_sent)?;
+        let Some(session) = self.session else {
+            let first = self.calls.front().map_or(self.next_no, |call| call.no);
+            let open = Said::Open { nonce: self.nonce, first };
+            return (!self.is_open_sent).then(|| encode(&open));
+        };
+        let done = self.calls.front().map_or(0, |call| call.no - 1);
+        Some(encode(&Said::Op { session, no: call.no, done, op: &call.op }))
+    }
+
+    /// What [`Calls::next`] named was taken by the group.
+    pub(super) fn handle_sent(&mut self) {
+        if self.reads.back().is_some_and(|read| read.mark.is_none()) {
+            self.last_mark += 1;
+            let mark = Some(self.last_mark);
+            self.reads.iter_mut().filter(|r| r.mark.is_none()).for_each(|read| read.mark = mark);
+        } else if self.session.is_none() {
+            self.is_open_sent = true;
+        } else if let Some(call) = self.calls.iter_mut().find(|call| !call.is_sent) {
+            (call.is_sent, call.was_sent) = (true, true);
+        }
+    }
+
+    /// What [`Calls::next`] named is longer than a message of the group may be.
+    pub(super) fn handle_too_large(&mut self) {
+        let Some(at) = self.calls.iter().position(|call| !call.is_sent) else { return };
+        if let Some(call) = self.calls.remove(at) {
+            // Its number is free again for the ones behind it.
+            self.calls.iter_mut().skip(at).for_each(|later| later.no -= 1);
+            self.next_no -= 1;
+            self.answers.push_back((call.ticket, Answer::TooLarge));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a replica is made with.
+
+use alloc::vec::Vec;
+
+use super::spool::{MakeSpool, in_memory};
+use crate::ident::ProcessId;
+
+/// What a replica is made with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReplicaConfig {
+    /// The processes of which more than half must have the state for it to be served. The same at
+    /// all members, for the life of the state.
+    pub primary_of: Vec<ProcessId>,
+    /// Random: tells the sessions of this process apart from those of all others.
+    pub nonce: u64,
+    /// Bytes of messages that are held while the state is on its way here. Beyond that nothing is
+    /// heard, and the senders wait. Default 16 MiB.
+    pub hold_bytes: usize,
+    /// Bytes of the largest state. Default 4 GiB.
+    pub state_bytes_max: u64,
+    /// Where snapshots lie while they are on their way. Default: in memory.
+    pub make_spool: MakeSpool,
+}
+
+impl ReplicaConfig {
+    /// Everything by default for a state of these processes.
+    #[must_use]
+    pub fn new(primary_of: &[ProcessId], nonce: u64) -> Self {
+        let mut primary_of = primary_of.to_vec();
+        primary_of.sort_unstable();
+        primary_of.dedup();
+        Self {
+            primary_of,
+            nonce,
+            hold_bytes: 16 << 20,
+            state_bytes_max: 4 << 30,
+            make_spool: in_memory,
+        }
+    }
+
+    /// Sets [`Self::hold_bytes`].
+    #[must_use]
+    pub fn with_hold_bytes(mut self, hold_bytes: usize) -> Self {
+        self.hold_bytes = hold_bytes;
+        self
+    }
+
+    /// Sets [`Self::state_bytes_max`].
+    #[must_use]
+    pub fn with_state_bytes_max(mut self, state_bytes_max: u64) -> Self {
+        self.state_bytes_max = state_bytes_max;
+        self
+    }
+
+    /// Sets [`Self::make_spool`].
+    #[must_use]
+    pub fn with_make_spool(mut self, make_spool: MakeSpool) -> Self {
+        self.make_spool = make_spool;
+        self
+    }
+}

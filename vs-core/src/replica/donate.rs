@@ -1,0 +1,140 @@
+//! The donor's side of transfers: a snapshot, and the ranges that joiners ask for.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::message::{Standing, Word};
+use super::spool::Written;
+use crate::ident::ProcessId;
+
+/// Ranges that wait to be read and sent; more are dropped and asked for again.
+const RANGES_MAX: usize = 256;
+/// Snapshots of this process that joiners still pull. Of more the oldest is dropped.
+pub const SNAPSHOTS_MAX: usize = 2;
+
+#[derive(Debug)]
+struct Wanted {
+    to: ProcessId,
+    transfer: u64,
+    from: u64,
+    upto: u64,
+    part: u32,
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    standing: Standing,
+    written: Written,
+    joiners: BTreeSet<ProcessId>,
+}
+
+/// What this process donates.
+#[derive(Debug, Default)]
+pub(super) struct Donations {
+    snapshots: Vec<Snapshot>,
+    wanted: VecDeque<Wanted>,
+    /// Who is told about which snapshot, or that there is none.
+    about: VecDeque<(ProcessId, Option<Standing>)>,
+    part: Vec<u8>,
+}
+
+impl Donations {
+    /// Joiners who have what they came for, or are gone, need nothing any more.
+    pub(super) fn retain(&mut self, is_joining: impl Fn(ProcessId) -> bool) {
+        for snapshot in &mut self.snapshots {
+            snapshot.joiners.retain(|p| is_joining(*p));
+        }
+        self.snapshots.retain(|snapshot| !snapshot.joiners.is_empty());
+        self.wanted.retain(|wanted| is_joining(wanted.to));
+        self.about.retain(|(p, _)| is_joining(*p));
+    }
+
+    /// Whether there is a snapshot of at least `since` messages; if so, `joiner` shares it.
+    pub(super) fn share(&mut self, joiner: ProcessId, since: u64) -> bool {
+        let mut shared = self.snapshots.iter_mut().filter(|s| s.standing.at >= since);
+        let Some(snapshot) = shared.next() else { return false };
+        snapshot.joiners.insert(joiner);
+        let standing = snapshot.standing;
+        self.tell(joiner, Some(standing));
+        true
+    }
+
+    /// A snapshot for `joiner`.
+    pub(super) fn add(&mut self, joiner: ProcessId, standing: Standing, written: Written) {
+        if self.snapshots.len() == SNAPSHOTS_MAX {
+            self.snapshots.remove(0);
+        }
+        self.snapshots.push(Snapshot { standing, written, joiners: BTreeSet::from([joiner]) });
+        self.tell(joiner, Some(standing));
+    }
+
+    /// There is none for `joiner`.
+    pub(super) fn refuse(&mut self, joiner: ProcessId) {
+        self.tell(joiner, None);
+    }
+
+    fn tell(&mut self, joiner: ProcessId, standing: Option<Standing>) {
+        if self.about.len() < RANGES_MAX {
+            self.about.push_back((joiner, standing));
+        }
+    }
+
+    /// A joiner asks for the bytes of a range, in parts.
+    pub(super) fn handle_range(
+        &mut self,
+        to: ProcessId,
+        transfer: u64,
+        (from, upto): (u64, u64),
+        part: u32,
+    ) {
+        if self.wanted.len() < RANGES_MAX && part > 0 {
+            self.wanted.push_back(Wanted { to, transfer, from, upto, part });
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.wanted.is_empty() && self.about.is_empty()
+    }
+
+    /// Answers as long as `say` takes what is said.
+    pub(super) fn answer(&mut self, mut say: impl FnMut(ProcessId, &Word<'_>) -> bool) {
+        let Self { snapshots, wanted, about, part } = self;
+        while let Some(&(to, wanted)) = about.front() {
+            let snapshot = snapshots.iter().find(|snapshot| Some(snapshot.standing) == wanted);
+            let word = match snapshot {
+                Some(Snapshot { standing, written, .. }) => {
+                    let (standing, len, sum) = (*standing, written.len(), written.sum());
+                    Word::About { standing, len, sum }
+                }
+                None => Word::Gone,
+            };
+            if !say(to, &word) {
+                return;
+            }
+            about.pop_front();
+        }
+        while let Some(next) = wanted.front_mut() {
+            let (to, transfer) = (next.to, next.transfer);
+            let snapshot = snapshots.iter_mut().find(|s| s.standing.transfer() == transfer);
+            let Some(Snapshot { written, .. }) = snapshot else {
+                wanted.pop_front();
+                say(to, &Word::Gone);
+                continue;
+            };
+            while next.from < next.upto.min(written.len()) {
+                let left = next.upto.min(written.len()) - next.from;
+                part.resize(left.min(next.part.into()) as usize, 0);
+                let read = written.read_at(next.from, part);
+                let word = match read {
+                    Ok(()) => Word::Part { transfer, from: next.from, bytes: part },
+                    Err(_) => Word::Gone,
+                };
+                if !say(to, &word) {
+                    return;
+                }
+                next.from += part.len() as u64;
+            }
+            wanted.pop_front();
+        }
+    }
+}

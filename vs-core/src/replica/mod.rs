@@ -1,0 +1,69 @@
+//! A replicated state: one state at all members of a group, through crashes, joins and partitions.
+//!
+//! Whoever implements [`State`] has a replicated store: operations are carried out by all in one
+//! order, each once, also when it is asked for again after a crash or a partition. A newcomer gets
+//! the state together with its place in the order. When a network parts, the side that more than
+//! half of [`ReplicaConfig::primary_of`] belong to goes on, and the other one refuses; when it
+//! heals, the others take the state of the side that was served.
+//!
+//! | Room | What it holds |
+//! |---|---|
+//! | [`Replica`] | one member, as a value |
+//! | [`State`], [`Sink`], [`Source`] | what the application writes |
+//! | [`Port`] | what a replica needs of its group |
+//! | [`Spool`] | where snapshots lie on their way |
+//!
+//! # How a view begins
+//!
+//! The group is in the order [`crate::order::Order::Safe`]. Each member says first how far its
+//! state has come (`Here`). The last of these messages is at one place of the order, so all decide
+//! alike there: if more than half of `primary_of` bring a state, the one that was served last and
+//! has come furthest counts. Those who have it are settled. The others pull it from them, hold what
+//! is delivered meanwhile, and say so when they have it (`Settled`). Once more than half of
+//! `primary_of` are settled, the view is *served*: from this place of the order on operations are
+//! applied, and answered.
+//!
+//! The state that a member brings is told in the view and not with its sync message: after that it
+//! may have delivered the message by which the old view came to be served, and then it knows more
+//! than the sync message says.
+//!
+//! # Why an answer holds
+//!
+//! An operation is answered only if it was delivered before the signal, in a served view. Then each
+//! member of that view has it, or holds it for the state that is on its way (S19). More than half
+//! of `primary_of` had the state. So each later majority has a member that had it and did not
+//! restart since, or took its state from such a one. What is delivered after the signal is applied,
+//! but answered in the next served view alone, from the sessions that are a part of the state.
+//!
+//! A process that restarted has no state, and so no vote, until it has pulled it. If so many have
+//! restarted that no majority remembers, nothing is served until they are back or an operator
+//! decides ([`Replica::recover`]).
+
+mod ballot;
+mod calls;
+mod config;
+mod donate;
+mod joining;
+mod message;
+mod owned;
+mod port;
+mod pull;
+#[allow(clippy::module_inception, reason = "the value that the room is named after")]
+mod replica;
+mod round;
+mod sessions;
+mod spool;
+mod state;
+mod status;
+
+pub use calls::{Answer, Ticket};
+pub use config::ReplicaConfig;
+pub use donate::SNAPSHOTS_MAX;
+pub use message::Standing;
+pub use port::{NodePort, Port};
+pub use pull::PULL_WINDOW_BYTES;
+pub use replica::{Replica, ReplicaEvent};
+pub use sessions::{OUTSTANDING_MAX, SESSIONS_MAX};
+pub use spool::{MakeSpool, Spool, in_memory};
+pub use state::{Broken, Sink, Source, State, VALUE_BYTES_MAX, put_value, take_value};
+pub use status::{Refusal, ReplicaStatus, Waiting};

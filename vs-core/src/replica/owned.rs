@@ -1,0 +1,106 @@
+//! A state that is here: what is applied, with the sessions that belong to it.
+
+use alloc::vec::Vec;
+
+use super::message::{Said, Standing};
+use super::sessions::{Fate, Sessions};
+use super::spool::Written;
+use super::state::{Broken, Source, State, put_value, take_value};
+use crate::ident::{FNV_OFFSET, fnv1a};
+
+#[derive(Debug)]
+pub(super) struct Owned<S> {
+    pub(super) state: S,
+    sessions: Sessions,
+    standing: Standing,
+}
+
+/// What a message has led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Opened {
+        nonce: u64,
+    },
+    Answered {
+        session: u64,
+        no: u64,
+        answer: Vec<u8>,
+    },
+    /// Never carried out: the session is over.
+    Ended {
+        session: u64,
+    },
+    Nothing,
+}
+
+impl<S: State> Owned<S> {
+    pub(super) fn new(state: S) -> Self {
+        Self { state, sessions: Sessions::default(), standing: Standing::default() }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn set_epoch(&mut self, epoch: crate::ident::ViewId) {
+        self.standing.epoch = epoch;
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Applies the next message of the order, which reads as `said`.
+    pub(super) fn apply(&mut self, message: &[u8], said: &Said<'_>) -> Result<Outcome, Broken> {
+        self.standing.advance(message);
+        let at = self.standing.at;
+        match *said {
+            Said::Open { nonce, first } => {
+                self.sessions.open(nonce, first, at);
+                Ok(Outcome::Opened { nonce })
+            }
+            Said::Op { session, no, done, op } => {
+                let hash = fnv1a(FNV_OFFSET, op);
+                Ok(match self.sessions.look(session, no, done, hash, at) {
+                    Fate::Run => {
+                        let answer = self.run(op)?;
+                        self.sessions.note(session, hash, &answer);
+                        Outcome::Answered { session, no, answer }
+                    }
+                    Fate::Ran(answer) => Outcome::Answered { session, no, answer },
+                    Fate::Done => Outcome::Nothing,
+                    Fate::OtherOp | Fate::Ended => Outcome::Ended { session },
+                })
+            }
+            _ => Ok(Outcome::Nothing),
+        }
+    }
+
+    fn run(&mut self, op: &[u8]) -> Result<Vec<u8>, Broken> {
+        let at = self.standing.at;
+        let op = S::decode(op).map_err(|why| {
+            Broken(alloc::format!(
+                "operation {at} of the order cannot be read here ({why}): give all members the \
+                 same version of the application"
+            ))
+        })?;
+        S::encode(&self.state.apply(op))
+    }
+
+    /// Writes all of it.
+    pub(super) fn snapshot(&self, mut out: Written) -> Result<Written, Broken> {
+        put_value(&mut out, &self.sessions)?;
+        self.state.snapshot(&mut out)?;
+        Ok(out)
+    }
+
+    /// Reads what [`Owned::snapshot`] wrote when the state had come to `standing`.
+    pub(super) fn restore(standing: Standing, input: &mut dyn Source) -> Result<Self, Broken> {
+        let sessions = take_value(input)?.ok_or_else(|| Broken::new("the snapshot is empty"))?;
+        let state = S::restore(input)?;
+        if input.take(&mut [0])? != 0 {
+            return Err(Broken::new("restore did not read the snapshot to its end"));
+        }
+        Ok(Self { state, sessions, standing })
+    }
+}

@@ -1,0 +1,107 @@
+//! What has happened in the current view.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::ballot::{Agreed, Ballot, is_majority};
+use super::message::Here;
+use crate::ident::ProcessId;
+use crate::view::View;
+
+/// What is still to be said in the view.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Due {
+    pub(super) here: bool,
+    pub(super) settled: bool,
+    pub(super) recover: bool,
+}
+
+/// A view: who has said what they bring, whose state counts, who has it.
+#[derive(Debug)]
+pub(super) struct Round {
+    view: View,
+    heres: BTreeMap<ProcessId, Here>,
+    agreed: Option<Agreed>,
+    settled: BTreeSet<ProcessId>,
+    is_served: bool,
+    pub(super) due: Due,
+}
+
+impl Round {
+    pub(super) fn new(view: View) -> Self {
+        let due = Due { here: true, ..Due::default() };
+        Self {
+            view,
+            heres: BTreeMap::new(),
+            agreed: None,
+            settled: BTreeSet::new(),
+            is_served: false,
+            due,
+        }
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Whether all members have said what they bring.
+    pub(super) fn is_complete(&self) -> bool {
+        self.heres.len() == self.view.len()
+    }
+
+    pub(super) fn heres(&self) -> &BTreeMap<ProcessId, Here> {
+        &self.heres
+    }
+
+    pub(super) fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+
+    pub(super) fn is_served(&self) -> bool {
+        self.is_served
+    }
+
+    pub(super) fn settled(&self) -> &BTreeSet<ProcessId> {
+        &self.settled
+    }
+
+    /// A member says what it brings. True if that was the last one.
+    pub(super) fn handle_here(&mut self, from: ProcessId, here: Here) -> bool {
+        let was_complete = self.is_complete();
+        if self.view.contains(from) {
+            self.heres.entry(from).or_insert(here);
+        }
+        !was_complete && self.is_complete()
+    }
+
+    /// Whose state counts, if anybody can say; `by`: whom an operator named.
+    pub(super) fn decide(
+        &mut self,
+        primary_of: &[ProcessId],
+        by: Option<ProcessId>,
+    ) -> Option<&Agreed> {
+        let ballot = Ballot { primary_of, heres: &self.heres };
+        self.agreed = match by {
+            Some(by) => Some(ballot.decide_by(by)),
+            None => ballot.decide(),
+        };
+        let agreed = self.agreed.as_ref()?;
+        self.settled.clone_from(&agreed.settled);
+        Some(agreed)
+    }
+
+    /// A member has the state.
+    pub(super) fn handle_settled(&mut self, from: ProcessId) {
+        if self.view.contains(from) && self.agreed.is_some() {
+            self.settled.insert(from);
+        }
+    }
+
+    /// Whether the view is served from here on: so many have the state that each later majority has
+    /// one of them.
+    pub(super) fn begin_to_serve(&mut self, primary_of: &[ProcessId]) -> bool {
+        let settled = primary_of.iter().filter(|p| self.settled.contains(p)).count();
+        let begins = self.agreed.is_some() && !self.is_served && is_majority(settled, primary_of);
+        self.is_served |= begins;
+        begins
+    }
+}

@@ -1,0 +1,142 @@
+//! Exactly once: the sessions of all clients and their last answers are a part of the state.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+/// Most sessions. Of more, the one that has been silent for longest ends: by its place in the
+/// order, never by a clock.
+pub const SESSIONS_MAX: usize = 1024;
+
+/// Operations of one session that may be without an answer.
+pub const OUTSTANDING_MAX: usize = 1024;
+
+/// What becomes of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is carried out now.
+    Run,
+    /// It was carried out before, with this answer.
+    Ran(Vec<u8>),
+    /// It was carried out before, and its answer was heard.
+    Done,
+    /// Another operation had this number.
+    OtherOp,
+    /// The session has ended or never began, or an operation before it is missing: it is never
+    /// carried out.
+    Ended,
+}
+
+/// One client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    /// What its client opened it with.
+    nonce: u64,
+    /// The number of the last operation.
+    last: u64,
+    /// Number, hash of the operation, and answer, of those whose answer was not heard yet.
+    answers: VecDeque<(u64, u64, Vec<u8>)>,
+    /// The place in the order when it was used last.
+    used_at: u64,
+}
+
+/// All sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sessions {
+    next: u64,
+    open: BTreeMap<u64, Session>,
+}
+
+impl Sessions {
+    /// Opens a session at the place `at` of the order.
+    pub(super) fn open(&mut self, nonce: u64, first: u64, at: u64) {
+        if self.open.len() >= SESSIONS_MAX {
+            let oldest = self.open.iter().min_by_key(|(id, session)| (session.used_at, **id));
+            let oldest = oldest.map(|(id, _)| *id);
+            oldest.map(|id| self.open.remove(&id));
+        }
+        let last = first.saturating_sub(1);
+        let session = Session { nonce, last, answers: VecDeque::new(), used_at: at };
+        self.open.insert(self.next, session);
+        self.next += 1;
+    }
+
+    /// The last session that was opened with `nonce`.
+    pub(super) fn find(&self, nonce: u64) -> Option<u64> {
+        self.open.iter().rev().find(|(_, session)| session.nonce == nonce).map(|(id, _)| *id)
+    }
+
+    /// What becomes of an operation with this hash; `done`: answers up to this number were heard.
+    pub(super) fn look(&mut self, id: u64, no: u64, done: u64, hash: u64, at: u64) -> Fate {
+        let Some(session) = self.open.get_mut(&id) else { return Fate::Ended };
+        session.used_at = at;
+        while session.answers.front().is_some_and(|(number, ..)| *number <= done) {
+            session.answers.pop_front();
+        }
+        if no == session.last + 1 && session.answers.len() < OUTSTANDING_MAX {
+            return Fate::Run;
+        }
+        if no > session.last {
+            return Fate::Ended;
+        }
+        match session.answers.iter().find(|(number, ..)| *number == no) {
+            None => Fate::Done,
+            Some((_, known, _)) if *known != hash => Fate::OtherOp,
+            Some((_, _, answer)) => Fate::Ran(answer.clone()),
+        }
+    }
+
+    /// The next operation of the session was carried out.
+    pub(super) fn note(&mut self, id: u64, hash: u64, answer: &[u8]) {
+        if let Some(session) = self.open.get_mut(&id) {
+            session.last += 1;
+            session.answers.push_back((session.last, hash, answer.to_vec()));
+        }
+    }
+
+    /// The answer of an operation that was carried out.
+    pub(super) fn answer(&self, id: u64, no: u64) -> Option<&[u8]> {
+        let answers = &self.open.get(&id)?.answers;
+        answers.iter().find(|(number, ..)| *number == no).map(|(_, _, answer)| &answer[..])
+    }
+
+    /// Whether the session is open.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_runs_once_and_is_answered_again() {
+        let mut sessions = Sessions::default();
+        sessions.open(9, 1, 0);
+        let id = sessions.find(9).unwrap();
+        assert_eq!(sessions.look(id, 1, 0, 77, 1), Fate::Run);
+        sessions.note(id, 77, b"one");
+        assert_eq!(sessions.look(id, 1, 0, 77, 2), Fate::Ran(b"one".to_vec()));
+        assert_eq!(sessions.look(id, 1, 0, 78, 2), Fate::OtherOp);
+        assert_eq!(sessions.look(id, 3, 0, 79, 2), Fate::Ended, "2 is missing");
+        assert_eq!(sessions.look(id, 2, 1, 79, 2), Fate::Run);
+        assert_eq!(sessions.look(id, 1, 1, 77, 3), Fate::Done);
+        assert_eq!(sessions.look(id + 1, 1, 0, 77, 3), Fate::Ended, "never opened");
+    }
+
+    #[test]
+    fn the_session_that_was_silent_for_longest_ends() {
+        let mut sessions = Sessions::default();
+        for n in 0..SESSIONS_MAX as u64 {
+            sessions.open(n, 1, n);
+        }
+        let first = sessions.find(0).unwrap();
+        assert_eq!(sessions.look(first, 1, 0, 5, SESSIONS_MAX as u64), Fate::Run);
+        let second = sessions.find(1).unwrap();
+        sessions.open(5000, 1, SESSIONS_MAX as u64 + 1);
+        assert!(sessions.is_open(first) && !sessions.is_open(second));
+        assert_eq!(sessions.look(second, 1, 0, 5, 0), Fate::Ended);
+    }
+}

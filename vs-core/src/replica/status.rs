@@ -1,0 +1,107 @@
+//! How a replica fares, for people.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ident::ProcessId;
+use crate::view::DisplaySet;
+
+/// Why a view is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Of [`super::ReplicaConfig::primary_of`], those who are members and have a state.
+    pub with_state: Vec<ProcessId>,
+    /// … who are members and have none: they restarted, or are new.
+    pub without_state: Vec<ProcessId>,
+    /// … who are no members.
+    pub missing: Vec<ProcessId>,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { with_state, without_state, missing } = self;
+        let of = with_state.len() + without_state.len() + missing.len();
+        if with_state.is_empty() {
+            return write!(
+                f,
+                "waiting for {}: the state is made once all {of} are here",
+                DisplaySet(missing)
+            );
+        }
+        let (have, need) = (with_state.len(), of / 2 + 1);
+        write!(f, "no majority: {have} of {of} have the state here, {need} must")?;
+        if !missing.is_empty() {
+            write!(f, "; {} missing", DisplaySet(missing))?;
+        }
+        if !without_state.is_empty() {
+            write!(f, "; {} restarted without it", DisplaySet(without_state))?;
+        }
+        Ok(())
+    }
+}
+
+/// How a replica fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplicaStatus {
+    /// The members of a view say what they bring; before the first view there is none.
+    Gathering,
+    /// Nobody can say whose state counts. Nothing is applied, and calls are refused.
+    Waiting(Waiting),
+    /// The state is on its way here.
+    Joining {
+        /// From this member.
+        donor: ProcessId,
+        /// Bytes that are here.
+        bytes: u64,
+        /// Of so many, once that is known.
+        of: Option<u64>,
+    },
+    /// The state is here, and too few others have it yet.
+    Settling,
+    /// Calls are answered.
+    Serving,
+}
+
+impl fmt::Display for ReplicaStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gathering => f.write_str("the members of a view say what they bring"),
+            Self::Waiting(waiting) => waiting.fmt(f),
+            Self::Joining { donor, bytes, of: None } => {
+                write!(f, "the state is on its way from {donor}, {bytes} bytes so far")
+            }
+            Self::Joining { donor, bytes, of: Some(of) } => {
+                write!(f, "the state is on its way from {donor}, {bytes} of {of} bytes")
+            }
+            Self::Settling => f.write_str("too few others have the state yet"),
+            Self::Serving => f.write_str("serving"),
+        }
+    }
+}
+
+/// Why a call or a read is refused. It was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The view is not served.
+    Waiting(Waiting),
+    /// [`super::OUTSTANDING_MAX`] calls wait for their answer.
+    TooMany,
+    /// The operation cannot be written.
+    Broken(super::Broken),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting(waiting) => waiting.fmt(f),
+            Self::TooMany => {
+                write!(f, "{} calls wait for their answer: hear some first", super::OUTSTANDING_MAX)
+            }
+            Self::Broken(why) => write!(f, "the operation cannot be written: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}

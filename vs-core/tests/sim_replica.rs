@@ -1,0 +1,110 @@
+//! Replicated states in random worlds and in situations built by hand.
+
+#[path = "common/ledger.rs"]
+mod ledger;
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use ledger::{History, Keeper, check_answers};
+use vs_core::ident::ProcessId;
+use vs_core::order::Order;
+use vs_core::replica::ReplicaStatus;
+use vs_core::sim::{Outcome, Scenario};
+
+/// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
+fn seeds() -> core::ops::Range<u64> {
+    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..200 };
+    let range = text.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
+    let (from, to) = range.expect("VS_SIM_SEEDS is a range like 100..200");
+    from..to
+}
+
+#[derive(Debug)]
+struct Run {
+    outcome: Outcome,
+    history: History,
+    /// Processes that serve in the end.
+    serving: usize,
+}
+
+/// Plays `scenario` with a ledger at each process, and judges what its clients saw.
+fn play(scenario: &Scenario, ballast: usize, recover_ms: Option<u64>) -> Result<Run, String> {
+    let history = Rc::new(RefCell::new(History::default()));
+    let all: Vec<ProcessId> = scenario.processes.iter().map(|plan| plan.id).collect();
+    let make = |plan: &vs_core::sim::ProcessPlan| {
+        let mut keeper = Keeper::new(plan, &all, &history, recover_ms);
+        keeper.ballast = ballast;
+        keeper
+    };
+    let mut serving = 0;
+    let outcome = scenario.run_with(make, |world| {
+        for &p in &all {
+            let Some(replica) = &world.app(p).replica else { continue };
+            if replica.status() == ReplicaStatus::Serving {
+                serving += 1;
+                let ledger = replica.peek().ok_or("it serves without a state")?;
+                if !history.borrow().recovered {
+                    check_answers(&history.borrow(), ledger)?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let history = history.take();
+    if let Some(failure) = &outcome.failure {
+        return Err(failure.to_string());
+    }
+    match history.complaints.first() {
+        Some(complaint) => Err(format!("seed {}: {complaint}", scenario.seed)),
+        None => Ok(Run { outcome, history, serving }),
+    }
+}
+
+fn random_worlds(ballast: usize, recover_ms: Option<u64>) -> Vec<Run> {
+    let (mut runs, mut failures) = (Vec::new(), Vec::new());
+    for seed in seeds() {
+        let scenario = Scenario::random(seed).plain().with_order(Order::Safe);
+        match play(&scenario, ballast, recover_ms) {
+            Ok(run) => runs.push(run),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    runs
+}
+
+#[test]
+fn answers_hold_in_random_worlds() {
+    let runs = random_worlds(0, None);
+    let served = runs.iter().filter(|run| run.serving > 0).count();
+    let sum = |count: fn(&History) -> u64| runs.iter().map(|r| count(&r.history)).sum::<u64>();
+    let (done, reads) = (sum(|h| h.done.len() as u64), sum(|h| h.reads));
+    let (restored, waiting) = (sum(|h| h.restored), sum(|h| h.waiting));
+    println!(
+        "{} worlds, {served} serve in the end; {done} calls, {reads} reads, {restored} transfers, \
+         {waiting} times without a majority",
+        runs.len()
+    );
+    assert!(3 * served > runs.len() && done > 0 && reads > 0 && restored > 0 && waiting > 0);
+}
+
+#[test]
+fn large_states_move_in_random_worlds() {
+    let runs = random_worlds(300_000, Some(500));
+    let restored: u64 = runs.iter().map(|run| run.history.restored).sum();
+    assert!(restored > 0);
+}
+
+#[test]
+fn three_processes_make_a_state_and_serve_it() {
+    let mut scenario = Scenario::calm(3, 3).with_order(Order::Safe);
+    for plan in &mut scenario.processes {
+        plan.load.interval_us = 1000;
+        plan.load.until = plan.load.until.plus_ms(300);
+    }
+    let run = play(&scenario, 0, None).unwrap();
+    assert_eq!(run.serving, 3);
+    assert!(run.history.done.len() > 200, "{}", run.history.done.len());
+    assert_eq!(run.history.restored, 0, "{:?}", run.outcome.stats);
+}

@@ -53,6 +53,7 @@ struct Shared<T> {
 
 impl<T: Tracer> Shared<T> {
     /// What one of `groups` endpoints is lent for a call.
+    #[inline]
     fn cx(&mut self, groups: usize) -> Cx<'_> {
         Cx {
             now: self.now,
@@ -559,6 +560,7 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The endpoint at `at`, to which something happens, and what it is lent.
+    #[inline]
     fn lend(&mut self, at: usize) -> (&mut Endpoint, Cx<'_>) {
         let cx = self.shared.cx(self.groups.len());
         (self.groups.wake(at, cx.now), cx)

@@ -143,10 +143,12 @@ impl Ring {
 
     #[inline]
     fn place(&self, seq: Seq) -> Option<usize> {
-        if seq <= self.base || seq > self.end() {
+        // Wraps to a large number for what is gone: one comparison is enough.
+        let ahead = seq.wrapping_sub(self.base + 1);
+        if ahead >= self.window as u64 {
             return None;
         }
-        let place = self.start + (seq - self.base - 1) as usize;
+        let place = self.start + ahead as usize;
         Some(if place < self.window { place } else { place - self.window })
     }
 

@@ -68,8 +68,16 @@ impl Endpoint {
     }
 
     /// Moves waiting messages into the view as far as the window has room.
+    #[inline]
     pub(super) fn flush_queue(&mut self, cx: &mut Cx<'_>) {
-        if self.queue.is_empty() || !self.may_flush() {
+        if !self.queue.is_empty() {
+            self.flush_waiting(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn flush_waiting(&mut self, cx: &mut Cx<'_>) {
+        if !self.may_flush() {
             return;
         }
         while let Some(payload) = self.queue.front() {

@@ -49,6 +49,7 @@ impl Endpoint {
     }
 
     /// Something happens to it after a time in which there was nothing to do.
+    #[inline(never)]
     pub(crate) fn handle_woken(&mut self, now: Time) {
         self.suspicions.rest_until(now, self.config.peer_ms, self.debts());
     }

@@ -70,6 +70,7 @@ impl Groups {
     }
 
     /// The endpoint at `at`, to which something happens.
+    #[inline]
     pub(super) fn wake(&mut self, at: usize, now: Time) -> &mut Endpoint {
         let endpoint = &mut self.endpoints[at];
         if self.schedule.wake(at) {
@@ -79,12 +80,18 @@ impl Groups {
     }
 
     /// Wakes those whose deadline is not after `now`.
+    #[inline]
     pub(super) fn wake_due(&mut self, now: Time) {
         // Asked with each call of the node, and seldom true.
         if self.schedule.deadline().is_some_and(|(at, _)| at <= now) {
-            while let Some(at) = self.schedule.next_due(now) {
-                self.wake(at, now);
-            }
+            self.wake_all_due(now);
+        }
+    }
+
+    #[inline(never)]
+    fn wake_all_due(&mut self, now: Time) {
+        while let Some(at) = self.schedule.next_due(now) {
+            self.wake(at, now);
         }
     }
 
@@ -126,6 +133,7 @@ impl Groups {
     }
 
     /// The place of the next endpoint that may have something to tell.
+    #[inline]
     pub(super) fn next_to_tell(&self) -> Option<usize> {
         self.in_turn(Schedule::next_to_tell)
     }

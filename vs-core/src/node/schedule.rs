@@ -21,6 +21,7 @@ impl Marks {
         self.words.resize(places.div_ceil(WORD_BITS), 0);
     }
 
+    #[inline]
     fn has(&self, at: usize) -> bool {
         self.words[at / WORD_BITS] >> (at % WORD_BITS) & 1 == 1
     }
@@ -33,6 +34,7 @@ impl Marks {
     }
 
     /// The first marked place that is not before `from`.
+    #[inline]
     fn next(&self, from: usize) -> Option<usize> {
         if self.count == 0 {
             return None;
@@ -74,11 +76,15 @@ impl Schedule {
     }
 
     /// Something happened to the group at `at`: it may have anything to do. True if it slept.
+    #[inline]
     pub(crate) fn wake(&mut self, at: usize) -> bool {
+        // Asked with each message, and it is awake most of the time.
+        !(self.to_send.has(at) && self.to_tell.has(at)) && self.wake_to_all(at)
+    }
+
+    #[inline(never)]
+    fn wake_to_all(&mut self, at: usize) -> bool {
         let (sends, tells) = (self.to_send.has(at), self.to_tell.has(at));
-        if sends && tells {
-            return false; // as most of the time
-        }
         let sleeps = !sends && !tells;
         if sleeps {
             self.set_deadline(at, None);
@@ -113,6 +119,7 @@ impl Schedule {
     }
 
     /// The first group from `from` on that may have something to tell.
+    #[inline]
     pub(crate) fn next_to_tell(&self, from: usize) -> Option<usize> {
         self.to_tell.next(from)
     }
@@ -126,6 +133,7 @@ impl Schedule {
     }
 
     /// The earliest deadline of those that sleep.
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<(Time, Wake)> {
         self.deadlines.get(1).copied().flatten()
     }

@@ -125,6 +125,7 @@ impl Flags {
 }
 
 /// Whether a body is well-formed in itself: whole messages, or one fragment of a plausible length.
+#[inline]
 pub(crate) fn is_sound(
     flags: Flags,
     body: &[u8],
@@ -134,9 +135,15 @@ pub(crate) fn is_sound(
     if body.is_empty() || body.len() > body_bytes {
         return false;
     }
-    if !flags.has_trailer() {
-        return is_sound_content(flags, body, message_bytes_max);
+    if flags.has_trailer() {
+        return is_sound_with_trailer(flags, body, message_bytes_max);
     }
+    is_sound_content(flags, body, message_bytes_max)
+}
+
+/// Apart from the way of a packet without a trailer.
+#[inline(never)]
+fn is_sound_with_trailer(flags: Flags, body: &[u8], message_bytes_max: usize) -> bool {
     let Some((content, _)) = trailer::split(body) else { return false };
     if content.is_empty() {
         flags.is_trailer_alone()
@@ -145,6 +152,7 @@ pub(crate) fn is_sound(
     }
 }
 
+#[inline]
 fn is_sound_content(flags: Flags, body: &[u8], message_bytes_max: usize) -> bool {
     if !flags.is_fragment() {
         return holds_messages(body, message_bytes_max);
@@ -159,6 +167,7 @@ fn is_sound_content(flags: Flags, body: &[u8], message_bytes_max: usize) -> bool
     }
 }
 
+#[inline]
 fn holds_messages(mut body: &[u8], message_bytes_max: usize) -> bool {
     while !body.is_empty() {
         match length_at(body, 0) {

@@ -111,11 +111,14 @@ mod view;
 pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use endpoint::{
-    Action, BlockOkError, DIRECT_QUEUE_BYTES, Dest, DirectError, GroupSize, Route, SendError, Sent,
-    Transmit, Verdict,
+    Action, BlockOkError, DIRECT_QUEUE_BYTES, Dest, DirectError, GroupSize, NoteError, Route,
+    SendError, Sent, Transmit, Verdict,
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
 pub use node::{Impostor, JoinError, Node, OtherVersion};
 pub use time::{Time, Wake};
-pub use view::{DisplaySet, Members, VIEW_MEMBERS_MAX, View, ViewError, ViewKey};
+pub use view::{
+    Cluster, Clusters, DisplaySet, Members, NOTE_MAX, Note, NoteTooLong, VIEW_MEMBERS_MAX, View,
+    ViewError, ViewKey,
+};

@@ -13,8 +13,8 @@ use core::net::SocketAddr;
 use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{
-    Action, BlockOkError, Budget, Cx, DirectError, Endpoint, GroupSize, Route, SendError, Sent,
-    Transmit, Verdict,
+    Action, BlockOkError, Budget, Cx, DirectError, Endpoint, GroupSize, NoteError, Route,
+    SendError, Sent, Transmit, Verdict,
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
@@ -25,7 +25,7 @@ use crate::rule::Rules;
 use crate::status::Counters;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
-use crate::view::View;
+use crate::view::{Note, View};
 use crate::wire::body::body_bytes;
 use crate::wire::datagram::{Datagram, Malformed};
 use crate::wire::packet;
@@ -264,6 +264,20 @@ impl<T: Tracer> Node<T> {
         let at = self.groups.find(group).ok_or(BlockOkError::NotJoined)?;
         let (endpoint, mut cx) = self.lend(at);
         endpoint.block_ok(&mut cx)
+    }
+
+    /// Sets the note of this process in a group with clusters. The next own sync message carries
+    /// it, and all members of the view that follows are told it ([`Clusters::note`]). It holds for
+    /// later views, too, until another one is set. A change of view whose sync message was sent
+    /// before keeps the earlier note. Until the first one is set the note is empty.
+    ///
+    /// [`Clusters::note`]: crate::Clusters::note
+    ///
+    /// # Errors
+    /// See [`NoteError`]; nothing changed.
+    pub fn set_note(&mut self, group: GroupKey, note: Note) -> Result<(), NoteError> {
+        let at = self.groups.find(group).ok_or(NoteError::NotJoined)?;
+        self.groups.at_mut(at).set_note(note)
     }
 
     /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in

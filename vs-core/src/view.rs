@@ -1,5 +1,7 @@
 //! Views: the triple `<id, members, start>`, the central value of the algorithm.
 
+mod clusters;
+
 use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::fmt;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::ident::{Cid, FNV_OFFSET, NUMBER_MAX, ProcessId, Rank, ViewId, fnv1a};
+
+pub use clusters::{Cluster, Clusters, NOTE_MAX, Note, NoteTooLong};
 
 /// Most members of a view.
 pub const VIEW_MEMBERS_MAX: usize = 2048;

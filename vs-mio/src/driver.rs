@@ -14,7 +14,9 @@ use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
-use vs_core::{Action, BlockOkError, GroupConfig, JoinError, Node, SendError, Sent, Time, View};
+use vs_core::{
+    Action, BlockOkError, GroupConfig, JoinError, Node, NoteError, SendError, Sent, Time, View,
+};
 use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Opened, Overflow};
 use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
@@ -239,6 +241,14 @@ impl<T: Tracer> Driver<T> {
     /// As there.
     pub fn block_ok(&mut self, group: GroupKey) -> Result<(), BlockOkError> {
         self.inner.block_ok(group)
+    }
+
+    /// See [`Node::set_note`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_note(&mut self, group: GroupKey, note: vs_core::Note) -> Result<(), NoteError> {
+        self.inner.set_note(group, note)
     }
 
     /// Whether bytes still wait to be written to the membership server, and can be.

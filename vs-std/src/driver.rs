@@ -14,7 +14,8 @@ use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, DirectError, GroupConfig, JoinError, Node, SendError, Sent, Time, View,
+    Action, BlockOkError, DirectError, GroupConfig, JoinError, Node, NoteError, SendError, Sent,
+    Time, View,
 };
 
 use crate::clock::Clock;
@@ -404,6 +405,14 @@ impl<T: Tracer> Driver<T> {
     /// As there.
     pub fn block_ok(&mut self, group: GroupKey) -> Result<(), BlockOkError> {
         self.node.block_ok(self.clock.now(), group)
+    }
+
+    /// See [`Node::set_note`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_note(&mut self, group: GroupKey, note: vs_core::Note) -> Result<(), NoteError> {
+        self.node.set_note(group, note)
     }
 
     /// Whether bytes still wait to be written to the membership server, and can be.

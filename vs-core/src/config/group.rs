@@ -24,7 +24,7 @@ pub enum Blocking {
 }
 
 /// What holds for one group. All members must agree on `window_packets` (or on `members_max`, if
-/// the window follows from that), on `message_bytes_max` and on `order`.
+/// the window follows from that), on `message_bytes_max`, on `order` and on `clusters`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -62,6 +62,10 @@ pub struct GroupConfig {
     pub early_packets_max: usize,
     /// In which order messages of different senders are delivered. Default [`Order::Fifo`].
     pub order: Order,
+    /// Whether each view tells which members came together, with a note of each
+    /// ([`crate::Clusters`]). A change of view waits for the sync messages of all its members then,
+    /// those that join included. Default false.
+    pub clusters: bool,
     /// Who answers the request to stop sending before a change of view.
     pub blocking: Blocking,
     /// How long the application may take to answer a block request, in ms. After that it is
@@ -125,6 +129,7 @@ impl Default for GroupConfig {
             queue_bytes: 2 << 20,
             early_packets_max: 1024,
             order: Order::Fifo,
+            clusters: false,
             blocking: Blocking::Auto,
             block_ok_ms: 1000,
             peer_ms: 2000,
@@ -243,6 +248,7 @@ impl GroupConfig {
         with_queue_bytes(queue_bytes: usize);
         with_early_packets_max(early_packets_max: usize);
         with_order(order: Order);
+        with_clusters(clusters: bool);
         with_blocking(blocking: Blocking);
         with_block_ok(block_ok_ms: ms);
         with_peer(peer_ms: ms);

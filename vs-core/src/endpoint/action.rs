@@ -3,7 +3,7 @@
 use crate::ident::{GroupKey, ProcessId};
 use crate::member::DetachReason;
 use crate::order::Stage;
-use crate::view::View;
+use crate::view::{Clusters, View};
 
 /// What the application is told, in the order in which it happened. Payloads are lent from the
 /// rings of the node.
@@ -41,9 +41,7 @@ pub enum Action<'a> {
     /// Where components of a group merge, the members of the view fall into one transitional set
     /// per component, and each member knows its own. The members of its own set have delivered what
     /// this process has delivered; the others came from elsewhere. Which of the others came
-    /// together is not known here. An application that wants to know lets the least member of each
-    /// transitional set send its list as the first message in the view, with the state that its
-    /// side brings along: one message per side.
+    /// together is told in groups that ask for it: see `clusters`.
     View {
         /// The group.
         group: GroupKey,
@@ -55,6 +53,10 @@ pub enum Action<'a> {
         /// see the same value. Without a quorum this view never becomes primary; with one it is
         /// primary only from [`Action::Primary`] on.
         quorum: bool,
+        /// Who came with whom, and each member's note: in groups with
+        /// [`crate::GroupConfig::clusters`] alone. From them an application tells creation (all are
+        /// fresh), a join (one cluster is settled) and a merge (several are settled) apart.
+        clusters: Option<&'a Clusters>,
     },
     /// The view that the last [`Action::View`] of the group named is primary from here on: more
     /// than half of [`crate::GroupConfig::primary_of`] have installed it (S4).

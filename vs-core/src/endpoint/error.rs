@@ -92,6 +92,30 @@ impl fmt::Display for DirectError {
 
 impl core::error::Error for DirectError {}
 
+/// Why [`crate::Node::set_note`] refuses. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoteError {
+    /// The node is not in the group.
+    NotJoined,
+    /// The group has no clusters ([`crate::GroupConfig::clusters`]), so nobody is told notes.
+    NoClusters,
+}
+
+impl fmt::Display for NoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJoined => "this node is not in the group: join it first",
+            Self::NoClusters => {
+                "the group has no clusters, so nobody is told notes: give all members \
+                 clusters = true"
+            }
+        })
+    }
+}
+
+impl core::error::Error for NoteError {}
+
 /// Why [`crate::Node::block_ok`] refuses. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

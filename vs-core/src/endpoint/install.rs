@@ -59,6 +59,7 @@ impl Endpoint {
             view: self.sync.current(),
             transitional: self.moved.transitional(),
             quorum: primary::is_quorum(&self.config, self.sync.rules(), &view),
+            clusters: self.clusters.as_ref(),
         })
     }
 

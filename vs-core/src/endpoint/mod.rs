@@ -72,13 +72,13 @@ use crate::order::Order;
 use crate::rule::Rules;
 use crate::sync::Automaton;
 use crate::trace::Event;
-use crate::view::View;
+use crate::view::{Clusters, Note, View};
 use crate::wire::datagram::TransmitCounter;
 
 pub use action::Action;
 pub(crate) use attachment::LeftGroups;
 pub(crate) use cx::Cx;
-pub use error::{BlockOkError, DirectError, SendError, Sent};
+pub use error::{BlockOkError, DirectError, NoteError, SendError, Sent};
 pub use mail::DIRECT_QUEUE_BYTES;
 pub use size::GroupSize;
 pub use transmit::{Dest, Route, Transmit, Verdict};
@@ -121,6 +121,10 @@ pub(crate) struct Endpoint {
     primary: Primary,
     lease: Lease,
     progress: Progress,
+    /// Who came with whom to the current view, in groups with clusters.
+    clusters: Option<Clusters>,
+    /// What the next own sync message carries.
+    note: Note,
     /// What the membership service said while the view ends.
     deferred: Deferred,
     resend: Resend,
@@ -164,6 +168,8 @@ impl Endpoint {
             primary: Primary::default(),
             lease: Lease::default(),
             progress: Progress::default(),
+            clusters: None,
+            note: Note::default(),
             deferred: Deferred::default(),
             resend: Resend::default(),
             book: AddressBook::default(),

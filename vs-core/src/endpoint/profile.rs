@@ -54,7 +54,7 @@ impl Settings {
             window_packets: self.size.window_packets() as u64,
             window_needed: packets_for(own.message_bytes_max, room) as u64 + 1,
             order: own.order.code(),
-            clusters: false,
+            clusters: own.clusters,
             peer_ms: own.peer_ms,
             heartbeat_ms: own.heartbeat_ms,
             heartbeat_max_ms: own.heartbeat_max_ms,

@@ -1,13 +1,23 @@
 //! What the application asks for: it sends messages, and answers block requests.
 
-use super::{BlockOkError, Cx, Endpoint, Phase, SendError, Sent};
+use super::{BlockOkError, Cx, Endpoint, NoteError, Phase, SendError, Sent};
 use crate::config::Blocking;
 use crate::ident::{FNV_OFFSET, fnv1a};
 use crate::sync::Block;
 use crate::trace::{Event, Mark};
+use crate::view::Note;
 use crate::wire::body::Audience;
 
 impl Endpoint {
+    /// Sets what the next own sync message carries.
+    pub(crate) fn set_note(&mut self, note: Note) -> Result<(), NoteError> {
+        if !self.config.clusters {
+            return Err(NoteError::NoClusters);
+        }
+        self.note = note;
+        Ok(())
+    }
+
     /// Takes a message of the application.
     pub(crate) fn send(&mut self, cx: &mut Cx<'_>, payload: &[u8]) -> Result<Sent, SendError> {
         if self.attachment.phase() != Phase::Live {

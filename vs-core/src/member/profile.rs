@@ -60,7 +60,7 @@ pub enum ProfileField {
     PrimaryOf,
     /// [`crate::GroupConfig::order`].
     Order,
-    /// Clusters, which this version does not have.
+    /// [`crate::GroupConfig::clusters`].
     Clusters,
     /// [`crate::GroupConfig::message_bytes_max`].
     MessageBytesMax,

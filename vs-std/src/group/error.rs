@@ -4,7 +4,7 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use vs_core::DetachReason;
+use vs_core::{DetachReason, NoteError};
 
 use crate::open_error::OpenError;
 use crate::trace::TraceError;
@@ -27,6 +27,8 @@ pub enum JoinError {
     },
     /// The node refuses the group.
     Refused(vs_core::JoinError),
+    /// There is a note, and the group has no clusters.
+    Note(NoteError),
     /// The configuration asks for manual blocking.
     ManualBlocking,
     /// The system gives no thread to carry the protocol ([`crate::SharedGroup`] alone).
@@ -48,6 +50,7 @@ impl fmt::Display for JoinError {
                 write!(f, "cannot write the trace {}: {error}; choose another file", path.display())
             }
             Self::Refused(error) => error.fmt(f),
+            Self::Note(error) => error.fmt(f),
             Self::ManualBlocking => f.write_str(
                 "this handle answers block requests by itself: set blocking to Blocking::Auto",
             ),
@@ -73,6 +76,7 @@ impl core::error::Error for JoinError {
             Self::Open(error) => Some(error),
             Self::Trace { error, .. } => Some(error),
             Self::Refused(error) => Some(error),
+            Self::Note(error) => Some(error),
             Self::Pin { error, .. } | Self::Thread(error) => Some(error),
             Self::ManualBlocking => None,
         }

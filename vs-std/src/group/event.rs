@@ -4,7 +4,7 @@ use bytes::Bytes;
 use vs_core::ident::ProcessId;
 use vs_core::member::MembershipRequest;
 use vs_core::order::Stage;
-use vs_core::{DetachReason, View};
+use vs_core::{Clusters, DetachReason, View};
 
 use super::answer::Unanswered;
 
@@ -49,6 +49,9 @@ pub enum Event {
         /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members. Without that
         /// the view will never be primary; with it, [`Event::Primary`] may follow.
         quorum: bool,
+        /// Which members came together, and each member's note: in groups with clusters alone (see
+        /// [`vs_core::Action::View`]).
+        clusters: Option<Clusters>,
     },
     /// The view that the last [`Event::View`] named is primary from here on: see
     /// [`vs_core::Action::Primary`].
@@ -111,6 +114,8 @@ pub enum EventRef<'a> {
         transitional: &'a [ProcessId],
         /// Whether more than half of [`vs_core::GroupConfig::primary_of`] are members.
         quorum: bool,
+        /// Which members came together, and each member's note: in groups with clusters alone.
+        clusters: Option<&'a Clusters>,
     },
     /// See [`Event::Primary`].
     Primary,
@@ -143,9 +148,12 @@ impl EventRef<'_> {
             }
             Self::Signal { transitional } => Event::Signal { transitional: transitional.to_vec() },
             Self::Direct { from, payload } => Event::Direct { from, payload: bytes(payload) },
-            Self::View { view, transitional, quorum } => {
-                Event::View { view: view.clone(), transitional: transitional.to_vec(), quorum }
-            }
+            Self::View { view, transitional, quorum, clusters } => Event::View {
+                view: view.clone(),
+                transitional: transitional.to_vec(),
+                quorum,
+                clusters: clusters.cloned(),
+            },
             Self::Primary => Event::Primary,
             Self::Lapsed => Event::Lapsed,
             Self::Restored => Event::Restored,
@@ -172,8 +180,9 @@ impl<'a> From<&'a Event> for EventRef<'a> {
             }
             Event::Signal { transitional } => Self::Signal { transitional },
             Event::Direct { from, payload } => Self::Direct { from: *from, payload },
-            Event::View { view, transitional, quorum } => {
-                Self::View { view, transitional, quorum: *quorum }
+            Event::View { view, transitional, quorum, clusters } => {
+                let clusters = clusters.as_ref();
+                Self::View { view, transitional, quorum: *quorum, clusters }
             }
             Event::Primary => Self::Primary,
             Event::Lapsed => Self::Lapsed,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use vs_core::ident::{Cid, GroupKey, GroupName};
 use vs_core::member::{MembershipError, Peer};
 use vs_core::trace::Header;
-use vs_core::{Action, Blocking, DetachReason, Sent, Time, View};
+use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View};
 
 use super::answer::Watch;
 use super::error::{JoinError, SendError};
@@ -51,7 +51,8 @@ pub(crate) struct Member {
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { mut driver, group: config, busy_poll, join_timeout, trace, .. } = options;
+        let JoinOptions { mut driver, group: config, note, busy_poll, join_timeout, trace, .. } =
+            options;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
         }
@@ -59,6 +60,9 @@ impl Member {
         let watch = Watch::new(driver.clock.now(), &driver.membership, join_timeout);
         let mut driver = Driver::new(driver, MaybeTrace(trace)).map_err(JoinError::Open)?;
         let key = driver.join(group, config).map_err(JoinError::Refused)?;
+        if !note.is_empty() {
+            driver.set_note(key, note).map_err(JoinError::Note)?;
+        }
         let mut member = Self {
             driver,
             key,
@@ -95,6 +99,14 @@ impl Member {
         })?;
         self.unflushed += payload.len();
         Ok(sent)
+    }
+
+    /// Sets what the next own sync message carries.
+    pub(crate) fn set_note(&mut self, note: Note) -> Result<(), NoteError> {
+        if self.end.is_some() {
+            return Err(NoteError::NotJoined);
+        }
+        self.driver.set_note(self.key, note)
     }
 
     /// Asks to leave; goes out with the next [`Member::flush`].
@@ -161,9 +173,9 @@ impl Member {
                     f(EventRef::Message { from, number, payload, stage })
                 }
                 Action::Signal { transitional, .. } => f(EventRef::Signal { transitional }),
-                Action::View { view, transitional, quorum, .. } => {
+                Action::View { view, transitional, quorum, clusters, .. } => {
                     self.watch.handle_view();
-                    f(EventRef::View { view, transitional, quorum })
+                    f(EventRef::View { view, transitional, quorum, clusters })
                 }
                 Action::Primary { .. } => f(EventRef::Primary),
                 Action::Lapsed { .. } => f(EventRef::Lapsed),

@@ -15,7 +15,7 @@ use std::io;
 
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
-use vs_core::{Sent, Time, View};
+use vs_core::{Note, NoteError, Sent, Time, View};
 
 use crate::driver::Driver;
 use crate::trace::MaybeTrace;
@@ -265,6 +265,14 @@ impl Group {
     /// The events that are there.
     pub fn try_iter(&mut self) -> impl Iterator<Item = Event> + '_ {
         core::iter::from_fn(|| self.try_recv().ok().flatten())
+    }
+
+    /// Sets the note of this process in a group with clusters: see [`vs_core::Node::set_note`].
+    ///
+    /// # Errors
+    /// See [`NoteError`]; nothing changed.
+    pub fn set_note(&mut self, note: Note) -> Result<(), NoteError> {
+        self.member.set_note(note)
     }
 
     /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For

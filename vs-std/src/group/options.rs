@@ -4,8 +4,8 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::path::PathBuf;
 
-use vs_core::GroupConfig;
 use vs_core::ident::{NUMBER_MAX, ProcessId};
+use vs_core::{GroupConfig, Note};
 
 use crate::driver::DriverConfig;
 use crate::embedded::Membership;
@@ -33,6 +33,9 @@ pub struct JoinOptions {
     pub driver: DriverConfig,
     /// Bounds and times of the group. Blocking is [`vs_core::Blocking::Auto`].
     pub group: GroupConfig,
+    /// What this process hands in with its first view, in a group with clusters: see
+    /// [`vs_core::Node::set_note`]. Default empty.
+    pub note: Note,
     /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no
     /// more are taken from the node, whose own bounds then make the senders wait. Default 4 MiB.
     pub inbox_bytes: usize,
@@ -105,6 +108,7 @@ impl JoinOptions {
         Self {
             driver,
             group: GroupConfig::default(),
+            note: Note::default(),
             inbox_bytes: 4 << 20,
             outbox_bytes: 256 << 10,
             send_timeout: Duration::from_secs(10),
@@ -129,6 +133,13 @@ impl JoinOptions {
     #[must_use]
     pub fn with_group(mut self, group: GroupConfig) -> Self {
         self.group = group;
+        self
+    }
+
+    /// Sets [`Self::note`].
+    #[must_use]
+    pub fn with_note(mut self, note: Note) -> Self {
+        self.note = note;
         self
     }
 

@@ -13,9 +13,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use vs_core::View;
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
+use vs_core::{Note, NoteError, View};
 
 use crate::driver::Driver;
 use crate::group::{
@@ -271,6 +271,15 @@ impl SharedGroup {
     #[must_use]
     pub fn view(&self) -> View {
         self.exchange().arrivals.view()
+    }
+
+    /// Sets the note of this process in a group with clusters: see [`vs_core::Node::set_note`].
+    /// Waits until the thread has done so.
+    ///
+    /// # Errors
+    /// See [`NoteError`]; nothing changed.
+    pub fn set_note(&self, note: Note) -> Result<(), NoteError> {
+        self.ask(move |member| member.set_note(note)).unwrap_or(Err(NoteError::NotJoined))
     }
 
     /// Asks to leave, and does not wait: nothing more is taken, what was taken is sent, and

@@ -3,7 +3,7 @@
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::order::{Order, Stage};
 use vs_core::spec::{self, Component, Options, Report, Stability};
-use vs_core::trace::{Event, Header, Record, Trace};
+use vs_core::trace::{Event, Header, Record, ToldCluster, Trace};
 use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
 use vs_core::{Members, Time, View};
 
@@ -170,10 +170,18 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
             let (to, from) = (ProcessId(number(bytes)), ProcessId(number(bytes)));
             Event::Forward { to, from, packet: number(bytes), view }
         }
-        9 | 14 => Event::View { view, transitional: set(bytes) },
+        9 | 14 => {
+            let transitional = set(bytes);
+            let clusters = (pick & 0x80 != 0).then(|| {
+                let cluster = |bits: u8| ToldCluster { members: set(bytes), fresh: bits & 1 == 1 };
+                (0..pick >> 4 & 3).map(cluster).collect()
+            });
+            Event::View { view, transitional, clusters }
+        }
         10 if pick & 16 != 0 => Event::Signal { transitional: set(bytes) },
         10 if pick & 32 != 0 => {
-            Event::Join { order: Order::ALL[usize::from(bytes.below(Order::ALL.len() as u8))] }
+            let order = Order::ALL[usize::from(bytes.below(Order::ALL.len() as u8))];
+            Event::Join { order, clusters: pick & 64 != 0 }
         }
         10 => Event::Leave,
         11 if pick & 16 != 0 => Event::BrokenOff,

@@ -63,11 +63,14 @@ pub enum Rule {
     /// What one who comes along knew to be at all members, all who come along deliver as that (430
     /// of 2000).
     OrderSafeMax,
+    /// In a group with clusters a view is installed once the sync messages of all of its members
+    /// are here, also of those that come from another view.
+    ClusterSyncs,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -89,6 +92,7 @@ impl Rule {
         Self::OrderAckCap,
         Self::OrderFreeze,
         Self::OrderSafeMax,
+        Self::ClusterSyncs,
     ];
 }
 

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq};
 use crate::order::{Order, Stage};
 use crate::time::Time;
-use crate::view::{Members, View};
+use crate::view::{Cluster, Clusters, Members, View};
 
 pub use mark::Mark;
 pub use observation::{BlockState, Observation, ObservedSync};
@@ -48,10 +48,13 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The group has an order other than FIFO. It comes before all other events of an incarnation.
+    /// The group has an order other than FIFO, or clusters. It comes before all other events of an
+    /// incarnation.
     Join {
         /// The order.
         order: Order,
+        /// Whether views tell clusters.
+        clusters: bool,
     },
     /// The process starts or recovers: its view is its initial singleton.
     Start {
@@ -131,6 +134,8 @@ pub enum Event {
         view: Box<View>,
         /// The transitional set.
         transitional: Members,
+        /// Who came with whom, in a group with clusters.
+        clusters: Option<Box<[ToldCluster]>>,
     },
     /// The view that the process is in is primary from here on (S4).
     Primary,
@@ -147,6 +152,27 @@ pub enum Event {
     /// The trace breaks off here: what the process does from here on is not written down, until it
     /// starts again.
     BrokenOff,
+}
+
+/// Members of a view that came together, as a process was told ([`crate::Clusters`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldCluster {
+    /// Who they are, ascending.
+    pub members: Members,
+    /// Whether they come from their initial view.
+    pub fresh: bool,
+}
+
+impl ToldCluster {
+    /// All of `clusters`.
+    #[must_use]
+    pub fn all(clusters: &Clusters) -> Box<[Self]> {
+        let told = |cluster: Cluster<'_>| Self {
+            members: Members::from_slice(cluster.members),
+            fresh: cluster.fresh,
+        };
+        clusters.iter().map(told).collect()
+    }
 }
 
 /// A whole trace: what one process saw, in its order.

@@ -31,7 +31,7 @@ use serde::Deserialize;
 use crate::ident::{Cid, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
 use crate::order::{Order, Stage};
 use crate::time::Time;
-use crate::trace::{Event, Header, Line, Record, Trace};
+use crate::trace::{Event, Header, Line, Record, ToldCluster, Trace};
 use crate::view::{Members, View};
 
 /// The version of the format, in the header of each trace.
@@ -104,10 +104,10 @@ fn name(event: &Event) -> &'static str {
 
 fn fields(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Join { order } => {
+        Event::Join { order, clusters } => {
             out.extend_from_slice(b",\"order\":");
             string(out, order.name());
-            out.extend_from_slice(b",\"clusters\":false");
+            field_flag(out, b",\"clusters\":", *clusters);
         }
         Event::Signal { transitional } => {
             field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
@@ -145,9 +145,12 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
             field_number(out, b",\"packet\":", *packet);
             field_view(out, view);
         }
-        Event::View { view, transitional } => {
+        Event::View { view, transitional, clusters } => {
             field_view(out, view);
             field_list(out, b",\"trans\":", transitional.iter().map(|p| p.0));
+            if let Some(clusters) = clusters {
+                field_clusters(out, clusters);
+            }
         }
         Event::Block
         | Event::BlockOk
@@ -184,6 +187,22 @@ fn field_view(out: &mut Vec<u8>, view: &View) {
     field_list(out, b",\"members\":", view.members().iter().map(|p| p.0));
     field_list(out, b",\"start\":", view.start_ids().iter().map(|c| c.0));
     out.push(b'}');
+}
+
+fn field_clusters(out: &mut Vec<u8>, clusters: &[ToldCluster]) {
+    out.extend_from_slice(b",\"clusters\":[");
+    for (i, cluster) in clusters.iter().enumerate() {
+        let key: &[u8] = if i == 0 { b"{\"members\":" } else { b",{\"members\":" };
+        field_list(out, key, cluster.members.iter().map(|p| p.0));
+        field_flag(out, b",\"fresh\":", cluster.fresh);
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+fn field_flag(out: &mut Vec<u8>, key: &[u8], flag: bool) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(if flag { b"true" } else { b"false" });
 }
 
 fn field_list(out: &mut Vec<u8>, key: &[u8], list: impl IntoIterator<Item = u64>) {
@@ -369,6 +388,21 @@ struct Raw<'a> {
     order: Cow<'a, str>,
     #[serde(borrow)]
     stage: Cow<'a, str>,
+    clusters: Option<RawClusters>,
+}
+
+/// Of a `join` whether the group has them, of a `view` which they are.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawClusters {
+    Asked(bool),
+    Told(Vec<RawCluster>),
+}
+
+#[derive(Deserialize)]
+struct RawCluster {
+    members: Vec<u64>,
+    fresh: bool,
 }
 
 #[derive(Deserialize)]
@@ -415,7 +449,7 @@ impl Raw<'_> {
                 len: need("len", self.len)?,
                 stage: self.stage()?,
             },
-            "join" => Event::Join { order: self.order()? },
+            "join" => Event::Join { order: self.order()?, clusters: self.has_clusters()? },
             "signal" => Event::Signal { transitional: set("trans", &self.trans)? },
             "sync" => {
                 let cut = self.cut.as_deref().unwrap_or_default();
@@ -429,7 +463,11 @@ impl Raw<'_> {
                 packet: need("packet", self.packet)?,
                 view: self.view()?,
             },
-            "view" => Event::View { view: self.view()?, transitional: set("trans", &self.trans)? },
+            "view" => Event::View {
+                view: self.view()?,
+                transitional: set("trans", &self.trans)?,
+                clusters: self.clusters()?,
+            },
             "primary" => Event::Primary,
             "lapsed" => Event::Lapsed,
             "restored" => Event::Restored,
@@ -455,6 +493,26 @@ impl Raw<'_> {
     fn order(&self) -> Result<Order, String> {
         let wrong = || format!("\"order\" is {:?}, which this program does not know", self.order);
         Order::from_name(&self.order).ok_or_else(wrong)
+    }
+
+    fn has_clusters(&self) -> Result<bool, String> {
+        match &self.clusters {
+            None => Ok(false),
+            Some(RawClusters::Asked(asked)) => Ok(*asked),
+            Some(RawClusters::Told(_)) => Err("\"clusters\" must be true or false".into()),
+        }
+    }
+
+    fn clusters(&self) -> Result<Option<Box<[ToldCluster]>>, String> {
+        let told = match &self.clusters {
+            None => return Ok(None),
+            Some(RawClusters::Told(told)) => told,
+            Some(RawClusters::Asked(_)) => return Err("\"clusters\" must be a list".into()),
+        };
+        let cluster = |RawCluster { members, fresh }: &RawCluster| {
+            Ok(ToldCluster { members: sorted("members", members)?, fresh: *fresh })
+        };
+        told.iter().map(cluster).collect::<Result<_, String>>().map(Some)
     }
 
     fn stage(&self) -> Result<Stage, String> {
@@ -500,7 +558,10 @@ fn number(field: &str, value: Option<u64>) -> Result<u64, String> {
 }
 
 fn set(field: &str, list: &Option<Vec<u64>>) -> Result<Members, String> {
-    let list = list.as_deref().ok_or_else(|| missing(field))?;
+    sorted(field, list.as_deref().ok_or_else(|| missing(field))?)
+}
+
+fn sorted(field: &str, list: &[u64]) -> Result<Members, String> {
     let mut members = Members::new();
     for &p in list {
         members.push(ProcessId(number(field, Some(p))?));

@@ -140,7 +140,7 @@ fn partition_heals_within_two_timeouts() {
             // Each process installs one view of its side and one of all, to which its side comes
             // together.
             let views = after.iter().filter_map(|event| match event {
-                Event::View { view, transitional } => Some((view.len(), transitional.len())),
+                Event::View { view, transitional, .. } => Some((view.len(), transitional.len())),
                 _ => None,
             });
             let views: Vec<(usize, usize)> = views.collect();

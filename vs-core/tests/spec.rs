@@ -34,7 +34,7 @@ fn mbr_view(view: Box<View>) -> Event {
     Event::MbrView { view }
 }
 fn installs(view: Box<View>, transitional: &[u64]) -> Event {
-    Event::View { view, transitional: set(transitional) }
+    Event::View { view, transitional: set(transitional), clusters: None }
 }
 fn send(n: u64) -> Event {
     Event::Send { n, hash: n, len: 1 }
@@ -568,5 +568,5 @@ fn properties_have_names_and_statements() {
         assert_eq!(Property::from_name(&property.to_string()), Some(*property));
         assert!(!property.statement().is_empty());
     }
-    assert_eq!(Property::ALL.len(), 32);
+    assert_eq!(Property::ALL.len(), 33);
 }

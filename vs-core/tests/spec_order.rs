@@ -53,16 +53,18 @@ fn run(order: Order, does: [&[Does]; 2]) -> Report {
         [change, Event::Block, Event::BlockOk, Event::MbrView { view: view(id) }]
     };
     let events = |p: u64, does: &[Does]| {
-        let mut events =
-            vec![Event::Join { order }, Event::Start { incarnation: Incarnation::new(1) }];
+        let mut events = vec![
+            Event::Join { order, clusters: false },
+            Event::Start { incarnation: Incarnation::new(1) },
+        ];
         events.extend(changes(1));
         events.push(event(Signal(if p == 1 { &[1] } else { &[2] })));
-        events.push(Event::View { view: view(1), transitional: set(&[p]) });
+        events.push(Event::View { view: view(1), transitional: set(&[p]), clusters: None });
         events.extend(does.iter().filter(|d| matches!(d, Send(_))).map(|d| event(*d)));
         // Sends come first: nobody sends once it has stopped.
         events.extend(changes(2));
         events.extend(does.iter().filter(|d| !matches!(d, Send(_))).map(|d| event(*d)));
-        events.push(Event::View { view: view(2), transitional: set(&[1, 2]) });
+        events.push(Event::View { view: view(2), transitional: set(&[1, 2]), clusters: None });
         events
     };
     let trace = |(p, does): (u64, &[Does])| {
@@ -123,11 +125,15 @@ fn answer_before_its_question_breaks_t3() {
     let view = View::new(ViewId { major: 1, minor: 0 }, &set(&[1, 2]), &[Cid(1); 2]).unwrap();
     let enter = |p| {
         [
-            Event::Join { order: Order::Total },
+            Event::Join { order: Order::Total, clusters: false },
             Event::StartChange { cid: Cid(1), set: set(&[1, 2]) },
             Event::MbrView { view: Box::new(view.clone()) },
             event(Signal(if p == one { &[1] } else { &[2] })),
-            Event::View { view: Box::new(view.clone()), transitional: Members::from_slice(&[p]) },
+            Event::View {
+                view: Box::new(view.clone()),
+                transitional: Members::from_slice(&[p]),
+                clusters: None,
+            },
         ]
     };
     let trace = |p: ProcessId, does: &[Does]| {

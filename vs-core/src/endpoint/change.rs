@@ -89,7 +89,7 @@ impl Endpoint {
             cx.mark(Mark::CutInMessage);
         }
         let safe = self.current.safe_upto(cx.pool);
-        let Some(own) = self.sync.send_sync(received, safe) else { return };
+        let Some(own) = self.sync.send_sync(received, (safe, self.note)) else { return };
         let (cid, cut) = (own.cid, own.cut.clone());
         self.handle_sync_fixed(safe, &cut);
         let view = self.sync.current();

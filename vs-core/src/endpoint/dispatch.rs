@@ -9,7 +9,7 @@ use crate::cast::{Cast, DataOutcome};
 use crate::ident::{Cid, Rank};
 use crate::order::LEADER;
 use crate::rule::Rule;
-use crate::sync::Received;
+use crate::sync::{Received, SyncHead};
 use crate::trace::Mark;
 use crate::view::ViewKey;
 use crate::wire::control::{self, SyncMessage, SyncRequest};
@@ -54,7 +54,7 @@ impl Endpoint {
                 None => Verdict::Malformed,
             },
             Content::SyncRequest(bytes) => match control::decode_request(bytes) {
-                Some(message) => self.handle_request(cx, &message),
+                Some(message) => self.handle_request(cx, &message, packet.to_group),
                 None => Verdict::Malformed,
             },
             Content::Reach(said) => self.handle_reach(cx, packet.to_group, &header, &said),
@@ -191,11 +191,11 @@ impl Endpoint {
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
+        let SyncMessage { view, safe, note, .. } = *message;
         let received = self.sync.receive_sync(
             (message.process, message.incarnation),
             message.cid,
-            message.view,
-            (total, message.safe),
+            &SyncHead { view, total, safe, note },
             usize::from(message.first),
             message.cut(),
         );
@@ -232,8 +232,14 @@ impl Endpoint {
         ranks.all(|(seq, rank)| seq <= Rank::try_from(rank).map_or(0, |r| cast.room_of(r)))
     }
 
-    /// A process asks for sync messages that it lacks.
-    fn handle_request(&mut self, cx: &mut Cx<'_>, message: &SyncRequest) -> Verdict {
+    /// A process asks for sync messages that it lacks. Who asks this process alone may hear no
+    /// multicasts of it.
+    fn handle_request(
+        &mut self,
+        cx: &mut Cx<'_>,
+        message: &SyncRequest,
+        to_group: bool,
+    ) -> Verdict {
         let me = cx.identity.process;
         let wanted: Vec<Cid> =
             message.wanted.iter().filter(|(p, _)| *p == me).map(|(_, cid)| *cid).collect();
@@ -241,7 +247,10 @@ impl Endpoint {
         for cid in wanted {
             if self.sync.own_sync_for(cid).is_some() {
                 cx.mark(Mark::SyncAskedFor);
-                self.resend.answer(cid);
+                match to_group || !self.book.contains(message.process) {
+                    true => self.resend.answer(cid),
+                    false => self.resend.answer_alone(message.process, cid),
+                }
                 verdict = Verdict::Accepted;
             }
         }

@@ -8,14 +8,16 @@ use super::moved::Moved;
 use super::primary::{self, Primary};
 use super::{Action, Cx, Endpoint};
 use crate::ident::{ProcessId, Rank};
-use crate::trace::{Event, Mark};
+use crate::sync;
+use crate::trace::{Event, Mark, ToldCluster};
 use crate::view::Members;
 
 impl Endpoint {
     /// Installs the announced view: the multicast of the old view stays for those who still need
     /// it, early packets come in, waiting messages go out.
     pub(super) fn install<'a>(&'a mut self, cx: &mut Cx<'_>) -> Option<Action<'a>> {
-        let transitional = self.sync.install()?.transitional;
+        let sync::Installed { transitional, clusters, .. } = self.sync.install()?;
+        self.clusters = clusters;
         let me = cx.identity.process;
         let view = self.sync.current().clone();
         let rank = view.rank(me)?;
@@ -39,7 +41,9 @@ impl Endpoint {
         }
         self.reach.handle_installed(cx.now, &self.config, &view, rank, cx.groups);
         let transitional = self.moved.transitional().into();
-        self.trace(cx, Event::View { view: Box::new(view.clone()), transitional });
+        let told = self.clusters.as_ref().filter(|_| cx.tracer.enabled());
+        let clusters = told.map(ToldCluster::all);
+        self.trace(cx, Event::View { view: Box::new(view.clone()), transitional, clusters });
         let (primary, is_reached) = Primary::new(&self.config, self.sync.rules(), me, &view);
         self.primary = primary;
         self.lease.end();

@@ -156,6 +156,10 @@ impl Endpoint {
     ) -> Self {
         let key = name.key();
         let sync = Automaton::new(cx.identity.process, rules);
+        let sync = match config.clusters {
+            true => sync.with_clusters(config.members_max),
+            false => sync,
+        };
         let mut endpoint = Self {
             name: name.clone(),
             key,
@@ -184,9 +188,9 @@ impl Endpoint {
             reassembly: alloc::vec![0; config.message_bytes_max],
             config: Settings::new(config, size),
         };
-        let order = endpoint.config.order;
-        if order != Order::Fifo {
-            endpoint.trace(cx, Event::Join { order });
+        let (order, clusters) = (endpoint.config.order, endpoint.config.clusters);
+        if order != Order::Fifo || clusters {
+            endpoint.trace(cx, Event::Join { order, clusters });
         }
         let incarnation = Incarnation::new(cx.identity.incarnation.millis() + left.count());
         endpoint.trace(cx, Event::Start { incarnation });

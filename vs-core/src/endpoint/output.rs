@@ -1,6 +1,8 @@
 //! Which datagrams go out next: sync messages and requests for them, questions and answers about
 //! who hears multicasts, then what the multicasts of the previous and the current view have.
 
+use alloc::vec::Vec;
+
 use super::path::SAFE_BYTES;
 use super::resend::Due;
 use super::{Budget, Cx, Dest, Endpoint, Transmit};
@@ -38,8 +40,8 @@ impl Endpoint {
         if !self.attachment.is_active() {
             return None;
         }
-        if let Some(len) = self.next_control(cx, out) {
-            return Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len });
+        if let Some((dest, len)) = self.next_control(cx, out) {
+            return Some(Transmit { dest, len, segment_bytes: len });
         }
         if let Some(transmit) = self.next_reach(cx, budget, out) {
             return Some(transmit);
@@ -70,20 +72,39 @@ impl Endpoint {
         Transmit { dest, len: sent.len, segment_bytes: sent.segment_bytes }
     }
 
-    /// The next sync message or request for one; answers its length.
-    fn next_control(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<usize> {
+    /// The next sync message or request for one; answers its destination and its length.
+    fn next_control(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<(Dest, usize)> {
         while let Some(due) = self.resend.next_due() {
+            let alone = match due {
+                Due::RequestTo(process, _) | Due::AnswerTo { process, .. } => Some(process),
+                Due::Sync { .. } | Due::Answer { .. } | Due::Request => None,
+            };
             let (next, len) = match due {
                 Due::Sync { first } => {
                     let cid = self.sync.own_sync().map(|own| own.cid);
                     self.encode_sync(cx, cid, first, out)
                 }
-                Due::Answer { cid, first } => self.encode_sync(cx, Some(cid), first, out),
-                Due::Request => (None, self.encode_request(cx, out)),
+                Due::Answer { cid, first } | Due::AnswerTo { cid, first, .. } => {
+                    self.encode_sync(cx, Some(cid), first, out)
+                }
+                Due::Request => {
+                    let wanted = self.sync.missing().take(REQUESTS_MAX).collect();
+                    (None, self.encode_request(cx, wanted, out))
+                }
+                Due::RequestTo(process, cid) => {
+                    (None, self.encode_request(cx, Vec::from([(process, cid)]), out))
+                }
             };
             self.resend.handle_sent(due, next);
-            if len.is_some() {
-                return len;
+            if due == Due::Request && self.config.clusters {
+                // Between members of one view it is known who hears no multicasts.
+                let current = self.sync.current();
+                let missing = self.sync.missing().filter(|(q, _)| !current.contains(*q));
+                self.resend.ask_alone(missing);
+            }
+            if let Some(len) = len {
+                let addr = alone.and_then(|process| self.book.addr(process));
+                return Some((addr.map_or(Dest::Group(self.key), Dest::Peer), len));
             }
         }
         None
@@ -103,7 +124,7 @@ impl Endpoint {
         };
         // The proposed members may be behind any way.
         let datagram_bytes = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
-        let (runs, ranks) = control::runs(&own.cut[first..], datagram_bytes);
+        let (runs, ranks) = control::runs(&own.cut[first..], own.note, datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
             process: cx.identity.process,
@@ -114,19 +135,22 @@ impl Endpoint {
             first: first as u16,
             runs,
             safe: own.safe,
+            note: own.note,
         };
         let len = control::encode_sync(out, &self.header(), &message);
         ((end < own.cut.len() && len.is_some()).then_some(end), len)
     }
 
-    fn encode_request(&self, cx: &Cx<'_>, out: &mut [u8]) -> Option<usize> {
-        let message = SyncRequest {
-            process: cx.identity.process,
-            wanted: self.sync.missing().take(REQUESTS_MAX).collect(),
-        };
-        if message.wanted.is_empty() {
+    fn encode_request(
+        &self,
+        cx: &Cx<'_>,
+        wanted: Vec<(ProcessId, Cid)>,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        if wanted.is_empty() {
             return None;
         }
+        let message = SyncRequest { process: cx.identity.process, wanted };
         control::encode_request(out, &self.header(), &message)
     }
 

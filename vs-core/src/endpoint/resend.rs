@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::ident::Cid;
+use crate::ident::{Cid, ProcessId};
 use crate::time::{Time, Wake, earlier};
 
 /// The pause between repetitions is doubled up to this many times the first one.
@@ -10,6 +10,9 @@ const BACKOFF_MAX: u64 = 16;
 
 /// Own sync messages that others asked for: of the current view and of the one before.
 const ANSWERS_MAX: usize = 2;
+
+/// Processes that are asked, or answered, alone at a time; who has to wait asks again.
+const ALONE_MAX: usize = 16;
 
 /// A timer whose pauses grow.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,17 @@ pub(super) enum Due {
     },
     /// A request for missing sync messages.
     Request,
+    /// A request for the sync message of this process for its `cid`, to it alone.
+    RequestTo(ProcessId, Cid),
+    /// The own sync message for `cid`, which this process alone asked for.
+    AnswerTo {
+        /// Who asked.
+        process: ProcessId,
+        /// The own cid that was asked for.
+        cid: Cid,
+        /// The first rank of the cut that was not sent.
+        first: usize,
+    },
 }
 
 /// What is to be sent of sync messages, now and later.
@@ -62,6 +76,12 @@ pub(super) struct Resend {
     /// The first rank of the own sync message that is to be sent now.
     next_rank: Option<usize>,
     is_request_due: bool,
+    /// Requests to the group so far, in this change.
+    requests: u32,
+    /// Whom to ask alone, and for which of its cids.
+    asked_alone: SmallVec<[(ProcessId, Cid); 2]>,
+    /// Who asked this process alone: for which cid, and the next rank.
+    answered_alone: SmallVec<[(ProcessId, Cid, usize); 2]>,
     /// Own sync messages that somebody asked for: cid and next rank.
     answers: SmallVec<[(Cid, usize); ANSWERS_MAX]>,
 }
@@ -96,6 +116,22 @@ impl Resend {
         }
     }
 
+    /// `process` asked this process alone for the own sync message for `cid`.
+    pub(super) fn answer_alone(&mut self, process: ProcessId, cid: Cid) {
+        let is_known = self.answered_alone.iter().any(|(to, of, _)| (*to, *of) == (process, cid));
+        if !is_known && self.answered_alone.len() < ALONE_MAX {
+            self.answered_alone.push((process, cid, 0));
+        }
+    }
+
+    /// The group was asked for `missing`, of processes that may hear no multicasts of this one, nor
+    /// this one theirs: the second time they are asked alone, too.
+    pub(super) fn ask_alone(&mut self, missing: impl Iterator<Item = (ProcessId, Cid)>) {
+        if self.requests > 1 {
+            self.asked_alone = missing.take(ALONE_MAX).collect();
+        }
+    }
+
     /// Whether a part of the own sync message is still to be sent for this time.
     pub(super) fn is_unsent(&self) -> bool {
         self.next_rank.is_some()
@@ -109,7 +145,14 @@ impl Resend {
         if let Some(&(cid, first)) = self.answers.first() {
             return Some(Due::Answer { cid, first });
         }
-        self.is_request_due.then_some(Due::Request)
+        if self.is_request_due {
+            return Some(Due::Request);
+        }
+        if let Some(&(process, cid)) = self.asked_alone.last() {
+            return Some(Due::RequestTo(process, cid));
+        }
+        let &(process, cid, first) = self.answered_alone.last()?;
+        Some(Due::AnswerTo { process, cid, first })
     }
 
     /// `due` was sent up to the rank `next`, or as a whole.
@@ -118,7 +161,15 @@ impl Resend {
             (Due::Sync { .. }, next) => self.next_rank = next,
             (Due::Answer { .. }, Some(rank)) => self.answers[0].1 = rank,
             (Due::Answer { .. }, None) => drop(self.answers.remove(0)),
-            (Due::Request, _) => self.is_request_due = false,
+            (Due::Request, _) => {
+                self.is_request_due = false;
+                self.requests = self.requests.saturating_add(1);
+            }
+            (Due::RequestTo(..), _) => drop(self.asked_alone.pop()),
+            (Due::AnswerTo { .. }, None) => drop(self.answered_alone.pop()),
+            (Due::AnswerTo { .. }, Some(rank)) => {
+                self.answered_alone.iter_mut().last().into_iter().for_each(|last| last.2 = rank);
+            }
         }
     }
 
@@ -155,5 +206,42 @@ mod tests {
         resend.handle_installed(Some(Cid(5)));
         assert_eq!(resend.next_due(), Some(Due::Answer { cid: Cid(5), first: 0 }));
         assert_eq!(resend.poll_timeout(true), None, "it is not repeated by itself");
+    }
+    /// A multicast that did not arrive once does not arrive on that way at all, perhaps.
+    #[test]
+    fn second_request_also_goes_to_each_alone() {
+        let mut resend = Resend::default();
+        resend.start(Time::ZERO, 10);
+        resend.handle_sent(Due::Sync { first: 0 }, None);
+        let all = || (1..=100).map(|p| (ProcessId(p), Cid(p)));
+        for (ms, alone) in [(10, 0), (30, ALONE_MAX)] {
+            resend.handle_timeout(Time::from_millis(ms), 10, true);
+            resend.handle_sent(Due::Sync { first: 0 }, None);
+            assert_eq!(resend.next_due(), Some(Due::Request));
+            resend.handle_sent(Due::Request, None);
+            resend.ask_alone(all());
+            let mut asked = 0;
+            while let Some(due @ Due::RequestTo(..)) = resend.next_due() {
+                resend.handle_sent(due, None);
+                asked += 1;
+            }
+            assert_eq!((asked, resend.next_due()), (alone, None));
+        }
+    }
+
+    #[test]
+    fn answers_to_each_alone_are_bounded() {
+        let mut resend = Resend::default();
+        let ask = |resend: &mut Resend| {
+            (1..=100).for_each(|p| resend.answer_alone(ProcessId(p), Cid(7)));
+        };
+        ask(&mut resend);
+        ask(&mut resend);
+        let mut answers = 0;
+        while let Some(due @ Due::AnswerTo { first, .. }) = resend.next_due() {
+            resend.handle_sent(due, (first == 0).then_some(9));
+            answers += 1;
+        }
+        assert_eq!(answers, 2 * ALONE_MAX, "each in two parts");
     }
 }

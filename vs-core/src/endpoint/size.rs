@@ -3,7 +3,7 @@
 use crate::cast::{Cast, CastSize};
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::pool::slot_footprint;
-use crate::sync::{EARLY_PROCESSES_MAX, SYNCS_MAX};
+use crate::sync::{EARLY_PROCESSES_MAX, SYNCS_MAX, strangers_max};
 
 /// Bytes of an early packet in its table, rounded up.
 const EARLY_BYTES: usize = 64;
@@ -85,7 +85,8 @@ fn bytes_besides_slots(group: &GroupConfig, cast: CastSize) -> usize {
     let members = group.members_max;
     let casts = Cast::footprint(cast, members).saturating_mul(2);
     let early = group.early_packets_max.saturating_mul(EARLY_BYTES);
-    let processes = members.saturating_mul(2).saturating_add(EARLY_PROCESSES_MAX);
+    let strangers = if group.clusters { strangers_max(members) } else { EARLY_PROCESSES_MAX };
+    let processes = members.saturating_mul(2).saturating_add(strangers);
     let syncs = members
         .saturating_mul(8)
         .saturating_add(SYNC_BYTES)

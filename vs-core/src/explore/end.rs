@@ -7,8 +7,8 @@ use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::rule::{Rule, Rules};
 use crate::spec::refine::EndPoint;
-use crate::sync::{Automaton, Block, Received};
-use crate::view::{Members, View};
+use crate::sync::{Automaton, Block, Received, SyncHead};
+use crate::view::{Members, Note, View};
 
 /// Counts by rank in the current view.
 type Counts = SmallVec<[Seq; 4]>;
@@ -126,8 +126,9 @@ impl End {
         }
         let cut = sync.cut.iter().copied();
         let from = (from, Incarnation::new(sync.incarnation));
-        self.sync.receive_sync(from, cid, sync.view, (sync.cut.len(), 0), 0, cut)
-            != Received::Nothing
+        let (view, total) = (sync.view, sync.cut.len());
+        let head = SyncHead { view, total, safe: 0, note: Note::default() };
+        self.sync.receive_sync(from, cid, &head, 0, cut) != Received::Nothing
     }
 
     /// Whether the sync message of `q` for `cid` can no longer count here: a later view of q is

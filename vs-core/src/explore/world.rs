@@ -19,7 +19,7 @@ use crate::order::Stage;
 use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
-use crate::view::{Members, View};
+use crate::view::{Members, Note, View};
 
 /// How a world is explored.
 #[derive(Clone, Copy, Debug)]
@@ -458,7 +458,10 @@ impl World {
     fn send_sync(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
         let cut = end.cut(setting.rules);
-        let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)], 0) else { return };
+        let Some(own) = end.sync.send_sync(|rank| cut[usize::from(rank)], (0, Note::default()))
+        else {
+            return;
+        };
         let (cid, view) = (own.cid, own.view);
         let proposed = end.sync.change().map(|change| change.set.clone()).unwrap_or_default();
         let mut to: Members = end.view().members().iter().chain(&proposed).copied().collect();
@@ -545,7 +548,7 @@ impl World {
         let Some(transitional) = end.install() else { return };
         let view = Box::new(end.view().clone());
         self.net.drop_handed(p);
-        self.emit(setting, log, p, Event::View { view, transitional });
+        self.emit(setting, log, p, Event::View { view, transitional, clusters: None });
         self.forget();
     }
 

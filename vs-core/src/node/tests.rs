@@ -10,7 +10,7 @@ use crate::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, R
 use crate::member::Peer;
 use crate::ranges::SeqRange;
 use crate::time::Time;
-use crate::view::{View, ViewKey};
+use crate::view::{Note, View, ViewKey};
 use crate::wire::control::{self, SyncMessage};
 use crate::wire::datagram::{Header, KIND_AT, Kind, TransmitCounter, finish};
 use crate::wire::packet::{self, Data, Heartbeat};
@@ -124,8 +124,9 @@ impl Few {
         let Peer { process, incarnation, addr } = peer(from);
         let view = ViewKey::of(&self.first, process).unwrap();
         let (cid, runs, total) = (Cid(5), cut.to_vec(), self.first.len() as u16);
+        let note = Note::default();
         let message =
-            SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0 };
+            SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0, note };
         let header = self.header(from as Rank - 1);
         self.hear(addr, 1, |out| control::encode_sync(out, &header, &message))
     }

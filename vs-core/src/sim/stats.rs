@@ -213,7 +213,7 @@ impl Life {
             match &record.event {
                 Event::StartChange { set, .. } => self.start_change(stats, seen, set),
                 Event::MbrView { .. } => self.announced = true,
-                Event::View { view, transitional } => {
+                Event::View { view, transitional, .. } => {
                     self.entered = Some(record.ts);
                     self.enter(stats, seen, view, transitional);
                 }

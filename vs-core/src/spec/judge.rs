@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::model::Group;
 use super::options::Options;
 use super::report::Findings;
-use super::{blocking, delivery, liveness, membership, order, primary, synchrony, views};
+use super::{blocking, clusters, delivery, liveness, membership, order, primary, synchrony, views};
 use crate::order::Order;
 
 /// Judges a group by every property.
@@ -25,6 +25,9 @@ pub(super) fn judge(group: &Group, options: &Options, findings: &mut Findings) {
     blocking::judge(group, findings);
     if group.order != Order::Fifo {
         order::judge(group, findings);
+    }
+    if group.has_clusters {
+        clusters::judge(group, findings);
     }
     if let Some(stability) = &options.stable {
         liveness::judge(group, stability, findings);

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use crate::ident::{Cid, Incarnation, ProcessId};
 use crate::order::{Order, Stage};
 use crate::time::Time;
-use crate::trace::Event;
+use crate::trace::{Event, ToldCluster};
 use crate::view::View;
 
 /// The number of a view in a group, in the order of first mention. Views are equal only if all
@@ -28,8 +28,11 @@ pub(super) struct Item {
 pub(super) enum Step {
     /// A trace begins: the process is in its initial view, whatever came before.
     Begin,
-    /// The order of the group.
-    Join(Order),
+    /// What its members were promised.
+    Join {
+        order: Order,
+        clusters: bool,
+    },
     Start,
     StartChange {
         cid: Cid,
@@ -52,6 +55,7 @@ pub(super) enum Step {
     View {
         view: ViewIndex,
         transitional: Box<[ProcessId]>,
+        clusters: Option<Box<[ToldCluster]>>,
     },
     Primary,
     Lapsed,
@@ -101,7 +105,7 @@ impl GroupLog {
     /// The step that an event is.
     pub(super) fn step(&mut self, event: &Event) -> Step {
         match event {
-            Event::Join { order } => Step::Join(*order),
+            Event::Join { order, clusters } => Step::Join { order: *order, clusters: *clusters },
             Event::Signal { transitional } => Step::Signal(transitional.as_slice().into()),
             Event::Start { .. } => Step::Start,
             Event::StartChange { cid, set } => {
@@ -116,9 +120,9 @@ impl GroupLog {
             }
             Event::Sync { .. } => Step::Sync,
             Event::Forward { .. } => Step::Forward,
-            Event::View { view, transitional } => {
-                let transitional = transitional.as_slice().into();
-                Step::View { view: self.view(view), transitional }
+            Event::View { view, transitional, clusters } => {
+                let (transitional, clusters) = (transitional.as_slice().into(), clusters.clone());
+                Step::View { view: self.view(view), transitional, clusters }
             }
             Event::Primary => Step::Primary,
             Event::Lapsed => Step::Lapsed,

@@ -33,6 +33,7 @@
 
 pub mod automata;
 mod blocking;
+mod clusters;
 mod collect;
 mod delivery;
 mod judge;

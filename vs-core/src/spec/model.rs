@@ -13,6 +13,7 @@ use super::report::{Evidence, Violation};
 use crate::ident::{GroupName, ProcessId};
 use crate::order::Order;
 use crate::time::Time;
+use crate::trace::ToldCluster;
 use crate::view::View;
 
 /// An event: the log, and the position in it.
@@ -168,6 +169,8 @@ pub(super) struct Group {
     pub(super) name: GroupName,
     /// The order that its members were promised.
     pub(super) order: Order,
+    /// Whether views tell clusters.
+    pub(super) has_clusters: bool,
     /// Logs, ascending by process.
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
@@ -193,8 +196,9 @@ impl Group {
             }
         }
         let (views, stays) = (collected.views, Vec::new());
-        let order = order_of(&logs);
-        let mut group = Self { name, order, logs, views, stays, in_view: HashMap::new() };
+        let (order, has_clusters) = promised_by(&logs);
+        let mut group =
+            Self { name, order, has_clusters, logs, views, stays, in_view: HashMap::new() };
         for log in 0..group.logs.len() {
             group.find_stays(log);
         }
@@ -312,6 +316,14 @@ impl Group {
         }
     }
 
+    /// The clusters that the view which began `stay` told.
+    pub(super) fn clusters(&self, stay: &Stay) -> Option<&[ToldCluster]> {
+        match &self.item(stay.entered()).step {
+            Step::View { clusters, .. } => clusters.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The event at which `stay` delivered the `n`-th message of `from`.
     pub(super) fn delivery(&self, stay: &Stay, from: ProcessId, n: u64) -> Option<At> {
         let items = &self.logs[stay.log].items[stay.items.clone()];
@@ -364,11 +376,14 @@ impl Group {
     }
 }
 
-/// The order that the logs name first. A trace that names none is of a FIFO group.
-fn order_of(logs: &[Log]) -> Order {
+/// The order that the logs name first, and whether there are clusters. A trace that says nothing is
+/// of a FIFO group without clusters.
+fn promised_by(logs: &[Log]) -> (Order, bool) {
     let mut steps = logs.iter().flat_map(|log| &log.items).map(|item| &item.step);
-    let named =
-        steps.find_map(|step| if let Step::Join(order) = step { Some(*order) } else { None });
+    let named = steps.find_map(|step| match step {
+        Step::Join { order, clusters } => Some((*order, *clusters)),
+        _ => None,
+    });
     named.unwrap_or_default()
 }
 

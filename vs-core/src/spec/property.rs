@@ -62,6 +62,7 @@ properties! {
     T4: "Safe delivery: what is regular at a member is delivered by each member of the view that goes on",
     T5: "Safe order: what is regular at a member has the same sequence before it at each that goes on",
     T6: "Transitional signal: once a view, with the transitional set of the next; nothing regular after it",
+    T7: "Clusters: all who install a view are told the same; two are in one if and only if they came from one view",
     L1: "Membership Precision: all who stay install one last view with exactly them as members",
     L2: "Multicast Liveness: what is sent in the last view is delivered by all of its members",
     L3: "Self Delivery: a sender that does not crash delivers its own messages",

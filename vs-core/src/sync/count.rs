@@ -7,7 +7,7 @@ use super::tally::Tally;
 use super::{Automaton, span};
 use crate::ident::{Cid, ProcessId, Rank, Seq};
 use crate::rule::Rule;
-use crate::view::Members;
+use crate::view::{Clusters, Members, Note, View, ViewKey};
 
 impl Automaton {
     /// Whether the announced view answers the change under way.
@@ -24,7 +24,7 @@ impl Automaton {
         });
         self.tally = matches.then(|| {
             let mut tally = Tally::new(self.current.len());
-            for &q in self.current.members().iter().filter(|&&q| self.announced.contains(q)) {
+            for &q in self.announced.members().iter().filter(|&&q| self.awaits(q)) {
                 match self.counting_sync(q).map(|sync| (sync.cut_in(&self.current, q), sync.safe()))
                 {
                     None => tally.lack(q),
@@ -34,6 +34,14 @@ impl Automaton {
             }
             tally
         });
+    }
+
+    /// Whether the announced view needs the sync message of its member `q`. The cuts of those who
+    /// were in the current view, too, bound what is delivered in it ([point
+    /// 6](crate::manual::algorithm#point-6)); the others say where they come from.
+    fn awaits(&self, q: ProcessId) -> bool {
+        let awaits_all = self.has_clusters && self.rules.keeps(Rule::ClusterSyncs);
+        awaits_all || self.current.contains(q)
     }
 
     /// Counts a sync message of `q`. True if it was missing, and is here now.
@@ -111,6 +119,19 @@ impl Automaton {
     /// [`Automaton::complete`].
     pub(crate) fn transitional_members(&self) -> &[ProcessId] {
         self.tally.as_ref().map_or(&[], |tally| tally.together())
+    }
+
+    /// Who comes with whom to the announced view, by the sync messages that it names; `None` in
+    /// groups without clusters.
+    pub(super) fn clusters(&self) -> Option<Clusters> {
+        self.has_clusters.then(|| {
+            let origins = self.announced.members().iter().filter_map(|&q| {
+                let said = self.counting_sync(q).map(|sync| (q, sync.view(), sync.note()));
+                // Without the rule some are missing, and pass for fresh.
+                said.or_else(|| Some((q, ViewKey::of(&View::initial(q), q)?, Note::default())))
+            });
+            Clusters::new(origins)
+        })
     }
 
     /// The greatest number of safe slots over the transitional set; 0 unless matched.

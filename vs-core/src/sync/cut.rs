@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ident::{Incarnation, ProcessId, Seq};
-use crate::view::{View, ViewKey};
+use crate::view::{Note, View, ViewKey};
 
 /// Stands for a part of a cut that has not arrived.
 const UNKNOWN: Seq = Seq::MAX;
@@ -56,6 +56,19 @@ enum Known {
     Whole(Cut),
 }
 
+/// What a sync message says besides its cut; each part of it says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyncHead {
+    /// The view that its sender is in.
+    pub(crate) view: ViewKey,
+    /// Length of the whole cut.
+    pub(crate) total: usize,
+    /// Up to which slot of the order everything is known to be at all members.
+    pub(crate) safe: Seq,
+    /// What the sender's application hands in.
+    pub(crate) note: Note,
+}
+
 /// What is known of one sync message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SyncState {
@@ -65,37 +78,35 @@ pub(crate) struct SyncState {
     cut: Known,
     /// Up to which slot of the order everything is known to be at all members.
     safe: Seq,
+    note: Note,
 }
 
 impl SyncState {
-    pub(crate) fn empty(
-        incarnation: Incarnation,
-        view: ViewKey,
-        (total, safe): (usize, Seq),
-    ) -> Self {
+    pub(crate) fn empty(incarnation: Incarnation, head: &SyncHead) -> Self {
+        let SyncHead { view, total, safe, note } = *head;
         let cut = match total {
             0 => Known::Whole(Cut::new(&[])),
             _ => Known::Parts { cut: alloc::vec![UNKNOWN; total], unknown: total },
         };
-        Self { incarnation, view, cut, safe }
+        Self { incarnation, view, cut, safe, note }
     }
 
     /// A sync message of this process.
-    pub(crate) fn whole(view: ViewKey, cut: &[Seq], safe: Seq) -> Self {
-        Self { incarnation: Incarnation::default(), view, cut: Known::Whole(Cut::new(cut)), safe }
+    pub(crate) fn whole(view: ViewKey, cut: &[Seq], (safe, note): (Seq, Note)) -> Self {
+        let (incarnation, cut) = (Incarnation::default(), Known::Whole(Cut::new(cut)));
+        Self { incarnation, view, cut, safe, note }
     }
 
     /// Takes a part; false if it contradicts what is known or tells nothing new. A sync message
     /// never changes, so the first number for a rank counts.
     pub(crate) fn fill(
         &mut self,
-        view: ViewKey,
-        total: usize,
+        head: &SyncHead,
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> bool {
         let Known::Parts { cut, unknown } = &mut self.cut else { return false };
-        if view != self.view || total != cut.len() {
+        if head.view != self.view || head.total != cut.len() {
             return false;
         }
         let before = *unknown;
@@ -124,6 +135,11 @@ impl SyncState {
     /// Up to which slot of the order everything is known to be at all members.
     pub(crate) fn safe(&self) -> Seq {
         self.safe
+    }
+
+    /// What its sender's application hands in.
+    pub(crate) fn note(&self) -> Note {
+        self.note
     }
 
     pub(crate) fn is_whole(&self) -> bool {

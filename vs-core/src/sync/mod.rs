@@ -17,6 +17,8 @@
 //!    known, and they are the same at all members of T (S8, S9, S10).
 //! 4. [`Automaton::forwards`]: packets of members outside T are handed on to members of T that lack
 //!    them.
+//!    In a group with clusters step 3 asks for the sync messages of all members of the view, also
+//!    of those that come from elsewhere: they say from where.
 //! 5. [`Automaton::install`], when everything agreed is delivered: the application gets the view.
 //!
 //! A new start_change before the installation leads back to 2. The announced view can then never be
@@ -36,9 +38,9 @@ use smallvec::SmallVec;
 
 use crate::ident::{CREDIBLE_MAX, Cid, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::rule::{Rule, Rules};
-use crate::view::{Members, View, ViewKey};
+use crate::view::{Clusters, Members, Note, View, ViewKey};
 
-pub(crate) use cut::{Cut, SyncState};
+pub(crate) use cut::{Cut, SyncHead, SyncState};
 
 use tally::Tally;
 
@@ -46,9 +48,15 @@ use tally::Tally;
 /// that its sender will not install.
 pub(crate) const SYNCS_MAX: usize = 4;
 
-/// Processes outside the view and the change whose sync messages are kept: the latest senders. They
-/// may know of a change that the membership service has not proposed to this process yet.
+/// Processes outside the view and the change whose sync messages are kept, at least: the latest
+/// senders. They may know of a change that the membership service has not proposed to this process
+/// yet.
 pub(crate) const EARLY_PROCESSES_MAX: usize = 64;
+
+/// The same in a group of at most `members_max` with clusters.
+pub(crate) fn strangers_max(members_max: usize) -> usize {
+    members_max.max(EARLY_PROCESSES_MAX)
+}
 
 /// Whether the application may send in the current view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +82,8 @@ pub(crate) struct OwnSync {
     /// Up to which slot of the order all members are known to have everything; 0 where no order
     /// asks for it.
     pub(crate) safe: Seq,
+    /// What the application hands in.
+    pub(crate) note: Note,
 }
 
 /// What became of a part of a sync message.
@@ -109,6 +119,10 @@ pub(crate) struct Automaton {
     /// Processes outside the views and the change whose sync messages are kept, in the order in
     /// which they first sent one.
     strangers: SmallVec<[ProcessId; 4]>,
+    /// Whether a view is to tell from where each of its members came.
+    has_clusters: bool,
+    /// Most of the strangers.
+    strangers_max: usize,
     rules: Rules,
     /// What follows from the sync messages so far, while the announced view answers the change
     /// under way.
@@ -121,6 +135,8 @@ pub(crate) struct Installed {
     pub(crate) transitional: Members,
     /// The view that was left.
     pub(crate) old: View,
+    /// Who came with whom, in a group with clusters.
+    pub(crate) clusters: Option<Clusters>,
 }
 
 impl Automaton {
@@ -138,9 +154,18 @@ impl Automaton {
             previous: None,
             last_cid: Cid(0),
             strangers: SmallVec::new(),
+            has_clusters: false,
+            strangers_max: EARLY_PROCESSES_MAX,
             rules,
             tally: None,
         }
+    }
+
+    /// The same for a group of at most `members_max` whose views tell clusters. It waits for sync
+    /// messages of all members, so it keeps those that come early of all.
+    pub(crate) fn with_clusters(self, members_max: usize) -> Self {
+        let strangers_max = strangers_max(members_max);
+        Self { has_clusters: true, strangers_max, ..self }
     }
 
     /// The rules that this end-point keeps.
@@ -248,30 +273,31 @@ impl Automaton {
 
     /// Fixes the own cut: `prefix(r)` packets of each member r, which are received without a gap;
     /// of the own stream, all that were accepted. `safe` is a number of the order that all who come
-    /// along learn the greatest of. Call only when [`Automaton::wants_sync`].
+    /// along learn the greatest of; all members of the next view are told `note`. Call only when
+    /// [`Automaton::wants_sync`].
     pub(crate) fn send_sync(
         &mut self,
         prefix: impl Fn(Rank) -> Seq,
-        safe: Seq,
+        (safe, note): (Seq, Note),
     ) -> Option<&OwnSync> {
         let cid = self.change.as_ref()?.cid;
         let cut: Vec<Seq> = (0..self.current.len()).map(|r| prefix(r as Rank)).collect();
         let view = ViewKey::of(&self.current, self.me)?;
-        self.syncs.insert((self.me, cid), SyncState::whole(view, &cut, safe));
+        self.syncs.insert((self.me, cid), SyncState::whole(view, &cut, (safe, note)));
         self.trim(self.me);
-        self.own = Some(OwnSync { cid, view, cut, safe });
+        self.own = Some(OwnSync { cid, view, cut, safe, note });
         self.count();
         self.own.as_ref()
     }
 
-    /// A part of the sync message of `from` for `cid` arrives: the ranks from `first` of a cut of
-    /// `total`. It is kept, within a bound, also for cids and views that are not known here yet.
+    /// A part of the sync message of `from` for `cid` arrives: the ranks from `first` of the cut
+    /// that `head` announces. It is kept within a bound, also for cids and views that are not known
+    /// here yet.
     pub(crate) fn receive_sync(
         &mut self,
         (from, incarnation): (ProcessId, Incarnation),
         cid: Cid,
-        view: ViewKey,
-        (total, safe): (usize, Seq),
+        head: &SyncHead,
         first: usize,
         part: impl Iterator<Item = Seq>,
     ) -> Received {
@@ -286,12 +312,12 @@ impl Automaton {
         let mut is_first = false;
         let state = self.syncs.entry((from, cid)).or_insert_with(|| {
             is_first = true;
-            SyncState::empty(incarnation, view, (total, safe))
+            SyncState::empty(incarnation, head)
         });
         if state.incarnation() != incarnation {
             return Received::Nothing;
         }
-        let news = state.fill(view, total, first, part) || is_first;
+        let news = state.fill(head, first, part) || is_first;
         if is_first {
             self.trim(from);
         }
@@ -331,7 +357,7 @@ impl Automaton {
         if self.strangers.contains(&from) || self.is_expected(from) {
             return;
         }
-        if self.strangers.len() == EARLY_PROCESSES_MAX {
+        if self.strangers.len() == self.strangers_max {
             let first = self.strangers.remove(0);
             if !self.is_expected(first) {
                 self.syncs.retain(|&(q, _), _| q != first);
@@ -394,14 +420,14 @@ impl Automaton {
 
     /// Installs the announced view; call only when [`Automaton::installable`].
     pub(crate) fn install(&mut self) -> Option<Installed> {
-        let transitional = self.transitional()?;
+        let (transitional, clusters) = (self.transitional()?, self.clusters());
         let old = core::mem::replace(&mut self.current, self.announced.clone());
         self.change = None;
         self.tally = None;
         self.block = Block::Unblocked;
         self.previous = self.own.take();
         self.prune();
-        Some(Installed { transitional, old })
+        Some(Installed { transitional, old, clusters })
     }
 
     /// Whether a sync message of `q` for `cid` is of no more use in a view with `start(q) = start`.

@@ -13,7 +13,7 @@ use crate::view::Members;
 /// The count for one announced view. It does not depend on the order in which sync messages came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
-    /// Members of both views whose sync message is not here.
+    /// Members of the announced view whose sync message is needed and not here.
     missing: Members,
     /// Members that, by the sync messages so far, move from the current to the announced view.
     together: Members,
@@ -30,7 +30,7 @@ impl Tally {
         Self { missing, together, agreed: alloc::vec![0; ranks], safe: 0 }
     }
 
-    /// Members of both views whose sync message is not here, ascending.
+    /// Members of the announced view whose sync message is needed and not here, ascending.
     pub(super) fn missing(&self) -> &Members {
         &self.missing
     }

@@ -11,6 +11,13 @@ use crate::ident::{Cid, Incarnation, ProcessId, Seq, ViewId};
 /// The incarnation of everybody, where nothing else is said.
 const INCARNATION: Incarnation = Incarnation::new(1);
 
+/// What a sync message says besides its cut, where no order and no note is of interest.
+const NOTHING: (Seq, Note) = (0, Note::EMPTY);
+
+fn head(view: ViewKey, total: usize) -> SyncHead {
+    SyncHead { view, total, safe: 0, note: Note::EMPTY }
+}
+
 fn p(n: u64) -> ProcessId {
     ProcessId(n)
 }
@@ -37,7 +44,7 @@ fn settled(me: u64, view: &View) -> Automaton {
     let cid = view.start(p(me)).unwrap();
     ask(&mut end, cid, view.members());
     assert!(end.block_ok());
-    end.send_sync(|_| 0, 0).unwrap();
+    end.send_sync(|_| 0, NOTHING).unwrap();
     end.announce(view.clone());
     assert!(end.installable(|_| 0));
     assert_eq!(end.install().unwrap().transitional.as_slice(), [p(me)]);
@@ -58,7 +65,7 @@ fn receive_from(
     cut: &[Seq],
 ) -> bool {
     let from = (p(from), incarnation);
-    end.receive_sync(from, Cid(cid), key, (cut.len(), 0), 0, cut.iter().copied())
+    end.receive_sync(from, Cid(cid), &head(key, cut.len()), 0, cut.iter().copied())
         != Received::Nothing
 }
 
@@ -69,7 +76,7 @@ fn blocked(v: &View, proposed: &[u64], cut: &[Seq]) -> Automaton {
     assert!(!end.wants_sync(), "not before block_ok");
     assert!(end.block_ok());
     assert!(end.wants_sync());
-    end.send_sync(|r| cut[usize::from(r)], 0).unwrap();
+    end.send_sync(|r| cut[usize::from(r)], NOTHING).unwrap();
     assert!(!end.wants_sync(), "once");
     end
 }
@@ -82,7 +89,7 @@ fn point_2_own_cut_bounds_delivery_until_match() {
     ask(&mut end, Cid(9), &set(&[1, 2]));
     assert_eq!(end.limits(), None, "free before the sync is sent");
     end.block_ok();
-    end.send_sync(|r| [4, 5, 6][usize::from(r)], 0).unwrap();
+    end.send_sync(|r| [4, 5, 6][usize::from(r)], NOTHING).unwrap();
     assert_eq!(end.limits(), Some(&[4, 5, 6][..]));
     hear(&mut end, 2, 7, &v, &[9, 9, 9]);
     assert_eq!(end.limits(), Some(&[4, 5, 6][..]));
@@ -97,7 +104,7 @@ fn point_3_new_start_change_lifts_commitment() {
     assert!(!ask(&mut end, Cid(10), &set(&[1, 2, 4])), "asked for once");
     assert_eq!(end.limits(), None);
     assert!(end.wants_sync(), "still blocked: the new sync goes out at once");
-    end.send_sync(|r| [4, 6, 6][usize::from(r)], 0).unwrap();
+    end.send_sync(|r| [4, 6, 6][usize::from(r)], NOTHING).unwrap();
     assert_eq!(end.limits(), Some(&[4, 6, 6][..]));
 }
 
@@ -107,7 +114,7 @@ fn point_4_obsolete_view_is_never_installed() {
     let mut end = blocked(&v, &[1, 2], &[0, 0]);
     hear(&mut end, 2, 7, &v, &[0, 0]);
     ask(&mut end, Cid(10), &set(&[1, 2]));
-    end.send_sync(|_| 0, 0).unwrap();
+    end.send_sync(|_| 0, NOTHING).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
     assert!(!end.matched() && !end.installable(|_| 0));
     end.announce(view(6, &[1, 2], &[10, 7]));
@@ -138,6 +145,75 @@ fn point_6_joiners_are_not_waited_for() {
     assert_eq!(end.install().unwrap().transitional.as_slice(), [p(1), p(2)]);
 }
 
+/// 1 in {1,2}, asked to move to {1,2,3,4}, in a group with clusters, blocked. 3 comes from
+/// elsewhere, and 4 is fresh.
+fn blocked_with_clusters(rules: Rules) -> Automaton {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = Automaton { has_clusters: true, rules, ..settled(1, &v) };
+    ask(&mut end, Cid(9), &set(&[1, 2, 3, 4]));
+    assert!(end.block_ok());
+    end.send_sync(|_| 0, (0, Note::new(b"one").unwrap())).unwrap();
+    hear(&mut end, 2, 7, &v, &[0, 0]);
+    end.announce(view(5, &[1, 2, 3, 4], &[9, 7, 8, 6]));
+    end
+}
+
+#[test]
+fn clusters_wait_for_syncs_of_joiners() {
+    let mut end = blocked_with_clusters(Rules::default());
+    assert_eq!(end.missing().collect::<Vec<_>>(), [(p(3), Cid(8)), (p(4), Cid(6))]);
+    assert!(end.is_waiting() && !end.installable(|_| 0));
+    let elsewhere = view(4, &[3, 5], &[6, 6]);
+    let (key, note) = (ViewKey::of(&elsewhere, p(3)).unwrap(), Note::new(b"three").unwrap());
+    let head = SyncHead { view: key, total: 2, safe: 0, note };
+    let mut part = |incarnation, first| {
+        let from = (p(3), Incarnation::new(incarnation));
+        end.receive_sync(from, Cid(8), &head, first, [7].into_iter())
+    };
+    assert_eq!((part(2, 0), part(2, 1)), (Received::Kept, Received::Kept), "not who is proposed");
+    assert_eq!(part(1, 0), Received::Kept);
+    assert_eq!(part(1, 1), Received::Counted, "its cut is whole");
+    assert!(!end.complete());
+    hear(&mut end, 4, 6, &View::initial(p(4)), &[0]);
+    assert_eq!(end.transitional().unwrap().as_slice(), [p(1), p(2)]);
+    assert!(end.agreed() == [0, 0] && end.installable(|_| 0), "cuts from elsewhere do not bound");
+    let clusters = end.install().unwrap().clusters.unwrap();
+    let shown: Vec<_> = clusters.iter().map(|c| (c.members, c.fresh)).collect();
+    assert_eq!(shown, [(&[p(1), p(2)][..], false), (&[p(3)], false), (&[p(4)], true)]);
+    let notes = [1, 2, 3, 4].map(|q| clusters.note(p(q)).unwrap());
+    assert_eq!([notes[0].as_bytes(), notes[2].as_bytes()], [b"one".as_slice(), b"three"]);
+    assert!(notes[1].is_empty() && notes[3].is_empty());
+}
+
+/// A joiner may still need what brought this process to the view.
+#[test]
+fn own_sync_with_its_note_is_kept_for_joiners() {
+    let mut end = blocked_with_clusters(Rules::default());
+    hear(&mut end, 3, 8, &view(4, &[3], &[6]), &[0]);
+    hear(&mut end, 4, 6, &View::initial(p(4)), &[0]);
+    end.install().unwrap();
+    assert_eq!(end.own_sync_for(Cid(9)).unwrap().note.as_bytes(), b"one");
+}
+
+#[test]
+fn group_without_clusters_tells_none() {
+    let v = view(3, &[1, 2], &[1, 1]);
+    let mut end = blocked(&v, &[1, 2, 3], &[0, 0]);
+    hear(&mut end, 2, 7, &v, &[0, 0]);
+    end.announce(view(5, &[1, 2, 3], &[9, 7, 1]));
+    assert_eq!(end.install().unwrap().clusters, None);
+}
+
+/// All of a large group start at once: a process keeps the sync messages of all that are ahead.
+#[test]
+fn group_with_clusters_keeps_early_syncs_of_all() {
+    let mut end = Automaton::new(p(1), Rules::default()).with_clusters(200);
+    for q in 2..=300 {
+        assert!(hear(&mut end, q, 2, &View::initial(p(q)), &[0]));
+    }
+    assert_eq!(end.strangers.len(), 200);
+}
+
 #[test]
 fn point_7_member_from_elsewhere_has_packets_forwarded() {
     // 3 is in both views but went through another one in between: it is not in T.
@@ -154,7 +230,7 @@ fn point_7_member_from_elsewhere_has_packets_forwarded() {
     let mut lacking = settled(2, &v);
     ask(&mut lacking, Cid(7), &set(&[1, 2, 3]));
     lacking.block_ok();
-    lacking.send_sync(|r| [0, 0, 3][usize::from(r)], 0).unwrap();
+    lacking.send_sync(|r| [0, 0, 3][usize::from(r)], NOTHING).unwrap();
     hear(&mut lacking, 1, 9, &v, &[0, 0, 5]);
     hear(&mut lacking, 3, 8, &elsewhere, &[0]);
     lacking.announce(view(5, &[1, 2, 3], &[9, 7, 8]));
@@ -168,7 +244,7 @@ fn forwards_are_sent_by_the_least_holder() {
     let mut end = settled(2, &v);
     ask(&mut end, Cid(9), &set(&[1, 2, 3]));
     end.block_ok();
-    end.send_sync(|r| [0, 0, 0, 7][usize::from(r)], 0).unwrap();
+    end.send_sync(|r| [0, 0, 0, 7][usize::from(r)], NOTHING).unwrap();
     hear(&mut end, 1, 5, &v, &[0, 0, 0, 4]);
     hear(&mut end, 3, 6, &v, &[0, 0, 0, 2]);
     end.announce(view(5, &[1, 2, 3], &[5, 9, 6]));
@@ -206,7 +282,7 @@ fn point_9_syncs_for_unknown_cids_are_bounded() {
     assert!(end.syncs.len() <= SYNCS_MAX + 1 + EARLY_PROCESSES_MAX);
     ask(&mut end, Cid(9), &set(&[1, 2]));
     end.block_ok();
-    end.send_sync(|_| 0, 0).unwrap();
+    end.send_sync(|_| 0, NOTHING).unwrap();
     end.announce(view(5, &[1, 2], &[9, 99]));
     assert!(end.complete(), "the early one counts");
 }
@@ -262,7 +338,7 @@ fn point_10_previous_sync_may_count_again() {
     end.install().unwrap();
     ask(&mut end, Cid(10), &set(&[1, 2]));
     end.block_ok();
-    end.send_sync(|_| 0, 0).unwrap();
+    end.send_sync(|_| 0, NOTHING).unwrap();
     end.announce(view(6, &[1, 2], &[10, 7]));
     assert!(end.complete());
     assert_eq!(end.transitional().unwrap().as_slice(), [p(1)]);
@@ -292,7 +368,7 @@ fn cut_in_parts_counts_when_whole() {
     let key = ViewKey::of(&v, p(2)).unwrap();
     let from = (p(2), INCARNATION);
     let mut part = |first, cut: &[Seq]| {
-        end.receive_sync(from, Cid(7), key, (3, 0), first, cut.iter().copied())
+        end.receive_sync(from, Cid(7), &head(key, 3), first, cut.iter().copied())
     };
     assert_eq!(part(1, &[2, 3]), Received::Kept);
     assert_eq!(part(1, &[8, 8]), Received::Nothing, "a sync message never changes");
@@ -330,7 +406,7 @@ fn two_incarnations_with_one_cid_proposed_one_counts() {
     assert!(!receive_from(&mut end, (2, other), 7, here, &[0, 0]));
     end.start_change(Cid(9), [(p(1), INCARNATION), (p(2), later)].into_iter());
     assert!(end.ask_to_block() && end.block_ok());
-    end.send_sync(|_| 0, 0).unwrap();
+    end.send_sync(|_| 0, NOTHING).unwrap();
     end.announce(view(5, &[1, 2], &[9, 7]));
     assert_eq!(end.transitional().map(|set| set.to_vec()), Some(set(&[1, 2])));
 }
@@ -343,7 +419,8 @@ fn contradicting_parts_are_refused() {
     end.announce(view(5, &[1, 2], &[9, 7]));
     let key = ViewKey::of(&v, p(2)).unwrap();
     let mut part = |view, total, first, cut: &[Seq]| {
-        end.receive_sync((p(2), INCARNATION), Cid(7), view, (total, 0), first, cut.iter().copied())
+        let from = (p(2), INCARNATION);
+        end.receive_sync(from, Cid(7), &head(view, total), first, cut.iter().copied())
     };
     assert_eq!(part(key, 3, 0, &[1]), Received::Kept);
     let elsewhere = ViewKey { fingerprint: key.fingerprint ^ 1, ..key };
@@ -371,7 +448,7 @@ fn large_view_counts_each_sync_once() {
     let mut end = settled(1, &v);
     ask(&mut end, Cid(9), v.members());
     end.block_ok();
-    end.send_sync(|_| 7, 0).unwrap();
+    end.send_sync(|_| 7, NOTHING).unwrap();
     end.announce(view(5, &all, &[9; 1024]));
     for (at, &q) in all.iter().enumerate().skip(1) {
         assert_eq!((end.complete(), end.missing().count()), (false, 1024 - at));
@@ -395,7 +472,7 @@ fn syncs_of_departed_members_are_forgotten() {
         let joiner = 100 + cid;
         ask(&mut end, Cid(cid), &set(&[1, joiner]));
         end.block_ok();
-        end.send_sync(|_| 0, 0).unwrap();
+        end.send_sync(|_| 0, NOTHING).unwrap();
         assert!(hear(&mut end, joiner, 1, &alone(joiner), &[0]));
         end.announce(view(cid, &[1, joiner], &[cid, 1]));
         end.install().unwrap();
@@ -438,7 +515,7 @@ fn mutant_leaves_out_its_rule_alone() {
         let mut end = Automaton { rules: Rules::without(rule), ..settled(1, &v) };
         ask(&mut end, Cid(9), &set(&[1, 2, 3]));
         assert!(end.block_ok());
-        end.send_sync(|_| 5, 0).unwrap();
+        end.send_sync(|_| 5, NOTHING).unwrap();
         hear(&mut end, 2, 7, &v, &[0; 4]);
         hear(&mut end, 3, 8, &view(4, &[3], &[6]), &[0]);
         end
@@ -466,6 +543,9 @@ fn mutant_leaves_out_its_rule_alone() {
     let mut end = without(Rule::ExactSync);
     end.announce(view(5, &[1, 2, 3], &[9, 6, 6]));
     assert!(end.complete(), "any of theirs will do");
+
+    let end = blocked_with_clusters(Rules::without(Rule::ClusterSyncs));
+    assert!(end.complete(), "those from elsewhere are not waited for");
 
     let mut end = without(Rule::NoObsoleteView);
     end.announce(view(5, &[1, 2, 3], &[8, 7, 8]));

@@ -5,11 +5,17 @@ fn view() -> Box<View> {
     Box::new(View::new(ViewId { major: 4, minor: 1 }, &members, &[8, 9].map(Cid)).unwrap())
 }
 
+fn clusters() -> Box<[ToldCluster]> {
+    let alone = |p, fresh| ToldCluster { members: Members::from_slice(&[ProcessId(p)]), fresh };
+    [alone(1, false), alone(2, true)].into()
+}
+
 fn events() -> Vec<Event> {
     let set = Members::from_slice(&[1, 2].map(ProcessId));
     let p = ProcessId(2);
     Vec::from([
-        Event::Join { order: Order::Total },
+        Event::Join { order: Order::Total, clusters: false },
+        Event::Join { order: Order::Fifo, clusters: true },
         Event::Signal { transitional: set.clone() },
         Event::Start { incarnation: Incarnation::new(NUMBER_MAX) },
         Event::StartChange { cid: Cid(8), set: set.clone() },
@@ -21,7 +27,8 @@ fn events() -> Vec<Event> {
         Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3), (p, 0)][..].into(), safe: 0 },
         Event::Sync { cid: Cid(0), view: view(), cut: [(p, 3)][..].into(), safe: 7 },
         Event::Forward { to: p, from: p, packet: 7, view: view() },
-        Event::View { view: view(), transitional: set },
+        Event::View { view: view(), transitional: set.clone(), clusters: None },
+        Event::View { view: view(), transitional: set, clusters: Some(clusters()) },
         Event::Primary,
         Event::Lapsed,
         Event::Restored,
@@ -58,13 +65,23 @@ fn encoded_form_is_as_documented() {
     let event =
         Event::Deliver { from: ProcessId(2), n: 10, hash: 0xab, len: 5, stage: Stage::Regular };
     encode_event(Time(7), ProcessId(1), &group, &event, &mut out);
-    let event = Event::View { view: view(), transitional: Members::new() };
+    let event = Event::View { view: view(), transitional: Members::new(), clusters: None };
     encode_event(Time(8), ProcessId(1), &group, &event, &mut out);
+    let event = Event::Join { order: Order::Fifo, clusters: true };
+    encode_event(Time(9), ProcessId(1), &group, &event, &mut out);
+    let event =
+        Event::View { view: view(), transitional: Members::new(), clusters: Some(clusters()) };
+    encode_event(Time(9), ProcessId(1), &group, &event, &mut out);
     let expected = concat!(
         r#"{"ts":7,"p":1,"g":"g","ev":"deliver","from":2,"n":10,"h":"00000000000000ab","len":5}"#,
         "\n",
         r#"{"ts":8,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
         r#""trans":[]}"#,
+        "\n",
+        r#"{"ts":9,"p":1,"g":"g","ev":"join","order":"fifo","clusters":true}"#,
+        "\n",
+        r#"{"ts":9,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
+        r#""trans":[],"clusters":[{"members":[1],"fresh":false},{"members":[2],"fresh":true}]}"#,
         "\n",
     );
     assert_eq!(core::str::from_utf8(&out), Ok(expected));
@@ -104,6 +121,10 @@ fn parse_error_names_line_and_fault() {
     assert_eq!(send(r#""n":1,"h":"0000000000000000""#), "line 3: \"len\" is missing");
     let bad = r#"{"ev":"mbr_view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[2,1],"start":[1,1]}}"#;
     assert_eq!(fault(bad), "line 3: \"view\": members of a view must be strictly ascending");
+    let bad = r#"{"ev":"join","ts":1,"p":7,"g":"g","order":"fifo","clusters":[]}"#;
+    assert_eq!(fault(bad), "line 3: \"clusters\" must be true or false");
+    let bad = r#"{"ev":"view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[1],"start":[1]},"trans":[1],"clusters":true}"#;
+    assert_eq!(fault(bad), "line 3: \"clusters\" must be a list");
     let big = format!(r#"{{"ev":"leave","ts":1,"p":{},"g":"g"}}"#, NUMBER_MAX + 1);
     assert_eq!(fault(&big), "line 3: \"p\" is above 2^53 - 1");
 }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use super::{Members, ViewKey};
 use crate::ident::{ProcessId, ViewId};
@@ -13,7 +14,7 @@ pub const NOTE_MAX: usize = 32;
 
 /// What an application tells all members of the next view before it is there: up to [`NOTE_MAX`]
 /// bytes that travel with the process's sync message. Where nothing is set it is empty.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
     /// What follows the note is 0.
     bytes: [u8; NOTE_MAX],
@@ -36,6 +37,9 @@ impl fmt::Display for NoteTooLong {
 impl core::error::Error for NoteTooLong {}
 
 impl Note {
+    /// No bytes.
+    pub const EMPTY: Self = Self { bytes: [0; NOTE_MAX], len: 0 };
+
     /// A note of `bytes`.
     ///
     /// # Errors
@@ -58,6 +62,13 @@ impl Note {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+// An empty note is nothing to hash: a state that is looked up often has one per sync message.
+impl Hash for Note {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -114,7 +125,6 @@ struct Place {
 impl Clusters {
     /// The clusters of a view with these members, ascending: the view from which each of them says
     /// to come, and its note.
-    #[allow(dead_code)]
     pub(crate) fn new(members: impl Iterator<Item = (ProcessId, ViewKey, Note)>) -> Self {
         let mut inner = Inner { places: Vec::new(), clusters: Vec::new() };
         let mut settled = BTreeMap::new();

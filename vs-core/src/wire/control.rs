@@ -22,6 +22,8 @@
 //! - An optional field is a tag u8, a length as a varint, and so many bytes. A reader skips a field
 //!   whose tag it does not know. Of a sync message, tag 1 is `safe`, a varint of at most 2^53 - 1:
 //!   up to which slot of the order all members are known to have everything. It is left out if 0.
+//!   Tag 2 is `note`, of at most 32 bytes: what the sender's application hands in, in a group with
+//!   clusters. It is left out if empty.
 //!
 //! `SyncFields` and `RequestFields` are what stands on the wire; `SyncMessage` and
 //! `SyncRequest` are what was checked.
@@ -31,13 +33,16 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
-use crate::view::{VIEW_MEMBERS_MAX, ViewKey};
+use crate::view::{Note, VIEW_MEMBERS_MAX, ViewKey};
 use crate::wire::bytes::{are_options, option};
 use crate::wire::datagram::{Header, TAG_BYTES};
 use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 
 /// The tag of the optional field `safe` of a sync message.
 const SAFE_TAG: u8 = 1;
+
+/// The tag of the optional field `note` of a sync message.
+const NOTE_TAG: u8 = 2;
 
 /// Bytes of a varint of 64 bits, at most.
 const VARINT_BYTES: usize = 10;
@@ -93,6 +98,8 @@ pub(crate) struct SyncMessage {
     /// Up to which slot of the order everything is known to be at all members; 0 where that is of
     /// no interest.
     pub(crate) safe: Seq,
+    /// What the sender's application hands in.
+    pub(crate) note: Note,
 }
 
 impl SyncMessage {
@@ -104,7 +111,7 @@ impl SyncMessage {
 
 impl From<&SyncMessage> for SyncFields {
     fn from(message: &SyncMessage) -> Self {
-        let SyncMessage { process, incarnation, cid, view, total, first, runs, safe: _ } = message;
+        let SyncMessage { process, incarnation, cid, view, total, first, runs, .. } = message;
         Self {
             process: process.0,
             millis: incarnation.millis(),
@@ -145,6 +152,7 @@ impl TryFrom<SyncFields> for SyncMessage {
             first,
             runs,
             safe: 0,
+            note: Note::default(),
         })
     }
 }
@@ -188,10 +196,10 @@ fn number(n: u64) -> Result<u64, OutOfBounds> {
     if n <= NUMBER_MAX { Ok(n) } else { Err(OutOfBounds) }
 }
 
-/// The runs of `cut` that fit a sync message in a datagram of `datagram_bytes`, and how many ranks
-/// they are.
-pub(crate) fn runs(cut: &[Seq], datagram_bytes: usize) -> (Vec<(u16, Seq)>, usize) {
-    let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + TAG_BYTES;
+/// The runs of `cut` that fit a sync message with `note` in a datagram of `datagram_bytes`, and how
+/// many ranks they are.
+pub(crate) fn runs(cut: &[Seq], note: Note, datagram_bytes: usize) -> (Vec<(u16, Seq)>, usize) {
+    let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + note_bytes(note) + TAG_BYTES;
     let runs_max = datagram_bytes.saturating_sub(fixed) / RUN_BYTES;
     let same = cut.chunk_by(|a, b| a == b).take(runs_max);
     let runs: Vec<(u16, Seq)> = same.map(|run| (run.len() as u16, run[0])).collect();
@@ -204,6 +212,10 @@ pub(crate) fn encode_sync(out: &mut [u8], header: &Header, message: &SyncMessage
     let mut len = put(&SyncFields::from(message), out)?;
     if message.safe > 0 {
         len += put_safe(message.safe, out.get_mut(SYNC_HEADER_BYTES + len..)?)?;
+    }
+    if !message.note.is_empty() {
+        let out = out.get_mut(SYNC_HEADER_BYTES + len..)?;
+        len += put_option(NOTE_TAG, message.note.as_bytes(), out)?;
     }
     packet::encode_sync_header(out, header, false, len)
 }
@@ -227,7 +239,17 @@ fn put<F: Serialize>(fields: &F, out: &mut [u8]) -> Option<usize> {
 fn put_safe(safe: Seq, out: &mut [u8]) -> Option<usize> {
     let mut value = [0; VARINT_BYTES];
     let value = postcard::to_slice(&safe, &mut value).ok()?;
-    Some(postcard::to_slice(&(SAFE_TAG, &*value), out).ok()?.len())
+    put_option(SAFE_TAG, value, out)
+}
+
+/// Writes an optional field; answers its length.
+fn put_option(tag: u8, value: &[u8], out: &mut [u8]) -> Option<usize> {
+    Some(postcard::to_slice(&(tag, value), out).ok()?.len())
+}
+
+/// Bytes of `note` as an optional field: a tag, a length that takes one byte, and the note.
+fn note_bytes(note: Note) -> usize {
+    if note.is_empty() { 0 } else { 2 + note.as_bytes().len() }
 }
 
 /// Reads a part of a sync message; `None` if it is malformed.
@@ -237,6 +259,9 @@ pub(crate) fn decode_sync(bytes: &[u8]) -> Option<SyncMessage> {
     if let Some(safe) = option(options, SAFE_TAG) {
         let (safe, rest) = postcard::take_from_bytes(safe).ok()?;
         message.safe = number(rest.is_empty().then_some(safe)?).ok()?;
+    }
+    if let Some(note) = option(options, NOTE_TAG) {
+        message.note = Note::new(note).ok()?;
     }
     Some(message)
 }
@@ -250,6 +275,7 @@ pub(crate) fn decode_request(bytes: &[u8]) -> Option<SyncRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::NOTE_MAX;
 
     fn message() -> SyncMessage {
         SyncMessage {
@@ -265,6 +291,7 @@ mod tests {
             first: 1,
             runs: alloc::vec![(2, 7), (1, NUMBER_MAX)],
             safe: 0,
+            note: Note::default(),
         }
     }
 
@@ -299,6 +326,22 @@ mod tests {
         let beyond =
             [&fields(&message())[..], &[1, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]];
         assert_eq!(decode_sync(&beyond.concat()), None);
+    }
+
+    #[test]
+    fn note_comes_back_and_a_longer_one_is_malformed() {
+        for len in [0, 1, 31, NOTE_MAX] {
+            let note = Note::new(&[0xab; NOTE_MAX][..len]).unwrap();
+            let message = SyncMessage { note, safe: 7, ..message() };
+            let mut out = [0; 300];
+            let header = Header { rank: 0, group: crate::ident::GroupKey(1), fingerprint: 2 };
+            let len = encode_sync(&mut out, &header, &message).unwrap();
+            let body = &out[SYNC_HEADER_BYTES..len];
+            assert_eq!(body.len(), fields(&message).len() + 3 + note_bytes(note));
+            assert_eq!(decode_sync(body), Some(message));
+        }
+        let longer = [&fields(&message())[..], &[2, 33], &[1; NOTE_MAX + 1]];
+        assert_eq!(decode_sync(&longer.concat()), None);
     }
 
     #[test]

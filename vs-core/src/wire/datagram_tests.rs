@@ -17,7 +17,7 @@ use super::packet::{
 use super::path::{self, Path};
 use super::reach::{self, Reach, Word};
 use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
-use crate::view::ViewKey;
+use crate::view::{Note, ViewKey};
 
 const HEADER: Header =
     Header { rank: 2, group: GroupKey(0x0123_4567_89ab_cdef), fingerprint: 0xfedc_ba98_7654_3210 };
@@ -42,7 +42,12 @@ fn sync() -> SyncMessage {
         first: 1,
         runs: vec![(3, 0), (1, 1000)],
         safe: 0,
+        note: Note::EMPTY,
     }
+}
+
+fn note() -> Note {
+    Note::new(b"a vote").unwrap()
 }
 
 fn request() -> SyncRequest {
@@ -139,6 +144,9 @@ fn others() -> Vec<Sample> {
         sample("sync-safe", "kind 5: with a number of safe slots", true, |out| {
             control::encode_sync(out, &HEADER, &SyncMessage { safe: 300, ..sync() })
         }),
+        sample("sync-note", "kind 5: with a note", true, |out| {
+            control::encode_sync(out, &HEADER, &SyncMessage { note: note(), ..sync() })
+        }),
         sample("sync-request", "kind 6", true, |out| {
             control::encode_request(out, &HEADER, &request())
         }),
@@ -183,6 +191,9 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         ("sync", Content::Sync(bytes)) => control::decode_sync(bytes) == Some(sync()),
         ("sync-safe", Content::Sync(bytes)) => {
             control::decode_sync(bytes) == Some(SyncMessage { safe: 300, ..sync() })
+        }
+        ("sync-note", Content::Sync(bytes)) => {
+            control::decode_sync(bytes) == Some(SyncMessage { note: note(), ..sync() })
         }
         ("sync-request", Content::SyncRequest(bytes)) => {
             control::decode_request(bytes) == Some(request())

@@ -182,7 +182,7 @@ impl Story {
 
 fn installed(at_us: u64, event: &Event) -> Option<Installed<'_>> {
     match event {
-        Event::View { view, transitional } => {
+        Event::View { view, transitional, .. } => {
             let (members, with) = (numbers(view.members()), numbers(transitional));
             Some(Installed { at_us, members, with, view })
         }

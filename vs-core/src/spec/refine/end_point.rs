@@ -155,7 +155,7 @@ impl EndPoint {
             Event::Forward { to, from, packet, view } => {
                 self.forward(*to, *from, *packet, view)?;
             }
-            Event::View { view, transitional } => self.install(view, transitional)?,
+            Event::View { view, transitional, .. } => self.install(view, transitional)?,
             Event::Primary
             | Event::Lapsed
             | Event::Restored

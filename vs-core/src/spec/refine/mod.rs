@@ -60,7 +60,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Event::Start { incarnation } => write!(f, "start({incarnation})"),
-            Event::Join { order } => write!(f, "join({order})"),
+            Event::Join { order, .. } => write!(f, "join({order})"),
             Event::Signal { transitional } => write!(f, "signal({})", DisplaySet(transitional)),
             Event::StartChange { cid, set } => {
                 write!(f, "start_change({cid}, {})", DisplaySet(set))
@@ -78,7 +78,7 @@ impl fmt::Display for Shown<'_> {
             Event::Forward { to, from, packet, .. } => {
                 write!(f, "forward(packet {packet} of {from} to {to})")
             }
-            Event::View { view, transitional } => {
+            Event::View { view, transitional, .. } => {
                 write!(f, "view({view}, {})", DisplaySet(transitional))
             }
             Event::Primary => f.write_str("primary()"),
@@ -143,7 +143,7 @@ impl Refinement {
             return Ok(());
         }
         let step = match action {
-            Event::View { view, transitional } => {
+            Event::View { view, transitional, .. } => {
                 let seen = self.trans_set.arrive(&self.wv_rfifo, p, view, transitional);
                 seen.and_then(|()| self.view(p, view))
             }
@@ -275,7 +275,7 @@ impl Refinement {
                 }
                 self.trans_set.commit(&self.wv_rfifo, p, *cid)
             }
-            Event::View { view, transitional } => {
+            Event::View { view, transitional, .. } => {
                 self.trans_set.view(&self.wv_rfifo, p, view, transitional)?;
                 self.view(p, view)
             }

@@ -338,7 +338,7 @@ impl Stage {
                     self.say(text);
                 }
             }
-            Event::View { view, transitional } => {
+            Event::View { view, transitional, .. } => {
                 let before: u64 = member.delivered.values().sum();
                 member.view = Some(((*view).clone(), ts));
                 member.sent = 0;

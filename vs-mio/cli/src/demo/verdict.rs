@@ -160,7 +160,7 @@ fn views<'a>(
     p: ProcessId,
 ) -> impl Iterator<Item = (&'a View, &'a Members)> + use<'a> {
     events(traces, p).filter_map(|event| match event {
-        Event::View { view, transitional } => Some((&**view, transitional)),
+        Event::View { view, transitional, .. } => Some((&**view, transitional)),
         _ => None,
     })
 }

@@ -11,7 +11,7 @@ use vs_core::ident::{GroupKey, Incarnation};
 use vs_core::order::Order;
 use vs_core::spec;
 use vs_core::trace::{Header, Trace};
-use vs_core::{Blocking, ClientConfig, GroupConfig, GroupSize, JoinError, NodeConfig, Time};
+use vs_core::{Blocking, ClientConfig, GroupConfig, GroupSize, JoinError, NodeConfig, Note, Time};
 
 use crate::{Bytes, Seeds};
 use model::Phase;
@@ -92,8 +92,9 @@ fn fits(config: &GroupConfig) -> bool {
 }
 
 fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
-    // The second group has an order for all members.
+    // The second group has an order for all members, and clusters.
     let config = config.with_order(if group == 1 { Order::Safe } else { Order::Fifo });
+    let config = config.with_clusters(group == 1);
     let slots_of = |config: &GroupConfig| GroupSize::new(config, node_config).map(|s| s.slots());
     let needed = slots_of(&config);
     let invalid = needed.is_err();
@@ -171,6 +172,10 @@ fn call(town: &mut Town, config: &NodeConfig, bytes: &mut Bytes<'_>) {
         27 if group == 0 => town.kill_server(),
         27 => town.start_server(),
         28 | 29 => misuse(town, i, bytes),
+        30 => {
+            let note = Note::new(&vec![i as u8; usize::from(bytes.below(33))]).expect("short");
+            town.with(i, group, |node, m, _, name| m.noted(note, node.set_note(name.key(), note)));
+        }
         _ => {
             let done = |town: &Town| (0..GROUPS).all(|group| town.is_whole(group));
             town.run_until(u64::from(bytes.u8()) * 8, done);

@@ -38,9 +38,14 @@ pub(crate) struct SyncRequest {
 const REQUESTS_MAX: usize = 16;
 
 impl SyncMessage {
-    /// The fields, and what the optional field of tag 1 says, if it is there.
+    /// The fields, and what the optional field of tag 1 says, if it is there. That of tag 2 has at
+    /// most 32 bytes.
     pub(crate) fn read(body: &[u8]) -> Option<(Self, Option<u64>)> {
         let (message, options) = whole(body)?;
+        let note = options.iter().find(|(tag, _)| *tag == 2);
+        if note.is_some_and(|(_, value)| value.len() > 32) {
+            return None;
+        }
         let safe = options.into_iter().find(|(tag, _)| *tag == 1);
         let safe = safe.map(|(_, value)| postcard::take_from_bytes(value).ok());
         match safe {

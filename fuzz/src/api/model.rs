@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;
 use vs_core::order::{Order, Stage};
-use vs_core::{Action, BlockOkError, Blocking, DetachReason, GroupConfig, SendError, Sent};
+use vs_core::{
+    Action, BlockOkError, Blocking, Clusters, DetachReason, GroupConfig, Note, NoteError,
+    SendError, Sent, View,
+};
 
 /// Where a process is with a group, as far as it was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,13 +49,16 @@ pub(super) struct Member {
     last_sent: u64,
     /// The last number heard of each sender in this view.
     heard: BTreeMap<ProcessId, u64>,
+    /// The notes that were handed in; the empty one is the first.
+    notes: Vec<Note>,
     /// Messages delivered in this view.
     pub(super) delivered: u64,
 }
 
 impl Member {
     pub(super) fn joined(&mut self, config: GroupConfig) {
-        *self = Self { phase: Phase::In, config, ..Self::default() };
+        let notes = vec![Note::default()];
+        *self = Self { phase: Phase::In, config, notes, ..Self::default() };
     }
 
     pub(super) fn asks_to_block(&self) -> bool {
@@ -111,6 +117,32 @@ impl Member {
         }
     }
 
+    pub(super) fn noted(&mut self, note: Note, result: Result<(), NoteError>) {
+        match result {
+            Ok(()) => {
+                assert!(self.phase != Phase::Out && self.config.clusters);
+                self.notes.push(note);
+            }
+            Err(NoteError::NotJoined) => {
+                assert!(matches!(self.phase, Phase::Out | Phase::Leaving), "{:?}", self.phase);
+            }
+            Err(NoteError::NoClusters) => assert!(!self.config.clusters),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// What a view tells of who came together.
+    fn told(&self, me: ProcessId, view: &View, with: &[ProcessId], clusters: Option<&Clusters>) {
+        assert_eq!(clusters.is_some(), self.config.clusters);
+        let Some(clusters) = clusters else { return };
+        let mut all: Vec<ProcessId> = clusters.iter().flat_map(|c| c.members).copied().collect();
+        all.sort_unstable();
+        assert_eq!(all, view.members());
+        assert_eq!(clusters.of(me).map(|own| own.members), Some(with));
+        assert_eq!(clusters.is_fresh(me), !self.has_view);
+        assert!(clusters.note(me).is_some_and(|note| self.notes.contains(&note)));
+    }
+
     pub(super) fn left(&mut self, result: bool) {
         assert_eq!(result, matches!(self.phase, Phase::In | Phase::Ended), "{:?}", self.phase);
         if result {
@@ -135,8 +167,9 @@ impl Member {
                 assert!(transitional.contains(&me) && self.config.order != Order::Fifo);
                 assert!(!core::mem::replace(&mut self.signalled, true), "twice");
             }
-            Action::View { view, transitional, .. } => {
+            Action::View { view, transitional, clusters, .. } => {
                 self.is_active();
+                self.told(me, view, transitional, *clusters);
                 let signalled = core::mem::take(&mut self.signalled);
                 assert_eq!(signalled, self.config.order != Order::Fifo);
                 assert!(view.contains(me) && view.len() <= self.config.members_max);

@@ -4,15 +4,16 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::endpoint::{Action, BlockOkError, DirectError, SendError, Sent};
+use crate::endpoint::{Action, BlockOkError, DirectError, NoteError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::rng::Rng;
 use crate::sim::load::Load;
+use crate::sim::notes::Notes;
 use crate::sim::recorder::Recorder;
 use crate::sim::scenario::ProcessPlan;
 use crate::time::Time;
-use crate::view::View;
+use crate::view::{Note, View};
 
 /// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads,
 /// so the two cannot be one call.
@@ -150,6 +151,14 @@ impl Handle<'_> {
         self.node.block_ok(self.now, group)
     }
 
+    /// Sets the note of this process, as [`Node::set_note`].
+    ///
+    /// # Errors
+    /// As [`Node::set_note`].
+    pub fn set_note(&mut self, group: GroupKey, note: Note) -> Result<(), NoteError> {
+        self.node.set_note(group, note)
+    }
+
     /// The current view of the group.
     #[must_use]
     pub fn view(&self, group: GroupKey) -> Option<&View> {
@@ -172,6 +181,8 @@ struct GroupTraffic {
     /// A send was refused and nothing has been said since.
     refused: bool,
     block_ok_at: Option<Time>,
+    /// Whether a new note is to be handed in.
+    note_due: bool,
     /// Number of the last message delivered from each sender in the current view.
     numbers: Vec<(ProcessId, u64)>,
     /// Counter in the last numbered payload of each sender, over all views; an impostor is another
@@ -189,6 +200,7 @@ pub struct Traffic {
     extra: u64,
     send_at: Option<Time>,
     groups: Vec<GroupTraffic>,
+    notes: Notes,
     complaint: Option<String>,
 }
 
@@ -204,6 +216,7 @@ impl Traffic {
             extra: 0,
             send_at: None,
             groups: Vec::new(),
+            notes: Notes::new(process, 0),
             complaint: None,
         }
     }
@@ -212,7 +225,8 @@ impl Traffic {
     #[must_use]
     pub fn of(plan: &ProcessPlan, seed: u64) -> Self {
         let counter = if plan.impostor { IMPOSTOR_COUNTER } else { 0 };
-        Self { counter, ..Self::new(plan.id, plan.load, seed ^ plan.id.0 ^ counter) }
+        let traffic = Self::new(plan.id, plan.load, seed ^ plan.id.0 ^ counter);
+        Self { counter, notes: Notes::new(plan.id, counter), ..traffic }
     }
 
     fn length(&mut self) -> usize {
@@ -293,6 +307,8 @@ impl Application for Traffic {
             backlog: VecDeque::new(),
             refused: false,
             block_ok_at: None,
+            // Some have no note in their first view.
+            note_due: self.process.0 % 2 == 1,
             numbers: Vec::new(),
             counters: Vec::new(),
         });
@@ -303,8 +319,12 @@ impl Application for Traffic {
             Action::Deliver { group, from, number, payload, .. } => {
                 self.deliver(group, from, number, payload);
             }
-            Action::View { group, .. } => {
+            Action::View { group, clusters, .. } => {
+                let told =
+                    clusters.and_then(|told| self.notes.handle_view(group, told, IMPOSTOR_COUNTER));
+                self.complaint = self.complaint.take().or(told);
                 for g in self.groups.iter_mut().filter(|g| g.group == group) {
+                    g.note_due = true;
                     g.numbers.clear();
                     g.refused = false;
                 }
@@ -320,7 +340,10 @@ impl Application for Traffic {
                     g.refused = false;
                 }
             }
-            Action::Left { group, .. } => self.groups.retain(|g| g.group != group),
+            Action::Left { group, .. } => {
+                self.groups.retain(|g| g.group != group);
+                self.notes.forget(group);
+            }
             Action::Detached { .. }
             | Action::Signal { .. }
             | Action::Primary { .. }
@@ -336,6 +359,10 @@ impl Application for Traffic {
                 g.block_ok_at = None;
                 // Refused if the change that asked for it is over; nothing is owed then.
                 let _ = handle.block_ok(g.group);
+            }
+            if core::mem::take(&mut g.note_due) {
+                // Refused in groups without clusters.
+                let _ = handle.set_note(g.group, self.notes.next());
             }
         }
         let send_at = *self
@@ -359,6 +386,7 @@ impl Application for Traffic {
 
     fn handle_crash(&mut self) {
         self.groups.clear();
+        self.notes.clear();
         self.send_at = None;
         self.extra = 0;
     }
@@ -372,7 +400,12 @@ impl Application for Traffic {
         self.extra == 0 && of_group.all(|g| g.backlog.is_empty())
     }
 
-    /// Other bytes than were sent, or messages out of order.
+    /// The notes of the view.
+    fn common_state(&self, group: GroupKey) -> Option<String> {
+        self.notes.shown(group)
+    }
+
+    /// Other bytes than were sent, messages out of order, or notes that nobody made.
     fn complaint(&self) -> Option<&str> {
         self.complaint.as_deref()
     }

@@ -104,6 +104,7 @@ mod load;
 mod mark;
 mod moment;
 mod net;
+mod notes;
 mod outcome;
 mod processor;
 mod profile;

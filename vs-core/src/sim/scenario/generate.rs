@@ -22,6 +22,12 @@ const PRIMARY_SEED: u64 = 0x54;
 /// Mixed into a seed, so that the choice of the order changes no other choice.
 const ORDER_SEED: u64 = 0x70;
 
+/// Mixed into a seed, so that the choice of clusters changes no other choice.
+const CLUSTERS_SEED: u64 = 0xc1;
+
+/// Percentage of scenarios whose groups have clusters.
+const CLUSTERS_PERCENT: u64 = 30;
+
 /// Percentage of scenarios whose groups have one order for all members.
 const ORDERED_PERCENT: u64 = 30;
 
@@ -160,6 +166,7 @@ impl<'a> Generator<'a> {
         }
         self.primary();
         self.order();
+        self.clusters();
         let heal_us = self.scenario.heal_us;
         self.scenario.steps.retain(|(at, _)| *at <= heal_us);
         self.scenario.steps.sort_by_key(|(at, _)| *at);
@@ -189,6 +196,14 @@ impl<'a> Generator<'a> {
         if self.draw.percent(ORDERED_PERCENT) {
             self.scenario.group.order = self.draw.one(&[Order::Total, Order::Safe]);
         }
+    }
+
+    /// Whether the groups have clusters, by a choice of its own.
+    fn clusters(&mut self) {
+        if let Draw::Seed(_) = self.draw {
+            self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ CLUSTERS_SEED));
+        }
+        self.scenario.group.clusters = self.draw.percent(CLUSTERS_PERCENT);
     }
 
     fn processes(&mut self) {

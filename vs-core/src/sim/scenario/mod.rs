@@ -223,16 +223,24 @@ impl Scenario {
         self
     }
 
-    /// The same with the executable specification stepped beside. It is that of FIFO groups.
+    /// The same with the executable specification stepped beside. It is that of FIFO groups
+    /// without clusters.
     #[must_use]
     pub fn refined(self) -> Self {
-        Self { refine: true, ..self }.with_order(Order::Fifo)
+        Self { refine: true, ..self }.with_order(Order::Fifo).with_clusters(false)
     }
 
     /// The same with groups of this order.
     #[must_use]
     pub fn with_order(mut self, order: Order) -> Self {
         self.group.order = order;
+        self
+    }
+
+    /// The same with groups whose views tell clusters, or with groups that have none.
+    #[must_use]
+    pub fn with_clusters(mut self, clusters: bool) -> Self {
+        self.group.clusters = clusters;
         self
     }
 

@@ -16,7 +16,7 @@ SOURCES = ["vs-core/src", "vs-std/src", "vs-mio/src", "vs-mio/cli/src"]
 TYPES = [
     "AddressNote", "ConnectFailure", "DetachReason", "Impostor", "LeftOut", "MissingUnicast",
     "NarrowPath", "OpenError", "OtherVersion", "Overflow", "PeerTrouble", "Refusal", "SetupError",
-    "SmallBuffers", "Unanswered", "Unheard", "UselessBeacon",
+    "SmallBuffers", "Unanswered", "Unheard", "UselessBeacon", "Waiting",
 ]
 # Shorter ones join others.
 LITERAL_BYTES_MIN = 24

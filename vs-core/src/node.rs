@@ -210,8 +210,8 @@ impl<T: Tracer> Node<T> {
         endpoint.send(&mut cx, payload)
     }
 
-    /// Sends `message` to the member `to` of the group's current view alone, in one datagram,
-    /// behind what the group is sent. It is neither ordered nor repaired: [`Node::poll_direct`] hands it
+    /// Sends `message` to the member `to` of the current view alone, in one datagram, behind all
+    /// that the group is sent. It is neither ordered nor repaired: [`Node::poll_direct`] hands it
     /// out there, in the same view, or it is lost.
     ///
     /// # Errors

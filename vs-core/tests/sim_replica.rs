@@ -14,7 +14,7 @@ use vs_core::sim::{Outcome, Scenario};
 
 /// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
 fn seeds() -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..200 };
+    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..60 };
     let range = text.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
     let (from, to) = range.expect("VS_SIM_SEEDS is a range like 100..200");
     from..to

@@ -2,20 +2,20 @@
 
 mod config;
 mod moved;
+mod port;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Identity, ProcessId};
+use vs_core::ident::{Cid, GroupKey, GroupName, Identity};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, DirectError, GroupConfig, JoinError, Node, NoteError, SendError, Sent,
-    Time, View,
+    Action, BlockOkError, GroupConfig, JoinError, Node, NoteError, SendError, Sent, Time, View,
 };
 
 use crate::clock::Clock;
@@ -35,6 +35,7 @@ pub use crate::open_error::OpenError;
 pub use crate::overflow::Overflow;
 use crate::owner::Owner;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
+pub use port::DriverPort;
 
 /// A socket that is new, for a loop that has to know it.
 #[derive(Clone, Copy, Debug)]
@@ -379,24 +380,6 @@ impl<T: Tracer> Driver<T> {
     pub fn send(&mut self, group: GroupKey, payload: &[u8]) -> Result<Sent, SendError> {
         let now = self.recent_time();
         self.node.send(now, group, payload)
-    }
-
-    /// See [`Node::send_direct`]. The message goes out with the next [`Driver::advance`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn send_direct(
-        &mut self,
-        group: GroupKey,
-        to: ProcessId,
-        message: &[u8],
-    ) -> Result<(), DirectError> {
-        self.node.send_direct(self.now, group, to, message)
-    }
-
-    /// See [`Node::poll_direct`].
-    pub fn poll_direct(&mut self, group: GroupKey) -> Option<(ProcessId, &[u8])> {
-        self.node.poll_direct(group)
     }
 
     /// See [`Node::block_ok`].

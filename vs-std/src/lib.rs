@@ -3,6 +3,7 @@
 //! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls
 //!   carries the protocol.
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
+//! - [`Replicated`]: a state that all members of a group have ([`vs_core::replica`]).
 //! - [`driver`]: a node with its sockets, and with a membership server inside where none is named,
 //!   for any loop that waits for sockets.
 //! - [`server`]: a membership server with its sockets, for the same loops.
@@ -42,6 +43,7 @@ mod open_files;
 mod overflow;
 mod owner;
 mod random;
+mod replicated;
 mod shared;
 mod tcp;
 mod watch;
@@ -54,6 +56,9 @@ pub use group::{
 pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;
 pub use random::random;
+pub use replicated::{
+    CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, spool,
+};
 pub use shared::{Reservation, SharedGroup};
 pub use watch::AddressNote;
 

@@ -137,9 +137,10 @@ impl Calls {
         }
     }
 
-    /// An operation of the own session is never carried out, since the session is over.
-    pub(super) fn handle_ended(&mut self, session: u64) {
-        if self.session == Some(session) {
+    /// An operation of a session is not carried out, since the session is over.
+    pub(super) fn handle_ended(&mut self, session: u64, no: u64) {
+        let waits = self.calls.iter().any(|call| call.no == no && call.is_sent);
+        if waits && self.session == Some(session) {
             self.lose_session();
         }
     }

@@ -19,6 +19,8 @@ pub struct ReplicaConfig {
     pub hold_bytes: usize,
     /// Bytes of the largest state. Default 4 GiB.
     pub state_bytes_max: u64,
+    /// Whether [`super::ReplicaEvent::Applied`] tells each operation. Default false.
+    pub applied: bool,
     /// Where snapshots lie while they are on their way. Default: in memory.
     pub make_spool: MakeSpool,
 }
@@ -35,6 +37,7 @@ impl ReplicaConfig {
             nonce,
             hold_bytes: 16 << 20,
             state_bytes_max: 4 << 30,
+            applied: false,
             make_spool: in_memory,
         }
     }
@@ -50,6 +53,13 @@ impl ReplicaConfig {
     #[must_use]
     pub fn with_state_bytes_max(mut self, state_bytes_max: u64) -> Self {
         self.state_bytes_max = state_bytes_max;
+        self
+    }
+
+    /// Sets [`Self::applied`].
+    #[must_use]
+    pub fn with_applied(mut self, applied: bool) -> Self {
+        self.applied = applied;
         self
     }
 

@@ -66,4 +66,4 @@ pub use replica::{Replica, ReplicaEvent};
 pub use sessions::{OUTSTANDING_MAX, SESSIONS_MAX};
 pub use spool::{MakeSpool, Spool, in_memory};
 pub use state::{Broken, Sink, Source, State, VALUE_BYTES_MAX, put_value, take_value};
-pub use status::{Refusal, ReplicaStatus, Waiting};
+pub use status::{CallRefused, ReplicaStatus, Waiting};

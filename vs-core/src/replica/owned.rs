@@ -21,14 +21,17 @@ pub(super) enum Outcome {
     Opened {
         nonce: u64,
     },
+    /// `is_new`: it was carried out now, and not before.
     Answered {
         session: u64,
         no: u64,
         answer: Vec<u8>,
+        is_new: bool,
     },
-    /// Never carried out: the session is over.
+    /// Not carried out: the session is over, or its number was used before.
     Ended {
         session: u64,
+        no: u64,
     },
     Nothing,
 }
@@ -65,11 +68,10 @@ impl<S: State> Owned<S> {
                     Fate::Run => {
                         let answer = self.run(op)?;
                         self.sessions.note(session, hash, &answer);
-                        Outcome::Answered { session, no, answer }
+                        Outcome::Answered { session, no, answer, is_new: true }
                     }
-                    Fate::Ran(answer) => Outcome::Answered { session, no, answer },
-                    Fate::Done => Outcome::Nothing,
-                    Fate::OtherOp | Fate::Ended => Outcome::Ended { session },
+                    Fate::Ran(answer) => Outcome::Answered { session, no, answer, is_new: false },
+                    Fate::Done | Fate::OtherOp | Fate::Ended => Outcome::Ended { session, no },
                 })
             }
             _ => Ok(Outcome::Nothing),

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::ballot::donors;
 use super::calls::{Answer, Calls, Ticket};
@@ -15,7 +16,7 @@ use super::pull::{Progress, Pull};
 use super::round::Round;
 use super::spool::Written;
 use super::state::{Broken, State};
-use super::status::{Refusal, ReplicaStatus, Waiting};
+use super::status::{CallRefused, ReplicaStatus, Waiting};
 use crate::endpoint::{Action, DirectError, SendError};
 use crate::ident::ProcessId;
 use crate::order::Stage;
@@ -45,8 +46,32 @@ pub enum ReplicaEvent {
         /// Bytes of it.
         bytes: u64,
     },
+    /// An operation was carried out: with [`ReplicaConfig::applied`] alone.
+    Applied {
+        /// The operation, as [`State::encode`] wrote it.
+        op: Vec<u8>,
+        /// Its answer.
+        answer: Vec<u8>,
+    },
     /// The own state could not be written for a joiner, which turns to another member.
     SnapshotFailed(Broken),
+}
+
+impl fmt::Display for ReplicaEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.write_str("a new state begins"),
+            Self::Served => f.write_str("the state is served"),
+            Self::Waiting(waiting) => waiting.fmt(f),
+            Self::Restored { from, bytes } => {
+                write!(f, "the state has come from {from}, {bytes} bytes")
+            }
+            Self::Applied { .. } => f.write_str("an operation was carried out"),
+            Self::SnapshotFailed(why) => {
+                write!(f, "the state cannot be written for a newcomer: {why}")
+            }
+        }
+    }
 }
 
 /// One member of a replicated state, as a value: it hears what the group hands out, and says what
@@ -106,10 +131,18 @@ impl<S: State> Replica<S> {
     /// answer; it may take a view or more.
     ///
     /// # Errors
-    /// See [`Refusal`]; it will not be carried out.
-    pub fn call(&mut self, op: &S::Op) -> Result<Ticket, Refusal> {
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn call(&mut self, op: &S::Op) -> Result<Ticket, CallRefused> {
+        let op = S::encode(op).map_err(CallRefused::Broken)?;
+        self.call_encoded(op)
+    }
+
+    /// [`Replica::call`] of an operation that [`State::encode`] wrote.
+    ///
+    /// # Errors
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn call_encoded(&mut self, op: Vec<u8>) -> Result<Ticket, CallRefused> {
         self.admit()?;
-        let op = S::encode(op).map_err(Refusal::Broken)?;
         Ok(self.calls.call(op))
     }
 
@@ -117,17 +150,17 @@ impl<S: State> Replica<S> {
     /// everything that was answered to anybody before this call, until the next action is handled.
     ///
     /// # Errors
-    /// See [`Refusal`].
-    pub fn read(&mut self) -> Result<Ticket, Refusal> {
+    /// See [`CallRefused`].
+    pub fn read(&mut self) -> Result<Ticket, CallRefused> {
         self.admit()?;
         Ok(self.calls.read())
     }
 
-    fn admit(&self) -> Result<(), Refusal> {
+    fn admit(&self) -> Result<(), CallRefused> {
         if let ReplicaStatus::Waiting(waiting) = self.status() {
-            return Err(Refusal::Waiting(waiting));
+            return Err(CallRefused::Waiting(waiting));
         }
-        if self.calls.has_room() { Ok(()) } else { Err(Refusal::TooMany) }
+        if self.calls.has_room() { Ok(()) } else { Err(CallRefused::TooMany) }
     }
 
     /// The next answer.
@@ -294,14 +327,21 @@ impl<S: State> Replica<S> {
     ) -> Result<(), Broken> {
         let Some(owned) = &mut self.owned else { return Ok(()) };
         let outcome = owned.apply(message, said)?;
+        if self.config.applied
+            && let (Said::Op { op, .. }, Outcome::Answered { answer, is_new: true, .. }) =
+                (said, &outcome)
+        {
+            let (op, answer) = (op.to_vec(), answer.clone());
+            self.events.push_back(ReplicaEvent::Applied { op, answer });
+        }
         // What is not promised to all is answered in the next served view.
         if from == self.me && stage == Stage::Regular {
             match outcome {
                 Outcome::Opened { nonce } => self.calls.handle_open(nonce, owned.sessions()),
-                Outcome::Answered { session, no, answer } => {
+                Outcome::Answered { session, no, answer, .. } => {
                     self.calls.handle_answer(session, no, &answer);
                 }
-                Outcome::Ended { session } => self.calls.handle_ended(session),
+                Outcome::Ended { session, no } => self.calls.handle_ended(session, no),
                 Outcome::Nothing => {}
             }
         }

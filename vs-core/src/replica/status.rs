@@ -36,6 +36,11 @@ impl fmt::Display for Waiting {
         if !without_state.is_empty() {
             write!(f, "; {} restarted without it", DisplaySet(without_state))?;
         }
+        if have + without_state.len() >= need {
+            f.write_str(
+                "; bring back one that has it, or decide that the state here counts: recover",
+            )?;
+        }
         Ok(())
     }
 }
@@ -83,19 +88,22 @@ impl fmt::Display for ReplicaStatus {
 /// Why a call or a read is refused. It was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum CallRefused {
     /// The view is not served.
     Waiting(Waiting),
+    /// It was not its turn in time.
+    NotNow(ReplicaStatus),
     /// [`super::OUTSTANDING_MAX`] calls wait for their answer.
     TooMany,
     /// The operation cannot be written.
     Broken(super::Broken),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CallRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting(waiting) => waiting.fmt(f),
+            Self::NotNow(status) => write!(f, "not in time: {status}"),
             Self::TooMany => {
                 write!(f, "{} calls wait for their answer: hear some first", super::OUTSTANDING_MAX)
             }
@@ -104,4 +112,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for CallRefused {}

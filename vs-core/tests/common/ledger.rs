@@ -50,6 +50,7 @@ impl State for Ledger {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     next_op: u64,
+    nonces: u64,
     /// The place of each answered operation.
     pub(crate) done: BTreeMap<u64, u64>,
     /// The furthest place that anybody was answered or has read.
@@ -61,6 +62,13 @@ pub(crate) struct History {
     /// An operator decided: what was answered before may be lost.
     pub(crate) recovered: bool,
     pub(crate) complaints: Vec<String>,
+}
+
+impl History {
+    fn next_nonce(&mut self) -> u64 {
+        self.nonces += 1;
+        self.nonces
+    }
 }
 
 enum Asked {
@@ -83,7 +91,6 @@ pub(crate) struct Keeper {
     waiting_since: Option<Time>,
     pub(crate) ballast: usize,
     is_broken: bool,
-    lives: u64,
 }
 
 struct HandlePort<'a, 'b>(&'a mut Handle<'b>, GroupKey);
@@ -123,7 +130,6 @@ impl Keeper {
             waiting_since: None,
             ballast: 0,
             is_broken: false,
-            lives: 0,
         }
     }
 
@@ -224,8 +230,8 @@ impl Keeper {
 impl Application for Keeper {
     fn handle_joined(&mut self, group: GroupKey) {
         self.group = Some(group);
-        self.lives += 1;
-        let config = ReplicaConfig::new(&self.primary_of, self.me.0 << 32 | self.lives);
+        let nonce = self.history.borrow_mut().next_nonce();
+        let config = ReplicaConfig::new(&self.primary_of, nonce);
         let initial = Ledger { entries: Vec::new(), ballast: vec![7; self.ballast] };
         self.replica = Some(Replica::new(self.me, config, initial));
         self.asked.clear();
@@ -288,7 +294,10 @@ impl Application for Keeper {
     }
 
     fn is_drained(&self, _: GroupKey) -> bool {
-        self.asked.is_empty() || self.is_waiting() || self.replica.is_none()
+        // Where no majority is left, nothing is answered any more.
+        let status = self.replica.as_ref().map(Replica::status);
+        let is_stuck = matches!(status, Some(ReplicaStatus::Waiting(_) | ReplicaStatus::Settling));
+        self.asked.is_empty() || is_stuck || self.replica.is_none()
     }
 
     fn common_state(&self, _: GroupKey) -> Option<String> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use vs_core::ident::{Cid, GroupKey, GroupName};
 use vs_core::member::{MembershipError, Peer};
+use vs_core::replica::Port;
 use vs_core::trace::Header;
 use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View};
 
@@ -16,7 +17,7 @@ use super::event::EventRef;
 use super::options::JoinOptions;
 use super::wait::wait;
 use crate::bell::Bell;
-use crate::driver::{Driver, DriverConfig};
+use crate::driver::{Driver, DriverConfig, DriverPort};
 use crate::trace::{MaybeTrace, TraceFile, reached_ms};
 
 /// How membership ended.
@@ -202,11 +203,10 @@ impl Member {
                 return (heard, flow);
             }
         }
-        while let Some((from, payload)) = self.driver.poll_direct(self.key) {
-            heard += 1;
-            if f(EventRef::Direct { from, payload }).is_break() {
-                return (heard, ControlFlow::Break(()));
-            }
+        let (directs, flow) = self.hear_direct(&mut f);
+        heard += directs;
+        if flow.is_break() {
+            return (heard, flow);
         }
         while let Some(request) = self.driver.poll_membership() {
             heard += 1;
@@ -215,6 +215,27 @@ impl Member {
             }
         }
         (heard, ControlFlow::Continue(()))
+    }
+
+    /// Hands over what other members sent to this one alone.
+    pub(crate) fn hear_direct(
+        &mut self,
+        mut f: impl FnMut(EventRef<'_>) -> ControlFlow<()>,
+    ) -> Heard {
+        let mut heard = 0;
+        while let Some((from, payload)) = self.driver.poll_direct(self.key) {
+            heard += 1;
+            if f(EventRef::Direct { from, payload }).is_break() {
+                return (heard, ControlFlow::Break(()));
+            }
+        }
+        (heard, ControlFlow::Continue(()))
+    }
+
+    /// What a replica needs of the group.
+    pub(crate) fn port(&mut self) -> impl Port + '_ {
+        let Self { driver, key, .. } = self;
+        DriverPort { driver, group: *key }
     }
 
     /// Whether there has come room for a message that found none, since this was asked last.

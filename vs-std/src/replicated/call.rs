@@ -1,0 +1,110 @@
+//! A call that has no answer yet, and why it may get none.
+
+use core::fmt;
+use core::time::Duration;
+use std::time::Instant;
+
+use vs_core::replica::{Answer, Broken, CallRefused};
+
+use super::end::ReplicaEnd;
+use super::front::Told;
+
+type Wait = Box<dyn FnMut(Option<Instant>) -> Option<Result<Told, ReplicaEnd>> + Send>;
+
+/// A call that has no answer yet. It goes on if this is dropped.
+pub struct Pending<Out> {
+    wait: Wait,
+    forget: Box<dyn Fn() + Send>,
+    decode: fn(&[u8]) -> Result<Out, Broken>,
+}
+
+impl<Out> fmt::Debug for Pending<Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").finish_non_exhaustive()
+    }
+}
+
+impl<Out> Pending<Out> {
+    pub(super) fn new(
+        wait: Wait,
+        forget: Box<dyn Fn() + Send>,
+        decode: fn(&[u8]) -> Result<Out, Broken>,
+    ) -> Self {
+        Self { wait, forget, decode }
+    }
+
+    /// Waits for the answer, for at most `timeout`.
+    ///
+    /// # Errors
+    /// See [`CallError`]; with [`CallError::Unknown`] it may be waited for again: it is carried out
+    /// once at most, however often.
+    pub fn wait(mut self, timeout: Duration) -> Result<Out, CallError<Out>> {
+        match (self.wait)(Instant::now().checked_add(timeout)) {
+            None => Err(CallError::Unknown(self)),
+            Some(Err(end)) => Err(CallError::Ended(end)),
+            Some(Ok(Told::Answer(Answer::Done(answer)))) => {
+                (self.decode)(&answer).map_err(CallError::Broken)
+            }
+            Some(Ok(Told::Answer(Answer::TooLarge))) => Err(CallError::TooLarge),
+            Some(Ok(Told::Refused(why))) => Err(CallError::Refused(why)),
+            Some(Ok(_)) => Err(CallError::Lost),
+        }
+    }
+}
+
+impl<Out> Drop for Pending<Out> {
+    fn drop(&mut self) {
+        (self.forget)();
+    }
+}
+
+/// Why a call has no answer.
+#[non_exhaustive]
+pub enum CallError<Out> {
+    /// It was not sent, and will not be carried out.
+    Refused(CallRefused),
+    /// There is no answer in time. It may still be carried out, once: wait for it again.
+    Unknown(Pending<Out>),
+    /// The session of this process ended before the answer was heard: it was carried out once or
+    /// never.
+    Lost,
+    /// The operation is longer than [`vs_core::GroupConfig::message_bytes_max`]; it was not carried
+    /// out.
+    TooLarge,
+    /// The replica has ended. What was sent before was carried out once or never.
+    Ended(ReplicaEnd),
+    /// The call came from inside [`vs_core::replica::State::apply`], or from a closure that reads:
+    /// it would wait for itself.
+    Inside,
+    /// The answer cannot be read.
+    Broken(Broken),
+}
+
+impl<Out> fmt::Debug for CallError<Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallError({self})")
+    }
+}
+
+impl<Out> fmt::Display for CallError<Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => why.fmt(f),
+            Self::Unknown(_) => f.write_str("there is no answer yet: wait for it again"),
+            Self::Lost => f.write_str(
+                "the session ended before the answer was heard: the operation was carried out once \
+                 or never",
+            ),
+            Self::TooLarge => {
+                f.write_str("the operation is longer than message_bytes_max: raise it at all")
+            }
+            Self::Ended(end) => end.fmt(f),
+            Self::Inside => f.write_str(
+                "a call from inside apply, or from a closure that reads, would wait for itself",
+            ),
+            Self::Broken(why) => write!(f, "the answer cannot be read: {why}"),
+        }
+    }
+}
+
+impl<Out> core::error::Error for CallError<Out> {}

@@ -1,0 +1,266 @@
+//! A replicated state as a handle that threads share.
+
+mod call;
+mod end;
+mod front;
+mod spool;
+mod worker;
+
+use core::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use vs_core::ident::{GroupName, ProcessId};
+use vs_core::order::Order;
+use vs_core::replica::{
+    Answer, CallRefused, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, State,
+};
+
+use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member};
+use crate::random::random;
+
+pub use call::{CallError, Pending};
+pub use end::ReplicaEnd;
+use front::{Ask, Front, Leave, Told};
+pub use spool::{SPOOL_MEMORY_BYTES, spool};
+use worker::Worker;
+
+/// How a replicated state is opened.
+#[non_exhaustive]
+pub struct ReplicaOptions {
+    /// Of which processes more than half must have the state, and its bounds.
+    pub replica: ReplicaConfig,
+    /// How long [`Replicated::call`] and [`Replicated::read`] wait. Default 10 s.
+    pub call_timeout: Duration,
+    /// Hears what happens, on the thread of the replica. Default: nobody.
+    pub hear: Box<dyn FnMut(ReplicaEvent) + Send>,
+}
+
+impl core::fmt::Debug for ReplicaOptions {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { replica, call_timeout, .. } = self;
+        f.debug_struct("ReplicaOptions")
+            .field("replica", replica)
+            .field("call_timeout", call_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ReplicaOptions {
+    /// Everything by default for a state that more than half of `primary_of` must have. The list is
+    /// the same at all members, for the life of the state.
+    #[must_use]
+    pub fn new(primary_of: &[ProcessId]) -> Self {
+        Self {
+            replica: ReplicaConfig::new(primary_of, random()).with_make_spool(spool),
+            call_timeout: Duration::from_secs(10),
+            hear: Box::new(|_| ()),
+        }
+    }
+
+    /// Sets [`Self::replica`].
+    #[must_use]
+    pub fn with_replica(mut self, replica: ReplicaConfig) -> Self {
+        self.replica = replica;
+        self
+    }
+
+    /// Sets [`Self::call_timeout`].
+    #[must_use]
+    pub fn with_call_timeout(mut self, call_timeout: Duration) -> Self {
+        self.call_timeout = call_timeout;
+        self
+    }
+
+    /// Sets [`Self::hear`].
+    #[must_use]
+    pub fn with_hear(mut self, hear: impl FnMut(ReplicaEvent) + Send + 'static) -> Self {
+        self.hear = Box::new(hear);
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Handle<S: State> {
+    front: Arc<Front<S>>,
+    thread: Option<JoinHandle<()>>,
+    call_timeout: Duration,
+}
+
+impl<S: State> Drop for Handle<S> {
+    fn drop(&mut self) {
+        self.front.leave(Leave::Now);
+        let Some(thread) = self.thread.take() else { return };
+        if thread.thread().id() != thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A state that all members of a group have, as a handle that can be cloned and shared by threads.
+/// A thread of its own carries the protocol and applies the operations.
+///
+/// See [`vs_core::replica`] for what is promised. When the last handle is dropped without
+/// [`Replicated::leave`], that is a crash in the eyes of the others.
+#[derive(Debug)]
+pub struct Replicated<S: State> {
+    handle: Arc<Handle<S>>,
+}
+
+impl<S: State> Clone for Replicated<S> {
+    fn clone(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<S: State + Send + 'static> Replicated<S> {
+    /// Joins `group` and takes part in its state. A new state begins with `initial`, the same at
+    /// all members. Does not wait: see [`Replicated::wait_until_served`].
+    ///
+    /// # Errors
+    /// Says which option is at fault.
+    pub fn open(
+        group: &GroupName,
+        mut join: JoinOptions,
+        options: ReplicaOptions,
+        initial: S,
+    ) -> Result<Self, JoinError> {
+        join.group.order = Order::Safe;
+        let (me, leave_ms) = (join.driver.process, join.group.peer_ms + LEAVE_SLACK_MS);
+        let front = Arc::new(Front::new().map_err(JoinError::Thread)?);
+        let member = Member::join(group, join)?;
+        let ReplicaOptions { replica, call_timeout, hear } = options;
+        let replica = Replica::new(me, replica, initial);
+        let worker = Worker::new(member, replica, Arc::clone(&front), hear, leave_ms);
+        let thread = thread::Builder::new().name("vs-replica".into()).spawn(|| worker.run());
+        let thread = Some(thread.map_err(JoinError::Thread)?);
+        Ok(Self { handle: Arc::new(Handle { front, thread, call_timeout }) })
+    }
+
+    fn front(&self) -> &Arc<Front<S>> {
+        &self.handle.front
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.handle.call_timeout)
+    }
+
+    /// Carries `op` out, once, in the order of all, and waits for its answer, for at most
+    /// [`ReplicaOptions::call_timeout`].
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call(&self, op: &S::Op) -> Result<S::Out, CallError<S::Out>> {
+        self.begin(op)?.wait(self.handle.call_timeout)
+    }
+
+    /// Asks for `op` to be carried out, once, in the order of all. Does not wait; the answer is
+    /// that of [`Pending::wait`].
+    ///
+    /// # Errors
+    /// See [`CallError`]: it cannot be written, or the replica has ended.
+    pub fn begin(&self, op: &S::Op) -> Result<Pending<S::Out>, CallError<S::Out>> {
+        if self.front().is_inside() {
+            return Err(CallError::Inside);
+        }
+        let op = S::encode(op).map_err(|why| CallError::Refused(CallRefused::Broken(why)))?;
+        let number = self.front().ask(|number| Ask::Call(number, op));
+        let number = number.map_err(CallError::Ended)?;
+        let (waiter, forgetter) = (Arc::clone(self.front()), Arc::clone(self.front()));
+        Ok(Pending::new(
+            Box::new(move |until| waiter.wait_for(number, until)),
+            Box::new(move || forgetter.forget(number)),
+            S::decode,
+        ))
+    }
+
+    /// Reads the state, linearizably: what was answered to anybody before this call is in it.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<R, CallError<S::Out>> {
+        if self.front().is_inside() {
+            return Err(CallError::Inside);
+        }
+        let (send, receive) = mpsc::sync_channel(1);
+        let look = move |replica: &Replica<S>| {
+            if let Some(state) = replica.peek() {
+                let _ = send.send(read(state));
+            }
+        };
+        let number = self.front().ask(|number| Ask::Read(number, Box::new(look)));
+        let number = number.map_err(CallError::Ended)?;
+        match self.front().wait_for(number, self.deadline()) {
+            Some(Ok(Told::Answer(Answer::Readable))) => {
+                receive.try_recv().map_err(|_| CallError::Lost)
+            }
+            Some(Ok(Told::Refused(why))) => Err(CallError::Refused(why)),
+            Some(Ok(_)) => Err(CallError::Lost),
+            Some(Err(end)) => Err(CallError::Ended(end)),
+            None => Err(CallError::Refused(CallRefused::NotNow(self.status()))),
+        }
+    }
+
+    /// Looks at the local copy, which is perhaps old, or no copy at all. `None` once the replica
+    /// has ended.
+    pub fn peek<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(Option<&S>) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (send, receive) = mpsc::sync_channel(1);
+        let ask = move |replica: &Replica<S>| {
+            let _ = send.send(look(replica.peek()));
+        };
+        self.front().ask(|_| Ask::Look(Box::new(ask))).ok()?;
+        receive.recv().ok()
+    }
+
+    /// How the replica fares.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        self.front().status()
+    }
+
+    /// Waits until calls are answered; false after `timeout`.
+    ///
+    /// # Errors
+    /// The replica has ended.
+    pub fn wait_until_served(&self, timeout: Duration) -> Result<bool, ReplicaEnd> {
+        let until = Instant::now().checked_add(timeout);
+        let is_serving = |status: &ReplicaStatus| *status == ReplicaStatus::Serving;
+        match self.front().wait_for_status(until, is_serving) {
+            Some(result) => result.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// An operator decides that the state of this process counts, while nobody else can say whose:
+    /// see [`Replica::recover`]. False if nothing waits for that.
+    ///
+    /// # Errors
+    /// The replica has ended.
+    pub fn recover(&self) -> Result<bool, ReplicaEnd> {
+        let number = self.front().ask(Ask::Recover)?;
+        match self.front().wait_for(number, self.deadline()) {
+            Some(told) => Ok(matches!(told?, Told::Recovered(true))),
+            None => Ok(false),
+        }
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<ReplicaEnd> {
+        self.front().end()
+    }
+
+    /// Leaves the group in good order, for all handles, and waits for that.
+    pub fn leave(self) -> ReplicaEnd {
+        self.front().leave(Leave::Politely);
+        let end = self.front().wait_for_status(None, |_| false);
+        end.and_then(Result::err).unwrap_or(ReplicaEnd::Left)
+    }
+}

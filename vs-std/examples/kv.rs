@@ -1,125 +1,118 @@
 //! A replicated key-value store: run `kv 1`, `kv 2` and `kv 3` in three terminals, and type
 //! what it answers to an empty line. The command `vs kv` is made of this file.
-#![allow(missing_docs, reason = "an example")]
+#![allow(missing_docs, unreachable_pub, reason = "an example")]
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::replica::{Broken, ReplicaEvent, Sink, Source, State, put_value, take_value};
-use vs_std::{CallError, JoinOptions, ReplicaOptions, Replicated};
+use vs_std::{CallError, JoinError, JoinOptions, ReplicaOptions, Replicated};
 
-#[derive(Clone, Debug, Default)]
-pub struct Kv(BTreeMap<String, String>);
-
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Op {
-    Put(String, String),
-    Del(String),
-}
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Kv(pub BTreeMap<String, String>);
 
 impl State for Kv {
-    type Op = Op;
+    type Op = (String, Option<String>); // a key and its new value, or none
     type Out = Option<String>; // the value before
 
-    fn apply(&mut self, op: Op) -> Option<String> {
-        match op {
-            Op::Put(key, value) => self.0.insert(key, value),
-            Op::Del(key) => self.0.remove(&key),
+    fn apply(&mut self, (key, value): Self::Op) -> Option<String> {
+        match value {
+            Some(value) => self.0.insert(key, value),
+            None => self.0.remove(&key),
         }
     }
     fn snapshot(&self, out: &mut dyn Sink) -> Result<(), Broken> {
         self.0.iter().try_for_each(|entry| put_value(out, &entry))
     }
     fn restore(input: &mut dyn Source) -> Result<Self, Broken> {
-        let mut entries = BTreeMap::new();
+        let mut kv = Self::default();
         while let Some((key, value)) = take_value(input)? {
-            entries.insert(key, value);
+            kv.0.insert(key, value);
         }
-        Ok(Self(entries))
+        Ok(kv)
     }
 }
 
-/// What is watched: keys that begin so.
-pub type Watched = Arc<Mutex<Option<String>>>;
+/// What the store says; with `serde_json` each is an object of one field.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said {
+    Before(Option<String>), // it is done; the value before
+    Value(Option<String>),
+    All(Kv),
+    Changed(String, Option<String>),
+    Recovered(bool), // whether anything waited for that
+    Note(String),
+    Failed(String),
+}
 
-/// Opens the store that the processes 1 to `members` keep; `tell` hears of changes.
-pub fn open(
-    group: &GroupName,
-    join: JoinOptions,
-    members: u64,
-    watched: &Watched,
-    mut tell: impl FnMut(String) + Send + 'static,
-) -> Result<Replicated<Kv>, vs_std::JoinError> {
-    let primary_of: Vec<ProcessId> = (1..=members).map(ProcessId).collect();
-    let watched = Arc::clone(watched);
-    let hear = move |event| match event {
-        ReplicaEvent::Applied { op, .. } => {
-            let (Some(prefix), Ok(op)) = (&*watched.lock().unwrap(), Kv::decode(&op)) else {
-                return;
-            };
-            match op {
-                Op::Put(key, value) if key.starts_with(prefix) => tell(format!("* {key} {value}")),
-                Op::Del(key) if key.starts_with(prefix) => tell(format!("* {key}")),
-                _ => {}
+pub struct Store {
+    pub kv: Replicated<Kv>,
+    watched: Arc<Mutex<Option<String>>>, // the beginning of keys
+}
+
+impl Store {
+    /// Takes part in the store that `primary_of` keep. `tell` hears of changes.
+    pub fn open(
+        group: &GroupName,
+        join: JoinOptions,
+        primary_of: &[ProcessId],
+        mut tell: impl FnMut(Said) + Send + 'static,
+    ) -> Result<Self, JoinError> {
+        let watched = Arc::<Mutex<Option<String>>>::default();
+        let prefix = Arc::clone(&watched);
+        let mut options = ReplicaOptions::new(primary_of).with_hear(move |event| match event {
+            ReplicaEvent::Applied { op, .. } => {
+                let (prefix, op) = (prefix.lock().unwrap(), Kv::decode::<<Kv as State>::Op>(&op));
+                if let (Some(prefix), Ok((key, value))) = (&*prefix, op)
+                    && key.starts_with(prefix)
+                {
+                    tell(Said::Changed(key, value));
+                }
             }
-        }
-        event => tell(format!("# {event}")),
-    };
-    let mut options = ReplicaOptions::new(&primary_of).with_hear(hear);
-    options.replica.applied = true;
-    Replicated::open(group, join, options, Kv::default())
-}
-
-/// Does what a line says, and answers; `None`: it was `quit`.
-pub fn execute(kv: &Replicated<Kv>, watched: &Watched, line: &str) -> Option<String> {
-    let mut words = line.trim().splitn(3, ' ');
-    let (verb, key) = (words.next()?, words.next().unwrap_or_default().to_owned());
-    let value = words.next().unwrap_or_default().to_owned();
-    let done = |result: Result<Option<String>, CallError<_>>| match result {
-        Ok(old) => old.map_or("ok".into(), |old| format!("ok, it was {old}")),
-        Err(why) => format!("not done: {why}"),
-    };
-    Some(match verb {
-        "put" if !key.is_empty() => done(kv.call(&Op::Put(key, value))),
-        "del" if !key.is_empty() => done(kv.call(&Op::Del(key))),
-        "get" if !key.is_empty() => match kv.read(move |kv| kv.0.get(&key).cloned()) {
-            Ok(value) => value.map_or("no such key".into(), |value| format!("= {value}")),
-            Err(why) => format!("not read: {why}"),
-        },
-        "dump" => match kv.read(Kv::clone) {
-            Ok(kv) => kv.0.iter().map(|(key, value)| format!("{key} {value}\n")).collect(),
-            Err(why) => format!("not read: {why}"),
-        },
-        "watch" => {
-            *watched.lock().unwrap() = Some(key);
-            "changes follow, each behind *".into()
-        }
-        "status" => kv.status().to_string(),
-        "recover" => match kv.recover() {
-            Ok(true) => "the state of this process counts from here on".into(),
-            Ok(false) => "nothing waits for that".into(),
-            Err(end) => end.to_string(),
-        },
-        "quit" => return None,
-        _ => {
-            "put KEY VALUE, get KEY, del KEY, watch [PREFIX], dump, status, recover or quit".into()
-        }
-    })
-}
-
-#[allow(dead_code)] // the command has its own
-fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let id = std::env::args().nth(1).ok_or("kv ID: 1, 2 or 3")?.parse()?;
-    let mut join = JoinOptions::local();
-    join.driver.process = ProcessId(id);
-    let watched = Watched::default();
-    let kv = open(&GroupName::new("store")?, join, 3, &watched, |line| println!("{line}"))?;
-    for line in std::io::stdin().lock().lines() {
-        let Some(answer) = execute(&kv, &watched, &line?) else { break };
-        println!("{answer}");
+            event => tell(Said::Note(format!("# {event}"))),
+        });
+        options.replica.applied = true;
+        Ok(Self { kv: Replicated::open(group, join, options, Kv::default())?, watched })
     }
-    Err(kv.leave().into())
+
+    /// Does what a line says; `None`: it was `quit`.
+    pub fn execute(&self, line: &str) -> Option<Said> {
+        let mut words = line.trim().splitn(3, ' ');
+        let (verb, key) = (words.next()?, words.next().unwrap_or_default().to_owned());
+        let value = words.next().unwrap_or_default().to_owned();
+        let said = match verb {
+            "put" if !key.is_empty() => self.kv.call(&(key, Some(value))).map(Said::Before),
+            "del" if !key.is_empty() => self.kv.call(&(key, None)).map(Said::Before),
+            "get" if !key.is_empty() => {
+                self.kv.read(move |kv| kv.0.get(&key).cloned()).map(Said::Value)
+            }
+            "dump" => self.kv.read(Kv::clone).map(Said::All),
+            "status" => Ok(Said::Note(self.kv.status().to_string())),
+            "recover" => self.kv.recover().map_err(CallError::Ended).map(Said::Recovered),
+            "watch" => {
+                *self.watched.lock().unwrap() = Some(key);
+                Ok(Said::Note("changes follow, each behind *".into()))
+            }
+            "quit" => return None,
+            _ => Ok(Said::Failed("put, get, del, watch, dump, status, recover or quit".into())),
+        };
+        Some(said.unwrap_or_else(|why| Said::Failed(format!("not done: {why}"))))
+    }
+}
+
+#[allow(dead_code, reason = "the command has its own")]
+fn main() -> Result<(), Box<dyn core::error::Error>> {
+    let mut join = JoinOptions::local();
+    join.driver.process = ProcessId(std::env::args().nth(1).ok_or("kv 1, 2 or 3")?.parse()?);
+    let (group, primary_of) = (GroupName::new("store")?, [1, 2, 3].map(ProcessId));
+    let store = Store::open(&group, join, &primary_of, |said| println!("{said:?}"))?;
+    for line in std::io::stdin().lock().lines() {
+        let Some(said) = store.execute(&line?) else { break };
+        println!("{said:?}");
+    }
+    Err(store.kv.leave().into())
 }

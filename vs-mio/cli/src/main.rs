@@ -10,6 +10,7 @@ mod failure;
 mod fast_share;
 mod generate;
 mod input;
+mod kv;
 mod network;
 mod node;
 mod output;
@@ -36,6 +37,7 @@ use failure::Failure;
 enum Cli {
     Demo(demo::Args),
     Node(Box<node::Args>),
+    Kv(Box<kv::Args>),
     Server(Box<server::Args>),
     Check(check::Args),
     Sim(sim::Args),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     let result = match cli {
         Cli::Demo(args) => demo::run(args),
         Cli::Node(args) => node::run(*args),
+        Cli::Kv(args) => kv::run(*args),
         Cli::Server(args) => server::run(*args),
         Cli::Check(args) => check::run(args),
         Cli::Sim(args) => sim::run(args),

@@ -1,0 +1,127 @@
+//! `vs kv`: a replicated key-value store.
+
+mod args;
+mod seat;
+#[path = "../../../vs-std/examples/kv.rs"]
+mod store;
+
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::io::BufRead;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+
+use vs_core::Blocking;
+use vs_core::ident::ProcessId;
+use vs_std::{JoinOptions, Membership, Replicated};
+
+pub(crate) use args::Args;
+
+use crate::failure::Failure;
+use crate::network::{servers, unopened};
+use crate::output::say;
+use crate::signals;
+use seat::Seat;
+use store::{Kv, Said, Store};
+
+/// Keeps the store until standard input ends or says `quit`.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let primary_of: Vec<ProcessId> = (1..=args.members).map(ProcessId).collect();
+    let seat = Seat::take(&args)?;
+    let named = servers(&args.servers)?;
+    let udp = args.udp(&named)?;
+    let (mut node, group) = args.tuning.configs(Blocking::Auto, udp.bind.is_ipv6());
+    node.client.deployment = args.deployment.clone();
+    let membership =
+        if named.is_empty() { Membership::embedded() } else { Membership::Servers(named) };
+    let driver = vs_std::driver::DriverConfig::new(seat.process(), membership, udp)
+        .with_node(node)
+        .with_fit_datagrams(args.tuning.datagram_bytes.is_none());
+    let mut join = JoinOptions::with(driver).with_group(group);
+    join.trace.clone_from(&args.trace);
+    let is_json = args.json;
+    let tell = move |said| print(is_json, &said);
+    eprintln!(
+        "vs: process {} of the {} that keep the store {}",
+        seat.process(),
+        args.members,
+        args.group
+    );
+    let store = Store::open(&args.group, join, &primary_of, tell).map_err(|e| match e {
+        vs_std::JoinError::Open(e) => unopened(&e, "--interface", "--interface"),
+        e => Failure(e.to_string()),
+    })?;
+    serve(&store, is_json, args.leave_at_eof)?;
+    store.kv.leave();
+    Ok(())
+}
+
+/// How often it is looked whether a signal or the replica has ended it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Does what is typed, until it is over.
+fn serve(store: &Store, is_json: bool, leave_at_eof: bool) -> Result<(), Failure> {
+    let ends = signals::watch_ending()?;
+    let (sender, lines) = sync_channel(1);
+    // While there is another sender the end of standard input is no end.
+    let _keep = (!leave_at_eof).then(|| sender.clone());
+    read_lines(sender, leave_at_eof.then(|| store.kv.clone()))?;
+    loop {
+        match lines.recv_timeout(LOOK) {
+            Ok(line) => match store.execute(&line) {
+                Some(said) => print(is_json, &said),
+                None => return Ok(()),
+            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if let Some(end) = store.kv.end() {
+            return Err(Failure(end.to_string()));
+        }
+        if ends.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads the lines of standard input; if there is a state to wait for, once it is served.
+fn read_lines(sender: SyncSender<String>, state: Option<Replicated<Kv>>) -> Result<(), Failure> {
+    let read = move || {
+        if let Some(state) = state {
+            // An end is told by the state itself.
+            let _ = state.wait_until_served(Duration::MAX);
+        }
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    };
+    let spawned = std::thread::Builder::new().name("stdin".into()).spawn(read);
+    spawned.map(drop).map_err(|e| Failure(format!("no thread for standard input: {e}")))
+}
+
+fn print(is_json: bool, said: &Said) {
+    match (is_json, said) {
+        (true, said) => match serde_json::to_string(said) {
+            Ok(line) => say(format_args!("{line}")),
+            Err(error) => say(format_args!("{{\"failed\":\"{error}\"}}")),
+        },
+        (false, Said::Before(value)) => match value {
+            Some(value) => say(format_args!("ok, it was {value}")),
+            None => say(format_args!("ok")),
+        },
+        (false, Said::Value(Some(value))) => say(format_args!("= {value}")),
+        (false, Said::Value(None)) => say(format_args!("no such key")),
+        (false, Said::All(kv)) => {
+            kv.0.iter().for_each(|(key, value)| say(format_args!("{key} {value}")));
+            say(format_args!("{} keys", kv.0.len()));
+        }
+        (false, Said::Changed(key, Some(value))) => say(format_args!("* {key} {value}")),
+        (false, Said::Changed(key, None)) => say(format_args!("* {key} is deleted")),
+        (false, Said::Recovered(true)) => {
+            say(format_args!("the state of this process counts from here on"));
+        }
+        (false, Said::Recovered(false)) => say(format_args!("nothing waits for that")),
+        (false, Said::Note(text) | Said::Failed(text)) => say(format_args!("{text}")),
+    }
+}

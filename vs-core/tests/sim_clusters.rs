@@ -121,3 +121,26 @@ fn clusters_without_all_sync_messages_are_noticed() {
     });
     println!("seed {}", missed.expect("a world in which it is noticed"));
 }
+
+/// When a process joins `n` others at 0.5 s, and when all have the view with it, in µs.
+fn join(n: u64, clusters: bool) -> (u64, u64) {
+    let mut scenario = Scenario::calm(1, n + 1).with_clusters(clusters);
+    let joiner = ProcessId(n + 1);
+    scenario.steps.retain(|(_, step)| *step != Step::Start(joiner));
+    scenario.steps.push((500_000, Step::Start(joiner)));
+    scenario.heal_us = 1_000_000;
+    let outcome = clean(scenario);
+    let lines = || outcome.traces.iter().flat_map(|trace| &trace.lines);
+    let is_last =
+        |event: &Event| matches!(event, Event::View { view, .. } if view.contains(joiner));
+    let views = lines().filter(|line| is_last(&line.record.event));
+    (outcome.stats.net.datagrams, views.map(|line| line.record.ts.0 / 1000).max().unwrap())
+}
+
+/// The sync messages of joiners leave at the start_change, too: nobody waits for them for longer.
+#[test]
+fn clusters_cost_no_round_and_no_datagram() {
+    for n in [3, 24] {
+        assert_eq!(join(n, true), join(n, false), "{n} members");
+    }
+}

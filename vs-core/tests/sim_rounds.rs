@@ -26,6 +26,11 @@ impl Rounds {
         Self(Sites::new(seed, &group_config(), Rules::default()))
     }
 
+    /// In a group with clusters.
+    fn with_clusters(seed: u64) -> Self {
+        Self(Sites::new(seed, &group_config().with_clusters(true), Rules::default()))
+    }
+
     fn counters(&self) -> [ServerCounters; 2] {
         SERVERS.map(|s| self.0.world.server_counters(s))
     }
@@ -138,23 +143,34 @@ fn leave_takes_one_sync_round_and_no_timeout() {
 #[test]
 fn join_takes_one_sync_round() {
     for seed in 0..20 {
-        let mut rounds = Rounds::new(seed);
-        rounds.0.start(&[1, 2, 11, 12]);
-        rounds.0.await_view(&[1, 2, 11, 12]);
-        let (before, since) = (rounds.counters(), rounds.0.world.now());
-        rounds.0.start(&[13]);
-        let view = rounds.0.await_view(&[1, 2, 11, 12, 13]);
-        for (b, a) in before.iter().zip(rounds.counters()) {
-            assert_eq!(a.proposals - b.proposals, 1, "seed {seed}: one proposal a server");
-            assert_eq!((a.views_fast - b.views_fast, a.views_slow - b.views_slow), (1, 0));
-        }
-        for (p, records) in rounds.records(&[1, 2, 11, 12, 13], since) {
-            let change = Change::of(&records);
-            assert_eq!(change.syncs.len(), 1, "seed {seed}: {p} sent one sync");
-            change.assert_one_round(p, &view);
-            let want = if p.0 < 10 { 1 } else { 2 };
-            assert_eq!(trips(change.installed[0].1 - since), want, "seed {seed}: {p}");
-        }
+        join(Rounds::new(seed), seed);
+    }
+}
+
+/// Sync messages of joiners leave at the start_change, too.
+#[test]
+fn join_with_clusters_takes_one_sync_round() {
+    for seed in 0..20 {
+        join(Rounds::with_clusters(seed), seed);
+    }
+}
+
+fn join(mut rounds: Rounds, seed: u64) {
+    rounds.0.start(&[1, 2, 11, 12]);
+    rounds.0.await_view(&[1, 2, 11, 12]);
+    let (before, since) = (rounds.counters(), rounds.0.world.now());
+    rounds.0.start(&[13]);
+    let view = rounds.0.await_view(&[1, 2, 11, 12, 13]);
+    for (b, a) in before.iter().zip(rounds.counters()) {
+        assert_eq!(a.proposals - b.proposals, 1, "seed {seed}: one proposal a server");
+        assert_eq!((a.views_fast - b.views_fast, a.views_slow - b.views_slow), (1, 0));
+    }
+    for (p, records) in rounds.records(&[1, 2, 11, 12, 13], since) {
+        let change = Change::of(&records);
+        assert_eq!(change.syncs.len(), 1, "seed {seed}: {p} sent one sync");
+        change.assert_one_round(p, &view);
+        let want = if p.0 < 10 { 1 } else { 2 };
+        assert_eq!(trips(change.installed[0].1 - since), want, "seed {seed}: {p}");
     }
 }
 

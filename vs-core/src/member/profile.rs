@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_mismatch_names_the_field_and_both_values() {
-        let changes: [(Change, &str); 5] = [
+        let changes: [(Change, &str); 6] = [
             (
                 |p| p.message_bytes_max = 2 << 20,
                 "message_bytes_max is 2097152 in the group and 1048576",
@@ -245,6 +245,7 @@ mod tests {
                 "primary_of is {1,2} in the group and {}",
             ),
             (|p| p.order = 9, "order is number 9 in the group and fifo"),
+            (|p| p.clusters = true, "clusters is true in the group and false"),
         ];
         for (change, says) in changes {
             let mismatch = Profile::default().fits(&with(change)).unwrap_err();

@@ -4,7 +4,7 @@ use vs_core::ident::ServerId;
 use vs_core::member::{ConnId, Server, ServerConfig};
 use vs_core::trace::Event;
 use vs_core::wire::frame::preamble;
-use vs_core::{Action, BlockOkError, Blocking, SendError, Time};
+use vs_core::{Action, BlockOkError, Blocking, Note, NoteError, SendError, Time};
 
 mod common;
 
@@ -73,6 +73,19 @@ fn process_that_left_is_not_asked_to_block() {
     assert_eq!(node.block_ok(now, key), Err(BlockOkError::NotJoined));
     let last = node.tracer_mut().pop().map(|record| record.event);
     assert_eq!(last, Some(Event::Leave));
+}
+
+/// A process that had left was still let set a note, which nobody would be told.
+#[test]
+fn process_that_left_sets_no_note() {
+    let (node, group) = small_configs(2);
+    let mut cluster = Cluster::start(1, (node, group.with_clusters(true)), || ());
+    cluster.pass_us(20_000);
+    let (key, now) = (cluster.group, cluster.now);
+    let node = &mut cluster.processes[0].node;
+    assert_eq!(node.set_note(key, Note::EMPTY), Ok(()));
+    assert!(node.leave(now, key));
+    assert_eq!(node.set_note(key, Note::EMPTY), Err(NoteError::NotJoined));
 }
 
 /// A process that was leaving, and owed an answer to a block request, was detached instead. It was

@@ -120,12 +120,11 @@ impl Member {
     pub(super) fn noted(&mut self, note: Note, result: Result<(), NoteError>) {
         match result {
             Ok(()) => {
-                assert!(self.phase != Phase::Out && self.config.clusters);
+                assert!(matches!(self.phase, Phase::In | Phase::Leaving) && self.config.clusters);
                 self.notes.push(note);
             }
-            Err(NoteError::NotJoined) => {
-                assert!(matches!(self.phase, Phase::Out | Phase::Leaving), "{:?}", self.phase);
-            }
+            Err(NoteError::NotJoined) if self.phase == Phase::In => self.owes_end = true,
+            Err(NoteError::NotJoined) => {}
             Err(NoteError::NoClusters) => assert!(!self.config.clusters),
             Err(other) => panic!("{other}"),
         }

@@ -96,7 +96,7 @@ impl core::error::Error for DirectError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoteError {
-    /// The node is not in the group.
+    /// The node is not in the group, or was detached from it for good.
     NotJoined,
     /// The group has no clusters ([`crate::GroupConfig::clusters`]), so nobody is told notes.
     NoClusters,

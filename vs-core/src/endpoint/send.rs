@@ -11,6 +11,9 @@ use crate::wire::body::Audience;
 impl Endpoint {
     /// Sets what the next own sync message carries.
     pub(crate) fn set_note(&mut self, note: Note) -> Result<(), NoteError> {
+        if !self.attachment.is_active() {
+            return Err(NoteError::NotJoined);
+        }
         if !self.config.clusters {
             return Err(NoteError::NoClusters);
         }

@@ -8,6 +8,7 @@ use vs_core::wire::direct;
 use vs_core::wire::packet::{self, Content, Packet};
 use vs_core::wire::path::{self, Path};
 use vs_core::wire::reach;
+use vs_core::wire::trailer;
 use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict};
 
 use crate::control::{SyncMessage, SyncRequest, ViewKey};
@@ -62,6 +63,10 @@ fn again(datagram: &[u8], packet: &Packet<'_>) {
         let padding = u16::from_le_bytes([datagram[36], datagram[37]]);
         assert_eq!(len, packet::data_bytes(data.body.len()));
         assert_eq!(len + usize::from(padding), datagram.len());
+        if let Some((messages, trailer)) = trailer::split(data.body) {
+            let records = (0..).map_while(|at| trailer.record(at)).count();
+            assert!(messages.len() + records < data.body.len());
+        }
     } else {
         assert_eq!(len, datagram.len());
     }

@@ -63,6 +63,11 @@ pub enum Rule {
     /// What one who comes along knew to be at all members, all who come along deliver as that (430
     /// of 2000).
     OrderSafeMax,
+    /// The numbers of slots go on when another member takes the lead (115 of 6000).
+    OrderSlotsGoOn,
+    /// A member that takes the lead goes on with what the slots so far have put in order. It does
+    /// not begin anew.
+    OrderLeadFromSlots,
     /// In a group with clusters a view is installed once the sync messages of all of its members
     /// are here, also of those that come from another view.
     ClusterSyncs,
@@ -70,7 +75,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -92,6 +97,8 @@ impl Rule {
         Self::OrderAckCap,
         Self::OrderFreeze,
         Self::OrderSafeMax,
+        Self::OrderSlotsGoOn,
+        Self::OrderLeadFromSlots,
         Self::ClusterSyncs,
     ];
 }

@@ -108,6 +108,17 @@ fn safe_delivery_of_only_what_is_known_here_is_noticed() {
     assert_order_missed(Rule::OrderSafeMax, Order::Safe, "T2", 0..3000);
 }
 
+#[test]
+fn slots_that_are_counted_anew_are_noticed() {
+    assert_order_missed(Rule::OrderSlotsGoOn, Order::Total, "T3", 0..3000);
+    assert_order_missed(Rule::OrderSlotsGoOn, Order::Safe, "T2", 0..3000);
+}
+
+#[test]
+fn lead_that_begins_anew_is_noticed() {
+    assert_order_missed(Rule::OrderLeadFromSlots, Order::Total, "did not settle", 0..300);
+}
+
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.
 fn patient() -> GroupConfig {
     group_config().with_peer(Duration::from_secs(60))

@@ -1,9 +1,9 @@
 //! Groups with one order for all members, in random worlds and in situations built by hand.
 
-use vs_core::ident::ProcessId;
+use vs_core::ident::{ProcessId, ServerId};
 use vs_core::order::{Order, Stage};
-use vs_core::sim::{Moment, Outcome, Scenario, Step, Trigger};
-use vs_core::trace::Event;
+use vs_core::sim::{Moment, Outcome, Scenario, Site, Stats, Step, Trigger};
+use vs_core::trace::{Event, Mark};
 
 /// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
 fn seeds() -> core::ops::Range<u64> {
@@ -15,11 +15,14 @@ fn seeds() -> core::ops::Range<u64> {
 
 /// Runs a world of each seed with groups of `order`.
 fn random_worlds(order: Order) {
-    let mut failures = Vec::new();
+    let (mut failures, mut stats) = (Vec::new(), Stats::default());
     for seed in seeds() {
         let outcome = Scenario::random(seed).with_order(order).run();
+        stats.add(&outcome.stats);
         failures.extend(outcome.failure.map(|failure| failure.to_string()));
     }
+    let taken = stats.marks.count(Mark::LeadTaken);
+    assert!(taken >= stats.runs / 2, "the lead was handed over {taken} times");
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -109,4 +112,68 @@ fn member_that_does_not_read_is_left_behind() {
         (450_000, Step::Read(sleeper)),
     ]);
     clean(scenario);
+}
+
+/// Five members, of which one that does not lead sends nearly everything. The lead passes to it
+/// after a few packets, unless `faults` come between.
+fn lopsided(seed: u64, order: Order, faults: Vec<(u64, Step)>) -> Outcome {
+    let mut scenario = Scenario::calm(seed, 5).with_order(order);
+    for at in (100_000..130_000).step_by(500) {
+        scenario.steps.push((at, Step::Send(SENDER, 2)));
+        if at % 5_000 == 0 {
+            let others = [LEADER, ProcessId(2), ProcessId(4), ProcessId(5)];
+            scenario.steps.extend(others.map(|p| (at, Step::Send(p, 1))));
+        }
+    }
+    scenario.steps.extend(faults);
+    scenario.heal_us = 500_000;
+    clean(scenario)
+}
+
+const LEADER: ProcessId = ProcessId(1);
+const SENDER: ProcessId = ProcessId(3);
+
+#[test]
+fn lead_passes_to_the_only_sender_and_stays_there() {
+    for order in [Order::Total, Order::Safe] {
+        let outcome = lopsided(1, order, Vec::new());
+        assert_eq!(outcome.stats.marks.count(Mark::LeadTaken), 1);
+        assert_eq!(count(&outcome, Stage::Recorded) + count(&outcome, Stage::Tail), 0);
+    }
+}
+
+/// Runs the faults of each moment around the one in which the lead passes. It does in some of the
+/// runs, and in others it does not come to that in this view.
+fn while_the_lead_passes(faults: impl Fn(u64) -> Vec<(u64, Step)>) {
+    for (seed, at) in (0..).zip((100_000..104_000).step_by(50)) {
+        let order = if seed % 2 == 0 { Order::Total } else { Order::Safe };
+        lopsided(seed / 2, order, faults(at));
+    }
+}
+
+#[test]
+fn leader_that_dies_while_it_hands_over_leaves_one_order() {
+    while_the_lead_passes(|at| vec![(at, Step::Kill(LEADER))]);
+}
+
+#[test]
+fn new_leader_that_dies_at_once_leaves_one_order() {
+    while_the_lead_passes(|at| vec![(at, Step::Kill(SENDER))]);
+}
+
+#[test]
+fn both_leaders_that_die_leave_one_order() {
+    while_the_lead_passes(|at| vec![(at, Step::Kill(LEADER)), (at + 400, Step::Kill(SENDER))]);
+}
+
+#[test]
+fn partition_between_two_leaders_leaves_one_order() {
+    let [one, two, three, four, five] = [1, 2, 3, 4, 5].map(|p| Site::Process(ProcessId(p)));
+    let server = Site::Server(ServerId(1));
+    for parts in [
+        vec![vec![one, two, server], vec![three, four, five]],
+        vec![vec![one, two], vec![three, four, five, server]],
+    ] {
+        while_the_lead_passes(|at| vec![(at, Step::Partition(parts.clone()))]);
+    }
 }

@@ -83,7 +83,8 @@ impl Cast {
         Some(Delivered { from: rank, number, ends_packet, payload })
     }
 
-    /// Packet `seq` of `rank`, if it is here as whole messages and not beyond `limit`.
+    /// Packet `seq` of `rank`, if it is here as whole messages, not delivered and not beyond
+    /// `limit`.
     pub(crate) fn sealed_packet<'a>(
         &self,
         pool: &'a Pool,
@@ -92,11 +93,13 @@ impl Cast {
         limit: Seq,
     ) -> Option<Sealed<'a>> {
         let stream = self.streams.get(rank)?;
-        let entry = stream.packet(seq).filter(|_| seq <= stream.boundary().min(limit))?;
+        // A packet that is delivered may be gone.
+        let is_due = seq > stream.delivered() && seq <= stream.boundary().min(limit);
+        let entry = stream.packet(seq).filter(|_| is_due)?;
         let flags = Flags::of(entry.flags);
         let (content, trailer) = trailer::split(pool.body(entry.slot))?;
-        let ends_message = !flags.is_fragment() || flags.is_last();
-        Some(Sealed { is_empty: content.is_empty(), ends_message, trailer })
+        let (is_empty, ends_message) = (content.is_empty(), flags.ends_message());
+        Some(Sealed { is_empty, ends_message, trailer })
     }
 
     /// What [`Cast::peek`] says of `rank` is passed over, for an order that leaves it out or finds
@@ -113,6 +116,14 @@ impl Cast {
     pub(crate) fn handle_slot(&mut self, slot: Seq) {
         if let Some(sealer) = &mut self.sealer {
             sealer.handle_delivered(slot);
+        }
+    }
+
+    /// This member leads from now on: it records what comes behind what `recorded` says.
+    pub(crate) fn lead(&mut self, recorded: impl Fn(Rank) -> Seq) {
+        if let Some(sealer) = &mut self.sealer {
+            sealer.lead(recorded, |rank| self.streams.of(rank).boundary());
+            self.room.set_records(sealer.leads(), &self.settings);
         }
     }
 

@@ -25,7 +25,7 @@
 
 use crate::config::GroupConfig;
 use crate::ident::{Rank, Seq};
-use crate::order::Sealer;
+use crate::order::{SEALER_BYTES, Sealer};
 use crate::pool::Pool;
 use crate::ring::ENTRY_BYTES;
 use crate::rng::Rng;
@@ -100,7 +100,7 @@ impl Cast {
         seed: u64,
     ) -> Self {
         let settings = Settings::new(config, size, ranks);
-        let sealer = config.order.has_trailers().then(|| Sealer::new(ranks, me));
+        let sealer = config.order.has_trailers().then(|| Sealer::new(ranks, me, settings.window()));
         let records = sealer.as_ref().is_some_and(Sealer::leads);
         Self {
             me,
@@ -135,7 +135,8 @@ impl Cast {
         let member = size_of::<stream::Stream>()
             + stability::FLOOR_BYTES
             + peers::PEER_BYTES
-            + window::ASKED_BYTES;
+            + window::ASKED_BYTES
+            + if size.trailer_bytes() > 0 { SEALER_BYTES } else { 0 };
         let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
         members.saturating_add(size_of::<Self>() + repair::FORWARDS_BYTES)
     }

@@ -24,12 +24,18 @@ pub(super) struct Room {
     window: Window,
 }
 
+/// Packets that may be outstanding when a message is begun.
+fn most(settings: &Settings, records: bool) -> u64 {
+    let window = settings.window();
+    let kept = if records { window.div_ceil(RECORDS_SHARE) } else { 0 };
+    (window - kept).max(1) as u64
+}
+
 impl Room {
     /// The room of rank `me`. If it `records`, a part of it is kept for packets without messages,
     /// so that messages of its own never keep it from saying which of others' come next.
     pub(super) fn new(ranks: usize, me: Rank, settings: &Settings, records: bool) -> Self {
         let window = settings.window();
-        let kept = if records { window.div_ceil(RECORDS_SHARE) } else { 0 };
         // All rings are empty at the start of a view and of the same size.
         let mut credit = vec![window as u64; ranks];
         credit[usize::from(me)] = Seq::MAX;
@@ -37,8 +43,13 @@ impl Room {
             credit_min: credit.iter().copied().min().unwrap_or(Seq::MAX),
             credit,
             refused: None,
-            window: Window::new(ranks, (window - kept).max(1) as u64, settings.ack_packets()),
+            window: Window::new(ranks, most(settings, records), settings.ack_packets()),
         }
+    }
+
+    /// From now on a part is kept for packets without messages, or none any more.
+    pub(super) fn set_records(&mut self, records: bool, settings: &Settings) {
+        self.window.set_most(most(settings, records), settings.ack_packets());
     }
 
     /// The last packet that all members have room for.

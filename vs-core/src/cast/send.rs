@@ -4,7 +4,7 @@
 use super::Cast;
 use super::sender::Open;
 use crate::ident::{Rank, Seq};
-use crate::order::Sealer;
+use crate::order::{Content, Sealer};
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
 use crate::wire::body::{Audience, Flags, Fragments, body_bytes, packets_for};
@@ -185,7 +185,13 @@ impl Cast {
                 let streams = &self.streams;
                 let body_bytes = self.sender.body_bytes() + self.settings.trailer_bytes();
                 let body = &mut pool.body_mut(slot)[..body_bytes];
-                (sealer.write(body, len, |r| streams.of(r).boundary()), flags.with_trailer())
+                let content = Content { len, ends_message: flags.ends_message() };
+                let led = sealer.leads();
+                let len = sealer.write(body, content, |r| streams.of(r).boundary());
+                if led && !sealer.leads() {
+                    self.room.set_records(false, &self.settings);
+                }
+                (len, flags.with_trailer())
             }
         };
         pool.set_len(slot, len);

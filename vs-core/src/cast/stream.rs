@@ -537,7 +537,7 @@ impl Stream {
     pub(super) fn pass_over(&mut self) {
         let is_last = |seq: &Seq| {
             let flags = self.ring.get(*seq).map(|entry| Flags::of(entry.flags));
-            flags.is_none_or(|flags| !flags.is_fragment() || flags.is_last())
+            flags.is_none_or(Flags::ends_message)
         };
         let last = (self.delivered + 1..=self.boundary).find(is_last);
         (self.delivered, self.offset) = (last.unwrap_or(self.delivered + 1), 0);

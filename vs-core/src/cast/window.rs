@@ -43,13 +43,19 @@ pub(super) struct Window {
     asked: Vec<u32>,
 }
 
+/// Packets that may be outstanding in any case, and normally.
+fn bounds(most: u64, ack_packets: u64) -> (u64, u64) {
+    let least = LEAST_PACKETS.max(2 * ack_packets).min(most);
+    (least, NORMAL_PACKETS.max(4 * ack_packets).min(most))
+}
+
 impl Window {
     /// At most `most` packets; members acknowledge each `ack_packets`.
     pub(super) fn new(ranks: usize, most: u64, ack_packets: u64) -> Self {
-        let normal = NORMAL_PACKETS.max(4 * ack_packets).min(most);
+        let (least, normal) = bounds(most, ack_packets);
         Self {
             packets: normal,
-            least: LEAST_PACKETS.max(2 * ack_packets).min(most),
+            least,
             normal,
             most,
             round_end: 0,
@@ -58,6 +64,13 @@ impl Window {
             limited: false,
             asked: vec![0; ranks],
         }
+    }
+
+    /// At most `most` packets from now on.
+    pub(super) fn set_most(&mut self, most: u64, ack_packets: u64) {
+        (self.least, self.normal) = bounds(most, ack_packets);
+        self.most = most;
+        self.packets = self.packets.clamp(self.least, most);
     }
 
     /// Packets that may be outstanding.

@@ -7,7 +7,6 @@ use core::net::SocketAddr;
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
 use crate::ident::{Cid, Rank};
-use crate::order::LEADER;
 use crate::rule::Rule;
 use crate::sync::{Received, SyncHead};
 use crate::trace::Mark;
@@ -225,7 +224,9 @@ impl Endpoint {
             return true;
         }
         let cast = self.current.cast();
-        if message.safe > cast.room_of(LEADER) {
+        // Each slot is a packet of somebody.
+        let packets = (0..cast.ranks() as Rank).map(|rank| cast.room_of(rank));
+        if message.safe > packets.fold(0, u64::saturating_add) {
             return false;
         }
         let mut ranks = message.cut().zip(usize::from(message.first)..);

@@ -182,15 +182,32 @@ impl Installed {
         self.policy.total()
     }
 
-    /// Finds out whose message is next in an ordered group, of what is within `limit`.
-    pub(super) fn find_turn(&mut self, pool: &mut Pool, now: Time, limit: impl Fn(Rank) -> Seq) {
+    /// Finds out whose message is next in an ordered group, of what is within `limit`. True if this
+    /// process leads from now on.
+    pub(super) fn find_turn(
+        &mut self,
+        pool: &mut Pool,
+        now: Time,
+        limit: impl Fn(Rank) -> Seq,
+    ) -> bool {
         loop {
             let deliverable = Deliverable { cast: &self.cast, limit: &limit };
             match self.policy.find(&DeliverablePackets { deliverable, pool }) {
-                Found::Turn => return,
+                Found::Turn => return self.take_lead(),
                 Found::PassOver(rank) => self.cast.pass_over(pool, now, rank),
             }
         }
+    }
+
+    /// Takes the lead if it was handed over to this process.
+    #[inline]
+    fn take_lead(&mut self) -> bool {
+        let Some(walk) = self.policy.total_mut() else { return false };
+        let leads = walk.take_new_leader() == Some(self.header.rank);
+        if leads {
+            self.cast.lead(|rank| walk.recorded(rank));
+        }
+        leads
     }
 
     /// All that counts of the view is here, and `together` come along.

@@ -10,7 +10,7 @@ use crate::ident::{Rank, Seq};
 use crate::member::client::ClientEvent;
 use crate::order::Total;
 use crate::rule::Rule;
-use crate::trace::Event;
+use crate::trace::{Event, Mark};
 
 impl Endpoint {
     /// Finds out whose message is next, and whether the view ends.
@@ -27,7 +27,9 @@ impl Endpoint {
             return;
         }
         let progress = &self.progress;
-        self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
+        if self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank)) {
+            cx.mark(Mark::LeadTaken);
+        }
         let waits = |walk: &Total| walk.turn().is_none() && !walk.has_tail();
         if !self.current.walk().is_some_and(waits) || !self.is_all_here() {
             return;

@@ -2,5 +2,5 @@
 
 use crate::ident::Rank;
 
-/// The member of least rank leads.
-pub(crate) const LEADER: Rank = 0;
+/// The member of least rank leads, until it hands over.
+pub(super) const FIRST_LEADER: Rank = 0;

@@ -6,7 +6,10 @@
 mod fifo;
 mod leader;
 mod offers;
+mod place;
+mod safe;
 mod sealer;
+mod shares;
 mod stage;
 mod tail;
 mod total;
@@ -16,9 +19,8 @@ use core::fmt;
 use crate::ident::Rank;
 use crate::rule::Rules;
 
-pub(crate) use leader::LEADER;
 pub(crate) use offers::{Head, Offers, Packets, Sealed};
-pub(crate) use sealer::Sealer;
+pub(crate) use sealer::{Content, SEALER_BYTES, Sealer};
 pub use stage::Stage;
 pub(crate) use tail::Tail;
 pub(crate) use total::{Found, Total};
@@ -36,8 +38,10 @@ pub enum Order {
     /// All members deliver all messages in one order (agreed, S18). It is causal (S15): what a
     /// sender had delivered before it sent is delivered before.
     ///
-    /// The member of least rank leads: its packets say which packets of others come next. Its own
-    /// messages take one delay, those of others two. A view ends with [`crate::Action::Signal`].
+    /// One member leads: its packets say which packets of others come next. Its own messages take
+    /// one delay, those of others two. The member of least rank leads first. The lead passes to
+    /// who sends most if the leader sends hardly anything, and away from a leader that lags. A view
+    /// ends with [`crate::Action::Signal`].
     Total,
     /// As [`Order::Total`], and what is delivered before the signal is known to be at all members
     /// of the view (safe, S19, S20): each of them that installs a later view delivers it, too,

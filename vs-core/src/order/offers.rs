@@ -40,6 +40,6 @@ pub(crate) trait Packets: Offers {
     fn delivered(&self, rank: Rank) -> Seq;
     /// Up to which packet all members are known to have the stream of `rank`.
     fn stable(&self, rank: Rank) -> Seq;
-    /// Packet `seq` of `rank`, if it is here, as whole messages, and may be delivered.
+    /// Packet `seq` of `rank`, if it is here, as whole messages, is not delivered and may be.
     fn sealed(&self, rank: Rank, seq: Seq) -> Option<Sealed<'_>>;
 }

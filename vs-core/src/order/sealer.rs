@@ -3,30 +3,55 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::leader::LEADER;
+use super::leader::FIRST_LEADER;
+use super::shares::{self, Shares};
 use crate::ident::{Rank, Seq};
 use crate::wire::trailer::{self, Record};
+
+/// Bytes that are kept of each member.
+pub(crate) const SEALER_BYTES: usize = size_of::<Seq>() + shares::SHARE_BYTES;
 
 /// Writes trailers in one view. The leader's say which packets of others come next.
 #[derive(Debug)]
 pub(crate) struct Sealer {
+    me: Rank,
     leads: bool,
+    /// Nothing is recorded any more.
+    is_closed: bool,
     /// The last slot of which something was delivered here.
     after: Seq,
-    /// The packets of each member that are recorded, by rank.
+    /// While this member leads, the packets of each other that are recorded, by rank.
     recorded: Vec<Seq>,
     /// Where the next trailer begins to look for something to record: each gets its turn.
     turn: Rank,
     /// Something may be unrecorded.
     grown: bool,
+    /// What this member put in order, to see whether another had better lead.
+    shares: Shares,
+}
+
+/// What stands before a trailer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    /// Bytes of the body that are used.
+    pub(crate) len: usize,
+    /// A message ends there, or there is none: the lead may pass.
+    pub(crate) ends_message: bool,
 }
 
 impl Sealer {
-    /// The sealer of rank `me` of `ranks`.
-    pub(crate) fn new(ranks: usize, me: Rank) -> Self {
-        let leads = me == LEADER && ranks > 1;
-        let recorded = if leads { vec![0; ranks] } else { Vec::new() };
-        Self { leads, after: 0, recorded, turn: 0, grown: false }
+    /// The sealer of rank `me` of `ranks`. Each may have `window` packets outstanding.
+    pub(crate) fn new(ranks: usize, me: Rank, window: usize) -> Self {
+        Self {
+            me,
+            leads: me == FIRST_LEADER && ranks > 1,
+            is_closed: false,
+            after: 0,
+            recorded: vec![0; ranks],
+            turn: 0,
+            grown: false,
+            shares: Shares::new(ranks, window),
+        }
     }
 
     /// Whether this member leads others.
@@ -40,9 +65,21 @@ impl Sealer {
         self.after = slot;
     }
 
-    /// More of another member's stream is here.
+    /// More of another member's messages is here.
     pub(crate) fn handle_arrived(&mut self) {
         self.grown = self.leads;
+    }
+
+    /// This member leads from now on. `recorded` tells up to which packet each stream is in order,
+    /// `boundary` up to which one its messages are here.
+    pub(crate) fn lead(&mut self, recorded: impl Fn(Rank) -> Seq, boundary: impl Fn(Rank) -> Seq) {
+        if self.is_closed {
+            return;
+        }
+        (0..).zip(&mut self.recorded).for_each(|(rank, known)| *known = recorded(rank));
+        self.leads = true;
+        self.grown = self.has_more(boundary);
+        self.shares.restart();
     }
 
     /// Whether something is unrecorded. Nobody records any more once it is known up to where each
@@ -53,37 +90,55 @@ impl Sealer {
 
     /// From now on nothing is recorded.
     pub(crate) fn close(&mut self) {
-        (self.leads, self.grown) = (false, false);
+        (self.leads, self.grown, self.is_closed) = (false, false, true);
     }
 
-    /// Writes the trailer behind the first `used` bytes of `body`. `boundary` tells up to which
-    /// packet the messages of a member are here. Answers how many bytes of the body are used then.
+    /// Writes the trailer behind `content` in `body`. `boundary` tells up to which packet the
+    /// messages of a member are here. Answers how many bytes of the body are used then.
     pub(crate) fn write(
         &mut self,
         body: &mut [u8],
-        used: usize,
+        content: Content,
         boundary: impl Fn(Rank) -> Seq,
     ) -> usize {
-        if !self.grown {
-            return trailer::append(body, used, self.after, core::iter::empty());
+        if !self.leads {
+            return trailer::append(body, content.len, self.after, core::iter::empty());
         }
-        let Self { after, recorded, turn, .. } = self;
+        let next = content.ends_message.then(|| self.shares.successor(self.me)).flatten();
+        if content.len > 0 {
+            self.shares.count(self.me, 1);
+        }
+        if !self.grown && next.is_none() {
+            return trailer::append(body, content.len, self.after, core::iter::empty());
+        }
+        let Self { me, after, recorded, turn, shares, .. } = self;
         let ranks = recorded.len() as Rank;
         let mut last = *turn;
-        let unrecorded = (*turn..ranks).chain(0..*turn).filter(|&rank| rank != LEADER);
+        let unrecorded = (*turn..ranks).chain(0..*turn).filter(|rank| rank != me);
         let records = unrecorded.filter_map(|rank| {
             let recorded = &mut recorded[usize::from(rank)];
             // A window is smaller than 2^32.
             let packets = boundary(rank).saturating_sub(*recorded) as u32;
+            if packets == 0 {
+                return None;
+            }
             *recorded += u64::from(packets);
             last = rank;
-            (packets > 0).then_some(Record { rank, packets })
+            shares.count(rank, packets);
+            Some(Record { rank, packets })
         });
-        let end = trailer::append(body, used, *after, records);
+        let lead = next.map(Record::of_new_leader);
+        let end = trailer::append(body, content.len, *after, lead.into_iter().chain(records));
         *turn = (last + 1) % ranks;
-        let is_left = |rank: Rank| boundary(rank) > recorded[usize::from(rank)];
-        self.grown = (0..ranks).filter(|&rank| rank != LEADER).any(is_left);
+        self.leads = next.is_none();
+        self.grown = self.leads && self.has_more(boundary);
         end
+    }
+
+    /// Whether messages of others are here that are not recorded.
+    fn has_more(&self, boundary: impl Fn(Rank) -> Seq) -> bool {
+        let mut others = (0..).zip(&self.recorded).filter(|(rank, _)| *rank != self.me);
+        others.any(|(rank, recorded)| boundary(rank) > *recorded)
     }
 }
 
@@ -91,16 +146,19 @@ impl Sealer {
 mod tests {
     use super::*;
 
+    const WINDOW: usize = 1024;
+
     fn written(sealer: &mut Sealer, room: usize, boundary: &[Seq]) -> Vec<(Rank, u32)> {
         let mut body = vec![0; room];
-        let end = sealer.write(&mut body, 0, |rank| boundary[usize::from(rank)]);
+        let content = Content { len: 0, ends_message: true };
+        let end = sealer.write(&mut body, content, |rank| boundary[usize::from(rank)]);
         let (_, trailer) = trailer::split(&body[..end]).unwrap();
         (0..).map_while(|at| trailer.record(at)).map(|r| (r.rank, r.packets)).collect()
     }
 
     #[test]
     fn leader_records_what_is_new_of_each_in_turn() {
-        let mut sealer = Sealer::new(4, LEADER);
+        let mut sealer = Sealer::new(4, FIRST_LEADER, WINDOW);
         sealer.handle_arrived();
         let two = 5 + 2 * 6;
         assert_eq!(written(&mut sealer, two, &[9, 3, 4, 5]), [(1, 3), (2, 4)]);
@@ -112,15 +170,45 @@ mod tests {
 
     #[test]
     fn only_the_leader_of_others_records() {
-        for (ranks, me) in [(1, LEADER), (3, LEADER + 1)] {
-            let mut sealer = Sealer::new(ranks, me);
+        for (ranks, me) in [(1, FIRST_LEADER), (3, FIRST_LEADER + 1)] {
+            let mut sealer = Sealer::new(ranks, me, WINDOW);
             sealer.handle_arrived();
             assert!(!sealer.has_unrecorded());
             assert_eq!(written(&mut sealer, 64, &[1, 1, 1]), []);
         }
-        let mut closed = Sealer::new(3, LEADER);
+        let mut closed = Sealer::new(3, FIRST_LEADER, WINDOW);
         closed.close();
         closed.handle_arrived();
         assert_eq!(written(&mut closed, 64, &[1, 1, 1]), []);
+    }
+
+    /// Member 2 sends, the leader does not. Whoever takes the lead goes on with what the walk has
+    /// put in order, and nobody else records any more.
+    #[test]
+    fn silent_leader_hands_over_to_who_sends() {
+        let mut sealer = Sealer::new(3, FIRST_LEADER, WINDOW);
+        sealer.handle_arrived();
+        assert_eq!(written(&mut sealer, 64, &[0, 4, 200]), [(1, 4), (2, 200)]);
+        sealer.handle_arrived();
+        assert_eq!(written(&mut sealer, 11, &[0, 5, 201]), [(2, 0)], "that goes first");
+        sealer.handle_arrived();
+        assert!(!sealer.leads() && !sealer.has_unrecorded());
+        assert_eq!(written(&mut sealer, 64, &[0, 6, 202]), []);
+
+        let mut next = Sealer::new(3, 2, WINDOW);
+        next.lead(|rank| [9, 4, 200][usize::from(rank)], |rank| [9, 5, 0][usize::from(rank)]);
+        assert!(next.has_unrecorded());
+        assert_eq!(written(&mut next, 64, &[10, 5, 0]), [(0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn lead_does_not_pass_within_a_message() {
+        let mut sealer = Sealer::new(2, FIRST_LEADER, WINDOW);
+        sealer.handle_arrived();
+        assert_eq!(written(&mut sealer, 64, &[0, 200]), [(1, 200)]);
+        let (mut body, part) = ([0; 64], Content { len: 9, ends_message: false });
+        sealer.write(&mut body, part, |_| 200);
+        assert!(sealer.leads());
+        assert_eq!(written(&mut sealer, 64, &[0, 200]), [(1, 0)]);
     }
 }

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::leader::LEADER;
 use super::stage::Stage;
 use crate::ident::{Rank, Seq};
 use crate::wire::trailer::Trailer;
@@ -52,9 +51,10 @@ impl Tail {
         self.refused[at]
     }
 
-    /// Whether slot `slot` counts. Once one does not, all are done.
-    pub(super) fn has_slot(&mut self, slot: Seq) -> bool {
-        self.are_slots_done |= slot > self.agreed(LEADER);
+    /// Whether the slot counts that is packet `packet` of `leader`. Once one does not, all are
+    /// done.
+    pub(super) fn has_slot(&mut self, leader: Rank, packet: Seq) -> bool {
+        self.are_slots_done |= packet > self.agreed(leader);
         !self.are_slots_done
     }
 

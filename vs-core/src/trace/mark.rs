@@ -55,5 +55,6 @@ marks! {
     HeardAgain: "a member says that multicasts reach it beside copies",
     Primary: "a view becomes primary",
     Lapsed: "a view does not hold any more for a process that is cut off",
+    LeadTaken: "the leader of an ordered view hands over to another member",
     DuplicateId: "a second process under one id is refused",
 }

@@ -91,6 +91,13 @@ impl Flags {
         self.0 & FLAG_LAST != 0
     }
 
+    /// Whether what it holds does not go on in the next packet.
+    #[must_use]
+    #[inline]
+    pub fn ends_message(self) -> bool {
+        !self.is_fragment() || self.is_last()
+    }
+
     /// The same for a body with a trailer.
     #[must_use]
     pub fn with_trailer(self) -> Self {

@@ -82,6 +82,8 @@ fn data(flags: u8, body: &[u8]) -> Data<'_> {
 
 /// No records; after slot 258.
 const ORDERED_TRAILER: &[u8] = b"\x02\x01\0\0\0";
+/// The lead passes to rank 3; 2 packets of rank 1; after slot 7.
+const NEW_LEADER: &[u8] = b"\x03\0\0\0\0\0\x01\0\x02\0\0\0\x07\0\0\0\x02";
 /// 3 packets of rank 2 and 65,536 of rank 4; after slot 7.
 const RECORDS: &[u8] = b"\x02\0\x03\0\0\0\x04\0\0\0\x01\0\x07\0\0\0\x02";
 
@@ -117,6 +119,9 @@ fn packets() -> Vec<Sample> {
         }),
         sample("data-records", "kind 1: a trailer with two records alone", true, |out| {
             packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, RECORDS))
+        }),
+        sample("data-new-leader", "kind 1: a trailer that passes the lead", true, |out| {
+            packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, NEW_LEADER))
         }),
         sample("ack", "kind 2: of two streams", true, |out| {
             let entry = |(received, credit)| AckEntry { received, credit };
@@ -176,6 +181,7 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
             d == data(FLAG_TRAILER, &[messages, ORDERED_TRAILER].concat()[..])
         }
         ("data-records", Content::Data(d)) => d == data(FLAG_TRAILER, RECORDS),
+        ("data-new-leader", Content::Data(d)) => d == data(FLAG_TRAILER, NEW_LEADER),
         ("ack", Content::Ack(ack)) => {
             let entries = ack.entries().map(|e| (e.received, e.credit));
             ack.first == 1 && entries.eq([(5, 69), (7, 1 << 40)])
@@ -240,6 +246,7 @@ fn reserved_bytes_are_ignored() {
             | "data-last"
             | "data-ordered"
             | "data-records"
+            | "data-new-leader"
             | "data-padded" => &[6, 7, 38, 39],
             "nak" | "path-answer" => &[6, 7],
             "direct" => &[6, 7, 36, 37, 38, 39],

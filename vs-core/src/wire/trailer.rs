@@ -5,8 +5,10 @@
 //! ```
 //!
 //! It is read from the end of the body. Numbers are little-endian. A record says how many further
-//! packets of a member come next in the order; `after` is the low half of the number of the last
-//! slot of which the sender had delivered something when it sealed the packet.
+//! packets of a member come next in the order, or, if that is 0, that this member leads from the
+//! next slot on. The lead passes in a packet in which a message ends or which holds none; of
+//! several such records the last counts. `after` is the low half of the number of the last slot of
+//! which the sender had delivered something when it sealed the packet.
 
 use crate::ident::{Rank, Seq};
 
@@ -22,13 +24,28 @@ pub(crate) const TRAILER_ROOM: usize = END_BYTES + RECORDS_RESERVED * RECORD_BYT
 /// Records in one trailer, at most.
 const RECORDS_MAX: usize = u8::MAX as usize;
 
-/// So many further packets of a member come next in the order.
+/// So many further packets of a member come next in the order. A record of none passes the lead to
+/// the member: its packets say what comes next from there on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The member.
     pub rank: Rank,
     /// How many of its packets.
     pub packets: u32,
+}
+
+impl Record {
+    /// The record that passes the lead to `rank`.
+    #[must_use]
+    pub fn of_new_leader(rank: Rank) -> Self {
+        Self { rank, packets: 0 }
+    }
+
+    /// Whether it passes the lead to its member.
+    #[must_use]
+    pub fn passes_lead(self) -> bool {
+        self.packets == 0
+    }
 }
 
 /// The trailer of a packet.
@@ -45,6 +62,11 @@ impl Trailer<'_> {
         let record = self.records.get(at * RECORD_BYTES..)?.first_chunk::<RECORD_BYTES>()?;
         let [a, b, packets @ ..] = *record;
         Some(Record { rank: u16::from_le_bytes([a, b]), packets: u32::from_le_bytes(packets) })
+    }
+
+    /// The records from place `first` on.
+    pub(crate) fn records_from(&self, first: usize) -> impl Iterator<Item = Record> + '_ {
+        (first..).map_while(|at| self.record(at))
     }
 
     /// Whether the sender may have delivered something of slot `slot`, or of a later one, before it

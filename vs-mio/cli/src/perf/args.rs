@@ -67,9 +67,13 @@ pub(super) struct Load {
     /// Members of the group
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) members: u16,
-    /// How many of them send: those with the lowest ids
+    /// How many of them send: those with the lowest ids, unless --highest says otherwise
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) senders: u16,
+    /// Those with the highest ids send. In an ordered group the member with the lowest id leads at
+    /// first
+    #[arg(long)]
+    pub(super) highest: bool,
     /// Bytes of a message
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     pub(super) size: usize,
@@ -169,6 +173,7 @@ impl Load {
             args.extend(["--rate".to_owned(), rate.to_string()]);
         }
         let flags = [
+            ("--highest", self.highest),
             ("--ping", self.ping),
             ("--unicast", self.unicast),
             ("--busy", self.busy),

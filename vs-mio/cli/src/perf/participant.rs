@@ -217,7 +217,11 @@ impl Participant<'_> {
     }
 
     fn is_sender(&self) -> bool {
-        self.ear.view.iter().take(self.load.senders.into()).any(|p| *p == self.ear.me)
+        let (view, senders) = (&self.ear.view, usize::from(self.load.senders));
+        let others = view.len().saturating_sub(senders);
+        let sending =
+            if self.load.highest { &view[others..] } else { &view[..view.len() - others] };
+        sending.contains(&self.ear.me)
     }
 
     fn send_burst(&mut self) -> Result<Duration, Failure> {

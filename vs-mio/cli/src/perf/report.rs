@@ -94,6 +94,7 @@ pub(super) fn summary(load: &Load, results: &[Value]) -> Value {
     put("summary", true.into());
     put("members", load.members.into());
     put("senders", load.senders.into());
+    put("highest", load.highest.into());
     put("size", load.size.into());
     put("seconds", load.seconds.as_secs_f64().into());
     put("runtime", name_of(load.runtime).into());

@@ -28,8 +28,6 @@ struct Call {
     ticket: Ticket,
     no: u64,
     op: Vec<u8>,
-    /// Sent in the current view.
-    is_sent: bool,
     /// Sent in this view or an earlier one.
     was_sent: bool,
 }
@@ -50,6 +48,8 @@ pub(super) struct Calls {
     /// The number of the next operation.
     next_no: u64,
     calls: VecDeque<Call>,
+    /// So many of them were sent in the current view: the first ones.
+    sent: usize,
     reads: VecDeque<Read>,
     last_mark: u64,
     answers: VecDeque<(Ticket, Answer)>,
@@ -64,6 +64,7 @@ impl Calls {
             is_open_sent: false,
             next_no: 1,
             calls: VecDeque::new(),
+            sent: 0,
             reads: VecDeque::new(),
             last_mark: 0,
             answers: VecDeque::new(),
@@ -83,7 +84,7 @@ impl Calls {
     pub(super) fn call(&mut self, op: Vec<u8>) -> Ticket {
         let (ticket, no) = (self.ticket(), self.next_no);
         self.next_no += 1;
-        self.calls.push_back(Call { ticket, no, op, is_sent: false, was_sent: false });
+        self.calls.push_back(Call { ticket, no, op, was_sent: false });
         ticket
     }
 
@@ -100,7 +101,7 @@ impl Calls {
     /// The view ends: what was not answered is asked for again in the next served one.
     pub(super) fn handle_view(&mut self) {
         self.is_open_sent = false;
-        self.calls.iter_mut().for_each(|call| call.is_sent = false);
+        self.sent = 0;
         self.reads.iter_mut().for_each(|read| read.mark = None);
     }
 
@@ -119,6 +120,7 @@ impl Calls {
 
     fn answer_first(&mut self, answer: Vec<u8>) {
         if let Some(call) = self.calls.pop_front() {
+            self.sent = self.sent.saturating_sub(1);
             self.answers.push_back((call.ticket, Answer::Done(answer)));
         }
     }
@@ -139,7 +141,7 @@ impl Calls {
 
     /// An operation of a session is not carried out, since the session is over.
     pub(super) fn handle_ended(&mut self, session: u64, no: u64) {
-        let waits = self.calls.iter().any(|call| call.no == no && call.is_sent);
+        let waits = self.calls.iter().take(self.sent).any(|call| call.no == no);
         if waits && self.session == Some(session) {
             self.lose_session();
         }
@@ -150,6 +152,7 @@ impl Calls {
         self.session = None;
         self.is_open_sent = false;
         self.nonce = self.nonce.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        self.sent = 0;
         let lost = self.calls.iter().filter(|call| call.was_sent).count();
         for call in self.calls.drain(..lost) {
             self.answers.push_back((call.ticket, Answer::Lost));
@@ -170,7 +173,7 @@ impl Calls {
         if self.reads.back().is_some_and(|read| read.mark.is_none()) {
             return Some(encode(&Said::Mark { nonce: self.last_mark + 1 }));
         }
-        let call = self.calls.iter().find(|call| !call.is_sent)?;
+        let call = self.calls.get(self.sent)?;
         let Some(session) = self.session else {
             let first = self.calls.front().map_or(self.next_no, |call| call.no);
             let open = Said::Open { nonce: self.nonce, first };
@@ -188,14 +191,15 @@ impl Calls {
             self.reads.iter_mut().filter(|r| r.mark.is_none()).for_each(|read| read.mark = mark);
         } else if self.session.is_none() {
             self.is_open_sent = true;
-        } else if let Some(call) = self.calls.iter_mut().find(|call| !call.is_sent) {
-            (call.is_sent, call.was_sent) = (true, true);
+        } else if let Some(call) = self.calls.get_mut(self.sent) {
+            call.was_sent = true;
+            self.sent += 1;
         }
     }
 
     /// What [`Calls::next`] named is longer than a message of the group may be.
     pub(super) fn handle_too_large(&mut self) {
-        let Some(at) = self.calls.iter().position(|call| !call.is_sent) else { return };
+        let at = self.sent;
         if let Some(call) = self.calls.remove(at) {
             // Its number is free again for the ones behind it.
             self.calls.iter_mut().skip(at).for_each(|later| later.no -= 1);

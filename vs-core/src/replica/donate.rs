@@ -12,6 +12,9 @@ const RANGES_MAX: usize = 256;
 /// Snapshots of this process that joiners still pull. Of more the oldest is dropped.
 pub const SNAPSHOTS_MAX: usize = 2;
 
+/// Bytes of a snapshot that are read at a time.
+const READ_BYTES: u64 = 64 << 10;
+
 #[derive(Debug)]
 struct Wanted {
     to: ProcessId,
@@ -35,7 +38,8 @@ pub(super) struct Donations {
     wanted: VecDeque<Wanted>,
     /// Who is told about which snapshot, or that there is none.
     about: VecDeque<(ProcessId, Option<Standing>)>,
-    part: Vec<u8>,
+    /// Bytes of a snapshot that were read ahead, and where they begin.
+    read: (Option<Standing>, u64, Vec<u8>),
 }
 
 impl Donations {
@@ -98,7 +102,7 @@ impl Donations {
 
     /// Answers as long as `say` takes what is said.
     pub(super) fn answer(&mut self, mut say: impl FnMut(ProcessId, &Word<'_>) -> bool) {
-        let Self { snapshots, wanted, about, part } = self;
+        let Self { snapshots, wanted, about, read } = self;
         while let Some(&(to, wanted)) = about.front() {
             let snapshot = snapshots.iter().find(|snapshot| Some(snapshot.standing) == wanted);
             let word = match snapshot {
@@ -116,23 +120,30 @@ impl Donations {
         while let Some(next) = wanted.front_mut() {
             let (to, transfer) = (next.to, next.transfer);
             let snapshot = snapshots.iter_mut().find(|s| s.standing.transfer() == transfer);
-            let Some(Snapshot { written, .. }) = snapshot else {
+            let Some(Snapshot { standing, written, .. }) = snapshot else {
                 wanted.pop_front();
                 say(to, &Word::Gone);
                 continue;
             };
-            while next.from < next.upto.min(written.len()) {
-                let left = next.upto.min(written.len()) - next.from;
-                part.resize(left.min(next.part.into()) as usize, 0);
-                let read = written.read_at(next.from, part);
-                let word = match read {
-                    Ok(()) => Word::Part { transfer, from: next.from, bytes: part },
-                    Err(_) => Word::Gone,
+            let end = next.upto.min(written.len());
+            while next.from < end {
+                let part = u64::from(next.part).min(end - next.from);
+                let ahead = next.from.checked_sub(read.1).filter(|_| read.0 == Some(*standing));
+                let place = ahead.map(|at| at as usize..(at + part) as usize);
+                let Some(bytes) = place.and_then(|place| read.2.get(place)) else {
+                    read.2.resize(READ_BYTES.max(part).min(end - next.from) as usize, 0);
+                    (read.0, read.1) = (Some(*standing), next.from);
+                    if written.read_at(next.from, &mut read.2).is_err() {
+                        read.0 = None;
+                        say(to, &Word::Gone);
+                        break;
+                    }
+                    continue;
                 };
-                if !say(to, &word) {
+                if !say(to, &Word::Part { transfer, from: next.from, bytes }) {
                     return;
                 }
-                next.from += part.len() as u64;
+                next.from += part;
             }
             wanted.pop_front();
         }

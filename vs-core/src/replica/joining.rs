@@ -3,9 +3,9 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::message::Standing;
+use super::message::{Said, Standing};
 use super::pull::Pull;
-use crate::ident::ProcessId;
+use crate::ident::{ProcessId, ViewId};
 use crate::order::Stage;
 
 /// Bytes that a message takes in the hold besides its own.
@@ -55,7 +55,7 @@ impl Joining {
         self.standing
     }
 
-    pub(super) fn set_epoch(&mut self, epoch: crate::ident::ViewId) {
+    pub(super) fn set_epoch(&mut self, epoch: ViewId) {
         self.standing.epoch = epoch;
     }
 
@@ -64,8 +64,8 @@ impl Joining {
     }
 
     /// Holds the next message of the order, unless the snapshot has it.
-    pub(super) fn hold(&mut self, from: ProcessId, message: &[u8], stage: Stage) {
-        self.standing.advance(message);
+    pub(super) fn hold(&mut self, from: ProcessId, message: &[u8], said: &Said<'_>, stage: Stage) {
+        self.standing.advance(said);
         let at = self.standing.at;
         if self.pull.standing().is_some_and(|snapshot| at <= snapshot.at) {
             return;

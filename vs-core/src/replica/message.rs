@@ -24,10 +24,15 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// One more message.
-    pub(super) fn advance(&mut self, message: &[u8]) {
+    /// One more message that changes the state.
+    pub(super) fn advance(&mut self, said: &Said<'_>) {
         self.at += 1;
-        self.digest = fnv1a(self.digest, message);
+        let numbers = match *said {
+            Said::Op { session, no, op, .. } => [session, no, hash(op)],
+            Said::Open { nonce, first } => [nonce, first, 0],
+            _ => [0; 3],
+        };
+        self.digest = numbers.iter().fold(self.digest, |h, n| fnv1a(h, &n.to_le_bytes()));
     }
 
     /// Names the snapshot of a state that has come so far.
@@ -78,6 +83,16 @@ pub(super) enum Word<'a> {
     Part { transfer: u64, from: u64, bytes: &'a [u8] },
     /// There is none, or not any more.
     Gone,
+}
+
+/// Of an operation.
+pub(super) fn hash(op: &[u8]) -> u64 {
+    // Eight bytes at a time: operations may be long.
+    let (words, rest) = op.as_chunks();
+    let mix =
+        |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let hash = words.iter().fold(op.len() as u64, |h, word| mix(h, u64::from_le_bytes(*word)));
+    fnv1a(mix(hash, FNV_OFFSET), rest)
 }
 
 /// Bytes that a [`Word::Part`] takes besides its bytes, at most.

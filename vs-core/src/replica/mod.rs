@@ -27,6 +27,17 @@
 //! may have delivered the message by which the old view came to be served, and then it knows more
 //! than the sync message says.
 //!
+//! # Test your state
+//!
+//! The example `hostile_state` plays a state in two hundred hostile worlds, in thirty lines that
+//! test any other state as well. With `--broken` its `apply` goes by the order of a hash map; the
+//! first world finds that two members that applied the same operations have different states:
+//!
+//! ```console
+//! $ cargo run --release -p vs-core --features sim --example hostile_state
+//! $ cargo run --release -p vs-core --features sim --example hostile_state -- --broken
+//! ```
+//!
 //! # Why an answer holds
 //!
 //! An operation is answered only if it was delivered before the signal, in a served view. Then each

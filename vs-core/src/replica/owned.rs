@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::message::{Said, Standing};
+use super::message::{Said, Standing, hash};
 use super::sessions::{Fate, Sessions};
 use super::spool::Written;
 use super::state::{Broken, Source, State, put_value, take_value};
-use crate::ident::{FNV_OFFSET, fnv1a};
+use crate::ident::ViewId;
 
 #[derive(Debug)]
 pub(super) struct Owned<S> {
@@ -45,7 +45,7 @@ impl<S: State> Owned<S> {
         self.standing
     }
 
-    pub(super) fn set_epoch(&mut self, epoch: crate::ident::ViewId) {
+    pub(super) fn set_epoch(&mut self, epoch: ViewId) {
         self.standing.epoch = epoch;
     }
 
@@ -53,9 +53,9 @@ impl<S: State> Owned<S> {
         &self.sessions
     }
 
-    /// Applies the next message of the order, which reads as `said`.
-    pub(super) fn apply(&mut self, message: &[u8], said: &Said<'_>) -> Result<Outcome, Broken> {
-        self.standing.advance(message);
+    /// Applies the next message of the order.
+    pub(super) fn apply(&mut self, said: &Said<'_>) -> Result<Outcome, Broken> {
+        self.standing.advance(said);
         let at = self.standing.at;
         match *said {
             Said::Open { nonce, first } => {
@@ -63,7 +63,7 @@ impl<S: State> Owned<S> {
                 Ok(Outcome::Opened { nonce })
             }
             Said::Op { session, no, done, op } => {
-                let hash = fnv1a(FNV_OFFSET, op);
+                let hash = hash(op);
                 Ok(match self.sessions.look(session, no, done, hash, at) {
                     Fate::Run => {
                         let answer = self.run(op)?;

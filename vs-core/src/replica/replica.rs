@@ -306,10 +306,10 @@ impl<S: State> Replica<S> {
             Said::Open { .. } | Said::Op { .. } if !round.is_served() => Ok(()),
             Said::Open { .. } | Said::Op { .. } => match &mut self.joining {
                 Some(joining) => {
-                    joining.hold(from, message, stage);
+                    joining.hold(from, message, &said, stage);
                     self.try_to_settle()
                 }
-                None => self.apply(from, message, &said, stage),
+                None => self.apply(from, &said, stage),
             },
         }
     }
@@ -318,15 +318,9 @@ impl<S: State> Replica<S> {
         self.joining.is_none() && self.round.as_ref().is_some_and(Round::is_served)
     }
 
-    fn apply(
-        &mut self,
-        from: ProcessId,
-        message: &[u8],
-        said: &Said<'_>,
-        stage: Stage,
-    ) -> Result<(), Broken> {
+    fn apply(&mut self, from: ProcessId, said: &Said<'_>, stage: Stage) -> Result<(), Broken> {
         let Some(owned) = &mut self.owned else { return Ok(()) };
-        let outcome = owned.apply(message, said)?;
+        let outcome = owned.apply(said)?;
         if self.config.applied
             && let (Said::Op { op, .. }, Outcome::Answered { answer, is_new: true, .. }) =
                 (said, &outcome)
@@ -512,7 +506,7 @@ impl<S: State> Replica<S> {
         self.owned = Some(owned);
         for message in held.into_iter().filter(|held| held.at > snapshot.at) {
             if let Some(said) = decode(&message.message) {
-                self.apply(message.from, &message.message, &said, message.stage)?;
+                self.apply(message.from, &said, message.stage)?;
             }
         }
         let Some(owned) = &mut self.owned else { return Ok(()) };

@@ -35,6 +35,13 @@ pub trait Sink {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Broken>;
 }
 
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// Hands out the bytes of a snapshot, in order. They were checked before.
 pub trait Source {
     /// Writes the next bytes to `out`, and says how many: 0 only at the end.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::endpoint::{Action, BlockOkError, DirectError, NoteError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
+use crate::replica::Port;
 use crate::rng::Rng;
 use crate::sim::load::Load;
 use crate::sim::notes::Notes;
@@ -137,6 +138,11 @@ impl Handle<'_> {
         self.node.poll_direct(group)
     }
 
+    /// What a [`crate::replica::Replica`] needs of the group.
+    pub fn port(&mut self, group: GroupKey) -> impl Port {
+        HandlePort { handle: Handle { now: self.now, sends: self.sends, node: self.node }, group }
+    }
+
     /// The most bytes of a message to one member, as [`Node::direct_bytes_max`].
     #[must_use]
     pub fn direct_bytes_max(&self, group: GroupKey) -> usize {
@@ -163,6 +169,26 @@ impl Handle<'_> {
     #[must_use]
     pub fn view(&self, group: GroupKey) -> Option<&View> {
         self.node.view(group)
+    }
+}
+
+/// A group, as a replica needs it.
+struct HandlePort<'a> {
+    handle: Handle<'a>,
+    group: GroupKey,
+}
+
+impl Port for HandlePort<'_> {
+    fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        self.handle.send(self.group, message).map(drop)
+    }
+
+    fn send_direct(&mut self, to: ProcessId, message: &[u8]) -> Result<(), DirectError> {
+        self.handle.send_direct(self.group, to, message)
+    }
+
+    fn direct_bytes_max(&self) -> usize {
+        self.handle.direct_bytes_max(self.group)
     }
 }
 

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::replica::{
-    Answer, Broken, Port, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source, State,
+    Answer, Broken, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source, State,
     Ticket, put_value, take_value,
 };
 use vs_core::rng::Rng;
 use vs_core::sim::{Application, Handle, Load, ProcessPlan};
-use vs_core::{Action, DirectError, SendError, Time};
+use vs_core::{Action, Time};
 
 /// Names of the operations, in their order, and bytes that make snapshots long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,22 +91,6 @@ pub(crate) struct Keeper {
     waiting_since: Option<Time>,
     pub(crate) ballast: usize,
     is_broken: bool,
-}
-
-struct HandlePort<'a, 'b>(&'a mut Handle<'b>, GroupKey);
-
-impl Port for HandlePort<'_, '_> {
-    fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
-        self.0.send(self.1, message).map(drop)
-    }
-
-    fn send_direct(&mut self, to: ProcessId, message: &[u8]) -> Result<(), DirectError> {
-        self.0.send_direct(self.1, to, message)
-    }
-
-    fn direct_bytes_max(&self) -> usize {
-        self.0.direct_bytes_max(self.1)
-    }
 }
 
 impl Keeper {
@@ -270,7 +254,7 @@ impl Application for Keeper {
             }
         }
         let looked = self.look_after(now);
-        let driven = self.replica.as_mut()?.drive(now, &mut HandlePort(handle, group));
+        let driven = self.replica.as_mut()?.drive(now, &mut handle.port(group));
         let wake = self.check(driven).flatten();
         self.hear_answers();
         let next = self.next.filter(|at| now < *at && *at < self.load.until);

@@ -2,19 +2,18 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 use std::time::Instant;
 
 use vs_core::replica::{Answer, Broken, CallRefused};
 
 use super::end::ReplicaEnd;
-use super::front::Told;
-
-type Wait = Box<dyn FnMut(Option<Instant>) -> Option<Result<Told, ReplicaEnd>> + Send>;
+use super::front::{Told, Waits};
 
 /// A call that has no answer yet. It goes on if this is dropped.
 pub struct Pending<Out> {
-    wait: Wait,
-    forget: Box<dyn Fn() + Send>,
+    front: Arc<dyn Waits>,
+    number: u64,
     decode: fn(&[u8]) -> Result<Out, Broken>,
 }
 
@@ -26,11 +25,11 @@ impl<Out> fmt::Debug for Pending<Out> {
 
 impl<Out> Pending<Out> {
     pub(super) fn new(
-        wait: Wait,
-        forget: Box<dyn Fn() + Send>,
+        front: Arc<dyn Waits>,
+        number: u64,
         decode: fn(&[u8]) -> Result<Out, Broken>,
     ) -> Self {
-        Self { wait, forget, decode }
+        Self { front, number, decode }
     }
 
     /// Waits for the answer, for at most `timeout`.
@@ -38,8 +37,8 @@ impl<Out> Pending<Out> {
     /// # Errors
     /// See [`CallError`]; with [`CallError::Unknown`] it may be waited for again: it is carried out
     /// once at most, however often.
-    pub fn wait(mut self, timeout: Duration) -> Result<Out, CallError<Out>> {
-        match (self.wait)(Instant::now().checked_add(timeout)) {
+    pub fn wait(self, timeout: Duration) -> Result<Out, CallError<Out>> {
+        match self.front.wait_for(self.number, Instant::now().checked_add(timeout)) {
             None => Err(CallError::Unknown(self)),
             Some(Err(end)) => Err(CallError::Ended(end)),
             Some(Ok(Told::Answer(Answer::Done(answer)))) => {
@@ -54,7 +53,7 @@ impl<Out> Pending<Out> {
 
 impl<Out> Drop for Pending<Out> {
     fn drop(&mut self) {
-        (self.forget)();
+        self.front.forget(self.number);
     }
 }
 

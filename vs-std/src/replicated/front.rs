@@ -1,9 +1,9 @@
 //! Where the application's threads and the one that carries the replica meet.
 
 use core::fmt;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
@@ -36,17 +36,78 @@ pub(super) enum Told {
     Recovered(bool),
 }
 
+/// The answer to a question.
+#[derive(Debug)]
+enum Slot {
+    /// It is still to come.
+    Open,
+    Told(Told),
+    /// Nobody waits for it any more.
+    Closed,
+}
+
+/// Answers by the number of their question. Numbers are given in turn.
+#[derive(Debug, Default)]
+struct Slots {
+    first: u64,
+    slots: VecDeque<Slot>,
+}
+
+impl Slots {
+    /// The number of the next question.
+    fn open(&mut self) -> u64 {
+        self.slots.push_back(Slot::Open);
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    fn get(&mut self, number: u64) -> Option<&mut Slot> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(at)
+    }
+
+    fn tell(&mut self, number: u64, told: Told) {
+        if let Some(slot @ Slot::Open) = self.get(number) {
+            *slot = Slot::Told(told);
+        }
+    }
+
+    /// Takes the answer if it is there.
+    fn take(&mut self, number: u64) -> Option<Told> {
+        let slot = self.get(number).filter(|slot| matches!(slot, Slot::Told(_)))?;
+        let Slot::Told(told) = core::mem::replace(slot, Slot::Closed) else { return None };
+        self.close(number);
+        Some(told)
+    }
+
+    fn close(&mut self, number: u64) {
+        if let Some(slot) = self.get(number) {
+            *slot = Slot::Closed;
+        }
+        while let Some(Slot::Closed) = self.slots.front() {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
 struct Inner<S: State> {
     asks: Vec<Ask<S>>,
-    told: HashMap<u64, Told>,
-    next: u64,
+    slots: Slots,
     status: ReplicaStatus,
     end: Option<ReplicaEnd>,
     /// The handles are gone, or the group is to be left.
     leave: Option<Leave>,
-    worker: Option<ThreadId>,
     /// Threads that wait.
     waiting: usize,
+}
+
+/// Where answers are waited for, whatever the state is.
+pub(super) trait Waits: Send + Sync {
+    /// What became of what was asked for under `number`.
+    fn wait_for(&self, number: u64, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>>;
+
+    /// Nobody will ask what became of `number`.
+    fn forget(&self, number: u64);
 }
 
 /// How the replica is to end.
@@ -62,6 +123,8 @@ pub(super) enum Leave {
 pub(super) struct Front<S: State> {
     inner: Mutex<Inner<S>>,
     came: Condvar,
+    /// The thread that carries the replica.
+    worker: OnceLock<ThreadId>,
     pub(super) bell: Bell,
 }
 
@@ -75,15 +138,14 @@ impl<S: State> Front<S> {
     pub(super) fn new() -> io::Result<Self> {
         let inner = Inner {
             asks: Vec::new(),
-            told: HashMap::new(),
-            next: 0,
+            slots: Slots::default(),
             status: ReplicaStatus::Gathering,
             end: None,
             leave: None,
-            worker: None,
             waiting: 0,
         };
-        Ok(Self { inner: Mutex::new(inner), came: Condvar::new(), bell: Bell::new()? })
+        let (inner, came) = (Mutex::new(inner), Condvar::new());
+        Ok(Self { inner, came, worker: OnceLock::new(), bell: Bell::new()? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
@@ -97,8 +159,7 @@ impl<S: State> Front<S> {
         if let Some(end) = &inner.end {
             return Err(end.clone());
         }
-        inner.next += 1;
-        let number = inner.next;
+        let number = inner.slots.open();
         let is_first = inner.asks.is_empty();
         inner.asks.push(ask(number));
         drop(inner);
@@ -110,7 +171,7 @@ impl<S: State> Front<S> {
 
     /// Whether the calling thread is the one that carries the replica.
     pub(super) fn is_inside(&self) -> bool {
-        self.lock().worker == Some(std::thread::current().id())
+        self.worker.get() == Some(&std::thread::current().id())
     }
 
     /// Waits until `until` for what `find` finds.
@@ -141,18 +202,6 @@ impl<S: State> Front<S> {
         }
     }
 
-    /// What became of what was asked for under `number`.
-    pub(super) fn wait_for(
-        &self,
-        number: u64,
-        until: Option<Instant>,
-    ) -> Option<Result<Told, ReplicaEnd>> {
-        self.wait(until, |inner| {
-            let told = inner.told.remove(&number).map(Ok);
-            told.or_else(|| inner.end.clone().map(Err))
-        })
-    }
-
     /// Waits until the status is one that `is_wanted`, or the end.
     pub(super) fn wait_for_status(
         &self,
@@ -181,7 +230,7 @@ impl<S: State> Front<S> {
     // What the thread that carries the replica calls.
 
     pub(super) fn begin(&self) {
-        self.lock().worker = Some(std::thread::current().id());
+        self.worker.get_or_init(|| std::thread::current().id());
     }
 
     /// What was asked for since the last time, and whether the replica is to end.
@@ -195,7 +244,7 @@ impl<S: State> Front<S> {
     pub(super) fn tell(&self, told: &mut Vec<(u64, Told)>, status: &ReplicaStatus) {
         let mut inner = self.lock();
         let news = !told.is_empty() || inner.status != *status;
-        inner.told.extend(told.drain(..));
+        told.drain(..).for_each(|(number, told)| inner.slots.tell(number, told));
         if inner.status != *status {
             inner.status.clone_from(status);
         }
@@ -215,9 +264,17 @@ impl<S: State> Front<S> {
         drop(asks);
         self.came.notify_all();
     }
+}
 
-    /// Nobody will ask what became of `number`.
-    pub(super) fn forget(&self, number: u64) {
-        self.lock().told.remove(&number);
+impl<S: State + Send> Waits for Front<S> {
+    fn wait_for(&self, number: u64, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>> {
+        self.wait(until, |inner| {
+            let told = inner.slots.take(number).map(Ok);
+            told.or_else(|| inner.end.clone().map(Err))
+        })
+    }
+
+    fn forget(&self, number: u64) {
+        self.lock().slots.close(number);
     }
 }

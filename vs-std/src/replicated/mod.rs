@@ -22,7 +22,7 @@ use crate::random::random;
 
 pub use call::{CallError, Pending};
 pub use end::ReplicaEnd;
-use front::{Ask, Front, Leave, Told};
+use front::{Ask, Front, Leave, Told, Waits};
 pub use spool::{SPOOL_MEMORY_BYTES, spool};
 use worker::Worker;
 
@@ -167,12 +167,8 @@ impl<S: State + Send + 'static> Replicated<S> {
         let op = S::encode(op).map_err(|why| CallError::Refused(CallRefused::Broken(why)))?;
         let number = self.front().ask(|number| Ask::Call(number, op));
         let number = number.map_err(CallError::Ended)?;
-        let (waiter, forgetter) = (Arc::clone(self.front()), Arc::clone(self.front()));
-        Ok(Pending::new(
-            Box::new(move |until| waiter.wait_for(number, until)),
-            Box::new(move || forgetter.forget(number)),
-            S::decode,
-        ))
+        let front: Arc<Front<S>> = Arc::clone(self.front());
+        Ok(Pending::new(front, number, S::decode))
     }
 
     /// Reads the state, linearizably: what was answered to anybody before this call is in it.
@@ -194,7 +190,9 @@ impl<S: State + Send + 'static> Replicated<S> {
         };
         let number = self.front().ask(|number| Ask::Read(number, Box::new(look)));
         let number = number.map_err(CallError::Ended)?;
-        match self.front().wait_for(number, self.deadline()) {
+        let told = self.front().wait_for(number, self.deadline());
+        self.front().forget(number);
+        match told {
             Some(Ok(Told::Answer(Answer::Readable))) => {
                 receive.try_recv().map_err(|_| CallError::Lost)
             }
@@ -215,7 +213,8 @@ impl<S: State + Send + 'static> Replicated<S> {
         let ask = move |replica: &Replica<S>| {
             let _ = send.send(look(replica.peek()));
         };
-        self.front().ask(|_| Ask::Look(Box::new(ask))).ok()?;
+        let number = self.front().ask(|_| Ask::Look(Box::new(ask))).ok()?;
+        self.front().forget(number);
         receive.recv().ok()
     }
 
@@ -245,7 +244,9 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// The replica has ended.
     pub fn recover(&self) -> Result<bool, ReplicaEnd> {
         let number = self.front().ask(Ask::Recover)?;
-        match self.front().wait_for(number, self.deadline()) {
+        let told = self.front().wait_for(number, self.deadline());
+        self.front().forget(number);
+        match told {
             Some(told) => Ok(matches!(told?, Told::Recovered(true))),
             None => Ok(false),
         }

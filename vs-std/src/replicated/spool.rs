@@ -15,12 +15,30 @@ struct FileSpool {
     file: SpooledTempFile,
     /// Whether the file stands at its end.
     is_at_end: bool,
+    /// What is still to be written to its end.
+    tail: Vec<u8>,
+}
+
+/// Bytes that are written at a time.
+const WRITE_BYTES: usize = 256 << 10;
+
+impl FileSpool {
+    fn write(&mut self) -> Result<(), Broken> {
+        if !self.is_at_end {
+            self.file.seek(SeekFrom::End(0)).map_err(broken)?;
+            self.is_at_end = true;
+        }
+        self.file.write_all(&self.tail).map_err(broken)?;
+        self.tail.clear();
+        Ok(())
+    }
 }
 
 /// An empty spool: see [`SPOOL_MEMORY_BYTES`].
 #[must_use]
 pub fn spool() -> Box<dyn Spool> {
-    Box::new(FileSpool { file: SpooledTempFile::new(SPOOL_MEMORY_BYTES), is_at_end: true })
+    let file = SpooledTempFile::new(SPOOL_MEMORY_BYTES);
+    Box::new(FileSpool { file, is_at_end: true, tail: Vec::new() })
 }
 
 fn broken(error: std::io::Error) -> Broken {
@@ -29,14 +47,14 @@ fn broken(error: std::io::Error) -> Broken {
 
 impl Spool for FileSpool {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        if !self.is_at_end {
-            self.file.seek(SeekFrom::End(0)).map_err(broken)?;
-            self.is_at_end = true;
-        }
-        self.file.write_all(bytes).map_err(broken)
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
     }
 
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Broken> {
+        if !self.tail.is_empty() {
+            self.write()?;
+        }
         self.is_at_end = false;
         self.file.seek(SeekFrom::Start(offset)).map_err(broken)?;
         self.file.read_exact(out).map_err(broken)

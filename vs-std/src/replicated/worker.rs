@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use vs_core::Time;
@@ -18,8 +18,8 @@ pub(super) struct Worker<S: State> {
     front: Arc<Front<S>>,
     asks: Vec<Ask<S>>,
     told: Vec<(u64, Told)>,
-    /// Under which number each ticket was asked for.
-    calls: HashMap<Ticket, u64>,
+    /// Under which number each ticket was asked for, ascending.
+    calls: VecDeque<(Ticket, u64)>,
     reads: HashMap<Ticket, (u64, Look<S>)>,
     hear: Box<dyn FnMut(ReplicaEvent) + Send>,
     leave_at: Option<Time>,
@@ -40,7 +40,7 @@ impl<S: State> Worker<S> {
             front,
             asks: Vec::new(),
             told: Vec::new(),
-            calls: HashMap::new(),
+            calls: VecDeque::new(),
             reads: HashMap::new(),
             hear,
             leave_at: None,
@@ -135,7 +135,9 @@ impl<S: State> Worker<S> {
     /// Hands over answers.
     fn tell(&mut self) {
         while let Some((ticket, answer)) = self.replica.poll_answer() {
-            if let Some(number) = self.calls.remove(&ticket) {
+            // Answers come in order, or nearly so.
+            let at = self.calls.iter().position(|(known, _)| *known == ticket);
+            if let Some((_, number)) = at.and_then(|at| self.calls.remove(at)) {
                 self.told.push((number, Told::Answer(answer)));
             } else if let Some((number, look)) = self.reads.remove(&ticket) {
                 look(&self.replica);
@@ -155,7 +157,7 @@ impl<S: State> Worker<S> {
         for ask in asks.drain(..) {
             match ask {
                 Ask::Call(number, op) => match self.replica.call_encoded(op) {
-                    Ok(ticket) => drop(self.calls.insert(ticket, number)),
+                    Ok(ticket) => self.calls.push_back((ticket, number)),
                     Err(refusal) => self.told.push((number, Told::Refused(refusal))),
                 },
                 Ask::Read(number, look) => match self.replica.read() {

@@ -40,7 +40,9 @@ impl Endpoint {
         if !self.attachment.is_active() {
             return None;
         }
-        if let Some((dest, len)) = self.next_control(cx, out) {
+        if self.resend.has_due()
+            && let Some((dest, len)) = self.next_control(cx, out)
+        {
             return Some(Transmit { dest, len, segment_bytes: len });
         }
         if let Some(transmit) = self.next_reach(cx, budget, out) {
@@ -73,6 +75,7 @@ impl Endpoint {
     }
 
     /// The next sync message or request for one; answers its destination and its length.
+    #[inline(never)] // Nothing of it is on the way of a message.
     fn next_control(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<(Dest, usize)> {
         while let Some(due) = self.resend.next_due() {
             let alone = match due {

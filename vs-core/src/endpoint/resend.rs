@@ -1,5 +1,7 @@
 //! When sync messages and requests for them are sent, again and again until they are not needed.
 
+use alloc::vec::Vec;
+
 use smallvec::SmallVec;
 
 use crate::ident::{Cid, ProcessId};
@@ -79,9 +81,9 @@ pub(super) struct Resend {
     /// Requests to the group so far, in this change.
     requests: u32,
     /// Whom to ask alone, and for which of its cids.
-    asked_alone: SmallVec<[(ProcessId, Cid); 2]>,
+    asked_alone: Vec<(ProcessId, Cid)>,
     /// Who asked this process alone: for which cid, and the next rank.
-    answered_alone: SmallVec<[(ProcessId, Cid, usize); 2]>,
+    answered_alone: Vec<(ProcessId, Cid, usize)>,
     /// Own sync messages that somebody asked for: cid and next rank.
     answers: SmallVec<[(Cid, usize); ANSWERS_MAX]>,
 }
@@ -135,6 +137,16 @@ impl Resend {
     /// Whether a part of the own sync message is still to be sent for this time.
     pub(super) fn is_unsent(&self) -> bool {
         self.next_rank.is_some()
+    }
+
+    /// Whether there is something to be sent now.
+    #[inline] // It is asked for with each datagram, and seldom true.
+    pub(super) fn has_due(&self) -> bool {
+        self.next_rank.is_some()
+            || self.is_request_due
+            || !self.answers.is_empty()
+            || !self.asked_alone.is_empty()
+            || !self.answered_alone.is_empty()
     }
 
     /// What is to be sent next; [`Resend::handle_sent`] follows.

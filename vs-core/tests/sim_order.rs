@@ -114,6 +114,15 @@ fn member_that_does_not_read_is_left_behind() {
     clean(scenario);
 }
 
+/// A timer fires, its view ends with what the application takes, and the next change has waited for
+/// that.
+#[test]
+fn deferred_change_leaves_no_timer_due() {
+    for order in [Order::Total, Order::Safe] {
+        clean(Scenario::random(2842).with_order(order));
+    }
+}
+
 /// Five members, of which one that does not lead sends nearly everything. The lead passes to it
 /// after a few packets, unless `faults` come between.
 fn lopsided(seed: u64, order: Order, faults: Vec<(u64, Step)>) -> Outcome {

@@ -108,6 +108,8 @@ impl Endpoint {
     pub(super) fn take_deferred(&mut self, cx: &mut Cx<'_>) {
         for event in core::mem::take(&mut self.deferred).into_events() {
             self.handle_membership(cx, event);
+            // If all this follows from a timeout, the next one has to lie ahead.
+            self.look_who_is_heard(cx.now);
         }
     }
 

@@ -26,6 +26,13 @@ impl Endpoint {
         earlier(earlier(next, self.reattach_timeout()), self.attachment.poll_timeout())
     }
 
+    /// Finds out who has to be asked whether it is there.
+    pub(super) fn look_who_is_heard(&mut self, now: Time) {
+        let cast = self.current.cast();
+        let (own, owed_since) = (self.current.header().rank, |rank| cast.acks_owed_since(rank));
+        self.reach.handle_timeout(now, &self.config, own, owed_since);
+    }
+
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         if !self.attachment.is_active() {
@@ -38,9 +45,7 @@ impl Endpoint {
         let is_waiting = self.sync.is_waiting();
         self.resend.handle_timeout(cx.now, self.config.sync_resend_ms, is_waiting);
         self.review_suspicions(cx);
-        let cast = self.current.cast();
-        let (own, owed_since) = (self.current.header().rank, |rank| cast.acks_owed_since(rank));
-        self.reach.handle_timeout(cx.now, &self.config, own, owed_since);
+        self.look_who_is_heard(cx.now);
         self.look_at_lease(cx);
         self.handle_block_timeout(cx);
         self.find_turn(cx);

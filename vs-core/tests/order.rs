@@ -59,3 +59,20 @@ fn leader_records_in_its_own_packets() {
     cluster.pass_us(100_000);
     assert_eq!(records(&cluster), alone);
 }
+
+/// There is nothing to put in order before the last part is here.
+#[test]
+fn part_of_a_message_is_not_recorded() {
+    let mut cluster = cluster(2);
+    let (group, now) = (cluster.group, cluster.now);
+    let (mut buffer, mut out, mut parts) = ([0; 2000], [0; 2000], 0);
+    cluster.send(1, &[7; 10_000]).expect("there is room");
+    while let Some(sent) = cluster.processes[1].node.poll_transmit(now, &mut buffer, 1) {
+        parts += 1;
+        let leader = &mut cluster.processes[0].node;
+        leader.handle_datagram(now, ([127, 0, 0, 1], 4001).into(), &mut buffer[..sent.len]);
+        while leader.poll_transmit(now, &mut out, 1).is_some() {}
+    }
+    let counters = cluster.processes[0].node.cast_counters(group).expect("the group is joined");
+    assert!(parts > 5 && counters.records == 1, "{parts} parts, {} records", counters.records);
+}

@@ -94,8 +94,10 @@ impl Cast {
     ) -> Option<Sealed<'a>> {
         let stream = self.streams.get(rank)?;
         // A packet that is delivered may be gone.
-        let is_due = seq > stream.delivered() && seq <= stream.boundary().min(limit);
-        let entry = stream.packet(seq).filter(|_| is_due)?;
+        if seq <= stream.delivered() || seq > stream.boundary().min(limit) {
+            return None;
+        }
+        let entry = stream.packet(seq)?;
         let flags = Flags::of(entry.flags);
         let (content, trailer) = trailer::split(pool.body(entry.slot))?;
         let (is_empty, ends_message) = (content.is_empty(), flags.ends_message());

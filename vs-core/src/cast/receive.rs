@@ -154,7 +154,7 @@ impl Cast {
         self.streams.count_unstable(origin);
         self.streams.count_undelivered(origin);
         if let Some(sealer) = &mut self.sealer {
-            sealer.handle_arrived();
+            sealer.handle_arrived(origin, self.streams.of(origin).boundary());
         }
         misfit.map(|(seq, _)| seq)
     }

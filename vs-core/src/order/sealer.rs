@@ -65,9 +65,9 @@ impl Sealer {
         self.after = slot;
     }
 
-    /// More of another member's messages is here.
-    pub(crate) fn handle_arrived(&mut self) {
-        self.grown = self.leads;
+    /// The messages of another member are here up to packet `boundary`.
+    pub(crate) fn handle_arrived(&mut self, rank: Rank, boundary: Seq) {
+        self.grown |= self.leads && boundary > self.recorded[usize::from(rank)];
     }
 
     /// This member leads from now on. `recorded` tells up to which packet each stream is in order,
@@ -106,7 +106,7 @@ impl Sealer {
         }
         let next = content.ends_message.then(|| self.shares.successor(self.me)).flatten();
         if content.len > 0 {
-            self.shares.count(self.me, 1);
+            self.shares.count_own();
         }
         if !self.grown && next.is_none() {
             return trailer::append(body, content.len, self.after, core::iter::empty());
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn leader_records_what_is_new_of_each_in_turn() {
         let mut sealer = Sealer::new(4, FIRST_LEADER, WINDOW);
-        sealer.handle_arrived();
+        sealer.handle_arrived(1, 3);
         let two = 5 + 2 * 6;
         assert_eq!(written(&mut sealer, two, &[9, 3, 4, 5]), [(1, 3), (2, 4)]);
         assert!(sealer.has_unrecorded());
@@ -172,13 +172,13 @@ mod tests {
     fn only_the_leader_of_others_records() {
         for (ranks, me) in [(1, FIRST_LEADER), (3, FIRST_LEADER + 1)] {
             let mut sealer = Sealer::new(ranks, me, WINDOW);
-            sealer.handle_arrived();
+            (0..ranks as Rank).filter(|rank| *rank != me).for_each(|r| sealer.handle_arrived(r, 1));
             assert!(!sealer.has_unrecorded());
             assert_eq!(written(&mut sealer, 64, &[1, 1, 1]), []);
         }
         let mut closed = Sealer::new(3, FIRST_LEADER, WINDOW);
         closed.close();
-        closed.handle_arrived();
+        closed.handle_arrived(1, 1);
         assert_eq!(written(&mut closed, 64, &[1, 1, 1]), []);
     }
 
@@ -187,11 +187,12 @@ mod tests {
     #[test]
     fn silent_leader_hands_over_to_who_sends() {
         let mut sealer = Sealer::new(3, FIRST_LEADER, WINDOW);
-        sealer.handle_arrived();
+        sealer.handle_arrived(2, 200);
         assert_eq!(written(&mut sealer, 64, &[0, 4, 200]), [(1, 4), (2, 200)]);
-        sealer.handle_arrived();
+        sealer.handle_arrived(2, 200);
+        assert!(!sealer.has_unrecorded(), "that is recorded");
         assert_eq!(written(&mut sealer, 11, &[0, 5, 201]), [(2, 0)], "that goes first");
-        sealer.handle_arrived();
+        sealer.handle_arrived(2, 202);
         assert!(!sealer.leads() && !sealer.has_unrecorded());
         assert_eq!(written(&mut sealer, 64, &[0, 6, 202]), []);
 
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn lead_does_not_pass_within_a_message() {
         let mut sealer = Sealer::new(2, FIRST_LEADER, WINDOW);
-        sealer.handle_arrived();
+        sealer.handle_arrived(1, 200);
         assert_eq!(written(&mut sealer, 64, &[0, 200]), [(1, 200)]);
         let (mut body, part) = ([0; 64], Content { len: 9, ends_message: false });
         sealer.write(&mut body, part, |_| 200);

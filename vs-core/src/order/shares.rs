@@ -27,8 +27,9 @@ pub(super) const SHARE_BYTES: usize = size_of::<u32>();
 /// What the leader put in order in this span.
 #[derive(Debug)]
 pub(super) struct Shares {
-    /// Packets of each member, by rank.
+    /// Packets of each other member, by rank.
     packets: Vec<u32>,
+    own: u32,
     total: u32,
     /// Those that waited with many others.
     late: u32,
@@ -46,7 +47,8 @@ impl Shares {
         // A window is smaller than 2^32.
         let late_from = (window / LATE_SHARE) as u32;
         let span = (window / SPAN_SHARE).clamp(1, SPAN_PACKETS_MAX) as u32;
-        Self { packets: vec![0; ranks], total: 0, late: 0, span, late_from, late_spans: 0 }
+        let packets = vec![0; ranks];
+        Self { packets, own: 0, total: 0, late: 0, span, late_from, late_spans: 0 }
     }
 
     /// Begins anew.
@@ -57,11 +59,17 @@ impl Shares {
 
     fn restart_span(&mut self) {
         self.packets.fill(0);
-        (self.total, self.late) = (0, 0);
+        (self.own, self.total, self.late) = (0, 0, 0);
     }
 
-    /// So many packets of a member are put in order together.
+    /// An own packet is sealed.
     #[inline]
+    pub(super) fn count_own(&mut self) {
+        // Looked at in time: a span is smaller than 2^32.
+        (self.own, self.total) = (self.own.wrapping_add(1), self.total.wrapping_add(1));
+    }
+
+    /// So many packets of another member are put in order together.
     pub(super) fn count(&mut self, rank: Rank, packets: u32) {
         let known = &mut self.packets[usize::from(rank)];
         *known = known.saturating_add(packets);
@@ -79,7 +87,7 @@ impl Shares {
 
     #[inline(never)]
     fn end_span(&mut self, me: Rank) -> Option<Rank> {
-        let (own, total) = (self.packets[usize::from(me)], self.total);
+        let (own, total) = (self.own, self.total);
         let others = (0..).zip(&self.packets).filter(|(rank, _)| *rank != me);
         let (rank, most) = others.max_by_key(|(_, packets)| **packets)?;
         let is_needless = own <= total / SILENT_SHARE && *most > total / 2;
@@ -98,7 +106,8 @@ mod tests {
     fn successor(shares: &mut Shares, spans: u32, sent: [u32; 3]) -> Option<Rank> {
         let rounds = (0..spans * shares.span.div_ceil(16)).map(|_| {
             let next = shares.successor(0);
-            (0..).zip(sent).for_each(|(rank, packets)| shares.count(rank, packets));
+            (0..sent[0]).for_each(|_| shares.count_own());
+            (1..).zip(&sent[1..]).for_each(|(rank, packets)| shares.count(rank, *packets));
             next
         });
         let found = rounds.fold(None, Option::or);

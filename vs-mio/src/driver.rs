@@ -9,15 +9,19 @@ use std::os::fd::{AsRawFd, RawFd};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use vs_core::ident::{Cid, GroupKey, GroupName};
+use vs_core::ident::{Cid, GroupKey, GroupName, ProcessId};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
+use vs_core::replica::Port;
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, GroupConfig, JoinError, Node, NoteError, SendError, Sent, Time, View,
+    Action, BlockOkError, DirectError, GroupConfig, JoinError, Node, NoteError, SendError, Sent,
+    Time, View,
 };
-use vs_std::driver::{self, DriverConfig, IoCounters, LinkStatus, OpenError, Opened, Overflow};
+use vs_std::driver::{
+    self, DriverConfig, DriverPort, IoCounters, LinkStatus, OpenError, Opened, Overflow,
+};
 use vs_std::faults::Faults;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
@@ -241,6 +245,29 @@ impl<T: Tracer> Driver<T> {
     /// As there.
     pub fn block_ok(&mut self, group: GroupKey) -> Result<(), BlockOkError> {
         self.inner.block_ok(group)
+    }
+
+    /// See [`Node::send_direct`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_direct(
+        &mut self,
+        group: GroupKey,
+        to: ProcessId,
+        message: &[u8],
+    ) -> Result<(), DirectError> {
+        self.inner.send_direct(group, to, message)
+    }
+
+    /// See [`Node::poll_direct`].
+    pub fn poll_direct(&mut self, group: GroupKey) -> Option<(ProcessId, &[u8])> {
+        self.inner.poll_direct(group)
+    }
+
+    /// What a [`vs_core::replica::Replica`] needs of the group.
+    pub fn port(&mut self, group: GroupKey) -> impl Port + '_ {
+        DriverPort { driver: &mut self.inner, group }
     }
 
     /// See [`Node::set_note`].

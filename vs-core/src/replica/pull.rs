@@ -11,7 +11,7 @@ use crate::ident::ProcessId;
 use crate::time::Time;
 
 /// Most bytes that are asked for ahead of what was written. It begins with
-/// [`WINDOW_BEGIN_BYTES`], grows with what comes, and is halved when something was lost.
+/// 32 KiB, grows with what comes, and is halved when something was lost.
 pub const PULL_WINDOW_BYTES: u64 = 512 << 10;
 const WINDOW_BEGIN_BYTES: u64 = 32 << 10;
 const WINDOW_LEAST_BYTES: u64 = 4 << 10;

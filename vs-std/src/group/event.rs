@@ -32,7 +32,7 @@ pub enum Event {
         transitional: Vec<ProcessId>,
     },
     /// A message that another member of the view sent to this one alone: see
-    /// [`crate::Driver::send_direct`].
+    /// [`crate::driver::Driver::send_direct`].
     Direct {
         /// The sender.
         from: ProcessId,

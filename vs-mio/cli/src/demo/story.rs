@@ -18,19 +18,19 @@ const GROUP: &str = "demo";
 
 /// Who is there from the beginning.
 pub(super) const FIRST: [ProcessId; 4] = [ProcessId(1), ProcessId(2), ProcessId(3), ProcessId(4)];
-/// Who is killed.
-pub(super) const KILLED: ProcessId = ProcessId(2);
+/// Who is killed: the one whose packets are the order of the view.
+pub(super) const KILLED: ProcessId = ProcessId(1);
 /// Who goes on.
-pub(super) const SURVIVORS: [ProcessId; 3] = [ProcessId(1), ProcessId(3), ProcessId(4)];
+pub(super) const SURVIVORS: [ProcessId; 3] = [ProcessId(2), ProcessId(3), ProcessId(4)];
 /// Who comes later, the second during the change for the first.
 pub(super) const JOINERS: [ProcessId; 2] = [ProcessId(5), ProcessId(6)];
 /// Who is there with the joiners.
 pub(super) const LAST: [ProcessId; 5] =
-    [ProcessId(1), ProcessId(3), ProcessId(4), ProcessId(5), ProcessId(6)];
+    [ProcessId(2), ProcessId(3), ProcessId(4), ProcessId(5), ProcessId(6)];
 /// Who is stopped for a while.
 pub(super) const PAUSED: ProcessId = ProcessId(3);
 /// Who goes on meanwhile.
-pub(super) const AWAKE: [ProcessId; 4] = [ProcessId(1), ProcessId(4), ProcessId(5), ProcessId(6)];
+pub(super) const AWAKE: [ProcessId; 4] = [ProcessId(2), ProcessId(4), ProcessId(5), ProcessId(6)];
 
 /// The sides that the network falls into, and the members at each server.
 pub(super) const SIDES: [Side; network::SIDES] = [
@@ -38,7 +38,7 @@ pub(super) const SIDES: [Side; network::SIDES] = [
         server: 1,
         at: 0,
         members: &[ProcessId(1), ProcessId(2), ProcessId(3), ProcessId(5)],
-        last: &[ProcessId(1), ProcessId(3), ProcessId(5)],
+        last: &[ProcessId(2), ProcessId(3), ProcessId(5)],
     },
     Side {
         server: 2,
@@ -154,7 +154,9 @@ fn come_together(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 fn crash(stage: &mut Stage) -> Result<f64, Failure> {
-    stage.say(format!("kill -9 of process {KILLED}, in the middle of the traffic."));
+    stage.say(format!(
+        "kill -9 of process {KILLED}, which leads the order, in the middle of the traffic."
+    ));
     let member = stage.member(KILLED)?;
     member.state = State::Ending;
     let killed = now();
@@ -164,7 +166,7 @@ fn crash(stage: &mut Stage) -> Result<f64, Failure> {
     })?;
     let ms = installed_within(stage, killed, &SURVIVORS);
     stage.say(format!(
-        "The survivors agreed on what they had heard of process {KILLED}, and on their view: {ms:.1} ms after the kill."
+        "The survivors agreed on what they had heard of process {KILLED}, in which order, and on their view: {ms:.1} ms after the kill."
     ));
     stage.go_on(PART)?;
     Ok(ms)
@@ -342,7 +344,7 @@ fn start(stage: &mut Stage, id: ProcessId) -> Result<(), Failure> {
     let server = server_addr(stage, here).unwrap_or_default();
     let file = trace_file(&stage.traces, id);
     let mut args: Vec<String> =
-        ["node", "--group", GROUP, "--json"].map(ToOwned::to_owned).to_vec();
+        ["node", "--group", GROUP, "--order", "total", "--json"].map(ToOwned::to_owned).to_vec();
     args.extend(["--interface".into(), stage.network.interface(here.at)]);
     args.extend(["--bind".into(), stage.network.ip(here.at)]);
     args.extend(["--server".into(), server, "--id".into(), id.to_string()]);

@@ -99,6 +99,16 @@ fn story(traces: &Traces, settled: &Settled) -> Vec<(String, bool)> {
             SURVIVORS.iter().all(|p| installed(traces, *p, &SURVIVORS, &SURVIVORS)),
         ),
         (
+            format!(
+                "{} delivered all of that view in one order, that of {KILLED}",
+                sets(&SURVIVORS)
+            ),
+            SURVIVORS.iter().all(|p| {
+                let order = order_before_crash(traces, *p);
+                !order.is_empty() && order == order_before_crash(traces, SURVIVORS[0])
+            }),
+        ),
+        (
             format!("the change for {first} alone was under way when {second} arrived"),
             SURVIVORS.iter().any(|p| changed_in_mid_change(traces, *p)),
         ),
@@ -169,6 +179,19 @@ fn views<'a>(
 fn installed(traces: &Traces, p: ProcessId, members: &[ProcessId], with: &[ProcessId]) -> bool {
     views(traces, p)
         .any(|(view, transitional)| view.members() == members && transitional.as_slice() == with)
+}
+
+/// What `p` delivered in the view in which the leader was killed, in its order.
+fn order_before_crash(traces: &Traces, p: ProcessId) -> Vec<(ProcessId, u64)> {
+    let is_view =
+        |event: &&Event| matches!(event, Event::View { view, .. } if view.members() == FIRST);
+    let delivered = |event: &Event| match event {
+        Event::Deliver { from, n, .. } => Some((*from, *n)),
+        _ => None,
+    };
+    let in_view = events(traces, p).skip_while(|event| !is_view(event)).skip(1);
+    let in_view = in_view.take_while(|event| !matches!(event, Event::View { .. }));
+    in_view.filter_map(delivered).collect()
 }
 
 /// Whether `p` was told of the first joiner alone, and then of both, with no view in between.

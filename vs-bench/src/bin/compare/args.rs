@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use vs_core::order::Order;
 
 /// The parts that can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,6 +53,9 @@ pub(crate) struct Args {
     /// What carries our nodes where latency is not what counts, as in `vs perf --runtime`
     #[arg(long, default_value = "mio")]
     pub(crate) runtime: String,
+    /// The order of our group: fifo, total or safe. Corosync's is agreed, which is total
+    #[arg(long, default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo, total or safe"))]
+    pub(crate) order: Order,
 }
 
 impl Args {

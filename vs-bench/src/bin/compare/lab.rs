@@ -9,6 +9,7 @@ use std::{env, fs, process};
 
 use vs_bench::process::{Process, output};
 use vs_bench::programs::{build_vs, compile};
+use vs_core::order::Order;
 
 use crate::args::{Args, Section};
 
@@ -27,6 +28,8 @@ pub(crate) struct Lab {
     pub(crate) dir: PathBuf,
     /// The command `vs`.
     pub(crate) vs: PathBuf,
+    /// The order of our group.
+    pub(crate) order: Order,
     /// The helper for raw UDP.
     pub(crate) mcraw: PathBuf,
     /// Corosync's client, if Corosync is there.
@@ -41,8 +44,14 @@ impl Lab {
         // New, and for this user alone: programs that are made there are run.
         let made = fs::DirBuilder::new().mode(0o700).create(&dir);
         made.map_err(|e| format!("{}: {e}", dir.display()))?;
-        let mut lab =
-            Self { prefix, dir, vs: PathBuf::new(), mcraw: PathBuf::new(), cpg_bench: None };
+        let mut lab = Self {
+            prefix,
+            dir,
+            vs: PathBuf::new(),
+            order: args.order,
+            mcraw: PathBuf::new(),
+            cpg_bench: None,
+        };
         lab.vs = match &args.vs {
             Some(path) => path.clone(),
             None => build_vs()?,

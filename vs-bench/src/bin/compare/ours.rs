@@ -62,6 +62,7 @@ fn participant(lab: &Lab, run: &Perf<'_>, k: usize) -> Result<Process, String> {
         ("--size", run.bytes.to_string()),
         ("--seconds", run.seconds.to_string()),
         ("--runtime", run.runtime.to_owned()),
+        ("--order", lab.order.name().to_owned()),
     ] {
         words.extend([option.to_owned(), value]);
     }

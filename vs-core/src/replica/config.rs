@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::spool::{MakeSpool, in_memory};
+use crate::config::setters;
 use crate::ident::ProcessId;
 
 /// What a replica is made with.
@@ -41,32 +42,14 @@ impl ReplicaConfig {
             make_spool: in_memory,
         }
     }
+}
 
-    /// Sets [`Self::hold_bytes`].
-    #[must_use]
-    pub fn with_hold_bytes(mut self, hold_bytes: usize) -> Self {
-        self.hold_bytes = hold_bytes;
-        self
-    }
-
-    /// Sets [`Self::state_bytes_max`].
-    #[must_use]
-    pub fn with_state_bytes_max(mut self, state_bytes_max: u64) -> Self {
-        self.state_bytes_max = state_bytes_max;
-        self
-    }
-
-    /// Sets [`Self::applied`].
-    #[must_use]
-    pub fn with_applied(mut self, applied: bool) -> Self {
-        self.applied = applied;
-        self
-    }
-
-    /// Sets [`Self::make_spool`].
-    #[must_use]
-    pub fn with_make_spool(mut self, make_spool: MakeSpool) -> Self {
-        self.make_spool = make_spool;
-        self
+/// Setters.
+impl ReplicaConfig {
+    setters! {
+        with_hold_bytes(hold_bytes: usize);
+        with_state_bytes_max(state_bytes_max: u64);
+        with_applied(applied: bool);
+        with_make_spool(make_spool: MakeSpool);
     }
 }

@@ -66,6 +66,8 @@ mod sessions;
 mod spool;
 mod state;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use calls::{Answer, Ticket};
 pub use config::ReplicaConfig;

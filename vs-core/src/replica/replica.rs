@@ -359,6 +359,8 @@ impl<S: State> Replica<S> {
             }
         } else {
             self.join(now, standing);
+            // What was asked for in the view before may have come by now.
+            self.try_to_settle()?;
         }
         self.retain_joiners();
         self.look_whether_served();
@@ -490,8 +492,12 @@ impl<S: State> Replica<S> {
         }
     }
 
-    /// If the snapshot is here and all that is behind it is held, the state is made of them.
+    /// If the snapshot is here and all that is behind it is held, the state is made of them: not
+    /// before it is known whose state counts, since the view may take that of others.
     fn try_to_settle(&mut self) -> Result<(), Broken> {
+        if !self.round.as_ref().is_some_and(Round::is_agreed) {
+            return Ok(());
+        }
         let Some(joining) = self.joining.take_if(|joining| joining.is_ready()) else {
             return Ok(());
         };

@@ -1,0 +1,158 @@
+//! One replica, with the others played by hand.
+
+use alloc::vec::Vec;
+
+use super::message::{Here, Said, Standing, VERSION, Word, decode, encode};
+use super::owned::Owned;
+use super::port::Port;
+use super::spool::{Written, in_memory};
+use super::state::{Broken, Sink, Source, State, put_value, take_value};
+use super::{Replica, ReplicaConfig, ReplicaStatus};
+use crate::endpoint::{DirectError, SendError};
+use crate::ident::{Cid, ProcessId, ViewId};
+use crate::order::Stage;
+use crate::time::Time;
+use crate::view::View;
+
+const ALL: [ProcessId; 3] = [ProcessId(1), ProcessId(2), ProcessId(3)];
+const ME: ProcessId = ProcessId(2);
+const NOW: Time = Time::ZERO.plus_ms(1000);
+
+#[derive(Debug, Default)]
+struct Sum(u64);
+
+impl State for Sum {
+    type Op = u64;
+    type Out = u64;
+
+    fn apply(&mut self, op: u64) -> u64 {
+        self.0 = self.0.wrapping_add(op);
+        self.0
+    }
+
+    fn snapshot(&self, out: &mut dyn Sink) -> Result<(), Broken> {
+        put_value(out, &self.0)
+    }
+
+    fn restore(input: &mut dyn Source) -> Result<Self, Broken> {
+        take_value(input)?.map(Self).ok_or(Broken::new("empty"))
+    }
+}
+
+/// What a replica has said.
+#[derive(Debug)]
+struct Sent {
+    all: Vec<Vec<u8>>,
+    directs: Vec<(ProcessId, Vec<u8>)>,
+    direct_bytes_max: usize,
+}
+
+impl Sent {
+    fn new() -> Self {
+        Self { all: Vec::new(), directs: Vec::new(), direct_bytes_max: 1000 }
+    }
+
+    fn has_settled(&self) -> bool {
+        self.all.iter().any(|m| matches!(decode(m), Some(Said::Settled { .. })))
+    }
+}
+
+impl Port for Sent {
+    fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        self.all.push(message.to_vec());
+        Ok(())
+    }
+
+    fn send_direct(&mut self, to: ProcessId, message: &[u8]) -> Result<(), DirectError> {
+        let (len, max) = (message.len(), self.direct_bytes_max);
+        if len > max {
+            return Err(DirectError::TooLarge { len, max });
+        }
+        self.directs.push((to, message.to_vec()));
+        Ok(())
+    }
+
+    fn direct_bytes_max(&self) -> usize {
+        self.direct_bytes_max
+    }
+}
+
+fn replica() -> Replica<Sum> {
+    Replica::new(ME, ReplicaConfig::new(&ALL, 7), Sum::default())
+}
+
+fn view(major: u64) -> View {
+    View::new(ViewId { major, minor: 1 }, &ALL, &ALL.map(|_| Cid(major))).unwrap()
+}
+
+fn standing(major: u64, at: u64) -> Standing {
+    Standing { epoch: ViewId { major, minor: 1 }, at, digest: at }
+}
+
+fn hear(replica: &mut Replica<Sum>, from: ProcessId, said: &Said<'_>) {
+    replica.handle_message(NOW, from, &encode(said), Stage::Regular).unwrap();
+}
+
+/// All say what they bring: process 2 `mine`, the others `theirs`.
+fn gather(
+    replica: &mut Replica<Sum>,
+    view: &View,
+    mine: Option<Standing>,
+    theirs: Option<Standing>,
+) {
+    for p in ALL {
+        let standing = if p == ME { mine } else { theirs };
+        let here = Here { version: VERSION, standing };
+        hear(replica, p, &Said::Here { view: view.fingerprint(), here });
+    }
+}
+
+/// A snapshot of an empty state.
+fn snapshot() -> (Vec<u8>, u32) {
+    let written = Owned::new(Sum::default()).snapshot(Written::new(in_memory(), 1 << 20));
+    let mut written = written.unwrap();
+    let mut bytes = alloc::vec![0; written.len() as usize];
+    written.read_at(0, &mut bytes).unwrap();
+    (bytes, written.sum())
+}
+
+/// A joiner whose last bytes come in the view after the one in which it asked for them, before it
+/// is known there whose state counts.
+fn joiner_that_gets_all_early(port: &mut Sent) -> (Replica<Sum>, View) {
+    let (mut replica, first, second) = (replica(), view(5), view(6));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, None, Some(standing(4, 3)));
+    replica.drive(NOW, port).unwrap();
+    let (donor, ask) = port.directs.pop().unwrap();
+    assert!(matches!(decode(&ask), Some(Word::Ask { since: 3 })));
+    let (bytes, sum) = snapshot();
+    let about = Word::About { standing: standing(5, 3), len: bytes.len() as u64, sum };
+    replica.handle_direct(NOW, donor, &encode(&about)).unwrap();
+    replica.handle_view(&second);
+    replica.drive(NOW, port).unwrap();
+    let part = Word::Part { transfer: standing(5, 3).transfer(), from: 0, bytes: &bytes };
+    replica.handle_direct(NOW, donor, &encode(&part)).unwrap();
+    replica.drive(NOW, port).unwrap();
+    (replica, second)
+}
+
+#[test]
+fn a_state_that_comes_early_settles_once_decided() {
+    let mut port = Sent::new();
+    let (mut replica, second) = joiner_that_gets_all_early(&mut port);
+    assert!(!port.has_settled(), "nobody knows yet whose state counts");
+    gather(&mut replica, &second, None, Some(standing(5, 3)));
+    replica.drive(NOW, &mut port).unwrap();
+    assert_eq!(replica.status(), ReplicaStatus::Serving);
+    assert!(port.has_settled());
+}
+
+#[test]
+fn an_early_state_that_does_not_count_never_settles() {
+    let mut port = Sent::new();
+    let (mut replica, second) = joiner_that_gets_all_early(&mut port);
+    gather(&mut replica, &second, None, Some(standing(5, 9)));
+    replica.drive(NOW, &mut port).unwrap();
+    assert!(matches!(replica.status(), ReplicaStatus::Joining { .. }));
+    assert!(!port.has_settled(), "it says that it has the state of the view");
+}

@@ -100,8 +100,13 @@ impl Donations {
         self.wanted.is_empty() && self.about.is_empty()
     }
 
-    /// Answers as long as `say` takes what is said.
-    pub(super) fn answer(&mut self, mut say: impl FnMut(ProcessId, &Word<'_>) -> bool) {
+    /// Answers as long as `say` takes what is said, in parts of at most `part_max` bytes: what
+    /// fits a datagram of the joiner may not fit one of this process.
+    pub(super) fn answer(
+        &mut self,
+        part_max: u32,
+        mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
+    ) {
         let Self { snapshots, wanted, about, read } = self;
         while let Some(&(to, wanted)) = about.front() {
             let snapshot = snapshots.iter().find(|snapshot| Some(snapshot.standing) == wanted);
@@ -127,7 +132,7 @@ impl Donations {
             };
             let end = next.upto.min(written.len());
             while next.from < end {
-                let part = u64::from(next.part).min(end - next.from);
+                let part = u64::from(next.part.min(part_max)).min(end - next.from);
                 let ahead = next.from.checked_sub(read.1).filter(|_| read.0 == Some(*standing));
                 let place = ahead.map(|at| at as usize..(at + part) as usize);
                 let Some(bytes) = place.and_then(|place| read.2.get(place)) else {

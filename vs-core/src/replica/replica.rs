@@ -560,7 +560,7 @@ impl<S: State> Replica<S> {
             // What has nobody to go to, or does not fit any more, is asked for again.
             port.send_direct(to, &encode(word)) != Err(DirectError::QueueFull)
         };
-        self.donations.answer(&mut say);
+        self.donations.answer(part, &mut say);
         let mut wake = (!self.donations.is_idle()).then(|| now.plus_us(1));
         if let Some(joining) = self.joining.as_mut().filter(|_| is_agreed) {
             let donor = joining.pull.donor();

@@ -156,3 +156,28 @@ fn an_early_state_that_does_not_count_never_settles() {
     assert!(matches!(replica.status(), ReplicaStatus::Joining { .. }));
     assert!(!port.has_settled(), "it says that it has the state of the view");
 }
+
+#[test]
+fn a_donor_answers_in_parts_that_fit_its_datagrams() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    port.direct_bytes_max = 100;
+    replica.handle_view(&first);
+    gather(&mut replica, &first, None, None);
+    for nonce in 0..100 {
+        hear(&mut replica, ProcessId(3), &Said::Open { nonce, first: 1 });
+    }
+    let mut ask = |word: Word<'_>| {
+        replica.handle_direct(NOW, ProcessId(3), &encode(&word)).unwrap();
+        replica.drive(NOW, &mut port).unwrap();
+        port.directs.split_off(0)
+    };
+    let directs = ask(Word::Ask { since: 0 });
+    let Some(Word::About { standing, len, .. }) = decode(&directs[0].1) else { panic!() };
+    let transfer = standing.transfer();
+    let parts = ask(Word::Range { transfer, from: 0, upto: len, part: u32::MAX });
+    let bytes = parts.iter().map(|(_, part)| match decode(part) {
+        Some(Word::Part { bytes, .. }) => bytes.len() as u64,
+        _ => 0,
+    });
+    assert_eq!((bytes.sum::<u64>(), len > 300), (len, true));
+}

@@ -109,7 +109,7 @@ impl Calls {
     pub(super) fn resolve(&mut self, sessions: &Sessions) {
         match self.session {
             None => self.session = sessions.find(self.nonce),
-            Some(id) if !sessions.is_open(id) => self.lose_session(),
+            Some(id) if !sessions.is_of(id, self.nonce) => self.lose_session(),
             Some(_) => {}
         }
         let Some(id) = self.session else { return };

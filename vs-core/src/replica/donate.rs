@@ -53,6 +53,12 @@ impl Donations {
         self.about.retain(|(p, _)| is_joining(*p));
     }
 
+    /// The own state does not count any more: its snapshots are none of the one that does.
+    pub(super) fn forget(&mut self) {
+        self.snapshots.clear();
+        self.read.0 = None;
+    }
+
     /// Whether there is a snapshot of at least `since` messages; if so, `joiner` shares it.
     pub(super) fn share(&mut self, joiner: ProcessId, since: u64) -> bool {
         let mut shared = self.snapshots.iter_mut().filter(|s| s.standing.at >= since);

@@ -358,6 +358,8 @@ impl<S: State> Replica<S> {
                 self.events.push_back(ReplicaEvent::Created);
             }
         } else {
+            // A snapshot of the own state is none of the one that counts.
+            self.donations.forget();
             self.join(now, standing);
             // What was asked for in the view before may have come by now.
             self.try_to_settle()?;

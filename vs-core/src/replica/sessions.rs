@@ -59,7 +59,7 @@ impl Sessions {
         let last = first.saturating_sub(1);
         let session = Session { nonce, last, answers: VecDeque::new(), used_at: at };
         self.open.insert(self.next, session);
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
     }
 
     /// The last session that was opened with `nonce`.
@@ -74,7 +74,7 @@ impl Sessions {
         while session.answers.front().is_some_and(|(number, ..)| *number <= done) {
             session.answers.pop_front();
         }
-        if no == session.last + 1 && session.answers.len() < OUTSTANDING_MAX {
+        if session.last.checked_add(1) == Some(no) && session.answers.len() < OUTSTANDING_MAX {
             return Fate::Run;
         }
         if no > session.last {
@@ -101,9 +101,10 @@ impl Sessions {
         answers.iter().find(|(number, ..)| *number == no).map(|(_, _, answer)| &answer[..])
     }
 
-    /// Whether the session is open.
-    pub(super) fn is_open(&self, id: u64) -> bool {
-        self.open.contains_key(&id)
+    /// Whether the session is open, and that of the client that opens with `nonce`: in a state
+    /// that an operator named, it may be that of another one.
+    pub(super) fn is_of(&self, id: u64, nonce: u64) -> bool {
+        self.open.get(&id).is_some_and(|session| session.nonce == nonce)
     }
 }
 
@@ -136,7 +137,17 @@ mod tests {
         assert_eq!(sessions.look(first, 1, 0, 5, SESSIONS_MAX as u64), Fate::Run);
         let second = sessions.find(1).unwrap();
         sessions.open(5000, 1, SESSIONS_MAX as u64 + 1);
-        assert!(sessions.is_open(first) && !sessions.is_open(second));
+        assert!(sessions.is_of(first, 0) && !sessions.is_of(second, 1));
         assert_eq!(sessions.look(second, 1, 0, 5, 0), Fate::Ended);
+    }
+
+    #[test]
+    fn the_last_number_of_all_ends_a_session() {
+        let mut sessions = Sessions::default();
+        sessions.open(9, u64::MAX, 0);
+        let id = sessions.find(9).unwrap();
+        assert_eq!(sessions.look(id, u64::MAX, 0, 77, 1), Fate::Run);
+        sessions.note(id, 77, b"one");
+        assert_eq!(sessions.look(id, u64::MAX, 0, 77, 2), Fate::Ran(b"one".to_vec()));
     }
 }

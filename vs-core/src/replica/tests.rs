@@ -7,7 +7,7 @@ use super::owned::Owned;
 use super::port::Port;
 use super::spool::{Written, in_memory};
 use super::state::{Broken, Sink, Source, State, put_value, take_value};
-use super::{Replica, ReplicaConfig, ReplicaStatus};
+use super::{Answer, Replica, ReplicaConfig, ReplicaStatus};
 use crate::endpoint::{DirectError, SendError};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::order::Stage;
@@ -93,15 +93,9 @@ fn hear(replica: &mut Replica<Sum>, from: ProcessId, said: &Said<'_>) {
     replica.handle_message(NOW, from, &encode(said), Stage::Regular).unwrap();
 }
 
-/// All say what they bring: process 2 `mine`, the others `theirs`.
-fn gather(
-    replica: &mut Replica<Sum>,
-    view: &View,
-    mine: Option<Standing>,
-    theirs: Option<Standing>,
-) {
-    for p in ALL {
-        let standing = if p == ME { mine } else { theirs };
+/// All say what they bring.
+fn gather(replica: &mut Replica<Sum>, view: &View, brought: [Option<Standing>; 3]) {
+    for (p, standing) in ALL.into_iter().zip(brought) {
         let here = Here { version: VERSION, standing };
         hear(replica, p, &Said::Here { view: view.fingerprint(), here });
     }
@@ -121,7 +115,7 @@ fn snapshot() -> (Vec<u8>, u32) {
 fn joiner_that_gets_all_early(port: &mut Sent) -> (Replica<Sum>, View) {
     let (mut replica, first, second) = (replica(), view(5), view(6));
     replica.handle_view(&first);
-    gather(&mut replica, &first, None, Some(standing(4, 3)));
+    gather(&mut replica, &first, [Some(standing(4, 3)), None, Some(standing(4, 3))]);
     replica.drive(NOW, port).unwrap();
     let (donor, ask) = port.directs.pop().unwrap();
     assert!(matches!(decode(&ask), Some(Word::Ask { since: 3 })));
@@ -141,7 +135,7 @@ fn a_state_that_comes_early_settles_once_decided() {
     let mut port = Sent::new();
     let (mut replica, second) = joiner_that_gets_all_early(&mut port);
     assert!(!port.has_settled(), "nobody knows yet whose state counts");
-    gather(&mut replica, &second, None, Some(standing(5, 3)));
+    gather(&mut replica, &second, [Some(standing(5, 3)), None, Some(standing(5, 3))]);
     replica.drive(NOW, &mut port).unwrap();
     assert_eq!(replica.status(), ReplicaStatus::Serving);
     assert!(port.has_settled());
@@ -151,7 +145,7 @@ fn a_state_that_comes_early_settles_once_decided() {
 fn an_early_state_that_does_not_count_never_settles() {
     let mut port = Sent::new();
     let (mut replica, second) = joiner_that_gets_all_early(&mut port);
-    gather(&mut replica, &second, None, Some(standing(5, 9)));
+    gather(&mut replica, &second, [Some(standing(5, 9)), None, Some(standing(5, 9))]);
     replica.drive(NOW, &mut port).unwrap();
     assert!(matches!(replica.status(), ReplicaStatus::Joining { .. }));
     assert!(!port.has_settled(), "it says that it has the state of the view");
@@ -162,7 +156,7 @@ fn a_donor_answers_in_parts_that_fit_its_datagrams() {
     let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
     port.direct_bytes_max = 100;
     replica.handle_view(&first);
-    gather(&mut replica, &first, None, None);
+    gather(&mut replica, &first, [None; 3]);
     for nonce in 0..100 {
         hear(&mut replica, ProcessId(3), &Said::Open { nonce, first: 1 });
     }
@@ -180,4 +174,73 @@ fn a_donor_answers_in_parts_that_fit_its_datagrams() {
         _ => 0,
     });
     assert_eq!((bytes.sum::<u64>(), len > 300), (len, true));
+}
+
+/// A state in which another client has opened the first session, and added 9.
+fn of_another_client() -> Owned<Sum> {
+    let mut owned = Owned::new(Sum::default());
+    let op = Sum::encode(&9_u64).unwrap();
+    owned.apply(&Said::Open { nonce: 99, first: 1 }).unwrap();
+    owned.apply(&Said::Op { session: 0, no: 1, done: 0, op: &op }).unwrap();
+    owned.set_epoch(ViewId { major: 5, minor: 2 });
+    owned
+}
+
+/// In a view in which process 1 has the state `theirs`, and process 3 none, the replica takes it.
+fn take(replica: &mut Replica<Sum>, port: &mut Sent, view: &View, theirs: &Owned<Sum>) {
+    replica.handle_view(view);
+    gather(replica, view, [Some(theirs.standing()), replica.standing(), None]);
+    port.directs.clear();
+    replica.drive(NOW, port).unwrap();
+    let donor = port.directs[0].0;
+    let mut written = theirs.snapshot(Written::new(in_memory(), 1 << 20)).unwrap();
+    let mut bytes = alloc::vec![0; written.len() as usize];
+    written.read_at(0, &mut bytes).unwrap();
+    let (standing, len, sum) = (theirs.standing(), written.len(), written.sum());
+    for word in [
+        Word::About { standing, len, sum },
+        Word::Part { transfer: standing.transfer(), from: 0, bytes: &bytes },
+    ] {
+        replica.handle_direct(NOW, donor, &encode(&word)).unwrap();
+    }
+    replica.drive(NOW, port).unwrap();
+    assert!(port.has_settled());
+    hear(replica, ME, &Said::Settled { view: view.fingerprint() });
+    assert_eq!(replica.status(), ReplicaStatus::Serving);
+}
+
+#[test]
+fn a_call_never_takes_the_answer_of_another_client() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    let ticket = replica.call(&9).unwrap();
+    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
+    replica.drive(NOW, &mut port).unwrap();
+    assert!(port.all.iter().any(|m| matches!(decode(m), Some(Said::Op { session: 0, .. }))));
+    take(&mut replica, &mut port, &view(6), &of_another_client());
+    assert_eq!(replica.poll_answer(), Some((ticket, Answer::Lost)));
+}
+
+#[test]
+fn a_snapshot_of_a_lost_state_is_not_donated() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    let joiner = ProcessId(3);
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    for nonce in 0..9 {
+        hear(&mut replica, ME, &Said::Open { nonce, first: 1 });
+    }
+    let ask = |replica: &mut Replica<Sum>, port: &mut Sent| {
+        port.directs.clear();
+        replica.handle_direct(NOW, joiner, &encode(&Word::Ask { since: 2 })).unwrap();
+        replica.drive(NOW, port).unwrap();
+        match decode(&port.directs[0].1) {
+            Some(Word::About { standing, .. }) => standing,
+            word => panic!("{word:?}"),
+        }
+    };
+    assert_eq!(Some(ask(&mut replica, &mut port)), replica.standing());
+    take(&mut replica, &mut port, &view(6), &of_another_client());
+    assert_eq!(Some(ask(&mut replica, &mut port)), replica.standing());
 }

@@ -3,14 +3,9 @@
 #[path = "common/ledger.rs"]
 mod ledger;
 
-use core::cell::RefCell;
-use std::rc::Rc;
-
-use ledger::{History, Keeper, check_answers};
-use vs_core::ident::ProcessId;
+use ledger::{History, Keeper, Run, play};
 use vs_core::order::Order;
-use vs_core::replica::ReplicaStatus;
-use vs_core::sim::{Outcome, Scenario};
+use vs_core::sim::Scenario;
 
 /// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
 fn seeds() -> core::ops::Range<u64> {
@@ -20,52 +15,14 @@ fn seeds() -> core::ops::Range<u64> {
     from..to
 }
 
-#[derive(Debug)]
-struct Run {
-    outcome: Outcome,
-    history: History,
-    /// Processes that serve in the end.
-    serving: usize,
-}
-
-/// Plays `scenario` with a ledger at each process, and judges what its clients saw.
-fn play(scenario: &Scenario, ballast: usize, recover_ms: Option<u64>) -> Result<Run, String> {
-    let history = Rc::new(RefCell::new(History::default()));
-    let all: Vec<ProcessId> = scenario.processes.iter().map(|plan| plan.id).collect();
-    let make = |plan: &vs_core::sim::ProcessPlan| {
-        let mut keeper = Keeper::new(plan, &all, &history, recover_ms);
-        keeper.ballast = ballast;
-        keeper
-    };
-    let mut serving = 0;
-    let outcome = scenario.run_with(make, |world| {
-        for &p in &all {
-            let Some(replica) = &world.app(p).replica else { continue };
-            if replica.status() == ReplicaStatus::Serving {
-                serving += 1;
-                let ledger = replica.peek().ok_or("it serves without a state")?;
-                if !history.borrow().recovered {
-                    check_answers(&history.borrow(), ledger)?;
-                }
-            }
-        }
-        Ok(())
-    });
-    let history = history.take();
-    if let Some(failure) = &outcome.failure {
-        return Err(failure.to_string());
-    }
-    match history.complaints.first() {
-        Some(complaint) => Err(format!("seed {}: {complaint}", scenario.seed)),
-        None => Ok(Run { outcome, history, serving }),
-    }
-}
-
 fn random_worlds(ballast: usize, recover_ms: Option<u64>) -> Vec<Run> {
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for seed in seeds() {
         let scenario = Scenario::random(seed).plain().with_order(Order::Safe);
-        match play(&scenario, ballast, recover_ms) {
+        let set = |keeper: &mut Keeper| {
+            (keeper.ballast, keeper.recover_ms) = (ballast, recover_ms);
+        };
+        match play(&scenario, set) {
             Ok(run) => runs.push(run),
             Err(failure) => failures.push(failure),
         }
@@ -103,7 +60,7 @@ fn three_processes_make_a_state_and_serve_it() {
         plan.load.interval_us = 1000;
         plan.load.until = plan.load.until.plus_ms(300);
     }
-    let run = play(&scenario, 0, None).unwrap();
+    let run = play(&scenario, |_| ()).unwrap();
     assert_eq!(run.serving, 3);
     assert!(run.history.done.len() > 200, "{}", run.history.done.len());
     assert_eq!(run.history.restored, 0, "{:?}", run.outcome.stats);

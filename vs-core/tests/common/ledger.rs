@@ -6,13 +6,13 @@ use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::ident::{GroupKey, ProcessId, ViewId};
 use vs_core::replica::{
     Answer, Broken, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source, State,
     Ticket, put_value, take_value,
 };
 use vs_core::rng::Rng;
-use vs_core::sim::{Application, Handle, Load, ProcessPlan};
+use vs_core::sim::{Application, Handle, Load, Outcome, ProcessPlan, Scenario};
 use vs_core::{Action, Time};
 
 /// Names of the operations, in their order, and bytes that make snapshots long.
@@ -46,9 +46,30 @@ impl State for Ledger {
     }
 }
 
+/// What a process saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Its replica told this.
+    Event(ReplicaEvent),
+    /// So many bytes of the state came from this donor.
+    Pulled { donor: ProcessId, bytes: u64 },
+    /// It holds as much as it may.
+    Full,
+    /// It asks to read while its copy has so many entries, and `floor` are known to somebody.
+    AsksToRead { len: u64, floor: u64 },
+    /// The operation was answered this place.
+    Answered { op: u64, place: u64 },
+    /// Its read was answered.
+    Read,
+    /// Its replica cannot go on.
+    Broke(String),
+}
+
 /// What the clients of all processes saw.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// In the order of time.
+    pub(crate) log: Vec<(Time, ProcessId, Seen)>,
     next_op: u64,
     nonces: u64,
     /// The place of each answered operation.
@@ -59,7 +80,9 @@ pub(crate) struct History {
     pub(crate) restored: u64,
     pub(crate) served: u64,
     pub(crate) waiting: u64,
-    /// An operator decided: what was answered before may be lost.
+    /// The view in which the state was made first.
+    created_in: Option<ViewId>,
+    /// An operator decided, or the state was made again: what was answered before may be lost.
     pub(crate) recovered: bool,
     pub(crate) complaints: Vec<String>,
 }
@@ -77,20 +100,31 @@ enum Asked {
 }
 
 pub(crate) struct Keeper {
-    me: ProcessId,
-    primary_of: Vec<ProcessId>,
+    pub(crate) me: ProcessId,
+    pub(crate) primary_of: Vec<ProcessId>,
     load: Load,
     rng: Rng,
     history: Rc<RefCell<History>>,
     group: Option<GroupKey>,
+    /// When it was called last.
+    now: Time,
+    view: ViewId,
     pub(crate) replica: Option<Replica<Ledger>>,
     asked: BTreeMap<Ticket, Asked>,
     next: Option<Time>,
-    /// An operator decides after so long without a majority, in ms.
-    recover_ms: Option<u64>,
+    /// An operator decides after so long without a majority, in ms, and may lose answers.
+    pub(crate) recover_ms: Option<u64>,
     waiting_since: Option<Time>,
+    /// An operator decides here at this time.
+    pub(crate) recover_at: Option<Time>,
     pub(crate) ballast: usize,
+    /// What is different from the default.
+    pub(crate) config: fn(ReplicaConfig) -> ReplicaConfig,
+    /// That it cannot go on is no fault.
+    pub(crate) may_break: bool,
     is_broken: bool,
+    pulled: Option<Seen>,
+    was_full: bool,
 }
 
 impl Keeper {
@@ -98,7 +132,6 @@ impl Keeper {
         plan: &ProcessPlan,
         primary_of: &[ProcessId],
         history: &Rc<RefCell<History>>,
-        recover_ms: Option<u64>,
     ) -> Self {
         Self {
             me: plan.id,
@@ -107,26 +140,58 @@ impl Keeper {
             rng: Rng::new(plan.id.0),
             history: Rc::clone(history),
             group: None,
+            now: Time::ZERO,
+            view: ViewId::default(),
             replica: None,
             asked: BTreeMap::new(),
             next: None,
-            recover_ms,
+            recover_ms: None,
             waiting_since: None,
+            recover_at: None,
             ballast: 0,
+            config: |config| config,
+            may_break: false,
             is_broken: false,
+            pulled: None,
+            was_full: false,
         }
     }
 
-    fn check<T>(&mut self, result: Result<T, Broken>) -> Option<T> {
+    fn note(&self, now: Time, seen: Seen) {
+        self.history.borrow_mut().log.push((now, self.me, seen));
+    }
+
+    fn check<T>(&mut self, now: Time, result: Result<T, Broken>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(why) => {
                 self.is_broken = true;
-                let complaint = format!("{} broke: {why}", self.me);
-                self.history.borrow_mut().complaints.push(complaint);
+                self.note(now, Seen::Broke(why.to_string()));
+                if !self.may_break {
+                    let complaint = format!("{} broke: {why}", self.me);
+                    self.history.borrow_mut().complaints.push(complaint);
+                }
                 None
             }
         }
+    }
+
+    /// Notes how the transfer to this process fares.
+    fn note_transfer(&mut self, now: Time) {
+        let Some(replica) = &self.replica else { return };
+        let pulled = match replica.status() {
+            ReplicaStatus::Joining { donor, bytes, .. } => Some(Seen::Pulled { donor, bytes }),
+            _ => None,
+        };
+        let is_full = replica.is_full();
+        if pulled != self.pulled {
+            self.pulled.clone_from(&pulled);
+            pulled.into_iter().for_each(|pulled| self.note(now, pulled));
+        }
+        if is_full && !self.was_full {
+            self.note(now, Seen::Full);
+        }
+        self.was_full = is_full;
     }
 
     /// Asks `n` times.
@@ -138,6 +203,9 @@ impl Keeper {
             if self.rng.percent(30) {
                 if let Ok(ticket) = replica.read() {
                     self.asked.insert(ticket, Asked::Read { floor });
+                    let len = replica.peek().map_or(0, |ledger| ledger.entries.len() as u64);
+                    let now = self.now;
+                    history.log.push((now, self.me, Seen::AsksToRead { len, floor }));
                 }
                 continue;
             }
@@ -149,7 +217,7 @@ impl Keeper {
         }
     }
 
-    fn hear_answers(&mut self) {
+    fn hear_answers(&mut self, now: Time) {
         let Some(replica) = &mut self.replica else { return };
         let mut history = self.history.borrow_mut();
         while let Some((ticket, answer)) = replica.poll_answer() {
@@ -158,12 +226,14 @@ impl Keeper {
                 (Asked::Call { op, floor }, Answer::Done(answer)) => {
                     let place = Replica::<Ledger>::decode(&answer).unwrap();
                     history.furthest = history.furthest.max(place);
+                    history.log.push((now, self.me, Seen::Answered { op, place }));
                     let twice = history.done.insert(op, place).is_some();
                     (twice || place <= floor)
                         .then(|| format!("{op} of {} came to {place}, after {floor}", self.me))
                 }
                 (Asked::Read { floor }, Answer::Readable) => {
                     history.reads += 1;
+                    history.log.push((now, self.me, Seen::Read));
                     let len = replica.peek().map_or(0, |ledger| ledger.entries.len() as u64);
                     history.furthest = history.furthest.max(len);
                     (len < floor).then(|| format!("{} read {len}, after {floor}", self.me))
@@ -176,11 +246,15 @@ impl Keeper {
             }
         }
         while let Some(event) = replica.poll_event() {
+            history.log.push((now, self.me, Seen::Event(event.clone())));
             match event {
                 ReplicaEvent::Restored { .. } => history.restored += 1,
                 ReplicaEvent::Served => history.served += 1,
-                // All have restarted, and nobody remembers.
-                ReplicaEvent::Created => history.recovered |= history.served > 0,
+                // In another view: all have restarted, and nobody remembers.
+                ReplicaEvent::Created => {
+                    let first = *history.created_in.get_or_insert(self.view);
+                    history.recovered |= first != self.view;
+                }
                 ReplicaEvent::Waiting(_) => history.waiting += 1,
                 event => history.complaints.push(format!("{event:?}")),
             }
@@ -194,6 +268,13 @@ impl Keeper {
 
     /// An operator looks after the one with the least id.
     fn look_after(&mut self, now: Time) -> Option<Time> {
+        match self.recover_at {
+            Some(at) if now < at => return Some(at),
+            Some(_) if self.replica.as_mut().is_some_and(Replica::recover) => {
+                self.recover_at = None;
+            }
+            _ => {}
+        }
         let recover_ms = self.recover_ms?;
         if !self.is_waiting() {
             self.waiting_since = None;
@@ -215,31 +296,36 @@ impl Application for Keeper {
     fn handle_joined(&mut self, group: GroupKey) {
         self.group = Some(group);
         let nonce = self.history.borrow_mut().next_nonce();
-        let config = ReplicaConfig::new(&self.primary_of, nonce);
+        let config = (self.config)(ReplicaConfig::new(&self.primary_of, nonce));
         let initial = Ledger { entries: Vec::new(), ballast: vec![7; self.ballast] };
         self.replica = Some(Replica::new(self.me, config, initial));
         self.asked.clear();
     }
 
     fn handle_action(&mut self, now: Time, action: &Action<'_>) {
+        self.now = now;
+        if let Action::View { view, .. } = action {
+            self.view = view.id();
+        }
         if self.is_broken {
             return;
         }
         if let Some(replica) = &mut self.replica {
             let handled = replica.handle_action(now, action);
-            self.check(handled);
-            self.hear_answers();
+            self.check(now, handled);
+            self.hear_answers(now);
         }
     }
 
     fn act(&mut self, handle: &mut Handle<'_>) -> Option<Time> {
         let (group, now) = (self.group?, handle.now());
+        self.now = now;
         if self.is_broken || self.replica.is_none() {
             return None;
         }
         while let Some((from, message)) = handle.poll_direct(group) {
             let handled = self.replica.as_mut().map(|r| r.handle_direct(now, from, message));
-            self.check(handled.unwrap_or(Ok(())));
+            self.check(now, handled.unwrap_or(Ok(())));
             if self.is_broken {
                 return None;
             }
@@ -255,8 +341,9 @@ impl Application for Keeper {
         }
         let looked = self.look_after(now);
         let driven = self.replica.as_mut()?.drive(now, &mut handle.port(group));
-        let wake = self.check(driven).flatten();
-        self.hear_answers();
+        let wake = self.check(now, driven).flatten();
+        self.hear_answers(now);
+        self.note_transfer(now);
         let next = self.next.filter(|at| now < *at && *at < self.load.until);
         wake.into_iter().chain(looked).chain(next).min()
     }
@@ -269,6 +356,8 @@ impl Application for Keeper {
         self.replica = None;
         self.group = None;
         self.next = None;
+        self.pulled = None;
+        self.was_full = false;
         self.waiting_since = None;
         self.is_broken = false;
     }
@@ -306,4 +395,47 @@ pub(crate) fn check_answers(history: &History, ledger: &Ledger) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// A scenario that was played.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) outcome: Outcome,
+    pub(crate) history: History,
+    /// Processes that serve in the end.
+    pub(crate) serving: usize,
+}
+
+/// Plays `scenario` with a ledger at each process, as `set` changes it, and judges what its clients
+/// saw.
+pub(crate) fn play(scenario: &Scenario, set: impl Fn(&mut Keeper)) -> Result<Run, String> {
+    let history = Rc::new(RefCell::new(History::default()));
+    let all: Vec<ProcessId> = scenario.processes.iter().map(|plan| plan.id).collect();
+    let make = |plan: &ProcessPlan| {
+        let mut keeper = Keeper::new(plan, &all, &history);
+        set(&mut keeper);
+        keeper
+    };
+    let mut serving = 0;
+    let outcome = scenario.run_with(make, |world| {
+        for &p in &all {
+            let Some(replica) = &world.app(p).replica else { continue };
+            if replica.status() == ReplicaStatus::Serving {
+                serving += 1;
+                let ledger = replica.peek().ok_or("it serves without a state")?;
+                if !history.borrow().recovered {
+                    check_answers(&history.borrow(), ledger)?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let history = history.take();
+    if let Some(failure) = &outcome.failure {
+        return Err(failure.to_string());
+    }
+    match history.complaints.first() {
+        Some(complaint) => Err(format!("seed {}: {complaint}", scenario.seed)),
+        None => Ok(Run { outcome, history, serving }),
+    }
 }

@@ -1,23 +1,19 @@
 //! Groups whose views tell who came with whom, in random worlds and in situations built by hand.
 //! The applications hand in notes, and compare what they are told of those of others.
 
+#[path = "common/seeds.rs"]
+mod seeds;
+
+use seeds::seeds;
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::rule::Rule;
 use vs_core::sim::{Moment, Outcome, Scenario, Site, Step, Trigger};
 use vs_core::trace::{Event, ToldCluster};
 
-/// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
-fn seeds() -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..200 };
-    let range = text.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
-    let (from, to) = range.expect("VS_SIM_SEEDS is a range like 100..200");
-    from..to
-}
-
 #[test]
 fn random_worlds_with_clusters_hold_every_property() {
     let mut failures = Vec::new();
-    for seed in seeds() {
+    for seed in seeds(0..200) {
         let outcome = Scenario::random(seed).with_clusters(true).run();
         failures.extend(outcome.failure.map(|failure| failure.to_string()));
     }
@@ -114,7 +110,7 @@ fn joiner_that_dies_in_the_change_is_left_out() {
 /// members different clusters.
 #[test]
 fn clusters_without_all_sync_messages_are_noticed() {
-    let missed = seeds().find(|&seed| {
+    let missed = seeds(0..200).find(|&seed| {
         let scenario = Scenario::random(seed).with_clusters(true).leaving_out(Rule::ClusterSyncs);
         let failure = scenario.run().failure.map(|failure| failure.to_string());
         failure.is_some_and(|failure| failure.contains("T7"))

@@ -1,22 +1,18 @@
 //! Groups with one order for all members, in random worlds and in situations built by hand.
 
+#[path = "common/seeds.rs"]
+mod seeds;
+
+use seeds::seeds;
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::order::{Order, Stage};
 use vs_core::sim::{Moment, Outcome, Scenario, Site, Stats, Step, Trigger};
 use vs_core::trace::{Event, Mark};
 
-/// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
-fn seeds() -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..300 };
-    let range = text.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
-    let (from, to) = range.expect("VS_SIM_SEEDS is a range like 100..200");
-    from..to
-}
-
 /// Runs a world of each seed with groups of `order`.
 fn random_worlds(order: Order) {
     let (mut failures, mut stats) = (Vec::new(), Stats::default());
-    for seed in seeds() {
+    for seed in seeds(0..300) {
         let outcome = Scenario::random(seed).with_order(order).run();
         stats.add(&outcome.stats);
         failures.extend(outcome.failure.map(|failure| failure.to_string()));

@@ -3,21 +3,17 @@
 #[path = "common/ledger.rs"]
 mod ledger;
 
+#[path = "common/seeds.rs"]
+mod seeds;
+
 use ledger::{History, Keeper, Run, play};
+use seeds::seeds;
 use vs_core::order::Order;
 use vs_core::sim::Scenario;
 
-/// Seeds, unless `VS_SIM_SEEDS=100..200` gives others.
-fn seeds() -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return 0..60 };
-    let range = text.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
-    let (from, to) = range.expect("VS_SIM_SEEDS is a range like 100..200");
-    from..to
-}
-
 fn random_worlds(ballast: usize, recover_ms: Option<u64>) -> Vec<Run> {
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
-    for seed in seeds() {
+    for seed in seeds(0..60) {
         let scenario = Scenario::random(seed).plain().with_order(Order::Safe);
         let set = |keeper: &mut Keeper| {
             (keeper.ballast, keeper.recover_ms) = (ballast, recover_ms);

@@ -98,6 +98,11 @@ impl Calls {
         self.answers.pop_front()
     }
 
+    /// Whether a read has just become possible.
+    pub(super) fn is_readable(&self) -> bool {
+        self.answers.back().is_some_and(|(_, answer)| *answer == Answer::Readable)
+    }
+
     /// The view ends: what was not answered is asked for again in the next served one.
     pub(super) fn handle_view(&mut self) {
         self.is_open_sent = false;

@@ -163,6 +163,13 @@ impl<S: State> Replica<S> {
         if self.calls.has_room() { Ok(()) } else { Err(CallRefused::TooMany) }
     }
 
+    /// Whether the action that was handled last makes a read possible: poll the answers before the
+    /// next action, which may be an operation that nobody is promised.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.calls.is_readable()
+    }
+
     /// The next answer.
     pub fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
         self.calls.poll_answer()

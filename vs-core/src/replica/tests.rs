@@ -244,3 +244,18 @@ fn a_snapshot_of_a_lost_state_is_not_donated() {
     take(&mut replica, &mut port, &view(6), &of_another_client());
     assert_eq!(Some(ask(&mut replica, &mut port)), replica.standing());
 }
+
+#[test]
+fn a_read_is_possible_before_the_next_action() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    let ticket = replica.read().unwrap();
+    replica.drive(NOW, &mut port).unwrap();
+    hear(&mut replica, ProcessId(1), &Said::Mark { nonce: 1 });
+    assert!(!replica.is_readable());
+    hear(&mut replica, ME, &Said::Mark { nonce: 1 });
+    assert!(replica.is_readable());
+    assert_eq!(replica.poll_answer(), Some((ticket, Answer::Readable)));
+    assert!(!replica.is_readable());
+}

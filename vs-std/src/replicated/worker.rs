@@ -125,7 +125,9 @@ impl<S: State> Worker<S> {
         if !replica.is_full() {
             let more = member.hear(|event| {
                 let flow = hear(replica, event);
-                if replica.is_full() { ControlFlow::Break(()) } else { flow }
+                // What follows may be promised to nobody: it is not to be read.
+                let stops = replica.is_full() || replica.is_readable();
+                if stops { ControlFlow::Break(()) } else { flow }
             });
             heard += more.0;
         }

@@ -204,11 +204,15 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// Looks at the local copy, which is perhaps old, or no copy at all. `None` once the replica
-    /// has ended.
+    /// has ended, and on its own thread: inside `apply`, a closure that reads, or
+    /// [`ReplicaOptions::hear`].
     pub fn peek<R: Send + 'static>(
         &self,
         look: impl FnOnce(Option<&S>) -> R + Send + 'static,
     ) -> Option<R> {
+        if self.front().is_inside() {
+            return None; // it would wait for itself
+        }
         let (send, receive) = mpsc::sync_channel(1);
         let ask = move |replica: &Replica<S>| {
             let _ = send.send(look(replica.peek()));
@@ -224,11 +228,13 @@ impl<S: State + Send + 'static> Replicated<S> {
         self.front().status()
     }
 
-    /// Waits until calls are answered; false after `timeout`.
+    /// Waits until calls are answered; false after `timeout`. Does not wait on the thread of the
+    /// replica.
     ///
     /// # Errors
     /// The replica has ended.
     pub fn wait_until_served(&self, timeout: Duration) -> Result<bool, ReplicaEnd> {
+        let timeout = if self.front().is_inside() { Duration::ZERO } else { timeout };
         let until = Instant::now().checked_add(timeout);
         let is_serving = |status: &ReplicaStatus| *status == ReplicaStatus::Serving;
         match self.front().wait_for_status(until, is_serving) {
@@ -238,11 +244,14 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// An operator decides that the state of this process counts, while nobody else can say whose:
-    /// see [`Replica::recover`]. False if nothing waits for that.
+    /// see [`Replica::recover`]. False if nothing waits for that, and on the thread of the replica.
     ///
     /// # Errors
     /// The replica has ended.
     pub fn recover(&self) -> Result<bool, ReplicaEnd> {
+        if self.front().is_inside() {
+            return Ok(false);
+        }
         let number = self.front().ask(Ask::Recover)?;
         let told = self.front().wait_for(number, self.deadline());
         self.front().forget(number);
@@ -258,9 +267,13 @@ impl<S: State + Send + 'static> Replicated<S> {
         self.front().end()
     }
 
-    /// Leaves the group in good order, for all handles, and waits for that.
+    /// Leaves the group in good order, for all handles, and waits for that; not on the thread of
+    /// the replica, which could not leave while it waits.
     pub fn leave(self) -> ReplicaEnd {
         self.front().leave(Leave::Politely);
+        if self.front().is_inside() {
+            return ReplicaEnd::Left;
+        }
         let end = self.front().wait_for_status(None, |_| false);
         end.and_then(Result::err).unwrap_or(ReplicaEnd::Left)
     }

@@ -33,10 +33,15 @@ impl State for Sum {
     }
 }
 
+fn join(process: u64, port: u16) -> JoinOptions {
+    let multicast = SocketAddrV4::new([239, 86, 83, 9].into(), port);
+    let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
+    JoinOptions::without_server(ProcessId(process), udp)
+}
+
 #[test]
 fn questions_on_the_thread_of_the_replica_end() {
-    let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, SocketAddrV4::new([239, 86, 83, 9].into(), 7739));
-    let join = JoinOptions::without_server(ProcessId(1), udp);
+    let join = join(1, 7739);
     let handle = Arc::new(OnceLock::<Replicated<Sum>>::new());
     let (inside, (sender, heard)) = (Arc::clone(&handle), mpsc::channel());
     let hear = move |event| {
@@ -60,4 +65,20 @@ fn questions_on_the_thread_of_the_replica_end() {
         thread::sleep(Duration::from_millis(5));
     }
     assert!(matches!(kv.end(), Some(ReplicaEnd::Left)), "{:?}", kv.end());
+}
+
+#[test]
+fn a_member_with_another_primary_of_is_refused() {
+    let open = |process, primary_of: &[u64]| {
+        let primary_of: Vec<ProcessId> = primary_of.iter().copied().map(ProcessId).collect();
+        let (name, options) = (GroupName::new("other").unwrap(), ReplicaOptions::new(&primary_of));
+        Replicated::open(&name, join(process, 7741), options, Sum::default()).unwrap()
+    };
+    let first = open(1, &[1]);
+    assert!(first.wait_until_served(WAIT).unwrap());
+    let second = open(2, &[1, 2]);
+    let end = second.wait_until_served(WAIT);
+    let why = end.expect_err("it takes part, and counts otherwise").to_string();
+    assert!(why.contains("primary_of"), "{why}");
+    assert_eq!(first.call(&1).unwrap(), 1);
 }

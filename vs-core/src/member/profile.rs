@@ -147,10 +147,6 @@ impl Profile {
     /// Whether a process with this profile has room for `group`.
     pub(crate) fn fits(&self, group: &Self) -> Result<(), ProfileMismatch> {
         let refuse = |field, group: String, own: String| Err(ProfileMismatch { field, group, own });
-        if self.primary_of != group.primary_of {
-            let (group, own) = (list(&group.primary_of), list(&self.primary_of));
-            return refuse(ProfileField::PrimaryOf, group, own);
-        }
         if self.order != group.order {
             let name = |code| match crate::order::Order::from_code(code) {
                 Some(order) => order.to_string(),
@@ -161,6 +157,10 @@ impl Profile {
         if self.clusters != group.clusters {
             let (group, own) = (group.clusters.to_string(), self.clusters.to_string());
             return refuse(ProfileField::Clusters, group, own);
+        }
+        if self.primary_of != group.primary_of {
+            let (group, own) = (list(&group.primary_of), list(&self.primary_of));
+            return refuse(ProfileField::PrimaryOf, group, own);
         }
         for (field, group, own) in [
             (ProfileField::MessageBytesMax, group.message_bytes_max, self.message_bytes_max),

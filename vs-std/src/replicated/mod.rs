@@ -115,7 +115,8 @@ impl<S: State> Clone for Replicated<S> {
 }
 
 impl<S: State + Send + 'static> Replicated<S> {
-    /// Joins `group` and takes part in its state. A new state begins with `initial`, the same at
+    /// Joins `group` and takes part in its state, with the order and the `primary_of` that a
+    /// replica needs, whatever `join` says; members with another list are refused. A new state begins with `initial`, the same at
     /// all members. Does not wait: see [`Replicated::wait_until_served`].
     ///
     /// # Errors
@@ -127,6 +128,8 @@ impl<S: State + Send + 'static> Replicated<S> {
         initial: S,
     ) -> Result<Self, JoinError> {
         join.group.order = Order::Safe;
+        // Whoever has another list is refused: two sides might be served at once.
+        join.group.primary_of.clone_from(&options.replica.primary_of);
         let (me, leave_ms) = (join.driver.process, join.group.peer_ms + LEAVE_SLACK_MS);
         let front = Arc::new(Front::new().map_err(JoinError::Thread)?);
         let member = Member::join(group, join)?;

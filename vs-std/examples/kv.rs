@@ -100,7 +100,16 @@ impl Store {
             "quit" => return None,
             _ => Ok(Said::Failed("put, get, del, watch, dump, status, recover or quit".into())),
         };
-        Some(said.unwrap_or_else(|why| Said::Failed(format!("not done: {why}"))))
+        Some(said.unwrap_or_else(|why| Said::Failed(failed(&why))))
+    }
+}
+
+/// Whether it is done, as far as that is known.
+fn failed<Out>(why: &CallError<Out>) -> String {
+    match why {
+        CallError::Unknown(_) => "perhaps done, now or later: no answer has come yet".into(),
+        CallError::Lost | CallError::Ended(_) => format!("perhaps done: {why}"),
+        _ => format!("not done: {why}"),
     }
 }
 

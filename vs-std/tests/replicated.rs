@@ -3,7 +3,6 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 use std::sync::{Arc, OnceLock, mpsc};
-use std::thread;
 
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::replica::{Broken, ReplicaEvent, Sink, Source, State, put_value, take_value};
@@ -60,11 +59,7 @@ fn questions_on_the_thread_of_the_replica_end() {
     let kv = Replicated::open(&name, join, options, Sum::default()).unwrap();
     handle.set(kv.clone()).unwrap();
     assert_eq!(heard.recv_timeout(WAIT), Ok((true, None, false, true)));
-    let until = std::time::Instant::now() + WAIT;
-    while kv.end().is_none() && std::time::Instant::now() < until {
-        thread::sleep(Duration::from_millis(5));
-    }
-    assert!(matches!(kv.end(), Some(ReplicaEnd::Left)), "{:?}", kv.end());
+    assert!(matches!(kv.leave(), ReplicaEnd::Left));
 }
 
 #[test]

@@ -115,9 +115,10 @@ impl<S: State> Clone for Replicated<S> {
 }
 
 impl<S: State + Send + 'static> Replicated<S> {
-    /// Joins `group` and takes part in its state, with the order and the `primary_of` that a
-    /// replica needs, whatever `join` says; members with another list are refused. A new state begins with `initial`, the same at
-    /// all members. Does not wait: see [`Replicated::wait_until_served`].
+    /// Joins `group` and takes part in its state. A new state begins with `initial`, the same at
+    /// all members. The order of the group and its `primary_of` are those that a replica needs,
+    /// whatever `join` says; a member with another list is refused. Does not wait: see
+    /// [`Replicated::wait_until_served`].
     ///
     /// # Errors
     /// Says which option is at fault.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::message::{Said, Standing, hash};
 use super::sessions::{Fate, Sessions};
 use super::spool::Written;
-use super::state::{Broken, Source, State, put_value, take_value};
+use super::state::{Broken, Source, State};
 use crate::ident::ViewId;
 
 #[derive(Debug)]
@@ -91,14 +91,14 @@ impl<S: State> Owned<S> {
 
     /// Writes all of it.
     pub(super) fn snapshot(&self, mut out: Written) -> Result<Written, Broken> {
-        put_value(&mut out, &self.sessions)?;
+        self.sessions.snapshot(&mut out)?;
         self.state.snapshot(&mut out)?;
         Ok(out)
     }
 
     /// Reads what [`Owned::snapshot`] wrote when the state had come to `standing`.
     pub(super) fn restore(standing: Standing, input: &mut dyn Source) -> Result<Self, Broken> {
-        let sessions = take_value(input)?.ok_or_else(|| Broken::new("the snapshot is empty"))?;
+        let sessions = Sessions::restore(input)?;
         let state = S::restore(input)?;
         if input.take(&mut [0])? != 0 {
             return Err(Broken::new("restore did not read the snapshot to its end"));

@@ -3,7 +3,9 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+
+use super::state::{Broken, Sink, Source, VALUE_BYTES_MAX, fill, put_value, take_value};
 
 /// Most sessions. Of more, the one that has been silent for longest ends: by its place in the
 /// order, never by a clock.
@@ -29,7 +31,7 @@ pub(super) enum Fate {
 }
 
 /// One client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Session {
     /// What its client opened it with.
     nonce: u64,
@@ -42,7 +44,7 @@ struct Session {
 }
 
 /// All sessions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sessions {
     next: u64,
     open: BTreeMap<u64, Session>,
@@ -60,6 +62,40 @@ impl Sessions {
         let session = Session { nonce, last, answers: VecDeque::new(), used_at: at };
         self.open.insert(self.next, session);
         self.next = self.next.wrapping_add(1);
+    }
+
+    /// Writes all of them, one answer after the other: together they may be long.
+    pub(super) fn snapshot(&self, out: &mut dyn Sink) -> Result<(), Broken> {
+        put_value(out, &(self.next, self.open.len()))?;
+        for (id, session) in &self.open {
+            let Session { nonce, last, answers, used_at } = session;
+            put_value(out, &(id, nonce, last, used_at, answers.len()))?;
+            for (number, hash, answer) in answers {
+                put_value(out, &(number, hash, bounded(answer.len(), VALUE_BYTES_MAX)?))?;
+                out.put(answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Sessions::snapshot`] wrote.
+    pub(super) fn restore(input: &mut dyn Source) -> Result<Self, Broken> {
+        let (next, len): (u64, usize) = take(input)?;
+        let mut sessions = Self { next, open: BTreeMap::new() };
+        for _ in 0..bounded(len, SESSIONS_MAX)? {
+            let (id, nonce, last, used_at, len): (u64, u64, u64, u64, usize) = take(input)?;
+            let mut answers = VecDeque::new();
+            for _ in 0..bounded(len, OUTSTANDING_MAX)? {
+                let (number, hash, len): (u64, u64, usize) = take(input)?;
+                let mut answer = alloc::vec![0; bounded(len, VALUE_BYTES_MAX)?];
+                if fill(input, &mut answer)? != len {
+                    return Err(Broken::new("the snapshot ends within an answer"));
+                }
+                answers.push_back((number, hash, answer));
+            }
+            sessions.open.insert(id, Session { nonce, last, answers, used_at });
+        }
+        Ok(sessions)
     }
 
     /// The last session that was opened with `nonce`.
@@ -108,9 +144,21 @@ impl Sessions {
     }
 }
 
+fn take<T: DeserializeOwned>(input: &mut dyn Source) -> Result<T, Broken> {
+    take_value(input)?.ok_or_else(|| Broken::new("the snapshot ends within its sessions"))
+}
+
+fn bounded(len: usize, max: usize) -> Result<usize, Broken> {
+    if len > max {
+        return Err(Broken(alloc::format!("the snapshot has {len} of what are {max} at most")));
+    }
+    Ok(len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replica::spool::{Written, in_memory};
 
     #[test]
     fn an_operation_runs_once_and_is_answered_again() {
@@ -149,5 +197,19 @@ mod tests {
         assert_eq!(sessions.look(id, u64::MAX, 0, 77, 1), Fate::Run);
         sessions.note(id, 77, b"one");
         assert_eq!(sessions.look(id, u64::MAX, 0, 77, 2), Fate::Ran(b"one".to_vec()));
+    }
+
+    #[test]
+    fn answers_longer_than_one_value_are_in_a_snapshot() {
+        let mut sessions = Sessions::default();
+        sessions.open(9, 1, 0);
+        sessions.open(10, 4, 1);
+        let id = sessions.find(9).unwrap();
+        for n in 0..2 {
+            sessions.note(id, n, &alloc::vec![n as u8; VALUE_BYTES_MAX / 2 + 1]);
+        }
+        let mut written = Written::new(in_memory(), u64::MAX);
+        sessions.snapshot(&mut written).unwrap();
+        assert!(Sessions::restore(&mut written.reader()).unwrap() == sessions);
     }
 }

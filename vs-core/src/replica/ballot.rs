@@ -35,7 +35,10 @@ impl Ballot<'_> {
     /// Whose state counts; `None` if nobody can say.
     pub(super) fn decide(&self) -> Option<Agreed> {
         if is_majority(self.votes(), self.primary_of) {
-            return self.best(|_| true);
+            // What a copy has besides was never answered, or is of a state before this one; that
+            // is worth more than a new one in which nothing was done.
+            let counts = self.best(|p| self.primary_of.contains(&p));
+            return counts.filter(|agreed| agreed.standing.at > 0).or_else(|| self.best(|_| true));
         }
         let nobody = self.heres.values().all(|here| here.standing.is_none());
         let all_here = self.primary_of.iter().all(|p| self.heres.contains_key(p));
@@ -96,4 +99,26 @@ pub(super) fn donors(
 /// Whether `count` processes are more than half of `primary_of`.
 pub(super) fn is_majority(count: usize, primary_of: &[ProcessId]) -> bool {
     2 * count > primary_of.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::ViewId;
+    use crate::replica::message::VERSION;
+
+    #[test]
+    fn an_old_copy_never_outvotes_those_who_count() {
+        let (one, copy) = (ProcessId(1), ProcessId(9));
+        let standing = |major, at| Standing { epoch: ViewId { major, minor: 1 }, at, digest: at };
+        let here = |standing| Here { version: VERSION, standing: Some(standing) };
+        // Process 1 restarted, made a new state and served it before it met the copy.
+        let decide = |done| {
+            let heres = [(one, here(standing(0, done))), (copy, here(standing(5, 7)))].into();
+            let agreed = Ballot { primary_of: &[one], heres: &heres }.decide().unwrap();
+            (agreed.standing, agreed.settled)
+        };
+        assert_eq!(decide(3), (standing(0, 3), [one].into()));
+        assert_eq!(decide(0), (standing(5, 7), [copy].into()), "nothing was done in the new one");
+    }
 }

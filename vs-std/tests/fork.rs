@@ -11,9 +11,30 @@ use std::time::Instant;
 
 use nobody::silent;
 use vs_core::ident::GroupName;
+use vs_core::replica::{Broken, Sink, Source, State};
 use vs_std::driver::Driver;
 use vs_std::trace::MaybeTrace;
-use vs_std::{Group, JoinOptions, LeaveError, RecvError, SendError, SharedGroup};
+use vs_std::{
+    CallError, Group, JoinOptions, LeaveError, RecvError, ReplicaEnd, ReplicaOptions, Replicated,
+    SendError, SharedGroup,
+};
+
+struct Nothing;
+
+impl State for Nothing {
+    type Op = ();
+    type Out = ();
+
+    fn apply(&mut self, (): ()) {}
+
+    fn snapshot(&self, _: &mut dyn Sink) -> Result<(), Broken> {
+        Ok(())
+    }
+
+    fn restore(_: &mut dyn Source) -> Result<Self, Broken> {
+        Ok(Self)
+    }
+}
 
 /// How long the child may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,6 +150,28 @@ fn forked_shared_group_is_dead_in_child_alone() {
     let result = in_child(move || {
         expect(matches!(group.send(b"child"), Err(SendError::Forked)), "it sends")?;
         drop(group);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+/// The child waited for ever for a thread that is in the parent alone.
+#[test]
+fn forked_replica_is_dead_in_child_alone() {
+    let (_listener, options) = options(36);
+    let replica = ReplicaOptions::new(&[options.driver.process]);
+    let kv = Replicated::open(&name(), options, replica, Nothing).unwrap();
+    let clone = kv.clone();
+    let result = in_child(move || {
+        expect(matches!(clone.call(&()), Err(CallError::Ended(_))), "it calls")?;
+        expect(clone.read(|_| ()).is_err(), "it reads")?;
+        expect(clone.peek(|_| ()).is_none(), "it looks")?;
+        expect(matches!(clone.leave(), ReplicaEnd::Ended(_)), "it leaves")
+    });
+    result.unwrap();
+    assert!(kv.peek(|_| ()).is_some(), "the parent goes on");
+    let result = in_child(move || {
+        drop(kv);
         Ok(())
     });
     result.unwrap();

@@ -11,6 +11,8 @@ use vs_core::replica::{Answer, CallRefused, Replica, ReplicaStatus, State};
 
 use super::end::ReplicaEnd;
 use crate::bell::Bell;
+use crate::group::RecvError;
+use crate::owner::Owner;
 
 /// Something that reads a state, or looks at the replica.
 pub(super) type Look<S> = Box<dyn FnOnce(&Replica<S>) + Send>;
@@ -125,6 +127,7 @@ pub(super) struct Front<S: State> {
     came: Condvar,
     /// The thread that carries the replica.
     worker: OnceLock<ThreadId>,
+    owner: Owner,
     pub(super) bell: Bell,
 }
 
@@ -145,7 +148,18 @@ impl<S: State> Front<S> {
             waiting: 0,
         };
         let (inner, came) = (Mutex::new(inner), Condvar::new());
-        Ok(Self { inner, came, worker: OnceLock::new(), bell: Bell::new()? })
+        let (owner, bell) = (Owner::here(), Bell::new()?);
+        Ok(Self { inner, came, worker: OnceLock::new(), owner, bell })
+    }
+
+    /// Whether this process was forked from the one that opened the state: the thread is not in
+    /// this one, so nobody waits for it.
+    pub(super) fn is_forked(&self) -> bool {
+        let forked = self.owner.is_elsewhere();
+        if forked {
+            self.close(RecvError::Forked.into());
+        }
+        forked
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
@@ -155,6 +169,7 @@ impl<S: State> Front<S> {
 
     /// Asks; answers the number under which the answer will be told.
     pub(super) fn ask(&self, ask: impl FnOnce(u64) -> Ask<S>) -> Result<u64, ReplicaEnd> {
+        self.is_forked();
         let mut inner = self.lock();
         if let Some(end) = &inner.end {
             return Err(end.clone());
@@ -180,6 +195,7 @@ impl<S: State> Front<S> {
         until: Option<Instant>,
         mut find: impl FnMut(&mut Inner<S>) -> Option<R>,
     ) -> Option<R> {
+        self.is_forked();
         let mut inner = self.lock();
         loop {
             if let Some(found) = find(&mut inner) {
@@ -219,10 +235,14 @@ impl<S: State> Front<S> {
     }
 
     pub(super) fn end(&self) -> Option<ReplicaEnd> {
+        self.is_forked();
         self.lock().end.clone()
     }
 
     pub(super) fn leave(&self, how: Leave) {
+        if self.is_forked() {
+            return;
+        }
         self.lock().leave.get_or_insert(how);
         self.bell.ring();
     }

@@ -90,6 +90,9 @@ struct Handle<S: State> {
 
 impl<S: State> Drop for Handle<S> {
     fn drop(&mut self) {
+        if self.front.is_forked() {
+            return;
+        }
         self.front.leave(Leave::Now);
         let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() {
@@ -102,7 +105,8 @@ impl<S: State> Drop for Handle<S> {
 /// A thread of its own carries the protocol and applies the operations.
 ///
 /// See [`vs_core::replica`] for what is promised. When the last handle is dropped without
-/// [`Replicated::leave`], that is a crash in the eyes of the others.
+/// [`Replicated::leave`], that is a crash in the eyes of the others. After a fork the parent's
+/// handles go on, and those of the child have ended.
 #[derive(Debug)]
 pub struct Replicated<S: State> {
     handle: Arc<Handle<S>>,

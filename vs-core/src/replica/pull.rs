@@ -138,7 +138,7 @@ impl Pull {
                 if self.about.is_none() {
                     self.about = Some((standing, len, sum));
                     self.note_progress(now);
-                    (self.is_due, self.retry_at) = (true, now);
+                    self.is_due = true;
                 }
                 Ok(self.finish())
             }
@@ -248,7 +248,8 @@ impl Pull {
 
     /// Nothing came for a while: what is missing is asked for again. True if the donor is given up.
     pub(super) fn handle_timeout(&mut self, now: Time) -> bool {
-        if now < self.retry_at {
+        // Before the first question nothing can be late.
+        if self.retry_at == Time::ZERO || now < self.retry_at {
             return false;
         }
         self.retries += 1;
@@ -315,5 +316,24 @@ impl Pull {
             self.repaired = Some(from);
             self.shrink(2);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::spool::in_memory;
+
+    #[test]
+    fn a_window_is_whole_until_something_is_lost() {
+        let (now, standing) = (Time::ZERO.plus_ms(1000), Standing::default());
+        let mut pull = Pull::new(ProcessId(1), 0, in_memory(), 1 << 30);
+        let about = Word::About { standing, len: 1 << 20, sum: 0 };
+        for word in [None, Some(about)] {
+            word.map(|word| pull.handle(now, &word, 1 << 30).unwrap());
+            assert!(!pull.handle_timeout(now));
+            pull.ask(now, 1000, |_| true);
+        }
+        assert_eq!((pull.asked_upto, pull.is_careful), (WINDOW_BEGIN_BYTES, false));
     }
 }

@@ -14,7 +14,7 @@ use vs_core::replica::{
     Broken, CallRefused, OUTSTANDING_MAX, ReplicaEvent, Sink, Source, State, put_value, take_value,
 };
 use vs_std::udp::UdpConfig;
-use vs_std::{CallError, JoinOptions, ReplicaEnd, ReplicaOptions, Replicated};
+use vs_std::{CallError, JoinOptions, Pending, ReplicaEnd, ReplicaOptions, Replicated};
 
 /// How long what is waited for may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -243,6 +243,31 @@ fn a_handle_is_used_where_it_hears() {
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (false, true, true));
     eventually("it leaves then", || matches!(only.end(), Some(ReplicaEnd::Left)));
     own.lock().unwrap().take();
+}
+
+#[test]
+fn an_answer_is_not_waited_for_inside() {
+    let (send, heard) = mpsc::channel();
+    let asked = Arc::new(Mutex::new(None));
+    let inside = Arc::clone(&asked);
+    let hear = move |event| {
+        let pending = inside.lock().unwrap().take();
+        if let (ReplicaEvent::Applied { .. }, Some(pending)) = (event, pending) {
+            send.send(Pending::wait(pending, PATIENCE)).unwrap();
+        }
+    };
+    let mut options = ReplicaOptions::new(&[ProcessId(1)]).with_hear(hear);
+    options.replica.applied = true;
+    let name: GroupName = "replicated".parse().unwrap();
+    let only = Replicated::open(&name, join(10, 1), options, List::default()).unwrap();
+    assert!(only.wait_until_served(PATIENCE).unwrap());
+    {
+        let mut asked = asked.lock().unwrap();
+        *asked = Some(only.begin(&(SLOW, Vec::new())).unwrap());
+    }
+    let told = heard.recv_timeout(PATIENCE).unwrap();
+    let Err(CallError::Unknown(pending)) = told else { panic!("{told:?}") };
+    assert_eq!(pending.wait(PATIENCE).unwrap(), 1);
 }
 
 #[test]

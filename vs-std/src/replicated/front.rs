@@ -189,13 +189,14 @@ impl<S: State> Front<S> {
         self.worker.get() == Some(&std::thread::current().id())
     }
 
-    /// Waits until `until` for what `find` finds.
+    /// Waits until `until` for what `find` finds. Inside it looks once: it would wait for itself.
     fn wait<R>(
         &self,
         until: Option<Instant>,
         mut find: impl FnMut(&mut Inner<S>) -> Option<R>,
     ) -> Option<R> {
         self.is_forked();
+        let until = if self.is_inside() { Some(Instant::now()) } else { until };
         let mut inner = self.lock();
         loop {
             if let Some(found) = find(&mut inner) {

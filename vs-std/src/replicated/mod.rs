@@ -242,7 +242,6 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// # Errors
     /// The replica has ended.
     pub fn wait_until_served(&self, timeout: Duration) -> Result<bool, ReplicaEnd> {
-        let timeout = if self.front().is_inside() { Duration::ZERO } else { timeout };
         let until = Instant::now().checked_add(timeout);
         let is_serving = |status: &ReplicaStatus| *status == ReplicaStatus::Serving;
         match self.front().wait_for_status(until, is_serving) {
@@ -279,9 +278,6 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// the replica, which could not leave while it waits.
     pub fn leave(self) -> ReplicaEnd {
         self.front().leave(Leave::Politely);
-        if self.front().is_inside() {
-            return ReplicaEnd::Left;
-        }
         let end = self.front().wait_for_status(None, |_| false);
         end.and_then(Result::err).unwrap_or(ReplicaEnd::Left)
     }

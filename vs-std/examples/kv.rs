@@ -1,6 +1,6 @@
 //! A replicated key-value store: run `kv 1`, `kv 2` and `kv 3` in three terminals, and type
 //! what it answers to an empty line. The command `vs kv` is made of this file.
-#![allow(missing_docs, unreachable_pub, reason = "an example")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "an example")]
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -17,7 +17,6 @@ pub struct Kv(pub BTreeMap<String, String>);
 impl State for Kv {
     type Op = (String, Option<String>); // a key and its new value, or none
     type Out = Option<String>; // the value before
-
     fn apply(&mut self, (key, value): Self::Op) -> Option<String> {
         match value {
             Some(value) => self.0.insert(key, value),
@@ -95,25 +94,19 @@ impl Store {
             "recover" => self.kv.recover().map_err(CallError::Ended).map(Said::Recovered),
             "watch" => {
                 *self.watched.lock().unwrap() = Some(key);
-                Ok(Said::Note("changes follow, each behind *".into()))
+                Ok(Said::Note("changes follow".into()))
             }
             "quit" => return None,
             _ => Ok(Said::Failed("put, get, del, watch, dump, status, recover or quit".into())),
         };
-        Some(said.unwrap_or_else(|why| Said::Failed(failed(&why))))
+        let done = |why: &CallError<_>| match why {
+            CallError::Unknown(_) | CallError::Lost | CallError::Ended(_) => "perhaps done",
+            _ => "not done",
+        };
+        Some(said.unwrap_or_else(|why| Said::Failed(format!("{}: {why}", done(&why)))))
     }
 }
 
-/// Whether it is done, as far as that is known.
-fn failed<Out>(why: &CallError<Out>) -> String {
-    match why {
-        CallError::Unknown(_) => "perhaps done, now or later: no answer has come yet".into(),
-        CallError::Lost | CallError::Ended(_) => format!("perhaps done: {why}"),
-        _ => format!("not done: {why}"),
-    }
-}
-
-#[allow(dead_code, reason = "the command has its own")]
 fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut join = JoinOptions::local();
     join.driver.process = ProcessId(std::env::args().nth(1).ok_or("kv 1, 2 or 3")?.parse()?);

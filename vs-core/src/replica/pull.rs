@@ -10,8 +10,8 @@ use super::state::{Broken, Sink};
 use crate::ident::ProcessId;
 use crate::time::Time;
 
-/// Most bytes that are asked for ahead of what was written. It begins with
-/// 32 KiB, grows with what comes, and is halved when something was lost.
+/// Most bytes that are asked for ahead of what was written. The window begins with 32 KiB. It grows
+/// with what comes, and is halved when something was lost.
 pub const PULL_WINDOW_BYTES: u64 = 512 << 10;
 const WINDOW_BEGIN_BYTES: u64 = 32 << 10;
 const WINDOW_LEAST_BYTES: u64 = 4 << 10;
@@ -266,7 +266,8 @@ impl Pull {
         self.is_careful = true;
     }
 
-    /// What to ask the donor for now, in parts of at most `part` bytes.
+    /// Asks the donor for what is missing, in parts of at most `part` bytes, as long as `say` takes
+    /// what is said.
     pub(super) fn ask(&mut self, now: Time, part: u32, mut say: impl FnMut(&Word<'_>) -> bool) {
         if self.retry_at == Time::ZERO {
             self.retry_at = now.plus_ms(RETRY_MS);

@@ -11,9 +11,9 @@ use crate::view::DisplaySet;
 pub struct Waiting {
     /// Of [`super::ReplicaConfig::primary_of`], those who are members and have a state.
     pub with_state: Vec<ProcessId>,
-    /// … who are members and have none: they restarted, or are new.
+    /// Of them, those who are members and have no state: they restarted, or are new.
     pub without_state: Vec<ProcessId>,
-    /// … who are no members.
+    /// Of them, those who are no members.
     pub missing: Vec<ProcessId>,
 }
 
@@ -59,7 +59,7 @@ pub enum ReplicaStatus {
         donor: ProcessId,
         /// Bytes that are here.
         bytes: u64,
-        /// Of so many, once that is known.
+        /// Bytes of the whole, once that is known.
         of: Option<u64>,
     },
     /// The state is here, and too few others have it yet.

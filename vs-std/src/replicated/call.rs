@@ -72,8 +72,9 @@ pub enum CallError<Out> {
     TooLarge,
     /// The replica has ended. What was sent before was carried out once or never.
     Ended(ReplicaEnd),
-    /// The call came from inside [`vs_core::replica::State::apply`], or from a closure that reads:
-    /// it would wait for itself.
+    /// The call came from the thread of the replica: from inside
+    /// [`vs_core::replica::State::apply`], from a closure that reads, or from
+    /// [`super::ReplicaOptions::hear`]. It would wait for itself.
     Inside,
     /// The answer cannot be read.
     Broken(Broken),
@@ -95,11 +96,11 @@ impl<Out> fmt::Display for CallError<Out> {
                  or never",
             ),
             Self::TooLarge => {
-                f.write_str("the operation is longer than message_bytes_max: raise it at all")
+                f.write_str("the operation is longer than message_bytes_max: raise it at all members")
             }
             Self::Ended(end) => end.fmt(f),
             Self::Inside => f.write_str(
-                "a call from inside apply, or from a closure that reads, would wait for itself",
+                "a call from inside apply, a closure that reads, or hear would wait for itself",
             ),
             Self::Broken(why) => write!(f, "the answer cannot be read: {why}"),
         }

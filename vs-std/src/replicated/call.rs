@@ -95,9 +95,9 @@ impl<Out> fmt::Display for CallError<Out> {
                 "the session ended before the answer was heard: the operation was carried out once \
                  or never",
             ),
-            Self::TooLarge => {
-                f.write_str("the operation is longer than message_bytes_max: raise it at all members")
-            }
+            Self::TooLarge => f.write_str(
+                "the operation is longer than message_bytes_max: raise it at all members",
+            ),
             Self::Ended(end) => end.fmt(f),
             Self::Inside => f.write_str(
                 "a call from inside apply, a closure that reads, or hear would wait for itself",

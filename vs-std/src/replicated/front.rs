@@ -1,13 +1,13 @@
 //! Where the application's threads and the one that carries the replica meet.
 
 use core::fmt;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use vs_core::replica::{Answer, CallRefused, Replica, ReplicaStatus, State};
+use vs_core::replica::{Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaStatus, State};
 
 use super::end::ReplicaEnd;
 use crate::bell::Bell;
@@ -38,63 +38,13 @@ pub(super) enum Told {
     Recovered(bool),
 }
 
-/// The answer to a question.
-#[derive(Debug)]
-enum Slot {
-    /// It is still to come.
-    Open,
-    Told(Told),
-    /// Nobody waits for it any more.
-    Closed,
-}
-
-/// Answers by the number of their question. Numbers are given in turn.
-#[derive(Debug, Default)]
-struct Slots {
-    first: u64,
-    slots: VecDeque<Slot>,
-}
-
-impl Slots {
-    /// The number of the next question.
-    fn open(&mut self) -> u64 {
-        self.slots.push_back(Slot::Open);
-        self.first + self.slots.len() as u64 - 1
-    }
-
-    fn get(&mut self, number: u64) -> Option<&mut Slot> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.slots.get_mut(at)
-    }
-
-    fn tell(&mut self, number: u64, told: Told) {
-        if let Some(slot @ Slot::Open) = self.get(number) {
-            *slot = Slot::Told(told);
-        }
-    }
-
-    /// Takes the answer if it is there.
-    fn take(&mut self, number: u64) -> Option<Told> {
-        let slot = self.get(number).filter(|slot| matches!(slot, Slot::Told(_)))?;
-        let Slot::Told(told) = core::mem::replace(slot, Slot::Closed) else { return None };
-        self.close(number);
-        Some(told)
-    }
-
-    fn close(&mut self, number: u64) {
-        if let Some(slot) = self.get(number) {
-            *slot = Slot::Closed;
-        }
-        while let Some(Slot::Closed) = self.slots.front() {
-            self.slots.pop_front();
-            self.first += 1;
-        }
-    }
-}
-
 struct Inner<S: State> {
+    /// At most [`OUTSTANDING_MAX`].
     asks: Vec<Ask<S>>,
-    slots: Slots,
+    /// By the number of their question the answers that somebody waits for; `None`: still to come.
+    told: BTreeMap<u64, Option<Told>>,
+    /// The number of the next question.
+    next: u64,
     status: ReplicaStatus,
     end: Option<ReplicaEnd>,
     /// The handles are gone, or the group is to be left.
@@ -141,7 +91,8 @@ impl<S: State> Front<S> {
     pub(super) fn new() -> io::Result<Self> {
         let inner = Inner {
             asks: Vec::new(),
-            slots: Slots::default(),
+            told: BTreeMap::new(),
+            next: 0,
             status: ReplicaStatus::Gathering,
             end: None,
             leave: None,
@@ -167,14 +118,21 @@ impl<S: State> Front<S> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks; answers the number under which the answer will be told.
+    /// Asks; answers the number under which the answer will be told. While [`OUTSTANDING_MAX`]
+    /// questions wait for the thread, that is a refusal.
     pub(super) fn ask(&self, ask: impl FnOnce(u64) -> Ask<S>) -> Result<u64, ReplicaEnd> {
         self.is_forked();
         let mut inner = self.lock();
         if let Some(end) = &inner.end {
             return Err(end.clone());
         }
-        let number = inner.slots.open();
+        let number = inner.next;
+        inner.next += 1;
+        if inner.asks.len() >= OUTSTANDING_MAX {
+            inner.told.insert(number, Some(Told::Refused(CallRefused::TooMany)));
+            return Ok(number);
+        }
+        inner.told.insert(number, None);
         let is_first = inner.asks.is_empty();
         inner.asks.push(ask(number));
         drop(inner);
@@ -265,7 +223,10 @@ impl<S: State> Front<S> {
     pub(super) fn tell(&self, told: &mut Vec<(u64, Told)>, status: &ReplicaStatus) {
         let mut inner = self.lock();
         let news = !told.is_empty() || inner.status != *status;
-        told.drain(..).for_each(|(number, told)| inner.slots.tell(number, told));
+        for (number, told) in told.drain(..) {
+            // Whoever does not wait any more has taken its place away.
+            inner.told.entry(number).and_modify(|place| *place = Some(told));
+        }
         if inner.status != *status {
             inner.status.clone_from(status);
         }
@@ -290,12 +251,63 @@ impl<S: State> Front<S> {
 impl<S: State + Send> Waits for Front<S> {
     fn wait_for(&self, number: u64, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>> {
         self.wait(until, |inner| {
-            let told = inner.slots.take(number).map(Ok);
-            told.or_else(|| inner.end.clone().map(Err))
+            let told = inner.told.get_mut(&number).and_then(Option::take);
+            told.map(Ok).or_else(|| inner.end.clone().map(Err))
         })
     }
 
     fn forget(&self, number: u64) {
-        self.lock().slots.close(number);
+        self.lock().told.remove(&number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vs_core::replica::{Broken, Sink, Source};
+
+    use super::*;
+
+    struct Nothing;
+
+    impl State for Nothing {
+        type Op = ();
+        type Out = ();
+
+        fn apply(&mut self, (): ()) {}
+
+        fn snapshot(&self, _: &mut dyn Sink) -> Result<(), Broken> {
+            Ok(())
+        }
+
+        fn restore(_: &mut dyn Source) -> Result<Self, Broken> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn questions_that_nobody_takes_are_bounded() {
+        let front = Front::<Nothing>::new().unwrap();
+        let ask = || front.ask(|number| Ask::Call(number, Vec::new()));
+        for _ in 0..OUTSTANDING_MAX {
+            ask().unwrap();
+        }
+        let refused = front.wait_for(ask().unwrap(), Some(Instant::now()));
+        assert!(matches!(refused, Some(Ok(Told::Refused(CallRefused::TooMany)))));
+        let mut asks = Vec::new();
+        front.take_asks(&mut asks);
+        assert_eq!(asks.len(), OUTSTANDING_MAX);
+        assert!(front.wait_for(ask().unwrap(), Some(Instant::now())).is_none(), "it is asked");
+    }
+
+    #[test]
+    fn an_answer_is_told_to_who_waits() {
+        let front = Front::<Nothing>::new().unwrap();
+        let [first, second] = [(); 2].map(|()| front.ask(Ask::Recover).unwrap());
+        front.forget(second);
+        let mut told = vec![(first, Told::Recovered(true)), (second, Told::Recovered(true))];
+        front.tell(&mut told, &ReplicaStatus::Gathering);
+        let now = Some(Instant::now());
+        assert!(matches!(front.wait_for(first, now), Some(Ok(Told::Recovered(true)))));
+        assert!(front.wait_for(first, now).is_none() && front.wait_for(second, now).is_none());
     }
 }

@@ -212,8 +212,8 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// Looks at the local copy, which is perhaps old, or no copy at all. `None` once the replica
-    /// has ended, and on its own thread: inside `apply`, a closure that reads, or
-    /// [`ReplicaOptions::hear`].
+    /// has ended, while too many calls wait for it, and on its own thread: inside `apply`, a closure
+    /// that reads, or [`ReplicaOptions::hear`].
     pub fn peek<R: Send + 'static>(
         &self,
         look: impl FnOnce(Option<&S>) -> R + Send + 'static,
@@ -251,7 +251,8 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// An operator decides that the state of this process counts, while nobody else can say whose:
-    /// see [`Replica::recover`]. False if nothing waits for that, and on the thread of the replica.
+    /// see [`Replica::recover`]. False if nothing waits for that, on the thread of
+    /// the replica, and while too many calls wait for it.
     ///
     /// # Errors
     /// The replica has ended.

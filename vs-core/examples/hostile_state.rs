@@ -55,9 +55,9 @@ impl Application for Member {
         let config = ReplicaConfig::new(&self.primary_of, self.me.0 << 32 | self.lives);
         self.replica = Some((group, Replica::new(self.me, config, self.initial.clone())));
     }
-    fn handle_action(&mut self, now: Time, action: &Action<'_>) {
+    fn handle_action(&mut self, _: Time, action: &Action<'_>) {
         let Some((_, replica)) = &mut self.replica else { return };
-        self.broken = replica.handle_action(now, action).err().or(self.broken.take());
+        self.broken = replica.handle_action(action).err().or(self.broken.take());
     }
     fn say(&mut self, n: u64) {
         let Some((_, replica)) = &mut self.replica else { return };

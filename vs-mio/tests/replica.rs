@@ -67,7 +67,7 @@ impl Member {
         driver.advance();
         let now = driver.now();
         while let Some(action) = driver.poll_action() {
-            replica.handle_action(now, &action)?;
+            replica.handle_action(&action)?;
         }
         while let Some((from, message)) = driver.poll_direct(*group) {
             replica.handle_direct(now, from, message)?;

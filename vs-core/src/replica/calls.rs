@@ -76,9 +76,10 @@ impl Calls {
         Ticket(self.next_ticket - 1)
     }
 
-    /// Whether one more call or read finds room.
+    /// Whether one more call or read finds room. An answer takes the room of its call until it is
+    /// heard.
     pub(super) fn has_room(&self) -> bool {
-        self.calls.len().max(self.reads.len()) < OUTSTANDING_MAX
+        self.calls.len().max(self.reads.len()) + self.answers.len() < OUTSTANDING_MAX
     }
 
     pub(super) fn call(&mut self, op: Vec<u8>) -> Ticket {

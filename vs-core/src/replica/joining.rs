@@ -30,9 +30,9 @@ pub(super) struct Joining {
     standing: Standing,
     held: VecDeque<Held>,
     held_bytes: usize,
-    pub(super) pull: Pull,
+    pull: Pull,
     /// Donors that were given up in a row.
-    pub(super) failures: usize,
+    failures: usize,
 }
 
 impl Joining {
@@ -47,8 +47,28 @@ impl Joining {
         }
     }
 
+    /// What is held begins behind so many messages.
     pub(super) fn since(&self) -> u64 {
         self.since
+    }
+
+    pub(super) fn pull(&self) -> &Pull {
+        &self.pull
+    }
+
+    pub(super) fn pull_mut(&mut self) -> &mut Pull {
+        &mut self.pull
+    }
+
+    /// Another donor takes the place of the one before.
+    pub(super) fn turn_to(&mut self, pull: Pull) {
+        self.pull = pull;
+    }
+
+    /// The donor cannot go on. Answers how many could not, in a row.
+    pub(super) fn handle_failure(&mut self) -> usize {
+        self.failures += 1;
+        self.failures
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -10,7 +10,7 @@ use crate::ident::ViewId;
 
 #[derive(Debug)]
 pub(super) struct Owned<S> {
-    pub(super) state: S,
+    state: S,
     sessions: Sessions,
     standing: Standing,
 }
@@ -39,6 +39,10 @@ pub(super) enum Outcome {
 impl<S: State> Owned<S> {
     pub(super) fn new(state: S) -> Self {
         Self { state, sessions: Sessions::default(), standing: Standing::default() }
+    }
+
+    pub(super) fn state(&self) -> &S {
+        &self.state
     }
 
     pub(super) fn standing(&self) -> Standing {

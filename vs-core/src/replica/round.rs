@@ -3,16 +3,16 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::ballot::{Agreed, Ballot, is_majority};
-use super::message::Here;
+use super::message::{Here, Said, Standing, VERSION};
 use crate::ident::ProcessId;
 use crate::view::View;
 
 /// What is still to be said in the view.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Due {
-    pub(super) here: bool,
-    pub(super) settled: bool,
-    pub(super) recover: bool,
+#[derive(Debug, Default)]
+struct Due {
+    here: bool,
+    settled: bool,
+    recover: bool,
 }
 
 /// A view: who has said what they bring, whose state counts, who has it.
@@ -23,7 +23,7 @@ pub(super) struct Round {
     agreed: Option<Agreed>,
     settled: BTreeSet<ProcessId>,
     is_served: bool,
-    pub(super) due: Due,
+    due: Due,
 }
 
 impl Round {
@@ -87,6 +87,38 @@ impl Round {
         let agreed = self.agreed.as_ref()?;
         self.settled.clone_from(&agreed.settled);
         Some(agreed)
+    }
+
+    /// Nobody can say whose state counts, and an operator may.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_complete() && !self.is_agreed()
+    }
+
+    /// The operator of this process decides, if the view waits for that.
+    pub(super) fn recover(&mut self) -> bool {
+        self.due.recover |= self.is_waiting();
+        self.is_waiting()
+    }
+
+    /// This process has the state from here on.
+    pub(super) fn handle_restored(&mut self) {
+        self.due.settled = true;
+    }
+
+    /// Says what is due, as far as `say` takes it. This process brings a state of `standing`.
+    pub(super) fn speak(
+        &mut self,
+        standing: Option<Standing>,
+        mut say: impl FnMut(&Said<'_>) -> bool,
+    ) {
+        let view = self.view.fingerprint();
+        let Due { here, settled, recover } = &mut self.due;
+        let mut say = |is_due: &mut bool, said| *is_due = *is_due && !say(&said);
+        say(here, Said::Here { view, here: Here { version: VERSION, standing } });
+        if !*here {
+            say(settled, Said::Settled { view });
+            say(recover, Said::Recover { view });
+        }
     }
 
     /// A member has the state.

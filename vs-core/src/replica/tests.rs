@@ -90,7 +90,7 @@ fn standing(major: u64, at: u64) -> Standing {
 }
 
 fn hear(replica: &mut Replica<Sum>, from: ProcessId, said: &Said<'_>) {
-    replica.handle_message(NOW, from, &encode(said), Stage::Regular).unwrap();
+    replica.handle_message(from, &encode(said), Stage::Regular).unwrap();
 }
 
 /// All say what they bring.

@@ -311,7 +311,7 @@ impl Application for Keeper {
             return;
         }
         if let Some(replica) = &mut self.replica {
-            let handled = replica.handle_action(now, action);
+            let handled = replica.handle_action(action);
             self.check(now, handled);
             self.hear_answers(now);
         }

@@ -109,7 +109,7 @@ impl<S: State> Worker<S> {
             match event {
                 EventRef::View { view, .. } => replica.handle_view(view),
                 EventRef::Message { from, payload, stage, .. } => {
-                    result = replica.handle_message(now, from, payload, stage);
+                    result = replica.handle_message(from, payload, stage);
                 }
                 EventRef::Direct { from, payload } => {
                     result = replica.handle_direct(now, from, payload);

@@ -9,7 +9,7 @@ use super::calls::{Answer, Calls, Ticket};
 use super::config::ReplicaConfig;
 use super::donate::Donations;
 use super::joining::Joining;
-use super::message::{Here, PART_OVERHEAD, Said, Standing, VERSION, Word, decode, encode};
+use super::message::{PART_OVERHEAD, Said, Standing, VERSION, Word, decode, encode};
 use super::owned::{Outcome, Owned};
 use super::port::Port;
 use super::pull::{Progress, Pull};
@@ -28,6 +28,9 @@ const PART_BYTES: (usize, usize) = (64, 32 << 10);
 
 /// A donor is tried so often, all donors in turn, before the replica gives up.
 const DONOR_TRIES: usize = 3;
+
+/// Most events that wait for [`Replica::poll_event`]. Of more the oldest is dropped.
+pub const EVENTS_MAX: usize = 1 << 16;
 
 /// What a replica tells besides answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +121,7 @@ impl<S: State> Replica<S> {
     /// The local copy, perhaps old; `None` before there is one.
     #[must_use]
     pub fn peek(&self) -> Option<&S> {
-        self.owned.as_ref().map(|owned| &owned.state)
+        self.owned.as_ref().map(Owned::state)
     }
 
     /// How far the local copy has come.
@@ -175,7 +178,8 @@ impl<S: State> Replica<S> {
         self.calls.poll_answer()
     }
 
-    /// The next event.
+    /// The next event. Poll them after each action: the oldest are dropped while [`EVENTS_MAX`]
+    /// wait.
     pub fn poll_event(&mut self) -> Option<ReplicaEvent> {
         self.events.pop_front()
     }
@@ -191,15 +195,14 @@ impl<S: State> Replica<S> {
     /// An operator decides, while the view waits: the state of this process counts, or if nobody
     /// has one, a new one is made. What only absent processes have is lost. False if nothing waits.
     pub fn recover(&mut self) -> bool {
-        let waits = self.is_waiting();
-        if let Some(round) = &mut self.round {
-            round.due.recover |= waits;
-        }
-        waits
+        self.round.as_mut().is_some_and(Round::recover)
     }
 
-    fn is_waiting(&self) -> bool {
-        self.round.as_ref().is_some_and(|round| round.is_complete() && !round.is_agreed())
+    fn tell(&mut self, event: ReplicaEvent) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
     }
 
     /// How it fares.
@@ -212,8 +215,8 @@ impl<S: State> Replica<S> {
             return ReplicaStatus::Waiting(self.waiting(round));
         }
         if let Some(joining) = &self.joining {
-            let (bytes, of) = joining.pull.progress();
-            return ReplicaStatus::Joining { donor: joining.pull.donor(), bytes, of };
+            let (bytes, of) = joining.pull().progress();
+            return ReplicaStatus::Joining { donor: joining.pull().donor(), bytes, of };
         }
         if round.is_served() { ReplicaStatus::Serving } else { ReplicaStatus::Settling }
     }
@@ -238,14 +241,14 @@ impl<S: State> Replica<S> {
     ///
     /// # Errors
     /// The replica cannot go on.
-    pub fn handle_action(&mut self, now: Time, action: &Action<'_>) -> Result<(), Broken> {
+    pub fn handle_action(&mut self, action: &Action<'_>) -> Result<(), Broken> {
         match *action {
             Action::View { view, .. } => {
                 self.handle_view(view);
                 Ok(())
             }
             Action::Deliver { from, payload, stage, .. } => {
-                self.handle_message(now, from, payload, stage)
+                self.handle_message(from, payload, stage)
             }
             _ => Ok(()),
         }
@@ -256,7 +259,7 @@ impl<S: State> Replica<S> {
         self.round = Some(Round::new(view.clone()));
         self.calls.handle_view();
         if let Some(joining) = &mut self.joining {
-            joining.pull.handle_view();
+            joining.pull_mut().handle_view();
         }
     }
 
@@ -266,7 +269,6 @@ impl<S: State> Replica<S> {
     /// The replica cannot go on.
     pub fn handle_message(
         &mut self,
-        now: Time,
         from: ProcessId,
         message: &[u8],
         stage: Stage,
@@ -286,13 +288,13 @@ impl<S: State> Replica<S> {
             ))),
             Said::Here { view, here } if view == id => {
                 if round.handle_here(from, here) {
-                    self.decide(now, None)?;
+                    self.decide(None)?;
                 }
                 Ok(())
             }
             Said::Recover { view } if view == id => {
-                if self.is_waiting() {
-                    self.decide(now, Some(from))?;
+                if round.is_waiting() {
+                    self.decide(Some(from))?;
                 }
                 Ok(())
             }
@@ -333,8 +335,9 @@ impl<S: State> Replica<S> {
                 (said, &outcome)
         {
             let (op, answer) = (op.to_vec(), answer.clone());
-            self.events.push_back(ReplicaEvent::Applied { op, answer });
+            self.tell(ReplicaEvent::Applied { op, answer });
         }
+        let Some(owned) = &self.owned else { return Ok(()) };
         // What is not promised to all is answered in the next served view.
         if from == self.me && stage == Stage::Regular {
             match outcome {
@@ -350,11 +353,11 @@ impl<S: State> Replica<S> {
     }
 
     /// All have said what they bring, or an operator has decided.
-    fn decide(&mut self, now: Time, by: Option<ProcessId>) -> Result<(), Broken> {
+    fn decide(&mut self, by: Option<ProcessId>) -> Result<(), Broken> {
         let Some(round) = &mut self.round else { return Ok(()) };
         let Some(agreed) = round.decide(&self.config.primary_of, by) else {
             let waiting = self.round.as_ref().map(|round| self.waiting(round));
-            self.events.extend(waiting.map(ReplicaEvent::Waiting));
+            waiting.into_iter().for_each(|waiting| self.tell(ReplicaEvent::Waiting(waiting)));
             return Ok(());
         };
         let (standing, is_created) = (agreed.standing, agreed.is_created);
@@ -362,12 +365,12 @@ impl<S: State> Replica<S> {
             self.joining = None;
             if let (true, Some(initial)) = (is_created, self.initial.take()) {
                 self.owned = Some(Owned::new(initial));
-                self.events.push_back(ReplicaEvent::Created);
+                self.tell(ReplicaEvent::Created);
             }
         } else {
             // A snapshot of the own state is none of the one that counts.
             self.donations.forget();
-            self.join(now, standing);
+            self.join(standing);
             // What was asked for in the view before may have come by now.
             self.try_to_settle()?;
         }
@@ -377,12 +380,12 @@ impl<S: State> Replica<S> {
     }
 
     /// The state has to come from others. What is on its way goes on if it leads there.
-    fn join(&mut self, _now: Time, standing: Standing) {
+    fn join(&mut self, standing: Standing) {
         let Some(donor) = self.donor(None) else { return };
         if let Some(joining) = &mut self.joining
             && joining.standing() == standing
         {
-            let is_there = |round: &Round| round.settled().contains(&joining.pull.donor());
+            let is_there = |round: &Round| round.settled().contains(&joining.pull().donor());
             if !self.round.as_ref().is_some_and(is_there) {
                 self.pull_from(donor);
             }
@@ -400,7 +403,7 @@ impl<S: State> Replica<S> {
         let Some(since) = self.joining.as_ref().map(Joining::since) else { return };
         let pull = self.new_pull(donor, since);
         if let Some(joining) = &mut self.joining {
-            joining.pull = pull;
+            joining.turn_to(pull);
         }
     }
 
@@ -418,11 +421,10 @@ impl<S: State> Replica<S> {
     fn turn_to_next_donor(&mut self) -> Result<(), Broken> {
         let donors = self.round.as_ref().map_or(0, |round| round.settled().len());
         let Some(joining) = &mut self.joining else { return Ok(()) };
-        joining.failures += 1;
-        if joining.failures > DONOR_TRIES * donors.max(1) {
+        if joining.handle_failure() > DONOR_TRIES * donors.max(1) {
             return Err(Broken::new("no member could hand the state over: see what they report"));
         }
-        let failed = joining.pull.donor();
+        let failed = joining.pull().donor();
         if let Some(next) = self.donor(Some(failed)) {
             self.pull_from(next);
         }
@@ -447,7 +449,7 @@ impl<S: State> Replica<S> {
         if let Some(owned) = &mut self.owned {
             owned.set_epoch(epoch);
             self.calls.resolve(owned.sessions());
-            self.events.push_back(ReplicaEvent::Served);
+            self.tell(ReplicaEvent::Served);
         }
     }
 
@@ -470,10 +472,10 @@ impl<S: State> Replica<S> {
             Word::About { .. } | Word::Part { .. } | Word::Gone => {
                 let max = self.config.state_bytes_max;
                 let Some(joining) = &mut self.joining else { return Ok(()) };
-                if joining.pull.donor() != from {
+                if joining.pull().donor() != from {
                     return Ok(());
                 }
-                match joining.pull.handle(now, &word, max)? {
+                match joining.pull_mut().handle(now, &word, max)? {
                     Progress::Nothing => joining.drop_known(),
                     Progress::Whole => self.try_to_settle()?,
                     Progress::Failed => self.turn_to_next_donor()?,
@@ -496,7 +498,7 @@ impl<S: State> Replica<S> {
             Ok(written) => self.donations.add(joiner, owned.standing(), written),
             Err(why) => {
                 self.donations.refuse(joiner);
-                self.events.push_back(ReplicaEvent::SnapshotFailed(why));
+                self.tell(ReplicaEvent::SnapshotFailed(why));
             }
         }
     }
@@ -531,13 +533,15 @@ impl<S: State> Replica<S> {
                 "the state that came from {from} is not that of the group: its messages differ"
             )));
         }
-        self.events.push_back(ReplicaEvent::Restored { from, bytes });
-        if let Some(round) = &mut self.round {
-            round.due.settled = true;
-            if round.is_served() {
-                self.calls.resolve(owned.sessions());
-                self.events.push_back(ReplicaEvent::Served);
-            }
+        let Some(round) = &mut self.round else { return Ok(()) };
+        round.handle_restored();
+        let is_served = round.is_served();
+        if is_served {
+            self.calls.resolve(owned.sessions());
+        }
+        self.tell(ReplicaEvent::Restored { from, bytes });
+        if is_served {
+            self.tell(ReplicaEvent::Served);
         }
         Ok(())
     }
@@ -547,7 +551,10 @@ impl<S: State> Replica<S> {
     /// # Errors
     /// The replica cannot go on.
     pub fn drive(&mut self, now: Time, port: &mut impl Port) -> Result<Option<Time>, Broken> {
-        self.speak(port);
+        let standing = self.standing();
+        if let Some(round) = &mut self.round {
+            round.speak(standing, |said| port.send(&encode(said)).is_ok());
+        }
         if self.is_serving() {
             while let Some(message) = self.calls.next() {
                 match port.send(&message) {
@@ -560,7 +567,7 @@ impl<S: State> Replica<S> {
         // Nobody donates before it is known whose state counts.
         let is_agreed = self.round.as_ref().is_some_and(Round::is_agreed);
         let pulling = self.joining.as_mut().filter(|_| is_agreed);
-        if pulling.is_some_and(|joining| joining.pull.handle_timeout(now)) {
+        if pulling.is_some_and(|joining| joining.pull_mut().handle_timeout(now)) {
             self.turn_to_next_donor()?;
         }
         let part = port.direct_bytes_max().saturating_sub(PART_OVERHEAD);
@@ -572,27 +579,10 @@ impl<S: State> Replica<S> {
         self.donations.answer(part, &mut say);
         let mut wake = (!self.donations.is_idle()).then(|| now.plus_us(1));
         if let Some(joining) = self.joining.as_mut().filter(|_| is_agreed) {
-            let donor = joining.pull.donor();
-            joining.pull.ask(now, part, |word| say(donor, word));
-            wake = wake.or(Some(joining.pull.poll_timeout()));
+            let donor = joining.pull().donor();
+            joining.pull_mut().ask(now, part, |word| say(donor, word));
+            wake = wake.or(Some(joining.pull().poll_timeout()));
         }
         Ok(wake)
-    }
-
-    /// Says what is due in the view.
-    fn speak(&mut self, port: &mut impl Port) {
-        let standing = self.standing();
-        let Some(round) = &mut self.round else { return };
-        let view = round.view().fingerprint();
-        let mut due = round.due;
-        let mut say = |is_due: &mut bool, said: &Said<'_>| {
-            *is_due = *is_due && port.send(&encode(said)).is_err();
-        };
-        say(&mut due.here, &Said::Here { view, here: Here { version: VERSION, standing } });
-        if !due.here {
-            say(&mut due.settled, &Said::Settled { view });
-            say(&mut due.recover, &Said::Recover { view });
-        }
-        round.due = due;
     }
 }

@@ -4,8 +4,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::message::{Here, Standing};
 use crate::ident::ProcessId;
+use crate::wire::replica::{Here, Standing};
 
 /// What all members of a view bring.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub(super) fn is_majority(count: usize, primary_of: &[ProcessId]) -> bool {
 mod tests {
     use super::*;
     use crate::ident::ViewId;
-    use crate::replica::message::VERSION;
+    use crate::wire::replica::VERSION;
 
     #[test]
     fn an_old_copy_never_outvotes_those_who_count() {

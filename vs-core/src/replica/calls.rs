@@ -3,8 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::message::{Said, encode};
 use super::sessions::{OUTSTANDING_MAX, Sessions};
+use crate::wire::replica::{Said, encode};
 
 /// Names a call or a read of this replica. They grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

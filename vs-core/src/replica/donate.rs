@@ -3,9 +3,9 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::message::{Standing, Word};
 use super::spool::Written;
 use crate::ident::ProcessId;
+use crate::wire::replica::{Standing, Word};
 
 /// Ranges that wait to be read and sent; more are dropped and asked for again.
 const RANGES_MAX: usize = 256;

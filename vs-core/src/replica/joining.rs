@@ -3,10 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::message::{Said, Standing};
 use super::pull::Pull;
 use crate::ident::{ProcessId, ViewId};
 use crate::order::Stage;
+use crate::wire::replica::{Said, Standing};
 
 /// Bytes that a message takes in the hold besides its own.
 const HELD_BYTES: usize = 64;

@@ -9,7 +9,6 @@ use super::calls::{Answer, Calls, Ticket};
 use super::config::ReplicaConfig;
 use super::donate::Donations;
 use super::joining::Joining;
-use super::message::{PART_OVERHEAD, Said, Standing, VERSION, Word, decode, encode};
 use super::owned::{Outcome, Owned};
 use super::port::Port;
 use super::pull::{Progress, Pull};
@@ -22,6 +21,7 @@ use crate::ident::ProcessId;
 use crate::order::Stage;
 use crate::time::Time;
 use crate::view::View;
+use crate::wire::replica::{PART_OVERHEAD, Said, Standing, VERSION, Word, decode, encode};
 
 /// Most bytes of a part of a snapshot, and least that is asked for.
 const PART_BYTES: (usize, usize) = (64, 32 << 10);

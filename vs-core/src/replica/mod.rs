@@ -56,7 +56,6 @@ mod config;
 mod donate;
 mod joining;
 mod member;
-mod message;
 mod owned;
 mod port;
 mod pull;
@@ -68,11 +67,11 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use crate::wire::replica::Standing;
 pub use calls::{Answer, Ticket};
 pub use config::ReplicaConfig;
 pub use donate::SNAPSHOTS_MAX;
 pub use member::{EVENTS_MAX, Replica, ReplicaEvent};
-pub use message::Standing;
 pub use port::{NodePort, Port};
 pub use pull::PULL_WINDOW_BYTES;
 pub use sessions::{OUTSTANDING_MAX, SESSIONS_MAX};

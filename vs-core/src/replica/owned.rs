@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::message::{Said, Standing, hash};
 use super::sessions::{Fate, Sessions};
 use super::spool::Written;
 use super::state::{Broken, Source, State};
 use crate::ident::ViewId;
+use crate::wire::replica::{Said, Standing, hash};
 
 #[derive(Debug)]
 pub(super) struct Owned<S> {

@@ -4,11 +4,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::message::{Standing, Word};
 use super::spool::{Spool, Written};
 use super::state::{Broken, Sink};
 use crate::ident::ProcessId;
 use crate::time::Time;
+use crate::wire::replica::{Standing, Word};
 
 /// Most bytes that are asked for ahead of what was written. The window begins with 32 KiB. It grows
 /// with what comes, and is halved when something was lost.

@@ -3,9 +3,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::ballot::{Agreed, Ballot, is_majority};
-use super::message::{Here, Said, Standing, VERSION};
 use crate::ident::ProcessId;
 use crate::view::View;
+use crate::wire::replica::{Here, Said, Standing, VERSION};
 
 /// What is still to be said in the view.
 #[derive(Debug, Default)]

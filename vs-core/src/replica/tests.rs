@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::message::{Here, Said, Standing, VERSION, Word, decode, encode};
 use super::owned::Owned;
 use super::port::Port;
 use super::spool::{Written, in_memory};
@@ -13,6 +12,7 @@ use crate::ident::{Cid, ProcessId, ViewId};
 use crate::order::Stage;
 use crate::time::Time;
 use crate::view::View;
+use crate::wire::replica::{Here, Said, Standing, VERSION, Word, decode, encode};
 
 const ALL: [ProcessId; 3] = [ProcessId(1), ProcessId(2), ProcessId(3)];
 const ME: ProcessId = ProcessId(2);

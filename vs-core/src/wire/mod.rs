@@ -1,6 +1,6 @@
 //! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`], [`reach`],
-//! [`path`], [`direct`], [`beacon`]) and frames ([`frame`]). The only place that reads or writes
-//! them. The [manual](crate::manual::wire) has all on one page.
+//! [`path`], [`direct`], [`beacon`]), frames ([`frame`]) and what replicated states say. The only
+//! place that reads or writes them. The [manual](crate::manual::wire) has all on one page.
 
 pub mod beacon;
 pub mod body;
@@ -18,6 +18,7 @@ pub(crate) mod message;
 pub mod packet;
 pub mod path;
 pub mod reach;
+pub(crate) mod replica;
 #[cfg(test)]
 mod tests;
 pub mod trailer;

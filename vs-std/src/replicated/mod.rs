@@ -212,8 +212,8 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// Looks at the local copy, which is perhaps old, or no copy at all. `None` once the replica
-    /// has ended, while too many calls wait for it, and on its own thread: inside `apply`, a closure
-    /// that reads, or [`ReplicaOptions::hear`].
+    /// has ended, while too many calls wait for it, and on its own thread: inside `apply`, inside a
+    /// closure that reads, or inside [`ReplicaOptions::hear`].
     pub fn peek<R: Send + 'static>(
         &self,
         look: impl FnOnce(Option<&S>) -> R + Send + 'static,

@@ -1,0 +1,56 @@
+//! What a replica tells besides answers.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::state::Broken;
+use super::status::Waiting;
+use crate::ident::ProcessId;
+
+/// Most events that wait for [`Replica::poll_event`]. Of more the oldest is dropped.
+pub const EVENTS_MAX: usize = 1 << 16;
+
+/// What a replica tells besides answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplicaEvent {
+    /// A new state is made: nobody had one.
+    Created,
+    /// Calls are answered from here on.
+    Served,
+    /// The view is not served: nobody can say whose state counts.
+    Waiting(Waiting),
+    /// The state has come from this member.
+    Restored {
+        /// The donor.
+        from: ProcessId,
+        /// Bytes of it.
+        bytes: u64,
+    },
+    /// An operation was carried out: with [`ReplicaConfig::applied`] alone.
+    Applied {
+        /// The operation, as [`State::encode`] wrote it.
+        op: Vec<u8>,
+        /// Its answer.
+        answer: Vec<u8>,
+    },
+    /// The own state could not be written for a joiner, which turns to another member.
+    SnapshotFailed(Broken),
+}
+
+impl fmt::Display for ReplicaEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.write_str("a new state begins"),
+            Self::Served => f.write_str("the state is served"),
+            Self::Waiting(waiting) => waiting.fmt(f),
+            Self::Restored { from, bytes } => {
+                write!(f, "the state has come from {from}, {bytes} bytes")
+            }
+            Self::Applied { .. } => f.write_str("an operation was carried out"),
+            Self::SnapshotFailed(why) => {
+                write!(f, "the state cannot be written for a newcomer: {why}")
+            }
+        }
+    }
+}

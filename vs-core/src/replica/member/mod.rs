@@ -1,0 +1,226 @@
+//! One member of a replicated state.
+
+mod order;
+mod transfer;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::calls::{Answer, Calls, Ticket};
+use super::config::ReplicaConfig;
+use super::donate::Donations;
+use super::event::{EVENTS_MAX, ReplicaEvent};
+use super::joining::Joining;
+use super::owned::Owned;
+use super::port::Port;
+use super::round::Round;
+use super::state::{Broken, State};
+use super::status::{CallRefused, ReplicaStatus, Waiting};
+use crate::endpoint::{DirectError, SendError};
+use crate::ident::ProcessId;
+use crate::time::Time;
+use crate::wire::replica::{PART_OVERHEAD, Standing, Word, encode};
+
+/// Most bytes of a part of a snapshot, and least that is asked for.
+const PART_BYTES: (usize, usize) = (64, 32 << 10);
+
+/// One member of a replicated state, as a value: it hears what the group hands out, and says what
+/// is to be sent through a [`Port`]. The group has [`crate::order::Order::Safe`].
+///
+/// After each action of the group call [`Replica::handle_action`], for each direct message
+/// [`Replica::handle_direct`], then [`Replica::drive`], and again at the time that it returned.
+/// While [`Replica::is_full`], take no actions; direct messages come all the same.
+///
+/// An error is final: the process must leave the group, since it cannot know any more whether its
+/// state is that of the others.
+#[derive(Debug)]
+pub struct Replica<S: State> {
+    me: ProcessId,
+    config: ReplicaConfig,
+    /// What the state begins with, if it is made.
+    initial: Option<S>,
+    owned: Option<Owned<S>>,
+    joining: Option<Joining>,
+    round: Option<Round>,
+    calls: Calls,
+    donations: Donations,
+    events: VecDeque<ReplicaEvent>,
+}
+
+impl<S: State> Replica<S> {
+    /// A replica of process `me`, which has no state yet. `initial` is what a new state begins
+    /// with, the same at all members.
+    #[must_use]
+    pub fn new(me: ProcessId, config: ReplicaConfig, initial: S) -> Self {
+        Self {
+            me,
+            calls: Calls::new(config.nonce),
+            config,
+            initial: Some(initial),
+            owned: None,
+            joining: None,
+            round: None,
+            donations: Donations::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The local copy, perhaps old; `None` before there is one.
+    #[must_use]
+    pub fn peek(&self) -> Option<&S> {
+        self.owned.as_ref().map(Owned::state)
+    }
+
+    /// How far the local copy has come.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.owned.as_ref().map(Owned::standing)
+    }
+
+    /// Asks for `op` to be carried out: once, in the order of all. [`Replica::poll_answer`] has the
+    /// answer; it may take a view or more.
+    ///
+    /// # Errors
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn call(&mut self, op: &S::Op) -> Result<Ticket, CallRefused> {
+        let op = S::encode(op).map_err(CallRefused::Broken)?;
+        self.call_encoded(op)
+    }
+
+    /// [`Replica::call`] of an operation that [`State::encode`] wrote.
+    ///
+    /// # Errors
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn call_encoded(&mut self, op: Vec<u8>) -> Result<Ticket, CallRefused> {
+        self.admit()?;
+        Ok(self.calls.call(op))
+    }
+
+    /// Asks to read: once [`Replica::poll_answer`] says [`Answer::Readable`], the local copy has
+    /// everything that was answered to anybody before this call, until the next action is handled.
+    ///
+    /// # Errors
+    /// See [`CallRefused`].
+    pub fn read(&mut self) -> Result<Ticket, CallRefused> {
+        self.admit()?;
+        Ok(self.calls.read())
+    }
+
+    fn admit(&self) -> Result<(), CallRefused> {
+        if let ReplicaStatus::Waiting(waiting) = self.status() {
+            return Err(CallRefused::Waiting(waiting));
+        }
+        if self.calls.has_room() { Ok(()) } else { Err(CallRefused::TooMany) }
+    }
+
+    /// Whether the action that was handled last makes a read possible: poll the answers before the
+    /// next action, which may be an operation that nobody is promised.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.calls.is_readable()
+    }
+
+    /// The next answer.
+    pub fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.calls.poll_answer()
+    }
+
+    /// The next event. Poll them after each action: the oldest are dropped while [`EVENTS_MAX`]
+    /// wait.
+    pub fn poll_event(&mut self) -> Option<ReplicaEvent> {
+        self.events.pop_front()
+    }
+
+    /// Reads the answer of an operation.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn decode(answer: &[u8]) -> Result<S::Out, Broken> {
+        S::decode(answer)
+    }
+
+    /// An operator decides, while the view waits: the state of this process counts, or if nobody
+    /// has one, a new one is made. What only absent processes have is lost. False if nothing waits.
+    pub fn recover(&mut self) -> bool {
+        self.round.as_mut().is_some_and(Round::recover)
+    }
+
+    fn tell(&mut self, event: ReplicaEvent) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// How it fares.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        let Some(round) = self.round.as_ref().filter(|round| round.is_complete()) else {
+            return ReplicaStatus::Gathering;
+        };
+        if !round.is_agreed() {
+            return ReplicaStatus::Waiting(self.waiting(round));
+        }
+        if let Some(joining) = &self.joining {
+            let (bytes, of) = joining.pull().progress();
+            return ReplicaStatus::Joining { donor: joining.pull().donor(), bytes, of };
+        }
+        if round.is_served() { ReplicaStatus::Serving } else { ReplicaStatus::Settling }
+    }
+
+    fn waiting(&self, round: &Round) -> Waiting {
+        let (here, missing): (Vec<ProcessId>, Vec<ProcessId>) =
+            self.config.primary_of.iter().partition(|p| round.heres().contains_key(p));
+        let has_state = |p: &ProcessId| round.heres().get(p).is_some_and(|h| h.standing.is_some());
+        let (with_state, without_state) = here.into_iter().partition(has_state);
+        Waiting { with_state, without_state, missing }
+    }
+
+    /// Whether [`ReplicaConfig::hold_bytes`] are held: no action is to be taken until the state is
+    /// here.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let held = self.joining.as_ref().map_or(0, Joining::held_bytes);
+        held >= self.config.hold_bytes
+    }
+
+    /// Sends what is due, as far as the group takes it. Returns when to be called again.
+    ///
+    /// # Errors
+    /// The replica cannot go on.
+    pub fn drive(&mut self, now: Time, port: &mut impl Port) -> Result<Option<Time>, Broken> {
+        let standing = self.standing();
+        if let Some(round) = &mut self.round {
+            round.speak(standing, |said| port.send(&encode(said)).is_ok());
+        }
+        if self.is_serving() {
+            while let Some(message) = self.calls.next() {
+                match port.send(&message) {
+                    Ok(()) => self.calls.handle_sent(),
+                    Err(SendError::TooLarge { .. }) => self.calls.handle_too_large(),
+                    Err(_) => break,
+                }
+            }
+        }
+        // Nobody donates before it is known whose state counts.
+        let is_agreed = self.round.as_ref().is_some_and(Round::is_agreed);
+        let pulling = self.joining.as_mut().filter(|_| is_agreed);
+        if pulling.is_some_and(|joining| joining.pull_mut().handle_timeout(now)) {
+            self.turn_to_next_donor()?;
+        }
+        let part = port.direct_bytes_max().saturating_sub(PART_OVERHEAD);
+        let part = part.clamp(PART_BYTES.0, PART_BYTES.1) as u32;
+        let mut say = |to, word: &Word<'_>| {
+            // What has nobody to go to, or does not fit any more, is asked for again.
+            port.send_direct(to, &encode(word)) != Err(DirectError::QueueFull)
+        };
+        self.donations.answer(part, &mut say);
+        let mut wake = (!self.donations.is_idle()).then(|| now.plus_us(1));
+        if let Some(joining) = self.joining.as_mut().filter(|_| is_agreed) {
+            let donor = joining.pull().donor();
+            joining.pull_mut().ask(now, part, |word| say(donor, word));
+            wake = wake.or(Some(joining.pull().poll_timeout()));
+        }
+        Ok(wake)
+    }
+}

@@ -17,6 +17,7 @@ fn random_worlds(ballast: usize, recover_ms: Option<u64>) -> Vec<Run> {
         let scenario = Scenario::random(seed).plain().with_order(Order::Safe);
         let set = |keeper: &mut Keeper| {
             (keeper.ballast, keeper.recover_ms) = (ballast, recover_ms);
+            keeper.job_ms_max = [0, 20, 400][seed as usize % 3];
         };
         match play(&scenario, set) {
             Ok(run) => runs.push(run),

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use vs_core::GroupConfig;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::replica::{
-    Broken, CallRefused, OUTSTANDING_MAX, ReplicaEvent, Sink, Source, State, put_value, take_value,
+    Broken, CallRefused, OUTSTANDING_MAX, ReplicaEvent, ReplicaStatus, Sink, Source, State,
+    put_value, take_value,
 };
 use vs_std::udp::UdpConfig;
 use vs_std::{CallError, JoinOptions, Pending, ReplicaEnd, ReplicaOptions, Replicated};
@@ -65,6 +66,8 @@ struct List {
 struct Own {
     /// It cannot be written.
     fails: bool,
+    /// To write it takes until the other end is gone.
+    slow: Option<Mutex<mpsc::Receiver<()>>>,
     /// Lives as long as the state.
     _alive: Option<Arc<()>>,
 }
@@ -94,6 +97,9 @@ impl State for List {
     fn snapshot(&self, out: &mut dyn Sink) -> Result<(), Broken> {
         if self.own.fails {
             return Err(Broken::new("the disk is on fire"));
+        }
+        if let Some(slow) = &self.own.slow {
+            let _ = slow.lock().unwrap().recv();
         }
         put_value(out, &self.entries)
     }
@@ -347,6 +353,30 @@ fn a_donor_that_fails_is_replaced() {
         *p == 3 && matches!(event, ReplicaEvent::Restored { from: ProcessId(1), .. })
     });
     assert!(failed && restored, "{heard:?}");
+}
+
+#[test]
+fn a_snapshot_that_takes_long_holds_nobody_up() {
+    let (written, slow) = mpsc::channel();
+    let own = Own { slow: Some(Mutex::new(slow)), ..Own::default() };
+    let one = open((12, 1), &[1, 2], |_| (), List::default());
+    let two = open((12, 2), &[1, 2], |_| (), List { own, ..List::default() });
+    assert!(two.wait_until_served(PATIENCE).unwrap());
+    assert_eq!(two.call(&(1, Vec::new())).unwrap(), 1);
+    let three = open((12, 3), &[1, 2], |_| (), List::default());
+    let is_coming = || matches!(three.status(), ReplicaStatus::Joining { of: None, .. });
+    eventually("the state is on its way", is_coming);
+    for n in 2..=20 {
+        assert_eq!(one.call(&(n, Vec::new())).unwrap(), n, "process 2 does not apply it yet");
+    }
+    let pending = two.begin(&(21, Vec::new())).unwrap();
+    assert!(is_coming());
+    drop(written);
+    assert_eq!(pending.wait(PATIENCE).unwrap(), 21);
+    assert!(three.wait_until_served(PATIENCE).unwrap());
+    for replica in [&one, &two, &three] {
+        assert_eq!(entries(replica), (1..=21).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -31,13 +31,32 @@ struct Snapshot {
     joiners: BTreeSet<ProcessId>,
 }
 
+/// A snapshot that a job writes.
+#[derive(Debug)]
+struct Writing {
+    job: u64,
+    standing: Standing,
+    joiners: BTreeSet<ProcessId>,
+}
+
+/// What a joiner is told about a snapshot.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// There is this one.
+    Is(Standing),
+    /// There will be one.
+    Soon,
+    /// There is none here.
+    Gone,
+}
+
 /// What this process donates.
 #[derive(Debug, Default)]
 pub(super) struct Donations {
+    writing: Option<Writing>,
     snapshots: Vec<Snapshot>,
     wanted: VecDeque<Wanted>,
-    /// Who is told about which snapshot, or that there is none.
-    about: VecDeque<(ProcessId, Option<Standing>)>,
+    about: VecDeque<(ProcessId, Answer)>,
     /// Bytes of a snapshot that were read ahead, and where they begin.
     read: (Option<Standing>, u64, Vec<u8>),
 }
@@ -49,6 +68,9 @@ impl Donations {
             snapshot.joiners.retain(|p| is_joining(*p));
         }
         self.snapshots.retain(|snapshot| !snapshot.joiners.is_empty());
+        if let Some(writing) = &mut self.writing {
+            writing.joiners.retain(|p| is_joining(*p));
+        }
         self.wanted.retain(|wanted| is_joining(wanted.to));
         self.about.retain(|(p, _)| is_joining(*p));
     }
@@ -56,36 +78,66 @@ impl Donations {
     /// The own state does not count any more: its snapshots are none of the one that does.
     pub(super) fn forget(&mut self) {
         self.snapshots.clear();
+        self.writing = None;
         self.read.0 = None;
     }
 
-    /// Whether there is a snapshot of at least `since` messages; if so, `joiner` shares it.
+    /// Whether there is, or will be, a snapshot of at least `since` messages; if so, `joiner`
+    /// shares it.
     pub(super) fn share(&mut self, joiner: ProcessId, since: u64) -> bool {
-        let mut shared = self.snapshots.iter_mut().filter(|s| s.standing.at >= since);
-        let Some(snapshot) = shared.next() else { return false };
-        snapshot.joiners.insert(joiner);
-        let standing = snapshot.standing;
-        self.tell(joiner, Some(standing));
+        if let Some(snapshot) = self.snapshots.iter_mut().find(|s| s.standing.at >= since) {
+            snapshot.joiners.insert(joiner);
+            let standing = snapshot.standing;
+            self.tell(joiner, Answer::Is(standing));
+            return true;
+        }
+        match self.writing.as_mut().filter(|writing| writing.standing.at >= since) {
+            Some(writing) => {
+                writing.joiners.insert(joiner);
+                self.tell(joiner, Answer::Soon);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A job writes a snapshot for `joiner`.
+    pub(super) fn begin(&mut self, joiner: ProcessId, standing: Standing, job: u64) {
+        self.writing = Some(Writing { job, standing, joiners: BTreeSet::from([joiner]) });
+    }
+
+    /// The job has come to its end, with a snapshot or without. False if nobody waits for it.
+    pub(super) fn handle_written(&mut self, job: u64, written: Option<Written>) -> bool {
+        let Some(Writing { standing, joiners, .. }) = self.writing.take_if(|w| w.job == job) else {
+            return false;
+        };
+        if joiners.is_empty() {
+            return false;
+        }
+        let answer = if written.is_some() { Answer::Is(standing) } else { Answer::Gone };
+        joiners.iter().for_each(|joiner| self.tell(*joiner, answer));
+        if let Some(written) = written {
+            if self.snapshots.len() == SNAPSHOTS_MAX {
+                self.snapshots.remove(0);
+            }
+            self.snapshots.push(Snapshot { standing, written, joiners });
+        }
         true
     }
 
-    /// A snapshot for `joiner`.
-    pub(super) fn add(&mut self, joiner: ProcessId, standing: Standing, written: Written) {
-        if self.snapshots.len() == SNAPSHOTS_MAX {
-            self.snapshots.remove(0);
-        }
-        self.snapshots.push(Snapshot { standing, written, joiners: BTreeSet::from([joiner]) });
-        self.tell(joiner, Some(standing));
-    }
-
-    /// There is none for `joiner`.
+    /// There is none for `joiner` here.
     pub(super) fn refuse(&mut self, joiner: ProcessId) {
-        self.tell(joiner, None);
+        self.tell(joiner, Answer::Gone);
     }
 
-    fn tell(&mut self, joiner: ProcessId, standing: Option<Standing>) {
+    /// There will be one for `joiner`: it asks again.
+    pub(super) fn put_off(&mut self, joiner: ProcessId) {
+        self.tell(joiner, Answer::Soon);
+    }
+
+    fn tell(&mut self, joiner: ProcessId, answer: Answer) {
         if self.about.len() < RANGES_MAX {
-            self.about.push_back((joiner, standing));
+            self.about.push_back((joiner, answer));
         }
     }
 
@@ -113,15 +165,16 @@ impl Donations {
         part_max: u32,
         mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
     ) {
-        let Self { snapshots, wanted, about, read } = self;
-        while let Some(&(to, wanted)) = about.front() {
-            let snapshot = snapshots.iter().find(|snapshot| Some(snapshot.standing) == wanted);
-            let word = match snapshot {
-                Some(Snapshot { standing, written, .. }) => {
-                    let (standing, len, sum) = (*standing, written.len(), written.sum());
+        let Self { snapshots, wanted, about, read, .. } = self;
+        while let Some(&(to, answer)) = about.front() {
+            let snapshot = |standing| snapshots.iter().find(|s| s.standing == standing);
+            let word = match answer {
+                Answer::Is(standing) => snapshot(standing).map_or(Word::Gone, |snapshot| {
+                    let (len, sum) = (snapshot.written.len(), snapshot.written.sum());
                     Word::About { standing, len, sum }
-                }
-                None => Word::Gone,
+                }),
+                Answer::Soon => Word::Soon,
+                Answer::Gone => Word::Gone,
             };
             if !say(to, &word) {
                 return;

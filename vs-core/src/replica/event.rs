@@ -34,6 +34,9 @@ pub enum ReplicaEvent {
         /// Its answer.
         answer: Vec<u8>,
     },
+    /// A member cannot be understood: it speaks another version of these messages, or is another
+    /// program. It takes no part while that is so.
+    Stranger(ProcessId),
     /// The own state could not be written for a joiner, which turns to another member.
     SnapshotFailed(Broken),
 }
@@ -48,6 +51,10 @@ impl fmt::Display for ReplicaEvent {
                 write!(f, "the state has come from {from}, {bytes} bytes")
             }
             Self::Applied { .. } => f.write_str("an operation was carried out"),
+            Self::Stranger(process) => write!(
+                f,
+                "{process} cannot be understood and takes no part: run one version of the program"
+            ),
             Self::SnapshotFailed(why) => {
                 write!(f, "the state cannot be written for a newcomer: {why}")
             }

@@ -1,50 +1,43 @@
 //! A state that is on its way here, and what is delivered meanwhile.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-
+use super::hold::Hold;
+use super::owned::Owned;
 use super::pull::Pull;
+use super::spool::Written;
+use super::state::State;
 use crate::ident::{ProcessId, ViewId};
 use crate::order::Stage;
 use crate::wire::replica::{Said, Standing};
 
-/// Bytes that a message takes in the hold besides its own.
-const HELD_BYTES: usize = 64;
-
-/// A message that is applied once the state is here.
+/// How far the bytes of the state have become one.
 #[derive(Debug)]
-pub(super) struct Held {
-    /// Its place in the order.
-    pub(super) at: u64,
-    pub(super) from: ProcessId,
-    pub(super) stage: Stage,
-    pub(super) message: Vec<u8>,
+enum Making<S> {
+    /// They are still on their way.
+    Coming,
+    /// A job reads them.
+    Read { job: u64, bytes: u64 },
+    /// The state that the snapshot has.
+    Made { owned: Owned<S>, bytes: u64 },
 }
 
 /// A state that is on its way here.
 #[derive(Debug)]
-pub(super) struct Joining {
+pub(super) struct Joining<S> {
     /// What is held begins behind so many messages.
     since: u64,
-    /// How far the state of the group has come.
-    standing: Standing,
-    held: VecDeque<Held>,
-    held_bytes: usize,
+    /// What the group delivers meanwhile, behind the state that counts.
+    hold: Hold,
     pull: Pull,
-    /// Donors that were given up in a row.
+    making: Making<S>,
+    /// Donors that were given up since anything came.
     failures: usize,
 }
 
-impl Joining {
+impl<S: State> Joining<S> {
+    /// The state of this standing counts.
     pub(super) fn new(standing: Standing, pull: Pull) -> Self {
-        Self {
-            since: standing.at,
-            standing,
-            held: VecDeque::new(),
-            held_bytes: 0,
-            pull,
-            failures: 0,
-        }
+        let (since, hold) = (standing.at, Hold::new(standing));
+        Self { since, hold, pull, making: Making::Coming, failures: 0 }
     }
 
     /// What is held begins behind so many messages.
@@ -52,65 +45,96 @@ impl Joining {
         self.since
     }
 
-    pub(super) fn pull(&self) -> &Pull {
-        &self.pull
+    pub(super) fn donor(&self) -> ProcessId {
+        self.pull.donor()
     }
 
-    pub(super) fn pull_mut(&mut self) -> &mut Pull {
-        &mut self.pull
+    /// Bytes that are here, and of how many.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
+        match self.making {
+            Making::Coming => self.pull.progress(),
+            Making::Read { bytes, .. } | Making::Made { bytes, .. } => (bytes, Some(bytes)),
+        }
+    }
+
+    /// The transfer, while bytes are still on their way.
+    pub(super) fn pull(&mut self) -> Option<&mut Pull> {
+        matches!(self.making, Making::Coming).then_some(&mut self.pull)
     }
 
     /// Another donor takes the place of the one before.
     pub(super) fn turn_to(&mut self, pull: Pull) {
         self.pull = pull;
+        self.making = Making::Coming;
     }
 
-    /// The donor cannot go on. Answers how many could not, in a row.
+    /// The donor cannot go on. Answers how many could not, since anything came.
     pub(super) fn handle_failure(&mut self) -> usize {
         self.failures += 1;
         self.failures
     }
 
+    /// Something of a snapshot came.
+    pub(super) fn handle_progress(&mut self) {
+        self.failures = 0;
+        if let Some(snapshot) = self.pull.standing() {
+            self.hold.drop_known(snapshot.at);
+            self.since = self.since.max(snapshot.at);
+        }
+    }
+
     pub(super) fn standing(&self) -> Standing {
-        self.standing
+        self.hold.standing()
     }
 
     pub(super) fn set_epoch(&mut self, epoch: ViewId) {
-        self.standing.epoch = epoch;
+        self.hold.set_epoch(epoch);
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes
+        self.hold.bytes()
     }
 
     /// Holds the next message of the order, unless the snapshot has it.
     pub(super) fn hold(&mut self, from: ProcessId, message: &[u8], said: &Said<'_>, stage: Stage) {
-        self.standing.advance(said);
-        let at = self.standing.at;
-        if self.pull.standing().is_some_and(|snapshot| at <= snapshot.at) {
-            return;
-        }
-        self.held_bytes += HELD_BYTES + message.len();
-        self.held.push_back(Held { at, from, stage, message: message.to_vec() });
+        let known = self.pull.standing().map(|snapshot| snapshot.at);
+        self.hold.push_message(from, message, said, stage, known);
     }
 
-    /// What the snapshot has is not needed.
-    pub(super) fn drop_known(&mut self) {
-        let Some(snapshot) = self.pull.standing() else { return };
-        while let Some(held) = self.held.front().filter(|held| held.at <= snapshot.at) {
-            self.held_bytes -= HELD_BYTES + held.message.len();
-            self.held.pop_front();
+    /// If all bytes are here, `read` begins to make the state of them; it answers its number.
+    pub(super) fn read(&mut self, read: impl FnOnce(Standing, Written) -> u64) {
+        if matches!(self.making, Making::Coming)
+            && let Some((standing, written)) = self.pull.take_whole()
+        {
+            let bytes = written.len();
+            self.making = Making::Read { job: read(standing, written), bytes };
         }
-        self.since = self.since.max(snapshot.at);
     }
 
-    /// Whether the snapshot is here, and everything behind it is held.
+    /// Whether the job of this number makes the state.
+    pub(super) fn is_read_by(&self, job: u64) -> bool {
+        matches!(self.making, Making::Read { job: mine, .. } if mine == job)
+    }
+
+    /// That job has made it.
+    pub(super) fn handle_read(&mut self, owned: Owned<S>) {
+        if let Making::Read { bytes, .. } = self.making {
+            self.making = Making::Made { owned, bytes };
+        }
+    }
+
+    /// Whether the state is made, and all that is behind it is held.
     pub(super) fn is_ready(&self) -> bool {
-        let at = self.standing.at;
-        self.pull.is_whole() && self.pull.standing().is_some_and(|snapshot| snapshot.at <= at)
+        let at = self.standing().at;
+        matches!(&self.making, Making::Made { owned, .. } if owned.standing().at <= at)
     }
 
-    pub(super) fn into_parts(self) -> (Standing, Pull, VecDeque<Held>) {
-        (self.standing, self.pull, self.held)
+    /// The state, and what is to be done with it: a snapshot may have more than was held first.
+    pub(super) fn into_parts(self) -> Option<(Owned<S>, Hold)> {
+        let (mut hold, from) = (self.hold, self.pull.donor());
+        let Making::Made { owned, bytes } = self.making else { return None };
+        hold.drop_known(owned.standing().at);
+        hold.push_restored(from, bytes);
+        Some((owned, hold))
     }
 }

@@ -12,6 +12,7 @@
 //! | [`State`], [`Sink`], [`Source`] | what the application writes |
 //! | [`Port`] | what a replica needs of its group |
 //! | [`Spool`] | where snapshots lie on their way |
+//! | [`Job`] | a snapshot that is written or read, on another thread if one likes |
 //!
 //! # How a view begins
 //!
@@ -26,6 +27,13 @@
 //! The state that a member brings is told in the view and not with its sync message: after that it
 //! may have delivered the message by which the old view came to be served, and then it knows more
 //! than the sync message says.
+//!
+//! # A large state
+//!
+//! While a snapshot is written, or read, the state is lent to a [`Job`]. What the group delivers
+//! meanwhile is held in its order, with the marks of reads and the place from which a view is
+//! served, and done once the state is back. So a job may take longer than the group waits for a
+//! member. The joiner is told that there will be a snapshot, and asks again.
 //!
 //! # Test your state
 //!
@@ -53,8 +61,11 @@
 mod ballot;
 mod calls;
 mod config;
+mod copy;
 mod donate;
 mod event;
+mod hold;
+mod job;
 mod joining;
 mod member;
 mod owned;
@@ -73,6 +84,7 @@ pub use calls::{Answer, Ticket};
 pub use config::ReplicaConfig;
 pub use donate::SNAPSHOTS_MAX;
 pub use event::{EVENTS_MAX, ReplicaEvent};
+pub use job::{Job, JobDone};
 pub use member::Replica;
 pub use port::{NodePort, Port};
 pub use pull::PULL_WINDOW_BYTES;

@@ -90,6 +90,11 @@ impl Pull {
         }
     }
 
+    /// Asks for nothing before this time.
+    pub(super) fn wait_until(&mut self, at: Time) {
+        (self.is_due, self.retry_at) = (false, at);
+    }
+
     pub(super) fn donor(&self) -> ProcessId {
         self.donor
     }
@@ -104,14 +109,11 @@ impl Pull {
         (self.written.len(), self.about.map(|(_, len, _)| len))
     }
 
-    /// The snapshot, once it is whole.
-    pub(super) fn written(&mut self) -> &mut Written {
-        &mut self.written
-    }
-
-    /// Whether all of it is here.
-    pub(super) fn is_whole(&self) -> bool {
-        self.finish() == Progress::Whole
+    /// The snapshot, once all of it is here. Nothing more is asked for after that.
+    pub(super) fn take_whole(&mut self) -> Option<(Standing, Written)> {
+        let standing = self.standing().filter(|_| self.finish() == Progress::Whole)?;
+        let nothing = Written::new(Box::new(Vec::<u8>::new()), 0);
+        Some((standing, core::mem::replace(&mut self.written, nothing)))
     }
 
     /// A new view: what was on its way is lost.
@@ -153,6 +155,11 @@ impl Pull {
                     self.window_bytes = self.window_bytes.min(PULL_WINDOW_BYTES);
                 }
                 Ok(self.finish())
+            }
+            // It is asked again, as long as it says so.
+            Word::Soon => {
+                self.note_progress(now);
+                Ok(Progress::Nothing)
             }
             Word::Gone => Ok(Progress::Failed),
             _ => Ok(Progress::Nothing),
@@ -257,7 +264,9 @@ impl Pull {
         self.retry_at = now.plus_ms(pause_ms);
         self.is_due = true;
         self.asked_upto = self.written.len();
-        self.shrink(2);
+        if self.about.is_some() {
+            self.shrink(2);
+        }
         self.retries > RETRIES_MAX
     }
 

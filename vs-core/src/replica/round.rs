@@ -20,6 +20,8 @@ struct Due {
 pub(super) struct Round {
     view: View,
     heres: BTreeMap<ProcessId, Here>,
+    /// Members that speak another version, or of something else: they take no part.
+    strangers: BTreeSet<ProcessId>,
     agreed: Option<Agreed>,
     settled: BTreeSet<ProcessId>,
     is_served: bool,
@@ -32,6 +34,7 @@ impl Round {
         Self {
             view,
             heres: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             agreed: None,
             settled: BTreeSet::new(),
             is_served: false,
@@ -45,7 +48,7 @@ impl Round {
 
     /// Whether all members have said what they bring.
     pub(super) fn is_complete(&self) -> bool {
-        self.heres.len() == self.view.len()
+        self.heres.len() + self.strangers.len() == self.view.len()
     }
 
     pub(super) fn heres(&self) -> &BTreeMap<ProcessId, Here> {
@@ -67,10 +70,23 @@ impl Round {
     /// A member says what it brings. True if that was the last one.
     pub(super) fn handle_here(&mut self, from: ProcessId, here: Here) -> bool {
         let was_complete = self.is_complete();
-        if self.view.contains(from) {
+        if self.view.contains(from) && !self.is_stranger(from) {
             self.heres.entry(from).or_insert(here);
         }
         !was_complete && self.is_complete()
+    }
+
+    /// A member has not said yet what it brings, and cannot be understood: it takes no part in the
+    /// view. All who understand each other hear that at the same place of the order. Answers
+    /// whether that is new.
+    pub(super) fn handle_stranger(&mut self, from: ProcessId) -> bool {
+        let is_new = self.view.contains(from) && !self.heres.contains_key(&from);
+        is_new && self.strangers.insert(from)
+    }
+
+    /// Whether this member cannot be understood.
+    pub(super) fn is_stranger(&self, p: ProcessId) -> bool {
+        self.strangers.contains(&p)
     }
 
     /// Whose state counts, if anybody can say; `by`: whom an operator named.
@@ -123,7 +139,7 @@ impl Round {
 
     /// A member has the state.
     pub(super) fn handle_settled(&mut self, from: ProcessId) {
-        if self.view.contains(from) && self.agreed.is_some() {
+        if self.heres.contains_key(&from) && self.agreed.is_some() {
             self.settled.insert(from);
         }
     }

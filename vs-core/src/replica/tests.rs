@@ -6,7 +6,7 @@ use super::owned::Owned;
 use super::port::Port;
 use super::spool::{Written, in_memory};
 use super::state::{Broken, Sink, Source, State, put_value, take_value};
-use super::{Answer, Replica, ReplicaConfig, ReplicaStatus};
+use super::{Answer, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus};
 use crate::endpoint::{DirectError, SendError};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::order::Stage;
@@ -258,4 +258,145 @@ fn a_read_is_possible_before_the_next_action() {
     assert!(replica.is_readable());
     assert_eq!(replica.poll_answer(), Some((ticket, Answer::Readable)));
     assert!(!replica.is_readable());
+}
+
+/// A replica that serves after two operations of process 1, and whose state process 3 asks for.
+fn donor(port: &mut Sent) -> (Replica<Sum>, View) {
+    let (mut replica, first) = (replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    hear(&mut replica, ProcessId(1), &Said::Open { nonce: 1, first: 1 });
+    add(&mut replica, 1, Stage::Regular);
+    replica.handle_direct(NOW, ProcessId(3), &encode(&Word::Ask { since: 2 })).unwrap();
+    port.directs.clear();
+    (replica, first)
+}
+
+/// Process 1 adds `no`, in its operation of this number.
+fn add(replica: &mut Replica<Sum>, no: u64, stage: Stage) {
+    let op = Sum::encode(&no).unwrap();
+    let said = Said::Op { session: 0, no, done: no - 1, op: &op };
+    replica.handle_message(ProcessId(1), &encode(&said), stage).unwrap();
+}
+
+fn words(port: &mut Sent) -> Vec<Vec<u8>> {
+    port.directs.split_off(0).into_iter().map(|(_, word)| word).collect()
+}
+
+#[test]
+fn what_comes_while_a_snapshot_is_written_waits() {
+    let mut port = Sent::new();
+    let (mut replica, _) = donor(&mut port);
+    let job = replica.poll_job().unwrap();
+    add(&mut replica, 2, Stage::Regular);
+    let ticket = replica.read().unwrap();
+    replica.drive(NOW, &mut port).unwrap();
+    hear(&mut replica, ME, &Said::Mark { nonce: 1 });
+    add(&mut replica, 3, Stage::Tail);
+    assert!(replica.peek().is_none() && words(&mut port).is_empty());
+    replica.handle_job(job.run()).unwrap();
+    assert_eq!(replica.poll_answer(), Some((ticket, Answer::Readable)));
+    assert_eq!(replica.peek().unwrap().0, 3, "what nobody is promised was not read");
+    assert_eq!(replica.drive(NOW, &mut port).unwrap(), None);
+    assert_eq!(replica.peek().unwrap().0, 6);
+    let about = words(&mut port);
+    assert!(matches!(
+        decode(&about[0]),
+        Some(Word::About { standing: Standing { at: 2, .. }, .. })
+    ));
+}
+
+#[test]
+fn a_view_that_comes_while_a_snapshot_is_written_is_served_after_it() {
+    let mut port = Sent::new();
+    let (mut replica, _) = donor(&mut port);
+    let job = replica.poll_job().unwrap();
+    add(&mut replica, 2, Stage::Regular);
+    let second = view(6);
+    replica.handle_view(&second);
+    port.all.clear();
+    replica.drive(NOW, &mut port).unwrap();
+    let Some(Said::Here { here, .. }) = decode(&port.all[0]) else { panic!() };
+    let mine = here.standing.unwrap();
+    assert_eq!(mine.at, 3, "it brings what it holds");
+    gather(&mut replica, &second, [Some(mine); 3]);
+    let Some(_) = replica.call(&100).ok() else { panic!() };
+    port.all.clear();
+    replica.drive(NOW, &mut port).unwrap();
+    assert!(port.all.is_empty(), "it may have the answer already");
+    replica.handle_job(job.run()).unwrap();
+    replica.drive(NOW, &mut port).unwrap();
+    assert_eq!((replica.peek().unwrap().0, port.all.len()), (3, 1));
+    assert_eq!(replica.standing().unwrap().epoch, second.id());
+}
+
+#[test]
+fn a_joiner_is_put_off_while_its_snapshot_is_written() {
+    let mut port = Sent::new();
+    let (mut replica, _) = donor(&mut port);
+    let job = replica.poll_job().unwrap();
+    add(&mut replica, 2, Stage::Regular);
+    for since in [2, 3] {
+        let ask = Word::Ask { since };
+        replica.handle_direct(NOW, ProcessId(3), &encode(&ask)).unwrap();
+        replica.drive(NOW, &mut port).unwrap();
+        assert_eq!(words(&mut port), [encode(&Word::Soon)], "asked for {since}");
+    }
+    replica.handle_job(job.run()).unwrap();
+    replica.drive(NOW, &mut port).unwrap();
+    assert_eq!(words(&mut port).len(), 1);
+}
+
+#[test]
+fn a_donor_that_says_soon_is_not_given_up() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [Some(standing(4, 3)), None, Some(standing(4, 3))]);
+    let mut now = NOW;
+    replica.drive(now, &mut port).unwrap();
+    let (donor, _) = port.directs.pop().unwrap();
+    for _ in 0..1000 {
+        replica.handle_direct(now, donor, &encode(&Word::Soon)).unwrap();
+        now = replica.drive(now, &mut port).unwrap().unwrap();
+        replica.drive(now, &mut port).unwrap();
+        assert_eq!(port.directs.pop(), Some((donor, encode(&Word::Ask { since: 3 }))));
+    }
+}
+
+#[test]
+fn donors_that_refuse_are_asked_again_later() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [Some(standing(4, 3)), None, Some(standing(4, 3))]);
+    replica.drive(NOW, &mut port).unwrap();
+    for at in [NOW, NOW] {
+        let (donor, _) = port.directs.pop().unwrap();
+        replica.handle_direct(at, donor, &encode(&Word::Gone)).unwrap();
+        replica.drive(at, &mut port).unwrap();
+    }
+    assert!(port.directs.is_empty(), "both refused");
+    let later = replica.drive(NOW, &mut port).unwrap().unwrap();
+    assert!(later >= NOW.plus_ms(500));
+    replica.drive(later, &mut port).unwrap();
+    assert_eq!(port.directs.len(), 1);
+}
+
+#[test]
+fn a_member_that_cannot_be_understood_takes_no_part() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    let stranger = ProcessId(3);
+    replica.handle_view(&first);
+    let id = first.fingerprint();
+    let known = Here { version: VERSION, standing: Some(standing(4, 3)) };
+    for p in [ProcessId(1), ME] {
+        hear(&mut replica, p, &Said::Here { view: id, here: known });
+    }
+    assert_eq!(replica.status(), ReplicaStatus::Gathering);
+    let other = Here { version: VERSION + 1, standing: None };
+    hear(&mut replica, stranger, &Said::Here { view: id, here: other });
+    assert_eq!(replica.poll_event(), Some(ReplicaEvent::Stranger(stranger)));
+    replica.drive(NOW, &mut port).unwrap();
+    assert_eq!(replica.status(), ReplicaStatus::Serving, "the others go on");
+    replica.handle_message(stranger, b"\xff\xff", Stage::Regular).unwrap();
+    assert_eq!(replica.poll_event(), None, "it is said once");
 }

@@ -12,11 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::{FNV_OFFSET, ViewId, fnv1a};
 
-/// The version of these messages, in each [`Here`]. A replica that hears another one ends with an
-/// error. Raise it if a replica of the version before would misread a message, would not know it,
-/// or would compute another [`Standing`]. The samples in `tests/golden/replica` show whether bytes
-/// have changed.
-pub(crate) const VERSION: u8 = 1;
+/// The version of these messages, in each [`Here`]. Members of another one take no part. Raise it
+/// if a replica of the version before would misread a message, would not know it, or would compute
+/// another [`Standing`]. The samples in `tests/golden/replica` show whether bytes have changed.
+pub(crate) const VERSION: u8 = 2;
 
 /// How far a state has come. Two states with equal standings are equal.
 #[derive(
@@ -92,6 +91,8 @@ pub(crate) enum Word<'a> {
     Part { transfer: u64, from: u64, bytes: &'a [u8] },
     /// There is none, or not any more.
     Gone,
+    /// There will be one: ask again.
+    Soon,
 }
 
 /// Of an operation.
@@ -154,6 +155,7 @@ mod tests {
             ("range", "a range of it is asked for", range),
             ("part", "a part of it", Word::Part { transfer: 7, from: 1000, bytes: b"bytes" }),
             ("gone", "there is none", Word::Gone),
+            ("soon", "there will be one", Word::Soon),
         ]
     }
 

@@ -3,13 +3,13 @@
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
 
 use core::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use vs_core::ident::{GroupKey, ProcessId, ViewId};
 use vs_core::replica::{
-    Answer, Broken, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source, State,
-    Ticket, put_value, take_value,
+    Answer, Broken, JobDone, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source,
+    State, Ticket, put_value, take_value,
 };
 use vs_core::rng::Rng;
 use vs_core::sim::{Application, Handle, Load, Outcome, ProcessPlan, Scenario};
@@ -111,6 +111,9 @@ pub(crate) struct Keeper {
     view: ViewId,
     pub(crate) replica: Option<Replica<Ledger>>,
     asked: BTreeMap<Ticket, Asked>,
+    /// Jobs that another thread runs, and when each comes to its end. Most ms that one takes.
+    jobs: VecDeque<(Time, JobDone<Ledger>)>,
+    pub(crate) job_ms_max: u64,
     next: Option<Time>,
     /// An operator decides after so long without a majority, in ms, and may lose answers.
     pub(crate) recover_ms: Option<u64>,
@@ -144,6 +147,8 @@ impl Keeper {
             view: ViewId::default(),
             replica: None,
             asked: BTreeMap::new(),
+            jobs: VecDeque::new(),
+            job_ms_max: 0,
             next: None,
             recover_ms: None,
             waiting_since: None,
@@ -261,6 +266,23 @@ impl Keeper {
         }
     }
 
+    /// Jobs of a replica run elsewhere, and may take long. Returns when the next one ends.
+    fn run_jobs(&mut self, now: Time) -> Option<Time> {
+        let replica = self.replica.as_mut()?;
+        while self.job_ms_max > 0
+            && let Some(job) = replica.poll_job()
+        {
+            let takes = self.rng.below(self.job_ms_max * 1000);
+            self.jobs.push_back((now.plus_us(takes), job.run()));
+        }
+        while self.jobs.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, done) = self.jobs.pop_front()?;
+            let handled = self.replica.as_mut()?.handle_job(done);
+            self.check(now, handled);
+        }
+        self.jobs.front().map(|(at, _)| *at)
+    }
+
     fn is_waiting(&self) -> bool {
         let status = self.replica.as_ref().map(Replica::status);
         matches!(status, Some(ReplicaStatus::Waiting(_)))
@@ -340,12 +362,13 @@ impl Application for Keeper {
             }
         }
         let looked = self.look_after(now);
+        let job = self.run_jobs(now);
         let driven = self.replica.as_mut()?.drive(now, &mut handle.port(group));
-        let wake = self.check(now, driven).flatten();
+        let wake = self.check(now, driven).flatten().into_iter().chain(job);
         self.hear_answers(now);
         self.note_transfer(now);
         let next = self.next.filter(|at| now < *at && *at < self.load.until);
-        wake.into_iter().chain(looked).chain(next).min()
+        wake.chain(looked).chain(next).min()
     }
 
     fn is_hearing(&self) -> bool {
@@ -354,6 +377,7 @@ impl Application for Keeper {
 
     fn handle_crash(&mut self) {
         self.replica = None;
+        self.jobs.clear();
         self.group = None;
         self.next = None;
         self.pulled = None;
@@ -370,7 +394,8 @@ impl Application for Keeper {
         // Where no majority is left, nothing is answered any more.
         let status = self.replica.as_ref().map(Replica::status);
         let is_stuck = matches!(status, Some(ReplicaStatus::Waiting(_) | ReplicaStatus::Settling));
-        self.asked.is_empty() || is_stuck || self.replica.is_none()
+        let is_idle = self.asked.is_empty() && self.jobs.is_empty();
+        is_idle || is_stuck || self.replica.is_none()
     }
 
     fn common_state(&self, _: GroupKey) -> Option<String> {

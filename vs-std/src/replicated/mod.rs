@@ -3,6 +3,7 @@
 mod call;
 mod end;
 mod front;
+mod jobs;
 mod spool;
 mod worker;
 
@@ -211,7 +212,8 @@ impl<S: State + Send + 'static> Replicated<S> {
         }
     }
 
-    /// Looks at the local copy, which is perhaps old, or no copy at all. `None` once the replica
+    /// Looks at the local copy, which is perhaps old, or no copy at all. While a snapshot of it is
+    /// being written this waits. `None` once the replica
     /// has ended, while too many calls wait for it, and on its own thread: inside `apply`, inside a
     /// closure that reads, or inside [`ReplicaOptions::hear`].
     pub fn peek<R: Send + 'static>(

@@ -10,7 +10,11 @@ use vs_core::replica::{Answer, Broken, Replica, ReplicaEvent, State, Ticket};
 
 use super::end::ReplicaEnd;
 use super::front::{Ask, Front, Leave, Look, Told};
+use super::jobs::JobThreads;
 use crate::group::{End, EventRef, Member, RecvError};
+
+/// Most threads that wait to look while the state is being written. Of more each sees nothing.
+const LOOKS_MAX: usize = 1024;
 
 pub(super) struct Worker<S: State> {
     member: Member,
@@ -21,12 +25,15 @@ pub(super) struct Worker<S: State> {
     /// Under which number each ticket was asked for, ascending.
     calls: VecDeque<(Ticket, u64)>,
     reads: HashMap<Ticket, (u64, Look<S>)>,
+    /// Who wants to look, while the state is being written; at most [`LOOKS_MAX`].
+    looks: Vec<Look<S>>,
+    jobs: JobThreads<S>,
     hear: Box<dyn FnMut(ReplicaEvent) + Send>,
     leave_at: Option<Time>,
     leave_ms: u64,
 }
 
-impl<S: State> Worker<S> {
+impl<S: State + Send + 'static> Worker<S> {
     pub(super) fn new(
         member: Member,
         replica: Replica<S>,
@@ -37,7 +44,9 @@ impl<S: State> Worker<S> {
         Self {
             member,
             replica,
+            jobs: JobThreads::new(Arc::clone(&front)),
             front,
+            looks: Vec::new(),
             asks: Vec::new(),
             told: Vec::new(),
             calls: VecDeque::new(),
@@ -90,6 +99,7 @@ impl<S: State> Worker<S> {
     fn go_on(&mut self) -> Result<Option<Time>, Broken> {
         loop {
             let heard = self.hear()?;
+            self.run_jobs()?;
             let now = self.member.driver().recent();
             let wake = self.replica.drive(now, &mut self.member.port())?;
             self.tell();
@@ -98,6 +108,20 @@ impl<S: State> Worker<S> {
                 return Ok(wake);
             }
         }
+    }
+
+    /// Hands out what takes long, and hears what has ended.
+    fn run_jobs(&mut self) -> Result<(), Broken> {
+        while let Some(job) = self.replica.poll_job() {
+            self.jobs.run(job).map_err(|e| Broken(format!("no thread for a snapshot: {e}")))?;
+        }
+        while let Some(done) = self.jobs.poll()? {
+            self.replica.handle_job(done)?;
+        }
+        if !self.replica.is_lent() {
+            self.looks.drain(..).for_each(|look| look(&self.replica));
+        }
+        Ok(())
     }
 
     /// Whether there was anything to hear.
@@ -166,7 +190,9 @@ impl<S: State> Worker<S> {
                     Ok(ticket) => drop(self.reads.insert(ticket, (number, look))),
                     Err(refusal) => self.told.push((number, Told::Refused(refusal))),
                 },
-                Ask::Look(look) => look(&self.replica),
+                Ask::Look(look) if !self.replica.is_lent() => look(&self.replica),
+                Ask::Look(look) if self.looks.len() < LOOKS_MAX => self.looks.push(look),
+                Ask::Look(_) => {} // whoever asked hears that
                 Ask::Recover(number) => {
                     self.told.push((number, Told::Recovered(self.replica.recover())));
                 }

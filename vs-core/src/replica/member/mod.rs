@@ -8,11 +8,14 @@ use alloc::vec::Vec;
 
 use super::calls::{Answer, Calls, Ticket};
 use super::config::ReplicaConfig;
+use super::copy::LocalCopy;
 use super::donate::Donations;
 use super::event::{EVENTS_MAX, ReplicaEvent};
+use super::job::Jobs;
 use super::joining::Joining;
 use super::owned::Owned;
 use super::port::Port;
+use super::pull::Pull;
 use super::round::Round;
 use super::state::{Broken, State};
 use super::status::{CallRefused, ReplicaStatus, Waiting};
@@ -31,6 +34,9 @@ const PART_BYTES: (usize, usize) = (64, 32 << 10);
 /// [`Replica::handle_direct`], then [`Replica::drive`], and again at the time that it returned.
 /// While [`Replica::is_full`], take no actions; direct messages come all the same.
 ///
+/// A large state takes long to write or to read. [`Replica::drive`] does so in place, and meanwhile
+/// nobody hears the group. Who takes the [`Job`](super::Job)s runs them elsewhere.
+///
 /// An error is final: the process must leave the group, since it cannot know any more whether its
 /// state is that of the others.
 #[derive(Debug)]
@@ -39,8 +45,9 @@ pub struct Replica<S: State> {
     config: ReplicaConfig,
     /// What the state begins with, if it is made.
     initial: Option<S>,
-    owned: Option<Owned<S>>,
-    joining: Option<Joining>,
+    copy: LocalCopy<S>,
+    joining: Option<Joining<S>>,
+    jobs: Jobs<S>,
     round: Option<Round>,
     calls: Calls,
     donations: Donations,
@@ -57,24 +64,32 @@ impl<S: State> Replica<S> {
             calls: Calls::new(config.nonce),
             config,
             initial: Some(initial),
-            owned: None,
+            copy: LocalCopy::none(),
             joining: None,
+            jobs: Jobs::new(),
             round: None,
             donations: Donations::default(),
             events: VecDeque::new(),
         }
     }
 
-    /// The local copy, perhaps old; `None` before there is one.
+    /// The local copy, perhaps old; `None` before there is one, and while a job has it that
+    /// [`Replica::poll_job`] handed out.
     #[must_use]
     pub fn peek(&self) -> Option<&S> {
-        self.owned.as_ref().map(Owned::state)
+        self.copy.owned().map(Owned::state)
     }
 
-    /// How far the local copy has come.
+    /// How far the copy that [`Replica::peek`] shows has come.
     #[must_use]
     pub fn standing(&self) -> Option<Standing> {
-        self.owned.as_ref().map(Owned::standing)
+        self.copy.owned().map(Owned::standing)
+    }
+
+    /// Whether a job has the local copy: [`Replica::peek`] shows none meanwhile.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.copy.is_lent()
     }
 
     /// Asks for `op` to be carried out: once, in the order of all. [`Replica::poll_answer`] has the
@@ -162,8 +177,8 @@ impl<S: State> Replica<S> {
             return ReplicaStatus::Waiting(self.waiting(round));
         }
         if let Some(joining) = &self.joining {
-            let (bytes, of) = joining.pull().progress();
-            return ReplicaStatus::Joining { donor: joining.pull().donor(), bytes, of };
+            let (bytes, of) = joining.progress();
+            return ReplicaStatus::Joining { donor: joining.donor(), bytes, of };
         }
         if round.is_served() { ReplicaStatus::Serving } else { ReplicaStatus::Settling }
     }
@@ -181,7 +196,7 @@ impl<S: State> Replica<S> {
     #[must_use]
     pub fn is_full(&self) -> bool {
         let held = self.joining.as_ref().map_or(0, Joining::held_bytes);
-        held >= self.config.hold_bytes
+        held + self.copy.hold().bytes() >= self.config.hold_bytes
     }
 
     /// Sends what is due, as far as the group takes it. Returns when to be called again.
@@ -189,7 +204,11 @@ impl<S: State> Replica<S> {
     /// # Errors
     /// The replica cannot go on.
     pub fn drive(&mut self, now: Time, port: &mut impl Port) -> Result<Option<Time>, Broken> {
-        let standing = self.standing();
+        self.catch_up()?;
+        while let Some(job) = self.jobs.pop() {
+            self.handle_job(job.run())?;
+        }
+        let standing = self.copy.standing();
         if let Some(round) = &mut self.round {
             round.speak(standing, |said| port.send(&encode(said)).is_ok());
         }
@@ -202,11 +221,8 @@ impl<S: State> Replica<S> {
                 }
             }
         }
-        // Nobody donates before it is known whose state counts.
-        let is_agreed = self.round.as_ref().is_some_and(Round::is_agreed);
-        let pulling = self.joining.as_mut().filter(|_| is_agreed);
-        if pulling.is_some_and(|joining| joining.pull_mut().handle_timeout(now)) {
-            self.turn_to_next_donor()?;
+        if self.pull().is_some_and(|pull| pull.handle_timeout(now)) {
+            self.turn_to_next_donor(now)?;
         }
         let part = port.direct_bytes_max().saturating_sub(PART_OVERHEAD);
         let part = part.clamp(PART_BYTES.0, PART_BYTES.1) as u32;
@@ -216,11 +232,17 @@ impl<S: State> Replica<S> {
         };
         self.donations.answer(part, &mut say);
         let mut wake = (!self.donations.is_idle()).then(|| now.plus_us(1));
-        if let Some(joining) = self.joining.as_mut().filter(|_| is_agreed) {
-            let donor = joining.pull().donor();
-            joining.pull_mut().ask(now, part, |word| say(donor, word));
-            wake = wake.or(Some(joining.pull().poll_timeout()));
+        if let Some(pull) = self.pull() {
+            let donor = pull.donor();
+            pull.ask(now, part, |word| say(donor, word));
+            wake = wake.or(Some(pull.poll_timeout()));
         }
-        Ok(wake)
+        Ok(if self.copy.has_next() { Some(now) } else { wake })
+    }
+
+    /// The transfer to this process. Nobody donates before it is known whose state counts.
+    fn pull(&mut self) -> Option<&mut Pull> {
+        self.round.as_ref().filter(|round| round.is_agreed())?;
+        self.joining.as_mut()?.pull()
     }
 }

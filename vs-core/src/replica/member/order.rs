@@ -2,9 +2,11 @@
 
 use super::Replica;
 use crate::endpoint::Action;
-use crate::ident::ProcessId;
+use crate::ident::{ProcessId, ViewId};
 use crate::order::Stage;
 use crate::replica::event::ReplicaEvent;
+use crate::replica::hold::Held;
+use crate::replica::joining::Joining;
 use crate::replica::owned::{Outcome, Owned};
 use crate::replica::round::Round;
 use crate::replica::state::{Broken, State};
@@ -33,8 +35,8 @@ impl<S: State> Replica<S> {
     pub fn handle_view(&mut self, view: &View) {
         self.round = Some(Round::new(view.clone()));
         self.calls.handle_view();
-        if let Some(joining) = &mut self.joining {
-            joining.pull_mut().handle_view();
+        if let Some(pull) = self.joining.as_mut().and_then(Joining::pull) {
+            pull.handle_view();
         }
     }
 
@@ -48,67 +50,112 @@ impl<S: State> Replica<S> {
         message: &[u8],
         stage: Stage,
     ) -> Result<(), Broken> {
-        let Some(said) = decode(message) else {
-            return Err(Broken(alloc::format!(
-                "{from} said what is no message of a replicated state: is another program in the \
-                 group?"
-            )));
-        };
         let Some(round) = &mut self.round else { return Ok(()) };
         let id = round.view().fingerprint();
-        match said {
-            Said::Here { here, .. } if here.version != VERSION => Err(Broken(alloc::format!(
-                "{from} speaks version {} of replicated states and this process {VERSION}: run one",
-                here.version
-            ))),
-            Said::Here { view, here } if view == id => {
+        match decode(message) {
+            None => self.handle_stranger(from),
+            Some(Said::Here { here, .. }) if here.version != VERSION => self.handle_stranger(from),
+            _ if round.is_stranger(from) => Ok(()),
+            Some(Said::Here { view, here }) if view == id => {
                 if round.handle_here(from, here) {
                     self.decide(None)?;
                 }
                 Ok(())
             }
-            Said::Recover { view } if view == id => {
+            Some(Said::Recover { view }) if view == id => {
                 if round.is_waiting() {
                     self.decide(Some(from))?;
                 }
                 Ok(())
             }
-            Said::Settled { view } if view == id => {
+            Some(Said::Settled { view }) if view == id => {
                 round.handle_settled(from);
                 self.retain_joiners();
                 self.look_whether_served();
                 Ok(())
             }
-            Said::Here { .. } | Said::Recover { .. } | Said::Settled { .. } => Ok(()),
-            Said::Mark { nonce } => {
-                if from == self.me && stage == Stage::Regular && self.is_serving() {
-                    self.calls.handle_mark(nonce);
+            Some(Said::Here { .. } | Said::Recover { .. } | Said::Settled { .. }) => Ok(()),
+            Some(Said::Mark { nonce }) => {
+                if from == self.me && stage == Stage::Regular && self.joining.is_none() {
+                    self.handle_mark(nonce);
                 }
                 Ok(())
             }
             // What nobody serves is not applied, and asked for again.
-            Said::Open { .. } | Said::Op { .. } if !round.is_served() => Ok(()),
-            Said::Open { .. } | Said::Op { .. } => match &mut self.joining {
-                Some(joining) => {
-                    joining.hold(from, message, &said, stage);
-                    self.try_to_settle()
-                }
-                None => self.apply(from, &said, stage),
-            },
+            Some(Said::Open { .. } | Said::Op { .. }) if !round.is_served() => Ok(()),
+            Some(said @ (Said::Open { .. } | Said::Op { .. })) => {
+                self.handle_change(from, message, &said, stage)
+            }
         }
     }
 
-    pub(super) fn is_serving(&self) -> bool {
-        self.joining.is_none() && self.round.as_ref().is_some_and(Round::is_served)
+    /// A member cannot be understood, by anybody of this version.
+    fn handle_stranger(&mut self, from: ProcessId) -> Result<(), Broken> {
+        let Some(round) = &mut self.round else { return Ok(()) };
+        if !round.handle_stranger(from) {
+            return Ok(());
+        }
+        let is_complete = round.is_complete();
+        self.tell(ReplicaEvent::Stranger(from));
+        if is_complete { self.decide(None) } else { Ok(()) }
     }
 
-    pub(super) fn apply(
+    /// A message changes the state.
+    fn handle_change(
         &mut self,
         from: ProcessId,
+        message: &[u8],
         said: &Said<'_>,
         stage: Stage,
     ) -> Result<(), Broken> {
-        let Some(owned) = &mut self.owned else { return Ok(()) };
+        if let Some(joining) = &mut self.joining {
+            joining.hold(from, message, said, stage);
+            return self.try_to_settle();
+        }
+        if self.copy.is_holding() {
+            self.copy.hold_mut().push_message(from, message, said, stage, None);
+            return Ok(());
+        }
+        self.apply(from, said, stage)
+    }
+
+    /// The own mark is delivered, as all are promised.
+    fn handle_mark(&mut self, nonce: u64) {
+        if self.copy.is_holding() {
+            self.copy.hold_mut().push_mark(nonce);
+        } else if self.is_serving() {
+            self.calls.handle_mark(nonce);
+        }
+    }
+
+    /// Does what waits for the own copy, up to where something is to be read.
+    pub(super) fn catch_up(&mut self) -> Result<(), Broken> {
+        while !self.is_readable() {
+            let Some(held) = self.copy.next() else { return Ok(()) };
+            match held {
+                Held::Message { from, stage, message, .. } => {
+                    if let Some(said) = decode(&message) {
+                        self.apply(from, &said, stage)?;
+                    }
+                }
+                Held::Mark(nonce) => self.calls.handle_mark(nonce),
+                Held::Restored { standing, from, bytes } => {
+                    self.handle_restored(standing, from, bytes)?;
+                }
+                Held::Served(epoch) => self.serve(epoch),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the view is served, and this copy is the one that is.
+    pub(super) fn is_serving(&self) -> bool {
+        let is_served = self.round.as_ref().is_some_and(Round::is_served);
+        is_served && self.joining.is_none() && !self.copy.hold().has_served()
+    }
+
+    fn apply(&mut self, from: ProcessId, said: &Said<'_>, stage: Stage) -> Result<(), Broken> {
+        let Some(owned) = self.copy.owned_mut() else { return Ok(()) };
         let outcome = owned.apply(said)?;
         if self.config.applied
             && let (Said::Op { op, .. }, Outcome::Answered { answer, is_new: true, .. }) =
@@ -117,7 +164,7 @@ impl<S: State> Replica<S> {
             let (op, answer) = (op.to_vec(), answer.clone());
             self.tell(ReplicaEvent::Applied { op, answer });
         }
-        let Some(owned) = &self.owned else { return Ok(()) };
+        let Some(owned) = self.copy.owned() else { return Ok(()) };
         // What is not promised to all is answered in the next served view.
         if from == self.me && stage == Stage::Regular {
             match outcome {
@@ -133,7 +180,7 @@ impl<S: State> Replica<S> {
     }
 
     /// All have said what they bring, or an operator has decided.
-    pub(super) fn decide(&mut self, by: Option<ProcessId>) -> Result<(), Broken> {
+    fn decide(&mut self, by: Option<ProcessId>) -> Result<(), Broken> {
         let Some(round) = &mut self.round else { return Ok(()) };
         let Some(agreed) = round.decide(&self.config.primary_of, by) else {
             let waiting = self.round.as_ref().map(|round| self.waiting(round));
@@ -144,7 +191,7 @@ impl<S: State> Replica<S> {
         if agreed.settled.contains(&self.me) {
             self.joining = None;
             if let (true, Some(initial)) = (is_created, self.initial.take()) {
-                self.owned = Some(Owned::new(initial));
+                self.copy.create(Owned::new(initial));
                 self.tell(ReplicaEvent::Created);
             }
         } else {
@@ -159,19 +206,26 @@ impl<S: State> Replica<S> {
         Ok(())
     }
 
-    pub(super) fn look_whether_served(&mut self) {
+    fn look_whether_served(&mut self) {
         let Some(round) = &mut self.round else { return };
         if !round.begin_to_serve(&self.config.primary_of) {
             return;
         }
         let epoch = round.view().id();
         if let Some(joining) = &mut self.joining {
-            return joining.set_epoch(epoch);
+            joining.set_epoch(epoch);
+        } else if self.copy.is_holding() {
+            self.copy.hold_mut().push_served(epoch);
+        } else {
+            self.serve(epoch);
         }
-        if let Some(owned) = &mut self.owned {
-            owned.set_epoch(epoch);
-            self.calls.resolve(owned.sessions());
-            self.tell(ReplicaEvent::Served);
-        }
+    }
+
+    /// The own copy is served from here on.
+    fn serve(&mut self, epoch: ViewId) {
+        let Some(owned) = self.copy.owned_mut() else { return };
+        owned.set_epoch(epoch);
+        self.calls.resolve(owned.sessions());
+        self.tell(ReplicaEvent::Served);
     }
 }

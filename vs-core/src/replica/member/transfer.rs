@@ -4,8 +4,8 @@ use super::Replica;
 use crate::ident::ProcessId;
 use crate::replica::ballot::donors;
 use crate::replica::event::ReplicaEvent;
+use crate::replica::job::{Job, JobDone, JobResult};
 use crate::replica::joining::Joining;
-use crate::replica::owned::Owned;
 use crate::replica::pull::{Progress, Pull};
 use crate::replica::round::Round;
 use crate::replica::spool::Written;
@@ -15,6 +15,8 @@ use crate::wire::replica::{Standing, Word, decode};
 
 /// A donor is tried so often, all donors in turn, before the replica gives up.
 const DONOR_TRIES: usize = 3;
+/// After all donors in turn could not hand the state over it is asked for again so much later.
+const DONORS_PAUSE_MS: u64 = 500;
 
 impl<S: State> Replica<S> {
     /// The state has to come from others. What is on its way goes on if it leads there.
@@ -23,8 +25,9 @@ impl<S: State> Replica<S> {
         if let Some(joining) = &mut self.joining
             && joining.standing() == standing
         {
-            let is_there = |round: &Round| round.settled().contains(&joining.pull().donor());
-            if !self.round.as_ref().is_some_and(is_there) {
+            let settled = self.round.as_ref().map(Round::settled);
+            let is_there = settled.is_some_and(|settled| settled.contains(&joining.donor()));
+            if joining.pull().is_some() && !is_there {
                 self.pull_from(donor);
             }
             return;
@@ -33,11 +36,11 @@ impl<S: State> Replica<S> {
         self.joining = Some(Joining::new(standing, pull));
     }
 
-    pub(super) fn new_pull(&self, donor: ProcessId, since: u64) -> Pull {
+    fn new_pull(&self, donor: ProcessId, since: u64) -> Pull {
         Pull::new(donor, since, (self.config.make_spool)(), self.config.state_bytes_max)
     }
 
-    pub(super) fn pull_from(&mut self, donor: ProcessId) {
+    fn pull_from(&mut self, donor: ProcessId) {
         let Some(since) = self.joining.as_ref().map(Joining::since) else { return };
         let pull = self.new_pull(donor, since);
         if let Some(joining) = &mut self.joining {
@@ -46,7 +49,7 @@ impl<S: State> Replica<S> {
     }
 
     /// Who donates to this process: the one whose turn it is, or the next one after `failed`.
-    pub(super) fn donor(&self, failed: Option<ProcessId>) -> Option<ProcessId> {
+    fn donor(&self, failed: Option<ProcessId>) -> Option<ProcessId> {
         let round = self.round.as_ref()?;
         let members = round.view().members();
         let mine = donors(members, round.settled()).into_iter().find(|(j, _)| *j == self.me);
@@ -55,16 +58,21 @@ impl<S: State> Replica<S> {
         settled().find(|p| *p > failed).or_else(|| settled().next())
     }
 
-    /// The donor cannot go on: the next one.
-    pub(super) fn turn_to_next_donor(&mut self) -> Result<(), Broken> {
-        let donors = self.round.as_ref().map_or(0, |round| round.settled().len());
+    /// The donor cannot go on: the next one; after all of them not at once.
+    pub(super) fn turn_to_next_donor(&mut self, now: Time) -> Result<(), Broken> {
+        let donors = self.round.as_ref().map_or(0, |round| round.settled().len()).max(1);
         let Some(joining) = &mut self.joining else { return Ok(()) };
-        if joining.handle_failure() > DONOR_TRIES * donors.max(1) {
+        let (failures, failed) = (joining.handle_failure(), joining.donor());
+        if failures > DONOR_TRIES * donors {
             return Err(Broken::new("no member could hand the state over: see what they report"));
         }
-        let failed = joining.pull().donor();
         if let Some(next) = self.donor(Some(failed)) {
             self.pull_from(next);
+        }
+        if failures.is_multiple_of(donors)
+            && let Some(pull) = self.joining.as_mut().and_then(Joining::pull)
+        {
+            pull.wait_until(now.plus_ms(DONORS_PAUSE_MS));
         }
         Ok(())
     }
@@ -91,80 +99,140 @@ impl<S: State> Replica<S> {
             Word::Range { transfer, from: start, upto, part } => {
                 self.donations.handle_range(from, transfer, (start, upto), part);
             }
-            Word::About { .. } | Word::Part { .. } | Word::Gone => {
-                let max = self.config.state_bytes_max;
-                let Some(joining) = &mut self.joining else { return Ok(()) };
-                if joining.pull().donor() != from {
-                    return Ok(());
-                }
-                match joining.pull_mut().handle(now, &word, max)? {
-                    Progress::Nothing => joining.drop_known(),
-                    Progress::Whole => self.try_to_settle()?,
-                    Progress::Failed => self.turn_to_next_donor()?,
-                }
+            Word::About { .. } | Word::Part { .. } | Word::Gone | Word::Soon => {
+                self.handle_word(now, from, &word)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn donate(&mut self, joiner: ProcessId, since: u64) {
-        let owned = self.owned.as_ref().filter(|owned| owned.standing().at >= since);
-        let Some(owned) = owned.filter(|_| self.joining.is_none()) else {
-            return self.donations.refuse(joiner);
+    /// The donor says something.
+    fn handle_word(&mut self, now: Time, from: ProcessId, word: &Word<'_>) -> Result<(), Broken> {
+        let max = self.config.state_bytes_max;
+        let Some(joining) = self.joining.as_mut().filter(|joining| joining.donor() == from) else {
+            return Ok(());
         };
+        let Some(pull) = joining.pull() else { return Ok(()) };
+        match pull.handle(now, word, max)? {
+            Progress::Nothing if *word == Word::Soon => Ok(()),
+            Progress::Nothing => {
+                joining.handle_progress();
+                Ok(())
+            }
+            Progress::Whole => {
+                joining.handle_progress();
+                self.read_snapshot();
+                Ok(())
+            }
+            Progress::Failed => self.turn_to_next_donor(now),
+        }
+    }
+
+    /// A joiner asks for a snapshot.
+    fn donate(&mut self, joiner: ProcessId, since: u64) {
+        if self.joining.is_some() || !self.copy.exists() {
+            return self.donations.refuse(joiner);
+        }
         if self.donations.share(joiner, since) {
             return;
         }
-        let out = Written::new((self.config.make_spool)(), self.config.state_bytes_max);
-        match owned.snapshot(out) {
-            Ok(written) => self.donations.add(joiner, owned.standing(), written),
-            Err(why) => {
-                self.donations.refuse(joiner);
-                self.tell(ReplicaEvent::SnapshotFailed(why));
+        let has_come = self.copy.standing().is_some_and(|standing| standing.at >= since);
+        let job = self.jobs.next_id();
+        match has_come.then(|| self.copy.lend(job)).flatten() {
+            Some(owned) => {
+                self.donations.begin(joiner, owned.standing(), job);
+                let out = Written::new((self.config.make_spool)(), self.config.state_bytes_max);
+                self.jobs.add_write(owned, out);
+            }
+            // It will have: what waits for the copy, or is still to be delivered, is in it then.
+            None => self.donations.put_off(joiner),
+        }
+    }
+
+    /// If all bytes of a snapshot are here, the state is made of them.
+    fn read_snapshot(&mut self) {
+        let Self { joining: Some(joining), jobs, .. } = self else { return };
+        if !jobs.is_reading() {
+            joining.read(|standing, written| jobs.add_read(standing, written));
+        }
+    }
+
+    /// What takes long, and may be run on another thread, if there is anything: take it before
+    /// [`Replica::drive`], which runs what nobody took. [`Replica::handle_job`] follows.
+    pub fn poll_job(&mut self) -> Option<Job<S>> {
+        self.jobs.pop()
+    }
+
+    /// A job has come to its end.
+    ///
+    /// # Errors
+    /// The replica cannot go on.
+    pub fn handle_job(&mut self, done: JobDone<S>) -> Result<(), Broken> {
+        let JobDone { id, result } = done;
+        match result {
+            JobResult::Written(owned, written) => {
+                self.copy.take_back(id, owned);
+                let (written, why) = match written {
+                    Ok(written) => (Some(written), None),
+                    Err(why) => (None, Some(why)),
+                };
+                if self.donations.handle_written(id, written) {
+                    why.into_iter().for_each(|why| self.tell(ReplicaEvent::SnapshotFailed(why)));
+                }
+                self.catch_up()
+            }
+            JobResult::Read(owned) => {
+                self.jobs.handle_read();
+                let joining = self.joining.as_mut().filter(|joining| joining.is_read_by(id));
+                let Some(joining) = joining else {
+                    self.read_snapshot(); // of the state that counts now
+                    return Ok(());
+                };
+                let from = joining.donor();
+                let owned = owned.map_err(|why| {
+                    Broken(alloc::format!(
+                        "the state that came from {from} cannot be restored: {why}"
+                    ))
+                })?;
+                joining.handle_read(owned);
+                self.try_to_settle()
             }
         }
     }
 
-    /// If the snapshot is here and all that is behind it is held, the state is made of them: not
-    /// before it is known whose state counts, since the view may take that of others.
+    /// If the state is made, and all that is behind it is held, it takes the place of the own one:
+    /// not before it is known whose state counts, since the view may take that of others.
     pub(super) fn try_to_settle(&mut self) -> Result<(), Broken> {
-        if !self.round.as_ref().is_some_and(Round::is_agreed) {
-            return Ok(());
-        }
-        let Some(joining) = self.joining.take_if(|joining| joining.is_ready()) else {
+        let Some(round) = self.round.as_ref().filter(|round| round.is_agreed()) else {
             return Ok(());
         };
-        let (standing, mut pull, held) = joining.into_parts();
-        let from = pull.donor();
-        let Some(snapshot) = pull.standing() else { return Ok(()) };
-        let written = pull.written();
-        let bytes = written.len();
-        let owned = Owned::restore(snapshot, &mut written.reader()).map_err(|why| {
-            Broken(alloc::format!("the state that came from {from} cannot be restored: {why}"))
-        })?;
-        self.owned = Some(owned);
-        for message in held.into_iter().filter(|held| held.at > snapshot.at) {
-            if let Some(said) = decode(&message.message) {
-                self.apply(message.from, &said, message.stage)?;
-            }
+        let ready = self.joining.take_if(|joining| joining.is_ready());
+        let Some((owned, mut hold)) = ready.and_then(Joining::into_parts) else { return Ok(()) };
+        if round.is_served() {
+            hold.push_served(round.view().id());
         }
-        let Some(owned) = &mut self.owned else { return Ok(()) };
+        self.copy.replace(owned, hold);
+        self.catch_up()
+    }
+
+    /// What came from another member is the state of the group from here on.
+    pub(super) fn handle_restored(
+        &mut self,
+        standing: Standing,
+        from: ProcessId,
+        bytes: u64,
+    ) -> Result<(), Broken> {
+        let Some(owned) = self.copy.owned_mut() else { return Ok(()) };
         owned.set_epoch(standing.epoch);
         if owned.standing() != standing {
             return Err(Broken(alloc::format!(
                 "the state that came from {from} is not that of the group: its messages differ"
             )));
         }
-        let Some(round) = &mut self.round else { return Ok(()) };
-        round.handle_restored();
-        let is_served = round.is_served();
-        if is_served {
-            self.calls.resolve(owned.sessions());
+        if let Some(round) = &mut self.round {
+            round.handle_restored();
         }
         self.tell(ReplicaEvent::Restored { from, bytes });
-        if is_served {
-            self.tell(ReplicaEvent::Served);
-        }
         Ok(())
     }
 }

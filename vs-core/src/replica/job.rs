@@ -1,0 +1,104 @@
+//! What takes long: a state is written as a snapshot, or made from one.
+
+use alloc::collections::VecDeque;
+
+use super::owned::Owned;
+use super::spool::Written;
+use super::state::{Broken, State};
+use crate::wire::replica::Standing;
+
+/// What takes long, and may run on another thread: to write the state as a snapshot, or to make it
+/// from one. Meanwhile what the group delivers is held ([`super::ReplicaConfig::hold_bytes`]).
+#[derive(Debug)]
+pub struct Job<S> {
+    id: u64,
+    task: Task<S>,
+}
+
+#[derive(Debug)]
+enum Task<S> {
+    Write(Owned<S>, Written),
+    Read(Standing, Written),
+}
+
+/// A job that has come to its end: see [`super::Replica::handle_job`].
+#[derive(Debug)]
+pub struct JobDone<S> {
+    pub(super) id: u64,
+    pub(super) result: JobResult<S>,
+}
+
+#[derive(Debug)]
+pub(super) enum JobResult<S> {
+    /// The state, and its snapshot if it could be written.
+    Written(Owned<S>, Result<Written, Broken>),
+    /// The state that a snapshot was read to.
+    Read(Result<Owned<S>, Broken>),
+}
+
+impl<S: State> Job<S> {
+    /// Runs it. Takes as long as [`State::snapshot`] or [`State::restore`].
+    #[must_use]
+    pub fn run(self) -> JobDone<S> {
+        let result = match self.task {
+            Task::Write(owned, out) => {
+                let written = owned.snapshot(out);
+                JobResult::Written(owned, written)
+            }
+            Task::Read(standing, mut written) => {
+                JobResult::Read(Owned::restore(standing, &mut written.reader()))
+            }
+        };
+        JobDone { id: self.id, result }
+    }
+}
+
+/// Jobs that nobody has taken yet.
+#[derive(Debug)]
+pub(super) struct Jobs<S> {
+    next: u64,
+    due: VecDeque<Job<S>>,
+    /// Whether a snapshot is being read: one at a time.
+    is_reading: bool,
+}
+
+impl<S> Jobs<S> {
+    pub(super) fn new() -> Self {
+        Self { next: 1, due: VecDeque::new(), is_reading: false }
+    }
+
+    /// The number of the job that is added next.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next
+    }
+
+    pub(super) fn add_write(&mut self, owned: Owned<S>, out: Written) {
+        self.add(Task::Write(owned, out));
+    }
+
+    /// Answers its number.
+    pub(super) fn add_read(&mut self, standing: Standing, written: Written) -> u64 {
+        self.is_reading = true;
+        self.add(Task::Read(standing, written))
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.is_reading
+    }
+
+    /// The one that reads has come to its end.
+    pub(super) fn handle_read(&mut self) {
+        self.is_reading = false;
+    }
+
+    fn add(&mut self, task: Task<S>) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.due.push_back(Job { id, task });
+        id
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Job<S>> {
+        self.due.pop_front()
+    }
+}

@@ -29,7 +29,7 @@ pub enum ReplicaEvent {
     },
     /// An operation was carried out: with [`ReplicaConfig::applied`] alone.
     Applied {
-        /// The operation, as [`State::encode`] wrote it.
+        /// The operation, as [`State::encode`](super::State::encode) wrote it.
         op: Vec<u8>,
         /// Its answer.
         answer: Vec<u8>,

@@ -35,12 +35,14 @@ fn answers_hold_in_random_worlds() {
     let sum = |count: fn(&History) -> u64| runs.iter().map(|r| count(&r.history)).sum::<u64>();
     let (done, reads) = (sum(|h| h.done.len() as u64), sum(|h| h.reads));
     let (restored, waiting) = (sum(|h| h.restored), sum(|h| h.waiting));
+    let (collected, in_part) = (sum(|h| h.collected), sum(|h| h.collected_in_part));
     println!(
-        "{} worlds, {served} serve in the end; {done} calls, {reads} reads, {restored} transfers, \
+        "{collected} group calls, {in_part} in part; {} worlds, {served} serve in the end; {done} calls, {reads} reads, {restored} transfers, \
          {waiting} times without a majority",
         runs.len()
     );
     assert!(3 * served > runs.len() && done > 0 && reads > 0 && restored > 0 && waiting > 0);
+    assert!(collected > 0 && in_part > 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use vs_core::GroupConfig;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::replica::{
-    Broken, CallRefused, OUTSTANDING_MAX, ReplicaEvent, ReplicaStatus, Sink, Source, State,
+    Broken, CallRefused, OUTSTANDING_MAX, ReplicaEvent, ReplicaStatus, Sink, Source, State, Want,
     put_value, take_value,
 };
 use vs_std::udp::UdpConfig;
@@ -377,6 +377,22 @@ fn a_snapshot_that_takes_long_holds_nobody_up() {
     for replica in [&one, &two, &three] {
         assert_eq!(entries(replica), (1..=21).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_group_call_hears_all_members() {
+    let [one, two, three] = trio(13, list);
+    let within = Duration::from_secs(30);
+    let all = two.collect(&(7, Vec::new()), Want::All, within).unwrap();
+    assert_eq!(all.replies, [1, 2, 3].map(|p| (ProcessId(p), 1)));
+    assert!(all.is_enough && all.missing.is_empty());
+    let some = one.collect(&(8, Vec::new()), Want::Majority, within).unwrap();
+    assert!(some.is_enough && some.replies.len() >= 2);
+    assert_eq!(one.call(&(9, Vec::new())).unwrap(), 3);
+    assert!(matches!(three.leave(), ReplicaEnd::Left));
+    let of_four = two.collect(&(10, Vec::new()), Want::First(4), within).unwrap();
+    assert!(!of_four.is_enough, "{of_four:?}");
+    assert_eq!(of_four.replies.len(), 2, "{of_four:?}");
 }
 
 #[test]

@@ -1,27 +1,11 @@
 //! What this process has asked for and not heard yet: operations of its session, and reads.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::answer::{Answer, Ticket};
 use super::sessions::{OUTSTANDING_MAX, Sessions};
 use crate::wire::replica::{Said, encode};
-
-/// Names a call or a read of this replica. They grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// What became of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It was carried out once, with this answer, and each later served view has it.
-    Done(Vec<u8>),
-    /// What was asked for may be read now.
-    Readable,
-    /// The session ended before the answer was heard: it was carried out once or never.
-    Lost,
-    /// The operation is longer than a message of the group may be; it was not carried out.
-    TooLarge,
-}
 
 #[derive(Debug)]
 struct Call {
@@ -30,6 +14,17 @@ struct Call {
     op: Vec<u8>,
     /// Sent in this view or an earlier one.
     was_sent: bool,
+    /// All members are asked for their answers.
+    is_collected: bool,
+}
+
+/// The own answer to an operation to which all members are asked for theirs.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) ticket: Ticket,
+    pub(super) session: u64,
+    pub(super) no: u64,
+    pub(super) answer: Vec<u8>,
 }
 
 /// A read, and the mark that it waits for.
@@ -53,6 +48,9 @@ pub(super) struct Calls {
     reads: VecDeque<Read>,
     last_mark: u64,
     answers: VecDeque<(Ticket, Answer)>,
+    own_answers: VecDeque<Own>,
+    /// Operations whose answers all members keep until they were asked for them.
+    kept: BTreeSet<u64>,
 }
 
 impl Calls {
@@ -68,6 +66,8 @@ impl Calls {
             reads: VecDeque::new(),
             last_mark: 0,
             answers: VecDeque::new(),
+            own_answers: VecDeque::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -76,16 +76,17 @@ impl Calls {
         Ticket(self.next_ticket - 1)
     }
 
-    /// Whether one more call or read finds room. An answer takes the room of its call until it is
-    /// heard.
-    pub(super) fn has_room(&self) -> bool {
-        self.calls.len().max(self.reads.len()) + self.answers.len() < OUTSTANDING_MAX
+    /// Whether one more call or read finds room beside so many group calls. An answer takes the
+    /// room of its call until it is heard.
+    pub(super) fn has_room(&self, collects: usize) -> bool {
+        let asked = self.calls.len().max(self.reads.len());
+        asked + collects + self.answers.len() < OUTSTANDING_MAX
     }
 
-    pub(super) fn call(&mut self, op: Vec<u8>) -> Ticket {
+    pub(super) fn call(&mut self, op: Vec<u8>, is_collected: bool) -> Ticket {
         let (ticket, no) = (self.ticket(), self.next_no);
         self.next_no += 1;
-        self.calls.push_back(Call { ticket, no, op, was_sent: false });
+        self.calls.push_back(Call { ticket, no, op, was_sent: false, is_collected });
         ticket
     }
 
@@ -120,15 +121,36 @@ impl Calls {
         }
         let Some(id) = self.session else { return };
         while let Some(answer) = self.calls.front().and_then(|c| sessions.answer(id, c.no)) {
-            self.answer_first(answer.to_vec());
+            self.answer_first(id, answer.to_vec());
         }
     }
 
-    fn answer_first(&mut self, answer: Vec<u8>) {
-        if let Some(call) = self.calls.pop_front() {
-            self.sent = self.sent.saturating_sub(1);
-            self.answers.push_back((call.ticket, Answer::Done(answer)));
+    fn answer_first(&mut self, session: u64, answer: Vec<u8>) {
+        let Some(Call { ticket, no, is_collected, .. }) = self.calls.pop_front() else { return };
+        self.sent = self.sent.saturating_sub(1);
+        if is_collected {
+            self.kept.insert(no);
+            self.own_answers.push_back(Own { ticket, session, no, answer });
+        } else {
+            self.answers.push_back((ticket, Answer::Done(answer)));
         }
+    }
+
+    /// The next own answer to an operation to which all members are asked for theirs.
+    pub(super) fn poll_own_answer(&mut self) -> Option<Own> {
+        self.own_answers.pop_front()
+    }
+
+    /// No member needs to keep its answer to this operation any more.
+    pub(super) fn release(&mut self, no: u64) {
+        self.kept.remove(&no);
+    }
+
+    /// Answers up to this number are not needed any more.
+    fn done(&self) -> u64 {
+        let waiting = self.calls.front().map(|call| call.no);
+        let first = waiting.into_iter().chain(self.kept.first().copied()).min();
+        first.map_or(0, |no| no - 1)
     }
 
     /// The session was opened, as all are promised.
@@ -141,7 +163,7 @@ impl Calls {
     /// An operation of a session was carried out, as all are promised.
     pub(super) fn handle_answer(&mut self, session: u64, no: u64, answer: &[u8]) {
         if self.session == Some(session) && self.calls.front().is_some_and(|call| call.no == no) {
-            self.answer_first(answer.to_vec());
+            self.answer_first(session, answer.to_vec());
         }
     }
 
@@ -159,6 +181,7 @@ impl Calls {
         self.is_open_sent = false;
         self.nonce = self.nonce.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         self.sent = 0;
+        self.kept.clear();
         let lost = self.calls.iter().filter(|call| call.was_sent).count();
         for call in self.calls.drain(..lost) {
             self.answers.push_back((call.ticket, Answer::Lost));
@@ -185,7 +208,11 @@ impl Calls {
             let open = Said::Open { nonce: self.nonce, first };
             return (!self.is_open_sent).then(|| encode(&open));
         };
-        let done = self.calls.front().map_or(0, |call| call.no - 1);
+        let done = self.done();
+        // No member keeps more answers.
+        if call.no - done > OUTSTANDING_MAX as u64 {
+            return None;
+        }
         Some(encode(&Said::Op { session, no: call.no, done, op: &call.op }))
     }
 

@@ -7,7 +7,8 @@ use super::state::Broken;
 use super::status::Waiting;
 use crate::ident::ProcessId;
 
-/// Most events that wait for [`Replica::poll_event`]. Of more the oldest is dropped.
+/// Most events that wait for [`Replica::poll_event`](super::Replica::poll_event). Of more the
+/// oldest is dropped.
 pub const EVENTS_MAX: usize = 1 << 16;
 
 /// What a replica tells besides answers.
@@ -27,7 +28,7 @@ pub enum ReplicaEvent {
         /// Bytes of it.
         bytes: u64,
     },
-    /// An operation was carried out: with [`ReplicaConfig::applied`] alone.
+    /// An operation was carried out: with [`applied`](super::ReplicaConfig::applied) alone.
     Applied {
         /// The operation, as [`State::encode`](super::State::encode) wrote it.
         op: Vec<u8>,

@@ -12,6 +12,7 @@
 //! | [`State`], [`Sink`], [`Source`] | what the application writes |
 //! | [`Port`] | what a replica needs of its group |
 //! | [`Spool`] | where snapshots lie on their way |
+//! | [`Want`], [`Collected`] | a group call: what each member answered |
 //! | [`Job`] | a snapshot that is written or read, on another thread if one likes |
 //!
 //! # How a view begins
@@ -58,8 +59,10 @@
 //! restarted that no majority remembers, nothing is served until they are back or an operator
 //! decides ([`Replica::recover`]).
 
+mod answer;
 mod ballot;
 mod calls;
+mod collect;
 mod config;
 mod copy;
 mod donate;
@@ -80,7 +83,7 @@ mod status;
 mod tests;
 
 pub use crate::wire::replica::Standing;
-pub use calls::{Answer, Ticket};
+pub use answer::{Answer, Collected, Missing, Ticket, Want};
 pub use config::ReplicaConfig;
 pub use donate::SNAPSHOTS_MAX;
 pub use event::{EVENTS_MAX, ReplicaEvent};

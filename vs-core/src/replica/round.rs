@@ -84,6 +84,11 @@ impl Round {
         is_new && self.strangers.insert(from)
     }
 
+    /// Members that cannot be understood.
+    pub(super) fn strangers(&self) -> &BTreeSet<ProcessId> {
+        &self.strangers
+    }
+
     /// Whether this member cannot be understood.
     pub(super) fn is_stranger(&self, p: ProcessId) -> bool {
         self.strangers.contains(&p)

@@ -137,6 +137,11 @@ impl Sessions {
         answers.iter().find(|(number, ..)| *number == no).map(|(_, _, answer)| &answer[..])
     }
 
+    /// Whether the operation will be carried out if it comes: none behind it was.
+    pub(super) fn expects(&self, id: u64, no: u64) -> bool {
+        self.open.get(&id).is_some_and(|session| no > session.last)
+    }
+
     /// Whether the session is open, and that of the client that opens with `nonce`: in a state
     /// that an operator named, it may be that of another one.
     pub(super) fn is_of(&self, id: u64, nonce: u64) -> bool {

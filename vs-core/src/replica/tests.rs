@@ -1,18 +1,21 @@
 //! One replica, with the others played by hand.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::owned::Owned;
 use super::port::Port;
 use super::spool::{Written, in_memory};
 use super::state::{Broken, Sink, Source, State, put_value, take_value};
-use super::{Answer, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus};
+use super::{
+    Answer, Collected, Missing, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Ticket, Want,
+};
 use crate::endpoint::{DirectError, SendError};
 use crate::ident::{Cid, ProcessId, ViewId};
 use crate::order::Stage;
 use crate::time::Time;
 use crate::view::View;
-use crate::wire::replica::{Here, Said, Standing, VERSION, Word, decode, encode};
+use crate::wire::replica::{Here, Said, Standing, Told, VERSION, Word, decode, encode};
 
 const ALL: [ProcessId; 3] = [ProcessId(1), ProcessId(2), ProcessId(3)];
 const ME: ProcessId = ProcessId(2);
@@ -399,4 +402,101 @@ fn a_member_that_cannot_be_understood_takes_no_part() {
     assert_eq!(replica.status(), ReplicaStatus::Serving, "the others go on");
     replica.handle_message(stranger, b"\xff\xff", Stage::Regular).unwrap();
     assert_eq!(replica.poll_event(), None, "it is said once");
+}
+
+/// A replica that has an answer to a group call, and has asked the others.
+fn caller(port: &mut Sent, want: Want) -> (Replica<Sum>, View, Ticket) {
+    let (mut replica, first) = (replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    let ticket = replica.collect(&7, want, 100).unwrap();
+    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
+    replica.drive(NOW, port).unwrap();
+    let op = Sum::encode(&7_u64).unwrap();
+    hear(&mut replica, ME, &Said::Op { session: 0, no: 1, done: 0, op: &op });
+    assert_eq!(replica.poll_answer(), None);
+    port.directs.clear();
+    replica.drive(NOW, port).unwrap();
+    assert!(port.directs.iter().map(|(to, _)| *to).eq([ProcessId(1), ProcessId(3)]));
+    (replica, first, ticket)
+}
+
+fn tell(replica: &mut Replica<Sum>, from: ProcessId, told: Told<'_>) {
+    let word = Word::Told { session: 0, no: 1, told };
+    replica.handle_direct(NOW, from, &encode(&word)).unwrap();
+}
+
+fn collected(replica: &mut Replica<Sum>, ticket: Ticket) -> Collected<u64> {
+    match replica.poll_answer() {
+        Some((answered, Answer::Collected(all))) if answered == ticket => {
+            all.try_map(|answer| Sum::decode(&answer)).unwrap()
+        }
+        answer => panic!("{answer:?}"),
+    }
+}
+
+#[test]
+fn a_group_call_names_who_is_missing() {
+    let mut port = Sent::new();
+    let (mut replica, _, ticket) = caller(&mut port, Want::All);
+    let answer = Sum::encode(&7_u64).unwrap();
+    tell(&mut replica, ProcessId(3), Told::Answer(&answer));
+    let again = replica.drive(NOW, &mut port).unwrap().unwrap();
+    assert_eq!(replica.poll_answer(), None, "one is missing");
+    port.directs.clear();
+    let late = replica.drive(again, &mut port).unwrap().unwrap();
+    assert_eq!(port.directs.len(), 1, "it is asked again");
+    assert!(late > again);
+    replica.drive(NOW.plus_ms(100), &mut port).unwrap();
+    let all = collected(&mut replica, ticket);
+    assert_eq!(all.replies, [(ME, 7), (ProcessId(3), 7)]);
+    assert_eq!((all.missing, all.is_enough), (vec![(ProcessId(1), Missing::Timeout)], false));
+}
+
+#[test]
+fn a_group_call_says_who_left() {
+    let mut port = Sent::new();
+    let (mut replica, _, ticket) = caller(&mut port, Want::All);
+    tell(&mut replica, ProcessId(1), Told::Refused);
+    let id = ViewId { major: 6, minor: 1 };
+    let without = View::new(id, &ALL[..2], &[Cid(6), Cid(6)]).unwrap();
+    replica.handle_view(&without);
+    replica.drive(NOW, &mut port).unwrap();
+    let all = collected(&mut replica, ticket);
+    let missing = vec![(ProcessId(1), Missing::Refused), (ProcessId(3), Missing::Left)];
+    assert_eq!((all.replies, all.missing), (vec![(ME, 7)], missing));
+}
+
+#[test]
+fn a_group_call_waits_for_no_more_than_are_wanted() {
+    for want in [Want::Majority, Want::First(2)] {
+        let mut port = Sent::new();
+        let (mut replica, _, ticket) = caller(&mut port, want);
+        let answer = Sum::encode(&7_u64).unwrap();
+        tell(&mut replica, ProcessId(1), Told::Answer(&answer));
+        let all = collected(&mut replica, ticket);
+        assert_eq!((all.replies.len(), all.missing.len(), all.is_enough), (2, 0, true));
+    }
+}
+
+#[test]
+fn a_member_tells_its_answer() {
+    let mut port = Sent::new();
+    let (mut replica, _) = donor(&mut port);
+    let mut ask = |no| {
+        let word = Word::Tell { session: 0, no };
+        replica.handle_direct(NOW, ProcessId(1), &encode(&word)).unwrap();
+        replica.drive(NOW, &mut port).unwrap();
+        words(&mut port).into_iter().next_back()
+    };
+    let answer = Sum::encode(&1_u64).unwrap();
+    let told = |told| Some(encode(&Word::Told { session: 0, no: 1, told }));
+    ask(1); // the snapshot, too
+    assert_eq!(ask(1), told(Told::Answer(&answer)));
+    assert_eq!(ask(2), None, "it will come");
+    let word = Word::Tell { session: 9, no: 1 };
+    replica.handle_direct(NOW, ProcessId(1), &encode(&word)).unwrap();
+    replica.drive(NOW, &mut port).unwrap();
+    let refused = Word::Told { session: 9, no: 1, told: Told::Refused };
+    assert_eq!(words(&mut port), [encode(&refused)]);
 }

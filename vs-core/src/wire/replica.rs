@@ -93,7 +93,24 @@ pub(crate) enum Word<'a> {
     Gone,
     /// There will be one: ask again.
     Soon,
+    /// What was the answer to this operation?
+    Tell { session: u64, no: u64 },
+    /// That was it.
+    Told { session: u64, no: u64, told: Told<'a> },
 }
+
+/// What a member answered to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told<'a> {
+    Answer(&'a [u8]),
+    /// It was never carried out here, or its answer was heard.
+    Refused,
+    /// The answer is too long for a message to one member.
+    TooLarge,
+}
+
+/// Bytes that a [`Word::Told`] takes besides its answer, at most.
+pub(crate) const TOLD_OVERHEAD: usize = 1 + 10 + 10 + 1 + 5;
 
 /// Of an operation.
 pub(crate) fn hash(op: &[u8]) -> u64 {
@@ -148,6 +165,7 @@ mod tests {
     }
 
     fn words() -> Vec<(&'static str, &'static str, Word<'static>)> {
+        let told = |told| Word::Told { session: 1, no: 300, told };
         let range = Word::Range { transfer: 7, from: 1000, upto: 2000, part: 500 };
         vec![
             ("ask", "a snapshot is asked for", Word::Ask { since: 300 }),
@@ -156,6 +174,9 @@ mod tests {
             ("part", "a part of it", Word::Part { transfer: 7, from: 1000, bytes: b"bytes" }),
             ("gone", "there is none", Word::Gone),
             ("soon", "there will be one", Word::Soon),
+            ("tell", "an answer is asked for", Word::Tell { session: 1, no: 300 }),
+            ("told", "it is told", told(Told::Answer(b"hello"))),
+            ("told-nothing", "there is none", told(Told::Refused)),
         ]
     }
 

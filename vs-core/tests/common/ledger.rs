@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use vs_core::ident::{GroupKey, ProcessId, ViewId};
 use vs_core::replica::{
-    Answer, Broken, JobDone, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink, Source,
-    State, Ticket, put_value, take_value,
+    Answer, Broken, Collected, JobDone, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, Sink,
+    Source, State, Ticket, Want, put_value, take_value,
 };
 use vs_core::rng::Rng;
 use vs_core::sim::{Application, Handle, Load, Outcome, ProcessPlan, Scenario};
@@ -77,6 +77,9 @@ pub(crate) struct History {
     /// The furthest place that anybody was answered or has read.
     furthest: u64,
     pub(crate) reads: u64,
+    /// Group calls with as many replies as were wanted, and with fewer.
+    pub(crate) collected: u64,
+    pub(crate) collected_in_part: u64,
     pub(crate) restored: u64,
     pub(crate) served: u64,
     pub(crate) waiting: u64,
@@ -88,6 +91,43 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// The operation `op` was answered `place`; `floor` were known to somebody before.
+    fn hear_place(
+        &mut self,
+        (now, me): (Time, ProcessId),
+        op: u64,
+        floor: u64,
+        place: u64,
+    ) -> Option<String> {
+        self.furthest = self.furthest.max(place);
+        self.log.push((now, me, Seen::Answered { op, place }));
+        let twice = self.done.insert(op, place).is_some();
+        (twice || place <= floor).then(|| format!("{op} of {me} came to {place}, after {floor}"))
+    }
+
+    /// T9: there are as many replies as were wanted, or of each that is missing the reason; and all
+    /// answer the same.
+    fn judge_collected(
+        &mut self,
+        me: ProcessId,
+        op: u64,
+        want: Want,
+        collected: &Collected<u64>,
+    ) -> Option<String> {
+        let Collected { replies, missing, is_enough, .. } = collected;
+        self.collected += u64::from(*is_enough);
+        self.collected_in_part += u64::from(!is_enough);
+        let is_own_in = replies.iter().any(|(p, _)| *p == me);
+        let is_one = replies.iter().all(|(_, place)| *place == replies[0].1);
+        let is_named = match want {
+            Want::All => *is_enough == missing.is_empty(),
+            Want::Majority => *is_enough || !missing.is_empty(),
+            Want::First(k) => *is_enough == (replies.len() >= k),
+        };
+        let is_right = is_own_in && is_one && is_named;
+        (!is_right).then(|| format!("{me} collected {collected:?} for {op}, {want:?}"))
+    }
+
     fn next_nonce(&mut self) -> u64 {
         self.nonces += 1;
         self.nonces
@@ -95,8 +135,19 @@ impl History {
 }
 
 enum Asked {
-    Call { op: u64, floor: u64 },
-    Read { floor: u64 },
+    Call {
+        op: u64,
+        floor: u64,
+    },
+    /// Of all, or of as many.
+    Collect {
+        op: u64,
+        floor: u64,
+        want: Want,
+    },
+    Read {
+        floor: u64,
+    },
 }
 
 pub(crate) struct Keeper {
@@ -216,8 +267,18 @@ impl Keeper {
             }
             history.next_op += 1;
             let op = history.next_op;
-            if let Ok(ticket) = replica.call(&op) {
-                self.asked.insert(ticket, Asked::Call { op, floor });
+            let (ticket, asked) = match self.rng.percent(15) {
+                true => {
+                    let k = self.rng.below(4) as usize;
+                    let want = [Want::All, Want::Majority, Want::First(k)][k % 3];
+                    let within_ms = self.rng.below(300);
+                    let ticket = replica.collect(&op, want, within_ms);
+                    (ticket, Asked::Collect { op, floor, want })
+                }
+                false => (replica.call(&op), Asked::Call { op, floor }),
+            };
+            if let Ok(ticket) = ticket {
+                self.asked.insert(ticket, asked);
             }
         }
     }
@@ -230,11 +291,14 @@ impl Keeper {
             let complaint = match (asked, answer) {
                 (Asked::Call { op, floor }, Answer::Done(answer)) => {
                     let place = Replica::<Ledger>::decode(&answer).unwrap();
-                    history.furthest = history.furthest.max(place);
-                    history.log.push((now, self.me, Seen::Answered { op, place }));
-                    let twice = history.done.insert(op, place).is_some();
-                    (twice || place <= floor)
-                        .then(|| format!("{op} of {} came to {place}, after {floor}", self.me))
+                    history.hear_place((now, self.me), op, floor, place)
+                }
+                (Asked::Collect { op, floor, want }, Answer::Collected(collected)) => {
+                    let read = |answer: Vec<u8>| Replica::<Ledger>::decode(&answer);
+                    let collected = collected.try_map(read).unwrap();
+                    let complaint = history.judge_collected(self.me, op, want, &collected);
+                    let (_, place) = collected.replies[0];
+                    complaint.or(history.hear_place((now, self.me), op, floor, place))
                 }
                 (Asked::Read { floor }, Answer::Readable) => {
                     history.reads += 1;
@@ -243,7 +307,7 @@ impl Keeper {
                     history.furthest = history.furthest.max(len);
                     (len < floor).then(|| format!("{} read {len}, after {floor}", self.me))
                 }
-                (Asked::Call { .. }, Answer::Lost) => None,
+                (Asked::Call { .. } | Asked::Collect { .. }, Answer::Lost) => None,
                 _ => Some(String::from("an answer to something else")),
             };
             if let Some(complaint) = complaint.filter(|_| !history.recovered) {

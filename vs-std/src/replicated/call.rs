@@ -11,25 +11,26 @@ use super::end::ReplicaEnd;
 use super::front::{Told, Waits};
 
 /// A call that has no answer yet. It goes on if this is dropped.
-pub struct Pending<Out> {
+pub struct Pending<R> {
     front: Arc<dyn Waits>,
     number: u64,
-    decode: fn(&[u8]) -> Result<Out, Broken>,
+    read: fn(Answer) -> Result<R, Broken>,
 }
 
-impl<Out> fmt::Debug for Pending<Out> {
+impl<R> fmt::Debug for Pending<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending").finish_non_exhaustive()
     }
 }
 
-impl<Out> Pending<Out> {
+impl<R> Pending<R> {
+    /// `read` reads an answer that it is carried out.
     pub(super) fn new(
         front: Arc<dyn Waits>,
         number: u64,
-        decode: fn(&[u8]) -> Result<Out, Broken>,
+        read: fn(Answer) -> Result<R, Broken>,
     ) -> Self {
-        Self { front, number, decode }
+        Self { front, number, read }
     }
 
     /// Waits for the answer, for at most `timeout`.
@@ -37,12 +38,12 @@ impl<Out> Pending<Out> {
     /// # Errors
     /// See [`CallError`]; with [`CallError::Unknown`] it may be waited for again: it is carried out
     /// once at most, however often.
-    pub fn wait(self, timeout: Duration) -> Result<Out, CallError<Out>> {
+    pub fn wait(self, timeout: Duration) -> Result<R, CallError<R>> {
         match self.front.wait_for(self.number, Instant::now().checked_add(timeout)) {
             None => Err(CallError::Unknown(self)),
             Some(Err(end)) => Err(CallError::Ended(end)),
-            Some(Ok(Told::Answer(Answer::Done(answer)))) => {
-                (self.decode)(&answer).map_err(CallError::Broken)
+            Some(Ok(Told::Answer(answer @ (Answer::Done(_) | Answer::Collected(_))))) => {
+                (self.read)(answer).map_err(CallError::Broken)
             }
             Some(Ok(Told::Answer(Answer::TooLarge))) => Err(CallError::TooLarge),
             Some(Ok(Told::Refused(why))) => Err(CallError::Refused(why)),
@@ -51,7 +52,7 @@ impl<Out> Pending<Out> {
     }
 }
 
-impl<Out> Drop for Pending<Out> {
+impl<R> Drop for Pending<R> {
     fn drop(&mut self) {
         self.front.forget(self.number);
     }

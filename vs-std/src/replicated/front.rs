@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use vs_core::replica::{Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaStatus, State};
+use vs_core::replica::{Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaStatus, State, Want};
 
 use super::end::ReplicaEnd;
 use crate::bell::Bell;
@@ -21,6 +21,8 @@ pub(super) type Look<S> = Box<dyn FnOnce(&Replica<S>) + Send>;
 pub(super) enum Ask<S: State> {
     /// An operation, as bytes.
     Call(u64, Vec<u8>),
+    /// An operation, as bytes, and what the members answered; within so many ms.
+    Collect(u64, Vec<u8>, Want, u64),
     /// To read, once that is linearizable; refused: the reason.
     Read(u64, Look<S>),
     /// To look now.

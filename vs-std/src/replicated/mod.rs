@@ -15,7 +15,8 @@ use std::time::Instant;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::order::Order;
 use vs_core::replica::{
-    Answer, CallRefused, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus, State,
+    Answer, Broken, CallRefused, Collected, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus,
+    State, Want,
 };
 
 use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member};
@@ -170,14 +171,46 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// # Errors
     /// See [`CallError`]: it cannot be written, or the replica has ended.
     pub fn begin(&self, op: &S::Op) -> Result<Pending<S::Out>, CallError<S::Out>> {
+        self.ask_for(op, Ask::Call, |answer| match answer {
+            Answer::Done(answer) => S::decode(&answer),
+            _ => Err(no_answer()),
+        })
+    }
+
+    /// Carries `op` out, as [`Replicated::call`], and then asks each member for its answer: as many
+    /// replies as are wanted, or of each that is missing the reason (T9). Members have `within` to
+    /// reply, from the own answer on.
+    ///
+    /// # Errors
+    /// See [`CallError`]; that members are missing is none.
+    pub fn collect(
+        &self,
+        op: &S::Op,
+        want: Want,
+        within: Duration,
+    ) -> Result<Collected<S::Out>, CallError<Collected<S::Out>>> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let ask = |number, op| Ask::Collect(number, op, want, within_ms);
+        let pending = self.ask_for(op, ask, |answer| match answer {
+            Answer::Collected(collected) => collected.try_map(|answer| S::decode(&answer)),
+            _ => Err(no_answer()),
+        })?;
+        pending.wait(self.handle.call_timeout.saturating_add(within))
+    }
+
+    fn ask_for<R>(
+        &self,
+        op: &S::Op,
+        ask: impl FnOnce(u64, Vec<u8>) -> Ask<S>,
+        read: fn(Answer) -> Result<R, Broken>,
+    ) -> Result<Pending<R>, CallError<R>> {
         if self.front().is_inside() {
             return Err(CallError::Inside);
         }
         let op = S::encode(op).map_err(|why| CallError::Refused(CallRefused::Broken(why)))?;
-        let number = self.front().ask(|number| Ask::Call(number, op));
-        let number = number.map_err(CallError::Ended)?;
+        let number = self.front().ask(|number| ask(number, op)).map_err(CallError::Ended)?;
         let front: Arc<Front<S>> = Arc::clone(self.front());
-        Ok(Pending::new(front, number, S::decode))
+        Ok(Pending::new(front, number, read))
     }
 
     /// Reads the state, linearizably: what was answered to anybody before this call is in it.
@@ -284,4 +317,9 @@ impl<S: State + Send + 'static> Replicated<S> {
         let end = self.front().wait_for_status(None, |_| false);
         end.and_then(Result::err).unwrap_or(ReplicaEnd::Left)
     }
+}
+
+/// Of a question that has another kind of answer.
+fn no_answer() -> Broken {
+    Broken::new("it is the answer to another question")
 }

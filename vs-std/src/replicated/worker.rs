@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use vs_core::Time;
-use vs_core::replica::{Answer, Broken, Replica, ReplicaEvent, State, Ticket};
+use vs_core::replica::{Answer, Broken, CallRefused, Replica, ReplicaEvent, State, Ticket};
 
 use super::end::ReplicaEnd;
 use super::front::{Ask, Front, Leave, Look, Told};
@@ -176,16 +176,27 @@ impl<S: State + Send + 'static> Worker<S> {
         self.front.tell(&mut self.told, &self.replica.status());
     }
 
+    fn note_call(&mut self, number: u64, ticket: Result<Ticket, CallRefused>) {
+        match ticket {
+            Ok(ticket) => self.calls.push_back((ticket, number)),
+            Err(refusal) => self.told.push((number, Told::Refused(refusal))),
+        }
+    }
+
     /// Takes what was asked for; how it ends, if it is to end at once.
     fn take_asks(&mut self) -> Option<ReplicaEnd> {
         let mut asks = core::mem::take(&mut self.asks);
         let leave = self.front.take_asks(&mut asks);
         for ask in asks.drain(..) {
             match ask {
-                Ask::Call(number, op) => match self.replica.call_encoded(op) {
-                    Ok(ticket) => self.calls.push_back((ticket, number)),
-                    Err(refusal) => self.told.push((number, Told::Refused(refusal))),
-                },
+                Ask::Call(number, op) => {
+                    let ticket = self.replica.call_encoded(op);
+                    self.note_call(number, ticket);
+                }
+                Ask::Collect(number, op, want, within_ms) => {
+                    let ticket = self.replica.collect_encoded(op, want, within_ms);
+                    self.note_call(number, ticket);
+                }
                 Ask::Read(number, look) => match self.replica.read() {
                     Ok(ticket) => drop(self.reads.insert(ticket, (number, look))),
                     Err(refusal) => self.told.push((number, Told::Refused(refusal))),

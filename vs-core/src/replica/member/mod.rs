@@ -1,12 +1,15 @@
 //! One member of a replicated state.
 
+mod collect;
 mod order;
 mod transfer;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::calls::{Answer, Calls, Ticket};
+use super::answer::{Answer, Ticket, Want};
+use super::calls::Calls;
+use super::collect::Collects;
 use super::config::ReplicaConfig;
 use super::copy::LocalCopy;
 use super::donate::Donations;
@@ -50,6 +53,7 @@ pub struct Replica<S: State> {
     jobs: Jobs<S>,
     round: Option<Round>,
     calls: Calls,
+    collects: Collects,
     donations: Donations,
     events: VecDeque<ReplicaEvent>,
 }
@@ -62,6 +66,7 @@ impl<S: State> Replica<S> {
         Self {
             me,
             calls: Calls::new(config.nonce),
+            collects: Collects::default(),
             config,
             initial: Some(initial),
             copy: LocalCopy::none(),
@@ -108,7 +113,39 @@ impl<S: State> Replica<S> {
     /// See [`CallRefused`]; it will not be carried out.
     pub fn call_encoded(&mut self, op: Vec<u8>) -> Result<Ticket, CallRefused> {
         self.admit()?;
-        Ok(self.calls.call(op))
+        Ok(self.calls.call(op, false))
+    }
+
+    /// Asks for `op` to be carried out, as [`Replica::call`], and then each member for its answer.
+    /// [`Answer::Collected`] has as many replies as are wanted, or says of each one that is missing
+    /// why (T9), at most `within_ms` after the own answer.
+    ///
+    /// # Errors
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn collect(
+        &mut self,
+        op: &S::Op,
+        want: Want,
+        within_ms: u64,
+    ) -> Result<Ticket, CallRefused> {
+        let op = S::encode(op).map_err(CallRefused::Broken)?;
+        self.collect_encoded(op, want, within_ms)
+    }
+
+    /// [`Replica::collect`] of an operation that [`State::encode`] wrote.
+    ///
+    /// # Errors
+    /// See [`CallRefused`]; it will not be carried out.
+    pub fn collect_encoded(
+        &mut self,
+        op: Vec<u8>,
+        want: Want,
+        within_ms: u64,
+    ) -> Result<Ticket, CallRefused> {
+        self.admit()?;
+        let ticket = self.calls.call(op, true);
+        self.collects.add(ticket, want, within_ms);
+        Ok(ticket)
     }
 
     /// Asks to read: once [`Replica::poll_answer`] says [`Answer::Readable`], the local copy has
@@ -125,7 +162,7 @@ impl<S: State> Replica<S> {
         if let ReplicaStatus::Waiting(waiting) = self.status() {
             return Err(CallRefused::Waiting(waiting));
         }
-        if self.calls.has_room() { Ok(()) } else { Err(CallRefused::TooMany) }
+        if self.calls.has_room(self.collects.len()) { Ok(()) } else { Err(CallRefused::TooMany) }
     }
 
     /// Whether the action that was handled last makes a read possible: poll the answers before the
@@ -137,7 +174,11 @@ impl<S: State> Replica<S> {
 
     /// The next answer.
     pub fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
-        self.calls.poll_answer()
+        let Some((ticket, answer)) = self.calls.poll_answer() else { return self.poll_collected() };
+        if matches!(answer, Answer::Lost | Answer::TooLarge) {
+            self.collects.forget(ticket);
+        }
+        Some((ticket, answer))
     }
 
     /// The next event. Poll them after each action: the oldest are dropped while [`EVENTS_MAX`]
@@ -237,6 +278,8 @@ impl<S: State> Replica<S> {
             pull.ask(now, part, |word| say(donor, word));
             wake = wake.or(Some(pull.poll_timeout()));
         }
+        let asked = self.drive_collects(now, port);
+        let wake = wake.into_iter().chain(asked).min();
         Ok(if self.copy.has_next() { Some(now) } else { wake })
     }
 

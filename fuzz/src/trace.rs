@@ -3,7 +3,9 @@
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::order::{Order, Stage};
 use vs_core::spec::{self, Component, Options, Report, Stability};
-use vs_core::trace::{Event, Header, Record, ToldCluster, Trace};
+use vs_core::trace::{
+    CallKind, CallResult, Event, Header, Record, StateEvent, ToldCluster, Trace,
+};
 use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
 use vs_core::{Members, Time, View};
 
@@ -183,6 +185,7 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
             let order = Order::ALL[usize::from(bytes.below(Order::ALL.len() as u8))];
             Event::Join { order, clusters: pick & 64 != 0 }
         }
+        10 if pick & 64 != 0 => Event::State(state_event(bytes)),
         10 => Event::Leave,
         11 if pick & 16 != 0 => Event::BrokenOff,
         11 => Event::Crash,
@@ -190,6 +193,30 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         15 if pick & 16 != 0 => Event::Lapsed,
         15 => Event::Primary,
         _ => Event::StartChange { cid: Cid(number(bytes)), set: view.members().into() },
+    }
+}
+
+/// What a replica does. Places and numbers are close to each other.
+fn state_event(bytes: &mut Bytes<'_>) -> StateEvent {
+    let pick = bytes.u8();
+    let (from, at, hash) = (ProcessId(number(bytes)), number(bytes), number(bytes));
+    let (client, no) = (u64::from(pick >> 6), u64::from(pick >> 4 & 3));
+    let kind = CallKind::ALL[usize::from(bytes.below(2))];
+    match pick & 15 {
+        0 => StateEvent::Create,
+        1 => StateEvent::Recover { from },
+        2 => StateEvent::Snapshot { to: from, at, hash },
+        3 => StateEvent::Restore { from, at, hash },
+        4 => StateEvent::Settled,
+        5 | 6 => StateEvent::Serve,
+        7 => StateEvent::Open { client, at },
+        8..=11 => StateEvent::Apply { client, no, at, hash },
+        12 => StateEvent::Pass { client, no, at, hash },
+        13 => StateEvent::Call { client, no, kind, hash },
+        _ => {
+            let result = CallResult::ALL[usize::from(bytes.below(3))];
+            StateEvent::Reply { client, no, kind, result, hash }
+        }
     }
 }
 

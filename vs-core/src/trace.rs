@@ -7,6 +7,7 @@
 
 mod mark;
 mod observation;
+mod state;
 
 use alloc::boxed::Box;
 
@@ -19,6 +20,7 @@ use crate::view::{Cluster, Clusters, Members, View};
 
 pub use mark::Mark;
 pub use observation::{BlockState, Observation, ObservedSync};
+pub use state::{CallKind, CallResult, StateEvent};
 
 /// The first line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +147,8 @@ pub enum Event {
     /// The current view of [`Event::Lapsed`] holds again, in a group without processes that make a
     /// view primary.
     Restored,
+    /// The replica of the process did something ([`crate::replica`]).
+    State(StateEvent),
     /// The process leaves the group cleanly; it is in its initial view again.
     Leave,
     /// The process crashes (written by the simulator only).

@@ -19,6 +19,10 @@
 //! assert_eq!(trace.lines[0].record.event, Event::BlockOk);
 //! ```
 
+mod read;
+mod state;
+mod write;
+
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
@@ -28,7 +32,10 @@ use core::fmt;
 
 use serde::Deserialize;
 
-use crate::ident::{Cid, GroupName, Incarnation, NUMBER_MAX, ProcessId, ViewId};
+use read::{digits, missing, need, number};
+use write::{field_hash, field_number, string};
+
+use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use crate::order::{Order, Stage};
 use crate::time::Time;
 use crate::trace::{Event, Header, Line, Record, ToldCluster, Trace};
@@ -96,6 +103,7 @@ fn name(event: &Event) -> &'static str {
         Event::Primary => "primary",
         Event::Lapsed => "lapsed",
         Event::Restored => "restored",
+        Event::State(event) => state::name(event),
         Event::Leave => "leave",
         Event::Crash => "crash",
         Event::BrokenOff => "broken_off",
@@ -152,6 +160,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
                 field_clusters(out, clusters);
             }
         }
+        Event::State(event) => state::fields(event, out),
         Event::Block
         | Event::BlockOk
         | Event::Primary
@@ -173,12 +182,9 @@ fn stage_name(stage: Stage) -> Option<&'static str> {
 }
 
 fn message(out: &mut Vec<u8>, n: u64, hash: u64, len: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     field_number(out, b",\"n\":", n);
-    out.extend_from_slice(b",\"h\":\"");
-    let digit = |shift: u32| DIGITS[(hash >> shift) as usize & 15];
-    out.extend((0..16).rev().map(|i| digit(4 * i)));
-    field_number(out, b"\",\"len\":", len);
+    field_hash(out, b",\"h\":\"", hash);
+    field_number(out, b",\"len\":", len);
 }
 
 fn field_view(out: &mut Vec<u8>, view: &View) {
@@ -212,32 +218,6 @@ fn field_list(out: &mut Vec<u8>, key: &[u8], list: impl IntoIterator<Item = u64>
         field_number(out, if i == 0 { b"" } else { b"," }, n);
     }
     out.push(b']');
-}
-
-fn field_number(out: &mut Vec<u8>, key: &[u8], mut n: u64) {
-    out.extend_from_slice(key);
-    let start = out.len();
-    loop {
-        // A remainder by ten fits a byte.
-        out.push(b'0' + (n % 10) as u8);
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out[start..].reverse();
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 /// Why a trace cannot be read.
@@ -389,6 +369,14 @@ struct Raw<'a> {
     #[serde(borrow)]
     stage: Cow<'a, str>,
     clusters: Option<RawClusters>,
+    at: Option<u64>,
+    no: Option<u64>,
+    #[serde(borrow)]
+    client: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    result: Cow<'a, str>,
 }
 
 /// Of a `join` whether the group has them, of a `view` which they are.
@@ -475,8 +463,14 @@ impl Raw<'_> {
             "crash" => Event::Crash,
             "broken_off" => Event::BrokenOff,
             "" => return Err(missing("ev")),
-            _ => return Ok(None),
+            ev => return Ok(state::parse(ev, &self.of_state())?.map(Event::State)),
         }))
+    }
+
+    fn of_state(&self) -> state::Fields<'_> {
+        let Self { from, to, at, no, .. } = *self;
+        let Self { client, kind, result, h, .. } = self;
+        state::Fields { from, to, at, no, client, kind, result, h }
     }
 
     fn cid(&self) -> Result<Cid, String> {
@@ -527,9 +521,7 @@ impl Raw<'_> {
     }
 
     fn hash(&self) -> Result<u64, String> {
-        let hex = self.h.len() == 16 && self.h.bytes().all(|b| b.is_ascii_hexdigit());
-        let hash = u64::from_str_radix(&self.h, 16);
-        hash.ok().filter(|_| hex).ok_or_else(|| "\"h\" must be 16 hex digits".to_string())
+        digits("h", &self.h)
     }
 
     fn view(&self) -> Result<Box<View>, String> {
@@ -539,22 +531,6 @@ impl Raw<'_> {
         let start: Vec<Cid> = raw.start.iter().map(|&c| Cid(c)).collect();
         View::new(id, &members, &start).map(Box::new).map_err(|e| format!("\"view\": {e}"))
     }
-}
-
-fn missing(field: &str) -> String {
-    format!("\"{field}\" is missing")
-}
-
-fn need(field: &str, value: Option<u64>) -> Result<u64, String> {
-    value.ok_or_else(|| missing(field))
-}
-
-fn number(field: &str, value: Option<u64>) -> Result<u64, String> {
-    let n = need(field, value)?;
-    if n > NUMBER_MAX {
-        return Err(format!("\"{field}\" is above 2^53 - 1"));
-    }
-    Ok(n)
 }
 
 fn set(field: &str, list: &Option<Vec<u64>>) -> Result<Members, String> {

@@ -244,6 +244,7 @@ impl Life {
                 | Event::Primary
                 | Event::Lapsed
                 | Event::Restored
+                | Event::State(_)
                 | Event::Join { .. }
                 | Event::Signal { .. } => {}
             }

@@ -11,11 +11,16 @@ use super::report::{Counts, Findings, Report};
 use crate::ident::{GroupName, Incarnation};
 use crate::trace::{Event, Header, Record};
 
+/// The runtime of traces whose processes share one clock.
+const SIMULATED: &str = "sim";
+
 /// Takes the records of any number of traces, one by one, and judges them in the end. It keeps
 /// about 50 bytes a record, so that the trace of a long run need not be in memory as a whole.
 #[derive(Debug, Default)]
 pub struct Collector {
     incarnations: Vec<Incarnation>,
+    /// Whether a trace is of real processes, each of which has a clock of its own.
+    has_clocks: bool,
     groups: BTreeMap<GroupName, GroupLog>,
     counts: Counts,
 }
@@ -34,6 +39,7 @@ impl Collector {
     pub fn trace(&mut self, header: &Header) -> usize {
         self.counts.traces += 1;
         self.incarnations.push(header.incarnation);
+        self.has_clocks |= header.runtime != SIMULATED;
         self.incarnations.len() - 1
     }
 
@@ -46,7 +52,7 @@ impl Collector {
             self.groups.insert(record.group.clone(), GroupLog::default());
         }
         let Some(group) = self.groups.get_mut(&record.group) else { return };
-        let step = group.step(&record.event);
+        let step = group.step(record.ts, &record.event);
         self.counts.events += 1;
         match step {
             Step::Send(_) => self.counts.sent += 1,
@@ -82,8 +88,9 @@ impl Collector {
         let mut counts = self.counts;
         counts.groups = self.groups.len() as u64;
         let mut findings = Findings::new(options.violations_max, counts);
+        let one_clock = !self.has_clocks;
         for (name, log) in self.groups {
-            judge(&Group::new(name, log), options, &mut findings);
+            judge(&Group::new(name, log, one_clock), options, &mut findings);
         }
         findings.finish()
     }

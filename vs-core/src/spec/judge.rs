@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use super::model::Group;
 use super::options::Options;
 use super::report::Findings;
-use super::{blocking, clusters, delivery, liveness, membership, order, primary, synchrony, views};
+use super::{
+    blocking, clusters, delivery, liveness, membership, order, primary, state, synchrony, views,
+};
 use crate::order::Order;
 
 /// Judges a group by every property.
@@ -28,6 +30,9 @@ pub(super) fn judge(group: &Group, options: &Options, findings: &mut Findings) {
     }
     if group.has_clusters {
         clusters::judge(group, findings);
+    }
+    if group.has_state {
+        state::judge(group, findings);
     }
     if let Some(stability) = &options.stable {
         liveness::judge(group, stability, findings);

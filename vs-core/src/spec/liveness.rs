@@ -1,13 +1,15 @@
-//! L1, L2, L3, L5: liveness at the end of a run that settled.
+//! L1, L2, L3, L4, L5, L7: liveness at the end of a run that settled.
 
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::log::{Step, ViewIndex};
-use super::model::{At, Group, Stay};
+use super::log::{Item, Step, ViewIndex};
+use super::model::{At, Delivered, Group, Stay};
 use super::options::{Component, Stability};
 use super::property::Property;
 use super::report::Findings;
+use crate::order::Stage;
+use crate::trace::StateEvent;
 use crate::view::DisplaySet;
 
 pub(super) fn judge(group: &Group, stability: &Stability, findings: &mut Findings) {
@@ -28,6 +30,8 @@ pub(super) fn judge(group: &Group, stability: &Stability, findings: &mut Finding
     for (view, at) in end.shared(|log| end.last_stay(log).and_then(|stay| stay.view).zip(Some(log)))
     {
         end.multicast(findings, view, &at);
+        end.safety(findings, view, &at);
+        end.settling(findings, view, &at);
     }
     end.self_delivery(findings);
     for (view, logs) in end.shared(|log| end.last_announced(log)) {
@@ -167,6 +171,65 @@ impl End<'_> {
                     group.violation(Property::L2, sent, Some(group.end(receiver.log)), what)
                 });
             }
+        }
+    }
+
+    /// L4, for a view in which all of its members ended.
+    fn safety(&self, findings: &mut Findings, view: ViewIndex, logs: &[usize]) {
+        let group = self.group;
+        if !group.order.is_safe() {
+            return;
+        }
+        for receiver in logs.iter().filter_map(|log| self.last_stay(*log)) {
+            let regular = self.regular(receiver);
+            for sender in logs.iter().filter_map(|log| self.last_stay(*log)) {
+                let from = group.logs[sender.log].process;
+                let Some(rank) = group.rank_in(receiver, from) else { continue };
+                let Some((n, sent)) = sender.first_missing(&regular[rank]) else { continue };
+                findings.add(Property::L4, || {
+                    let (q, view) = (group.logs[receiver.log].process, group.view(view));
+                    let what = format!(
+                        "message {n} of {from} never became safe at {q} in the last view {view}"
+                    );
+                    group.violation(Property::L4, sent, Some(group.end(receiver.log)), what)
+                });
+            }
+        }
+    }
+
+    /// What was delivered before the signal, by rank of the sender.
+    fn regular(&self, stay: &Stay) -> Vec<Delivered> {
+        let mut regular: Vec<Delivered> = stay.delivered.iter().map(|_| <_>::default()).collect();
+        for item in &self.group.logs[stay.log].items[stay.items.clone()] {
+            if let Step::Deliver { from, message, stage: Stage::Regular } = &item.step
+                && let Some(rank) = self.group.rank_in(stay, *from)
+            {
+                regular[rank].add(message.n);
+            }
+        }
+        regular
+    }
+
+    /// L7, for a view in which all of its members ended.
+    fn settling(&self, findings: &mut Findings, view: ViewIndex, logs: &[usize]) {
+        let group = self.group;
+        if !group.has_state {
+            return;
+        }
+        let settled = |stay: &Stay| {
+            let mut items = group.logs[stay.log].items[stay.items.clone()].iter().zip(0..);
+            let is = |item: &Item| matches!(item.step, Step::State(StateEvent::Settled));
+            let found = items.find(|(item, _)| is(item));
+            found.map(|(_, i)| At { log: stay.log, item: stay.items.start + i })
+        };
+        let stays = || logs.iter().filter_map(|log| self.last_stay(*log));
+        let Some(first) = stays().find_map(settled) else { return };
+        for stay in stays().filter(|stay| settled(stay).is_none()) {
+            findings.add(Property::L7, || {
+                let (p, view) = (group.logs[stay.log].process, group.view(view));
+                let what = format!("{p} never settled in the last view {view}");
+                group.violation(Property::L7, stay.entered(), Some(first), what)
+            });
         }
     }
 

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use crate::ident::{Cid, Incarnation, ProcessId};
 use crate::order::{Order, Stage};
 use crate::time::Time;
-use crate::trace::{Event, ToldCluster};
+use crate::trace::{CallKind, CallResult, Event, StateEvent, ToldCluster};
 use crate::view::View;
 
 /// The number of a view in a group, in the order of first mention. Views are equal only if all
@@ -60,6 +60,22 @@ pub(super) enum Step {
     Primary,
     Lapsed,
     Restored,
+    /// The replica of the process did something, and neither asked nor was answered.
+    State(StateEvent),
+    Call {
+        client: u64,
+        no: u64,
+        kind: CallKind,
+        hash: u64,
+        ts: Time,
+    },
+    Reply {
+        client: u64,
+        no: u64,
+        kind: CallKind,
+        result: CallResult,
+        ts: Time,
+    },
     Leave,
     Crash,
     /// What the process does until it starts again is not in the trace.
@@ -87,6 +103,8 @@ pub(super) struct GroupLog {
     /// By process, then incarnation, then position among the traces.
     pub(super) parts: BTreeMap<(ProcessId, Incarnation, usize), Part>,
     pub(super) views: Vec<View>,
+    /// Whether its members have a replicated state.
+    pub(super) has_state: bool,
     /// For lookups only.
     view_index: HashMap<View, ViewIndex>,
 }
@@ -102,8 +120,8 @@ impl GroupLog {
         index
     }
 
-    /// The step that an event is.
-    pub(super) fn step(&mut self, event: &Event) -> Step {
+    /// The step that an event at `ts` is.
+    pub(super) fn step(&mut self, ts: Time, event: &Event) -> Step {
         match event {
             Event::Join { order, clusters } => Step::Join { order: *order, clusters: *clusters },
             Event::Signal { transitional } => Step::Signal(transitional.as_slice().into()),
@@ -127,6 +145,18 @@ impl GroupLog {
             Event::Primary => Step::Primary,
             Event::Lapsed => Step::Lapsed,
             Event::Restored => Step::Restored,
+            Event::State(event) => {
+                self.has_state = true;
+                match *event {
+                    StateEvent::Call { client, no, kind, hash } => {
+                        Step::Call { client, no, kind, hash, ts }
+                    }
+                    StateEvent::Reply { client, no, kind, result, .. } => {
+                        Step::Reply { client, no, kind, result, ts }
+                    }
+                    event => Step::State(event),
+                }
+            }
             Event::Leave => Step::Leave,
             Event::Crash => Step::Crash,
             Event::BrokenOff => Step::BrokenOff,

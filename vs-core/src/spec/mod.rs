@@ -50,6 +50,7 @@ pub mod refine;
 #[doc = include_str!("../../PROOF.md")]
 pub mod proof {}
 mod report;
+mod state;
 mod synchrony;
 mod views;
 

@@ -33,6 +33,8 @@ pub(super) struct Log {
     pub(super) alive: bool,
     /// The log ends since its trace broke off.
     pub(super) broken_off: bool,
+    /// A trace broke off somewhere in it.
+    pub(super) has_gap: bool,
     /// The last stay.
     pub(super) last: Option<usize>,
 }
@@ -171,6 +173,10 @@ pub(super) struct Group {
     pub(super) order: Order,
     /// Whether views tell clusters.
     pub(super) has_clusters: bool,
+    /// Whether its members have a replicated state.
+    pub(super) has_state: bool,
+    /// Whether the times of all logs are of one clock.
+    pub(super) one_clock: bool,
     /// Logs, ascending by process.
     pub(super) logs: Vec<Log>,
     pub(super) views: Vec<View>,
@@ -180,7 +186,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: GroupName, collected: GroupLog) -> Self {
+    pub(super) fn new(name: GroupName, collected: GroupLog, one_clock: bool) -> Self {
         let (mut logs, mut ends): (Vec<Log>, Vec<Time>) = (Vec::new(), Vec::new());
         for ((process, ..), Part { mut items, from, to }) in collected.parts {
             let earlier = |(log, end): (&Log, &Time)| log.process == process && *end <= from;
@@ -190,15 +196,24 @@ impl Group {
                     ends[log] = to;
                 }
                 None => {
-                    logs.push(Log { process, items, alive: false, broken_off: false, last: None });
+                    let (alive, broken_off, has_gap, last) = (false, false, false, None);
+                    logs.push(Log { process, items, alive, broken_off, has_gap, last });
                     ends.push(to);
                 }
             }
         }
-        let (views, stays) = (collected.views, Vec::new());
         let (order, has_clusters) = promised_by(&logs);
-        let mut group =
-            Self { name, order, has_clusters, logs, views, stays, in_view: HashMap::new() };
+        let mut group = Self {
+            name,
+            order,
+            has_clusters,
+            has_state: collected.has_state,
+            one_clock,
+            logs,
+            views: collected.views,
+            stays: Vec::new(),
+            in_view: HashMap::new(),
+        };
         for log in 0..group.logs.len() {
             group.find_stays(log);
         }
@@ -215,7 +230,7 @@ impl Group {
     fn find_stays(&mut self, log: usize) {
         let Self { logs, views, stays, .. } = self;
         let of_process = &mut logs[log];
-        let mut open: Option<usize> = None;
+        let (mut open, mut has_gap): (Option<usize>, bool) = (None, false);
         for (i, item) in of_process.items.iter().enumerate() {
             let begins = match &item.step {
                 Step::Begin | Step::Start | Step::Leave => Some(Stay::new(log, None, 1, i + 1)),
@@ -233,6 +248,7 @@ impl Group {
                     None
                 }
                 Step::BrokenOff => {
+                    has_gap = true;
                     if let Some(o) = open.take() {
                         stays[o].broken_off = true;
                     }
@@ -253,6 +269,7 @@ impl Group {
         let last = of_process.items.last().map(|item| &item.step);
         of_process.alive = !matches!(last, Some(Step::Leave | Step::Crash | Step::BrokenOff));
         of_process.broken_off = matches!(last, Some(Step::BrokenOff));
+        of_process.has_gap = has_gap;
         of_process.last = open;
     }
 

@@ -63,10 +63,14 @@ properties! {
     T5: "Safe order: what is regular at a member has the same sequence before it at each that goes on",
     T6: "Transitional signal: once a view, with the transitional set of the next; nothing regular after it",
     T7: "Clusters: all who install a view are told the same; two are in one if and only if they came from one view",
+    T8: "State transfer: a restored state is the donor's at the named place; all who are served apply one sequence",
+    T10: "Exactly once: what is answered is applied once in every later served view, and calls and reads are linearizable",
     L1: "Membership Precision: all who stay install one last view with exactly them as members",
     L2: "Multicast Liveness: what is sent in the last view is delivered by all of its members",
     L3: "Self Delivery: a sender that does not crash delivers its own messages",
+    L4: "Safe Liveness: in a safe group, what is sent in the last view is delivered as regular by all of its members",
     L5: "a view that is the last word of the membership service to all of its members is installed by each",
+    L7: "Settling: if the state of the last view is at one of its members, it comes to each",
 }
 
 impl Property {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::ident::NUMBER_MAX;
+use crate::trace::{CallKind, CallResult, StateEvent};
 
 fn view() -> Box<View> {
     let members = [1, 2].map(ProcessId);
@@ -8,6 +10,28 @@ fn view() -> Box<View> {
 fn clusters() -> Box<[ToldCluster]> {
     let alone = |p, fresh| ToldCluster { members: Members::from_slice(&[ProcessId(p)]), fresh };
     [alone(1, false), alone(2, true)].into()
+}
+
+fn of_states() -> Vec<Event> {
+    let (p, at, hash, client, no) = (ProcessId(2), u64::MAX, 0xab, 0x0123_4567_89ab_cdef, 3);
+    let call = |kind| StateEvent::Call { client, no, kind, hash };
+    let reply = |(kind, result)| StateEvent::Reply { client, no, kind, result, hash };
+    let [asked, read] = CallKind::ALL;
+    let events = [
+        StateEvent::Create,
+        StateEvent::Recover { from: p },
+        StateEvent::Snapshot { to: p, at, hash },
+        StateEvent::Restore { from: p, at, hash },
+        StateEvent::Settled,
+        StateEvent::Serve,
+        StateEvent::Open { client, at },
+        StateEvent::Apply { client, no, at, hash },
+        StateEvent::Pass { client, no, at, hash },
+        call(asked),
+        call(read),
+    ];
+    let replies = CallResult::ALL.map(|result| reply((asked, result)));
+    events.into_iter().chain(replies).map(Event::State).collect()
 }
 
 fn events() -> Vec<Event> {
@@ -52,7 +76,8 @@ fn encoded_trace_parses_to_itself() {
         group: group.clone(),
         event,
     };
-    let trace = Trace::from_records(header, events().into_iter().map(record).collect());
+    let all = events().into_iter().chain(of_states());
+    let trace = Trace::from_records(header, all.map(record).collect());
     let mut out = Vec::new();
     encode_trace(&trace, &mut out);
     assert_eq!(parse_trace(&out), Ok(trace));
@@ -82,6 +107,31 @@ fn encoded_form_is_as_documented() {
         "\n",
         r#"{"ts":9,"p":1,"g":"g","ev":"view","view":{"id":[4,1],"members":[1,2],"start":[8,9]},"#,
         r#""trans":[],"clusters":[{"members":[1],"fresh":false},{"members":[2],"fresh":true}]}"#,
+        "\n",
+    );
+    assert_eq!(core::str::from_utf8(&out), Ok(expected));
+}
+
+#[test]
+fn encoded_lines_of_states_are_as_documented() {
+    let (group, client) = (GroupName::new("g").unwrap(), 0xab);
+    let events = [
+        StateEvent::Restore { from: ProcessId(2), at: 7, hash: 1 },
+        StateEvent::Apply { client, no: 3, at: 8, hash: 2 },
+        StateEvent::Reply { client, no: 3, kind: CallKind::Call, result: CallResult::Ok, hash: 3 },
+    ];
+    let mut out = Vec::new();
+    for event in events {
+        encode_event(Time(7), ProcessId(1), &group, &Event::State(event), &mut out);
+    }
+    let expected = concat!(
+        r#"{"ts":7,"p":1,"g":"g","ev":"restore","from":2,"at":7,"h":"0000000000000001"}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"apply","client":"00000000000000ab","no":3,"at":8,"#,
+        r#""h":"0000000000000002"}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"reply","client":"00000000000000ab","no":3,"kind":"call","#,
+        r#""result":"ok","h":"0000000000000003"}"#,
         "\n",
     );
     assert_eq!(core::str::from_utf8(&out), Ok(expected));
@@ -125,6 +175,9 @@ fn parse_error_names_line_and_fault() {
     assert_eq!(fault(bad), "line 3: \"clusters\" must be true or false");
     let bad = r#"{"ev":"view","ts":1,"p":7,"g":"g","view":{"id":[1,0],"members":[1],"start":[1]},"trans":[1],"clusters":true}"#;
     assert_eq!(fault(bad), "line 3: \"clusters\" must be a list");
+    let bad =
+        r#"{"ev":"call","ts":1,"p":7,"g":"g","client":"0000000000000000","no":1,"kind":"cal"}"#;
+    assert_eq!(fault(bad), "line 3: \"kind\" is \"cal\", which this program does not know");
     let big = format!(r#"{{"ev":"leave","ts":1,"p":{},"g":"g"}}"#, NUMBER_MAX + 1);
     assert_eq!(fault(&big), "line 3: \"p\" is above 2^53 - 1");
 }

@@ -159,6 +159,7 @@ impl EndPoint {
             Event::Primary
             | Event::Lapsed
             | Event::Restored
+            | Event::State(_)
             | Event::Join { .. }
             | Event::Signal { .. } => {}
         }

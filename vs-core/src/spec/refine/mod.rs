@@ -84,6 +84,7 @@ impl fmt::Display for Shown<'_> {
             Event::Primary => f.write_str("primary()"),
             Event::Lapsed => f.write_str("lapsed()"),
             Event::Restored => f.write_str("restored()"),
+            Event::State(event) => write!(f, "{event:?}"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
             Event::BrokenOff => f.write_str("broken_off()"),
@@ -255,6 +256,7 @@ impl Refinement {
             | Event::Primary
             | Event::Lapsed
             | Event::Restored
+            | Event::State(_)
             | Event::Join { .. }
             | Event::Signal { .. } => Ok(()),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),

@@ -1,0 +1,144 @@
+//! What the replica of a process did ([`crate::replica`]), as lines of a trace.
+
+use crate::ident::ProcessId;
+
+/// What the replica of a process did.
+///
+/// A *client* is one session of a process, by the random number that it opens it with. Places in
+/// the order count what is delivered to the state over its whole life: [`Self::Open`],
+/// [`Self::Apply`] and [`Self::Pass`] take one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateEvent {
+    /// A new state is made, at place 0: nobody had one.
+    Create,
+    /// An operator decided whose state counts in the current view. What only others had is lost.
+    Recover {
+        /// The process of the operator.
+        from: ProcessId,
+    },
+    /// A snapshot of the own state is offered to a joiner. Several joiners may share one.
+    Snapshot {
+        /// The joiner.
+        to: ProcessId,
+        /// The place in the order that it has come to.
+        at: u64,
+        /// FNV-1a of its bytes.
+        hash: u64,
+    },
+    /// The own state is the snapshot of a donor from here on.
+    Restore {
+        /// The donor.
+        from: ProcessId,
+        /// The place in the order that it has come to.
+        at: u64,
+        /// FNV-1a of its bytes.
+        hash: u64,
+    },
+    /// The process has the state that counts in the current view, and takes part from here on.
+    Settled,
+    /// The current view is served here: calls are answered from here on.
+    Serve,
+    /// A session begins.
+    Open {
+        /// The session.
+        client: u64,
+        /// The place in the order.
+        at: u64,
+    },
+    /// An operation is carried out.
+    Apply {
+        /// The session.
+        client: u64,
+        /// The number of the operation in it.
+        no: u64,
+        /// The place in the order.
+        at: u64,
+        /// FNV-1a of the operation.
+        hash: u64,
+    },
+    /// An operation is not carried out: it was before, or its session is over.
+    Pass {
+        /// The session; 0 if it is not known.
+        client: u64,
+        /// The number of the operation in it.
+        no: u64,
+        /// The place in the order.
+        at: u64,
+        /// FNV-1a of the operation.
+        hash: u64,
+    },
+    /// A call or a read of this process goes to the group for the first time.
+    Call {
+        /// The session.
+        client: u64,
+        /// The number in it; calls and reads are numbered apart.
+        no: u64,
+        /// Which of the two.
+        kind: CallKind,
+        /// FNV-1a of the operation; of a read, of nothing.
+        hash: u64,
+    },
+    /// It is answered.
+    Reply {
+        /// The session of the call.
+        client: u64,
+        /// The number of the call.
+        no: u64,
+        /// The kind of the call.
+        kind: CallKind,
+        /// What became of it.
+        result: CallResult,
+        /// FNV-1a of the answer; of nothing, if there is none.
+        hash: u64,
+    },
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// An operation.
+    Call,
+    /// A look at the state.
+    Read,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallResult {
+    /// It was carried out, once; or the state may be read.
+    Ok,
+    /// It was carried out once or never.
+    Unknown,
+    /// It was not carried out, and never will be.
+    Refused,
+}
+
+impl CallKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Call, Self::Read];
+
+    /// Its name in a trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Read => "read",
+        }
+    }
+}
+
+impl CallResult {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Unknown, Self::Refused];
+
+    /// Its name in a trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+        }
+    }
+}

@@ -26,7 +26,11 @@ pub(super) enum Held {
     /// The state that came from another member is to be that of the group here.
     Restored { standing: Standing, from: ProcessId, bytes: u64 },
     /// The view is served from here on.
-    Served(ViewId),
+    Served {
+        epoch: ViewId,
+        /// [`super::round::Round::is_promised`].
+        is_promised: bool,
+    },
 }
 
 /// What waits for a state, in the order of the group.
@@ -95,17 +99,17 @@ impl Hold {
         self.queue.push_back(Held::Restored { standing: self.standing, from, bytes });
     }
 
-    pub(super) fn push_served(&mut self, epoch: ViewId) {
+    pub(super) fn push_served(&mut self, epoch: ViewId, is_promised: bool) {
         self.set_epoch(epoch);
         self.served += 1;
-        self.queue.push_back(Held::Served(epoch));
+        self.queue.push_back(Held::Served { epoch, is_promised });
     }
 
     pub(super) fn pop(&mut self) -> Option<Held> {
         let held = self.queue.pop_front()?;
         match &held {
             Held::Message { message, .. } => self.bytes -= HELD_BYTES + message.len(),
-            Held::Served(_) => self.served -= 1,
+            Held::Served { .. } => self.served -= 1,
             Held::Mark(_) | Held::Restored { .. } => {}
         }
         Some(held)

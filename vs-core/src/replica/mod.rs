@@ -53,7 +53,9 @@
 //! member of that view has it, or holds it for the state that is on its way (S19). More than half
 //! of `primary_of` had the state. So each later majority has a member that had it and did not
 //! restart since, or took its state from such a one. What is delivered after the signal is applied,
-//! but answered in the next served view alone, from the sessions that are a part of the state.
+//! but answered in the next served view alone, from the sessions that are a part of the state. A
+//! view that is known to be served only after its signal answers nothing: others may go on who do
+//! not know it, and take the state of somebody else.
 //!
 //! A process that restarted has no state, and so no vote, until it has pulled it. If so many have
 //! restarted that no majority remembers, nothing is served until they are back or an operator

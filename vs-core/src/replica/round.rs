@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::ballot::{Agreed, Ballot, is_majority};
 use crate::ident::ProcessId;
+use crate::order::Stage;
 use crate::view::View;
 use crate::wire::replica::{Here, Said, Standing, VERSION};
 
@@ -25,6 +26,8 @@ pub(super) struct Round {
     agreed: Option<Agreed>,
     settled: BTreeSet<ProcessId>,
     is_served: bool,
+    /// It was known before the signal that the view is served: each member that goes on knows.
+    is_promised: bool,
     due: Due,
 }
 
@@ -38,6 +41,7 @@ impl Round {
             agreed: None,
             settled: BTreeSet::new(),
             is_served: false,
+            is_promised: false,
             due,
         }
     }
@@ -61,6 +65,12 @@ impl Round {
 
     pub(super) fn is_served(&self) -> bool {
         self.is_served
+    }
+
+    /// Whether the state with which the view began to be served is promised: what is in it may be
+    /// answered.
+    pub(super) fn is_promised(&self) -> bool {
+        self.is_promised
     }
 
     pub(super) fn settled(&self) -> &BTreeSet<ProcessId> {
@@ -149,12 +159,13 @@ impl Round {
         }
     }
 
-    /// Whether the view is served from here on: so many have the state that each later majority has
-    /// one of them.
-    pub(super) fn begin_to_serve(&mut self, primary_of: &[ProcessId]) -> bool {
+    /// Whether the view is served from here on, at a delivery of `stage`: so many have the state that
+    /// each later majority has one of them.
+    pub(super) fn begin_to_serve(&mut self, primary_of: &[ProcessId], stage: Stage) -> bool {
         let settled = primary_of.iter().filter(|p| self.settled.contains(p)).count();
         let begins = self.agreed.is_some() && !self.is_served && is_majority(settled, primary_of);
         self.is_served |= begins;
+        self.is_promised |= begins && stage == Stage::Regular;
         begins
     }
 }

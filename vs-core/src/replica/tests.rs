@@ -98,9 +98,19 @@ fn hear(replica: &mut Replica<Sum>, from: ProcessId, said: &Said<'_>) {
 
 /// All say what they bring.
 fn gather(replica: &mut Replica<Sum>, view: &View, brought: [Option<Standing>; 3]) {
+    gather_at(replica, view, brought, Stage::Regular);
+}
+
+fn gather_at(
+    replica: &mut Replica<Sum>,
+    view: &View,
+    brought: [Option<Standing>; 3],
+    stage: Stage,
+) {
     for (p, standing) in ALL.into_iter().zip(brought) {
-        let here = Here { version: VERSION, standing };
-        hear(replica, p, &Said::Here { view: view.fingerprint(), here });
+        let here =
+            Said::Here { view: view.fingerprint(), here: Here { version: VERSION, standing } };
+        replica.handle_message(p, &encode(&here), stage).unwrap();
     }
 }
 
@@ -499,4 +509,29 @@ fn a_member_tells_its_answer() {
     replica.drive(NOW, &mut port).unwrap();
     let refused = Word::Told { session: 9, no: 1, told: Told::Refused };
     assert_eq!(words(&mut port), [encode(&refused)]);
+}
+
+#[test]
+fn a_view_served_after_the_signal_answers_nothing() {
+    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    let ticket = replica.call(&9).unwrap();
+    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
+    replica.drive(NOW, &mut port).unwrap();
+    let op = Sum::encode(&9_u64).unwrap();
+    let op = encode(&Said::Op { session: 0, no: 1, done: 0, op: &op });
+    replica.handle_message(ME, &op, Stage::Tail).unwrap();
+    let brought = [replica.standing(); 3];
+    for (major, stage) in [(6, Stage::Recorded), (7, Stage::Tail)] {
+        let view = view(major);
+        replica.handle_view(&view);
+        gather_at(&mut replica, &view, brought, stage);
+        assert_eq!((replica.status(), replica.poll_answer()), (ReplicaStatus::Serving, None));
+    }
+    let last = view(8);
+    replica.handle_view(&last);
+    let brought = [replica.standing(); 3];
+    gather(&mut replica, &last, brought);
+    assert_eq!(replica.poll_answer(), Some((ticket, Answer::Done(Sum::encode(&9_u64).unwrap()))));
 }

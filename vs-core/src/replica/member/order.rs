@@ -53,25 +53,27 @@ impl<S: State> Replica<S> {
         let Some(round) = &mut self.round else { return Ok(()) };
         let id = round.view().fingerprint();
         match decode(message) {
-            None => self.handle_stranger(from),
-            Some(Said::Here { here, .. }) if here.version != VERSION => self.handle_stranger(from),
+            None => self.handle_stranger(from, stage),
+            Some(Said::Here { here, .. }) if here.version != VERSION => {
+                self.handle_stranger(from, stage)
+            }
             _ if round.is_stranger(from) => Ok(()),
             Some(Said::Here { view, here }) if view == id => {
                 if round.handle_here(from, here) {
-                    self.decide(None)?;
+                    self.decide(None, stage)?;
                 }
                 Ok(())
             }
             Some(Said::Recover { view }) if view == id => {
                 if round.is_waiting() {
-                    self.decide(Some(from))?;
+                    self.decide(Some(from), stage)?;
                 }
                 Ok(())
             }
             Some(Said::Settled { view }) if view == id => {
                 round.handle_settled(from);
                 self.retain_joiners();
-                self.look_whether_served();
+                self.look_whether_served(stage);
                 Ok(())
             }
             Some(Said::Here { .. } | Said::Recover { .. } | Said::Settled { .. }) => Ok(()),
@@ -90,14 +92,14 @@ impl<S: State> Replica<S> {
     }
 
     /// A member cannot be understood, by anybody of this version.
-    fn handle_stranger(&mut self, from: ProcessId) -> Result<(), Broken> {
+    fn handle_stranger(&mut self, from: ProcessId, stage: Stage) -> Result<(), Broken> {
         let Some(round) = &mut self.round else { return Ok(()) };
         if !round.handle_stranger(from) {
             return Ok(());
         }
         let is_complete = round.is_complete();
         self.tell(ReplicaEvent::Stranger(from));
-        if is_complete { self.decide(None) } else { Ok(()) }
+        if is_complete { self.decide(None, stage) } else { Ok(()) }
     }
 
     /// A message changes the state.
@@ -142,7 +144,7 @@ impl<S: State> Replica<S> {
                 Held::Restored { standing, from, bytes } => {
                     self.handle_restored(standing, from, bytes)?;
                 }
-                Held::Served(epoch) => self.serve(epoch),
+                Held::Served { epoch, is_promised } => self.serve(epoch, is_promised),
             }
         }
         Ok(())
@@ -180,7 +182,7 @@ impl<S: State> Replica<S> {
     }
 
     /// All have said what they bring, or an operator has decided.
-    fn decide(&mut self, by: Option<ProcessId>) -> Result<(), Broken> {
+    fn decide(&mut self, by: Option<ProcessId>, stage: Stage) -> Result<(), Broken> {
         let Some(round) = &mut self.round else { return Ok(()) };
         let Some(agreed) = round.decide(&self.config.primary_of, by) else {
             let waiting = self.round.as_ref().map(|round| self.waiting(round));
@@ -202,30 +204,33 @@ impl<S: State> Replica<S> {
             self.try_to_settle()?;
         }
         self.retain_joiners();
-        self.look_whether_served();
+        self.look_whether_served(stage);
         Ok(())
     }
 
-    fn look_whether_served(&mut self) {
+    fn look_whether_served(&mut self, stage: Stage) {
         let Some(round) = &mut self.round else { return };
-        if !round.begin_to_serve(&self.config.primary_of) {
+        if !round.begin_to_serve(&self.config.primary_of, stage) {
             return;
         }
-        let epoch = round.view().id();
+        let (epoch, is_promised) = (round.view().id(), round.is_promised());
         if let Some(joining) = &mut self.joining {
             joining.set_epoch(epoch);
         } else if self.copy.is_holding() {
-            self.copy.hold_mut().push_served(epoch);
+            self.copy.hold_mut().push_served(epoch, is_promised);
         } else {
-            self.serve(epoch);
+            self.serve(epoch, is_promised);
         }
     }
 
-    /// The own copy is served from here on.
-    fn serve(&mut self, epoch: ViewId) {
+    /// The own copy is served from here on. What it has may be answered if that is promised: others
+    /// may go on who do not know that the view is served, with the state of somebody else.
+    fn serve(&mut self, epoch: ViewId, is_promised: bool) {
         let Some(owned) = self.copy.owned_mut() else { return };
         owned.set_epoch(epoch);
-        self.calls.resolve(owned.sessions());
+        if is_promised {
+            self.calls.resolve(owned.sessions());
+        }
         self.tell(ReplicaEvent::Served);
     }
 }

@@ -213,7 +213,7 @@ impl<S: State> Replica<S> {
         let ready = self.joining.take_if(|joining| joining.is_ready());
         let Some((owned, mut hold)) = ready.and_then(Joining::into_parts) else { return Ok(()) };
         if round.is_served() {
-            hold.push_served(round.view().id());
+            hold.push_served(round.view().id(), round.is_promised());
         }
         self.copy.replace(owned, hold);
         self.catch_up()

@@ -202,16 +202,17 @@ fn state_event(bytes: &mut Bytes<'_>) -> StateEvent {
     let (from, at, hash) = (ProcessId(number(bytes)), number(bytes), number(bytes));
     let (client, no) = (u64::from(pick >> 6), u64::from(pick >> 4 & 3));
     let kind = CallKind::ALL[usize::from(bytes.below(2))];
+    let stage = if pick & 0x80 == 0 { Stage::Regular } else { Stage::Tail };
     match pick & 15 {
         0 => StateEvent::Create,
         1 => StateEvent::Recover { from },
         2 => StateEvent::Snapshot { to: from, at, hash },
         3 => StateEvent::Restore { from, at, hash },
         4 => StateEvent::Settled,
-        5 | 6 => StateEvent::Serve,
-        7 => StateEvent::Open { client, at },
-        8..=11 => StateEvent::Apply { client, no, at, hash },
-        12 => StateEvent::Pass { client, no, at, hash },
+        5 | 6 => StateEvent::Serve { epoch: ViewId { major: at, minor: hash } },
+        7 => StateEvent::Open { client, at, stage },
+        8..=11 => StateEvent::Apply { client, no, at, hash, stage },
+        12 => StateEvent::Pass { client, no, at, hash, stage },
         13 => StateEvent::Call { client, no, kind, hash },
         _ => {
             let result = CallResult::ALL[usize::from(bytes.below(3))];

@@ -556,6 +556,12 @@ impl<T: Tracer> Node<T> {
         self.shared.pool.used()
     }
 
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        self.shared.identity.process
+    }
+
     /// The tracer.
     #[must_use]
     pub fn tracer(&self) -> &T {

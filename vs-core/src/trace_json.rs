@@ -33,10 +33,10 @@ use core::fmt;
 use serde::Deserialize;
 
 use read::{digits, missing, need, number};
-use write::{field_hash, field_number, string};
+use write::{field_hash, field_number, field_stage, string};
 
 use crate::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
-use crate::order::{Order, Stage};
+use crate::order::Order;
 use crate::time::Time;
 use crate::trace::{Event, Header, Line, Record, ToldCluster, Trace};
 use crate::view::{Members, View};
@@ -130,10 +130,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         Event::Deliver { from, n, hash, len, stage } => {
             field_number(out, b",\"from\":", from.0);
             message(out, *n, *hash, *len);
-            if let Some(stage) = stage_name(*stage) {
-                out.extend_from_slice(b",\"stage\":");
-                string(out, stage);
-            }
+            field_stage(out, *stage);
         }
         Event::Sync { cid, view, cut, safe } => {
             field_number(out, b",\"cid\":", cid.0);
@@ -169,15 +166,6 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
         | Event::Leave
         | Event::Crash
         | Event::BrokenOff => {}
-    }
-}
-
-/// What stands for a stage; regular deliveries have nothing.
-fn stage_name(stage: Stage) -> Option<&'static str> {
-    match stage {
-        Stage::Regular => None,
-        Stage::Recorded => Some("recorded"),
-        Stage::Tail => Some("tail"),
     }
 }
 
@@ -370,6 +358,7 @@ struct Raw<'a> {
     stage: Cow<'a, str>,
     clusters: Option<RawClusters>,
     at: Option<u64>,
+    epoch: Option<(u64, u64)>,
     no: Option<u64>,
     #[serde(borrow)]
     client: Cow<'a, str>,
@@ -435,7 +424,7 @@ impl Raw<'_> {
                 n: self.n()?,
                 hash: self.hash()?,
                 len: need("len", self.len)?,
-                stage: self.stage()?,
+                stage: read::stage(&self.stage)?,
             },
             "join" => Event::Join { order: self.order()?, clusters: self.has_clusters()? },
             "signal" => Event::Signal { transitional: set("trans", &self.trans)? },
@@ -468,9 +457,9 @@ impl Raw<'_> {
     }
 
     fn of_state(&self) -> state::Fields<'_> {
-        let Self { from, to, at, no, .. } = *self;
-        let Self { client, kind, result, h, .. } = self;
-        state::Fields { from, to, at, no, client, kind, result, h }
+        let Self { from, to, at, no, epoch, .. } = *self;
+        let Self { client, kind, result, h, stage, .. } = self;
+        state::Fields { from, to, at, no, epoch, stage, client, kind, result, h }
     }
 
     fn cid(&self) -> Result<Cid, String> {
@@ -507,17 +496,6 @@ impl Raw<'_> {
             Ok(ToldCluster { members: sorted("members", members)?, fresh: *fresh })
         };
         told.iter().map(cluster).collect::<Result<_, String>>().map(Some)
-    }
-
-    fn stage(&self) -> Result<Stage, String> {
-        let stages = [Stage::Recorded, Stage::Tail];
-        match &*self.stage {
-            "" => Ok(Stage::Regular),
-            name => stages
-                .into_iter()
-                .find(|stage| stage_name(*stage) == Some(name))
-                .ok_or_else(|| "\"stage\" must be \"recorded\" or \"tail\"".to_string()),
-        }
     }
 
     fn hash(&self) -> Result<u64, String> {

@@ -14,7 +14,23 @@ const fn client(p: u64) -> u64 {
 }
 
 const fn apply(at: u64, client: u64, no: u64) -> StateEvent {
-    Apply { client, no, at, hash: 10 * client + no }
+    Apply { client, no, at, hash: 10 * client + no, stage: Stage::Regular }
+}
+
+const fn late(at: u64, client: u64, no: u64) -> StateEvent {
+    Apply { client, no, at, hash: 10 * client + no, stage: Stage::Tail }
+}
+
+const fn pass(at: u64, client: u64, no: u64) -> StateEvent {
+    Pass { client, no, at, hash: 10 * client + no, stage: Stage::Regular }
+}
+
+const fn open(at: u64, client: u64) -> StateEvent {
+    Open { client, at, stage: Stage::Regular }
+}
+
+const fn serve(view: u64) -> StateEvent {
+    Serve { epoch: ViewId { major: view, minor: 0 } }
 }
 
 const fn call(client: u64, no: u64) -> StateEvent {
@@ -41,8 +57,8 @@ const fn restore(from: u64, at: u64, hash: u64) -> StateEvent {
     Restore { from: ProcessId(from), at, hash }
 }
 
-const MADE: [StateEvent; 3] = [Create, Settled, Serve];
-const GOES_ON: [StateEvent; 2] = [Settled, Serve];
+const MADE: [StateEvent; 3] = [Create, Settled, serve(1)];
+const GOES_ON: [StateEvent; 2] = [Settled, serve(2)];
 
 /// What a process does, and when.
 #[derive(Clone)]
@@ -153,7 +169,7 @@ fn joiner() -> Tale {
 
 /// Two operations are applied at both, and what is done after that.
 fn both(one: &[StateEvent], two: &[StateEvent]) -> [Tale; 2] {
-    let common = [Open { client: client(1), at: 1 }, apply(2, client(1), 1)];
+    let common = [open(1, client(1)), apply(2, client(1), 1)];
     let tale = |more: &[StateEvent]| Tale::new().says(MADE).says(common).says(more.iter().copied());
     [tale(one), tale(two)]
 }
@@ -163,8 +179,8 @@ fn one_state_through_a_transfer_is_clean() {
     let more = [apply(3, client(1), 2)];
     let [one, two] = both(&[], &[]).map(|tale| tale.view(2, &[1, 2, 3]).says(GOES_ON));
     let one = one.says([snapshot(3, 2, 77)]).says(more).says([answered(client(1), 2)]);
-    let two = two.says(more).says([Pass { client: client(1), no: 2, at: 4, hash: 1 }]);
-    let three = joiner().says([restore(1, 2, 77), more[0], Settled, Serve]);
+    let two = two.says(more).says([pass(4, client(1), 2)]);
+    let three = joiner().says([restore(1, 2, 77), more[0], Settled, serve(2)]);
     judged(&[one, two, three], &[]);
 }
 
@@ -206,8 +222,7 @@ fn another_operation_or_state_at_one_place_breaks_t8() {
     let [one, two] = both(&[apply(3, client(1), 2)], &[apply(3, client(2), 1)]);
     let what = [(T8, "2 did another thing at place 3 than 1")];
     judged(&[one, two], &what);
-    let passed = Pass { client: client(1), no: 2, at: 3, hash: 10 * client(1) + 2 };
-    judged(&both(&[apply(3, client(1), 2)], &[passed]), &what);
+    judged(&both(&[apply(3, client(1), 2)], &[pass(3, client(1), 2)]), &what);
     let states = both(&[snapshot(8, 2, 7)], &[snapshot(9, 2, 8)]);
     judged(&states, &[(T8, "the state of 2 at place 2 is not that of 1")]);
 }
@@ -217,12 +232,12 @@ fn branches_after_the_signal_may_differ() {
     let alone = |p: u64, members: &'static [u64]| {
         let [tale, _] = both(&[], &[]);
         tale.with([Signal(members)])
-            .says([apply(3, client(p), 9)])
+            .says([late(3, client(p), 9)])
             .view(1 + p, members)
             .says([Settled])
     };
     // 2 goes on alone with a branch that does not count, and takes the state of 1 later.
-    let one = alone(1, &[1]).says([Serve, snapshot(2, 3, 7)]);
+    let one = alone(1, &[1]).says([serve(2), snapshot(2, 3, 7)]);
     let two = alone(2, &[2]).says([restore(1, 3, 7), Settled]);
     judged(&[one, two], &[]);
 }
@@ -234,7 +249,7 @@ fn answer_that_is_not_promised_breaks_t10() {
     judged(&[one, two], &what);
     // After the signal others may go on without it.
     let [one, two] = both(&[], &[]).map(|tale| tale.with([Signal(&[1, 2])]));
-    let one = one.says([apply(3, client(1), 2), answered(client(1), 2)]);
+    let one = one.says([late(3, client(1), 2), answered(client(1), 2)]);
     judged(&[one.clone(), two], &what);
     let alone = report_of("sim", &[one]);
     assert!(alone.is_clean(), "2 may know more: {alone}");
@@ -262,12 +277,12 @@ fn view_served_without_what_was_promised_breaks_t10() {
     judged(&[one.clone(), two], &[(T10, what)]);
     // Unless an operator decided that.
     let [_, two] = both(&[], &[]);
-    let decided = [Recover { from: ProcessId(2) }, Settled, Serve, apply(3, client(2), 1)];
+    let decided = [Recover { from: ProcessId(2) }, Settled, serve(2), apply(3, client(2), 1)];
     let two = two.view(2, &[2]).says(decided);
     judged(&[one.clone(), two], &[]);
     // Or nobody knows any more, and a new state is made.
     let two = Tale::new().with([Other(Event::Crash)]).with([Other(restart())]);
-    let two = two.view(2, &[2]).says(MADE).says([apply(1, client(2), 1)]);
+    let two = two.view(2, &[2]).says([Create, Settled, serve(2), apply(1, client(2), 1)]);
     judged(&[one, two], &[]);
 }
 
@@ -277,9 +292,9 @@ fn restart() -> Event {
 
 #[test]
 fn operation_before_an_earlier_answer_breaks_t10() {
-    let late = [apply(3, client(2), 1), apply(4, client(1), 2)];
+    let done = [apply(3, client(2), 1), apply(4, client(1), 2)];
     let tales = |asked: u64, heard: u64| {
-        let [one, two] = both(&late, &late);
+        let [one, two] = both(&done, &done);
         let one = one.at(heard).says([answered(client(1), 2)]);
         [one, two.at(asked).says([call(client(2), 1)])]
     };
@@ -343,7 +358,20 @@ fn message_that_never_becomes_safe_breaks_l4() {
     let regular = || [deliver(Stage::Regular)];
     let one = Tale::new().with([send]).with(regular());
     assert_eq!(settled(&[one.clone(), Tale::new().with(regular())]), []);
-    let late = Tale::new().with([Signal(&[1, 2]), deliver(Stage::Recorded)]);
-    assert_eq!(settled(&[one.clone(), late]), [L4]);
+    let recorded = Tale::new().with([Signal(&[1, 2]), deliver(Stage::Recorded)]);
+    assert_eq!(settled(&[one.clone(), recorded]), [L4]);
     assert_eq!(settled(&[one, Tale::new()]), [L2, L4]);
+}
+
+#[test]
+fn what_is_carried_out_in_the_next_view_counts_in_its_own() {
+    // 2 has lent its state to a snapshot while the view ended.
+    let more = [apply(3, client(1), 2), answered(client(1), 2)];
+    let [one, two] = both(&more, &[]);
+    let one = one.view(2, &[1, 2]).says(GOES_ON);
+    let two = two.view(2, &[1, 2]).says([Settled, more[0], serve(2)]);
+    judged(&[one.clone(), two], &[]);
+    let [_, other] = both(&[], &[]);
+    let other = other.view(2, &[1, 2]).says([Settled, apply(3, client(2), 1), serve(2)]);
+    judged(&[one, other], &[(T8, "2 did another thing at place 3 than 1")]);
 }

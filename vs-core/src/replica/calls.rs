@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use super::answer::{Answer, Ticket};
 use super::sessions::{OUTSTANDING_MAX, Sessions};
+use super::told::{Name, Told};
+use crate::trace::CallResult;
 use crate::wire::replica::{Said, encode};
 
 #[derive(Debug)]
@@ -32,6 +34,14 @@ pub(super) struct Own {
 struct Read {
     ticket: Ticket,
     mark: Option<u64>,
+    /// The session in which the trace names it, once a mark was sent.
+    client: Option<u64>,
+}
+
+impl Read {
+    fn name(&self) -> Name {
+        Name { client: self.client.unwrap_or(0), no: self.ticket.0 }
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +81,11 @@ impl Calls {
         }
     }
 
+    /// How the trace names a call.
+    fn name(&self, no: u64) -> Name {
+        Name { client: self.nonce, no }
+    }
+
     fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket - 1)
@@ -92,7 +107,7 @@ impl Calls {
 
     pub(super) fn read(&mut self) -> Ticket {
         let ticket = self.ticket();
-        self.reads.push_back(Read { ticket, mark: None });
+        self.reads.push_back(Read { ticket, mark: None, client: None });
         ticket
     }
 
@@ -113,20 +128,21 @@ impl Calls {
     }
 
     /// The view is served, and the state is here: answers that it has already are taken.
-    pub(super) fn resolve(&mut self, sessions: &Sessions) {
+    pub(super) fn resolve(&mut self, sessions: &Sessions, told: &mut Told) {
         match self.session {
             None => self.session = sessions.find(self.nonce),
-            Some(id) if !sessions.is_of(id, self.nonce) => self.lose_session(),
+            Some(id) if !sessions.is_of(id, self.nonce) => self.lose_session(told),
             Some(_) => {}
         }
         let Some(id) = self.session else { return };
         while let Some(answer) = self.calls.front().and_then(|c| sessions.answer(id, c.no)) {
-            self.answer_first(id, answer.to_vec());
+            self.answer_first(id, answer.to_vec(), told);
         }
     }
 
-    fn answer_first(&mut self, session: u64, answer: Vec<u8>) {
+    fn answer_first(&mut self, session: u64, answer: Vec<u8>, told: &mut Told) {
         let Some(Call { ticket, no, is_collected, .. }) = self.calls.pop_front() else { return };
+        told.answered(self.name(no), CallResult::Ok, &answer);
         self.sent = self.sent.saturating_sub(1);
         if is_collected {
             self.kept.insert(no);
@@ -161,22 +177,23 @@ impl Calls {
     }
 
     /// An operation of a session was carried out, as all are promised.
-    pub(super) fn handle_answer(&mut self, session: u64, no: u64, answer: &[u8]) {
+    pub(super) fn handle_answer(&mut self, session: u64, no: u64, answer: &[u8], told: &mut Told) {
         if self.session == Some(session) && self.calls.front().is_some_and(|call| call.no == no) {
-            self.answer_first(session, answer.to_vec());
+            self.answer_first(session, answer.to_vec(), told);
         }
     }
 
     /// An operation of a session is not carried out, since the session is over.
-    pub(super) fn handle_ended(&mut self, session: u64, no: u64) {
+    pub(super) fn handle_ended(&mut self, session: u64, no: u64, told: &mut Told) {
         let waits = self.calls.iter().take(self.sent).any(|call| call.no == no);
         if waits && self.session == Some(session) {
-            self.lose_session();
+            self.lose_session(told);
         }
     }
 
     /// What was asked for in it is lost. The next session has another name.
-    fn lose_session(&mut self) {
+    fn lose_session(&mut self, told: &mut Told) {
+        let client = self.nonce;
         self.session = None;
         self.is_open_sent = false;
         self.nonce = self.nonce.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
@@ -184,14 +201,16 @@ impl Calls {
         self.kept.clear();
         let lost = self.calls.iter().filter(|call| call.was_sent).count();
         for call in self.calls.drain(..lost) {
+            told.answered(Name { client, no: call.no }, CallResult::Unknown, &[]);
             self.answers.push_back((call.ticket, Answer::Lost));
         }
     }
 
     /// The own mark was delivered, as all are promised.
-    pub(super) fn handle_mark(&mut self, nonce: u64) {
+    pub(super) fn handle_mark(&mut self, nonce: u64, told: &mut Told) {
         while self.reads.front().is_some_and(|read| read.mark.is_some_and(|mark| mark <= nonce)) {
             if let Some(read) = self.reads.pop_front() {
+                told.readable(read.name());
                 self.answers.push_back((read.ticket, Answer::Readable));
             }
         }
@@ -217,23 +236,32 @@ impl Calls {
     }
 
     /// What [`Calls::next`] named was taken by the group.
-    pub(super) fn handle_sent(&mut self) {
+    pub(super) fn handle_sent(&mut self, told: &mut Told) {
+        let client = self.nonce;
         if self.reads.back().is_some_and(|read| read.mark.is_none()) {
             self.last_mark += 1;
-            let mark = Some(self.last_mark);
-            self.reads.iter_mut().filter(|r| r.mark.is_none()).for_each(|read| read.mark = mark);
+            for read in self.reads.iter_mut().filter(|read| read.mark.is_none()) {
+                read.mark = Some(self.last_mark);
+                if read.client.replace(read.client.unwrap_or(client)).is_none() {
+                    told.asked_to_read(read.name());
+                }
+            }
         } else if self.session.is_none() {
             self.is_open_sent = true;
         } else if let Some(call) = self.calls.get_mut(self.sent) {
-            call.was_sent = true;
+            if !core::mem::replace(&mut call.was_sent, true) {
+                told.asked(Name { client, no: call.no }, &call.op);
+            }
             self.sent += 1;
         }
     }
 
     /// What [`Calls::next`] named is longer than a message of the group may be.
-    pub(super) fn handle_too_large(&mut self) {
+    pub(super) fn handle_too_large(&mut self, told: &mut Told) {
         let at = self.sent;
         if let Some(call) = self.calls.remove(at) {
+            told.asked(self.name(call.no), &call.op);
+            told.answered(self.name(call.no), CallResult::Refused, &[]);
             // Its number is free again for the ones behind it.
             self.calls.iter_mut().skip(at).for_each(|later| later.no -= 1);
             self.next_no -= 1;

@@ -8,7 +8,7 @@ use super::answer::{Collected, Missing, Ticket, Want};
 use super::ballot::is_majority;
 use crate::ident::ProcessId;
 use crate::time::Time;
-use crate::wire::replica::{Told, Word};
+use crate::wire::replica::{Reply, Word};
 
 /// After so long without a reply, in ms, members are asked again. Each time doubles it, up to
 /// [`RETRY_MS_MAX`].
@@ -94,16 +94,16 @@ impl Collects {
     }
 
     /// A member replies.
-    pub(super) fn handle_told(&mut self, from: ProcessId, session: u64, no: u64, told: Told<'_>) {
+    pub(super) fn handle_told(&mut self, from: ProcessId, session: u64, no: u64, told: Reply<'_>) {
         let mut asking = self.calls.iter_mut().filter_map(|call| call.asking.as_mut());
         let Some(asking) = asking.find(|a| (a.session, a.no) == (session, no)) else { return };
         if !asking.waiting.remove(&from) {
             return;
         }
         match told {
-            Told::Answer(answer) => drop(asking.replies.insert(from, answer.to_vec())),
-            Told::Refused => drop(asking.missing.insert(from, Missing::Refused)),
-            Told::TooLarge => drop(asking.missing.insert(from, Missing::TooLarge)),
+            Reply::Answer(answer) => drop(asking.replies.insert(from, answer.to_vec())),
+            Reply::Refused => drop(asking.missing.insert(from, Missing::Refused)),
+            Reply::TooLarge => drop(asking.missing.insert(from, Missing::TooLarge)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Collects {
     /// if that is not known yet.
     pub(super) fn answer<'a>(
         &mut self,
-        told: impl Fn(u64, u64) -> Option<Told<'a>>,
+        told: impl Fn(u64, u64) -> Option<Reply<'a>>,
         mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
     ) {
         while let Some(&(to, session, no)) = self.questions.front() {

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::spool::Written;
-use crate::ident::ProcessId;
+use crate::ident::{FNV_OFFSET, ProcessId};
 use crate::wire::replica::{Standing, Word};
 
 /// Ranges that wait to be read and sent; more are dropped and asked for again.
@@ -57,6 +57,8 @@ pub(super) struct Donations {
     snapshots: Vec<Snapshot>,
     wanted: VecDeque<Wanted>,
     about: VecDeque<(ProcessId, Answer)>,
+    /// So many of them, the last ones, are not in the trace yet.
+    untold: usize,
     /// Bytes of a snapshot that were read ahead, and where they begin.
     read: (Option<Standing>, u64, Vec<u8>),
 }
@@ -138,6 +140,19 @@ impl Donations {
     fn tell(&mut self, joiner: ProcessId, answer: Answer) {
         if self.about.len() < RANGES_MAX {
             self.about.push_back((joiner, answer));
+            self.untold += 1;
+        }
+    }
+
+    /// Shows the snapshots of which joiners are about to be told: the joiner, the place in the
+    /// order, and the hash.
+    pub(super) fn take_offers(&mut self, mut show: impl FnMut((ProcessId, u64, u64))) {
+        let told = self.about.len().saturating_sub(core::mem::take(&mut self.untold));
+        for (to, answer) in self.about.range(told..) {
+            let Answer::Is(standing) = *answer else { continue };
+            if let Some(snapshot) = self.snapshots.iter().find(|s| s.standing == standing) {
+                show((*to, standing.at, snapshot.written.hash().unwrap_or(FNV_OFFSET)));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::owned::Owned;
 use super::pull::Pull;
 use super::spool::Written;
 use super::state::State;
-use crate::ident::{ProcessId, ViewId};
+use crate::ident::{FNV_OFFSET, ProcessId, ViewId};
 use crate::order::Stage;
 use crate::wire::replica::{Said, Standing};
 
@@ -15,9 +15,9 @@ enum Making<S> {
     /// They are still on their way.
     Coming,
     /// A job reads them.
-    Read { job: u64, bytes: u64 },
+    Read { job: u64, bytes: u64, hash: u64 },
     /// The state that the snapshot has.
-    Made { owned: Owned<S>, bytes: u64 },
+    Made { owned: Owned<S>, bytes: u64, hash: u64 },
 }
 
 /// A state that is on its way here.
@@ -54,6 +54,14 @@ impl<S: State> Joining<S> {
         match self.making {
             Making::Coming => self.pull.progress(),
             Making::Read { bytes, .. } | Making::Made { bytes, .. } => (bytes, Some(bytes)),
+        }
+    }
+
+    /// The hash of the snapshot, once all of it is here; of nothing, if no trace tells it.
+    pub(super) fn hash(&self) -> u64 {
+        match self.making {
+            Making::Coming => FNV_OFFSET,
+            Making::Read { hash, .. } | Making::Made { hash, .. } => hash,
         }
     }
 
@@ -106,8 +114,8 @@ impl<S: State> Joining<S> {
         if matches!(self.making, Making::Coming)
             && let Some((standing, written)) = self.pull.take_whole()
         {
-            let bytes = written.len();
-            self.making = Making::Read { job: read(standing, written), bytes };
+            let (bytes, hash) = (written.len(), written.hash().unwrap_or(FNV_OFFSET));
+            self.making = Making::Read { job: read(standing, written), bytes, hash };
         }
     }
 
@@ -118,8 +126,8 @@ impl<S: State> Joining<S> {
 
     /// That job has made it.
     pub(super) fn handle_read(&mut self, owned: Owned<S>) {
-        if let Making::Read { bytes, .. } = self.making {
-            self.making = Making::Made { owned, bytes };
+        if let Making::Read { bytes, hash, .. } = self.making {
+            self.making = Making::Made { owned, bytes, hash };
         }
     }
 
@@ -132,7 +140,7 @@ impl<S: State> Joining<S> {
     /// The state, and what is to be done with it: a snapshot may have more than was held first.
     pub(super) fn into_parts(self) -> Option<(Owned<S>, Hold)> {
         let (mut hold, from) = (self.hold, self.pull.donor());
-        let Making::Made { owned, bytes } = self.making else { return None };
+        let Making::Made { owned, bytes, .. } = self.making else { return None };
         hold.drop_known(owned.standing().at);
         hold.push_restored(from, bytes);
         Some((owned, hold))

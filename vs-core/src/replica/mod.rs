@@ -83,6 +83,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use crate::wire::replica::Standing;
 pub use answer::{Answer, Collected, Missing, Ticket, Want};

@@ -4,7 +4,7 @@ use crate::endpoint::{DirectError, SendError};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
 use crate::time::Time;
-use crate::trace::Tracer;
+use crate::trace::{Event, Tracer};
 
 /// What a replica needs of its group.
 pub trait Port {
@@ -22,6 +22,15 @@ pub trait Port {
 
     /// As [`Node::direct_bytes_max`].
     fn direct_bytes_max(&self) -> usize;
+
+    /// Whether [`Port::record`] writes to a trace. By default it does not, and the replica tells
+    /// nothing.
+    fn is_traced(&self) -> bool {
+        false
+    }
+
+    /// Writes what the replica did to the trace of its process, before it takes effect outside.
+    fn record(&mut self, _event: Event) {}
 }
 
 /// A group of a node at some time.
@@ -46,5 +55,16 @@ impl<T: Tracer> Port for NodePort<'_, T> {
 
     fn direct_bytes_max(&self) -> usize {
         self.node.direct_bytes_max(self.group)
+    }
+
+    fn is_traced(&self) -> bool {
+        self.node.tracer().enabled()
+    }
+
+    fn record(&mut self, event: Event) {
+        let process = self.node.process();
+        if let Some(name) = self.node.group_name(self.group).cloned() {
+            self.node.tracer_mut().record(self.now, process, &name, event);
+        }
     }
 }

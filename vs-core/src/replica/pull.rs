@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::spool::{Spool, Written};
+use super::spool::Written;
 use super::state::{Broken, Sink};
 use crate::ident::ProcessId;
 use crate::time::Time;
@@ -67,17 +67,13 @@ pub(super) enum Progress {
 }
 
 impl Pull {
-    pub(super) fn new(
-        donor: ProcessId,
-        since: u64,
-        spool: Box<dyn Spool>,
-        state_bytes_max: u64,
-    ) -> Self {
+    /// What comes is kept in `written`, which is empty.
+    pub(super) fn new(donor: ProcessId, since: u64, written: Written) -> Self {
         Self {
             donor,
             since,
             about: None,
-            written: Written::new(spool, state_bytes_max),
+            written,
             window: Vec::new(),
             pieces: Vec::new(),
             asked_upto: 0,
@@ -337,7 +333,7 @@ mod tests {
     #[test]
     fn a_window_is_whole_until_something_is_lost() {
         let (now, standing) = (Time::ZERO.plus_ms(1000), Standing::default());
-        let mut pull = Pull::new(ProcessId(1), 0, in_memory(), 1 << 30);
+        let mut pull = Pull::new(ProcessId(1), 0, Written::new(in_memory(), 1 << 30));
         let about = Word::About { standing, len: 1 << 20, sum: 0 };
         for word in [None, Some(about)] {
             word.map(|word| pull.handle(now, &word, 1 << 30).unwrap());

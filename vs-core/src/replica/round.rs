@@ -159,8 +159,8 @@ impl Round {
         }
     }
 
-    /// Whether the view is served from here on, at a delivery of `stage`: so many have the state that
-    /// each later majority has one of them.
+    /// Whether the view is served from here on, at a delivery of `stage`: so many have the state
+    /// that each later majority has one of them.
     pub(super) fn begin_to_serve(&mut self, primary_of: &[ProcessId], stage: Stage) -> bool {
         let settled = primary_of.iter().filter(|p| self.settled.contains(p)).count();
         let begins = self.agreed.is_some() && !self.is_served && is_majority(settled, primary_of);

@@ -142,6 +142,11 @@ impl Sessions {
         self.open.get(&id).is_some_and(|session| no > session.last)
     }
 
+    /// What the client of a session opened it with.
+    pub(super) fn nonce(&self, id: u64) -> Option<u64> {
+        self.open.get(&id).map(|session| session.nonce)
+    }
+
     /// Whether the session is open, and that of the client that opens with `nonce`: in a state
     /// that an operator named, it may be that of another one.
     pub(super) fn is_of(&self, id: u64, nonce: u64) -> bool {

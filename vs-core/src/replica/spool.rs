@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::state::{Broken, Sink, Source};
+use crate::ident::{FNV_OFFSET, fnv1a};
 
 /// Keeps the bytes of a snapshot: in memory (`Vec<u8>`), or wherever the runtime likes.
 pub trait Spool: fmt::Debug + Send {
@@ -50,6 +51,8 @@ pub(super) struct Written {
     len: u64,
     sum: crc32fast::Hasher,
     len_max: u64,
+    /// FNV-1a of its bytes, if a trace tells it.
+    hash: Option<u64>,
 }
 
 impl fmt::Debug for Written {
@@ -60,7 +63,16 @@ impl fmt::Debug for Written {
 
 impl Written {
     pub(super) fn new(spool: Box<dyn Spool>, len_max: u64) -> Self {
-        Self { spool, len: 0, sum: crc32fast::Hasher::new(), len_max }
+        Self { spool, len: 0, sum: crc32fast::Hasher::new(), len_max, hash: None }
+    }
+
+    /// The same, and its bytes are hashed if a trace tells that.
+    pub(super) fn hashed(self, is_traced: bool) -> Self {
+        Self { hash: is_traced.then_some(FNV_OFFSET), ..self }
+    }
+
+    pub(super) fn hash(&self) -> Option<u64> {
+        self.hash
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -92,6 +104,7 @@ impl Sink for Written {
         }
         self.spool.append(bytes)?;
         self.sum.update(bytes);
+        self.hash = self.hash.map(|hash| fnv1a(hash, bytes));
         self.len = len;
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::ident::{Cid, ProcessId, ViewId};
 use crate::order::Stage;
 use crate::time::Time;
 use crate::view::View;
-use crate::wire::replica::{Here, Said, Standing, Told, VERSION, Word, decode, encode};
+use crate::wire::replica::{Here, Reply, Said, Standing, VERSION, Word, decode, encode};
 
 const ALL: [ProcessId; 3] = [ProcessId(1), ProcessId(2), ProcessId(3)];
 const ME: ProcessId = ProcessId(2);
@@ -431,7 +431,7 @@ fn caller(port: &mut Sent, want: Want) -> (Replica<Sum>, View, Ticket) {
     (replica, first, ticket)
 }
 
-fn tell(replica: &mut Replica<Sum>, from: ProcessId, told: Told<'_>) {
+fn tell(replica: &mut Replica<Sum>, from: ProcessId, told: Reply<'_>) {
     let word = Word::Told { session: 0, no: 1, told };
     replica.handle_direct(NOW, from, &encode(&word)).unwrap();
 }
@@ -450,7 +450,7 @@ fn a_group_call_names_who_is_missing() {
     let mut port = Sent::new();
     let (mut replica, _, ticket) = caller(&mut port, Want::All);
     let answer = Sum::encode(&7_u64).unwrap();
-    tell(&mut replica, ProcessId(3), Told::Answer(&answer));
+    tell(&mut replica, ProcessId(3), Reply::Answer(&answer));
     let again = replica.drive(NOW, &mut port).unwrap().unwrap();
     assert_eq!(replica.poll_answer(), None, "one is missing");
     port.directs.clear();
@@ -467,7 +467,7 @@ fn a_group_call_names_who_is_missing() {
 fn a_group_call_says_who_left() {
     let mut port = Sent::new();
     let (mut replica, _, ticket) = caller(&mut port, Want::All);
-    tell(&mut replica, ProcessId(1), Told::Refused);
+    tell(&mut replica, ProcessId(1), Reply::Refused);
     let id = ViewId { major: 6, minor: 1 };
     let without = View::new(id, &ALL[..2], &[Cid(6), Cid(6)]).unwrap();
     replica.handle_view(&without);
@@ -483,7 +483,7 @@ fn a_group_call_waits_for_no_more_than_are_wanted() {
         let mut port = Sent::new();
         let (mut replica, _, ticket) = caller(&mut port, want);
         let answer = Sum::encode(&7_u64).unwrap();
-        tell(&mut replica, ProcessId(1), Told::Answer(&answer));
+        tell(&mut replica, ProcessId(1), Reply::Answer(&answer));
         let all = collected(&mut replica, ticket);
         assert_eq!((all.replies.len(), all.missing.len(), all.is_enough), (2, 0, true));
     }
@@ -502,12 +502,12 @@ fn a_member_tells_its_answer() {
     let answer = Sum::encode(&1_u64).unwrap();
     let told = |told| Some(encode(&Word::Told { session: 0, no: 1, told }));
     ask(1); // the snapshot, too
-    assert_eq!(ask(1), told(Told::Answer(&answer)));
+    assert_eq!(ask(1), told(Reply::Answer(&answer)));
     assert_eq!(ask(2), None, "it will come");
     let word = Word::Tell { session: 9, no: 1 };
     replica.handle_direct(NOW, ProcessId(1), &encode(&word)).unwrap();
     replica.drive(NOW, &mut port).unwrap();
-    let refused = Word::Told { session: 9, no: 1, told: Told::Refused };
+    let refused = Word::Told { session: 9, no: 1, told: Reply::Refused };
     assert_eq!(words(&mut port), [encode(&refused)]);
 }
 

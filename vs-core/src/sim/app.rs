@@ -7,13 +7,14 @@ use alloc::vec::Vec;
 use crate::endpoint::{Action, BlockOkError, DirectError, NoteError, SendError, Sent};
 use crate::ident::{GroupKey, ProcessId};
 use crate::node::Node;
-use crate::replica::Port;
+use crate::replica::{NodePort, Port};
 use crate::rng::Rng;
 use crate::sim::load::Load;
 use crate::sim::notes::Notes;
 use crate::sim::recorder::Recorder;
 use crate::sim::scenario::ProcessPlan;
 use crate::time::Time;
+use crate::trace::Event;
 use crate::view::{Note, View};
 
 /// What runs on top of a process. It hears actions, and then it may act: a node lends its payloads,
@@ -189,6 +190,15 @@ impl Port for HandlePort<'_> {
 
     fn direct_bytes_max(&self) -> usize {
         self.handle.direct_bytes_max(self.group)
+    }
+
+    fn is_traced(&self) -> bool {
+        true
+    }
+
+    fn record(&mut self, event: Event) {
+        let Handle { now, ref mut node, .. } = self.handle;
+        NodePort { node: &mut **node, group: self.group, now }.record(event);
     }
 }
 

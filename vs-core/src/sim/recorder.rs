@@ -108,6 +108,8 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) site: Site,
+    /// How far the clock of its host is ahead, in ns: the times in traces are of one clock.
+    pub(crate) ahead_ns: u64,
     pub(crate) records: Vec<Record>,
     /// By group.
     pub(crate) traffic: Vec<(GroupName, Traffic)>,
@@ -143,6 +145,7 @@ impl Tracer for Recorder {
             seen.push_back((p, moment));
         }
         self.count(group, &event);
+        let ts = Time(ts.0.saturating_sub(self.ahead_ns));
         self.records.push(Record { ts, process, group: group.clone(), event });
     }
 

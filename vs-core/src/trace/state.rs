@@ -1,6 +1,7 @@
 //! What the replica of a process did ([`crate::replica`]), as lines of a trace.
 
-use crate::ident::ProcessId;
+use crate::ident::{ProcessId, ViewId};
+use crate::order::Stage;
 
 /// What the replica of a process did.
 ///
@@ -37,14 +38,21 @@ pub enum StateEvent {
     },
     /// The process has the state that counts in the current view, and takes part from here on.
     Settled,
-    /// The current view is served here: calls are answered from here on.
-    Serve,
+    /// A view is served here: calls are answered from here on. That was known before its signal.
+    /// What was delivered in it comes after this line, even if it is carried out when the next view
+    /// is installed already.
+    Serve {
+        /// The id of the view.
+        epoch: ViewId,
+    },
     /// A session begins.
     Open {
         /// The session.
         client: u64,
         /// The place in the order.
         at: u64,
+        /// How far the promise of the order reaches.
+        stage: Stage,
     },
     /// An operation is carried out.
     Apply {
@@ -56,6 +64,8 @@ pub enum StateEvent {
         at: u64,
         /// FNV-1a of the operation.
         hash: u64,
+        /// How far the promise of the order reaches.
+        stage: Stage,
     },
     /// An operation is not carried out: it was before, or its session is over.
     Pass {
@@ -67,6 +77,8 @@ pub enum StateEvent {
         at: u64,
         /// FNV-1a of the operation.
         hash: u64,
+        /// How far the promise of the order reaches.
+        stage: Stage,
     },
     /// A call or a read of this process goes to the group for the first time.
     Call {

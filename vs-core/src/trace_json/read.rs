@@ -1,9 +1,11 @@
 //! How a field is read.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
+use super::write::stage_name;
 use crate::ident::NUMBER_MAX;
+use crate::order::Stage;
 
 pub(super) fn missing(field: &str) -> String {
     format!("\"{field}\" is missing")
@@ -25,4 +27,15 @@ pub(super) fn number(field: &str, value: Option<u64>) -> Result<u64, String> {
         return Err(format!("\"{field}\" is above 2^53 - 1"));
     }
     Ok(n)
+}
+
+pub(super) fn stage(name: &str) -> Result<Stage, String> {
+    let stages = [Stage::Recorded, Stage::Tail];
+    match name {
+        "" => Ok(Stage::Regular),
+        name => stages
+            .into_iter()
+            .find(|stage| stage_name(*stage) == Some(name))
+            .ok_or_else(|| "\"stage\" must be \"recorded\" or \"tail\"".to_string()),
+    }
 }

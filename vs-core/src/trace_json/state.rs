@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::read::{digits, need, number};
-use super::write::{field_hash, field_number, string};
-use crate::ident::ProcessId;
+use super::read::{self, digits, missing, need, number};
+use super::write::{field_hash, field_number, field_stage, string};
+use crate::ident::{ProcessId, ViewId};
 use crate::trace::{CallKind, CallResult, StateEvent};
 
 /// The value of `ev`.
@@ -17,7 +17,7 @@ pub(super) fn name(event: &StateEvent) -> &'static str {
         StateEvent::Snapshot { .. } => "snapshot",
         StateEvent::Restore { .. } => "restore",
         StateEvent::Settled => "settled",
-        StateEvent::Serve => "serve",
+        StateEvent::Serve { .. } => "serve",
         StateEvent::Open { .. } => "open",
         StateEvent::Apply { .. } => "apply",
         StateEvent::Pass { .. } => "pass",
@@ -28,7 +28,12 @@ pub(super) fn name(event: &StateEvent) -> &'static str {
 
 pub(super) fn fields(event: &StateEvent, out: &mut Vec<u8>) {
     match *event {
-        StateEvent::Create | StateEvent::Settled | StateEvent::Serve => {}
+        StateEvent::Create | StateEvent::Settled => {}
+        StateEvent::Serve { epoch } => {
+            field_number(out, b",\"epoch\":[", epoch.major);
+            field_number(out, b",", epoch.minor);
+            out.push(b']');
+        }
         StateEvent::Recover { from } => field_number(out, b",\"from\":", from.0),
         StateEvent::Snapshot { to: ProcessId(p), at, hash }
         | StateEvent::Restore { from: ProcessId(p), at, hash } => {
@@ -37,15 +42,18 @@ pub(super) fn fields(event: &StateEvent, out: &mut Vec<u8>) {
             field_number(out, b",\"at\":", at);
             field_hash(out, b",\"h\":\"", hash);
         }
-        StateEvent::Open { client, at } => {
+        StateEvent::Open { client, at, stage } => {
             field_hash(out, b",\"client\":\"", client);
             field_number(out, b",\"at\":", at);
+            field_stage(out, stage);
         }
-        StateEvent::Apply { client, no, at, hash } | StateEvent::Pass { client, no, at, hash } => {
+        StateEvent::Apply { client, no, at, hash, stage }
+        | StateEvent::Pass { client, no, at, hash, stage } => {
             field_hash(out, b",\"client\":\"", client);
             field_number(out, b",\"no\":", no);
             field_number(out, b",\"at\":", at);
             field_hash(out, b",\"h\":\"", hash);
+            field_stage(out, stage);
         }
         StateEvent::Call { client, no, kind, hash } => {
             asked(out, client, no, kind);
@@ -73,6 +81,8 @@ pub(super) struct Fields<'a> {
     pub(super) to: Option<u64>,
     pub(super) at: Option<u64>,
     pub(super) no: Option<u64>,
+    pub(super) epoch: Option<(u64, u64)>,
+    pub(super) stage: &'a str,
     pub(super) client: &'a str,
     pub(super) kind: &'a str,
     pub(super) result: &'a str,
@@ -84,6 +94,7 @@ pub(super) fn parse(ev: &str, fields: &Fields<'_>) -> Result<Option<StateEvent>,
     let from = || number("from", fields.from).map(ProcessId);
     let (at, no) = (|| need("at", fields.at), || need("no", fields.no));
     let (client, hash) = (|| digits("client", fields.client), || digits("h", fields.h));
+    let stage = || read::stage(fields.stage);
     Ok(Some(match ev {
         "create" => StateEvent::Create,
         "recover" => StateEvent::Recover { from: from()? },
@@ -93,10 +104,25 @@ pub(super) fn parse(ev: &str, fields: &Fields<'_>) -> Result<Option<StateEvent>,
         }
         "restore" => StateEvent::Restore { from: from()?, at: at()?, hash: hash()? },
         "settled" => StateEvent::Settled,
-        "serve" => StateEvent::Serve,
-        "open" => StateEvent::Open { client: client()?, at: at()? },
-        "apply" => StateEvent::Apply { client: client()?, no: no()?, at: at()?, hash: hash()? },
-        "pass" => StateEvent::Pass { client: client()?, no: no()?, at: at()?, hash: hash()? },
+        "serve" => {
+            let (major, minor) = fields.epoch.ok_or_else(|| missing("epoch"))?;
+            StateEvent::Serve { epoch: ViewId { major, minor } }
+        }
+        "open" => StateEvent::Open { client: client()?, at: at()?, stage: stage()? },
+        "apply" => StateEvent::Apply {
+            client: client()?,
+            no: no()?,
+            at: at()?,
+            hash: hash()?,
+            stage: stage()?,
+        },
+        "pass" => StateEvent::Pass {
+            client: client()?,
+            no: no()?,
+            at: at()?,
+            hash: hash()?,
+            stage: stage()?,
+        },
         "call" => {
             let kind = kind(fields.kind)?;
             StateEvent::Call { client: client()?, no: no()?, kind, hash: hash()? }

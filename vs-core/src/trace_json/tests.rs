@@ -1,5 +1,6 @@
 use super::*;
 use crate::ident::NUMBER_MAX;
+use crate::order::Stage;
 use crate::trace::{CallKind, CallResult, StateEvent};
 
 fn view() -> Box<View> {
@@ -23,10 +24,10 @@ fn of_states() -> Vec<Event> {
         StateEvent::Snapshot { to: p, at, hash },
         StateEvent::Restore { from: p, at, hash },
         StateEvent::Settled,
-        StateEvent::Serve,
-        StateEvent::Open { client, at },
-        StateEvent::Apply { client, no, at, hash },
-        StateEvent::Pass { client, no, at, hash },
+        StateEvent::Serve { epoch: ViewId { major: 4, minor: 1 } },
+        StateEvent::Open { client, at, stage: Stage::Tail },
+        StateEvent::Apply { client, no, at, hash, stage: Stage::Regular },
+        StateEvent::Pass { client, no, at, hash, stage: Stage::Recorded },
         call(asked),
         call(read),
     ];
@@ -117,7 +118,8 @@ fn encoded_lines_of_states_are_as_documented() {
     let (group, client) = (GroupName::new("g").unwrap(), 0xab);
     let events = [
         StateEvent::Restore { from: ProcessId(2), at: 7, hash: 1 },
-        StateEvent::Apply { client, no: 3, at: 8, hash: 2 },
+        StateEvent::Apply { client, no: 3, at: 8, hash: 2, stage: Stage::Tail },
+        StateEvent::Serve { epoch: ViewId { major: 4, minor: 1 } },
         StateEvent::Reply { client, no: 3, kind: CallKind::Call, result: CallResult::Ok, hash: 3 },
     ];
     let mut out = Vec::new();
@@ -128,7 +130,9 @@ fn encoded_lines_of_states_are_as_documented() {
         r#"{"ts":7,"p":1,"g":"g","ev":"restore","from":2,"at":7,"h":"0000000000000001"}"#,
         "\n",
         r#"{"ts":7,"p":1,"g":"g","ev":"apply","client":"00000000000000ab","no":3,"at":8,"#,
-        r#""h":"0000000000000002"}"#,
+        r#""h":"0000000000000002","stage":"tail"}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"serve","epoch":[4,1]}"#,
         "\n",
         r#"{"ts":7,"p":1,"g":"g","ev":"reply","client":"00000000000000ab","no":3,"kind":"call","#,
         r#""result":"ok","h":"0000000000000003"}"#,

@@ -3,6 +3,8 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use crate::order::Stage;
+
 pub(super) fn field_number(out: &mut Vec<u8>, key: &[u8], mut n: u64) {
     out.extend_from_slice(key);
     let start = out.len();
@@ -36,4 +38,20 @@ pub(super) fn field_hash(out: &mut Vec<u8>, key: &[u8], hash: u64) {
     let digit = |shift: u32| DIGITS[(hash >> shift) as usize & 15];
     out.extend((0..16).rev().map(|i| digit(4 * i)));
     out.push(b'"');
+}
+
+/// What stands for a stage; regular deliveries have nothing.
+pub(super) fn stage_name(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Regular => None,
+        Stage::Recorded => Some("recorded"),
+        Stage::Tail => Some("tail"),
+    }
+}
+
+pub(super) fn field_stage(out: &mut Vec<u8>, stage: Stage) {
+    if let Some(stage) = stage_name(stage) {
+        out.extend_from_slice(b",\"stage\":");
+        string(out, stage);
+    }
 }

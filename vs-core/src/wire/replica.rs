@@ -96,12 +96,12 @@ pub(crate) enum Word<'a> {
     /// What was the answer to this operation?
     Tell { session: u64, no: u64 },
     /// That was it.
-    Told { session: u64, no: u64, told: Told<'a> },
+    Told { session: u64, no: u64, told: Reply<'a> },
 }
 
 /// What a member answered to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Told<'a> {
+pub(crate) enum Reply<'a> {
     Answer(&'a [u8]),
     /// It was never carried out here, or its answer was heard.
     Refused,
@@ -175,8 +175,8 @@ mod tests {
             ("gone", "there is none", Word::Gone),
             ("soon", "there will be one", Word::Soon),
             ("tell", "an answer is asked for", Word::Tell { session: 1, no: 300 }),
-            ("told", "it is told", told(Told::Answer(b"hello"))),
-            ("told-nothing", "there is none", told(Told::Refused)),
+            ("told", "it is told", told(Reply::Answer(b"hello"))),
+            ("told-nothing", "there is none", told(Reply::Refused)),
         ]
     }
 

@@ -1,8 +1,8 @@
 //! Messages to one member, and what a replica needs of a group that a driver carries.
 
 use vs_core::ident::{GroupKey, ProcessId};
-use vs_core::replica::Port;
-use vs_core::trace::Tracer;
+use vs_core::replica::{NodePort, Port};
+use vs_core::trace::{Event, Tracer};
 use vs_core::{DirectError, SendError};
 
 use super::Driver;
@@ -47,5 +47,14 @@ impl<T: Tracer> Port for DriverPort<'_, T> {
 
     fn direct_bytes_max(&self) -> usize {
         self.driver.node().direct_bytes_max(self.group)
+    }
+
+    fn is_traced(&self) -> bool {
+        self.driver.node.tracer().enabled()
+    }
+
+    fn record(&mut self, event: Event) {
+        let now = self.driver.recent_time();
+        NodePort { node: &mut self.driver.node, group: self.group, now }.record(event);
     }
 }

@@ -8,7 +8,7 @@ use crate::replica::collect::Circle;
 use crate::replica::port::Port;
 use crate::replica::state::State;
 use crate::time::Time;
-use crate::wire::replica::{TOLD_OVERHEAD, Told, Word, encode};
+use crate::wire::replica::{Reply, TOLD_OVERHEAD, Word, encode};
 
 impl<S: State> Replica<S> {
     /// Asks others, and answers them. Returns when to be called again.
@@ -28,10 +28,10 @@ impl<S: State> Replica<S> {
         let told = |session, no| {
             let sessions = sessions?;
             match sessions.answer(session, no) {
-                Some(answer) if answer.len() > answer_max => Some(Told::TooLarge),
-                Some(answer) => Some(Told::Answer(answer)),
+                Some(answer) if answer.len() > answer_max => Some(Reply::TooLarge),
+                Some(answer) => Some(Reply::Answer(answer)),
                 None if sessions.expects(session, no) => None,
-                None => Some(Told::Refused),
+                None => Some(Reply::Refused),
             }
         };
         collects.answer(told, &mut say);

@@ -22,6 +22,7 @@ use super::pull::Pull;
 use super::round::Round;
 use super::state::{Broken, State};
 use super::status::{CallRefused, ReplicaStatus, Waiting};
+use super::told::Told;
 use crate::endpoint::{DirectError, SendError};
 use crate::ident::ProcessId;
 use crate::time::Time;
@@ -56,6 +57,7 @@ pub struct Replica<S: State> {
     collects: Collects,
     donations: Donations,
     events: VecDeque<ReplicaEvent>,
+    told: Told,
 }
 
 impl<S: State> Replica<S> {
@@ -75,6 +77,7 @@ impl<S: State> Replica<S> {
             round: None,
             donations: Donations::default(),
             events: VecDeque::new(),
+            told: Told::default(),
         }
     }
 
@@ -232,12 +235,13 @@ impl<S: State> Replica<S> {
         Waiting { with_state, without_state, missing }
     }
 
-    /// Whether [`ReplicaConfig::hold_bytes`] are held: no action is to be taken until the state is
-    /// here.
+    /// Whether no action is to be taken before [`Replica::drive`] was called and this is false:
+    /// [`ReplicaConfig::hold_bytes`] are held until the state is here, or the trace of the process
+    /// is to be told first what the last action led to.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let held = self.joining.as_ref().map_or(0, Joining::held_bytes);
-        held + self.copy.hold().bytes() >= self.config.hold_bytes
+        held + self.copy.hold().bytes() >= self.config.hold_bytes || self.told.has_lines()
     }
 
     /// Sends what is due, as far as the group takes it. Returns when to be called again.
@@ -245,10 +249,13 @@ impl<S: State> Replica<S> {
     /// # Errors
     /// The replica cannot go on.
     pub fn drive(&mut self, now: Time, port: &mut impl Port) -> Result<Option<Time>, Broken> {
+        self.told.learn(port.is_traced());
         self.catch_up()?;
         while let Some(job) = self.jobs.pop() {
             self.handle_job(job.run())?;
         }
+        self.told.offers(&mut self.donations);
+        self.told.write(port);
         let standing = self.copy.standing();
         if let Some(round) = &mut self.round {
             round.speak(standing, |said| port.send(&encode(said)).is_ok());
@@ -256,12 +263,13 @@ impl<S: State> Replica<S> {
         if self.is_serving() {
             while let Some(message) = self.calls.next() {
                 match port.send(&message) {
-                    Ok(()) => self.calls.handle_sent(),
-                    Err(SendError::TooLarge { .. }) => self.calls.handle_too_large(),
+                    Ok(()) => self.calls.handle_sent(&mut self.told),
+                    Err(SendError::TooLarge { .. }) => self.calls.handle_too_large(&mut self.told),
                     Err(_) => break,
                 }
             }
         }
+        self.told.write(port);
         if self.pull().is_some_and(|pull| pull.handle_timeout(now)) {
             self.turn_to_next_donor(now)?;
         }

@@ -10,6 +10,7 @@ use crate::replica::joining::Joining;
 use crate::replica::owned::{Outcome, Owned};
 use crate::replica::round::Round;
 use crate::replica::state::{Broken, State};
+use crate::trace::StateEvent;
 use crate::view::View;
 use crate::wire::replica::{Said, VERSION, decode};
 
@@ -126,7 +127,7 @@ impl<S: State> Replica<S> {
         if self.copy.is_holding() {
             self.copy.hold_mut().push_mark(nonce);
         } else if self.is_serving() {
-            self.calls.handle_mark(nonce);
+            self.calls.handle_mark(nonce, &mut self.told);
         }
     }
 
@@ -140,7 +141,7 @@ impl<S: State> Replica<S> {
                         self.apply(from, &said, stage)?;
                     }
                 }
-                Held::Mark(nonce) => self.calls.handle_mark(nonce),
+                Held::Mark(nonce) => self.calls.handle_mark(nonce, &mut self.told),
                 Held::Restored { standing, from, bytes } => {
                     self.handle_restored(standing, from, bytes)?;
                 }
@@ -167,14 +168,17 @@ impl<S: State> Replica<S> {
             self.tell(ReplicaEvent::Applied { op, answer });
         }
         let Some(owned) = self.copy.owned() else { return Ok(()) };
+        self.told.applied(said, stage, &outcome, owned.sessions(), owned.standing().at);
         // What is not promised to all is answered in the next served view.
         if from == self.me && stage == Stage::Regular {
             match outcome {
                 Outcome::Opened { nonce } => self.calls.handle_open(nonce, owned.sessions()),
                 Outcome::Answered { session, no, answer, .. } => {
-                    self.calls.handle_answer(session, no, &answer);
+                    self.calls.handle_answer(session, no, &answer, &mut self.told);
                 }
-                Outcome::Ended { session, no } => self.calls.handle_ended(session, no),
+                Outcome::Ended { session, no } => {
+                    self.calls.handle_ended(session, no, &mut self.told);
+                }
                 Outcome::Nothing => {}
             }
         }
@@ -190,12 +194,15 @@ impl<S: State> Replica<S> {
             return Ok(());
         };
         let (standing, is_created) = (agreed.standing, agreed.is_created);
+        by.into_iter().for_each(|from| self.told.tell(|| StateEvent::Recover { from }));
         if agreed.settled.contains(&self.me) {
             self.joining = None;
             if let (true, Some(initial)) = (is_created, self.initial.take()) {
                 self.copy.create(Owned::new(initial));
+                self.told.tell(|| StateEvent::Create);
                 self.tell(ReplicaEvent::Created);
             }
+            self.told.tell(|| StateEvent::Settled);
         } else {
             // A snapshot of the own state is none of the one that counts.
             self.donations.forget();
@@ -229,7 +236,8 @@ impl<S: State> Replica<S> {
         let Some(owned) = self.copy.owned_mut() else { return };
         owned.set_epoch(epoch);
         if is_promised {
-            self.calls.resolve(owned.sessions());
+            self.told.tell(|| StateEvent::Serve { epoch });
+            self.calls.resolve(owned.sessions(), &mut self.told);
         }
         self.tell(ReplicaEvent::Served);
     }

@@ -11,6 +11,7 @@ use crate::replica::round::Round;
 use crate::replica::spool::Written;
 use crate::replica::state::{Broken, State};
 use crate::time::Time;
+use crate::trace::StateEvent;
 use crate::wire::replica::{Standing, Word, decode};
 
 /// A donor is tried so often, all donors in turn, before the replica gives up.
@@ -37,7 +38,12 @@ impl<S: State> Replica<S> {
     }
 
     fn new_pull(&self, donor: ProcessId, since: u64) -> Pull {
-        Pull::new(donor, since, (self.config.make_spool)(), self.config.state_bytes_max)
+        Pull::new(donor, since, self.new_written())
+    }
+
+    fn new_written(&self) -> Written {
+        let written = Written::new((self.config.make_spool)(), self.config.state_bytes_max);
+        written.hashed(self.told.is_traced())
     }
 
     fn pull_from(&mut self, donor: ProcessId) {
@@ -145,8 +151,7 @@ impl<S: State> Replica<S> {
         match has_come.then(|| self.copy.lend(job)).flatten() {
             Some(owned) => {
                 self.donations.begin(joiner, owned.standing(), job);
-                let out = Written::new((self.config.make_spool)(), self.config.state_bytes_max);
-                self.jobs.add_write(owned, out);
+                self.jobs.add_write(owned, self.new_written());
             }
             // It will have: what waits for the copy, or is still to be delivered, is in it then.
             None => self.donations.put_off(joiner),
@@ -210,8 +215,13 @@ impl<S: State> Replica<S> {
         let Some(round) = self.round.as_ref().filter(|round| round.is_agreed()) else {
             return Ok(());
         };
-        let ready = self.joining.take_if(|joining| joining.is_ready());
-        let Some((owned, mut hold)) = ready.and_then(Joining::into_parts) else { return Ok(()) };
+        let Some(joining) = self.joining.take_if(|joining| joining.is_ready()) else {
+            return Ok(());
+        };
+        let (from, hash) = (joining.donor(), joining.hash());
+        let Some((owned, mut hold)) = joining.into_parts() else { return Ok(()) };
+        let at = owned.standing().at;
+        self.told.tell(|| StateEvent::Restore { from, at, hash });
         if round.is_served() {
             hold.push_served(round.view().id(), round.is_promised());
         }
@@ -236,6 +246,7 @@ impl<S: State> Replica<S> {
         if let Some(round) = &mut self.round {
             round.handle_restored();
         }
+        self.told.tell(|| StateEvent::Settled);
         self.tell(ReplicaEvent::Restored { from, bytes });
         Ok(())
     }

@@ -34,6 +34,7 @@ impl<A: Application> World<A> {
             // other.
             self.hosts[host].ahead_ns = self.hosts[self.host(Site::Process(p))].ahead_ns;
         }
+        let ahead_ns = self.hosts[host].ahead_ns;
         let Body::Process(body) = &mut self.hosts[host].body else { return Ok(()) };
         if body.node.is_some() {
             return Ok(());
@@ -52,6 +53,7 @@ impl<A: Application> World<A> {
         };
         let tracer = Recorder {
             site,
+            ahead_ns,
             records: core::mem::take(&mut body.records),
             traffic: Vec::new(),
             watch: Rc::clone(&self.watch),
@@ -102,7 +104,7 @@ impl<A: Application> World<A> {
 
     fn crash(&mut self, site: Site, state: HostState) {
         let host = self.host(site);
-        let ts = self.hosts[host].clock(self.fabric.now);
+        let ts = self.fabric.now;
         let Body::Process(body) = &mut self.hosts[host].body else { return };
         if let Some(mut node) = body.node.take() {
             body.records.append(&mut node.tracer_mut().records);
@@ -222,6 +224,10 @@ impl<A: Application> World<A> {
         let host = self.host(site);
         self.faults.clock_jumps += 1;
         self.hosts[host].ahead_ns += ms * 1_000_000;
+        let ahead_ns = self.hosts[host].ahead_ns;
+        if let Body::Process(body) = &mut self.hosts[host].body {
+            body.node.iter_mut().for_each(|node| node.tracer_mut().ahead_ns = ahead_ns);
+        }
         if self.hosts[host].state == HostState::Up {
             self.fire(host);
         }

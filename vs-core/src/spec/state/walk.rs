@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use crate::ident::ProcessId;
+use crate::ident::{ProcessId, ViewId};
+use crate::order::Stage;
 use crate::spec::log::{Step, ViewIndex};
 use crate::spec::model::{At, Group};
 use crate::spec::property::Property;
@@ -143,9 +144,12 @@ struct Life {
     is_hidden: bool,
     /// How far the state has come.
     at: Option<u64>,
-    view: Option<ViewIndex>,
-    is_served: bool,
-    has_signal: bool,
+    /// The views that it installed.
+    views: Vec<ViewIndex>,
+    /// The last one that was served here. What is regular was delivered in it.
+    served: Option<ViewIndex>,
+    /// How far the state had come that is promised.
+    promised: Option<u64>,
     /// What it knows of places that are not promised yet.
     pending: Vec<Promise>,
 }
@@ -163,70 +167,80 @@ impl Walk<'_> {
         match self.group.item(by).step {
             Step::Begin | Step::Start | Step::Leave | Step::Crash => self.life = Life::default(),
             Step::BrokenOff => self.life = Life { is_hidden: true, ..Life::default() },
-            Step::View { view, .. } => {
-                self.life.view = Some(view);
-                (self.life.is_served, self.life.has_signal) = (false, false);
-            }
-            Step::Signal(_) => self.life.has_signal = true,
+            Step::View { view, .. } => self.life.views.push(view),
             Step::Call { client, no, kind, hash, ts } => {
                 self.walks.asked.push(Asked { name: (client, no, kind), hash, ts, by });
             }
             Step::Reply { client, no, kind, result: CallResult::Ok, ts } => {
                 let at = self.life.at.unwrap_or(0);
                 let answered = Answered { name: (client, no, kind), at, ts, by };
-                self.view().into_iter().for_each(|view| view.answers.push(answered));
+                let view = self.life.served.or(self.life.views.last().copied());
+                self.view(view).into_iter().for_each(|view| view.answers.push(answered));
             }
             Step::State(event) if !self.life.is_hidden => self.state(findings, event, by),
             _ => {}
         }
     }
 
-    fn view(&mut self) -> Option<&mut InView> {
-        self.life.view.map(|view| &mut self.walks.views[view as usize])
+    fn view(&mut self, view: Option<ViewIndex>) -> Option<&mut InView> {
+        view.map(|view| &mut self.walks.views[view as usize])
+    }
+
+    /// What was promised before may be lost in the current view.
+    fn begin_anew(&mut self) {
+        let view = self.life.views.last().copied();
+        self.view(view).into_iter().for_each(|view| view.begins_anew = true);
     }
 
     fn state(&mut self, findings: &mut Findings, event: StateEvent, by: At) {
         match event {
             StateEvent::Create => {
-                (self.life.at, self.life.pending) = (Some(0), Vec::new());
-                self.view().into_iter().for_each(|view| view.begins_anew = true);
+                self.take(0);
+                self.begin_anew();
             }
-            StateEvent::Recover { .. } => {
-                self.view().into_iter().for_each(|view| view.begins_anew = true);
-            }
+            StateEvent::Recover { .. } => self.begin_anew(),
             StateEvent::Snapshot { to, at, hash } => {
                 self.offered(findings, at, by);
                 let key = (self.group.process(by), to, at);
                 self.snapshots.entry(key).or_default().push((hash, by));
-                self.know(Promise { at, known: Known::State(hash), by });
+                let is_promised = self.life.promised.is_some_and(|promised| at <= promised);
+                self.know(Promise { at, known: Known::State(hash), by }, is_promised);
             }
             StateEvent::Restore { from, at, hash } => {
-                (self.life.at, self.life.pending) = (Some(at), Vec::new());
+                self.take(at);
                 self.restores.push(Restore { from, at, hash, by });
-                self.know(Promise { at, known: Known::State(hash), by });
+                self.know(Promise { at, known: Known::State(hash), by }, false);
             }
-            StateEvent::Serve if !self.life.has_signal => self.serve(by),
-            StateEvent::Open { client, at } => {
-                self.apply(findings, at, Entry::Open { client }, by);
+            StateEvent::Serve { epoch } => self.serve(epoch, by),
+            StateEvent::Open { client, at, stage } => {
+                self.apply(findings, at, Entry::Open { client }, stage, by);
             }
-            StateEvent::Apply { client, no, at, hash } => {
-                self.apply(findings, at, Entry::Apply { client, no, hash }, by);
+            StateEvent::Apply { client, no, at, hash, stage } => {
+                self.apply(findings, at, Entry::Apply { client, no, hash }, stage, by);
             }
-            StateEvent::Pass { client, no, at, hash } => {
-                self.apply(findings, at, Entry::Pass { client, no, hash }, by);
+            StateEvent::Pass { client, no, at, hash, stage } => {
+                self.apply(findings, at, Entry::Pass { client, no, hash }, stage, by);
             }
-            StateEvent::Settled
-            | StateEvent::Serve
-            | StateEvent::Call { .. }
-            | StateEvent::Reply { .. } => {}
+            StateEvent::Settled | StateEvent::Call { .. } | StateEvent::Reply { .. } => {}
         }
     }
 
-    /// What is known so far is promised, and what is known from here on up to the signal.
-    fn serve(&mut self, by: At) {
-        self.life.is_served = true;
+    /// Another state takes the place of the one before.
+    fn take(&mut self, at: u64) {
+        (self.life.at, self.life.promised, self.life.served) = (Some(at), None, None);
+        self.life.pending.clear();
+    }
+
+    /// What is known so far is promised in this view, and what is delivered in it as regular.
+    fn serve(&mut self, epoch: ViewId, by: At) {
+        let group = self.group;
+        let views = self.life.views.iter().rev();
+        let Some(view) = views.copied().find(|view| group.view(*view).id() == epoch) else {
+            return;
+        };
+        (self.life.served, self.life.promised) = (Some(view), self.life.at);
         let (at, pending) = (self.life.at, core::mem::take(&mut self.life.pending));
-        let Some(view) = self.view() else { return };
+        let view = &mut self.walks.views[view as usize];
         view.promises.extend(pending);
         if let Some(at) = at
             && view.base.is_none_or(|(base, _)| at < base)
@@ -235,17 +249,21 @@ impl Walk<'_> {
         }
     }
 
-    fn know(&mut self, promise: Promise) {
-        match self.life.is_served && !self.life.has_signal {
-            true => self.view().into_iter().for_each(|view| view.promises.push(promise)),
-            false => self.life.pending.push(promise),
+    fn know(&mut self, promise: Promise, is_promised: bool) {
+        match self.life.served.filter(|_| is_promised) {
+            Some(view) => self.walks.views[view as usize].promises.push(promise),
+            None => self.life.pending.push(promise),
         }
     }
 
     /// Places follow each other in each life.
-    fn apply(&mut self, findings: &mut Findings, at: u64, entry: Entry, by: At) {
+    fn apply(&mut self, findings: &mut Findings, at: u64, entry: Entry, stage: Stage, by: At) {
         let before = self.life.at.replace(at);
-        self.know(Promise { at, known: Known::Entry(entry), by });
+        let is_promised = stage == Stage::Regular && self.life.served.is_some();
+        if is_promised {
+            self.life.promised = Some(at);
+        }
+        self.know(Promise { at, known: Known::Entry(entry), by }, is_promised);
         if before.and_then(|before| before.checked_add(1)) == Some(at) {
             return;
         }

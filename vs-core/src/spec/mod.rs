@@ -36,6 +36,7 @@ mod blocking;
 mod clusters;
 mod collect;
 mod delivery;
+pub mod history;
 mod judge;
 mod liveness;
 mod log;

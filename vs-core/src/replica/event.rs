@@ -1,5 +1,6 @@
 //! What a replica tells besides answers.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -40,6 +41,9 @@ pub enum ReplicaEvent {
     Stranger(ProcessId),
     /// The own state could not be written for a joiner, which turns to another member.
     SnapshotFailed(Broken),
+    /// Words for people about this process and not about the state: why it is out of the group for
+    /// now, that no server answers, that its trace ends.
+    Note(String),
 }
 
 impl fmt::Display for ReplicaEvent {
@@ -59,6 +63,7 @@ impl fmt::Display for ReplicaEvent {
             Self::SnapshotFailed(why) => {
                 write!(f, "the state cannot be written for a newcomer: {why}")
             }
+            Self::Note(words) => f.write_str(words),
         }
     }
 }

@@ -325,6 +325,7 @@ impl Keeper {
                     history.recovered |= first != self.view;
                 }
                 ReplicaEvent::Waiting(_) => history.waiting += 1,
+                ReplicaEvent::Note(_) => {}
                 event => history.complaints.push(format!("{event:?}")),
             }
         }

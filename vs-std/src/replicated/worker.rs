@@ -29,6 +29,8 @@ pub(super) struct Worker<S: State> {
     looks: Vec<Look<S>>,
     jobs: JobThreads<S>,
     hear: Box<dyn FnMut(ReplicaEvent) + Send>,
+    /// It was said that the trace ends.
+    is_trace_told: bool,
     leave_at: Option<Time>,
     leave_ms: u64,
 }
@@ -52,6 +54,7 @@ impl<S: State + Send + 'static> Worker<S> {
             calls: VecDeque::new(),
             reads: HashMap::new(),
             hear,
+            is_trace_told: false,
             leave_at: None,
             leave_ms,
         }
@@ -126,7 +129,7 @@ impl<S: State + Send + 'static> Worker<S> {
 
     /// Whether there was anything to hear.
     fn hear(&mut self) -> Result<bool, Broken> {
-        let Self { member, replica, .. } = self;
+        let Self { member, replica, hear: tell, .. } = self;
         let now = member.driver().recent();
         let mut result = Ok(());
         let mut hear = |replica: &mut Replica<S>, event: EventRef<'_>| {
@@ -138,6 +141,8 @@ impl<S: State + Send + 'static> Worker<S> {
                 EventRef::Direct { from, payload } => {
                     result = replica.handle_direct(now, from, payload);
                 }
+                EventRef::Detached { reason } => replica.handle_detached(reason),
+                EventRef::Unanswered(why) => tell(ReplicaEvent::Note(why.to_string())),
                 _ => {}
             }
             match result.is_err() {
@@ -172,6 +177,13 @@ impl<S: State + Send + 'static> Worker<S> {
         }
         while let Some(event) = self.replica.poll_event() {
             (self.hear)(event);
+        }
+        if !self.is_trace_told
+            && let Some(error) = self.member.trace_error()
+        {
+            let words = format!("the trace ends here, it cannot be written: {error}");
+            (self.hear)(ReplicaEvent::Note(words));
+            self.is_trace_told = true;
         }
         self.front.tell(&mut self.told, &self.replica.status());
     }

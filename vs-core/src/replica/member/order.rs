@@ -3,6 +3,7 @@
 use super::Replica;
 use crate::endpoint::Action;
 use crate::ident::{ProcessId, ViewId};
+use crate::member::DetachReason;
 use crate::order::Stage;
 use crate::replica::event::ReplicaEvent;
 use crate::replica::hold::Held;
@@ -28,7 +29,18 @@ impl<S: State> Replica<S> {
             Action::Deliver { from, payload, stage, .. } => {
                 self.handle_message(from, payload, stage)
             }
+            Action::Detached { ref reason, .. } => {
+                self.handle_detached(reason);
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// This process is out of the group. A final reason is the end, and told as such.
+    pub fn handle_detached(&mut self, reason: &DetachReason) {
+        if !reason.is_final() {
+            self.tell(ReplicaEvent::Note(alloc::format!("{reason}; trying again")));
         }
     }
 

@@ -80,9 +80,9 @@ impl Store {
 
     /// Does what a line says; `None`: it was `quit`.
     pub fn execute(&self, line: &str) -> Option<Said> {
-        let mut words = line.trim().splitn(3, ' ');
-        let (verb, key) = (words.next()?, words.next().unwrap_or_default().to_owned());
-        let value = words.next().unwrap_or_default().to_owned();
+        let (verb, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+        let (key, value) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+        let (key, value) = (key.to_owned(), value.trim_start().to_owned());
         let said = match verb {
             "put" if !key.is_empty() => self.kv.call(&(key, Some(value))).map(Said::Before),
             "del" if !key.is_empty() => self.kv.call(&(key, None)).map(Said::Before),
@@ -100,8 +100,8 @@ impl Store {
             _ => Ok(Said::Failed("put, get, del, watch, dump, status, recover or quit".into())),
         };
         let done = |why: &CallError<_>| match why {
-            CallError::Unknown(_) | CallError::Lost | CallError::Ended(_) => "perhaps done",
-            _ => "not done",
+            CallError::Refused(_) | CallError::TooLarge | CallError::Inside => "not done",
+            _ => "perhaps done",
         };
         Some(said.unwrap_or_else(|why| Said::Failed(format!("{}: {why}", done(&why)))))
     }

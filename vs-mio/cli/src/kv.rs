@@ -1,6 +1,7 @@
 //! `vs kv`: a replicated key-value store.
 
 mod args;
+mod patience;
 mod seat;
 #[path = "../../../vs-std/examples/kv.rs"]
 mod store;
@@ -9,9 +10,11 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io::BufRead;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Instant;
 
-use vs_core::Blocking;
 use vs_core::ident::ProcessId;
+use vs_core::replica::{ReplicaStatus, Waiting};
+use vs_core::{Blocking, DisplaySet};
 use vs_std::{JoinOptions, Membership, Replicated};
 
 pub(crate) use args::Args;
@@ -20,6 +23,7 @@ use crate::failure::Failure;
 use crate::network::{servers, unopened};
 use crate::output::say;
 use crate::signals;
+use patience::Patience;
 use seat::Seat;
 use store::{Kv, Said, Store};
 
@@ -39,7 +43,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let mut join = JoinOptions::with(driver).with_group(group);
     join.trace.clone_from(&args.trace);
     let is_json = args.json;
-    let tell = move |said| print(is_json, &said);
+    let mut repeats = Repeats::default();
+    let tell = move |said| {
+        if !repeats.is_one(&said) {
+            print(is_json, &said);
+        }
+    };
     eprintln!(
         "vs: process {} of the {} that keep the store {}",
         seat.process(),
@@ -55,6 +64,31 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is tried in vain is told of again after so long.
+const REPEATED: Duration = Duration::from_secs(10);
+/// How a note ends that tells of something that is tried again, until it succeeds.
+const AGAIN: &str = "; trying again";
+
+/// The note on a vain attempt that was said last, if no other was said since, and when.
+#[derive(Default)]
+struct Repeats(Option<(String, Instant)>);
+
+impl Repeats {
+    /// Whether `said` tells of a vain attempt that was told of a short while ago.
+    fn is_one(&mut self, said: &Said) -> bool {
+        let Said::Note(note) = said else { return false };
+        if !note.ends_with(AGAIN) {
+            self.0 = None;
+            return false;
+        }
+        if self.0.as_ref().is_some_and(|(last, at)| last == note && at.elapsed() < REPEATED) {
+            return true;
+        }
+        self.0 = Some((note.clone(), Instant::now()));
+        false
+    }
+}
+
 /// How often it is looked whether a signal or the replica has ended it.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -65,9 +99,12 @@ fn serve(store: &Store, is_json: bool, leave_at_eof: bool) -> Result<(), Failure
     // While there is another sender the end of standard input is no end.
     let _keep = (!leave_at_eof).then(|| sender.clone());
     read_lines(sender, leave_at_eof.then(|| store.kv.clone()))?;
+    let tell = move |why| print(is_json, &Said::Note(format!("# {why}")));
+    let state = store.kv.clone();
+    let patience = Patience::new(move || state.status(), tell)?;
     loop {
         match lines.recv_timeout(LOOK) {
-            Ok(line) => match store.execute(&line) {
+            Ok(line) => match patience.during(|| execute(store, &line)) {
                 Some(said) => print(is_json, &said),
                 None => return Ok(()),
             },
@@ -81,6 +118,50 @@ fn serve(store: &Store, is_json: bool, leave_at_eof: bool) -> Result<(), Failure
             return Ok(());
         }
     }
+}
+
+/// Does what a line says; `None`: it was `quit`. What only absent processes have is given up by
+/// `recover!` alone.
+fn execute(store: &Store, line: &str) -> Option<Said> {
+    let (is_decision, is_sure) = match line.trim() {
+        "recover" => (true, false),
+        "recover!" => (true, true),
+        _ => (false, false),
+    };
+    if !is_decision {
+        return store.execute(line);
+    }
+    // Once it has looked, the status is no older than what it has said.
+    store.kv.peek(|_| ());
+    match store.kv.status() {
+        ReplicaStatus::Waiting(waiting) => match objection(&waiting, is_sure) {
+            Some(why) => Some(Said::Failed(format!("not done: {why}"))),
+            None => store.execute("recover"),
+        },
+        _ => Some(Said::Recovered(false)),
+    }
+}
+
+/// Why an operator is not followed who says whose state counts.
+fn objection(waiting: &Waiting, is_sure: bool) -> Option<String> {
+    let Waiting { with_state, without_state, missing } = waiting;
+    let here = with_state.len() + without_state.len();
+    let of = here + missing.len();
+    let (need, missing) = (of / 2 + 1, DisplaySet(missing));
+    if here < need {
+        return Some(format!(
+            "{here} of {of} are here, {need} must be before anybody can decide: start more of {missing}"
+        ));
+    }
+    if is_sure || waiting.missing.is_empty() {
+        return None;
+    }
+    let begins =
+        if with_state.is_empty() { "an empty store would begin" } else { "it would go on" };
+    Some(format!(
+        "{begins} without {missing}, and what only they have would be lost: bring them back, or say recover! if \
+         they are gone for good"
+    ))
 }
 
 /// Reads the lines of standard input; if there is a state to wait for, once it is served.

@@ -6,6 +6,7 @@ use std::io;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use smallvec::SmallVec;
 use vs_core::trace::Tracer;
 
@@ -160,10 +161,33 @@ fn ready<T: Tracer>(
             wait_for(Socket::Embedded(Source::Connection(slot)), fd);
         }
     }
-    match poll(&mut fds, timeout) {
-        Err(Errno::INTR) => return Ok(SmallVec::new()),
-        result => result?,
+    let polled = match poll(&mut fds, timeout) {
+        Err(Errno::INVAL) => poll_in_parts(&mut fds, timeout),
+        polled => polled.map(drop),
     };
+    match polled {
+        Err(Errno::INTR) => return Ok(SmallVec::new()),
+        polled => polled?,
+    }
     let all = sockets.into_iter().zip(fds.iter().map(PollFd::revents));
     Ok(all.filter(|(_, flags)| !flags.is_empty()).collect())
+}
+
+/// How often all sockets are looked at by a process that may not wait for all of them.
+const PART: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+
+/// The system lets nobody wait for more files than the process may open. If that limit was lowered
+/// below what is open, as many as it allows are looked at together.
+fn poll_in_parts(fds: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> Result<(), Errno> {
+    let mut timeout = timeout.map_or(PART, |timeout| (*timeout).min(PART));
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if limit == 0 {
+        return poll(&mut [], Some(&timeout)).map(drop);
+    }
+    for part in fds.chunks_mut(limit) {
+        poll(part, Some(&timeout))?;
+        timeout = Timespec::default();
+    }
+    Ok(())
 }

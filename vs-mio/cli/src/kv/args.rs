@@ -21,10 +21,12 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(5);
 #[derive(clap::Args, Debug)]
 #[command(
     about = "A replicated key-value store: one state at all, through crashes, joins and partitions",
-    after_help = "Lines of standard input: put KEY VALUE, get KEY, del KEY, watch [PREFIX], dump, status, recover, quit.\n\n\
+    after_help = "Lines of standard input: put KEY VALUE, get KEY, del KEY, watch [PREFIX], dump, status, recover, recover!, quit.\n\n\
                   Example: vs kv --group store, in three terminals\n\n\
                   The store is made once all --members are there. It lives while more than half of them do: one that was \
                   killed and started again gets it back from the others. It is nowhere on a disk.\n\n\
+                  When so many were lost that no majority remembers, it says so and waits. recover lets the state of this \
+                  process count if all are here; recover! also if some are not, and what only they had is lost then.\n\n\
                   The end of standard input does not leave (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do."
 )]
 pub(crate) struct Args {

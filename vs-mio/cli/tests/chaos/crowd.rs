@@ -35,6 +35,7 @@ impl Crowd {
         for (k, host) in (0..count).zip(Host::members().into_iter().cycle()) {
             let id = u64::from(fault) * IDS + u64::from(k);
             let mut command = in_host(hosts, host);
+            command.env("TMPDIR", &self.traces);
             command.arg(vs()).args(join(id, &dir.join(format!("{id}.jsonl"))));
             command.stdin(Stdio::null()).stdout(Stdio::null());
             command.stderr(append(&self.traces.join("crowds.log")));

@@ -8,6 +8,11 @@
 //! # VS_CHAOS_FAULTS=200 VS_CHAOS_SEED=7 cargo test -p vs-cli --test chaos
 //! ```
 //!
+//! With `VS_CHAOS_STORE=1` the members keep a replicated store instead, as `vs kv`: 5 of them
+//! count, the others have copies. Each has a client that puts, deletes and gets. After each heal
+//! all must answer again; in the end all dumps must be the same, and what the clients saw
+//! linearizable.
+//!
 //! Without `VS_CHAOS_FAULTS` it does nothing, and says so: it needs root, iproute2, nftables,
 //! ethtool, python3 and libfaketime. `VS` names another binary than that of this build.
 //! `VS_CHAOS_ONLY` names the one kind of faults that is drawn, as they are listed at the end.
@@ -23,6 +28,7 @@ mod limits;
 mod plan;
 mod processes;
 mod run;
+mod store;
 mod wire;
 
 use core::time::Duration;
@@ -97,7 +103,10 @@ fn number(name: &str) -> Result<Option<u32>, String> {
 /// A whole run, with its verdict.
 fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     let only = std::env::var("VS_CHAOS_ONLY").ok();
-    let plan = plan::plan(seed, faults, only.as_deref());
+    let mut plan = plan::plan(seed, faults, only.as_deref());
+    if store::is_on() {
+        plan.iter_mut().for_each(store::spare);
+    }
     let began = Instant::now();
     let mut run = Run::start(seed, traces)?;
     for round in &plan {
@@ -105,8 +114,12 @@ fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     }
     let again = run.started_again();
     let (counts, settled, took) = (run.counts(), run.settled.clone(), began.elapsed());
+    let store = run.store.clone();
     run.finish()?;
     check(traces)?;
+    if let Some(store) = store {
+        println!("chaos: {}", store.judge()?);
+    }
     summary(&plan, counts, settled, took);
     println!(
         "chaos: {again} starts of members were repeated, since no server or no datagram reached them"
@@ -135,14 +148,17 @@ fn summary(plan: &[Round], counts: (u64, u64), mut settled: Vec<Duration>, took:
     let kinds = kinds.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>();
     settled.sort_unstable();
     let overlapping = plan.iter().filter(|round| round.len() > 1).count();
+    // What is done to a store is told by its judge.
+    let talk = match counts {
+        (0, 0) => String::new(),
+        (views, deliveries) => format!(" {views} views, {deliveries} deliveries;"),
+    };
     println!(
-        "chaos: {} faults ({}) in {} rounds, {overlapping} of them with faults that overlap; {} views, {} deliveries; \
-         settled after {:.2?} (p50), {:.2?} (max); {:.0?}",
+        "chaos: {} faults ({}) in {} rounds, {overlapping} of them with faults that overlap;{talk} settled after {:.2?} \
+         (p50), {:.2?} (max); {:.0?}",
         plan.iter().flatten().count(),
         kinds.join(", "),
         plan.len(),
-        counts.0,
-        counts.1,
         settled.get(settled.len() / 2).copied().unwrap_or_default(),
         settled.last().copied().unwrap_or_default(),
         took,

@@ -15,6 +15,7 @@ use crate::hosts::{Hosts, faketime};
 use crate::kind::Mismatch;
 use crate::limits::{Disk, Throttle, limit_files, no_file_more};
 use crate::plan::{Host, SERVERS};
+use crate::store::{self, Store};
 use rustix::process::Rlimit;
 
 /// Where servers listen.
@@ -28,6 +29,12 @@ const CONNECT_MS: &str = "60000";
 const MEMBERS_MAX: &str = "80";
 /// A process that is sent SIGSTOP stops within so long.
 const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// A process of a store has so much memory at most, in kB: buffers of sockets and windows, a few
+/// keys and their sessions.
+const MEMORY_KB_MAX: u64 = 100_000;
+/// It has so many files open at most: a dozen, and connections that come and go.
+const FILES_MAX: usize = 40;
 
 /// What a member says and ends, since it cannot start in such a network: no server takes it, or its
 /// datagrams are lost.
@@ -104,13 +111,17 @@ pub(crate) struct Processes {
     disks: Vec<(Host, Disk)>,
     /// Who looks at a server.
     visitors: Vec<Child>,
+    /// What the members keep, if they keep a store.
+    store: Option<Arc<Store>>,
     /// How often `supervise` started a member again.
     pub(crate) started_again: u32,
+    /// Most memory that a process of a store had, in kB, and most files.
+    pub(crate) most: (u64, usize),
 }
 
 impl Processes {
     /// None runs yet. They will leave their traces and logs in `traces`.
-    pub(crate) fn new(traces: &Path) -> Self {
+    pub(crate) fn new(traces: &Path, store: Option<Arc<Store>>) -> Self {
         let disk = |host: Host| (host, Disk::new(traces.join(host.to_string())));
         Self {
             list: Host::all().into_iter().map(Process::new).collect(),
@@ -119,7 +130,9 @@ impl Processes {
             news: Arc::default(),
             turn: Mutex::default(),
             traces: traces.to_owned(),
+            store,
             started_again: 0,
+            most: (0, 0),
         }
     }
 
@@ -141,7 +154,7 @@ impl Processes {
     /// Starts the process of `host`, which does not run.
     pub(crate) fn start_as(&mut self, hosts: &Hosts, host: Host, setup: Setup) {
         let log = self.log(host);
-        let news = Arc::clone(&self.news);
+        let (news, store) = (Arc::clone(&self.news), self.store.clone());
         let mut command = in_host(hosts, host);
         if setup.clock_s != 0 {
             let library = faketime().expect("it was there");
@@ -150,6 +163,10 @@ impl Processes {
                 .args([&format!("FAKETIME={:+}", setup.clock_s), "FAKETIME_DONT_FAKE_MONOTONIC=1"]);
             // Its later name.
             command.arg("DONT_FAKE_MONOTONIC=1");
+        }
+        if store::is_on() {
+            // Where `vs kv` has its locks: those of another run are not its own.
+            command.env("TMPDIR", &self.traces);
         }
         command.arg(vs());
         let words = match host {
@@ -173,9 +190,17 @@ impl Processes {
             said.probes.clear();
             said.life
         };
+        let said = Arc::clone(&process.said);
         if let Some(output) = child.stdout.take() {
-            let said = Arc::clone(&process.said);
-            std::thread::spawn(move || listen(output, life, &said, &news));
+            match &store {
+                Some(store) => {
+                    let input = process.input.take().expect("a pipe");
+                    store.attend(host, (input, output), append(&log));
+                }
+                None => {
+                    std::thread::spawn(move || listen(output, life, &said, &news));
+                }
+            }
         }
         process.child = Some(child);
     }
@@ -334,6 +359,23 @@ impl Processes {
         drop(self.news.wait_timeout(turn, most));
     }
 
+    /// No process of a store takes more memory or files than it needs.
+    pub(crate) fn check_bounds(&mut self) -> Result<(), String> {
+        for host in Host::members() {
+            let pid = self.get(host).pid();
+            let files = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let memory = memory.and_then(|text| text.trim().strip_suffix(" kB")?.parse().ok());
+            let memory: u64 = memory.unwrap_or_default();
+            self.most = (self.most.0.max(memory), self.most.1.max(files));
+            if memory > MEMORY_KB_MAX || files > FILES_MAX {
+                return Err(format!("{host} takes {memory} kB, and has {files} files open"));
+            }
+        }
+        Ok(())
+    }
+
     fn get(&mut self, host: Host) -> &mut Process {
         self.list.iter_mut().find(|process| process.host == host).expect("all hosts are listed")
     }
@@ -379,13 +421,22 @@ fn order() -> String {
     std::env::var("VS_CHAOS_ORDER").unwrap_or_else(|_| "fifo".to_owned())
 }
 
+/// What members do: talk, or keep a store.
+fn verb() -> String {
+    if store::is_on() {
+        format!("kv --members {}", store::VOTERS)
+    } else {
+        format!("node --order {}", order())
+    }
+}
+
 /// Each begins with another server, so that all servers have clients.
 pub(crate) fn join(id: u64, trace: &Path) -> Vec<String> {
     // The interface by its name: the address of a host changes.
     let mut words = words(&format!(
-        "node --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
-         --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX} --order {}",
-        order()
+        "{} --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
+         --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX}",
+        verb()
     ));
     let mut servers = Host::servers();
     servers.rotate_left((id % u64::from(SERVERS)) as usize);
@@ -399,6 +450,11 @@ pub(crate) fn join(id: u64, trace: &Path) -> Vec<String> {
 /// `words` with the option of `mismatch`, which may have another value in them.
 fn with(mut words: Vec<String>, mismatch: Option<&Mismatch>) -> Vec<String> {
     let Some(Mismatch { option, value, .. }) = mismatch else { return words };
+    let (option, value) = match *option {
+        // A store has the processes 1 to N.
+        "--primary-of" if store::is_on() => (&"--members", &"3"),
+        _ => (option, value),
+    };
     if let Some(at) = words.iter().position(|word| word == option) {
         words.drain(at..at + 2);
     }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::hosts::Hosts;
 use crate::kind::Kind;
 use crate::plan::{Fault, Host, Rng, Round};
 use crate::processes::{Processes, Setup};
+use crate::store::{self, Store};
 
 /// All members must be in one view, and hear each other, so long after the last fault of a round is
 /// healed. A link between servers that was lost again and again counts only when it has held for 30
@@ -36,6 +38,8 @@ pub(crate) struct Run {
     processes: Processes,
     crowd: Crowd,
     hosts: Hosts,
+    /// What the members keep, if they keep a store.
+    pub(crate) store: Option<Arc<Store>>,
     traffic: Rng,
     /// None: nothing is said any more.
     next_traffic: Option<Instant>,
@@ -49,10 +53,12 @@ impl Run {
     /// Starts everything, and waits for the first view of all.
     pub(crate) fn start(seed: u64, traces: &Path) -> Result<Self, String> {
         let now = Instant::now();
+        let store = store::is_on().then(|| Store::new(seed));
         let mut run = Self {
-            processes: Processes::new(traces),
+            processes: Processes::new(traces, store.clone()),
             crowd: Crowd::new(traces),
             hosts: Hosts::new(traces),
+            store,
             traffic: Rng(!seed),
             next_traffic: Some(now),
             began: now,
@@ -182,6 +188,9 @@ impl Run {
     /// Waits until all members are in one view and each delivered what each said there.
     fn settle(&mut self) -> Result<(), String> {
         let healed = Instant::now();
+        if let Some(store) = self.store.clone() {
+            return self.settle_store(&store, healed);
+        }
         let mut asked = (Value::Null, Vec::new());
         loop {
             self.processes.supervise(&self.hosts)?;
@@ -199,6 +208,28 @@ impl Run {
                 return Err(format!("not settled within {SETTLE_MAX:?}{missing}"));
             }
             self.talk();
+            self.processes.pause(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until all members serve the store; once nothing is said any more, until they have all
+    /// dumped it, and all the same.
+    fn settle_store(&mut self, store: &Store, healed: Instant) -> Result<(), String> {
+        let question = self.next_traffic.is_none().then(|| store.ask_for_dumps());
+        loop {
+            self.processes.supervise(&self.hosts)?;
+            store.complaint()?;
+            let is_settled = match question {
+                None => store.is_served(healed),
+                Some(question) => store.is_dumped(question)?,
+            };
+            if is_settled {
+                self.settled.push(healed.elapsed());
+                return self.processes.check_bounds();
+            }
+            if healed.elapsed() > SETTLE_MAX {
+                return Err(format!("the store is not served by all within {SETTLE_MAX:?}"));
+            }
             self.processes.pause(Duration::from_millis(20));
         }
     }
@@ -278,7 +309,10 @@ impl Run {
     fn state(&self) -> String {
         let mut text = String::new();
         for host in Host::members() {
-            text += &format!("\n  {host}: {}", self.processes.said(host).view);
+            text += &match &self.store {
+                Some(store) => format!("\n  {host}: {}", store.state(host)),
+                None => format!("\n  {host}: {}", self.processes.said(host).view),
+            };
         }
         for host in Host::all() {
             let log = self.processes.logged(host);

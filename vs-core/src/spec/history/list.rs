@@ -13,7 +13,10 @@ pub(super) enum Event {
     Answer(usize),
 }
 
-/// The head of the list is at 0, events are at 1 and above.
+/// The place before the first event that is left.
+pub(super) const HEAD: usize = 0;
+
+/// Events are at the places from 1 on.
 #[derive(Debug)]
 pub(super) struct List {
     events: Vec<Event>,
@@ -55,13 +58,13 @@ impl List {
 
     /// The first event that is left.
     pub(super) fn first(&self) -> Option<usize> {
-        self.after(0)
+        self.after(HEAD)
     }
 
     /// The event behind `place` of those that are left.
     pub(super) fn after(&self, place: usize) -> Option<usize> {
         let next = self.next[place];
-        (next != 0).then_some(next)
+        (next != HEAD).then_some(next)
     }
 
     pub(super) fn event(&self, place: usize) -> Event {

@@ -6,6 +6,9 @@
 //! already, none is needed. Of those that leave the same value the one that was called first serves
 //! as well as any: none of them has an end. So one is used, the first of its value, right before
 //! an answer that names this value while another one is there.
+//!
+//! Nor do operations that leave the value as they found it: where one may come next and finds what
+//! is there, it comes at once. Whatever follows could follow all the same.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -13,7 +16,7 @@ use alloc::vec::Vec;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::list::{Event, List};
+use super::list::{Event, HEAD, List};
 use super::operation::Operation;
 use crate::time::Time;
 
@@ -41,6 +44,8 @@ struct Taken {
     before: Value,
     /// The operation without an answer that stands right before it.
     used: Option<usize>,
+    /// It changes nothing: whatever else might come next may as well follow.
+    is_free: bool,
 }
 
 /// Where no order goes on: the longest one that was found.
@@ -145,6 +150,7 @@ impl Search {
 
     /// Searches, while at most `states_max` states are remembered.
     pub(super) fn run(&mut self, states_max: usize) -> Outcome {
+        self.take_free();
         let mut at = self.list.first();
         while let Some(place) = at {
             at = match self.list.event(place) {
@@ -173,29 +179,47 @@ impl Search {
     /// Puts `step` behind the order, if it fits there, and this was not tried before.
     fn try_step(&mut self, step: usize) -> bool {
         let Step { found, leaves, .. } = self.steps[step];
-        let mut taken = Taken { step, before: self.value, used: None };
+        let mut taken = Taken { step, before: self.value, used: None, is_free: false };
         if found != self.value {
             taken.used = self.open_that_leaves(found);
             if taken.used.is_none() {
                 return false;
             }
         }
-        self.set(taken, true);
+        self.take(taken);
         self.value = leaves;
+        self.take_free();
         let state = State {
             value: leaves,
             full: self.taken_bits.full,
             taken: self.taken_bits.behind_full(),
             used: self.used_bits.words[..self.used_bits.end].into(),
         };
-        if !self.seen.insert(state) {
-            self.set(taken, false);
-            self.value = taken.before;
-            return false;
+        let is_new = self.seen.insert(state);
+        if !is_new {
+            self.step_back();
         }
-        self.list.take(step);
+        is_new
+    }
+
+    /// Takes all that may come next, finds what is there, and leaves it so.
+    fn take_free(&mut self) {
+        let mut behind = HEAD;
+        while let Some(place) = self.list.after(behind) {
+            let Event::Call(step) = self.list.event(place) else { return };
+            let Step { found, leaves, .. } = self.steps[step];
+            if found == self.value && leaves == self.value {
+                self.take(Taken { step, before: self.value, used: None, is_free: true });
+            } else {
+                behind = place;
+            }
+        }
+    }
+
+    fn take(&mut self, taken: Taken) {
+        self.set(taken, true);
+        self.list.take(taken.step);
         self.order.push(taken);
-        true
     }
 
     /// The next operation without an answer that leaves `value` and may stand at the end of the
@@ -218,13 +242,17 @@ impl Search {
         }
     }
 
-    /// Takes the last step out of the order.
+    /// Takes the last step out of the order for which another one might do, and all behind it.
     fn step_back(&mut self) -> Option<usize> {
-        let taken = self.order.pop()?;
-        self.set(taken, false);
-        self.value = taken.before;
-        self.list.put_back(taken.step);
-        Some(taken.step)
+        while let Some(taken) = self.order.pop() {
+            self.set(taken, false);
+            self.value = taken.before;
+            self.list.put_back(taken.step);
+            if !taken.is_free {
+                return Some(taken.step);
+            }
+        }
+        None
     }
 
     fn note_stuck(&mut self) {

@@ -105,7 +105,7 @@ fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     let only = std::env::var("VS_CHAOS_ONLY").ok();
     let mut plan = plan::plan(seed, faults, only.as_deref());
     if store::is_on() {
-        plan.iter_mut().for_each(store::spare);
+        plan.iter_mut().for_each(store::adapt);
     }
     let began = Instant::now();
     let mut run = Run::start(seed, traces)?;
@@ -114,11 +114,12 @@ fn chaos(seed: u64, faults: u32, traces: &Path) -> Result<(), String> {
     }
     let again = run.started_again();
     let (counts, settled, took) = (run.counts(), run.settled.clone(), began.elapsed());
-    let store = run.store.clone();
+    let (store, most) = (run.store.clone(), run.most());
     run.finish()?;
     check(traces)?;
     if let Some(store) = store {
         println!("chaos: {}", store.judge()?);
+        println!("chaos: a process had {} kB and {} files at most", most.0, most.1);
     }
     summary(&plan, counts, settled, took);
     println!(

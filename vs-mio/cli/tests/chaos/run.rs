@@ -332,6 +332,11 @@ impl Run {
         })
     }
 
+    /// Most memory that a process of a store had, in kB, and most files.
+    pub(crate) fn most(&self) -> (u64, usize) {
+        self.processes.most
+    }
+
     /// How often a member was started again that could not start.
     pub(crate) fn started_again(&self) -> u32 {
         self.processes.started_again

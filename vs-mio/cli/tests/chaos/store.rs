@@ -1,7 +1,8 @@
 //! A replicated store instead of talk: the members are processes `vs kv`, each with a client on its
 //! standard input. What the clients saw is judged in the end.
 //!
-//! The store lives in memory alone, while more than half of its voters do: see [`spare`].
+//! The store lives in memory alone, while more than half of its voters do: see [`adapt`]. Where a
+//! majority has forgotten it, and all are back, the clients are the operators who decide.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -23,6 +24,16 @@ use crate::plan::{Host, Rng, Round};
 pub(crate) const VOTERS: u8 = 5;
 /// So many of them may lose their memory in one round: the others have the state.
 const LOST_MAX: usize = 2;
+/// So many may if nothing else happens in the round: no majority has the state then, and those who
+/// have it have all of it.
+const LOST_ALONE_MAX: usize = 3;
+/// Every so many-th fault lasts for long if it keeps members from each other.
+const LONG_EVERY: u32 = 4;
+/// So long, in ms: longer than a call waits. Clients are told that something is perhaps done, and
+/// are then refused.
+const LONG_MS: u64 = 13_000;
+/// What a process says that an operator may help.
+const UNDECIDED: &str = "decide that the state here counts: recover";
 /// Keys of the clients: few, so that many are about one.
 const KEYS: u64 = 6;
 /// A client waits for so long before its next operation, in ms: at least and at most.
@@ -59,6 +70,8 @@ pub(crate) struct Store {
     complaints: Mutex<Vec<String>>,
     /// So many times dumps were asked for. From the first time on nothing else is done.
     dumps: AtomicU64,
+    /// So often a client decided that the state of its process counts.
+    recovered: AtomicU64,
     /// All members were there once: nobody makes the state anew.
     is_made: Mutex<bool>,
 }
@@ -72,6 +85,7 @@ impl Store {
             seen: Mutex::default(),
             complaints: Mutex::default(),
             dumps: AtomicU64::new(0),
+            recovered: AtomicU64::new(0),
             is_made: Mutex::default(),
         })
     }
@@ -164,13 +178,15 @@ impl Store {
         let began = Instant::now();
         let judged = judge(&operations).map_err(|refusal| refusal.to_string())?;
         let took = began.elapsed();
+        let recovered = self.recovered.load(Ordering::SeqCst);
         let Judged { keys, answered, open, carried_out, states, .. } = judged;
         break_one(&mut operations)?;
         match judge(&operations) {
             Ok(_) => Err("a history with a stale read was accepted: the judge is broken".into()),
             Err(_) => Ok(format!(
                 "{answered} operations on {keys} keys are linearizable, {refused} more were refused, {open} had no answer, \
-                 of which {carried_out} were carried out ({states} states in {took:.1?})"
+                 of which {carried_out} were carried out; {recovered} times a client decided whose state counts \
+                 ({states} states in {took:.1?})"
             )),
         }
     }
@@ -200,13 +216,15 @@ fn break_one(history: &mut [Operation]) -> Result<(), String> {
     Err("no read found a value that had replaced another one: the run was too short".into())
 }
 
-/// Takes out of a round what would make more than [`LOST_MAX`] voters forget: what a majority has
-/// forgotten is lost, and nobody promises that it is not.
-pub(crate) fn spare(round: &mut Round) {
+/// Takes out of a round what would make too many voters forget: what all have forgotten is lost,
+/// and nobody promises that it is not. Lets some faults last.
+pub(crate) fn adapt(round: &mut Round) {
+    let is_herd = round.len() == 1 && matches!(round[0].kind, Kind::Kill(_));
+    let lost_max = if is_herd { LOST_ALONE_MAX } else { LOST_MAX };
     let mut lost = BTreeSet::new();
     let mut may_lose = |host: &Host| {
         let is_voter = matches!(host, Host::Member(id) if *id <= VOTERS);
-        let may = !is_voter || lost.contains(host) || lost.len() < LOST_MAX;
+        let may = !is_voter || lost.contains(host) || lost.len() < lost_max;
         if is_voter && may {
             lost.insert(*host);
         }
@@ -222,6 +240,12 @@ pub(crate) fn spare(round: &mut Round) {
         | Kind::FarClock(host)
         | Kind::Options(host, _)
         | Kind::Nameless(host) => may_lose(host),
+        Kind::Partition(_) | Kind::Unplug(_) | Kind::Mute(_) | Kind::OneWay(..) | Kind::Stop(_) => {
+            if fault.number.is_multiple_of(LONG_EVERY) {
+                fault.end_ms = fault.begin_ms + LONG_MS;
+            }
+            true
+        }
         _ => true,
     });
 }
@@ -285,6 +309,9 @@ impl Client {
             }
             (None, Some(why)) if why.starts_with("not done: ") => {
                 lock(&self.store.history)[number] = None;
+                if why.contains(UNDECIDED) {
+                    self.recover()?;
+                }
                 return Some(REFUSED);
             }
             // It stays without an answer.
@@ -293,6 +320,20 @@ impl Client {
         }
         let (least, most) = THINKS_MS;
         Some(Duration::from_millis(least + self.rng.below(most - least + 1)))
+    }
+
+    /// Decides, if the process lets anybody: all are back.
+    fn recover(&mut self) -> Option<()> {
+        let said = self.ask("recover")?;
+        let is_refused = said["failed"].as_str().is_some_and(|why| why.starts_with("not done: "));
+        match said["recovered"].as_bool() {
+            Some(is_done) => {
+                self.store.recovered.fetch_add(u64::from(is_done), Ordering::SeqCst);
+            }
+            None if is_refused => {}
+            None => self.store.complain(format!("{} answered recover with {said}", self.host)),
+        }
+        Some(())
     }
 
     /// Dumps: a get of each key at once.

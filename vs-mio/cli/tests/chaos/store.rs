@@ -142,24 +142,21 @@ impl Store {
         self.dumps.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Whether all have answered that question, all the same.
-    pub(crate) fn is_dumped(&self, question: u64) -> Result<bool, String> {
+    /// Whether all have answered that question all the same; `None`: not all have answered yet.
+    pub(crate) fn compare_dumps(&self, question: u64) -> Option<Result<(), String>> {
         let seen = lock(&self.seen);
         let mut dumps = Vec::new();
         for host in Host::members() {
-            let dump = seen.get(&host).and_then(|seen| seen.dump.as_ref());
-            match dump {
+            match seen.get(&host).and_then(|seen| seen.dump.as_ref()) {
                 Some((of, dump)) if *of == question => dumps.push((host, dump)),
-                _ => return Ok(false),
+                _ => return None,
             }
         }
-        match dumps.iter().find(|(_, dump)| *dump != dumps[0].1) {
-            None => Ok(true),
-            Some((host, dump)) => {
-                let (first, of_first) = dumps[0];
-                Err(format!("{first} has {of_first}, and {host} has {dump}"))
-            }
-        }
+        let (first, of_first) = dumps[0];
+        Some(match dumps.iter().find(|(_, dump)| *dump != of_first) {
+            None => Ok(()),
+            Some((host, dump)) => Err(format!("{first} has {of_first}, and {host} has {dump}")),
+        })
     }
 
     /// How the process of a member fares, to be told.

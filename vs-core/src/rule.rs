@@ -68,6 +68,11 @@ pub enum Rule {
     /// A member that takes the lead goes on with what the slots so far have put in order. It does
     /// not begin anew.
     OrderLeadFromSlots,
+    /// In a causal group a message waits for those that its sender had delivered before it.
+    CausalWait,
+    /// At the end of a causal view, what follows from a message that nobody has who comes along is
+    /// left out.
+    CausalCut,
     /// In a group with clusters a view is installed once the sync messages of all of its members
     /// are here, also of those that come from another view.
     ClusterSyncs,
@@ -75,7 +80,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -99,6 +104,8 @@ impl Rule {
         Self::OrderSafeMax,
         Self::OrderSlotsGoOn,
         Self::OrderLeadFromSlots,
+        Self::CausalWait,
+        Self::CausalCut,
         Self::ClusterSyncs,
     ];
 }

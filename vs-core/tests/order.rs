@@ -1,4 +1,4 @@
-//! One order for all members, as an embedder of the core meets it.
+//! Orders other than FIFO, as an embedder of the core meets them.
 
 mod common;
 
@@ -7,8 +7,13 @@ use vs_core::Action;
 use vs_core::order::{Order, Stage};
 
 fn cluster(members: usize) -> Cluster<()> {
+    cluster_of(members, Order::Total, 1472)
+}
+
+fn cluster_of(members: usize, order: Order, datagram_bytes: usize) -> Cluster<()> {
     let (node, group) = small_configs(members);
-    let mut cluster = Cluster::new(members, (node, group.with_order(Order::Total)), || ());
+    let node = node.with_datagram_bytes(datagram_bytes);
+    let mut cluster = Cluster::new(members, (node, group.with_order(order)), || ());
     cluster.pass_us(50_000);
     cluster
 }
@@ -75,4 +80,33 @@ fn part_of_a_message_is_not_recorded() {
     }
     let counters = cluster.processes[0].node.cast_counters(group).expect("the group is joined");
     assert!(parts > 5 && counters.records == 1, "{parts} parts, {} records", counters.records);
+}
+
+/// Packets without messages that the last of `members` needs to send a message of each of `lengths`
+/// after it has delivered one of each other.
+fn claims_alone(members: usize, datagram_bytes: usize, lengths: [usize; 2]) -> u64 {
+    let mut cluster = cluster_of(members, Order::Causal, datagram_bytes);
+    let last = members - 1;
+    for sender in 0..last {
+        cluster.send(sender, b"news").expect("there is room");
+    }
+    cluster.pass_us(100_000);
+    for len in lengths {
+        cluster.send(last, &[7; 4096][..len]).expect("there is room");
+    }
+    cluster.pass_us(100_000);
+    assert!(cluster.processes.iter().all(|p| p.delivered == last as u64 + 2));
+    let counters = |p: usize| cluster.processes[p].node.cast_counters(cluster.group);
+    assert!((0..last).all(|p| counters(p).is_some_and(|counters| counters.records == 0)));
+    counters(last).map_or(0, |counters| counters.records)
+}
+
+/// A few senders find room in each trailer, and more beside a short message. What finds none goes
+/// before the message, in packets of its own.
+#[test]
+fn senders_beyond_a_trailer_go_before_the_message() {
+    assert_eq!(claims_alone(5, 512, [4000, 1]), 0);
+    assert_eq!(claims_alone(30, 512, [100, 4000]), 0);
+    assert_eq!(claims_alone(30, 512, [4000, 1]), 1);
+    assert_eq!(claims_alone(90, 512, [400, 1]), 2);
 }

@@ -119,6 +119,16 @@ fn lead_that_begins_anew_is_noticed() {
     assert_order_missed(Rule::OrderLeadFromSlots, Order::Total, "did not settle", 0..300);
 }
 
+#[test]
+fn causal_delivery_without_waiting_is_noticed() {
+    assert_order_missed(Rule::CausalWait, Order::Causal, "T3", 0..300);
+}
+
+#[test]
+fn causal_cut_that_leaves_nothing_out_is_noticed() {
+    assert_order_missed(Rule::CausalCut, Order::Causal, "T3", 0..3000);
+}
+
 /// A configuration in which a group that hangs does so to the end: no accusation may hide it.
 fn patient() -> GroupConfig {
     group_config().with_peer(Duration::from_secs(60))

@@ -78,11 +78,12 @@ impl Town {
 /// Without a profile there was a view, an accusation, a view, and so on without end.
 #[test]
 fn who_has_no_room_is_told_at_once_and_the_group_stays() {
-    let changes: [(ProfileField, Change); 5] = [
+    let changes: [(ProfileField, Change); 6] = [
         (ProfileField::MessageBytesMax, |_, group| group.message_bytes_max = 1024),
         (ProfileField::DatagramBytes, |node, _| node.datagram_bytes = 600),
         (ProfileField::PrimaryOf, |_, group| group.primary_of = vec![ProcessId(1)]),
         (ProfileField::Order, |_, group| group.order = Order::Total),
+        (ProfileField::Order, |_, group| group.order = Order::Causal),
         (ProfileField::Clusters, |_, group| group.clusters = true),
     ];
     for (n, (field, change)) in changes.into_iter().enumerate() {

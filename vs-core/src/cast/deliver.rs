@@ -4,7 +4,7 @@ use super::Cast;
 use super::message::Delivered;
 use super::stream::Stream;
 use crate::ident::{Rank, Seq};
-use crate::order::{Head, Sealed};
+use crate::order::{Head, Sealed, Sealer};
 use crate::pool::Pool;
 use crate::time::Time;
 use crate::wire::body::Flags;
@@ -116,16 +116,24 @@ impl Cast {
     /// Something of slot `slot` of the order was taken.
     #[inline]
     pub(crate) fn handle_slot(&mut self, slot: Seq) {
-        if let Some(sealer) = &mut self.sealer {
-            sealer.handle_delivered(slot);
+        if let Some(records) = self.sealer.as_mut().and_then(Sealer::records_mut) {
+            records.handle_delivered(slot);
+        }
+    }
+
+    /// In a causal group something of `rank` is taken: what is sent from here on follows from it.
+    #[inline]
+    pub(crate) fn handle_followed(&mut self, rank: Rank) {
+        if let Some(claims) = self.sealer.as_mut().and_then(Sealer::claims_mut) {
+            claims.handle_delivered(rank);
         }
     }
 
     /// This member leads from now on: it records what comes behind what `recorded` says.
     pub(crate) fn lead(&mut self, recorded: impl Fn(Rank) -> Seq) {
-        if let Some(sealer) = &mut self.sealer {
-            sealer.lead(recorded, |rank| self.streams.of(rank).boundary());
-            self.room.set_records(sealer.leads(), &self.settings);
+        if let Some(records) = self.sealer.as_mut().and_then(Sealer::records_mut) {
+            records.lead(recorded, |rank| self.streams.of(rank).boundary());
+            self.room.set_records(records.leads(), &self.settings);
         }
     }
 

@@ -100,7 +100,7 @@ impl Cast {
         seed: u64,
     ) -> Self {
         let settings = Settings::new(config, size, ranks);
-        let sealer = config.order.has_trailers().then(|| Sealer::new(ranks, me, settings.window()));
+        let sealer = Sealer::new(config.order, ranks, me, settings.window());
         let records = sealer.as_ref().is_some_and(Sealer::leads);
         Self {
             me,

@@ -6,6 +6,7 @@ use super::message::DataOutcome;
 use super::repair::{Asked, Forward};
 use super::stream::AckDue;
 use crate::ident::{Rank, Seq};
+use crate::order::Sealer;
 use crate::pool::{Pool, Slot};
 use crate::ranges::SeqRange;
 use crate::ring::Taken;
@@ -153,8 +154,8 @@ impl Cast {
         }
         self.streams.count_unstable(origin);
         self.streams.count_undelivered(origin);
-        if let Some(sealer) = &mut self.sealer {
-            sealer.handle_arrived(origin, self.streams.of(origin).boundary());
+        if let Some(records) = self.sealer.as_mut().and_then(Sealer::records_mut) {
+            records.handle_arrived(origin, self.streams.of(origin).boundary());
         }
         misfit.map(|(seq, _)| seq)
     }

@@ -4,15 +4,27 @@
 use super::Cast;
 use super::sender::Open;
 use crate::ident::{Rank, Seq};
-use crate::order::{Content, Sealer};
+use crate::order::{Claims, Content, Records, Sealer};
 use crate::pool::{Pool, Slot};
 use crate::time::Time;
-use crate::wire::body::{Audience, Flags, Fragments, body_bytes, packets_for};
+use crate::wire::body::{Audience, Flags, Fragments, LENGTH_BYTES, body_bytes, packets_for};
 use crate::wire::packet::data_bytes;
+use crate::wire::trailer::{RECORDS_RESERVED, records_in};
 
 /// A message was not accepted: the window, a member's credit or the pool is full. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
+
+/// How a message of a causal group is sent that follows from messages of many members.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// The last packet that it is in.
+    last_packet: Seq,
+    /// The open packet is sealed before.
+    seals_open: bool,
+    /// Packets without messages that go before it.
+    packets: usize,
+}
 
 impl Cast {
     /// The last packet that may be made now.
@@ -45,7 +57,41 @@ impl Cast {
     /// The number of the last packet that a message of `len` bytes would be in.
     #[inline]
     fn last_packet_of(&self, len: usize, audience: Audience) -> Seq {
-        self.sender.last_packet_of(len, audience)
+        match self.crowded_claims() {
+            None => self.sender.last_packet_of(len, audience),
+            Some(claims) => self.plan(claims, len, audience).last_packet,
+        }
+    }
+
+    /// In a causal group: what is to be claimed, if that may be more than what each trailer has
+    /// room for.
+    #[inline]
+    fn crowded_claims(&self) -> Option<&Claims> {
+        let claims = self.sealer.as_ref().and_then(Sealer::claims)?;
+        (claims.records() > RECORDS_RESERVED).then_some(claims)
+    }
+
+    /// How a message of `len` bytes is sent so that all that was delivered before it is claimed at
+    /// the latest in the trailer of its last packet.
+    #[inline(never)]
+    fn plan(&self, claims: &Claims, len: usize, audience: Audience) -> Plan {
+        let (records, body_bytes) = (claims.records(), self.sender.body_bytes());
+        let whole = body_bytes + self.settings.trailer_bytes();
+        let left_by = |used: usize| records_in(whole.saturating_sub(used));
+        let in_open = |open: &Open| records <= left_by(open.len() + LENGTH_BYTES + len);
+        if !self.sender.must_seal(len, audience) && self.sender.open().is_some_and(in_open) {
+            let last_packet = self.sender.last_packet_of(len, audience);
+            return Plan { last_packet, seals_open: false, packets: 0 };
+        }
+        // Of the open packet, then of the one with the message or of the first of its packets.
+        let claimed = self.sender.open().map_or(0, |open| left_by(open.len()));
+        let packets = packets_for(len, body_bytes);
+        let beside = if packets > 1 { RECORDS_RESERVED } else { left_by(len + LENGTH_BYTES) };
+        let left = records.saturating_sub(claimed).saturating_sub(beside);
+        let alone = left.div_ceil(left_by(0).max(1));
+        let opened = self.sender.sealed() + u64::from(self.sender.open().is_some());
+        let last_packet = opened + (alone + packets) as u64;
+        Plan { last_packet, seals_open: true, packets: alone }
     }
 
     /// Accepts a message. Answers how many of the application were accepted: the number of this
@@ -64,9 +110,14 @@ impl Cast {
         audience: Audience,
     ) -> Result<u64, Full> {
         let packets = packets_for(payload.len(), self.sender.body_bytes());
-        if !self.has_room_for(payload.len(), audience) || pool.available() < packets {
+        let plan = self.crowded_claims().map(|claims| self.plan(claims, payload.len(), audience));
+        let slots = packets + plan.as_ref().map_or(0, |plan| plan.packets);
+        if !self.has_room_for(payload.len(), audience) || pool.available() < slots {
             self.refuse(now, payload.len(), audience);
             return Err(Full);
+        }
+        if let Some(plan) = plan.filter(|plan| plan.seals_open) {
+            self.seal_claims(pool, &plan);
         }
         if packets > 1 {
             self.push_fragments(pool, payload, audience);
@@ -151,30 +202,49 @@ impl Cast {
         }
     }
 
-    /// Seals a packet without messages if this member leads others and something of them is
-    /// unrecorded. False if there is nothing to say or no room to say it.
-    pub(super) fn seal_records(&mut self, pool: &mut Pool) -> bool {
-        if !self.has_records() || self.sender.sealed() >= self.send_limit() {
-            return false;
+    /// Seals what is written, and then claims in packets without messages what the next packet has
+    /// no room for. The caller has checked that there are slots and places enough.
+    #[inline(never)]
+    fn seal_claims(&mut self, pool: &mut Pool, plan: &Plan) {
+        if self.sender.open().is_some() {
+            self.sender.handle_limited();
+            self.seal(pool);
         }
+        for _ in 0..plan.packets {
+            self.seal_alone(pool);
+        }
+    }
+
+    /// Seals a packet without messages. False if there is no slot for it.
+    fn seal_alone(&mut self, pool: &mut Pool) -> bool {
         let Some(slot) = pool.alloc() else { return false };
         self.counters.records += 1;
         self.seal_slot(pool, slot, 0, Flags::messages(Audience::Application));
         true
     }
 
+    /// Seals a packet without messages if this member leads others and something of them is
+    /// unrecorded. False if there is nothing to say or no room to say it.
+    pub(super) fn seal_records(&mut self, pool: &mut Pool) -> bool {
+        if !self.has_records() || self.sender.sealed() >= self.send_limit() {
+            return false;
+        }
+        self.seal_alone(pool)
+    }
+
     /// Whether packets of others are here that this member, which leads, has not put in order.
     #[inline]
     pub(super) fn has_records(&self) -> bool {
-        self.sealer.as_ref().is_some_and(Sealer::has_unrecorded) && !self.frozen
+        let records = self.sealer.as_ref().and_then(Sealer::records);
+        records.is_some_and(Records::has_unrecorded) && !self.frozen
     }
 
     /// Seals what is written, and puts in order what is here. Nothing comes after it in this view.
     pub(crate) fn seal_last(&mut self, pool: &mut Pool) {
         self.seal(pool);
         self.seal_records(pool);
-        if let Some(sealer) = &mut self.sealer {
-            sealer.close();
+        if let Some(records) = self.sealer.as_mut().and_then(Sealer::records_mut) {
+            records.close();
         }
     }
 
@@ -187,7 +257,9 @@ impl Cast {
                 let body = &mut pool.body_mut(slot)[..body_bytes];
                 let content = Content { len, ends_message: flags.ends_message() };
                 let led = sealer.leads();
-                let len = sealer.write(body, content, |r| streams.of(r).boundary());
+                let boundary = |rank: Rank| streams.of(rank).boundary();
+                let touched = |rank: Rank| streams.of(rank).touched();
+                let len = sealer.write(body, content, boundary, touched);
                 if led && !sealer.leads() {
                     self.room.set_records(false, &self.settings);
                 }

@@ -1,9 +1,10 @@
 //! The sizes that all casts of a group have, derived from its configuration.
 
-use crate::config::{ConfigError, GroupConfig, WINDOW_PACKETS};
+use crate::config::{ConfigError, DATAGRAM_BYTES, GroupConfig, WINDOW_PACKETS};
+use crate::order::{AHEAD_PACKETS_MAX, Order};
 use crate::wire::body::{LENGTH_BYTES, body_bytes, packets_for};
 use crate::wire::packet::data_bytes;
-use crate::wire::trailer::TRAILER_ROOM;
+use crate::wire::trailer::{RECORDS_RESERVED, TRAILER_ROOM, records_in};
 
 /// Packets that all members of a view together may have outstanding, where the window follows from
 /// their number.
@@ -12,6 +13,21 @@ const VIEW_WINDOW_PACKETS: usize = 1 << 16;
 /// needs more.
 const DERIVED_WINDOW_PACKETS: (usize, usize) = (256, 4096);
 
+/// Records that a packet without messages has room for, in the shortest datagrams.
+const RECORDS_ALONE: usize = records_in(body_bytes(*DATAGRAM_BYTES.start()));
+
+/// A receiver tells apart what is ahead of it and what lies behind.
+const _: () = assert!(*WINDOW_PACKETS.end() <= AHEAD_PACKETS_MAX as usize);
+
+/// Packets without messages that may have to go before one message, so that it names all members of
+/// which its sender had delivered something.
+fn claims_packets_max(order: Order, members_max: usize) -> usize {
+    match order {
+        Order::Causal => members_max.saturating_sub(1 + RECORDS_RESERVED).div_ceil(RECORDS_ALONE),
+        Order::Fifo | Order::Total | Order::Safe => 0,
+    }
+}
+
 /// Sizes that all casts of a group have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CastSize {
@@ -19,6 +35,8 @@ pub(crate) struct CastSize {
     /// Bytes of a body that are kept for a trailer.
     trailer_bytes: usize,
     window_packets: usize,
+    /// Packets of the window that a message may need besides its own.
+    claims_packets: usize,
 }
 
 impl CastSize {
@@ -39,7 +57,8 @@ impl CastSize {
             1..=most_bytes as u64,
             Some(("datagram_bytes", datagram_bytes as u64)),
         )?;
-        let needed = packets_for(config.message_bytes_max, messages_bytes) + 1;
+        let claims_packets = claims_packets_max(config.order, config.members_max);
+        let needed = packets_for(config.message_bytes_max, messages_bytes) + 1 + claims_packets;
         let window_packets = match config.window_packets {
             Some(packets) => packets,
             None => derived_window(config.members_max).max(needed),
@@ -53,12 +72,12 @@ impl CastSize {
         let window = ("window_packets", window_packets as u64);
         let (acks, half) = (config.ack_packets as u64, window_packets as u64 / 2);
         ConfigError::check_given("ack_packets", acks, 1..=half, Some(window))?;
-        Ok(Self { body_bytes, trailer_bytes, window_packets })
+        Ok(Self { body_bytes, trailer_bytes, window_packets, claims_packets })
     }
 
     #[cfg(test)]
     pub(crate) fn of(body_bytes: usize, window_packets: usize) -> Self {
-        Self { body_bytes, trailer_bytes: 0, window_packets }
+        Self { body_bytes, trailer_bytes: 0, window_packets, claims_packets: 0 }
     }
 
     /// Room for the body of a packet.
@@ -76,9 +95,10 @@ impl CastSize {
         self.trailer_bytes
     }
 
-    /// The shortest datagrams of which the window holds the largest message and one packet more.
+    /// The shortest datagrams of which the window holds the largest message, what may have to go
+    /// before it and one packet more.
     pub(crate) fn least_datagram_bytes(&self, message_bytes_max: usize) -> usize {
-        let packets = self.window_packets.saturating_sub(1).max(1);
+        let packets = self.window_packets.saturating_sub(1 + self.claims_packets).max(1);
         let part = message_bytes_max.saturating_add(LENGTH_BYTES).div_ceil(packets);
         data_bytes(part.saturating_add(self.trailer_bytes))
     }

@@ -74,10 +74,9 @@ impl Endpoint {
 
     /// Whether the announced view can be installed.
     pub(super) fn is_installable(&self) -> bool {
-        let cast = self.current.cast();
         self.progress.has_limits()
             && self.is_order_done()
-            && self.sync.installable(|rank| cast.delivered(rank))
+            && self.sync.installable(|rank| self.current.done(rank))
     }
 
     /// Fixes the own sync message; it is sent from now on until it is not needed.

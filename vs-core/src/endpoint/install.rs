@@ -16,6 +16,9 @@ impl Endpoint {
     /// Installs the announced view: the multicast of the old view stays for those who still need
     /// it, early packets come in, waiting messages go out.
     pub(super) fn install<'a>(&'a mut self, cx: &mut Cx<'_>) -> Option<Action<'a>> {
+        if self.has_rest() {
+            cx.mark(Mark::LeftOut);
+        }
         let sync::Installed { transitional, clusters, .. } = self.sync.install()?;
         self.clusters = clusters;
         let me = cx.identity.process;

@@ -5,7 +5,7 @@ use super::Cx;
 use crate::cast::{Cast, CastDest, CastSize, CastTransmit, Delivered, ViewHeader};
 use crate::config::GroupConfig;
 use crate::ident::{GroupKey, ProcessId, Rank, Seq};
-use crate::order::{Found, Head, Offers, Packets, Policy, Sealed, Stage, Tail, Total};
+use crate::order::{Causal, Found, Head, Offers, Packets, Policy, Sealed, Stage, Tail, Total};
 use crate::pool::Pool;
 use crate::rule::Rules;
 use crate::time::Time;
@@ -168,8 +168,10 @@ impl Installed {
         rank: Rank,
         limit: Seq,
     ) -> Option<Delivered<'a>> {
-        if let Some(walk) = self.policy.total() {
-            self.cast.handle_slot(walk.slot());
+        match &self.policy {
+            Policy::Fifo(_) => {}
+            Policy::Causal(_) => self.cast.handle_followed(rank),
+            Policy::Total(walk) => self.cast.handle_slot(walk.slot()),
         }
         let delivered = self.cast.take(pool, now, reassembly, rank, limit)?;
         self.policy.handle_taken(rank, delivered.ends_packet);
@@ -182,8 +184,30 @@ impl Installed {
         self.policy.total()
     }
 
-    /// Finds out whose message is next in an ordered group, of what is within `limit`. True if this
-    /// process leads from now on.
+    /// Whether somebody has to look for the next message ([`Installed::find_turn`]).
+    #[inline]
+    pub(super) fn looks(&self) -> bool {
+        self.policy.looks()
+    }
+
+    /// Whether the last look has found nothing, and the end of the view may change that.
+    pub(super) fn waits(&self) -> bool {
+        self.policy.waits()
+    }
+
+    /// All that counts of a causal view is here, and the last look has found nothing: true if the
+    /// rest is left out, once the view ends.
+    pub(super) fn leave_rest(&mut self) -> bool {
+        self.policy.causal_mut().is_some_and(Causal::end)
+    }
+
+    /// Packets of `rank`'s stream that are delivered, or left out if the view ends now.
+    pub(super) fn done(&self, rank: Rank) -> Seq {
+        if self.policy.leaves_rest() { Seq::MAX } else { self.cast.delivered(rank) }
+    }
+
+    /// Finds out whose message is next in a group of another order than FIFO, of what is within
+    /// `limit`. True if this process leads from now on.
     pub(super) fn find_turn(
         &mut self,
         pool: &mut Pool,

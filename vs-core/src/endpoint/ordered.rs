@@ -1,5 +1,8 @@
-//! The end of a view in an ordered group: the signal, and what is delivered after it.
+//! Orders other than FIFO: who is looked for, and the end of a view.
 //!
+//! In a causal group, what is left once nothing more can be delivered is left out.
+//!
+//! With one order for all there is the signal, and what is delivered after it.
 //! From the signal to the view all is settled: everything that counts is here, and only the
 //! application has to take it. What the membership service says meanwhile waits until then. So who
 //! is told that its promises reach to the transitional set goes to the next view with exactly that
@@ -16,7 +19,7 @@ impl Endpoint {
     /// Finds out whose message is next, and whether the view ends.
     #[inline(always)] // It is called for each message, and does nothing in FIFO groups.
     pub(super) fn find_turn(&mut self, cx: &mut Cx<'_>) {
-        if self.current.walk().is_some() {
+        if self.current.looks() {
             self.find_turn_in_order(cx);
         }
     }
@@ -30,14 +33,23 @@ impl Endpoint {
         if self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank)) {
             cx.mark(Mark::LeadTaken);
         }
-        let waits = |walk: &Total| walk.turn().is_none() && !walk.has_tail();
-        if !self.current.walk().is_some_and(waits) || !self.is_all_here() {
+        if !self.current.waits() || !self.is_all_here() {
+            return;
+        }
+        if self.current.leave_rest() {
             return;
         }
         let (together, agreed) = (self.sync.transitional_members(), self.sync.agreed());
         self.current.begin_tail(cx.pool, together, agreed);
         let progress = &self.progress;
         self.current.find_turn(cx.pool, cx.now, |rank| progress.limit(rank));
+    }
+
+    /// Whether something that counts is not delivered.
+    pub(super) fn has_rest(&self) -> bool {
+        let cast = self.current.cast();
+        let is_left = |(rank, upto): (usize, &Seq)| cast.delivered(rank as Rank) < *upto;
+        self.sync.agreed().iter().enumerate().any(is_left)
     }
 
     /// Whether the change is settled, and all that counts of the view is here.

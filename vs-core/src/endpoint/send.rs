@@ -118,6 +118,7 @@ impl Endpoint {
             Phase::Left => Err(BlockOkError::NotJoined),
             Phase::Live | Phase::Leaving(_) if self.sync.block() == Block::Requested => {
                 self.handle_blocked(cx);
+                self.find_turn(cx);
                 Ok(())
             }
             Phase::Live | Phase::Leaving(_) | Phase::Ended => Err(BlockOkError::NotRequested),

@@ -4,7 +4,7 @@ use super::offers::Offers;
 use crate::ident::Rank;
 
 /// Takes a packet of each sender in turn.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RoundRobin {
     /// Who is asked first; beyond the last rank it is the turn of the first one.
     turn: Rank,

@@ -3,6 +3,7 @@
 //! The multicast offers what is next of each sender (`Offers`); a policy decides whose message is
 //! delivered (`Policy`). Nothing here sees a payload.
 
+mod causal;
 mod fifo;
 mod leader;
 mod offers;
@@ -19,8 +20,9 @@ use core::fmt;
 use crate::ident::Rank;
 use crate::rule::Rules;
 
+pub(crate) use causal::{AHEAD_PACKETS_MAX, Causal};
 pub(crate) use offers::{Head, Offers, Packets, Sealed};
-pub(crate) use sealer::{Content, SEALER_BYTES, Sealer};
+pub(crate) use sealer::{Claims, Content, Records, SEALER_BYTES, Sealer};
 pub use stage::Stage;
 pub(crate) use tail::Tail;
 pub(crate) use total::{Found, Total};
@@ -35,6 +37,13 @@ pub enum Order {
     /// promised about messages of different senders.
     #[default]
     Fifo,
+    /// What a sender had delivered before it sent is delivered before (causal, S15). Nothing is
+    /// promised about messages that do not follow from each other.
+    ///
+    /// Each packet says of which members its sender has delivered more since its packet before: 6
+    /// bytes for each. It takes no further delay. At the end of a view, messages that follow from
+    /// one that nobody has who comes along are left out, at all of these alike. There is no signal.
+    Causal,
     /// All members deliver all messages in one order (agreed, S18). It is causal (S15): what a
     /// sender had delivered before it sent is delivered before.
     ///
@@ -55,6 +64,7 @@ impl Order {
     pub fn code(self) -> u8 {
         match self {
             Self::Fifo => 0,
+            Self::Causal => 1,
             Self::Total => 2,
             Self::Safe => 3,
         }
@@ -65,6 +75,7 @@ impl Order {
     pub fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::Fifo),
+            1 => Some(Self::Causal),
             2 => Some(Self::Total),
             3 => Some(Self::Safe),
             _ => None,
@@ -72,7 +83,7 @@ impl Order {
     }
 
     /// All orders that this version knows.
-    pub const ALL: &[Self] = &[Self::Fifo, Self::Total, Self::Safe];
+    pub const ALL: &[Self] = &[Self::Fifo, Self::Causal, Self::Total, Self::Safe];
 
     /// The order called `name`, as it is displayed.
     #[must_use]
@@ -85,6 +96,7 @@ impl Order {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fifo => "fifo",
+            Self::Causal => "causal",
             Self::Total => "total",
             Self::Safe => "safe",
         }
@@ -93,6 +105,13 @@ impl Order {
     /// Whether nothing is delivered before all members are known to have it.
     pub(crate) fn is_safe(self) -> bool {
         self == Self::Safe
+    }
+
+    /// Whether all members deliver in one order, and a view ends with
+    /// [`crate::Action::Signal`].
+    #[must_use]
+    pub fn is_one_for_all(self) -> bool {
+        matches!(self, Self::Total | Self::Safe)
     }
 
     /// Whether packets carry a trailer.
@@ -108,10 +127,12 @@ impl fmt::Display for Order {
 }
 
 /// Decides whose message is delivered next in one view.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Policy {
     /// [`Order::Fifo`].
     Fifo(RoundRobin),
+    /// [`Order::Causal`].
+    Causal(Causal),
     /// [`Order::Total`] and [`Order::Safe`].
     Total(Total),
 }
@@ -121,6 +142,7 @@ impl Policy {
     pub(crate) fn new(order: Order, ranks: usize, rules: Rules) -> Self {
         match order {
             Order::Fifo => Self::Fifo(RoundRobin::default()),
+            Order::Causal => Self::Causal(Causal::new(ranks, rules)),
             Order::Total | Order::Safe => Self::Total(Total::new(order.is_safe(), ranks, rules)),
         }
     }
@@ -133,6 +155,7 @@ impl Policy {
         }
         match self {
             Self::Fifo(policy) => policy.next(offers),
+            Self::Causal(policy) => policy.turn(),
             Self::Total(policy) => policy.turn(),
         }
     }
@@ -141,6 +164,7 @@ impl Policy {
     pub(crate) fn find(&mut self, packets: &impl Packets) -> Found {
         match self {
             Self::Fifo(_) => Found::Turn,
+            Self::Causal(policy) => policy.find(packets),
             Self::Total(policy) => policy.find(packets),
         }
     }
@@ -150,17 +174,47 @@ impl Policy {
     pub(crate) fn handle_taken(&mut self, rank: Rank, ends_packet: bool) {
         match self {
             Self::Fifo(policy) => policy.handle_taken(rank, ends_packet),
+            Self::Causal(policy) => policy.handle_taken(rank, ends_packet),
             // The next look finds out whose message is next. Until then the last answer stands: a
             // loop must not sleep while something may be left.
             Self::Total(_) => {}
         }
     }
 
-    /// The policy of an ordered group.
+    /// Whether somebody has to look for the next message ([`Policy::find`]).
+    #[inline]
+    pub(crate) fn looks(&self) -> bool {
+        !matches!(self, Self::Fifo(_))
+    }
+
+    /// Whether the last look has found nothing, and the end of the view may change that.
+    pub(crate) fn waits(&self) -> bool {
+        match self {
+            Self::Fifo(_) => false,
+            Self::Causal(policy) => policy.turn().is_none(),
+            Self::Total(policy) => policy.turn().is_none() && !policy.has_tail(),
+        }
+    }
+
+    /// The policy of a causal group, to be changed.
+    pub(crate) fn causal_mut(&mut self) -> Option<&mut Causal> {
+        match self {
+            Self::Causal(policy) => Some(policy),
+            Self::Fifo(_) | Self::Total(_) => None,
+        }
+    }
+
+    /// Whether the view ends, and what is left of it is left out.
+    #[inline]
+    pub(crate) fn leaves_rest(&self) -> bool {
+        matches!(self, Self::Causal(policy) if policy.is_over())
+    }
+
+    /// The policy of a group with one order for all.
     #[inline]
     pub(crate) fn total(&self) -> Option<&Total> {
         match self {
-            Self::Fifo(_) => None,
+            Self::Fifo(_) | Self::Causal(_) => None,
             Self::Total(policy) => Some(policy),
         }
     }
@@ -168,7 +222,7 @@ impl Policy {
     /// The same, to be changed.
     pub(crate) fn total_mut(&mut self) -> Option<&mut Total> {
         match self {
-            Self::Fifo(_) => None,
+            Self::Fifo(_) | Self::Causal(_) => None,
             Self::Total(policy) => Some(policy),
         }
     }

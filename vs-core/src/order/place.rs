@@ -12,7 +12,7 @@ use crate::rule::{Rule, Rules};
 use crate::wire::trailer::Record;
 
 /// A slot, and what those before it put in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// Numbers go on when another member takes the lead: they say which slot comes first.
     slot: Seq,

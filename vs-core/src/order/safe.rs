@@ -5,7 +5,7 @@ use super::place::Place;
 use crate::ident::Seq;
 
 /// How far a safe order delivers before the signal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Safe {
     /// What all members are known to have.
     AsKnown,

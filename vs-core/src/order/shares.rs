@@ -25,7 +25,7 @@ const LATE_SPANS: u32 = 8;
 pub(super) const SHARE_BYTES: usize = size_of::<u32>();
 
 /// What the leader put in order in this span.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shares {
     /// Packets of each other member, by rank.
     packets: Vec<u32>,

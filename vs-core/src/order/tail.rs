@@ -8,7 +8,7 @@ use crate::wire::trailer::Trailer;
 
 /// What is known once a change is certain: who comes along, and how far each stream counts. It is
 /// the same at all of them, and so is what they deliver from here on.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tail {
     /// The first slot that cannot be delivered as a whole: one of the packets that it names is at
     /// nobody who comes along. Without one: the slot after the last.

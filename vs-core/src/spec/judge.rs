@@ -25,8 +25,10 @@ pub(super) fn judge(group: &Group, options: &Options, findings: &mut Findings) {
     delivery::judge(group, findings);
     synchrony::judge(group, findings);
     blocking::judge(group, findings);
-    if group.order != Order::Fifo {
-        order::judge(group, findings);
+    match group.order {
+        Order::Fifo => {}
+        Order::Causal => order::judge_causal(group, findings),
+        Order::Total | Order::Safe => order::judge(group, findings),
     }
     if group.has_clusters {
         clusters::judge(group, findings);

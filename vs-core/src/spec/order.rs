@@ -1,4 +1,4 @@
-//! T1, T2, T3, T6: one order for all members, and the signal at its end.
+//! T1 to T6: causal order; one order for all members, and the signal at its end.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -13,8 +13,31 @@ use crate::ident::ProcessId;
 use crate::order::Stage;
 use crate::view::DisplaySet;
 
+/// T3, and that there is no signal (T6): of a causal group.
+pub(super) fn judge_causal(group: &Group, findings: &mut Findings) {
+    let walks = walks(group);
+    causality(group, findings, &walks);
+    for (stay, walk) in group.stays.iter().zip(&walks) {
+        let after =
+            |(_, stage, at): &(Delivery, Stage, At)| (*stage != Stage::Regular).then_some(*at);
+        let signal = walk.signals.first().map(|(_, at)| *at);
+        if let Some(at) = signal.or(walk.deliveries.iter().find_map(after)) {
+            findings.add(Property::T6, || {
+                let p = group.logs[stay.log].process;
+                let what = format!("{p} was given a signal in a causal group");
+                group.violation(Property::T6, at, None, what)
+            });
+        }
+    }
+}
+
+fn walks(group: &Group) -> Vec<Walk> {
+    group.stays.iter().map(|stay| Walk::of(group, stay)).collect()
+}
+
+/// T1 to T6: of a group with one order for all members.
 pub(super) fn judge(group: &Group, findings: &mut Findings) {
-    let walks: Vec<Walk> = group.stays.iter().map(|stay| Walk::of(group, stay)).collect();
+    let walks = walks(group);
     for (stay, walk) in group.stays.iter().zip(&walks) {
         signal(group, findings, stay, walk);
     }

@@ -56,5 +56,6 @@ marks! {
     Primary: "a view becomes primary",
     Lapsed: "a view does not hold any more for a process that is cut off",
     LeadTaken: "the leader of an ordered view hands over to another member",
+    LeftOut: "a causal view ends without messages that follow from a lost one",
     DuplicateId: "a second process under one id is refused",
 }

@@ -87,6 +87,9 @@ const NEW_LEADER: &[u8] = b"\x03\0\0\0\0\0\x01\0\x02\0\0\0\x07\0\0\0\x02";
 /// 3 packets of rank 2 and 65,536 of rank 4; after slot 7.
 const RECORDS: &[u8] = b"\x02\0\x03\0\0\0\x04\0\0\0\x01\0\x07\0\0\0\x02";
 
+/// Packets up to 3 of rank 2 and up to one whose low half is 65,536 of rank 4 come before.
+const CLAIMS: &[u8] = b"\x02\0\x03\0\0\0\x04\0\0\0\x01\0\0\0\0\0\x02";
+
 fn packets() -> Vec<Sample> {
     let messages = b"\x05\0\0\0hello\0\0\0\0";
     let padded = |out: &mut [u8]| {
@@ -122,6 +125,10 @@ fn packets() -> Vec<Sample> {
         }),
         sample("data-new-leader", "kind 1: a trailer that passes the lead", true, |out| {
             packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, NEW_LEADER))
+        }),
+        sample("data-causal", "kind 1: two messages, then what they follow from", true, |out| {
+            let body = &[&messages[..], CLAIMS].concat();
+            packet::encode_data(out, &HEADER, &self::data(FLAG_TRAILER, body))
         }),
         sample("ack", "kind 2: of two streams", true, |out| {
             let entry = |(received, credit)| AckEntry { received, credit };
@@ -182,6 +189,9 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         }
         ("data-records", Content::Data(d)) => d == data(FLAG_TRAILER, RECORDS),
         ("data-new-leader", Content::Data(d)) => d == data(FLAG_TRAILER, NEW_LEADER),
+        ("data-causal", Content::Data(d)) => {
+            d == data(FLAG_TRAILER, &[messages, CLAIMS].concat()[..])
+        }
         ("ack", Content::Ack(ack)) => {
             let entries = ack.entries().map(|e| (e.received, e.credit));
             ack.first == 1 && entries.eq([(5, 69), (7, 1 << 40)])
@@ -247,6 +257,7 @@ fn reserved_bytes_are_ignored() {
             | "data-ordered"
             | "data-records"
             | "data-new-leader"
+            | "data-causal"
             | "data-padded" => &[6, 7, 38, 39],
             "nak" | "path-answer" => &[6, 7],
             "direct" => &[6, 7, 36, 37, 38, 39],

@@ -1,14 +1,20 @@
-//! What stands behind the messages of a packet in a group with one order for all members.
+//! What stands behind the messages of a packet in a group of another order than FIFO.
 //!
 //! ```text
 //! (rank u16, packets u32) for each record | after u32 | number of records u8
 //! ```
 //!
-//! It is read from the end of the body. Numbers are little-endian. A record says how many further
-//! packets of a member come next in the order, or, if that is 0, that this member leads from the
-//! next slot on. The lead passes in a packet in which a message ends or which holds none; of
-//! several such records the last counts. `after` is the low half of the number of the last slot of
-//! which the sender had delivered something when it sealed the packet.
+//! It is read from the end of the body. Numbers are little-endian.
+//!
+//! With one order for all members, a record says how many further packets of a member come next in
+//! the order, or, if that is 0, that this member leads from the next slot on. The lead passes in a
+//! packet in which a message ends or which holds none; of several such records the last counts.
+//! `after` is the low half of the number of the last slot of which the sender had delivered
+//! something when it sealed the packet.
+//!
+//! In a causal group, `packets` is the low half of the number of the last packet of a member of
+//! which the sender had delivered something when it sealed the packet. There is a record only where
+//! that has grown since the packet before. `after` is 0.
 
 use crate::ident::{Rank, Seq};
 
@@ -18,19 +24,20 @@ const RECORD_BYTES: usize = 6;
 const END_BYTES: usize = 5;
 /// Records that each packet has room for. Others find what messages leave, or go in packets of
 /// their own.
-const RECORDS_RESERVED: usize = 4;
+pub(crate) const RECORDS_RESERVED: usize = 4;
 /// Bytes of a body that are kept for the trailer.
 pub(crate) const TRAILER_ROOM: usize = END_BYTES + RECORDS_RESERVED * RECORD_BYTES;
 /// Records in one trailer, at most.
 const RECORDS_MAX: usize = u8::MAX as usize;
 
-/// So many further packets of a member come next in the order. A record of none passes the lead to
-/// the member: its packets say what comes next from there on.
+/// With one order for all, so many further packets of a member come next. A record of none passes
+/// the lead to the member: its packets say what comes next from there on. In a causal group: the
+/// low half of the last packet of a member that comes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The member.
     pub rank: Rank,
-    /// How many of its packets.
+    /// How many of its packets, or the low half of the number of one.
     pub packets: u32,
 }
 
@@ -78,6 +85,13 @@ impl Trailer<'_> {
     }
 }
 
+/// Records that find room in a trailer of `bytes`.
+#[must_use]
+pub(crate) const fn records_in(bytes: usize) -> usize {
+    let room = bytes.saturating_sub(END_BYTES) / RECORD_BYTES;
+    if room < RECORDS_MAX { room } else { RECORDS_MAX }
+}
+
 /// Parts a body into what comes before the trailer, and the trailer; `None` if it has none.
 #[must_use]
 pub fn split(body: &[u8]) -> Option<(&[u8], Trailer<'_>)> {
@@ -96,9 +110,9 @@ pub(crate) fn append(
     after: Seq,
     records: impl Iterator<Item = Record>,
 ) -> usize {
-    let room = body.len().saturating_sub(used + END_BYTES) / RECORD_BYTES;
+    let room = records_in(body.len().saturating_sub(used));
     let (mut at, mut count) = (used, 0);
-    for record in records.take(room.min(RECORDS_MAX)) {
+    for record in records.take(room) {
         let place = &mut body[at..at + RECORD_BYTES];
         place[..2].copy_from_slice(&record.rank.to_le_bytes());
         place[2..].copy_from_slice(&record.packets.to_le_bytes());

@@ -26,7 +26,7 @@ pub(crate) enum Found {
 }
 
 /// The walk of one member in one view.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Total {
     rules: Rules,
     /// The slot that is walked.

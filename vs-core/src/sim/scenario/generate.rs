@@ -31,6 +31,9 @@ const CLUSTERS_PERCENT: u64 = 30;
 /// Percentage of scenarios whose groups have one order for all members.
 const ORDERED_PERCENT: u64 = 30;
 
+/// Percentage of the others whose groups are causal.
+const CAUSAL_PERCENT: u64 = 20;
+
 /// Percentage of swarms whose processes all start in the same instant.
 const HERD_PERCENT: u64 = 10;
 
@@ -195,6 +198,8 @@ impl<'a> Generator<'a> {
         }
         if self.draw.percent(ORDERED_PERCENT) {
             self.scenario.group.order = self.draw.one(&[Order::Total, Order::Safe]);
+        } else if self.draw.percent(CAUSAL_PERCENT) {
+            self.scenario.group.order = Order::Causal;
         }
     }
 

@@ -1,19 +1,21 @@
-//! What a member of an ordered group writes into the trailer of each packet that it seals.
+//! What a member of a group with one order for all writes into the trailer of each packet that it
+//! seals.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::leader::FIRST_LEADER;
-use super::shares::{self, Shares};
+use super::content::Content;
 use crate::ident::{Rank, Seq};
+use crate::order::leader::FIRST_LEADER;
+use crate::order::shares::{self, Shares};
 use crate::wire::trailer::{self, Record};
 
 /// Bytes that are kept of each member.
-pub(crate) const SEALER_BYTES: usize = size_of::<Seq>() + shares::SHARE_BYTES;
+pub(super) const RECORDS_BYTES: usize = size_of::<Seq>() + shares::SHARE_BYTES;
 
 /// Writes trailers in one view. The leader's say which packets of others come next.
-#[derive(Debug)]
-pub(crate) struct Sealer {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Records {
     me: Rank,
     leads: bool,
     /// Nothing is recorded any more.
@@ -30,16 +32,7 @@ pub(crate) struct Sealer {
     shares: Shares,
 }
 
-/// What stands before a trailer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Content {
-    /// Bytes of the body that are used.
-    pub(crate) len: usize,
-    /// A message ends there, or there is none: the lead may pass.
-    pub(crate) ends_message: bool,
-}
-
-impl Sealer {
+impl Records {
     /// The sealer of rank `me` of `ranks`. Each may have `window` packets outstanding.
     pub(crate) fn new(ranks: usize, me: Rank, window: usize) -> Self {
         Self {
@@ -148,7 +141,7 @@ mod tests {
 
     const WINDOW: usize = 1024;
 
-    fn written(sealer: &mut Sealer, room: usize, boundary: &[Seq]) -> Vec<(Rank, u32)> {
+    fn written(sealer: &mut Records, room: usize, boundary: &[Seq]) -> Vec<(Rank, u32)> {
         let mut body = vec![0; room];
         let content = Content { len: 0, ends_message: true };
         let end = sealer.write(&mut body, content, |rank| boundary[usize::from(rank)]);
@@ -158,7 +151,7 @@ mod tests {
 
     #[test]
     fn leader_records_what_is_new_of_each_in_turn() {
-        let mut sealer = Sealer::new(4, FIRST_LEADER, WINDOW);
+        let mut sealer = Records::new(4, FIRST_LEADER, WINDOW);
         sealer.handle_arrived(1, 3);
         let two = 5 + 2 * 6;
         assert_eq!(written(&mut sealer, two, &[9, 3, 4, 5]), [(1, 3), (2, 4)]);
@@ -171,12 +164,12 @@ mod tests {
     #[test]
     fn only_the_leader_of_others_records() {
         for (ranks, me) in [(1, FIRST_LEADER), (3, FIRST_LEADER + 1)] {
-            let mut sealer = Sealer::new(ranks, me, WINDOW);
+            let mut sealer = Records::new(ranks, me, WINDOW);
             (0..ranks as Rank).filter(|rank| *rank != me).for_each(|r| sealer.handle_arrived(r, 1));
             assert!(!sealer.has_unrecorded());
             assert_eq!(written(&mut sealer, 64, &[1, 1, 1]), []);
         }
-        let mut closed = Sealer::new(3, FIRST_LEADER, WINDOW);
+        let mut closed = Records::new(3, FIRST_LEADER, WINDOW);
         closed.close();
         closed.handle_arrived(1, 1);
         assert_eq!(written(&mut closed, 64, &[1, 1, 1]), []);
@@ -186,7 +179,7 @@ mod tests {
     /// put in order, and nobody else records any more.
     #[test]
     fn silent_leader_hands_over_to_who_sends() {
-        let mut sealer = Sealer::new(3, FIRST_LEADER, WINDOW);
+        let mut sealer = Records::new(3, FIRST_LEADER, WINDOW);
         sealer.handle_arrived(2, 200);
         assert_eq!(written(&mut sealer, 64, &[0, 4, 200]), [(1, 4), (2, 200)]);
         sealer.handle_arrived(2, 200);
@@ -196,7 +189,7 @@ mod tests {
         assert!(!sealer.leads() && !sealer.has_unrecorded());
         assert_eq!(written(&mut sealer, 64, &[0, 6, 202]), []);
 
-        let mut next = Sealer::new(3, 2, WINDOW);
+        let mut next = Records::new(3, 2, WINDOW);
         next.lead(|rank| [9, 4, 200][usize::from(rank)], |rank| [9, 5, 0][usize::from(rank)]);
         assert!(next.has_unrecorded());
         assert_eq!(written(&mut next, 64, &[10, 5, 0]), [(0, 1), (1, 1)]);
@@ -204,7 +197,7 @@ mod tests {
 
     #[test]
     fn lead_does_not_pass_within_a_message() {
-        let mut sealer = Sealer::new(2, FIRST_LEADER, WINDOW);
+        let mut sealer = Records::new(2, FIRST_LEADER, WINDOW);
         sealer.handle_arrived(1, 200);
         assert_eq!(written(&mut sealer, 64, &[0, 200]), [(1, 200)]);
         let (mut body, part) = ([0; 64], Content { len: 9, ends_message: false });

@@ -34,11 +34,13 @@ const CALM_TRIES: usize = 20;
 pub fn run(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (node, _) = crate::cluster::configs();
+    let slots = 1 + usize::from(bytes.flag());
+    let groups = bytes.u8();
     let config = NodeConfig::default()
         .with_datagram_bytes(512)
         // Of the two groups that a process may join both find room, or one.
-        .with_pool_slots_max(node.pool_slots_max * (1 + usize::from(bytes.flag())))
-        .with_groups_max(1 + usize::from(bytes.flag()))
+        .with_pool_slots_max(node.pool_slots_max * slots)
+        .with_groups_max(1 + usize::from(groups & 1))
         .with_client(
             ClientConfig::default()
                 .with_server_silence(Duration::from_millis(300))
@@ -46,7 +48,8 @@ pub fn run(input: &[u8]) {
                 .with_reconnect_max(Duration::from_millis(100))
                 .with_connect(Duration::from_millis(300)),
         );
-    let mut town = Town::new(PROCESSES, &config);
+    let order = [Order::Safe, Order::Causal, Order::Total][usize::from(groups >> 1) % 3];
+    let mut town = Town::new(PROCESSES, &config, order);
     for i in 0..3 {
         town.start(i);
         join(&mut town, &config, i, 0, group_config(&mut bytes));
@@ -92,8 +95,8 @@ fn fits(config: &GroupConfig) -> bool {
 }
 
 fn join(town: &mut Town, node_config: &NodeConfig, i: usize, group: usize, config: GroupConfig) {
-    // The second group has an order for all members, and clusters.
-    let config = config.with_order(if group == 1 { Order::Safe } else { Order::Fifo });
+    // The second group has another order, and clusters.
+    let config = config.with_order(if group == 1 { town.order } else { Order::Fifo });
     let config = config.with_clusters(group == 1);
     let slots_of = |config: &GroupConfig| GroupSize::new(config, node_config).map(|s| s.slots());
     let needed = slots_of(&config);
@@ -323,6 +326,10 @@ pub fn seeds() -> Seeds {
         ("together".into(), vec![1, 1, 0, 0, 0, 1, 0, 10, 64, 20, 22]),
         ("manual".into(), vec![1, 1, 1, 1, 1, 1, 0, 10, 88, 0, 8, 72, 136, 22, 1, 9]),
         ("two-groups".into(), vec![1, 1, 0, 0, 0, 1, 37, 0, 101, 0, 165, 0, 22, 32, 5, 22, 6, 22]),
+        (
+            "two-groups-causal".into(),
+            vec![1, 3, 0, 0, 0, 1, 37, 0, 101, 0, 165, 0, 22, 32, 5, 96, 7, 22, 32, 6, 22, 6, 22],
+        ),
         ("restart".into(), vec![0, 0, 0, 0, 0, 1, 4, 9, 26, 0, 22, 27, 22, 59, 30, 90]),
         ("full".into(), vec![0, 0, 0, 0, 0, 1, 4, 255, 64, 9, 10, 14, 3, 22]),
     ];

@@ -7,6 +7,7 @@ mod common;
 use std::cell::RefCell;
 
 pub(crate) use common::Cluster;
+use vs_core::order::Order;
 use vs_core::wire::datagram::KIND_AT;
 use vs_core::{GroupConfig, GroupSize, NodeConfig};
 
@@ -33,12 +34,21 @@ pub(crate) fn of(size: usize) -> Cluster<()> {
 
 /// Datagrams that a small group sends, at most two of each kind.
 pub(crate) fn said() -> Seeds {
+    said_in(Order::Fifo)
+}
+
+/// The same of a group of `order`.
+pub(crate) fn said_in(order: Order) -> Seeds {
     thread_local!(static SEEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
-    let mut cluster = of(3);
+    let (node, group) = configs();
+    let mut cluster = Cluster::new(3, (node, group.with_order(order)), || ());
     cluster.tap = |datagram| SEEN.with_borrow_mut(|seen| seen.push(datagram.to_vec()));
     for len in [0, 1, 100, 2000] {
         // The window is far from full.
         let _ = cluster.send(0, &vec![b'x'; len]);
+        if order != Order::Fifo {
+            let _ = cluster.send(1, b"an answer");
+        }
         cluster.lose_every = Some(3);
         cluster.pass_us(20_000);
     }

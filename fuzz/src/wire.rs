@@ -2,6 +2,7 @@
 //! and has no other form except for reserved bits.
 
 use vs_core::ident::{GroupName, Identity, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
+use vs_core::order::Order;
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
 use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
 use vs_core::wire::direct;
@@ -218,6 +219,16 @@ pub fn seeds() -> Seeds {
         .into_iter()
         .map(|(name, datagram)| (name, [&[RAW], &datagram[..]].concat()))
         .collect();
+    for order in [Order::Causal, Order::Total] {
+        let data = crate::cluster::said_in(order)
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("kind-1-"));
+        seeds.extend(
+            data.map(|(name, datagram)| {
+                (format!("{order}-{name}"), [&[RAW], &datagram[..]].concat())
+            }),
+        );
+    }
     let mut said = [0; BEACON_BYTES_MAX];
     let (server, listen) = (ServerId(2), ([10, 0, 0, 1], 7000).into());
     let own = Beacon { deployment: "default", server, boot: 1, listen };

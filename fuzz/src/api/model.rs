@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;
-use vs_core::order::{Order, Stage};
+use vs_core::order::Stage;
 use vs_core::{
     Action, BlockOkError, Blocking, Clusters, DetachReason, GroupConfig, Note, NoteError,
     SendError, Sent, View,
@@ -163,14 +163,14 @@ impl Member {
             }
             Action::Signal { transitional, .. } => {
                 self.is_active();
-                assert!(transitional.contains(&me) && self.config.order != Order::Fifo);
+                assert!(transitional.contains(&me) && self.config.order.is_one_for_all());
                 assert!(!core::mem::replace(&mut self.signalled, true), "twice");
             }
             Action::View { view, transitional, clusters, .. } => {
                 self.is_active();
                 self.told(me, view, transitional, *clusters);
                 let signalled = core::mem::take(&mut self.signalled);
-                assert_eq!(signalled, self.config.order != Order::Fifo);
+                assert_eq!(signalled, self.config.order.is_one_for_all());
                 assert!(view.contains(me) && view.len() <= self.config.members_max);
                 assert!(transitional.contains(&me));
                 (self.has_view, self.lapsed, self.block) = (true, false, Block::Open);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId};
 use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::order::Order;
 use vs_core::trace::Record;
 use vs_core::{Dest, LinkCommand, Node, NodeConfig, Time, View};
 
@@ -44,6 +45,8 @@ pub(super) struct Town {
     pub(super) latest: Time,
     pub(super) processes: Vec<Process>,
     pub(super) names: [GroupName; GROUPS],
+    /// The order of the second group.
+    pub(super) order: Order,
     /// Datagrams: from whom, and to which process.
     pub(super) under_way: Vec<(SocketAddr, usize, Vec<u8>)>,
     server: Option<Server>,
@@ -54,7 +57,7 @@ pub(super) struct Town {
 }
 
 impl Town {
-    pub(super) fn new(size: usize, config: &NodeConfig) -> Self {
+    pub(super) fn new(size: usize, config: &NodeConfig, order: Order) -> Self {
         let process = |i: usize| Process {
             id: ProcessId(i as u64 + 1),
             node: None,
@@ -68,6 +71,7 @@ impl Town {
             now: Time::from_millis(START_MS),
             latest: Time::default(),
             processes: (0..size).map(process).collect(),
+            order,
             names: ["one", "two"].map(|name| GroupName::new(name).expect("a name")),
             under_way: Vec::new(),
             server: None,

@@ -41,8 +41,8 @@ struct Args {
     /// Keep what callgrind writes here, for callgrind_annotate
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The order of the groups: fifo or total
-    #[arg(long, value_name = "ORDER", default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo or total"))]
+    /// The order of the groups: fifo, causal, total or safe
+    #[arg(long, value_name = "ORDER", default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo, causal, total or safe"))]
     order: Order,
     /// What runs under callgrind: MEMBERS SENDERS BYTES BURSTS
     #[arg(long, hide = true, num_args = 4)]

@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// What carries our nodes where latency is not what counts, as in `vs perf --runtime`
     #[arg(long, default_value = "mio")]
     pub(crate) runtime: String,
-    /// The order of our group: fifo, total or safe. Corosync's is agreed, which is total
-    #[arg(long, default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo, total or safe"))]
+    /// The order of our group: fifo, causal, total or safe. Corosync's is agreed, which is total
+    #[arg(long, default_value = "fifo", value_parser = |name: &str| Order::from_name(name).ok_or("fifo, causal, total or safe"))]
     pub(crate) order: Order,
 }
 

@@ -73,8 +73,9 @@ pub(crate) struct Args {
     /// same at all members, for the life of the group
     #[arg(long, value_name = "ID,ID,...", value_parser = Voters::parse)]
     pub(super) primary_of: Option<Voters>,
-    /// Order of delivery, the same at all members: `fifo` (of each sender), `total` (one for all
-    /// members), or `safe` (the same, once all members have what is delivered)
+    /// Order of delivery, the same at all members: `fifo` (of each sender), `causal` (behind
+    /// what the sender had seen), `total` (one for all members), or `safe` (the same, once all
+    /// members have what is delivered)
     #[arg(long, default_value = "fifo", value_parser = tuning::order())]
     pub(super) order: Order,
     /// Leave once standard input has ended and all own messages came back

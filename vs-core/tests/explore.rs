@@ -23,6 +23,28 @@ fn every_state_is_right() {
     }
 }
 
+#[test]
+fn every_state_of_other_orders_is_right() {
+    for name in ["causal", "causal-loss", "total", "total-loss"] {
+        let all = explore(plan(name), Rules::default(), Limits::default());
+        assert!(all.found.is_none(), "{name}: {}", all.found.unwrap());
+        assert!(all.is_whole && all.ends > 0 && all.states > 100, "{name}: {all:?}");
+        println!("{name}: {} states", all.states);
+    }
+}
+
+#[test]
+fn rules_of_orders_that_are_left_out_show() {
+    for (name, rule) in [
+        ("causal", Rule::CausalWait),
+        ("causal-loss", Rule::CausalCut),
+        ("total-loss", Rule::OrderHole),
+    ] {
+        let found = without(name, rule).found.unwrap();
+        assert_eq!(found.report.violated().collect::<Vec<_>>(), [Property::T3], "{found}");
+    }
+}
+
 /// The run is as short as any, shows the property in its traces, and is told step by step.
 #[test]
 fn a_delivery_beyond_the_own_cut_breaks_virtual_synchrony() {

@@ -4,6 +4,7 @@
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
+use vs_core::order::Order;
 use vs_core::rule::Rule;
 use vs_core::sim::{Defect, Scenario, Stats, Why};
 
@@ -23,6 +24,20 @@ fn every_step_is_a_step_of_the_specification() {
     }
     // It looked at them, then.
     assert!(stats.refined_steps > stats.sent + stats.delivered + 4 * stats.views, "{stats}");
+}
+
+/// Groups of each order, whose messages follow from each other and may be left out.
+#[test]
+fn steps_of_every_order_are_steps_of_the_specification() {
+    for &order in &Order::ALL[1..] {
+        let mut stats = Stats::default();
+        for seed in 0..SEEDS / 6 {
+            let outcome = Scenario::random(seed).with_order(order).refined().run();
+            assert!(outcome.failure.is_none(), "{order}: {}", outcome.failure.unwrap());
+            stats.add(&outcome.stats);
+        }
+        assert!(stats.refined_steps > stats.sent + stats.delivered, "{order}: {stats}");
+    }
 }
 
 /// An earlier incarnation was in the group again after a later one under its id, at a server that

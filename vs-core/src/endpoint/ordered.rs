@@ -24,6 +24,13 @@ impl Endpoint {
         }
     }
 
+    /// In an ordered group a packet without messages may have been sealed, of which no event tells.
+    pub(super) fn show_sealed(&self, cx: &mut Cx<'_>) {
+        if self.current.looks() && cx.tracer.enabled() {
+            self.show(cx, None);
+        }
+    }
+
     #[inline(never)]
     fn find_turn_in_order(&mut self, cx: &mut Cx<'_>) {
         if !self.attachment.is_active() {

@@ -60,6 +60,7 @@ impl Endpoint {
         let sent = self.current.poll_transmit(cx, out, segments_max);
         // What was sealed may be next here, too.
         self.find_turn(cx);
+        self.show_sealed(cx);
         let Some((sent, to)) = sent else { return self.next_direct(out, segments_max) };
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         Some(self.transmit(&sent, to))

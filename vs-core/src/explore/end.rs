@@ -2,9 +2,11 @@
 
 use smallvec::SmallVec;
 
+use super::layer::Layer;
 use super::net::SyncMessage;
 use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
+use crate::order::Order;
 use crate::rule::{Rule, Rules};
 use crate::spec::refine::EndPoint;
 use crate::sync::{Automaton, Block, Received, SyncHead};
@@ -21,6 +23,10 @@ pub(super) struct End {
     /// Packets received without a gap; each is a message.
     pub(super) received: Counts,
     pub(super) delivered: Counts,
+    /// Messages that it has sent in the view.
+    pub(super) sent: u64,
+    /// What an order other than FIFO keeps.
+    pub(super) layer: Option<Layer>,
     /// Whether the packets that are due were forwarded in the change under way.
     pub(super) forwarded: bool,
     /// The view that the process left last, and its transitional set, which is still served the
@@ -33,8 +39,10 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(me: ProcessId, incarnation: u64, rules: Rules) -> Self {
+    pub(super) fn new(me: ProcessId, incarnation: u64, order: Order, rules: Rules) -> Self {
         Self {
+            sent: 0,
+            layer: Layer::new(order, &View::initial(me), me, rules),
             incarnation,
             sync: Automaton::new(me, rules),
             received: SmallVec::from_slice(&[0]),
@@ -60,11 +68,16 @@ impl End {
 
     /// Whether something of the stream of `rank` may be delivered.
     pub(super) fn has_delivery(&self, rank: usize) -> bool {
+        self.delivered[rank] < self.here(rank)
+    }
+
+    /// Up to which packet the stream of `rank` is here and may be delivered.
+    pub(super) fn here(&self, rank: usize) -> Seq {
         let limit = match self.sync.limits() {
             Some(limits) => limits.get(rank).copied().unwrap_or(0),
             None => Seq::MAX,
         };
-        self.delivered[rank] < self.received[rank].min(limit)
+        self.received[rank].min(limit)
     }
 
     /// The cut that goes out with the sync message.
@@ -74,16 +87,34 @@ impl End {
     }
 
     pub(super) fn is_installable(&self) -> bool {
-        self.sync.installable(|rank| self.delivered[usize::from(rank)])
+        let layer = self.layer.as_ref();
+        let leaves_rest = layer.is_some_and(Layer::leaves_rest);
+        let done =
+            |rank: Rank| if leaves_rest { Seq::MAX } else { self.delivered[usize::from(rank)] };
+        layer.is_none_or(Layer::is_done) && self.sync.installable(done)
+    }
+
+    /// Whether the change is settled, and all that counts of the view is here.
+    pub(super) fn is_all_here(&self) -> bool {
+        let is_here = |(rank, upto): (usize, &Seq)| self.received[rank] >= *upto;
+        self.sync.own_sync().is_some()
+            && self.sync.complete()
+            && self.sync.agreed().iter().enumerate().all(is_here)
+    }
+
+    /// Whether the view ends here with what has been announced, whatever else happens.
+    pub(super) fn is_ending(&self) -> bool {
+        self.layer.as_ref().is_some_and(Layer::is_ending)
     }
 
     /// Installs the announced view; `None` if the transitional set is not known.
-    pub(super) fn install(&mut self) -> Option<Members> {
+    pub(super) fn install(&mut self, order: Order, rules: Rules) -> Option<Members> {
         let installed = self.sync.install()?;
         let zero = SmallVec::from_elem(0, self.view().len());
         (self.received, self.delivered) = (zero.clone(), zero);
         self.left = Some((installed.old, installed.transitional.clone()));
         let me = self.sync.me();
+        (self.sent, self.layer) = (0, Layer::new(order, self.view(), me, rules));
         self.unmoved = self.view().members().iter().copied().filter(|q| *q != me).collect();
         Some(installed.transitional)
     }
@@ -162,8 +193,7 @@ impl Streams for End {
     }
 
     fn sent(&self) -> u64 {
-        let me = self.view().rank(self.sync.me());
-        me.map_or(0, |rank| self.received[usize::from(rank)])
+        self.sent
     }
 
     fn is_open(&self) -> bool {

@@ -26,7 +26,9 @@
 //! Packets of a stream arrive in its order (gaps and repair are the multicast's), a packet is one
 //! message, packets are not given up while the view lasts; sync messages are whole and arrive once.
 //! What a process does by itself (it stops sending, delivers, sends its sync message, hands packets
-//! on) it does at once, but where a plan says that applications take their time. Clients do not
+//! on, puts packets in order) it does at once, but where a plan says that applications take their
+//! time. An order is the real policy with the real trailers; nothing is safe, and the lead never
+//! passes. Clients do not
 //! move to another server, and servers do not restart: that is `sim`'s. Names of processes matter
 //! (the least of those who have a packet hands it on), so worlds that differ only in names are not
 //! taken for one. States are told apart by 128 bits.
@@ -50,8 +52,10 @@ mod action;
 mod end;
 mod fingerprint;
 mod found;
+mod layer;
 mod moves;
 mod net;
+mod ordered;
 mod plan;
 mod world;
 

@@ -7,6 +7,7 @@ use super::end::End;
 use super::net::SyncMessage;
 use super::world::{Log, Setting, World};
 use crate::ident::{Cid, ProcessId, Rank};
+use crate::order::Stage;
 
 impl World {
     /// All possible actions, always in the same order.
@@ -26,7 +27,8 @@ impl World {
 
     fn actions_at(&self, setting: Setting<'_>, p: ProcessId, end: &End, out: &mut Vec<Action>) {
         let seat = self.seat(p);
-        if seat.has_message() {
+        // What the service says waits while an ordered view ends.
+        if seat.has_message() && !end.is_ending() {
             out.push(Action::Served(p));
         }
         if setting.plan.manual && end.is_asked_to_block() {
@@ -226,7 +228,7 @@ impl World {
                     self.take_sync(setting, log, (to, from, cid), &sync);
                 }
             }
-            Action::Deliver(from, p) => self.deliver(setting, log, from, p),
+            Action::Deliver(from, p) => self.deliver(setting, log, (from, Stage::Regular), p),
             Action::Install(p) => self.install(setting, log, p),
             Action::Beat(from, to) => {
                 self.end_mut(to).into_iter().for_each(|end| end.see_moved(from));

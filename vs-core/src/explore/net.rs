@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
@@ -9,11 +10,17 @@ use crate::ident::{Cid, ProcessId, Seq};
 use crate::view::ViewKey;
 use crate::view::{Members, View};
 
+/// The trailer of a packet.
+pub(super) type Trailer = SmallVec<[u8; 16]>;
+
 /// What a process has sent in a view; the network holds it until it has arrived or is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Stream {
     /// Each message by its number among all that its sender ever sent.
+    /// 0 is a packet without a message.
     pub(super) said: SmallVec<[u8; 4]>,
+    /// The trailer of each, in groups of an order other than FIFO.
+    pub(super) trailers: Vec<Trailer>,
     /// The processes to which the rest is lost.
     pub(super) lost_to: Members,
 }
@@ -54,7 +61,14 @@ impl Net {
         stream.map_or((0, false), |s| (s.said.len() as Seq, s.lost_to.contains(&to)))
     }
 
-    /// The message that `origin` sent as its `seq`-th in `view`.
+    /// How many messages are in the first `seq` packets of `origin` in `view`.
+    pub(super) fn messages(&self, origin: ProcessId, view: &View, seq: Seq) -> u64 {
+        let stream = self.streams.get(&(origin, view.clone()));
+        let said = stream.into_iter().flat_map(|stream| &stream.said).zip(1..=seq);
+        said.filter(|(k, _)| **k != 0).count() as u64
+    }
+
+    /// The message that `origin` sent as packet `seq` in `view`.
     pub(super) fn said(&self, origin: ProcessId, view: &View, seq: Seq) -> Option<u8> {
         let at = usize::try_from(seq).ok()?.checked_sub(1)?;
         self.streams.get(&(origin, view.clone()))?.said.get(at).copied()

@@ -2,6 +2,7 @@
 
 use crate::ident::{Incarnation, ProcessId, ServerId};
 use crate::member::attached::{Attached, Attachment};
+use crate::order::Order;
 use crate::rule::Rule;
 
 /// One incarnation of a process, and the number of its attachment, from 1.
@@ -58,6 +59,8 @@ pub struct Plan {
     pub short: bool,
     /// Rules whose removal shows in it.
     pub shows: &'static [Rule],
+    /// The order of the group.
+    pub(super) order: Order,
     /// The server of each process.
     pub(super) homes: &'static [u64],
     /// How many messages each process may send.
@@ -88,8 +91,8 @@ impl Plan {
 
 use Op::{Break, Crash, Recover, Report};
 use Rule::{
-    Blocking, CollectBelow, CutReceived, ExactSync, ForwardOutsideT, Forwarding, NoObsoleteView,
-    OwnCut, ServerD1, ServerD2, ServerD3,
+    Blocking, CausalCut, CausalWait, CollectBelow, CutReceived, ExactSync, ForwardOutsideT,
+    Forwarding, NoObsoleteView, OrderHole, OwnCut, ServerD1, ServerD2, ServerD3,
 };
 
 const ONE: &[Client] = &[at(1, 1, 1)];
@@ -107,6 +110,7 @@ const BASE: Plan = Plan {
     about: "",
     short: false,
     shows: &[],
+    order: Order::Fifo,
     homes: &[1, 1],
     messages: &[1, 1],
     prelude: &[Report(1, BOTH)],
@@ -232,6 +236,51 @@ pub const PLANS: &[Plan] = &[
             &[Report(2, ALL), Report(2, BOTH)],
         ],
         gather: false,
+        ..BASE
+    },
+    Plan {
+        name: "causal",
+        about: "3 members of a causal view; 1 message each, which may answer others",
+        short: true,
+        shows: &[CausalWait],
+        order: Order::Causal,
+        homes: &[1, 1, 1],
+        messages: &[1, 1, 1],
+        prelude: &[Report(1, ALL)],
+        ..BASE
+    },
+    Plan {
+        name: "causal-loss",
+        about: "3 members of a causal view, of which 2 crash; what one of them answered may be lost",
+        short: true,
+        shows: &[CausalCut],
+        order: Order::Causal,
+        homes: &[1, 1, 1],
+        messages: &[1, 1, 0],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Crash(1), Crash(2), Report(1, THREE)]],
+        ..BASE
+    },
+    Plan {
+        name: "total",
+        about: "2 members of a view with one order for all attach anew; 2 messages and 1",
+        short: true,
+        shows: &[CutReceived],
+        order: Order::Total,
+        messages: &[1, 2],
+        tracks: &[&[Report(1, BOTH_AGAIN)]],
+        ..BASE
+    },
+    Plan {
+        name: "total-loss",
+        about: "3 members of a view with one order for all, of which 2 crash, the leader among them",
+        short: true,
+        shows: &[OrderHole],
+        order: Order::Total,
+        homes: &[1, 1, 1],
+        messages: &[1, 1, 0],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Crash(1), Crash(2), Report(1, THREE)]],
         ..BASE
     },
     Plan {

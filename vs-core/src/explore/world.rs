@@ -15,7 +15,7 @@ use crate::member::attached::{Attachment, Report};
 use crate::member::past::Past;
 use crate::member::proposal::Proposal;
 use crate::member::server::agreement::{Agreement, Floor, Step};
-use crate::order::Stage;
+use crate::order::{Order, Stage};
 use crate::rule::Rules;
 use crate::spec::refine::{Refinement, Refuted};
 use crate::trace::Event;
@@ -217,7 +217,11 @@ impl World {
         let seat = self.seat_mut(p);
         seat.incarnations += 1;
         let incarnation = seat.incarnations;
-        seat.end = Some(Rc::new(End::new(p, incarnation, setting.rules)));
+        let order = setting.plan.order;
+        seat.end = Some(Rc::new(End::new(p, incarnation, order, setting.rules)));
+        if order != Order::Fifo {
+            self.emit(setting, log, p, Event::Join { order, clusters: false });
+        }
         self.emit(setting, log, p, Event::Start { incarnation: Incarnation::new(incarnation) });
     }
 
@@ -385,6 +389,9 @@ impl World {
 
     fn block(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         if self.end_mut(p).is_some_and(|end| end.sync.block_ok()) {
+            if let Some(layer) = self.end_mut(p).and_then(|end| end.layer.as_mut()) {
+                layer.close();
+            }
             self.emit(setting, log, p, Event::BlockOk);
         }
     }
@@ -406,10 +413,9 @@ impl World {
         seat.spoken += 1;
         let k = seat.spoken;
         let Some(end) = self.end_mut(p) else { return };
-        let Some(rank) = end.view().rank(p) else { return };
-        end.received[usize::from(rank)] += 1;
-        let (n, view) = (end.received[usize::from(rank)], end.view().clone());
-        self.net.streams.entry((p, view)).or_default().said.push(k);
+        end.sent += 1;
+        let n = end.sent;
+        self.seal(p, k);
         let (hash, len) = Self::payload(p, k);
         self.emit(setting, log, p, Event::Send { n, hash, len });
         self.deliver_at_once(setting, log, p);
@@ -419,20 +425,24 @@ impl World {
         &mut self,
         setting: Setting<'_>,
         log: &mut Log,
-        from: ProcessId,
+        (from, stage): (ProcessId, Stage),
         p: ProcessId,
     ) {
         let Some(end) = self.end_mut(p) else { return };
         let Some(rank) = end.view().rank(from).map(usize::from) else { return };
         end.delivered[rank] += 1;
-        let (n, view) = (end.delivered[rank], end.view().clone());
+        let (seq, view) = (end.delivered[rank], end.view().clone());
         // A message that was never sent has the number 0.
-        let k = self.net.said(from, &view, n).unwrap_or(0);
+        let k = self.net.said(from, &view, seq).unwrap_or(0);
+        let n = self.net.messages(from, &view, seq);
         let (hash, len) = Self::payload(from, k);
-        self.emit(setting, log, p, Event::Deliver { from, n, hash, len, stage: Stage::Regular });
+        self.emit(setting, log, p, Event::Deliver { from, n, hash, len, stage });
     }
 
     pub(super) fn deliver_at_once(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
+        if setting.plan.order != Order::Fifo {
+            return self.deliver_in_order(setting, log, p);
+        }
         if setting.plan.lazy {
             return;
         }
@@ -440,7 +450,7 @@ impl World {
             let at = (0..end.view().len()).find(|at| end.has_delivery(*at));
             at.map(|at| end.view().members()[at])
         }) {
-            self.deliver(setting, log, from, p);
+            self.deliver(setting, log, (from, Stage::Regular), p);
         }
     }
 
@@ -538,6 +548,9 @@ impl World {
         let Some(end) = self.end_mut(p) else { return };
         let Some(rank) = end.view().rank(origin).map(usize::from) else { return };
         end.received[rank] = end.received[rank].max(upto);
+        if let Some(layer) = &mut end.layer {
+            layer.handle_arrived(rank as Rank, end.received[rank]);
+        }
         self.net.handed.retain(|h| (h.to, h.origin) != (p, origin) || h.seq > upto);
         self.show(setting, log, p);
         self.deliver_at_once(setting, log, p);
@@ -545,7 +558,7 @@ impl World {
 
     pub(super) fn install(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
         let Some(end) = self.end_mut(p) else { return };
-        let Some(transitional) = end.install() else { return };
+        let Some(transitional) = end.install(setting.plan.order, setting.rules) else { return };
         let view = Box::new(end.view().clone());
         self.net.drop_handed(p);
         self.emit(setting, log, p, Event::View { view, transitional, clusters: None });

@@ -40,6 +40,7 @@ impl Stepped {
                 self.known.remove(&p);
                 return true;
             }
+            Some(Event::Join { .. }) => return true,
             Some(Event::StartChange { .. }) => self.split |= known != Some(site),
             _ => {}
         }

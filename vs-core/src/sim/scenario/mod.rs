@@ -223,11 +223,11 @@ impl Scenario {
         self
     }
 
-    /// The same with the executable specification stepped beside. It is that of FIFO groups
-    /// without clusters.
+    /// The same with the executable specification stepped beside. It is that of groups without
+    /// clusters.
     #[must_use]
     pub fn refined(self) -> Self {
-        Self { refine: true, ..self }.with_order(Order::Fifo).with_clusters(false)
+        Self { refine: true, ..self }.with_clusters(false)
     }
 
     /// The same with groups of this order.

@@ -6,17 +6,21 @@
 //! (virtual synchrony, transitional sets and self delivery *add* preconditions to within-view
 //! FIFO), a child looks at the state of its parent and keeps only what it adds.
 //!
+//! [`Causal`] and [`Total`] are what orders other than FIFO add, in the same manner.
+//!
 //! Where the paper chooses without saying how (which cut, which previous view), the choice is made
 //! by the first action that shows it, and all later ones have to agree with it.
 //!
 //! Values all through: `Clone + Eq + Hash`, so that a model checker can make them a part of its
 //! state.
 
+mod causal;
 mod client;
 mod co_rfifo;
 mod mbrshp;
 #[cfg(test)]
 mod tests;
+mod total;
 mod trans_set;
 mod vs_rfifo;
 mod wv_rfifo;
@@ -24,9 +28,11 @@ mod wv_rfifo;
 use alloc::string::String;
 use core::fmt;
 
+pub use causal::Causal;
 pub use client::Client;
 pub use co_rfifo::CoRfifo;
 pub use mbrshp::Mbrshp;
+pub use total::Total;
 pub use trans_set::TransSet;
 pub use vs_rfifo::VsRfifo;
 pub use wv_rfifo::{Payload, WvRfifo};

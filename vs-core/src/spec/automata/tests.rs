@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ident::{Cid, ProcessId, ViewId};
+use crate::order::Stage;
 use crate::view::View;
 
 fn p(n: u64) -> ProcessId {
@@ -168,4 +169,66 @@ fn co_rfifo_keeps_what_it_owes() {
     refused(service.deliver(p(2), &v, 0, 3), "lost");
     service.deliver(p(2), &v, 0, 4).unwrap();
     service.deliver(p(3), &v, 0, 1).unwrap();
+}
+
+#[test]
+fn causal_refuses_an_answer_before_its_question() {
+    let mut fifo = WvRfifo::default();
+    let mut service = Causal::default();
+    let v = pair(&mut fifo);
+    fifo.send(p(1), 1, HELLO).unwrap();
+    service.send(&fifo, p(1));
+    fifo.deliver(p(2), p(1), 1, HELLO).unwrap();
+    service.send(&fifo, p(2));
+    fifo.send(p(2), 1, OTHER).unwrap();
+    refused(service.deliver(&fifo, p(1), p(2), 1), "S15");
+    service.deliver(&fifo, p(1), p(1), 1).unwrap();
+    fifo.deliver(p(1), p(1), 1, HELLO).unwrap();
+    service.deliver(&fifo, p(1), p(2), 1).unwrap();
+    service.retain_views(|view| *view != v);
+    assert_eq!(service, Causal::default());
+}
+
+/// 1 and 2 in a group of one order, where 1 has delivered a message of each.
+fn ordered(is_safe: bool) -> (WvRfifo, Total) {
+    let (mut fifo, mut service) = (WvRfifo::default(), Total::new(is_safe));
+    pair(&mut fifo);
+    for q in [1, 2] {
+        service.deliver(&fifo, p(1), (p(q), 1), Stage::Regular).unwrap();
+    }
+    (fifo, service)
+}
+
+#[test]
+fn total_refuses_a_second_order_and_a_second_signal() {
+    let (fifo, mut service) = ordered(false);
+    let next = view(6, &[1, 2], &[2, 2]);
+    let mut other = service.clone();
+    refused(other.deliver(&fifo, p(2), (p(2), 1), Stage::Regular), "T1");
+    refused(other.deliver(&fifo, p(1), (p(2), 2), Stage::Recorded), "T6");
+    refused(service.clone().view(&fifo, p(1), &next, &set(&[1])), "T6");
+    service.signal(p(1), &set(&[1, 2])).unwrap();
+    refused(service.clone().signal(p(1), &set(&[1, 2])), "T6");
+    refused(service.clone().deliver(&fifo, p(1), (p(2), 2), Stage::Regular), "T6");
+    service.deliver(&fifo, p(1), (p(2), 2), Stage::Tail).unwrap();
+    refused(service.clone().deliver(&fifo, p(1), (p(2), 3), Stage::Recorded), "tail");
+    refused(service.clone().view(&fifo, p(1), &next, &set(&[1])), "T6");
+    service.view(&fifo, p(1), &next, &set(&[1, 2])).unwrap();
+
+    service.deliver(&fifo, p(2), (p(1), 1), Stage::Regular).unwrap();
+    service.signal(p(2), &set(&[1, 2])).unwrap();
+    refused(service.view(&fifo, p(2), &next, &set(&[1, 2])), "T2");
+}
+
+#[test]
+fn safe_is_what_all_who_go_on_deliver() {
+    let (mut fifo, mut service) = ordered(true);
+    let next = view(6, &[2], &[2]);
+    service.deliver(&fifo, p(2), (p(1), 1), Stage::Regular).unwrap();
+    service.signal(p(2), &set(&[2])).unwrap();
+    refused(service.clone().view(&fifo, p(2), &next, &set(&[2])), "T4");
+    service.deliver(&fifo, p(2), (p(2), 1), Stage::Recorded).unwrap();
+    service.view(&fifo, p(2), &next, &set(&[2])).unwrap();
+    fifo.view(p(2), &next).unwrap();
+    refused(service.deliver(&fifo, p(1), (p(1), 2), Stage::Regular), "T4");
 }

@@ -37,6 +37,23 @@ impl VsRfifo {
         })
     }
 
+    /// A precondition of `view_p(v, T)` in groups of an order other than FIFO, which may leave
+    /// messages out: never one of who comes along, who has stopped sending in the old view.
+    ///
+    /// # Errors
+    /// Something that a member of T sent is not delivered.
+    pub fn together(&self, parent: &WvRfifo, p: ProcessId, t: &[ProcessId]) -> Step {
+        let Some(old) = parent.current(p) else { return Ok(()) };
+        for q in t {
+            let delivered = old.rank(*q).and_then(|r| parent.delivered(p).get(usize::from(r)));
+            let sent = parent.sent_in(*q, old);
+            demand("VS_RFIFO", "all of T is delivered", delivered == Some(&sent), || {
+                format!("{p} leaves {old}, {q} sent {sent}, and {delivered:?} are delivered")
+            })?;
+        }
+        Ok(())
+    }
+
     /// Forgets the cuts towards views that `keep` denies: of those that nobody will come to.
     pub fn retain_views(&mut self, keep: impl Fn(&View) -> bool) {
         self.cuts.retain(|(_, to), _| keep(to));

@@ -62,9 +62,13 @@ impl WvRfifo {
     /// How many messages `p` has sent in its view.
     #[must_use]
     pub fn sent(&self, p: ProcessId) -> u64 {
-        let current = self.current(p).cloned();
-        let sent = current.and_then(|view| self.messages.get(&(p, view)));
-        sent.map_or(0, |sent| sent.len() as u64)
+        self.current(p).map_or(0, |view| self.sent_in(p, view))
+    }
+
+    /// How many messages `p` has sent in `view`.
+    #[must_use]
+    pub fn sent_in(&self, p: ProcessId, view: &View) -> u64 {
+        self.messages.get(&(p, view.clone())).map_or(0, |sent| sent.len() as u64)
     }
 
     /// `send_p(m)`, the `n`-th in its view.

@@ -7,7 +7,8 @@
 //! - the end-point automaton of the algorithm takes the step from *its* state, so that a guard that
 //!   was missed is noticed even in a run in which no property breaks;
 //! - the services below ([`Mbrshp`], [`CoRfifo`]) and above ([`WvRfifo`], [`VsRfifo`],
-//!   [`TransSet`], [`Client`]) take their part of it;
+//!   [`TransSet`], [`Client`]) take their part of it; in groups of an order other than FIFO, so do
+//!   [`Causal`] and [`Total`];
 //! - then the states are compared, variable by variable.
 //!
 //! Steps inside the implementation that nobody sees (a packet that arrives) show in the next state
@@ -25,8 +26,10 @@ use core::fmt;
 pub use end_point::EndPoint;
 
 use crate::ident::{Cid, ProcessId, Rank};
+use crate::order::Order;
 use crate::spec::automata::{
-    Client, CoRfifo, Mbrshp, Payload, Refused, Step, TransSet, VsRfifo, WvRfifo, demand,
+    Causal, Client, CoRfifo, Mbrshp, Payload, Refused, Step, Total, TransSet, VsRfifo, WvRfifo,
+    demand,
 };
 use crate::trace::Event;
 use crate::view::{DisplaySet, Members, View};
@@ -103,6 +106,10 @@ pub struct Refinement {
     vs_rfifo: VsRfifo,
     trans_set: TransSet,
     client: Client,
+    /// The order that the group was joined with.
+    order: Order,
+    causal: Causal,
+    total: Total,
     end_points: BTreeMap<ProcessId, Rc<EndPoint>>,
     /// Every sync message that was sent.
     syncs: BTreeMap<(ProcessId, Cid), Sync>,
@@ -146,7 +153,7 @@ impl Refinement {
         let step = match action {
             Event::View { view, transitional, .. } => {
                 let seen = self.trans_set.arrive(&self.wv_rfifo, p, view, transitional);
-                seen.and_then(|()| self.view(p, view))
+                seen.and_then(|()| self.view(p, view, transitional))
             }
             _ => self.services(p, action),
         };
@@ -155,6 +162,10 @@ impl Refinement {
     }
 
     fn try_step(&mut self, p: ProcessId, action: Option<&Event>, after: Option<&EndPoint>) -> Step {
+        if let Some(Event::Join { order, .. }) = action {
+            self.join(*order);
+            return Ok(());
+        }
         let Some(after) = after else {
             self.reset(p);
             return Ok(());
@@ -169,7 +180,7 @@ impl Refinement {
         let end_point = Rc::make_mut(&mut known);
         self.take_in(end_point, after)?;
         if let Some(action) = action {
-            end_point.apply(action, after)?;
+            end_point.apply(action, after, self.order)?;
             self.services(p, action)?;
         }
         self.forget(end_point, after)?;
@@ -178,8 +189,17 @@ impl Refinement {
         Ok(())
     }
 
+    /// A process joins with `order`, as all do.
+    fn join(&mut self, order: Order) {
+        if self.order != order {
+            (self.order, self.total) = (order, Total::new(order == Order::Safe));
+        }
+    }
+
     /// An incarnation of `p` begins or ends.
     fn reset(&mut self, p: ProcessId) {
+        self.causal.reset(p);
+        self.total.reset(p);
         self.mbrshp.reset(p);
         self.co_rfifo.reset(p);
         self.wv_rfifo.reset(p);
@@ -206,6 +226,9 @@ impl Refinement {
             demand("end-point", "received = what has arrived, by whole messages", whole, || {
                 format!("{:?} of {:?}", after.received, after.arrived)
             })?;
+            if self.order != Order::Fifo {
+                end_point.pass_over(after)?;
+            }
             end_point.arrived.clone_from(&after.arrived);
             end_point.received.clone_from(&after.received);
             end_point.freed.clone_from(&after.freed);
@@ -256,18 +279,30 @@ impl Refinement {
             | Event::Primary
             | Event::Lapsed
             | Event::Restored
-            | Event::State(_)
-            | Event::Join { .. }
-            | Event::Signal { .. } => Ok(()),
+            | Event::State(_) => Ok(()),
+            Event::Join { order, .. } => {
+                self.join(*order);
+                Ok(())
+            }
+            Event::Signal { transitional } => self.total.signal(p, transitional),
             Event::StartChange { cid, set } => self.mbrshp.start_change(p, *cid, set),
             Event::MbrView { view } => self.mbrshp.view(p, view),
             Event::Block => self.client.block(p),
             Event::BlockOk => self.client.block_ok(p),
             Event::Send { n, hash, len } => {
                 self.client.send(p)?;
+                if self.order != Order::Fifo {
+                    self.causal.send(&self.wv_rfifo, p);
+                }
                 self.wv_rfifo.send(p, *n, Payload { hash: *hash, len: *len })
             }
-            Event::Deliver { from, n, hash, len, .. } => {
+            Event::Deliver { from, n, hash, len, stage } => {
+                if self.order != Order::Fifo {
+                    self.causal.deliver(&self.wv_rfifo, p, *from, *n)?;
+                }
+                if self.order.is_one_for_all() {
+                    self.total.deliver(&self.wv_rfifo, p, (*from, *n), *stage)?;
+                }
                 self.wv_rfifo.deliver(p, *from, *n, Payload { hash: *hash, len: *len })
             }
             Event::Sync { cid, view, cut, .. } => {
@@ -279,15 +314,21 @@ impl Refinement {
             }
             Event::View { view, transitional, .. } => {
                 self.trans_set.view(&self.wv_rfifo, p, view, transitional)?;
-                self.view(p, view)
+                self.view(p, view, transitional)
             }
         }
     }
 
     /// The part of `view_p(v, T)` that is the same whoever looks at T.
-    fn view(&mut self, p: ProcessId, view: &View) -> Step {
+    fn view(&mut self, p: ProcessId, view: &View, t: &[ProcessId]) -> Step {
         self.mbrshp.installed(p, view)?;
         self.vs_rfifo.view(&self.wv_rfifo, p, view)?;
+        if self.order != Order::Fifo {
+            self.vs_rfifo.together(&self.wv_rfifo, p, t)?;
+        }
+        if self.order.is_one_for_all() {
+            self.total.view(&self.wv_rfifo, p, view, t)?;
+        }
         self.wv_rfifo.view(p, view)?;
         self.client.unblock(p);
         Ok(())
@@ -304,6 +345,8 @@ impl Refinement {
         self.co_rfifo.retain_views(&keep_view);
         self.wv_rfifo.retain_views(&keep_view);
         self.vs_rfifo.retain_views(&keep_view);
+        self.causal.retain_views(&keep_view);
+        self.total.retain_views(&keep_view);
         self.trans_set.retain_views(&keep_view);
         self.trans_set.retain(&keep_cid);
         self.syncs.retain(|(p, cid), _| keep_cid(*p, *cid));

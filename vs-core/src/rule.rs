@@ -76,11 +76,22 @@ pub enum Rule {
     /// In a group with clusters a view is installed once the sync messages of all of its members
     /// are here, also of those that come from another view.
     ClusterSyncs,
+    /// A process that restarted has no vote on whose state counts until it has one again.
+    ReplicaVotes,
+    /// The sessions of all clients are part of a state that is handed over.
+    ReplicaSessions,
+    /// An operation is answered only if it was delivered before the signal.
+    ReplicaRegular,
+    /// What a view begins with is answered only if it was known before the signal that the view is
+    /// served.
+    ReplicaPromised,
+    /// A read waits for a message of its own.
+    ReplicaReadMark,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::CutReceived,
         Self::Blocking,
         Self::OwnCut,
@@ -107,6 +118,11 @@ impl Rule {
         Self::CausalWait,
         Self::CausalCut,
         Self::ClusterSyncs,
+        Self::ReplicaVotes,
+        Self::ReplicaSessions,
+        Self::ReplicaRegular,
+        Self::ReplicaPromised,
+        Self::ReplicaReadMark,
     ];
 }
 

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::ident::ProcessId;
+use crate::rule::{Rule, Rules};
 use crate::wire::replica::{Here, Standing};
 
 /// What all members of a view bring.
@@ -12,6 +13,7 @@ use crate::wire::replica::{Here, Standing};
 pub(super) struct Ballot<'a> {
     pub(super) primary_of: &'a [ProcessId],
     pub(super) heres: &'a BTreeMap<ProcessId, Here>,
+    pub(super) rules: Rules,
 }
 
 /// A view whose members have, or get, one state.
@@ -28,7 +30,10 @@ pub(super) struct Agreed {
 impl Ballot<'_> {
     /// Those of `primary_of` who bring a state.
     fn votes(&self) -> usize {
-        let votes = |p: &&ProcessId| self.heres.get(*p).is_some_and(|h| h.standing.is_some());
+        let is_any = !self.rules.keeps(Rule::ReplicaVotes)
+            && self.heres.values().any(|here| here.standing.is_some());
+        let counts = |here: &Here| is_any || here.standing.is_some();
+        let votes = |p: &&ProcessId| self.heres.get(*p).is_some_and(counts);
         self.primary_of.iter().filter(votes).count()
     }
 
@@ -115,7 +120,9 @@ mod tests {
         // Process 1 restarted, made a new state and served it before it met the copy.
         let decide = |done| {
             let heres = [(one, here(standing(0, done))), (copy, here(standing(5, 7)))].into();
-            let agreed = Ballot { primary_of: &[one], heres: &heres }.decide().unwrap();
+            let agreed = Ballot { primary_of: &[one], heres: &heres, rules: Rules::default() }
+                .decide()
+                .unwrap();
             (agreed.standing, agreed.settled)
         };
         assert_eq!(decide(3), (standing(0, 3), [one].into()));

@@ -216,6 +216,16 @@ impl Calls {
         }
     }
 
+    /// Reads wait for nothing: no rule allows that.
+    pub(super) fn read_at_once(&mut self, told: &mut Told) {
+        for read in core::mem::take(&mut self.reads) {
+            let read = Read { client: Some(self.nonce), ..read };
+            told.asked_to_read(read.name());
+            told.readable(read.name());
+            self.answers.push_back((read.ticket, Answer::Readable));
+        }
+    }
+
     /// What is to be multicast next, in a served view; `handle_sent` follows if it was.
     pub(super) fn next(&self) -> Option<Vec<u8>> {
         if self.reads.back().is_some_and(|read| read.mark.is_none()) {

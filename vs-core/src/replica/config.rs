@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::spool::{MakeSpool, in_memory};
 use crate::config::setters;
 use crate::ident::ProcessId;
+use crate::rule::Rules;
 
 /// What a replica is made with.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct ReplicaConfig {
     pub applied: bool,
     /// Where snapshots lie while they are on their way. Default: in memory.
     pub make_spool: MakeSpool,
+    /// The rules that the replica keeps.
+    pub(crate) rules: Rules,
 }
 
 impl ReplicaConfig {
@@ -40,7 +43,18 @@ impl ReplicaConfig {
             state_bytes_max: 4 << 30,
             applied: false,
             make_spool: in_memory,
+            rules: Rules::default(),
         }
+    }
+}
+
+/// For tests.
+#[cfg(feature = "mutants")]
+impl ReplicaConfig {
+    /// The same without `rule`: see [`crate::rule`].
+    #[must_use]
+    pub fn leaving_out(self, rule: crate::rule::Rule) -> Self {
+        Self { rules: Rules::without(rule), ..self }
     }
 }
 

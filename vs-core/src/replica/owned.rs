@@ -93,6 +93,11 @@ impl<S: State> Owned<S> {
         S::encode(&self.state.apply(op))
     }
 
+    /// What clients have asked for is not known any more: no rule allows that.
+    pub(super) fn forget_sessions(&mut self) {
+        self.sessions = Sessions::default();
+    }
+
     /// Writes all of it.
     pub(super) fn snapshot(&self, mut out: Written) -> Result<Written, Broken> {
         self.sessions.snapshot(&mut out)?;

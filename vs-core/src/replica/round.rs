@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use super::ballot::{Agreed, Ballot, is_majority};
 use crate::ident::ProcessId;
 use crate::order::Stage;
+use crate::rule::Rules;
 use crate::view::View;
 use crate::wire::replica::{Here, Said, Standing, VERSION};
 
@@ -109,8 +110,9 @@ impl Round {
         &mut self,
         primary_of: &[ProcessId],
         by: Option<ProcessId>,
+        rules: Rules,
     ) -> Option<&Agreed> {
-        let ballot = Ballot { primary_of, heres: &self.heres };
+        let ballot = Ballot { primary_of, heres: &self.heres, rules };
         self.agreed = match by {
             Some(by) => Some(ballot.decide_by(by)),
             None => ballot.decide(),

@@ -25,6 +25,7 @@ use super::status::{CallRefused, ReplicaStatus, Waiting};
 use super::told::Told;
 use crate::endpoint::{DirectError, SendError};
 use crate::ident::ProcessId;
+use crate::rule::Rule;
 use crate::time::Time;
 use crate::wire::replica::{PART_OVERHEAD, Standing, Word, encode};
 
@@ -261,6 +262,9 @@ impl<S: State> Replica<S> {
             round.speak(standing, |said| port.send(&encode(said)).is_ok());
         }
         if self.is_serving() {
+            if !self.config.rules.keeps(Rule::ReplicaReadMark) {
+                self.calls.read_at_once(&mut self.told);
+            }
             while let Some(message) = self.calls.next() {
                 match port.send(&message) {
                     Ok(()) => self.calls.handle_sent(&mut self.told),

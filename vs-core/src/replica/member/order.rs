@@ -11,6 +11,7 @@ use crate::replica::joining::Joining;
 use crate::replica::owned::{Outcome, Owned};
 use crate::replica::round::Round;
 use crate::replica::state::{Broken, State};
+use crate::rule::Rule;
 use crate::trace::StateEvent;
 use crate::view::View;
 use crate::wire::replica::{Said, VERSION, decode};
@@ -182,7 +183,8 @@ impl<S: State> Replica<S> {
         let Some(owned) = self.copy.owned() else { return Ok(()) };
         self.told.applied(said, stage, &outcome, owned.sessions(), owned.standing().at);
         // What is not promised to all is answered in the next served view.
-        if from == self.me && stage == Stage::Regular {
+        let is_promised = stage == Stage::Regular || !self.config.rules.keeps(Rule::ReplicaRegular);
+        if from == self.me && is_promised {
             match outcome {
                 Outcome::Opened { nonce } => self.calls.handle_open(nonce, owned.sessions()),
                 Outcome::Answered { session, no, answer, .. } => {
@@ -200,7 +202,7 @@ impl<S: State> Replica<S> {
     /// All have said what they bring, or an operator has decided.
     fn decide(&mut self, by: Option<ProcessId>, stage: Stage) -> Result<(), Broken> {
         let Some(round) = &mut self.round else { return Ok(()) };
-        let Some(agreed) = round.decide(&self.config.primary_of, by) else {
+        let Some(agreed) = round.decide(&self.config.primary_of, by, self.config.rules) else {
             let waiting = self.round.as_ref().map(|round| self.waiting(round));
             waiting.into_iter().for_each(|waiting| self.tell(ReplicaEvent::Waiting(waiting)));
             return Ok(());
@@ -249,6 +251,8 @@ impl<S: State> Replica<S> {
         owned.set_epoch(epoch);
         if is_promised {
             self.told.tell(|| StateEvent::Serve { epoch });
+        }
+        if is_promised || !self.config.rules.keeps(Rule::ReplicaPromised) {
             self.calls.resolve(owned.sessions(), &mut self.told);
         }
         self.tell(ReplicaEvent::Served);

@@ -10,6 +10,7 @@ use crate::replica::pull::{Progress, Pull};
 use crate::replica::round::Round;
 use crate::replica::spool::Written;
 use crate::replica::state::{Broken, State};
+use crate::rule::Rule;
 use crate::time::Time;
 use crate::trace::StateEvent;
 use crate::wire::replica::{Standing, Word, decode};
@@ -219,7 +220,10 @@ impl<S: State> Replica<S> {
             return Ok(());
         };
         let (from, hash) = (joining.donor(), joining.hash());
-        let Some((owned, mut hold)) = joining.into_parts() else { return Ok(()) };
+        let Some((mut owned, mut hold)) = joining.into_parts() else { return Ok(()) };
+        if !self.config.rules.keeps(Rule::ReplicaSessions) {
+            owned.forget_sessions();
+        }
         let at = owned.standing().at;
         self.told.tell(|| StateEvent::Restore { from, at, hash });
         if round.is_served() {

@@ -16,7 +16,7 @@ use vs_core::replica::{
 };
 use vs_core::rng::Rng;
 use vs_core::sim::{Application, Handle, Load, ProcessPlan, Scenario};
-use vs_core::spec::history::{Answer, Judged, Operation, Refusal, Request, judge};
+use vs_core::spec::history::{Answer, HistoryError, Judged, Operation, Request, judge};
 use vs_core::{Action, Time};
 
 /// Keys of a store.
@@ -205,7 +205,7 @@ impl Application for Client {
 }
 
 /// Plays the world of `seed`; `None`: all forgot the state there, and nothing is promised.
-fn play(seed: u64, is_hasty: bool) -> Option<Result<Judged, Refusal>> {
+fn play(seed: u64, is_hasty: bool) -> Option<Result<Judged, HistoryError>> {
     let scenario = Scenario::random(seed).plain().with_order(Order::Safe);
     let primary_of: Vec<ProcessId> = scenario.processes.iter().map(|plan| plan.id).collect();
     let seen = Rc::<RefCell<Seen>>::default();
@@ -251,5 +251,5 @@ fn what_clients_see_is_linearizable() {
 #[test]
 fn reads_of_a_local_copy_are_found_out() {
     let found = seeds(0..60).find_map(|seed| play(seed, true)?.err());
-    assert!(matches!(found, Some(Refusal::NotLinearizable { .. })), "{found:?}");
+    assert!(matches!(found, Some(HistoryError::NotLinearizable { .. })), "{found:?}");
 }

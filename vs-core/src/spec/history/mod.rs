@@ -71,7 +71,7 @@ pub struct Judged {
 /// Why a history is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum HistoryError {
     /// No order explains the answers.
     NotLinearizable {
         /// The key.
@@ -93,7 +93,7 @@ pub enum Refusal {
     },
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HistoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLinearizable { key, told } => {
@@ -113,14 +113,14 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for HistoryError {}
 
 /// Judges what the clients of a store saw that was empty at first. Each key is judged for itself:
 /// a history is linearizable if it is so for each object.
 ///
 /// # Errors
 /// The history of a key is not linearizable, or beyond the bounds.
-pub fn judge(operations: &[Operation]) -> Result<Judged, Refusal> {
+pub fn judge(operations: &[Operation]) -> Result<Judged, HistoryError> {
     let mut keys: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in operations {
         keys.entry(&operation.key).or_default().push(operation);
@@ -129,7 +129,7 @@ pub fn judge(operations: &[Operation]) -> Result<Judged, Refusal> {
     for (key, operations) in keys {
         let key = || key.to_string();
         if operations.len() > OPERATIONS_MAX {
-            return Err(Refusal::TooMany { key: key(), operations: operations.len() });
+            return Err(HistoryError::TooMany { key: key(), operations: operations.len() });
         }
         let mut search = Search::new(&operations);
         match search.run(STATES_MAX) {
@@ -141,12 +141,12 @@ pub fn judge(operations: &[Operation]) -> Result<Judged, Refusal> {
                 judged.states += search.states();
             }
             Outcome::Stuck(stuck) => {
-                return Err(Refusal::NotLinearizable {
+                return Err(HistoryError::NotLinearizable {
                     key: key(),
                     told: told::told(&operations, &stuck),
                 });
             }
-            Outcome::TooManyStates => return Err(Refusal::Undecided { key: key() }),
+            Outcome::TooManyStates => return Err(HistoryError::Undecided { key: key() }),
         }
     }
     Ok(judged)

@@ -47,7 +47,7 @@ fn accepted(history: &[Operation]) -> Judged {
 #[track_caller]
 fn told(history: &[Operation]) -> String {
     match judge(history) {
-        Err(refusal @ Refusal::NotLinearizable { .. }) => refusal.to_string(),
+        Err(refusal @ HistoryError::NotLinearizable { .. }) => refusal.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -157,7 +157,7 @@ fn keys_are_judged_apart() {
 #[test]
 fn too_many_operations_are_refused_by_number() {
     let history = vec![get(1, 0, 1, ""); OPERATIONS_MAX + 1];
-    assert!(matches!(judge(&history), Err(Refusal::TooMany { .. })));
+    assert!(matches!(judge(&history), Err(HistoryError::TooMany { .. })));
 }
 
 /// Plays `clients` on a register that works, and records what they see. Of their operations some

@@ -375,3 +375,9 @@ fn what_is_carried_out_in_the_next_view_counts_in_its_own() {
     let other = other.view(2, &[1, 2]).says([Settled, apply(3, client(2), 1), serve(2)]);
     judged(&[one, other], &[(T8, "2 did another thing at place 3 than 1")]);
 }
+
+#[test]
+fn last_place_of_all_is_judged() {
+    let tale = Tale::new().says([Create, Settled, apply(u64::MAX, client(1), 1), serve(1)]);
+    judged(&[tale], &[(T8, "1 applied place 18446744073709551615 after place 0")]);
+}

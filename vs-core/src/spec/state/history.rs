@@ -99,7 +99,9 @@ impl History<'_> {
             // A branch that did not count may count from here on.
             let told = view.promises.iter().map(|promise| promise.at).min();
             self.era += 1;
-            self.forget_from(told.map_or(base + 1, |told| told.min(base + 1)));
+            self.forget_from(
+                told.map_or(base.saturating_add(1), |told| told.min(base.saturating_add(1))),
+            );
         } else if base < last {
             findings.add(Property::T10, || {
                 let p = self.group.process(by);
@@ -108,7 +110,7 @@ impl History<'_> {
                 );
                 self.group.violation(Property::T10, by, promised, what)
             });
-            self.forget_from(base + 1);
+            self.forget_from(base.saturating_add(1));
         }
     }
 

@@ -23,6 +23,8 @@ use vs_core::{Action, Time};
 const KEYS: u64 = 3;
 /// A client asks for up to so many things at once, or more if its load has longer bursts.
 const BURST: u64 = 4;
+/// It waits for up to so many answers: of more at once too many orders would have to be tried.
+const ASKED_MAX: usize = 6;
 
 #[derive(Clone, Default)]
 struct Store(BTreeMap<u64, u64>);
@@ -92,6 +94,9 @@ struct Client {
 impl Client {
     fn ask(&mut self) {
         let Some((_, replica)) = &mut self.replica else { return };
+        if self.asked.len() >= ASKED_MAX {
+            return;
+        }
         let mut seen = self.seen.borrow_mut();
         let key = self.rng.below(KEYS);
         let value = seen.values;

@@ -21,6 +21,8 @@ use crate::store::{self, Store};
 pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(45);
 /// So often at most a run may end with a change that began when everything seemed to be settled.
 const CALMS_MAX: u32 = 20;
+/// What a process sent before it answered the last dump is delivered by all within so long.
+const QUIET: Duration = Duration::from_secs(2);
 /// What a fault makes its victim say is said within so long.
 const WORDS_MAX: Duration = Duration::from_secs(30);
 /// Two years, in seconds: a clock that far ahead is refused.
@@ -233,6 +235,9 @@ impl Run {
             };
             if is_settled {
                 self.settled.push(healed.elapsed());
+                if question.is_some() {
+                    self.talk_until(Instant::now() + QUIET);
+                }
                 return self.processes.check_bounds();
             }
             if healed.elapsed() > SETTLE_MAX {

@@ -228,11 +228,14 @@ fn play(seed: u64, is_hasty: bool) -> Option<Result<Judged, HistoryError>> {
         broken: None,
     };
     let outcome = scenario.run_with(make, |_| Ok(()));
+    let seen = seen.take();
+    if seen.is_lost {
+        return None;
+    }
     if let Some(failure) = outcome.failure {
         panic!("{failure}");
     }
-    let seen = seen.take();
-    (!seen.is_lost).then(|| judge(&seen.history))
+    Some(judge(&seen.history))
 }
 
 #[test]

@@ -48,12 +48,12 @@ struct Args {
 struct Blob(Vec<u8>);
 
 impl State for Blob {
-    type Op = (u64, Vec<u8>);
+    type Op = (u64, String);
     type Out = u64;
 
     fn apply(&mut self, (at, bytes): Self::Op) -> u64 {
         let at = at as usize % (self.0.len() - bytes.len()).max(1);
-        self.0[at..at + bytes.len()].copy_from_slice(&bytes);
+        self.0[at..at + bytes.len()].copy_from_slice(bytes.as_bytes());
         bytes.len() as u64
     }
 
@@ -120,7 +120,7 @@ fn drive(
         let due =
             rate.map_or(u64::MAX, |rate| (begun.elapsed().as_secs_f64() * rate as f64) as u64);
         while pending.len() < OUTSTANDING && sent < due {
-            let op = (sent * 4096, vec![1; size]);
+            let op = (sent * 4096, "1".repeat(size));
             pending.push_back(state.begin(&op).map_err(|e| e.to_string())?);
             sent += 1;
         }

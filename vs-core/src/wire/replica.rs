@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ident::{FNV_OFFSET, ViewId, fnv1a};
 
@@ -73,7 +73,13 @@ pub(crate) enum Said<'a> {
     /// The sender wants a session, whose first operation has the number `first`.
     Open { nonce: u64, first: u64 },
     /// An operation of a session, whose answers up to number `done` were heard.
-    Op { session: u64, no: u64, done: u64, op: &'a [u8] },
+    Op {
+        session: u64,
+        no: u64,
+        done: u64,
+        #[serde(serialize_with = "all_at_once")]
+        op: &'a [u8],
+    },
     /// The sender reads when it hears this.
     Mark { nonce: u64 },
 }
@@ -88,7 +94,12 @@ pub(crate) enum Word<'a> {
     /// The bytes of this range, please, in parts of at most so many bytes.
     Range { transfer: u64, from: u64, upto: u64, part: u32 },
     /// Some of them.
-    Part { transfer: u64, from: u64, bytes: &'a [u8] },
+    Part {
+        transfer: u64,
+        from: u64,
+        #[serde(serialize_with = "all_at_once")]
+        bytes: &'a [u8],
+    },
     /// There is none, or not any more.
     Gone,
     /// There will be one: ask again.
@@ -102,7 +113,7 @@ pub(crate) enum Word<'a> {
 /// What a member answered to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply<'a> {
-    Answer(&'a [u8]),
+    Answer(#[serde(serialize_with = "all_at_once")] &'a [u8]),
     /// It was never carried out here, or its answer was heard.
     Refused,
     /// The answer is too long for a message to one member.
@@ -125,9 +136,38 @@ pub(crate) fn hash(op: &[u8]) -> u64 {
 /// Bytes that a [`Word::Part`] takes besides its bytes, at most.
 pub(crate) const PART_OVERHEAD: usize = 1 + 10 + 10 + 5;
 
-pub(crate) fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+/// What a message takes besides what it carries for the application, nearly always.
+const OVERHEAD_USUAL: usize = 48;
+
+/// A message that may carry bytes of the application.
+pub(crate) trait Carries: Serialize {
+    fn carried(&self) -> &[u8];
+}
+
+impl Carries for Said<'_> {
+    fn carried(&self) -> &[u8] {
+        if let Self::Op { op, .. } = self { op } else { &[] }
+    }
+}
+
+impl Carries for Word<'_> {
+    fn carried(&self) -> &[u8] {
+        match self {
+            Self::Part { bytes, .. } | Self::Told { told: Reply::Answer(bytes), .. } => bytes,
+            _ => &[],
+        }
+    }
+}
+
+/// As postcard writes a list of bytes, but all at once.
+fn all_at_once<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+pub(crate) fn encode(message: &impl Carries) -> Vec<u8> {
+    let room = Vec::with_capacity(OVERHEAD_USUAL + message.carried().len());
     // It cannot fail: all lengths are known, and memory is not bounded here.
-    postcard::to_allocvec(message).unwrap_or_default()
+    postcard::to_extend(message, room).unwrap_or_default()
 }
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {

@@ -3,9 +3,7 @@
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::order::{Order, Stage};
 use vs_core::spec::{self, Component, Options, Report, Stability};
-use vs_core::trace::{
-    CallKind, CallResult, Event, Header, Record, StateEvent, ToldCluster, Trace,
-};
+use vs_core::trace::{CallKind, CallResult, Event, Header, Record, StateEvent, ToldCluster, Trace};
 use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
 use vs_core::{Members, Time, View};
 

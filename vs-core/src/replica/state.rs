@@ -51,6 +51,9 @@ pub trait Source {
     fn take(&mut self, out: &mut [u8]) -> Result<usize, Broken>;
 }
 
+/// What an operation or an answer takes, often enough.
+const VALUE_BYTES_USUAL: usize = 64;
+
 /// What an application replicates: a deterministic state.
 ///
 /// Every member applies the same operations in the same order. So [`State::apply`] may depend on
@@ -82,7 +85,8 @@ pub trait State: Sized {
     /// # Errors
     /// Says why it cannot be written.
     fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Broken> {
-        postcard::to_allocvec(value).map_err(Broken::new)
+        let room = Vec::with_capacity(VALUE_BYTES_USUAL);
+        postcard::to_extend(value, room).map_err(Broken::new)
     }
 
     /// Reads what [`State::encode`] wrote.

@@ -3,7 +3,9 @@
 use vs_core::ident::{Cid, GroupName, Incarnation, ProcessId, ViewId};
 use vs_core::order::{Order, Stage};
 use vs_core::spec::{self, Component, Options, Report, Stability};
-use vs_core::trace::{CallKind, CallResult, Event, Header, Record, StateEvent, ToldCluster, Trace};
+use vs_core::trace::{
+    CallKind, CallResult, Event, Header, Record, ReplyResult, StateEvent, ToldCluster, Trace,
+};
 use vs_core::trace_json::{Reader, encode_header, encode_record, parse_trace};
 use vs_core::{Members, Time, View};
 
@@ -202,6 +204,12 @@ fn state_event(bytes: &mut Bytes<'_>) -> StateEvent {
     let kind = CallKind::ALL[usize::from(bytes.below(2))];
     let stage = if pick & 0x80 == 0 { Stage::Regular } else { Stage::Tail };
     match pick & 15 {
+        0 if pick & 32 != 0 => StateEvent::Collect { client, no, want: at },
+        1 if pick & 32 != 0 => {
+            let result = ReplyResult::ALL[usize::from(bytes.below(5))];
+            StateEvent::Heard { client, no, from, result, hash }
+        }
+        4 if pick & 32 != 0 => StateEvent::Collected { client, no, is_enough: hash & 1 == 0 },
         0 => StateEvent::Create,
         1 => StateEvent::Recover { from },
         2 => StateEvent::Snapshot { to: from, at, hash },

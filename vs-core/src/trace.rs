@@ -20,7 +20,7 @@ use crate::view::{Cluster, Clusters, Members, View};
 
 pub use mark::Mark;
 pub use observation::{BlockState, Observation, ObservedSync};
-pub use state::{CallKind, CallResult, StateEvent};
+pub use state::{CallKind, CallResult, ReplyResult, StateEvent};
 
 /// The first line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -360,6 +360,8 @@ struct Raw<'a> {
     at: Option<u64>,
     epoch: Option<(u64, u64)>,
     no: Option<u64>,
+    want: Option<u64>,
+    enough: Option<bool>,
     #[serde(borrow)]
     client: Cow<'a, str>,
     #[serde(borrow)]
@@ -457,9 +459,9 @@ impl Raw<'_> {
     }
 
     fn of_state(&self) -> state::Fields<'_> {
-        let Self { from, to, at, no, epoch, .. } = *self;
+        let Self { from, to, at, no, want, enough, epoch, .. } = *self;
         let Self { client, kind, result, h, stage, .. } = self;
-        state::Fields { from, to, at, no, epoch, stage, client, kind, result, h }
+        state::Fields { from, to, at, no, want, enough, epoch, stage, client, kind, result, h }
     }
 
     fn cid(&self) -> Result<Cid, String> {

@@ -5,7 +5,7 @@ use vs_core::order::{Order, Stage};
 use vs_core::spec::Property::{self, *};
 use vs_core::spec::{self, Component, Options, Report, Stability};
 use vs_core::trace::StateEvent::{self, *};
-use vs_core::trace::{CallKind, CallResult, Event, Header, Record, Trace};
+use vs_core::trace::{CallKind, CallResult, Event, Header, Record, ReplyResult, Trace};
 use vs_core::{Members, Time, View};
 
 /// The session of the process with this id.
@@ -47,6 +47,18 @@ const fn answered(client: u64, no: u64) -> StateEvent {
 
 const fn has_read(client: u64, no: u64) -> StateEvent {
     Reply { client, no, kind: CallKind::Read, result: CallResult::Ok, hash: 0 }
+}
+
+const fn collect(want: u64) -> StateEvent {
+    Collect { client: client(1), no: 1, want }
+}
+
+const fn heard(from: u64, result: ReplyResult, hash: u64) -> StateEvent {
+    Heard { client: client(1), no: 1, from: ProcessId(from), result, hash }
+}
+
+const fn collected(is_enough: bool) -> StateEvent {
+    Collected { client: client(1), no: 1, is_enough }
 }
 
 const fn snapshot(to: u64, at: u64, hash: u64) -> StateEvent {
@@ -380,4 +392,51 @@ fn what_is_carried_out_in_the_next_view_counts_in_its_own() {
 fn last_place_of_all_is_judged() {
     let tale = Tale::new().says([Create, Settled, apply(u64::MAX, client(1), 1), serve(1)]);
     judged(&[tale], &[(T8, "1 applied place 18446744073709551615 after place 0")]);
+}
+
+/// Process 1 makes a group call in the view 1 of the processes 1 and 2; what it does then.
+#[track_caller]
+fn calls_the_group(lines: &[StateEvent], expected: &[&str]) {
+    let [one, two] = both(&[], &[]);
+    let one = one.says([collect(2)]).says(lines.iter().copied());
+    let expected: Vec<_> = expected.iter().map(|what| (T9, *what)).collect();
+    judged(&[one, two], &expected);
+}
+
+#[test]
+fn group_call_that_is_short_of_replies_breaks_t9() {
+    let own = heard(1, ReplyResult::Ok, 7);
+    calls_the_group(&[own, heard(2, ReplyResult::Ok, 7), collected(true)], &[]);
+    calls_the_group(&[own, heard(2, ReplyResult::Timeout, 0), collected(false)], &[]);
+    let few = "1 says that 1 replies are enough where 2 are wanted";
+    calls_the_group(&[own, collected(true)], &[few]);
+    let failed = heard(2, ReplyResult::Refused, 0);
+    calls_the_group(&[own, failed, collected(true)], &[few]);
+    calls_the_group(&[own, collected(false)], &["1 ends a call without a word on 2"]);
+}
+
+#[test]
+fn group_call_that_hears_what_cannot_be_breaks_t9() {
+    let own = heard(1, ReplyResult::Ok, 7);
+    let other = "1 heard another answer of 2 than of 1";
+    calls_the_group(&[own, heard(2, ReplyResult::Ok, 8)], &[other]);
+    calls_the_group(&[own, own], &["1 heard 1 twice for one call"]);
+    let outside = "1 heard 3, which was no member when it was asked";
+    calls_the_group(&[heard(3, ReplyResult::Ok, 7)], &[outside]);
+    let left = heard(2, ReplyResult::Left, 0);
+    let stays = "1 says that 2 left, which is a member in each view since";
+    calls_the_group(&[left], &[stays]);
+    let [one, _] = both(&[], &[]);
+    let alone = one.says([collect(2)]).view(2, &[1]).says([left]);
+    judged(&[alone], &[]);
+}
+
+#[test]
+fn state_made_anew_in_a_view_that_is_not_served_is_clean() {
+    let again = [Other(Event::Crash), Other(Event::Start { incarnation: Incarnation::new(2) })];
+    let tales = both(&[], &[]).map(|tale| {
+        let tale = tale.with(again.clone()).view(2, &[1, 2]).says([Create, Settled]);
+        tale.view(3, &[1, 2]).says([Settled, serve(3)])
+    });
+    judged(&tales, &[]);
 }

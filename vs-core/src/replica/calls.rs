@@ -24,6 +24,7 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) ticket: Ticket,
+    pub(super) name: Name,
     pub(super) session: u64,
     pub(super) no: u64,
     pub(super) answer: Vec<u8>,
@@ -146,7 +147,8 @@ impl Calls {
         self.sent = self.sent.saturating_sub(1);
         if is_collected {
             self.kept.insert(no);
-            self.own_answers.push_back(Own { ticket, session, no, answer });
+            let name = self.name(no);
+            self.own_answers.push_back(Own { ticket, name, session, no, answer });
         } else {
             self.answers.push_back((ticket, Answer::Done(answer)));
         }

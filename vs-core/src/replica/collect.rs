@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use super::answer::{Collected, Missing, Ticket, Want};
 use super::ballot::is_majority;
+use super::calls::Own;
+use super::told::{Name, Told};
 use crate::ident::ProcessId;
 use crate::time::Time;
 use crate::wire::replica::{Reply, Word};
@@ -29,6 +31,7 @@ struct Collect {
 /// The operation is carried out; the members are asked.
 #[derive(Debug)]
 struct Asking {
+    name: Name,
     session: u64,
     no: u64,
     /// Known once it was driven first.
@@ -38,6 +41,15 @@ struct Asking {
     waiting: BTreeSet<ProcessId>,
     replies: BTreeMap<ProcessId, Vec<u8>>,
     missing: BTreeMap<ProcessId, Missing>,
+}
+
+/// A group call that has come to its end.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) ticket: Ticket,
+    /// The number of its operation.
+    pub(super) no: u64,
+    pub(super) collected: Collected<Vec<u8>>,
 }
 
 /// The view, as a group call sees it.
@@ -51,12 +63,13 @@ pub(super) struct Circle<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Collects {
     calls: Vec<Collect>,
+    ended: VecDeque<Ended>,
     questions: VecDeque<(ProcessId, u64, u64)>,
 }
 
 impl Collects {
     pub(super) fn len(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.ended.len()
     }
 
     /// What is asked for under this ticket is a group call.
@@ -64,26 +77,26 @@ impl Collects {
         self.calls.push(Collect { ticket, want, within_ms, asking: None });
     }
 
-    /// The operation of this ticket was carried out, as this number of a session, with the own
-    /// answer.
-    pub(super) fn begin(
-        &mut self,
-        ticket: Ticket,
-        (session, no): (u64, u64),
-        me: ProcessId,
-        answer: &[u8],
-        members: &[ProcessId],
-    ) {
+    /// The operation of a call was carried out: all members are asked, if it is a group call.
+    pub(super) fn begin(&mut self, own: Own, me: ProcessId, circle: &Circle<'_>, told: &mut Told) {
+        let Own { ticket, name, session, no, answer } = own;
         let call = self.calls.iter_mut().find(|call| call.ticket == ticket);
         let Some(call) = call else { return };
+        let want = match call.want {
+            Want::All => circle.members.len(),
+            Want::Majority => circle.primary_of.len() / 2 + 1,
+            Want::First(k) => k,
+        };
+        told.collects(name, want as u64);
         call.asking = Some(Asking {
+            name,
             session,
             no,
             until: None,
             retry_at: Time::ZERO,
             pause_ms: RETRY_MS,
-            waiting: members.iter().copied().filter(|p| *p != me).collect(),
-            replies: BTreeMap::from([(me, answer.to_vec())]),
+            waiting: circle.members.iter().copied().filter(|p| *p != me).collect(),
+            replies: BTreeMap::from([(me, answer)]),
             missing: BTreeMap::new(),
         });
     }
@@ -112,15 +125,21 @@ impl Collects {
         &mut self,
         now: Time,
         circle: &Circle<'_>,
+        told: &mut Told,
         mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
     ) -> Option<Time> {
         let mut wake: Option<Time> = None;
-        for call in &mut self.calls {
-            let Some(asking) = &mut call.asking else { continue };
+        let calls = core::mem::take(&mut self.calls);
+        for mut call in calls {
+            let Some(mut asking) = call.asking.take() else {
+                self.calls.push(call);
+                continue;
+            };
             let until = *asking.until.get_or_insert(now.plus_ms(call.within_ms));
             asking.look_around(now >= until, circle);
             if asking.is_over(call.want, circle) {
-                wake = Some(now);
+                let ended = asking.end(call.ticket, call.want, circle, told);
+                self.ended.push_back(ended);
                 continue;
             }
             if asking.retry_at <= now {
@@ -131,24 +150,14 @@ impl Collects {
             }
             let next = asking.retry_at.min(until);
             wake = Some(wake.map_or(next, |wake| wake.min(next)));
+            self.calls.push(Collect { asking: Some(asking), ..call });
         }
         wake
     }
 
     /// The next one that has come to its end.
-    /// Answers the number of its operation, too.
-    pub(super) fn poll(
-        &mut self,
-        circle: &Circle<'_>,
-    ) -> Option<(Ticket, u64, Collected<Vec<u8>>)> {
-        let is_over = |c: &Collect| c.asking.as_ref().is_some_and(|a| a.is_over(c.want, circle));
-        let at = self.calls.iter().position(is_over)?;
-        let Collect { ticket, want, asking, .. } = self.calls.remove(at);
-        let asking = asking?;
-        let is_enough = asking.is_enough(want, circle);
-        let Asking { no, replies, missing, .. } = asking;
-        let (replies, missing) = (replies.into_iter().collect(), missing.into_iter().collect());
-        Some((ticket, no, Collected { replies, missing, is_enough }))
+    pub(super) fn poll(&mut self) -> Option<Ended> {
+        self.ended.pop_front()
     }
 
     /// Another member asks what was answered here.
@@ -203,6 +212,15 @@ impl Asking {
             }
             Want::First(k) => self.replies.len() >= k,
         }
+    }
+
+    fn end(self, ticket: Ticket, want: Want, circle: &Circle<'_>, told: &mut Told) -> Ended {
+        let is_enough = self.is_enough(want, circle);
+        let Self { name, no, replies, missing, .. } = self;
+        let (replies, missing) = (replies.into_iter().collect(), missing.into_iter().collect());
+        let collected = Collected { replies, missing, is_enough };
+        told.collected(name, &collected);
+        Ended { ticket, no, collected }
     }
 
     fn is_over(&self, want: Want, circle: &Circle<'_>) -> bool {

@@ -434,6 +434,7 @@ fn caller(port: &mut Sent, want: Want) -> (Replica<Sum>, View, Ticket) {
 fn tell(replica: &mut Replica<Sum>, from: ProcessId, told: Reply<'_>) {
     let word = Word::Told { session: 0, no: 1, told };
     replica.handle_direct(NOW, from, &encode(&word)).unwrap();
+    replica.drive(NOW, &mut Sent::new()).unwrap();
 }
 
 fn collected(replica: &mut Replica<Sum>, ticket: Ticket) -> Collected<u64> {

@@ -1,14 +1,16 @@
 //! What a replica tells the trace of its process.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
+use super::answer::{Collected, Missing};
 use super::donate::Donations;
 use super::owned::Outcome;
 use super::port::Port;
 use super::sessions::Sessions;
 use crate::ident::{FNV_OFFSET, fnv1a};
 use crate::order::Stage;
-use crate::trace::{CallKind, CallResult, Event, StateEvent};
+use crate::trace::{CallKind, CallResult, Event, ReplyResult, StateEvent};
 use crate::wire::replica::Said;
 
 /// Most lines that wait to be written. Beyond that the trace breaks off, and says so. They are
@@ -120,6 +122,35 @@ impl Told {
     ) {
         let kind = CallKind::Call;
         self.tell(|| StateEvent::Reply { client, no, kind, result, hash: hash(answer) });
+    }
+
+    /// The answer to a call is asked of all members.
+    pub(super) fn collects(&mut self, Name { client, no }: Name, want: u64) {
+        self.tell(|| StateEvent::Collect { client, no, want });
+    }
+
+    /// Who has replied to a group call, and who is missing: no more is waited for.
+    pub(super) fn collected(
+        &mut self,
+        Name { client, no }: Name,
+        Collected { replies, missing, is_enough }: &Collected<Vec<u8>>,
+    ) {
+        for (from, answer) in replies {
+            let (from, result) = (*from, ReplyResult::Ok);
+            self.tell(|| StateEvent::Heard { client, no, from, result, hash: hash(answer) });
+        }
+        for (from, why) in missing {
+            let (from, hash) = (*from, FNV_OFFSET);
+            let result = match why {
+                Missing::Left => ReplyResult::Left,
+                Missing::Refused => ReplyResult::Refused,
+                Missing::Timeout => ReplyResult::Timeout,
+                Missing::TooLarge => ReplyResult::TooLarge,
+            };
+            self.tell(|| StateEvent::Heard { client, no, from, result, hash });
+        }
+        let is_enough = *is_enough;
+        self.tell(|| StateEvent::Collected { client, no, is_enough });
     }
 
     /// A read is possible now.

@@ -64,6 +64,7 @@ properties! {
     T6: "Transitional signal: once a view, with the transitional set of the next; nothing regular after it",
     T7: "Clusters: all who install a view are told the same; two are in one if and only if they came from one view",
     T8: "State transfer: a restored state is the donor's at the named place; all who are served apply one sequence",
+    T9: "Group calls: as many replies as are wanted, or of each member that is missing the reason",
     T10: "Exactly once: what is answered is applied once in every later served view, and calls and reads are linearizable",
     L1: "Membership Precision: all who stay install one last view with exactly them as members",
     L2: "Multicast Liveness: what is sent in the last view is delivered by all of its members",

@@ -104,6 +104,70 @@ pub enum StateEvent {
         /// FNV-1a of the answer; of nothing, if there is none.
         hash: u64,
     },
+    /// The operation of a call was carried out, and its answer is asked of all who are members of
+    /// the current view.
+    Collect {
+        /// The session.
+        client: u64,
+        /// The number of the call.
+        no: u64,
+        /// Replies that are wanted.
+        want: u64,
+    },
+    /// One of these members has replied, or will not.
+    Heard {
+        /// The session.
+        client: u64,
+        /// The number of the call.
+        no: u64,
+        /// The member.
+        from: ProcessId,
+        /// What became of its reply.
+        result: ReplyResult,
+        /// FNV-1a of its answer; of nothing, if there is none.
+        hash: u64,
+    },
+    /// No more replies are waited for.
+    Collected {
+        /// The session.
+        client: u64,
+        /// The number of the call.
+        no: u64,
+        /// Whether there are as many as were wanted.
+        is_enough: bool,
+    },
+}
+
+/// What became of the reply of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReplyResult {
+    /// It came.
+    Ok,
+    /// The member is none any more.
+    Left,
+    /// The member does not carry the operation out.
+    Refused,
+    /// It did not come in time.
+    Timeout,
+    /// It is longer than a message to one member may be.
+    TooLarge,
+}
+
+impl ReplyResult {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Left, Self::Refused, Self::Timeout, Self::TooLarge];
+
+    /// Its name in a trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Left => "left",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+        }
+    }
 }
 
 /// What a client asks for.

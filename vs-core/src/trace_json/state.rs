@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::read::{self, digits, missing, need, number};
 use super::write::{field_hash, field_number, field_stage, string};
 use crate::ident::{ProcessId, ViewId};
-use crate::trace::{CallKind, CallResult, StateEvent};
+use crate::trace::{CallKind, CallResult, ReplyResult, StateEvent};
 
 /// The value of `ev`.
 pub(super) fn name(event: &StateEvent) -> &'static str {
@@ -23,6 +23,9 @@ pub(super) fn name(event: &StateEvent) -> &'static str {
         StateEvent::Pass { .. } => "pass",
         StateEvent::Call { .. } => "call",
         StateEvent::Reply { .. } => "reply",
+        StateEvent::Collect { .. } => "collect",
+        StateEvent::Heard { .. } => "heard",
+        StateEvent::Collected { .. } => "collected",
     }
 }
 
@@ -65,12 +68,35 @@ pub(super) fn fields(event: &StateEvent, out: &mut Vec<u8>) {
             string(out, result.name());
             field_hash(out, b",\"h\":\"", hash);
         }
+        StateEvent::Collect { client, no, want } => {
+            named(out, client, no);
+            field_number(out, b",\"want\":", want);
+        }
+        StateEvent::Heard { client, no, from, result, hash } => {
+            named(out, client, no);
+            field_number(out, b",\"from\":", from.0);
+            out.extend_from_slice(b",\"result\":");
+            string(out, result.name());
+            field_hash(out, b",\"h\":\"", hash);
+        }
+        StateEvent::Collected { client, no, is_enough } => {
+            named(out, client, no);
+            out.extend_from_slice(if is_enough {
+                b",\"enough\":true"
+            } else {
+                b",\"enough\":false"
+            });
+        }
     }
 }
 
-fn asked(out: &mut Vec<u8>, client: u64, no: u64, kind: CallKind) {
+fn named(out: &mut Vec<u8>, client: u64, no: u64) {
     field_hash(out, b",\"client\":\"", client);
     field_number(out, b",\"no\":", no);
+}
+
+fn asked(out: &mut Vec<u8>, client: u64, no: u64, kind: CallKind) {
+    named(out, client, no);
     out.extend_from_slice(b",\"kind\":");
     string(out, kind.name());
 }
@@ -81,6 +107,8 @@ pub(super) struct Fields<'a> {
     pub(super) to: Option<u64>,
     pub(super) at: Option<u64>,
     pub(super) no: Option<u64>,
+    pub(super) want: Option<u64>,
+    pub(super) enough: Option<bool>,
     pub(super) epoch: Option<(u64, u64)>,
     pub(super) stage: &'a str,
     pub(super) client: &'a str,
@@ -128,8 +156,20 @@ pub(super) fn parse(ev: &str, fields: &Fields<'_>) -> Result<Option<StateEvent>,
             StateEvent::Call { client: client()?, no: no()?, kind, hash: hash()? }
         }
         "reply" => {
-            let (kind, result) = (kind(fields.kind)?, result(fields.result)?);
+            let (kind, result) = (kind(fields.kind)?, call_result(fields.result)?);
             StateEvent::Reply { client: client()?, no: no()?, kind, result, hash: hash()? }
+        }
+        "collect" => {
+            let want = need("want", fields.want)?;
+            StateEvent::Collect { client: client()?, no: no()?, want }
+        }
+        "heard" => {
+            let (from, result) = (from()?, reply_result(fields.result)?);
+            StateEvent::Heard { client: client()?, no: no()?, from, result, hash: hash()? }
+        }
+        "collected" => {
+            let is_enough = fields.enough.ok_or_else(|| missing("enough"))?;
+            StateEvent::Collected { client: client()?, no: no()?, is_enough }
         }
         _ => return Ok(None),
     }))
@@ -140,7 +180,12 @@ fn kind(name: &str) -> Result<CallKind, String> {
     found.ok_or_else(|| format!("\"kind\" is {name:?}, which this program does not know"))
 }
 
-fn result(name: &str) -> Result<CallResult, String> {
+fn reply_result(name: &str) -> Result<ReplyResult, String> {
+    let found = ReplyResult::ALL.into_iter().find(|result| result.name() == name);
+    found.ok_or_else(|| format!("\"result\" is {name:?}, which this program does not know"))
+}
+
+fn call_result(name: &str) -> Result<CallResult, String> {
     let found = CallResult::ALL.into_iter().find(|result| result.name() == name);
     found.ok_or_else(|| format!("\"result\" is {name:?}, which this program does not know"))
 }

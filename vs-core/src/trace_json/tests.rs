@@ -1,7 +1,7 @@
 use super::*;
 use crate::ident::NUMBER_MAX;
 use crate::order::Stage;
-use crate::trace::{CallKind, CallResult, StateEvent};
+use crate::trace::{CallKind, CallResult, ReplyResult, StateEvent};
 
 fn view() -> Box<View> {
     let members = [1, 2].map(ProcessId);
@@ -28,6 +28,9 @@ fn of_states() -> Vec<Event> {
         StateEvent::Open { client, at, stage: Stage::Tail },
         StateEvent::Apply { client, no, at, hash, stage: Stage::Regular },
         StateEvent::Pass { client, no, at, hash, stage: Stage::Recorded },
+        StateEvent::Collect { client, no, want: 3 },
+        StateEvent::Heard { client, no, from: p, result: ReplyResult::Left, hash },
+        StateEvent::Collected { client, no, is_enough: true },
         call(asked),
         call(read),
     ];
@@ -121,6 +124,15 @@ fn encoded_lines_of_states_are_as_documented() {
         StateEvent::Apply { client, no: 3, at: 8, hash: 2, stage: Stage::Tail },
         StateEvent::Serve { epoch: ViewId { major: 4, minor: 1 } },
         StateEvent::Reply { client, no: 3, kind: CallKind::Call, result: CallResult::Ok, hash: 3 },
+        StateEvent::Collect { client, no: 3, want: 2 },
+        StateEvent::Heard {
+            client,
+            no: 3,
+            from: ProcessId(2),
+            result: ReplyResult::TooLarge,
+            hash: 0,
+        },
+        StateEvent::Collected { client, no: 3, is_enough: false },
     ];
     let mut out = Vec::new();
     for event in events {
@@ -136,6 +148,14 @@ fn encoded_lines_of_states_are_as_documented() {
         "\n",
         r#"{"ts":7,"p":1,"g":"g","ev":"reply","client":"00000000000000ab","no":3,"kind":"call","#,
         r#""result":"ok","h":"0000000000000003"}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"collect","client":"00000000000000ab","no":3,"want":2}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"heard","client":"00000000000000ab","no":3,"from":2,"#,
+        r#""result":"too_large","h":"0000000000000000"}"#,
+        "\n",
+        r#"{"ts":7,"p":1,"g":"g","ev":"collected","client":"00000000000000ab","no":3,"#,
+        r#""enough":false}"#,
         "\n",
     );
     assert_eq!(core::str::from_utf8(&out), Ok(expected));

@@ -3,8 +3,7 @@
 use super::Replica;
 use crate::endpoint::DirectError;
 use crate::replica::answer::{Answer, Ticket};
-use crate::replica::calls::Own;
-use crate::replica::collect::Circle;
+use crate::replica::collect::{Circle, Ended};
 use crate::replica::port::Port;
 use crate::replica::state::State;
 use crate::time::Time;
@@ -13,11 +12,14 @@ use crate::wire::replica::{Reply, TOLD_OVERHEAD, Word, encode};
 impl<S: State> Replica<S> {
     /// Asks others, and answers them. Returns when to be called again.
     pub(super) fn drive_collects(&mut self, now: Time, port: &mut impl Port) -> Option<Time> {
-        let Self { round: Some(round), collects, calls, copy, config, .. } = self else {
+        let Self { round: Some(round), collects, calls, copy, config, told: lines, .. } = self
+        else {
             return None;
         };
-        while let Some(Own { ticket, session, no, answer }) = calls.poll_own_answer() {
-            collects.begin(ticket, (session, no), self.me, &answer, round.view().members());
+        let (members, strangers) = (round.view().members(), round.strangers());
+        let circle = Circle { members, strangers, primary_of: &config.primary_of };
+        while let Some(own) = calls.poll_own_answer() {
+            collects.begin(own, self.me, &circle, lines);
         }
         let answer_max = port.direct_bytes_max().saturating_sub(TOLD_OVERHEAD);
         let mut say = |to, word: &Word<'_>| {
@@ -35,19 +37,14 @@ impl<S: State> Replica<S> {
             }
         };
         collects.answer(told, &mut say);
-        let members = round.view().members();
-        let circle =
-            Circle { members, strangers: round.strangers(), primary_of: &config.primary_of };
-        collects.drive(now, &circle, &mut say)
+        let wake = collects.drive(now, &circle, lines, &mut say);
+        lines.write(port);
+        wake
     }
 
     /// The next group call that has come to its end.
     pub(super) fn poll_collected(&mut self) -> Option<(Ticket, Answer)> {
-        let round = self.round.as_ref()?;
-        let members = round.view().members();
-        let primary_of = &self.config.primary_of;
-        let circle = Circle { members, strangers: round.strangers(), primary_of };
-        let (ticket, no, collected) = self.collects.poll(&circle)?;
+        let Ended { ticket, no, collected } = self.collects.poll()?;
         self.calls.release(no);
         Some((ticket, Answer::Collected(collected)))
     }

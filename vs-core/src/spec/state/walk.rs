@@ -62,7 +62,8 @@ pub(super) struct Answered {
 /// What members did in one view.
 #[derive(Debug, Default)]
 pub(super) struct InView {
-    /// A new state was made, or an operator decided: what was promised before may be lost.
+    /// A new state was made, or an operator decided, in this view or in one before it that was not
+    /// served: what was promised before may be lost.
     pub(super) begins_anew: bool,
     /// How far the state had come when the view was served, at a member that had it by then.
     pub(super) base: Option<(u64, At)>,
@@ -150,6 +151,8 @@ struct Life {
     served: Option<ViewIndex>,
     /// How far the state had come that is promised.
     promised: Option<u64>,
+    /// Since a view was served, in this view the state was made, or an operator decided.
+    anew_in: Option<ViewIndex>,
     /// What it knows of places that are not promised yet.
     pending: Vec<Promise>,
 }
@@ -186,10 +189,9 @@ impl Walk<'_> {
         view.map(|view| &mut self.walks.views[view as usize])
     }
 
-    /// What was promised before may be lost in the current view.
+    /// What was promised before may be lost from the next served view on.
     fn begin_anew(&mut self) {
-        let view = self.life.views.last().copied();
-        self.view(view).into_iter().for_each(|view| view.begins_anew = true);
+        self.life.anew_in = self.life.views.last().copied();
     }
 
     fn state(&mut self, findings: &mut Findings, event: StateEvent, by: At) {
@@ -207,6 +209,9 @@ impl Walk<'_> {
                 self.know(Promise { at, known: Known::State(hash), by }, is_promised);
             }
             StateEvent::Restore { from, at, hash } => {
+                // What was begun in an earlier view did not count.
+                let now = self.life.views.last().copied();
+                self.life.anew_in.take_if(|view| Some(*view) != now);
                 self.take(at);
                 self.restores.push(Restore { from, at, hash, by });
                 self.know(Promise { at, known: Known::State(hash), by }, false);
@@ -221,7 +226,12 @@ impl Walk<'_> {
             StateEvent::Pass { client, no, at, hash, stage } => {
                 self.apply(findings, at, Entry::Pass { client, no, hash }, stage, by);
             }
-            StateEvent::Settled | StateEvent::Call { .. } | StateEvent::Reply { .. } => {}
+            StateEvent::Settled
+            | StateEvent::Call { .. }
+            | StateEvent::Reply { .. }
+            | StateEvent::Collect { .. }
+            | StateEvent::Heard { .. }
+            | StateEvent::Collected { .. } => {}
         }
     }
 
@@ -240,7 +250,9 @@ impl Walk<'_> {
         };
         (self.life.served, self.life.promised) = (Some(view), self.life.at);
         let (at, pending) = (self.life.at, core::mem::take(&mut self.life.pending));
+        let is_anew = self.life.anew_in.take().is_some();
         let view = &mut self.walks.views[view as usize];
+        view.begins_anew |= is_anew;
         view.promises.extend(pending);
         if let Some(at) = at
             && view.base.is_none_or(|(base, _)| at < base)

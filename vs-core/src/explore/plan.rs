@@ -123,6 +123,15 @@ const BASE: Plan = Plan {
     clients_at_once: false,
 };
 
+/// 3 members of a view, of which 2 send and then crash.
+const LAST_OF_THREE: Plan = Plan {
+    homes: &[1, 1, 1],
+    messages: &[1, 1, 0],
+    prelude: &[Report(1, ALL)],
+    tracks: &[&[Crash(1), Crash(2), Report(1, THREE)]],
+    ..BASE
+};
+
 /// All small worlds.
 pub const PLANS: &[Plan] = &[
     Plan {
@@ -255,11 +264,7 @@ pub const PLANS: &[Plan] = &[
         short: true,
         shows: &[CausalCut],
         order: Order::Causal,
-        homes: &[1, 1, 1],
-        messages: &[1, 1, 0],
-        prelude: &[Report(1, ALL)],
-        tracks: &[&[Crash(1), Crash(2), Report(1, THREE)]],
-        ..BASE
+        ..LAST_OF_THREE
     },
     Plan {
         name: "total",
@@ -277,11 +282,7 @@ pub const PLANS: &[Plan] = &[
         short: true,
         shows: &[OrderHole],
         order: Order::Total,
-        homes: &[1, 1, 1],
-        messages: &[1, 1, 0],
-        prelude: &[Report(1, ALL)],
-        tracks: &[&[Crash(1), Crash(2), Report(1, THREE)]],
-        ..BASE
+        ..LAST_OF_THREE
     },
     Plan {
         name: "servers",

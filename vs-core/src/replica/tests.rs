@@ -88,6 +88,23 @@ fn view(major: u64) -> View {
     View::new(ViewId { major, minor: 1 }, &ALL, &ALL.map(|_| Cid(major))).unwrap()
 }
 
+/// A replica that serves a new state in view 5.
+fn serving() -> (Replica<Sum>, View) {
+    let (mut replica, first) = (replica(), view(5));
+    replica.handle_view(&first);
+    gather(&mut replica, &first, [None; 3]);
+    (replica, first)
+}
+
+/// A replica that serves, and has opened its session to call.
+fn calling(port: &mut Sent) -> (Replica<Sum>, Ticket) {
+    let (mut replica, _) = serving();
+    let ticket = replica.call(&9).unwrap();
+    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
+    replica.drive(NOW, port).unwrap();
+    (replica, ticket)
+}
+
 fn standing(major: u64, at: u64) -> Standing {
     Standing { epoch: ViewId { major, minor: 1 }, at, digest: at }
 }
@@ -166,10 +183,8 @@ fn an_early_state_that_does_not_count_never_settles() {
 
 #[test]
 fn a_donor_answers_in_parts_that_fit_its_datagrams() {
-    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    let (mut port, (mut replica, _)) = (Sent::new(), serving());
     port.direct_bytes_max = 100;
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
     for nonce in 0..100 {
         hear(&mut replica, ProcessId(3), &Said::Open { nonce, first: 1 });
     }
@@ -224,12 +239,8 @@ fn take(replica: &mut Replica<Sum>, port: &mut Sent, view: &View, theirs: &Owned
 
 #[test]
 fn a_call_never_takes_the_answer_of_another_client() {
-    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
-    let ticket = replica.call(&9).unwrap();
-    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
-    replica.drive(NOW, &mut port).unwrap();
+    let mut port = Sent::new();
+    let (mut replica, ticket) = calling(&mut port);
     assert!(port.all.iter().any(|m| matches!(decode(m), Some(Said::Op { session: 0, .. }))));
     take(&mut replica, &mut port, &view(6), &of_another_client());
     assert_eq!(replica.poll_answer(), Some((ticket, Answer::Lost)));
@@ -237,10 +248,8 @@ fn a_call_never_takes_the_answer_of_another_client() {
 
 #[test]
 fn a_snapshot_of_a_lost_state_is_not_donated() {
-    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
+    let (mut port, (mut replica, _)) = (Sent::new(), serving());
     let joiner = ProcessId(3);
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
     for nonce in 0..9 {
         hear(&mut replica, ME, &Said::Open { nonce, first: 1 });
     }
@@ -260,9 +269,7 @@ fn a_snapshot_of_a_lost_state_is_not_donated() {
 
 #[test]
 fn a_read_is_possible_before_the_next_action() {
-    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
+    let (mut port, (mut replica, _)) = (Sent::new(), serving());
     let ticket = replica.read().unwrap();
     replica.drive(NOW, &mut port).unwrap();
     hear(&mut replica, ProcessId(1), &Said::Mark { nonce: 1 });
@@ -275,9 +282,7 @@ fn a_read_is_possible_before_the_next_action() {
 
 /// A replica that serves after two operations of process 1, and whose state process 3 asks for.
 fn donor(port: &mut Sent) -> (Replica<Sum>, View) {
-    let (mut replica, first) = (replica(), view(5));
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
+    let (mut replica, first) = serving();
     hear(&mut replica, ProcessId(1), &Said::Open { nonce: 1, first: 1 });
     add(&mut replica, 1, Stage::Regular);
     replica.handle_direct(NOW, ProcessId(3), &encode(&Word::Ask { since: 2 })).unwrap();
@@ -416,9 +421,7 @@ fn a_member_that_cannot_be_understood_takes_no_part() {
 
 /// A replica that has an answer to a group call, and has asked the others.
 fn caller(port: &mut Sent, want: Want) -> (Replica<Sum>, View, Ticket) {
-    let (mut replica, first) = (replica(), view(5));
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
+    let (mut replica, first) = serving();
     let ticket = replica.collect(&7, want, 100).unwrap();
     hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
     replica.drive(NOW, port).unwrap();
@@ -514,12 +517,8 @@ fn a_member_tells_its_answer() {
 
 #[test]
 fn a_view_served_after_the_signal_answers_nothing() {
-    let (mut port, mut replica, first) = (Sent::new(), replica(), view(5));
-    replica.handle_view(&first);
-    gather(&mut replica, &first, [None; 3]);
-    let ticket = replica.call(&9).unwrap();
-    hear(&mut replica, ME, &Said::Open { nonce: 7, first: 1 });
-    replica.drive(NOW, &mut port).unwrap();
+    let mut port = Sent::new();
+    let (mut replica, ticket) = calling(&mut port);
     let op = Sum::encode(&9_u64).unwrap();
     let op = encode(&Said::Op { session: 0, no: 1, done: 0, op: &op });
     replica.handle_message(ME, &op, Stage::Tail).unwrap();

@@ -57,7 +57,8 @@ pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;
 pub use random::random;
 pub use replicated::{
-    CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, spool,
+    CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, SnapshotReader,
+    SnapshotWriter, spool,
 };
 pub use shared::{Reservation, SharedGroup};
 pub use watch::AddressNote;

@@ -26,7 +26,8 @@ impl fmt::Display for Broken {
 
 impl core::error::Error for Broken {}
 
-/// Takes the bytes of a snapshot, in order.
+/// Takes the bytes of a snapshot, in order. A library that writes to `std::io::Write` does so with
+/// `vs_std::SnapshotWriter`, and reads with `vs_std::SnapshotReader`.
 pub trait Sink {
     /// Takes the next bytes.
     ///

@@ -3,6 +3,7 @@
 mod call;
 mod end;
 mod front;
+mod io;
 mod jobs;
 mod spool;
 mod worker;
@@ -25,6 +26,7 @@ use crate::random::random;
 pub use call::{CallError, Pending};
 pub use end::ReplicaEnd;
 use front::{Ask, Front, Leave, Told, Waits};
+pub use io::{SnapshotReader, SnapshotWriter};
 pub use spool::{SPOOL_MEMORY_BYTES, spool};
 use worker::Worker;
 

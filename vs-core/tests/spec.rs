@@ -568,5 +568,5 @@ fn properties_have_names_and_statements() {
         assert_eq!(Property::from_name(&property.to_string()), Some(*property));
         assert!(!property.statement().is_empty());
     }
-    assert_eq!(Property::ALL.len(), 37);
+    assert_eq!(Property::ALL.len(), 38);
 }

@@ -270,7 +270,6 @@ pub const PLANS: &[Plan] = &[
         name: "total",
         about: "2 members of a view with one order for all attach anew; 2 messages and 1",
         short: true,
-        shows: &[CutReceived],
         order: Order::Total,
         messages: &[1, 2],
         tracks: &[&[Report(1, BOTH_AGAIN)]],

@@ -58,13 +58,14 @@ impl<S: State> Job<S> {
 pub(super) struct Jobs<S> {
     next: u64,
     due: VecDeque<Job<S>>,
-    /// Whether a snapshot is being read: one at a time.
+    /// Whether a snapshot is being written, or read: one of each at a time.
+    is_writing: bool,
     is_reading: bool,
 }
 
 impl<S> Jobs<S> {
     pub(super) fn new() -> Self {
-        Self { next: 1, due: VecDeque::new(), is_reading: false }
+        Self { next: 1, due: VecDeque::new(), is_writing: false, is_reading: false }
     }
 
     /// The number of the job that is added next.
@@ -73,6 +74,7 @@ impl<S> Jobs<S> {
     }
 
     pub(super) fn add_write(&mut self, owned: Owned<S>, out: Written) {
+        self.is_writing = true;
         self.add(Task::Write(owned, out));
     }
 
@@ -82,13 +84,20 @@ impl<S> Jobs<S> {
         self.add(Task::Read(standing, written))
     }
 
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing
+    }
+
     pub(super) fn is_reading(&self) -> bool {
         self.is_reading
     }
 
-    /// The one that reads has come to its end.
-    pub(super) fn handle_read(&mut self) {
-        self.is_reading = false;
+    /// One has come to its end.
+    pub(super) fn handle_end(&mut self, result: &JobResult<S>) {
+        match result {
+            JobResult::Written(..) => self.is_writing = false,
+            JobResult::Read(_) => self.is_reading = false,
+        }
     }
 
     fn add(&mut self, task: Task<S>) -> u64 {

@@ -214,10 +214,21 @@ fn of_another_client() -> Owned<Sum> {
     owned
 }
 
+/// What the replica says first in a view.
+fn brings(replica: &mut Replica<Sum>, port: &mut Sent) -> Option<Standing> {
+    port.all.clear();
+    replica.drive(NOW, port).unwrap();
+    match decode(&port.all[0]) {
+        Some(Said::Here { here, .. }) => here.standing,
+        said => panic!("{said:?}"),
+    }
+}
+
 /// In a view in which process 1 has the state `theirs`, and process 3 none, the replica takes it.
 fn take(replica: &mut Replica<Sum>, port: &mut Sent, view: &View, theirs: &Owned<Sum>) {
     replica.handle_view(view);
-    gather(replica, view, [Some(theirs.standing()), replica.standing(), None]);
+    let mine = brings(replica, port);
+    gather(replica, view, [Some(theirs.standing()), mine, None]);
     port.directs.clear();
     replica.drive(NOW, port).unwrap();
     let donor = port.directs[0].0;
@@ -332,10 +343,7 @@ fn a_view_that_comes_while_a_snapshot_is_written_is_served_after_it() {
     add(&mut replica, 2, Stage::Regular);
     let second = view(6);
     replica.handle_view(&second);
-    port.all.clear();
-    replica.drive(NOW, &mut port).unwrap();
-    let Some(Said::Here { here, .. }) = decode(&port.all[0]) else { panic!() };
-    let mine = here.standing.unwrap();
+    let mine = brings(&mut replica, &mut port).unwrap();
     assert_eq!(mine.at, 3, "it brings what it holds");
     gather(&mut replica, &second, [Some(mine); 3]);
     let Some(_) = replica.call(&100).ok() else { panic!() };
@@ -363,6 +371,26 @@ fn a_joiner_is_put_off_while_its_snapshot_is_written() {
     replica.handle_job(job.run()).unwrap();
     replica.drive(NOW, &mut port).unwrap();
     assert_eq!(words(&mut port).len(), 1);
+}
+
+#[test]
+fn one_snapshot_is_written_at_a_time() {
+    let mut port = Sent::new();
+    let (mut replica, _) = donor(&mut port);
+    let job = replica.poll_job().unwrap();
+    take(&mut replica, &mut port, &view(6), &of_another_client());
+    let mut ask = |replica: &mut Replica<Sum>| {
+        let word = Word::Ask { since: 0 };
+        replica.handle_direct(NOW, ProcessId(3), &encode(&word)).unwrap();
+        port.directs.clear();
+        replica.drive(NOW, &mut port).unwrap();
+        words(&mut port)
+    };
+    assert_eq!(ask(&mut replica), [encode(&Word::Soon)], "that of the lost state still is");
+    replica.handle_job(job.run()).unwrap();
+    let about = ask(&mut replica);
+    let Some(Word::About { standing, .. }) = decode(&about[0]) else { panic!() };
+    assert_eq!(Some(standing), replica.standing());
 }
 
 #[test]

@@ -148,13 +148,14 @@ impl<S: State> Replica<S> {
             return;
         }
         let has_come = self.copy.standing().is_some_and(|standing| standing.at >= since);
-        let job = self.jobs.next_id();
-        match has_come.then(|| self.copy.lend(job)).flatten() {
+        let (is_free, job) = (!self.jobs.is_writing(), self.jobs.next_id());
+        match (has_come && is_free).then(|| self.copy.lend(job)).flatten() {
             Some(owned) => {
                 self.donations.begin(joiner, owned.standing(), job);
                 self.jobs.add_write(owned, self.new_written());
             }
-            // It will have: what waits for the copy, or is still to be delivered, is in it then.
+            // It will have: what waits for the copy, or is still to be delivered, is in it then. A
+            // snapshot of a state that was lost may still be written.
             None => self.donations.put_off(joiner),
         }
     }
@@ -179,6 +180,7 @@ impl<S: State> Replica<S> {
     /// The replica cannot go on.
     pub fn handle_job(&mut self, done: JobDone<S>) -> Result<(), Broken> {
         let JobDone { id, result } = done;
+        self.jobs.handle_end(&result);
         match result {
             JobResult::Written(owned, written) => {
                 self.copy.take_back(id, owned);
@@ -192,7 +194,6 @@ impl<S: State> Replica<S> {
                 self.catch_up()
             }
             JobResult::Read(owned) => {
-                self.jobs.handle_read();
                 let joining = self.joining.as_mut().filter(|joining| joining.is_read_by(id));
                 let Some(joining) = joining else {
                     self.read_snapshot(); // of the state that counts now

@@ -101,9 +101,14 @@ pub(super) fn donors(
     }
 }
 
+/// The least number that is more than half of `of`.
+pub(super) fn majority_of(of: usize) -> usize {
+    of / 2 + 1
+}
+
 /// Whether `count` processes are more than half of `primary_of`.
 pub(super) fn is_majority(count: usize, primary_of: &[ProcessId]) -> bool {
-    2 * count > primary_of.len()
+    count >= majority_of(primary_of.len())
 }
 
 #[cfg(test)]

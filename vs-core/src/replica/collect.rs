@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::answer::{Collected, Missing, Ticket, Want};
-use super::ballot::is_majority;
+use super::ballot::majority_of;
 use super::calls::Own;
 use super::told::{Name, Told};
 use crate::ident::ProcessId;
@@ -25,6 +25,7 @@ struct Collect {
     ticket: Ticket,
     want: Want,
     within_ms: u64,
+    /// Once the operation is carried out.
     asking: Option<Asking>,
 }
 
@@ -34,6 +35,9 @@ struct Asking {
     name: Name,
     session: u64,
     no: u64,
+    /// Replies that are wanted, and of whom, if not of anybody.
+    wanted: usize,
+    of: Option<Vec<ProcessId>>,
     /// Known once it was driven first.
     until: Option<Time>,
     retry_at: Time,
@@ -82,16 +86,20 @@ impl Collects {
         let Own { ticket, name, session, no, answer } = own;
         let call = self.calls.iter_mut().find(|call| call.ticket == ticket);
         let Some(call) = call else { return };
-        let want = match call.want {
-            Want::All => circle.members.len(),
-            Want::Majority => circle.primary_of.len() / 2 + 1,
-            Want::First(k) => k,
+        let (wanted, of) = match call.want {
+            Want::All => (circle.members.len(), None),
+            Want::Majority => {
+                (majority_of(circle.primary_of.len()), Some(circle.primary_of.to_vec()))
+            }
+            Want::First(k) => (k, None),
         };
-        told.collects(name, want as u64);
+        told.collects(name, wanted as u64);
         call.asking = Some(Asking {
             name,
             session,
             no,
+            wanted,
+            of,
             until: None,
             retry_at: Time::ZERO,
             pause_ms: RETRY_MS,
@@ -107,16 +115,16 @@ impl Collects {
     }
 
     /// A member replies.
-    pub(super) fn handle_told(&mut self, from: ProcessId, session: u64, no: u64, told: Reply<'_>) {
+    pub(super) fn handle_reply(
+        &mut self,
+        from: ProcessId,
+        session: u64,
+        no: u64,
+        reply: Reply<'_>,
+    ) {
         let mut asking = self.calls.iter_mut().filter_map(|call| call.asking.as_mut());
-        let Some(asking) = asking.find(|a| (a.session, a.no) == (session, no)) else { return };
-        if !asking.waiting.remove(&from) {
-            return;
-        }
-        match told {
-            Reply::Answer(answer) => drop(asking.replies.insert(from, answer.to_vec())),
-            Reply::Refused => drop(asking.missing.insert(from, Missing::Refused)),
-            Reply::TooLarge => drop(asking.missing.insert(from, Missing::TooLarge)),
+        if let Some(asking) = asking.find(|a| (a.session, a.no) == (session, no)) {
+            asking.handle_reply(from, reply);
         }
     }
 
@@ -128,30 +136,19 @@ impl Collects {
         told: &mut Told,
         mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
     ) -> Option<Time> {
+        let Self { calls, ended, .. } = self;
         let mut wake: Option<Time> = None;
-        let calls = core::mem::take(&mut self.calls);
-        for mut call in calls {
-            let Some(mut asking) = call.asking.take() else {
-                self.calls.push(call);
-                continue;
-            };
-            let until = *asking.until.get_or_insert(now.plus_ms(call.within_ms));
-            asking.look_around(now >= until, circle);
-            if asking.is_over(call.want, circle) {
-                let ended = asking.end(call.ticket, call.want, circle, told);
-                self.ended.push_back(ended);
-                continue;
+        calls.retain_mut(|call| {
+            let Some(asking) = &mut call.asking else { return true };
+            match asking.drive(now, call.within_ms, circle, &mut say) {
+                Some(next) => wake = Some(wake.map_or(next, |wake| wake.min(next))),
+                None => {
+                    let asking = call.asking.take();
+                    ended.extend(asking.map(|asking| asking.end(call.ticket, told)));
+                }
             }
-            if asking.retry_at <= now {
-                asking.retry_at = now.plus_ms(asking.pause_ms);
-                asking.pause_ms = (2 * asking.pause_ms).min(RETRY_MS_MAX);
-                let word = Word::Tell { session: asking.session, no: asking.no };
-                asking.waiting.iter().take_while(|p| say(**p, &word)).count();
-            }
-            let next = asking.retry_at.min(until);
-            wake = Some(wake.map_or(next, |wake| wake.min(next)));
-            self.calls.push(Collect { asking: Some(asking), ..call });
-        }
+            call.asking.is_some()
+        });
         wake
     }
 
@@ -167,16 +164,16 @@ impl Collects {
         }
     }
 
-    /// Answers what others ask, as long as `say` takes it; `told` knows what was answered, `None`
+    /// Answers what others ask, as long as `say` takes it; `reply` knows what was answered, `None`
     /// if that is not known yet.
     pub(super) fn answer<'a>(
         &mut self,
-        told: impl Fn(u64, u64) -> Option<Reply<'a>>,
+        reply: impl Fn(u64, u64) -> Option<Reply<'a>>,
         mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
     ) {
         while let Some(&(to, session, no)) = self.questions.front() {
-            if let Some(told) = told(session, no)
-                && !say(to, &Word::Told { session, no, told })
+            if let Some(reply) = reply(session, no)
+                && !say(to, &Word::Reply { session, no, reply })
             {
                 return;
             }
@@ -186,6 +183,40 @@ impl Collects {
 }
 
 impl Asking {
+    fn handle_reply(&mut self, from: ProcessId, reply: Reply<'_>) {
+        if !self.waiting.remove(&from) {
+            return;
+        }
+        match reply {
+            Reply::Answer(answer) => drop(self.replies.insert(from, answer.to_vec())),
+            Reply::Refused => drop(self.missing.insert(from, Missing::Refused)),
+            Reply::TooLarge => drop(self.missing.insert(from, Missing::TooLarge)),
+        }
+    }
+
+    /// Asks who has not replied. Returns when to be called again; `None`: nothing is waited for.
+    fn drive(
+        &mut self,
+        now: Time,
+        within_ms: u64,
+        circle: &Circle<'_>,
+        mut say: impl FnMut(ProcessId, &Word<'_>) -> bool,
+    ) -> Option<Time> {
+        let until = *self.until.get_or_insert(now.plus_ms(within_ms));
+        self.look_around(now >= until, circle);
+        if self.waiting.is_empty() || self.is_enough() {
+            return None;
+        }
+        if self.retry_at <= now {
+            self.retry_at = now.plus_ms(self.pause_ms);
+            self.pause_ms = (2 * self.pause_ms).min(RETRY_MS_MAX);
+            let word = Word::Question { session: self.session, no: self.no };
+            self.waiting.iter().take_while(|p| say(**p, &word)).count();
+        }
+        Some(self.retry_at.min(until))
+    }
+
+    /// Gives up who is gone, takes no part, or is late.
     fn look_around(&mut self, is_late: bool, circle: &Circle<'_>) {
         let Self { waiting, missing, .. } = self;
         waiting.retain(|p| {
@@ -203,27 +234,17 @@ impl Asking {
         });
     }
 
-    fn is_enough(&self, want: Want, circle: &Circle<'_>) -> bool {
-        match want {
-            Want::All => self.waiting.is_empty() && self.missing.is_empty(),
-            Want::Majority => {
-                let count = circle.primary_of.iter().filter(|p| self.replies.contains_key(p));
-                is_majority(count.count(), circle.primary_of)
-            }
-            Want::First(k) => self.replies.len() >= k,
-        }
+    fn is_enough(&self) -> bool {
+        let counts = |p: &&ProcessId| self.of.as_ref().is_none_or(|of| of.contains(p));
+        self.replies.keys().filter(counts).count() >= self.wanted
     }
 
-    fn end(self, ticket: Ticket, want: Want, circle: &Circle<'_>, told: &mut Told) -> Ended {
-        let is_enough = self.is_enough(want, circle);
+    fn end(self, ticket: Ticket, told: &mut Told) -> Ended {
+        let is_enough = self.is_enough();
         let Self { name, no, replies, missing, .. } = self;
         let (replies, missing) = (replies.into_iter().collect(), missing.into_iter().collect());
         let collected = Collected { replies, missing, is_enough };
         told.collected(name, &collected);
         Ended { ticket, no, collected }
-    }
-
-    fn is_over(&self, want: Want, circle: &Circle<'_>) -> bool {
-        self.waiting.is_empty() || self.is_enough(want, circle)
     }
 }

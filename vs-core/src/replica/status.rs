@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::ballot::majority_of;
 use crate::ident::ProcessId;
 use crate::view::DisplaySet;
 
@@ -17,10 +18,24 @@ pub struct Waiting {
     pub missing: Vec<ProcessId>,
 }
 
+impl Waiting {
+    /// How many of [`super::ReplicaConfig::primary_of`] there are.
+    #[must_use]
+    pub fn of(&self) -> usize {
+        self.with_state.len() + self.without_state.len() + self.missing.len()
+    }
+
+    /// How many of them are more than half.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        majority_of(self.of())
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { with_state, without_state, missing } = self;
-        let of = with_state.len() + without_state.len() + missing.len();
+        let of = self.of();
         if with_state.is_empty() {
             return write!(
                 f,
@@ -28,7 +43,7 @@ impl fmt::Display for Waiting {
                 DisplaySet(missing)
             );
         }
-        let (have, need) = (with_state.len(), of / 2 + 1);
+        let (have, need) = (with_state.len(), self.needed());
         write!(f, "no majority: {have} of {of} have the state here, {need} must")?;
         if !missing.is_empty() {
             write!(f, "; {} missing", DisplaySet(missing))?;

@@ -462,8 +462,8 @@ fn caller(port: &mut Sent, want: Want) -> (Replica<Sum>, View, Ticket) {
     (replica, first, ticket)
 }
 
-fn tell(replica: &mut Replica<Sum>, from: ProcessId, told: Reply<'_>) {
-    let word = Word::Told { session: 0, no: 1, told };
+fn reply(replica: &mut Replica<Sum>, from: ProcessId, reply: Reply<'_>) {
+    let word = Word::Reply { session: 0, no: 1, reply };
     replica.handle_direct(NOW, from, &encode(&word)).unwrap();
     replica.drive(NOW, &mut Sent::new()).unwrap();
 }
@@ -482,7 +482,7 @@ fn a_group_call_names_who_is_missing() {
     let mut port = Sent::new();
     let (mut replica, _, ticket) = caller(&mut port, Want::All);
     let answer = Sum::encode(&7_u64).unwrap();
-    tell(&mut replica, ProcessId(3), Reply::Answer(&answer));
+    reply(&mut replica, ProcessId(3), Reply::Answer(&answer));
     let again = replica.drive(NOW, &mut port).unwrap().unwrap();
     assert_eq!(replica.poll_answer(), None, "one is missing");
     port.directs.clear();
@@ -499,7 +499,7 @@ fn a_group_call_names_who_is_missing() {
 fn a_group_call_says_who_left() {
     let mut port = Sent::new();
     let (mut replica, _, ticket) = caller(&mut port, Want::All);
-    tell(&mut replica, ProcessId(1), Reply::Refused);
+    reply(&mut replica, ProcessId(1), Reply::Refused);
     let id = ViewId { major: 6, minor: 1 };
     let without = View::new(id, &ALL[..2], &[Cid(6), Cid(6)]).unwrap();
     replica.handle_view(&without);
@@ -515,7 +515,7 @@ fn a_group_call_waits_for_no_more_than_are_wanted() {
         let mut port = Sent::new();
         let (mut replica, _, ticket) = caller(&mut port, want);
         let answer = Sum::encode(&7_u64).unwrap();
-        tell(&mut replica, ProcessId(1), Reply::Answer(&answer));
+        reply(&mut replica, ProcessId(1), Reply::Answer(&answer));
         let all = collected(&mut replica, ticket);
         assert_eq!((all.replies.len(), all.missing.len(), all.is_enough), (2, 0, true));
     }
@@ -526,20 +526,20 @@ fn a_member_tells_its_answer() {
     let mut port = Sent::new();
     let (mut replica, _) = donor(&mut port);
     let mut ask = |no| {
-        let word = Word::Tell { session: 0, no };
+        let word = Word::Question { session: 0, no };
         replica.handle_direct(NOW, ProcessId(1), &encode(&word)).unwrap();
         replica.drive(NOW, &mut port).unwrap();
         words(&mut port).into_iter().next_back()
     };
     let answer = Sum::encode(&1_u64).unwrap();
-    let told = |told| Some(encode(&Word::Told { session: 0, no: 1, told }));
+    let told = |reply| Some(encode(&Word::Reply { session: 0, no: 1, reply }));
     ask(1); // the snapshot, too
     assert_eq!(ask(1), told(Reply::Answer(&answer)));
     assert_eq!(ask(2), None, "it will come");
-    let word = Word::Tell { session: 9, no: 1 };
+    let word = Word::Question { session: 9, no: 1 };
     replica.handle_direct(NOW, ProcessId(1), &encode(&word)).unwrap();
     replica.drive(NOW, &mut port).unwrap();
-    let refused = Word::Told { session: 9, no: 1, told: Reply::Refused };
+    let refused = Word::Reply { session: 9, no: 1, reply: Reply::Refused };
     assert_eq!(words(&mut port), [encode(&refused)]);
 }
 

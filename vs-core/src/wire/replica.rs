@@ -105,9 +105,9 @@ pub(crate) enum Word<'a> {
     /// There will be one: ask again.
     Soon,
     /// What was the answer to this operation?
-    Tell { session: u64, no: u64 },
+    Question { session: u64, no: u64 },
     /// That was it.
-    Told { session: u64, no: u64, told: Reply<'a> },
+    Reply { session: u64, no: u64, reply: Reply<'a> },
 }
 
 /// What a member answered to an operation.
@@ -120,8 +120,8 @@ pub(crate) enum Reply<'a> {
     TooLarge,
 }
 
-/// Bytes that a [`Word::Told`] takes besides its answer, at most.
-pub(crate) const TOLD_OVERHEAD: usize = 1 + 10 + 10 + 1 + 5;
+/// Bytes that a [`Word::Reply`] takes besides its answer, at most.
+pub(crate) const REPLY_OVERHEAD: usize = 1 + 10 + 10 + 1 + 5;
 
 /// Of an operation.
 pub(crate) fn hash(op: &[u8]) -> u64 {
@@ -153,7 +153,7 @@ impl Carries for Said<'_> {
 impl Carries for Word<'_> {
     fn carried(&self) -> &[u8] {
         match self {
-            Self::Part { bytes, .. } | Self::Told { told: Reply::Answer(bytes), .. } => bytes,
+            Self::Part { bytes, .. } | Self::Reply { reply: Reply::Answer(bytes), .. } => bytes,
             _ => &[],
         }
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn words() -> Vec<(&'static str, &'static str, Word<'static>)> {
-        let told = |told| Word::Told { session: 1, no: 300, told };
+        let reply = |reply| Word::Reply { session: 1, no: 300, reply };
         let range = Word::Range { transfer: 7, from: 1000, upto: 2000, part: 500 };
         vec![
             ("ask", "a snapshot is asked for", Word::Ask { since: 300 }),
@@ -214,9 +214,9 @@ mod tests {
             ("part", "a part of it", Word::Part { transfer: 7, from: 1000, bytes: b"bytes" }),
             ("gone", "there is none", Word::Gone),
             ("soon", "there will be one", Word::Soon),
-            ("tell", "an answer is asked for", Word::Tell { session: 1, no: 300 }),
-            ("told", "it is told", told(Reply::Answer(b"hello"))),
-            ("told-nothing", "there is none", told(Reply::Refused)),
+            ("question", "an answer is asked for", Word::Question { session: 1, no: 300 }),
+            ("reply", "it is told", reply(Reply::Answer(b"hello"))),
+            ("reply-without", "there is none", reply(Reply::Refused)),
         ]
     }
 

@@ -7,27 +7,26 @@ use crate::replica::collect::{Circle, Ended};
 use crate::replica::port::Port;
 use crate::replica::state::State;
 use crate::time::Time;
-use crate::wire::replica::{Reply, TOLD_OVERHEAD, Word, encode};
+use crate::wire::replica::{REPLY_OVERHEAD, Reply, Word, encode};
 
 impl<S: State> Replica<S> {
     /// Asks others, and answers them. Returns when to be called again.
     pub(super) fn drive_collects(&mut self, now: Time, port: &mut impl Port) -> Option<Time> {
-        let Self { round: Some(round), collects, calls, copy, config, told: lines, .. } = self
-        else {
+        let Self { round: Some(round), collects, calls, copy, config, told, .. } = self else {
             return None;
         };
         let (members, strangers) = (round.view().members(), round.strangers());
         let circle = Circle { members, strangers, primary_of: &config.primary_of };
         while let Some(own) = calls.poll_own_answer() {
-            collects.begin(own, self.me, &circle, lines);
+            collects.begin(own, self.me, &circle, told);
         }
-        let answer_max = port.direct_bytes_max().saturating_sub(TOLD_OVERHEAD);
+        let answer_max = port.direct_bytes_max().saturating_sub(REPLY_OVERHEAD);
         let mut say = |to, word: &Word<'_>| {
             port.send_direct(to, &encode(word)) != Err(DirectError::QueueFull)
         };
         // A state that does not count, or is still to come, has nothing to tell.
         let sessions = copy.owned().filter(|_| self.joining.is_none()).map(|o| o.sessions());
-        let told = |session, no| {
+        let reply = |session, no| {
             let sessions = sessions?;
             match sessions.answer(session, no) {
                 Some(answer) if answer.len() > answer_max => Some(Reply::TooLarge),
@@ -36,9 +35,9 @@ impl<S: State> Replica<S> {
                 None => Some(Reply::Refused),
             }
         };
-        collects.answer(told, &mut say);
-        let wake = collects.drive(now, &circle, lines, &mut say);
-        lines.write(port);
+        collects.answer(reply, &mut say);
+        let wake = collects.drive(now, &circle, told, &mut say);
+        told.write(port);
         wake
     }
 

@@ -109,9 +109,9 @@ impl<S: State> Replica<S> {
             Word::About { .. } | Word::Part { .. } | Word::Gone | Word::Soon => {
                 self.handle_word(now, from, &word)?;
             }
-            Word::Tell { session, no } => self.collects.handle_question(from, session, no),
-            Word::Told { session, no, told } => {
-                self.collects.handle_told(from, session, no, told);
+            Word::Question { session, no } => self.collects.handle_question(from, session, no),
+            Word::Reply { session, no, reply } => {
+                self.collects.handle_reply(from, session, no, reply);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use vs_core::ident::ProcessId;
 use vs_core::replica::{ReplicaStatus, Waiting};
-use vs_core::{Blocking, DisplaySet};
+use vs_core::{Blocking, DisplaySet, Time};
 use vs_std::{JoinOptions, Membership, Replicated};
 
 pub(crate) use args::Args;
@@ -22,6 +22,7 @@ pub(crate) use args::Args;
 use crate::failure::Failure;
 use crate::network::{servers, unopened};
 use crate::output::say;
+use crate::repeats::Repeats;
 use crate::signals;
 use patience::Patience;
 use seat::Seat;
@@ -43,9 +44,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let mut join = JoinOptions::with(driver).with_group(group);
     join.trace.clone_from(&args.trace);
     let is_json = args.json;
-    let mut repeats = Repeats::default();
+    let (began, mut repeats) = (Instant::now(), Repeats::default());
     let tell = move |said| {
-        if !repeats.is_one(&said) {
+        let now = Time::ZERO.plus_ms(began.elapsed().as_millis() as u64);
+        if !matches!(&said, Said::Note(note) if note.ends_with(AGAIN) && !repeats.is_due(now, note))
+        {
             print(is_json, &said);
         }
     };
@@ -64,30 +67,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is tried in vain is told of again after so long.
-const REPEATED: Duration = Duration::from_secs(10);
 /// How a note ends that tells of something that is tried again, until it succeeds.
 const AGAIN: &str = "; trying again";
-
-/// The note on a vain attempt that was said last, if no other was said since, and when.
-#[derive(Default)]
-struct Repeats(Option<(String, Instant)>);
-
-impl Repeats {
-    /// Whether `said` tells of a vain attempt that was told of a short while ago.
-    fn is_one(&mut self, said: &Said) -> bool {
-        let Said::Note(note) = said else { return false };
-        if !note.ends_with(AGAIN) {
-            self.0 = None;
-            return false;
-        }
-        if self.0.as_ref().is_some_and(|(last, at)| last == note && at.elapsed() < REPEATED) {
-            return true;
-        }
-        self.0 = Some((note.clone(), Instant::now()));
-        false
-    }
-}
 
 /// How often it is looked whether a signal or the replica has ended it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -146,8 +127,7 @@ fn execute(store: &Store, line: &str) -> Option<Said> {
 fn objection(waiting: &Waiting, is_sure: bool) -> Option<String> {
     let Waiting { with_state, without_state, missing } = waiting;
     let here = with_state.len() + without_state.len();
-    let of = here + missing.len();
-    let (need, missing) = (of / 2 + 1, DisplaySet(missing));
+    let (of, need, missing) = (waiting.of(), waiting.needed(), DisplaySet(missing));
     if here < need {
         return Some(format!(
             "{here} of {of} are here, {need} must be before anybody can decide: start more of {missing}"

@@ -15,6 +15,7 @@ mod network;
 mod node;
 mod output;
 mod perf;
+mod repeats;
 mod rules;
 mod server;
 mod signals;

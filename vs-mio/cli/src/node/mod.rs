@@ -4,7 +4,6 @@ mod advice;
 mod args;
 mod echo;
 mod embedded;
-mod repeats;
 mod session;
 mod setup;
 mod status;

@@ -16,7 +16,6 @@ use vs_std::udp::SmallBuffers;
 use super::advice::Advice;
 use super::echo::Tee;
 use super::embedded::say_notes;
-use super::repeats::Repeats;
 use super::status::{self, Desk};
 use super::told::{Follow, told};
 use crate::cut::Cut;
@@ -24,6 +23,7 @@ use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
 use crate::network::{is_limit, unconnected, unreached};
 use crate::output::Output;
+use crate::repeats::Repeats;
 
 pub(super) const WAKE: Token = Token(0);
 const SIGNALS: Token = Token(1);

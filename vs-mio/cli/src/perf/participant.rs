@@ -370,7 +370,8 @@ impl Participant<'_> {
             cpu: end.cpu.saturating_sub(begin.cpu),
             latencies: core::mem::replace(&mut self.ear.latencies, Latencies::new()),
             counters: json!({
-                "packets": cast.sent, "records": cast.records, "repaired": cast.repaired, "acks": cast.acks,
+                "packets": cast.sent, "records": cast.records, "repaired": cast.repaired,
+                "acks": cast.acks,
                 "naks": cast.naks, "heartbeats": cast.heartbeats, "received": cast.received,
                 "duplicates": cast.duplicates, "datagrams": io.received, "lost": io.lost,
                 "receive_buffer": granted.multicast,

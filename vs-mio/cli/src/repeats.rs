@@ -21,11 +21,11 @@ struct Said {
 
 /// What was said before.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Vec<Said>);
+pub(crate) struct Repeats(Vec<Said>);
 
 impl Repeats {
     /// Whether `text` is to be said now.
-    pub(super) fn is_due(&mut self, now: Time, text: &str) -> bool {
+    pub(crate) fn is_due(&mut self, now: Time, text: &str) -> bool {
         if let Some(said) = self.0.iter_mut().find(|said| said.text == text) {
             let is_due = now >= said.again_at;
             if is_due {

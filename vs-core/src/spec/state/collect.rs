@@ -57,10 +57,7 @@ impl Life {
             }
             Step::View { view, .. } => {
                 self.view = Some(view);
-                for call in self.calls.values_mut() {
-                    let before = group.view(call.view).members().iter().copied();
-                    call.gone.extend(before.filter(|p| !group.view(view).contains(*p)));
-                }
+                self.calls.values_mut().for_each(|call| call.handle_view(group, view));
             }
             Step::State(StateEvent::Collect { client, no, want }) => {
                 let Some(view) = self.view else { return Ok(()) };
@@ -85,6 +82,12 @@ impl Life {
 }
 
 impl Collect {
+    /// The process installs a view.
+    fn handle_view(&mut self, group: &Group, view: ViewIndex) {
+        let asked = group.view(self.view).members().iter().copied();
+        self.gone.extend(asked.filter(|p| !group.view(view).contains(*p)));
+    }
+
     fn hear(
         &mut self,
         group: &Group,

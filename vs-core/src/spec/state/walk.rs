@@ -71,6 +71,19 @@ pub(super) struct InView {
     pub(super) answers: Vec<Answered>,
 }
 
+impl InView {
+    /// A member that has come to place `at` serves the view, and promises what it knows.
+    fn serve(&mut self, at: Option<u64>, by: At, pending: Vec<Promise>, is_anew: bool) {
+        self.begins_anew |= is_anew;
+        self.promises.extend(pending);
+        if let Some(at) = at
+            && self.base.is_none_or(|(base, _)| at < base)
+        {
+            self.base = Some((at, by));
+        }
+    }
+}
+
 /// What all members did.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
@@ -251,14 +264,7 @@ impl Walk<'_> {
         (self.life.served, self.life.promised) = (Some(view), self.life.at);
         let (at, pending) = (self.life.at, core::mem::take(&mut self.life.pending));
         let is_anew = self.life.anew_in.take().is_some();
-        let view = &mut self.walks.views[view as usize];
-        view.begins_anew |= is_anew;
-        view.promises.extend(pending);
-        if let Some(at) = at
-            && view.base.is_none_or(|(base, _)| at < base)
-        {
-            view.base = Some((at, by));
-        }
+        self.walks.views[view as usize].serve(at, by, pending, is_anew);
     }
 
     fn know(&mut self, promise: Promise, is_promised: bool) {

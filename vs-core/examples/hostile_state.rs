@@ -59,6 +59,9 @@ impl Application for Member {
         let Some((_, replica)) = &mut self.replica else { return };
         self.broken = replica.handle_action(action).err().or(self.broken.take());
     }
+    fn is_hearing(&self) -> bool {
+        !self.replica.as_ref().is_some_and(|(_, replica)| replica.is_full())
+    }
     fn say(&mut self, n: u64) {
         let Some((_, replica)) = &mut self.replica else { return };
         (0..n).for_each(|word| drop(replica.call(&(word * self.me.0 % 7))));

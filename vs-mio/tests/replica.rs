@@ -66,7 +66,9 @@ impl Member {
         let Self { driver, group, replica, poll, events } = self;
         driver.advance();
         let now = driver.now();
-        while let Some(action) = driver.poll_action() {
+        while !replica.is_full()
+            && let Some(action) = driver.poll_action()
+        {
             replica.handle_action(&action)?;
         }
         while let Some((from, message)) = driver.poll_direct(*group) {

@@ -248,9 +248,9 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// Looks at the local copy, which is perhaps old, or no copy at all. While a snapshot of it is
-    /// being written this waits. `None` once the replica
-    /// has ended, while too many calls wait for it, and on its own thread: inside `apply`, inside a
-    /// closure that reads, or inside [`ReplicaOptions::hear`].
+    /// being written this waits. `None` once the replica has ended, while too many calls wait for
+    /// it, and on its own thread: inside `apply`, inside a closure that reads, or inside
+    /// [`ReplicaOptions::hear`].
     pub fn peek<R: Send + 'static>(
         &self,
         look: impl FnOnce(Option<&S>) -> R + Send + 'static,
@@ -288,8 +288,8 @@ impl<S: State + Send + 'static> Replicated<S> {
     }
 
     /// An operator decides that the state of this process counts, while nobody else can say whose:
-    /// see [`Replica::recover`]. False if nothing waits for that, on the thread of
-    /// the replica, and while too many calls wait for it.
+    /// see [`Replica::recover`]. False if nothing waits for that, on the thread of the replica, and
+    /// while too many calls wait for it.
     ///
     /// # Errors
     /// The replica has ended.

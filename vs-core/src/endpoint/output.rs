@@ -100,11 +100,8 @@ impl Endpoint {
                 }
             };
             self.resend.handle_sent(due, next);
-            if due == Due::Request && self.config.clusters {
-                // Between members of one view it is known who hears no multicasts.
-                let current = self.sync.current();
-                let missing = self.sync.missing().filter(|(q, _)| !current.contains(*q));
-                self.resend.ask_alone(missing);
+            if due == Due::Request {
+                self.resend.ask_alone(self.sync.missing());
             }
             if let Some(len) = len {
                 let addr = alone.and_then(|process| self.book.addr(process));

@@ -127,7 +127,8 @@ impl Resend {
     }
 
     /// The group was asked for `missing`, of processes that may hear no multicasts of this one, nor
-    /// this one theirs: the second time they are asked alone, too.
+    /// this one theirs: the second time they are asked alone, too. Nobody knows who hears whom
+    /// between processes that share no view, as those that left the current one for a later one.
     pub(super) fn ask_alone(&mut self, missing: impl Iterator<Item = (ProcessId, Cid)>) {
         if self.requests > 1 {
             self.asked_alone = missing.take(ALONE_MAX).collect();

@@ -2,6 +2,7 @@
 
 use super::suspicions::{Debts, Review};
 use super::{Cx, Endpoint};
+use crate::ident::ProcessId;
 use crate::member::DetachReason;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Mark;
@@ -82,7 +83,10 @@ impl Endpoint {
     /// The members that owe something for too long, ascending.
     fn members_in_debt(&self, now: Time) -> Members {
         let mut accused = Members::new();
-        self.current.cast().owing(now, |rank| accused.extend(self.current.member(rank)));
+        // Who does not come along to the announced view has left this one, and owes nothing in it.
+        let is_here = |p: &ProcessId| !self.sync.matched() || self.sync.comes_along(*p);
+        let cast = self.current.cast();
+        cast.owing(now, |rank| accused.extend(self.current.member(rank).filter(is_here)));
         if self.suspicions.are_syncs_late(now, self.config.peer_ms) {
             accused.extend(self.sync.missing().map(|(p, _)| p));
         }

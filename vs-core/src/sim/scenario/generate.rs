@@ -40,17 +40,34 @@ const HERD_PERCENT: u64 = 10;
 /// Percentage of swarms in a network that does not carry multicasts everywhere.
 const BLOCKED_PERCENT: u64 = 10;
 
+/// From so many processes on, of which many do not hear each other's multicasts, `peer_ms` is
+/// [`CROWD_PEER_MS`] for each of them: a node may say one word a millisecond to find out who does
+/// not hear it, and takes one member for deaf each 50 ms.
+const CROWD: usize = 16;
+
+/// Part of `peer_ms` for each member of such a crowd, in ms.
+const CROWD_PEER_MS: u64 = 60;
+
+/// How often `peer_ms` may pass more while such a crowd settles.
+const CROWD_ROUNDS: u64 = 4;
+
 impl Scenario {
     /// The scenario of a seed: [`Profile::Swarm`].
     #[must_use]
     pub fn random(seed: u64) -> Self {
-        let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
+        let mut scenario =
+            Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
         // Drawn from another seed, so that no other choice changes.
         let mut rng = Rng::new(!seed);
         if !rng.percent(BLOCKED_PERCENT) {
             return scenario;
         }
         let percent = if rng.percent(50) { 100 } else { 25 };
+        if scenario.processes.len() >= CROWD {
+            let peer_ms = CROWD_PEER_MS * scenario.processes.len() as u64;
+            scenario.group.peer_ms = scenario.group.peer_ms.max(peer_ms);
+            scenario.settle_ms += CROWD_ROUNDS * peer_ms;
+        }
         scenario.with_multicast_blocked(percent, rng.next_u64())
     }
 

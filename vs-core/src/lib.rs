@@ -80,6 +80,7 @@ pub mod order;
 pub mod replica;
 pub mod rng;
 pub mod rule;
+pub mod seal;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod spec;

@@ -1,0 +1,52 @@
+//! What a node or a server needs to seal.
+
+use alloc::sync::Arc;
+
+use super::key::KeyRing;
+use super::secret::Secret;
+use super::suite::Ciphers;
+
+/// A ring of keys, ciphers, and secrets that nobody else knows. The core has no source of
+/// randomness: the same keys and events give the same bytes.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    ring: Arc<KeyRing>,
+    ciphers: &'static dyn Ciphers,
+    seed: Secret,
+    drawn: u64,
+}
+
+impl Keys {
+    /// `seed` comes from the random source of the system, at each start anew: who knows it knows
+    /// the secrets that are drawn from it.
+    #[must_use]
+    pub fn new(ring: KeyRing, ciphers: &'static dyn Ciphers, seed: Secret) -> Self {
+        Self { ring: Arc::new(ring), ciphers, seed, drawn: 0 }
+    }
+
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// Where ciphers come from.
+    #[must_use]
+    pub fn ciphers(&self) -> &'static dyn Ciphers {
+        self.ciphers
+    }
+
+    /// A secret that was never drawn before.
+    #[must_use]
+    pub fn draw(&mut self) -> Secret {
+        self.drawn += 1;
+        self.seed.derive("vs draw", &[&self.drawn.to_le_bytes()])
+    }
+
+    /// The same ring with other secrets to draw: for a part that draws on its own.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        let seed = self.draw().derive("vs fork", &[]);
+        Self { seed, drawn: 0, ..self.clone() }
+    }
+}

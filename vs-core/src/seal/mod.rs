@@ -1,0 +1,18 @@
+//! Keys, and what is sealed with them: who does not have the key can neither read nor forge.
+//!
+//! A [`KeyRing`] holds the keys of a deployment. Each is a secret of 32 bytes with an id and a
+//! [`Suite`]; from the key of servers follows that of members ([`KeyRing::of_members`]), so hosts
+//! of members need not be able to pose as servers. Everything else is derived from these, each for
+//! one purpose ([`Secret::derive`]).
+//!
+//! Without keys nothing is sealed, and nothing is paid for it.
+
+mod key;
+mod keys;
+mod secret;
+mod suite;
+
+pub use key::{KEY_ID_MAX, KEYS_MAX, KeyError, KeyRing, RingKey};
+pub use keys::Keys;
+pub use secret::{SECRET_BYTES, Secret};
+pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};

@@ -1,0 +1,86 @@
+//! Secrets, and what is derived from them.
+
+use core::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Bytes of a secret.
+pub const SECRET_BYTES: usize = 32;
+
+/// 32 secret bytes. They are wiped when the value is dropped, and never printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; SECRET_BYTES]);
+
+impl Secret {
+    /// A secret of these bytes, which should come from the random source of the system or from
+    /// another secret.
+    #[must_use]
+    pub const fn new(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a cipher or a file.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; SECRET_BYTES] {
+        &self.0
+    }
+
+    /// Another secret, which tells nothing of this one: HKDF with SHA-256 (RFC 5869). `purpose` is
+    /// the salt. Each part of `context` stands behind its length in the info, so that no two
+    /// contexts read the same.
+    #[must_use]
+    pub fn derive(&self, purpose: &str, context: &[&[u8]]) -> Self {
+        let mut out = [0; SECRET_BYTES];
+        self.expand(purpose, context, &mut out);
+        Self(out)
+    }
+
+    /// Fills `out`, of at most 8,160 bytes, as [`Secret::derive`] does.
+    pub(crate) fn expand(&self, purpose: &str, context: &[&[u8]], out: &mut [u8]) {
+        let mut info = smallvec::SmallVec::<[u8; 128]>::new();
+        for part in context {
+            info.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            info.extend_from_slice(part);
+        }
+        // Fails beyond 255 blocks of 32 bytes alone.
+        let filled = Hkdf::<Sha256>::new(Some(purpose.as_bytes()), &self.0).expand(&info, out);
+        debug_assert!(filled.is_ok(), "{} bytes", out.len());
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn purposes_and_contexts_give_other_secrets() {
+        let root = Secret::new([7; SECRET_BYTES]);
+        let all = [
+            root.derive("a", &[]),
+            root.derive("b", &[]),
+            root.derive("a", &[b"bc"]),
+            root.derive("a", &[b"b", b"c"]),
+            root.derive("a", &[b"bc", b""]),
+            Secret::new([8; SECRET_BYTES]).derive("a", &[]),
+        ];
+        for (i, one) in all.iter().enumerate() {
+            assert!(all[i + 1..].iter().all(|other| other.bytes() != one.bytes()), "{i}");
+        }
+        assert_eq!(root.derive("a", &[b"bc"]).bytes(), all[2].bytes());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        assert_eq!(format!("{:?}", Secret::new([0x41; SECRET_BYTES])), "Secret(..)");
+    }
+}

@@ -4,7 +4,7 @@
 use vs_core::ident::{GroupName, Identity, Incarnation, NUMBER_MAX, ProcessId, ServerId, ViewId};
 use vs_core::order::Order;
 use vs_core::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
-use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TAG_BYTES, TransmitCounter, finish};
+use vs_core::wire::datagram::{Header, KIND_AT, Malformed, TransmitCounter, finish};
 use vs_core::wire::direct;
 use vs_core::wire::packet::{self, Content, Packet};
 use vs_core::wire::path::{self, Path};
@@ -20,8 +20,7 @@ const WAYS: u8 = 3;
 const RAW: u8 = 0;
 const SYNC: u8 = 1;
 
-/// Where a datagram names the epoch of its key, its group, and what its flags are.
-const KEY_EPOCH_AT: usize = 3;
+/// Where a datagram names its group, and what its flags are.
 const GROUP: core::ops::Range<usize> = 8..16;
 const FLAGS_AT: usize = 33;
 const FLAG_GROUP: u8 = 0x80;
@@ -46,7 +45,6 @@ fn decode(datagram: &[u8]) {
         Ok(packet) => again(datagram, &packet),
         Err(Malformed::Version(version)) => assert_eq!(datagram[2], version),
         Err(Malformed::Kind(kind)) => assert_eq!(datagram[KIND_AT], kind),
-        Err(Malformed::KeyEpoch(epoch)) => assert_eq!(datagram[KEY_EPOCH_AT], epoch),
         Err(Malformed::Magic | Malformed::Length | Malformed::Field) => {}
     }
 }
@@ -186,7 +184,7 @@ fn described<M: serde::Serialize>(message: &M, options: &[u8], is_request: bool)
     let mut body = postcard::to_allocvec(message).expect("it has a length");
     body.extend_from_slice(options);
     let header = Header { rank: 0, group: vs_core::ident::GroupKey(0), fingerprint: 0 };
-    let mut out = vec![0; packet::SYNC_HEADER_BYTES + body.len() + TAG_BYTES];
+    let mut out = vec![0; packet::SYNC_HEADER_BYTES + body.len()];
     let len = encode_control(&mut out, &header, is_request, &body);
     assert_eq!(len, Some(out.len()));
     decode(&out);

@@ -4,6 +4,7 @@ mod error;
 mod external;
 mod groups;
 mod impostor;
+mod keys;
 mod schedule;
 mod status;
 mod version;
@@ -22,6 +23,7 @@ use crate::member::client::ClientEvent;
 use crate::member::membership::Membership;
 use crate::pool::Pool;
 use crate::rule::Rules;
+use crate::seal::Keys;
 use crate::status::Counters;
 use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
@@ -45,6 +47,8 @@ struct Shared<T> {
     membership: Membership,
     counters: Counters,
     tracer: T,
+    /// What is sealed with, if anything is.
+    keys: Option<Keys>,
     /// The rules that each group keeps which is joined from now on.
     rules: Rules,
     /// The latest time handed in.
@@ -59,6 +63,7 @@ impl<T: Tracer> Shared<T> {
             now: self.now,
             identity: &self.identity,
             groups,
+            keys: self.keys.as_ref(),
             pool: &mut self.pool,
             membership: &mut self.membership,
             counters: &mut self.counters,
@@ -124,6 +129,7 @@ impl<T: Tracer> Node<T> {
             config,
             identity,
             tracer,
+            keys: None,
             rules,
         };
         Ok(Self {
@@ -293,6 +299,10 @@ impl<T: Tracer> Node<T> {
             Verdict::Dropped => &mut self.shared.counters.dropped,
             Verdict::Version => &mut self.shared.counters.version,
             Verdict::Malformed => &mut self.shared.counters.malformed,
+            Verdict::Clear => &mut self.shared.counters.clear,
+            Verdict::OtherKey => &mut self.shared.counters.other_key,
+            Verdict::Forged => &mut self.shared.counters.forged,
+            Verdict::Replayed => &mut self.shared.counters.replayed,
         };
         *counter += 1;
         self.shared.counters.datagrams += 1;
@@ -309,9 +319,13 @@ impl<T: Tracer> Node<T> {
             Err(_) => return Verdict::Malformed,
         };
         let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
-        match &packet::decode(datagram.open()) {
+        let (endpoint, mut cx) = self.lend(at);
+        let opened = match endpoint.open(cx.now, datagram) {
+            Ok(opened) => opened,
+            Err(verdict) => return verdict,
+        };
+        match &packet::decode(opened) {
             Ok(packet) => {
-                let (endpoint, mut cx) = self.lend(at);
                 let verdict = endpoint.handle_packet(&mut cx, packet);
                 if verdict == Verdict::Foreign && endpoint.is_forged(&cx, packet, from) {
                     cx.counters.impostors += 1;

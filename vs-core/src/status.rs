@@ -228,6 +228,18 @@ pub struct Counters {
     pub version: u64,
     /// Datagrams that are damaged or of another protocol.
     pub malformed: u64,
+    /// Datagrams in the clear, though this node has keys.
+    #[serde(default)]
+    pub clear: u64,
+    /// Datagrams that say to be sealed with a key that this node does not have.
+    #[serde(default)]
+    pub other_key: u64,
+    /// Datagrams that were not sealed with the key that they name.
+    #[serde(default)]
+    pub forged: u64,
+    /// Sealed datagrams that arrived again: copies, or sent again by somebody else.
+    #[serde(default)]
+    pub replayed: u64,
     /// Datagrams in the name of this node that it did not send: [`crate::Node::impostor`].
     #[serde(default)]
     pub impostors: u64,

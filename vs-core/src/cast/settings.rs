@@ -10,6 +10,7 @@ pub(super) struct Settings {
     window: usize,
     body_bytes: usize,
     trailer_bytes: usize,
+    tag_bytes: usize,
     acks_at_once: bool,
     message_bytes_max: usize,
     peer_ms: u64,
@@ -29,6 +30,7 @@ impl Settings {
             window,
             body_bytes: size.body_bytes(),
             trailer_bytes: size.trailer_bytes(),
+            tag_bytes: size.tag_bytes(),
             acks_at_once: config.order.is_safe(),
             message_bytes_max: config.message_bytes_max,
             peer_ms: config.peer_ms,
@@ -55,6 +57,11 @@ impl Settings {
     /// Bytes of a body that are kept for a trailer; 0 if packets have none.
     pub(super) fn trailer_bytes(&self) -> usize {
         self.trailer_bytes
+    }
+
+    /// Room at the end of each datagram for the tag of one that is sealed.
+    pub(super) fn tag_bytes(&self) -> usize {
+        self.tag_bytes
     }
 
     /// Whether deliveries wait for acknowledgements. These never wait for further packets then, and

@@ -37,6 +37,8 @@ pub(crate) struct CastSize {
     window_packets: usize,
     /// Packets of the window that a message may need besides its own.
     claims_packets: usize,
+    /// Room at the end of each datagram for the tag of one that is sealed.
+    tag_bytes: usize,
 }
 
 impl CastSize {
@@ -72,12 +74,22 @@ impl CastSize {
         let window = ("window_packets", window_packets as u64);
         let (acks, half) = (config.ack_packets as u64, window_packets as u64 / 2);
         ConfigError::check_given("ack_packets", acks, 1..=half, Some(window))?;
-        Ok(Self { body_bytes, trailer_bytes, window_packets, claims_packets })
+        Ok(Self { body_bytes, trailer_bytes, window_packets, claims_packets, tag_bytes: 0 })
     }
 
     #[cfg(test)]
     pub(crate) fn of(body_bytes: usize, window_packets: usize) -> Self {
-        Self { body_bytes, trailer_bytes: 0, window_packets, claims_packets: 0 }
+        Self { body_bytes, trailer_bytes: 0, window_packets, claims_packets: 0, tag_bytes: 0 }
+    }
+
+    /// The same with room for a tag at the end of each datagram.
+    pub(crate) fn with_tag(self, tag_bytes: usize) -> Self {
+        Self { tag_bytes, ..self }
+    }
+
+    /// Room at the end of each datagram, besides those bytes that sizes speak of.
+    pub(crate) fn tag_bytes(&self) -> usize {
+        self.tag_bytes
     }
 
     /// Room for the body of a packet.

@@ -29,16 +29,20 @@ impl Cast {
             self.seal(pool);
             return None;
         }
-        let one = |len| CastTransmit { dest: CastDest::Group, len, segment_bytes: len };
+        let tag_bytes = self.settings.tag_bytes();
+        let one = |dest: CastDest, len: usize| {
+            let len = len + tag_bytes;
+            CastTransmit { dest, len, segment_bytes: len }
+        };
         // The buffer may have room for many datagrams; one must not be longer than agreed.
         let datagram_bytes = out.len().min(self.packet_bytes_max());
         let datagram = &mut out[..datagram_bytes];
         let header = view.header();
         if let Some(len) = self.next_report(now, &header, datagram) {
-            return Some(one(len));
+            return Some(one(CastDest::Group, len));
         }
-        if let Some(transmit) = self.next_ack(pool, now, &header, datagram) {
-            return Some(transmit);
+        if let Some((dest, len)) = self.next_ack(pool, now, &header, datagram) {
+            return Some(one(dest, len));
         }
         if let Some(transmit) = self.next_repairs(pool, now, &header, out, segments_max) {
             return Some(transmit);
@@ -49,7 +53,7 @@ impl Cast {
         if let Some(transmit) = self.next_own(pool, now, &header, out, segments_max) {
             return Some(transmit);
         }
-        self.next_heartbeat(now, view, &header, out).map(one)
+        self.next_heartbeat(now, view, &header, out).map(|len| one(CastDest::Group, len))
     }
 
     /// Writes a report of gaps that is due.
@@ -90,14 +94,14 @@ impl Cast {
     }
 
     /// Writes the acknowledgement that is due, or the next part of it: of streams of which there is
-    /// something to tell.
+    /// something to tell. Answers where it goes, and its length.
     fn next_ack(
         &mut self,
         pool: &mut Pool,
         now: Time,
         header: &Header,
         out: &mut [u8],
-    ) -> Option<CastTransmit> {
+    ) -> Option<(CastDest, usize)> {
         let round = self.acks.take_round(now)?;
         let (me, streams) = (self.me, &self.streams);
         let tells = |rank| rank != me && streams.of(rank).tells(round.is_of_all());
@@ -120,7 +124,7 @@ impl Cast {
         self.counters.acks += 1;
         let is_for_one = round.is_for_one(self.ranks(), end - first);
         let dest = if is_for_one { CastDest::Rank(first as Rank) } else { CastDest::Group };
-        Some(CastTransmit { dest, len, segment_bytes: len })
+        Some((dest, len))
     }
 
     /// Writes packet `seq` of `origin`, if it is here and there is room.
@@ -156,7 +160,7 @@ impl Cast {
             Askers::One(rank) => CastDest::Rank(rank),
             _ => CastDest::Group,
         };
-        let mut batch = Batch::new(out, segments_max);
+        let mut batch = Batch::new(out, segments_max, self.settings.tag_bytes());
         let mut next = Some((origin, seq));
         while let Some((origin, seq)) = next
             && self.wanted_by(origin, seq) == askers
@@ -204,7 +208,7 @@ impl Cast {
         out: &mut [u8],
         segments_max: usize,
     ) -> Option<CastTransmit> {
-        let mut batch = Batch::new(out, segments_max);
+        let mut batch = Batch::new(out, segments_max, self.settings.tag_bytes());
         while let Some(forward) = self.forwards.first() {
             let mut next = forward.next();
             while next <= forward.upto() {
@@ -233,7 +237,7 @@ impl Cast {
         segments_max: usize,
     ) -> Option<CastTransmit> {
         let before = self.sender.transmitted();
-        let mut batch = Batch::new(out, segments_max);
+        let mut batch = Batch::new(out, segments_max, self.settings.tag_bytes());
         loop {
             let seq = self.sender.transmitted() + 1;
             if seq > self.sender.sealed() {

@@ -21,6 +21,8 @@ pub struct NodeConfig {
     pub groups_max: usize,
     /// The connection to the membership service.
     pub client: ClientConfig,
+    /// Room at the end of each datagram, besides `datagram_bytes`: for the tag, once there are keys.
+    pub(crate) tag_bytes: usize,
 }
 
 impl Default for NodeConfig {
@@ -30,6 +32,7 @@ impl Default for NodeConfig {
             pool_slots_max: POOL_SLOTS_LIMIT,
             groups_max: 64,
             client: ClientConfig::default(),
+            tag_bytes: 0,
         }
     }
 }
@@ -44,6 +47,22 @@ impl NodeConfig {
         check_size("pool_slots_max", self.pool_slots_max, 1..=POOL_SLOTS_LIMIT)?;
         check_size("groups_max", self.groups_max, 1..=GROUPS_LIMIT)?;
         self.client.validate()
+    }
+}
+
+impl NodeConfig {
+    /// Datagrams are sealed from now on: of `datagram_bytes`, `tag_bytes` are for the tag.
+    ///
+    /// # Errors
+    /// Too few would be left.
+    pub(crate) fn reserve_tag(&mut self, tag_bytes: usize) -> Result<(), ConfigError> {
+        if self.tag_bytes == 0 {
+            let (least, most) = (*DATAGRAM_BYTES.start(), *DATAGRAM_BYTES.end());
+            check_size("datagram_bytes", self.datagram_bytes, least + tag_bytes..=most)?;
+            self.datagram_bytes -= tag_bytes;
+            self.tag_bytes = tag_bytes;
+        }
+        Ok(())
     }
 }
 

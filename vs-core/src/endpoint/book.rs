@@ -31,6 +31,11 @@ impl AddressBook {
         self.0.retain(|peer| members.binary_search(&peer.process).is_ok());
     }
 
+    /// All of them.
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.0
+    }
+
     fn find(&self, process: ProcessId) -> Option<&Peer> {
         let at = self.0.binary_search_by_key(&process, |peer| peer.process).ok()?;
         Some(&self.0[at])

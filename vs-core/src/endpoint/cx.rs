@@ -3,6 +3,7 @@
 use crate::ident::{GroupName, Identity};
 use crate::member::membership::Membership;
 use crate::pool::Pool;
+use crate::seal::Keys;
 use crate::status::Counters;
 use crate::time::Time;
 use crate::trace::{Event, Mark, Tracer};
@@ -13,6 +14,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) identity: &'a Identity,
     /// Groups of the node.
     pub(crate) groups: usize,
+    /// What is sealed with, if anything is.
+    pub(crate) keys: Option<&'a Keys>,
     pub(crate) pool: &'a mut Pool,
     pub(crate) membership: &'a mut Membership,
     pub(crate) counters: &'a mut Counters,

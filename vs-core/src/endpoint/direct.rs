@@ -2,7 +2,7 @@
 
 use super::{Dest, DirectError, Endpoint, Transmit, Verdict};
 use crate::ident::ProcessId;
-use crate::wire::datagram::Header;
+use crate::wire::datagram::{Header, Scope};
 use crate::wire::direct::{self, Direct, direct_bytes};
 
 impl Endpoint {
@@ -53,9 +53,11 @@ impl Endpoint {
     /// The next messages for one member, each in a datagram.
     pub(super) fn next_direct(&mut self, out: &mut [u8], segments_max: usize) -> Option<Transmit> {
         let header = self.header();
-        let queue = &mut self.directs.outgoing;
+        let end_bytes = self.end_bytes(Scope::View);
+        let (room, queue) = (out.len() - end_bytes, &mut self.directs.outgoing);
         let (target, message) = queue.front()?;
-        let segment_bytes = direct::encode(out, &header, &Direct { target, message })?;
+        let datagram = Direct { target, message };
+        let segment_bytes = direct::encode(&mut out[..room], &header, &datagram)? + end_bytes;
         queue.pop();
         let mut len = segment_bytes;
         for _ in 1..segments_max {
@@ -63,8 +65,9 @@ impl Endpoint {
                 break;
             };
             let datagram = Direct { target: next, message };
-            let room = out.get_mut(len..).unwrap_or_default();
-            let Some(bytes) = direct::encode(room, &header, &datagram) else { break };
+            let rest = out.get_mut(len..room).unwrap_or_default();
+            let Some(bytes) = direct::encode(rest, &header, &datagram) else { break };
+            let bytes = bytes + end_bytes;
             if bytes > segment_bytes {
                 break;
             }

@@ -36,6 +36,7 @@ impl Endpoint {
         self.keep_previous(cx, old, &transitional);
         self.moved = Moved::new(&view, me, transitional);
         self.book.retain(view.members());
+        self.seal_peers();
         let unsent_cid = self.resend.is_unsent().then(|| self.sync.previous_cid()).flatten();
         self.progress.handle_installed();
         self.resend.handle_installed(unsent_cid);

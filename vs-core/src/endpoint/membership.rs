@@ -59,6 +59,7 @@ impl Endpoint {
             }
         }
         self.book.handle_start_change(peers, self.sync.current().members(), cx.identity.process);
+        self.seal_peers();
         self.progress.handle_start_change();
         self.resend.handle_start_change();
         self.reach.handle_start_change(cx.now);
@@ -74,6 +75,7 @@ impl Endpoint {
     }
 
     fn handle_announced(&mut self, cx: &mut Cx<'_>, view: View) {
+        self.seal_announced(&view);
         self.sync.announce(view.clone());
         self.trace(cx, Event::MbrView { view: Box::new(view) });
         self.suspicions.handle_announced(cx.now);

@@ -56,6 +56,8 @@ mod progress;
 mod queue;
 mod reach;
 mod resend;
+mod sealing;
+mod seals;
 mod send;
 mod size;
 mod status;
@@ -63,6 +65,7 @@ mod suspicions;
 mod timeout;
 mod transmit;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::cast::CastCounters;
@@ -100,6 +103,7 @@ use queue::Queue;
 pub(crate) use reach::Budget;
 use reach::Reachability;
 use resend::Resend;
+use seals::Seals;
 use suspicions::Suspicions;
 
 /// The endpoint of one group.
@@ -117,6 +121,8 @@ pub(crate) struct Endpoint {
     previous: Option<Installed>,
     /// Numbers the datagrams of both.
     transmit_counter: TransmitCounter,
+    /// Seals and opens them, where there are keys.
+    seals: Option<Box<Seals>>,
     moved: Moved,
     primary: Primary,
     lease: Lease,
@@ -168,6 +174,7 @@ impl Endpoint {
             sync,
             previous: None,
             transmit_counter: left.transmit_counter(),
+            seals: Seals::of(cx, key),
             moved: Moved::default(),
             primary: Primary::default(),
             lease: Lease::default(),

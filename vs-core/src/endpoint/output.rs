@@ -9,7 +9,7 @@ use super::{Budget, Cx, Dest, Endpoint, Transmit};
 use crate::cast::{CastTransmit, ViewHeader};
 use crate::ident::{Cid, ProcessId};
 use crate::wire::control::{self, REQUESTS_MAX, SyncMessage, SyncRequest};
-use crate::wire::datagram::{self, Header};
+use crate::wire::datagram::{Header, Scope};
 use crate::wire::path::{self, Path};
 use crate::wire::reach::{self, Reach};
 
@@ -25,8 +25,7 @@ impl Endpoint {
     ) -> Option<Transmit> {
         let transmit = self.next_transmit(cx, budget, out, segments_max)?;
         let Transmit { dest, len, segment_bytes } = transmit;
-        let to_group = matches!(dest, Dest::Group(_));
-        datagram::finish(&mut out[..len], segment_bytes, to_group, &mut self.transmit_counter);
+        self.finish_sending(&mut out[..len], segment_bytes, matches!(dest, Dest::Group(_)));
         Some(transmit)
     }
 
@@ -43,13 +42,13 @@ impl Endpoint {
         if self.resend.has_due()
             && let Some((dest, len)) = self.next_control(cx, out)
         {
-            return Some(Transmit { dest, len, segment_bytes: len });
+            return Some(self.one(dest, len, Scope::Incarnation));
         }
-        if let Some(transmit) = self.next_reach(cx, budget, out) {
-            return Some(transmit);
+        if let Some((dest, len)) = self.next_reach(cx, budget, out) {
+            return Some(self.one(dest, len, Scope::Incarnation));
         }
-        if let Some(transmit) = self.next_path(cx, out) {
-            return Some(transmit);
+        if let Some((dest, len)) = self.next_path(cx, out) {
+            return Some(self.one(dest, len, Scope::View));
         }
         if let Some(previous) = &mut self.previous
             && let Some((sent, to)) = previous.poll_transmit(cx, out, segments_max)
@@ -64,6 +63,12 @@ impl Endpoint {
         let Some((sent, to)) = sent else { return self.next_direct(out, segments_max) };
         self.reach.look_by(cx.now.plus_ms(self.config.unheard_ms));
         Some(self.transmit(&sent, to))
+    }
+
+    /// One datagram of `len` bytes, with room behind it for what is sealed.
+    fn one(&self, dest: Dest, len: usize, scope: Scope) -> Transmit {
+        let len = len + self.end_bytes(scope);
+        Transmit { dest, len, segment_bytes: len }
     }
 
     /// Where `sent` goes: to the group, or to `to`. A member whose address is not known (any more)
@@ -124,7 +129,9 @@ impl Endpoint {
             return (None, None);
         };
         // The proposed members may be behind any way.
-        let datagram_bytes = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
+        let end_bytes = self.end_bytes(Scope::Incarnation);
+        let whole = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
+        let datagram_bytes = whole - end_bytes;
         let (runs, ranks) = control::runs(&own.cut[first..], own.note, datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
@@ -156,7 +163,12 @@ impl Endpoint {
     }
 
     /// The next question or answer about who hears multicasts.
-    fn next_reach(&mut self, cx: &Cx<'_>, budget: &mut Budget, out: &mut [u8]) -> Option<Transmit> {
+    fn next_reach(
+        &mut self,
+        cx: &Cx<'_>,
+        budget: &mut Budget,
+        out: &mut [u8],
+    ) -> Option<(Dest, usize)> {
         let say = self.reach.next_say(cx.now, budget, self.sync.current(), &self.book)?;
         let dest = match self.book.addr(say.target()) {
             Some(addr) if !say.is_to_group() => Dest::Peer(addr),
@@ -164,17 +176,16 @@ impl Endpoint {
         };
         let message =
             Reach { process: cx.identity.process, target: say.target(), word: say.word() };
-        let len = reach::encode(out, &self.header(), &message)?;
-        Some(Transmit { dest, len, segment_bytes: len })
+        Some((dest, reach::encode(out, &self.header(), &message)?))
     }
 
     /// The next answer to a probe of how long datagrams may be, or the next probe.
-    fn next_path(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<Transmit> {
+    fn next_path(&mut self, cx: &Cx<'_>, out: &mut [u8]) -> Option<(Dest, usize)> {
         if let Some((target, bytes)) = self.path.next_answer() {
             let addr = self.current.member(target).and_then(|process| self.book.addr(process));
             let dest = addr.map_or(Dest::Group(self.key), Dest::Peer);
             let len = path::encode(out, &self.header(), &Path::Arrived { target, bytes })?;
-            return Some(Transmit { dest, len, segment_bytes: len });
+            return Some((dest, len));
         }
         if !self.path.is_open() {
             return None;
@@ -185,7 +196,7 @@ impl Endpoint {
         let met_at = |rank| self.reach.met_at(rank);
         let bytes = self.path.next_probe(cx.now, self.sync.current(), met_at)?;
         let len = path::encode(out, &self.header(), &Path::Probe { bytes: bytes as u32 })?;
-        Some(Transmit { dest: Dest::Group(self.key), len, segment_bytes: len })
+        Some((Dest::Group(self.key), len))
     }
 
     pub(super) fn header(&self) -> Header {

@@ -107,7 +107,8 @@ impl Settings {
             heartbeat_max_ms: group.heartbeat_max_ms,
             ..self.own.clone()
         };
-        let cast = CastSize::new(&config, datagram)?;
+        let tag_bytes = self.size.cast().tag_bytes();
+        let cast = CastSize::new(&config, datagram)?.with_tag(tag_bytes);
         Ok((config, cast))
     }
 

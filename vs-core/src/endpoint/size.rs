@@ -35,7 +35,7 @@ impl GroupSize {
     /// Names the field that cannot be used, its value and its bounds.
     pub fn new(group: &GroupConfig, node: &NodeConfig) -> Result<Self, ConfigError> {
         node.validate()?;
-        let cast = CastSize::new(group, node.datagram_bytes)?;
+        let cast = CastSize::new(group, node.datagram_bytes)?.with_tag(node.tag_bytes);
         let rings = group.members_max.saturating_mul(2).saturating_mul(cast.window_packets());
         let slots = rings.saturating_add(group.early_packets_max);
         let bytes_besides_slots = bytes_besides_slots(group, cast);

@@ -54,4 +54,12 @@ pub enum Verdict {
     Version,
     /// It is damaged, or not of this protocol.
     Malformed,
+    /// It is not sealed, and this node has keys.
+    Clear,
+    /// It says to be sealed with a key that this node does not have.
+    OtherKey,
+    /// It was not sealed with the key that it names: somebody made it up or changed it.
+    Forged,
+    /// It was opened before: a copy, or somebody sends it again.
+    Replayed,
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::schedule::Schedule;
 use crate::endpoint::{Endpoint, LeftGroups};
 use crate::ident::GroupKey;
+use crate::seal::Keys;
 use crate::time::{Time, Wake, earlier};
 
 /// The endpoints of a node.
@@ -42,6 +43,11 @@ impl Groups {
 
     pub(super) fn iter(&self) -> core::slice::Iter<'_, Endpoint> {
         self.endpoints.iter()
+    }
+
+    /// Other keys hold from now on.
+    pub(super) fn set_keys(&mut self, keys: &Keys) {
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.set_keys(keys));
     }
 
     /// This process is reached at another address from now on.

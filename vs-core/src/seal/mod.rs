@@ -9,10 +9,14 @@
 
 mod key;
 mod keys;
+mod lane;
 mod secret;
 mod suite;
+mod window;
 
 pub use key::{KEY_ID_MAX, KEYS_MAX, KeyError, KeyRing, RingKey};
 pub use keys::Keys;
+pub use lane::Lane;
 pub use secret::{SECRET_BYTES, Secret};
 pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};
+pub use window::{WINDOW, Window};

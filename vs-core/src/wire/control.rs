@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
 use crate::view::{Note, VIEW_MEMBERS_MAX, ViewKey};
 use crate::wire::bytes::{are_options, option};
-use crate::wire::datagram::{Header, TAG_BYTES};
+use crate::wire::datagram::Header;
 use crate::wire::packet::{self, SYNC_HEADER_BYTES};
 
 /// The tag of the optional field `safe` of a sync message.
@@ -199,7 +199,7 @@ fn number(n: u64) -> Result<u64, OutOfBounds> {
 /// The runs of `cut` that fit a sync message with `note` in a datagram of `datagram_bytes`, and how
 /// many ranks they are.
 pub(crate) fn runs(cut: &[Seq], note: Note, datagram_bytes: usize) -> (Vec<(u16, Seq)>, usize) {
-    let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + note_bytes(note) + TAG_BYTES;
+    let fixed = SYNC_HEADER_BYTES + SYNC_FIXED_BYTES + note_bytes(note);
     let runs_max = datagram_bytes.saturating_sub(fixed) / RUN_BYTES;
     let same = cut.chunk_by(|a, b| a == b).take(runs_max);
     let runs: Vec<(u16, Seq)> = same.map(|run| (run.len() as u16, run[0])).collect();

@@ -2,18 +2,28 @@
 //! opened.
 //!
 //! ```text
-//! in the clear  0 "VS" | 2 version | 3 key epoch (0) | 4 rank of the transmitter u16 | 6 reserved
-//!               8 group key u64 | 16 fingerprint of the view u64
+//! in the clear  0 "VS" | 2 version | 3 id of the key, 0 if nothing is sealed
+//!               4 rank of the transmitter u16 | 6 scope of the key (below) | 7 reserved
+//!               8 group key u64
+//!               16 fingerprint of the view u64, or the selector of the incarnation u64
 //!               24 counter of the transmitter u64
 //! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach, path and control
-//! tag           at the end, TAG_BYTES
+//! at the end    fingerprint of the view u64, in the scope of an incarnation; the tag, 16 bytes:
+//!               nothing of that if nothing is sealed
 //! ```
 //!
 //! All numbers are little-endian. Reserved bits are zero when sent and ignored when received.
 //!
-//! Encoders write a datagram into the buffer of the caller. [`finish`] is the last to write to it:
-//! no bit changes after that. [`Datagram::read`] checks what stands in the clear, which is enough
-//! to find the group; after [`Datagram::open`] the content can be decoded.
+//! Encoders write a datagram into the buffer of the caller. [`finish`] is the last to write to one
+//! in the clear, and a [`Closing`] to one that is sealed: no bit changes after that.
+//! [`Datagram::read`] checks what stands in the clear, which is enough to find the group; after
+//! [`Datagram::open`] the content can be decoded.
+//!
+//! What follows the header is sealed, and the header is authenticated with it. The **scope** of the
+//! key is 1 or 2. In scope 1, of sync messages, requests for them and what is said about
+//! multicasts, the key is that of the transmitter's incarnation in the group: readers need not
+//! share its view. In scope 2, of everything else, it is that of the view and the rank. The nonce
+//! is the counter.
 
 use crate::ident::{GroupKey, Rank};
 use crate::wire::PROTOCOL_VERSION;
@@ -23,15 +33,15 @@ use crate::wire::bytes::{Raw, put_u16, put_u64};
 pub const MAGIC: [u8; 2] = *b"VS";
 /// Bytes of a datagram that stay in the clear.
 pub const HEADER_BYTES: usize = 32;
-/// The key epoch of datagrams that are not encrypted: the only one that there is.
-pub const KEY_EPOCH_CLEAR: u8 = 0;
-/// Bytes at the end of every datagram that are room for an authentication tag. A datagram in the
-/// clear has none; an encrypted one needs 16.
-pub const TAG_BYTES: usize = 0;
+/// The id of the key of datagrams that are not sealed.
+pub const KEY_NONE: u8 = 0;
+/// Bytes of the fingerprint at the end of a datagram that is sealed in the scope of an incarnation.
+pub const SCOPE_BYTES: usize = 8;
 
 const VERSION_AT: usize = 2;
-const KEY_EPOCH_AT: usize = 3;
+const KEY_AT: usize = 3;
 const RANK_AT: usize = 4;
+const SCOPE_AT: usize = 6;
 const GROUP_AT: usize = 8;
 const FINGERPRINT_AT: usize = 16;
 const COUNTER_AT: usize = 24;
@@ -86,6 +96,29 @@ impl TryFrom<u8> for Kind {
     }
 }
 
+/// Whose key a datagram is sealed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scope {
+    /// That of the transmitter's incarnation in the group.
+    Incarnation = 1,
+    /// That of the view and the transmitter's rank in it.
+    View = 2,
+}
+
+impl Kind {
+    /// In which scope datagrams of this kind are sealed.
+    #[must_use]
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Sync | Self::SyncRequest | Self::Reach => Scope::Incarnation,
+            Self::Data | Self::Ack | Self::Nak | Self::Heartbeat | Self::Path | Self::Direct => {
+                Scope::View
+            }
+        }
+    }
+}
+
 /// What an encoder writes at the start of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -106,8 +139,6 @@ pub enum Malformed {
     Version(u8),
     /// An unknown kind.
     Kind(u8),
-    /// Encrypted under a key that is not known.
-    KeyEpoch(u8),
     /// Shorter or longer than its fields say.
     Length,
     /// A field has a value that is out of its bounds.
@@ -140,8 +171,9 @@ impl TransmitCounter {
     }
 }
 
-/// Finishes a run of datagrams of `segment_bytes` each, of which the last may be shorter: says
-/// whether they go to the whole group, and numbers them. Nothing may change them afterwards.
+/// Finishes a run of datagrams in the clear of `segment_bytes` each, of which the last may be
+/// shorter: says whether they go to the whole group, and numbers them. Nothing may change them
+/// afterwards.
 pub fn finish(
     datagrams: &mut [u8],
     segment_bytes: usize,
@@ -153,6 +185,73 @@ pub fn finish(
             datagram[FLAGS_AT] |= FLAG_GROUP;
         }
         put_u64(datagram, COUNTER_AT, counter.next());
+    }
+}
+
+/// A datagram that is about to be sealed: the last that changes it.
+#[derive(Debug)]
+pub struct Closing<'a> {
+    bytes: &'a mut [u8],
+    number: u64,
+}
+
+impl<'a> Closing<'a> {
+    /// Numbers a datagram with room at its end for what is sealed, and says whether it goes to the
+    /// whole group and with which key it is sealed.
+    pub fn new(
+        bytes: &'a mut [u8],
+        to_group: bool,
+        key: u8,
+        counter: &mut TransmitCounter,
+    ) -> Self {
+        let number = counter.next();
+        if to_group {
+            bytes[FLAGS_AT] |= FLAG_GROUP;
+        }
+        bytes[KEY_AT] = key;
+        put_u64(bytes, COUNTER_AT, number);
+        Self { bytes, number }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// In which scope it is to be sealed.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Kind::try_from(self.bytes[KIND_AT]).map_or(Scope::View, Kind::scope)
+    }
+
+    /// The fingerprint of its view.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        Raw(self.bytes).u64_at(FINGERPRINT_AT)
+    }
+
+    /// What stays in the clear, and what is to be sealed with room for the tag, in the scope of an
+    /// incarnation with this `selector`. `tag_bytes` are at the end.
+    #[must_use]
+    pub fn of_incarnation(self, selector: u64, tag_bytes: usize) -> (&'a [u8], &'a mut [u8]) {
+        let fingerprint = self.fingerprint();
+        let at = self.bytes.len() - tag_bytes - SCOPE_BYTES;
+        put_u64(self.bytes, at, fingerprint);
+        put_u64(self.bytes, FINGERPRINT_AT, selector);
+        self.split(Scope::Incarnation)
+    }
+
+    /// The same in the scope of the view.
+    #[must_use]
+    pub fn of_view(self) -> (&'a [u8], &'a mut [u8]) {
+        self.split(Scope::View)
+    }
+
+    fn split(self, scope: Scope) -> (&'a [u8], &'a mut [u8]) {
+        self.bytes[SCOPE_AT] = scope as u8;
+        let (clear, content) = self.bytes.split_at_mut(HEADER_BYTES);
+        (clear, content)
     }
 }
 
@@ -169,11 +268,10 @@ impl<'a> Datagram<'a> {
     /// Names what is wrong. Callers need it for counters, and to name a peer of another version.
     pub fn read(bytes: &'a mut [u8]) -> Result<Self, Malformed> {
         match bytes.first_chunk() {
-            Some(&[magic_0, magic_1, version, key_epoch])
+            Some(&[magic_0, magic_1, version])
                 if [magic_0, magic_1] == MAGIC
                     && version == PROTOCOL_VERSION
-                    && key_epoch == KEY_EPOCH_CLEAR
-                    && bytes.len() > FLAGS_AT + TAG_BYTES =>
+                    && bytes.len() > FLAGS_AT =>
             {
                 Ok(Self { bytes })
             }
@@ -187,11 +285,8 @@ impl<'a> Datagram<'a> {
         if !bytes.starts_with(&MAGIC) {
             return Malformed::Magic;
         }
-        match (bytes.get(VERSION_AT), bytes.get(KEY_EPOCH_AT)) {
-            (Some(&version), _) if version != PROTOCOL_VERSION => Malformed::Version(version),
-            (_, Some(&epoch)) if epoch != KEY_EPOCH_CLEAR && bytes.len() > FLAGS_AT + TAG_BYTES => {
-                Malformed::KeyEpoch(epoch)
-            }
+        match bytes.get(VERSION_AT) {
+            Some(&version) if version != PROTOCOL_VERSION => Malformed::Version(version),
             _ => Malformed::Length,
         }
     }
@@ -202,19 +297,61 @@ impl<'a> Datagram<'a> {
         GroupKey(Raw(self.bytes).u64_at(GROUP_AT))
     }
 
-    /// Opens it in place. In the only key epoch nothing is encrypted, so the bytes stay as they
-    /// are.
+    /// The id of the key with which it says to be sealed; [`KEY_NONE`] if it is not.
+    #[must_use]
+    pub fn key(&self) -> u8 {
+        self.bytes[KEY_AT]
+    }
+
+    /// In which scope it says to be sealed.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        [Scope::Incarnation, Scope::View].into_iter().find(|s| *s as u8 == self.bytes[SCOPE_AT])
+    }
+
+    /// What it says in the place of the header: in the scope of an incarnation the fingerprint is
+    /// the selector.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        OpenDatagram { bytes: self.bytes }.header()
+    }
+
+    /// The number that it says its transmitter gave it.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        OpenDatagram { bytes: self.bytes }.counter()
+    }
+
+    /// The bytes in the clear, and those that are sealed with their tag.
+    pub fn split(&mut self) -> (&[u8], &mut [u8]) {
+        let (clear, content) = self.bytes.split_at_mut(HEADER_BYTES);
+        (clear, content)
+    }
+
+    /// One that is not sealed can be read.
     #[must_use]
     pub fn open(self) -> OpenDatagram<'a> {
-        let end = self.bytes.len() - TAG_BYTES;
-        OpenDatagram { bytes: &self.bytes[..end] }
+        OpenDatagram { bytes: self.bytes }
+    }
+
+    /// One that was opened in place, whose tag has `tag_bytes`, can be read. `None`: it is too
+    /// short.
+    #[must_use]
+    pub fn opened(self, tag_bytes: usize) -> Option<OpenDatagram<'a>> {
+        let mut end = self.bytes.len().checked_sub(tag_bytes)?;
+        if self.scope() == Some(Scope::Incarnation) {
+            end = end.checked_sub(SCOPE_BYTES).filter(|end| *end >= HEADER_BYTES)?;
+            let fingerprint = Raw(self.bytes).u64_at(end);
+            put_u64(self.bytes, FINGERPRINT_AT, fingerprint);
+        }
+        (end > FLAGS_AT).then_some(OpenDatagram { bytes: &self.bytes[..end] })
     }
 }
 
 /// A datagram whose content can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenDatagram<'a> {
-    /// All of it but the tag.
+    /// All of it but what stands at the end of one that is sealed.
     bytes: &'a [u8],
 }
 
@@ -244,14 +381,14 @@ impl<'a> OpenDatagram<'a> {
         self.bytes[FLAGS_AT]
     }
 
-    /// All of it but the tag: offsets are those of the tables.
+    /// All of it that has a place in the tables.
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 }
 
-/// Begins a datagram of `len` bytes before the tag: writes what all have and zeroes the rest.
-/// `None` if `out` has no room for it and its tag.
+/// Begins a datagram of `len` bytes: writes what all have and zeroes the rest. `None` if `out` has
+/// no room for it.
 pub(super) fn begin<'a>(
     out: &'a mut [u8],
     len: usize,
@@ -259,14 +396,13 @@ pub(super) fn begin<'a>(
     flags: u8,
     header: &Header,
 ) -> Option<&'a mut [u8]> {
-    if out.len() < len + TAG_BYTES {
+    if out.len() < len {
         return None;
     }
     let out = &mut out[..len];
     out.fill(0);
     out[..2].copy_from_slice(&MAGIC);
     out[VERSION_AT] = PROTOCOL_VERSION;
-    out[KEY_EPOCH_AT] = KEY_EPOCH_CLEAR;
     put_u16(out, RANK_AT, header.rank);
     put_u64(out, GROUP_AT, header.group.0);
     put_u64(out, FINGERPRINT_AT, header.fingerprint);
@@ -286,8 +422,8 @@ mod tests {
     const LEN: usize = 40;
 
     fn run(segments: usize) -> Vec<u8> {
-        let mut run = vec![0xaa; segments * (LEN + TAG_BYTES)];
-        for datagram in run.chunks_mut(LEN + TAG_BYTES) {
+        let mut run = vec![0xaa; segments * LEN];
+        for datagram in run.chunks_mut(LEN) {
             begin(datagram, LEN, Kind::Sync, 1, &HEADER).unwrap();
         }
         run
@@ -298,8 +434,8 @@ mod tests {
         let mut counter = TransmitCounter::after(41);
         for to_group in [true, false] {
             let mut run = run(3);
-            finish(&mut run, LEN + TAG_BYTES, to_group, &mut counter);
-            for (datagram, number) in run.chunks_mut(LEN + TAG_BYTES).zip(counter.0 - 2..) {
+            finish(&mut run, LEN, to_group, &mut counter);
+            for (datagram, number) in run.chunks_mut(LEN).zip(counter.0 - 2..) {
                 let opened = Datagram::read(datagram).unwrap().open();
                 assert_eq!((opened.header(), opened.counter()), (HEADER, number));
                 assert_eq!(opened.flags(), if to_group { FLAG_GROUP | 1 } else { 1 });
@@ -310,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_versions_and_keys_are_told_apart() {
+    fn other_protocols_and_versions_are_told_apart() {
         let error = |bytes: &mut [u8]| Datagram::read(bytes).map(drop).unwrap_err();
         let mut bytes = run(1);
         assert!(Datagram::read(&mut bytes).is_ok());
@@ -319,8 +455,6 @@ mod tests {
         assert_eq!(error(&mut bytes[..3]), Malformed::Version(PROTOCOL_VERSION + 1));
         bytes[VERSION_AT] = PROTOCOL_VERSION;
         assert_eq!(error(&mut bytes[..FLAGS_AT]), Malformed::Length);
-        bytes[KEY_EPOCH_AT] = 1;
-        assert_eq!(error(&mut bytes), Malformed::KeyEpoch(1));
         bytes[0] = 0;
         assert_eq!(error(&mut bytes), Malformed::Magic);
         assert_eq!(error(&mut []), Malformed::Magic);
@@ -334,8 +468,8 @@ mod tests {
     }
 
     #[test]
-    fn no_room_for_the_tag_means_no_datagram() {
-        let mut out = [0; LEN + TAG_BYTES];
+    fn no_room_means_no_datagram() {
+        let mut out = [0; LEN];
         assert!(begin(&mut out, LEN, Kind::Ack, 0, &HEADER).is_some());
         assert!(begin(&mut out[1..], LEN, Kind::Ack, 0, &HEADER).is_none());
     }

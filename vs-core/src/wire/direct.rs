@@ -6,7 +6,7 @@
 
 use crate::ident::Rank;
 use crate::wire::bytes::{Raw, put_u16};
-use crate::wire::datagram::{self, Header, Kind, Malformed, TAG_BYTES};
+use crate::wire::datagram::{self, Header, Kind, Malformed};
 
 /// Bytes before the message.
 pub const DIRECT_HEADER_BYTES: usize = 40;
@@ -23,18 +23,18 @@ pub struct Direct<'a> {
 /// Bytes of a direct message in a datagram of `datagram_bytes`.
 #[must_use]
 pub const fn direct_bytes(datagram_bytes: usize) -> usize {
-    datagram_bytes.saturating_sub(DIRECT_HEADER_BYTES + TAG_BYTES)
+    datagram_bytes.saturating_sub(DIRECT_HEADER_BYTES)
 }
 
 /// Writes it; its length, or `None` if `out` is too short.
 pub fn encode(out: &mut [u8], header: &Header, direct: &Direct<'_>) -> Option<usize> {
-    let len = DIRECT_HEADER_BYTES + direct.message.len() + TAG_BYTES;
+    let len = DIRECT_HEADER_BYTES + direct.message.len();
     if out.len() < len {
         return None;
     }
     let head = datagram::begin(out, DIRECT_HEADER_BYTES, Kind::Direct, 0, header)?;
     put_u16(head, 34, direct.target);
-    out[DIRECT_HEADER_BYTES..len - TAG_BYTES].copy_from_slice(direct.message);
+    out[DIRECT_HEADER_BYTES..len].copy_from_slice(direct.message);
     Some(len)
 }
 

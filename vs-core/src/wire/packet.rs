@@ -16,7 +16,7 @@ use crate::ident::{Rank, Seq, ViewId};
 pub use crate::ranges::SeqRange;
 use crate::wire::bytes::{Raw, put_u16, put_u64};
 use crate::wire::datagram::{
-    self, Datagram, FLAG_GROUP, Header, Kind, Malformed, OpenDatagram, TAG_BYTES,
+    self, Datagram, FLAG_GROUP, Header, KEY_NONE, Kind, Malformed, OpenDatagram,
 };
 use crate::wire::direct::{self, Direct};
 use crate::wire::path::{self, Path};
@@ -36,10 +36,8 @@ const NAK_HEADER_BYTES: usize = 40;
 const NAK_RANGE_BYTES: usize = 16;
 /// Most ranges in one report of gaps.
 pub const NAK_RANGES_MAX: usize = 64;
-/// Bytes of a heartbeat before its tag.
-const BEAT_END: usize = 72;
 /// Bytes of a heartbeat.
-pub const HEARTBEAT_BYTES: usize = BEAT_END + TAG_BYTES;
+pub const HEARTBEAT_BYTES: usize = 72;
 /// Bytes before the payload of a sync message or request.
 pub const SYNC_HEADER_BYTES: usize = 40;
 
@@ -168,12 +166,16 @@ pub struct Heartbeat {
     pub view: ViewId,
 }
 
-/// Opens a datagram and decodes its content.
+/// Reads a datagram in the clear and decodes its content.
 ///
 /// # Errors
-/// See [`Datagram::read`] and [`decode`].
+/// See [`Datagram::read`] and [`decode`]. One that is sealed has a [`Malformed::Field`].
 pub fn open(bytes: &mut [u8]) -> Result<Packet<'_>, Malformed> {
-    decode(Datagram::read(bytes)?.open())
+    let datagram = Datagram::read(bytes)?;
+    if datagram.key() != KEY_NONE {
+        return Err(Malformed::Field);
+    }
+    decode(datagram.open())
 }
 
 /// Checks the content of a datagram.
@@ -245,7 +247,7 @@ fn decode_nak(bytes: &[u8]) -> Result<Nak<'_>, Malformed> {
 }
 
 fn decode_heartbeat(bytes: &[u8], flags: u8) -> Result<Heartbeat, Malformed> {
-    if bytes.len() != BEAT_END {
+    if bytes.len() != HEARTBEAT_BYTES {
         return Err(Malformed::Length);
     }
     let raw = Raw(bytes);
@@ -265,7 +267,7 @@ fn decode_payload(bytes: &[u8]) -> Result<&[u8], Malformed> {
 #[must_use]
 #[inline]
 pub const fn data_bytes(body_bytes: usize) -> usize {
-    DATA_HEADER_BYTES + body_bytes + TAG_BYTES
+    DATA_HEADER_BYTES + body_bytes
 }
 
 /// Writes a data packet; its length, or `None` if `out` is too short.
@@ -278,7 +280,7 @@ pub fn encode_data(out: &mut [u8], header: &Header, data: &Data<'_>) -> Option<u
     put_u16(head, 34, data.origin);
     put_u64(head, 40, data.seq);
     put_u64(head, 48, data.stable);
-    out[DATA_HEADER_BYTES..len - TAG_BYTES].copy_from_slice(data.body);
+    out[DATA_HEADER_BYTES..len].copy_from_slice(data.body);
     Some(len)
 }
 
@@ -286,14 +288,14 @@ pub fn encode_data(out: &mut [u8], header: &Header, data: &Data<'_>) -> Option<u
 /// length go out in one run. `datagram` is longer by less than 2^16.
 pub fn pad_data(datagram: &mut [u8], len: usize) {
     let padding = datagram.len() - len;
-    datagram[len - TAG_BYTES..].fill(0);
+    datagram[len..].fill(0);
     put_u16(datagram, PADDING_AT, padding as u16);
 }
 
 /// How many entries of an acknowledgement fit into `bytes` bytes.
 #[must_use]
 pub fn ack_entries_max(bytes: usize) -> usize {
-    let room = bytes.saturating_sub(ACK_HEADER_BYTES + TAG_BYTES);
+    let room = bytes.saturating_sub(ACK_HEADER_BYTES);
     (room / ACK_ENTRY_BYTES).min(usize::from(u16::MAX))
 }
 
@@ -314,13 +316,13 @@ pub fn encode_ack(
         put_u64(place, 0, entry.received);
         put_u64(place, 8, entry.credit);
     }
-    Some(len + TAG_BYTES)
+    Some(len)
 }
 
 /// How many ranges of a report of gaps fit into `bytes` bytes.
 #[must_use]
 pub fn nak_ranges_max(bytes: usize) -> usize {
-    let room = bytes.saturating_sub(NAK_HEADER_BYTES + TAG_BYTES);
+    let room = bytes.saturating_sub(NAK_HEADER_BYTES);
     (room / NAK_RANGE_BYTES).min(NAK_RANGES_MAX)
 }
 
@@ -345,13 +347,13 @@ pub fn encode_nak(
         put_u64(place, 0, range.from);
         put_u64(place, 8, range.upto);
     }
-    Some(len + TAG_BYTES)
+    Some(len)
 }
 
 /// Writes a heartbeat; its length, or `None` if `out` is too short.
 pub fn encode_heartbeat(out: &mut [u8], header: &Header, beat: &Heartbeat) -> Option<usize> {
     let flags = if beat.solicit { FLAG_SOLICIT } else { 0 };
-    let out = datagram::begin(out, BEAT_END, Kind::Heartbeat, flags, header)?;
+    let out = datagram::begin(out, HEARTBEAT_BYTES, Kind::Heartbeat, flags, header)?;
     put_u64(out, 40, beat.highest);
     put_u64(out, 48, beat.stable);
     put_u64(out, 56, beat.view.major);
@@ -368,7 +370,7 @@ pub fn encode_sync_header(
     len: usize,
 ) -> Option<usize> {
     let kind = if request { Kind::SyncRequest } else { Kind::Sync };
-    let whole = SYNC_HEADER_BYTES + len + TAG_BYTES;
+    let whole = SYNC_HEADER_BYTES + len;
     if out.len() < whole {
         return None;
     }

@@ -7,12 +7,10 @@
 
 use crate::ident::Rank;
 use crate::wire::bytes::{Raw, put_u16, put_u32};
-use crate::wire::datagram::{self, Header, Kind, Malformed, TAG_BYTES};
+use crate::wire::datagram::{self, Header, Kind, Malformed};
 
-/// Bytes of an answer before its tag.
-const PATH_END: usize = 40;
 /// Bytes of an answer, and least length of a probe.
-pub const PATH_BYTES: usize = PATH_END + TAG_BYTES;
+pub const PATH_BYTES: usize = 40;
 
 const FLAG_ANSWER: u8 = 1;
 
@@ -43,21 +41,21 @@ pub fn encode(out: &mut [u8], header: &Header, path: &Path) -> Option<usize> {
     if len < PATH_BYTES {
         return None;
     }
-    let out = datagram::begin(out, len - TAG_BYTES, Kind::Path, flags, header)?;
+    let out = datagram::begin(out, len, Kind::Path, flags, header)?;
     put_u16(out, 34, target);
     put_u32(out, 36, bytes);
     Some(len)
 }
 
 pub(super) fn decode(content: &[u8], flags: u8) -> Result<Path, Malformed> {
-    if content.len() < PATH_END {
+    if content.len() < PATH_BYTES {
         return Err(Malformed::Length);
     }
     let raw = Raw(content);
     let (target, bytes) = (raw.u16_at(34), raw.u32_at(36));
     let is_answer = flags & FLAG_ANSWER != 0;
-    let expected = if is_answer { PATH_END + TAG_BYTES } else { bytes as usize };
-    if content.len() + TAG_BYTES != expected {
+    let expected = if is_answer { PATH_BYTES } else { bytes as usize };
+    if content.len() != expected {
         return Err(Malformed::Length);
     }
     Ok(if is_answer { Path::Arrived { target, bytes } } else { Path::Probe { bytes } })

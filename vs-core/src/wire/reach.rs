@@ -7,12 +7,10 @@
 
 use crate::ident::ProcessId;
 use crate::wire::bytes::{Raw, put_u64};
-use crate::wire::datagram::{self, Header, Kind, Malformed, TAG_BYTES};
+use crate::wire::datagram::{self, Header, Kind, Malformed};
 
-/// Bytes of the datagram before its tag.
-const REACH_END: usize = 56;
 /// Bytes of the datagram.
-pub const REACH_BYTES: usize = REACH_END + TAG_BYTES;
+pub const REACH_BYTES: usize = 56;
 
 const FLAG_ANSWER: u8 = 1;
 const FLAG_DIRECT_ALONE: u8 = 2;
@@ -51,14 +49,14 @@ pub fn encode(out: &mut [u8], header: &Header, reach: &Reach) -> Option<usize> {
         Word::Heard => FLAG_BOTH,
         Word::Answer => FLAG_ANSWER,
     };
-    let out = datagram::begin(out, REACH_END, Kind::Reach, flags, header)?;
+    let out = datagram::begin(out, REACH_BYTES, Kind::Reach, flags, header)?;
     put_u64(out, 40, reach.process.0);
     put_u64(out, 48, reach.target.0);
     Some(REACH_BYTES)
 }
 
 pub(super) fn decode(bytes: &[u8], flags: u8) -> Result<Reach, Malformed> {
-    if bytes.len() != REACH_END {
+    if bytes.len() != REACH_BYTES {
         return Err(Malformed::Length);
     }
     let raw = Raw(bytes);

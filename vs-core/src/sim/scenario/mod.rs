@@ -18,6 +18,7 @@ use crate::member::ServerConfig;
 use crate::order::Order;
 use crate::rng::Rng;
 use crate::rule::Rules;
+use crate::seal::{KeyRing, RingKey, SECRET_BYTES, Secret, Suite, TAG_BYTES};
 use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
 use crate::sim::load::Load;
@@ -132,6 +133,8 @@ pub struct Scenario {
     pub rules: Rules,
     /// Whether the executable specification is stepped beside ([`crate::spec::refine`]).
     pub refine: bool,
+    /// How datagrams are sealed, if they are.
+    pub suite: Option<Suite>,
     /// Configuration of the world.
     pub world: WorldConfig,
     /// Configuration of every node.
@@ -187,6 +190,7 @@ impl Scenario {
             kinds: [0; Fault::ALL.len()],
             rules: Rules::default(),
             refine: false,
+            suite: None,
             world,
             node,
             group,
@@ -242,6 +246,23 @@ impl Scenario {
     pub fn with_clusters(mut self, clusters: bool) -> Self {
         self.group.clusters = clusters;
         self
+    }
+
+    /// The same with datagrams that are sealed. They are longer by the tag.
+    #[must_use]
+    pub fn sealed(mut self, suite: Suite) -> Self {
+        if self.suite.replace(suite).is_none() {
+            self.node.datagram_bytes += TAG_BYTES;
+        }
+        self
+    }
+
+    /// The keys with which datagrams are sealed.
+    pub(crate) fn ring(&self) -> Option<KeyRing> {
+        let mut secret = [0; SECRET_BYTES];
+        secret[..8].copy_from_slice(&self.seed.to_le_bytes());
+        let key = RingKey::of_servers(1, self.suite?, Secret::new(secret))?;
+        KeyRing::new(alloc::vec![key]).ok()
     }
 
     /// The same in a network that from the start carries no multicasts on so many of 100 paths from

@@ -136,6 +136,9 @@ impl<'a, A: Application> Run<'a, A> {
     ) -> Result<Self, ConfigError> {
         let mut world = World::new(scenario.world.clone());
         world.set_rules(scenario.rules);
+        if let Some(ring) = scenario.ring() {
+            world.set_keys(ring);
+        }
         if scenario.refine {
             world.refine();
         }

@@ -8,6 +8,7 @@ use crate::ident::Identity;
 use crate::ident::{GroupName, Incarnation, ServerId};
 use crate::member::Server;
 use crate::node::Node;
+use crate::seal::{Keys, PORTABLE, SECRET_BYTES, Secret};
 use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody};
 use crate::sim::processor::Processor;
@@ -61,7 +62,13 @@ impl<A: Application> World<A> {
         };
         let servers = body.servers.len();
         let config = body.config.clone();
-        body.node = Some(Node::with_rules(config, identity, servers, tracer, self.rules)?);
+        let mut node = Node::with_rules(config, identity, servers, tracer, self.rules)?;
+        if let Some(ring) = &self.ring {
+            let mut bytes = [0; SECRET_BYTES];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            node.set_keys(Keys::new(ring.clone(), &PORTABLE, Secret::new(bytes)))?;
+        }
+        body.node = Some(node);
         body.transmitted = Transmitted::default();
         body.reading = true;
         body.entered.clear();

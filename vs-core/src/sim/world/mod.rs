@@ -20,6 +20,7 @@ use crate::member::DetachReason;
 use crate::member::ServerConfig;
 use crate::rng::Rng;
 use crate::rule::Rules;
+use crate::seal::KeyRing;
 use crate::sim::app::Application;
 use crate::sim::config::WorldConfig;
 use crate::sim::defect::Defect;
@@ -74,6 +75,7 @@ pub struct World<A: Application = ()> {
     pub(crate) beside: Option<Rc<RefCell<Beside>>>,
     /// The rules that processes and servers keep which start from now on.
     pub(crate) rules: Rules,
+    pub(crate) ring: Option<KeyRing>,
     pub(crate) sites: BTreeMap<Site, usize>,
     pub(crate) events: u64,
     /// Events after which a run is given up.
@@ -99,6 +101,7 @@ impl<A: Application> World<A> {
             watch: Rc::default(),
             beside: None,
             rules: Rules::default(),
+            ring: None,
             sites: BTreeMap::new(),
             events: 0,
             events_max: EVENTS_MAX,
@@ -114,6 +117,12 @@ impl<A: Application> World<A> {
     /// Sets the rules that each process and server keeps which starts from now on.
     pub fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
+    }
+
+    /// Each process that starts from now on seals with the keys of `ring`. Configure them with
+    /// datagrams that have room for the tag.
+    pub fn set_keys(&mut self, ring: KeyRing) {
+        self.ring = Some(ring);
     }
 
     /// Steps of processes that were held against the specification.

@@ -1,0 +1,74 @@
+//! When an endpoint seals and opens, and when its keys change.
+
+use super::{Endpoint, Verdict};
+use crate::seal::{Keys, TAG_BYTES};
+use crate::time::Time;
+use crate::view::View;
+use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
+
+impl Endpoint {
+    /// Finishes what is about to be sent: numbers it, and seals it where there are keys.
+    pub(super) fn finish_sending(
+        &mut self,
+        datagrams: &mut [u8],
+        segment_bytes: usize,
+        to_group: bool,
+    ) {
+        let counter = &mut self.transmit_counter;
+        match &mut self.seals {
+            None => datagram::finish(datagrams, segment_bytes, to_group, counter),
+            Some(seals) => seals.seal(datagrams, segment_bytes, to_group, counter),
+        }
+    }
+
+    /// Room that a datagram in `scope` needs behind its content.
+    pub(super) fn end_bytes(&self, scope: Scope) -> usize {
+        match (&self.seals, scope) {
+            (None, _) => 0,
+            (Some(_), Scope::Incarnation) => SCOPE_BYTES + TAG_BYTES,
+            (Some(_), Scope::View) => TAG_BYTES,
+        }
+    }
+
+    /// Opens a datagram of this group, or says what becomes of it.
+    pub(crate) fn open<'a>(
+        &mut self,
+        now: Time,
+        datagram: Datagram<'a>,
+    ) -> Result<OpenDatagram<'a>, Verdict> {
+        let Some(seals) = &mut self.seals else {
+            let is_clear = datagram.key() == KEY_NONE;
+            return if is_clear { Ok(datagram.open()) } else { Err(Verdict::OtherKey) };
+        };
+        let (header, number) = (datagram.header(), datagram.counter());
+        let opened = seals.open(datagram, self.transmit_counter.last());
+        if let Err(Verdict::Replayed) = opened
+            && self.current.owns(&header)
+        {
+            self.reach.handle_again(now, header.rank, number, self.sync.current());
+        }
+        opened
+    }
+
+    /// Other keys hold from now on.
+    pub(crate) fn set_keys(&mut self, keys: &Keys) {
+        if let Some(seals) = &mut self.seals {
+            seals.set_keys(keys.clone());
+        }
+    }
+
+    /// The members of the current view and of the proposed one are others now.
+    pub(super) fn seal_peers(&mut self) {
+        if let Some(seals) = &mut self.seals {
+            seals.set_peers(self.book.peers());
+        }
+    }
+
+    /// A view is announced: its members seal with other keys.
+    pub(super) fn seal_announced(&mut self, view: &View) {
+        if let Some(seals) = &mut self.seals {
+            let previous = self.previous.as_ref().map(|previous| previous.header().fingerprint);
+            seals.handle_announced(view, self.current.header().fingerprint, previous);
+        }
+    }
+}

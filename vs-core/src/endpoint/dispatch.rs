@@ -30,7 +30,7 @@ impl Endpoint {
         verdict
     }
 
-    fn dispatch(&mut self, cx: &mut Cx<'_>, packet: &Packet<'_>) -> Verdict {
+    pub(super) fn dispatch(&mut self, cx: &mut Cx<'_>, packet: &Packet<'_>) -> Verdict {
         let header = packet.header;
         if self.lease.may_be_over(cx.now) {
             // What arrives now may have lain unread for long.

@@ -79,6 +79,7 @@ impl Endpoint {
         self.sync.announce(view.clone());
         self.trace(cx, Event::MbrView { view: Box::new(view) });
         self.suspicions.handle_announced(cx.now);
+        self.open_early(cx);
         self.advance(cx);
     }
 

@@ -174,7 +174,7 @@ impl Endpoint {
             sync,
             previous: None,
             transmit_counter: left.transmit_counter(),
-            seals: Seals::of(cx, key),
+            seals: Seals::of(cx, key, config.early_packets_max),
             moved: Moved::default(),
             primary: Primary::default(),
             lease: Lease::default(),

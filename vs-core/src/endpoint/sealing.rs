@@ -1,10 +1,11 @@
 //! When an endpoint seals and opens, and when its keys change.
 
-use super::{Endpoint, Verdict};
+use super::{Cx, Endpoint, Verdict};
 use crate::seal::{Keys, TAG_BYTES};
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
+use crate::wire::packet;
 
 impl Endpoint {
     /// Finishes what is about to be sent: numbers it, and seals it where there are keys.
@@ -61,6 +62,16 @@ impl Endpoint {
     pub(super) fn seal_peers(&mut self) {
         if let Some(seals) = &mut self.seals {
             seals.set_peers(self.book.peers());
+        }
+    }
+
+    /// Takes in what was kept of the view that is announced now.
+    pub(super) fn open_early(&mut self, cx: &mut Cx<'_>) {
+        while let Some(mut bytes) = self.seals.as_mut().and_then(|seals| seals.next_early()) {
+            let opened = Datagram::read(&mut bytes).ok().and_then(|d| self.open(cx.now, d).ok());
+            if let Some(Ok(packet)) = opened.map(packet::decode) {
+                self.dispatch(cx, &packet);
+            }
         }
     }
 

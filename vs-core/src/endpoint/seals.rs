@@ -6,6 +6,7 @@
 //! what nobody sent who is known here.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::cx::Cx;
@@ -158,11 +159,16 @@ pub(super) struct Seals {
     peers: Vec<PeerSeal>,
     /// The current view first, then the one before, then the announced one; some may be missing.
     views: Vec<ViewSeal>,
+    /// Datagrams of views that are not announced yet, by their fingerprints, sealed as they came:
+    /// the latest ones.
+    early: VecDeque<(u64, Box<[u8]>)>,
+    early_max: usize,
 }
 
 impl Seals {
-    /// Those of `group`; none where there are no keys.
-    pub(super) fn of(cx: &Cx<'_>, group: GroupKey) -> Option<Box<Self>> {
+    /// Those of `group`, which keep so many datagrams of views to come; none where there are no
+    /// keys.
+    pub(super) fn of(cx: &Cx<'_>, group: GroupKey, early_max: usize) -> Option<Box<Self>> {
         let keys = cx.keys?.clone();
         let Identity { process, incarnation, .. } = *cx.identity;
         let me = Who { group, process, incarnation };
@@ -173,6 +179,8 @@ impl Seals {
             keys,
             peers: Vec::new(),
             views: Vec::new(),
+            early: VecDeque::new(),
+            early_max,
         }))
     }
 
@@ -223,6 +231,28 @@ impl Seals {
             self.views.push(ViewSeal::new(me.group, view, rank));
         }
         debug_assert!(self.views.len() <= VIEWS_MAX);
+    }
+
+    /// The next datagram that was kept of a view which is announced now.
+    pub(super) fn next_early(&mut self) -> Option<Box<[u8]>> {
+        let views = &self.views;
+        let is_known = |(fingerprint, _): &(u64, Box<[u8]>)| {
+            views.iter().any(|view| view.fingerprint == *fingerprint)
+        };
+        let at = self.early.iter().position(is_known)?;
+        self.early.remove(at).map(|(_, bytes)| bytes)
+    }
+
+    /// Keeps a datagram of a view that is not announced yet; the oldest one gives way.
+    fn keep_early(&mut self, datagram: &Datagram<'_>) -> Verdict {
+        if self.early_max == 0 || self.keys.ring().get(datagram.key()).is_none() {
+            return Verdict::Foreign;
+        }
+        if self.early.len() == self.early_max {
+            self.early.pop_front();
+        }
+        self.early.push_back((datagram.header().fingerprint, datagram.bytes().into()));
+        Verdict::Early
     }
 
     /// Seals a run of datagrams of `segment_bytes` each, of which the last may be shorter.
@@ -301,7 +331,7 @@ impl Seals {
         let header = datagram.header();
         let mut views = self.views.iter_mut();
         let Some(view) = views.find(|view| view.fingerprint == header.fingerprint) else {
-            return Verdict::Foreign;
+            return self.keep_early(datagram);
         };
         let rank = header.rank;
         if rank == view.own && datagram.counter() <= sent {

@@ -38,6 +38,10 @@ pub struct WorldConfig {
     pub timer_slack_us: u64,
     /// Whether both servers of a pair dial each other; else only the one with the greater id does.
     pub dial_both: bool,
+    /// Of 1000 datagrams, after how many somebody without a key sends one of its own: an old one
+    /// again, one that it changed, or one that it made up. Where nothing is sealed that breaks
+    /// what is promised.
+    pub harm_permille: u16,
     /// Time after which an unanswered request for a connection is sent again, in ms. Linux takes
     /// 1000.
     pub dial_retry_ms: u64,
@@ -59,6 +63,7 @@ impl Default for WorldConfig {
             reset_percent: 0,
             timer_slack_us: 0,
             dial_both: false,
+            harm_permille: 0,
             dial_retry_ms: 200,
         }
     }
@@ -80,6 +85,7 @@ impl WorldConfig {
         with_reset_percent(reset_percent: u64);
         with_timer_slack(timer_slack_us: us);
         with_dial_both(dial_both: bool);
+        with_harm_permille(harm_permille: u16);
         with_dial_retry(dial_retry_ms: ms);
     }
 }

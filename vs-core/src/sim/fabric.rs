@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::ident::GroupKey;
 use crate::rng::Rng;
+use crate::sim::adversary::{Adversary, Harm};
 use crate::sim::config::WorldConfig;
 use crate::sim::host::Happening;
 use crate::sim::net::Net;
@@ -26,6 +27,7 @@ pub(crate) struct Fabric {
     pub(crate) net: Net,
     pub(crate) conns: BTreeMap<u64, Conn>,
     next_conn: u64,
+    pub(crate) adversary: Option<Adversary>,
     /// The hosts that hear a group's multicast.
     pub(crate) subscribers: Vec<(GroupKey, usize)>,
 }
@@ -39,6 +41,8 @@ impl Fabric {
             net: Net::new(config.link),
             conns: BTreeMap::new(),
             next_conn: 1,
+            adversary: (config.harm_permille > 0)
+                .then(|| Adversary::new(config.seed, config.harm_permille)),
             subscribers: Vec::new(),
             config,
         }
@@ -56,6 +60,12 @@ impl Fabric {
     fn carry(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>, is_multicast: bool) {
         for at in self.net.send_datagram(&mut self.rng, self.now, (from, to), bytes.len()) {
             let bytes = Rc::clone(bytes);
+            self.queue.push(at, Happening::Datagram { from, to, bytes, is_multicast });
+        }
+        if let Some(adversary) = &mut self.adversary
+            && let Some(Harm { to, bytes, later_us }) = adversary.see(to, bytes)
+        {
+            let at = self.now.plus_us(later_us);
             self.queue.push(at, Happening::Datagram { from, to, bytes, is_multicast });
         }
     }

@@ -92,6 +92,7 @@
 //! vs sim --seeds 0..1000000
 //! ```
 
+mod adversary;
 mod app;
 mod churn;
 mod config;

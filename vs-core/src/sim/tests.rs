@@ -2,7 +2,7 @@
 //! anywhere in the core comes to, minutes before the large simulations say so.
 
 use crate::seal::Suite;
-use crate::sim::{Profile, Scenario};
+use crate::sim::{Profile, Scenario, Traffic};
 
 fn play(scenarios: impl Iterator<Item = Scenario>) {
     for scenario in scenarios {
@@ -28,4 +28,29 @@ fn sealed_worlds_keep_to_the_specification() {
     play(
         (2_000..2_040).map(Scenario::random).zip(suites).map(|(world, suite)| world.sealed(suite)),
     );
+}
+
+/// Somebody without a key sends old datagrams again, changes some and makes others up.
+#[test]
+fn nobody_without_a_key_does_harm() {
+    let mut harm = 0;
+    for seed in 3_000..3_030 {
+        let scenario = Scenario::random(seed).sealed(Suite::Aes256Gcm).with_harm(300).refined();
+        let outcome = scenario.run_with(
+            |plan| Traffic::of(plan, seed),
+            |world| {
+                harm += world.harm();
+                Ok(())
+            },
+        );
+        assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+    }
+    assert!(harm > 10_000, "{harm}");
+}
+
+/// What the adversary does breaks promises where nothing is sealed: the judges do notice.
+#[test]
+fn harm_is_noticed_without_keys() {
+    let harmed = |seed| Scenario::random(seed).with_harm(300).run().failure.is_some();
+    assert!((3_000..3_030).any(harmed));
 }

@@ -322,6 +322,12 @@ impl<'a> Datagram<'a> {
         OpenDatagram { bytes: self.bytes }.counter()
     }
 
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
     /// The bytes in the clear, and those that are sealed with their tag.
     pub fn split(&mut self) -> (&[u8], &mut [u8]) {
         let (clear, content) = self.bytes.split_at_mut(HEADER_BYTES);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::ident::{ProcessId, ServerId};
 use crate::order::Order;
 use crate::rng::Rng;
+use crate::seal::Suite;
 use crate::sim::config::WorldConfig;
 use crate::sim::kind::Fault;
 use crate::sim::load::Load;
@@ -40,6 +41,13 @@ const HERD_PERCENT: u64 = 10;
 /// Percentage of swarms in a network that does not carry multicasts everywhere.
 const BLOCKED_PERCENT: u64 = 10;
 
+/// Percentage of swarms whose datagrams are sealed; in half of these somebody without a key does
+/// harm.
+const SEALED_PERCENT: u64 = 25;
+
+/// Greatest share of datagrams after which that one sends something, of 1000.
+const HARM_PERMILLE: u64 = 300;
+
 /// From so many processes on, of which many do not hear each other's multicasts, `peer_ms` is
 /// [`CROWD_PEER_MS`] for each of them: a node may say one word a millisecond to find out who does
 /// not hear it, and takes one member for deaf each 50 ms.
@@ -55,20 +63,32 @@ impl Scenario {
     /// The scenario of a seed: [`Profile::Swarm`].
     #[must_use]
     pub fn random(seed: u64) -> Self {
-        let mut scenario =
-            Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
-        // Drawn from another seed, so that no other choice changes.
-        let mut rng = Rng::new(!seed);
+        let scenario = Generator::new(Profile::Swarm, seed, Draw::Seed(Rng::new(seed))).generate();
+        // Drawn from other seeds, so that no other choice changes.
+        let scenario = scenario.with_deaf_paths(&mut Rng::new(!seed));
+        scenario.with_seals(&mut Rng::new(seed.rotate_left(32)))
+    }
+
+    fn with_deaf_paths(mut self, rng: &mut Rng) -> Self {
         if !rng.percent(BLOCKED_PERCENT) {
-            return scenario;
+            return self;
         }
         let percent = if rng.percent(50) { 100 } else { 25 };
-        if scenario.processes.len() >= CROWD {
-            let peer_ms = CROWD_PEER_MS * scenario.processes.len() as u64;
-            scenario.group.peer_ms = scenario.group.peer_ms.max(peer_ms);
-            scenario.settle_ms += CROWD_ROUNDS * peer_ms;
+        if self.processes.len() >= CROWD {
+            let peer_ms = CROWD_PEER_MS * self.processes.len() as u64;
+            self.group.peer_ms = self.group.peer_ms.max(peer_ms);
+            self.settle_ms += CROWD_ROUNDS * peer_ms;
         }
-        scenario.with_multicast_blocked(percent, rng.next_u64())
+        self.with_multicast_blocked(percent, rng.next_u64())
+    }
+
+    fn with_seals(self, rng: &mut Rng) -> Self {
+        if !rng.percent(SEALED_PERCENT) {
+            return self;
+        }
+        let suite = Suite::ALL[rng.below(Suite::ALL.len() as u64) as usize];
+        let harm = if rng.percent(50) { rng.below(HARM_PERMILLE) as u16 } else { 0 };
+        self.sealed(suite).with_harm(harm)
     }
 
     /// The scenario that bytes describe, whatever they are, so that a fuzzer can steer it. It is

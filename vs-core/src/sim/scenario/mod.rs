@@ -257,6 +257,14 @@ impl Scenario {
         self
     }
 
+    /// The same with somebody on the network who has no key, and after so many of 1000 datagrams
+    /// sends one: see [`WorldConfig::harm_permille`].
+    #[must_use]
+    pub fn with_harm(mut self, permille: u16) -> Self {
+        self.world.harm_permille = permille;
+        self
+    }
+
     /// The keys with which datagrams are sealed.
     pub(crate) fn ring(&self) -> Option<KeyRing> {
         let mut secret = [0; SECRET_BYTES];

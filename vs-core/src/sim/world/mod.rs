@@ -21,6 +21,7 @@ use crate::member::ServerConfig;
 use crate::rng::Rng;
 use crate::rule::Rules;
 use crate::seal::KeyRing;
+use crate::sim::adversary::Adversary;
 use crate::sim::app::Application;
 use crate::sim::config::WorldConfig;
 use crate::sim::defect::Defect;
@@ -83,7 +84,7 @@ pub struct World<A: Application = ()> {
 }
 
 /// Events after which a run is given up unless [`World::set_events_max`] says otherwise.
-const EVENTS_MAX: u64 = 20_000_000;
+const EVENTS_MAX: u64 = 60_000_000;
 
 /// Largest buffer that is handed to a node.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -112,6 +113,12 @@ impl<A: Application> World<A> {
     /// it does not allow ends the run with [`Defect::Refuted`].
     pub fn refine(&mut self) {
         self.beside = Some(Rc::default());
+    }
+
+    /// Datagrams that somebody without a key sent: [`WorldConfig::harm_permille`].
+    #[must_use]
+    pub fn harm(&self) -> u64 {
+        self.fabric.adversary.as_ref().map_or(0, Adversary::sent)
     }
 
     /// Sets the rules that each process and server keeps which starts from now on.

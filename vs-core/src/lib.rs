@@ -117,7 +117,7 @@ pub use endpoint::{
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;
-pub use node::{Impostor, JoinError, Node, OtherVersion};
+pub use node::{Impostor, JoinError, Node, OtherKeys, OtherVersion};
 pub use time::{Time, Wake};
 pub use view::{
     Cluster, Clusters, DisplaySet, Members, NOTE_MAX, Note, NoteTooLong, VIEW_MEMBERS_MAX, View,

@@ -5,6 +5,7 @@ mod external;
 mod groups;
 mod impostor;
 mod keys;
+mod receive;
 mod schedule;
 mod status;
 mod version;
@@ -15,7 +16,7 @@ use crate::cast::CastCounters;
 use crate::config::{ConfigError, GroupConfig, NodeConfig};
 use crate::endpoint::{
     Action, BlockOkError, Budget, Cx, DirectError, Endpoint, GroupSize, NoteError, Route,
-    SendError, Sent, Transmit, Verdict,
+    SendError, Sent, Transmit,
 };
 use crate::ident::{GroupKey, GroupName, INCARNATION_MAX, Identity, NUMBER_MAX, ProcessId};
 use crate::member::LinkCommand;
@@ -29,11 +30,10 @@ use crate::time::{Time, Wake, earlier};
 use crate::trace::Tracer;
 use crate::view::{Note, View};
 use crate::wire::body::body_bytes;
-use crate::wire::datagram::{Datagram, Malformed};
-use crate::wire::packet;
 
 pub use error::JoinError;
 pub use impostor::Impostor;
+pub use keys::OtherKeys;
 pub use version::OtherVersion;
 
 use groups::Groups;
@@ -86,6 +86,8 @@ pub struct Node<T: Tracer = ()> {
     budget: Budget,
     /// The first process that was heard to speak another version.
     other_version: Option<OtherVersion>,
+    /// The first process that was heard to seal otherwise.
+    other_keys: Option<OtherKeys>,
     /// Where the last datagram in the name of this process came from that it did not send.
     impostor: Option<SocketAddr>,
 }
@@ -137,6 +139,7 @@ impl<T: Tracer> Node<T> {
             groups: Groups::default(),
             budget: Budget::default(),
             other_version: None,
+            other_keys: None,
             impostor: None,
         })
     }
@@ -284,57 +287,6 @@ impl<T: Tracer> Node<T> {
     pub fn set_note(&mut self, group: GroupKey, note: Note) -> Result<(), NoteError> {
         let at = self.groups.find(group).ok_or(NoteError::NotJoined)?;
         self.groups.at_mut(at).set_note(note)
-    }
-
-    /// A datagram arrived from `from`, by multicast or unicast. It is opened in place: what is in
-    /// `bytes` afterwards is of no use.
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
-        self.shared.clamp(now);
-        let verdict = self.take_datagram(from, bytes);
-        let counter = match verdict {
-            Verdict::Accepted => &mut self.shared.counters.accepted,
-            Verdict::Duplicate => &mut self.shared.counters.duplicate,
-            Verdict::Early => &mut self.shared.counters.early,
-            Verdict::Foreign => &mut self.shared.counters.foreign,
-            Verdict::Dropped => &mut self.shared.counters.dropped,
-            Verdict::Version => &mut self.shared.counters.version,
-            Verdict::Malformed => &mut self.shared.counters.malformed,
-            Verdict::Clear => &mut self.shared.counters.clear,
-            Verdict::OtherKey => &mut self.shared.counters.other_key,
-            Verdict::Forged => &mut self.shared.counters.forged,
-            Verdict::Replayed => &mut self.shared.counters.replayed,
-        };
-        *counter += 1;
-        self.shared.counters.datagrams += 1;
-        verdict
-    }
-
-    fn take_datagram(&mut self, from: SocketAddr, bytes: &mut [u8]) -> Verdict {
-        let datagram = match Datagram::read(bytes) {
-            Ok(datagram) => datagram,
-            Err(Malformed::Version(version)) => {
-                self.other_version.get_or_insert(OtherVersion { from, version });
-                return Verdict::Version;
-            }
-            Err(_) => return Verdict::Malformed,
-        };
-        let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
-        let (endpoint, mut cx) = self.lend(at);
-        let opened = match endpoint.open(cx.now, datagram) {
-            Ok(opened) => opened,
-            Err(verdict) => return verdict,
-        };
-        match &packet::decode(opened) {
-            Ok(packet) => {
-                let verdict = endpoint.handle_packet(&mut cx, packet);
-                if verdict == Verdict::Foreign && endpoint.is_forged(&cx, packet, from) {
-                    cx.counters.impostors += 1;
-                    self.impostor = Some(from);
-                }
-                verdict
-            }
-            Err(_) => Verdict::Malformed,
-        }
     }
 
     /// Who sent datagrams in the name of this process last, for an operator to know. That can be

@@ -166,13 +166,23 @@ pub(super) struct Seals {
 }
 
 impl Seals {
-    /// Those of `group`, which keep so many datagrams of views to come; none where there are no
-    /// keys.
+    /// Those of the endpoint of `group`, which keep so many datagrams of views to come; none where
+    /// there are no keys.
     pub(super) fn of(cx: &Cx<'_>, group: GroupKey, early_max: usize) -> Option<Box<Self>> {
-        let keys = cx.keys?.clone();
         let Identity { process, incarnation, .. } = *cx.identity;
+        let keys = cx.keys?.clone();
+        Some(Box::new(Self::new(keys, group, process, incarnation, early_max)))
+    }
+
+    fn new(
+        keys: Keys,
+        group: GroupKey,
+        process: ProcessId,
+        incarnation: Incarnation,
+        early_max: usize,
+    ) -> Self {
         let me = Who { group, process, incarnation };
-        Some(Box::new(Self {
+        Self {
             selector: me.selector(keys.ring().first()),
             own: sealing(&keys, |key| me.root(key)),
             me,
@@ -181,7 +191,7 @@ impl Seals {
             views: Vec::new(),
             early: VecDeque::new(),
             early_max,
-        }))
+        }
     }
 
     /// Other keys hold from now on.
@@ -344,3 +354,6 @@ impl Seals {
         Opening::open(opening, &self.keys, datagram, |key| ViewSeal::root(context, rank, key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,36 @@
-//! What a node seals with.
+//! What a node seals with, and who seals otherwise.
+
+use core::fmt;
+use core::net::SocketAddr;
 
 use super::Node;
 use crate::config::ConfigError;
+use crate::endpoint::Verdict;
 use crate::seal::{Keys, TAG_BYTES};
 use crate::trace::Tracer;
+
+/// A datagram came that was not sealed as this node seals, so its sender and this process do not
+/// hear each other. In one sentence, it says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtherKeys {
+    /// Where the datagram came from. Whoever sent it may have made that up.
+    pub from: SocketAddr,
+    verdict: Verdict,
+    has_keys: bool,
+}
+
+impl fmt::Display for OtherKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.from;
+        f.write_str(match (self.has_keys, self.verdict) {
+            (false, _) => "sealed datagrams come from ",
+            (true, Verdict::Clear) => "datagrams in the clear come from ",
+            (true, _) => "datagrams that are sealed with another key come from ",
+        })?;
+        write!(f, "{from}: they are dropped; members of a group have the same keys, or none")
+    }
+}
 
 impl<T: Tracer> Node<T> {
     /// Everything is sealed with `keys` from now on, and nothing else is heard: to be called before
@@ -23,5 +50,84 @@ impl<T: Tracer> Node<T> {
         self.groups.set_keys(&keys);
         self.shared.keys = Some(keys);
         Ok(())
+    }
+
+    /// The first process that was heard to seal otherwise than this one, for an operator to know;
+    /// how many such datagrams there were is in [`Counters`](crate::status::Counters).
+    #[must_use]
+    pub fn other_keys(&self) -> Option<OtherKeys> {
+        self.other_keys
+    }
+
+    /// A datagram from `from` was not opened.
+    pub(super) fn note_keys(&mut self, from: SocketAddr, verdict: Verdict) {
+        if matches!(verdict, Verdict::Clear | Verdict::OtherKey | Verdict::Forged) {
+            let has_keys = self.shared.keys.is_some();
+            self.other_keys.get_or_insert(OtherKeys { from, verdict, has_keys });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use crate::ident::{GroupName, Identity, Incarnation, ProcessId};
+    use crate::seal::{KeyRing, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+    use crate::wire::datagram::{Header, TransmitCounter, finish};
+    use crate::wire::reach::{self, REACH_BYTES, Reach, Word};
+    use crate::{GroupConfig, NodeConfig, Time};
+
+    fn keys() -> Keys {
+        let secret = || Secret::new([1; SECRET_BYTES]);
+        let key = RingKey::of_servers(1, Suite::Aes256Gcm, secret()).unwrap();
+        Keys::new(KeyRing::new(vec![key]).unwrap(), &PORTABLE, secret())
+    }
+
+    fn node(config: NodeConfig) -> Node {
+        let addr = ([127, 0, 0, 1], 4000).into();
+        let (process, incarnation) = (ProcessId(1), Incarnation::new(1));
+        Node::new(config, Identity { process, incarnation, addr, seed: 1 }, 0, ()).unwrap()
+    }
+
+    #[test]
+    fn the_first_that_seals_otherwise_is_named() {
+        let group = GroupName::new("g").unwrap();
+        for (is_sealed, key, said) in [
+            (true, 0, "datagrams in the clear come from 127.0.0.1:4001"),
+            (true, 9, "datagrams that are sealed with another key come from 127.0.0.1:4001"),
+            (false, 9, "sealed datagrams come from 127.0.0.1:4001"),
+        ] {
+            let mut node = node(NodeConfig::default());
+            if is_sealed {
+                node.set_keys(keys()).unwrap();
+            }
+            let key_of = node.join(Time::ZERO, &group, GroupConfig::default()).unwrap();
+            let header = Header { rank: 0, group: key_of, fingerprint: 7 };
+            let said_by = Reach { process: ProcessId(2), target: ProcessId(1), word: Word::Ask };
+            let mut bytes = [0; REACH_BYTES];
+            reach::encode(&mut bytes, &header, &said_by).unwrap();
+            finish(&mut bytes, REACH_BYTES, false, &mut TransmitCounter::default());
+            (bytes[3], bytes[6]) = (key, 1);
+            assert_eq!(node.other_keys(), None);
+            let from = ([127, 0, 0, 1], 4001).into();
+            let verdict = node.handle_datagram(Time::ZERO, from, &mut bytes);
+            assert!(matches!(verdict, Verdict::Clear | Verdict::OtherKey), "{verdict:?}");
+            let text = node.other_keys().unwrap().to_string();
+            assert!(text.starts_with(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_need_room_and_come_before_groups() {
+        let mut small = node(NodeConfig::default().with_datagram_bytes(512 + TAG_BYTES - 1));
+        assert!(small.set_keys(keys()).unwrap_err().to_string().starts_with("datagram_bytes"));
+        let mut joined = node(NodeConfig::default());
+        let group = GroupName::new("g").unwrap();
+        joined.join(Time::ZERO, &group, GroupConfig::default()).unwrap();
+        let error = joined.set_keys(keys()).unwrap_err().to_string();
+        assert_eq!(error, "keys must be there before a group is joined");
     }
 }

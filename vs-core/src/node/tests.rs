@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::{Node, Verdict};
+use super::Node;
 use crate::config::{GroupConfig, NodeConfig};
-use crate::endpoint::Action;
+use crate::endpoint::{Action, Verdict};
 use crate::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::member::Peer;
 use crate::ranges::SeqRange;

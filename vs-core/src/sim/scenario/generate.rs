@@ -54,7 +54,7 @@ const HARM_PERMILLE: u64 = 300;
 const CROWD: usize = 16;
 
 /// Part of `peer_ms` for each member of such a crowd, in ms.
-const CROWD_PEER_MS: u64 = 60;
+const CROWD_PEER_MS: u64 = 100;
 
 /// How often `peer_ms` may pass more while such a crowd settles.
 const CROWD_ROUNDS: u64 = 4;

@@ -1,0 +1,189 @@
+//! Two members of a view, and what somebody between them does.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+
+use super::*;
+use crate::ident::{Cid, ViewId};
+use crate::seal::{PORTABLE, SECRET_BYTES, Suite};
+use crate::wire::datagram::Header;
+use crate::wire::golden::{self, Sample};
+use crate::wire::packet::{self, Content, Data};
+use crate::wire::reach::{self, Reach, Word};
+
+const GROUP: GroupKey = GroupKey(0x0123_4567_89ab_cdef);
+
+fn ring(ids: &[u8]) -> Keys {
+    let key = |id: &u8| {
+        RingKey::of_servers(*id, Suite::Aes256Gcm, Secret::new([*id; SECRET_BYTES])).unwrap()
+    };
+    let ring = KeyRing::new(ids.iter().map(key).collect()).unwrap();
+    Keys::new(ring, &PORTABLE, Secret::new([0; SECRET_BYTES]))
+}
+
+fn peer(p: u64) -> Peer {
+    let incarnation = Incarnation::new(1_700_000_000_000 + p).with_nonce(7);
+    Peer { process: ProcessId(p), incarnation, addr: ([127, 0, 0, 1], p as u16).into() }
+}
+
+fn view() -> View {
+    let id = ViewId { major: 70_000, minor: 2 };
+    View::new(id, &[1, 2].map(ProcessId), &[8, 9].map(Cid)).unwrap()
+}
+
+/// Member `p` of the view.
+fn member(p: u64, keys: Keys) -> Seals {
+    let me = peer(p);
+    let mut seals = Seals::new(keys, GROUP, me.process, me.incarnation, 2);
+    seals.set_peers(&[peer(3 - p)]);
+    seals.handle_announced(&view(), view().fingerprint(), None);
+    seals
+}
+
+/// A datagram of member 1 with room for what is sealed, and its length.
+fn written(scope: Scope) -> Vec<u8> {
+    let header = Header { rank: 0, group: GROUP, fingerprint: view().fingerprint() };
+    let mut out = vec![0; 200];
+    let len = match scope {
+        Scope::View => {
+            let body = b"\x05\0\0\0hello\0\0\0\0";
+            let data = Data { flags: 0, origin: 0, seq: 8, stable: 5, body };
+            packet::encode_data(&mut out, &header, &data).unwrap() + TAG_BYTES
+        }
+        Scope::Incarnation => {
+            let said = Reach { process: ProcessId(1), target: ProcessId(2), word: Word::Ask };
+            let end = crate::wire::datagram::SCOPE_BYTES + TAG_BYTES;
+            reach::encode(&mut out, &header, &said).unwrap() + end
+        }
+    };
+    out.truncate(len);
+    out
+}
+
+fn sealed(seals: &mut Seals, scope: Scope, number: u64) -> Vec<u8> {
+    let mut out = written(scope);
+    let len = out.len();
+    seals.seal(&mut out, len, true, &mut TransmitCounter::after(number - 1));
+    out
+}
+
+fn open(seals: &mut Seals, bytes: &[u8]) -> Result<(), Verdict> {
+    let mut copy = bytes.to_vec();
+    let Ok(datagram) = Datagram::read(&mut copy) else { return Err(Verdict::Malformed) };
+    let opened = seals.open(datagram, 0)?;
+    let packet = packet::decode(opened).expect("what was sealed is well-formed");
+    assert_eq!(packet.header.fingerprint, view().fingerprint());
+    assert!(packet.to_group && matches!(packet.content, Content::Data(_) | Content::Reach(_)));
+    Ok(())
+}
+
+const SCOPES: [Scope; 2] = [Scope::View, Scope::Incarnation];
+
+#[test]
+fn member_opens_what_another_sealed_and_nothing_else() {
+    for scope in SCOPES {
+        let (mut one, mut two) = (member(1, ring(&[1])), member(2, ring(&[1])));
+        let bytes = sealed(&mut one, scope, 5);
+        for at in 0..bytes.len() {
+            // What is reserved is authenticated, too.
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert!(open(&mut two, &changed).is_err(), "{scope:?}: bit {bit} of byte {at}");
+            }
+            assert!(open(&mut two, &bytes[..at]).is_err(), "{scope:?}: {at} bytes");
+        }
+        let content = &written(scope)[40..48];
+        assert!(!bytes.windows(8).any(|part| part == content), "it can be read");
+        assert_eq!(open(&mut two, &bytes), Ok(()));
+        assert_eq!(open(&mut two, &bytes), Err(Verdict::Replayed));
+        let later = sealed(&mut one, scope, 6);
+        assert_eq!(open(&mut two, &later), Ok(()));
+        // The one who sent it drops it unread.
+        let mut copy = bytes.clone();
+        let own = one.open(Datagram::read(&mut copy).unwrap(), 6);
+        assert_eq!(own.map(drop), Err(Verdict::Foreign));
+    }
+}
+
+#[test]
+fn other_keys_and_none_are_told_apart() {
+    for scope in SCOPES {
+        let bytes = sealed(&mut member(1, ring(&[1])), scope, 5);
+        assert_eq!(open(&mut member(2, ring(&[2])), &bytes), Err(Verdict::OtherKey));
+        let mut clear = bytes.clone();
+        clear[3] = KEY_NONE;
+        assert_eq!(open(&mut member(2, ring(&[1])), &clear), Err(Verdict::Clear));
+    }
+    // The same id, and another secret.
+    let key = RingKey::of_servers(1, Suite::Aes256Gcm, Secret::new([9; SECRET_BYTES])).unwrap();
+    let other =
+        Keys::new(KeyRing::new(vec![key]).unwrap(), &PORTABLE, Secret::new([0; SECRET_BYTES]));
+    let bytes = sealed(&mut member(1, ring(&[1])), Scope::View, 5);
+    assert_eq!(open(&mut member(2, other), &bytes), Err(Verdict::Forged));
+}
+
+/// Add the new key everywhere, move it to the front everywhere, remove the old one.
+#[test]
+fn keys_are_rotated_without_a_pause() {
+    for scope in SCOPES {
+        let (mut one, mut two) = (member(1, ring(&[1])), member(2, ring(&[1])));
+        let mut number = 0;
+        let mut opens = |one: &mut Seals, two: &mut Seals| {
+            number += 1;
+            open(two, &sealed(one, scope, number))
+        };
+        assert_eq!(opens(&mut one, &mut two), Ok(()));
+        two.set_keys(ring(&[1, 2]));
+        assert_eq!(opens(&mut one, &mut two), Ok(()));
+        one.set_keys(ring(&[2, 1]));
+        assert_eq!(opens(&mut one, &mut two), Ok(()));
+        let under_old = sealed(&mut member(1, ring(&[1])), scope, 1);
+        assert_eq!(open(&mut two, &under_old), Err(Verdict::Replayed), "the window stays");
+        two.set_keys(ring(&[2]));
+        assert_eq!(opens(&mut one, &mut two), Ok(()));
+        one.set_keys(ring(&[1]));
+        assert_eq!(
+            opens(&mut one, &mut two),
+            Err(match scope {
+                Scope::View => Verdict::OtherKey,
+                Scope::Incarnation => Verdict::OtherKey,
+            })
+        );
+    }
+}
+
+#[test]
+fn datagrams_of_a_view_to_come_are_kept_within_a_bound() {
+    let mut one = member(1, ring(&[1]));
+    let mut two = Seals::new(ring(&[1]), GROUP, ProcessId(2), peer(2).incarnation, 2);
+    for number in 1..=3 {
+        let bytes = sealed(&mut one, Scope::View, number);
+        assert_eq!(open(&mut two, &bytes), Err(Verdict::Early));
+    }
+    assert!(two.next_early().is_none(), "its view is not announced");
+    two.handle_announced(&view(), view().fingerprint(), None);
+    for number in 2..=3 {
+        let bytes = two.next_early().unwrap();
+        assert_eq!(bytes[24], number, "the oldest gave way");
+        assert_eq!(open(&mut two, &bytes), Ok(()));
+    }
+    assert!(two.next_early().is_none());
+}
+
+#[test]
+fn sealed_datagrams_are_those_in_the_files() {
+    let sample = |(name, scope): (&str, Scope)| Sample {
+        name: name.to_string(),
+        what: format!("scope {}, AES-256-GCM, key 1: 32 bytes of 1, number 5", scope as u8),
+        bytes: sealed(&mut member(1, ring(&[1])), scope, 5),
+    };
+    let samples = [("view", Scope::View), ("incarnation", Scope::Incarnation)].map(sample);
+    let version = "`PROTOCOL_VERSION` of wire";
+    for bytes in golden::check("sealed", version, &samples) {
+        assert_eq!(open(&mut member(2, ring(&[1])), &bytes), Ok(()));
+    }
+    let manual: String = include_str!("../../manual/wire.md").into();
+    assert!(samples.iter().all(|s| manual.contains(&format!("`sealed/{}.hex`", s.name))));
+}

@@ -10,6 +10,7 @@ use crate::member::DetachReason;
 use crate::member::client::ClientEvent;
 use crate::member::message::Peer;
 use crate::member::past::Past;
+use crate::seal::Secret;
 use crate::trace::{Event, Mark};
 use crate::view::{Members, View};
 
@@ -29,7 +30,7 @@ impl Endpoint {
                 self.current.cast_mut().restart_detectors(cx.now);
                 self.review_lease(cx.now, true);
             }
-            ClientEvent::View { view, .. } => self.handle_announced(cx, view),
+            ClientEvent::View { view, secret, .. } => self.handle_announced(cx, view, secret),
             ClientEvent::Profile { held, .. } => {
                 if let Err(reason) = self.config.handle_profile(held, self.queue.longest()) {
                     self.end(cx, reason);
@@ -74,8 +75,8 @@ impl Endpoint {
         self.advance(cx);
     }
 
-    fn handle_announced(&mut self, cx: &mut Cx<'_>, view: View) {
-        self.seal_announced(&view);
+    fn handle_announced(&mut self, cx: &mut Cx<'_>, view: View, secret: Option<Secret>) {
+        self.seal_announced(&view, secret.as_ref());
         self.sync.announce(view.clone());
         self.trace(cx, Event::MbrView { view: Box::new(view) });
         self.suspicions.handle_announced(cx.now);

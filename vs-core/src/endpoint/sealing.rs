@@ -1,7 +1,7 @@
 //! When an endpoint seals and opens, and when its keys change.
 
 use super::{Cx, Endpoint, Verdict};
-use crate::seal::{Keys, TAG_BYTES};
+use crate::seal::{Keys, Secret, TAG_BYTES};
 use crate::time::Time;
 use crate::view::View;
 use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
@@ -76,10 +76,10 @@ impl Endpoint {
     }
 
     /// A view is announced: its members seal with other keys.
-    pub(super) fn seal_announced(&mut self, view: &View) {
+    pub(super) fn seal_announced(&mut self, view: &View, secret: Option<&Secret>) {
         if let Some(seals) = &mut self.seals {
             let previous = self.previous.as_ref().map(|previous| previous.header().fingerprint);
-            seals.handle_announced(view, self.current.header().fingerprint, previous);
+            seals.handle_announced((view, secret), self.current.header().fingerprint, previous);
         }
     }
 }

@@ -9,6 +9,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::cx::Cx;
 use super::transmit::Verdict;
 use crate::ident::{GroupKey, Identity, Incarnation, ProcessId, Rank};
@@ -124,21 +126,23 @@ struct ViewSeal {
     fingerprint: u64,
     own: Rank,
     /// What the keys of the view follow from, besides those of the ring.
-    context: Vec<u8>,
+    context: Zeroizing<Vec<u8>>,
     sealing: Option<Lane>,
     /// By rank.
     openings: Vec<Option<Box<Opening>>>,
 }
 
 impl ViewSeal {
-    fn new(group: GroupKey, view: &View, own: Rank) -> Self {
-        let mut context = Vec::new();
+    fn new(group: GroupKey, (view, secret): (&View, Option<&Secret>), own: Rank) -> Self {
+        let mut context = Zeroizing::new(Vec::new());
         let mut push = |number: u64| context.extend_from_slice(&number.to_le_bytes());
         [group.0, view.id().major, view.id().minor].into_iter().for_each(&mut push);
         for (process, cid) in view.members().iter().zip(view.start_ids()) {
             push(process.0);
             push(cid.0);
         }
+        // With it, who was removed and keeps the key of members cannot open what follows.
+        context.extend_from_slice(secret.map_or(&[], |secret| &secret.bytes()[..]));
         let openings = view.members().iter().map(|_| None).collect();
         Self { fingerprint: view.fingerprint(), own, context, sealing: None, openings }
     }
@@ -231,14 +235,19 @@ impl Seals {
         }
     }
 
-    /// `view` was announced to this process.
-    pub(super) fn handle_announced(&mut self, view: &View, current: u64, previous: Option<u64>) {
+    /// A view was announced to this process, with a secret of its members or without.
+    pub(super) fn handle_announced(
+        &mut self,
+        (view, secret): (&View, Option<&Secret>),
+        current: u64,
+        previous: Option<u64>,
+    ) {
         let (me, fingerprint) = (self.me, view.fingerprint());
         let is_kept = |f: u64| f == current || Some(f) == previous || f == fingerprint;
         self.views.retain(|known| is_kept(known.fingerprint));
         let is_known = self.views.iter().any(|known| known.fingerprint == fingerprint);
         if let (false, Some(rank)) = (is_known, view.rank(me.process)) {
-            self.views.push(ViewSeal::new(me.group, view, rank));
+            self.views.push(ViewSeal::new(me.group, (view, secret), rank));
         }
         debug_assert!(self.views.len() <= VIEWS_MAX);
     }

@@ -331,7 +331,7 @@ impl World {
                         self.proposals.entry((s, t)).or_default().push_back(Rc::clone(&mine));
                     }
                 }
-                Step::View(view, _) => {
+                Step::View(view, ..) => {
                     let view = Rc::new(view);
                     for client in locals().filter(|c| view.contains(c.process)) {
                         self.say(

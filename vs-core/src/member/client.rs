@@ -19,6 +19,7 @@ use super::profile::Held;
 use super::signs::{Signs, announced};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
+use crate::seal::Secret;
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
@@ -34,7 +35,7 @@ pub(crate) enum ClientEvent {
     /// The profile that holds in the group from the next view on.
     Profile { group: GroupKey, held: Held },
     /// A view is announced.
-    View { group: GroupKey, view: View },
+    View { group: GroupKey, view: View, secret: Option<Secret> },
     /// The attachment ended. If the reason is not final the endpoint calls `attach` again when it
     /// is fit to.
     Detached { group: GroupKey, reason: DetachReason },
@@ -288,10 +289,10 @@ impl Client {
                 .contract
                 .start_change(self.identity.process, cid, &peers)
                 .map(|()| ClientEvent::StartChange { group, cid, peers }),
-            Reply::View { view, .. } => attachment
+            Reply::View { view, secret, .. } => attachment
                 .contract
                 .view(self.identity.process, &view)
-                .map(|()| ClientEvent::View { group, view }),
+                .map(|()| ClientEvent::View { group, view, secret }),
             Reply::Profile { held, .. } => Ok(ClientEvent::Profile { group, held }),
             Reply::Detached { reason, retry_ms, .. } => {
                 attachment.sent = false;

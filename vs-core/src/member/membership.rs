@@ -158,7 +158,7 @@ impl Membership {
         view: View,
     ) -> Result<(), MembershipError> {
         self.external.view(self.me.process, group, &view)?;
-        self.events.push_back(ClientEvent::View { group, view });
+        self.events.push_back(ClientEvent::View { group, view, secret: None });
         Ok(())
     }
 

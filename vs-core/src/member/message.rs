@@ -14,6 +14,7 @@ use super::past::Past;
 use super::profile::Held;
 use super::proposal::Proposal;
 use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
+use crate::seal::Secret;
 use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.
@@ -105,6 +106,8 @@ pub(crate) enum Reply {
         group: GroupName,
         counter: u64,
         view: View,
+        /// What its members seal with, where servers have keys.
+        secret: Option<Secret>,
     },
     /// The profile that holds in the group, where it is not the client's own.
     Profile {

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::attached::ReportId;
 use crate::ident::{CREDIBLE_MAX, Cid, ProcessId, ServerId};
+use crate::seal::Secret;
 use crate::view::VIEW_MEMBERS_MAX;
 
 /// Most servers whose proposals one proposal names as used.
@@ -35,6 +36,8 @@ pub(crate) struct Proposal {
     pub(crate) pn: u64,
     /// The last proposals of others that the proposer has used for a view.
     pub(crate) used: Vec<(ServerId, u64)>,
+    /// The proposer's part of the secret of the view.
+    pub(crate) share: Option<Secret>,
 }
 
 impl Proposal {

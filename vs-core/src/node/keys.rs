@@ -34,8 +34,8 @@ impl fmt::Display for OtherKeys {
 
 impl<T: Tracer> Node<T> {
     /// Everything is sealed with `keys` from now on, and nothing else is heard: to be called before
-    /// the first group is joined. Later calls rotate keys; a node that has none stays without, since
-    /// its datagrams have no room for a tag.
+    /// the first group is joined. Later calls rotate keys; a node that has none stays without,
+    /// since its datagrams have no room for a tag.
     ///
     /// # Errors
     /// The first time: of [`NodeConfig::datagram_bytes`] too few would be left, or a group was

@@ -11,6 +11,7 @@ mod key;
 mod keys;
 mod lane;
 mod secret;
+mod shares;
 mod suite;
 mod window;
 
@@ -18,5 +19,6 @@ pub use key::{KEY_ID_MAX, KEYS_MAX, KeyError, KeyRing, RingKey};
 pub use keys::Keys;
 pub use lane::Lane;
 pub use secret::{SECRET_BYTES, Secret};
+pub(crate) use shares::Shares;
 pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};
 pub use window::{WINDOW, Window};

@@ -1,6 +1,9 @@
 //! Secrets, and what is derived from them.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use alloc::vec::Vec;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -37,6 +40,16 @@ impl Secret {
         Self(out)
     }
 
+    /// A secret that follows from all of `parts`, in order: who lacks one of them does not know it.
+    #[must_use]
+    pub(crate) fn combine(purpose: &str, parts: &[&Self]) -> Self {
+        let mut all = zeroize::Zeroizing::new(Vec::with_capacity(SECRET_BYTES * parts.len()));
+        parts.iter().for_each(|part| all.extend_from_slice(&part.0));
+        let mut out = [0; SECRET_BYTES];
+        expand(purpose, &all, &[], &mut out);
+        Self(out)
+    }
+
     /// Fills `out`, of at most 8,160 bytes, as [`Secret::derive`] does.
     pub(crate) fn expand(&self, purpose: &str, context: &[&[u8]], out: &mut [u8]) {
         let mut info = smallvec::SmallVec::<[u8; 128]>::new();
@@ -44,9 +57,28 @@ impl Secret {
             info.extend_from_slice(&(part.len() as u64).to_le_bytes());
             info.extend_from_slice(part);
         }
-        // Fails beyond 255 blocks of 32 bytes alone.
-        let filled = Hkdf::<Sha256>::new(Some(purpose.as_bytes()), &self.0).expand(&info, out);
-        debug_assert!(filled.is_ok(), "{} bytes", out.len());
+        expand(purpose, &self.0, &info, out);
+    }
+}
+
+fn expand(purpose: &str, secret: &[u8], info: &[u8], out: &mut [u8]) {
+    // Fails beyond 255 blocks of 32 bytes alone.
+    let filled = Hkdf::<Sha256>::new(Some(purpose.as_bytes()), secret).expand(info, out);
+    debug_assert!(filled.is_ok(), "{} bytes", out.len());
+}
+
+/// In a time that does not depend on the bytes.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+    }
+}
+
+impl Eq for Secret {}
+
+impl Hash for Secret {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

@@ -34,8 +34,9 @@
 //! 0 tag u8 | 1 length as a varint | bytes
 //! ```
 //!
-//! They fill the rest of the frame. A reader skips those whose tag it does not know. No kind has
-//! one yet.
+//! They fill the rest of the frame. A reader skips those whose tag it does not know. One is
+//! defined, of [`Proposal`] and of [`NewView`], with tag 1: a secret of 32 bytes. It is only sent
+//! on sealed connections.
 //!
 //! # Kinds
 //!
@@ -74,15 +75,16 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::bytes::are_options;
+use super::bytes::{are_options, option};
 use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
+use crate::seal::Secret;
 
 /// The first kind that a reader may skip if it does not know it.
 const SKIPPED_KINDS: u8 = 128;
 
 macro_rules! frames {
-    ($($kind:literal $name:ident,)*) => {
+    ($($kind:literal $name:ident $(with $option:ident)?,)*) => {
         /// One frame.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub(crate) enum Frame {
@@ -102,7 +104,10 @@ macro_rules! frames {
             /// Appends kind and fixed part to `out`.
             pub(crate) fn encode(&self, out: &mut Vec<u8>) {
                 match self {
-                    $(Self::$name(body) => put($kind, body, out),)*
+                    $(Self::$name(body) => {
+                        put($kind, body, out);
+                        $(put_secret(body.$option.as_ref(), out);)?
+                    })*
                 }
             }
 
@@ -111,7 +116,12 @@ macro_rules! frames {
             pub(crate) fn decode(content: &[u8]) -> Result<Option<Self>, FrameError> {
                 let (&kind, body) = content.split_first().ok_or(FrameError::Content)?;
                 match kind {
-                    $($kind => take(body).map(|body| Some(Self::$name(body))),)*
+                    $($kind => {
+                        #[allow(unused_mut, unused_variables)] // A kind without options has none.
+                        let (mut body, options) = take::<$name>(body)?;
+                        $(body.$option = take_secret(options)?;)?
+                        Ok(Some(Self::$name(body)))
+                    })*
                     SKIPPED_KINDS.. => Ok(None),
                     _ => Err(FrameError::Kind(kind)),
                 }
@@ -139,13 +149,13 @@ frames! {
     8 StatusRequest,
     16 Links,
     17 Clients,
-    18 Proposal,
+    18 Proposal with share,
     19 Accusation,
     20 About,
     21 Ask,
     22 Tell,
     32 StartChange,
-    33 NewView,
+    33 NewView with secret,
     34 Detached,
     35 Refused,
     36 NewProfile,
@@ -161,9 +171,24 @@ fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
     }
 }
 
-fn take<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, FrameError> {
+/// The fixed part, and the optional fields.
+fn take<B: DeserializeOwned>(bytes: &[u8]) -> Result<(B, &[u8]), FrameError> {
     let (body, options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
-    if are_options(options) { Ok(body) } else { Err(FrameError::Content) }
+    if are_options(options) { Ok((body, options)) } else { Err(FrameError::Content) }
+}
+
+/// The tag of the optional field that holds a secret.
+const SECRET_TAG: u8 = 1;
+
+fn put_secret(secret: Option<&Secret>, out: &mut Vec<u8>) {
+    let field = secret.and_then(|s| postcard::to_allocvec(&(SECRET_TAG, &s.bytes()[..])).ok());
+    out.extend_from_slice(&field.unwrap_or_default());
+}
+
+fn take_secret(options: &[u8]) -> Result<Option<Secret>, FrameError> {
+    let Some(field) = option(options, SECRET_TAG) else { return Ok(None) };
+    let bytes = field.try_into().map_err(|_| FrameError::Content)?;
+    Ok(Some(Secret::new(bytes)))
 }
 
 /// A socket address.
@@ -399,6 +424,10 @@ pub(crate) struct Proposal {
     pub(crate) pn: u64,
     /// The last proposals of other servers that the sender has used for a view.
     pub(crate) used: Vec<(ServerId, u64)>,
+    /// The sender's part of the secret of the view, the same for all proposals with the same cids
+    /// of its clients. An optional field.
+    #[serde(skip)]
+    pub(crate) share: Option<Secret>,
 }
 
 /// Kind 19, between servers: all members that a client of the sender accuses.
@@ -452,6 +481,9 @@ pub(crate) struct NewView {
     /// As in [`Attach`].
     pub(crate) counter: u64,
     pub(crate) view: View,
+    /// What the members seal with. An optional field.
+    #[serde(skip)]
+    pub(crate) secret: Option<Secret>,
 }
 
 /// Kind 34, to a client: an attachment ended.

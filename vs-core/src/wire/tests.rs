@@ -9,6 +9,7 @@ use super::frame::{Decoder, encode, preamble};
 use super::golden::{self, Sample};
 use super::message::*;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
+use crate::seal::{SECRET_BYTES, Secret};
 
 fn incarnation(p: u64) -> Incarnation {
     Incarnation { millis: 1_700_000_000_000 + p, nonce: 0x89ab_cdef }
@@ -101,6 +102,7 @@ fn words() -> Vec<Frame> {
         max_n: 5,
         pn: 6,
         used: vec![(ServerId(3), 7)],
+        share: None,
     };
     vec![
         Server { server, boot, deployment: "default".into() }.into(),
@@ -113,7 +115,8 @@ fn words() -> Vec<Frame> {
             held: Some(held()),
         }
         .into(),
-        proposal.into(),
+        proposal.clone().into(),
+        Proposal { share: Some(secret()), ..proposal }.into(),
         Accusation { group: group(), by: ProcessId(1), accused: vec![ProcessId(300)] }.into(),
         About { embeds: Some(ProcessId(1)), gathering: true, listen: Some(listen) }.into(),
         Ask { server }.into(),
@@ -128,7 +131,8 @@ fn replies() -> Vec<Frame> {
     let peers = vec![peer(1, "10.0.0.1:7000"), peer(300, "[fe80::1]:65535")];
     vec![
         StartChange { group: group(), counter: 3, cid: Cid(9), peers }.into(),
-        NewView { group: group(), counter: 3, view: view() }.into(),
+        NewView { group: group(), counter: 3, view: view(), secret: None }.into(),
+        NewView { group: group(), counter: 3, view: view(), secret: Some(secret()) }.into(),
         Detached { group: group(), counter: 3, reason: reason.clone(), retry_ms: 500 }.into(),
         Refused { reason }.into(),
         NewProfile { group: group(), counter: 3, held: held() }.into(),
@@ -147,7 +151,19 @@ fn name(frame: &Frame) -> alloc::string::String {
         }
         name.extend(c.to_lowercase());
     }
+    let has_secret = match frame {
+        Frame::Proposal(proposal) => proposal.share.is_some(),
+        Frame::NewView(view) => view.secret.is_some(),
+        _ => false,
+    };
+    if has_secret {
+        name.push_str("-secret");
+    }
     name
+}
+
+fn secret() -> Secret {
+    Secret::new([0x5a; SECRET_BYTES])
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn member(p: u64, keys: Keys) -> Seals {
     let me = peer(p);
     let mut seals = Seals::new(keys, GROUP, me.process, me.incarnation, 2);
     seals.set_peers(&[peer(3 - p)]);
-    seals.handle_announced(&view(), view().fingerprint(), None);
+    seals.handle_announced((&view(), None), view().fingerprint(), None);
     seals
 }
 
@@ -163,7 +163,7 @@ fn datagrams_of_a_view_to_come_are_kept_within_a_bound() {
         assert_eq!(open(&mut two, &bytes), Err(Verdict::Early));
     }
     assert!(two.next_early().is_none(), "its view is not announced");
-    two.handle_announced(&view(), view().fingerprint(), None);
+    two.handle_announced((&view(), None), view().fingerprint(), None);
     for number in 2..=3 {
         let bytes = two.next_early().unwrap();
         assert_eq!(bytes[24], number, "the oldest gave way");
@@ -186,4 +186,20 @@ fn sealed_datagrams_are_those_in_the_files() {
     }
     let manual: String = include_str!("../../manual/wire.md").into();
     assert!(samples.iter().all(|s| manual.contains(&format!("`sealed/{}.hex`", s.name))));
+}
+
+/// A member that was removed keeps the key of members, and records what follows.
+#[test]
+fn secret_of_a_view_opens_that_view_alone() {
+    let secret = |byte| Secret::new([byte; SECRET_BYTES]);
+    let of = |p: u64, secret: Option<&Secret>| {
+        let me = peer(p);
+        let mut seals = Seals::new(ring(&[1]), GROUP, me.process, me.incarnation, 2);
+        seals.handle_announced((&view(), secret), view().fingerprint(), None);
+        seals
+    };
+    let bytes = sealed(&mut of(1, Some(&secret(3))), Scope::View, 5);
+    assert_eq!(open(&mut of(2, Some(&secret(3))), &bytes), Ok(()));
+    assert_eq!(open(&mut of(2, Some(&secret(4))), &bytes), Err(Verdict::Forged));
+    assert_eq!(open(&mut of(2, None), &bytes), Err(Verdict::Forged));
 }

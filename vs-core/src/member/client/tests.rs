@@ -95,7 +95,7 @@ fn view(major: u64, set: &[u64], start: &[u64]) -> View {
 }
 
 fn view_reply(major: u64, set: &[u64], start: &[u64]) -> Reply {
-    Reply::View { group: group(), counter: 1, view: view(major, set, start) }
+    Reply::View { group: group(), counter: 1, view: view(major, set, start), secret: None }
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_stream_that_makes_no_sense_ends_the_connection() {
         let members: Vec<ProcessId> = members.iter().map(|p| ProcessId(*p)).collect();
         let start: Vec<Cid> = start.iter().map(|cid| Cid(*cid)).collect();
         let view = View::unchecked(ViewId { major: 1, minor: 1 }, &members, &start);
-        frame::encode(&Reply::View { group: group(), counter: 1, view }, &mut bytes);
+        frame::encode(&Reply::View { group: group(), counter: 1, view, secret: None }, &mut bytes);
         bytes
     };
     for (bytes, ends) in [

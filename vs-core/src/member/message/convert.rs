@@ -115,7 +115,7 @@ impl From<wire::Attached> for Attached {
 }
 
 fn proposal_frame(group: &GroupName, proposal: &Proposal) -> wire::Proposal {
-    let Proposal { from, set, cids, vnum, mode, n, max_n, pn, used } = proposal;
+    let Proposal { from, set, cids, vnum, mode, n, max_n, pn, used, share } = proposal;
     wire::Proposal {
         group: name(group),
         from: *from,
@@ -127,15 +127,17 @@ fn proposal_frame(group: &GroupName, proposal: &Proposal) -> wire::Proposal {
         max_n: *max_n,
         pn: *pn,
         used: used.clone(),
+        share: share.clone(),
     }
 }
 
 impl From<wire::Proposal> for Proposal {
     fn from(proposal: wire::Proposal) -> Self {
-        let wire::Proposal { from, set, cids, vnum, is_slow, n, max_n, pn, used, .. } = proposal;
+        let wire::Proposal { from, set, cids, vnum, is_slow, n, max_n, pn, used, share, .. } =
+            proposal;
         let mode = if is_slow { Mode::Slow } else { Mode::Fast };
         let set = ReportId(set);
-        Self { from, set, cids, vnum, mode, n, max_n, pn, used }
+        Self { from, set, cids, vnum, mode, n, max_n, pn, used, share }
     }
 }
 
@@ -433,9 +435,13 @@ impl From<&Reply> for Frame {
                 peers: peers.iter().map(Into::into).collect(),
             }
             .into(),
-            Reply::View { group, counter, view } => {
-                wire::NewView { group: name(group), counter: *counter, view: view.into() }.into()
+            Reply::View { group, counter, view, secret } => wire::NewView {
+                group: name(group),
+                counter: *counter,
+                view: view.into(),
+                secret: secret.clone(),
             }
+            .into(),
             Reply::Profile { group, counter, held } => {
                 wire::NewProfile { group: name(group), counter: *counter, held: held.clone() }
                     .into()
@@ -467,7 +473,7 @@ impl TryFrom<Frame> for Reply {
             },
             Frame::NewView(f) => {
                 let view = unchecked(&f.view);
-                Self::View { group: group(&f.group)?, counter: f.counter, view }
+                Self::View { group: group(&f.group)?, counter: f.counter, view, secret: f.secret }
             }
             Frame::NewProfile(f) => {
                 Self::Profile { group: group(&f.group)?, counter: f.counter, held: f.held }

@@ -16,6 +16,7 @@ use crate::member::attached::{Attached, Report, ReportId, Settled};
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
+use crate::seal::{Secret, Shares};
 use crate::view::View;
 
 /// What a client's cids and view numbers have to be above, for they increase across all its
@@ -63,8 +64,9 @@ pub(crate) enum Step {
     StartChange(ProcessId, Cid),
     /// Send the own proposal to these servers.
     Propose(Vec<ServerId>),
-    /// Give the view to the local clients; it was decided in this mode.
-    View(View, Mode),
+    /// Give the view to the local clients, and what its members seal with; it was decided in this
+    /// mode.
+    View(View, Mode, Option<Secret>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +95,10 @@ pub(crate) struct Agreement {
     /// Proposals wait: more may be about to happen ([rule
     /// 5.12](crate::manual::algorithm#rule-5-12)).
     gathering: bool,
+    /// Where this server's parts of the secrets of views come from, if it has keys.
+    shares: Option<Shares>,
+    /// The part that goes with `given`.
+    share: Option<Secret>,
     rules: Rules,
 }
 
@@ -116,8 +122,15 @@ impl Agreement {
             sent_n: 0,
             settled: None,
             gathering: false,
+            shares: None,
+            share: None,
             rules,
         }
+    }
+
+    /// Views have secrets from now on, to which this server adds from `shares`.
+    pub(crate) fn set_shares(&mut self, shares: Shares) {
+        self.shares = Some(shares);
     }
 
     /// Whether `proposal` was heard already, or a later one of its sender.
@@ -202,6 +215,8 @@ impl Agreement {
             return;
         }
         self.given.clear();
+        // It belongs to the cids: a view that several proposals lead to has one secret.
+        self.share = self.shares.as_mut().map(Shares::draw);
         for process in self.locals().collect::<Vec<_>>() {
             let cid = self.cids.entry(process).or_default();
             *cid = Cid((cid.0 + 1).min(NUMBER_MAX));
@@ -240,6 +255,7 @@ impl Agreement {
             max_n: carried,
             pn: self.pn,
             used: self.used.iter().map(|(&server, &pn)| (server, pn)).collect(),
+            share: self.share.clone(),
         };
         self.mine = Some(proposal);
         let mut servers = self.concerned();
@@ -437,11 +453,13 @@ impl Agreement {
         let Some(view) = start.and_then(|start| View::new(id, &members, &start).ok()) else {
             return;
         };
+        let shares: Option<Vec<&Secret>> = proposals.iter().map(|p| p.share.as_ref()).collect();
+        let secret = shares.map(|shares| Secret::combine("vs view secret", &shares));
         let now_used: Vec<(ServerId, u64)> = proposals.iter().map(|p| (p.from, p.pn)).collect();
         self.used.extend(now_used);
         self.max_vid = self.max_vid.max(vnum);
         self.changing = false;
         self.settled = Some(Settled::in_view(&view));
-        steps.push(Step::View(view, self.mode));
+        steps.push(Step::View(view, self.mode, secret));
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::deadlines::Deadlines;
 use super::group::Group;
 use crate::ident::GroupName;
+use crate::seal::{Keys, Shares};
 use crate::time::Time;
 
 /// All groups, at most `groups_max`.
@@ -17,11 +18,27 @@ pub(super) struct Groups {
     idle: BTreeSet<GroupName>,
     /// When each group has something to do.
     due: Deadlines<GroupName>,
+    /// What the secrets of views are drawn from, if there are any.
+    keys: Option<Keys>,
 }
 
 impl Groups {
     pub(super) fn new(groups_max: usize) -> Self {
-        Self { groups_max, groups: BTreeMap::new(), idle: BTreeSet::new(), due: Deadlines::new() }
+        Self {
+            groups_max,
+            groups: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            due: Deadlines::new(),
+            keys: None,
+        }
+    }
+
+    /// The views of all groups have secrets from now on.
+    pub(super) fn set_keys(&mut self, mut keys: Keys) {
+        for group in self.groups.values_mut() {
+            group.set_shares(Shares::new(keys.draw()));
+        }
+        self.keys = Some(keys);
     }
 
     /// Makes the group if it is new. False if there is no room for it.
@@ -38,7 +55,11 @@ impl Groups {
         if self.groups.len() >= self.groups_max {
             return false;
         }
-        self.groups.insert(name.clone(), make());
+        let mut group = make();
+        if let Some(keys) = &mut self.keys {
+            group.set_shares(Shares::new(keys.draw()));
+        }
+        self.groups.insert(name.clone(), group);
         true
     }
 

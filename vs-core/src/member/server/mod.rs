@@ -52,6 +52,7 @@ use super::message::{PeerWord, Reply, Request};
 use crate::config::ConfigError;
 use crate::ident::{NUMBER_MAX, ProcessId, ServerId};
 use crate::rule::Rules;
+use crate::seal::Keys;
 use crate::status::{
     GROUPS_LISTED_MAX, Listed, Pace, PeerStatus, SERVERS_LISTED_MAX, ServerCounters, ServerStatus,
 };
@@ -157,6 +158,11 @@ impl Server {
     #[must_use]
     pub fn id(&self) -> ServerId {
         self.id
+    }
+
+    /// Each view has a secret from now on, which its members alone are told.
+    pub(crate) fn set_view_keys(&mut self, keys: Keys) {
+        self.groups.set_keys(keys);
     }
 
     /// The server is a part of `process`: when it dies, so does that, and others need not wait for

@@ -8,7 +8,7 @@ use crate::ident::Identity;
 use crate::ident::{GroupName, Incarnation, ServerId};
 use crate::member::Server;
 use crate::node::Node;
-use crate::seal::{Keys, PORTABLE, SECRET_BYTES, Secret};
+use crate::seal::{KeyRing, Keys, PORTABLE, SECRET_BYTES, Secret};
 use crate::sim::app::Application;
 use crate::sim::host::{Body, Happening, HostState, ProcessBody};
 use crate::sim::processor::Processor;
@@ -18,6 +18,15 @@ use crate::sim::stream::EndState;
 use crate::sim::transmitted::Transmitted;
 use crate::sim::world::World;
 use crate::trace::{Event, Record};
+
+/// Keys of a process or server that draws from `from`.
+fn keys(ring: &KeyRing, from: [u64; 2]) -> Keys {
+    let mut bytes = [0; SECRET_BYTES];
+    for (part, number) in bytes.chunks_mut(8).zip(from) {
+        part.copy_from_slice(&number.to_le_bytes());
+    }
+    Keys::new(ring.clone(), &PORTABLE, Secret::new(bytes))
+}
 
 impl<A: Application> World<A> {
     /// Starts a process, or lets it recover under its id with a higher incarnation, and joins its
@@ -64,9 +73,7 @@ impl<A: Application> World<A> {
         let config = body.config.clone();
         let mut node = Node::with_rules(config, identity, servers, tracer, self.rules)?;
         if let Some(ring) = &self.ring {
-            let mut bytes = [0; SECRET_BYTES];
-            bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            node.set_keys(Keys::new(ring.clone(), &PORTABLE, Secret::new(bytes)))?;
+            node.set_keys(keys(ring, [seed, millis]))?;
         }
         body.node = Some(node);
         body.transmitted = Transmitted::default();
@@ -217,7 +224,11 @@ impl<A: Application> World<A> {
         }
         body.boot = (body.boot + 1).max(now.as_millis() + body.clock_ahead_ms);
         let config = body.config.clone();
-        body.server = Some(Server::with_rules(config, body.id, body.boot, self.rules)?);
+        let mut server = Server::with_rules(config, body.id, body.boot, self.rules)?;
+        if let Some(ring) = &self.ring {
+            server.set_view_keys(keys(ring, [body.id.0, body.boot]));
+        }
+        body.server = Some(server);
         self.hosts[host].state = HostState::Up;
         self.name_peers(host);
         self.service(host);

@@ -30,6 +30,7 @@ use crate::member::profile::Held;
 use crate::member::proposal::{Mode, Proposal};
 use crate::member::{Departure, DetachReason};
 use crate::rule::Rules;
+use crate::seal::Shares;
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
 use crate::time::Time;
 use crate::view::View;
@@ -83,6 +84,11 @@ impl Group {
             changing_since: None,
             decided: None,
         }
+    }
+
+    /// Views have secrets from now on.
+    pub(super) fn set_shares(&mut self, shares: Shares) {
+        self.agreement.set_shares(shares);
     }
 
     /// Whether nobody is attached or waits here, so that the group can be forgotten.
@@ -429,12 +435,13 @@ impl Group {
                     let proposal = PeerWord::Proposal { group, proposal };
                     cx.sends.push(Send::Servers(servers, proposal));
                 }
-                Step::View(view, mode) => {
+                Step::View(view, mode, secret) => {
                     for local in self.attachments.locals() {
                         if view.contains(local.peer.process) {
                             let (group, view) = (self.name.clone(), view.clone());
+                            let secret = secret.clone();
                             let counter = local.attachment.counter;
-                            let reply = Reply::View { group, counter, view };
+                            let reply = Reply::View { group, counter, view, secret };
                             cx.sends.push(Send::Client(local.conn, reply));
                         }
                     }

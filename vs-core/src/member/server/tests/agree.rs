@@ -151,7 +151,7 @@ impl Servers {
                         self.under_way.entry((s, t.0)).or_default().push_back(proposal.clone());
                     }
                 }
-                Step::View(view, mode) => self.views.entry(s).or_default().push((view, mode)),
+                Step::View(view, mode, _) => self.views.entry(s).or_default().push((view, mode)),
             }
         }
     }

@@ -436,6 +436,7 @@ fn proposals_of_lost_servers_are_forgotten() {
             max_n: 0,
             pn: 9,
             used: Vec::new(),
+            share: None,
         };
         bench.say(s, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
         bench.close(s);

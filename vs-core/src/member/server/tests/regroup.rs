@@ -79,6 +79,7 @@ fn proposal_during_regroup_answered_at_once() {
         max_n: 0,
         pn: 9,
         used: Vec::new(),
+        share: None,
     };
     bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
     assert_eq!(story(&bench.told(1)), [(false, vec![1, 21]), (true, vec![1, 21])], "at once");

@@ -21,7 +21,8 @@ pub struct NodeConfig {
     pub groups_max: usize,
     /// The connection to the membership service.
     pub client: ClientConfig,
-    /// Room at the end of each datagram, besides `datagram_bytes`: for the tag, once there are keys.
+    /// Room at the end of each datagram, besides `datagram_bytes`: for the tag where there are
+    /// keys.
     pub(crate) tag_bytes: usize,
 }
 

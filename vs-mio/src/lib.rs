@@ -39,3 +39,4 @@ pub use driver::{Driver, Tokens};
 pub use run::{run, run_server};
 pub use serve::ServerDriver;
 pub use vs_std::driver::{ConnectFailure, DriverConfig, IoCounters, LinkStatus, OpenError};
+pub use vs_std::keys;

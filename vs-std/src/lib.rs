@@ -8,6 +8,7 @@
 //!   for any loop that waits for sockets.
 //! - [`server`]: a membership server with its sockets, for the same loops.
 //! - [`udp`]: the two sockets of a node, set up and checked.
+//! - [`keys`]: files of keys, random secrets, and fast ciphers, for what is to be sealed.
 //! - [`beacons`]: the sockets by which membership servers find one another.
 //! - [`trace`]: traces written to files.
 //! - [`clock`]: the time that goes into a node.
@@ -24,6 +25,7 @@ pub mod beacons;
 pub mod clock;
 pub mod driver;
 pub mod faults;
+pub mod keys;
 pub mod server;
 pub mod trace;
 pub mod udp;

@@ -12,6 +12,7 @@ use std::net::{TcpStream, UdpSocket};
 use vs_core::ident::{Cid, GroupKey, GroupName, Identity};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
+use vs_core::seal::Keys;
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::embedded::{EmbeddedServer, Membership};
 use crate::faults::Faults;
+use crate::keys;
 use crate::link::Link;
 use crate::name::ServerName;
 use crate::server::{self, LookupFailure, Source};
@@ -99,13 +101,16 @@ impl<T: Tracer> Driver<T> {
     pub fn new(mut config: DriverConfig, tracer: T) -> Result<Self, OpenError> {
         config.node.validate().map_err(OpenError::Config)?;
         let deployment = config.node.client.deployment.clone();
+        let keys = config.keys.take().map(|keys| keys::with_fresh_seed(&keys)).transpose();
+        let mut keys = keys.map_err(OpenError::NoRandomNumbers)?;
         let (mut servers, mut embedded) = (Vec::new(), None);
         match &config.membership {
             Membership::Servers(named) if named.is_empty() => return Err(OpenError::NoServers),
             Membership::Servers(named) => servers.clone_from(named),
             Membership::Embedded(inside) => {
-                let (udp, clock) = (&config.udp, &config.clock);
-                let server = EmbeddedServer::open(inside, config.process, deployment, udp, clock)?;
+                let keys = keys.as_mut().map(Keys::fork);
+                let here = (&config.udp, &config.clock);
+                let server = EmbeddedServer::open(inside, config.process, deployment, here, keys)?;
                 embedded = Some(Box::new(server));
             }
             Membership::External => {}
@@ -122,8 +127,11 @@ impl<T: Tracer> Driver<T> {
             seed: config.seed,
         };
         let servers_count = servers.len() + usize::from(embedded.is_some());
-        let node =
+        let mut node =
             Node::new(config.node, identity, servers_count, tracer).map_err(OpenError::Config)?;
+        if let Some(keys) = keys {
+            node.set_keys(keys);
+        }
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
         let is_external = matches!(config.membership, Membership::External);

@@ -7,6 +7,7 @@ use std::io;
 use vs_core::ident::{Deployment, NUMBER_MAX, ProcessId, ServerId};
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{Note, Server, ServerConfig};
+use vs_core::seal::Keys;
 use vs_core::trace::Tracer;
 use vs_core::{LinkCommand, Node, Time};
 
@@ -126,9 +127,12 @@ impl EmbeddedServer {
         config: &EmbeddedConfig,
         process: ProcessId,
         deployment: Deployment,
-        udp: &UdpConfig,
-        clock: &Clock,
+        (udp, clock): (&UdpConfig, &Clock),
+        keys: Option<Keys>,
     ) -> Result<Self, OpenError> {
+        if keys.as_ref().is_some_and(|keys| keys.ring().first().server().is_none()) {
+            return Err(OpenError::KeysOfMembers);
+        }
         let boot = clock.unix_start_ms();
         let mut server_config = config.server.clone().with_deployment(deployment);
         if let Some(files) = OpenFiles::now() {
@@ -138,6 +142,9 @@ impl EmbeddedServer {
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;
         server.set_embedded(process);
+        if let Some(keys) = keys {
+            server.set_keys(keys);
+        }
         let addr = config.listen.unwrap_or_else(|| SocketAddr::new(udp.bind, 0));
         let refused = |error: io::Error| OpenError::Listen { addr, error };
         let mut driver = ServerDriver::new(server, addr).map_err(refused)?;

@@ -27,6 +27,10 @@ pub enum OpenError {
     },
     /// The sockets for beacons could not be set up.
     Beacons(SetupError),
+    /// The system has no random numbers, which keys need.
+    NoRandomNumbers(io::Error),
+    /// The keys are those of members, which make no server, and a server inside is asked for.
+    KeysOfMembers,
     /// More peers were named than the server inside has room for.
     TooManyPeers,
 }
@@ -45,6 +49,11 @@ impl fmt::Display for OpenError {
             Self::Beacons(error) => {
                 write!(f, "beacons of membership servers cannot be sent: {error}")
             }
+            Self::NoRandomNumbers(error) => write!(f, "nothing can be sealed: {error}"),
+            Self::KeysOfMembers => f.write_str(
+                "the keys of this process are those of members, and it has no server without those of servers: name \
+                 membership servers, or use the keys that `vs keygen` made at first",
+            ),
             Self::TooManyPeers => f.write_str(
                 "more peers are named than peers_max of the server inside allows: name fewer, or use beacons",
             ),
@@ -57,8 +66,8 @@ impl core::error::Error for OpenError {
         match self {
             Self::Setup(error) | Self::Beacons(error) => Some(error),
             Self::Config(error) => Some(error),
-            Self::Listen { error, .. } => Some(error),
-            Self::NoServers | Self::TooManyPeers => None,
+            Self::Listen { error, .. } | Self::NoRandomNumbers(error) => Some(error),
+            Self::KeysOfMembers | Self::NoServers | Self::TooManyPeers => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use vs_core::NodeConfig;
 use vs_core::ident::{Incarnation, ProcessId};
+use vs_core::seal::Keys;
 
 use crate::clock::Clock;
 use crate::embedded::Membership;
@@ -30,6 +31,10 @@ pub struct DriverConfig {
     pub fit_datagrams: bool,
     /// The clock that the node sees; a trace of UNIX times has to know when it began.
     pub clock: Clock,
+    /// Keys of the deployment, with which everything is sealed that goes over the network, also by
+    /// the server inside: see [`crate::keys::keys`]. What is not sealed under one of them is
+    /// dropped. Each driver draws from a seed of its own. Default: nothing is sealed.
+    pub keys: Option<Keys>,
 }
 
 /// Bytes of a full datagram by IPv6 where nothing else is said: what the MTU of Ethernet leaves
@@ -54,6 +59,7 @@ impl DriverConfig {
             udp,
             fit_datagrams: true,
             clock,
+            keys: None,
         }
     }
 }
@@ -126,6 +132,13 @@ impl DriverConfig {
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Sets [`Self::keys`].
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl Into<Option<Keys>>) -> Self {
+        self.keys = keys.into();
         self
     }
 }

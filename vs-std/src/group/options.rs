@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use vs_core::ident::{NUMBER_MAX, ProcessId};
+use vs_core::seal::Keys;
 use vs_core::{GroupConfig, Note};
 
 use crate::driver::DriverConfig;
@@ -126,6 +127,13 @@ impl JoinOptions {
     #[must_use]
     pub fn with_driver(mut self, driver: DriverConfig) -> Self {
         self.driver = driver;
+        self
+    }
+
+    /// Sets [`DriverConfig::keys`]: everything is sealed that goes over the network.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl Into<Option<Keys>>) -> Self {
+        self.driver.keys = keys.into();
         self
     }
 

@@ -31,6 +31,12 @@ pub(crate) struct Discover {
 }
 
 impl Discover {
+    /// The address of the interface for beacons, if one was named.
+    pub(crate) fn uses(&self) -> Option<IpAddr> {
+        let family = self.beacons.map(|addr| addr.is_ipv6());
+        self.interface.as_ref()?.addr(family).ok()
+    }
+
     /// Begins to look, if that is wanted; before the driver is registered.
     pub(crate) fn begin(&self, driver: &mut ServerDriver) -> Result<(), Failure> {
         if !self.discover {

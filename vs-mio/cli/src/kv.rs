@@ -20,6 +20,7 @@ use vs_std::{JoinOptions, Membership, Replicated};
 pub(crate) use args::Args;
 
 use crate::failure::Failure;
+use crate::keys;
 use crate::network::{servers, unopened};
 use crate::output::say;
 use crate::repeats::Repeats;
@@ -34,13 +35,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let seat = Seat::take(&args)?;
     let named = servers(&args.servers)?;
     let udp = args.udp(&named)?;
+    let uses = keys::uses(&udp).chain(keys::named(&args.servers));
+    let keys = args.keys.keys(uses, "--interface 127.0.0.1")?;
     let (mut node, group) = args.tuning.configs(Blocking::Auto, udp.bind.is_ipv6());
     node.client.deployment = args.deployment.clone();
     let membership =
         if named.is_empty() { Membership::embedded() } else { Membership::Servers(named) };
     let driver = vs_std::driver::DriverConfig::new(seat.process(), membership, udp)
         .with_node(node)
-        .with_fit_datagrams(args.tuning.datagram_bytes.is_none());
+        .with_fit_datagrams(args.tuning.datagram_bytes.is_none())
+        .with_keys(keys);
     let mut join = JoinOptions::with(driver).with_group(group);
     join.trace.clone_from(&args.trace);
     let is_json = args.json;

@@ -10,6 +10,8 @@ mod failure;
 mod fast_share;
 mod generate;
 mod input;
+mod keygen;
+mod keys;
 mod kv;
 mod network;
 mod node;
@@ -40,6 +42,7 @@ enum Cli {
     Node(Box<node::Args>),
     Kv(Box<kv::Args>),
     Server(Box<server::Args>),
+    Keygen(keygen::Args),
     Check(check::Args),
     Sim(sim::Args),
     Explore(explore::Args),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Cli::Node(args) => node::run(*args),
         Cli::Kv(args) => kv::run(*args),
         Cli::Server(args) => server::run(*args),
+        Cli::Keygen(args) => keygen::run(&args),
         Cli::Check(args) => check::run(args),
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),

@@ -22,6 +22,7 @@ use vs_std::faults::Faults;
 use crate::beacons::Discover;
 use crate::cut::Cut;
 use crate::failure::Failure;
+use crate::keys;
 use crate::network::{note_text, refused, servers, unaccepted};
 use crate::output::Output;
 
@@ -92,6 +93,8 @@ pub(crate) struct Args {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    keys: keys::Sealing,
 }
 
 fn end_with_input() {
@@ -101,6 +104,8 @@ fn end_with_input() {
 
 /// Serves until told to end.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let uses = [args.listen.ip()].into_iter().chain(keys::named(&args.peers));
+    let keys = args.keys.keys(uses.chain(args.discover.uses()), "--listen 127.0.0.1:7000")?;
     let peers = servers(&args.peers)?;
     let boot = Clock::new().unix_start_ms();
     let mut config = config(&args);
@@ -108,8 +113,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if let Some(files) = files {
         config.connections_max = files.connections.max(1);
     }
-    let server = Server::new(config, ServerId(args.id), boot)
+    let mut server = Server::new(config, ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
+    if let Some(keys) = keys {
+        keys::for_server(&keys)?;
+        server.set_keys(keys);
+    }
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
     for peer in peers {

@@ -47,7 +47,7 @@ wait_for "$limit_s" grep -q "accused by .*trying again" "$traces/3.err"
 
 # Nor can a member start there, and it says so.
 status=0
-ip netns exec "${ns}3" "$vs" node --group storm --server "$server" --id 4 --bind 10.77.0.3 \
+ip netns exec "${ns}3" "$vs" node --insecure --group storm --server "$server" --id 4 --bind 10.77.0.3 \
     </dev/null >"$traces/start.out" 2>&1 || status=$?
 cat "$traces/start.out"
 [ "$status" = 1 ] || exit 1

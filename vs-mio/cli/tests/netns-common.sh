@@ -70,7 +70,7 @@ network() {
 
 # Starts the membership server, with OPTIONS besides; its process id is in server_pid.
 serve() { # OPTIONS...
-    ip netns exec "${ns}0" "$vs" server --listen "$server" "$@" >"$traces/server.out" 2>&1 &
+    ip netns exec "${ns}0" "$vs" server --insecure --listen "$server" "$@" >"$traces/server.out" 2>&1 &
     server_pid=$!
     pids+=("$server_pid")
     wait_for 10 grep -qs listening "$traces/server.out"
@@ -80,7 +80,7 @@ serve() { # OPTIONS...
 member() { # ID OPTIONS...
     local id=$1
     shift
-    ip netns exec "$ns$id" "$vs" node --group storm "${service[@]}" --id "$id" \
+    ip netns exec "$ns$id" "$vs" node --insecure --group storm "${service[@]}" --id "$id" \
         --bind "$prefix$id" --interface "$prefix$id" --trace "$traces/$id.jsonl" "$@" \
         >"$traces/$id.out" 2>"$traces/$id.err" </dev/null &
     pids+=($!)

@@ -71,14 +71,14 @@ end
 kill -TERM "$server_pid"
 wait_for 10 ended "$server_pid"
 status=0
-ip netns exec "${ns}1" "$vs" node --group storm --server "$server" >"$traces/refused" 2>&1 || status=$?
+ip netns exec "${ns}1" "$vs" node --insecure --group storm --server "$server" >"$traces/refused" 2>&1 || status=$?
 [ "$status" = 1 ] || exit 1
 says refused 'the membership server \[fd77:7673::100\]:7000 .* `vs server --listen \[fd77:7673::100\]:7000`'
 
 service=()
 group beacons
 # A host without IPv4 needs no option.
-ip netns exec "${ns}3" "$vs" node --group storm --id 4 >"$traces/4.out" 2>"$traces/4.err" </dev/null &
+ip netns exec "${ns}3" "$vs" node --insecure --group storm --id 4 >"$traces/4.out" 2>"$traces/4.err" </dev/null &
 pids+=($!)
 wait_for "$limit_s" grep -q "found 2 others by beacons to .* on fd77:7673::3$" "$traces/4.err"
 for k in 1 2; do wait_for "$limit_s" is_in "$k" 1,2,4 1,2; done

@@ -48,7 +48,7 @@ rm "$traces"/[1-3].*
 member 3
 wait_for "$limit_s" is_in 3 3 3
 status=0
-ip netns exec "${ns}1" timeout "$limit_s" "$vs" node --group storm "${service[@]}" --id 1 \
+ip netns exec "${ns}1" timeout "$limit_s" "$vs" node --insecure --group storm "${service[@]}" --id 1 \
     </dev/null >"$traces/refused" 2>&1 || status=$?
 cat "$traces/refused"
 [ "$status" = 1 ] || exit 1

@@ -30,7 +30,7 @@ server_at() { # ID K HOST PORT OPTIONS...
     local id=$1 k=$2 listen
     listen=$(at "$3" "$4")
     shift 4
-    ip netns exec "$ns$k" "$vs" server --id "$id" --listen "$listen" "$@" \
+    ip netns exec "$ns$k" "$vs" server --insecure --id "$id" --listen "$listen" "$@" \
         >"$traces/server$id.out" 2>"$traces/server$id.err" &
     server_pid=$!
     pids+=("$server_pid")
@@ -43,7 +43,8 @@ says() { # FILE PATTERN
 # A node that finds no server ends soon, and says so.
 ends_soon() { # OPTIONS...
     local since=$SECONDS status=0
-    ip netns exec "${ns}3" "$vs" node --group storm --id 3 --server nowhere:7000 --connect-ms 600 "$@" \
+    ip netns exec "${ns}3" "$vs" node --insecure --group storm --id 3 --server nowhere:7000 --connect-ms 600 \
+        "$@" \
         >"$traces/late.out" 2>&1 </dev/null || status=$?
     cat "$traces/late.out"
     [ "$status" = 1 ] && [ $((SECONDS - since)) -le 9 ] || exit 1

@@ -25,7 +25,8 @@ pub(crate) fn of_vs<'a>(
 ) -> Result<Members<'a>, String> {
     let start = move |k: usize| {
         let (id, here) = (k.to_string(), addr(k));
-        let words = ["node", "--group", "compare", "--json", "--server", SERVER, "--id", &id];
+        let words =
+            ["node", "--insecure", "--group", "compare", "--json", "--server", SERVER, "--id", &id];
         let words = words.into_iter().chain(["--bind", &here, "--interface", &here]);
         lab.start(k, &lab.vs, words.chain(options.iter().copied()))
     };

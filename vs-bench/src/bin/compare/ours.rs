@@ -27,7 +27,7 @@ pub(crate) struct Perf<'a> {
 
 /// Starts the membership server.
 pub(crate) fn serve(lab: &Lab, options: &[&str]) -> Result<Process, String> {
-    let words = ["server", "--listen", SERVER];
+    let words = ["server", "--insecure", "--listen", SERVER];
     let server = lab.start(0, &lab.vs, words.iter().chain(options))?;
     server.wait_for("listening", PATIENCE)?;
     Ok(server)
@@ -51,8 +51,9 @@ pub(crate) fn perf(lab: &Lab, run: &Perf<'_>) -> Result<Value, String> {
 }
 
 fn participant(lab: &Lab, run: &Perf<'_>, k: usize) -> Result<Process, String> {
-    let mut words: Vec<String> =
-        ["perf", "--attach", "--json", "--warm-up", WARM_UP].map(str::to_owned).to_vec();
+    let mut words: Vec<String> = ["perf", "--insecure", "--attach", "--json", "--warm-up", WARM_UP]
+        .map(str::to_owned)
+        .to_vec();
     for (option, value) in [
         ("--server", SERVER.to_owned()),
         ("--id", k.to_string()),

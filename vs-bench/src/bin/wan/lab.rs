@@ -127,7 +127,8 @@ impl Lab {
     /// Starts a membership server at each site.
     pub(crate) fn serve(&self) -> Result<Vec<Process>, String> {
         let serve = |site| {
-            let mut words = words(&format!("server --id {site} --listen {}:{PORT}", addr(site)));
+            let mut words =
+                words(&format!("server --insecure --id {site} --listen {}:{PORT}", addr(site)));
             for other in (1..=self.sites).filter(|other| *other != site) {
                 words.extend(["--peer".to_owned(), format!("{}:{PORT}", addr(other))]);
             }
@@ -155,7 +156,7 @@ impl Lab {
             let site = 1 + (member - 1) / WAN_MEMBERS;
             let here = addr(site);
             let mut words = words(&format!(
-                "node --group wan --json --wan --id {member} --server {here}:{PORT} --bind {here} --trace"
+                "node --insecure --group wan --json --wan --id {member} --server {here}:{PORT} --bind {here} --trace"
             ));
             words.push(self.trace(member).display().to_string());
             words.extend(sync_after_view.then(|| "--sync-after-view".to_owned()));

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::failure::Failure;
+use crate::keys;
 use crate::signals::watch_ending;
 use network::{Network, Partition};
 use stage::Stage;
@@ -33,6 +34,8 @@ pub(crate) struct Args {
     /// What parts the network between the two sides
     #[arg(long, value_enum, value_name = "BY", default_value_t = Partition::Auto)]
     partition: Partition,
+    #[command(flatten)]
+    keys: keys::Sealing,
 }
 
 /// Names that are tried for a new directory, one after another.
@@ -81,9 +84,11 @@ fn make_new(place: &Path) -> io::Result<PathBuf> {
 
 /// Plays the story and judges it.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    // What is wrong with them is told before anything is made.
+    args.keys.keys([], "")?;
     let interrupted = watch_ending()?;
     let traces = Traces::new(args.traces)?;
-    let result = play(&traces.dir, args.partition, Arc::clone(&interrupted));
+    let result = play(&traces.dir, args.partition, &args.keys, Arc::clone(&interrupted));
     match (&result, traces.keep) {
         (_, true) => stage::line(&format!("The traces are in {}.", traces.dir.display())),
         (Err(_), false) if !interrupted.load(Ordering::Relaxed) => {
@@ -94,11 +99,17 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     result
 }
 
-fn play(dir: &Path, partition: Partition, interrupted: Arc<AtomicBool>) -> Result<(), Failure> {
+fn play(
+    dir: &Path,
+    partition: Partition,
+    keys: &keys::Sealing,
+    interrupted: Arc<AtomicBool>,
+) -> Result<(), Failure> {
     story::forget_traces(dir)?;
     let multicast = multicast()?;
     let network = Network::new(partition, &interrupted)?;
-    let mut stage = Stage::new(dir.to_owned(), multicast, interrupted, network);
+    let keys = keys.to_args_of_own_network();
+    let mut stage = Stage::new(dir.to_owned(), multicast, interrupted, network, keys);
     let settled = story::play(&mut stage);
     let closed = stage.close();
     let settled = settled?;

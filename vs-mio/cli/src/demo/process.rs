@@ -1,6 +1,7 @@
 //! The processes of the demo: started, heard, signalled, and gone when the demo ends, however it
 //! ends.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -53,17 +54,18 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `args` at `side` of the network; what it says goes to `news`.
+    /// Starts this program with `args` and `keys` at `side` of the network; what it says goes to `news`.
     pub(super) fn start(
         who: Who,
         (network, side): (&Network, usize),
-        args: &[String],
+        (args, keys): (&[String], &[OsString]),
         news: &Sender<News>,
     ) -> Result<Self, Failure> {
         let program = std::env::current_exe()
             .map_err(|e| Failure(format!("the path of this program cannot be found: {e}")))?;
         let mut command = network.command(side, program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).args(keys);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().map_err(|e| Failure(format!("{who} cannot be started: {e}")))?;
         let (stdin, stdout, stderr) =

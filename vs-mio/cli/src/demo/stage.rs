@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,6 +111,8 @@ pub(super) struct Stage {
     last_words: Vec<String>,
     /// The last to go: the processes live in it.
     pub(super) network: Network,
+    /// What all processes are told of keys.
+    pub(super) keys: Vec<OsString>,
 }
 
 impl Stage {
@@ -118,6 +121,7 @@ impl Stage {
         multicast: String,
         interrupted: Arc<AtomicBool>,
         network: Network,
+        keys: Vec<OsString>,
     ) -> Self {
         let (sender, news) = channel();
         Self {
@@ -134,6 +138,7 @@ impl Stage {
             told: Members::new(),
             last_words: Vec::new(),
             network,
+            keys,
         }
     }
 

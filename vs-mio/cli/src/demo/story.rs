@@ -328,7 +328,8 @@ fn start_server(stage: &mut Stage, side: Side, peer: Option<String>) -> Result<(
     let mut args: Vec<String> = args.into_iter().map(ToOwned::to_owned).collect();
     args.extend(stage.network.filter_args(side.at));
     let place = (&stage.network, side.at);
-    let process = Process::start(Who::Server(side.server), place, &args, &stage.sender)?;
+    let args = (&args[..], &stage.keys[..]);
+    let process = Process::start(Who::Server(side.server), place, args, &stage.sender)?;
     stage.add_server(side.server, process);
     stage.wait_for("the membership server listens", START_MAX, |s| server_addr(s, side).is_some())
 }
@@ -352,7 +353,8 @@ fn start(stage: &mut Stage, id: ProcessId) -> Result<(), Failure> {
     args.extend(["--multicast".into(), stage.multicast.clone()]);
     args.extend(["--trace".into(), file.display().to_string()]);
     let place = (&stage.network, here.at);
-    let process = Process::start(Who::Member(id), place, &args, &stage.sender)?;
+    let args = (&args[..], &stage.keys[..]);
+    let process = Process::start(Who::Member(id), place, args, &stage.sender)?;
     stage.add_member(id, process);
     Ok(())
 }

@@ -11,6 +11,7 @@ use vs_std::ServerName;
 use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
 
 use crate::failure::Failure;
+use crate::keys;
 use crate::network::{Interface, find_any};
 use crate::tuning::Tuning;
 
@@ -22,7 +23,7 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(5);
 #[command(
     about = "A replicated key-value store: one state at all, through crashes, joins and partitions",
     after_help = "Lines of standard input: put KEY VALUE, get KEY, del KEY, watch [PREFIX], dump, status, recover, recover!, quit.\n\n\
-                  Example: vs kv --group store, in three terminals\n\n\
+                  Example: vs kv --interface 127.0.0.1, in three terminals; vs kv --key-file KEY, on three hosts (see vs keygen)\n\n\
                   The store is made once all --members are there. It lives while more than half of them do: one that was \
                   killed and started again gets it back from the others. It is nowhere on a disk.\n\n\
                   When so many were lost that no majority remembers, it says so and waits. recover lets the state of this \
@@ -66,6 +67,8 @@ pub(crate) struct Args {
     /// Wait until the store is served, do what standard input says, and leave at its end
     #[arg(long)]
     pub(super) leave_at_eof: bool,
+    #[command(flatten)]
+    pub(super) keys: keys::Sealing,
     #[command(flatten)]
     pub(super) tuning: Tuning,
 }

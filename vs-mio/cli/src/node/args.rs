@@ -10,6 +10,7 @@ use vs_core::order::Order;
 use super::embedded;
 use crate::cut::Cut;
 use crate::generate::Sizes;
+use crate::keys;
 use crate::network::Interface;
 use crate::tuning::{self, Tuning};
 
@@ -17,7 +18,7 @@ use crate::tuning::{self, Tuning};
 #[derive(clap::Args, Debug)]
 #[command(
     about = "One member of a group: lines of standard input are multicast, deliveries and views are printed",
-    after_help = "Example: vs node --group chat --name ann\n\n\
+    after_help = "Example: vs node --group chat --interface 127.0.0.1 --name ann\n         vs node --group chat --key-file KEY --name ann    (on several hosts; see vs keygen)\n\n\
                   Nodes that name no server find one another by multicast; --server names one that was started.\n\n\
                   The end of standard input does not leave the group (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do."
 )]
@@ -81,8 +82,6 @@ pub(crate) struct Args {
     /// Leave once standard input has ended and all own messages came back
     #[arg(long)]
     pub(super) leave_at_eof: bool,
-    #[command(flatten)]
-    pub(super) embedded: embedded::Options,
     /// Tell `vs status` here what this member sees; port 0: one that the system chooses, and says
     #[arg(long, value_name = "IP:PORT")]
     pub(super) status: Option<SocketAddr>,
@@ -94,6 +93,10 @@ pub(crate) struct Args {
     #[cfg(feature = "mutants")]
     #[arg(long)]
     pub(super) sync_after_view: bool,
+    #[command(flatten)]
+    pub(super) embedded: embedded::Options,
+    #[command(flatten)]
+    pub(super) keys: keys::Sealing,
     #[command(flatten)]
     pub(super) tuning: Tuning,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! The membership server inside a node that was named none: its options, and what is said of it.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use vs_core::member::PeerTrouble;
 use vs_core::member::server::Note;
@@ -9,6 +9,7 @@ use vs_mio::Driver;
 use vs_std::{EmbeddedConfig, EmbeddedServer, ServerName};
 
 use crate::failure::Failure;
+use crate::keys;
 use crate::network::{note_text, servers, unaccepted};
 
 /// How nodes without a server find one another.
@@ -48,13 +49,18 @@ impl Options {
         servers(&self.peers)
     }
 
+    /// Where the server inside listens, and where it will be connected to, as far as that was named.
+    pub(super) fn uses(&self) -> impl Iterator<Item = IpAddr> {
+        keys::named(&self.peers).chain(self.listen.map(|addr| addr.ip()))
+    }
+
     /// Where beacons go, if that was named.
     pub(super) fn beacons(&self) -> Option<SocketAddr> {
         self.beacons
     }
 
     /// How others are found, in words.
-    pub(super) fn how(&self, server: &EmbeddedServer, interface: core::net::IpAddr) -> String {
+    pub(super) fn how(&self, server: &EmbeddedServer, interface: IpAddr) -> String {
         let beacons = server.beacons_addr();
         let beacons = beacons.map(|addr| format!("by beacons to {addr} on {interface}"));
         let named = self.peers.join(", ");

@@ -23,6 +23,7 @@ use super::status::Desk;
 use crate::failure::{Failure, system};
 use crate::generate::Generator;
 use crate::input::{Generated, Source};
+use crate::keys;
 use crate::network::{find_any, pause, servers, unopened};
 use crate::output::Output;
 
@@ -33,6 +34,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let clock = clock(&args)?;
     let named = servers(&args.servers)?;
     let udp = udp(&args, &named)?;
+    let keys = args.keys.keys(uses(&args, &udp), "--interface 127.0.0.1")?;
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     config.order = args.order;
     if let Some(voters) = &args.primary_of {
@@ -55,7 +57,8 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         .with_node(node)
         .with_fit_datagrams(args.tuning.datagram_bytes.is_none())
         .with_incarnation(incarnation)
-        .with_clock(clock);
+        .with_clock(clock)
+        .with_keys(keys);
     let bind = if args.bind.is_some() { "--bind" } else { "--interface" };
     let mut driver = Driver::new(driver, tracer)
         .map_err(|e| unopened(&e, bind, args.embedded.listen_option(bind)))?;
@@ -89,6 +92,13 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         has_voters: args.primary_of.is_some(),
     };
     Ok(session.with(limits, args.leave_at_eof).with_embedded(how).with_desk(desk))
+}
+
+/// The addresses by which others reach this process, and those that it will be connected to.
+fn uses(args: &Args, udp: &UdpConfig) -> Vec<IpAddr> {
+    let status = args.status.map(|addr| addr.ip());
+    let named = keys::named(&args.servers).chain(args.embedded.uses());
+    keys::uses(udp).chain(named).chain(status).collect()
 }
 
 /// Where the status is asked for, if that was wanted.

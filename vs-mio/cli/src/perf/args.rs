@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use vs_core::ident::NUMBER_MAX;
 use vs_core::order::Order;
+use vs_core::seal::Keys;
 use vs_core::{Blocking, GroupConfig, NodeConfig};
 
 use super::payload;
 use crate::failure::Failure;
+use crate::keys;
 use crate::tuning::{self, Tuning};
 
 /// Measures throughput (closed loop) or latency (--rate, --ping) of a group; what is delivered is
@@ -19,7 +21,7 @@ use crate::tuning::{self, Tuning};
 #[command(
     after_help = "Examples: vs perf --members 3 --senders 1 --size 1024 --seconds 5\n          \
                   vs perf --members 2 --size 64 --ping --busy --pin\n          \
-                  vs perf --attach --server 10.0.0.1:7000 --id 2 --bind 10.0.0.2 --members 3 --size 64\n\n\
+                  vs perf --attach --server 10.0.0.1:7000 --id 2 --bind 10.0.0.2 --members 3 --size 64 --key-file KEY\n\n\
                   On one machine everything is started. With --attach this is one participant of a run over several \
                   hosts or namespaces; give all the same numbers. Latencies compare the clocks of the hosts, except \
                   with --ping, where one clock measures round trips and half of each counts."
@@ -50,10 +52,18 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
+    pub(super) keys: keys::Sealing,
+    #[command(flatten)]
     pub(super) tuning: Tuning,
 }
 
 impl Args {
+    /// The keys, if there are any.
+    pub(super) fn keys(&self) -> Result<Option<Keys>, Failure> {
+        let uses = [self.bind].into_iter().chain(keys::named(&self.servers));
+        self.keys.keys(uses, "--bind 127.0.0.1")
+    }
+
     /// The configurations of a participant.
     pub(super) fn configs(&self) -> (NodeConfig, GroupConfig) {
         let (node, group) = self.tuning.configs(Blocking::Auto, self.bind.is_ipv6());

@@ -62,7 +62,7 @@ fn group() -> Result<vs_core::ident::GroupName, Failure> {
 }
 
 fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failure> {
-    let (node, _) = args.configs();
+    let (keys, (node, _)) = (args.keys()?, args.configs());
     let multicast = args.multicast.unwrap_or(super::stage::multicast(args.bind));
     let mut udp = UdpConfig::new(args.bind, multicast);
     udp.unicast = args.load.unicast;
@@ -75,7 +75,7 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
     let config = DriverConfig::new(process, membership, udp).with_node(node);
     let config = config.with_fit_datagrams(fits);
     let seed = process.0 ^ config.clock.unix_offset();
-    Ok(config.with_seed(seed))
+    Ok(config.with_seed(seed).with_keys(keys))
 }
 
 fn advise(advice: Option<impl core::fmt::Display>) {

@@ -13,6 +13,7 @@ use std::thread;
 use serde_json::Value;
 use vs_core::ident::ServerId;
 use vs_core::member::server::{Server, ServerConfig};
+use vs_core::seal::Keys;
 use vs_mio::{ServerDriver, run_server};
 use vs_std::clock::Clock;
 use vs_std::udp::MULTICAST_V6;
@@ -20,6 +21,7 @@ use vs_std::udp::MULTICAST_V6;
 use super::args::Args;
 use super::report;
 use crate::failure::Failure;
+use crate::keys;
 use crate::output::say;
 use crate::signals::watch_ending;
 
@@ -44,7 +46,7 @@ struct Participant {
 /// Starts everything, waits, and prints what was measured.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupted = watch_ending()?;
-    let server = start_server(args.bind)?;
+    let server = start_server(args.bind, args.keys()?)?;
     let multicast = match args.multicast {
         Some(addr) => addr,
         None => SocketAddr::new(multicast(args.bind).ip(), free_port(args.bind)?),
@@ -67,10 +69,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// A server that ends with this process.
-fn start_server(bind: IpAddr) -> Result<SocketAddr, Failure> {
+fn start_server(bind: IpAddr, keys: Option<Keys>) -> Result<SocketAddr, Failure> {
     let failed = |e: &dyn core::fmt::Display| Failure(format!("no membership server: {e}"));
     let boot = Clock::new().unix_start_ms();
-    let server = Server::new(ServerConfig::default(), ServerId(1), boot).map_err(|e| failed(&e))?;
+    let server = Server::new(ServerConfig::default(), ServerId(1), boot);
+    let mut server = server.map_err(|e| failed(&e))?;
+    if let Some(keys) = keys {
+        keys::for_server(&keys)?;
+        server.set_keys(keys);
+    }
     let mut driver =
         ServerDriver::new(server, SocketAddr::from((bind, 0))).map_err(|e| failed(&e))?;
     let addr = driver.local_addr().map_err(|e| failed(&e))?;
@@ -108,6 +115,7 @@ fn start(
     command
         .args(["perf", "--json", "--attach"])
         .args(args.load.to_args())
+        .args(args.keys.to_args())
         .args(args.tuning.to_args());
     for (option, value) in [
         ("--server", server.to_string()),

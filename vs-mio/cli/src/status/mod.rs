@@ -13,6 +13,8 @@ use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 
 use crate::failure::Failure;
+use crate::keys;
+use crate::network::addresses;
 use crate::output::{say, unwritten};
 
 /// How long an answer may take, from the first attempt to connect.
@@ -39,10 +41,16 @@ pub(crate) struct Args {
     /// Again each second, until interrupted
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    keys: keys::Sealing,
 }
 
 /// Asks, and prints the answer.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    // A name that is unknown is told of below.
+    let found = addresses(&args.addr).unwrap_or_default();
+    // keys: the connection is to be sealed with them.
+    let _keys = args.keys.keys(found.iter().map(SocketAddr::ip), "")?;
     loop {
         let status = ask(&args.addr)?;
         let is_busy = matches!(status, Status::Busy);
@@ -81,9 +89,7 @@ fn busy(name: &str) -> String {
 fn ask(name: &str) -> Result<Status, Failure> {
     let until = Instant::now() + ANSWER_MAX;
     let mut failure = None;
-    for addr in crate::network::addresses(name)
-        .map_err(|why| Failure(format!("cannot find {name}: {why}")))?
-    {
+    for addr in addresses(name).map_err(|why| Failure(format!("cannot find {name}: {why}")))? {
         match connect(addr, until) {
             Ok(stream) => return answer(stream, until).map_err(|why| why.of(name)),
             Err(error) => failure = Some(error),

@@ -239,7 +239,7 @@ impl Processes {
             let mut status = in_host(hosts, Host::Member(1));
             status
                 .arg(vs())
-                .args(["status", &format!("{}:{PORT}", hosts.addr(host))])
+                .args(["status", "--insecure", &format!("{}:{PORT}", hosts.addr(host))])
                 .stdin(Stdio::null());
             status.stdout(Stdio::null()).stderr(Stdio::null());
             self.visitors.push(status.spawn().expect("ip starts"));
@@ -409,7 +409,7 @@ fn words(text: &str) -> Vec<String> {
 
 fn serve(hosts: &Hosts, id: u8) -> Vec<String> {
     let listen = hosts.addr(Host::Server(id));
-    let mut words = words(&format!("server --json --id {id} --listen {listen}:{PORT}"));
+    let mut words = words(&format!("server --insecure --json --id {id} --listen {listen}:{PORT}"));
     for other in Host::servers().into_iter().filter(|other| *other != Host::Server(id)) {
         words.extend(["--peer".into(), named(other)]);
     }
@@ -434,7 +434,7 @@ fn verb() -> String {
 pub(crate) fn join(id: u64, trace: &Path) -> Vec<String> {
     // The interface by its name: the address of a host changes.
     let mut words = words(&format!(
-        "{} --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
+        "{} --insecure --json --group chaos --id {id} --interface eth0 --peer-ms {PEER_MS} \
          --connect-ms {CONNECT_MS} --members-max {MEMBERS_MAX}",
         verb()
     ));

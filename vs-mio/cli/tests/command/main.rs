@@ -5,6 +5,7 @@ mod chat;
 mod demo;
 mod discover;
 mod faults;
+mod keys;
 mod kv;
 mod perf;
 mod primary;

@@ -7,13 +7,13 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use crate::world::{Process, World, directory, is_view, multicast, vs};
 
 /// Exit status of a command that was not understood.
-const USAGE: i32 = 2;
+pub(crate) const USAGE: i32 = 2;
 /// Exit status of a command that failed.
-const FAILED: i32 = 1;
+pub(crate) const FAILED: i32 = 1;
 
 /// Runs `vs` with `args`, which must end with `status` and one line on standard error that has all
 /// of `words`.
-fn refused(args: &[&str], status: i32, words: &[&str]) {
+pub(crate) fn refused(args: &[&str], status: i32, words: &[&str]) {
     let output = vs(args);
     let said = String::from_utf8_lossy(&output.stderr);
     println!("{args:?}: {said}");
@@ -85,7 +85,7 @@ fn a_server_that_cannot_be_reached_is_named() {
     let both = ["cannot reach any", NOBODY, NOBODY_ELSE];
     node(NOBODY, &["--server", NOBODY_ELSE], FAILED, &both);
     // An address for documents: nobody answers, or the system says at once that there is no way.
-    let silent = ["--connect-ms", "300", "--bind", "127.0.0.1"];
+    let silent = ["--connect-ms", "300", "--bind", "127.0.0.1", "--insecure"];
     node("192.0.2.1:7000", &silent, FAILED, &["cannot reach the membership server 192.0.2.1:7000"]);
     node("nowhere", &[], FAILED, &["nowhere", "HOST:PORT"]);
     node("no-such-host.invalid:7000", &[], FAILED, &["no-such-host.invalid", "look up"]);
@@ -146,7 +146,7 @@ fn addresses_that_cannot_be_used_are_named() {
     let taken = taken.local_addr().map(|addr| (addr, taken)).expect("a bound socket");
     let port = format!("port {} is taken", taken.0.port());
     refused(&["server", "--listen", &taken.0.to_string()], FAILED, &[&port, "--listen"]);
-    let elsewhere = ["server", "--listen", "192.0.2.1:7000"];
+    let elsewhere = ["server", "--insecure", "--listen", "192.0.2.1:7000"];
     refused(&elsewhere, FAILED, &["192.0.2.1 is not on this host", "--listen"]);
 
     let not_shared = multicast();
@@ -154,9 +154,9 @@ fn addresses_that_cannot_be_used_are_named() {
     let port = format!("port {} is taken", not_shared.rsplit_once(':').expect("a port").1);
     node(NOBODY, &["--multicast", &not_shared], FAILED, &[&port, "--multicast"]);
     node(NOBODY, &["--multicast", "10.0.0.1:7000"], FAILED, &["10.0.0.1:7000", "--multicast"]);
-    let elsewhere = ["--interface", "192.0.2.1"];
+    let elsewhere = ["--insecure", "--interface", "192.0.2.1"];
     node(NOBODY, &elsewhere, FAILED, &["no interface", "192.0.2.1", "--interface"]);
-    let elsewhere = ["--bind", "192.0.2.1"];
+    let elsewhere = ["--insecure", "--bind", "192.0.2.1"];
     node(NOBODY, &elsewhere, FAILED, &["192.0.2.1 is not on this host", "--bind"]);
 
     let inside = |args: &[&str], words: &[&str]| {
@@ -164,13 +164,16 @@ fn addresses_that_cannot_be_used_are_named() {
         let own = ["node", "--group", "chat", "--id", "1", "--multicast", &multicast];
         refused(&[&own, args].concat(), FAILED, words);
     };
-    let anywhere = ["server", "--listen", "0.0.0.0:0", "--discover"];
+    let anywhere = ["server", "--insecure", "--listen", "0.0.0.0:0", "--discover"];
     refused(&anywhere, FAILED, &["0.0.0.0", "--interface"]);
-    inside(&["--interface", "192.0.2.1"], &["192.0.2.1", "--interface"]);
-    inside(&["--bind", "192.0.2.1"], &["192.0.2.1 is not on this host", "--bind"]);
+    inside(&["--insecure", "--interface", "192.0.2.1"], &["192.0.2.1", "--interface"]);
+    inside(&["--insecure", "--bind", "192.0.2.1"], &["192.0.2.1 is not on this host", "--bind"]);
     let here = ["--interface", "127.0.0.1"];
     let with = |args: &[&'static str]| [&here[..], args].concat();
-    inside(&with(&["--listen", "192.0.2.1:7000"]), &["192.0.2.1 is not on this host", "--listen"]);
+    inside(
+        &with(&["--insecure", "--listen", "192.0.2.1:7000"]),
+        &["192.0.2.1 is not on this host", "--listen"],
+    );
     inside(&with(&["--beacons", "10.0.0.1:7000"]), &["10.0.0.1:7000", "--beacons"]);
     inside(&with(&["--peer", "nowhere"]), &["nowhere", "HOST:PORT"]);
 }

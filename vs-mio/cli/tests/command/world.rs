@@ -151,8 +151,14 @@ impl Process {
     /// Starts `vs` with `args` where commands are looked for in the directories of `path`;
     /// everything that it says is read.
     pub(crate) fn start_with_path(path: &str, args: &[&str]) -> Self {
+        Self::start_with_env("PATH", path, args)
+    }
+
+    /// Starts `vs` with `args`, and with `value` in the variable `name`; everything that it says is
+    /// read.
+    pub(crate) fn start_with_env(name: &str, value: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vs"));
-        command.env("PATH", path);
+        command.env(name, value);
         let mut process = Self::spawn(command, args);
         process.read();
         process

@@ -6,7 +6,7 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 3
-for k in 1 2 3; do start n$k $k $VS node --group g --id $k --primary-of 1,2,3; done; sleep 3
+for k in 1 2 3; do start n$k $k $VS node --insecure --group g --id $k --primary-of 1,2,3; done; sleep 3
 say "address of host 2 goes"; ip -n ${P}2 addr flush dev eth0
 sleep 15; type_in n2 "written while cut off"; type_in n1 "written by the rest"; sleep 1
 show n1 n2

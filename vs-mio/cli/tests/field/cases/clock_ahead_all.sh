@@ -10,9 +10,9 @@
 F=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -1); [ -n "$F" ] || { echo "apt-get install libfaketime"; exit 77; }
 net 3
 ahead() { echo env LD_PRELOAD=$F FAKETIME=$1 DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1; }
-for k in 1 2 3; do clock=; [ $k = 2 ] && clock=$(ahead +3600); start a$k $k $clock $VS node --group g --id $k --trace $W/t$k.jsonl; done; sleep 3
+for k in 1 2 3; do clock=; [ $k = 2 ] && clock=$(ahead +3600); start a$k $k $clock $VS node --insecure --group g --id $k --trace $W/t$k.jsonl; done; sleep 3
 for k in 1 2 3; do kill -9 ${PID[a$k]}; done; sleep 1
-for k in 1 2 3; do start b$k $k $VS node --group g --id $k --trace $W/t$k.jsonl; done; sleep 4
+for k in 1 2 3; do start b$k $k $VS node --insecure --group g --id $k --trace $W/t$k.jsonl; done; sleep 4
 for k in 1 2 3; do type_in b$k "again $k"; done; sleep 1; show b1 b2
 for k in 1 2 3; do kill ${PID[b$k]}; done; sleep 1
 grep -q '{1,2,3}' $W/b1.out || fail "they do not come together again"

@@ -10,12 +10,12 @@ F=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -1); [ -n "$F" ] 
 net 3
 echo "+0" > $W/clock
 fake="env LD_PRELOAD=$F FAKETIME_TIMESTAMP_FILE=$W/clock FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1"
-start srv 1 $fake $VS server --listen 10.99.0.1:7000; sleep .5
-for k in 1 2; do start n$k $k $fake $VS node --group g --id $k --server 10.99.0.1:7000 --trace $W/t$k.jsonl; done; sleep 2
+start srv 1 $fake $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+for k in 1 2; do start n$k $k $fake $VS node --insecure --group g --id $k --server 10.99.0.1:7000 --trace $W/t$k.jsonl; done; sleep 2
 views=$(grep -c ^view $W/n1.out)
 echo "-3600" > $W/clock; sleep 3; echo "+86400" > $W/clock; sleep 3; echo "-60" > $W/clock; sleep 1
 [ $(grep -c ^view $W/n1.out) = $views ] || fail "the clock changes views"
-start n3 3 $fake $VS node --group g --id 3 --server 10.99.0.1:7000 --trace $W/t3.jsonl; sleep 2; show srv n1 n3
+start n3 3 $fake $VS node --insecure --group g --id 3 --server 10.99.0.1:7000 --trace $W/t3.jsonl; sleep 2; show srv n1 n3
 grep '^view' $W/n1.out | tail -1 | grep -q '{1,2,3}' || fail "3 does not come in"
 for k in 1 2 3; do kill ${PID[n$k]}; done; sleep 1
 $VS check $W/t1.jsonl $W/t2.jsonl $W/t3.jsonl > $W/verdict 2>&1 || { cut -c1-200 $W/verdict; fail "numbers do not grow"; }

@@ -8,10 +8,10 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 command -v prlimit >/dev/null || { echo "prlimit is missing"; exit 77; }
 net 1
-start srv 1 $VS server --listen 10.99.0.1:7000; sleep .5
-start n1 1 $VS node --group g --id 1 --server 10.99.0.1:7000; sleep 1
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+start n1 1 $VS node --insecure --group g --id 1 --server 10.99.0.1:7000; sleep 1
 prlimit --pid ${PID[srv]} --nofile=3:
-start n2 1 $VS node --group g --id 2 --server 10.99.0.1:7000 --connect-ms 20000; sleep 4; show srv n2
+start n2 1 $VS node --insecure --group g --id 2 --server 10.99.0.1:7000 --connect-ms 20000; sleep 4; show srv n2
 said=$(grep -c "cannot accept a connection: Too many open files" $W/srv.err)
 [ $said -ge 1 ] || fail "the server says nothing of its limit"
 [ $said -le 4 ] || fail "it is said $said times in 4 s"

@@ -7,9 +7,9 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 command -v prlimit >/dev/null || { echo "prlimit is missing"; exit 77; }
 net 2
-start srv 1 $VS server --listen 10.99.0.1:7000 --peer 10.99.0.1:7001
-start srv2 1 $VS server --listen 10.99.0.1:7001 --id 2 --peer 10.99.0.1:7000; sleep .5
-for k in 1 2; do start n$k $k $VS node --group g --id $k --server 10.99.0.1:7000 --server 10.99.0.1:7001; done; sleep 1
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000 --peer 10.99.0.1:7001
+start srv2 1 $VS server --insecure --listen 10.99.0.1:7001 --id 2 --peer 10.99.0.1:7000; sleep .5
+for k in 1 2; do start n$k $k $VS node --insecure --group g --id $k --server 10.99.0.1:7000 --server 10.99.0.1:7001; done; sleep 1
 prlimit --pid ${PID[n2]} --nofile=3:; kill -9 ${PID[srv]}; sleep 5; show n2
 said=$(grep -c "no connection can be opened: Too many open files.*ulimit" $W/n2.err)
 [ $said -ge 1 ] || fail "the member does not say what keeps it from every server"

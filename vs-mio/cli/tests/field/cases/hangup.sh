@@ -6,9 +6,9 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 2
-start srv 1 $VS server --listen 10.99.0.1:7000; sleep .5
-start n1 1 $VS node --group g --id 1 --server 10.99.0.1:7000
-start n2 2 nohup $VS node --group g --id 2 --server 10.99.0.1:7000; sleep 2
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+start n1 1 $VS node --insecure --group g --id 1 --server 10.99.0.1:7000
+start n2 2 nohup $VS node --insecure --group g --id 2 --server 10.99.0.1:7000; sleep 2
 kill -HUP ${PID[n1]} ${PID[n2]}; sleep .5
 kill -0 ${PID[n1]} 2>/dev/null && fail "1 does not end"
 wait ${PID[n1]} || fail "1 ends with status $?"

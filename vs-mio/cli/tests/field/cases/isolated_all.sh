@@ -7,7 +7,7 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 3
-for k in 1 2 3; do start n$k $k $VS node --group g --id $k --primary-of 1,2,3; done; sleep 3
+for k in 1 2 3; do start n$k $k $VS node --insecure --group g --id $k --primary-of 1,2,3; done; sleep 3
 for k in 1 2 3; do ip -n ${P}0 link set v$k down; done; sleep 8; show n1 n2 n3
 for k in 1 2 3; do
     grep '^view' $W/n$k.out | tail -1 | grep -q "{$k}" || fail "$k has no view of its own"

@@ -8,8 +8,8 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 command -v nft >/dev/null || { echo "nft is missing"; exit 77; }
 net 3
-start srv 1 $VS server --listen 10.99.0.1:7000; sleep .5
-for k in 1 2 3; do start n$k $k $VS node --group g --id $k --server 10.99.0.1:7000 --primary-of 1,2,3; done; sleep 2
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+for k in 1 2 3; do start n$k $k $VS node --insecure --group g --id $k --server 10.99.0.1:7000 --primary-of 1,2,3; done; sleep 2
 ip netns exec ${P}2 nft 'add table inet cut; add chain inet cut in { type filter hook input priority 0; policy drop; }'
 sleep 8; show n1 n2
 [ "$(grep -E '^(view|the view)' $W/n2.out | tail -1)" = "the view is primary" ] && fail "2 takes its view for primary"

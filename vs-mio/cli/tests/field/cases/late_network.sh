@@ -8,7 +8,7 @@
 net 3
 ip -n ${P}2 link set eth0 down; ip -n ${P}2 addr flush dev eth0
 say "== without a server: host 2 has no network when its node starts"
-for k in 1 2 3; do start n$k $k $VS node --group g --id $k; done; sleep 2
+for k in 1 2 3; do start n$k $k $VS node --insecure --group g --id $k; done; sleep 2
 ip -n ${P}2 link set eth0 up; addr 2 10.99.0.2; say "the network of host 2 is up"; sleep 6
 show n1 n2
 grep '^view' $W/n2.out | tail -1 | grep -q '{1,2,3}' || fail "2 stays alone, though its network is up"
@@ -18,9 +18,9 @@ for k in 1 2 3; do grep '^view' $W/n$k.out | tail -1 | grep -q '{1,2,3}' || fail
 type_in n3 "back"; sleep 1; grep -q "3: back" $W/n1.out || fail "what 3 says does not arrive"
 for k in 1 2 3; do kill ${PID[n$k]}; done; sleep 1
 say "== with a server: host 2 has no way to it yet"
-start srv 1 $VS server --listen 10.99.0.1:7000
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000
 ip -n ${P}2 link set eth0 down; ip -n ${P}2 addr flush dev eth0
-for k in 1 2; do start m$k $k $VS node --group h --id $k --server 10.99.0.1:7000 --connect-ms 10000; done; sleep 2
+for k in 1 2; do start m$k $k $VS node --insecure --group h --id $k --server 10.99.0.1:7000 --connect-ms 10000; done; sleep 2
 ip -n ${P}2 link set eth0 up; addr 2 10.99.0.2; sleep 4; show m2
 grep '^view' $W/m2.out | tail -1 | grep -q '{1,2}' || fail "with a server: 2 gives up before the network is up"
 exit $bad

@@ -8,8 +8,8 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is missing"; exit 77; }
 net 3
-for k in 1 2; do start n$k $k $VS node --group g --id $k --peer-ms 10000 --server-silence-ms 9000; done
-start n3 3 $VS node --group g --id 3 --peer-ms 10000 --server-silence-ms 9000 --status 10.99.0.3:7800; sleep 3
+for k in 1 2; do start n$k $k $VS node --insecure --group g --id $k --peer-ms 10000 --server-silence-ms 9000; done
+start n3 3 $VS node --insecure --group g --id 3 --peer-ms 10000 --server-silence-ms 9000 --status 10.99.0.3:7800; sleep 3
 # Beside the group, as its own window does not fill the buffers that the system grants here.
 port=$(ip netns exec ${P}3 cat /proc/net/udp | awk '$2 ~ /^0300630A:/ {print $2}' | head -1 | cut -d: -f2); port=$((16#$port))
 kill -STOP ${PID[n3]}
@@ -24,6 +24,6 @@ PY
 kill -CONT ${PID[n3]}; sleep 8; show n3
 grep -q "the system dropped [0-9]* datagrams so far" $W/n3.err || fail "3 does not say that datagrams were dropped"
 [ $(grep -c "the system dropped" $W/n3.err) -le 1 ] || fail "it is said more than once a minute"
-ip netns exec ${P}3 $VS status 10.99.0.3:7800 --json | grep -q '"overflowed":[1-9]' || fail "the status does not have the number"
+ip netns exec ${P}3 $VS status --insecure 10.99.0.3:7800 --json | grep -q '"overflowed":[1-9]' || fail "the status does not have the number"
 grep -h "the system dropped" $W/n1.err $W/n2.err && fail "1 or 2 say so, too"
 exit $bad

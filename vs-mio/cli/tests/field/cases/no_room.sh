@@ -6,9 +6,9 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 1
-start srv 1 $VS server --listen 10.99.0.1:7000; sleep .5
-for k in 1 2; do start n$k 1 $VS node --group g --id $k --server 10.99.0.1:7000; done; sleep 1
-start n3 1 $VS node --group g --id 3 --server 10.99.0.1:7000 --members-max 1; sleep 12; show n3
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+for k in 1 2; do start n$k 1 $VS node --insecure --group g --id $k --server 10.99.0.1:7000; done; sleep 1
+start n3 1 $VS node --insecure --group g --id 3 --server 10.99.0.1:7000 --members-max 1; sleep 12; show n3
 said=$(grep -c "there is no room" $W/n3.err)
 [ $said -ge 1 ] && grep -q members_max $W/n3.err || fail "the limit is not named"
 [ $said -le 5 ] || fail "it is said $said times in 12 s"

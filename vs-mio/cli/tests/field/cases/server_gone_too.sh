@@ -8,8 +8,8 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 3
-start srv 3 $VS server --listen 10.99.0.3:7000; sleep .5
-for k in 1 2; do start n$k $k $VS node --group g --id $k --server 10.99.0.3:7000 --primary-of 1,2; done; sleep 2
+start srv 3 $VS server --insecure --listen 10.99.0.3:7000; sleep .5
+for k in 1 2; do start n$k $k $VS node --insecure --group g --id $k --server 10.99.0.3:7000 --primary-of 1,2; done; sleep 2
 kill -STOP ${PID[srv]}; ip -n ${P}0 link set v2 down; sleep 8; show n1 n2
 for k in 1 2; do
     [ "$(grep -E '^(view|the view)' $W/n$k.out | tail -1)" = "the view is primary" ] && fail "$k takes its view for primary"

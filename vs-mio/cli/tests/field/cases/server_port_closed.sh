@@ -9,8 +9,8 @@
 command -v nft >/dev/null || { echo "nft is missing"; exit 77; }
 net 2
 ip netns exec ${P}1 nft 'add table inet cut; add chain inet cut in { type filter hook input priority 0; }; add rule inet cut in tcp dport 7000 drop'
-start srv 1 $VS server --listen 10.99.0.1:7000; sleep .5
-start n2 2 $VS node --group g --id 2 --server 10.99.0.1:7000 --connect-ms 6000; sleep 3; show n2
+start srv 1 $VS server --insecure --listen 10.99.0.1:7000; sleep .5
+start n2 2 $VS node --insecure --group g --id 2 --server 10.99.0.1:7000 --connect-ms 6000; sleep 3; show n2
 grep -q "10.99.0.1:7000" $W/n2.err || fail "after 3 s 2 has not named the server"
 wait ${PID[n2]}; status=$?; show n2
 [ $status = 1 ] || fail "it ends with status $status"

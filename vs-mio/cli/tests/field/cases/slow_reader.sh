@@ -7,9 +7,9 @@
 # 1: the fault shows.
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 net 3
-for k in 1 2; do start n$k $k $VS node --group g --id $k; done
+for k in 1 2; do start n$k $k $VS node --insecure --group g --id $k; done
 mkfifo $W/slow $W/n3.in; exec 8<>$W/slow 9<>$W/n3.in
-ip netns exec ${P}3 $VS node --group g --id 3 <$W/n3.in >$W/slow 2>$W/n3.err & PID[n3]=$!; sleep 3
+ip netns exec ${P}3 $VS node --insecure --group g --id 3 <$W/n3.in >$W/slow 2>$W/n3.err & PID[n3]=$!; sleep 3
 for i in $(seq 1 3000); do type_in n1 "$(printf "%0300d" $i)"; done; sleep 8
 TAIL=2 show n1 n2
 grep -q "$(printf "%0300d" 3000)" $W/n2.out || fail "2 does not get all that 1 sends"

@@ -1,8 +1,8 @@
 //! The manual: pages without code.
 //!
 //! To begin with:
-//! - [`operating`]: servers or none, addresses and ports, partitions, far links, status, sizing,
-//!   platforms, and what an operator may read.
+//! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
+//!   sizing, platforms, and what an operator may read.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`traces`]: the format of traces.
@@ -14,6 +14,7 @@
 //!
 //! What is promised, and why it holds:
 //! - [`properties`]: the promises by number: S8, M2, L1.
+//! - [`threat_model`]: who can do what on a hostile network, with keys and without.
 //! - [`algorithm`]: the rules by number, each with an anchor.
 //! - [`proof`](crate::spec::proof): why the rules suffice, and who checks each step.
 //! - [`testing`]: seeded worlds, the specification beside the code, exhaustive worlds, mutants,
@@ -38,6 +39,8 @@ pub mod own_membership {}
 pub mod properties {}
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+#[doc = include_str!("threat_model.md")]
+pub mod threat_model {}
 #[doc = include_str!("traces.md")]
 pub mod traces {}
 #[doc = include_str!("wire.md")]

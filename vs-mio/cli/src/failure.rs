@@ -12,8 +12,8 @@ pub(crate) fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure(format!("cannot {what}: {error}"))
 }
 
-/// Ends the process, which has opened nothing yet: its command line lacks something, as one sentence
-/// says.
+/// Ends the process, which has opened nothing yet: its command line lacks something, as `why` says
+/// in one sentence.
 pub(crate) fn misused(why: &str) -> ! {
     eprintln!("vs: {why}");
     std::process::exit(MISUSED)

@@ -110,8 +110,8 @@ pub(crate) fn uses(udp: &UdpConfig) -> impl Iterator<Item = IpAddr> {
     [udp.bind, udp.interface].into_iter().chain(later)
 }
 
-/// The addresses of servers that were named by their address. Who is named by a host name is reached
-/// by the interface of the node.
+/// The addresses of servers that were named by their address. One that is named by a host name is
+/// reached by the interface of the node.
 pub(crate) fn named(servers: &[String]) -> impl Iterator<Item = IpAddr> {
     servers.iter().filter_map(|server| server.parse().ok()).map(|addr: SocketAddr| addr.ip())
 }

@@ -54,7 +54,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `args` and `keys` at `side` of the network; what it says goes to `news`.
+    /// Starts this program with `args` and `keys` at `side` of the network; what it says goes to
+    /// `news`.
     pub(super) fn start(
         who: Who,
         (network, side): (&Network, usize),

@@ -49,7 +49,7 @@ impl Options {
         servers(&self.peers)
     }
 
-    /// Where the server inside listens, and where it will be connected to, as far as that was named.
+    /// Where the server inside listens and what it connects to, as far as addresses were named.
     pub(super) fn uses(&self) -> impl Iterator<Item = IpAddr> {
         keys::named(&self.peers).chain(self.listen.map(|addr| addr.ip()))
     }

@@ -9,9 +9,12 @@
 //! Of two servers that of the higher id connects to the other, so that they have one connection;
 //! the other does only if it waits for that in vain, where beacons go one way only.
 //!
-//! Beacons prove nothing: whoever can send to their address can make servers connect to addresses
-//! of his choice, as many as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be
-//! taken for a server that is connected.
+//! With keys, beacons are sealed, and others are dropped: see [`sealed`]. Without, beacons prove
+//! nothing: whoever can send to their address can make servers connect to addresses of his choice,
+//! as many as [`DiscoveryConfig::servers_max`] at a time. What he cannot do is to be taken for a
+//! server that is connected.
+
+mod sealed;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -21,9 +24,11 @@ use core::net::SocketAddr;
 use crate::config::{ConfigError, TIME_MS_LIMIT, setters};
 use crate::ident::{Deployment, ServerId};
 use crate::rng::Rng;
+use crate::seal::Keys;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
-use crate::wire::beacon::{self, Beacon, NoBeacon};
+use crate::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
+use sealed::Sealer;
 
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
 const NOTE_PAUSE_MS: u64 = 60_000;
@@ -171,6 +176,12 @@ pub enum UselessBeacon {
     /// The server that listens there is heard for long, and no connection to it comes up, nor one
     /// from it.
     Unreached(SocketAddr),
+    /// It is sealed, and this server has no keys.
+    Sealed,
+    /// It is not sealed, and this server has keys; where its server says that it listens.
+    InTheClear(SocketAddr),
+    /// It does not open; the id of the key that it is said to be sealed with.
+    Unopened(u8),
 }
 
 impl fmt::Display for UselessBeacon {
@@ -199,12 +210,26 @@ impl fmt::Display for UselessBeacon {
                  multicasts through and stops TCP to port {} (a firewall?), or the address is not reached from here",
                 addr.port()
             ),
+            Self::Sealed => f.write_str(
+                "found a server whose beacons are sealed, and this server has no keys: give the same keys to all that \
+                 belong together",
+            ),
+            Self::InTheClear(addr) => write!(
+                f,
+                "found a server at {addr} whose beacons are not sealed, and this server has keys: give the same keys to \
+                 all that belong together"
+            ),
+            Self::Unopened(key) => write!(
+                f,
+                "found a server whose beacons are sealed with a key of id {key} and do not open here: give the same keys \
+                 to all that belong together, each with the same id and suite"
+            ),
         }
     }
 }
 
 impl UselessBeacon {
-    const KINDS: usize = 5;
+    const KINDS: usize = 8;
 
     /// Its place in [`Discovery::noted`].
     fn kind(&self) -> usize {
@@ -214,6 +239,9 @@ impl UselessBeacon {
             Self::SameId(..) => 2,
             Self::TooMany => 3,
             Self::Unreached(_) => 4,
+            Self::Sealed => 5,
+            Self::InTheClear(_) => 6,
+            Self::Unopened(_) => 7,
         }
     }
 }
@@ -255,6 +283,10 @@ pub(crate) struct Discovery {
     missed_until: Option<Time>,
     /// When a beacon of no use was noted last, by kind.
     noted: [Option<Time>; UselessBeacon::KINDS],
+    /// With keys.
+    sealer: Option<Sealer>,
+    /// Beacons that were dropped since they were sealed otherwise than the own ones.
+    dropped: u64,
 }
 
 impl Discovery {
@@ -283,8 +315,25 @@ impl Discovery {
             heard: BTreeMap::new(),
             missed_until: None,
             noted: [None; UselessBeacon::KINDS],
+            sealer: None,
+            dropped: 0,
             config,
         }
+    }
+
+    /// Seals from now on, and hears sealed beacons alone. False, and nothing is changed, if the key
+    /// that seals is one of members.
+    pub(crate) fn set_keys(&mut self, keys: Keys) -> bool {
+        let sealer = Sealer::new(keys);
+        let is_able = sealer.is_some();
+        self.sealer = sealer.or(self.sealer.take());
+        is_able
+    }
+
+    /// How many beacons were dropped since this was asked last, since they were sealed otherwise
+    /// than the own ones.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        core::mem::take(&mut self.dropped)
     }
 
     /// Whether all servers that can be found are known, as far as one may wait for that. Once true,
@@ -305,6 +354,17 @@ impl Discovery {
         datagram: &[u8],
         connected: &[ServerId],
     ) -> Vec<Found> {
+        let mut room;
+        let datagram = match &self.sealer {
+            None => datagram,
+            Some(sealer) => {
+                room = [0; BEACON_BYTES_MAX];
+                match sealer.open(datagram, &mut room) {
+                    Ok(opened) => opened,
+                    Err(key) => return self.drop_unopened(now, datagram, key),
+                }
+            }
+        };
         let useless = match beacon::decode(datagram) {
             Ok(beacon) if beacon.deployment != self.deployment.as_str() => {
                 Deployment::new(beacon.deployment).ok().map(UselessBeacon::Deployment)
@@ -317,9 +377,27 @@ impl Discovery {
             }
             Ok(_) => Some(UselessBeacon::TooMany),
             Err(NoBeacon::Version(version)) => Some(UselessBeacon::Version(version)),
+            Err(NoBeacon::Sealed) => {
+                self.dropped += 1;
+                Some(UselessBeacon::Sealed)
+            }
             Err(NoBeacon::Other) => None,
         };
         let Some(useless) = useless else { return Vec::new() };
+        self.note(now, useless)
+    }
+
+    /// A datagram is no beacon that opens; `key` is what it says that it is sealed with.
+    fn drop_unopened(&mut self, now: Time, datagram: &[u8], key: Option<u8>) -> Vec<Found> {
+        let useless = match (key, beacon::decode(datagram)) {
+            (Some(key), _) => UselessBeacon::Unopened(key),
+            (None, Ok(beacon)) => UselessBeacon::InTheClear(beacon.listen),
+            (None, Err(NoBeacon::Version(version))) => {
+                return self.note(now, UselessBeacon::Version(version));
+            }
+            (None, Err(_)) => return Vec::new(),
+        };
+        self.dropped += 1;
         self.note(now, useless)
     }
 
@@ -481,9 +559,14 @@ impl Discovery {
         }
         let deployment = self.deployment.as_str();
         let own = Beacon { deployment, server: self.me, boot: self.boot, listen: self.listen };
-        beacon::encode(out, &own)
+        match &mut self.sealer {
+            Some(sealer) => sealer.seal(out, &own),
+            None => beacon::encode(out, &own),
+        }
     }
 }
 
+#[cfg(test)]
+mod sealed_tests;
 #[cfg(test)]
 mod tests;

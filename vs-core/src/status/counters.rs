@@ -20,6 +20,9 @@ pub struct ServerCounters {
     pub change_ms_max: u64,
     /// Frames that were skipped, since they are of kinds that this version does not know.
     pub frames_skipped: u64,
+    /// Beacons that were dropped: in the clear and there are keys, sealed and there are none, or
+    /// sealed with another key.
+    pub beacons_dropped: u64,
 }
 
 impl ServerCounters {
@@ -32,5 +35,6 @@ impl ServerCounters {
         self.change_ms_sum += other.change_ms_sum;
         self.change_ms_max = self.change_ms_max.max(other.change_ms_max);
         self.frames_skipped += other.frames_skipped;
+        self.beacons_dropped += other.beacons_dropped;
     }
 }

@@ -9,6 +9,18 @@
 //! then optional fields, each: tag u8 | length u8 | bytes
 //! ```
 //!
+//! Servers with keys send them sealed:
+//!
+//! ```text
+//!  0 "VSB\x01" | 4 version u16 | 6 id of the key | 7 reserved
+//!  8 salt, 16 bytes | 24 counter u64
+//! 32 sealed: a beacon as above, from byte 6 on
+//! then a tag of 16 bytes, which covers everything
+//! ```
+//!
+//! What seals is derived from the key of servers and the salt, which a server draws when it starts.
+//! The counter grows with each beacon, and is the nonce, behind which stand four bytes of 0.
+//!
 //! A sender writes reserved bits as 0, and a reader ignores them. A reader skips optional fields
 //! whose tag it does not know; there is none yet.
 //!
@@ -24,6 +36,7 @@ use crate::ident::{GROUP_NAME_BYTES_MAX, NUMBER_MAX, ServerId, check_name};
 use crate::wire::STREAM_VERSION;
 
 const MAGIC: [u8; 4] = *b"VSB\0";
+const SEALED_MAGIC: [u8; 4] = *b"VSB\x01";
 const VERSION_AT: usize = 4;
 const NAME_LENGTH_AT: usize = 7;
 const SERVER_AT: usize = 8;
@@ -32,11 +45,22 @@ const PORT_AT: usize = 24;
 const FAMILY_AT: usize = 26;
 const IP_AT: usize = 32;
 const NAME_AT: usize = 48;
+/// Of a sealed one.
+const KEY_AT: usize = 6;
+const SALT_AT: usize = 8;
+const COUNTER_AT: usize = 24;
+
+/// Bytes of the magic and the version, which are never sealed.
+pub(crate) const HEAD_BYTES: usize = 6;
+/// Bytes of a salt.
+pub(crate) const SALT_BYTES: usize = 16;
+/// Bytes of what is in the clear of a sealed beacon.
+pub(crate) const ENVELOPE_BYTES: usize = 32;
 
 /// Bytes of the longest beacon, of which optional fields may take those that are left beside the
 /// longest name.
 pub const BEACON_BYTES_MAX: usize = 512;
-const _: () = assert!(NAME_AT + GROUP_NAME_BYTES_MAX < BEACON_BYTES_MAX);
+const _: () = assert!(ENVELOPE_BYTES + NAME_AT + GROUP_NAME_BYTES_MAX + 16 < BEACON_BYTES_MAX);
 
 /// What a server says to all that may hear it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +75,51 @@ pub struct Beacon<'a> {
     pub listen: SocketAddr,
 }
 
+/// What is in the clear of a sealed beacon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    /// The id of the key.
+    pub(crate) key: u8,
+    /// Of the incarnation of the server.
+    pub(crate) salt: [u8; SALT_BYTES],
+    /// Of the beacon; never the same for two of one salt.
+    pub(crate) counter: u64,
+}
+
+impl Envelope {
+    /// The bytes in the clear.
+    pub(crate) fn encode(&self) -> [u8; ENVELOPE_BYTES] {
+        let mut out = [0; ENVELOPE_BYTES];
+        out[..VERSION_AT].copy_from_slice(&SEALED_MAGIC);
+        out[VERSION_AT..][..2].copy_from_slice(&STREAM_VERSION.to_le_bytes());
+        out[KEY_AT] = self.key;
+        out[SALT_AT..][..SALT_BYTES].copy_from_slice(&self.salt);
+        out[COUNTER_AT..][..8].copy_from_slice(&self.counter.to_le_bytes());
+        out
+    }
+
+    /// Takes a sealed beacon apart: what is in the clear, as it is and as it reads, and the rest.
+    /// `None`: it is no sealed beacon of this version.
+    pub(crate) fn split(datagram: &[u8]) -> Option<(&[u8; ENVELOPE_BYTES], Self, &[u8])> {
+        let (clear, rest) = datagram.split_first_chunk::<ENVELOPE_BYTES>()?;
+        let version = u16::from_le_bytes([clear[VERSION_AT], clear[VERSION_AT + 1]]);
+        if !clear.starts_with(&SEALED_MAGIC) || version != STREAM_VERSION {
+            return None;
+        }
+        let (mut salt, mut counter) = ([0; SALT_BYTES], [0; 8]);
+        salt.copy_from_slice(&clear[SALT_AT..][..SALT_BYTES]);
+        counter.copy_from_slice(&clear[COUNTER_AT..][..8]);
+        let counter = u64::from_le_bytes(counter);
+        Some((clear, Self { key: clear[KEY_AT], salt, counter }, rest))
+    }
+}
+
+/// Writes what stands in front of an opened beacon, for [`decode`].
+pub(crate) fn encode_head(out: &mut [u8; HEAD_BYTES]) {
+    out[..VERSION_AT].copy_from_slice(&MAGIC);
+    out[VERSION_AT..].copy_from_slice(&STREAM_VERSION.to_le_bytes());
+}
+
 /// Why a datagram is no beacon of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoBeacon {
@@ -58,6 +127,8 @@ pub enum NoBeacon {
     Other,
     /// It is one of another version.
     Version(u16),
+    /// It is sealed.
+    Sealed,
 }
 
 /// Writes a beacon; returns its length. `None`: `out` is too short, or it names what no beacon can.
@@ -92,13 +163,18 @@ pub fn encode(out: &mut [u8], beacon: &Beacon<'_>) -> Option<usize> {
 /// Reads a beacon.
 ///
 /// # Errors
-/// Says whether it is one of another version.
+/// Says whether it is one of another version, or sealed.
 pub fn decode(datagram: &[u8]) -> Result<Beacon<'_>, NoBeacon> {
-    let rest = datagram.strip_prefix(&MAGIC).ok_or(NoBeacon::Other)?;
+    let is_sealed = datagram.starts_with(&SEALED_MAGIC);
+    let magic = if is_sealed { SEALED_MAGIC } else { MAGIC };
+    let rest = datagram.strip_prefix(&magic).ok_or(NoBeacon::Other)?;
     let version = rest.first_chunk::<2>().ok_or(NoBeacon::Other)?;
     let version = u16::from_le_bytes(*version);
     if version != STREAM_VERSION {
         return Err(NoBeacon::Version(version));
+    }
+    if is_sealed {
+        return Err(NoBeacon::Sealed);
     }
     let (head, rest) = datagram.split_first_chunk::<NAME_AT>().ok_or(NoBeacon::Other)?;
     let name_bytes = usize::from(head[NAME_LENGTH_AT]);
@@ -197,8 +273,27 @@ mod tests {
         bytes[VERSION_AT] = 9;
         assert_eq!(decode(&bytes), Err(NoBeacon::Version(9)));
         assert_eq!(decode(&bytes[..6]), Err(NoBeacon::Version(9)), "whatever follows");
+        bytes[3] = 1;
+        assert_eq!(decode(&bytes[..6]), Err(NoBeacon::Version(9)), "a sealed one");
         bytes[0] = b'X';
         assert_eq!(decode(&bytes), Err(NoBeacon::Other));
+    }
+
+    #[test]
+    fn envelope_says_the_same_when_it_is_read() {
+        let envelope = Envelope { key: 3, salt: [7; SALT_BYTES], counter: 1 << 40 };
+        let bytes = [&envelope.encode()[..], b"sealed"].concat();
+        assert_eq!(decode(&bytes), Err(NoBeacon::Sealed));
+        let (clear, read, rest) = Envelope::split(&bytes).unwrap();
+        assert_eq!((&clear[..], read, rest), (&bytes[..ENVELOPE_BYTES], envelope, &b"sealed"[..]));
+        for len in 0..ENVELOPE_BYTES {
+            assert_eq!(Envelope::split(&bytes[..len]), None);
+        }
+        for at in [0, 3, VERSION_AT] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert_eq!(Envelope::split(&bytes), None, "{at}");
+        }
     }
 
     #[test]

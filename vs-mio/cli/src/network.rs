@@ -68,6 +68,9 @@ pub(crate) fn note_text(note: &Note) -> String {
         | Note::PeerTrouble { why: PeerTrouble::Refused(Refusal::Deployments(..)), .. } => {
             format!("{note}, with --deployment")
         }
+        Note::UselessBeacon(
+            UselessBeacon::Sealed | UselessBeacon::InTheClear(_) | UselessBeacon::Unopened(_),
+        ) => format!("{note} (see --key-file)"),
         _ => note.to_string(),
     }
 }

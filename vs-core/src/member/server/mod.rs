@@ -177,7 +177,7 @@ impl Server {
     /// clients wait, too, until the peers that were named are connected, or known not to be there.
     ///
     /// # Errors
-    /// Names the field of `config` that cannot be used.
+    /// Names the field of `config` that cannot be used, or says that the keys are those of members.
     pub fn discover(
         &mut self,
         now: Time,
@@ -189,7 +189,15 @@ impl Server {
         self.clock.advance(now);
         let (own, deployment) = ((self.id, self.boot), self.config.deployment.clone());
         let now = self.clock.now();
-        self.discovery = Some(Discovery::new(now, config, deployment, own, listen, seed));
+        let mut discovery = Discovery::new(now, config, deployment, own, listen, seed);
+        if let Some(keys) = &mut self.keys
+            && !discovery.set_keys(keys.fork())
+        {
+            return Err(ConfigError::Rule(
+                "beacons need the keys of servers, not those of members",
+            ));
+        }
+        self.discovery = Some(discovery);
         Ok(())
     }
 
@@ -288,6 +296,7 @@ impl Server {
         let connected = self.peers.connected();
         let Some(discovery) = &mut self.discovery else { return };
         let found = discovery.hear(self.clock.now(), datagram, &connected);
+        self.counters.beacons_dropped += discovery.take_dropped();
         self.take_found(found);
     }
 

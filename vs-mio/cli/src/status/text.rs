@@ -49,6 +49,13 @@ fn of_server(s: &ServerStatus) -> String {
         count(c.views_fast, "view"),
         c.views_slow
     );
+    if c.beacons_dropped > 0 {
+        let _ = writeln!(
+            head,
+            "{} dropped, not sealed with its keys",
+            count(c.beacons_dropped, "beacon")
+        );
+    }
     let peers = rows(&s.peers, |peer| {
         let link = if peer.connected { "up" } else { "lost" };
         let views = if peer.shares_views { "shared" } else { "apart" };

@@ -105,3 +105,29 @@ fn nodes_with_keys_from_file_and_environment_meet() {
     let said = wrong.complaints().join("\n");
     assert!(said.contains("the keys in VS_KEY cannot be used: line 1"), "{said}");
 }
+
+/// One has keys, one has none, and one has others. Nobody meets, and each says why.
+#[test]
+fn nodes_that_seal_otherwise_do_not_meet_and_are_told() {
+    let dir = directory("keys-differ");
+    let path = |name: &str| dir.join(name).to_str().expect("a path of letters").to_owned();
+    let (key, other) = (path("KEY"), path("OTHER"));
+    keygen(&[&key]);
+    keygen(&[&other]);
+    let multicast = multicast();
+    let here = ["node", "--group", GROUP, "--interface", "127.0.0.1", "--multicast", &multicast];
+    let start = |id, keys: &[&str]| Process::start(&[&here[..], &["--id", id], keys].concat());
+    let nodes = [
+        (start("1", &["--key-file", &key]), "beacons are not sealed"),
+        (start("2", &["--key-file", &other]), "with a key of id 1 and do not open here"),
+        (start("3", &[]), "beacons are sealed, and this server has no keys"),
+    ];
+    for (at, (mut node, says)) in nodes.into_iter().enumerate() {
+        let id = (at + 1).to_string();
+        node.wait_for_complaint("why", |line| line.contains(says).then_some(()));
+        node.wait("a view", |line| is_view(line, &id, None).then_some(()));
+        node.type_line("nobody else hears this");
+        node.wait("it", |line| line.ends_with("nobody else hears this").then_some(()));
+        node.kill();
+    }
+}

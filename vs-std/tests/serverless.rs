@@ -10,9 +10,12 @@ use std::time::Instant;
 
 use vs_core::ident::{Cid, GroupName, ProcessId, ViewId};
 use vs_core::member::{MembershipRequest, Peer};
+use vs_core::seal::{KeyRing, Suite};
 use vs_core::{DetachReason, View};
 use vs_std::udp::{MULTICAST_V6, SetupError, UdpConfig, UdpPair, address_towards};
-use vs_std::{Event, Group, JoinError, JoinOptions, RecvError, SendError, ServerName, SharedGroup};
+use vs_std::{
+    Event, Group, JoinError, JoinOptions, RecvError, SendError, ServerName, SharedGroup, keys,
+};
 
 /// How long what is waited for may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,6 +92,28 @@ fn both_handles_meet(of: impl Fn(u64) -> JoinOptions + Send + Sync) {
 #[test]
 fn both_handles_find_one_another_without_a_server() {
     both_handles_meet(|id| JoinOptions::without_server(ProcessId(id), udp(1)));
+}
+
+fn ring() -> KeyRing {
+    let key = keys::generate(1, Suite::ChaCha20Poly1305).unwrap().unwrap();
+    KeyRing::new(vec![key]).unwrap()
+}
+
+#[test]
+fn members_with_keys_find_one_another() {
+    let keys = keys::keys(ring()).unwrap();
+    // The same value at both, as where a configuration is cloned.
+    both_handles_meet(|id| {
+        JoinOptions::without_server(ProcessId(id), udp(4)).with_keys(keys.clone())
+    });
+}
+
+#[test]
+fn keys_of_members_make_no_server_inside() {
+    let keys = keys::keys(ring().of_members()).unwrap();
+    let options = JoinOptions::without_server(ProcessId(1), udp(5)).with_keys(keys);
+    let error = SharedGroup::join(&name(), options).unwrap_err();
+    assert!(matches!(error, JoinError::Open(vs_std::driver::OpenError::KeysOfMembers)), "{error}");
 }
 
 /// Linux carries multicasts of IPv6 over its loopback only where an administrator turned that on,

@@ -73,6 +73,19 @@ impl Sealing {
     }
 }
 
+/// Refuses to answer who asks for the status on a network, where all else is sealed: the answers of
+/// a node are not.
+pub(crate) fn check_status(keys: Option<&Keys>, status: Option<SocketAddr>) {
+    let exposed = status.filter(|addr| keys.is_some() && !is_loopback(addr.ip()));
+    if let Some(addr) = exposed {
+        misused(&format!(
+            "the status of a node is not sealed, and {} is not loopback: name one of loopback with --status, and ask on \
+             this host",
+            addr.ip()
+        ));
+    }
+}
+
 /// Refuses keys that make no server.
 pub(crate) fn for_server(keys: &Keys) -> Result<(), Failure> {
     if keys.ring().first().server().is_some() {

@@ -35,6 +35,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let named = servers(&args.servers)?;
     let udp = udp(&args, &named)?;
     let keys = args.keys.keys(uses(&args, &udp), "--interface 127.0.0.1")?;
+    keys::check_status(keys.as_ref(), args.status);
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     config.order = args.order;
     if let Some(voters) = &args.primary_of {

@@ -79,6 +79,8 @@ fn key_file_that_cannot_be_used_is_named() {
     with(&members, &["those of members"]);
     let server = ["server", "--listen", "127.0.0.1:0", "--key-file", &members];
     refused(&server, FAILED, &["one for members"]);
+    let status = [&here[..], &["--key-file", &key, "--status", "0.0.0.0:0"]].concat();
+    refused(&status, USAGE, &["0.0.0.0", "not sealed", "--status"]);
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("a file of our own");
     with(&key, &[&format!("`chmod 600 {key}`")]);
 }

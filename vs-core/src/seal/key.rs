@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use super::channel::resolver::{PUBLIC_BYTES, public_half};
 use super::secret::{SECRET_BYTES, Secret};
 use super::suite::Suite;
 
@@ -24,20 +25,32 @@ pub struct RingKey {
     /// None on hosts that may not be servers.
     server: Option<Secret>,
     member: Secret,
+    /// The public half of the key by which servers show that they are.
+    public: [u8; PUBLIC_BYTES],
 }
+
+/// What the key by which servers show that they are is derived from, and for.
+const STATIC_KEY: &str = "vs server static key";
 
 impl RingKey {
     /// The key of servers with these bytes. `None`: 0 is no id.
     #[must_use]
     pub fn of_servers(id: u8, suite: Suite, secret: Secret) -> Option<Self> {
         let member = secret.derive("vs member key", &[]);
-        (id != 0).then_some(Self { id, suite, server: Some(secret), member })
+        let public = public_half(&secret.derive(STATIC_KEY, &[]));
+        (id != 0).then_some(Self { id, suite, server: Some(secret), member, public })
     }
 
-    /// The key of members with these bytes. `None`: 0 is no id.
+    /// The key of members with these bytes, and what [`RingKey::public`] says of the key of
+    /// servers. `None`: 0 is no id.
     #[must_use]
-    pub fn of_members(id: u8, suite: Suite, secret: Secret) -> Option<Self> {
-        (id != 0).then_some(Self { id, suite, server: None, member: secret })
+    pub fn of_members(
+        id: u8,
+        suite: Suite,
+        secret: Secret,
+        public: [u8; SECRET_BYTES],
+    ) -> Option<Self> {
+        (id != 0).then_some(Self { id, suite, server: None, member: secret, public })
     }
 
     /// Its id, the same at all hosts.
@@ -64,6 +77,25 @@ impl RingKey {
         &self.member
     }
 
+    /// By what members know servers: the public half of a key of X25519, whose private half follows
+    /// from the secret of servers.
+    #[must_use]
+    pub fn public(&self) -> &[u8; SECRET_BYTES] {
+        &self.public
+    }
+
+    /// `servers` with another secret of members: of somebody who holds the one and made up the
+    /// other.
+    #[cfg(test)]
+    pub(crate) fn forged(servers: &Self, member: Secret) -> Self {
+        Self { member, ..servers.clone() }
+    }
+
+    /// The private half of [`RingKey::public`], unless the host may not be a server.
+    pub(crate) fn static_secret(&self) -> Option<Secret> {
+        self.server.as_ref().map(|secret| secret.derive(STATIC_KEY, &[]))
+    }
+
     /// Its line in a key file, without the end of the line: the secret itself.
     #[must_use]
     pub fn line(&self) -> String {
@@ -74,9 +106,17 @@ impl RingKey {
         let mut line = String::new();
         // Writing to a string cannot fail.
         let _ = write!(line, "{} {}{kind} ", self.id, self.suite);
-        secret.bytes().iter().for_each(|byte| _ = write!(line, "{byte:02x}"));
+        push_hex(secret.bytes(), &mut line);
+        if self.server.is_none() {
+            line.push(' ');
+            push_hex(&self.public, &mut line);
+        }
         line
     }
+}
+
+fn push_hex(bytes: &[u8; SECRET_BYTES], line: &mut String) {
+    bytes.iter().for_each(|byte| _ = write!(line, "{byte:02x}"));
 }
 
 /// The keys of a deployment. The first one seals, each one opens; so a key is rotated without a
@@ -107,8 +147,8 @@ impl KeyRing {
         Ok(Self { keys })
     }
 
-    /// The ring of a key file: a line `ID SUITE SECRET` or `ID SUITE member SECRET` for each key,
-    /// the secret as 64 hexadecimal digits. Empty lines and those that begin with `#` are skipped.
+    /// The ring of a key file: a line `ID SUITE SECRET` or `ID SUITE member SECRET PUBLIC` for each
+    /// key, the secret and the public key as 64 hexadecimal digits. Empty lines and those that begin with `#` are skipped.
     ///
     /// # Errors
     /// Names the line and what is wrong with it, and never a secret.
@@ -164,11 +204,16 @@ fn parse_line(line: &str) -> Result<RingKey, What> {
         secret = words.next().ok_or(What::Secret)?;
     }
     let secret = parse_secret(secret).ok_or(What::Secret)?;
+    let key = if is_of_members {
+        let public = words.next().and_then(parse_secret).ok_or(What::Public)?;
+        RingKey::of_members(id, suite, secret, *public.bytes())
+    } else {
+        RingKey::of_servers(id, suite, secret)
+    };
     if words.next().is_some() {
         return Err(What::More);
     }
-    let key = if is_of_members { RingKey::of_members } else { RingKey::of_servers };
-    key(id, suite, secret).ok_or(What::Id)
+    key.ok_or(What::Id)
 }
 
 fn parse_secret(hex: &str) -> Option<Secret> {
@@ -198,6 +243,7 @@ enum What {
     Id,
     Suite,
     Secret,
+    Public,
     More,
 }
 
@@ -223,7 +269,12 @@ impl fmt::Display for KeyError {
                 "behind the suite stands the secret, {} hexadecimal digits",
                 2 * SECRET_BYTES
             ),
-            What::More => f.write_str("behind the secret stands something more"),
+            What::Public => write!(
+                f,
+                "behind the secret of members stands the public key of servers, {} hexadecimal digits",
+                2 * SECRET_BYTES
+            ),
+            What::More => f.write_str("behind the key stands something more"),
         }
     }
 }
@@ -251,6 +302,7 @@ mod tests {
             assert_eq!(read.iter().map(RingKey::line).collect::<Vec<_>>(), lines);
             assert_eq!((read.first().id(), read.get(1).unwrap().id()), (3, 1));
             assert_eq!(read.first().member().bytes(), members.first().member().bytes());
+            assert_eq!(read.first().public(), members.first().public());
         }
         assert!(ring.first().server().is_some() && members.first().server().is_none());
         assert!(members.first().line().starts_with("3 aes-256-gcm member "));
@@ -259,6 +311,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line_and_without_secrets() {
         let good = key(1, 0xab).line();
+        let of_members = KeyRing::new(Vec::from([key(1, 0xab)])).unwrap().of_members();
+        let of_members = of_members.first().line();
         let many: String = (1..=9).map(|id| key(id, 1).line() + "\n").collect();
         for (text, says) in [
             ("".to_string(), "there is no key"),
@@ -269,7 +323,9 @@ mod tests {
             (good.replace("aes-256-gcm", "rot13"), "line 1: behind the id stands the suite"),
             (good.replace("abab", "ab"), "line 1: behind the suite stands the secret, 64"),
             (good.replacen("ab", "xy", 1), "line 1: behind the suite stands the secret, 64"),
-            (format!("{good} more"), "line 1: behind the secret stands something more"),
+            (format!("{good} more"), "line 1: behind the key stands something more"),
+            (of_members[..90].into(), "line 1: behind the secret of members stands the public key"),
+            (format!("{of_members} more"), "line 1: behind the key stands something more"),
         ] {
             let error = KeyRing::parse(&text).unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

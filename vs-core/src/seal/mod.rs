@@ -7,6 +7,7 @@
 //!
 //! Without keys nothing is sealed, and nothing is paid for it.
 
+pub(crate) mod channel;
 mod key;
 mod keys;
 mod lane;
@@ -15,6 +16,7 @@ mod shares;
 mod suite;
 mod window;
 
+pub use channel::ChannelError;
 pub use key::{KEY_ID_MAX, KEYS_MAX, KeyError, KeyRing, RingKey};
 pub use keys::Keys;
 pub use lane::Lane;

@@ -19,11 +19,13 @@ use super::profile::Held;
 use super::signs::{Signs, announced};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
-use crate::seal::Secret;
+use crate::seal::channel::Party;
+use crate::seal::{Keys, Secret};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
-use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError, Output};
+use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError};
+use crate::wire::stream::{End, Stream};
 
 /// What the membership service says to a group of this node.
 #[derive(Clone, Debug)]
@@ -49,10 +51,7 @@ enum Link {
     /// To be tried again.
     Waiting(Time),
     Connecting(Time),
-    Up {
-        decoder: Decoder,
-        silence: Silence,
-    },
+    Up(Silence),
 }
 
 /// One group's attachment.
@@ -85,7 +84,10 @@ pub(crate) struct Client {
     pause_ms: u64,
     commands: VecDeque<LinkCommand>,
     events: VecDeque<ClientEvent>,
-    output: Option<Output>,
+    /// While the connection is up.
+    stream: Option<Stream>,
+    /// What the connection is sealed with.
+    keys: Option<Keys>,
     /// How often the server needs a sign of life.
     signs: Signs,
     last_sent: Time,
@@ -109,7 +111,9 @@ impl Client {
     pub(crate) fn footprint(&self) -> usize {
         let decoder = 2 * (FRAME_BYTES_MAX + READ_BYTES);
         let output = self.config.output_bytes_max.saturating_add(2 * FRAME_BYTES_MAX);
-        output.saturating_mul(2).saturating_add(decoder)
+        // What is sealed is in a buffer of its own before it is opened.
+        let sealed = if self.keys.is_some() { 2 * READ_BYTES } else { 0 };
+        output.saturating_mul(2).saturating_add(decoder + sealed)
     }
 
     pub(crate) fn new(config: ClientConfig, identity: Peer, servers: usize) -> Self {
@@ -123,13 +127,25 @@ impl Client {
             link: Link::Idle,
             commands: VecDeque::new(),
             events: VecDeque::new(),
-            output: None,
+            stream: None,
+            keys: None,
             signs,
             last_sent: Time::ZERO,
             frames_skipped: 0,
             counter: 0,
             attachments: BTreeMap::new(),
             unsent: BTreeSet::new(),
+        }
+    }
+
+    /// Seals the connections to servers with these keys. One that is up under a key that is not
+    /// among them, or in the clear, is given up.
+    pub(crate) fn set_keys(&mut self, now: Time, keys: Keys) {
+        let stays = self.stream.as_ref().is_none_or(|stream| stream.is_of(keys.ring()));
+        self.keys = Some(keys);
+        if !stays {
+            self.close(now);
+            self.link = Link::Waiting(now);
         }
     }
 
@@ -182,9 +198,15 @@ impl Client {
             return;
         }
         let silence = Silence::new(now, self.config.server_silence_ms);
-        self.link = Link::Up { decoder: Decoder::default(), silence };
-        self.output = Some(Output::new(self.config.output_bytes_max));
+        self.link = Link::Up(silence);
         let deployment = self.config.deployment.clone();
+        self.stream = Some(Stream::new(
+            Decoder::default(),
+            self.config.output_bytes_max,
+            End::Dialled(Party::Client),
+            self.keys.as_mut(),
+            &deployment,
+        ));
         self.signs = Signs::new(self.config.heartbeat_ms);
         self.send(now, &Request::Client(self.identity, deployment));
         if let Some(silence_ms) = announced(self.config.server_silence_ms) {
@@ -200,7 +222,7 @@ impl Client {
         self.server = (self.server + 1) % self.servers.max(1);
         self.link = Link::Waiting(now.plus_ms(self.pause_ms));
         self.pause_ms = (2 * self.pause_ms).min(self.config.reconnect_max_ms);
-        self.output = None;
+        self.stream = None;
         for (&group, attachment) in &mut self.attachments {
             attachment.contract.drop_change();
             if core::mem::take(&mut attachment.sent) {
@@ -214,7 +236,7 @@ impl Client {
     pub(crate) fn set_addr(&mut self, now: Time, addr: SocketAddr) {
         self.identity.addr = addr;
         self.attachments.values_mut().for_each(|attachment| attachment.has_moved = true);
-        if let Link::Up { .. } = self.link {
+        if let Link::Up(_) = self.link {
             self.close(now);
             self.link = Link::Waiting(now);
         }
@@ -227,24 +249,28 @@ impl Client {
     }
 
     pub(crate) fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
-        let Link::Up { decoder, silence } = &mut self.link else { return };
-        silence.hear(now);
-        decoder.push(bytes);
+        let (Link::Up(silence), Some(stream)) = (&mut self.link, &mut self.stream) else { return };
+        stream.push(bytes);
+        // What anybody may say before it has shown the key is no sign of life.
+        if stream.is_up() {
+            silence.hear(now);
+        }
         loop {
-            let Link::Up { decoder, .. } = &mut self.link else { return };
-            match decoder.next::<Reply>() {
+            let Some(stream) = &mut self.stream else { return };
+            match stream.next::<Reply>() {
                 Ok(Some(reply)) => {
                     self.pause_ms = self.config.reconnect_ms;
                     self.handle_reply(now, reply);
                 }
                 Ok(None) => {
-                    self.frames_skipped += decoder.take_skipped();
+                    self.frames_skipped += stream.take_skipped();
                     return;
                 }
                 Err(error) => {
                     let own = STREAM_VERSION;
                     self.detach_all(&match error {
                         FrameError::Version(server) => DetachReason::Version { server, own },
+                        FrameError::Seal(error) => DetachReason::Seal(error),
                         error => DetachReason::Contract(error.what().into()),
                     });
                     return self.close(now);
@@ -314,7 +340,7 @@ impl Client {
             Link::Connecting(since) if now.millis_since(*since) >= self.config.connect_ms => {
                 self.close(now);
             }
-            Link::Up { silence, .. } => {
+            Link::Up(silence) => {
                 if silence.look(now) {
                     return self.close(now);
                 }
@@ -361,13 +387,13 @@ impl Client {
 
     /// Whether there is a connection, and half of what may wait to be written to it is free.
     fn has_room_for_attach(&self) -> bool {
-        let waits = |output: &Output| output.pending().len() > self.config.output_bytes_max / 2;
-        matches!(self.link, Link::Up { .. }) && !self.output.as_ref().is_some_and(waits)
+        let waits = |stream: &Stream| stream.waiting_bytes() > self.config.output_bytes_max / 2;
+        self.stream.as_ref().is_some_and(|stream| !waits(stream))
     }
 
     fn send(&mut self, now: Time, request: &Request) {
         self.last_sent = now;
-        if self.output.as_mut().is_some_and(|output| !output.push(request)) {
+        if self.stream.as_mut().is_some_and(|stream| !stream.send(request)) {
             self.close(now);
         }
     }
@@ -381,12 +407,12 @@ impl Client {
     }
 
     pub(crate) fn output(&self) -> &[u8] {
-        self.output.as_ref().map_or(&[], Output::pending)
+        self.stream.as_ref().map_or(&[], Stream::pending)
     }
 
     pub(crate) fn consumed(&mut self, now: Time, n: usize) {
-        if let Some(output) = &mut self.output {
-            output.consumed(n);
+        if let Some(stream) = &mut self.stream {
+            stream.consumed(n);
         }
         self.send_attaches(now);
     }
@@ -398,7 +424,7 @@ impl Client {
             Link::Connecting(since) => {
                 Some((since.plus_ms(self.config.connect_ms), Wake::Reconnect))
             }
-            Link::Up { silence, .. } => {
+            Link::Up(silence) => {
                 let ping = self.last_sent.plus_ms(self.signs.pause_ms());
                 let unsent = self.unsent.iter().filter(|_| self.has_room_for_attach());
                 let attach =

@@ -6,6 +6,7 @@ use core::fmt;
 
 use super::profile::ProfileMismatch;
 use crate::ident::{Deployment, ProcessId, ServerId};
+use crate::seal::ChannelError;
 use crate::view::DisplaySet;
 
 /// Why a process is no longer attached to a group.
@@ -36,6 +37,10 @@ pub enum DetachReason {
         /// Ours.
         own: u16,
     },
+    /// The connection to the server is not sealed as this process wants it. Final if there are no
+    /// keys here; else whoever is between both could end the process by it, so it attaches again
+    /// after a pause.
+    Seal(ChannelError),
     /// The server has no room for this client or group.
     ServerFull,
     /// The application did not answer a block request within `block_ok_ms`. Final.
@@ -76,17 +81,20 @@ impl DetachReason {
     /// Whether the node gives up; else it attaches again by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(
-            self,
-            Self::ServerLost
-                | Self::Accused { .. }
-                | Self::IdClaimed { .. }
-                | Self::ServerFull
-                | Self::Excluded
-                | Self::Silent
-                | Self::Ahead
-                | Self::Other { is_final: false, .. }
-        )
+        match self {
+            Self::Seal(error) => *error == ChannelError::Sealed,
+            Self::Other { is_final, .. } => *is_final,
+            _ => !matches!(
+                self,
+                Self::ServerLost
+                    | Self::Accused { .. }
+                    | Self::IdClaimed { .. }
+                    | Self::ServerFull
+                    | Self::Excluded
+                    | Self::Silent
+                    | Self::Ahead
+            ),
+        }
     }
 }
 
@@ -111,6 +119,7 @@ impl fmt::Display for DetachReason {
                 f,
                 "the server speaks protocol version {server}, this program {own}: upgrade the older one"
             ),
+            Self::Seal(error) => write!(f, "there is no sealed connection to the server: {error}"),
             Self::ServerFull => f.write_str(
                 "there is no room: the group has as many members as one of them, or this process, allows (members_max), \
                  or the server as many clients or groups as it takes (connections_max, groups_max); raise the limit",

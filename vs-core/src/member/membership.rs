@@ -12,6 +12,7 @@ use super::past::Past;
 use super::{DetachReason, LinkCommand};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
+use crate::seal::Keys;
 use crate::time::{Time, Wake};
 use crate::view::View;
 
@@ -31,6 +32,12 @@ impl Membership {
         let me = Peer { process, incarnation, addr };
         let servers = Client::new(config, me, servers);
         Self { me, servers, external: External::default(), events: VecDeque::new() }
+    }
+
+    /// Seals connections to servers with these keys; see [`Client::set_keys`].
+    #[allow(dead_code)]
+    pub(crate) fn set_keys(&mut self, now: Time, keys: Keys) {
+        self.servers.set_keys(now, keys);
     }
 
     /// The group `group` asks to be a member.

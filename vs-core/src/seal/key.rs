@@ -176,6 +176,17 @@ impl KeyRing {
         Self { keys: keys.collect() }
     }
 
+    /// Whether a server can use the ring.
+    ///
+    /// # Errors
+    /// Names a key that is one of members.
+    pub fn check_servers(&self) -> Result<(), KeyError> {
+        match self.keys.iter().position(|key| key.server.is_none()) {
+            Some(at) => Err(KeyError { line: 0, what: What::OfMembers(self.keys[at].id) }),
+            None => Ok(()),
+        }
+    }
+
     /// The key that seals.
     #[must_use]
     pub fn first(&self) -> &RingKey {
@@ -245,6 +256,7 @@ enum What {
     Secret,
     Public,
     More,
+    OfMembers(u8),
 }
 
 impl fmt::Display for KeyError {
@@ -274,6 +286,9 @@ impl fmt::Display for KeyError {
                 "behind the secret of members stands the public key of servers, {} hexadecimal digits",
                 2 * SECRET_BYTES
             ),
+            What::OfMembers(id) => {
+                write!(f, "the key {id} is one of members: a server needs the key of servers")
+            }
             What::More => f.write_str("behind the key stands something more"),
         }
     }
@@ -305,6 +320,9 @@ mod tests {
             assert_eq!(read.first().public(), members.first().public());
         }
         assert!(ring.first().server().is_some() && members.first().server().is_none());
+        assert_eq!(ring.check_servers(), Ok(()));
+        let error = members.check_servers().unwrap_err().to_string();
+        assert_eq!(error, "the key 3 is one of members: a server needs the key of servers");
         assert!(members.first().line().starts_with("3 aes-256-gcm member "));
     }
 

@@ -6,12 +6,16 @@ use alloc::vec::Vec;
 use super::STREAM_VERSION;
 pub use super::frame_error::FrameError;
 use super::message::Frame;
+use crate::seal::ChannelError;
 
 /// What each side of a connection says first: who speaks, and which version.
 const MAGIC: [u8; 4] = *b"VSM\0";
 
 /// Bytes of the preamble: the magic and the version.
 pub const PREAMBLE_BYTES: usize = 6;
+
+/// The bit of the version by which a side says that it seals all behind its preamble.
+pub const SEALED_BIT: u16 = 1 << 15;
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
@@ -36,13 +40,35 @@ fn clear(bytes: &mut Vec<u8>, at: &mut usize) {
     *at = 0;
 }
 
-/// The preamble of this version.
+/// The preamble of this version, of who sends in the clear.
 #[must_use]
 pub fn preamble() -> [u8; PREAMBLE_BYTES] {
+    preamble_of(STREAM_VERSION)
+}
+
+/// The preamble of this version, of who seals all behind it.
+#[must_use]
+pub fn sealed_preamble() -> [u8; PREAMBLE_BYTES] {
+    preamble_of(STREAM_VERSION | SEALED_BIT)
+}
+
+fn preamble_of(version: u16) -> [u8; PREAMBLE_BYTES] {
     let mut out = [0; PREAMBLE_BYTES];
     out[..MAGIC.len()].copy_from_slice(&MAGIC);
-    out[MAGIC.len()..].copy_from_slice(&STREAM_VERSION.to_le_bytes());
+    out[MAGIC.len()..].copy_from_slice(&version.to_le_bytes());
     out
+}
+
+/// The version that a preamble says, without the bit, and whether the other side seals. `None`: it
+/// is not complete.
+pub(super) fn read_preamble(bytes: &[u8]) -> Result<Option<(u16, bool)>, FrameError> {
+    let known = bytes.len().min(MAGIC.len());
+    if bytes[..known] != MAGIC[..known] {
+        return Err(FrameError::Magic);
+    }
+    let Some(version) = bytes.get(MAGIC.len()..PREAMBLE_BYTES) else { return Ok(None) };
+    let version = u16::from_le_bytes([version[0], version[1]]);
+    Ok(Some((version & !SEALED_BIT, version & SEALED_BIT != 0)))
 }
 
 /// Appends what is said as a frame to `out`.
@@ -80,6 +106,11 @@ impl Decoder {
         Self { frame_bytes_max: UNNAMED_FRAME_BYTES_MAX, ..Self::default() }
     }
 
+    /// A decoder of what stands behind a preamble that was read elsewhere.
+    pub(super) fn behind_preamble(self) -> Self {
+        Self { greeted: true, ..self }
+    }
+
     /// The other side has named itself: frames may be long from now on.
     pub(crate) fn handle_named(&mut self) {
         self.frame_bytes_max = FRAME_BYTES_MAX;
@@ -87,9 +118,14 @@ impl Decoder {
 
     /// Takes bytes; call [`Decoder::next`] until it has no more.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.input().extend_from_slice(bytes);
+    }
+
+    /// Where bytes are appended, as [`Decoder::push`] does.
+    pub(super) fn input(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.at);
         self.at = 0;
-        self.bytes.extend_from_slice(bytes);
+        &mut self.bytes
     }
 
     /// The next whole frame, if there is one, as what it means.
@@ -128,15 +164,14 @@ impl Decoder {
     }
 
     fn take_preamble(&mut self) -> Result<bool, FrameError> {
-        let rest = &self.bytes[self.at..];
-        let known = rest.len().min(MAGIC.len());
-        if rest[..known] != MAGIC[..known] {
-            return Err(FrameError::Magic);
-        }
-        let Some(version) = rest.get(MAGIC.len()..PREAMBLE_BYTES) else { return Ok(false) };
-        let version = u16::from_le_bytes([version[0], version[1]]);
+        let Some((version, seals)) = read_preamble(&self.bytes[self.at..])? else {
+            return Ok(false);
+        };
         if version != STREAM_VERSION {
             return Err(FrameError::Version(version));
+        }
+        if seals {
+            return Err(FrameError::Seal(ChannelError::Sealed));
         }
         self.at += PREAMBLE_BYTES;
         self.greeted = true;
@@ -158,6 +193,21 @@ impl Output {
         Self { bytes: preamble().to_vec(), at: 0, bytes_max }
     }
 
+    /// An output that begins with the preamble of who seals.
+    pub(super) fn sealed(bytes_max: usize) -> Self {
+        Self { bytes: sealed_preamble().to_vec(), at: 0, bytes_max }
+    }
+
+    /// Where what was sealed is appended.
+    pub(super) fn sink(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Whether no more waits than the bound allows, `besides` counted.
+    pub(super) fn is_within_with(&self, besides: usize) -> bool {
+        self.pending().len().saturating_add(besides) <= self.bytes_max
+    }
+
     /// Appends a frame; false if more waits than the bound allows, and the connection is to be
     /// given up.
     pub(crate) fn push<'a, M>(&mut self, message: &'a M) -> bool
@@ -175,7 +225,7 @@ impl Output {
     }
 
     fn is_within(&self) -> bool {
-        self.bytes.len() - self.at <= self.bytes_max
+        self.is_within_with(0)
     }
 
     pub(crate) fn pending(&self) -> &[u8] {
@@ -279,6 +329,8 @@ mod tests {
         };
         assert_eq!(refuse(b"GET / HTTP/1.1"), FrameError::Magic);
         assert_eq!(refuse(b"VSM\0\x63\0"), FrameError::Version(99));
+        assert_eq!(refuse(b"VSM\0\x63\x80"), FrameError::Version(99));
+        assert_eq!(refuse(&sealed_preamble()), FrameError::Seal(ChannelError::Sealed));
         let mut long = preamble().to_vec();
         long.extend_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(refuse(&long), FrameError::TooLong);

@@ -496,7 +496,8 @@ pub(crate) struct NewView {
 /// ahead; 12 the client does not fit the profile of the group: the number is a field (1
 /// `primary_of`, 2 `order`, 3 `clusters`, 4 `message_bytes_max`, 5 `datagram_bytes`, 6
 /// `window_packets`), the texts are the values of group and client; 13 a process is attached under
-/// the id over another connection, at the server that the number names.
+/// the id over another connection, at the server that the number names; 14 the connection was not
+/// sealed as one side wants it: the numbers say how ([`crate::seal::ChannelError`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detached {
     pub(crate) group: String,

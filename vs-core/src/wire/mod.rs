@@ -19,6 +19,7 @@ pub mod packet;
 pub mod path;
 pub mod reach;
 pub(crate) mod replica;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 pub mod trailer;
@@ -34,5 +35,6 @@ pub mod trailer;
 pub const PROTOCOL_VERSION: u8 = 2;
 
 /// The version of the protocol with and between membership servers, in the first bytes of a
-/// connection and of a beacon. When to raise it is said in `wire/message.rs` and `wire/beacon.rs`.
+/// connection and of a beacon. Its highest bit is none of it: it says that what follows is sealed
+/// ([`frame::SEALED_BIT`]). When to raise it is said in `wire/message.rs` and `wire/beacon.rs`.
 pub const STREAM_VERSION: u16 = 3;

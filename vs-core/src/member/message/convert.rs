@@ -14,6 +14,7 @@ use crate::member::detach::{Departure, DetachReason};
 use crate::member::past::Past;
 use crate::member::profile::{ProfileField, ProfileMismatch};
 use crate::member::proposal::{Mode, Proposal};
+use crate::seal::ChannelError;
 use crate::view::View;
 use crate::wire::message::{self as wire, Frame, Reason};
 
@@ -203,6 +204,10 @@ impl From<&DetachReason> for Reason {
                 (12, Vec::from([field_code(*field)]), &[group, own])
             }
             DetachReason::IdClaimed { at } => (13, Vec::from([at.0]), &[]),
+            DetachReason::Seal(error) => {
+                let (code, first, second) = error.code();
+                (14, Vec::from([code.into(), first, second]), &[])
+            }
             DetachReason::Other { words, .. } => (u8::MAX, Vec::new(), &[words]),
         };
         reason(code, is_final, numbers, texts)
@@ -239,6 +244,13 @@ impl TryFrom<Reason> for DetachReason {
                 Self::Profile(ProfileMismatch { field, group, own })
             }
             13 => Self::IdClaimed { at: ServerId(*numbers.first().ok_or(Meaningless)?) },
+            14 => match numbers[..] {
+                [code, first, second, ..] => {
+                    let error = ChannelError::of_code((code, first, second));
+                    error.map_or(Self::Other { words: words(&texts), is_final }, Self::Seal)
+                }
+                _ => return Err(Meaningless),
+            },
             _ => Self::Other { words: words(&texts), is_final },
         })
     }

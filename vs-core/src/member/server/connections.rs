@@ -6,13 +6,16 @@ use core::net::SocketAddr;
 
 use super::config::ServerConfig;
 use super::deadlines::Deadlines;
-use crate::ident::{GroupName, ServerId};
+use crate::ident::{Deployment, GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::{Peer, Request};
 use crate::member::signs::{self, Signs};
+use crate::seal::Keys;
+use crate::seal::channel::Party;
 use crate::time::Time;
 use crate::wire::frame::{Decoder, FrameError, Output};
 use crate::wire::message::Frame;
+use crate::wire::stream::{End, Stream};
 
 /// Beyond so many connections, they are looked at together.
 const MANY: usize = 64;
@@ -33,6 +36,13 @@ pub struct ConnId(pub u64);
 /// goes.
 pub(super) const UNNAMED_MAX: usize = 256;
 
+/// Most connections that were accepted and have not shown a key; for another one, the oldest goes.
+/// They are none of [`ServerConfig::connections_max`].
+pub(super) const HANDSHAKES_MAX: usize = 64;
+
+/// How long the handshake of a connection may take, in ms.
+pub(super) const HANDSHAKE_MS: u64 = 1000;
+
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
@@ -51,8 +61,7 @@ struct Conn {
     dialled: Option<SocketAddr>,
     /// A peer spoke after its greeting: it has read the greeting of this side.
     confirmed: bool,
-    decoder: Decoder,
-    output: Output,
+    stream: Stream,
     silence: Silence,
     /// How often the other end needs a sign of life.
     signs: Signs,
@@ -67,8 +76,8 @@ struct Conn {
 pub(super) struct Ended {
     pub(super) role: Role,
     pub(super) dialled: Option<SocketAddr>,
-    /// What was still to be written.
-    pub(super) output: Output,
+    /// With what was still to be written.
+    pub(super) stream: Stream,
     pub(super) groups: BTreeSet<GroupName>,
 }
 
@@ -81,7 +90,12 @@ pub(super) struct Connections {
     /// How many times longer a server may be silent, since there are many.
     times_longer: u64,
     heartbeat_ms: u64,
+    deployment: Deployment,
+    /// What connections are sealed with.
+    keys: Option<Keys>,
     conns: BTreeMap<ConnId, Conn>,
+    /// Connections that were accepted and have not shown a key, ascending as they came.
+    handshakes: BTreeSet<ConnId>,
     /// Connections that were accepted and have not named themselves, ascending as they came.
     unnamed: BTreeSet<ConnId>,
     /// When to look at each connection. What it hears or is sent puts the look off, so a look may
@@ -102,7 +116,10 @@ impl Connections {
             silence_ms: config.silence_ms,
             times_longer: 1,
             heartbeat_ms: config.heartbeat_ms,
+            deployment: config.deployment.clone(),
+            keys: None,
             conns: BTreeMap::new(),
+            handshakes: BTreeSet::new(),
             unnamed: BTreeSet::new(),
             looks: Deadlines::new(),
             writable: BTreeSet::new(),
@@ -111,64 +128,124 @@ impl Connections {
         }
     }
 
-    /// Takes up a connection. False if `connections_max` are open: then it is closed.
-    pub(super) fn handle_accepted(&mut self, now: Time, id: ConnId) -> bool {
-        if self.conns.len() >= self.connections_max {
-            self.close(id, None);
-            return false;
-        }
+    /// Connections are sealed with these keys from now on. Those are returned that were made under a
+    /// key that is not among them, or in the clear.
+    pub(super) fn set_keys(&mut self, keys: Keys) -> Vec<ConnId> {
+        let gone = self.conns.iter().filter(|(_, conn)| !conn.stream.is_of(keys.ring()));
+        let gone = gone.map(|(id, _)| *id).collect();
+        self.keys = Some(keys);
+        gone
+    }
+
+    /// Takes up a connection that was accepted. Without keys there has to be room for it.
+    pub(super) fn handle_accepted(&mut self, now: Time, id: ConnId) {
+        let without_name =
+            if self.keys.is_some() { &mut self.handshakes } else { &mut self.unnamed };
+        without_name.insert(id);
+        self.open(now, id, End::Accepted, None);
+    }
+
+    /// Takes up a connection that this side made, to `addr`.
+    pub(super) fn handle_dialled(&mut self, now: Time, id: ConnId, addr: SocketAddr) {
+        self.open(now, id, End::Dialled(Party::Server), Some(addr));
+    }
+
+    fn open(&mut self, now: Time, id: ConnId, end: End, dialled: Option<SocketAddr>) {
+        let silence_ms = match self.keys {
+            Some(_) => self.silence_ms.min(HANDSHAKE_MS),
+            None => self.silence_ms,
+        };
+        let (keys, deployment) = (self.keys.as_mut(), &self.deployment);
+        let decoder = Decoder::unnamed();
         let conn = Conn {
             role: Role::New,
-            dialled: None,
+            dialled,
             confirmed: false,
-            decoder: Decoder::unnamed(),
-            output: Output::new(self.output_bytes_max),
-            silence: Silence::new(now, self.silence_ms),
+            stream: Stream::new(decoder, self.output_bytes_max, end, keys, deployment),
+            silence: Silence::new(now, silence_ms),
             signs: Signs::new(self.heartbeat_ms),
             sent: now,
             groups: BTreeSet::new(),
         };
         self.conns.insert(id, conn);
-        self.unnamed.insert(id);
         self.plan_look(id);
         self.writable.insert(id);
-        true
+    }
+
+    /// Whether there is room for another connection that is no handshake any more.
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < self.connections_max
     }
 
     /// The connection that has gone without a name for longest, if it has to go for another one:
     /// `connections_max` are open, or [`UNNAMED_MAX`] have no name.
     pub(super) fn surplus_unnamed(&self) -> Option<ConnId> {
-        let full = self.conns.len() >= self.connections_max || self.unnamed.len() >= UNNAMED_MAX;
+        let full = !self.has_room() || self.unnamed.len() >= UNNAMED_MAX;
         self.unnamed.first().copied().filter(|_| full)
     }
 
-    /// Bytes arrived.
-    pub(super) fn handle_stream(&mut self, now: Time, id: ConnId, bytes: &[u8]) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            // Before its name nothing that it says counts.
-            if !matches!(conn.role, Role::New) {
-                conn.silence.hear(now);
-            }
-            conn.decoder.push(bytes);
+    /// The oldest handshake, if it has to go for another one. `None` where nothing is sealed.
+    pub(super) fn surplus_handshake(&self) -> Option<ConnId> {
+        self.handshakes.first().copied().filter(|_| self.handshakes.len() >= HANDSHAKES_MAX)
+    }
+
+    /// Whether connections are sealed.
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Bytes arrived. True if they show that the other side of a connection that was accepted has
+    /// the key: then there has to be room for it ([`Connections::handle_shown`]).
+    pub(super) fn handle_stream(&mut self, now: Time, id: ConnId, bytes: &[u8]) -> bool {
+        let Some(conn) = self.conns.get_mut(&id) else { return false };
+        // Before its name nothing that it says counts.
+        if !matches!(conn.role, Role::New) {
+            conn.silence.hear(now);
         }
+        let was_up = conn.stream.is_up();
+        conn.stream.push(bytes);
+        if was_up {
+            return false;
+        }
+        let is_up = conn.stream.is_up();
+        if is_up {
+            conn.silence.hear(now);
+            conn.silence.set_silence(now, self.silence_ms);
+        }
+        self.writable.insert(id);
+        self.plan_look(id);
+        is_up && self.handshakes.contains(&id)
+    }
+
+    /// There is room for a connection whose other side has shown the key.
+    pub(super) fn handle_shown(&mut self, id: ConnId) {
+        if self.handshakes.remove(&id) {
+            self.unnamed.insert(id);
+        }
+    }
+
+    /// As what the other side has shown itself to be by its key; none in the clear.
+    pub(super) fn shown(&self, id: ConnId) -> Option<Party> {
+        self.conns.get(&id)?.stream.other()
     }
 
     /// The next request that arrived. `Ok(None)`: there is none yet, or the connection is not open.
     pub(super) fn next_request(&mut self, id: ConnId) -> Result<Option<Request>, FrameError> {
-        self.conns.get_mut(&id).map_or(Ok(None), |conn| conn.decoder.next())
+        self.conns.get_mut(&id).map_or(Ok(None), |conn| conn.stream.next())
     }
 
     /// How many frames were skipped since this was asked last, since their kinds are unknown.
     pub(super) fn take_skipped(&mut self, id: ConnId) -> u64 {
-        self.conns.get_mut(&id).map_or(0, |conn| conn.decoder.take_skipped())
+        self.conns.get_mut(&id).map_or(0, |conn| conn.stream.take_skipped())
     }
 
     /// Removes a connection. Nothing is closed; see [`Connections::close`].
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Ended> {
-        let Conn { role, dialled, output, groups, .. } = self.conns.remove(&id)?;
+        let Conn { role, dialled, stream, groups, .. } = self.conns.remove(&id)?;
         self.looks.set(&id, None);
         self.unnamed.remove(&id);
-        Some(Ended { role, dialled, output, groups })
+        self.handshakes.remove(&id);
+        Some(Ended { role, dialled, stream, groups })
     }
 
     /// The runtime is to close a connection, once `output` is written.
@@ -192,14 +269,6 @@ impl Connections {
         self.conns.get(&id).filter(|conn| matches!(conn.role, Role::New))?.dialled
     }
 
-    /// This side made the connection, to `addr`.
-    pub(super) fn set_dialled(&mut self, id: ConnId, addr: SocketAddr) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.dialled = Some(addr);
-            self.unnamed.remove(&id);
-        }
-    }
-
     /// The other end has named itself.
     pub(super) fn set_role(&mut self, now: Time, id: ConnId, role: Role) {
         let silence_ms = self.peer_silence_ms();
@@ -209,7 +278,7 @@ impl Connections {
             if matches!(role, Role::Peer(..)) {
                 conn.silence.set_silence(now, silence_ms);
             }
-            conn.decoder.handle_named();
+            conn.stream.handle_named();
             self.unnamed.remove(&id);
             self.plan_look(id);
         }
@@ -357,7 +426,7 @@ impl Connections {
     {
         let Some(conn) = self.conns.get_mut(&id) else { return true };
         conn.sent = now;
-        let within = conn.output.push(message);
+        let within = conn.stream.send(message);
         self.writable.insert(id);
         within
     }
@@ -366,7 +435,7 @@ impl Connections {
     pub(super) fn send_encoded(&mut self, now: Time, id: ConnId, frame: &[u8]) -> bool {
         let Some(conn) = self.conns.get_mut(&id) else { return true };
         conn.sent = now;
-        let within = conn.output.push_encoded(frame);
+        let within = conn.stream.send_encoded(frame);
         self.writable.insert(id);
         within
     }
@@ -384,15 +453,17 @@ impl Connections {
     /// Bytes that wait to be written to a connection: one that is open, or was named last by
     /// [`Connections::poll_close`].
     pub(super) fn output(&self, id: ConnId) -> &[u8] {
-        let open = self.conns.get(&id).map(|conn| &conn.output);
-        let closed = self.farewell.as_ref().filter(|(other, _)| *other == id).map(|(_, out)| out);
-        open.or(closed).map_or(&[], Output::pending)
+        if let Some(conn) = self.conns.get(&id) {
+            return conn.stream.pending();
+        }
+        let closed = self.farewell.as_ref().filter(|(other, _)| *other == id);
+        closed.map_or(&[], |(_, output)| output.pending())
     }
 
     /// `n` bytes of [`Connections::output`] were written.
     pub(super) fn consumed(&mut self, id: ConnId, n: usize) {
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.output.consumed(n);
+            conn.stream.consumed(n);
         }
     }
 
@@ -403,9 +474,9 @@ impl Connections {
         Some(id)
     }
 
-    /// How many are open.
+    /// How many are open, without those that have not shown a key.
     pub(super) fn len(&self) -> usize {
-        self.conns.len()
+        self.conns.len() - self.handshakes.len()
     }
 
     /// How many are of clients.

@@ -15,6 +15,7 @@ use super::config::ServerConfig;
 use super::connections::ConnId;
 use crate::ident::ServerId;
 use crate::member::message::Refusal;
+use crate::seal::ChannelError;
 use crate::status::{DialState, DialStatus, Listed, SERVERS_LISTED_MAX};
 use crate::time::Time;
 
@@ -37,6 +38,8 @@ pub enum PeerTrouble {
         /// Ours.
         own: u16,
     },
+    /// The connection to it is not sealed as this server wants it.
+    Seal(ChannelError),
     /// It refuses this server.
     Refused(Refusal),
     /// It is this server itself, and not dialled again.
@@ -60,6 +63,7 @@ impl fmt::Display for PeerTrouble {
                 f,
                 "the peer speaks protocol version {peer}, this server {own}: upgrade the older of both"
             ),
+            Self::Seal(error) => write!(f, "there is no sealed connection to the peer: {error}"),
             Self::Refused(refusal) => write!(f, "the peer refuses this server: {refusal}"),
             Self::Itself => {
                 f.write_str("the address is one of this server itself, which needs none")

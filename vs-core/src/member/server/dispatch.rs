@@ -28,6 +28,9 @@ impl Server {
     /// A request arrived.
     pub(super) fn dispatch(&mut self, conn: ConnId, request: Request) {
         let Some(role) = self.connections.role(conn) else { return };
+        if !self.allows(conn, role, &request) {
+            return;
+        }
         match (role, request) {
             (_, Request::Ping) => self.confirm(conn),
             (Role::New, Request::Client(peer, deployment)) => {
@@ -361,8 +364,8 @@ impl Server {
     fn answer_status(&mut self, conn: ConnId) {
         let is_time = self.answers.allows(self.clock.now());
         let status = if is_time { Status::Server(self.status()) } else { Status::Busy };
-        let Some(mut output) = self.drop_connection(conn) else { return };
-        output.push(&status);
-        self.connections.close(conn, Some(output));
+        let Some(mut stream) = self.drop_connection(conn) else { return };
+        stream.send(&status);
+        self.connections.close(conn, Some(stream.into_output()));
     }
 }

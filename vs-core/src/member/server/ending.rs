@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::ToString;
 use core::net::SocketAddr;
 
 use super::Server;
@@ -11,7 +12,8 @@ use super::note::Note;
 use crate::ident::ServerId;
 use crate::member::message::Refusal;
 use crate::wire::STREAM_VERSION;
-use crate::wire::frame::{FrameError, Output};
+use crate::wire::frame::FrameError;
+use crate::wire::stream::Stream;
 
 impl Server {
     /// Ends a connection that broke a rule. It is still told what was meant for it: our version, if
@@ -25,13 +27,22 @@ impl Server {
 
     /// Ends a connection whose bytes are not of this protocol.
     pub(super) fn refuse_stream(&mut self, conn: ConnId, error: FrameError) {
-        let FrameError::Version(peer) = error else { return self.refuse(conn, error.what()) };
         let own = STREAM_VERSION;
+        let (trouble, words) = match error {
+            FrameError::Version(peer) => (
+                PeerTrouble::Version { peer, own },
+                format!(
+                    "{}, version {peer}, this server {own}: upgrade the older of both",
+                    error.what()
+                ),
+            ),
+            FrameError::Seal(why) => (PeerTrouble::Seal(why), why.to_string()),
+            _ => return self.refuse(conn, error.what()),
+        };
         if let Some(addr) = self.connections.dialled_in_vain(conn) {
-            return self.give_up_peer(conn, addr, PeerTrouble::Version { peer, own });
+            return self.give_up_peer(conn, addr, trouble);
         }
-        let versions = format!("version {peer}, this server {own}: upgrade the older of both");
-        self.end_with_note(conn, format!("{}, {versions}", error.what()).into());
+        self.end_with_note(conn, words.into());
     }
 
     /// Ends a connection, and notes why.
@@ -53,12 +64,12 @@ impl Server {
 
     /// Ends a connection, once what waits to be written is written.
     pub(super) fn end(&mut self, conn: ConnId) {
-        let output = self.drop_connection(conn);
-        self.connections.close(conn, output);
+        let stream = self.drop_connection(conn);
+        self.connections.close(conn, stream.map(Stream::into_output));
     }
 
-    /// A connection is over. Returns what was still to be written.
-    pub(super) fn drop_connection(&mut self, conn: ConnId) -> Option<Output> {
+    /// A connection is over. It is returned with what was still to be written.
+    pub(super) fn drop_connection(&mut self, conn: ConnId) -> Option<Stream> {
         let ended = self.connections.remove(conn)?;
         if let Some(addr) = ended.dialled {
             let (now, answered) = (self.clock.now(), matches!(ended.role, Role::Peer(..)));
@@ -75,7 +86,7 @@ impl Server {
             }
             Role::Peer(server, _) => self.drop_peer(server, conn),
         }
-        Some(ended.output)
+        Some(ended.stream)
     }
 
     /// A connection to a peer ended. What was under way on it is lost, so if there is another one

@@ -11,7 +11,8 @@
 //! # Bounds
 //!
 //! Each value has a bound: connections ([`ServerConfig::connections_max`]), those that have
-//! not named themselves (256, for `silence_ms`, with frames of 4 KiB), what waits to be written to
+//! not named themselves (256, for `silence_ms`, with frames of 4 KiB), with keys those that have
+//! not shown one (64 more, for 1 s), what waits to be written to
 //! each ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]),
 //! dialled addresses ([`ServerConfig::peers_max`]), requests that wait, link reports, notes, and
 //! what a group remembers of processes that have gone. Two queues grow with what the runtime leaves
@@ -36,6 +37,7 @@ mod note;
 mod notify;
 mod peers;
 mod review;
+mod sealing;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -73,9 +75,6 @@ use peers::Peers;
 use review::{Due, Review};
 pub use topology::LeftOut;
 use topology::Topology;
-
-/// Least time between two notes that a connection finds no room, in ms.
-const NO_ROOM_EVERY_MS: u64 = 1000;
 
 /// Servers that are asked for at a time.
 const ASKS_MAX: usize = 32;
@@ -232,22 +231,23 @@ impl Server {
     /// A connection was accepted.
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
         self.clock.advance(now);
-        if let Some(oldest) = self.connections.surplus_unnamed() {
-            self.end(oldest);
-        }
-        if !self.connections.handle_accepted(self.clock.now(), conn) {
-            let connections_max = self.config.connections_max;
-            if self.clock.now() >= self.no_room_from {
-                self.no_room_from = self.clock.now().plus_ms(NO_ROOM_EVERY_MS);
-                self.notes.push(Note::NoRoom { connections_max });
+        if self.connections.has_keys() {
+            if let Some(oldest) = self.connections.surplus_handshake() {
+                self.end(oldest);
             }
+        } else if !self.make_room() {
+            return self.connections.close(conn, None);
         }
+        self.connections.handle_accepted(self.clock.now(), conn);
     }
 
     /// Bytes arrived.
     pub fn handle_stream(&mut self, now: Time, conn: ConnId, bytes: &[u8]) {
         self.clock.advance(now);
-        self.connections.handle_stream(self.clock.now(), conn, bytes);
+        let has_shown = self.connections.handle_stream(self.clock.now(), conn, bytes);
+        if has_shown && !self.take_up(conn) {
+            return;
+        }
         loop {
             // A request may close its own connection: then there is none to be read.
             match self.connections.next_request(conn) {
@@ -270,15 +270,14 @@ impl Server {
     /// A connection that [`Server::poll_dial`] asked for is up. It is closed if nobody wants it any
     /// more.
     pub fn handle_peer_connected(&mut self, now: Time, conn: ConnId, addr: SocketAddr) {
-        self.handle_accepted(now, conn);
-        if self.connections.role(conn).is_none() {
-            // There are as many connections as there may be.
+        self.clock.advance(now);
+        if !self.make_room() {
+            self.connections.close(conn, None);
             self.dialler.handle_no_room(self.clock.now(), addr, &self.config);
         } else if self.dialler.handle_connected(conn, addr) {
-            self.connections.set_dialled(conn, addr);
+            self.connections.handle_dialled(self.clock.now(), conn, addr);
             self.greet(conn);
         } else {
-            self.connections.remove(conn);
             self.connections.close(conn, None);
         }
     }

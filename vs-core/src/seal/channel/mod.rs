@@ -66,9 +66,6 @@ const FAILURE_BYTES: usize = 1;
 /// Most plaintext in a record, in bytes.
 const RECORD_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes that a record takes besides its plaintext.
-pub(crate) const RECORD_OVERHEAD_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
-
 /// Who dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {

@@ -8,6 +8,9 @@ use crate::seal::{PORTABLE, SECRET_BYTES, Secret};
 
 const CONTEXT: Context<'static> = Context { version: 3, deployment: "default" };
 
+/// Bytes that a record takes besides its plaintext.
+const RECORD_OVERHEAD_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
+
 /// One key for each pair of an id and a byte.
 fn ring(keys: &[(u8, u8)], suite: Suite) -> KeyRing {
     let key = |&(id, byte): &(u8, u8)| {

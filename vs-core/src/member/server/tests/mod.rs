@@ -15,5 +15,6 @@ mod links;
 mod peers;
 mod profile;
 mod regroup;
+mod sealed;
 mod status;
 mod unnamed;

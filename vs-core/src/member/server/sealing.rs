@@ -1,0 +1,75 @@
+//! The keys of a server, and connections that have not shown one yet.
+
+use super::Server;
+use super::connections::{ConnId, Role};
+use super::note::Note;
+use crate::member::message::Request;
+use crate::seal::channel::Party;
+use crate::seal::{KeyError, Keys};
+use crate::time::Time;
+
+/// Least time between two notes that a connection finds no room, in ms.
+const NO_ROOM_EVERY_MS: u64 = 1000;
+
+/// Why a connection ends on which a holder of the one key speaks as a holder of the other.
+const OTHER_PARTY: &str = "its key does not allow what it names itself";
+
+impl Server {
+    /// Seals all connections with these keys. To be called before the first connection; later, with
+    /// another ring, it rotates keys: connections that were made under a key that is not in the
+    /// ring are closed, which may change views.
+    ///
+    /// # Errors
+    /// A key of the ring lacks the secret of servers; nothing has changed.
+    pub fn set_keys(&mut self, now: Time, keys: Keys) -> Result<(), KeyError> {
+        self.clock.advance(now);
+        keys.ring().check_servers()?;
+        for conn in self.connections.set_keys(keys) {
+            self.end(conn);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a connection. False, with a note, if there is none.
+    pub(super) fn make_room(&mut self) -> bool {
+        if let Some(oldest) = self.connections.surplus_unnamed() {
+            self.end(oldest);
+        }
+        if self.connections.has_room() {
+            return true;
+        }
+        let connections_max = self.config.connections_max;
+        if self.clock.now() >= self.no_room_from {
+            self.no_room_from = self.clock.now().plus_ms(NO_ROOM_EVERY_MS);
+            self.notes.push(Note::NoRoom { connections_max });
+        }
+        false
+    }
+
+    /// The other side of a connection has shown the key: from here on it is one of
+    /// `connections_max`. False if there is no room, and it is ended.
+    pub(super) fn take_up(&mut self, conn: ConnId) -> bool {
+        let has_room = self.make_room();
+        if has_room {
+            self.connections.handle_shown(conn);
+        } else {
+            self.end(conn);
+        }
+        has_room
+    }
+
+    /// Whether the key of a connection allows `request`: who has the key of members is no server.
+    /// If not, the connection is ended.
+    pub(super) fn allows(&mut self, conn: ConnId, role: Role, request: &Request) -> bool {
+        let Some(party) = self.connections.shown(conn) else { return true };
+        let is_allowed = match (role, request) {
+            (Role::New, Request::Server { .. }) => party == Party::Server,
+            (Role::New, Request::Client(..) | Request::Status) => party == Party::Client,
+            _ => true,
+        };
+        if !is_allowed {
+            self.refuse(conn, OTHER_PARTY);
+        }
+        is_allowed
+    }
+}

@@ -2,9 +2,10 @@
 //! are asked for.
 //!
 //! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the
-//! connection ends. A [`crate::member::Server`] answers by itself on its connections; for a
+//! connection ends. [`Asker`] does both, sealed where there are keys. A [`crate::member::Server`] answers by itself on its connections; for a
 //! [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
 
+mod asker;
 mod counters;
 
 use alloc::string::String;
@@ -19,6 +20,7 @@ use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
 use crate::wire::message::{Frame, StatusAnswer, StatusRequest};
 
+pub use asker::Asker;
 pub use counters::ServerCounters;
 
 /// Answers that are given in [`ANSWERS_EVERY_MS`] ([`Pace`]).

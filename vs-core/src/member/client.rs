@@ -140,12 +140,14 @@ impl Client {
 
     /// Seals the connections to servers with these keys. One that is up under a key that is not
     /// among them, or in the clear, is given up.
-    pub(crate) fn set_keys(&mut self, now: Time, keys: Keys) {
+    pub(crate) fn set_keys(&mut self, keys: Keys) {
         let stays = self.stream.as_ref().is_none_or(|stream| stream.is_of(keys.ring()));
         self.keys = Some(keys);
         if !stays {
-            self.close(now);
-            self.link = Link::Waiting(now);
+            // A time that has passed: the next one is dialled at once.
+            let at = self.last_sent;
+            self.close(at);
+            self.link = Link::Waiting(at);
         }
     }
 

@@ -36,8 +36,8 @@ impl Membership {
 
     /// Seals connections to servers with these keys; see [`Client::set_keys`].
     #[allow(dead_code)]
-    pub(crate) fn set_keys(&mut self, now: Time, keys: Keys) {
-        self.servers.set_keys(now, keys);
+    pub(crate) fn set_keys(&mut self, keys: Keys) {
+        self.servers.set_keys(keys);
     }
 
     /// The group `group` asks to be a member.

@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::beacon::{self, BEACON_BYTES_MAX, Beacon};
-use super::frame::{Decoder, encode, preamble};
+use super::frame::{Decoder, FrameError, encode, preamble};
 use super::golden::{self, Sample};
 use super::message::*;
-use crate::ident::{Cid, ProcessId, ServerId, ViewId};
-use crate::seal::{SECRET_BYTES, Secret};
+use super::stream::{End, Stream};
+use crate::ident::{Cid, Deployment, ProcessId, ServerId, ViewId};
+use crate::seal::channel::Party;
+use crate::seal::{ChannelError, KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
 
 fn incarnation(p: u64) -> Incarnation {
     Incarnation { millis: 1_700_000_000_000 + p, nonce: 0x89ab_cdef }
@@ -205,4 +207,70 @@ fn golden_beacons() {
     for (bytes, (_, beacon)) in files.iter().zip(&beacons) {
         assert_eq!(beacon::decode(bytes), Ok(*beacon));
     }
+}
+
+/// Both ends of a sealed connection, whose random numbers follow from fixed seeds.
+fn sealed_ends() -> [Stream; 2] {
+    let keys = |seed: u8| {
+        let secret = Secret::new([1; SECRET_BYTES]);
+        let key = RingKey::of_servers(1, Suite::Aes256Gcm, secret).unwrap();
+        let ring = KeyRing::new(vec![key]).unwrap();
+        Keys::new(ring, &PORTABLE, Secret::new([seed; SECRET_BYTES]))
+    };
+    let end = |end, seed| {
+        let (mut keys, deployment) = (keys(seed), Deployment::default());
+        Stream::new(Decoder::default(), 4096, end, Some(&mut keys), &deployment)
+    };
+    [end(End::Dialled(Party::Client), 2), end(End::Accepted, 3)]
+}
+
+/// What an end has written since the last call.
+fn written(end: &mut Stream) -> Vec<u8> {
+    let bytes = end.pending().to_vec();
+    end.consumed(bytes.len());
+    bytes
+}
+
+#[test]
+fn golden_streams() {
+    let [mut dials, mut accepts] = sealed_ends();
+    let (hello, challenge) = (written(&mut dials), written(&mut accepts));
+    dials.push(&challenge);
+    let first = written(&mut dials);
+    accepts.push(&[&hello[..], &first].concat());
+    let answer = written(&mut accepts);
+    dials.push(&answer);
+    let record = |end: &mut Stream| {
+        assert!(end.send(&Frame::from(Ping)));
+        written(end)
+    };
+    let records = [record(&mut dials), record(&mut accepts)];
+    // Somebody without the key.
+    let [_, mut refuses] = sealed_ends();
+    written(&mut refuses);
+    refuses.push(&[&hello[..], &first[..2], &[0; 64]].concat());
+    let [from_dialled, from_accepted] = records;
+    let samples = [
+        ("hello", "of who dialled: preamble, party, key id, suite", hello),
+        ("challenge", "of who accepted: preamble, challenge", challenge),
+        ("first", "of who dialled: the first message of the handshake", first),
+        ("answer", "of who accepted: the second message of the handshake", answer),
+        ("refusal", "of who accepted, instead: it is another key", written(&mut refuses)),
+        ("record-dialled", "of who dialled: a sign of life, sealed", from_dialled),
+        ("record-accepted", "of who accepted: a sign of life, sealed", from_accepted),
+    ];
+    let samples = samples.map(|(name, what, bytes)| Sample {
+        name: name.to_string(),
+        what: what.to_string(),
+        bytes,
+    });
+    let files = golden::check("streams", "wire::STREAM_VERSION", &samples);
+    let [mut dials, mut accepts] = sealed_ends();
+    accepts.push(&[&files[0][..], &files[2], &files[5]].concat());
+    assert_eq!(accepts.next::<Frame>(), Ok(Some(Ping.into())));
+    dials.push(&[&files[1][..], &files[3], &files[6]].concat());
+    assert_eq!(dials.next::<Frame>(), Ok(Some(Ping.into())));
+    let [mut dials, _] = sealed_ends();
+    dials.push(&[&files[1][..], &files[4]].concat());
+    assert_eq!(dials.next::<Frame>(), Err(FrameError::Seal(ChannelError::Other(1))));
 }

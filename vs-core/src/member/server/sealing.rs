@@ -6,7 +6,6 @@ use super::note::Note;
 use crate::member::message::Request;
 use crate::seal::channel::Party;
 use crate::seal::{KeyError, Keys};
-use crate::time::Time;
 
 /// Least time between two notes that a connection finds no room, in ms.
 const NO_ROOM_EVERY_MS: u64 = 1000;
@@ -21,8 +20,7 @@ impl Server {
     ///
     /// # Errors
     /// A key of the ring lacks the secret of servers; nothing has changed.
-    pub fn set_keys(&mut self, now: Time, keys: Keys) -> Result<(), KeyError> {
-        self.clock.advance(now);
+    pub fn set_keys(&mut self, keys: Keys) -> Result<(), KeyError> {
         keys.ring().check_servers()?;
         for conn in self.connections.set_keys(keys) {
             self.end(conn);

@@ -6,8 +6,8 @@
 //! ```text
 //! dialled  → accepted   party u8 | key id u8 | suite u8
 //! accepted → dialled    challenge, 16 random bytes
-//! dialled  → accepted   record of 48 bytes: e, psk, es, the tag
-//! accepted → dialled    record of 48 bytes: e, ee, the tag; or of 1 byte: why not
+//! dialled  → accepted   record of 64 bytes: proof, then e and the tag
+//! accepted → dialled    record of 48 bytes: e and the tag; or of 1 byte: why not
 //! both                  records, until the connection ends
 //! ```
 //!
@@ -20,13 +20,15 @@
 //! The handshake is `Noise_NKpsk0_25519_AESGCM_SHA256`, or with `ChaChaPoly`, as the suite of the
 //! key says ([Noise, revision 34](https://noiseprotocol.org/noise.html)). All servers have one
 //! static key, whose private half is derived from the secret of servers: so whoever holds the key
-//! of members alone cannot answer as a server. The preshared key is derived from the secret of
-//! members for a client, and from that of servers for a server. So the first message shows at once
-//! whether the dialling side has the key.
+//! of members alone cannot answer as a server.
 //!
 //! The prologue is: the version of the preambles, party, key id and suite, the challenge, the name
-//! of the deployment. Since the challenge is new for each connection, a first message that was
-//! recorded opens no other connection.
+//! of the deployment. The preshared key is derived from the prologue and the secret of members, for
+//! a server from that of servers. Since the challenge is new for each connection, a first message
+//! that was recorded opens no other one.
+//!
+//! The proof is 16 bytes that are derived from the preshared key. Noise shows the same, but only
+//! behind a multiplication on the curve: who has no key should not cost that much.
 
 mod error;
 pub(crate) mod resolver;
@@ -46,6 +48,7 @@ use resolver::{PUBLIC_BYTES, Resolver, noise_name};
 
 use super::key::{KeyRing, RingKey};
 use super::keys::Keys;
+use super::secret::Secret;
 use super::suite::{Suite, TAG_BYTES};
 
 /// Bytes of a challenge.
@@ -56,6 +59,9 @@ const HELLO_BYTES: usize = 3;
 
 /// Bytes of a record's length.
 const LENGTH_BYTES: usize = 2;
+
+/// Bytes that show that the dialling side has the key.
+const PROOF_BYTES: usize = 16;
 
 /// Bytes of either message of the handshake.
 const MESSAGE_BYTES: usize = PUBLIC_BYTES + TAG_BYTES;
@@ -120,7 +126,7 @@ enum State {
     /// Accepted: who dials is to come.
     Hello([u8; CHALLENGE_BYTES]),
     /// Accepted: the first message is to come.
-    First(Hello, Box<HandshakeState>),
+    First(Hello, [u8; CHALLENGE_BYTES]),
     /// Dialled: the answer is to come.
     Answer(Hello, Box<HandshakeState>),
     Up(Party, Box<TransportState>),
@@ -286,7 +292,10 @@ impl Channel {
         }
         let Some(record) = rest.get(..len) else { return Ok(0) };
         match &mut self.state {
-            State::First(..) => self.handle_first(record, out)?,
+            State::First(hello, challenge) => {
+                let (hello, challenge) = (*hello, *challenge);
+                self.handle_first(hello, &challenge, record, out)?;
+            }
             State::Answer(..) => self.handle_answer(record, out)?,
             State::Up(_, transport) => open(transport, record, plain)?,
             State::Challenge(_) | State::Hello(_) | State::Failed(_) => return Ok(0),
@@ -297,7 +306,7 @@ impl Channel {
     /// Whether a record may be so long now.
     fn may_be_long(&self, len: usize) -> bool {
         match self.state {
-            State::First(..) => len == MESSAGE_BYTES,
+            State::First(..) => len == PROOF_BYTES + MESSAGE_BYTES,
             State::Answer(..) => len == MESSAGE_BYTES || len == FAILURE_BYTES,
             _ => (TAG_BYTES + 1..=TAG_BYTES + RECORD_BYTES_MAX).contains(&len),
         }
@@ -310,8 +319,13 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Result<(), ChannelError> {
         let key = self.keys.ring().get(hello.key).ok_or(ChannelError::Handshake)?.clone();
-        let mut noise = self.noise(&key, hello, challenge, true)?;
-        write_message(&mut noise, out)?;
+        let prologue = self.prologue(hello, challenge);
+        // Whoever has no key of servers finds out here, before it is known as a server.
+        let psk = preshared(&key, hello.party, &prologue).ok_or(ChannelError::Other(hello.key))?;
+        let mut noise = self.noise(&key, &prologue, &psk, true)?;
+        let mut first = proof(&psk).to_vec();
+        first.extend_from_slice(&next_message(&mut noise)?);
+        push_record(&first, out);
         self.state = State::Answer(hello, Box::new(noise));
         Ok(())
     }
@@ -323,35 +337,49 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Result<(), ChannelError> {
         let key = self.keys.ring().get(hello.key).filter(|key| key.server().is_some());
-        let Some(key) = key.cloned() else {
-            refuse(out, 1);
+        let Some(key) = key else {
+            push_record(&[1], out);
             return Err(ChannelError::NotHere(hello.key));
         };
         if suite_code(key.suite()) != hello.suite {
-            refuse(out, 2);
+            push_record(&[2], out);
             return Err(ChannelError::Suite(hello.key));
         }
-        let noise = self.noise(&key, hello, challenge, false)?;
-        self.state = State::First(hello, Box::new(noise));
+        self.state = State::First(hello, *challenge);
         Ok(())
     }
 
     /// Accepted: the first message shows whether the other side has the key.
-    fn handle_first(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<(), ChannelError> {
-        let State::First(hello, noise) = &mut self.state else { return Ok(()) };
-        let hello = *hello;
-        if noise.read_message(record, &mut []).is_err() {
-            refuse(out, 3);
-            return Err(ChannelError::Other(hello.key));
+    fn handle_first(
+        &mut self,
+        hello: Hello,
+        challenge: &[u8; CHALLENGE_BYTES],
+        record: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ChannelError> {
+        let key = self.keys.ring().get(hello.key).ok_or(ChannelError::Handshake)?.clone();
+        let prologue = self.prologue(hello, challenge);
+        let psk = preshared(&key, hello.party, &prologue).ok_or(ChannelError::Handshake)?;
+        let (shown, message) = record.split_at(PROOF_BYTES);
+        let mut read = None;
+        if are_equal(shown, &proof(&psk)) {
+            let mut noise = self.noise(&key, &prologue, &psk, false)?;
+            read = noise.read_message(message, &mut []).is_ok().then_some(noise);
         }
-        write_message(noise, out)?;
-        self.begin(hello, out)
+        let Some(mut noise) = read else {
+            push_record(&[3], out);
+            return Err(ChannelError::Other(hello.key));
+        };
+        push_record(&next_message(&mut noise)?, out);
+        self.begin(hello, noise, out)
     }
 
     /// Dialled: the answer shows whether the other side is a server.
     fn handle_answer(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<(), ChannelError> {
-        let State::Answer(hello, noise) = &mut self.state else { return Ok(()) };
-        let hello = *hello;
+        let broken = State::Failed(ChannelError::Handshake);
+        let State::Answer(hello, mut noise) = core::mem::replace(&mut self.state, broken) else {
+            return Err(ChannelError::Handshake);
+        };
         if let [why] = record {
             return Err(match why {
                 1 => ChannelError::NotThere(hello.key),
@@ -361,17 +389,16 @@ impl Channel {
             });
         }
         noise.read_message(record, &mut []).map_err(|_| ChannelError::Other(hello.key))?;
-        self.begin(hello, out)
+        self.begin(hello, *noise, out)
     }
 
     /// The handshake is done: what waited is sealed.
-    fn begin(&mut self, hello: Hello, out: &mut Vec<u8>) -> Result<(), ChannelError> {
-        let broken = State::Failed(ChannelError::Handshake);
-        let (State::First(_, noise) | State::Answer(_, noise)) =
-            core::mem::replace(&mut self.state, broken)
-        else {
-            return Err(ChannelError::Handshake);
-        };
+    fn begin(
+        &mut self,
+        hello: Hello,
+        noise: HandshakeState,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ChannelError> {
         let transport = noise.into_transport_mode().map_err(|_| ChannelError::Handshake)?;
         let mut transport = Box::new(transport);
         seal(&mut transport, &core::mem::take(&mut self.waiting), out);
@@ -381,32 +408,29 @@ impl Channel {
         Ok(())
     }
 
-    /// A handshake under `key`.
-    fn noise(
-        &mut self,
-        key: &RingKey,
-        hello: Hello,
-        challenge: &[u8; CHALLENGE_BYTES],
-        dialled: bool,
-    ) -> Result<HandshakeState, ChannelError> {
+    /// What both sides have to agree on.
+    fn prologue(&self, hello: Hello, challenge: &[u8; CHALLENGE_BYTES]) -> Vec<u8> {
         let mut prologue = Vec::from(self.version.to_le_bytes());
         prologue.extend_from_slice(&hello.bytes());
         prologue.extend_from_slice(challenge);
         prologue.extend_from_slice(self.deployment.as_bytes());
-        let secret = match hello.party {
-            Party::Client => Some(key.member().derive("vs stream of clients", &[&prologue])),
-            Party::Server => {
-                key.server().map(|key| key.derive("vs stream of servers", &[&prologue]))
-            }
-        };
-        // Whoever has no key of servers finds out here, before it is known as a server.
-        let psk = secret.ok_or(ChannelError::Other(hello.key))?;
+        prologue
+    }
+
+    /// A handshake under `key`.
+    fn noise(
+        &mut self,
+        key: &RingKey,
+        prologue: &[u8],
+        psk: &Secret,
+        dialled: bool,
+    ) -> Result<HandshakeState, ChannelError> {
         let own = key.static_secret();
         let resolver = Box::new(Resolver::new(&mut self.keys));
         let name = format!("Noise_NKpsk0_25519_{}_SHA256", noise_name(key.suite()));
         let make = || {
             let builder = Builder::with_resolver(name.parse()?, resolver);
-            let builder = builder.prologue(&prologue)?.psk(0, psk.bytes())?;
+            let builder = builder.prologue(prologue)?.psk(0, psk.bytes())?;
             match (dialled, &own) {
                 (true, _) => builder.remote_public_key(key.public())?.build_initiator(),
                 (false, Some(own)) => builder.local_private_key(own.bytes())?.build_responder(),
@@ -417,19 +441,39 @@ impl Channel {
     }
 }
 
-/// Says why there will be no handshake.
-fn refuse(out: &mut Vec<u8>, why: u8) {
-    out.extend_from_slice(&(FAILURE_BYTES as u16).to_le_bytes());
-    out.push(why);
+/// What both sides know before the handshake; none if `key` is none of that party.
+fn preshared(key: &RingKey, party: Party, prologue: &[u8]) -> Option<Secret> {
+    match party {
+        Party::Client => Some(key.member().derive("vs stream of clients", &[prologue])),
+        Party::Server => key.server().map(|key| key.derive("vs stream of servers", &[prologue])),
+    }
 }
 
-/// Appends the next message of the handshake.
-fn write_message(noise: &mut HandshakeState, out: &mut Vec<u8>) -> Result<(), ChannelError> {
+/// What shows that somebody knows `psk`.
+fn proof(psk: &Secret) -> [u8; PROOF_BYTES] {
+    let mut proof = [0; PROOF_BYTES];
+    psk.expand("vs stream proof", &[], &mut proof);
+    proof
+}
+
+/// Compares in a time that does not tell where they differ.
+fn are_equal(one: &[u8], other: &[u8; PROOF_BYTES]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}
+
+/// Appends a record of the handshake.
+fn push_record(record: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(record.len() as u16).to_le_bytes());
+    out.extend_from_slice(record);
+}
+
+/// The next message of the handshake.
+fn next_message(noise: &mut HandshakeState) -> Result<[u8; MESSAGE_BYTES], ChannelError> {
     let mut message = [0; MESSAGE_BYTES];
-    let len = noise.write_message(&[], &mut message).map_err(|_| ChannelError::Handshake)?;
-    out.extend_from_slice(&(len as u16).to_le_bytes());
-    out.extend_from_slice(&message[..len]);
-    Ok(())
+    match noise.write_message(&[], &mut message) {
+        Ok(MESSAGE_BYTES) => Ok(message),
+        _ => Err(ChannelError::Handshake),
+    }
 }
 
 /// Appends `plain` in records.

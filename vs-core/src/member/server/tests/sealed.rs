@@ -17,9 +17,9 @@ use crate::member::past::Past;
 use crate::member::{DetachReason, LinkCommand};
 use crate::seal::channel::Party;
 use crate::seal::{ChannelError, KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
-use crate::status::Status;
+use crate::status::{Asker, Status};
 use crate::time::Time;
-use crate::wire::frame::Decoder;
+use crate::wire::frame::{Decoder, FrameError};
 use crate::wire::stream::{End, Stream};
 
 /// The connection of the client.
@@ -40,7 +40,7 @@ fn keys(ring: KeyRing, seed: u8) -> Keys {
 fn server(id: u64, ring: Option<KeyRing>) -> Server {
     let mut server = Server::new(ServerConfig::default(), ServerId(id), 1000).unwrap();
     if let Some(ring) = ring {
-        server.set_keys(Time::ZERO, keys(ring, id as u8)).unwrap();
+        server.set_keys(keys(ring, id as u8)).unwrap();
     }
     server
 }
@@ -73,7 +73,7 @@ impl Pair {
         let mut client = Client::new(ClientConfig::default(), peer(1, 5), 1);
         let now = Time::from_millis(5000);
         if let Some(ring) = of_client {
-            client.set_keys(now, keys(ring, 99));
+            client.set_keys(keys(ring, 99));
         }
         let server = server(1, of_server);
         let mut pair = Self { now, server, client, is_open: false, carried: Vec::new() };
@@ -182,7 +182,7 @@ fn no_false_server_ends_a_client_with_keys() {
         for (of_client, ends) in [(Some(ring(&[(7, 1)])), false), (None, true)] {
             let mut client = Client::new(ClientConfig::default(), peer(1, 5), 1);
             if let Some(ring) = of_client {
-                client.set_keys(Time::ZERO, keys(ring, 99));
+                client.set_keys(keys(ring, 99));
             }
             client.attach(Time::ZERO, &group(), 16, Past::default());
             client.handle_connected(Time::ZERO);
@@ -198,7 +198,7 @@ fn no_false_server_ends_a_client_with_keys() {
 #[test]
 fn client_takes_no_words_before_the_key_for_signs_of_life() {
     let mut client = Client::new(ClientConfig::default(), peer(1, 5), 1);
-    client.set_keys(Time::ZERO, keys(ring(&[(7, 1)]), 99));
+    client.set_keys(keys(ring(&[(7, 1)]), 99));
     client.attach(Time::ZERO, &group(), 16, Past::default());
     client.handle_connected(Time::ZERO);
     let mut now = Time::ZERO;
@@ -218,23 +218,23 @@ fn rotated_key_closes_connections_under_it() {
     pair.pass(100);
     assert_eq!(pair.views(), [[1]]);
     // The new key moves to the front: nothing happens.
-    pair.server.set_keys(pair.now, keys(ring(&[(8, 2), (7, 1)]), 3)).unwrap();
+    pair.server.set_keys(keys(ring(&[(8, 2), (7, 1)]), 3)).unwrap();
     pair.pass(100);
     assert!(pair.is_open && pair.detached().is_empty());
     // The client has both, and dials with the new one from now on.
-    pair.client.set_keys(pair.now, keys(ring(&[(8, 2), (7, 1)]).of_members(), 98));
+    pair.client.set_keys(keys(ring(&[(8, 2), (7, 1)]).of_members(), 98));
     pair.pass(100);
     assert!(pair.is_open && pair.detached().is_empty());
-    pair.server.set_keys(pair.now, keys(ring(&[(8, 2)]), 4)).unwrap();
+    pair.server.set_keys(keys(ring(&[(8, 2)]), 4)).unwrap();
     pair.carry();
     assert_eq!(pair.detached(), [DetachReason::ServerLost]);
     pair.client.attach(pair.now, &group(), 16, Past::default());
     pair.pass(200);
     assert_eq!(pair.views().last(), Some(&vec![1]));
     // So it is at the client.
-    pair.client.set_keys(pair.now, keys(ring(&[(9, 3)]).of_members(), 97));
+    pair.client.set_keys(keys(ring(&[(9, 3)]).of_members(), 97));
     assert_eq!(pair.detached(), [DetachReason::ServerLost]);
-    let error = pair.server.set_keys(pair.now, keys(ring(&[(8, 2)]).of_members(), 4)).unwrap_err();
+    let error = pair.server.set_keys(keys(ring(&[(8, 2)]).of_members(), 4)).unwrap_err();
     assert!(error.to_string().starts_with("the key 8 is one of members"), "{error}");
 }
 
@@ -294,12 +294,35 @@ fn keys_of_members_and_servers_name_their_holders() {
 
 #[test]
 fn status_is_told_over_a_sealed_connection() {
-    let mut far = Far::new(Party::Client);
-    assert!(far.ends_it(&Request::Status));
-    let bytes = far.server.output(CONN).to_vec();
-    far.stream.push(&bytes);
-    let told = far.stream.next::<Status>();
-    assert!(matches!(told, Ok(Some(Status::Server(_)))), "{told:?}");
+    let servers = || Some(ring(&[(7, 1)]));
+    let (sealed, clear) = (ChannelError::Sealed, ChannelError::Clear);
+    for (of_server, of_asker, fails) in [
+        (servers(), Some(ring(&[(7, 1)]).of_members()), None),
+        (servers(), None, Some(sealed)),
+        (None, servers(), Some(clear)),
+        (None, None, None),
+    ] {
+        let (mut server, now) = (server(1, of_server), Time::from_millis(5000));
+        let mut own = of_asker.map(|ring| keys(ring, 50));
+        let mut asker = Asker::new(own.as_mut(), &Deployment::default());
+        server.handle_accepted(now, CONN);
+        let mut told = Ok(None);
+        for _ in 0..4 {
+            let bytes = asker.output().to_vec();
+            asker.consumed(bytes.len());
+            server.handle_stream(now, CONN, &bytes);
+            let bytes = server.output(CONN).to_vec();
+            server.consumed(CONN, bytes.len());
+            told = if matches!(told, Ok(None)) { asker.handle_stream(&bytes) } else { told };
+            server.poll_close();
+            let last_words = server.output(CONN).to_vec();
+            told = if matches!(told, Ok(None)) { asker.handle_stream(&last_words) } else { told };
+        }
+        match fails {
+            Some(error) => assert_eq!(told, Err(FrameError::Seal(error))),
+            None => assert!(matches!(told, Ok(Some(Status::Server(_)))), "{told:?}"),
+        }
+    }
 }
 
 #[test]
@@ -307,7 +330,7 @@ fn handshakes_take_no_room_of_connections() {
     let config = ServerConfig { connections_max: 1, ..ServerConfig::default() };
     let mut far = Far::new(Party::Client);
     far.server = Server::new(config, ServerId(1), 1000).unwrap();
-    far.server.set_keys(far.now, keys(ring(&[(7, 1)]), 3)).unwrap();
+    far.server.set_keys(keys(ring(&[(7, 1)]), 3)).unwrap();
     let most = HANDSHAKES_MAX as u64;
     for conn in 100..100 + most {
         far.server.handle_accepted(far.now, ConnId(conn));
@@ -316,7 +339,7 @@ fn handshakes_take_no_room_of_connections() {
     assert_eq!(far.server.status().connections, 0);
     let mut pair = Pair { server: far.server, ..Pair::new(None, None) };
     pair.client = Client::new(ClientConfig::default(), peer(1, 5), 1);
-    pair.client.set_keys(pair.now, keys(ring(&[(7, 1)]), 99));
+    pair.client.set_keys(keys(ring(&[(7, 1)]), 99));
     pair.client.attach(pair.now, &group(), 16, Past::default());
     assert_eq!(pair.client.poll_link(), Some(LinkCommand::Connect(0)));
     pair.server.handle_accepted(pair.now, CONN);

@@ -14,8 +14,9 @@ HEADING = "# What an operator may read"
 SOURCES = ["vs-core/src", "vs-std/src", "vs-mio/src", "vs-mio/cli/src"]
 # Types whose words go to operators.
 TYPES = [
-    "AddressNote", "ConnectFailure", "DetachReason", "Impostor", "KeyError", "KeyFileError", "LeftOut",
-    "MissingUnicast", "NarrowPath", "OpenError", "OtherVersion", "Overflow", "PeerTrouble", "Refusal", "SetupError",
+    "AddressNote", "ChannelError", "ConnectFailure", "DetachReason", "Impostor", "KeyError", "KeyFileError",
+    "LeftOut", "MissingUnicast", "NarrowPath", "OpenError", "OtherKeys", "OtherVersion", "Overflow", "PeerTrouble",
+    "Refusal", "SetupError",
     "SmallBuffers", "Unanswered", "Unheard", "UselessBeacon", "Waiting",
 ]
 # Shorter ones join others.

@@ -2,8 +2,9 @@
 //! are asked for.
 //!
 //! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the
-//! connection ends. [`Asker`] does both, sealed where there are keys. A [`crate::member::Server`] answers by itself on its connections; for a
-//! [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
+//! connection ends. [`Asker`] does both, sealed where there are keys. A [`crate::member::Server`]
+//! answers by itself on its connections; for a [`crate::Node`] the runtime listens ([`Listener`],
+//! [`answer`]).
 
 mod asker;
 mod counters;

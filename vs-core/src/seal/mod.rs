@@ -8,6 +8,7 @@
 //! Without keys nothing is sealed, and nothing is paid for it.
 
 pub(crate) mod channel;
+mod curve;
 mod key;
 mod keys;
 mod lane;

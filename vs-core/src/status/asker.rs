@@ -8,8 +8,8 @@ use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError};
 use crate::wire::message::{Frame, StatusRequest};
 use crate::wire::stream::{End, Stream};
 
-/// Who asks a server for its status, over a connection that was just made: with keys sealed, without
-/// in the clear. A server that has keys answers nobody who has none.
+/// Who asks a server for its status, over a connection that was just made: with keys sealed,
+/// without in the clear. A server that has keys answers nobody who has none.
 #[derive(Debug)]
 pub struct Asker(Stream);
 

@@ -128,8 +128,8 @@ impl Connections {
         }
     }
 
-    /// Connections are sealed with these keys from now on. Those are returned that were made under a
-    /// key that is not among them, or in the clear.
+    /// Connections are sealed with these keys from now on. Those are returned that were made under
+    /// a key that is not among them, or in the clear.
     pub(super) fn set_keys(&mut self, keys: Keys) -> Vec<ConnId> {
         let gone = self.conns.iter().filter(|(_, conn)| !conn.stream.is_of(keys.ring()));
         let gone = gone.map(|(id, _)| *id).collect();

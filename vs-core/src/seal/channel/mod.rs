@@ -31,7 +31,7 @@
 //! behind a multiplication on the curve: who has no key should not cost that much.
 
 mod error;
-pub(crate) mod resolver;
+mod resolver;
 #[cfg(test)]
 mod tests;
 
@@ -44,8 +44,9 @@ use core::fmt;
 use snow::{Builder, HandshakeState, TransportState};
 
 pub use error::ChannelError;
-use resolver::{PUBLIC_BYTES, Resolver, noise_name};
+use resolver::{Resolver, noise_name};
 
+use super::curve::PUBLIC_BYTES;
 use super::key::{KeyRing, RingKey};
 use super::keys::Keys;
 use super::secret::Secret;

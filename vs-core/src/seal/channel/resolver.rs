@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use sha2::{Digest, Sha256};
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -11,23 +10,16 @@ use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::Zeroizing;
 
+use crate::seal::curve::{PUBLIC_BYTES, public_half, shared};
 use crate::seal::keys::Keys;
 use crate::seal::secret::{SECRET_BYTES, Secret};
 use crate::seal::suite::{Aead, Ciphers, NONCE_BYTES, Suite, TAG_BYTES};
-
-/// Bytes of a public key.
-pub(crate) const PUBLIC_BYTES: usize = 32;
 
 const HASH_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;
 
 /// Bytes of a nonce before the counter that Noise writes into it.
 const COUNTER_AT: usize = NONCE_BYTES - size_of::<u64>();
-
-/// The public half of `secret`, as a key of X25519 (RFC 7748).
-pub(crate) fn public_half(secret: &Secret) -> [u8; PUBLIC_BYTES] {
-    MontgomeryPoint::mul_base_clamped(*secret.bytes()).to_bytes()
-}
 
 /// Hands them out for one handshake.
 pub(super) struct Resolver {
@@ -48,7 +40,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::<X25519>::default() as _)
+        matches!(choice, DHChoice::Curve25519).then(|| Box::new(X25519::unset()) as _)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -79,10 +71,15 @@ impl Random for Drawn {
 }
 
 /// A pair of keys.
-#[derive(Default)]
 struct X25519 {
-    private: Zeroizing<[u8; SECRET_BYTES]>,
+    private: Secret,
     public: [u8; PUBLIC_BYTES],
+}
+
+impl X25519 {
+    fn unset() -> Self {
+        Self { private: Secret::new([0; SECRET_BYTES]), public: [0; PUBLIC_BYTES] }
+    }
 }
 
 impl Dh for X25519 {
@@ -99,8 +96,10 @@ impl Dh for X25519 {
     }
 
     fn set(&mut self, privkey: &[u8]) {
-        self.private.copy_from_slice(&privkey[..SECRET_BYTES]);
-        self.public = MontgomeryPoint::mul_base_clamped(*self.private).to_bytes();
+        // Noise knows the length.
+        let Some(private) = privkey.first_chunk() else { return };
+        self.private = Secret::new(*private);
+        self.public = public_half(&self.private);
     }
 
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), Error> {
@@ -115,17 +114,13 @@ impl Dh for X25519 {
     }
 
     fn privkey(&self) -> &[u8] {
-        &*self.private
+        self.private.bytes()
     }
 
     fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let public = pubkey.first_chunk::<PUBLIC_BYTES>().ok_or(Error::Dh)?;
-        let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(*self.private).to_bytes());
-        // A point of small order: whoever sent it would fix what both compute.
-        if shared.iter().fold(0, |all, byte| all | byte) == 0 {
-            return Err(Error::Dh);
-        }
-        out.get_mut(..PUBLIC_BYTES).ok_or(Error::Dh)?.copy_from_slice(&*shared);
+        let public = pubkey.first_chunk().ok_or(Error::Dh)?;
+        let shared = shared(&self.private, public).ok_or(Error::Dh)?;
+        out.get_mut(..SECRET_BYTES).ok_or(Error::Dh)?.copy_from_slice(shared.bytes());
         Ok(())
     }
 }
@@ -218,29 +213,5 @@ pub(super) fn noise_name(suite: Suite) -> &'static str {
     match suite {
         Suite::Aes256Gcm => "AESGCM",
         Suite::ChaCha20Poly1305 => "ChaChaPoly",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(hex: &str) -> [u8; 32] {
-        core::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
-    }
-
-    /// RFC 7748, section 6.1.
-    #[test]
-    fn shared_secret_is_that_of_the_standard() {
-        let mut pair = X25519::default();
-        pair.set(&bytes("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"));
-        let public = bytes("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
-        assert_eq!(pair.public, public);
-        let other = bytes("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
-        let mut shared = [0; 32];
-        pair.dh(&other, &mut shared).unwrap();
-        let both = bytes("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
-        assert_eq!(shared, both);
-        assert_eq!(pair.dh(&[0; 32], &mut shared), Err(Error::Dh), "of small order");
     }
 }

@@ -130,7 +130,7 @@ impl<T: Tracer> Driver<T> {
         let mut node =
             Node::new(config.node, identity, servers_count, tracer).map_err(OpenError::Config)?;
         if let Some(keys) = keys {
-            node.set_keys(keys);
+            node.set_keys(keys).map_err(OpenError::Config)?;
         }
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());

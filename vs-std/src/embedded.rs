@@ -143,7 +143,7 @@ impl EmbeddedServer {
             .map_err(OpenError::Config)?;
         server.set_embedded(process);
         if let Some(keys) = keys {
-            server.set_keys(keys);
+            server.set_keys(keys).map_err(|_| OpenError::KeysOfMembers)?;
         }
         let addr = config.listen.unwrap_or_else(|| SocketAddr::new(udp.bind, 0));
         let refused = |error: io::Error| OpenError::Listen { addr, error };

@@ -40,13 +40,14 @@ impl<T: Tracer> Node<T> {
     /// # Errors
     /// The first time: of [`NodeConfig::datagram_bytes`] too few would be left, or a group was
     /// joined before.
-    pub fn set_keys(&mut self, keys: Keys) -> Result<(), ConfigError> {
+    pub fn set_keys(&mut self, mut keys: Keys) -> Result<(), ConfigError> {
         if self.shared.keys.is_none() {
             if self.groups.len() > 0 {
                 return Err(ConfigError::Rule("keys must be there before a group is joined"));
             }
             self.shared.config.reserve_tag(TAG_BYTES)?;
         }
+        self.shared.membership.set_keys(keys.fork());
         self.groups.set_keys(&keys);
         self.shared.keys = Some(keys);
         Ok(())

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use vs_core::member::Server;
 use vs_core::seal::{KeyRing, Keys};
 use vs_std::keys::{keys, read_key_file};
 use vs_std::udp::{Follow, UdpConfig};
@@ -86,14 +87,15 @@ pub(crate) fn check_status(keys: Option<&Keys>, status: Option<SocketAddr>) {
     }
 }
 
-/// Refuses keys that make no server.
-pub(crate) fn for_server(keys: &Keys) -> Result<(), Failure> {
-    if keys.ring().first().server().is_some() {
-        return Ok(());
-    }
-    Err(Failure(
-        "the key file is one for members: start a server with the one that it was made from".into(),
-    ))
+/// Seals what `server` sends. Refuses keys that make no server.
+pub(crate) fn seal(server: &mut Server, keys: Option<Keys>) -> Result<(), Failure> {
+    let Some(keys) = keys else { return Ok(()) };
+    server.set_keys(keys).map_err(|_| {
+        Failure(
+            "the key file is one for members: start a server with the one that it was made from"
+                .into(),
+        )
+    })
 }
 
 /// Why a process does not start without keys.

@@ -115,10 +115,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     }
     let mut server = Server::new(config, ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;
-    if let Some(keys) = keys {
-        keys::for_server(&keys)?;
-        server.set_keys(keys);
-    }
+    keys::seal(&mut server, keys)?;
     let mut driver =
         ServerDriver::new(server, args.listen).map_err(|e| refused(args.listen, &e))?;
     for peer in peers {

@@ -98,6 +98,8 @@ pub struct Server {
     versions: Versions,
     /// How this server finds others, if not by names alone.
     discovery: Option<Discovery>,
+    /// What its beacons are sealed with, if they are.
+    beacon_keys: Option<Keys>,
     /// Clients that wait until this server has settled.
     hold: Hold,
     groups: Groups,
@@ -143,6 +145,7 @@ impl Server {
             review: Review::default(),
             versions: Versions::new(boot),
             discovery: None,
+            beacon_keys: None,
             hold: Hold::default(),
             groups: Groups::new(config.groups_max),
             notes: Notes::default(),
@@ -157,11 +160,6 @@ impl Server {
     #[must_use]
     pub fn id(&self) -> ServerId {
         self.id
-    }
-
-    /// Each view has a secret from now on, which its members alone are told.
-    pub(crate) fn set_view_keys(&mut self, keys: Keys) {
-        self.groups.set_keys(keys);
     }
 
     /// The server is a part of `process`: when it dies, so does that, and others need not wait for
@@ -189,7 +187,7 @@ impl Server {
         let (own, deployment) = ((self.id, self.boot), self.config.deployment.clone());
         let now = self.clock.now();
         let mut discovery = Discovery::new(now, config, deployment, own, listen, seed);
-        if let Some(keys) = &mut self.keys
+        if let Some(keys) = &mut self.beacon_keys
             && !discovery.set_keys(keys.fork())
         {
             return Err(ConfigError::Rule(

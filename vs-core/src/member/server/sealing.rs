@@ -14,14 +14,19 @@ const NO_ROOM_EVERY_MS: u64 = 1000;
 const OTHER_PARTY: &str = "its key does not allow what it names itself";
 
 impl Server {
-    /// Seals all connections with these keys. To be called before the first connection; later, with
-    /// another ring, it rotates keys: connections that were made under a key that is not in the
+    /// Seals all connections and beacons with these keys, and gives each view a secret. To be called
+    /// before the first connection and before beacons; later, with another ring, it rotates keys: connections that were made under a key that is not in the
     /// ring are closed, which may change views.
     ///
     /// # Errors
     /// A key of the ring lacks the secret of servers; nothing has changed.
-    pub fn set_keys(&mut self, keys: Keys) -> Result<(), KeyError> {
+    pub fn set_keys(&mut self, mut keys: Keys) -> Result<(), KeyError> {
         keys.ring().check_servers()?;
+        self.groups.set_keys(keys.fork());
+        if let Some(discovery) = &mut self.discovery {
+            discovery.set_keys(keys.fork());
+        }
+        self.beacon_keys = Some(keys.fork());
         for conn in self.connections.set_keys(keys) {
             self.end(conn);
         }

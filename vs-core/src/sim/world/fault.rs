@@ -226,7 +226,9 @@ impl<A: Application> World<A> {
         let config = body.config.clone();
         let mut server = Server::with_rules(config, body.id, body.boot, self.rules)?;
         if let Some(ring) = &self.ring {
-            server.set_view_keys(keys(ring, [body.id.0, body.boot]));
+            server
+                .set_keys(keys(ring, [body.id.0, body.boot]))
+                .map_err(|_| ConfigError::Rule("servers need the secret of servers"))?;
         }
         body.server = Some(server);
         self.hosts[host].state = HostState::Up;

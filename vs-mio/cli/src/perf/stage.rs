@@ -74,10 +74,7 @@ fn start_server(bind: IpAddr, keys: Option<Keys>) -> Result<SocketAddr, Failure>
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(ServerConfig::default(), ServerId(1), boot);
     let mut server = server.map_err(|e| failed(&e))?;
-    if let Some(keys) = keys {
-        keys::for_server(&keys)?;
-        server.set_keys(keys);
-    }
+    keys::seal(&mut server, keys)?;
     let mut driver =
         ServerDriver::new(server, SocketAddr::from((bind, 0))).map_err(|e| failed(&e))?;
     let addr = driver.local_addr().map_err(|e| failed(&e))?;

@@ -509,6 +509,12 @@ impl<T: Tracer> Driver<T> {
         self.node.other_version()
     }
 
+    /// The first process that was heard to seal otherwise than this one, for an operator to know.
+    #[must_use]
+    pub fn other_keys(&self) -> Option<vs_core::OtherKeys> {
+        self.node.other_keys()
+    }
+
     /// What to tell an operator, if somebody sends datagrams in the name of this process.
     #[must_use]
     pub fn impostor(&self) -> Option<vs_core::Impostor> {

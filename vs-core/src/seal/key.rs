@@ -148,8 +148,8 @@ impl KeyRing {
     }
 
     /// The ring of a key file: a line `ID SUITE SECRET` or `ID SUITE member SECRET PUBLIC` for each
-    /// key, the secret and the public key as 64 hexadecimal digits. Empty lines and those that begin
-    /// with `#` are skipped.
+    /// key, the secret and the public key as 64 hexadecimal digits. Empty lines and those that
+    /// begin with `#` are skipped.
     ///
     /// # Errors
     /// Names the line and what is wrong with it, and never a secret.

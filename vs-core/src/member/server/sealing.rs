@@ -14,9 +14,10 @@ const NO_ROOM_EVERY_MS: u64 = 1000;
 const OTHER_PARTY: &str = "its key does not allow what it names itself";
 
 impl Server {
-    /// Seals all connections and beacons with these keys, and gives each view a secret. To be called
-    /// before the first connection and before beacons; later, with another ring, it rotates keys: connections that were made under a key that is not in the
-    /// ring are closed, which may change views.
+    /// Seals all connections and beacons with these keys, and gives each view a secret. To be
+    /// called before the first connection and before beacons; later, with another ring, it rotates
+    /// keys: connections that were made under a key that is not in the ring are closed, which may
+    /// change views.
     ///
     /// # Errors
     /// A key of the ring lacks the secret of servers; nothing has changed.

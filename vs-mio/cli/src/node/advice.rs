@@ -20,6 +20,7 @@ pub(super) struct Advice {
     missing_unicast: bool,
     narrow: bool,
     other_version: bool,
+    other_keys: bool,
     /// Forged datagrams that were told of, and when others may be.
     forged: (u64, Time),
     /// The same of those that the system dropped.
@@ -47,6 +48,7 @@ impl Advice {
             eprintln!("vs: {note}");
         }
         once(&mut self.other_version, || driver.other_version());
+        once(&mut self.other_keys, || driver.other_keys());
         let now = driver.now();
         if let Some(impostor) = driver.impostor()
             && are_more(&mut self.forged, now, impostor.datagrams)

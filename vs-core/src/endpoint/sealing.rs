@@ -9,6 +9,7 @@ use crate::wire::packet;
 
 impl Endpoint {
     /// Finishes what is about to be sent: numbers it, and seals it where there are keys.
+    #[inline]
     pub(super) fn finish_sending(
         &mut self,
         datagrams: &mut [u8],
@@ -32,15 +33,25 @@ impl Endpoint {
     }
 
     /// Opens a datagram of this group, or says what becomes of it.
+    #[inline]
     pub(crate) fn open<'a>(
         &mut self,
         now: Time,
         datagram: Datagram<'a>,
     ) -> Result<OpenDatagram<'a>, Verdict> {
-        let Some(seals) = &mut self.seals else {
-            let is_clear = datagram.key() == KEY_NONE;
-            return if is_clear { Ok(datagram.open()) } else { Err(Verdict::OtherKey) };
-        };
+        if self.seals.is_none() && datagram.key() == KEY_NONE {
+            return Ok(datagram.open());
+        }
+        self.open_sealed(now, datagram)
+    }
+
+    #[inline(never)] // Without keys nothing of it is on the way of a message.
+    fn open_sealed<'a>(
+        &mut self,
+        now: Time,
+        datagram: Datagram<'a>,
+    ) -> Result<OpenDatagram<'a>, Verdict> {
+        let Some(seals) = &mut self.seals else { return Err(Verdict::OtherKey) };
         let (header, number) = (datagram.header(), datagram.counter());
         let opened = seals.open(datagram, self.transmit_counter.last());
         if let Err(Verdict::Replayed) = opened

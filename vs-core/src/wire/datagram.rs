@@ -268,7 +268,7 @@ impl<'a> Datagram<'a> {
     /// Names what is wrong. Callers need it for counters, and to name a peer of another version.
     pub fn read(bytes: &'a mut [u8]) -> Result<Self, Malformed> {
         match bytes.first_chunk() {
-            Some(&[magic_0, magic_1, version])
+            Some(&[magic_0, magic_1, version, _])
                 if [magic_0, magic_1] == MAGIC
                     && version == PROTOCOL_VERSION
                     && bytes.len() > FLAGS_AT =>
@@ -292,12 +292,14 @@ impl<'a> Datagram<'a> {
     }
 
     /// The group that it names.
+    #[inline]
     #[must_use]
     pub fn group(&self) -> GroupKey {
         GroupKey(Raw(self.bytes).u64_at(GROUP_AT))
     }
 
     /// The id of the key with which it says to be sealed; [`KEY_NONE`] if it is not.
+    #[inline]
     #[must_use]
     pub fn key(&self) -> u8 {
         self.bytes[KEY_AT]
@@ -335,6 +337,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// One that is not sealed can be read.
+    #[inline]
     #[must_use]
     pub fn open(self) -> OpenDatagram<'a> {
         OpenDatagram { bytes: self.bytes }

@@ -110,7 +110,7 @@ fn unsealed(exposed: IpAddr, stay: &str) -> String {
     )
 }
 
-fn is_loopback(ip: IpAddr) -> bool {
+pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 

@@ -8,7 +8,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use vs_core::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Reader, Status, request};
+use vs_core::ident::Deployment;
+use vs_core::seal::{ChannelError, Keys};
+use vs_core::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Asker, Status};
 use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Again each second, until interrupted
     #[arg(long)]
     watch: bool,
+    /// What a server with keys belongs to
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = |text: &str| Deployment::new(text))]
+    deployment: Deployment,
     #[command(flatten)]
     keys: keys::Sealing,
 }
@@ -49,10 +54,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // A name that is unknown is told of below.
     let found = addresses(&args.addr).unwrap_or_default();
-    // keys: the connection is to be sealed with them.
-    let _keys = args.keys.keys(found.iter().map(SocketAddr::ip), "")?;
+    let mut keys = args.keys.keys(found.iter().map(SocketAddr::ip), "")?;
     loop {
-        let status = ask(&args.addr)?;
+        let status = ask(args, keys.as_mut())?;
         let is_busy = matches!(status, Status::Busy);
         if is_busy && !args.watch {
             return Err(Failure(busy(&args.addr)));
@@ -85,13 +89,22 @@ fn busy(name: &str) -> String {
     )
 }
 
-/// Asks at the addresses of `name`, one after the other, until one answers or says why not.
-fn ask(name: &str) -> Result<Status, Failure> {
-    let until = Instant::now() + ANSWER_MAX;
+/// Asks at the addresses that are named, one after the other, until one answers or says why not.
+fn ask(args: &Args, mut keys: Option<&mut Keys>) -> Result<Status, Failure> {
+    let (name, until) = (&args.addr, Instant::now() + ANSWER_MAX);
     let mut failure = None;
     for addr in addresses(name).map_err(|why| Failure(format!("cannot find {name}: {why}")))? {
-        match connect(addr, until) {
-            Ok(stream) => return answer(stream, until).map_err(|why| why.of(name)),
+        let mut told = connect(addr, until)
+            .map(|stream| answer(stream, Asker::new(keys.as_deref_mut(), &args.deployment), until));
+        // A node has no key by which it could show what it is, and answers on its host alone.
+        if let Ok(Err(NoAnswer::Strange(FrameError::Seal(ChannelError::Clear)))) = told
+            && keys::is_loopback(addr.ip())
+        {
+            told = connect(addr, until)
+                .map(|stream| answer(stream, Asker::new(None, &args.deployment), until));
+        }
+        match told {
+            Ok(told) => return told.map_err(|why| why.of(name)),
             Err(error) => failure = Some(error),
         }
     }
@@ -136,6 +149,12 @@ impl NoAnswer {
             Self::Strange(FrameError::Version(theirs)) => format!(
                 "{name} speaks protocol version {theirs}, this program {own}: ask with the vs of that version"
             ),
+            Self::Strange(FrameError::Seal(ChannelError::Sealed)) => format!(
+                "{name} answers only who has a key of its deployment: name the file with --key-file"
+            ),
+            Self::Strange(FrameError::Seal(why)) => {
+                format!("there is no sealed connection to {name}: {why}")
+            }
             Self::Ended(0) | Self::Strange(FrameError::Magic) => format!(
                 "what listens at {name} is not vs, or has no room for another connection: look at what it says, or name \
                  the address of a server or a node of vs"
@@ -147,13 +166,13 @@ impl NoAnswer {
     }
 }
 
-fn answer(mut stream: TcpStream, until: Instant) -> Result<Status, NoAnswer> {
-    let mut reader = Reader::default();
+fn answer(mut stream: TcpStream, mut asker: Asker, until: Instant) -> Result<Status, NoAnswer> {
     let mut buffer = [0; READ_BYTES];
     let mut heard = 0;
-    // What is wrong shows when the answer is read.
-    let _ = stream.write_all(&request());
     loop {
+        // What is wrong shows when the answer is read.
+        let _ = stream.write_all(asker.output());
+        asker.consumed(asker.output().len());
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
             return Err(NoAnswer::Late);
@@ -162,7 +181,7 @@ fn answer(mut stream: TcpStream, until: Instant) -> Result<Status, NoAnswer> {
             Ok(0) => return Err(NoAnswer::Ended(heard)),
             Ok(n) => {
                 heard += n;
-                match reader.push(&buffer[..n]) {
+                match asker.handle_stream(&buffer[..n]) {
                     Ok(Some(status)) => return Ok(status),
                     Ok(None) => {}
                     Err(error) => return Err(NoAnswer::Strange(error)),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::starts::{FAILED, USAGE, refused};
-use crate::world::{GROUP, Process, directory, is_view, multicast, vs};
+use crate::world::{GROUP, Process, World, directory, is_view, multicast, vs};
 
 /// Makes a key file; what is said of it.
 fn keygen(args: &[&str]) -> String {
@@ -132,4 +132,43 @@ fn nodes_that_seal_otherwise_do_not_meet_and_are_told() {
         node.wait("it", |line| line.ends_with("nobody else hears this").then_some(()));
         node.kill();
     }
+}
+
+/// A server with keys of servers, a node with those of members, and who asks for the status.
+#[test]
+fn server_and_member_seal_and_tell_why_others_are_refused() {
+    let dir = directory("keys-of-members");
+    let path = |name: &str| dir.join(name).to_str().expect("a path of letters").to_owned();
+    let (key, other, members) = (path("KEY"), path("OTHER"), path("MEMBERS"));
+    keygen(&[&key]);
+    keygen(&[&other]);
+    keygen(&[&members, "--members", &key]);
+    let world = World::new("keys-of-members-world", &["--key-file", &key]);
+    let desk = ["--key-file", &members, "--status", "127.0.0.1:0"];
+    let mut node = world.node(1, &desk);
+    node.wait("a view", |line| is_view(line, "1", None).then_some(()));
+    let at_node = node.wait_for_complaint("where to ask", |line| {
+        line.split_once("vs status ").map(|(_, addr)| addr.to_owned())
+    });
+    let at_server = &world.server_addr;
+    for addr in [at_server, &at_node] {
+        let told = vs(&["status", "--key-file", &members, addr]);
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
+    let refuses = |args: &[&str], says| {
+        refused(&[&["status", at_server], args].concat(), FAILED, &[says]);
+    };
+    refuses(&[], "answers only who has a key of its deployment");
+    refuses(&["--key-file", &other], "the key 1 is another one at the other side");
+    let with_key = ["--key-file", &members, "--deployment", "test"];
+    refuses(&with_key, "or its deployment is");
+    let mut stranger = world.node(2, &["--key-file", &other]);
+    stranger.wait_for_complaint("why", |line| {
+        line.contains("the key 1 is another one at the other side").then_some(())
+    });
+    stranger.kill();
+    let mut clear = world.node(3, &[]);
+    clear.wait_for_complaint("why", |line| line.contains("has a key and seals").then_some(()));
+    clear.kill();
+    world.end([node]);
 }

@@ -38,7 +38,7 @@ impl<T: Tracer> Node<T> {
     /// since its datagrams have no room for a tag.
     ///
     /// # Errors
-    /// The first time: of [`NodeConfig::datagram_bytes`] too few would be left, or a group was
+    /// The first time: too few bytes would be left of `NodeConfig::datagram_bytes`, or a group was
     /// joined before.
     pub fn set_keys(&mut self, mut keys: Keys) -> Result<(), ConfigError> {
         if self.shared.keys.is_none() {

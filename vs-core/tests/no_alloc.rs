@@ -10,6 +10,7 @@ use std::alloc::System;
 
 use common::Cluster;
 use vs_core::order::Order;
+use vs_core::seal::Suite;
 use vs_core::{GroupConfig, NodeConfig, SendError};
 
 thread_local! {
@@ -67,7 +68,7 @@ fn traffic(cluster: &mut Cluster<()>, rounds: usize) {
     cluster.pass_us(500_000);
 }
 
-fn cluster(order: Order) -> Cluster<()> {
+fn cluster(order: Order, suite: Option<Suite>) -> Cluster<()> {
     let group = GroupConfig::default()
         .with_members_max(4)
         .with_window_packets(256)
@@ -77,24 +78,29 @@ fn cluster(order: Order) -> Cluster<()> {
         .with_ack_packets(32)
         .with_order(order);
     let node = NodeConfig::default();
-    let mut cluster = Cluster::new(3, (node, group), || ());
+    let mut cluster = Cluster::start_sealed(3, (node, group), || (), suite);
+    assert!(cluster.run_until_together(3, 5_000));
     cluster.meter = |on| METER.set(on);
     cluster
 }
 
-/// Allocations during 200 rounds of messages, after a warm-up under the same conditions.
-fn allocations(order: Order, lose_every: Option<u64>) -> u64 {
-    let mut cluster = cluster(order);
+/// Rounds that are counted.
+const ROUNDS: usize = 150;
+
+/// Allocations during so many rounds of messages, after a warm-up under the same conditions: the
+/// first datagram of each kind makes the cipher of its sender, where there are keys.
+fn allocations(order: Order, suite: Option<Suite>, lose_every: Option<u64>) -> u64 {
+    let mut cluster = cluster(order, suite);
     cluster.lose_every = lose_every;
-    traffic(&mut cluster, 200);
+    traffic(&mut cluster, 2 * ROUNDS);
     ALLOCATIONS.set(0);
     let before = cluster.processes[0].delivered;
-    traffic(&mut cluster, 200);
+    traffic(&mut cluster, ROUNDS);
     let counted = ALLOCATIONS.get();
 
-    let expected = 3 * 200 * SIZES.len() as u64;
+    let expected = (3 * ROUNDS * SIZES.len()) as u64;
     for process in &cluster.processes {
-        assert_eq!(process.delivered, 2 * expected);
+        assert_eq!(process.delivered, 3 * expected);
         assert_eq!(process.node.view(cluster.group).map(|view| view.len()), Some(3));
     }
     assert_eq!(cluster.processes[0].delivered - before, expected);
@@ -105,14 +111,21 @@ fn allocations(order: Order, lose_every: Option<u64>) -> u64 {
 #[test]
 fn stable_view_allocates_nothing() {
     for &order in Order::ALL {
-        assert_eq!(allocations(order, None), 0, "{order}");
+        assert_eq!(allocations(order, None, None), 0, "{order}");
     }
 }
 
 #[test]
 fn repair_allocates_nothing() {
     for &order in Order::ALL {
-        assert_eq!(allocations(order, Some(7)), 0, "{order}");
+        assert_eq!(allocations(order, None, Some(7)), 0, "{order}");
+    }
+}
+
+#[test]
+fn sealing_allocates_nothing() {
+    for (suite, lose_every) in [(Suite::Aes256Gcm, None), (Suite::ChaCha20Poly1305, Some(7))] {
+        assert_eq!(allocations(Order::Fifo, Some(suite), lose_every), 0, "{suite}");
     }
 }
 

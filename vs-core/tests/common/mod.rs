@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 
 use vs_core::ident::{GroupKey, GroupName, Identity, Incarnation, ProcessId, ServerId, ViewId};
 use vs_core::member::{ConnId, Server, ServerConfig};
+use vs_core::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
 use vs_core::trace::Tracer;
 use vs_core::{
     Action, Dest, GroupConfig, LinkCommand, Node, NodeConfig, SendError, Time, View, Wake,
@@ -69,6 +70,13 @@ pub(crate) fn small_configs(members_max: usize) -> (NodeConfig, GroupConfig) {
     (NodeConfig::default(), group)
 }
 
+/// Keys that all share, with other secrets to draw for each.
+fn keys(suite: Suite, of: u8) -> Keys {
+    let key = RingKey::of_servers(1, suite, Secret::new([7; SECRET_BYTES])).expect("an id");
+    let ring = KeyRing::new(vec![key]).expect("a key");
+    Keys::new(ring, &PORTABLE, Secret::new([of; SECRET_BYTES]))
+}
+
 impl<T: Tracer> Cluster<T> {
     /// `size` processes that have joined and are in one view.
     pub(crate) fn new(
@@ -87,9 +95,23 @@ impl<T: Tracer> Cluster<T> {
         configs: (NodeConfig, GroupConfig),
         tracer: impl Fn() -> T,
     ) -> Self {
+        Self::start_sealed(size, configs, tracer, None)
+    }
+
+    /// The same with keys.
+    pub(crate) fn start_sealed(
+        size: usize,
+        configs: (NodeConfig, GroupConfig),
+        tracer: impl Fn() -> T,
+        suite: Option<Suite>,
+    ) -> Self {
         let (node_config, group_config) = configs;
         let name = GroupName::new("memory").expect("a name");
-        let server = Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
+        let mut server =
+            Server::new(ServerConfig::default(), ServerId(1), 1).expect("a configuration");
+        if let Some(suite) = suite {
+            server.set_keys(keys(suite, 0)).expect("keys of servers");
+        }
         let mut cluster = Self {
             group: name.key(),
             now: Time::from_millis(1),
@@ -111,6 +133,9 @@ impl<T: Tracer> Cluster<T> {
                 Identity { process, incarnation: Incarnation::new(1), addr, seed: process.0 };
             let mut node =
                 Node::new(node_config.clone(), identity, 1, tracer()).expect("a configuration");
+            if let Some(suite) = suite {
+                node.set_keys(keys(suite, process.0 as u8)).expect("room for the tag");
+            }
             node.join(cluster.now, &name, group_config.clone()).expect("room for the group");
             let (conn, delivered, bytes) = (None, 0, 0);
             let process =

@@ -69,11 +69,11 @@ const MESSAGE_BYTES: usize = 4096;
 const WINDOW: usize = 128;
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// What `vs` takes besides what the core accounts for: its code and stacks, 2 MiB to receive one
+/// What `vs` takes besides what the core accounts for: its stacks, 2 MiB to receive one
 /// batch, 1 MiB of output and 1 MiB of events that wait for a reader, buffers of the connection to
 /// the server and of standard input.
 #[cfg(target_os = "linux")]
-const PROCESS_BYTES: usize = 12 << 20;
+const PROCESS_BYTES: usize = 8 << 20;
 
 /// What the group may take at most in a member of the test below.
 fn footprint() -> usize {

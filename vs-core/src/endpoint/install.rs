@@ -36,7 +36,7 @@ impl Endpoint {
         self.keep_previous(cx, old, &transitional);
         self.moved = Moved::new(&view, me, transitional);
         self.book.retain(view.members());
-        self.seal_peers();
+        self.seal_installed();
         let unsent_cid = self.resend.is_unsent().then(|| self.sync.previous_cid()).flatten();
         self.progress.handle_installed();
         self.resend.handle_installed(unsent_cid);
@@ -115,6 +115,7 @@ impl Endpoint {
         let is_needed = self.moved.needs_previous();
         if let Some(mut previous) = self.previous.take_if(|_| !is_needed) {
             previous.clear(cx.pool);
+            self.forget_seals();
         }
         if self.moved.is_complete() {
             self.sync.forget_previous();

@@ -78,6 +78,7 @@ impl Endpoint {
     fn handle_announced(&mut self, cx: &mut Cx<'_>, view: View, secret: Option<Secret>) {
         self.seal_announced(&view, secret.as_ref());
         self.sync.announce(view.clone());
+        self.forget_seals();
         self.trace(cx, Event::MbrView { view: Box::new(view) });
         self.suspicions.handle_announced(cx.now);
         self.open_early(cx);

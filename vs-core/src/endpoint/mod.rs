@@ -174,7 +174,7 @@ impl Endpoint {
             sync,
             previous: None,
             transmit_counter: left.transmit_counter(),
-            seals: Seals::of(cx, key, config.early_packets_max),
+            seals: Seals::of(cx, key, (config.early_packets_max, size.sealed_bytes())),
             moved: Moved::default(),
             primary: Primary::default(),
             lease: Lease::default(),

@@ -1,8 +1,9 @@
 //! When an endpoint seals and opens, and when its keys change.
 
+use smallvec::SmallVec;
+
 use super::{Cx, Endpoint, Verdict};
 use crate::seal::{Keys, Secret, TAG_BYTES};
-use crate::time::Time;
 use crate::view::View;
 use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
 use crate::wire::packet;
@@ -34,38 +35,23 @@ impl Endpoint {
 
     /// Opens a datagram of this group, or says what becomes of it.
     #[inline]
-    pub(crate) fn open<'a>(
-        &mut self,
-        now: Time,
-        datagram: Datagram<'a>,
-    ) -> Result<OpenDatagram<'a>, Verdict> {
+    pub(crate) fn open<'a>(&mut self, datagram: Datagram<'a>) -> Result<OpenDatagram<'a>, Verdict> {
         if self.seals.is_none() && datagram.key() == KEY_NONE {
             return Ok(datagram.open());
         }
-        self.open_sealed(now, datagram)
+        self.open_sealed(datagram)
     }
 
     #[inline(never)] // Without keys nothing of it is on the way of a message.
-    fn open_sealed<'a>(
-        &mut self,
-        now: Time,
-        datagram: Datagram<'a>,
-    ) -> Result<OpenDatagram<'a>, Verdict> {
+    fn open_sealed<'a>(&mut self, datagram: Datagram<'a>) -> Result<OpenDatagram<'a>, Verdict> {
         let Some(seals) = &mut self.seals else { return Err(Verdict::OtherKey) };
-        let (header, number) = (datagram.header(), datagram.counter());
-        let opened = seals.open(datagram, self.transmit_counter.last());
-        if let Err(Verdict::Replayed) = opened
-            && self.current.owns(&header)
-        {
-            self.reach.handle_again(now, header.rank, number, self.sync.current());
-        }
-        opened
+        seals.open(datagram, self.transmit_counter.last())
     }
 
     /// Other keys hold from now on.
     pub(crate) fn set_keys(&mut self, keys: &Keys) {
         if let Some(seals) = &mut self.seals {
-            seals.set_keys(keys.clone());
+            seals.set_keys(keys);
         }
     }
 
@@ -79,7 +65,7 @@ impl Endpoint {
     /// Takes in what was kept of the view that is announced now.
     pub(super) fn open_early(&mut self, cx: &mut Cx<'_>) {
         while let Some(mut bytes) = self.seals.as_mut().and_then(|seals| seals.next_early()) {
-            let opened = Datagram::read(&mut bytes).ok().and_then(|d| self.open(cx.now, d).ok());
+            let opened = Datagram::read(&mut bytes).ok().and_then(|d| self.open(d).ok());
             if let Some(Ok(packet)) = opened.map(packet::decode) {
                 self.dispatch(cx, &packet);
             }
@@ -89,8 +75,26 @@ impl Endpoint {
     /// A view is announced: its members seal with other keys.
     pub(super) fn seal_announced(&mut self, view: &View, secret: Option<&Secret>) {
         if let Some(seals) = &mut self.seals {
-            let previous = self.previous.as_ref().map(|previous| previous.header().fingerprint);
-            seals.handle_announced((view, secret), self.current.header().fingerprint, previous);
+            seals.handle_announced((view, secret));
         }
+    }
+
+    /// A view is installed, announced or left: what seals views that nobody needs is forgotten.
+    pub(super) fn forget_seals(&mut self) {
+        let Some(seals) = &mut self.seals else { return };
+        let previous = self.previous.as_ref().map(|previous| previous.header().fingerprint);
+        let (current, announced) = (self.sync.current(), self.sync.announced());
+        let needed = [Some(current.fingerprint()), Some(announced.fingerprint()), previous];
+        let needed: SmallVec<[u64; 3]> = needed.into_iter().flatten().collect();
+        seals.retain_views(&needed);
+    }
+
+    /// A view is installed.
+    pub(super) fn seal_installed(&mut self) {
+        if let Some(seals) = &mut self.seals {
+            seals.handle_installed();
+        }
+        self.seal_peers();
+        self.forget_seals();
     }
 }

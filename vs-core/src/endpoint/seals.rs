@@ -1,156 +1,36 @@
 //! What seals and opens the datagrams of a group, where there are keys.
 //!
-//! A datagram of a view is sealed under a key of the view and the transmitter's rank. What members
-//! of different views have to read, sync messages for example, is sealed under a key of the
+//! A datagram of a view is sealed under a key of the view and its transmitter. What members of
+//! different views have to read, sync messages for example, is sealed under a key of the
 //! transmitter's incarnation, which a reader finds by its selector; so it costs nothing to drop
 //! what nobody sent who is known here.
+
+mod opening;
+mod view;
+mod who;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::cx::Cx;
 use super::transmit::Verdict;
-use crate::ident::{GroupKey, Identity, Incarnation, ProcessId, Rank};
+use crate::ident::{GroupKey, Identity, Incarnation, ProcessId};
 use crate::member::message::Peer;
-use crate::seal::{KeyRing, Keys, Lane, RingKey, Secret, TAG_BYTES, Window};
+use crate::seal::{Keys, Lane, Secret, TAG_BYTES};
 use crate::view::View;
 use crate::wire::datagram::{Closing, Datagram, KEY_NONE, OpenDatagram, Scope, TransmitCounter};
+
+use opening::Opening;
+use view::ViewSeal;
+use who::{PeerSeal, Who};
 
 /// Views whose datagrams are opened: the current one, the one before, and the announced one.
 const VIEWS_MAX: usize = 3;
 
-/// What one transmitter sent, as far as it was opened.
-#[derive(Debug)]
-struct Opening {
-    /// The id of the key under which it sealed last.
-    key: u8,
-    lane: Lane,
-    window: Window,
-}
-
-impl Opening {
-    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key.
-    fn open(
-        opening: &mut Option<Box<Self>>,
-        keys: &Keys,
-        datagram: &mut Datagram<'_>,
-        root: impl Fn(&RingKey) -> Secret,
-    ) -> Verdict {
-        let (id, number) = (datagram.key(), datagram.counter());
-        if let Some(known) = opening.as_deref_mut() {
-            if !known.window.is_new(number) {
-                return Verdict::Replayed;
-            }
-            if known.key == id {
-                let (clear, content) = datagram.split();
-                return known.take(number, clear, content);
-            }
-        }
-        let Some(key) = keys.ring().get(id) else { return Verdict::OtherKey };
-        let mut lane = Lane::new(key.suite(), keys.ciphers(), root(key));
-        let (clear, content) = datagram.split();
-        if !lane.open(number, clear, content) {
-            return Verdict::Forged;
-        }
-        // The window stays: what was opened under one key is not opened under another.
-        let window = opening.take().map(|known| known.window).unwrap_or_default();
-        let known = opening.insert(Box::new(Self { key: id, lane, window }));
-        known.window.note(number);
-        Verdict::Accepted
-    }
-
-    fn take(&mut self, number: u64, clear: &[u8], content: &mut [u8]) -> Verdict {
-        if !self.lane.open(number, clear, content) {
-            return Verdict::Forged;
-        }
-        self.window.note(number);
-        Verdict::Accepted
-    }
-}
-
-/// What this process seals with: under the first key of the ring.
-fn sealing(keys: &Keys, root: impl Fn(&RingKey) -> Secret) -> Lane {
-    let key = keys.ring().first();
-    Lane::new(key.suite(), keys.ciphers(), root(key))
-}
-
-/// An incarnation of a process in this group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Who {
-    group: GroupKey,
-    process: ProcessId,
-    incarnation: Incarnation,
-}
-
-impl Who {
-    fn derive(&self, key: &RingKey, purpose: &str) -> Secret {
-        let numbers = [self.group.0, self.process.0, self.incarnation.millis()];
-        let [group, process, millis] = numbers.map(u64::to_le_bytes);
-        let nonce = self.incarnation.nonce().to_le_bytes();
-        key.member().derive(purpose, &[&group, &process, &millis, &nonce])
-    }
-
-    fn root(&self, key: &RingKey) -> Secret {
-        self.derive(key, "vs incarnation")
-    }
-
-    /// By what others find the key, without telling who it is.
-    fn selector(&self, key: &RingKey) -> u64 {
-        let secret = self.derive(key, "vs selector");
-        let (selector, _) = secret.bytes().split_at(8);
-        selector.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
-    }
-}
-
-/// A peer, by the selectors that it has under each key.
-#[derive(Debug)]
-struct PeerSeal {
-    who: Who,
-    selectors: Vec<u64>,
-    opening: Option<Box<Opening>>,
-}
-
-impl PeerSeal {
-    fn new(ring: &KeyRing, who: Who) -> Self {
-        let selectors = ring.iter().map(|key| who.selector(key)).collect();
-        Self { who, selectors, opening: None }
-    }
-}
-
-/// A view whose datagrams are opened.
-#[derive(Debug)]
-struct ViewSeal {
-    fingerprint: u64,
-    own: Rank,
-    /// What the keys of the view follow from, besides those of the ring.
-    context: Zeroizing<Vec<u8>>,
-    sealing: Option<Lane>,
-    /// By rank.
-    openings: Vec<Option<Box<Opening>>>,
-}
-
-impl ViewSeal {
-    fn new(group: GroupKey, (view, secret): (&View, Option<&Secret>), own: Rank) -> Self {
-        let mut context = Zeroizing::new(Vec::new());
-        let mut push = |number: u64| context.extend_from_slice(&number.to_le_bytes());
-        [group.0, view.id().major, view.id().minor].into_iter().for_each(&mut push);
-        for (process, cid) in view.members().iter().zip(view.start_ids()) {
-            push(process.0);
-            push(cid.0);
-        }
-        // With it, who was removed and keeps the key of members cannot open what follows.
-        context.extend_from_slice(secret.map_or(&[], |secret| &secret.bytes()[..]));
-        let openings = view.members().iter().map(|_| None).collect();
-        Self { fingerprint: view.fingerprint(), own, context, sealing: None, openings }
-    }
-
-    fn root(context: &[u8], rank: Rank, key: &RingKey) -> Secret {
-        key.member().derive("vs view", &[context, &rank.to_le_bytes()])
-    }
-}
+/// Incarnations that left, of which is remembered what was opened: a recording of them opens no
+/// more when they come back.
+const LEFT_MAX: usize = 256;
 
 /// The keys of a group.
 #[derive(Debug)]
@@ -161,21 +41,27 @@ pub(super) struct Seals {
     own: Lane,
     /// Members of the current view and of the proposed one.
     peers: Vec<PeerSeal>,
-    /// The current view first, then the one before, then the announced one; some may be missing.
+    /// Under which selectors each of them may be heard, ascending.
+    selectors: Vec<(u64, usize)>,
+    /// Who was a peer before, the latest last.
+    left: VecDeque<PeerSeal>,
+    /// The views that are opened, in any order.
     views: Vec<ViewSeal>,
     /// Datagrams of views that are not announced yet, by their fingerprints, sealed as they came:
     /// the latest ones.
     early: VecDeque<(u64, Box<[u8]>)>,
     early_max: usize,
+    /// The longest datagram.
+    datagram_bytes: usize,
 }
 
 impl Seals {
-    /// Those of the endpoint of `group`, which keep so many datagrams of views to come; none where
-    /// there are no keys.
-    pub(super) fn of(cx: &Cx<'_>, group: GroupKey, early_max: usize) -> Option<Box<Self>> {
+    /// Those of the endpoint of `group`, which keep so many datagrams of views to come, of so many
+    /// bytes at most; none where there are no keys.
+    pub(super) fn of(cx: &Cx<'_>, group: GroupKey, early: (usize, usize)) -> Option<Box<Self>> {
         let Identity { process, incarnation, .. } = *cx.identity;
-        let keys = cx.keys?.clone();
-        Some(Box::new(Self::new(keys, group, process, incarnation, early_max)))
+        let keys = cx.keys?.without_seed();
+        Some(Box::new(Self::new(keys, group, process, incarnation, early)))
     }
 
     fn new(
@@ -183,41 +69,35 @@ impl Seals {
         group: GroupKey,
         process: ProcessId,
         incarnation: Incarnation,
-        early_max: usize,
+        (early_max, datagram_bytes): (usize, usize),
     ) -> Self {
         let me = Who { group, process, incarnation };
         Self {
             selector: me.selector(keys.ring().first()),
-            own: sealing(&keys, |key| me.root(key)),
+            own: own_lane(&keys, &me),
             me,
             keys,
             peers: Vec::new(),
+            selectors: Vec::new(),
+            left: VecDeque::new(),
             views: Vec::new(),
             early: VecDeque::new(),
             early_max,
+            datagram_bytes,
         }
     }
 
     /// Other keys hold from now on.
-    pub(super) fn set_keys(&mut self, keys: Keys) {
-        self.keys = keys;
-        let (ring, me) = (self.keys.ring(), self.me);
-        self.selector = me.selector(ring.first());
-        self.own = sealing(&self.keys, |key| me.root(key));
-        self.views.iter_mut().for_each(|view| view.sealing = None);
-        for peer in &mut self.peers {
-            peer.selectors = ring.iter().map(|key| peer.who.selector(key)).collect();
-        }
-        // What was sealed under a key that is gone is opened no more.
-        let is_known = |opening: &Option<Box<Opening>>| {
-            opening.as_ref().is_none_or(|opening| ring.get(opening.key).is_some())
-        };
-        let views = self.views.iter_mut().flat_map(|view| &mut view.openings);
-        for opening in views.chain(self.peers.iter_mut().map(|peer| &mut peer.opening)) {
-            if !is_known(opening) {
-                opening.iter_mut().for_each(|opening| opening.key = KEY_NONE);
-            }
-        }
+    pub(super) fn set_keys(&mut self, keys: &Keys) {
+        let old = core::mem::replace(&mut self.keys, keys.without_seed());
+        let (old, new) = (old.ring(), self.keys.ring());
+        self.selector = self.me.selector(new.first());
+        self.own = own_lane(&self.keys, &self.me);
+        self.views.iter_mut().for_each(|view| view.handle_keys(old, new));
+        let peers = self.peers.iter_mut().chain(&mut self.left);
+        let openings = peers.filter_map(|peer| peer.opening.as_mut());
+        openings.for_each(|opening| opening.handle_keys(old, new));
+        self.find_selectors();
     }
 
     /// The members of the current view and of the proposed one are `peers` now.
@@ -229,34 +109,59 @@ impl Seals {
         };
         let mut before = core::mem::take(&mut self.peers);
         for who in peers.iter().map(who) {
-            let known = before.iter().position(|peer| peer.who == who);
-            let known = known.map(|at| before.swap_remove(at));
-            self.peers.push(known.unwrap_or_else(|| PeerSeal::new(self.keys.ring(), who)));
+            let is_it = |peer: &PeerSeal| peer.who == who;
+            let known = before.iter().position(is_it).map(|at| before.swap_remove(at));
+            let known = known.or_else(|| {
+                let at = self.left.iter().position(is_it)?;
+                self.left.remove(at)
+            });
+            self.peers.push(known.unwrap_or_else(|| PeerSeal::new(who)));
         }
+        self.left.extend(before.into_iter().filter(|peer| peer.opening.is_some()));
+        let surplus = self.left.len().saturating_sub(LEFT_MAX);
+        self.left.drain(..surplus);
+        self.find_selectors();
+    }
+
+    fn find_selectors(&mut self) {
+        let peers = self.peers.iter().enumerate();
+        let of = |(at, peer): (usize, &PeerSeal)| {
+            let who = peer.who;
+            self.keys.ring().iter().map(move |key| (who.selector(key), at)).collect::<Vec<_>>()
+        };
+        self.selectors = peers.flat_map(of).collect();
+        self.selectors.sort_unstable();
     }
 
     /// A view was announced to this process, with a secret of its members or without.
-    pub(super) fn handle_announced(
-        &mut self,
-        (view, secret): (&View, Option<&Secret>),
-        current: u64,
-        previous: Option<u64>,
-    ) {
+    pub(super) fn handle_announced(&mut self, (view, secret): (&View, Option<&Secret>)) {
         let (me, fingerprint) = (self.me, view.fingerprint());
-        let is_kept = |f: u64| f == current || Some(f) == previous || f == fingerprint;
-        self.views.retain(|known| is_kept(known.fingerprint));
-        let is_known = self.views.iter().any(|known| known.fingerprint == fingerprint);
-        if let (false, Some(rank)) = (is_known, view.rank(me.process)) {
-            self.views.push(ViewSeal::new(me.group, (view, secret), rank));
+        if self.views.iter().any(|known| known.fingerprint() == fingerprint) {
+            return;
         }
+        let Some(rank) = view.rank(me.process) else { return };
+        let peers = self.peers.iter().map(|peer| peer.who);
+        let all: Vec<Who> = peers.chain([me]).collect();
+        let who = view.members().iter().map(|p| all.iter().find(|who| who.process == *p).copied());
+        self.views.push(ViewSeal::new(me.group, (view, secret), rank, who));
+    }
+
+    /// Of all views only those with these fingerprints are still opened.
+    pub(super) fn retain_views(&mut self, fingerprints: &[u64]) {
+        self.views.retain(|view| fingerprints.contains(&view.fingerprint()));
         debug_assert!(self.views.len() <= VIEWS_MAX);
+    }
+
+    /// A view is installed: what was kept of others came to nothing.
+    pub(super) fn handle_installed(&mut self) {
+        self.early.clear();
     }
 
     /// The next datagram that was kept of a view which is announced now.
     pub(super) fn next_early(&mut self) -> Option<Box<[u8]>> {
         let views = &self.views;
         let is_known = |(fingerprint, _): &(u64, Box<[u8]>)| {
-            views.iter().any(|view| view.fingerprint == *fingerprint)
+            views.iter().any(|view| view.fingerprint() == *fingerprint)
         };
         let at = self.early.iter().position(is_known)?;
         self.early.remove(at).map(|(_, bytes)| bytes)
@@ -264,7 +169,8 @@ impl Seals {
 
     /// Keeps a datagram of a view that is not announced yet; the oldest one gives way.
     fn keep_early(&mut self, datagram: &Datagram<'_>) -> Verdict {
-        if self.early_max == 0 || self.keys.ring().get(datagram.key()).is_none() {
+        let is_long = datagram.bytes().len() > self.datagram_bytes;
+        if self.early_max == 0 || is_long || self.keys.ring().get(datagram.key()).is_none() {
             return Verdict::Foreign;
         }
         if self.early.len() == self.early_max {
@@ -305,10 +211,8 @@ impl Seals {
     }
 
     fn lane_of(&mut self, fingerprint: u64) -> Option<&mut Lane> {
-        let (keys, views) = (&self.keys, &mut self.views);
-        let view = views.iter_mut().find(|view| view.fingerprint == fingerprint)?;
-        let ViewSeal { own, context, sealing: lane, .. } = view;
-        Some(lane.get_or_insert_with(|| sealing(keys, |key| ViewSeal::root(context, *own, key))))
+        let view = self.views.iter_mut().find(|view| view.fingerprint() == fingerprint)?;
+        view.lane(&self.keys)
     }
 
     /// Opens a datagram in place, or says what becomes of it. Of the own ones only those are opened
@@ -337,31 +241,28 @@ impl Seals {
         if selector == self.selector && datagram.counter() <= sent {
             return Verdict::Foreign;
         }
-        let known = |peer: &&mut PeerSeal| peer.selectors.contains(&selector);
-        let Some(peer) = self.peers.iter_mut().find(known) else {
+        let Ok(at) = self.selectors.binary_search_by_key(&selector, |(known, _)| *known) else {
             let is_known = self.keys.ring().get(datagram.key()).is_some();
             return if is_known { Verdict::Foreign } else { Verdict::OtherKey };
         };
-        let who = peer.who;
-        Opening::open(&mut peer.opening, &self.keys, datagram, |key| who.root(key))
+        let PeerSeal { who, opening } = &mut self.peers[self.selectors[at].1];
+        Opening::open(opening, &self.keys, datagram, |key| who.root(key))
     }
 
     fn open_of_view(&mut self, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {
-        let header = datagram.header();
-        let mut views = self.views.iter_mut();
-        let Some(view) = views.find(|view| view.fingerprint == header.fingerprint) else {
-            return self.keep_early(datagram);
-        };
-        let rank = header.rank;
-        if rank == view.own && datagram.counter() <= sent {
-            return Verdict::Foreign;
+        let fingerprint = datagram.header().fingerprint;
+        let view = self.views.iter_mut().find(|view| view.fingerprint() == fingerprint);
+        match view {
+            Some(view) => view.open(&self.keys, datagram, sent),
+            None => self.keep_early(datagram),
         }
-        let Some(opening) = view.openings.get_mut(usize::from(rank)) else {
-            return Verdict::Foreign;
-        };
-        let context = &view.context;
-        Opening::open(opening, &self.keys, datagram, |key| ViewSeal::root(context, rank, key))
     }
+}
+
+/// What this process seals with in all views: under the first key of the ring.
+fn own_lane(keys: &Keys, me: &Who) -> Lane {
+    let key = keys.ring().first();
+    Lane::new(key.suite(), keys.ciphers(), me.root(key))
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ impl GroupSize {
         let cast = CastSize::new(group, node.datagram_bytes)?.with_tag(node.tag_bytes);
         let rings = group.members_max.saturating_mul(2).saturating_mul(cast.window_packets());
         let slots = rings.saturating_add(group.early_packets_max);
-        let bytes_besides_slots = bytes_besides_slots(group, cast);
+        let sealed_early = match node.tag_bytes {
+            0 => 0,
+            tag_bytes => group.early_packets_max.saturating_mul(node.datagram_bytes + tag_bytes),
+        };
+        let bytes_besides_slots = bytes_besides_slots(group, cast).saturating_add(sealed_early);
         Ok(Self { cast, datagram_bytes: node.datagram_bytes, slots, bytes_besides_slots })
     }
 
@@ -71,6 +75,11 @@ impl GroupSize {
 
     pub(super) fn datagram_bytes(&self) -> usize {
         self.datagram_bytes
+    }
+
+    /// The length of the longest datagram with its tag.
+    pub(super) fn sealed_bytes(&self) -> usize {
+        self.datagram_bytes.saturating_add(self.cast.tag_bytes())
     }
 
     pub(super) fn cast(&self) -> CastSize {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::ops::Bound;
 
-use super::contract::Contract;
+use super::contract::{Contract, ContractError};
 use super::detach::DetachReason;
 use super::detector::Silence;
 use super::link::LinkCommand;
@@ -317,6 +317,7 @@ impl Client {
                 .contract
                 .start_change(self.identity.process, cid, &peers)
                 .map(|()| ClientEvent::StartChange { group, cid, peers }),
+            Reply::View { secret: None, .. } if self.keys.is_some() => Err(ContractError::NoSecret),
             Reply::View { view, secret, .. } => attachment
                 .contract
                 .view(self.identity.process, &view)

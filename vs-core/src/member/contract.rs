@@ -16,6 +16,8 @@ pub enum ContractError {
     Number,
     /// What is announced is no view.
     View(ViewError),
+    /// A view has a secret where there are keys.
+    NoSecret,
     /// M1: the process is in the set of each start_change and in each view.
     M1,
     /// M2: cids increase.
@@ -48,6 +50,7 @@ impl fmt::Display for ContractError {
             Self::Set => f.write_str("the set of a start_change is ascending and has at most 2048 members"),
             Self::Number => f.write_str("numbers of a start_change are at most 2^53 - 1"),
             Self::View(error) => error.fmt(f),
+            Self::NoSecret => f.write_str("where there are keys, a view has a secret"),
             Self::M1 => f.write_str(
                 "M1: this process is in the set of each of its start_changes and in each of its views",
             ),

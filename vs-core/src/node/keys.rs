@@ -37,6 +37,10 @@ impl<T: Tracer> Node<T> {
     /// the first group is joined. Later calls rotate keys; a node that has none stays without,
     /// since its datagrams have no room for a tag.
     ///
+    /// Keys follow from the [`Identity`](crate::ident::Identity): no two nodes of a deployment may
+    /// ever have the same process id and the same incarnation with its nonce, or what they seal can
+    /// be read. Draw the nonce at random for each node.
+    ///
     /// # Errors
     /// The first time: too few bytes would be left of `NodeConfig::datagram_bytes`, or a group was
     /// joined before.

@@ -44,7 +44,7 @@ impl<T: Tracer> Node<T> {
         };
         let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
         let (endpoint, mut cx) = self.lend(at);
-        let opened = match endpoint.open(cx.now, datagram) {
+        let opened = match endpoint.open(datagram) {
             Ok(opened) => opened,
             Err(verdict) => {
                 self.note_keys(from, verdict);

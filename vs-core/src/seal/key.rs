@@ -17,6 +17,9 @@ pub const KEY_ID_MAX: u8 = u8::MAX;
 /// What stands before the secret of a key of members.
 const OF_MEMBERS: &str = "member";
 
+/// Bytes of the longest line of a key file.
+const LINE_BYTES_MAX: usize = 256;
+
 /// One key.
 #[derive(Clone, Debug)]
 pub struct RingKey {
@@ -103,7 +106,8 @@ impl RingKey {
             Some(secret) => ("", secret),
             None => (" member", &self.member),
         };
-        let mut line = String::new();
+        // What grows leaves copies behind.
+        let mut line = String::with_capacity(LINE_BYTES_MAX);
         // Writing to a string cannot fail.
         let _ = write!(line, "{} {}{kind} ", self.id, self.suite);
         push_hex(secret.bytes(), &mut line);

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::key::KeyRing;
-use super::secret::Secret;
+use super::secret::{SECRET_BYTES, Secret};
 use super::suite::Ciphers;
 
 /// A ring of keys, ciphers, and secrets that nobody else knows. The core has no source of
@@ -13,15 +13,15 @@ pub struct Keys {
     ring: Arc<KeyRing>,
     ciphers: &'static dyn Ciphers,
     seed: Secret,
-    drawn: u64,
 }
 
 impl Keys {
-    /// `seed` comes from the random source of the system, at each start anew: who knows it knows
-    /// the secrets that are drawn from it.
+    /// `seed` comes from the random source of the system, for each value and with each change of
+    /// keys anew: what two values of one seed seal can be read. Who knows it knows the secrets that
+    /// are drawn from it.
     #[must_use]
     pub fn new(ring: KeyRing, ciphers: &'static dyn Ciphers, seed: Secret) -> Self {
-        Self { ring: Arc::new(ring), ciphers, seed, drawn: 0 }
+        Self { ring: Arc::new(ring), ciphers, seed }
     }
 
     /// The ring.
@@ -39,14 +39,21 @@ impl Keys {
     /// A secret that was never drawn before.
     #[must_use]
     pub fn draw(&mut self) -> Secret {
-        self.drawn += 1;
-        self.seed.derive("vs draw", &[&self.drawn.to_le_bytes()])
+        let drawn = self.seed.derive("vs draw", &[]);
+        // Who learns the seed later does not learn what was drawn before.
+        self.seed = self.seed.derive("vs next", &[]);
+        drawn
+    }
+
+    /// The same ring for a part that draws nothing.
+    pub(crate) fn without_seed(&self) -> Self {
+        Self { seed: Secret::new([0; SECRET_BYTES]), ..self.clone() }
     }
 
     /// The same ring with other secrets to draw: for a part that draws on its own.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         let seed = self.draw().derive("vs fork", &[]);
-        Self { seed, drawn: 0, ..self.clone() }
+        Self { seed, ..self.clone() }
     }
 }

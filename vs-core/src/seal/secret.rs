@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of a secret.
 pub const SECRET_BYTES: usize = 32;
@@ -43,7 +43,7 @@ impl Secret {
     /// A secret that follows from all of `parts`, in order: who lacks one of them does not know it.
     #[must_use]
     pub(crate) fn combine(purpose: &str, parts: &[&Self]) -> Self {
-        let mut all = zeroize::Zeroizing::new(Vec::with_capacity(SECRET_BYTES * parts.len()));
+        let mut all = Zeroizing::new(Vec::with_capacity(SECRET_BYTES * parts.len()));
         parts.iter().for_each(|part| all.extend_from_slice(&part.0));
         let mut out = [0; SECRET_BYTES];
         expand(purpose, &all, &[], &mut out);
@@ -52,7 +52,9 @@ impl Secret {
 
     /// Fills `out`, of at most 8,160 bytes, as [`Secret::derive`] does.
     pub(crate) fn expand(&self, purpose: &str, context: &[&[u8]], out: &mut [u8]) {
-        let mut info = smallvec::SmallVec::<[u8; 128]>::new();
+        // Contexts may hold secrets, and what grows leaves copies behind.
+        let bytes = context.iter().map(|part| 8 + part.len()).sum();
+        let mut info = Zeroizing::new(Vec::with_capacity(bytes));
         for part in context {
             info.extend_from_slice(&(part.len() as u64).to_le_bytes());
             info.extend_from_slice(part);

@@ -6,17 +6,18 @@ use super::secret::Secret;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shares {
     seed: Secret,
-    drawn: u64,
 }
 
 impl Shares {
     /// Shares that follow from `seed`, which nothing else is drawn from.
     pub(crate) fn new(seed: Secret) -> Self {
-        Self { seed, drawn: 0 }
+        Self { seed }
     }
 
     pub(crate) fn draw(&mut self) -> Secret {
-        self.drawn += 1;
-        self.seed.derive("vs share", &[&self.drawn.to_le_bytes()])
+        let share = self.seed.derive("vs share", &[]);
+        // Who reads the memory later does not learn the secrets of earlier views.
+        self.seed = self.seed.derive("vs next", &[]);
+        share
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec;
 
 /// Numbers below the highest that are still told apart. Two sockets of a process may be read in
 /// turns of many datagrams, and in one of them they may have waited for long.
-pub const WINDOW: u64 = 8192;
+pub const WINDOW: u64 = 16_384;
 
 const WORD: u64 = u64::BITS as u64;
 

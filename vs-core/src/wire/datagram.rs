@@ -353,7 +353,10 @@ impl<'a> Datagram<'a> {
             let fingerprint = Raw(self.bytes).u64_at(end);
             put_u64(self.bytes, FINGERPRINT_AT, fingerprint);
         }
-        (end > FLAGS_AT).then_some(OpenDatagram { bytes: &self.bytes[..end] })
+        // A key of one scope does not speak in the other: who left a view still has its own.
+        let kind = Kind::try_from(*self.bytes.get(KIND_AT)?).ok()?;
+        let is_meant = Some(kind.scope()) == self.scope();
+        (is_meant && end > FLAGS_AT).then_some(OpenDatagram { bytes: &self.bytes[..end] })
     }
 }
 

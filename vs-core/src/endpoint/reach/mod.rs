@@ -162,13 +162,6 @@ impl Reachability {
         }
     }
 
-    /// The datagram `counter` of the member of `rank` arrived again.
-    pub(super) fn handle_again(&mut self, now: Time, rank: Rank, counter: u64, view: &View) {
-        if self.senders.get(usize::from(rank)).is_some_and(Sender::is_copied) {
-            self.handle_copy(now, rank, counter, view);
-        }
-    }
-
     #[cold]
     fn handle_copy(&mut self, now: Time, rank: Rank, counter: u64, view: &View) {
         if let Some(sender) = self.senders.get_mut(usize::from(rank))

@@ -6,6 +6,7 @@ use alloc::vec;
 
 use super::*;
 use crate::ident::{Cid, ViewId};
+use crate::seal::{KeyRing, RingKey};
 use crate::seal::{PORTABLE, SECRET_BYTES, Suite};
 use crate::wire::datagram::Header;
 use crate::wire::golden::{self, Sample};
@@ -35,9 +36,9 @@ fn view() -> View {
 /// Member `p` of the view.
 fn member(p: u64, keys: Keys) -> Seals {
     let me = peer(p);
-    let mut seals = Seals::new(keys, GROUP, me.process, me.incarnation, 2);
+    let mut seals = Seals::new(keys, GROUP, me.process, me.incarnation, EARLY);
     seals.set_peers(&[peer(3 - p)]);
-    seals.handle_announced((&view(), None), view().fingerprint(), None);
+    seals.handle_announced((&view(), None));
     seals
 }
 
@@ -77,6 +78,9 @@ fn open(seals: &mut Seals, bytes: &[u8]) -> Result<(), Verdict> {
     assert!(packet.to_group && matches!(packet.content, Content::Data(_) | Content::Reach(_)));
     Ok(())
 }
+
+/// Two datagrams of views to come are kept.
+const EARLY: (usize, usize) = (2, 200);
 
 const SCOPES: [Scope; 2] = [Scope::View, Scope::Incarnation];
 
@@ -135,15 +139,15 @@ fn keys_are_rotated_without_a_pause() {
             open(two, &sealed(one, scope, number))
         };
         assert_eq!(opens(&mut one, &mut two), Ok(()));
-        two.set_keys(ring(&[1, 2]));
+        two.set_keys(&ring(&[1, 2]));
         assert_eq!(opens(&mut one, &mut two), Ok(()));
-        one.set_keys(ring(&[2, 1]));
+        one.set_keys(&ring(&[2, 1]));
         assert_eq!(opens(&mut one, &mut two), Ok(()));
         let under_old = sealed(&mut member(1, ring(&[1])), scope, 1);
         assert_eq!(open(&mut two, &under_old), Err(Verdict::Replayed), "the window stays");
-        two.set_keys(ring(&[2]));
+        two.set_keys(&ring(&[2]));
         assert_eq!(opens(&mut one, &mut two), Ok(()));
-        one.set_keys(ring(&[1]));
+        one.set_keys(&ring(&[1]));
         assert_eq!(
             opens(&mut one, &mut two),
             Err(match scope {
@@ -157,13 +161,14 @@ fn keys_are_rotated_without_a_pause() {
 #[test]
 fn datagrams_of_a_view_to_come_are_kept_within_a_bound() {
     let mut one = member(1, ring(&[1]));
-    let mut two = Seals::new(ring(&[1]), GROUP, ProcessId(2), peer(2).incarnation, 2);
+    let mut two = Seals::new(ring(&[1]), GROUP, ProcessId(2), peer(2).incarnation, EARLY);
     for number in 1..=3 {
         let bytes = sealed(&mut one, Scope::View, number);
         assert_eq!(open(&mut two, &bytes), Err(Verdict::Early));
     }
     assert!(two.next_early().is_none(), "its view is not announced");
-    two.handle_announced((&view(), None), view().fingerprint(), None);
+    two.set_peers(&[peer(1)]);
+    two.handle_announced((&view(), None));
     for number in 2..=3 {
         let bytes = two.next_early().unwrap();
         assert_eq!(bytes[24], number, "the oldest gave way");
@@ -194,12 +199,39 @@ fn secret_of_a_view_opens_that_view_alone() {
     let secret = |byte| Secret::new([byte; SECRET_BYTES]);
     let of = |p: u64, secret: Option<&Secret>| {
         let me = peer(p);
-        let mut seals = Seals::new(ring(&[1]), GROUP, me.process, me.incarnation, 2);
-        seals.handle_announced((&view(), secret), view().fingerprint(), None);
+        let mut seals = Seals::new(ring(&[1]), GROUP, me.process, me.incarnation, EARLY);
+        seals.set_peers(&[peer(3 - p)]);
+        seals.handle_announced((&view(), secret));
         seals
     };
     let bytes = sealed(&mut of(1, Some(&secret(3))), Scope::View, 5);
     assert_eq!(open(&mut of(2, Some(&secret(3))), &bytes), Ok(()));
     assert_eq!(open(&mut of(2, Some(&secret(4))), &bytes), Err(Verdict::Forged));
     assert_eq!(open(&mut of(2, None), &bytes), Err(Verdict::Forged));
+}
+
+/// The key of an incarnation follows from the key of members alone. Whoever was removed has it, and
+/// must not speak with it in a view.
+#[test]
+fn key_of_an_incarnation_does_not_speak_in_a_view() {
+    let (mut one, mut two) = (member(1, ring(&[1])), member(2, ring(&[1])));
+    let mut bytes = written(Scope::View);
+    let end = bytes.len() - TAG_BYTES;
+    bytes.splice(end..end, [0; crate::wire::datagram::SCOPE_BYTES]);
+    let closing = Closing::new(&mut bytes, true, 1, &mut TransmitCounter::default());
+    let (clear, content) = closing.of_incarnation(one.selector, TAG_BYTES);
+    one.own.seal(1, clear, content);
+    assert_eq!(open(&mut two, &bytes), Err(Verdict::Malformed));
+}
+
+/// Two incarnations of a member would have the same rank and the same view, if a source of views
+/// of one's own gave it again.
+#[test]
+fn incarnations_seal_with_other_keys() {
+    let mut two = member(2, ring(&[1]));
+    let mut again = Seals::new(ring(&[1]), GROUP, ProcessId(1), Incarnation::new(9), EARLY);
+    again.set_peers(&[peer(2)]);
+    again.handle_announced((&view(), None));
+    let bytes = sealed(&mut again, Scope::View, 5);
+    assert_eq!(open(&mut two, &bytes), Err(Verdict::Forged));
 }

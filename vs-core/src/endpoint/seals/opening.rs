@@ -1,0 +1,59 @@
+//! What one transmitter sent, as far as it was opened.
+
+use alloc::boxed::Box;
+
+use crate::endpoint::transmit::Verdict;
+use crate::seal::{KeyRing, Keys, Lane, RingKey, Secret, Window};
+use crate::wire::datagram::Datagram;
+
+/// What one transmitter sent, as far as it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// The key under which it sealed last, by its id. Until something was opened, one that it says
+    /// to have.
+    lane: Option<(u8, Lane)>,
+    /// Of all keys: what was opened under one is not opened under another.
+    window: Window,
+}
+
+impl Opening {
+    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key.
+    pub(super) fn open(
+        opening: &mut Option<Box<Self>>,
+        keys: &Keys,
+        datagram: &mut Datagram<'_>,
+        root: impl FnOnce(&RingKey) -> Secret,
+    ) -> Verdict {
+        let (id, number) = (datagram.key(), datagram.counter());
+        let known = opening.get_or_insert_default();
+        if !known.window.is_new(number) {
+            return Verdict::Replayed;
+        }
+        let (clear, content) = datagram.split();
+        let is_open = match &mut known.lane {
+            Some((key, lane)) if *key == id => lane.open(number, clear, content),
+            other => {
+                let Some(key) = keys.ring().get(id) else { return Verdict::OtherKey };
+                let mut lane = Lane::new(key.suite(), keys.ciphers(), root(key));
+                let is_open = lane.open(number, clear, content);
+                // Who has no key moves a lane that is known to no other key.
+                if is_open || other.is_none() {
+                    *other = Some((id, lane));
+                }
+                is_open
+            }
+        };
+        if !is_open {
+            return Verdict::Forged;
+        }
+        known.window.note(number);
+        Verdict::Accepted
+    }
+
+    /// Other keys hold: what was sealed under one that is gone, or has another secret now, is
+    /// opened no more.
+    pub(super) fn handle_keys(&mut self, old: &KeyRing, new: &KeyRing) {
+        let member = |ring: &KeyRing, id| ring.get(id).map(|key| key.member().clone());
+        self.lane.take_if(|(id, _)| member(old, *id) != member(new, *id));
+    }
+}

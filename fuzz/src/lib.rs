@@ -9,6 +9,7 @@
 //! | [`trace`] | traces as text, or a description of some; the checker judges them |
 //! | [`api`] | calls of the public interface, and what happens to the datagrams |
 //! | [`world`] | a scenario of the simulator |
+//! | [`sealed`] | changes to a sealed datagram, bytes to a server with keys, or the text of a key file |
 //!
 //! ```text
 //! # hunts
@@ -31,6 +32,7 @@ mod target;
 pub mod api;
 pub mod frames;
 pub mod node;
+pub mod sealed;
 pub mod trace;
 pub mod wire;
 pub mod world;

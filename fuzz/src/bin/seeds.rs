@@ -1,13 +1,14 @@
 //! Writes the initial inputs, one directory for each target. Run it again after a change of the
 //! wire format.
 
-use vs_fuzz::{api, frames, node, trace, wire, world};
+use vs_fuzz::{api, frames, node, sealed, trace, wire, world};
 
 fn main() -> std::io::Result<()> {
     for (target, seeds) in [
         ("api", api::seeds()),
         ("frames", frames::seeds()),
         ("node", node::seeds()),
+        ("sealed", sealed::seeds()),
         ("trace", trace::seeds()),
         ("wire", wire::seeds()),
         ("world", world::seeds()),

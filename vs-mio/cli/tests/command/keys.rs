@@ -8,7 +8,7 @@ use crate::starts::{FAILED, USAGE, refused};
 use crate::world::{GROUP, Process, World, directory, is_view, multicast, vs};
 
 /// Makes a key file; what is said of it.
-fn keygen(args: &[&str]) -> String {
+pub(crate) fn keygen(args: &[&str]) -> String {
     let made = vs(&[&["keygen"], args].concat());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8_lossy(&made.stdout).into_owned()

@@ -10,13 +10,17 @@ use std::time::Instant;
 use serde_json::Value;
 use vs_core::status::request;
 
-use crate::world::{GROUP, HANG, Process, World, is_view, vs};
+use crate::world::{GROUP, HANG, Process, World, is_view, pause, vs};
 
-/// The answer of `addr`, of which `kind` is asked.
-fn ask(addr: &str, kind: &str) -> Value {
+/// The answer of `addr`, of which `kind` is asked; as soon as there is one, if it was asked often.
+pub(crate) fn ask(addr: &str, kind: &str) -> Value {
     let output = vs(&["status", "--json", addr]);
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    if complaint.contains("ask less often") {
+        pause(100);
+        return ask(addr, kind);
+    }
     assert!(output.status.success(), "{complaint}");
     let value: Value = serde_json::from_str(said.trim()).expect("one JSON object");
     value[kind].clone()
@@ -35,7 +39,7 @@ fn complaint(addr: &str) -> String {
 }
 
 /// Where a node says that it can be asked.
-fn desk(node: &mut Process) -> String {
+pub(crate) fn desk(node: &mut Process) -> String {
     node.wait_for_complaint("where to ask", |line| {
         line.split_once("vs status ").map(|(_, addr)| addr.to_owned())
     })

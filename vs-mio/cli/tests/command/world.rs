@@ -27,6 +27,11 @@ pub(crate) fn vs(args: &[&str]) -> Output {
     Output { status, stdout: stdout.into(), stderr: stderr.into() }
 }
 
+/// Waits so many ms, or a little less: before something is looked at again.
+pub(crate) fn pause(ms: u64) {
+    std::thread::park_timeout(Duration::from_millis(ms));
+}
+
 /// Nanoseconds of UNIX time, as in traces.
 pub(crate) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");

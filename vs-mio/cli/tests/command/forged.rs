@@ -18,7 +18,7 @@ const COUNT: u64 = 40;
 const POSED: Rank = 0;
 const TARGET: Rank = 1;
 /// More bytes than datagrams of the group have.
-const LONG: usize = 60_000;
+const LONG: usize = 8000;
 /// More packets than anybody has sent.
 const FAR: u64 = 1 << 30;
 
@@ -211,7 +211,7 @@ fn datagrams_of_unknown_views_are_of_no_use() {
     drop(flood);
     group.chat("who came meanwhile");
     let longer = |bytes: &Vec<u8>| [&bytes[..], &[0x5a; LONG]].concat();
-    let long: Vec<_> = datagrams.iter().map(longer).collect();
+    let long: Vec<_> = datagrams.iter().take(100).map(longer).collect();
     group.withstands("long ones", &long, &["foreign"]);
     group.end();
 }

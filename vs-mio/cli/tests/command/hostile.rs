@@ -139,8 +139,10 @@ impl Group {
         self.send(datagrams);
         let sent = 2 * datagrams.len() as u64;
         for (at, before) in before.iter().enumerate() {
-            let all = before.sum(dropped) + sent;
-            let after = self.wait_for(at, what, |look| look.sum(dropped) >= all);
+            // The system of a busy host drops some, too.
+            let gone = |look: &Look| look.sum(dropped) + look.count("/overflowed");
+            let all = gone(before) + sent;
+            let after = self.wait_for(at, what, |look| gone(look) >= all);
             for pointer in UNMOVED {
                 let (was, is) = (before.count(pointer), after.count(pointer));
                 assert_eq!(was, is, "{what}: {pointer}: {}", after.0);

@@ -307,6 +307,10 @@ impl Lone {
             counters.dropped,
             counters.version,
             counters.malformed,
+            counters.clear,
+            counters.other_key,
+            counters.forged,
+            counters.replayed,
         ];
         assert_eq!(counters.datagrams, verdicts.iter().sum::<u64>());
         let records = core::mem::take(self.node.tracer_mut());

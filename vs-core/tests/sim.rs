@@ -204,16 +204,14 @@ fn one_of_two_incarnations_runs() {
     }
 }
 
-/// Crowds of 45 and 47 processes of which many do not hear each other's multicasts. A member whose
+/// A crowd of 45 processes of which many do not hear each other's multicasts. A member whose
 /// view the others had left for a later one asked for their sync messages through the group alone,
 /// which some of them do not hear, and accused them of what they owed it in the view that they had
 /// left: it was excluded and came back without end.
 #[test]
 fn deaf_member_of_a_view_that_others_left_catches_up() {
-    for seed in [723_472, 802_427] {
-        if let Err(failure) = run(&Scenario::random(seed)) {
-            panic!("{failure}");
-        }
+    if let Err(failure) = run(&Scenario::random(723_472)) {
+        panic!("{failure}");
     }
 }
 

@@ -95,8 +95,7 @@ impl Seals {
         self.own = own_lane(&self.keys, &self.me);
         self.views.iter_mut().for_each(|view| view.handle_keys(old, new));
         let peers = self.peers.iter_mut().chain(&mut self.left);
-        let openings = peers.filter_map(|peer| peer.opening.as_mut());
-        openings.for_each(|opening| opening.handle_keys(old, new));
+        peers.for_each(|peer| peer.handle_keys(old, new));
         self.find_selectors();
     }
 
@@ -115,7 +114,7 @@ impl Seals {
                 let at = self.left.iter().position(is_it)?;
                 self.left.remove(at)
             });
-            self.peers.push(known.unwrap_or_else(|| PeerSeal::new(who)));
+            self.peers.push(known.unwrap_or_else(|| PeerSeal::new(who, self.keys.ring())));
         }
         self.left.extend(before.into_iter().filter(|peer| peer.opening.is_some()));
         let surplus = self.left.len().saturating_sub(LEFT_MAX);
@@ -125,10 +124,7 @@ impl Seals {
 
     fn find_selectors(&mut self) {
         let peers = self.peers.iter().enumerate();
-        let of = |(at, peer): (usize, &PeerSeal)| {
-            let who = peer.who;
-            self.keys.ring().iter().map(move |key| (who.selector(key), at)).collect::<Vec<_>>()
-        };
+        let of = |(at, peer)| PeerSeal::selectors(peer).map(move |selector| (selector, at));
         self.selectors = peers.flat_map(of).collect();
         self.selectors.sort_unstable();
     }
@@ -245,7 +241,7 @@ impl Seals {
             let is_known = self.keys.ring().get(datagram.key()).is_some();
             return if is_known { Verdict::Foreign } else { Verdict::OtherKey };
         };
-        let PeerSeal { who, opening } = &mut self.peers[self.selectors[at].1];
+        let PeerSeal { who, opening, .. } = &mut self.peers[self.selectors[at].1];
         Opening::open(opening, &self.keys, datagram, |key| who.root(key))
     }
 

@@ -2,9 +2,11 @@
 
 use alloc::boxed::Box;
 
+use smallvec::SmallVec;
+
 use super::opening::Opening;
 use crate::ident::{GroupKey, Incarnation, ProcessId};
-use crate::seal::{RingKey, Secret};
+use crate::seal::{KeyRing, RingKey, Secret};
 
 /// An incarnation of a process in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +41,28 @@ impl Who {
 #[derive(Debug)]
 pub(super) struct PeerSeal {
     pub(super) who: Who,
+    /// Under each key of the ring.
+    selectors: SmallVec<[u64; 2]>,
     pub(super) opening: Option<Box<Opening>>,
 }
 
 impl PeerSeal {
-    pub(super) fn new(who: Who) -> Self {
-        Self { who, opening: None }
+    pub(super) fn new(who: Who, ring: &KeyRing) -> Self {
+        Self { who, selectors: selectors(&who, ring), opening: None }
     }
+
+    /// Under which selectors it may be heard.
+    pub(super) fn selectors(&self) -> impl Iterator<Item = u64> + '_ {
+        self.selectors.iter().copied()
+    }
+
+    /// Other keys hold from now on.
+    pub(super) fn handle_keys(&mut self, old: &KeyRing, new: &KeyRing) {
+        self.selectors = selectors(&self.who, new);
+        self.opening.iter_mut().for_each(|opening| opening.handle_keys(old, new));
+    }
+}
+
+fn selectors(who: &Who, ring: &KeyRing) -> SmallVec<[u64; 2]> {
+    ring.iter().map(|key| who.selector(key)).collect()
 }

@@ -9,7 +9,7 @@
 //! | [`trace`] | traces as text, or a description of some; the checker judges them |
 //! | [`api`] | calls of the public interface, and what happens to the datagrams |
 //! | [`world`] | a scenario of the simulator |
-//! | [`sealed`] | changes to a sealed datagram, bytes to a server with keys, or the text of a key file |
+//! | [`sealed`] | changes to a sealed datagram, bytes to a server with keys, or a key file |
 //!
 //! ```text
 //! # hunts

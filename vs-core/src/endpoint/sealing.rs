@@ -1,7 +1,5 @@
 //! When an endpoint seals and opens, and when its keys change.
 
-use smallvec::SmallVec;
-
 use super::{Cx, Endpoint, Verdict};
 use crate::seal::{Keys, Secret, TAG_BYTES};
 use crate::view::View;
@@ -85,8 +83,7 @@ impl Endpoint {
         let previous = self.previous.as_ref().map(|previous| previous.header().fingerprint);
         let (current, announced) = (self.sync.current(), self.sync.announced());
         let needed = [Some(current.fingerprint()), Some(announced.fingerprint()), previous];
-        let needed: SmallVec<[u64; 3]> = needed.into_iter().flatten().collect();
-        seals.retain_views(&needed);
+        seals.retain_views(needed);
     }
 
     /// A view is installed.

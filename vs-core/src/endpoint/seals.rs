@@ -17,7 +17,7 @@ use super::cx::Cx;
 use super::transmit::Verdict;
 use crate::ident::{GroupKey, Identity, Incarnation, ProcessId};
 use crate::member::message::Peer;
-use crate::seal::{Keys, Lane, Secret, TAG_BYTES};
+use crate::seal::{Keys, Lane, Secret};
 use crate::view::View;
 use crate::wire::datagram::{Closing, Datagram, KEY_NONE, OpenDatagram, Scope, TransmitCounter};
 
@@ -39,7 +39,7 @@ pub(super) struct Seals {
     me: Who,
     selector: u64,
     own: Lane,
-    /// Members of the current view and of the proposed one.
+    /// Members of the current view and of the proposed one, ascending by process.
     peers: Vec<PeerSeal>,
     /// Under which selectors each of them may be heard, ascending.
     selectors: Vec<(u64, usize)>,
@@ -106,17 +106,21 @@ impl Seals {
             process: peer.process,
             incarnation: peer.incarnation,
         };
-        let mut before = core::mem::take(&mut self.peers);
+        let before = core::mem::take(&mut self.peers);
+        let mut before: Vec<Option<PeerSeal>> = before.into_iter().map(Some).collect();
         for who in peers.iter().map(who) {
             let is_it = |peer: &PeerSeal| peer.who == who;
-            let known = before.iter().position(is_it).map(|at| before.swap_remove(at));
+            // Both ascend by process, and so do those that were taken out.
+            let at = before.partition_point(|peer| peer.as_ref().is_none_or(|p| p.who < who));
+            let known = before.get_mut(at).and_then(|peer| peer.take_if(|peer| is_it(peer)));
             let known = known.or_else(|| {
                 let at = self.left.iter().position(is_it)?;
                 self.left.remove(at)
             });
             self.peers.push(known.unwrap_or_else(|| PeerSeal::new(who, self.keys.ring())));
         }
-        self.left.extend(before.into_iter().filter(|peer| peer.opening.is_some()));
+        let left = before.into_iter().flatten().filter(|peer| peer.opening.is_some());
+        self.left.extend(left);
         let surplus = self.left.len().saturating_sub(LEFT_MAX);
         self.left.drain(..surplus);
         self.find_selectors();
@@ -136,16 +140,17 @@ impl Seals {
             return;
         }
         let Some(rank) = view.rank(me.process) else { return };
-        let peers = self.peers.iter().map(|peer| peer.who);
-        let all: Vec<Who> = peers.chain([me]).collect();
-        let who = view.members().iter().map(|p| all.iter().find(|who| who.process == *p).copied());
+        let peers = &self.peers;
+        let who = view.members().iter().map(|p| {
+            let at = peers.binary_search_by_key(p, |peer| peer.who.process);
+            if *p == me.process { Some(me) } else { at.ok().map(|at| peers[at].who) }
+        });
         self.views.push(ViewSeal::new(me.group, (view, secret), rank, who));
     }
 
     /// Of all views only those with these fingerprints are still opened.
-    pub(super) fn retain_views(&mut self, fingerprints: &[u64]) {
-        self.views.retain(|view| fingerprints.contains(&view.fingerprint()));
-        debug_assert!(self.views.len() <= VIEWS_MAX);
+    pub(super) fn retain_views(&mut self, fingerprints: [Option<u64>; VIEWS_MAX]) {
+        self.views.retain(|view| fingerprints.contains(&Some(view.fingerprint())));
     }
 
     /// A view is installed: what was kept of others came to nothing.
@@ -190,7 +195,7 @@ impl Seals {
             let number = closing.number();
             match closing.scope() {
                 Scope::Incarnation => {
-                    let (clear, content) = closing.of_incarnation(self.selector, TAG_BYTES);
+                    let (clear, content) = closing.of_incarnation(self.selector);
                     self.own.seal(number, clear, content);
                 }
                 Scope::View => {
@@ -229,7 +234,7 @@ impl Seals {
         if verdict != Verdict::Accepted {
             return Err(verdict);
         }
-        datagram.opened(TAG_BYTES).ok_or(Verdict::Malformed)
+        datagram.opened().ok_or(Verdict::Malformed)
     }
 
     fn open_of_incarnation(&mut self, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {

@@ -19,11 +19,11 @@ use super::profile::Held;
 use super::signs::{Signs, announced};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
-use crate::seal::channel::Party;
 use crate::seal::{Keys, Secret};
 use crate::time::{Time, Wake};
 use crate::view::View;
 use crate::wire::STREAM_VERSION;
+use crate::wire::channel::Party;
 use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError};
 use crate::wire::stream::{End, Stream};
 

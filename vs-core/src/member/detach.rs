@@ -6,8 +6,8 @@ use core::fmt;
 
 use super::profile::ProfileMismatch;
 use crate::ident::{Deployment, ProcessId, ServerId};
-use crate::seal::ChannelError;
 use crate::view::DisplaySet;
+use crate::wire::ChannelError;
 
 /// Why a process is no longer attached to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]

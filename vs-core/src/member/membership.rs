@@ -35,7 +35,6 @@ impl Membership {
     }
 
     /// Seals connections to servers with these keys; see [`Client::set_keys`].
-    #[allow(dead_code)]
     pub(crate) fn set_keys(&mut self, keys: Keys) {
         self.servers.set_keys(keys);
     }

@@ -6,16 +6,16 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 
 /// Bytes of a public key.
-pub(super) const PUBLIC_BYTES: usize = 32;
+pub(crate) const PUBLIC_BYTES: usize = 32;
 
 /// The public half of `secret`.
-pub(super) fn public_half(secret: &Secret) -> [u8; PUBLIC_BYTES] {
+pub(crate) fn public_half(secret: &Secret) -> [u8; PUBLIC_BYTES] {
     MontgomeryPoint::mul_base_clamped(*secret.bytes()).to_bytes()
 }
 
 /// What the holder of `own` shares with the holder of the private half of `public`. None if
 /// `public` is of small order: whoever sent it would fix what both compute.
-pub(super) fn shared(own: &Secret, public: &[u8; PUBLIC_BYTES]) -> Option<Secret> {
+pub(crate) fn shared(own: &Secret, public: &[u8; PUBLIC_BYTES]) -> Option<Secret> {
     let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(*own.bytes()).to_bytes());
     let is_zero = shared.iter().fold(0, |all, byte| all | byte) == 0;
     (!is_zero).then(|| Secret::new(*shared))

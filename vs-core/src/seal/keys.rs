@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::key::KeyRing;
 use super::secret::{SECRET_BYTES, Secret};
+use super::seed::Seed;
 use super::suite::Ciphers;
 
 /// A ring of keys, ciphers, and secrets that nobody else knows. The core has no source of
@@ -12,7 +13,7 @@ use super::suite::Ciphers;
 pub struct Keys {
     ring: Arc<KeyRing>,
     ciphers: &'static dyn Ciphers,
-    seed: Secret,
+    seed: Seed,
 }
 
 impl Keys {
@@ -21,7 +22,7 @@ impl Keys {
     /// are drawn from it.
     #[must_use]
     pub fn new(ring: KeyRing, ciphers: &'static dyn Ciphers, seed: Secret) -> Self {
-        Self { ring: Arc::new(ring), ciphers, seed }
+        Self { ring: Arc::new(ring), ciphers, seed: Seed::new(seed) }
     }
 
     /// The ring.
@@ -39,21 +40,18 @@ impl Keys {
     /// A secret that was never drawn before.
     #[must_use]
     pub fn draw(&mut self) -> Secret {
-        let drawn = self.seed.derive("vs draw", &[]);
-        // Who learns the seed later does not learn what was drawn before.
-        self.seed = self.seed.derive("vs next", &[]);
-        drawn
+        self.seed.draw()
     }
 
     /// The same ring for a part that draws nothing.
     pub(crate) fn without_seed(&self) -> Self {
-        Self { seed: Secret::new([0; SECRET_BYTES]), ..self.clone() }
+        Self { seed: Seed::new(Secret::new([0; SECRET_BYTES])), ..self.clone() }
     }
 
     /// The same ring with other secrets to draw: for a part that draws on its own.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        let seed = self.draw().derive("vs fork", &[]);
+        let seed = Seed::new(self.draw().derive("vs fork", &[]));
         Self { seed, ..self.clone() }
     }
 }

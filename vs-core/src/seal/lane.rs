@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::secret::Secret;
-use super::suite::{Aead, Ciphers, NONCE_BYTES, Suite, TAG_BYTES};
+use super::suite::{Aead, Ciphers, Suite, TAG_BYTES, nonce};
 
 /// Numbers under one key: after 2^26 of them another key follows, so the limits of the ciphers are
 /// far away.
@@ -75,12 +75,6 @@ impl Lane {
 fn cipher(suite: Suite, ciphers: &dyn Ciphers, root: &Secret, period: u64) -> Box<dyn Aead> {
     ciphers
         .cipher(suite, &root.derive("vs lane", &[suite.name().as_bytes(), &period.to_le_bytes()]))
-}
-
-fn nonce(number: u64) -> [u8; NONCE_BYTES] {
-    let mut nonce = [0; NONCE_BYTES];
-    nonce[..8].copy_from_slice(&number.to_le_bytes());
-    nonce
 }
 
 #[cfg(test)]

@@ -7,21 +7,21 @@
 //!
 //! Without keys nothing is sealed, and nothing is paid for it.
 
-pub(crate) mod channel;
 mod curve;
 mod key;
 mod keys;
 mod lane;
 mod secret;
-mod shares;
+mod seed;
 mod suite;
 mod window;
 
-pub use channel::ChannelError;
+pub(crate) use curve::{PUBLIC_BYTES, public_half, shared};
 pub use key::{KEY_ID_MAX, KEYS_MAX, KeyError, KeyRing, RingKey};
 pub use keys::Keys;
 pub use lane::Lane;
 pub use secret::{SECRET_BYTES, Secret};
-pub(crate) use shares::Shares;
+pub(crate) use seed::Seed;
+pub(crate) use suite::nonce;
 pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};
 pub use window::{WINDOW, Window};

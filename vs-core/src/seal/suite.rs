@@ -75,6 +75,13 @@ pub trait Aead: Send + Sync {
     ) -> bool;
 }
 
+/// The nonce of what has this number.
+pub(crate) fn nonce(number: u64) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
+    nonce[..size_of::<u64>()].copy_from_slice(&number.to_le_bytes());
+    nonce
+}
+
 /// Where ciphers come from: a runtime may have faster ones than [`Portable`].
 pub trait Ciphers: Send + Sync + fmt::Debug {
     /// A cipher of `suite` under `key`.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::ident::ViewId;
 use crate::rng::Rng;
-use crate::wire::datagram::{Datagram, TransmitCounter, finish};
+use crate::wire::datagram::{COUNTER_AT, Datagram, RANK_AT, TransmitCounter, finish};
 use crate::wire::packet::{self, Heartbeat};
 use crate::wire::reach::{self, REACH_BYTES, Reach, Word};
 
@@ -88,7 +88,8 @@ impl Adversary {
     /// The same in the name of another member, or with another number.
     fn in_place_of(&mut self, bytes: &[u8]) -> Rc<[u8]> {
         let mut bytes: Vec<u8> = bytes.into();
-        let byte = if self.rng.percent(50) { 4 } else { 24 + self.rng.below(8) as usize };
+        let number = COUNTER_AT + self.rng.below(8) as usize;
+        let byte = if self.rng.percent(50) { RANK_AT } else { number };
         if let Some(byte) = bytes.get_mut(byte) {
             *byte = self.rng.below(8) as u8;
         }

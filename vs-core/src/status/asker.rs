@@ -3,7 +3,7 @@
 use super::Status;
 use crate::ident::Deployment;
 use crate::seal::Keys;
-use crate::seal::channel::Party;
+use crate::wire::channel::Party;
 use crate::wire::frame::{Decoder, FRAME_BYTES_MAX, FrameError};
 use crate::wire::message::{Frame, StatusRequest};
 use crate::wire::stream::{End, Stream};

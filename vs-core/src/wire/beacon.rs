@@ -33,6 +33,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::ident::{GROUP_NAME_BYTES_MAX, NUMBER_MAX, ServerId, check_name};
+use crate::seal::TAG_BYTES;
 use crate::wire::STREAM_VERSION;
 
 const MAGIC: [u8; 4] = *b"VSB\0";
@@ -60,7 +61,8 @@ pub(crate) const ENVELOPE_BYTES: usize = 32;
 /// Bytes of the longest beacon, of which optional fields may take those that are left beside the
 /// longest name.
 pub const BEACON_BYTES_MAX: usize = 512;
-const _: () = assert!(ENVELOPE_BYTES + NAME_AT + GROUP_NAME_BYTES_MAX + 16 < BEACON_BYTES_MAX);
+const _: () =
+    assert!(ENVELOPE_BYTES + NAME_AT + GROUP_NAME_BYTES_MAX + TAG_BYTES < BEACON_BYTES_MAX);
 
 /// What a server says to all that may hear it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@
 //! is the counter.
 
 use crate::ident::{GroupKey, Rank};
+use crate::seal::TAG_BYTES;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::bytes::{Raw, put_u16, put_u64};
 
@@ -40,11 +41,13 @@ pub const SCOPE_BYTES: usize = 8;
 
 const VERSION_AT: usize = 2;
 const KEY_AT: usize = 3;
-const RANK_AT: usize = 4;
+/// Where a datagram names the rank of its transmitter.
+pub(crate) const RANK_AT: usize = 4;
 const SCOPE_AT: usize = 6;
 const GROUP_AT: usize = 8;
 const FINGERPRINT_AT: usize = 16;
-const COUNTER_AT: usize = 24;
+/// Where a datagram has the number that its transmitter gave it.
+pub(crate) const COUNTER_AT: usize = 24;
 /// Where a datagram says what [`Kind`] it is.
 pub const KIND_AT: usize = 32;
 const FLAGS_AT: usize = 33;
@@ -232,11 +235,11 @@ impl<'a> Closing<'a> {
     }
 
     /// What stays in the clear, and what is to be sealed with room for the tag, in the scope of an
-    /// incarnation with this `selector`. `tag_bytes` are at the end.
+    /// incarnation with this `selector`.
     #[must_use]
-    pub fn of_incarnation(self, selector: u64, tag_bytes: usize) -> (&'a [u8], &'a mut [u8]) {
+    pub fn of_incarnation(self, selector: u64) -> (&'a [u8], &'a mut [u8]) {
         let fingerprint = self.fingerprint();
-        let at = self.bytes.len() - tag_bytes - SCOPE_BYTES;
+        let at = self.bytes.len() - TAG_BYTES - SCOPE_BYTES;
         put_u64(self.bytes, at, fingerprint);
         put_u64(self.bytes, FINGERPRINT_AT, selector);
         self.split(Scope::Incarnation)
@@ -343,11 +346,11 @@ impl<'a> Datagram<'a> {
         OpenDatagram { bytes: self.bytes }
     }
 
-    /// One that was opened in place, whose tag has `tag_bytes`, can be read. `None`: it is too
-    /// short.
+    /// One that was opened in place can be read. `None`: it is too short, or of a kind that is not
+    /// sealed in its scope.
     #[must_use]
-    pub fn opened(self, tag_bytes: usize) -> Option<OpenDatagram<'a>> {
-        let mut end = self.bytes.len().checked_sub(tag_bytes)?;
+    pub fn opened(self) -> Option<OpenDatagram<'a>> {
+        let mut end = self.bytes.len().checked_sub(TAG_BYTES)?;
         if self.scope() == Some(Scope::Incarnation) {
             end = end.checked_sub(SCOPE_BYTES).filter(|end| *end >= HEADER_BYTES)?;
             let fingerprint = Raw(self.bytes).u64_at(end);

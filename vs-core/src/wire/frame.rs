@@ -4,9 +4,9 @@
 use alloc::vec::Vec;
 
 use super::STREAM_VERSION;
+use super::channel::ChannelError;
 pub use super::frame_error::FrameError;
 use super::message::Frame;
-use crate::seal::ChannelError;
 
 /// What each side of a connection says first: who speaks, and which version.
 const MAGIC: [u8; 4] = *b"VSM\0";

@@ -1,6 +1,6 @@
 //! Why a byte stream is refused.
 
-use crate::seal::ChannelError;
+use super::channel::ChannelError;
 
 /// Why a byte stream is not of this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

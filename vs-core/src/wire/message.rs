@@ -117,10 +117,12 @@ macro_rules! frames {
                 let (&kind, body) = content.split_first().ok_or(FrameError::Content)?;
                 match kind {
                     $($kind => {
-                        #[allow(unused_mut, unused_variables)] // A kind without options has none.
-                        let (mut body, options) = take::<$name>(body)?;
-                        $(body.$option = take_secret(options)?;)?
-                        Ok(Some(Self::$name(body)))
+                        let read = Read::<$name>::new(body)?;
+                        $(let read = Read {
+                            fixed: $name { $option: read.secret()?, ..read.fixed },
+                            ..read
+                        };)?
+                        Ok(Some(Self::$name(read.fixed)))
                     })*
                     SKIPPED_KINDS.. => Ok(None),
                     _ => Err(FrameError::Kind(kind)),
@@ -171,10 +173,25 @@ fn put<B: Serialize>(kind: u8, body: &B, out: &mut Vec<u8>) {
     }
 }
 
-/// The fixed part, and the optional fields.
-fn take<B: DeserializeOwned>(bytes: &[u8]) -> Result<(B, &[u8]), FrameError> {
-    let (body, options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
-    if are_options(options) { Ok((body, options)) } else { Err(FrameError::Content) }
+/// A frame that was read.
+struct Read<'a, B> {
+    fixed: B,
+    /// The optional fields.
+    options: &'a [u8],
+}
+
+impl<'a, B: DeserializeOwned> Read<'a, B> {
+    fn new(bytes: &'a [u8]) -> Result<Self, FrameError> {
+        let (fixed, options) = postcard::take_from_bytes(bytes).map_err(|_| FrameError::Content)?;
+        if are_options(options) { Ok(Self { fixed, options }) } else { Err(FrameError::Content) }
+    }
+
+    /// The optional field that holds a secret.
+    fn secret(&self) -> Result<Option<Secret>, FrameError> {
+        let Some(field) = option(self.options, SECRET_TAG) else { return Ok(None) };
+        let bytes = field.try_into().map_err(|_| FrameError::Content)?;
+        Ok(Some(Secret::new(bytes)))
+    }
 }
 
 /// The tag of the optional field that holds a secret.
@@ -183,12 +200,6 @@ const SECRET_TAG: u8 = 1;
 fn put_secret(secret: Option<&Secret>, out: &mut Vec<u8>) {
     let field = secret.and_then(|s| postcard::to_allocvec(&(SECRET_TAG, &s.bytes()[..])).ok());
     out.extend_from_slice(&field.unwrap_or_default());
-}
-
-fn take_secret(options: &[u8]) -> Result<Option<Secret>, FrameError> {
-    let Some(field) = option(options, SECRET_TAG) else { return Ok(None) };
-    let bytes = field.try_into().map_err(|_| FrameError::Content)?;
-    Ok(Some(Secret::new(bytes)))
 }
 
 /// A socket address.
@@ -497,7 +508,7 @@ pub(crate) struct NewView {
 /// `primary_of`, 2 `order`, 3 `clusters`, 4 `message_bytes_max`, 5 `datagram_bytes`, 6
 /// `window_packets`), the texts are the values of group and client; 13 a process is attached under
 /// the id over another connection, at the server that the number names; 14 the connection was not
-/// sealed as one side wants it: the numbers say how ([`crate::seal::ChannelError`]).
+/// sealed as one side wants it: the numbers say how ([`crate::wire::ChannelError`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detached {
     pub(crate) group: String,

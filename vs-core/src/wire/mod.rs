@@ -1,10 +1,12 @@
 //! Bytes: datagrams ([`datagram`], [`packet`], [`body`], [`trailer`], [`control`], [`reach`],
-//! [`path`], [`direct`], [`beacon`]), frames ([`frame`]) and what replicated states say. The only
+//! [`path`], [`direct`], [`beacon`]), frames ([`frame`]), how connections
+//! are sealed, and what replicated states say. The only
 //! place that reads or writes them. The [manual](crate::manual::wire) has all on one page.
 
 pub mod beacon;
 pub mod body;
 mod bytes;
+pub(crate) mod channel;
 pub mod control;
 pub mod datagram;
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 pub mod trailer;
+
+pub use channel::ChannelError;
 
 /// The version of the protocol between processes, in every datagram.
 ///

@@ -1,15 +1,15 @@
 //! Both directions of a connection: frames out of bytes that arrive, and bytes out of frames. With
-//! keys all behind the preambles is sealed (`seal/channel`), and nothing in the clear is taken.
+//! keys all behind the preambles is sealed (`wire/channel`), and nothing in the clear is taken.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::STREAM_VERSION;
+use super::channel::{Channel, ChannelError, Context, Party};
 use super::frame::{self, Decoder, FrameError, Output, PREAMBLE_BYTES, read_preamble};
 use super::message::Frame;
 use crate::ident::Deployment;
-use crate::seal::channel::{Channel, Context, Party};
-use crate::seal::{ChannelError, KeyRing, Keys};
+use crate::seal::{KeyRing, Keys};
 
 /// Which end of a connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,14 +4,15 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
+use super::ChannelError;
 use super::beacon::{self, BEACON_BYTES_MAX, Beacon};
 use super::frame::{Decoder, FrameError, encode, preamble};
 use super::golden::{self, Sample};
 use super::message::*;
 use super::stream::{End, Stream};
 use crate::ident::{Cid, Deployment, ProcessId, ServerId, ViewId};
-use crate::seal::channel::Party;
-use crate::seal::{ChannelError, KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+use crate::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+use crate::wire::channel::Party;
 
 fn incarnation(p: u64) -> Incarnation {
     Incarnation { millis: 1_700_000_000_000 + p, nonce: 0x89ab_cdef }

@@ -6,7 +6,7 @@ use alloc::vec;
 
 use super::*;
 use crate::ident::{Cid, ViewId};
-use crate::seal::{KeyRing, RingKey};
+use crate::seal::{KeyRing, RingKey, TAG_BYTES};
 use crate::seal::{PORTABLE, SECRET_BYTES, Suite};
 use crate::wire::datagram::Header;
 use crate::wire::golden::{self, Sample};
@@ -219,7 +219,7 @@ fn key_of_an_incarnation_does_not_speak_in_a_view() {
     let end = bytes.len() - TAG_BYTES;
     bytes.splice(end..end, [0; crate::wire::datagram::SCOPE_BYTES]);
     let closing = Closing::new(&mut bytes, true, 1, &mut TransmitCounter::default());
-    let (clear, content) = closing.of_incarnation(one.selector, TAG_BYTES);
+    let (clear, content) = closing.of_incarnation(one.selector);
     one.own.seal(1, clear, content);
     assert_eq!(open(&mut two, &bytes), Err(Verdict::Malformed));
 }

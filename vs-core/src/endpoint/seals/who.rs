@@ -9,7 +9,7 @@ use crate::ident::{GroupKey, Incarnation, ProcessId};
 use crate::seal::{KeyRing, RingKey, Secret};
 
 /// An incarnation of a process in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Who {
     pub(super) group: GroupKey,
     pub(super) process: ProcessId,

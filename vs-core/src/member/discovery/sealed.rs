@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::seal::{Aead, Keys, NONCE_BYTES, RingKey, TAG_BYTES};
+use crate::seal::{Aead, Keys, RingKey, TAG_BYTES, nonce};
 use crate::wire::beacon::{
     self, BEACON_BYTES_MAX, Beacon, ENVELOPE_BYTES, Envelope, HEAD_BYTES, SALT_BYTES,
 };
@@ -36,7 +36,7 @@ impl Sealer {
         let mut salt = [0; SALT_BYTES];
         salt.copy_from_slice(&keys.draw().bytes()[..SALT_BYTES]);
         let cipher = cipher(&keys, keys.ring().first(), &salt)?;
-        Some(Self { keys, cipher, salt, count: 0 })
+        Some(Self { keys: keys.without_seed(), cipher, salt, count: 0 })
     }
 
     /// Writes a beacon, sealed; returns its length. `None`: as [`beacon::encode`].
@@ -83,10 +83,4 @@ impl Sealer {
 fn cipher(keys: &Keys, key: &RingKey, salt: &[u8; SALT_BYTES]) -> Option<Box<dyn Aead>> {
     let secret = key.server()?.derive("vs beacon key", &[salt]);
     Some(keys.ciphers().cipher(key.suite(), &secret))
-}
-
-fn nonce(counter: u64) -> [u8; NONCE_BYTES] {
-    let mut nonce = [0; NONCE_BYTES];
-    nonce[..8].copy_from_slice(&counter.to_le_bytes());
-    nonce
 }

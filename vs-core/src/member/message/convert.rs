@@ -14,8 +14,8 @@ use crate::member::detach::{Departure, DetachReason};
 use crate::member::past::Past;
 use crate::member::profile::{ProfileField, ProfileMismatch};
 use crate::member::proposal::{Mode, Proposal};
-use crate::seal::ChannelError;
 use crate::view::View;
+use crate::wire::ChannelError;
 use crate::wire::message::{self as wire, Frame, Reason};
 
 /// Longest text of the other side for a reason, in bytes.

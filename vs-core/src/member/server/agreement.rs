@@ -16,7 +16,7 @@ use crate::member::attached::{Attached, Report, ReportId, Settled};
 use crate::member::past::Past;
 use crate::member::proposal::{Mode, Proposal};
 use crate::rule::{Rule, Rules};
-use crate::seal::{Secret, Shares};
+use crate::seal::{Secret, Seed};
 use crate::view::View;
 
 /// What a client's cids and view numbers have to be above, for they increase across all its
@@ -96,7 +96,7 @@ pub(crate) struct Agreement {
     /// 5.12](crate::manual::algorithm#rule-5-12)).
     gathering: bool,
     /// Where this server's parts of the secrets of views come from, if it has keys.
-    shares: Option<Shares>,
+    shares: Option<Seed>,
     /// The part that goes with `given`.
     share: Option<Secret>,
     rules: Rules,
@@ -129,7 +129,7 @@ impl Agreement {
     }
 
     /// Views have secrets from now on, to which this server adds from `shares`.
-    pub(crate) fn set_shares(&mut self, shares: Shares) {
+    pub(crate) fn set_shares(&mut self, shares: Seed) {
         self.shares = Some(shares);
     }
 
@@ -216,7 +216,7 @@ impl Agreement {
         }
         self.given.clear();
         // It belongs to the cids: a view that several proposals lead to has one secret.
-        self.share = self.shares.as_mut().map(Shares::draw);
+        self.share = self.shares.as_mut().map(Seed::draw);
         for process in self.locals().collect::<Vec<_>>() {
             let cid = self.cids.entry(process).or_default();
             *cid = Cid((cid.0 + 1).min(NUMBER_MAX));

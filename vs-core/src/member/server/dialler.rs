@@ -15,9 +15,9 @@ use super::config::ServerConfig;
 use super::connections::ConnId;
 use crate::ident::ServerId;
 use crate::member::message::Refusal;
-use crate::seal::ChannelError;
 use crate::status::{DialState, DialStatus, Listed, SERVERS_LISTED_MAX};
 use crate::time::Time;
+use crate::wire::ChannelError;
 
 /// Longest reason that a runtime may give why a connection cannot be made, in bytes.
 const REASON_BYTES_MAX: usize = 256;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::deadlines::Deadlines;
 use super::group::Group;
 use crate::ident::GroupName;
-use crate::seal::{Keys, Shares};
+use crate::seal::{Keys, Seed};
 use crate::time::Time;
 
 /// All groups, at most `groups_max`.
@@ -36,7 +36,7 @@ impl Groups {
     /// The views of all groups have secrets from now on.
     pub(super) fn set_keys(&mut self, mut keys: Keys) {
         for group in self.groups.values_mut() {
-            group.set_shares(Shares::new(keys.draw()));
+            group.set_shares(Seed::new(keys.draw()));
         }
         self.keys = Some(keys);
     }
@@ -57,7 +57,7 @@ impl Groups {
         }
         let mut group = make();
         if let Some(keys) = &mut self.keys {
-            group.set_shares(Shares::new(keys.draw()));
+            group.set_shares(Seed::new(keys.draw()));
         }
         self.groups.insert(name.clone(), group);
         true

@@ -4,8 +4,8 @@ use super::Server;
 use super::connections::{ConnId, Role};
 use super::note::Note;
 use crate::member::message::Request;
-use crate::seal::channel::Party;
 use crate::seal::{KeyError, Keys};
+use crate::wire::channel::Party;
 
 /// Least time between two notes that a connection finds no room, in ms.
 const NO_ROOM_EVERY_MS: u64 = 1000;

@@ -9,8 +9,9 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use vs_core::ident::Deployment;
-use vs_core::seal::{ChannelError, Keys};
+use vs_core::seal::Keys;
 use vs_core::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Asker, Status};
+use vs_core::wire::ChannelError;
 use vs_core::wire::PROTOCOL_VERSION;
 use vs_core::wire::frame::FrameError;
 

@@ -30,7 +30,7 @@ use crate::member::profile::Held;
 use crate::member::proposal::{Mode, Proposal};
 use crate::member::{Departure, DetachReason};
 use crate::rule::Rules;
-use crate::seal::Shares;
+use crate::seal::Seed;
 use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
 use crate::time::Time;
 use crate::view::View;
@@ -87,7 +87,7 @@ impl Group {
     }
 
     /// Views have secrets from now on.
-    pub(super) fn set_shares(&mut self, shares: Shares) {
+    pub(super) fn set_shares(&mut self, shares: Seed) {
         self.agreement.set_shares(shares);
     }
 

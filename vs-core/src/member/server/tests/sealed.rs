@@ -15,10 +15,11 @@ use crate::member::client::{Client, ClientEvent};
 use crate::member::message::Request;
 use crate::member::past::Past;
 use crate::member::{DetachReason, LinkCommand};
-use crate::seal::channel::Party;
-use crate::seal::{ChannelError, KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+use crate::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
 use crate::status::{Asker, Status};
 use crate::time::Time;
+use crate::wire::ChannelError;
+use crate::wire::channel::Party;
 use crate::wire::frame::{Decoder, FrameError};
 use crate::wire::stream::{End, Stream};
 

@@ -10,10 +10,10 @@ use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::Zeroizing;
 
-use crate::seal::curve::{PUBLIC_BYTES, public_half, shared};
-use crate::seal::keys::Keys;
-use crate::seal::secret::{SECRET_BYTES, Secret};
-use crate::seal::suite::{Aead, Ciphers, NONCE_BYTES, Suite, TAG_BYTES};
+use crate::seal::{
+    Aead, Ciphers, Keys, NONCE_BYTES, PUBLIC_BYTES, SECRET_BYTES, Secret, Suite, TAG_BYTES,
+    public_half, shared,
+};
 
 const HASH_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;

@@ -46,11 +46,8 @@ use snow::{Builder, HandshakeState, TransportState};
 pub use error::ChannelError;
 use resolver::{Resolver, noise_name};
 
-use super::curve::PUBLIC_BYTES;
-use super::key::{KeyRing, RingKey};
-use super::keys::Keys;
-use super::secret::Secret;
-use super::suite::{Suite, TAG_BYTES};
+use crate::seal::PUBLIC_BYTES;
+use crate::seal::{KeyRing, Keys, RingKey, Secret, Suite, TAG_BYTES};
 
 /// Bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;

@@ -19,7 +19,7 @@ use crate::cast::CastCounters;
 use crate::ident::{GroupName, Incarnation, ProcessId, Seq, ServerId, ViewId};
 use crate::time::Time;
 use crate::wire::frame::{self, Decoder, FrameError, preamble};
-use crate::wire::message::{Frame, StatusAnswer, StatusRequest};
+use crate::wire::message::{Frame, StatusAnswer};
 
 pub use asker::Asker;
 pub use counters::ServerCounters;
@@ -318,12 +318,6 @@ impl Pace {
     }
 }
 
-/// What to send to be told the status.
-#[must_use]
-pub fn request() -> Vec<u8> {
-    stream(&Frame::from(StatusRequest))
-}
-
 /// What to send to whoever asked; the connection ends with it.
 #[must_use]
 pub fn answer(status: &Status) -> Vec<u8> {
@@ -352,21 +346,6 @@ impl TryFrom<Frame> for Status {
     }
 }
 
-/// Reads an answer as it arrives. Holds no more than one frame and what was pushed last.
-#[derive(Debug, Default)]
-pub struct Reader(Decoder);
-
-impl Reader {
-    /// Takes bytes; the answer, once it is complete.
-    ///
-    /// # Errors
-    /// The bytes are not an answer of this version. Nothing more can be read.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Status>, FrameError> {
-        self.0.push(bytes);
-        self.0.next()
-    }
-}
-
 /// Reads a request as it arrives. Holds no more than one frame and what was pushed last.
 #[derive(Debug, Default)]
 pub struct Listener(Decoder);
@@ -389,6 +368,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::Deployment;
     use crate::wire::frame::FRAME_BYTES_MAX;
 
     fn many<T: Clone>(one: T, max: usize) -> Listed<T> {
@@ -453,7 +433,8 @@ mod tests {
         for status in [of_server, of_node, Status::Busy] {
             let bytes = answer(&status);
             assert!(bytes.len() <= FRAME_BYTES_MAX, "{} bytes", bytes.len());
-            assert_eq!(Reader::default().push(&bytes), Ok(Some(status)));
+            let told = Asker::new(None, &Deployment::default()).handle_stream(&bytes);
+            assert_eq!(told, Ok(Some(status)));
         }
     }
 
@@ -482,7 +463,8 @@ mod tests {
 
     #[test]
     fn listener_accepts_status_request_only() {
-        let bytes = request();
+        let asker = Asker::new(None, &Deployment::default());
+        let bytes = asker.output();
         let mut listener = Listener::default();
         assert_eq!(listener.push(&bytes[..7]), Ok(false));
         assert_eq!(listener.push(&bytes[7..]), Ok(true));

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use serde_json::Value;
-use vs_core::status::request;
+use vs_core::ident::Deployment;
+use vs_core::status::Asker;
 
 use crate::world::{GROUP, HANG, Process, World, is_view, pause, vs};
 
@@ -183,7 +184,8 @@ fn frequent_questions_are_told_to_slow_down() {
                 let mut stream = TcpStream::connect(&to).expect("a connection");
                 // What is answered is for nobody, and one that makes place for others is answered
                 // nothing.
-                let _ = stream.write_all(&request());
+                let asker = Asker::new(None, &Deployment::default());
+                let _ = stream.write_all(asker.output());
                 let _ = stream.read_to_end(&mut Vec::new());
             }
         });

@@ -4,8 +4,14 @@ use alloc::vec::Vec;
 
 use super::super::{ConnId, ServerConfig};
 use super::bench::{Bench, group, processes};
+use crate::ident::Deployment;
 use crate::member::message::Request;
-use crate::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, MEMBERS_LISTED_MAX, Reader, Status, request};
+use crate::status::{ANSWERS_EVERY_MS, ANSWERS_MAX, Asker, MEMBERS_LISTED_MAX, Status};
+
+/// Somebody who asks, in the clear.
+fn asker() -> Asker {
+    Asker::new(None, &Deployment::default())
+}
 
 #[test]
 fn status_names_members_and_decided_view() {
@@ -29,12 +35,12 @@ fn status_answer_ends_connection() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     let (now, conn) = (bench.now, ConnId(9));
     bench.server.handle_accepted(now, conn);
-    for byte in request() {
+    for byte in asker().output().to_vec() {
         assert_eq!(bench.server.poll_close(), None);
         bench.server.handle_stream(now, conn, &[byte]);
     }
     assert_eq!(bench.server.poll_close(), Some(conn));
-    let told = Reader::default().push(bench.server.output(conn));
+    let told = asker().handle_stream(bench.server.output(conn));
     assert_eq!(bench.server.status().connections, 2);
     let Ok(Some(Status::Server(told))) = told else { panic!("{told:?}") };
     assert_eq!((told.connections, told.clients), (3, 2));
@@ -46,9 +52,9 @@ fn frequent_status_requests_answered_busy() {
     let mut bench = Bench::together(ServerConfig::default(), 2);
     let ask = |bench: &mut Bench, conn| {
         bench.server.handle_accepted(bench.now, conn);
-        bench.server.handle_stream(bench.now, conn, &request());
+        bench.server.handle_stream(bench.now, conn, asker().output());
         assert_eq!(bench.server.poll_close(), Some(conn), "in any case it is over");
-        Reader::default().push(bench.server.output(conn)).unwrap()
+        asker().handle_stream(bench.server.output(conn)).unwrap()
     };
     for i in 0..u64::from(ANSWERS_MAX) {
         let told = ask(&mut bench, ConnId(100 + i));

@@ -54,6 +54,8 @@ impl<T: Tracer> Node<T> {
         self.shared.membership.set_keys(keys.fork());
         self.groups.set_keys(&keys);
         self.shared.keys = Some(keys);
+        // The connection to the server may be given up.
+        self.drain_membership();
         Ok(())
     }
 
@@ -83,7 +85,7 @@ mod tests {
     use crate::seal::{KeyRing, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
     use crate::wire::datagram::{Header, TransmitCounter, finish};
     use crate::wire::reach::{self, REACH_BYTES, Reach, Word};
-    use crate::{GroupConfig, NodeConfig, Time};
+    use crate::{Action, GroupConfig, NodeConfig, Time};
 
     fn keys() -> Keys {
         let secret = || Secret::new([1; SECRET_BYTES]);
@@ -94,7 +96,7 @@ mod tests {
     fn node(config: NodeConfig) -> Node {
         let addr = ([127, 0, 0, 1], 4000).into();
         let (process, incarnation) = (ProcessId(1), Incarnation::new(1));
-        Node::new(config, Identity { process, incarnation, addr, seed: 1 }, 0, ()).unwrap()
+        Node::new(config, Identity { process, incarnation, addr, seed: 1 }, 1, ()).unwrap()
     }
 
     #[test]
@@ -123,6 +125,22 @@ mod tests {
             let text = node.other_keys().unwrap().to_string();
             assert!(text.starts_with(said), "{text}");
         }
+    }
+
+    /// The connection to the server is given up under a key that is gone. The groups heard of that
+    /// with the next event only.
+    #[test]
+    fn groups_hear_at_once_that_keys_end_a_connection() {
+        let (mut node, now) = (node(NodeConfig::default()), Time::from_millis(1));
+        node.set_keys(keys()).unwrap();
+        let group = GroupName::new("g").unwrap();
+        node.join(now, &group, GroupConfig::default()).unwrap();
+        node.handle_connected(now);
+        node.set_keys(keys()).unwrap();
+        let detached = core::iter::from_fn(|| {
+            node.poll_action(now).map(|action| matches!(action, Action::Detached { .. }))
+        });
+        assert!(detached.take(10).any(|is_it| is_it));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What a server or a node sees, at a moment: for operators. Plain values, bounded, and how they
 //! are asked for.
 //!
-//! Whoever wants to know connects, sends [`request`], and gets one answer ([`Reader`]); then the
-//! connection ends. [`Asker`] does both, sealed where there are keys. A [`crate::member::Server`]
-//! answers by itself on its connections; for a [`crate::Node`] the runtime listens ([`Listener`],
-//! [`answer`]).
+//! Whoever wants to know connects, asks ([`Asker`]), and gets one answer; then the connection ends.
+//! Where there are keys, it is sealed. A [`crate::member::Server`] answers by itself on its
+//! connections; for a [`crate::Node`] the runtime listens ([`Listener`], [`answer`]).
 
 mod asker;
 mod counters;

@@ -11,7 +11,7 @@ use crate::config::setters::setters;
 pub struct NodeConfig {
     /// Size of the largest datagram, in bytes of UDP payload. A group uses that of its first
     /// member, and members with less are refused. Default 1472: what an Ethernet frame of 1500
-    /// bytes carries over IPv4.
+    /// bytes carries over IPv4. Where there are keys, 16 of them are for the tag.
     pub datagram_bytes: usize,
     /// Greatest number of slots in the pool of packets that all groups share. The pool grows when a
     /// group is joined, by what that group needs ([`crate::GroupSize::slots`]). Memory is touched

@@ -172,9 +172,11 @@
 //! ## What is simulated, and what is not
 //!
 //! Datagrams, multicast or not; connections that stall, close late, reset, or fall silent; pauses;
-//! crashes with and without the host; buffers that run full; late timers; clocks that jump. All of
-//! it is in one thread and in virtual time.
+//! crashes with and without the host; buffers that run full; late timers; clocks that jump. With
+//! [`Scenario::sealed`](super::Scenario::sealed), datagrams that somebody without a key repeats,
+//! changes or makes up. All of it is in one thread and in virtual time.
 //!
 //! Not simulated: the time of computations (a slow application is one that does not read for a
-//! while), bandwidth, corrupted or forged bytes (those are fuzzed), disks, and your own sockets and
-//! threads. No two processes disagree about the time at which an incarnation begins.
+//! while), bandwidth, corrupted or forged bytes on connections (those are fuzzed), disks, and your
+//! own sockets and threads. No two processes disagree about the time at which an incarnation
+//! begins.

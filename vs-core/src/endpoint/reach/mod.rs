@@ -9,7 +9,8 @@
 //!
 //! The same two answers tell whether unicast works ([`alone`]).
 //!
-//! Copies end. A process that gets them sees whether multicasts arrive beside them, and says so. A
+//! Copies end, except where there are keys: there nothing is opened twice. A process that gets them
+//! sees whether multicasts arrive beside them, and says so. A
 //! process that nobody hears sends none, and tries again now and then. A process that is late
 //! itself draws no conclusion from what it did not hear, and what a node says about all this has a
 //! budget: or else load would bring questions, these answers and copies, and those load.

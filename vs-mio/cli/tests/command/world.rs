@@ -38,15 +38,21 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).expect("a date before 2554")
 }
 
+/// Ports that the system gives to nobody who asks for any: one of those may go to another test
+/// before the members of a group have it.
+const PORTS: core::ops::Range<u16> = 12_000..32_000;
+
 /// A multicast address that no other test has: neither in this process nor, the port being free
 /// now, in another.
 pub(crate) fn multicast() -> String {
     static COUNT: AtomicU8 = AtomicU8::new(0);
-    let count = 192 + COUNT.fetch_add(1, Ordering::Relaxed) % 63;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
-    let port = socket.local_addr().expect("a bound socket").port();
-    let [low, high, ..] = std::process::id().to_le_bytes();
-    format!("239.{count}.{high}.{low}:{port}")
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let id = std::process::id();
+    let first = id.wrapping_mul(64).wrapping_add(count.into()) as usize % PORTS.len();
+    let is_free = |port: &u16| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let port = PORTS.cycle().skip(first).take(PORTS.len()).find(is_free).expect("a free port");
+    let [low, high, ..] = id.to_le_bytes();
+    format!("239.{}.{high}.{low}:{port}", 192 + count % 63)
 }
 
 /// A directory of its own for each test, and a membership server.

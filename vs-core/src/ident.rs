@@ -166,8 +166,9 @@ number! {
 ///
 /// The nonce tells apart two processes that by mistake have one id and start in the same
 /// millisecond: a server that knows of both refuses one of them, and members never take a message
-/// of one for a message of the other. The runtime draws it at random at every start. The order is
-/// that of the times; the nonce decides between equal ones.
+/// of one for a message of the other. The runtime draws it at random at every start; where there
+/// are keys, [`Node::set_keys`](crate::Node::set_keys) makes it a hash of the key with which this
+/// incarnation alone signs. The order is that of the times; the nonce decides between equal ones.
 ///
 /// It is serialised as its time alone, as traces and the status show it.
 #[derive(
@@ -176,7 +177,7 @@ number! {
 #[serde(from = "u64", into = "u64")]
 pub struct Incarnation {
     millis: u64,
-    nonce: u32,
+    nonce: u64,
 }
 
 impl Incarnation {
@@ -188,7 +189,7 @@ impl Incarnation {
 
     /// The same time with another nonce.
     #[must_use]
-    pub const fn with_nonce(self, nonce: u32) -> Self {
+    pub const fn with_nonce(self, nonce: u64) -> Self {
         Self { nonce, ..self }
     }
 
@@ -200,7 +201,7 @@ impl Incarnation {
 
     /// The nonce.
     #[must_use]
-    pub const fn nonce(self) -> u32 {
+    pub const fn nonce(self) -> u64 {
         self.nonce
     }
 }

@@ -522,6 +522,12 @@ impl<T: Tracer> Node<T> {
         self.shared.pool.used()
     }
 
+    /// Who this node is; where there are keys, with the nonce that follows from them.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
     /// The process.
     #[must_use]
     pub fn process(&self) -> ProcessId {

@@ -236,7 +236,8 @@ pub struct Counters {
     /// Datagrams that say to be sealed with a key that this node does not have.
     #[serde(default)]
     pub other_key: u64,
-    /// Datagrams that were not sealed with the key that they name.
+    /// Datagrams that were not sealed with the key that they name, and sync messages that their
+    /// sender did not sign.
     #[serde(default)]
     pub forged: u64,
     /// Sealed datagrams that arrived again: copies, or sent again by somebody else.

@@ -12,7 +12,7 @@ use crate::random::random;
 pub struct Clock {
     start: Instant,
     unix_offset: u64,
-    nonce: u32,
+    nonce: u64,
 }
 
 impl Default for Clock {
@@ -26,7 +26,7 @@ impl Clock {
     #[must_use]
     pub fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), unix_offset: nanos(unix), nonce: random() as u32 }
+        Self { start: Instant::now(), unix_offset: nanos(unix), nonce: random() }
     }
 
     /// The same clock, moved on so that it started after `reached_ms` of UNIX time: where the time

@@ -120,13 +120,9 @@ impl<T: Tracer> Driver<T> {
         if let (Membership::Embedded(inside), Some(server)) = (&config.membership, &mut embedded) {
             server.open_beacons(inside, &config.udp)?;
         }
-        // A configuration may be used twice, and the keys of an incarnation must not.
-        let nonce = keys.as_ref().map(|_| crate::random::random() as u32);
-        let incarnation = config.incarnation;
-        let incarnation = nonce.map_or(incarnation, |nonce| incarnation.with_nonce(nonce));
         let identity = Identity {
             process: config.process,
-            incarnation,
+            incarnation: config.incarnation,
             addr: datagrams.local_addr(),
             seed: config.seed,
         };

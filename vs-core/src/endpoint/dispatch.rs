@@ -49,7 +49,7 @@ impl Endpoint {
                 cast.handle_heartbeat(cx.pool, cx.now, header.rank, beat)
             }),
             Content::Sync(bytes) => match control::decode_sync(bytes) {
-                Some(message) => self.handle_sync(cx, &message),
+                Some(message) => self.handle_sync(cx, &message, bytes),
                 None => Verdict::Malformed,
             },
             Content::SyncRequest(bytes) => match control::decode_request(bytes) {
@@ -179,7 +179,8 @@ impl Endpoint {
         self.sync.change().is_none_or(|change| asker.is_some_and(|p| change.set.contains(&p)))
     }
 
-    fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage) -> Verdict {
+    /// A part of a sync message arrived, in these bytes.
+    fn handle_sync(&mut self, cx: &mut Cx<'_>, message: &SyncMessage, bytes: &[u8]) -> Verdict {
         if !self.book.accepts(message.process, message.incarnation) {
             cx.mark(Mark::StaleSync);
             return Verdict::Foreign; // of an earlier incarnation
@@ -187,12 +188,19 @@ impl Endpoint {
         if !self.is_possible(message) {
             return Verdict::Malformed;
         }
+        let from = (message.process, message.incarnation);
+        if self.sync.has_whole(from, message.cid) {
+            return Verdict::Duplicate; // Signatures cost more than all else.
+        }
+        if !self.is_proved(message.incarnation, bytes) {
+            return Verdict::Forged;
+        }
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);
         let total = if total > self.config.members_max { 0 } else { total };
         let SyncMessage { view, safe, note, .. } = *message;
         let received = self.sync.receive_sync(
-            (message.process, message.incarnation),
+            from,
             message.cid,
             &SyncHead { view, total, safe, note },
             usize::from(message.first),

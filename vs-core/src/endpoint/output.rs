@@ -131,7 +131,7 @@ impl Endpoint {
         // The proposed members may be behind any way.
         let end_bytes = self.end_bytes(Scope::Incarnation);
         let whole = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
-        let datagram_bytes = whole - end_bytes;
+        let datagram_bytes = whole - end_bytes - self.proof_bytes();
         let (runs, ranks) = control::runs(&own.cut[first..], own.note, datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
@@ -145,7 +145,7 @@ impl Endpoint {
             safe: own.safe,
             note: own.note,
         };
-        let len = control::encode_sync(out, &self.header(), &message);
+        let len = control::encode_sync(out, &self.header(), &message, |said| self.prove(said));
         ((end < own.cut.len() && len.is_some()).then_some(end), len)
     }
 

@@ -1,8 +1,10 @@
 //! When an endpoint seals and opens, and when its keys change.
 
 use super::{Cx, Endpoint, Verdict};
-use crate::seal::{Keys, Secret, TAG_BYTES};
+use crate::ident::Incarnation;
+use crate::seal::{Keys, Proof, Secret, TAG_BYTES};
 use crate::view::View;
+use crate::wire::control;
 use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
 use crate::wire::packet;
 
@@ -58,6 +60,24 @@ impl Endpoint {
         if let Some(seals) = &mut self.seals {
             seals.set_peers(self.book.peers());
         }
+    }
+
+    /// Shows that this incarnation sends a sync message which says this, where there are keys.
+    pub(super) fn prove(&self, said: &[u8]) -> Option<Proof> {
+        self.seals.as_ref()?.prove(said)
+    }
+
+    /// Whether `incarnation` signed the sync message that stands in `bytes`. Nobody has to in the
+    /// clear.
+    pub(super) fn is_proved(&self, incarnation: Incarnation, bytes: &[u8]) -> bool {
+        let Some(seals) = &self.seals else { return true };
+        let proof = control::proof(bytes);
+        proof.is_some_and(|(said, proof)| seals.is_proved(incarnation, said, &proof))
+    }
+
+    /// Room that a sync message needs for the proof behind it.
+    pub(super) fn proof_bytes(&self) -> usize {
+        if self.seals.is_some() { control::PROOF_FIELD_BYTES } else { 0 }
     }
 
     /// Takes in what was kept of the view that is announced now.

@@ -17,7 +17,7 @@ use super::cx::Cx;
 use super::transmit::Verdict;
 use crate::ident::{GroupKey, Identity, Incarnation, ProcessId};
 use crate::member::message::Peer;
-use crate::seal::{Keys, Lane, Secret};
+use crate::seal::{Keys, Lane, Proof, Secret};
 use crate::view::View;
 use crate::wire::datagram::{Closing, Datagram, KEY_NONE, OpenDatagram, Scope, TransmitCounter};
 
@@ -27,6 +27,9 @@ use who::{PeerSeal, Who};
 
 /// Views whose datagrams are opened: the current one, the one before, and the announced one.
 const VIEWS_MAX: usize = 3;
+
+/// What an incarnation signs in a group.
+const PROOF_OF_SYNC: &str = "vs sync";
 
 /// Incarnations that left, of which is remembered what was opened: a recording of them opens no
 /// more when they come back.
@@ -214,6 +217,18 @@ impl Seals {
     fn lane_of(&mut self, fingerprint: u64) -> Option<&mut Lane> {
         let view = self.views.iter_mut().find(|view| view.fingerprint() == fingerprint)?;
         view.lane(&self.keys)
+    }
+
+    /// Shows that this incarnation sends a sync message which says this.
+    pub(super) fn prove(&self, said: &[u8]) -> Option<Proof> {
+        let group = self.me.group.0.to_le_bytes();
+        Some(self.keys.signer()?.sign(PROOF_OF_SYNC, &[&group, said]))
+    }
+
+    /// Whether `proof` shows that `incarnation` sent a sync message which says this.
+    pub(super) fn is_proved(&self, incarnation: Incarnation, said: &[u8], proof: &Proof) -> bool {
+        let group = self.me.group.0.to_le_bytes();
+        proof.shows(incarnation.nonce(), PROOF_OF_SYNC, &[&group, said])
     }
 
     /// Opens a datagram in place, or says what becomes of it. Of the own ones only those are opened

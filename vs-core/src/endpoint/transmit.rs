@@ -58,7 +58,8 @@ pub enum Verdict {
     Clear,
     /// It says to be sealed with a key that this node does not have.
     OtherKey,
-    /// It was not sealed with the key that it names: somebody made it up or changed it.
+    /// It was not sealed with the key that it names, or it is a sync message that its sender did
+    /// not sign: somebody made it up or changed it.
     Forged,
     /// It was opened before: a copy, or somebody sends it again.
     Replayed,

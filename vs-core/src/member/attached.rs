@@ -77,7 +77,7 @@ impl ReportId {
             [
                 process.0,
                 incarnation.millis(),
-                u64::from(incarnation.nonce()),
+                incarnation.nonce(),
                 counter,
                 home.0,
                 u64::from(members_max) << 1 | u64::from(settled.is_some()),

@@ -18,7 +18,7 @@ use super::past::Past;
 use super::profile::Held;
 use super::signs::{Signs, announced};
 use crate::config::ClientConfig;
-use crate::ident::{Cid, GroupKey, GroupName, ProcessId};
+use crate::ident::{Cid, GroupKey, GroupName, Incarnation, ProcessId};
 use crate::seal::{Keys, Secret};
 use crate::time::{Time, Wake};
 use crate::view::View;
@@ -140,7 +140,11 @@ impl Client {
 
     /// Seals the connections to servers with these keys. One that is up under a key that is not
     /// among them, or in the clear, is given up.
-    pub(crate) fn set_keys(&mut self, keys: Keys) {
+    pub(crate) fn set_keys(&mut self, mut keys: Keys) {
+        keys.set_signer(self.keys.as_ref());
+        if let Some(nonce) = keys.nonce() {
+            self.identity.incarnation = self.identity.incarnation.with_nonce(nonce);
+        }
         let stays = self.stream.as_ref().is_none_or(|stream| stream.is_of(keys.ring()));
         self.keys = Some(keys);
         if !stays {
@@ -149,6 +153,11 @@ impl Client {
             self.close(at);
             self.link = Link::Waiting(at);
         }
+    }
+
+    /// As which incarnation it attaches.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.identity.incarnation
     }
 
     /// Asks for membership: as soon as there is a connection and the server allows it.
@@ -210,7 +219,17 @@ impl Client {
             &deployment,
         ));
         self.signs = Signs::new(self.config.heartbeat_ms);
-        self.send(now, &Request::Client(self.identity, deployment));
+        self.greet(now);
+    }
+
+    /// Names this process, once the server may hear it. What stands behind a handshake is signed:
+    /// so nobody else can attach as this incarnation.
+    fn greet(&mut self, now: Time) {
+        let Some(stream) = self.stream.as_ref().filter(|stream| stream.is_up()) else { return };
+        let (peer, deployment) = (self.identity, self.config.deployment.clone());
+        let signer = self.keys.as_ref().and_then(Keys::signer);
+        let proof = signer.zip(stream.binding()).map(|(signer, to)| peer.prove(signer, to));
+        self.send(now, &Request::Client { peer, deployment, proof });
         if let Some(silence_ms) = announced(self.config.server_silence_ms) {
             self.send(now, &Request::Silence(silence_ms));
         }
@@ -252,10 +271,14 @@ impl Client {
 
     pub(crate) fn handle_stream(&mut self, now: Time, bytes: &[u8]) {
         let (Link::Up(silence), Some(stream)) = (&mut self.link, &mut self.stream) else { return };
+        let was_up = stream.is_up();
         stream.push(bytes);
         // What anybody may say before it has shown the key is no sign of life.
         if stream.is_up() {
             silence.hear(now);
+        }
+        if !was_up {
+            self.greet(now);
         }
         loop {
             let Some(stream) = &mut self.stream else { return };
@@ -388,14 +411,18 @@ impl Client {
         }
     }
 
-    /// Whether there is a connection, and half of what may wait to be written to it is free.
+    /// Whether there is a connection on which this process has named itself, and half of what may
+    /// wait to be written to it is free.
     fn has_room_for_attach(&self) -> bool {
         let waits = |stream: &Stream| stream.waiting_bytes() > self.config.output_bytes_max / 2;
-        self.stream.as_ref().is_some_and(|stream| !waits(stream))
+        self.stream.as_ref().is_some_and(|stream| stream.is_up() && !waits(stream))
     }
 
     fn send(&mut self, now: Time, request: &Request) {
         self.last_sent = now;
+        if self.stream.as_ref().is_some_and(|stream| !stream.is_up()) {
+            return; // Nothing comes before the name.
+        }
         if self.stream.as_mut().is_some_and(|stream| !stream.send(request)) {
             self.close(now);
         }

@@ -37,6 +37,7 @@ impl Membership {
     /// Seals connections to servers with these keys; see [`Client::set_keys`].
     pub(crate) fn set_keys(&mut self, keys: Keys) {
         self.servers.set_keys(keys);
+        self.me.incarnation = self.servers.incarnation();
     }
 
     /// The group `group` asks to be a member.

@@ -14,7 +14,7 @@ use super::past::Past;
 use super::profile::Held;
 use super::proposal::Proposal;
 use crate::ident::{Cid, Deployment, GroupName, Incarnation, ProcessId, ServerId};
-use crate::seal::Secret;
+use crate::seal::{Proof, Secret, Signer};
 use crate::view::View;
 
 /// A process as the membership service announces it: enough to reach a joiner.
@@ -28,11 +28,33 @@ pub struct Peer {
     pub addr: SocketAddr,
 }
 
+impl Peer {
+    /// Shows on the connection that `binding` stands for, that this is the incarnation.
+    pub(crate) fn prove(&self, signer: &Signer, binding: &[u8]) -> Proof {
+        let [process, millis] = self.numbers();
+        signer.sign(PROOF_OF_CLIENT, &[binding, &process, &millis])
+    }
+
+    /// Whether `proof` shows on that connection that it is the incarnation.
+    pub(crate) fn is_proved(&self, proof: &Proof, binding: &[u8]) -> bool {
+        let [process, millis] = self.numbers();
+        proof.shows(self.incarnation.nonce(), PROOF_OF_CLIENT, &[binding, &process, &millis])
+    }
+
+    fn numbers(&self) -> [[u8; 8]; 2] {
+        [self.process.0, self.incarnation.millis()].map(u64::to_le_bytes)
+    }
+}
+
+/// What a client signs on a connection.
+const PROOF_OF_CLIENT: &str = "vs client";
+
 /// From whoever connected to whoever listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// A client names itself; first of all.
-    Client(Peer, Deployment),
+    /// A client names itself; first of all. Behind a handshake it shows that it is this
+    /// incarnation.
+    Client { peer: Peer, deployment: Deployment, proof: Option<Proof> },
     /// A server names itself, and its boot value: one that restarted has forgotten all; first of
     /// all.
     Server { server: ServerId, boot: u64, deployment: Deployment },

@@ -37,9 +37,10 @@ impl<T: Tracer> Node<T> {
     /// the first group is joined. Later calls rotate keys; a node that has none stays without,
     /// since its datagrams have no room for a tag.
     ///
-    /// Keys follow from the [`Identity`](crate::ident::Identity): no two nodes of a deployment may
-    /// ever have the same process id and the same incarnation with its nonce, or what they seal can
-    /// be read. Draw the nonce at random for each node.
+    /// The nonce of the incarnation is another one afterwards ([`Node::identity`]): a hash of the
+    /// key with which this incarnation signs, and which is drawn from the seed of `keys`. So nobody
+    /// else can attach as this incarnation or send its sync messages. What is sealed follows from
+    /// it, too: no two nodes of a deployment may have one process id and one seed.
     ///
     /// # Errors
     /// The first time: too few bytes would be left of `NodeConfig::datagram_bytes`, or a group was
@@ -50,6 +51,11 @@ impl<T: Tracer> Node<T> {
                 return Err(ConfigError::Rule("keys must be there before a group is joined"));
             }
             self.shared.config.reserve_tag(TAG_BYTES)?;
+        }
+        keys.set_signer(self.shared.keys.as_ref());
+        if let Some(nonce) = keys.nonce() {
+            let incarnation = &mut self.shared.identity.incarnation;
+            *incarnation = incarnation.with_nonce(nonce);
         }
         self.shared.membership.set_keys(keys.fork());
         self.groups.set_keys(&keys);
@@ -81,15 +87,22 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::ident::{GroupName, Identity, Incarnation, ProcessId};
+    use crate::ident::{GroupName, Identity, Incarnation, ProcessId, ServerId};
+    use crate::member::{ConnId, Server, ServerConfig};
     use crate::seal::{KeyRing, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
     use crate::wire::datagram::{Header, TransmitCounter, finish};
     use crate::wire::reach::{self, REACH_BYTES, Reach, Word};
     use crate::{Action, GroupConfig, NodeConfig, Time};
 
+    const CONN: ConnId = ConnId(1);
+
     fn keys() -> Keys {
+        keys_with(1)
+    }
+
+    fn keys_with(id: u8) -> Keys {
         let secret = || Secret::new([1; SECRET_BYTES]);
-        let key = RingKey::of_servers(1, Suite::Aes256Gcm, secret()).unwrap();
+        let key = RingKey::of_servers(id, Suite::Aes256Gcm, secret()).unwrap();
         Keys::new(KeyRing::new(vec![key]).unwrap(), &PORTABLE, secret())
     }
 
@@ -136,7 +149,18 @@ mod tests {
         let group = GroupName::new("g").unwrap();
         node.join(now, &group, GroupConfig::default()).unwrap();
         node.handle_connected(now);
-        node.set_keys(keys()).unwrap();
+        let mut server = Server::new(ServerConfig::default(), ServerId(1), 1).unwrap();
+        server.set_keys(keys()).unwrap();
+        server.handle_accepted(now, CONN);
+        for _ in 0..3 {
+            let said = node.stream_output().to_vec();
+            node.stream_consumed(said.len());
+            server.handle_stream(now, CONN, &said);
+            let said = server.output(CONN).to_vec();
+            server.consumed(CONN, said.len());
+            node.handle_stream(now, &said);
+        }
+        node.set_keys(keys_with(2)).unwrap();
         let detached = core::iter::from_fn(|| {
             node.poll_action(now).map(|action| matches!(action, Action::Detached { .. }))
         });

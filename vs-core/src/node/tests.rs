@@ -9,6 +9,7 @@ use crate::endpoint::{Action, Verdict};
 use crate::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, Rank, Seq, ViewId};
 use crate::member::Peer;
 use crate::ranges::SeqRange;
+use crate::seal::{KeyRing, Keys, PORTABLE, Proof, RingKey, SECRET_BYTES, Secret, Signer, Suite};
 use crate::time::Time;
 use crate::view::{Note, View, ViewKey};
 use crate::wire::control::{self, SyncMessage};
@@ -23,6 +24,17 @@ const WINDOW: u64 = 1024;
 fn peer(process: u64) -> Peer {
     let addr = ([127, 0, 0, 1], 4000 + process as u16).into();
     Peer { process: ProcessId(process), incarnation: Incarnation::new(7), addr }
+}
+
+/// What a process signs with.
+fn signer(process: u64) -> Signer {
+    Signer::new(&Secret::new([process as u8; SECRET_BYTES]))
+}
+
+/// A process that signs.
+fn signing(process: u64) -> Peer {
+    let peer = peer(process);
+    Peer { incarnation: peer.incarnation.with_nonce(signer(process).nonce()), ..peer }
 }
 
 /// Of the processes from 1 on.
@@ -46,9 +58,16 @@ impl Few {
     }
 
     fn of(first: View) -> Self {
+        Self::with_keys(first, None)
+    }
+
+    fn with_keys(first: View, keys: Option<Keys>) -> Self {
         let Peer { process, incarnation, addr } = peer(2);
         let identity = Identity { process, incarnation, addr, seed: 1 };
         let mut node = Node::new(NodeConfig::default(), identity, 0, ()).unwrap();
+        if let Some(keys) = keys {
+            node.set_keys(keys).unwrap();
+        }
         let config =
             GroupConfig::default().with_members_max(4).with_window_packets(Some(WINDOW as usize));
         let group = node.join_external(NOW, &GroupName::new("two").unwrap(), config).unwrap();
@@ -59,7 +78,9 @@ impl Few {
     }
 
     fn change(&mut self, view: View) {
-        let peers: Vec<Peer> = view.members().iter().map(|p| peer(p.0)).collect();
+        let has_keys = self.node.shared.keys.is_some();
+        let peers = view.members().iter().map(|p| if has_keys { signing(p.0) } else { peer(p.0) });
+        let peers: Vec<Peer> = peers.collect();
         let cid = view.start(ProcessId(2)).unwrap();
         self.node.handle_start_change(NOW, self.group, cid, &peers).unwrap();
         self.node.handle_mbr_view(NOW, self.group, view).unwrap();
@@ -121,15 +142,53 @@ impl Few {
     }
 
     fn sync_of(&mut self, from: u64, cut: &[(u16, Seq)]) -> Verdict {
-        let Peer { process, incarnation, addr } = peer(from);
+        let (message, header) = (self.sync_message(peer(from), cut), self.header(from as Rank - 1));
+        let addr = peer(from).addr;
+        self.hear(addr, 1, |out| control::encode_sync(out, &header, &message, |_| None))
+    }
+
+    fn sync_message(&self, from: Peer, cut: &[(u16, Seq)]) -> SyncMessage {
+        let Peer { process, incarnation, .. } = from;
         let view = ViewKey::of(&self.first, process).unwrap();
         let (cid, runs, total) = (Cid(5), cut.to_vec(), self.first.len() as u16);
         let note = Note::default();
-        let message =
-            SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0, note };
-        let header = self.header(from as Rank - 1);
-        self.hear(addr, 1, |out| control::encode_sync(out, &header, &message))
+        SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0, note }
     }
+
+    /// The sync message of 1, with what `prove` shows of it, opens under the keys of its
+    /// incarnation: whoever has the key of members can seal so.
+    fn opened_sync(&mut self, prove: impl FnOnce(&[u8]) -> Option<Proof>) -> Verdict {
+        let (message, header) = (self.sync_message(signing(1), &[(2, 0)]), self.header(0));
+        let mut out = [0; 512];
+        let len = control::encode_sync(&mut out, &header, &message, prove).unwrap();
+        finish(&mut out[..len], len, true, &mut TransmitCounter::default());
+        let packet = packet::open(&mut out[..len]).unwrap();
+        let at = self.node.groups.find(self.group).unwrap();
+        let (endpoint, mut cx) = self.node.lend(at);
+        endpoint.handle_packet(&mut cx, &packet)
+    }
+}
+
+/// Fault to avoid: who has the key of members makes up the sync message of another member, and
+/// members agree on different messages.
+#[test]
+fn sync_message_that_its_sender_did_not_sign_is_forged() {
+    let ring = RingKey::of_servers(1, Suite::Aes256Gcm, Secret::new([1; SECRET_BYTES])).unwrap();
+    let ring = KeyRing::new(Vec::from([ring])).unwrap();
+    let keys = Keys::new(ring, &PORTABLE, Secret::new([9; SECRET_BYTES]));
+    let mut few = Few::with_keys(view(9, &[3, 4]), Some(keys));
+    assert_eq!(few.installed(), None);
+    few.change(view(10, &[5, 5]));
+    let group = few.group.0.to_le_bytes();
+    assert_eq!(few.opened_sync(|_| None), Verdict::Forged);
+    let made_up = few.opened_sync(|said| Some(signer(3).sign("vs sync", &[&group, said])));
+    assert_eq!(made_up, Verdict::Forged);
+    let elsewhere = few.opened_sync(|said| Some(signer(1).sign("vs sync", &[&[0; 8], said])));
+    assert_eq!(elsewhere, Verdict::Forged);
+    let other = few.opened_sync(|_| Some(signer(1).sign("vs sync", &[&group, b"another cut"])));
+    assert_eq!(other, Verdict::Forged);
+    let own = few.opened_sync(|said| Some(signer(1).sign("vs sync", &[&group, said])));
+    assert_eq!(own, Verdict::Accepted);
 }
 
 /// All members waited for packets that nobody has, until they excluded each other.

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use super::key::KeyRing;
 use super::secret::{SECRET_BYTES, Secret};
 use super::seed::Seed;
+use super::signature::Signer;
 use super::suite::Ciphers;
 
 /// A ring of keys, ciphers, and secrets that nobody else knows. The core has no source of
@@ -14,6 +15,8 @@ pub struct Keys {
     ring: Arc<KeyRing>,
     ciphers: &'static dyn Ciphers,
     seed: Seed,
+    /// What the incarnation signs with whose keys these are; none at a server.
+    signer: Option<Arc<Signer>>,
 }
 
 impl Keys {
@@ -22,7 +25,7 @@ impl Keys {
     /// are drawn from it.
     #[must_use]
     pub fn new(ring: KeyRing, ciphers: &'static dyn Ciphers, seed: Secret) -> Self {
-        Self { ring: Arc::new(ring), ciphers, seed: Seed::new(seed) }
+        Self { ring: Arc::new(ring), ciphers, seed: Seed::new(seed), signer: None }
     }
 
     /// The ring.
@@ -41,6 +44,27 @@ impl Keys {
     #[must_use]
     pub fn draw(&mut self) -> Secret {
         self.seed.draw()
+    }
+
+    /// What the incarnation signs with whose keys these are.
+    pub(crate) fn signer(&self) -> Option<&Signer> {
+        self.signer.as_deref()
+    }
+
+    /// From here on these are the keys of an incarnation, which signs as with `before`. If nothing
+    /// was signed before, what it signs with is drawn.
+    pub(crate) fn set_signer(&mut self, before: Option<&Self>) {
+        let known = before.and_then(|keys| keys.signer.clone()).or_else(|| self.signer.take());
+        let signer = known.unwrap_or_else(|| {
+            let secret = self.draw().derive("vs signer", &[]);
+            Arc::new(Signer::new(&secret))
+        });
+        self.signer = Some(signer);
+    }
+
+    /// The nonce of the incarnation that signs with these keys.
+    pub(crate) fn nonce(&self) -> Option<u64> {
+        self.signer.as_ref().map(|signer| signer.nonce())
     }
 
     /// The same ring for a part that draws nothing.

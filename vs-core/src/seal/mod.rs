@@ -13,6 +13,7 @@ mod keys;
 mod lane;
 mod secret;
 mod seed;
+mod signature;
 mod suite;
 mod window;
 
@@ -22,6 +23,7 @@ pub use keys::Keys;
 pub use lane::Lane;
 pub use secret::{SECRET_BYTES, Secret};
 pub(crate) use seed::Seed;
+pub(crate) use signature::{PROOF_BYTES, Proof, Signer};
 pub(crate) use suite::nonce;
 pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};
 pub use window::{WINDOW, Window};

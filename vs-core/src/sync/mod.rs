@@ -290,6 +290,16 @@ impl Automaton {
         self.own.as_ref()
     }
 
+    /// Whether the whole sync message of `from` for `cid` has arrived: more of it is no news.
+    pub(crate) fn has_whole(
+        &self,
+        (from, incarnation): (ProcessId, Incarnation),
+        cid: Cid,
+    ) -> bool {
+        let known = self.syncs.get(&(from, cid));
+        known.is_some_and(|sync| sync.is_whole() && sync.incarnation() == incarnation)
+    }
+
     /// A part of the sync message of `from` for `cid` arrives: the ranks from `first` of the cut
     /// that `head` announces. It is kept within a bound, also for cids and views that are not known
     /// here yet.

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! - The fields stand one after the other. Each number is a varint: seven bits a byte, the least
-//!   first; the highest bit says that more follow. The nonce has at most 32 bits, ranks and lengths
-//!   of cuts have 16, all others have 64.
+//!   first; the highest bit says that more follow. Ranks and lengths of cuts have at most 16 bits,
+//!   all others have 64.
 //! - A list is its length as a varint, then its elements.
 //! - Process, milliseconds, cid, view id, start cid and packets are at most 2^53 - 1.
 //! - A run `(ranks, packets)` of a cut says the same number for one rank or more. A part ends
@@ -23,7 +23,9 @@
 //!   whose tag it does not know. Of a sync message, tag 1 is `safe`, a varint of at most 2^53 - 1:
 //!   up to which slot of the order all members are known to have everything. It is left out if 0.
 //!   Tag 2 is `note`, of at most 32 bytes: what the sender's application hands in, in a group with
-//!   clusters. It is left out if empty.
+//!   clusters. It is left out if empty. Tag 3 is `proof`, of 96 bytes, where there are keys: the
+//!   public key of the incarnation, whose hash is its nonce, and its signature of the group's key
+//!   and of all that stands before the field. It is the last one.
 //!
 //! `SyncFields` and `RequestFields` are what stands on the wire; `SyncMessage` and
 //! `SyncRequest` are what was checked.
@@ -33,6 +35,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
+use crate::seal::{PROOF_BYTES, Proof};
 use crate::view::{Note, VIEW_MEMBERS_MAX, ViewKey};
 use crate::wire::bytes::{are_options, option};
 use crate::wire::datagram::Header;
@@ -44,12 +47,18 @@ const SAFE_TAG: u8 = 1;
 /// The tag of the optional field `note` of a sync message.
 const NOTE_TAG: u8 = 2;
 
+/// The tag of the optional field `proof` of a sync message.
+const PROOF_TAG: u8 = 3;
+
+/// Bytes of `proof` as an optional field: a tag, a length that takes one byte, and the proof.
+pub(crate) const PROOF_FIELD_BYTES: usize = 2 + PROOF_BYTES;
+
 /// Bytes of a varint of 64 bits, at most.
 const VARINT_BYTES: usize = 10;
 
 /// Bytes of the fields of a sync message without its runs, at most: `safe` with its tag and its
 /// length is one of them.
-const SYNC_FIXED_BYTES: usize = 8 * VARINT_BYTES + 5 + 3 * 3 + 2;
+const SYNC_FIXED_BYTES: usize = 9 * VARINT_BYTES + 3 * 3 + 2;
 
 /// Bytes of one run of a cut, at most.
 const RUN_BYTES: usize = 3 + 10;
@@ -62,7 +71,7 @@ pub(crate) const REQUESTS_MAX: usize = 16;
 struct SyncFields {
     process: u64,
     millis: u64,
-    nonce: u32,
+    nonce: u64,
     cid: u64,
     view_major: u64,
     view_minor: u64,
@@ -207,8 +216,14 @@ pub(crate) fn runs(cut: &[Seq], note: Note, datagram_bytes: usize) -> (Vec<(u16,
     (runs, ranks)
 }
 
-/// Writes a sync message; its length, or `None` if `out` is too short.
-pub(crate) fn encode_sync(out: &mut [u8], header: &Header, message: &SyncMessage) -> Option<usize> {
+/// Writes a sync message, with what `prove` has to show of it behind it; its length, or `None` if
+/// `out` is too short.
+pub(crate) fn encode_sync(
+    out: &mut [u8],
+    header: &Header,
+    message: &SyncMessage,
+    prove: impl FnOnce(&[u8]) -> Option<Proof>,
+) -> Option<usize> {
     let mut len = put(&SyncFields::from(message), out)?;
     if message.safe > 0 {
         len += put_safe(message.safe, out.get_mut(SYNC_HEADER_BYTES + len..)?)?;
@@ -216,6 +231,10 @@ pub(crate) fn encode_sync(out: &mut [u8], header: &Header, message: &SyncMessage
     if !message.note.is_empty() {
         let out = out.get_mut(SYNC_HEADER_BYTES + len..)?;
         len += put_option(NOTE_TAG, message.note.as_bytes(), out)?;
+    }
+    let (said, out_behind) = out.get_mut(SYNC_HEADER_BYTES..)?.split_at_mut_checked(len)?;
+    if let Some(proof) = prove(said) {
+        len += put_option(PROOF_TAG, &proof.to_bytes(), out_behind)?;
     }
     packet::encode_sync_header(out, header, false, len)
 }
@@ -250,6 +269,14 @@ fn put_option(tag: u8, value: &[u8], out: &mut [u8]) -> Option<usize> {
 /// Bytes of `note` as an optional field: a tag, a length that takes one byte, and the note.
 fn note_bytes(note: Note) -> usize {
     if note.is_empty() { 0 } else { 2 + note.as_bytes().len() }
+}
+
+/// What a sync message says as it stands on the wire, and what shows who says it; none if nothing
+/// does.
+pub(crate) fn proof(bytes: &[u8]) -> Option<(&[u8], Proof)> {
+    let (before, proof) = bytes.split_last_chunk::<PROOF_BYTES>()?;
+    let (said, field) = before.split_last_chunk::<2>()?;
+    (*field == [PROOF_TAG, PROOF_BYTES as u8]).then(|| (said, Proof::from_bytes(proof)))
 }
 
 /// Reads a part of a sync message; `None` if it is malformed.
@@ -320,7 +347,7 @@ mod tests {
             let message = SyncMessage { safe, ..message() };
             let mut out = [0; 300];
             let header = Header { rank: 0, group: crate::ident::GroupKey(1), fingerprint: 2 };
-            let len = encode_sync(&mut out, &header, &message).unwrap();
+            let len = encode_sync(&mut out, &header, &message, |_| None).unwrap();
             assert_eq!(decode_sync(&out[SYNC_HEADER_BYTES..len]), Some(message));
         }
         let beyond =
@@ -335,7 +362,7 @@ mod tests {
             let message = SyncMessage { note, safe: 7, ..message() };
             let mut out = [0; 300];
             let header = Header { rank: 0, group: crate::ident::GroupKey(1), fingerprint: 2 };
-            let len = encode_sync(&mut out, &header, &message).unwrap();
+            let len = encode_sync(&mut out, &header, &message, |_| None).unwrap();
             let body = &out[SYNC_HEADER_BYTES..len];
             assert_eq!(body.len(), fields(&message).len() + 3 + note_bytes(note));
             assert_eq!(decode_sync(body), Some(message));
@@ -368,7 +395,7 @@ mod tests {
         let max = SyncFields {
             process: u64::MAX,
             millis: u64::MAX,
-            nonce: u32::MAX,
+            nonce: u64::MAX,
             cid: u64::MAX,
             view_major: u64::MAX,
             view_minor: u64::MAX,

@@ -17,6 +17,7 @@ use super::packet::{
 use super::path::{self, Path};
 use super::reach::{self, Reach, Word};
 use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
+use crate::seal::{Proof, SECRET_BYTES, Secret, Signer};
 use crate::view::{Note, ViewKey};
 
 const HEADER: Header =
@@ -48,6 +49,10 @@ fn sync() -> SyncMessage {
 
 fn note() -> Note {
     Note::new(b"a vote").unwrap()
+}
+
+fn proof() -> Proof {
+    Signer::new(&Secret::new([1; SECRET_BYTES])).sign("vs sync", &[])
 }
 
 fn request() -> SyncRequest {
@@ -151,13 +156,16 @@ fn others() -> Vec<Sample> {
     let said = |word| move |out: &mut [u8]| reach::encode(out, &HEADER, &reach(word));
     vec![
         sample("sync", "kind 5: a part of a cut", true, |out| {
-            control::encode_sync(out, &HEADER, &sync())
+            control::encode_sync(out, &HEADER, &sync(), |_| None)
         }),
         sample("sync-safe", "kind 5: with a number of safe slots", true, |out| {
-            control::encode_sync(out, &HEADER, &SyncMessage { safe: 300, ..sync() })
+            control::encode_sync(out, &HEADER, &SyncMessage { safe: 300, ..sync() }, |_| None)
         }),
         sample("sync-note", "kind 5: with a note", true, |out| {
-            control::encode_sync(out, &HEADER, &SyncMessage { note: note(), ..sync() })
+            control::encode_sync(out, &HEADER, &SyncMessage { note: note(), ..sync() }, |_| None)
+        }),
+        sample("sync-proof", "kind 5: with a proof, where there are keys", true, |out| {
+            control::encode_sync(out, &HEADER, &sync(), |_| Some(proof()))
         }),
         sample("sync-request", "kind 6", true, |out| {
             control::encode_request(out, &HEADER, &request())
@@ -210,6 +218,10 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         }
         ("sync-note", Content::Sync(bytes)) => {
             control::decode_sync(bytes) == Some(SyncMessage { note: note(), ..sync() })
+        }
+        ("sync-proof", Content::Sync(bytes)) => {
+            control::decode_sync(bytes) == Some(sync())
+                && control::proof(bytes).is_some_and(|(_, found)| found == proof())
         }
         ("sync-request", Content::SyncRequest(bytes)) => {
             control::decode_request(bytes) == Some(request())

@@ -75,10 +75,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::bytes::{are_options, option};
+use super::bytes::are_options;
+use super::field::{Field, put_field, read_field};
 use super::frame_error::FrameError;
 use crate::ident::{Cid, ProcessId, ServerId, ViewId};
-use crate::seal::Secret;
+use crate::seal::{Proof, Secret};
 
 /// The first kind that a reader may skip if it does not know it.
 const SKIPPED_KINDS: u8 = 128;
@@ -106,7 +107,7 @@ macro_rules! frames {
                 match self {
                     $(Self::$name(body) => {
                         put($kind, body, out);
-                        $(put_secret(body.$option.as_ref(), out);)?
+                        $(put_field(body.$option.as_ref(), out);)?
                     })*
                 }
             }
@@ -119,7 +120,7 @@ macro_rules! frames {
                     $($kind => {
                         let read = Read::<$name>::new(body)?;
                         $(let read = Read {
-                            fixed: $name { $option: read.secret()?, ..read.fixed },
+                            fixed: $name { $option: read.field()?, ..read.fixed },
                             ..read
                         };)?
                         Ok(Some(Self::$name(read.fixed)))
@@ -141,7 +142,7 @@ macro_rules! frames {
 }
 
 frames! {
-    1 Client,
+    1 Client with proof,
     2 Server,
     3 Attach,
     4 Leave,
@@ -186,20 +187,10 @@ impl<'a, B: DeserializeOwned> Read<'a, B> {
         if are_options(options) { Ok(Self { fixed, options }) } else { Err(FrameError::Content) }
     }
 
-    /// The optional field that holds a secret.
-    fn secret(&self) -> Result<Option<Secret>, FrameError> {
-        let Some(field) = option(self.options, SECRET_TAG) else { return Ok(None) };
-        let bytes = field.try_into().map_err(|_| FrameError::Content)?;
-        Ok(Some(Secret::new(bytes)))
+    /// The optional field.
+    fn field<F: Field>(&self) -> Result<Option<F>, FrameError> {
+        read_field(self.options)
     }
-}
-
-/// The tag of the optional field that holds a secret.
-const SECRET_TAG: u8 = 1;
-
-fn put_secret(secret: Option<&Secret>, out: &mut Vec<u8>) {
-    let field = secret.and_then(|s| postcard::to_allocvec(&(SECRET_TAG, &s.bytes()[..])).ok());
-    out.extend_from_slice(&field.unwrap_or_default());
 }
 
 /// A socket address.
@@ -232,8 +223,9 @@ impl From<Addr> for SocketAddr {
 pub(crate) struct Incarnation {
     /// Milliseconds of UNIX time at its start.
     pub(crate) millis: u64,
-    /// Random bits that tell apart two processes of one id that started in the same millisecond.
-    pub(crate) nonce: u32,
+    /// Tells apart two processes of one id that started in the same millisecond: random bits, or a
+    /// hash of the key that the incarnation signs with.
+    pub(crate) nonce: u64,
 }
 
 /// A process, and where it receives datagrams.
@@ -313,6 +305,10 @@ pub(crate) struct Reason {
 pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) deployment: String,
+    /// Shows behind a handshake that it is this incarnation: its public key, whose hash is the
+    /// nonce of the incarnation, and its signature of the handshake. An optional field.
+    #[serde(skip)]
+    pub(crate) proof: Option<Proof>,
 }
 
 /// Kind 2, between servers: a server names itself. It is the first frame, and the other server's

@@ -12,6 +12,7 @@ pub mod datagram;
 #[cfg(test)]
 mod datagram_tests;
 pub mod direct;
+mod field;
 pub mod frame;
 mod frame_error;
 #[cfg(test)]

@@ -130,6 +130,12 @@ impl Stream {
         }
     }
 
+    /// What stands for this connection alone, and both ends know: the hash of the handshake. None
+    /// in the clear, and before it is done.
+    pub(crate) fn binding(&self) -> Option<&[u8]> {
+        self.sealed.as_ref()?.channel.binding()
+    }
+
     /// Whether it is sealed under a key of `ring`.
     pub(crate) fn is_of(&self, ring: &KeyRing) -> bool {
         self.sealed.as_ref().is_some_and(|sealed| sealed.channel.is_of(ring))

@@ -11,7 +11,7 @@ use super::golden::{self, Sample};
 use super::message::*;
 use super::stream::{End, Stream};
 use crate::ident::{Cid, Deployment, ProcessId, ServerId, ViewId};
-use crate::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+use crate::seal::{KeyRing, Keys, PORTABLE, Proof, RingKey, SECRET_BYTES, Secret, Signer, Suite};
 use crate::wire::channel::Party;
 
 fn incarnation(p: u64) -> Incarnation {
@@ -68,8 +68,11 @@ fn requests() -> Vec<Frame> {
         pending: Some(Cid(10)),
         mbr_view: Some(view()),
     };
+    let client =
+        Client { peer: peer(1, "10.0.0.1:7000"), deployment: "default".into(), proof: None };
     vec![
-        Client { peer: peer(1, "10.0.0.1:7000"), deployment: "default".into() }.into(),
+        client.clone().into(),
+        Client { proof: Some(proof()), ..client }.into(),
         Attach {
             group: group(),
             counter: 3,
@@ -154,15 +157,17 @@ fn name(frame: &Frame) -> alloc::string::String {
         }
         name.extend(c.to_lowercase());
     }
-    let has_secret = match frame {
-        Frame::Proposal(proposal) => proposal.share.is_some(),
-        Frame::NewView(view) => view.secret.is_some(),
-        _ => false,
-    };
-    if has_secret {
-        name.push_str("-secret");
-    }
+    name.push_str(match frame {
+        Frame::Proposal(proposal) if proposal.share.is_some() => "-secret",
+        Frame::NewView(view) if view.secret.is_some() => "-secret",
+        Frame::Client(client) if client.proof.is_some() => "-proof",
+        _ => "",
+    });
     name
+}
+
+fn proof() -> Proof {
+    Signer::new(&secret()).sign("vs golden", &[])
 }
 
 fn secret() -> Secret {

@@ -169,7 +169,10 @@ fn an_attach_reports_the_past_and_counts_on() {
         other => panic!("{other:?}"),
     };
     let said = requests(&mut client);
-    assert!(matches!(said[0], Request::Client(peer, _) if peer.process == ME), "first its name");
+    assert!(
+        matches!(said[0], Request::Client { peer, .. } if peer.process == ME),
+        "first its name"
+    );
     assert_eq!(said[1..].iter().map(attach).collect::<Vec<_>>(), [(1, past(8))]);
     client.handle_disconnected(ms(5));
     let lost = DetachReason::ServerLost;

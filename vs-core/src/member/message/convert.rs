@@ -307,9 +307,12 @@ fn departure(code: u8, reason: Option<Reason>) -> Checked<Departure> {
 impl From<&Request> for Frame {
     fn from(request: &Request) -> Self {
         match request {
-            Request::Client(peer, deployment) => {
-                wire::Client { peer: peer.into(), deployment: deployment.as_str().into() }.into()
+            Request::Client { peer, deployment, proof } => wire::Client {
+                peer: peer.into(),
+                deployment: deployment.as_str().into(),
+                proof: *proof,
             }
+            .into(),
             Request::Server { server, boot, deployment } => wire::Server {
                 server: *server,
                 boot: *boot,
@@ -343,7 +346,11 @@ impl TryFrom<Frame> for Request {
 
     fn try_from(frame: Frame) -> Checked<Self> {
         Ok(match frame {
-            Frame::Client(f) => Self::Client(f.peer.into(), deployment(&f.deployment)?),
+            Frame::Client(f) => Self::Client {
+                peer: f.peer.into(),
+                deployment: deployment(&f.deployment)?,
+                proof: f.proof,
+            },
             Frame::Server(f) => Self::Server {
                 server: f.server,
                 boot: f.boot,

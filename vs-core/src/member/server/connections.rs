@@ -10,7 +10,7 @@ use crate::ident::{Deployment, GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::{Peer, Request};
 use crate::member::signs::{self, Signs};
-use crate::seal::Keys;
+use crate::seal::{Keys, Proof};
 use crate::time::Time;
 use crate::wire::channel::Party;
 use crate::wire::frame::{Decoder, FrameError, Output};
@@ -227,6 +227,13 @@ impl Connections {
     /// As what the other side has shown itself to be by its key; none in the clear.
     pub(super) fn shown(&self, id: ConnId) -> Option<Party> {
         self.conns.get(&id)?.stream.other()
+    }
+
+    /// Whether the other side has shown that it is this client: nobody has to in the clear.
+    pub(super) fn is_proved(&self, id: ConnId, peer: &Peer, proof: Option<Proof>) -> bool {
+        let Some(conn) = self.conns.get(&id) else { return false };
+        let Some(binding) = conn.stream.binding() else { return !self.has_keys() };
+        proof.is_some_and(|proof| peer.is_proved(&proof, binding))
     }
 
     /// The next request that arrived. `Ok(None)`: there is none yet, or the connection is not open.

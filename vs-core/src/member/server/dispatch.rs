@@ -22,6 +22,7 @@ use crate::member::past::Past;
 use crate::member::profile::Profile;
 use crate::member::signs::announced;
 use crate::member::{Departure, DetachReason};
+use crate::seal::Proof;
 use crate::status::Status;
 
 impl Server {
@@ -33,8 +34,8 @@ impl Server {
         }
         match (role, request) {
             (_, Request::Ping) => self.confirm(conn),
-            (Role::New, Request::Client(peer, deployment)) => {
-                self.handle_client(conn, peer, deployment);
+            (Role::New, Request::Client { peer, deployment, proof }) => {
+                self.handle_client(conn, peer, deployment, proof);
             }
             (Role::New, Request::Server { server, boot, deployment }) => {
                 self.handle_server(conn, (server, boot), deployment);
@@ -61,12 +62,21 @@ impl Server {
     }
 
     /// A client named itself.
-    fn handle_client(&mut self, conn: ConnId, peer: Peer, deployment: Deployment) {
+    fn handle_client(
+        &mut self,
+        conn: ConnId,
+        peer: Peer,
+        deployment: Deployment,
+        proof: Option<Proof>,
+    ) {
         if deployment != self.config.deployment {
             return self.refuse_stranger(conn, peer, deployment);
         }
         if peer.process.0 > NUMBER_MAX || peer.incarnation.millis() > INCARNATION_MAX {
             return self.refuse(conn, "its process id or incarnation is above the limit");
+        }
+        if !self.connections.is_proved(conn, &peer, proof) {
+            return self.refuse(conn, "it does not show that it is the incarnation that it names");
         }
         self.connections.set_role(self.clock.now(), conn, Role::Client(peer));
         if let Some(silence_ms) = announced(self.config.silence_ms) {

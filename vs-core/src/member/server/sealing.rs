@@ -68,7 +68,7 @@ impl Server {
         let Some(party) = self.connections.shown(conn) else { return true };
         let is_allowed = match (role, request) {
             (Role::New, Request::Server { .. }) => party == Party::Server,
-            (Role::New, Request::Client(..) | Request::Status) => party == Party::Client,
+            (Role::New, Request::Client { .. } | Request::Status) => party == Party::Client,
             _ => true,
         };
         if !is_allowed {

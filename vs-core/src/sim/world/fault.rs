@@ -54,7 +54,7 @@ impl<A: Application> World<A> {
             _ => self.faults.recoveries += u64::from(body.incarnation > Incarnation::new(0)),
         }
         let millis = now.as_millis().max(body.incarnation.millis() + 1);
-        body.incarnation = Incarnation::new(millis).with_nonce((seed >> 32) as u32);
+        body.incarnation = Incarnation::new(millis).with_nonce(seed >> 32);
         let identity = Identity {
             process: body.id,
             incarnation: body.incarnation,

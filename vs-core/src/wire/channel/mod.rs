@@ -64,6 +64,9 @@ const PROOF_BYTES: usize = 16;
 /// Bytes of either message of the handshake.
 const MESSAGE_BYTES: usize = PUBLIC_BYTES + TAG_BYTES;
 
+/// Bytes of the hash of a handshake.
+const HASH_BYTES: usize = 32;
+
 /// Bytes of a record that says why there will be no handshake.
 const FAILURE_BYTES: usize = 1;
 
@@ -139,6 +142,8 @@ pub(crate) struct Channel {
     deployment: String,
     /// The key that is used: its id and the public half of servers.
     used: Option<(u8, [u8; PUBLIC_BYTES])>,
+    /// The hash of the handshake, once it is done.
+    binding: Option<[u8; HASH_BYTES]>,
     /// What arrived of the next piece.
     arrived: Vec<u8>,
     /// Plaintext that is to be sealed once the handshake is done.
@@ -187,6 +192,7 @@ impl Channel {
             version: context.version,
             deployment: context.deployment.into(),
             used: None,
+            binding: None,
             arrived: Vec::new(),
             waiting: Vec::new(),
         }
@@ -209,6 +215,12 @@ impl Channel {
     pub(crate) fn is_of(&self, ring: &KeyRing) -> bool {
         let Some((id, public)) = self.used else { return false };
         self.is_up() && ring.get(id).is_some_and(|key| *key.public() == public)
+    }
+
+    /// What stands for this connection alone, and both ends know; none before the handshake is
+    /// done.
+    pub(crate) fn binding(&self) -> Option<&[u8]> {
+        self.binding.as_ref().map(<[u8; HASH_BYTES]>::as_slice)
     }
 
     /// Bytes that wait until the handshake is done.
@@ -397,6 +409,7 @@ impl Channel {
         noise: HandshakeState,
         out: &mut Vec<u8>,
     ) -> Result<(), ChannelError> {
+        self.binding = noise.get_handshake_hash().try_into().ok();
         let transport = noise.into_transport_mode().map_err(|_| ChannelError::Handshake)?;
         let mut transport = Box::new(transport);
         seal(&mut transport, &core::mem::take(&mut self.waiting), out);

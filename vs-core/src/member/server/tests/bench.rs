@@ -39,7 +39,7 @@ pub(super) fn set(view: &View) -> Vec<u64> {
 
 /// How a client names itself.
 pub(super) fn hello(peer: Peer) -> Request {
-    Request::Client(peer, Deployment::default())
+    Request::Client { peer, deployment: Deployment::default(), proof: None }
 }
 
 /// How a server names itself.

@@ -125,7 +125,8 @@ impl Lan {
         let (group, counter, members_max) = (group(), 1, 64);
         let mut bytes = frame::preamble().to_vec();
         let deployment = self.server(id).config.deployment.clone();
-        frame::encode(&Request::Client(client, deployment), &mut bytes);
+        let request = Request::Client { peer: client, deployment, proof: None };
+        frame::encode(&request, &mut bytes);
         frame::encode(&Request::Attach { group, counter, members_max, past }, &mut bytes);
         let (now, conn) = (self.now, ConnId(conn));
         let server = self.server(id);

@@ -170,7 +170,7 @@ fn other_deployment_told_at_both_ends() {
 
 /// The first messages of a client and of a server of this deployment.
 fn strangers_of(deployment: &Deployment) -> Vec<Vec<u8>> {
-    let client = Request::Client(peer(1, 1), deployment.clone());
+    let client = Request::Client { peer: peer(1, 1), deployment: deployment.clone(), proof: None };
     let deployment = deployment.clone();
     let server = Request::Server { server: ServerId(2), boot: 1, deployment };
     let bytes = |request: &Request| {

@@ -10,12 +10,12 @@ use super::super::connections::{HANDSHAKE_MS, HANDSHAKES_MAX};
 use super::super::{ConnId, Note, PeerTrouble, Server, ServerConfig};
 use super::bench::{greeting, group, hello, peer, set};
 use crate::config::ClientConfig;
-use crate::ident::{Deployment, ServerId};
+use crate::ident::{Deployment, Incarnation, ServerId};
 use crate::member::client::{Client, ClientEvent};
-use crate::member::message::Request;
+use crate::member::message::{Peer, Request};
 use crate::member::past::Past;
 use crate::member::{DetachReason, LinkCommand};
-use crate::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
+use crate::seal::{KeyRing, Keys, PORTABLE, Proof, RingKey, SECRET_BYTES, Secret, Signer, Suite};
 use crate::status::{Asker, Status};
 use crate::time::Time;
 use crate::wire::ChannelError;
@@ -248,7 +248,12 @@ struct Far {
 
 impl Far {
     fn new(party: Party) -> Self {
-        let mut own = keys(ring(&[(7, 1)]), 50);
+        Self::new_with(party, 50)
+    }
+
+    /// What the far end draws follows from `seed`.
+    fn new_with(party: Party, seed: u8) -> Self {
+        let mut own = keys(ring(&[(7, 1)]), seed);
         let end = End::Dialled(party);
         let deployment = Deployment::default();
         let stream = Stream::new(Decoder::default(), 1 << 20, end, Some(&mut own), &deployment);
@@ -269,6 +274,11 @@ impl Far {
         self.stream.push(&bytes);
     }
 
+    /// What shows on this connection that `peer` signs with `signer`.
+    fn prove(&self, peer: &Peer, signer: &Signer) -> Option<Proof> {
+        Some(peer.prove(signer, self.stream.binding().unwrap()))
+    }
+
     /// Whether the server closes the connection when it hears this.
     fn ends_it(&mut self, request: &Request) -> bool {
         assert!(self.stream.send(request));
@@ -280,7 +290,6 @@ impl Far {
 #[test]
 fn keys_of_members_and_servers_name_their_holders() {
     for (party, request, ends) in [
-        (Party::Client, hello(peer(1, 5)), false),
         (Party::Client, greeting(2, 5), true),
         (Party::Server, hello(peer(1, 5)), true),
         (Party::Server, greeting(2, 5), false),
@@ -290,6 +299,31 @@ fn keys_of_members_and_servers_name_their_holders() {
         assert_eq!(far.ends_it(&request), ends, "{party:?} {request:?}");
         let words = ends.then_some("its key does not allow what it names itself".to_string());
         assert_eq!(refused(&mut far.server), Vec::from_iter(words));
+    }
+}
+
+/// Who has the key of members and knows an incarnation cannot take its attachments over.
+#[test]
+fn an_incarnation_names_itself_with_its_own_signature_alone() {
+    let [own, other] = [1, 2].map(|byte| Signer::new(&Secret::new([byte; SECRET_BYTES])));
+    let mut me = peer(1, 5);
+    me.incarnation = me.incarnation.with_nonce(own.nonce());
+    let elsewhere = Far::new(Party::Client).prove(&me, &own);
+    let earlier = Peer { incarnation: Incarnation::new(4).with_nonce(own.nonce()), ..me };
+    type Prove<'a> = &'a dyn Fn(&Far) -> Option<Proof>;
+    let cases: [(Prove<'_>, bool); 5] = [
+        (&|far| far.prove(&me, &own), false),
+        (&|_| None, true),
+        (&|far| far.prove(&me, &other), true),
+        (&|far| far.prove(&earlier, &own), true),
+        (&|_| elsewhere, true),
+    ];
+    for (at, (prove, ends)) in cases.into_iter().enumerate() {
+        let mut far = Far::new_with(Party::Client, 60 + at as u8);
+        let (deployment, proof) = (Deployment::default(), prove(&far));
+        assert_eq!(far.ends_it(&Request::Client { peer: me, deployment, proof }), ends, "{at}");
+        let why = "it does not show that it is the incarnation that it names".to_string();
+        assert_eq!(refused(&mut far.server), Vec::from_iter(ends.then_some(why)));
     }
 }
 

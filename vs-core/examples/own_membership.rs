@@ -108,7 +108,7 @@ impl Member {
                 let members: Vec<ProcessId> = peers.iter().map(|peer| peer.process).collect();
                 let (id, start) = (ViewId { major: revision, minor: 0 }, Cid(revision));
                 let view = View::new(id, &members, &vec![start; members.len()])?;
-                self.node.handle_mbr_view(now, self.group, view)?;
+                self.node.handle_mbr_view(now, self.group, view, None)?;
             } else if self.view.len() > 1 && me.is_none() {
                 self.node.handle_excluded(now, self.group)?;
             }

@@ -2,6 +2,7 @@
 
 use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::member::{ContractError, MembershipError, MembershipRequest, Peer};
+use vs_core::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
 use vs_core::{Action, DetachReason, GroupConfig, JoinError, Node, NodeConfig, Time, View};
 
 #[path = "../examples/own_membership.rs"]
@@ -73,9 +74,34 @@ fn external_view_is_installed() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[1, 2])).unwrap();
     assert!(node.is_changing(group));
-    node.handle_mbr_view(NOW, group, view(9, &[1, 2], &[3, 4])).unwrap();
+    node.handle_mbr_view(NOW, group, view(9, &[1, 2], &[3, 4]), None).unwrap();
     assert_eq!(installed(&mut node), [view(9, &[1, 2], &[3, 4])]);
     assert!(node.group_addresses(group).eq([peer(1).addr]));
+}
+
+/// Where there are keys, what members of one view say is sealed with a secret of the view: else who
+/// has the key file could read it.
+#[test]
+fn view_needs_a_secret_where_there_are_keys() {
+    let secret = || Secret::new([1; SECRET_BYTES]);
+    let key = RingKey::of_servers(1, Suite::Aes256Gcm, secret()).unwrap();
+    let keys = Keys::new(KeyRing::new(vec![key]).unwrap(), &PORTABLE, secret());
+    let Peer { process, incarnation, addr } = peer(2);
+    let identity = Identity { process, incarnation, addr, seed: 1 };
+    let mut node = Node::new(NodeConfig::default(), identity, 0, ()).unwrap();
+    node.set_keys(keys).unwrap();
+    let group = node.join_external(NOW, &name(), config()).unwrap();
+    let Some(MembershipRequest::Join { peer: own, .. }) = node.poll_membership() else {
+        panic!("it does not ask to join");
+    };
+    assert_eq!(own.incarnation, node.identity().incarnation, "others know whose signature it is");
+    assert_ne!(own.incarnation, incarnation);
+    node.handle_start_change(NOW, group, Cid(4), &[peer(1), own]).unwrap();
+    let next = view(9, &[1, 2], &[3, 4]);
+    let refused = node.handle_mbr_view(NOW, group, next.clone(), None);
+    assert_eq!(refused, Err(MembershipError::Contract(ContractError::NoSecret)));
+    node.handle_mbr_view(NOW, group, next.clone(), Some(secret())).unwrap();
+    assert_eq!(installed(&mut node), [next]);
 }
 
 enum Say {
@@ -106,7 +132,7 @@ fn broken_rule_is_named_and_changes_nothing() {
         node.handle_start_change(NOW, group, last, &peers(&[1, 2])).unwrap();
         let said = match &what {
             Change(cid, set) => node.handle_start_change(NOW, group, Cid(*cid), &peers(set)),
-            Announce(view) => node.handle_mbr_view(NOW, group, view.clone()),
+            Announce(view) => node.handle_mbr_view(NOW, group, view.clone(), None),
         };
         assert_eq!(said, Err(want));
         if let MembershipError::Contract(rule) = want {
@@ -115,16 +141,16 @@ fn broken_rule_is_named_and_changes_nothing() {
         }
         // It goes on as if nothing had been said.
         let next = view(9, &[1, 2], &[3, 4]);
-        node.handle_mbr_view(NOW, group, next.clone()).unwrap();
+        node.handle_mbr_view(NOW, group, next.clone(), None).unwrap();
         assert_eq!(installed(&mut node), [next]);
         // M5 and M6, which take a view.
-        let again = node.handle_mbr_view(NOW, group, view(10, &[1, 2], &[3, 4]));
+        let again = node.handle_mbr_view(NOW, group, view(10, &[1, 2], &[3, 4]), None);
         assert_eq!(again, Err(contract(ContractError::M5)));
         node.handle_start_change(NOW, group, Cid(5), &peers(&[2])).unwrap();
         let last = ViewId { major: 9, minor: 0 };
-        let again = node.handle_mbr_view(NOW, group, view(9, &[2], &[5]));
+        let again = node.handle_mbr_view(NOW, group, view(9, &[2], &[5]), None);
         assert_eq!(again, Err(contract(ContractError::M6 { last })));
-        node.handle_mbr_view(NOW, group, view(10, &[2], &[5])).unwrap();
+        node.handle_mbr_view(NOW, group, view(10, &[2], &[5]), None).unwrap();
     }
 }
 
@@ -132,7 +158,7 @@ fn broken_rule_is_named_and_changes_nothing() {
 fn excluded_process_asks_again_and_counts_on() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[1, 2])).unwrap();
-    node.handle_mbr_view(NOW, group, view(9, &[1, 2], &[3, 4])).unwrap();
+    node.handle_mbr_view(NOW, group, view(9, &[1, 2], &[3, 4]), None).unwrap();
     installed(&mut node);
     node.handle_excluded(NOW, group).unwrap();
     let action = node.poll_action(NOW);
@@ -144,7 +170,7 @@ fn excluded_process_asks_again_and_counts_on() {
     let old = node.handle_start_change(NOW, group, Cid(4), &peers(&[2]));
     assert!(matches!(old, Err(MembershipError::Contract(ContractError::M2 { .. }))));
     node.handle_start_change(NOW, group, Cid(5), &peers(&[2])).unwrap();
-    node.handle_mbr_view(NOW, group, view(10, &[2], &[5])).unwrap();
+    node.handle_mbr_view(NOW, group, view(10, &[2], &[5]), None).unwrap();
     assert_eq!(installed(&mut node), [view(10, &[2], &[5])]);
 }
 
@@ -154,7 +180,7 @@ fn excluded_process_asks_again_and_counts_on() {
 fn excluded_process_asks_again_after_last_delivery() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[2])).unwrap();
-    node.handle_mbr_view(NOW, group, view(9, &[2], &[4])).unwrap();
+    node.handle_mbr_view(NOW, group, view(9, &[2], &[4]), None).unwrap();
     installed(&mut node);
     node.send(NOW, group, b"to be read").unwrap();
     node.handle_excluded(NOW, group).unwrap();
@@ -170,7 +196,7 @@ fn excluded_process_asks_again_after_last_delivery() {
 fn leave_is_reported_and_unread_reports_are_bounded() {
     let (mut node, group) = node(1);
     node.handle_start_change(NOW, group, Cid(4), &peers(&[2])).unwrap();
-    node.handle_mbr_view(NOW, group, view(9, &[2], &[4])).unwrap();
+    node.handle_mbr_view(NOW, group, view(9, &[2], &[4]), None).unwrap();
     installed(&mut node);
     assert!(node.leave(NOW, group));
     assert!(matches!(node.poll_action(NOW), Some(Action::Left { .. })));

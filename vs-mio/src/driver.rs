@@ -13,6 +13,7 @@ use vs_core::ident::{Cid, GroupKey, GroupName, ProcessId};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::replica::Port;
+use vs_core::seal::Secret;
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
@@ -213,8 +214,13 @@ impl<T: Tracer> Driver<T> {
     ///
     /// # Errors
     /// As there.
-    pub fn handle_mbr_view(&mut self, group: GroupKey, view: View) -> Result<(), MembershipError> {
-        self.inner.handle_mbr_view(group, view)
+    pub fn handle_mbr_view(
+        &mut self,
+        group: GroupKey,
+        view: View,
+        secret: Option<Secret>,
+    ) -> Result<(), MembershipError> {
+        self.inner.handle_mbr_view(group, view, secret)
     }
 
     /// See [`Node::handle_excluded`].

@@ -1,6 +1,7 @@
 //! A node with its sockets and a clock, for any loop that waits for sockets.
 
 mod config;
+mod external;
 mod moved;
 mod port;
 
@@ -9,14 +10,13 @@ use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 
-use vs_core::ident::{Cid, GroupKey, GroupName, Identity};
+use vs_core::ident::{GroupKey, GroupName, Identity};
 use vs_core::member::server::Note;
-use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::seal::Keys;
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
-    Action, BlockOkError, GroupConfig, JoinError, Node, NoteError, SendError, Sent, Time, View,
+    Action, BlockOkError, GroupConfig, JoinError, Node, NoteError, SendError, Sent, Time,
 };
 
 use crate::clock::Clock;
@@ -339,41 +339,6 @@ impl<T: Tracer> Driver<T> {
             true => self.node.join_external(self.clock.now(), group, config),
             false => self.node.join(self.clock.now(), group, config),
         }
-    }
-
-    /// What the source of views has to learn, with [`Membership::External`] alone: see
-    /// [`Node::poll_membership`].
-    pub fn poll_membership(&mut self) -> Option<MembershipRequest> {
-        self.node.poll_membership()
-    }
-
-    /// See [`Node::handle_start_change`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn handle_start_change(
-        &mut self,
-        group: GroupKey,
-        cid: Cid,
-        peers: &[Peer],
-    ) -> Result<(), MembershipError> {
-        self.node.handle_start_change(self.clock.now(), group, cid, peers)
-    }
-
-    /// See [`Node::handle_mbr_view`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn handle_mbr_view(&mut self, group: GroupKey, view: View) -> Result<(), MembershipError> {
-        self.node.handle_mbr_view(self.clock.now(), group, view)
-    }
-
-    /// See [`Node::handle_excluded`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn handle_excluded(&mut self, group: GroupKey) -> Result<(), MembershipError> {
-        self.node.handle_excluded(self.clock.now(), group)
     }
 
     /// See [`Node::leave`].

@@ -215,7 +215,7 @@ fn views_of_ones_own_reach_the_handles() {
     let mut group = Group::join(&name(), options(5)).unwrap();
     let (peer, cid, view) = asked_to_join(group.recv().unwrap());
     group.handle_start_change(cid, &[peer]).unwrap();
-    group.handle_view(view.clone()).unwrap();
+    group.handle_view(view.clone(), None).unwrap();
     let Event::View { view: installed, .. } = group.recv().unwrap() else { panic!("no view") };
     assert_eq!(installed, view);
     group.handle_excluded().unwrap();
@@ -226,8 +226,11 @@ fn views_of_ones_own_reach_the_handles() {
     let group = SharedGroup::join(&name(), options(6)).unwrap();
     let (peer, cid, view) = asked_to_join(group.recv().unwrap());
     group.handle_start_change(cid, &[peer]).unwrap();
-    group.handle_view(view.clone()).unwrap();
-    assert!(group.handle_view(view.clone()).is_err(), "each view has a change of its own (M5)");
+    group.handle_view(view.clone(), None).unwrap();
+    assert!(
+        group.handle_view(view.clone(), None).is_err(),
+        "each view has a change of its own (M5)"
+    );
     let Event::View { view: installed, .. } = group.recv().unwrap() else { panic!("no view") };
     assert_eq!(installed, view);
     group.handle_excluded().unwrap();

@@ -155,6 +155,11 @@ impl Client {
         }
     }
 
+    /// Whether connections to servers are sealed.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// As which incarnation it attaches.
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.identity.incarnation

@@ -13,7 +13,9 @@
 //!   in the next view. It is numbered by a *cid* of this process' own: another process may be given
 //!   another number for the same change;
 //! - [`crate::Node::handle_mbr_view`]: the view that came of it: `<id, members, start>`, where
-//!   `start` has for each member the last cid that *it* was given;
+//!   `start` has for each member the last cid that *it* was given. Where the node has keys, a
+//!   secret of 32 random bytes goes with it: the source draws one for each view, and tells its
+//!   members alone;
 //! - [`crate::Node::handle_excluded`]: the source has thrown this process out, or has forgotten it.
 //!   The application is told ([`crate::Action::Detached`]), and a new [`MembershipRequest::Join`]
 //!   follows.

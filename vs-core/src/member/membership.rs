@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::client::{Client, ClientEvent};
+use super::contract::ContractError;
 use super::external::{External, MembershipError, MembershipRequest};
 use super::message::Peer;
 use super::past::Past;
 use super::{DetachReason, LinkCommand};
 use crate::config::ClientConfig;
 use crate::ident::{Cid, GroupKey, GroupName, Identity, ProcessId, ViewId};
-use crate::seal::Keys;
+use crate::seal::{Keys, Secret};
 use crate::time::{Time, Wake};
 use crate::view::View;
 
@@ -163,9 +164,13 @@ impl Membership {
         &mut self,
         group: GroupKey,
         view: View,
+        secret: Option<Secret>,
     ) -> Result<(), MembershipError> {
+        if self.servers.has_keys() && secret.is_none() {
+            return Err(ContractError::NoSecret.into());
+        }
         self.external.view(self.me.process, group, &view)?;
-        self.events.push_back(ClientEvent::View { group, view, secret: None });
+        self.events.push_back(ClientEvent::View { group, view, secret });
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::{JoinError, Node};
 use crate::config::GroupConfig;
 use crate::ident::{Cid, GroupKey, GroupName};
 use crate::member::{MembershipError, MembershipRequest, Peer};
+use crate::seal::Secret;
 use crate::time::Time;
 use crate::trace::Tracer;
 use crate::view::View;
@@ -54,7 +55,9 @@ impl<T: Tracer> Node<T> {
     }
 
     /// The source of views announces a view. It is installed when the members have agreed on what
-    /// was delivered before.
+    /// was delivered before. Where this node has keys, the view has a secret, the same for all its
+    /// members, which nobody else was ever told: what its members say is sealed with it. Without
+    /// keys it is not used.
     ///
     /// # Errors
     /// As [`Node::handle_start_change`].
@@ -63,9 +66,10 @@ impl<T: Tracer> Node<T> {
         now: Time,
         group: GroupKey,
         view: View,
+        secret: Option<Secret>,
     ) -> Result<(), MembershipError> {
         self.shared.clamp(now);
-        self.shared.membership.handle_view(group, view)?;
+        self.shared.membership.handle_view(group, view, secret)?;
         self.drain_membership();
         Ok(())
     }

@@ -82,8 +82,9 @@ impl Few {
         let peers = view.members().iter().map(|p| if has_keys { signing(p.0) } else { peer(p.0) });
         let peers: Vec<Peer> = peers.collect();
         let cid = view.start(ProcessId(2)).unwrap();
+        let secret = has_keys.then(|| Secret::new([8; SECRET_BYTES]));
         self.node.handle_start_change(NOW, self.group, cid, &peers).unwrap();
-        self.node.handle_mbr_view(NOW, self.group, view).unwrap();
+        self.node.handle_mbr_view(NOW, self.group, view, secret).unwrap();
     }
 
     /// The last view that the application is told of.

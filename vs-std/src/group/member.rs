@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use vs_core::ident::{Cid, GroupKey, GroupName};
 use vs_core::member::{MembershipError, Peer};
 use vs_core::replica::Port;
+use vs_core::seal::Secret;
 use vs_core::trace::Header;
 use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View};
 
@@ -270,8 +271,12 @@ impl Member {
     }
 
     /// The source of views announces a view.
-    pub(crate) fn handle_view(&mut self, view: View) -> Result<(), MembershipError> {
-        self.driver.handle_mbr_view(self.key, view)?;
+    pub(crate) fn handle_view(
+        &mut self,
+        view: View,
+        secret: Option<Secret>,
+    ) -> Result<(), MembershipError> {
+        self.driver.handle_mbr_view(self.key, view, secret)?;
         self.flush();
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::io;
 
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
+use vs_core::seal::Secret;
 use vs_core::{Note, NoteError, Sent, Time, View};
 
 use crate::driver::Driver;
@@ -317,12 +318,16 @@ impl Group {
     }
 
     /// The application's own source of views announces a view: see
-    /// [`vs_core::Node::handle_mbr_view`].
+    /// [`vs_core::Node::handle_mbr_view`], also for its secret.
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
-    pub fn handle_view(&mut self, view: View) -> Result<(), MembershipError> {
-        self.member.handle_view(view)
+    pub fn handle_view(
+        &mut self,
+        view: View,
+        secret: Option<Secret>,
+    ) -> Result<(), MembershipError> {
+        self.member.handle_view(view, secret)
     }
 
     /// The application's own source of views does not count this process in any more: see

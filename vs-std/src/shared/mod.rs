@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
+use vs_core::seal::Secret;
 use vs_core::{Note, NoteError, View};
 
 use crate::driver::Driver;
@@ -331,12 +332,12 @@ impl SharedGroup {
     }
 
     /// The application's own source of views announces a view: see
-    /// [`vs_core::Node::handle_mbr_view`].
+    /// [`vs_core::Node::handle_mbr_view`], also for its secret.
     ///
     /// # Errors
     /// See [`MembershipError`]; nothing changed.
-    pub fn handle_view(&self, view: View) -> Result<(), MembershipError> {
-        let answer = self.ask(move |member| member.handle_view(view));
+    pub fn handle_view(&self, view: View, secret: Option<Secret>) -> Result<(), MembershipError> {
+        let answer = self.ask(move |member| member.handle_view(view, secret));
         answer.unwrap_or(Err(MembershipError::NotJoined))
     }
 

@@ -27,7 +27,7 @@ use crate::rng::Rng;
 use crate::seal::Keys;
 use crate::time::Time;
 use crate::wire::STREAM_VERSION;
-use crate::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, NoBeacon};
+use crate::wire::beacon::{self, BEACON_BYTES_MAX, Beacon, Envelope, NoBeacon};
 use sealed::Sealer;
 
 /// Pause between notes of one kind on beacons that are of no use, in ms: they come again and again.
@@ -324,10 +324,11 @@ impl Discovery {
     /// Seals from now on, and hears sealed beacons alone. False, and nothing is changed, if the key
     /// that seals is one of members.
     pub(crate) fn set_keys(&mut self, keys: Keys) -> bool {
-        let sealer = Sealer::new(keys);
-        let is_able = sealer.is_some();
-        self.sealer = sealer.or(self.sealer.take());
-        is_able
+        if let Some(sealer) = &mut self.sealer {
+            return sealer.set_keys(&keys);
+        }
+        self.sealer = Sealer::new(keys);
+        self.sealer.is_some()
     }
 
     /// How many beacons were dropped since this was asked last, since they were sealed otherwise
@@ -355,12 +356,12 @@ impl Discovery {
         connected: &[ServerId],
     ) -> Vec<Found> {
         let mut room;
-        let datagram = match &self.sealer {
-            None => datagram,
+        let (datagram, envelope) = match &self.sealer {
+            None => (datagram, None),
             Some(sealer) => {
                 room = [0; BEACON_BYTES_MAX];
                 match sealer.open(datagram, &mut room) {
-                    Ok(opened) => opened,
+                    Ok((opened, envelope)) => (opened, Some(envelope)),
                     Err(key) => return self.drop_unopened(now, datagram, key),
                 }
             }
@@ -368,6 +369,10 @@ impl Discovery {
         let useless = match beacon::decode(datagram) {
             Ok(beacon) if beacon.deployment != self.deployment.as_str() => {
                 Deployment::new(beacon.deployment).ok().map(UselessBeacon::Deployment)
+            }
+            Ok(beacon) if self.is_old(now, &beacon, envelope) => {
+                self.dropped += 1;
+                None
             }
             // The own one may come back.
             Ok(beacon) if beacon.server == self.me => (beacon.boot != self.boot)
@@ -385,6 +390,13 @@ impl Discovery {
         };
         let Some(useless) = useless else { return Vec::new() };
         self.note(now, useless)
+    }
+
+    /// Whether a sealed beacon is no later than what its server said before.
+    fn is_old(&mut self, now: Time, beacon: &Beacon<'_>, envelope: Option<Envelope>) -> bool {
+        let (said, servers_max) = ((beacon.server, beacon.boot), self.config.servers_max);
+        let sealer = self.sealer.as_mut().filter(|_| beacon.server != self.me);
+        sealer.zip(envelope).is_some_and(|(sealer, e)| !sealer.is_later(now, said, &e, servers_max))
     }
 
     /// A datagram is no beacon that opens; `key` is what it says that it is sealed with.

@@ -139,6 +139,50 @@ fn nothing_is_sealed_twice_with_one_nonce() {
     assert_eq!(heads.len(), 6);
 }
 
+/// Fault to avoid: a beacon that was recorded says that a server is where it was, again and again,
+/// and the servers do not find each other.
+#[test]
+fn beacon_that_is_sent_again_changes_nothing() {
+    let ring = [key(1, 1, AES)];
+    let (mut two, mut one) = (with_keys(2, &ring), with_keys(1, &ring));
+    let early = beacon(&mut one);
+    assert_eq!(two.hear(at(1), &early, &[]), [Found::Dial(addr(1))]);
+    one.set_listen(at(1), addr(7));
+    let later = beacon(&mut one);
+    let moved = [Found::Forget(addr(1)), Found::Dial(addr(7))];
+    assert_eq!(two.hear(at(2), &later, &[]), moved);
+    // With other keys the same numbers go on.
+    assert!(one.set_keys(keys(&[key(2, 2, AES), key(1, 1, AES)], 5)));
+    assert!(two.set_keys(keys(&[key(2, 2, AES), key(1, 1, AES)], 6)));
+    let under_new = beacon(&mut one);
+    assert_eq!(two.hear(at(3), &under_new, &[]), []);
+    for again in [&early, &later, &under_new] {
+        assert_eq!(two.hear(at(4), again, &[]), []);
+    }
+    assert_eq!(two.take_dropped(), 3);
+    // Also of a server that was forgotten, and of an earlier life.
+    two.heard.clear();
+    assert_eq!((two.hear(at(5), &later, &[]), two.knows(ServerId(1))), (vec![], false));
+    let mut reborn = with_keys(1, &ring);
+    reborn.boot = 10;
+    let reborn = beacon(&mut reborn);
+    assert_eq!(two.hear(at(6), &reborn, &[]), [Found::Dial(addr(1))]);
+    assert_eq!((two.hear(at(7), &later, &[]), two.take_dropped()), (vec![], 2));
+}
+
+#[test]
+fn servers_of_whom_beacons_are_remembered_are_bounded() {
+    let ring = [key(1, 1, AES)];
+    let mut two = with_keys(2, &ring);
+    let most = two.config.servers_max as u64;
+    for id in 3..most + 20 {
+        two.heard.clear();
+        let datagram = beacon(&mut with_keys(id, &ring));
+        two.hear(at(id), &datagram, &[]);
+    }
+    assert_eq!(two.sealer.as_ref().map(Sealer::remembered), Some(most as usize));
+}
+
 #[test]
 fn keys_of_members_seal_no_beacons() {
     let of_members = KeyRing::new(vec![key(1, 1, AES)]).unwrap().of_members();

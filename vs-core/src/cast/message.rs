@@ -89,6 +89,10 @@ pub struct CastCounters {
     pub repaired: u64,
     /// Packets that were asked for and not sent again, because that had just been done.
     pub repairs_suppressed: u64,
+    /// Packets that were asked for and not sent again, because their asker had used up what it may
+    /// ask for.
+    #[serde(default)]
+    pub repairs_refused: u64,
     /// Packets of others handed on.
     pub forwarded: u64,
     /// Acknowledgements sent.

@@ -12,6 +12,7 @@
 //! - [`gap`]: what is missing of a stream, when that is reported, and what is learnt from how it
 //!   comes;
 //! - [`repair`]: what others lack, and who may be asked for what is missing here;
+//! - [`allowance`]: how much each member may ask to be sent again;
 //! - [`sender`]: the packet that is being written; [`Sealer`]: what an order adds to it;
 //! - [`room`] and [`window`]: how much may be sent;
 //! - [`stability`]: what each member has of each stream;
@@ -32,6 +33,7 @@ use crate::rng::Rng;
 use crate::time::{Time, Wake, earlier};
 
 mod acks;
+mod allowance;
 mod batch;
 mod beats;
 mod deliver;
@@ -83,6 +85,7 @@ pub(crate) struct Cast {
     beats: beats::Beats,
     reports: repair::ReportTimer,
     repairs: repair::Repairs,
+    allowances: allowance::Allowances,
     forwards: repair::Forwards,
     sources: repair::Sources,
     peers: peers::Peers,
@@ -118,6 +121,7 @@ impl Cast {
             beats: beats::Beats::new(now, &settings),
             reports: repair::ReportTimer::default(),
             repairs: repair::Repairs::default(),
+            allowances: allowance::Allowances::new(ranks),
             forwards: repair::Forwards::new(),
             sources: repair::Sources::new(ranks),
             peers: peers::Peers::new(ranks, settings.peer_ms(), now),
@@ -136,6 +140,7 @@ impl Cast {
             + stability::FLOOR_BYTES
             + peers::PEER_BYTES
             + window::ASKED_BYTES
+            + allowance::ALLOWANCE_BYTES
             + if size.trailer_bytes() > 0 { SEALER_BYTES } else { 0 };
         let members = ring.saturating_add(rows).saturating_add(member).saturating_mul(members);
         members.saturating_add(size_of::<Self>() + repair::FORWARDS_BYTES)

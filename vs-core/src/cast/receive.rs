@@ -337,10 +337,19 @@ impl Cast {
     ) {
         let is_own = origin == self.me;
         let upto = if is_own { self.sender.transmitted() } else { Seq::MAX };
+        let mut allowance = {
+            let acknowledged = self.stability.received(self.me, from);
+            self.allowances.of(now, from, acknowledged, &self.settings)
+        };
         let stream = self.streams.of_mut(origin);
         for range in ranges {
             let Some(range) = stream.clip_here(range, upto) else { continue };
             for seq in range.from..=range.upto {
+                if allowance.is_spent() {
+                    // It asks again, unless it lies.
+                    self.counters.repairs_refused += range.upto - seq + 1;
+                    break;
+                }
                 let Some(asked) = stream.handle_asked(now, from, seq, &self.settings) else {
                     continue;
                 };
@@ -349,8 +358,12 @@ impl Cast {
                 }
                 match asked {
                     Asked::UnderWay => self.counters.repairs_suppressed += 1,
-                    Asked::New => self.repairs.add(),
-                    Asked::Again => {}
+                    Asked::New => {
+                        allowance.spend();
+                        self.repairs.add();
+                    }
+                    Asked::Again => allowance.spend(),
+                    Asked::Known => {}
                 }
             }
         }

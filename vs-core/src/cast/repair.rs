@@ -27,8 +27,10 @@ pub(super) enum Asked {
     UnderWay,
     /// Nobody had waited for it.
     New,
-    /// Somebody waits for it already.
+    /// Others wait for it already.
     Again,
+    /// The asker waits for it already.
+    Known,
 }
 
 /// Packets of a ring that somebody waits for: `count` of them within `from ..= upto`.

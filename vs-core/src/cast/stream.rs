@@ -353,6 +353,9 @@ impl Stream {
         let Some(repair) = before.asked_by(now, from, settings.repair_together_nanos()) else {
             return Some(Asked::UnderWay);
         };
+        if before.wanted_by == repair.wanted_by {
+            return Some(Asked::Known);
+        }
         let is_new = before.wanted_by == Askers::Nobody;
         if is_new {
             self.wanted.add(seq);

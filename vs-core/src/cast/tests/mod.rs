@@ -1,3 +1,4 @@
+mod allowance;
 mod change;
 mod flow;
 mod gap;

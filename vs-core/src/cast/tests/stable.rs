@@ -169,7 +169,8 @@ fn footprint_is_what_a_cast_allocates() {
         let rings = ranks * window * crate::ring::ENTRY_BYTES;
         let received = ranks * (ranks * size_of::<Seq>() + stability::FLOOR_BYTES);
         let sources = ranks * ranks.div_ceil(64) * size_of::<u64>();
-        let others = ranks * (peers::PEER_BYTES + window::ASKED_BYTES);
+        let asked = window::ASKED_BYTES + allowance::ALLOWANCE_BYTES;
+        let others = ranks * (peers::PEER_BYTES + asked);
         let parts = [forwards, streams, rings, received, sources, others];
         let allocated = size_of::<Cast>() + parts.iter().sum::<usize>();
         let footprint = Cast::footprint(size, ranks);

@@ -170,6 +170,10 @@ fn of_membership(g: &MembershipStatus) -> String {
         c.no_slot,
         count(c.refused, "message"),
     );
+    if c.repairs_refused > 0 {
+        let refused = count(c.repairs_refused, "packet");
+        let _ = writeln!(head, "{refused} not sent again to members that asked for too many");
+    }
     if !g.unheard_by.first.is_empty() {
         let deaf = list(&g.unheard_by, ToString::to_string);
         let _ = writeln!(head, "no multicast of this process is heard by {deaf}");

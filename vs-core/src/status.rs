@@ -246,6 +246,9 @@ pub struct Counters {
     /// Datagrams in the name of this node that it did not send: [`crate::Node::impostor`].
     #[serde(default)]
     pub impostors: u64,
+    /// Sync messages that were dropped, since their cuts say more than can have been sent.
+    #[serde(default)]
+    pub false_cuts: u64,
     /// Messages delivered to the application.
     pub delivered: u64,
     /// Views installed.

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use super::{Cx, Endpoint, Verdict};
 use crate::cast::{Cast, DataOutcome};
-use crate::ident::{Cid, Rank};
+use crate::ident::{Cid, Rank, Seq};
 use crate::rule::Rule;
 use crate::sync::{Received, SyncHead};
 use crate::trace::Mark;
@@ -186,6 +186,7 @@ impl Endpoint {
             return Verdict::Foreign; // of an earlier incarnation
         }
         if !self.is_possible(message) {
+            cx.counters.false_cuts += 1;
             return Verdict::Malformed;
         }
         let from = (message.process, message.incarnation);
@@ -231,14 +232,28 @@ impl Endpoint {
         if ViewKey::of(current, message.process) != Some(message.view) {
             return true;
         }
-        let cast = self.current.cast();
-        // Each slot is a packet of somebody.
-        let packets = (0..cast.ranks() as Rank).map(|rank| cast.room_of(rank));
-        if message.safe > packets.fold(0, u64::saturating_add) {
-            return false;
-        }
         let mut ranks = message.cut().zip(usize::from(message.first)..);
-        ranks.all(|(seq, rank)| seq <= Rank::try_from(rank).map_or(0, |r| cast.room_of(r)))
+        message.safe <= self.slots_most() && ranks.all(|(seq, rank)| seq <= self.packets_most(rank))
+    }
+
+    /// The last packet of the member of `rank` that can have been sent in the current view.
+    fn packets_most(&self, rank: usize) -> Seq {
+        Rank::try_from(rank).map_or(0, |rank| self.current.cast().room_of(rank))
+    }
+
+    /// The last slot that there can be: each one is a packet of somebody.
+    fn slots_most(&self) -> Seq {
+        let ranks = self.current.cast().ranks();
+        (0..ranks).map(|rank| self.packets_most(rank)).fold(0, u64::saturating_add)
+    }
+
+    /// The current view has just been installed: sync messages from it that came before are looked
+    /// at now.
+    pub(super) fn forget_false_cuts(&mut self, cx: &mut Cx<'_>) {
+        let (cast, slots) = (self.current.cast(), self.slots_most());
+        let most = |rank| Rank::try_from(rank).map_or(0, |rank| cast.room_of(rank));
+        let forgotten = self.sync.forget_false(most, slots);
+        cx.counters.false_cuts += forgotten as u64;
     }
 
     /// A process asks for sync messages that it lacks. Who asks this process alone may hear no

@@ -33,6 +33,7 @@ impl Endpoint {
             (size.least_datagram_bytes(self.config.message_bytes_max), size.datagram_bytes());
         self.path.handle_installed((old.view(), &view), &transitional, rank, sizes);
         self.current.cast_mut().set_datagram_bytes(self.path.usable());
+        self.forget_false_cuts(cx);
         self.keep_previous(cx, old, &transitional);
         self.moved = Moved::new(&view, me, transitional);
         self.book.retain(view.members());

@@ -12,6 +12,7 @@ use crate::ident::{GroupKey, GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::{Server, ServerConfig};
 use crate::node::Node;
+use crate::sim::liar::Liar;
 use crate::sim::processor::Processor;
 use crate::sim::recorder::Recorder;
 use crate::sim::site::Site;
@@ -122,6 +123,8 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) node: Option<Node<Recorder>>,
     /// What this incarnation transmitted.
     pub(crate) transmitted: Transmitted,
+    /// What changes its datagrams, while it lies.
+    pub(crate) liar: Option<Liar>,
     pub(crate) incarnation: Incarnation,
     /// The application takes actions.
     pub(crate) reading: bool,
@@ -179,6 +182,7 @@ impl<A> ProcessBody<A> {
             app_wake: None,
             node: None,
             transmitted: Transmitted::default(),
+            liar: None,
             incarnation: Incarnation::new(0),
             reading: true,
             sends: (Time::ZERO, 0),

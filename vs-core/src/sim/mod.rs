@@ -101,6 +101,7 @@ mod fabric;
 mod host;
 pub mod hostile_world;
 mod kind;
+mod liar;
 mod load;
 mod mark;
 mod moment;

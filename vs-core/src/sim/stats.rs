@@ -53,6 +53,8 @@ pub struct Stats {
     /// ([`Application::common_state`](crate::sim::Application::common_state)), in runs that
     /// settled.
     pub compared: u64,
+    /// Datagrams of processes that lied ([`Step::Lie`](crate::sim::Step::Lie)).
+    pub lies: u64,
     /// Scenarios with four processes or more.
     pub of_four: u64,
     /// Scenarios with ten processes or more.
@@ -84,7 +86,7 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         add_fields!(self, other, runs simulated_ms events refined_steps views views_together changes);
         add_fields!(self, other, joins_in_mid_change views_passed_over syncs forwards sent);
-        add_fields!(self, other, delivered compared views_distinct joins_distinct of_four of_ten);
+        add_fields!(self, other, delivered compared lies views_distinct joins_distinct of_four of_ten);
         add_fields!(self, other, settled_together);
         self.processes_max = self.processes_max.max(other.processes_max);
         self.kinds.iter_mut().zip(other.kinds).for_each(|(a, b)| *a += b);

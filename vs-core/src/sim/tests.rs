@@ -2,7 +2,7 @@
 //! anywhere in the core comes to, minutes before the large simulations say so.
 
 use crate::seal::Suite;
-use crate::sim::{Profile, Scenario, Traffic};
+use crate::sim::{Profile, Scenario, Step, Traffic};
 
 fn play(scenarios: impl Iterator<Item = Scenario>) {
     for scenario in scenarios {
@@ -46,6 +46,22 @@ fn nobody_without_a_key_does_harm() {
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
     }
     assert!(harm > 10_000, "{harm}");
+}
+
+/// A member says in sync messages and acknowledgements that it has what nobody has sent. Its views
+/// end late, and nothing that is promised is broken for anybody.
+#[test]
+fn member_that_lies_about_what_it_has_breaks_nothing() {
+    let mut lies = 0;
+    let worlds = (4_000..4_040).map(Scenario::random).filter(|world| world.suite.is_none());
+    for mut scenario in worlds {
+        let liar = scenario.processes[0].id;
+        scenario.steps.insert(0, (0, Step::Lie(liar)));
+        let outcome = scenario.run();
+        assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+        lies += outcome.stats.lies;
+    }
+    assert!(lies > 1_000, "{lies}");
 }
 
 /// What the adversary does breaks promises where nothing is sealed: the judges do notice.

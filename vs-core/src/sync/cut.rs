@@ -146,6 +146,29 @@ impl SyncState {
         matches!(self.cut, Known::Whole(_))
     }
 
+    /// Whether it says more than `most` of a rank, as far as it is here.
+    fn exceeds(&self, most: impl Fn(usize) -> Seq) -> bool {
+        match &self.cut {
+            Known::Whole(cut) => {
+                cut.runs().any(|(mut ranks, seq)| ranks.any(|rank| seq > most(rank)))
+            }
+            Known::Parts { cut, .. } => {
+                cut.iter().enumerate().any(|(at, seq)| *seq != UNKNOWN && *seq > most(at))
+            }
+        }
+    }
+
+    /// Whether `q`, who sent it, says to come from `view` with more than there can be: more than
+    /// `most` of a rank, or a slot above `safe_most`.
+    pub(super) fn is_false(
+        &self,
+        (view, q): (&View, ProcessId),
+        most: impl Fn(usize) -> Seq,
+        safe_most: Seq,
+    ) -> bool {
+        ViewKey::of(view, q) == Some(self.view) && (self.safe > safe_most || self.exceeds(most))
+    }
+
     /// The cut, if all of it is here.
     pub(crate) fn cut(&self) -> Option<&Cut> {
         match &self.cut {

@@ -403,6 +403,15 @@ impl Automaton {
         (self.strangers, self.syncs) = (strangers, syncs);
     }
 
+    /// The current view has just been installed. Sync messages from it may have come before, when
+    /// nobody could say whether they are possible: forgets those that say more than `most` of a
+    /// rank, or a slot above `safe_most`. Answers how many.
+    pub(crate) fn forget_false(&mut self, most: impl Fn(usize) -> Seq, safe_most: Seq) -> usize {
+        let (me, view, before) = (self.me, &self.current, self.syncs.len());
+        self.syncs.retain(|&(q, _), sync| q == me || !sync.is_false((view, q), &most, safe_most));
+        before - self.syncs.len()
+    }
+
     /// The membership service announces `view`. An obsolete one is remembered, but never installed
     /// ([point 4](crate::manual::algorithm#point-4)).
     pub(crate) fn announce(&mut self, view: View) {

@@ -76,6 +76,8 @@ pub enum Step {
     KillImpostor(ProcessId),
     /// Sets the clock of a process or server forward by so many ms.
     Clock(Site, u64),
+    /// From now on a process says to have received what nobody has sent, until all is healed.
+    Lie(ProcessId),
     /// Waits for a moment.
     When(Trigger),
 }

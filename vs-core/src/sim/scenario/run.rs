@@ -127,6 +127,8 @@ struct Run<'a, A: Application> {
     followed: u64,
     /// States of applications that were compared.
     compared: u64,
+    /// Datagrams that processes changed which lied.
+    lies: u64,
 }
 
 impl<'a, A: Application> Run<'a, A> {
@@ -171,6 +173,7 @@ impl<'a, A: Application> Run<'a, A> {
             follow: BTreeMap::new(),
             followed: 0,
             compared: 0,
+            lies: 0,
         })
     }
 
@@ -254,6 +257,7 @@ impl<'a, A: Application> Run<'a, A> {
             Step::StartImpostor(_) => {}
             Step::KillImpostor(p) => world.kill(Site::Impostor(*p)),
             Step::Clock(site, ms) => world.set_clock_forward(*site, *ms),
+            Step::Lie(p) => _ = world.set_liar(*p, true),
             Step::When(trigger) => self.armed.push((trigger.clone(), 0)),
             Step::KillServer(s) => world.kill_server(*s),
             Step::StartServer(s) => world.start_server(*s).map_err(Why::Config)?,
@@ -276,6 +280,7 @@ impl<'a, A: Application> Run<'a, A> {
         for plan in &self.scenario.processes {
             self.world.resume(Site::Process(plan.id));
             self.world.read(plan.id);
+            self.lies += self.world.set_liar(plan.id, false);
             if !plan.stays_down {
                 self.world.start(plan.id).map_err(Why::Config)?;
             }
@@ -495,6 +500,7 @@ impl<'a, A: Application> Run<'a, A> {
             refined_steps: self.world.refined_steps(),
             faults: *self.world.faults(),
             compared: self.compared,
+            lies: self.lies,
             marks: self.world.marks(),
             kinds: self.scenario.kinds,
             of_four: u64::from(self.scenario.processes.len() >= 4),

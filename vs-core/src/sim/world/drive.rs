@@ -243,7 +243,10 @@ impl<A: Application> ProcessBody<A> {
             for bytes in buffer[..transmit.len].chunks_mut(transmit.segment_bytes.max(1)) {
                 sent += 1;
                 self.transmitted.note(bytes);
-                let bytes: Rc<[u8]> = Rc::from(&*bytes);
+                let bytes: Rc<[u8]> = match &mut self.liar {
+                    None => Rc::from(&*bytes),
+                    Some(liar) => liar.said(bytes),
+                };
                 match transmit.dest {
                     Dest::Group(group) if fabric.config.multicast => {
                         for route in node.group_routes(group) {

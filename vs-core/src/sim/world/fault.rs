@@ -4,8 +4,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
-use crate::ident::Identity;
 use crate::ident::{GroupName, Incarnation, ServerId};
+use crate::ident::{Identity, ProcessId};
 use crate::member::Server;
 use crate::node::Node;
 use crate::seal::{KeyRing, Keys, PORTABLE, SECRET_BYTES, Secret};
@@ -251,6 +251,16 @@ impl<A: Application> World<A> {
         if self.hosts[host].state == HostState::Up {
             self.fire(host);
         }
+    }
+
+    /// From now on a process says to have received what nobody has sent, or does not any more.
+    /// Answers how many datagrams it has changed so far. Sealed datagrams stay as they are.
+    pub fn set_liar(&mut self, p: ProcessId, lies: bool) -> u64 {
+        let host = self.host(Site::Process(p));
+        let Body::Process(body) = &mut self.hosts[host].body else { return 0 };
+        let before = body.liar.map_or(0, |liar| liar.lies());
+        body.liar = lies.then(|| body.liar.unwrap_or_default());
+        before
     }
 
     /// Stops a process or server as SIGSTOP does.

@@ -311,6 +311,7 @@ impl Lone {
             counters.other_key,
             counters.forged,
             counters.replayed,
+            counters.impostors,
         ];
         assert_eq!(counters.datagrams, verdicts.iter().sum::<u64>());
         let records = core::mem::take(self.node.tracer_mut());

@@ -28,7 +28,7 @@ impl Endpoint {
     pub(super) fn end_bytes(&self, scope: Scope) -> usize {
         match (&self.seals, scope) {
             (None, _) => 0,
-            (Some(_), Scope::Incarnation) => SCOPE_BYTES + TAG_BYTES,
+            (Some(_), Scope::Incarnation | Scope::Receiver) => SCOPE_BYTES + TAG_BYTES,
             (Some(_), Scope::View) => TAG_BYTES,
         }
     }
@@ -46,6 +46,11 @@ impl Endpoint {
     fn open_sealed<'a>(&mut self, datagram: Datagram<'a>) -> Result<OpenDatagram<'a>, Verdict> {
         let Some(seals) = &mut self.seals else { return Err(Verdict::OtherKey) };
         seals.open(datagram, self.transmit_counter.last())
+    }
+
+    /// What the group is called in the clear by who seals, under each key.
+    pub(crate) fn group_selectors(&self) -> impl Iterator<Item = u64> + '_ {
+        self.seals.iter().flat_map(|seals| seals.group_selectors())
     }
 
     /// Other keys hold from now on.

@@ -6,6 +6,7 @@
 //! what nobody sent who is known here.
 
 mod opening;
+mod selectors;
 mod view;
 mod who;
 
@@ -21,7 +22,8 @@ use crate::seal::{Keys, Lane, Proof, Secret};
 use crate::view::View;
 use crate::wire::datagram::{Closing, Datagram, KEY_NONE, OpenDatagram, Scope, TransmitCounter};
 
-use opening::Opening;
+use opening::{BOUND_BYTES, Opening, bind};
+use selectors::Selectors;
 use view::ViewSeal;
 use who::{PeerSeal, Who};
 
@@ -40,8 +42,13 @@ const LEFT_MAX: usize = 256;
 pub(super) struct Seals {
     keys: Keys,
     me: Who,
-    selector: u64,
+    /// What the group is called in the clear.
+    group: Selectors,
+    /// What this process is called.
+    own_selectors: Selectors,
     own: Lane,
+    /// What was sealed as this process seals, and not sent by it.
+    impostor: Option<Box<Opening>>,
     /// Members of the current view and of the proposed one, ascending by process.
     peers: Vec<PeerSeal>,
     /// Under which selectors each of them may be heard, ascending.
@@ -50,9 +57,9 @@ pub(super) struct Seals {
     left: VecDeque<PeerSeal>,
     /// The views that are opened, in any order.
     views: Vec<ViewSeal>,
-    /// Datagrams of views that are not announced yet, by their fingerprints, sealed as they came:
-    /// the latest ones.
-    early: VecDeque<(u64, Box<[u8]>)>,
+    /// Datagrams of views that are not announced yet, by their keys and selectors, sealed as they
+    /// came: the latest ones.
+    early: VecDeque<(u8, u64, Box<[u8]>)>,
     early_max: usize,
     /// The longest datagram.
     datagram_bytes: usize,
@@ -76,10 +83,12 @@ impl Seals {
     ) -> Self {
         let me = Who { group, process, incarnation };
         Self {
-            selector: me.selector(keys.ring().first()),
+            group: group_selectors(&keys, group),
+            own_selectors: me.selectors(keys.ring()),
             own: own_lane(&keys, &me),
             me,
             keys,
+            impostor: None,
             peers: Vec::new(),
             selectors: Vec::new(),
             left: VecDeque::new(),
@@ -94,11 +103,13 @@ impl Seals {
     pub(super) fn set_keys(&mut self, keys: &Keys) {
         let old = core::mem::replace(&mut self.keys, keys.without_seed());
         let (old, new) = (old.ring(), self.keys.ring());
-        self.selector = self.me.selector(new.first());
+        self.group = group_selectors(&self.keys, self.me.group);
+        self.own_selectors = self.me.selectors(new);
         self.own = own_lane(&self.keys, &self.me);
         self.views.iter_mut().for_each(|view| view.handle_keys(old, new));
         let peers = self.peers.iter_mut().chain(&mut self.left);
         peers.for_each(|peer| peer.handle_keys(old, new));
+        self.impostor.iter_mut().for_each(|opening| opening.handle_keys(old, new));
         self.find_selectors();
     }
 
@@ -131,9 +142,14 @@ impl Seals {
 
     fn find_selectors(&mut self) {
         let peers = self.peers.iter().enumerate();
-        let of = |(at, peer)| PeerSeal::selectors(peer).map(move |selector| (selector, at));
+        let of = |(at, peer)| PeerSeal::selectors(peer).iter().map(move |selector| (selector, at));
         self.selectors = peers.flat_map(of).collect();
         self.selectors.sort_unstable();
+    }
+
+    /// What the group is called in the clear, under each key.
+    pub(super) fn group_selectors(&self) -> impl Iterator<Item = u64> + '_ {
+        self.group.iter()
     }
 
     /// A view was announced to this process, with a secret of its members or without.
@@ -148,7 +164,7 @@ impl Seals {
             let at = peers.binary_search_by_key(p, |peer| peer.who.process);
             if *p == me.process { Some(me) } else { at.ok().map(|at| peers[at].who) }
         });
-        self.views.push(ViewSeal::new(me.group, (view, secret), rank, who));
+        self.views.push(ViewSeal::new(&self.keys, me.group, (view, secret), rank, who));
     }
 
     /// Of all views only those with these fingerprints are still opened.
@@ -164,23 +180,27 @@ impl Seals {
     /// The next datagram that was kept of a view which is announced now.
     pub(super) fn next_early(&mut self) -> Option<Box<[u8]>> {
         let views = &self.views;
-        let is_known = |(fingerprint, _): &(u64, Box<[u8]>)| {
-            views.iter().any(|view| view.fingerprint() == *fingerprint)
+        let is_known = |(key, selector, _): &(u8, u64, Box<[u8]>)| {
+            views.iter().any(|view| view.is_meant(*key, *selector))
         };
         let at = self.early.iter().position(is_known)?;
-        self.early.remove(at).map(|(_, bytes)| bytes)
+        self.early.remove(at).map(|(_, _, bytes)| bytes)
     }
 
     /// Keeps a datagram of a view that is not announced yet; the oldest one gives way.
     fn keep_early(&mut self, datagram: &Datagram<'_>) -> Verdict {
+        if self.keys.ring().get(datagram.key()).is_none() {
+            return Verdict::OtherKey;
+        }
         let is_long = datagram.bytes().len() > self.datagram_bytes;
-        if self.early_max == 0 || is_long || self.keys.ring().get(datagram.key()).is_none() {
+        if self.early_max == 0 || is_long {
             return Verdict::Foreign;
         }
         if self.early.len() == self.early_max {
             self.early.pop_front();
         }
-        self.early.push_back((datagram.header().fingerprint, datagram.bytes().into()));
+        let (key, selector) = (datagram.key(), datagram.header().fingerprint);
+        self.early.push_back((key, selector, datagram.bytes().into()));
         Verdict::Early
     }
 
@@ -192,31 +212,38 @@ impl Seals {
         to_group: bool,
         counter: &mut TransmitCounter,
     ) {
+        let (group, key) = (self.group.first(), self.keys.ring().first().id());
         for bytes in datagrams.chunks_mut(segment_bytes.max(1)) {
-            let key = self.keys.ring().first().id();
             let closing = Closing::new(bytes, to_group, key, counter);
             let number = closing.number();
             match closing.scope() {
-                Scope::Incarnation => {
-                    let (clear, content) = closing.of_incarnation(self.selector);
-                    self.own.seal(number, clear, content);
-                }
                 Scope::View => {
                     let fingerprint = closing.fingerprint();
-                    let (clear, content) = closing.of_view();
-                    match self.lane_of(fingerprint) {
+                    let view = self.views.iter_mut().find(|v| v.fingerprint() == fingerprint);
+                    let selector = view.as_ref().map_or(0, |view| view.selector());
+                    let (clear, content) = closing.of_view(group, selector);
+                    match view.and_then(|view| view.lane(&self.keys)) {
                         Some(lane) => lane.seal(number, clear, content),
                         // Nothing leaves in the clear: this opens nowhere.
                         None => content.fill(0),
                     }
                 }
+                Scope::Incarnation => {
+                    let selector = self.own_selectors.first();
+                    let (clear, content) = closing.of_incarnation(group, selector);
+                    self.own.seal(number, clear, content);
+                }
+                Scope::Receiver => {
+                    let receiver = closing.receiver();
+                    let peer = self.peers.binary_search_by_key(&receiver, |p| p.who.process);
+                    // Who is no peer opens nothing either way.
+                    let receiver = peer.map_or(0, |at| self.peers[at].selectors().first());
+                    let selector = self.own_selectors.first();
+                    let (clear, content) = closing.of_incarnation(group, selector);
+                    self.own.seal(number, bind(&mut [0; BOUND_BYTES], clear, receiver), content);
+                }
             }
         }
-    }
-
-    fn lane_of(&mut self, fingerprint: u64) -> Option<&mut Lane> {
-        let view = self.views.iter_mut().find(|view| view.fingerprint() == fingerprint)?;
-        view.lane(&self.keys)
     }
 
     /// Shows that this incarnation sends a sync message which says this.
@@ -241,38 +268,70 @@ impl Seals {
         if datagram.key() == KEY_NONE {
             return Err(Verdict::Clear);
         }
-        let verdict = match datagram.scope() {
-            Some(Scope::Incarnation) => self.open_of_incarnation(&mut datagram, sent),
-            Some(Scope::View) => self.open_of_view(&mut datagram, sent),
-            None => Verdict::Malformed,
+        let fingerprint = match datagram.scope() {
+            Some(Scope::View) => self.open_of_view(&mut datagram, sent)?,
+            Some(scope) => self.open_of_incarnation(&mut datagram, scope, sent)?,
+            None => return Err(Verdict::Malformed),
         };
-        if verdict != Verdict::Accepted {
-            return Err(verdict);
-        }
-        datagram.opened().ok_or(Verdict::Malformed)
+        datagram.opened(self.me.group, fingerprint).ok_or(Verdict::Malformed)
     }
 
-    fn open_of_incarnation(&mut self, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {
-        let selector = datagram.header().fingerprint;
-        if selector == self.selector && datagram.counter() <= sent {
-            return Verdict::Foreign;
+    /// Of which view it is stands in what is sealed.
+    fn open_of_incarnation(
+        &mut self,
+        datagram: &mut Datagram<'_>,
+        scope: Scope,
+        sent: u64,
+    ) -> Result<Option<u64>, Verdict> {
+        let (key, selector) = (datagram.key(), datagram.header().fingerprint);
+        let me = self.own_selectors.under(key);
+        if me == Some(selector) {
+            return Err(self.look_at_own(datagram, sent));
         }
         let Ok(at) = self.selectors.binary_search_by_key(&selector, |(known, _)| *known) else {
-            let is_known = self.keys.ring().get(datagram.key()).is_some();
-            return if is_known { Verdict::Foreign } else { Verdict::OtherKey };
+            return Err(if me.is_some() { Verdict::Foreign } else { Verdict::OtherKey });
         };
+        let receiver = me.filter(|_| scope == Scope::Receiver);
         let PeerSeal { who, opening, .. } = &mut self.peers[self.selectors[at].1];
-        Opening::open(opening, &self.keys, datagram, |key| who.root(key))
-    }
-
-    fn open_of_view(&mut self, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {
-        let fingerprint = datagram.header().fingerprint;
-        let view = self.views.iter_mut().find(|view| view.fingerprint() == fingerprint);
-        match view {
-            Some(view) => view.open(&self.keys, datagram, sent),
-            None => self.keep_early(datagram),
+        match Opening::open(opening, &self.keys, datagram, receiver, |key| who.root(key)) {
+            Verdict::Accepted => Ok(None),
+            verdict => Err(verdict),
         }
     }
+
+    /// A datagram with the selector of this process, which has sent all up to the number `sent`:
+    /// what was sealed with its key beyond is of somebody else who has that.
+    fn look_at_own(&mut self, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {
+        if datagram.counter() <= sent {
+            return Verdict::Foreign;
+        }
+        let me = &self.me;
+        match Opening::open(&mut self.impostor, &self.keys, datagram, None, |key| me.root(key)) {
+            Verdict::Accepted => Verdict::Impostor,
+            verdict => verdict,
+        }
+    }
+
+    /// Answers the fingerprint of its view.
+    fn open_of_view(
+        &mut self,
+        datagram: &mut Datagram<'_>,
+        sent: u64,
+    ) -> Result<Option<u64>, Verdict> {
+        let (key, selector) = (datagram.key(), datagram.header().fingerprint);
+        let view = self.views.iter_mut().find(|view| view.is_meant(key, selector));
+        let Some(view) = view else { return Err(self.keep_early(datagram)) };
+        match view.open(&self.keys, datagram, sent) {
+            Verdict::Accepted => Ok(Some(view.fingerprint())),
+            verdict => Err(verdict),
+        }
+    }
+}
+
+/// What a group is called in the clear: who does not have the key cannot even guess its name.
+fn group_selectors(keys: &Keys, group: GroupKey) -> Selectors {
+    let context = group.0.to_le_bytes();
+    Selectors::new(keys.ring(), |key| key.member().derive("vs group selector", &[&context]))
 }
 
 /// What this process seals with in all views: under the first key of the ring.

@@ -63,4 +63,6 @@ pub enum Verdict {
     Forged,
     /// It was opened before: a copy, or somebody sends it again.
     Replayed,
+    /// It says to be of this process, which did not send it.
+    Impostor,
 }

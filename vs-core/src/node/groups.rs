@@ -16,6 +16,8 @@ pub(super) struct Groups {
     endpoints: Vec<Endpoint>,
     /// Their places by key, ascending.
     places: Vec<(GroupKey, usize)>,
+    /// What they are called in the clear where there are keys, ascending.
+    selectors: Vec<(u64, GroupKey)>,
     /// Which endpoints have something to do, by their places.
     schedule: Schedule,
     /// The endpoint that is asked first for its next datagram and action, so that none starves
@@ -37,6 +39,18 @@ impl Groups {
         Some(self.places[at].1)
     }
 
+    /// The place of the endpoint that is called `selector` by who seals.
+    pub(super) fn find_sealed(&self, selector: u64) -> Option<usize> {
+        let at = self.selectors.binary_search_by_key(&selector, |(known, _)| *known).ok()?;
+        self.find(self.selectors[at].1)
+    }
+
+    fn find_selectors(&mut self) {
+        let of = |e: &Endpoint| -> Vec<_> { e.group_selectors().map(|s| (s, e.key())).collect() };
+        self.selectors = self.endpoints.iter().flat_map(of).collect();
+        self.selectors.sort_unstable();
+    }
+
     pub(super) fn get(&self, key: GroupKey) -> Option<&Endpoint> {
         self.find(key).map(|at| &self.endpoints[at])
     }
@@ -48,6 +62,7 @@ impl Groups {
     /// Other keys hold from now on.
     pub(super) fn set_keys(&mut self, keys: &Keys) {
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.set_keys(keys));
+        self.find_selectors();
     }
 
     /// This process is reached at another address from now on.
@@ -64,6 +79,10 @@ impl Groups {
         let (key, place) = (endpoint.key(), self.endpoints.len());
         let at = self.places.partition_point(|(known, _)| *known < key);
         self.places.insert(at, (key, place));
+        for selector in endpoint.group_selectors() {
+            let at = self.selectors.partition_point(|(known, _)| *known < selector);
+            self.selectors.insert(at, (selector, key));
+        }
         self.endpoints.push(endpoint);
         self.schedule.grow(place + 1);
         self.schedule.wake(place);
@@ -173,6 +192,7 @@ impl Groups {
         let endpoint = self.endpoints.swap_remove(at);
         self.left.add(endpoint.highest_ids(), endpoint.transmit_counter());
         self.places.retain(|(key, _)| *key != endpoint.key());
+        self.selectors.retain(|(_, key)| *key != endpoint.key());
         let last = self.endpoints.len();
         self.schedule.rest(last, None);
         if at < last {

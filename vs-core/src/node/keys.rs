@@ -8,6 +8,7 @@ use crate::config::ConfigError;
 use crate::endpoint::Verdict;
 use crate::seal::{Keys, TAG_BYTES};
 use crate::trace::Tracer;
+use crate::wire::datagram::KEY_NONE;
 
 /// A datagram came that was not sealed as this node seals, so its sender and this process do not
 /// hear each other. In one sentence, it says what to do.
@@ -70,6 +71,14 @@ impl<T: Tracer> Node<T> {
     #[must_use]
     pub fn other_keys(&self) -> Option<OtherKeys> {
         self.other_keys
+    }
+
+    /// What becomes of a datagram of no group that is known here. Who has another key calls groups by
+    /// other selectors, so it may be of one of them.
+    pub(super) fn of_no_group(&self, key: u8) -> Verdict {
+        let keys = self.shared.keys.as_ref();
+        let is_known = key == KEY_NONE || keys.is_some_and(|keys| keys.ring().get(key).is_some());
+        if is_known || self.groups.len() == 0 { Verdict::Foreign } else { Verdict::OtherKey }
     }
 
     /// A datagram from `from` was not opened.

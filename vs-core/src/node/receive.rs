@@ -6,7 +6,7 @@ use super::{Node, OtherVersion};
 use crate::endpoint::Verdict;
 use crate::time::Time;
 use crate::trace::Tracer;
-use crate::wire::datagram::{Datagram, Malformed};
+use crate::wire::datagram::{Datagram, KEY_NONE, Malformed};
 use crate::wire::packet;
 
 impl<T: Tracer> Node<T> {
@@ -27,6 +27,10 @@ impl<T: Tracer> Node<T> {
             Verdict::OtherKey => &mut self.shared.counters.other_key,
             Verdict::Forged => &mut self.shared.counters.forged,
             Verdict::Replayed => &mut self.shared.counters.replayed,
+            Verdict::Impostor => {
+                self.impostor = Some(from);
+                &mut self.shared.counters.impostors
+            }
         };
         *counter += 1;
         self.shared.counters.datagrams += 1;
@@ -42,7 +46,15 @@ impl<T: Tracer> Node<T> {
             }
             Err(_) => return Verdict::Malformed,
         };
-        let Some(at) = self.groups.find(datagram.group()) else { return Verdict::Foreign };
+        let found = match datagram.key() {
+            KEY_NONE => self.groups.find(datagram.group()),
+            _ => self.groups.find_sealed(datagram.group().0),
+        };
+        let Some(at) = found else {
+            let verdict = self.of_no_group(datagram.key());
+            self.note_keys(from, verdict);
+            return verdict;
+        };
         let (endpoint, mut cx) = self.lend(at);
         let opened = match endpoint.open(datagram) {
             Ok(opened) => opened,
@@ -54,11 +66,9 @@ impl<T: Tracer> Node<T> {
         match &packet::decode(opened) {
             Ok(packet) => {
                 let verdict = endpoint.handle_packet(&mut cx, packet);
-                if verdict == Verdict::Foreign && endpoint.is_forged(&cx, packet, from) {
-                    cx.counters.impostors += 1;
-                    self.impostor = Some(from);
-                }
-                verdict
+                let is_forged =
+                    verdict == Verdict::Foreign && endpoint.is_forged(&cx, packet, from);
+                if is_forged { Verdict::Impostor } else { verdict }
             }
             Err(_) => Verdict::Malformed,
         }

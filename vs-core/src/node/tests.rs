@@ -44,6 +44,15 @@ fn view(major: u64, cids: &[u64]) -> View {
     View::new(ViewId { major, minor: 0 }, &members, &cids).unwrap()
 }
 
+/// The sync message of `from` for its cid 5, with this cut of `view`.
+fn sync_message(view: &View, from: Peer, cut: &[(u16, Seq)]) -> SyncMessage {
+    let Peer { process, incarnation, .. } = from;
+    let (runs, total) = (cut.to_vec(), view.len() as u16);
+    let view = ViewKey::of(view, process).unwrap();
+    let (cid, note) = (Cid(5), Note::default());
+    SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0, note }
+}
+
 /// Process 2, in a view with 1, and perhaps 3.
 struct Few {
     node: Node,
@@ -143,23 +152,21 @@ impl Few {
     }
 
     fn sync_of(&mut self, from: u64, cut: &[(u16, Seq)]) -> Verdict {
-        let (message, header) = (self.sync_message(peer(from), cut), self.header(from as Rank - 1));
-        let addr = peer(from).addr;
-        self.hear(addr, 1, |out| control::encode_sync(out, &header, &message, |_| None))
+        let first = self.first.clone();
+        self.sync_in(&first, from, Cid(5), cut)
     }
 
-    fn sync_message(&self, from: Peer, cut: &[(u16, Seq)]) -> SyncMessage {
-        let Peer { process, incarnation, .. } = from;
-        let view = ViewKey::of(&self.first, process).unwrap();
-        let (cid, runs, total) = (Cid(5), cut.to_vec(), self.first.len() as u16);
-        let note = Note::default();
-        SyncMessage { process, incarnation, cid, view, total, first: 0, runs, safe: 0, note }
+    fn sync_in(&mut self, view: &View, from: u64, cid: Cid, cut: &[(u16, Seq)]) -> Verdict {
+        let message = SyncMessage { cid, ..sync_message(view, peer(from), cut) };
+        let header = self.header_in(view, from as Rank - 1);
+        let addr = peer(from).addr;
+        self.hear(addr, 1, |out| control::encode_sync(out, &header, &message, |_| None))
     }
 
     /// The sync message of 1, with what `prove` shows of it, opens under the keys of its
     /// incarnation: whoever has the key of members can seal so.
     fn opened_sync(&mut self, prove: impl FnOnce(&[u8]) -> Option<Proof>) -> Verdict {
-        let (message, header) = (self.sync_message(signing(1), &[(2, 0)]), self.header(0));
+        let (message, header) = (sync_message(&self.first, signing(1), &[(2, 0)]), self.header(0));
         let mut out = [0; 512];
         let len = control::encode_sync(&mut out, &header, &message, prove).unwrap();
         finish(&mut out[..len], len, true, &mut TransmitCounter::default());
@@ -199,11 +206,38 @@ fn cut_beyond_what_was_granted_is_refused() {
         let mut few = Few::new();
         few.change(view(10, &[5, 5]));
         assert_eq!(few.sync(&cut), Verdict::Malformed, "{cut:?}");
-        assert_eq!(few.node.counters().malformed, 1);
+        let counters = few.node.counters();
+        assert_eq!((counters.malformed, counters.false_cuts), (1, 1));
         assert_eq!(few.installed(), None);
         assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted, "the true one counts");
         assert_eq!(few.installed(), Some(view(10, &[5, 5])));
     }
+}
+
+/// What came before its view was installed counted unseen.
+#[test]
+fn early_cut_beyond_what_was_granted_is_forgotten() {
+    for lie in [[(1, WINDOW + 1), (1, 0)], [(1, 0), (1, 1)]] {
+        let mut few = Few::new();
+        let (next, last) = (view(10, &[5, 5]), view(11, &[6, 6]));
+        few.change(next.clone());
+        assert_eq!(few.sync_in(&next, 1, Cid(6), &lie), Verdict::Accepted);
+        assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted);
+        assert_eq!(few.installed(), Some(next.clone()));
+        assert_eq!(few.node.counters().false_cuts, 1);
+        few.change(last.clone());
+        assert_eq!(few.installed(), None, "the sync message is missing");
+        assert_eq!(few.sync_in(&next, 1, Cid(6), &[(1, WINDOW), (1, 0)]), Verdict::Accepted);
+        assert_eq!(few.installed(), None, "its packets are missing");
+    }
+    let mut few = Few::new();
+    let (next, last) = (view(10, &[5, 5]), view(11, &[6, 6]));
+    few.change(next.clone());
+    assert_eq!(few.sync_in(&next, 1, Cid(6), &[(2, 0)]), Verdict::Accepted);
+    assert_eq!(few.sync(&[(2, 0)]), Verdict::Accepted);
+    assert_eq!(few.installed(), Some(next));
+    few.change(last.clone());
+    assert_eq!(few.installed(), Some(last), "the true one was kept");
 }
 
 /// A message is cut into the datagrams of a window; all of these can be in a cut.
@@ -239,7 +273,7 @@ fn datagram_in_own_name_raises_alarm() {
     few.hear(elsewhere, given + 1, member);
     assert_eq!(few.node.impostor(), None, "own multicasts come back");
     for (count, from, number) in [(1, here, given + 1), (2, elsewhere, given)] {
-        assert_eq!(few.hear(from, number, own), Verdict::Foreign);
+        assert_eq!(few.hear(from, number, own), Verdict::Impostor);
         let impostor = few.node.impostor().unwrap();
         assert_eq!((impostor.from, impostor.datagrams), (from, count));
         assert_eq!(few.node.counters().impostors, count);

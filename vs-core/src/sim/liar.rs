@@ -66,7 +66,7 @@ fn false_sync(out: &mut [u8], header: &Header, mut message: SyncMessage) -> Opti
     };
     *cut.get_mut(at)? += more;
     message.runs = cut.into_iter().map(|seq| (1, seq)).collect();
-    control::encode_sync(out, header, &message)
+    control::encode_sync(out, header, &message, |_| None)
 }
 
 /// An acknowledgement of packets that nobody has sent, and of room that nobody has.

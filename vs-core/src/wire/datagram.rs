@@ -4,12 +4,13 @@
 //! ```text
 //! in the clear  0 "VS" | 2 version | 3 id of the key, 0 if nothing is sealed
 //!               4 rank of the transmitter u16 | 6 scope of the key (below) | 7 reserved
-//!               8 group key u64
-//!               16 fingerprint of the view u64, or the selector of the incarnation u64
+//!               8 group key u64; selector of the group, if it is sealed
+//!               16 fingerprint of the view u64; if it is sealed, the selector of the view or of the
+//!               incarnation
 //!               24 counter of the transmitter u64
 //! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach, path and control
-//! at the end    fingerprint of the view u64, in the scope of an incarnation; the tag, 16 bytes:
-//!               nothing of that if nothing is sealed
+//! at the end    fingerprint of the view u64, in scopes 1 and 3; the tag, 16 bytes: nothing of that
+//!               if nothing is sealed
 //! ```
 //!
 //! All numbers are little-endian. Reserved bits are zero when sent and ignored when received.
@@ -20,12 +21,14 @@
 //! [`Datagram::open`] the content can be decoded.
 //!
 //! What follows the header is sealed, and the header is authenticated with it. The **scope** of the
-//! key is 1 or 2. In scope 1, of sync messages, requests for them and what is said about
+//! key is 1, 2 or 3. In scope 1, of sync messages, requests for them and what is said about
 //! multicasts, the key is that of the transmitter's incarnation in the group: readers need not
-//! share its view. In scope 2, of everything else, it is that of the view and the rank. The nonce
-//! is the counter.
+//! share its view. Scope 3 is that of what one process says to another alone about multicasts: the
+//! same key, and the selector of the receiver's incarnation is authenticated behind the header,
+//! though it is not sent. In scope 2, of everything else, the key is that of the view and the rank.
+//! The nonce is the counter. Selectors follow from keys.
 
-use crate::ident::{GroupKey, Rank};
+use crate::ident::{GroupKey, ProcessId, Rank};
 use crate::seal::TAG_BYTES;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::bytes::{Raw, put_u16, put_u64};
@@ -51,6 +54,8 @@ pub(crate) const COUNTER_AT: usize = 24;
 /// Where a datagram says what [`Kind`] it is.
 pub const KIND_AT: usize = 32;
 const FLAGS_AT: usize = 33;
+/// Where one of kind [`Kind::Reach`] names whom it is for.
+pub(super) const TARGET_AT: usize = 48;
 
 /// The datagram goes to the whole group, by multicast or in copies; without this flag it goes to
 /// one member alone.
@@ -107,10 +112,22 @@ pub enum Scope {
     Incarnation = 1,
     /// That of the view and the transmitter's rank in it.
     View = 2,
+    /// That of the transmitter's incarnation, bound to the receiver's incarnation.
+    Receiver = 3,
+}
+
+impl Scope {
+    /// Whose key a datagram with these flags is sealed with.
+    fn of(kind: Kind, flags: u8) -> Self {
+        match kind {
+            Kind::Reach if flags & FLAG_GROUP == 0 => Self::Receiver,
+            _ => kind.scope(),
+        }
+    }
 }
 
 impl Kind {
-    /// In which scope datagrams of this kind are sealed.
+    /// In which scope datagrams of this kind are sealed that go to the group.
     #[must_use]
     pub fn scope(self) -> Scope {
         match self {
@@ -225,7 +242,8 @@ impl<'a> Closing<'a> {
     /// In which scope it is to be sealed.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        Kind::try_from(self.bytes[KIND_AT]).map_or(Scope::View, Kind::scope)
+        let kind = Kind::try_from(self.bytes[KIND_AT]);
+        kind.map_or(Scope::View, |kind| Scope::of(kind, self.bytes[FLAGS_AT]))
     }
 
     /// The fingerprint of its view.
@@ -234,25 +252,36 @@ impl<'a> Closing<'a> {
         Raw(self.bytes).u64_at(FINGERPRINT_AT)
     }
 
-    /// What stays in the clear, and what is to be sealed with room for the tag, in the scope of an
-    /// incarnation with this `selector`.
+    /// The process that it is for, in [`Scope::Receiver`].
     #[must_use]
-    pub fn of_incarnation(self, selector: u64) -> (&'a [u8], &'a mut [u8]) {
+    pub fn receiver(&self) -> ProcessId {
+        ProcessId(Raw(self.bytes).u64_at(TARGET_AT))
+    }
+
+    /// What stays in the clear, and what is to be sealed with room for the tag, in the scope of an
+    /// incarnation. The arguments are the selectors of the group and the incarnation.
+    #[must_use]
+    pub fn of_incarnation(self, group: u64, selector: u64) -> (&'a [u8], &'a mut [u8]) {
         let fingerprint = self.fingerprint();
         let at = self.bytes.len() - TAG_BYTES - SCOPE_BYTES;
         put_u64(self.bytes, at, fingerprint);
-        put_u64(self.bytes, FINGERPRINT_AT, selector);
-        self.split(Scope::Incarnation)
+        let scope = match self.scope() {
+            Scope::Receiver => Scope::Receiver,
+            Scope::Incarnation | Scope::View => Scope::Incarnation,
+        };
+        self.split(scope, group, selector)
     }
 
-    /// The same in the scope of the view.
+    /// The same in the scope of the view, with its selector.
     #[must_use]
-    pub fn of_view(self) -> (&'a [u8], &'a mut [u8]) {
-        self.split(Scope::View)
+    pub fn of_view(self, group: u64, selector: u64) -> (&'a [u8], &'a mut [u8]) {
+        self.split(Scope::View, group, selector)
     }
 
-    fn split(self, scope: Scope) -> (&'a [u8], &'a mut [u8]) {
+    fn split(self, scope: Scope, group: u64, selector: u64) -> (&'a [u8], &'a mut [u8]) {
         self.bytes[SCOPE_AT] = scope as u8;
+        put_u64(self.bytes, GROUP_AT, group);
+        put_u64(self.bytes, FINGERPRINT_AT, selector);
         let (clear, content) = self.bytes.split_at_mut(HEADER_BYTES);
         (clear, content)
     }
@@ -294,7 +323,7 @@ impl<'a> Datagram<'a> {
         }
     }
 
-    /// The group that it names.
+    /// The group that it names; in one that is sealed this is the selector of the group.
     #[inline]
     #[must_use]
     pub fn group(&self) -> GroupKey {
@@ -311,11 +340,12 @@ impl<'a> Datagram<'a> {
     /// In which scope it says to be sealed.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
-        [Scope::Incarnation, Scope::View].into_iter().find(|s| *s as u8 == self.bytes[SCOPE_AT])
+        let scopes = [Scope::View, Scope::Incarnation, Scope::Receiver];
+        scopes.into_iter().find(|scope| *scope as u8 == self.bytes[SCOPE_AT])
     }
 
-    /// What it says in the place of the header: in the scope of an incarnation the fingerprint is
-    /// the selector.
+    /// What it says in the place of the header: in one that is sealed, selectors stand for the group
+    /// and for the fingerprint.
     #[must_use]
     pub fn header(&self) -> Header {
         OpenDatagram { bytes: self.bytes }.header()
@@ -346,19 +376,21 @@ impl<'a> Datagram<'a> {
         OpenDatagram { bytes: self.bytes }
     }
 
-    /// One that was opened in place can be read. `None`: it is too short, or of a kind that is not
-    /// sealed in its scope.
+    /// One of `group` that was opened in place can be read. In the scope of a view, `fingerprint` is
+    /// that of the view. `None`: it is too short, or of a kind that is not sealed in its scope.
     #[must_use]
-    pub fn opened(self) -> Option<OpenDatagram<'a>> {
+    pub fn opened(self, group: GroupKey, fingerprint: Option<u64>) -> Option<OpenDatagram<'a>> {
+        let scope = self.scope()?;
         let mut end = self.bytes.len().checked_sub(TAG_BYTES)?;
-        if self.scope() == Some(Scope::Incarnation) {
+        if scope != Scope::View {
             end = end.checked_sub(SCOPE_BYTES).filter(|end| *end >= HEADER_BYTES)?;
-            let fingerprint = Raw(self.bytes).u64_at(end);
-            put_u64(self.bytes, FINGERPRINT_AT, fingerprint);
         }
+        let fingerprint = fingerprint.unwrap_or_else(|| Raw(self.bytes).u64_at(end));
+        put_u64(self.bytes, FINGERPRINT_AT, fingerprint);
+        put_u64(self.bytes, GROUP_AT, group.0);
         // A key of one scope does not speak in the other: who left a view still has its own.
         let kind = Kind::try_from(*self.bytes.get(KIND_AT)?).ok()?;
-        let is_meant = Some(kind.scope()) == self.scope();
+        let is_meant = Scope::of(kind, *self.bytes.get(FLAGS_AT)?) == scope;
         (is_meant && end > FLAGS_AT).then_some(OpenDatagram { bytes: &self.bytes[..end] })
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::ident::ProcessId;
 use crate::wire::bytes::{Raw, put_u64};
-use crate::wire::datagram::{self, Header, Kind, Malformed};
+use crate::wire::datagram::{self, Header, Kind, Malformed, TARGET_AT};
 
 /// Bytes of the datagram.
 pub const REACH_BYTES: usize = 56;
@@ -51,7 +51,7 @@ pub fn encode(out: &mut [u8], header: &Header, reach: &Reach) -> Option<usize> {
     };
     let out = datagram::begin(out, REACH_BYTES, Kind::Reach, flags, header)?;
     put_u64(out, 40, reach.process.0);
-    put_u64(out, 48, reach.target.0);
+    put_u64(out, TARGET_AT, reach.target.0);
     Some(REACH_BYTES)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn decode(bytes: &[u8], flags: u8) -> Result<Reach, Malformed> {
         FLAG_ANSWER => Word::Answer,
         _ => return Err(Malformed::Field),
     };
-    Ok(Reach { process: ProcessId(raw.u64_at(40)), target: ProcessId(raw.u64_at(48)), word })
+    Ok(Reach { process: ProcessId(raw.u64_at(40)), target: ProcessId(raw.u64_at(TARGET_AT)), word })
 }
 
 #[cfg(test)]

@@ -4,7 +4,19 @@ use alloc::boxed::Box;
 
 use crate::endpoint::transmit::Verdict;
 use crate::seal::{KeyRing, Keys, Lane, RingKey, Secret, Window};
-use crate::wire::datagram::Datagram;
+use crate::wire::datagram::{Datagram, HEADER_BYTES};
+
+/// Bytes that are authenticated with the content of a datagram for one receiver.
+pub(super) const BOUND_BYTES: usize = HEADER_BYTES + size_of::<u64>();
+
+/// The header of a datagram for one receiver, with the selector of that: none but the incarnation
+/// that is meant opens it.
+pub(super) fn bind<'a>(bound: &'a mut [u8; BOUND_BYTES], clear: &[u8], receiver: u64) -> &'a [u8] {
+    let (header, selector) = bound.split_at_mut(HEADER_BYTES);
+    header.copy_from_slice(clear);
+    selector.copy_from_slice(&receiver.to_le_bytes());
+    bound
+}
 
 /// What one transmitter sent, as far as it was opened.
 #[derive(Debug, Default)]
@@ -17,11 +29,13 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key.
+    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key. One that is
+    /// for this process alone is bound to its selector `receiver`.
     pub(super) fn open(
         opening: &mut Option<Box<Self>>,
         keys: &Keys,
         datagram: &mut Datagram<'_>,
+        receiver: Option<u64>,
         root: impl FnOnce(&RingKey) -> Secret,
     ) -> Verdict {
         let (id, number) = (datagram.key(), datagram.counter());
@@ -30,6 +44,11 @@ impl Opening {
             return Verdict::Replayed;
         }
         let (clear, content) = datagram.split();
+        let mut bound = [0; BOUND_BYTES];
+        let clear = match receiver {
+            Some(receiver) => bind(&mut bound, clear, receiver),
+            None => clear,
+        };
         let is_open = match &mut known.lane {
             Some((key, lane)) if *key == id => lane.open(number, clear, content),
             other => {

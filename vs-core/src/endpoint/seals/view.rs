@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use super::opening::Opening;
+use super::selectors::Selectors;
 use super::who::Who;
 use crate::endpoint::transmit::Verdict;
 use crate::ident::{GroupKey, Rank};
@@ -23,15 +24,24 @@ struct Roots {
 }
 
 impl Roots {
-    /// The secret of the member of `rank`.
-    fn of(&mut self, key: &RingKey, rank: Rank, who: &Who) -> Secret {
+    /// What all follow from under one key.
+    fn root(&mut self, key: &RingKey) -> Secret {
         let known = self.known.iter().find(|(id, _)| *id == key.id()).map(|(_, root)| root.clone());
-        let root = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let root = key.member().derive("vs view", &[&self.context]);
             self.known.push((key.id(), root.clone()));
             root
-        });
-        who.derive(&root, "vs sender").derive("vs rank", &[&rank.to_le_bytes()])
+        })
+    }
+
+    /// The secret of the member of `rank`.
+    fn of(&mut self, key: &RingKey, rank: Rank, who: &Who) -> Secret {
+        who.derive(&self.root(key), "vs sender").derive("vs rank", &[&rank.to_le_bytes()])
+    }
+
+    /// What the view is called in the clear.
+    fn selectors(&mut self, ring: &KeyRing) -> Selectors {
+        Selectors::new(ring, |key| self.root(key).derive("vs view selector", &[]))
     }
 }
 
@@ -39,6 +49,7 @@ impl Roots {
 #[derive(Debug)]
 pub(super) struct ViewSeal {
     fingerprint: u64,
+    selectors: Selectors,
     own: Rank,
     roots: Roots,
     sealing: Option<Lane>,
@@ -50,6 +61,7 @@ impl ViewSeal {
     /// The keys of a view that was announced with a secret or without, in which this process has
     /// rank `own`. `who` are its members, by rank.
     pub(super) fn new(
+        keys: &Keys,
         group: GroupKey,
         (view, secret): (&View, Option<&Secret>),
         own: Rank,
@@ -66,10 +78,12 @@ impl ViewSeal {
         }
         // With it, who was removed and keeps the key of members cannot open what follows.
         context.extend_from_slice(secret.map_or(&[], |secret| &secret.bytes()[..]));
+        let mut roots = Roots { context, known: Vec::new() };
         Self {
             fingerprint: view.fingerprint(),
+            selectors: roots.selectors(keys.ring()),
             own,
-            roots: Roots { context, known: Vec::new() },
+            roots,
             sealing: None,
             members: who.map(|who| (who, None)).collect(),
         }
@@ -77,6 +91,16 @@ impl ViewSeal {
 
     pub(super) fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// What the view is called in the clear, by who seals now.
+    pub(super) fn selector(&self) -> u64 {
+        self.selectors.first()
+    }
+
+    /// Whether a datagram that is sealed with `key` and says `selector` is of this view.
+    pub(super) fn is_meant(&self, key: u8, selector: u64) -> bool {
+        self.selectors.under(key) == Some(selector)
     }
 
     /// What this process seals with in the view.
@@ -90,7 +114,7 @@ impl ViewSeal {
     }
 
     /// Opens a datagram in place. Of the own ones only those are opened that this process has not
-    /// sent: up to the number `sent` it has.
+    /// sent, to know of them: up to the number `sent` it has.
     pub(super) fn open(&mut self, keys: &Keys, datagram: &mut Datagram<'_>, sent: u64) -> Verdict {
         let rank = datagram.header().rank;
         if rank == self.own && datagram.counter() <= sent {
@@ -98,12 +122,16 @@ impl ViewSeal {
         }
         let (roots, member) = (&mut self.roots, self.members.get_mut(usize::from(rank)));
         let Some((Some(who), opening)) = member else { return Verdict::Foreign };
-        Opening::open(opening, keys, datagram, |key| roots.of(key, rank, who))
+        match Opening::open(opening, keys, datagram, None, |key| roots.of(key, rank, who)) {
+            Verdict::Accepted if rank == self.own => Verdict::Impostor,
+            verdict => verdict,
+        }
     }
 
     /// Other keys hold from now on.
     pub(super) fn handle_keys(&mut self, old: &KeyRing, new: &KeyRing) {
         self.roots.known.clear();
+        self.selectors = self.roots.selectors(new);
         self.sealing = None;
         let openings = self.members.iter_mut().filter_map(|(_, opening)| opening.as_mut());
         openings.for_each(|opening| opening.handle_keys(old, new));

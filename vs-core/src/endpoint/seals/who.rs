@@ -2,9 +2,8 @@
 
 use alloc::boxed::Box;
 
-use smallvec::SmallVec;
-
 use super::opening::Opening;
+use super::selectors::Selectors;
 use crate::ident::{GroupKey, Incarnation, ProcessId};
 use crate::seal::{KeyRing, RingKey, Secret};
 
@@ -30,10 +29,8 @@ impl Who {
     }
 
     /// By what others find the key, without telling who it is.
-    pub(super) fn selector(&self, key: &RingKey) -> u64 {
-        let secret = self.derive(key.member(), "vs selector");
-        let (selector, _) = secret.bytes().split_at(8);
-        selector.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+    pub(super) fn selectors(&self, ring: &KeyRing) -> Selectors {
+        Selectors::new(ring, |key| self.derive(key.member(), "vs selector"))
     }
 }
 
@@ -41,28 +38,23 @@ impl Who {
 #[derive(Debug)]
 pub(super) struct PeerSeal {
     pub(super) who: Who,
-    /// Under each key of the ring.
-    selectors: SmallVec<[u64; 2]>,
+    selectors: Selectors,
     pub(super) opening: Option<Box<Opening>>,
 }
 
 impl PeerSeal {
     pub(super) fn new(who: Who, ring: &KeyRing) -> Self {
-        Self { who, selectors: selectors(&who, ring), opening: None }
+        Self { who, selectors: who.selectors(ring), opening: None }
     }
 
     /// Under which selectors it may be heard.
-    pub(super) fn selectors(&self) -> impl Iterator<Item = u64> + '_ {
-        self.selectors.iter().copied()
+    pub(super) fn selectors(&self) -> &Selectors {
+        &self.selectors
     }
 
     /// Other keys hold from now on.
     pub(super) fn handle_keys(&mut self, old: &KeyRing, new: &KeyRing) {
-        self.selectors = selectors(&self.who, new);
+        self.selectors = self.who.selectors(new);
         self.opening.iter_mut().for_each(|opening| opening.handle_keys(old, new));
     }
-}
-
-fn selectors(who: &Who, ring: &KeyRing) -> SmallVec<[u64; 2]> {
-    ring.iter().map(|key| who.selector(key)).collect()
 }

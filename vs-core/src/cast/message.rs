@@ -97,6 +97,9 @@ pub struct CastCounters {
     pub forwarded: u64,
     /// Acknowledgements sent.
     pub acks: u64,
+    /// Parts of acknowledgements that say more than can have been sent, and were dropped.
+    #[serde(default)]
+    pub false_acks: u64,
     /// Reports of gaps sent.
     pub naks: u64,
     /// Reports of gaps that were put off because others reported the same.

@@ -189,24 +189,34 @@ impl Cast {
             if stream == from {
                 continue;
             }
-            let received = if stream == self.me {
-                if self.room.handle_credit(from, entry.credit) {
-                    self.peers.handle_credit(now, from);
-                }
-                entry.received.min(self.sender.transmitted())
-            } else {
+            if entry.received > self.sendable(stream) {
+                // Nobody has what nobody can have sent.
+                self.counters.false_acks += 1;
+                continue;
+            }
+            if stream != self.me {
                 self.hear_of(now, stream, entry.received);
-                // A member cannot have more than the window lets it have.
-                entry.received.min(self.streams.of(stream).room_end())
-            };
-            if self.stability.record(stream, from, received) {
+            } else if self.room.handle_credit(from, entry.credit) {
+                self.peers.handle_credit(now, from);
+            }
+            if self.stability.record(stream, from, entry.received) {
                 if stream == self.me {
-                    self.peers.handle_ack(now, from, received == self.sender.transmitted());
+                    let has_all = entry.received == self.sender.transmitted();
+                    self.peers.handle_ack(now, from, has_all);
                 }
                 let floor = self.stability.floor(stream);
                 self.learn_stable(pool, now, stream, floor);
             }
         }
+    }
+
+    /// The last packet of a stream that can have been sent: of another one, the last that this
+    /// member ever had room for.
+    fn sendable(&self, stream: Rank) -> Seq {
+        if stream == self.me {
+            return self.sender.transmitted();
+        }
+        self.streams.of(stream).room_end()
     }
 
     /// A heartbeat of a member: how far its stream goes, and how far it is stable.

@@ -73,8 +73,8 @@ impl<T: Tracer> Node<T> {
         self.other_keys
     }
 
-    /// What becomes of a datagram of no group that is known here. Who has another key calls groups by
-    /// other selectors, so it may be of one of them.
+    /// What becomes of a datagram of no group that is known here. Who has another key calls groups
+    /// by other selectors, so it may be of one of them.
     pub(super) fn of_no_group(&self, key: u8) -> Verdict {
         let keys = self.shared.keys.as_ref();
         let is_known = key == KEY_NONE || keys.is_some_and(|keys| keys.ring().get(key).is_some());

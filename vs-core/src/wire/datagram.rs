@@ -5,8 +5,8 @@
 //! in the clear  0 "VS" | 2 version | 3 id of the key, 0 if nothing is sealed
 //!               4 rank of the transmitter u16 | 6 scope of the key (below) | 7 reserved
 //!               8 group key u64; selector of the group, if it is sealed
-//!               16 fingerprint of the view u64; if it is sealed, the selector of the view or of the
-//!               incarnation
+//!               16 fingerprint of the view u64; if it is sealed, the selector of the view or of
+//!               the incarnation
 //!               24 counter of the transmitter u64
 //! content       32 kind | 33 flags | 34 fields of the kind: see packet, reach, path and control
 //! at the end    fingerprint of the view u64, in scopes 1 and 3; the tag, 16 bytes: nothing of that
@@ -344,8 +344,8 @@ impl<'a> Datagram<'a> {
         scopes.into_iter().find(|scope| *scope as u8 == self.bytes[SCOPE_AT])
     }
 
-    /// What it says in the place of the header: in one that is sealed, selectors stand for the group
-    /// and for the fingerprint.
+    /// What it says in the place of the header: in one that is sealed, selectors stand for the
+    /// group and for the fingerprint.
     #[must_use]
     pub fn header(&self) -> Header {
         OpenDatagram { bytes: self.bytes }.header()
@@ -376,8 +376,8 @@ impl<'a> Datagram<'a> {
         OpenDatagram { bytes: self.bytes }
     }
 
-    /// One of `group` that was opened in place can be read. In the scope of a view, `fingerprint` is
-    /// that of the view. `None`: it is too short, or of a kind that is not sealed in its scope.
+    /// One of `group` that was opened in place can be read. In the scope of a view, `fingerprint`
+    /// is that of the view. `None`: it is too short, or of a kind that is not sealed in its scope.
     #[must_use]
     pub fn opened(self, group: GroupKey, fingerprint: Option<u64>) -> Option<OpenDatagram<'a>> {
         let scope = self.scope()?;

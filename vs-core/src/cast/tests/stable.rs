@@ -43,6 +43,35 @@ fn ack(net: &mut Net, from: Rank, received: Seq, credit: Seq) {
     member.cast.handle_ack(&mut member.pool, net.now, from, 0, entries);
 }
 
+/// It counted as one of all that was sent: the packet was freed, and who lacked it was accused.
+#[test]
+fn acknowledgement_of_what_nobody_sent_frees_nothing() {
+    let mut net = Net::new(3, &config(), Faults::default(), 1);
+    (1..3).for_each(|rank| net.cut(rank, true));
+    assert!(net.send(0, 10));
+    net.drain_one(0);
+    let ack = |net: &mut Net, from: Rank, first: Rank, received: Seq| {
+        let member = &mut net.members[0];
+        let entry = [AckEntry { received, credit: 256 }].into_iter();
+        member.cast.handle_ack(&mut member.pool, net.now, from, first, entry);
+    };
+    ack(&mut net, 1, 0, 1);
+    ack(&mut net, 2, 0, 2);
+    let cast = &net.members[0].cast;
+    assert_eq!((cast.stable(0), cast.counters().false_acks), (0, 1));
+    assert_eq!(net.members[0].pool.used(), 1);
+    ack(&mut net, 2, 1, 257);
+    let cast = &net.members[0].cast;
+    assert_eq!(cast.counters().false_acks, 2, "there was never room for that");
+    assert!(!cast.streams.of(1).has_gap());
+    net.now = Time::from_millis(config().peer_ms + 1);
+    let now = net.now;
+    net.members[0].cast.handle_timeout(now);
+    assert_eq!(net.accused_by(0), [2]);
+    ack(&mut net, 2, 0, 1);
+    assert_eq!(net.members[0].cast.stable(0), 1);
+}
+
 #[test]
 fn many_packets_are_acknowledged_at_once() {
     let mut net = listener();

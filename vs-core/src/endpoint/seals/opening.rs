@@ -29,8 +29,8 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key. One that is
-    /// for this process alone is bound to its selector `receiver`.
+    /// Opens a datagram in place. `root` makes the secret of the transmitter from a key. One that
+    /// is for this process alone is bound to its selector `receiver`.
     pub(super) fn open(
         opening: &mut Option<Box<Self>>,
         keys: &Keys,

@@ -1,5 +1,5 @@
-//! By what a reader finds a key, in the clear. Who does not have the key of members cannot tell what
-//! is meant.
+//! By what a reader finds a key, in the clear. Who does not have the key of members cannot tell
+//! what is meant.
 
 use smallvec::SmallVec;
 

@@ -3,7 +3,7 @@
 use core::fmt::{Display, Write as _};
 
 use vs_core::status::{
-    DialState, GroupStatus, Listed, MembershipStatus, NodeStatus, ServerStatus, Status,
+    Counters, DialState, GroupStatus, Listed, MembershipStatus, NodeStatus, ServerStatus, Status,
 };
 
 use crate::output::push_printable;
@@ -143,8 +143,27 @@ fn of_node(n: &NodeStatus) -> String {
             head + &format!("the system dropped {dropped}, since buffers were full\n")
         }
     };
+    let head = head + &of_strangers(c);
     n.groups.first.iter().map(of_membership).fold(head, |all, group| all + &group)
         + &more(&n.groups, "group")
+}
+
+/// What others send that they should not, if they do.
+fn of_strangers(c: &Counters) -> String {
+    let counts = [
+        (c.clear, "in the clear"),
+        (c.other_key, "sealed with another key"),
+        (c.forged, "forged"),
+        (c.replayed, "heard before"),
+        (c.impostors, "in the name of this process"),
+        (c.false_cuts, "with false cuts"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let some: Vec<String> = some.map(|(count, what)| format!("{count} {what}")).collect();
+    match some.len() {
+        0 => String::new(),
+        _ => format!("datagrams that were dropped: {}\n", some.join(", ")),
+    }
 }
 
 fn of_membership(g: &MembershipStatus) -> String {
@@ -170,6 +189,10 @@ fn of_membership(g: &MembershipStatus) -> String {
         c.no_slot,
         count(c.refused, "message"),
     );
+    if c.false_acks > 0 {
+        let _ =
+            writeln!(head, "{} acknowledgements say more than can have been sent", c.false_acks);
+    }
     if c.repairs_refused > 0 {
         let refused = count(c.repairs_refused, "packet");
         let _ = writeln!(head, "{refused} not sent again to members that asked for too many");

@@ -136,8 +136,9 @@ impl EmbeddedServer {
         let boot = clock.unix_start_ms();
         let mut server_config = config.server.clone().with_deployment(deployment);
         if let Some(files) = OpenFiles::now() {
-            let most = server_config.connections_max.min(files.connections.max(1));
-            server_config.connections_max = most;
+            let ServerConfig { connections_max, strangers_max, .. } = server_config;
+            (server_config.connections_max, server_config.strangers_max) =
+                files.fit(connections_max, strangers_max, keys.is_some());
         }
         let mut server = Server::new(server_config, ServerId(random() & NUMBER_MAX), boot)
             .map_err(OpenError::Config)?;

@@ -140,13 +140,17 @@ impl Decoder {
             }
             let rest = &self.bytes[self.at..];
             let Some((len, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
+                self.keep_rest();
                 return Ok(None);
             };
             let len = u32::from_le_bytes(*len) as usize;
             if len > self.frame_bytes_max {
                 return Err(FrameError::TooLong);
             }
-            let Some(content) = rest.get(..len) else { return Ok(None) };
+            let Some(content) = rest.get(..len) else {
+                self.keep_rest();
+                return Ok(None);
+            };
             let frame = Frame::decode(content)?;
             self.at += LENGTH_BYTES + len;
             match frame {
@@ -156,6 +160,20 @@ impl Decoder {
                 None => self.skipped += 1,
             }
         }
+    }
+
+    /// Of what arrived, the room goes with the frames that were taken: who sends many and a part of
+    /// another one would keep the room of all.
+    fn keep_rest(&mut self) {
+        let rest = &self.bytes[self.at..];
+        if self.bytes.capacity() > KEPT_BYTES + 2 * rest.len() {
+            (self.bytes, self.at) = (rest.to_vec(), 0);
+        }
+    }
+
+    /// Bytes of frames that are not complete, or not taken.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.len() - self.at
     }
 
     /// Frames that were skipped since the last call: their kinds are not known here.

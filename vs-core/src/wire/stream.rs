@@ -173,6 +173,12 @@ impl Stream {
         self.pending().len() + sealed.map_or(0, |sealed| sealed.channel.waiting_bytes())
     }
 
+    /// Bytes that it holds: those that wait, and those of messages that are not complete.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let arrived = self.sealed.as_ref().map_or(0, |sealed| sealed.channel.arrived_bytes());
+        self.waiting_bytes() + self.decoder.held_bytes() + arrived
+    }
+
     /// `n` bytes of [`Stream::pending`] were written.
     pub(crate) fn consumed(&mut self, n: usize) {
         self.output.consumed(n);

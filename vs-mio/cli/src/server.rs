@@ -109,9 +109,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let peers = servers(&args.peers)?;
     let boot = Clock::new().unix_start_ms();
     let mut config = config(&args);
-    let files = OpenFiles::now().filter(|files| files.connections < config.connections_max);
+    let most = (config.connections_max, config.strangers_max);
+    let fit = |files: &OpenFiles| files.fit(most.0, most.1, keys.is_some());
+    let files = OpenFiles::now().filter(|files| fit(files) != most);
     if let Some(files) = files {
-        config.connections_max = files.connections.max(1);
+        (config.connections_max, config.strangers_max) = fit(&files);
     }
     let mut server = Server::new(config, ServerId(args.id), boot)
         .map_err(|e| Failure(format!("the configuration cannot be used: {e}")))?;

@@ -1,7 +1,7 @@
 //! Connections of a server: up, coming up, or on their way out.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
@@ -48,12 +48,14 @@ pub(super) struct Dial {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: Vec<Option<ConnId>>,
+    /// Those that nobody has.
+    free: BTreeSet<usize>,
 }
 
 impl Slots {
     /// The least number that is free, which `id` has from now on.
     pub(super) fn take(&mut self, id: ConnId) -> usize {
-        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let free = self.free.pop_first().unwrap_or(self.slots.len());
         if free == self.slots.len() {
             self.slots.push(None);
         }
@@ -63,6 +65,7 @@ impl Slots {
 
     pub(super) fn free(&mut self, slot: usize) {
         self.slots[slot] = None;
+        self.free.insert(slot);
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<ConnId> {

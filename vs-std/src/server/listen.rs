@@ -8,6 +8,9 @@ use vs_core::Time;
 
 /// Pause after the system had no room for a connection, in ms.
 const PAUSE_MS: u64 = 100;
+/// Connections that may wait in the system to be accepted, if its own limit allows. Beyond, who
+/// connects has to try again, which it does after a second.
+const WAITING_MAX: i32 = 4096;
 /// Least time between two words on that, in ms.
 const TELL_MS: u64 = 1000;
 
@@ -71,12 +74,12 @@ impl Listen {
     }
 
     /// The next connection that waits, if the system has room for it.
-    pub(super) fn accept(&mut self, now: Time) -> Option<TcpStream> {
+    pub(super) fn accept(&mut self, now: Time) -> Option<(TcpStream, SocketAddr)> {
         while self.is_ready && now >= self.from {
             match self.listener.accept() {
-                Ok((stream, _)) => {
+                Ok(accepted) => {
                     self.told = false;
-                    return Some(stream);
+                    return Some(accepted);
                 }
                 Err(error) => self.refused(now, error),
             }
@@ -104,6 +107,7 @@ impl Listen {
 /// A listener that nobody waits for.
 pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(addr)?;
+    rustix::net::listen(&listener, WAITING_MAX)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

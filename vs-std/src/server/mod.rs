@@ -347,23 +347,23 @@ impl ServerDriver {
 
     fn accept(&mut self, now: Time, opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>) {
         for _ in 0..ACCEPTS_MAX {
-            let Some(stream) = self.listen.accept(now) else { return };
+            let Some((stream, from)) = self.listen.accept(now) else { return };
             // A connection that cannot be waited for is dropped: the other side tries again.
-            self.accepted(now, stream, opened).unwrap_or(());
+            self.accepted(now, (stream, from), opened).unwrap_or(());
         }
     }
 
     fn accepted(
         &mut self,
         now: Time,
-        stream: TcpStream,
+        (stream, from): (TcpStream, SocketAddr),
         opened: &mut impl FnMut(Opened<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let (id, slot) = self.enter(&stream, opened)?;
         self.conns.insert(id, Conn::new(stream, slot, None));
-        self.server.handle_accepted(now, id);
+        self.server.handle_accepted_from(now, id, from.ip());
         Ok(())
     }
 

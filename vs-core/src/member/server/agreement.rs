@@ -19,6 +19,10 @@ use crate::rule::{Rule, Rules};
 use crate::seal::{Secret, Seed};
 use crate::view::View;
 
+/// Entries of cids and of used proposals that are kept of the proposals of others, beyond those for
+/// the present set: as many as 256 servers have in a group of 256.
+pub(crate) const PROPOSED_MAX: usize = 1 << 17;
+
 /// What a client's cids and view numbers have to be above, for they increase across all its
 /// incarnations (M2, M6).
 ///
@@ -344,6 +348,29 @@ impl Agreement {
             self.propose(Mode::Fast, 0, steps);
         }
         self.try_view(steps);
+    }
+
+    /// Whether `proposal` gives cids to others than those of its set, which is the present one.
+    pub(crate) fn is_made_up(&self, proposal: &Proposal) -> bool {
+        let is_member =
+            |p: &ProcessId| self.ns.binary_search_by_key(p, |client| client.process).is_ok();
+        proposal.set == self.set && !proposal.cids.iter().all(|(process, _)| is_member(process))
+    }
+
+    /// Forgets the longest proposals for other sets than the present one while all have more than
+    /// [`PROPOSED_MAX`] entries. Returns how many.
+    pub(crate) fn trim_proposals(&mut self) -> u64 {
+        let entries = |p: &Proposal| p.cids.len() + p.used.len();
+        let mut all: usize = self.proposals.values().map(entries).sum();
+        let mut forgotten = 0;
+        while all > PROPOSED_MAX {
+            let others = self.proposals.values().filter(|p| p.set != self.set);
+            let Some(longest) = others.max_by_key(|p| entries(p)) else { break };
+            let (from, longest) = (longest.from, entries(longest));
+            self.proposals.remove(&from);
+            (all, forgotten) = (all - longest, forgotten + 1);
+        }
+        forgotten
     }
 
     /// The highest number of an unused slow proposal for the present report.

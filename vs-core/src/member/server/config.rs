@@ -14,6 +14,12 @@ pub const CONNECTIONS_LIMIT: usize = 1 << 20;
 /// Greatest [`ServerConfig::peers_max`].
 pub const PEERS_LIMIT: usize = 1 << 16;
 
+/// Greatest [`ServerConfig::strangers_max`].
+pub const STRANGERS_LIMIT: usize = 1 << 16;
+
+/// Greatest [`ServerConfig::buffers_bytes_max`].
+const BUFFERS_BYTES_LIMIT: usize = 1 << 40;
+
 /// Bounds and times of a server.
 ///
 /// Components that can reach each other again have one view within twice `silence_ms`, if that is
@@ -85,12 +91,21 @@ pub struct ServerConfig {
     /// How long a server that knows of nobody in a group waits for the members of the view that a
     /// client brings along, in ms: if all attach, they need no other view. Default 3000.
     pub regroup_ms: u64,
+    /// Most connections of strangers: accepted, and without a name yet, or with keys: not shown to
+    /// have one. For another one, one goes that is drawn from the address that has most of them. A
+    /// stranger has a second to show a key, and `silence_ms` to name itself. With keys strangers
+    /// that have shown none are open beside `connections_max` others. Default 1024.
+    pub strangers_max: usize,
     /// Most open connections. The runtime bounds those that it is still closing. Default 4096.
     pub connections_max: usize,
     /// Most groups. Default 1024.
     pub groups_max: usize,
     /// Bytes that may wait to be written to one connection; beyond, it is closed. Default 4 MiB.
     pub output_bytes_max: usize,
+    /// Bytes that all connections together may hold: what waits to be written, and what arrived of
+    /// messages that are not complete. Beyond, the connection that holds most is closed. A change
+    /// in a group of 2,048 takes 160 MiB for a moment. Default 256 MiB.
+    pub buffers_bytes_max: usize,
 }
 
 impl Default for ServerConfig {
@@ -117,9 +132,11 @@ impl Default for ServerConfig {
             link_forgive_ms: 120_000,
             pass_on_ms: 50,
             regroup_ms: 3000,
+            strangers_max: 1024,
             connections_max: 4096,
             groups_max: 1024,
             output_bytes_max: 4 << 20,
+            buffers_bytes_max: 256 << 20,
         }
     }
 }
@@ -153,9 +170,11 @@ impl ServerConfig {
         self.validate_times()?;
         for (field, value, least, most) in [
             ("peers_max", self.peers_max, 0, PEERS_LIMIT),
+            ("strangers_max", self.strangers_max, 1, STRANGERS_LIMIT),
             ("connections_max", self.connections_max, 1, CONNECTIONS_LIMIT),
             ("groups_max", self.groups_max, 1, GROUPS_LIMIT),
             ("output_bytes_max", self.output_bytes_max, 0, BUFFER_BYTES_LIMIT),
+            ("buffers_bytes_max", self.buffers_bytes_max, 0, BUFFERS_BYTES_LIMIT),
         ] {
             ConfigError::check(field, value as u64, least as u64..=most as u64)?;
         }
@@ -246,9 +265,11 @@ impl ServerConfig {
         with_link_forgive(link_forgive_ms: ms);
         with_pass_on(pass_on_ms: ms);
         with_regroup(regroup_ms: ms);
+        with_strangers_max(strangers_max: usize);
         with_connections_max(connections_max: usize);
         with_groups_max(groups_max: usize);
         with_output_bytes_max(output_bytes_max: usize);
+        with_buffers_bytes_max(buffers_bytes_max: usize);
     }
 }
 
@@ -283,11 +304,13 @@ mod tests {
         ("regroup_ms", |c, v| c.regroup_ms = v),
     ];
 
-    const SIZES: [(&str, Set<usize>); 4] = [
+    const SIZES: [(&str, Set<usize>); 6] = [
         ("peers_max", |c, v| c.peers_max = v),
+        ("strangers_max", |c, v| c.strangers_max = v),
         ("connections_max", |c, v| c.connections_max = v),
         ("groups_max", |c, v| c.groups_max = v),
         ("output_bytes_max", |c, v| c.output_bytes_max = v),
+        ("buffers_bytes_max", |c, v| c.buffers_bytes_max = v),
     ];
 
     fn error_of(config: &ServerConfig) -> alloc::string::String {

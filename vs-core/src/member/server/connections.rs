@@ -2,14 +2,16 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::config::ServerConfig;
 use super::deadlines::Deadlines;
+use super::strangers::{Source, Strangers};
 use crate::ident::{Deployment, GroupName, ServerId};
 use crate::member::detector::Silence;
 use crate::member::message::{Peer, Request};
 use crate::member::signs::{self, Signs};
+use crate::rng::Rng;
 use crate::seal::{Keys, Proof};
 use crate::time::Time;
 use crate::wire::channel::Party;
@@ -31,14 +33,6 @@ const LOOK_GRID_MS: u64 = 20;
 /// A connection of a server, named by the runtime; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
-
-/// Most connections that were accepted and have not named themselves; for another one, the oldest
-/// goes.
-pub(super) const UNNAMED_MAX: usize = 256;
-
-/// Most connections that were accepted and have not shown a key; for another one, the oldest goes.
-/// They are none of [`ServerConfig::connections_max`].
-pub(super) const HANDSHAKES_MAX: usize = 64;
 
 /// How long the handshake of a connection may take, in ms.
 pub(super) const HANDSHAKE_MS: u64 = 1000;
@@ -69,6 +63,17 @@ struct Conn {
     /// Groups that a client is attached to or waits in; it may have been excluded from some of them
     /// since.
     groups: BTreeSet<GroupName>,
+    /// What it has in [`Connections::held_bytes`].
+    held_bytes: usize,
+}
+
+impl Conn {
+    /// Counts its bytes anew in those of all connections.
+    fn count_bytes(&mut self, all: &mut usize) {
+        let held_bytes = self.stream.held_bytes();
+        *all = *all - self.held_bytes + held_bytes;
+        self.held_bytes = held_bytes;
+    }
 }
 
 /// A connection that was removed.
@@ -94,10 +99,16 @@ pub(super) struct Connections {
     /// What connections are sealed with.
     keys: Option<Keys>,
     conns: BTreeMap<ConnId, Conn>,
-    /// Connections that were accepted and have not shown a key, ascending as they came.
-    handshakes: BTreeSet<ConnId>,
-    /// Connections that were accepted and have not named themselves, ascending as they came.
-    unnamed: BTreeSet<ConnId>,
+    /// Connections that were accepted and have not shown a key. They are none of
+    /// `connections_max`.
+    handshakes: Strangers,
+    /// Connections that were accepted and have not named themselves.
+    unnamed: Strangers,
+    /// Draws which of them goes.
+    rng: Rng,
+    /// Bytes that all connections hold: see [`Stream::held_bytes`].
+    held_bytes: usize,
+    held_bytes_max: usize,
     /// When to look at each connection. What it hears or is sent puts the look off, so a look may
     /// find nothing to do.
     looks: Deadlines<ConnId>,
@@ -109,7 +120,8 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(config: &ServerConfig) -> Self {
+    /// `seed` decides which strangers go when there are too many.
+    pub(super) fn new(config: &ServerConfig, seed: u64) -> Self {
         Self {
             connections_max: config.connections_max,
             output_bytes_max: config.output_bytes_max,
@@ -119,8 +131,11 @@ impl Connections {
             deployment: config.deployment.clone(),
             keys: None,
             conns: BTreeMap::new(),
-            handshakes: BTreeSet::new(),
-            unnamed: BTreeSet::new(),
+            handshakes: Strangers::new(config.strangers_max),
+            unnamed: Strangers::new(config.strangers_max),
+            rng: Rng::new(seed),
+            held_bytes: 0,
+            held_bytes_max: config.buffers_bytes_max,
             looks: Deadlines::new(),
             writable: BTreeSet::new(),
             closing: VecDeque::new(),
@@ -130,18 +145,20 @@ impl Connections {
 
     /// Connections are sealed with these keys from now on. Those are returned that were made under
     /// a key that is not among them, or in the clear.
-    pub(super) fn set_keys(&mut self, keys: Keys) -> Vec<ConnId> {
+    pub(super) fn set_keys(&mut self, mut keys: Keys) -> Vec<ConnId> {
         let gone = self.conns.iter().filter(|(_, conn)| !conn.stream.is_of(keys.ring()));
         let gone = gone.map(|(id, _)| *id).collect();
+        let mut seed = [0; 8];
+        keys.draw().expand("vs server strangers", &[], &mut seed);
+        self.rng = Rng::new(u64::from_le_bytes(seed));
         self.keys = Some(keys);
         gone
     }
 
     /// Takes up a connection that was accepted. Without keys there has to be room for it.
-    pub(super) fn handle_accepted(&mut self, now: Time, id: ConnId) {
-        let without_name =
-            if self.keys.is_some() { &mut self.handshakes } else { &mut self.unnamed };
-        without_name.insert(id);
+    pub(super) fn handle_accepted(&mut self, now: Time, id: ConnId, from: Option<IpAddr>) {
+        let strangers = if self.keys.is_some() { &mut self.handshakes } else { &mut self.unnamed };
+        strangers.insert(id, from.map(Source::from).unwrap_or_default());
         self.open(now, id, End::Accepted, None);
     }
 
@@ -157,7 +174,7 @@ impl Connections {
         };
         let (keys, deployment) = (self.keys.as_mut(), &self.deployment);
         let decoder = Decoder::unnamed();
-        let conn = Conn {
+        let mut conn = Conn {
             role: Role::New,
             dialled,
             confirmed: false,
@@ -166,7 +183,9 @@ impl Connections {
             signs: Signs::new(self.heartbeat_ms),
             sent: now,
             groups: BTreeSet::new(),
+            held_bytes: 0,
         };
+        conn.count_bytes(&mut self.held_bytes);
         self.conns.insert(id, conn);
         self.plan_look(id);
         self.writable.insert(id);
@@ -177,16 +196,21 @@ impl Connections {
         self.len() < self.connections_max
     }
 
-    /// The connection that has gone without a name for longest, if it has to go for another one:
-    /// `connections_max` are open, or [`UNNAMED_MAX`] have no name.
-    pub(super) fn surplus_unnamed(&self) -> Option<ConnId> {
-        let full = !self.has_room() || self.unnamed.len() >= UNNAMED_MAX;
-        self.unnamed.first().copied().filter(|_| full)
+    /// A connection without a name that has to go for another one: `connections_max` are open, or
+    /// `strangers_max` have no name.
+    pub(super) fn surplus_unnamed(&mut self) -> Option<ConnId> {
+        let full = !self.has_room() || self.unnamed.is_full();
+        if full { self.unnamed.victim(&mut self.rng) } else { None }
     }
 
-    /// The oldest handshake, if it has to go for another one. `None` where nothing is sealed.
-    pub(super) fn surplus_handshake(&self) -> Option<ConnId> {
-        self.handshakes.first().copied().filter(|_| self.handshakes.len() >= HANDSHAKES_MAX)
+    /// A handshake that has to go for another one. `None` where nothing is sealed.
+    pub(super) fn surplus_handshake(&mut self) -> Option<ConnId> {
+        if self.handshakes.is_full() { self.handshakes.victim(&mut self.rng) } else { None }
+    }
+
+    /// Whether a connection was accepted and its other end is not known yet.
+    pub(super) fn is_stranger(&self, id: ConnId) -> bool {
+        self.handshakes.contains(id) || self.unnamed.contains(id)
     }
 
     /// Whether connections are sealed.
@@ -204,6 +228,7 @@ impl Connections {
         }
         let was_up = conn.stream.is_up();
         conn.stream.push(bytes);
+        conn.count_bytes(&mut self.held_bytes);
         if was_up {
             return false;
         }
@@ -214,13 +239,13 @@ impl Connections {
         }
         self.writable.insert(id);
         self.plan_look(id);
-        is_up && self.handshakes.contains(&id)
+        is_up && self.handshakes.contains(id)
     }
 
     /// There is room for a connection whose other side has shown the key.
     pub(super) fn handle_shown(&mut self, id: ConnId) {
-        if self.handshakes.remove(&id) {
-            self.unnamed.insert(id);
+        if let Some(source) = self.handshakes.remove(id) {
+            self.unnamed.insert(id, source);
         }
     }
 
@@ -238,7 +263,10 @@ impl Connections {
 
     /// The next request that arrived. `Ok(None)`: there is none yet, or the connection is not open.
     pub(super) fn next_request(&mut self, id: ConnId) -> Result<Option<Request>, FrameError> {
-        self.conns.get_mut(&id).map_or(Ok(None), |conn| conn.stream.next())
+        let Some(conn) = self.conns.get_mut(&id) else { return Ok(None) };
+        let next = conn.stream.next();
+        conn.count_bytes(&mut self.held_bytes);
+        next
     }
 
     /// How many frames were skipped since this was asked last, since their kinds are unknown.
@@ -248,10 +276,11 @@ impl Connections {
 
     /// Removes a connection. Nothing is closed; see [`Connections::close`].
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Ended> {
-        let Conn { role, dialled, stream, groups, .. } = self.conns.remove(&id)?;
+        let Conn { role, dialled, stream, groups, held_bytes, .. } = self.conns.remove(&id)?;
         self.looks.set(&id, None);
-        self.unnamed.remove(&id);
-        self.handshakes.remove(&id);
+        self.held_bytes -= held_bytes;
+        self.unnamed.remove(id);
+        self.handshakes.remove(id);
         Some(Ended { role, dialled, stream, groups })
     }
 
@@ -286,7 +315,7 @@ impl Connections {
                 conn.silence.set_silence(now, silence_ms);
             }
             conn.stream.handle_named();
-            self.unnamed.remove(&id);
+            self.unnamed.remove(id);
             self.plan_look(id);
         }
     }
@@ -434,6 +463,7 @@ impl Connections {
         let Some(conn) = self.conns.get_mut(&id) else { return true };
         conn.sent = now;
         let within = conn.stream.send(message);
+        conn.count_bytes(&mut self.held_bytes);
         self.writable.insert(id);
         within
     }
@@ -443,6 +473,7 @@ impl Connections {
         let Some(conn) = self.conns.get_mut(&id) else { return true };
         conn.sent = now;
         let within = conn.stream.send_encoded(frame);
+        conn.count_bytes(&mut self.held_bytes);
         self.writable.insert(id);
         within
     }
@@ -471,6 +502,7 @@ impl Connections {
     pub(super) fn consumed(&mut self, id: ConnId, n: usize) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stream.consumed(n);
+            conn.count_bytes(&mut self.held_bytes);
         }
     }
 
@@ -479,6 +511,21 @@ impl Connections {
         let (id, output) = self.closing.pop_front()?;
         self.farewell = output.map(|output| (id, output));
         Some(id)
+    }
+
+    /// Bytes that all connections hold.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// The connection that holds most bytes, if all hold more than they may.
+    pub(super) fn greediest(&self) -> Option<ConnId> {
+        if self.held_bytes <= self.held_bytes_max {
+            return None;
+        }
+        let most = self.conns.iter().max_by_key(|(_, conn)| conn.held_bytes);
+        most.map(|(id, _)| *id)
     }
 
     /// How many are open, without those that have not shown a key.

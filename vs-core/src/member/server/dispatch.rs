@@ -2,6 +2,7 @@
 //! to the value that it concerns.
 
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::Server;
@@ -14,9 +15,10 @@ use super::link_reports::{Heard, LinkReport, Own};
 use super::note::Note;
 use super::peers::About;
 use crate::ident::{
-    CLAIMED_MAX, Deployment, GroupName, INCARNATION_MAX, NUMBER_MAX, ProcessId, ServerId,
+    CLAIMED_MAX, Deployment, GroupName, IDS_PER_MS, INCARNATION_MAX, NUMBER_MAX, ProcessId,
+    ServerId,
 };
-use crate::member::attached::{Attachment, Settled};
+use crate::member::attached::{Attached, Attachment, Settled};
 use crate::member::message::{Peer, PeerWord, Refusal, Reply, Request};
 use crate::member::past::Past;
 use crate::member::profile::Profile;
@@ -24,6 +26,9 @@ use crate::member::signs::announced;
 use crate::member::{Departure, DetachReason};
 use crate::seal::Proof;
 use crate::status::Status;
+
+/// Clients that a peer tells of, and their data addresses.
+type Clients = Vec<(Attached, SocketAddr)>;
 
 impl Server {
     /// A request arrived.
@@ -51,6 +56,7 @@ impl Server {
             (Role::Peer(..), Request::Peer(PeerWord::Proposal { proposal, .. }))
                 if proposal.highest_id() > self.clock.proposed_max(self.latest_boot()) =>
             {
+                self.counters.claims_ahead += 1;
                 self.refuse(conn, "it proposes ids two years or more ahead of the clock here");
             }
             (Role::Peer(server, _), Request::Peer(message)) => {
@@ -128,6 +134,7 @@ impl Server {
         let settled = Settled::of(peer.process, &past);
         let local = Local { conn, peer, attachment, floor, members_max, settled };
         if is_ahead {
+            self.counters.claims_ahead += 1;
             return self.turn_away(group, &local, DetachReason::Ahead, CLOCK_RETRY_MS);
         }
         if self.is_settled() {
@@ -210,6 +217,10 @@ impl Server {
         if server.0 > NUMBER_MAX || boot > NUMBER_MAX {
             return self.refuse(conn, "its server id or boot value is above the limit");
         }
+        if boot > self.clock.boots_max() {
+            self.counters.claims_ahead += 1;
+            self.notes.push(Note::BootAhead { server, boot_ms: boot });
+        }
         if server == self.id {
             let itself = boot == self.boot;
             let refusal = if itself { Refusal::Itself } else { Refusal::SameId(server) };
@@ -270,7 +281,8 @@ impl Server {
                 self.handle_report(server, of, LinkReport::new(version, servers, ready));
             }
             PeerWord::Clients { version, group, clients, held } => {
-                if self.open_group(&group) {
+                let clients = self.without_ahead(clients);
+                if !self.is_version_ahead(version) && self.open_group(&group) {
                     self.with_group(&group, |g, cx| {
                         g.handle_clients(cx, server, version, clients, held)
                     });
@@ -299,8 +311,7 @@ impl Server {
 
     /// `peer` sends, or passes on, a link report of `of`.
     fn handle_report(&mut self, peer: ServerId, of: ServerId, report: LinkReport) {
-        let versions_max = self.clock.versions_max(self.latest_boot());
-        if report.is_too_long() || report.version() > versions_max {
+        if report.is_too_long() || self.is_version_ahead(report.version()) {
             return;
         }
         if of == self.id {
@@ -321,7 +332,26 @@ impl Server {
             Heard::New => {}
         }
         self.review.plan_news(self.clock.now()).compares = true;
-        self.review_links();
+        self.review_report();
+    }
+
+    /// Whether the version of what a peer tells is too far ahead of the clocks here.
+    fn is_version_ahead(&mut self, version: u64) -> bool {
+        let is_ahead = version > self.clock.versions_max(self.latest_boot());
+        self.counters.claims_ahead += u64::from(is_ahead);
+        is_ahead
+    }
+
+    /// Leaves out the clients that a peer tells of whose incarnations are too far ahead of the
+    /// clocks here: they would take the places of those that have their ids.
+    fn without_ahead(&mut self, clients: Clients) -> Clients {
+        let most = self.clock.proposed_max(self.latest_boot()) / IDS_PER_MS;
+        let told = clients.len();
+        let is_right =
+            |(client, _): &(Attached, SocketAddr)| client.attachment.incarnation.millis() <= most;
+        let clients: Clients = clients.into_iter().filter(is_right).collect();
+        self.counters.claims_ahead += (told - clients.len()) as u64;
+        clients
     }
 
     /// A peer says what it is.

@@ -27,6 +27,7 @@ impl Server {
 
     /// Ends a connection whose bytes are not of this protocol.
     pub(super) fn refuse_stream(&mut self, conn: ConnId, error: FrameError) {
+        self.counters.strangers_refused += u64::from(self.connections.is_stranger(conn));
         let own = STREAM_VERSION;
         let (trouble, words) = match error {
             FrameError::Version(peer) => (

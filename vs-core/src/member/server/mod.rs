@@ -11,9 +11,10 @@
 //! # Bounds
 //!
 //! Each value has a bound: connections ([`ServerConfig::connections_max`]), those that have
-//! not named themselves (256, for `silence_ms`, with frames of 4 KiB), with keys those that have
-//! not shown one (64 more, for 1 s), what waits to be written to
-//! each ([`ServerConfig::output_bytes_max`]), groups ([`ServerConfig::groups_max`]),
+//! not named themselves ([`ServerConfig::strangers_max`], for `silence_ms`, with frames of 4 KiB),
+//! with keys those that have not shown one (as many more, for 1 s), what waits to be written to
+//! each ([`ServerConfig::output_bytes_max`]), what all hold
+//! ([`ServerConfig::buffers_bytes_max`]), groups ([`ServerConfig::groups_max`]),
 //! dialled addresses ([`ServerConfig::peers_max`]), requests that wait, link reports, notes, and
 //! what a group remembers of processes that have gone. Two queues grow with what the runtime leaves
 //! there: connections to be closed ([`Server::poll_close`]) and those that have bytes to be written
@@ -39,6 +40,7 @@ mod peers;
 mod review;
 mod sealing;
 mod sending;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -47,7 +49,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::discovery::{Discovery, DiscoveryConfig, Found, UselessBeacon};
 use super::message::{PeerWord, Reply, Request};
@@ -60,7 +62,7 @@ use crate::status::{
 };
 use crate::time::Time;
 use claims::Clock;
-pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, ServerConfig};
+pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, STRANGERS_LIMIT, ServerConfig};
 pub use connections::ConnId;
 use connections::{Connections, Role};
 use dialler::Dialler;
@@ -78,6 +80,10 @@ use topology::Topology;
 
 /// Servers that are asked for at a time.
 const ASKS_MAX: usize = 32;
+
+/// Searches for cliques while one batch of input is taken. What the rest of a batch reports is
+/// looked at together, once it is over.
+const SEARCHES_PER_BATCH: u32 = 4;
 
 /// A membership server.
 #[derive(Debug)]
@@ -109,6 +115,8 @@ pub struct Server {
     /// How often the status is told.
     answers: Pace,
     counters: ServerCounters,
+    /// Link reports of the batch of input that is being taken.
+    reports_in_batch: u32,
 }
 
 impl Server {
@@ -138,7 +146,7 @@ impl Server {
             rules,
             embeds: None,
             clock: Clock::new(boot),
-            connections: Connections::new(&config),
+            connections: Connections::new(&config, boot ^ id.0.rotate_left(32)),
             peers: Peers::default(),
             dialler: Dialler::default(),
             topology: Topology::new(id),
@@ -152,6 +160,7 @@ impl Server {
             no_room_from: Time::ZERO,
             answers: Pace::default(),
             counters: ServerCounters::default(),
+            reports_in_batch: 0,
             config,
         })
     }
@@ -226,17 +235,16 @@ impl Server {
         self.dialler.remove(addr);
     }
 
-    /// A connection was accepted.
+    /// A connection was accepted, and nobody can say from where: a runtime that can calls
+    /// [`Server::handle_accepted_from`].
     pub fn handle_accepted(&mut self, now: Time, conn: ConnId) {
-        self.clock.advance(now);
-        if self.connections.has_keys() {
-            if let Some(oldest) = self.connections.surplus_handshake() {
-                self.end(oldest);
-            }
-        } else if !self.make_room() {
-            return self.connections.close(conn, None);
-        }
-        self.connections.handle_accepted(self.clock.now(), conn);
+        self.accept(now, conn, None);
+    }
+
+    /// A connection was accepted that comes from this address. It is used for nothing but to choose
+    /// who goes when there are too many strangers ([`ServerConfig::strangers_max`]).
+    pub fn handle_accepted_from(&mut self, now: Time, conn: ConnId, from: IpAddr) {
+        self.accept(now, conn, Some(from));
     }
 
     /// Bytes arrived.
@@ -252,17 +260,23 @@ impl Server {
                 Ok(Some(request)) => self.dispatch(conn, request),
                 Ok(None) => {
                     self.counters.frames_skipped += self.connections.take_skipped(conn);
-                    return;
+                    break;
                 }
-                Err(error) => return self.refuse_stream(conn, error),
+                Err(error) => {
+                    self.refuse_stream(conn, error);
+                    break;
+                }
             }
+            self.shed();
         }
+        self.end_batch();
     }
 
     /// A connection ended: that is its clients' crash.
     pub fn handle_closed(&mut self, now: Time, conn: ConnId) {
         self.clock.advance(now);
         self.drop_connection(conn);
+        self.shed();
     }
 
     /// A connection that [`Server::poll_dial`] asked for is up. It is closed if nobody wants it any
@@ -308,6 +322,7 @@ impl Server {
         for name in self.groups.take_due(self.clock.now()) {
             self.with_group(&name, Group::handle_timeout);
         }
+        self.shed();
     }
 
     /// Ends the connections that are silent, and sends a heartbeat on those on which nothing was
@@ -317,6 +332,7 @@ impl Server {
         let due = self.connections.take_due(now);
         for &conn in &due {
             if self.connections.is_silent(now, conn) {
+                self.counters.strangers_late += u64::from(self.connections.is_stranger(conn));
                 self.end_silent(conn);
             }
         }
@@ -417,9 +433,26 @@ impl Server {
         }
     }
 
+    /// A link report is news: it is looked at now, or with the rest of the batch of input.
+    fn review_report(&mut self) {
+        self.reports_in_batch += 1;
+        if self.reports_in_batch <= SEARCHES_PER_BATCH {
+            self.review_links();
+        }
+    }
+
+    /// All that arrived together was taken.
+    fn end_batch(&mut self) {
+        if core::mem::take(&mut self.reports_in_batch) > SEARCHES_PER_BATCH {
+            self.review_links();
+        }
+        self.shed();
+    }
+
     /// Finds the servers with which this one shares views, tells others of its links, and lets the
     /// groups act.
     fn look_at_reports(&mut self, due: Due) {
+        self.counters.link_searches += 1;
         let pause_ms = self.topology.look_pause_ms(&self.config);
         self.review.handle_done(self.clock.now(), pause_ms);
         let before = self.topology.clique().to_vec();

@@ -98,6 +98,14 @@ pub enum Note {
         /// That id.
         server: ServerId,
     },
+    /// The boot value of a server is more than a year ahead of the clock here, and counts for
+    /// nothing.
+    BootAhead {
+        /// The server.
+        server: ServerId,
+        /// When it started by its own clock, in ms of UNIX time.
+        boot_ms: u64,
+    },
     /// A connection finds no room: as many are open as there may be. Told once a second at most.
     NoRoom {
         /// How many there may be: [`ServerConfig::connections_max`](super::ServerConfig).
@@ -138,6 +146,10 @@ impl fmt::Display for Note {
             Self::LeftOut { server, why } => write!(f, "server {server} is left out: {why}"),
             Self::TakenIn { server } => write!(f, "server {server} is taken in"),
             Self::DuplicateId { server } => Refusal::SameId(*server).fmt(f),
+            Self::BootAhead { server, boot_ms } => write!(
+                f,
+                "server {server} says that it started more than a year ahead of the clock here, at {boot_ms} ms of UNIX time"
+            ),
             Self::NoRoom { connections_max } => write!(
                 f,
                 "no room for another connection: {connections_max} are open, and no more may be (connections_max)"

@@ -1,10 +1,13 @@
 //! The keys of a server, and connections that have not shown one yet.
 
+use core::net::IpAddr;
+
 use super::Server;
 use super::connections::{ConnId, Role};
 use super::note::Note;
 use crate::member::message::Request;
 use crate::seal::{KeyError, Keys};
+use crate::time::Time;
 use crate::wire::channel::Party;
 
 /// Least time between two notes that a connection finds no room, in ms.
@@ -34,14 +37,36 @@ impl Server {
         Ok(())
     }
 
+    /// A connection was accepted, `from` this address, if that is known.
+    pub(super) fn accept(&mut self, now: Time, conn: ConnId, from: Option<IpAddr>) {
+        self.clock.advance(now);
+        if self.connections.has_keys() {
+            let surplus = self.connections.surplus_handshake();
+            self.crowd_out(surplus);
+        } else if !self.make_room() {
+            return self.connections.close(conn, None);
+        }
+        self.connections.handle_accepted(self.clock.now(), conn, from);
+        self.shed();
+    }
+
+    /// Ends a stranger for another one. It is told nothing: it has not said that it would listen.
+    fn crowd_out(&mut self, stranger: Option<ConnId>) {
+        if let Some(conn) = stranger {
+            self.counters.strangers_crowded_out += 1;
+            self.drop_connection(conn);
+            self.connections.close(conn, None);
+        }
+    }
+
     /// Makes room for a connection. False, with a note, if there is none.
     pub(super) fn make_room(&mut self) -> bool {
-        if let Some(oldest) = self.connections.surplus_unnamed() {
-            self.end(oldest);
-        }
+        let surplus = self.connections.surplus_unnamed();
+        self.crowd_out(surplus);
         if self.connections.has_room() {
             return true;
         }
+        self.counters.no_room += 1;
         let connections_max = self.config.connections_max;
         if self.clock.now() >= self.no_room_from {
             self.no_room_from = self.clock.now().plus_ms(NO_ROOM_EVERY_MS);

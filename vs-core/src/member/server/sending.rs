@@ -15,6 +15,9 @@ use crate::wire::message::Frame;
 /// Why a connection ends whose output grows beyond its bound.
 const UNREAD: &str = "it does not read what it is sent";
 
+/// Why a connection ends that holds most, where all hold more than they may.
+const GREEDY: &str = "all connections hold more than buffers_bytes_max bytes, and this one most";
+
 impl Server {
     /// Sends a message over a connection. One that does not read what it is sent is ended.
     pub(super) fn send<'a, M>(&mut self, conn: ConnId, message: &'a M)
@@ -22,7 +25,23 @@ impl Server {
         Frame: From<&'a M>,
     {
         if !self.connections.send(self.clock.now(), conn, message) {
-            self.refuse(conn, UNREAD);
+            self.give_up_reader(conn, UNREAD);
+        }
+    }
+
+    /// Ends a connection that does not read: what waits there is dropped.
+    fn give_up_reader(&mut self, conn: ConnId, why: &'static str) {
+        self.counters.readers_given_up += 1;
+        self.notes.push(Note::Refused { conn, why: why.into() });
+        self.drop_connection(conn);
+        self.connections.close(conn, None);
+    }
+
+    /// Ends the connections that hold most, until all hold what they may. Called once all is done
+    /// that led there: what follows from an end may be more to send.
+    pub(super) fn shed(&mut self) {
+        while let Some(conn) = self.connections.greediest() {
+            self.give_up_reader(conn, GREEDY);
         }
     }
 
@@ -45,7 +64,7 @@ impl Server {
         for server in servers {
             let Some(conn) = self.peers.connection_to(*server) else { continue };
             if !self.connections.send_encoded(self.clock.now(), conn, &encoded) {
-                self.refuse(conn, UNREAD);
+                self.give_up_reader(conn, UNREAD);
             }
         }
     }

@@ -228,6 +228,11 @@ impl Channel {
         self.waiting.len()
     }
 
+    /// Bytes that arrived of a record that is not complete.
+    pub(crate) fn arrived_bytes(&self) -> usize {
+        self.arrived.len()
+    }
+
     /// Seals `plain` behind `out`, or keeps it until the handshake is done.
     pub(crate) fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) {
         match &mut self.state {
@@ -265,10 +270,10 @@ impl Channel {
                 }
             }
         }
-        // Between two records nothing is kept: most connections are idle.
+        // Between two records nothing is kept: most connections are idle. Of a record that is not
+        // complete no more is kept than arrived.
         if at < arrived.len() {
-            arrived.drain(..at);
-            self.arrived = arrived;
+            self.arrived = arrived[at..].to_vec();
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use core::fmt::{Display, Write as _};
 
 use vs_core::status::{
-    Counters, DialState, GroupStatus, Listed, MembershipStatus, NodeStatus, ServerStatus, Status,
+    Counters, DialState, GroupStatus, Listed, MembershipStatus, NodeStatus, ServerCounters,
+    ServerStatus, Status,
 };
 
 use crate::output::push_printable;
@@ -56,6 +57,7 @@ fn of_server(s: &ServerStatus) -> String {
             count(c.beacons_dropped, "beacon")
         );
     }
+    head += &of_strangers(c);
     let peers = rows(&s.peers, |peer| {
         let link = if peer.connected { "up" } else { "lost" };
         let views = if peer.shares_views { "shared" } else { "apart" };
@@ -81,6 +83,33 @@ fn of_server(s: &ServerStatus) -> String {
     head + &table(&["SERVER", "LINK", "VIEWS", ""], peers)
         + &table(&["DIALLED", "STATE", ""], dialled)
         + &table(&["GROUP", "VIEW", "NOW", "MODE", "TOOK", "MEMBERS", ""], groups)
+}
+
+/// What a server has shut out; nothing if there was nothing.
+fn of_strangers(c: &ServerCounters) -> String {
+    let mut out = String::new();
+    if c.strangers_crowded_out + c.strangers_late + c.strangers_refused + c.no_room > 0 {
+        let _ = writeln!(
+            out,
+            "connections shut out: {} by others before they named themselves, {} too late for that, \
+             {} of another protocol or key, {} for want of room",
+            c.strangers_crowded_out, c.strangers_late, c.strangers_refused, c.no_room
+        );
+    }
+    if c.readers_given_up > 0 {
+        let readers = count(c.readers_given_up, "connection");
+        let _ = writeln!(out, "{readers} ended that did not read");
+    }
+    if c.claims_ahead + c.proposals_dropped + c.accusations_dropped > 0 {
+        let _ = writeln!(
+            out,
+            "not believed: {} ahead of the clock, {} without clients, {} in the name of others",
+            count(c.claims_ahead, "claim"),
+            count(c.proposals_dropped, "proposal"),
+            count(c.accusations_dropped, "accusation")
+        );
+    }
+    out
 }
 
 fn of_group(group: &GroupStatus, server: &ServerStatus) -> Vec<String> {
@@ -274,6 +303,18 @@ mod tests {
         let [none, one, two] = [0_u64, 1, 2].map(|n| count(n, "view"));
         assert_eq!((&*none, &*one, &*two), ("0 views", "1 view", "2 views"));
         assert_eq!(more(&Listed { first: vec![7], more: 1 }, "group"), "and 1 more group\n");
+    }
+
+    #[test]
+    fn who_was_shut_out_is_shown_once_there_is_any() {
+        let mut counters = ServerCounters::default();
+        assert_eq!(of_strangers(&counters), "");
+        counters.strangers_crowded_out = 7;
+        counters.readers_given_up = 1;
+        counters.claims_ahead = 2;
+        let text = of_strangers(&counters);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.starts_with("connections shut out: 7 by others"), "{text}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ impl Group {
     ) {
         if self.attachments.is_client_of(server, by) {
             self.handle_accuse(cx, by, accused);
+        } else {
+            cx.counters.accusations_dropped += 1;
         }
     }
 

@@ -254,15 +254,22 @@ impl Group {
     }
 
     /// Another server proposes. Without clients here this server has no say, and nothing to learn:
-    /// a client that comes tells what it was given.
+    /// a client that comes tells what it was given. A server without clients has no say, either:
+    /// whoever has some told of them before. Both keep invented proposals away.
     pub(super) fn handle_proposal(&mut self, cx: &mut Cx<'_>, proposal: Proposal) {
         let has_say = self.attachments.locals().next().is_some();
         if !has_say || !proposal.is_credible() || self.agreement.is_stale(&proposal) {
             return;
         }
+        let is_home = self.attachments.has_clients_of(proposal.from);
+        if !is_home || self.agreement.is_made_up(&proposal) {
+            cx.counters.proposals_dropped += 1;
+            return;
+        }
         let waits = self.put_off.is_on() || self.regroup.is_some();
         let calls = waits && ReportId::of(&self.report(cx).0) == proposal.set;
         let steps = self.agreement.receive(proposal);
+        cx.counters.proposals_dropped += self.agreement.trim_proposals();
         self.take(cx, steps);
         let report = self.agreement.report().clone();
         self.trim_memory(&report);

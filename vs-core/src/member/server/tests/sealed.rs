@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::super::connections::{HANDSHAKE_MS, HANDSHAKES_MAX};
+use super::super::connections::HANDSHAKE_MS;
 use super::super::{ConnId, Note, PeerTrouble, Server, ServerConfig};
 use super::bench::{greeting, group, hello, peer, set};
 use crate::config::ClientConfig;
@@ -362,11 +362,11 @@ fn status_is_told_over_a_sealed_connection() {
 
 #[test]
 fn handshakes_take_no_room_of_connections() {
-    let config = ServerConfig { connections_max: 1, ..ServerConfig::default() };
+    let most = 64;
+    let config = ServerConfig { connections_max: 1, strangers_max: 64, ..ServerConfig::default() };
     let mut far = Far::new(Party::Client);
     far.server = Server::new(config, ServerId(1), 1000).unwrap();
     far.server.set_keys(keys(ring(&[(7, 1)]), 3)).unwrap();
-    let most = HANDSHAKES_MAX as u64;
     for conn in 100..100 + most {
         far.server.handle_accepted(far.now, ConnId(conn));
     }
@@ -378,7 +378,9 @@ fn handshakes_take_no_room_of_connections() {
     pair.client.attach(pair.now, &group(), 16, Past::default());
     assert_eq!(pair.client.poll_link(), Some(LinkCommand::Connect(0)));
     pair.server.handle_accepted(pair.now, CONN);
-    assert_eq!(pair.server.poll_close(), Some(ConnId(100)), "the oldest goes");
+    let gone = pair.server.poll_close().expect("one has to go");
+    assert!((100..100 + most).contains(&gone.0), "{gone:?}");
+    assert_eq!(pair.server.counters().strangers_crowded_out, 1);
     pair.client.handle_connected(pair.now);
     pair.is_open = true;
     pair.carry();
@@ -393,6 +395,7 @@ fn handshakes_take_no_room_of_connections() {
     }
     closed.retain(|conn| *conn != CONN);
     assert_eq!(closed.len() as u64, most - 1);
+    assert_eq!(pair.server.counters().strangers_late, most - 1);
 }
 
 /// Two servers and the connection that the first one makes to the second.

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::super::{ConnId, Server, ServerConfig};
 use crate::ident::{Deployment, GroupName, Incarnation, ProcessId, ServerId};
@@ -190,26 +191,25 @@ impl Bench {
         self.with_peer_of(&[(21, 7, 16)]);
     }
 
+    /// A client of `home`, with its data address.
+    pub(super) fn client(
+        &self,
+        home: u64,
+        (p, life, members_max): (u64, u64, u16),
+    ) -> (Attached, SocketAddr) {
+        let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
+        let (process, home, profile) = (ProcessId(p), ServerId(home), usual_profile());
+        let client = Attached { process, attachment, home, members_max, settled: None, profile };
+        (client, peer(p, life).addr)
+    }
+
     /// Server 2, whose clients are these (process, incarnation, room for members), over connection
     /// 99.
     pub(super) fn with_peer_of(&mut self, clients: &[(u64, u64, u16)]) {
         self.open(99);
         self.say(99, &greeting(2, 1));
         self.say(99, &links(2, 1, &[1]));
-        let client = |&(p, life, members_max): &(u64, u64, u16)| {
-            let attachment = Attachment { incarnation: Incarnation::new(life), counter: 1 };
-            let (process, home) = (ProcessId(p), ServerId(2));
-            let client = Attached {
-                process,
-                attachment,
-                home,
-                members_max,
-                settled: None,
-                profile: usual_profile(),
-            };
-            (client, peer(p, life).addr)
-        };
-        let clients = clients.iter().map(client).collect();
+        let clients = clients.iter().map(|client| self.client(2, *client)).collect();
         self.say(
             99,
             &Request::Peer(PeerWord::Clients { version: 2, group: group(), clients, held: None }),

@@ -10,6 +10,7 @@ mod discover;
 mod group;
 mod identity;
 mod lan;
+mod liars;
 mod link_reports;
 mod links;
 mod peers;

@@ -11,7 +11,7 @@ use crate::ident::{
     Cid, Deployment, GroupName, INCARNATION_MAX, Incarnation, NUMBER_MAX, ProcessId, ServerId,
 };
 use crate::member::DetachReason;
-use crate::member::attached::{Attached, Attachment};
+use crate::member::attached::{Attached, Attachment, ReportId};
 use crate::member::message::{PeerWord, Refusal, Reply, Request};
 use crate::member::proposal::{Mode, Proposal};
 use crate::view::{VIEW_MEMBERS_MAX, View};
@@ -215,8 +215,7 @@ fn earlier_peer_incarnation_is_forgotten() {
 #[test]
 fn proposal_through_another_server_is_ignored() {
     let mut bench = Bench::together(ServerConfig::default(), 1);
-    bench.open(99);
-    bench.say(99, &greeting(2, 1));
+    bench.with_peer();
     let remembered =
         |bench: &Bench| bench.server.groups.get(&group()).unwrap().servers_remembered();
     let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
@@ -228,6 +227,10 @@ fn proposal_through_another_server_is_ignored() {
     bench.open(98);
     bench.say(98, &greeting(4, 1));
     assert_eq!(remembered(&bench), 1);
+    let proposal = Proposal { from: ServerId(4), pn: 9, ..mine };
+    bench.say(98, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+    assert_eq!(remembered(&bench), 1, "it has no clients there");
+    assert_eq!(bench.server.counters().proposals_dropped, 1);
 }
 
 #[test]
@@ -414,7 +417,8 @@ fn memory_of_proposals_is_bounded() {
     let mine = bench.server.groups.get(&group()).unwrap().proposal().unwrap().clone();
     let propose = |bench: &mut Bench, name: &str, pn: u64, first: u64, extra: u64| {
         let cids = (first..first + 2000 + extra).map(|p| (ProcessId(p), Cid(5))).collect();
-        let proposal = Proposal { from: ServerId(2), cids, pn, ..mine.clone() };
+        let set = ReportId::of(&[]);
+        let proposal = Proposal { from: ServerId(2), set, cids, pn, ..mine.clone() };
         let group = GroupName::new(name).unwrap();
         bench.say(99, &Request::Peer(PeerWord::Proposal { group, proposal }));
     };
@@ -426,6 +430,12 @@ fn memory_of_proposals_is_bounded() {
         propose(&mut bench, "chat", pn, pn * 10_000, 0);
     }
     assert_eq!(remembered(&bench), 4 * VIEW_MEMBERS_MAX + 1, "beside the member");
+    let dropped = bench.server.counters().proposals_dropped;
+    let cids = Vec::from([(ProcessId(500), Cid(5))]);
+    let proposal = Proposal { from: ServerId(2), cids, pn: 20, ..mine.clone() };
+    bench.say(99, &Request::Peer(PeerWord::Proposal { group: group(), proposal }));
+    let now_dropped = bench.server.counters().proposals_dropped;
+    assert_eq!(now_dropped, dropped + 1, "the present set does not hold 500");
     propose(&mut bench, "nowhere", 9, 100, 0);
     assert!(bench.server.groups.get(&GroupName::new("nowhere").unwrap()).is_none());
 }

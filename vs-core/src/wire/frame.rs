@@ -257,6 +257,11 @@ impl Output {
         } else if self.at > self.bytes.len() / 2 {
             self.bytes.drain(..self.at);
             self.at = 0;
+            // Who reads all but a byte keeps no room of what it has read.
+            let room = KEPT_BYTES + 2 * self.bytes.len();
+            if self.bytes.capacity() > 2 * room {
+                self.bytes.shrink_to(room);
+            }
         }
     }
 }
@@ -296,6 +301,14 @@ mod tests {
             }
             assert_eq!(seen, 20);
         }
+    }
+
+    #[test]
+    fn who_reads_all_but_a_byte_keeps_no_room() {
+        let mut output = pushed([accuse(10_000)]);
+        output.consumed(output.pending().len() - 1);
+        assert_eq!(output.pending().len(), 1);
+        assert!(output.bytes.capacity() <= 2 * (KEPT_BYTES + 2));
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod deadlines;
 mod dialler;
 mod dispatch;
 mod ending;
+mod footprint;
 mod graph;
 mod group;
 mod groups;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::forger::{Flood, Forger};
 use crate::keys::keygen;
-use crate::status::{ask, desk};
+use crate::status::{ask, ask_with, desk};
 use crate::world::{HANG, Process, World, directory, is_view, pause};
 
 /// Of what a member counts: what no stranger may move.
@@ -75,6 +75,12 @@ impl Group {
         group.together();
         group.chat("who is there");
         group
+    }
+
+    /// What the server says of itself.
+    pub(crate) fn server_look(&self) -> Look {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        Look(ask_with(&self.world.server_addr, "server", &options))
     }
 
     /// Starts a member.

@@ -15,12 +15,17 @@ use crate::world::{GROUP, HANG, Process, World, is_view, pause, vs};
 
 /// The answer of `addr`, of which `kind` is asked; as soon as there is one, if it was asked often.
 pub(crate) fn ask(addr: &str, kind: &str) -> Value {
-    let output = vs(&["status", "--json", addr]);
+    ask_with(addr, kind, &[])
+}
+
+/// The same, with `options` besides.
+pub(crate) fn ask_with(addr: &str, kind: &str, options: &[&str]) -> Value {
+    let output = vs(&[&["status", "--json", addr], options].concat());
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     if complaint.contains("ask less often") {
         pause(100);
-        return ask(addr, kind);
+        return ask_with(addr, kind, options);
     }
     assert!(output.status.success(), "{complaint}");
     let value: Value = serde_json::from_str(said.trim()).expect("one JSON object");

@@ -1,13 +1,16 @@
 //! Connections and beacons of somebody who has no key.
 
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vs_core::ident::ServerId;
 use vs_core::wire::beacon::{BEACON_BYTES_MAX, Beacon, encode};
 use vs_core::wire::frame::{PREAMBLE_BYTES, preamble, sealed_preamble};
@@ -16,8 +19,16 @@ use crate::forger::{Forger, flipped, read_varint, varint};
 use crate::hostile::{Group, key_options};
 use crate::world::{GROUP, HANG, Process, is_view, multicast, pause};
 
-/// Connections that say nothing.
-const IDLE: usize = 300;
+/// Connections that do not name themselves.
+const IDLE: usize = 4096;
+/// How many of them a server lets stay.
+const STRANGERS_MAX: u64 = 1024;
+/// What a server may take while they come and go: its own stacks and buffers, and less than 16 KiB
+/// for each that stays.
+#[cfg(target_os = "linux")]
+const SERVER_BYTES: usize = 32 << 20;
+/// How long a newcomer may take meanwhile, until it has a view.
+const NEWCOMER: Duration = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
 /// A frame of a server: the connection ends for a reason that nobody knows, for good.
 const REFUSED: &[u8] = &[5, 0, 0, 0, 35, 99, 1, 0, 0];
 /// A frame that is a sign of life.
@@ -38,34 +49,114 @@ fn views(group: &Group) -> Vec<u64> {
     group.members.iter().map(|member| member.look().count("/counters/views")).collect()
 }
 
+/// Somebody whose connections say nothing, or a part of something, and who opens others in the
+/// place of those that were opened first, until told to end.
+struct Flood {
+    over: Arc<AtomicBool>,
+    opened: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Flood {
+    /// Against `server`; all connections are open when this returns.
+    fn start(server: &str) -> Self {
+        let begun = [
+            Vec::new(),
+            b"VSM".to_vec(),
+            sealed_preamble().to_vec(),
+            [&sealed_preamble()[..], &[200, 0, 7, 7]].concat(),
+            [&preamble()[..], &[200, 0, 0, 0, 1]].concat(),
+            b"GET / HTTP/1.1\r\n".to_vec(),
+        ];
+        let server: SocketAddr = server.parse().expect("an address");
+        let (over, opened) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (is_over, count) = (Arc::clone(&over), Arc::clone(&opened));
+        let thread = std::thread::spawn(move || {
+            let mut open = VecDeque::new();
+            for words in begun.iter().cycle() {
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                if open.len() >= IDLE {
+                    open.pop_front();
+                }
+                // Connections that nobody accepts in time are no use to a flood.
+                let Ok(mut stream) = TcpStream::connect_timeout(&server, NEWCOMER) else {
+                    continue;
+                };
+                // The server may have closed it for another one.
+                let _ = stream.write_all(words);
+                open.push_back(stream);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let flood = Self { over, opened, thread };
+        flood.wait_for(IDLE);
+        flood
+    }
+
+    fn opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    /// Until so many more were opened.
+    fn wait_for(&self, more: usize) {
+        let (from, until) = (self.opened(), Instant::now() + HANG);
+        while self.opened() < from + more {
+            assert!(Instant::now() < until, "{} were opened", self.opened() - from);
+            pause(10);
+        }
+    }
+
+    fn end(self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.thread.join().expect("no panic");
+    }
+}
+
+/// This process has both ends of nothing, but all far ends; its children have as many files.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = (2 * IDLE + 1000) as u64;
+    let enough = limit.current.is_none_or(|current| current >= wanted);
+    let current = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if !enough {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit }).expect("a limit");
+    }
+}
+
+/// More than 64 connections in the time of a handshake kept newcomers out.
 #[test]
-fn idle_connections_keep_no_newcomer_out() {
-    let mut group = Group::new("idle", true);
-    let server = group.world.server_addr.clone();
-    let before = views(&group);
-    let begun: [&[u8]; 6] = [
-        b"",
-        b"VSM",
-        &sealed_preamble(),
-        &[&sealed_preamble()[..], &[200, 0, 7, 7]].concat(),
-        &[&preamble()[..], &[0, 0, 4, 0, 1]].concat(),
-        b"GET / HTTP/1.1\r\n",
-    ];
-    let connect = |words: &[u8]| {
-        let mut stream = TcpStream::connect(&server).expect("a server that listens");
-        // The server may have closed it for another one.
-        let _ = stream.write_all(words);
-        stream
-    };
-    let idle: Vec<_> = begun.iter().cycle().take(IDLE).map(|words| connect(words)).collect();
-    group.chat("while many are silent");
-    assert_eq!(views(&group), before);
-    group.start(4);
-    group.together();
-    let more: Vec<_> = begun.iter().cycle().take(IDLE).map(|words| connect(words)).collect();
-    group.chat("with one more");
-    drop((idle, more));
-    group.end();
+fn thousands_of_connections_keep_no_newcomer_out() {
+    allow_open_files();
+    for (name, has_keys) in [("flood-sealed", true), ("flood-clear", false)] {
+        let mut group = Group::new(name, has_keys);
+        let before = views(&group);
+        let flood = Flood::start(&group.world.server_addr);
+        group.chat("while many are silent");
+        assert_eq!(views(&group), before);
+        let (from, opened) = (Instant::now(), flood.opened());
+        group.start(4);
+        group.together();
+        let (took, more) = (from.elapsed(), flood.opened() - opened);
+        println!("{name}: a newcomer took {took:?}, while {more} were opened");
+        assert!(took < NEWCOMER, "{took:?}");
+        flood.wait_for(IDLE);
+        group.chat("with one more");
+        #[cfg(target_os = "linux")]
+        {
+            let resident = group.world.server.resident_bytes();
+            println!("{name}: the server takes {resident} bytes");
+            assert!(resident < SERVER_BYTES, "{resident}");
+        }
+        let look = group.server_look();
+        let gone = look.sum(&["strangers_crowded_out", "strangers_late", "strangers_refused"]);
+        println!("{name}: {gone} of {} were shut out", flood.opened());
+        assert!(gone + 2 * STRANGERS_MAX > IDLE as u64, "{gone}");
+        assert!(look.count("/connections") <= 4 + STRANGERS_MAX);
+        flood.end();
+        group.end();
+    }
 }
 
 /// A server that says `words` to everybody.

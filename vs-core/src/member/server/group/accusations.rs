@@ -18,6 +18,10 @@ const ACCUSERS_MAX: usize = 8;
 /// who could agree.
 const ALONE_MEMBERS_MIN: usize = 3;
 
+/// How long it is remembered that a member alone had others excluded, in ms: an hour. Within it one
+/// that lies has six of them excluded, and not one a minute.
+const REMEMBERED_MS: u64 = 3_600_000;
+
 /// What one member alone brought about.
 #[derive(Clone, Debug)]
 struct Alone {
@@ -25,6 +29,15 @@ struct Alone {
     at: Time,
     /// Whom it accused then, in which attachment.
     accused: Vec<(ProcessId, Attachment)>,
+    /// How often it was believed before within [`REMEMBERED_MS`].
+    believed: u32,
+}
+
+impl Alone {
+    /// After how long it is believed again, in ms; doubled each time.
+    fn forgiven_ms(&self) -> u64 {
+        (FORGIVEN_MS << self.believed.min(u64::BITS / 2)).min(REMEMBERED_MS)
+    }
 }
 
 /// The accusations in a group, and the exclusions that followed.
@@ -88,7 +101,8 @@ impl Accusations {
 
     /// Whom of `report` to exclude, and who accuses each. A member that is alone with what it says
     /// is believed once. If it has another one excluded alone within [`FORGIVEN_MS`], or the same
-    /// one again, the fault is more likely its own: it goes instead, accused by nobody.
+    /// one again, the fault is more likely its own: it goes instead, accused by nobody. That time is
+    /// doubled whenever it is believed.
     pub(super) fn judge(
         &mut self,
         now: Time,
@@ -126,9 +140,13 @@ impl Accusations {
         by: ProcessId,
         accused: Vec<(ProcessId, Attachment)>,
     ) -> bool {
-        let last = self.alone.get(&by).filter(|last| now < last.at.plus_ms(FORGIVEN_MS));
-        let again = last.is_some_and(|last| accused.iter().any(|p| !last.accused.contains(p)));
-        self.alone.insert(by, Alone { at: now, accused });
+        let last = self.alone.get(&by).filter(|last| now < last.at.plus_ms(REMEMBERED_MS));
+        let is_other = last.is_some_and(|last| accused.iter().any(|p| !last.accused.contains(p)));
+        let is_early = last.is_some_and(|last| now < last.at.plus_ms(last.forgiven_ms()));
+        let again = is_other && is_early;
+        let before = last.map_or(0, |last| last.believed);
+        let believed = before + u32::from(is_other && !is_early);
+        self.alone.insert(by, Alone { at: now, accused, believed });
         if self.alone.len() > REMEMBERED_MAX {
             self.alone.pop_first();
         }
@@ -188,5 +206,51 @@ impl Accusations {
     /// When to judge.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.judge_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::{Incarnation, ServerId};
+
+    /// Who waited for a minute each time had one excluded a minute, for ever.
+    #[test]
+    fn patient_liar_is_believed_six_times_an_hour() {
+        let member = |p: u64, counter: u64| Attached {
+            process: ProcessId(p),
+            attachment: Attachment { incarnation: Incarnation::new(1), counter },
+            home: ServerId(1),
+            members_max: 16,
+            settled: None,
+            profile: 0,
+        };
+        let (mut accusations, config) = (Accusations::default(), ServerConfig::default());
+        let liar = ProcessId(1);
+        let (mut believed, mut excluded) = (0, 0);
+        for minute in 0..60 {
+            let now = Time::from_millis(minute * FORGIVEN_MS);
+            let report: Vec<Attached> = (1..=4).map(|p| member(p, minute)).collect();
+            accusations.handle_accuse(now, liar, Vec::from([ProcessId(3)]), &config);
+            match accusations.judge(now, &report)[..] {
+                [(process, _)] if process == liar => excluded += 1,
+                [(ProcessId(3), _)] => believed += 1,
+                ref other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((believed, excluded), (2, 58), "it waits for a minute each time");
+
+        let mut accusations = Accusations::default();
+        let mut believed = Vec::new();
+        let mut at_min = 0;
+        for turn in 0..7 {
+            let now = Time::from_millis(at_min * FORGIVEN_MS);
+            let report: Vec<Attached> = (1..=4).map(|p| member(p, turn)).collect();
+            accusations.handle_accuse(now, liar, Vec::from([ProcessId(3)]), &config);
+            assert_eq!(accusations.judge(now, &report)[0].0, ProcessId(3), "{at_min}");
+            believed.push(at_min);
+            at_min += 1 << turn;
+        }
+        assert_eq!(believed, [0, 1, 3, 7, 15, 31, 63], "minutes");
     }
 }

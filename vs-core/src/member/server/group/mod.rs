@@ -41,7 +41,8 @@ pub(super) use effects::{Cx, FEW_SERVERS, Send, more_ms};
 use gathering::{Cause, Gathering, PutOff};
 #[cfg(test)]
 pub(super) use pauses::FORGIVEN_MS;
-use pauses::{Pauses, REMEMBERED_MAX};
+use pauses::Pauses;
+pub(super) use pauses::REMEMBERED_MAX;
 use profiles::Profiles;
 
 /// One group.

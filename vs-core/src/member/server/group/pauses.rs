@@ -7,7 +7,7 @@ use crate::time::Time;
 use crate::view::VIEW_MEMBERS_MAX;
 
 /// Processes whose pauses are remembered.
-pub(super) const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
+pub(in super::super) const REMEMBERED_MAX: usize = 4 * VIEW_MEMBERS_MAX;
 
 /// A pause is doubled at most to this many times the first one.
 const FACTOR_MAX: u64 = 16;

@@ -14,7 +14,7 @@ HEADING = "# What an operator may read"
 SOURCES = ["vs-core/src", "vs-std/src", "vs-mio/src", "vs-mio/cli/src"]
 # Types whose words go to operators.
 TYPES = [
-    "AddressNote", "ChannelError", "ConnectFailure", "DetachReason", "Impostor", "KeyError", "KeyFileError",
+    "AddressNote", "ChannelError", "ConnectFailure", "DetachReason", "Impostor", "KeyError", "KeyFileError", "KeysError",
     "LeftOut", "MissingUnicast", "NarrowPath", "OpenError", "OtherKeys", "OtherVersion", "Overflow", "PeerTrouble",
     "Refusal", "SetupError",
     "SmallBuffers", "Unanswered", "Unheard", "UselessBeacon", "Waiting",

@@ -13,7 +13,7 @@ use vs_core::ident::{Cid, GroupKey, GroupName, ProcessId};
 use vs_core::member::server::Note;
 use vs_core::member::{MembershipError, MembershipRequest, Peer};
 use vs_core::replica::Port;
-use vs_core::seal::Secret;
+use vs_core::seal::{Keys, Secret};
 use vs_core::status::NodeStatus;
 use vs_core::trace::Tracer;
 use vs_core::{
@@ -24,6 +24,7 @@ use vs_std::driver::{
     self, DriverConfig, DriverPort, IoCounters, LinkStatus, OpenError, Opened, Overflow,
 };
 use vs_std::faults::Faults;
+use vs_std::keys::KeysError;
 use vs_std::server::LookupFailure;
 use vs_std::udp::{Granted, SmallBuffers, Which};
 use vs_std::unheard::{MissingUnicast, NarrowPath, Unheard};
@@ -396,6 +397,14 @@ impl<T: Tracer> Driver<T> {
     #[must_use]
     pub fn impostor(&self) -> Option<vs_core::Impostor> {
         self.inner.impostor()
+    }
+
+    /// See [`driver::Driver::set_keys`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        self.inner.set_keys(keys)
     }
 
     /// See [`driver::Driver::set_faults`].

@@ -11,9 +11,11 @@ use mio::{Interest, Registry, Token};
 use vs_core::ConfigError;
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{Note, Server};
+use vs_core::seal::Keys;
 use vs_std::ServerName;
 use vs_std::beacons::Beacons;
 use vs_std::faults::Faults;
+use vs_std::keys::KeysError;
 use vs_std::server::{self, LookupFailure, Opened, Source};
 
 /// Where the sockets of a server are in a [`mio::Poll`]: from the token `base` on, the listener,
@@ -151,6 +153,14 @@ impl ServerDriver {
     /// From now on sends beacons and hears those of the others. Before [`ServerDriver::register`].
     pub fn set_beacons(&mut self, beacons: Beacons) {
         self.inner.set_beacons(beacons);
+    }
+
+    /// See [`server::ServerDriver::set_keys`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        self.inner.set_keys(keys)
     }
 
     /// See [`server::ServerDriver::set_faults`].

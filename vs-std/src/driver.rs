@@ -4,6 +4,7 @@ mod config;
 mod external;
 mod moved;
 mod port;
+mod rotation;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -135,8 +136,7 @@ impl<T: Tracer> Driver<T> {
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
         let is_external = matches!(config.membership, Membership::External);
-        let heard_all = false;
-        let driver = Self {
+        Ok(Self {
             node,
             owner: Owner::here(),
             forked: false,
@@ -150,9 +150,8 @@ impl<T: Tracer> Driver<T> {
             link,
             embedded,
             is_external,
-            heard_all,
-        };
-        Ok(driver)
+            heard_all: false,
+        })
     }
 
     /// Leaves a rule of the algorithm out of each group that is joined from now on.

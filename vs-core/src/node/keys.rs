@@ -66,6 +66,12 @@ impl<T: Tracer> Node<T> {
         Ok(())
     }
 
+    /// Whether this node seals what it sends.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.shared.keys.is_some()
+    }
+
     /// The first process that was heard to seal otherwise than this one, for an operator to know;
     /// how many such datagrams there were is in [`Counters`](crate::status::Counters).
     #[must_use]

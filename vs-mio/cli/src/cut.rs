@@ -5,8 +5,6 @@ use core::net::IpAddr;
 
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
 
-use crate::signals;
-
 /// Whom a signal cuts off.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Cut {
@@ -17,9 +15,8 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The signals that the process listens to.
-    pub(crate) fn signals(self) -> Vec<i32> {
-        let mut all = signals::ending();
+    /// The signals that the process listens to, besides `all`.
+    pub(crate) fn signals(self, mut all: Vec<i32>) -> Vec<i32> {
         if self.addr.is_some() {
             all.extend([SIGUSR1, SIGUSR2]);
         }

@@ -13,8 +13,8 @@ use crate::output::say;
 #[command(
     about = "Makes a key file: who has it can take part, and all that goes over the network is sealed with it",
     after_help = "Example: vs keygen KEY, then copy KEY to each host and start with --key-file KEY\n\n\
-                  To change the key without a pause, each step at all hosts before the next, with a restart of one \
-                  process after the other:\n  \
+                  To change the key without a pause, each step at all hosts before the next, with SIGHUP for each \
+                  process:\n  \
                   1. vs keygen NEW --add KEY, and use NEW in place of KEY\n  \
                   2. move the line of the new key above the others: it seals from then on\n  \
                   3. remove the line of the old key"

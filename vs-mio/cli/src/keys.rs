@@ -19,7 +19,8 @@ const VARIABLE: &str = "VS_KEY";
 #[command(next_help_heading = "Keys")]
 pub(crate) struct Sealing {
     /// Keys of the deployment, the same at all hosts: `vs keygen FILE` makes them. All that goes
-    /// over the network is sealed with them [env VS_KEY: the lines of such a file, with ; between]
+    /// over the network is sealed with them. SIGHUP reads it again [env VS_KEY: the lines of such a
+    /// file, with ; between]
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     key_file: Option<PathBuf>,
     /// Do without keys, also on other interfaces than loopback: anybody on those networks can join,
@@ -57,6 +58,17 @@ impl Sealing {
         let lines = lines.to_str().unwrap_or_default().replace(';', "\n");
         let ring = KeyRing::parse(&lines);
         ring.map(Some).map_err(|e| Failure(format!("the keys in {VARIABLE} cannot be used: {e}")))
+    }
+
+    /// Whether the keys are in a file, which can be read again.
+    pub(crate) fn has_file(&self) -> bool {
+        self.key_file.is_some()
+    }
+
+    /// The keys as the file has them now.
+    pub(crate) fn read_again(&self) -> Result<Keys, Failure> {
+        let ring = self.ring()?.ok_or_else(|| Failure("no key file is named".into()))?;
+        keys(ring).map_err(|e| Failure(format!("nothing can be sealed: {e}")))
     }
 
     /// The options that say the same. What the environment says is handed on by itself.

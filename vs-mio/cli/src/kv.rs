@@ -6,7 +6,6 @@ mod seat;
 #[path = "../../../vs-std/examples/kv.rs"]
 mod store;
 
-use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io::BufRead;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -23,8 +22,8 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::network::{servers, unopened};
 use crate::output::say;
+use crate::renewal::{Flags, Renewal};
 use crate::repeats::Repeats;
-use crate::signals;
 use patience::Patience;
 use seat::Seat;
 use store::{Kv, Said, Store};
@@ -33,6 +32,7 @@ use store::{Kv, Said, Store};
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let primary_of: Vec<ProcessId> = (1..=args.members).map(ProcessId).collect();
     let seat = Seat::take(&args)?;
+    let flags = Renewal::of(&args.keys).watch()?;
     let named = servers(&args.servers)?;
     let udp = args.udp(&named)?;
     let uses = keys::uses(&udp).chain(keys::named(&args.servers));
@@ -66,7 +66,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         vs_std::JoinError::Open(e) => unopened(&e, "--interface", "--interface"),
         e => Failure(e.to_string()),
     })?;
-    serve(&store, is_json, args.leave_at_eof)?;
+    serve(&store, is_json, args.leave_at_eof, &flags)?;
     store.kv.leave();
     Ok(())
 }
@@ -78,8 +78,7 @@ const AGAIN: &str = "; trying again";
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Does what is typed, until it is over.
-fn serve(store: &Store, is_json: bool, leave_at_eof: bool) -> Result<(), Failure> {
-    let ends = signals::watch_ending()?;
+fn serve(store: &Store, is_json: bool, leave_at_eof: bool, flags: &Flags) -> Result<(), Failure> {
     let (sender, lines) = sync_channel(1);
     // While there is another sender the end of standard input is no end.
     let _keep = (!leave_at_eof).then(|| sender.clone());
@@ -99,7 +98,7 @@ fn serve(store: &Store, is_json: bool, leave_at_eof: bool) -> Result<(), Failure
         if let Some(end) = store.kv.end() {
             return Err(Failure(end.to_string()));
         }
-        if ends.load(Ordering::Relaxed) {
+        if flags.look(|keys| store.kv.set_keys(keys)) {
             return Ok(());
         }
     }

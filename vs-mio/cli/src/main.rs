@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod output;
 mod perf;
+mod renewal;
 mod repeats;
 mod rules;
 mod server;

@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::network::{note_text, refused, servers, unaccepted};
 use crate::output::Output;
+use crate::renewal::Renewal;
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -128,7 +129,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.discover.begin(&mut driver)?;
     let poll = Poll::new().map_err(system)?;
     driver.register(poll.registry(), DRIVER).map_err(system)?;
-    let mut signals = Signals::new(args.cut.signals()).map_err(system)?;
+    let renewal = Renewal::of(&args.keys);
+    let mut signals = Signals::new(args.cut.signals(renewal.signals())).map_err(system)?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(system)?;
     if args.end_with_input {
         thread::spawn(end_with_input);
@@ -142,13 +144,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         format!("membership server {} listening on {addr}", args.id)
     };
     output.write((first + "\n").into_bytes());
-    serve(poll, driver, signals, output, &args, files)
+    serve(poll, driver, (signals, renewal), output, &args, files)
 }
 
 fn serve(
     mut poll: Poll,
     mut driver: ServerDriver,
-    mut signals: Signals,
+    (mut signals, renewal): (Signals, Renewal),
     output: Output,
     args: &Args,
     mut files: Option<OpenFiles>,
@@ -187,6 +189,10 @@ fn serve(
                 continue;
             }
             for signal in signals.pending() {
+                if renewal.is_meant_by(signal) {
+                    renewal.renew(|keys| driver.set_keys(&keys));
+                    continue;
+                }
                 let Some(cut_off) = args.cut.after(signal) else {
                     let counters = driver.server().counters();
                     let summary = if args.json {

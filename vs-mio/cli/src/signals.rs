@@ -28,6 +28,30 @@ pub(crate) fn watch_ending() -> Result<Arc<AtomicBool>, Failure> {
     Ok(ends)
 }
 
+/// The terminal that a process was started from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terminal {
+    /// There was one, and its end is not to be ignored.
+    counts: bool,
+}
+
+impl Terminal {
+    /// That of this process.
+    pub(crate) fn now() -> Self {
+        Self { counts: !is_hangup_ignored() && is_there() }
+    }
+
+    /// Whether it has ended, and the process with it: the system sends SIGHUP then, which an
+    /// operator may send, too.
+    pub(crate) fn has_ended(self) -> bool {
+        self.counts && !is_there()
+    }
+}
+
+fn is_there() -> bool {
+    fs::File::open("/dev/tty").is_ok()
+}
+
 /// Whether this process was told at its start to ignore the end of its terminal. Where the system
 /// does not say, it was not.
 fn is_hangup_ignored() -> bool {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use vs_core::ident::{Cid, GroupKey, GroupName};
 use vs_core::member::{MembershipError, Peer};
 use vs_core::replica::Port;
-use vs_core::seal::Secret;
+use vs_core::seal::{Keys, Secret};
 use vs_core::trace::Header;
 use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View};
 
@@ -19,6 +19,7 @@ use super::options::JoinOptions;
 use super::wait::wait;
 use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig, DriverPort};
+use crate::keys::KeysError;
 use crate::trace::{MaybeTrace, TraceFile, reached_ms};
 
 /// How membership ended.
@@ -109,6 +110,16 @@ impl Member {
             return Err(NoteError::NotJoined);
         }
         self.driver.set_note(self.key, note)
+    }
+
+    /// Seals with other keys from now on.
+    pub(crate) fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        if self.end.is_some() {
+            return Err(KeysError::Ended);
+        }
+        self.driver.set_keys(keys)?;
+        self.flush();
+        Ok(())
     }
 
     /// Asks to leave; goes out with the next [`Member::flush`].

@@ -15,10 +15,11 @@ use std::io;
 
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
-use vs_core::seal::Secret;
+use vs_core::seal::{Keys, Secret};
 use vs_core::{Note, NoteError, Sent, Time, View};
 
 use crate::driver::Driver;
+use crate::keys::KeysError;
 use crate::trace::MaybeTrace;
 
 pub use answer::Unanswered;
@@ -274,6 +275,15 @@ impl Group {
     /// See [`NoteError`]; nothing changed.
     pub fn set_note(&mut self, note: Note) -> Result<(), NoteError> {
         self.member.set_note(note)
+    }
+
+    /// Seals with other keys from now on, and opens with these alone: see
+    /// [`crate::driver::Driver::set_keys`].
+    ///
+    /// # Errors
+    /// See [`KeysError`]; the keys are as before.
+    pub fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        self.member.set_keys(keys)
     }
 
     /// Asks to leave, and does not wait: [`Event::Left`] is the last event that is received. For

@@ -9,6 +9,7 @@
 //! ```
 
 mod cipher;
+mod error;
 mod file;
 
 use std::io;
@@ -18,6 +19,7 @@ use vs_core::seal::{KeyRing, Keys, RingKey, SECRET_BYTES, Secret, Suite};
 use zeroize::Zeroizing;
 
 pub use cipher::{FAST, Fast};
+pub use error::KeysError;
 pub use file::{KEY_FILE_BYTES_MAX, KeyFileError, read_key_file, write_key_file};
 
 /// What a node or a server needs to seal with `ring`: [`Fast`], and a seed that was never used

@@ -11,7 +11,7 @@ use vs_core::replica::{Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaSta
 
 use super::end::ReplicaEnd;
 use crate::bell::Bell;
-use crate::group::RecvError;
+use crate::group::{Member, RecvError};
 use crate::owner::Owner;
 
 /// Something that reads a state, or looks at the replica.
@@ -27,6 +27,8 @@ pub(super) enum Ask<S: State> {
     Read(u64, Look<S>),
     /// To look now.
     Look(Look<S>),
+    /// Something of the member.
+    Member(Box<dyn FnOnce(&mut Member) + Send>),
     /// The state of this process counts.
     Recover(u64),
 }

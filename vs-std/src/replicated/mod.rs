@@ -19,8 +19,10 @@ use vs_core::replica::{
     Answer, Broken, CallRefused, Collected, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus,
     State, Want,
 };
+use vs_core::seal::Keys;
 
 use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member};
+use crate::keys::KeysError;
 use crate::random::random;
 
 pub use call::{CallError, Pending};
@@ -304,6 +306,24 @@ impl<S: State + Send + 'static> Replicated<S> {
             Some(told) => Ok(matches!(told?, Told::Recovered(true))),
             None => Ok(false),
         }
+    }
+
+    /// Seals with other keys from now on, and opens with these alone: see
+    /// [`crate::driver::Driver::set_keys`].
+    ///
+    /// # Errors
+    /// See [`KeysError`]; the keys are as before. While too many calls wait it is as if membership had
+    /// ended.
+    pub fn set_keys(&self, keys: Keys) -> Result<(), KeysError> {
+        if self.front().is_inside() {
+            return Err(KeysError::Ended); // it would wait for itself
+        }
+        let (send, receive) = mpsc::sync_channel(1);
+        let change = move |member: &mut Member| drop(send.send(member.set_keys(&keys)));
+        let number = self.front().ask(|_| Ask::Member(Box::new(change)));
+        let number = number.map_err(|_| KeysError::Ended)?;
+        self.front().forget(number);
+        receive.recv().unwrap_or(Err(KeysError::Ended))
     }
 
     /// How it ended, once it has.

@@ -216,6 +216,7 @@ impl<S: State + Send + 'static> Worker<S> {
                 Ask::Look(look) if !self.replica.is_lent() => look(&self.replica),
                 Ask::Look(look) if self.looks.len() < LOOKS_MAX => self.looks.push(look),
                 Ask::Look(_) => {} // whoever asked hears that
+                Ask::Member(change) => change(&mut self.member),
                 Ask::Recover(number) => {
                     self.told.push((number, Told::Recovered(self.replica.recover())));
                 }

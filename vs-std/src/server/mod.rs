@@ -14,11 +14,13 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use vs_core::member::DiscoveryConfig;
 use vs_core::member::server::{ConnId, Note, Server};
+use vs_core::seal::Keys;
 use vs_core::{ConfigError, Time};
 
 use crate::beacons::Beacons;
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::keys::{KeysError, with_fresh_seed};
 use crate::name::ServerName;
 use crate::tcp::{connect, established};
 use conn::{Closings, Conn, Dial, READS_MAX, Slots};
@@ -159,6 +161,17 @@ impl ServerDriver {
     /// From now on sends beacons and hears those of the others.
     pub fn set_beacons(&mut self, beacons: Beacons) {
         self.beacons = Some(beacons);
+    }
+
+    /// Seals with other keys from now on, and opens with these alone: see [`Server::set_keys`].
+    /// Connections that were made under a key which is gone end with the next
+    /// [`ServerDriver::advance`].
+    ///
+    /// # Errors
+    /// See [`KeysError`]; the keys are as before.
+    pub fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        let keys = with_fresh_seed(keys).map_err(KeysError::NoRandomNumbers)?;
+        self.server.set_keys(keys).map_err(|_| KeysError::OfMembers)
     }
 
     /// What is lost on purpose from now on: see [`Faults`]. Connections that were made to peers

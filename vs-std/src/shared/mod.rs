@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use vs_core::ident::{Cid, GroupName};
 use vs_core::member::{MembershipError, Peer};
-use vs_core::seal::Secret;
+use vs_core::seal::{Keys, Secret};
 use vs_core::{Note, NoteError, View};
 
 use crate::driver::Driver;
@@ -23,6 +23,7 @@ use crate::group::{
     BatchError, Event, JoinError, JoinOptions, LEAVE_SLACK_MS, LeaveError, Member, RecvError,
     SendError, again, pin,
 };
+use crate::keys::KeysError;
 use crate::trace::MaybeTrace;
 
 use arrivals::Arrivals;
@@ -349,6 +350,16 @@ impl SharedGroup {
     pub fn handle_excluded(&self) -> Result<(), MembershipError> {
         let answer = self.ask(Member::handle_excluded);
         answer.unwrap_or(Err(MembershipError::NotJoined))
+    }
+
+    /// Seals with other keys from now on, and opens with these alone: see
+    /// [`crate::driver::Driver::set_keys`].
+    ///
+    /// # Errors
+    /// See [`KeysError`]; the keys are as before.
+    pub fn set_keys(&self, keys: Keys) -> Result<(), KeysError> {
+        let answer = self.ask(move |member| member.set_keys(&keys));
+        answer.unwrap_or(Err(KeysError::Ended))
     }
 
     /// Lets the thread look at the driver: counters, and how the connection to the membership

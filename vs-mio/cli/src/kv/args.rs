@@ -28,7 +28,8 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(5);
                   killed and started again gets it back from the others. It is nowhere on a disk.\n\n\
                   When so many were lost that no majority remembers, it says so and waits. recover lets the state of this \
                   process count if all are here; recover! also if some are not, and what only they had is lost then.\n\n\
-                  The end of standard input does not leave (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do."
+                  The end of standard input does not leave (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do. \
+                  With --key-file, SIGHUP reads the keys again instead."
 )]
 pub(crate) struct Args {
     /// The group that keeps the store

@@ -20,7 +20,8 @@ use crate::tuning::{self, Tuning};
     about = "One member of a group: lines of standard input are multicast, deliveries and views are printed",
     after_help = "Example: vs node --group chat --interface 127.0.0.1 --name ann\n         vs node --group chat --key-file KEY --name ann    (on several hosts; see vs keygen)\n\n\
                   Nodes that name no server find one another by multicast; --server names one that was started.\n\n\
-                  The end of standard input does not leave the group (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do."
+                  The end of standard input does not leave the group (see --leave-at-eof); SIGTERM, SIGINT and SIGHUP do. \
+                  With --key-file, SIGHUP reads the keys again instead."
 )]
 pub(crate) struct Args {
     /// The group to join

@@ -23,6 +23,7 @@ use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
 use crate::network::{is_limit, unconnected, unreached};
 use crate::output::Output;
+use crate::renewal::Renewal;
 use crate::repeats::Repeats;
 
 pub(super) const WAKE: Token = Token(0);
@@ -82,6 +83,7 @@ pub(super) struct Session {
     output: Output,
     signals: Signals,
     cut: Cut,
+    renewal: Renewal,
     source: Source,
     leave_at_eof: bool,
     limits: Limits,
@@ -122,10 +124,10 @@ impl Session {
         process: ProcessId,
         output: Output,
         source: Source,
-        cut: Cut,
+        (cut, renewal): (Cut, Renewal),
     ) -> Result<Self, Failure> {
-        let mut signals =
-            Signals::new(cut.signals()).map_err(|e| system("wait for signals", &e))?;
+        let mut signals = Signals::new(cut.signals(renewal.signals()))
+            .map_err(|e| system("wait for signals", &e))?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(|e| system("wait for signals", &e))?;
@@ -140,6 +142,7 @@ impl Session {
             output,
             signals,
             cut,
+            renewal,
             source,
             leave_at_eof: false,
             limits: Limits::default(),
@@ -449,6 +452,10 @@ impl Session {
     fn handle_signals(&mut self) {
         let mut count = 0;
         for signal in self.signals.pending() {
+            if self.renewal.is_meant_by(signal) {
+                self.renewal.renew(|keys| self.driver.set_keys(&keys));
+                continue;
+            }
             match self.cut.after(signal) {
                 Some(cut_off) => {
                     self.driver.set_faults(Faults::default().with_cut_off(cut_off));

@@ -26,6 +26,7 @@ use crate::input::{Generated, Source};
 use crate::keys;
 use crate::network::{find_any, pause, servers, unopened};
 use crate::output::Output;
+use crate::renewal::Renewal;
 
 /// Opens everything and joins the group.
 pub(super) fn session(args: Args) -> Result<Session, Failure> {
@@ -84,7 +85,8 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
     let key = driver.join(&args.group, config).map_err(|e| Failure(e.to_string()))?;
     let source = source(&args, process, max, waker)?;
-    let session = Session::new(poll, driver, key, process, output, source, args.cut)?;
+    let heard = (args.cut, Renewal::of(&args.keys));
+    let session = Session::new(poll, driver, key, process, output, source, heard)?;
     let limits = super::session::Limits {
         message_bytes_max: max,
         connect_ms: args.tuning.connect_ms.unwrap_or(CONNECT_MS),

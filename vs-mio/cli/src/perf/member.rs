@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use mio::{Events, Poll, Token};
 use vs_core::ident::{GroupKey, ProcessId};
+use vs_core::seal::Keys;
 use vs_core::{Action, CastCounters, DetachReason, SendError, View};
 use vs_mio::{Driver, DriverConfig, Tokens};
 use vs_std::driver::IoCounters;
 use vs_std::faults::Faults;
+use vs_std::keys::KeysError;
 use vs_std::trace::{MaybeTrace, TraceError, TraceFile, reached_ms};
 use vs_std::udp::{Granted, UdpConfig};
 use vs_std::{EventRef, Group, JoinError, JoinOptions, Membership};
@@ -43,6 +45,9 @@ pub(super) trait Member {
 
     /// Asks to leave.
     fn leave(&mut self);
+
+    /// Seals with other keys from now on.
+    fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError>;
 
     /// Counters of the current view and of the sockets, and the granted buffers.
     fn counters(&self) -> (CastCounters, IoCounters, Granted);
@@ -144,6 +149,10 @@ impl Member for StdMember {
     fn leave(&mut self) {
         advise(self.group.driver().unheard(self.key).as_ref().map(advise_unheard));
         self.group.begin_leave();
+    }
+
+    fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        self.group.set_keys(keys)
     }
 
     fn counters(&self) -> (CastCounters, IoCounters, Granted) {
@@ -253,6 +262,10 @@ impl Member for MioMember {
         advise(self.driver.unheard(self.key).as_ref().map(advise_unheard));
         self.driver.leave(self.key);
         self.driver.flush();
+    }
+
+    fn set_keys(&mut self, keys: &Keys) -> Result<(), KeysError> {
+        self.driver.set_keys(keys)
     }
 
     fn counters(&self) -> (CastCounters, IoCounters, Granted) {

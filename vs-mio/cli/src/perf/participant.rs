@@ -17,6 +17,7 @@ use super::payload::{self, Kind, Template};
 use super::report::{self, Measured};
 use crate::failure::Failure;
 use crate::output::say;
+use crate::renewal::{Flags, Renewal};
 
 /// Bytes that are sent before the datagrams go out and others are heard: what one run of datagrams
 /// carries.
@@ -140,6 +141,7 @@ fn cpu_time() -> Duration {
 struct Participant<'a> {
     load: &'a Load,
     member: Box<dyn Member>,
+    flags: Flags,
     ear: Ear,
     phase: Phase,
     since: Instant,
@@ -160,6 +162,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut participant = Participant {
         load,
         member: member::join(args, me)?,
+        flags: Renewal::of(&args.keys).watch()?,
         ear: Ear {
             me,
             every: load.rate.is_some(),
@@ -190,6 +193,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 impl Participant<'_> {
     fn play(&mut self) -> Result<(), Failure> {
         while self.phase != Phase::Left {
+            if self.flags.look(|keys| self.member.set_keys(&keys)) {
+                return Err(Failure("interrupted by a signal".into()));
+            }
             let wait = self.act()?;
             let ear = &mut self.ear;
             self.member.hear(wait, &mut |heard| ear.hear(heard))?;

@@ -2,7 +2,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -10,12 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use vs_core::ident::ServerId;
 use vs_core::member::server::{Server, ServerConfig};
 use vs_core::seal::Keys;
 use vs_mio::{ServerDriver, run_server};
 use vs_std::clock::Clock;
+use vs_std::keys::KeysError;
 use vs_std::udp::MULTICAST_V6;
 
 use super::args::Args;
@@ -23,7 +24,7 @@ use super::report;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::say;
-use crate::signals::watch_ending;
+use crate::renewal::{Flags, Renewal};
 
 /// Where participants meet, if nothing else is said.
 pub(super) fn multicast(bind: IpAddr) -> SocketAddr {
@@ -45,8 +46,9 @@ struct Participant {
 
 /// Starts everything, waits, and prints what was measured.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let interrupted = watch_ending()?;
-    let server = start_server(args.bind, args.keys()?)?;
+    let flags = Renewal::of(&args.keys).watch()?;
+    let (renew, renewed) = channel();
+    let server = start_server(args.bind, args.keys()?, renewed)?;
     let multicast = match args.multicast {
         Some(addr) => addr,
         None => SocketAddr::new(multicast(args.bind).ip(), free_port(args.bind)?),
@@ -61,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     for id in 1..=args.load.members {
         all.list.push(start(id, args, server, multicast, &ending)?);
     }
-    all.wait(&interrupted)?;
+    all.wait(&flags, &renew)?;
     let (lines, advice) = all.results()?;
     print(lines, args.json);
     advice.iter().for_each(|line| eprintln!("{line}"));
@@ -69,7 +71,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// A server that ends with this process.
-fn start_server(bind: IpAddr, keys: Option<Keys>) -> Result<SocketAddr, Failure> {
+fn start_server(
+    bind: IpAddr,
+    keys: Option<Keys>,
+    renewed: Receiver<Keys>,
+) -> Result<SocketAddr, Failure> {
     let failed = |e: &dyn core::fmt::Display| Failure(format!("no membership server: {e}"));
     let boot = Clock::new().unix_start_ms();
     let server = Server::new(ServerConfig::default(), ServerId(1), boot);
@@ -81,6 +87,11 @@ fn start_server(bind: IpAddr, keys: Option<Keys>) -> Result<SocketAddr, Failure>
     let serve = move || {
         let result = run_server(&mut driver, |driver| {
             while driver.poll_note().is_some() {}
+            if let Ok(keys) = renewed.try_recv()
+                && let Err(why) = driver.set_keys(&keys)
+            {
+                eprintln!("vs: the keys of the server stay as they were: {why}");
+            }
             ControlFlow::Continue(())
         });
         if let Err(error) = result {
@@ -166,9 +177,14 @@ impl Drop for Participants {
 
 impl Participants {
     /// Waits until all have ended well, or one has not.
-    fn wait(&mut self, interrupted: &AtomicBool) -> Result<(), Failure> {
+    fn wait(&mut self, flags: &Flags, renew: &Sender<Keys>) -> Result<(), Failure> {
         loop {
-            if interrupted.load(Ordering::Relaxed) {
+            let is_interrupted = flags.look(|keys| {
+                self.list.iter().for_each(Participant::hang_up);
+                // The server looks at them in its next round.
+                renew.send(keys).map_err(|_| KeysError::Ended)
+            });
+            if is_interrupted {
                 return Err(Failure("interrupted by a signal; all participants were ended".into()));
             }
             let mut running = false;
@@ -218,6 +234,13 @@ impl Participants {
 }
 
 impl Participant {
+    /// Lets it read its keys again.
+    fn hang_up(&self) {
+        let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) else { return };
+        // It may be gone.
+        let _ = kill_process(pid, Signal::HUP);
+    }
+
     fn last_words(self) -> String {
         let said = self.complaints.join().unwrap_or_default();
         said.last().map_or_else(

@@ -13,6 +13,7 @@ mod kv;
 mod perf;
 mod primary;
 mod profile;
+mod rotation;
 mod servers;
 mod starts;
 mod status;

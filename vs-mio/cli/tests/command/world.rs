@@ -204,6 +204,11 @@ impl Process {
         stdin.write_all(format!("{line}\n").as_bytes()).expect("a process that reads its input");
     }
 
+    /// What the process reads, for a thread that writes to it.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().expect("an open input")
+    }
+
     /// Ends the input.
     pub(crate) fn type_nothing_more(&mut self) {
         self.stdin = None;

@@ -1,0 +1,100 @@
+//! Keys that are read again while a command runs.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use signal_hook::consts::SIGHUP;
+use vs_core::seal::Keys;
+use vs_std::keys::KeysError;
+
+use crate::failure::Failure;
+use crate::keys::Sealing;
+use crate::signals::{self, Terminal};
+
+/// What reads the key file again when SIGHUP arrives.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewal {
+    /// None where no file was named: then SIGHUP ends the process.
+    sealing: Option<Sealing>,
+    terminal: Terminal,
+}
+
+impl Renewal {
+    pub(crate) fn of(sealing: &Sealing) -> Self {
+        let sealing = sealing.has_file().then(|| sealing.clone());
+        Self { sealing, terminal: Terminal::now() }
+    }
+
+    /// The signals to listen to.
+    pub(crate) fn signals(&self) -> Vec<i32> {
+        let mut all = signals::ending();
+        if self.sealing.is_some() && !all.contains(&SIGHUP) {
+            all.push(SIGHUP);
+        }
+        all
+    }
+
+    /// Whether `signal` asks for the keys to be read again, and not for an end.
+    pub(crate) fn is_meant_by(&self, signal: i32) -> bool {
+        signal == SIGHUP && self.sealing.is_some() && !self.terminal.has_ended()
+    }
+
+    /// Reads the keys again, hands them to `set`, and says what holds now.
+    pub(crate) fn renew(&self, set: impl FnOnce(Keys) -> Result<(), KeysError>) {
+        let Some(sealing) = &self.sealing else { return };
+        let renewed = sealing.read_again().and_then(|keys| {
+            let held = held(&keys);
+            set(keys).map(|()| held).map_err(|e| Failure(e.to_string()))
+        });
+        match renewed {
+            Ok(held) => eprintln!("vs: the keys were read again: {held}"),
+            Err(Failure(why)) => eprintln!("vs: the keys stay as they were: {why}"),
+        }
+    }
+
+    /// The same for a command that looks at flags.
+    pub(crate) fn watch(self) -> Result<Flags, Failure> {
+        let flags = Flags { renewal: self, ends: Arc::default(), hangs_up: Arc::default() };
+        for signal in flags.renewal.signals() {
+            let is_renewed = signal == SIGHUP && flags.renewal.sealing.is_some();
+            let flag = if is_renewed { &flags.hangs_up } else { &flags.ends };
+            signal_hook::flag::register(signal, Arc::clone(flag))
+                .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
+        }
+        Ok(flags)
+    }
+}
+
+/// What signals have asked for.
+#[derive(Debug)]
+pub(crate) struct Flags {
+    renewal: Renewal,
+    ends: Arc<AtomicBool>,
+    hangs_up: Arc<AtomicBool>,
+}
+
+impl Flags {
+    /// Whether the process is to end. If its keys are to be read again, that is done, with `set`.
+    pub(crate) fn look(&self, set: impl FnOnce(Keys) -> Result<(), KeysError>) -> bool {
+        if self.hangs_up.swap(false, Ordering::Relaxed) {
+            if !self.renewal.is_meant_by(SIGHUP) {
+                return true;
+            }
+            self.renewal.renew(set);
+        }
+        self.ends.load(Ordering::Relaxed)
+    }
+}
+
+/// What holds now: which key seals, and which ones open besides.
+fn held(keys: &Keys) -> String {
+    let ring = keys.ring();
+    let first = ring.first();
+    let others: Vec<_> = ring.iter().skip(1).map(|key| key.id().to_string()).collect();
+    let others = match others.len() {
+        0 => "nothing else opens".into(),
+        1 => format!("{} opens, too", others[0]),
+        _ => format!("{} open, too", others.join(", ")),
+    };
+    format!("{} ({}) seals, {others}", first.id(), first.suite())
+}

@@ -506,6 +506,13 @@ impl<T: Tracer> Node<T> {
         self.groups.get(group).into_iter().flat_map(Endpoint::addresses)
     }
 
+    /// Whom this node knows as members of the group's view and of the change under way, as it was
+    /// told: for tests that try what somebody can do with all that a member knows.
+    #[cfg(feature = "sim")]
+    pub fn group_peers(&self, group: GroupKey) -> impl Iterator<Item = Peer> + '_ {
+        self.groups.get(group).into_iter().flat_map(Endpoint::peers)
+    }
+
     /// Bytes that this node takes as it is: the pool, the connection to the membership service, and
     /// what each group needs besides; An estimate, as [`GroupSize::footprint`] is.
     #[must_use]

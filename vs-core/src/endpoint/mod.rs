@@ -253,6 +253,12 @@ impl Endpoint {
         self.book.addresses(|_| true)
     }
 
+    /// Members of the view and of the proposed one, as they are known.
+    #[cfg(feature = "sim")]
+    pub(crate) fn peers(&self) -> impl Iterator<Item = crate::member::message::Peer> + '_ {
+        self.book.peers().iter().copied()
+    }
+
     /// Members of the view or the proposed one that said that they hear no multicast of this
     /// process.
     pub(crate) fn unheard_by(&self) -> &[ProcessId] {

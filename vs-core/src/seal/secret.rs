@@ -3,6 +3,7 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use hkdf::Hkdf;
@@ -12,21 +13,24 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 /// Bytes of a secret.
 pub const SECRET_BYTES: usize = 32;
 
-/// 32 secret bytes. They are wiped when the value is dropped, and never printed.
+/// 32 secret bytes. They are wiped when the value is dropped, and never printed. They stand in a
+/// place of their own, so that a value that is moved leaves no copy behind.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret([u8; SECRET_BYTES]);
+pub struct Secret(Box<[u8; SECRET_BYTES]>);
 
 impl Secret {
     /// A secret of these bytes, which should come from the random source of the system or from
     /// another secret.
     #[must_use]
-    pub const fn new(bytes: [u8; SECRET_BYTES]) -> Self {
-        Self(bytes)
+    pub fn new(mut bytes: [u8; SECRET_BYTES]) -> Self {
+        let secret = Self(Box::new(bytes));
+        bytes.zeroize();
+        secret
     }
 
     /// The bytes, for a cipher or a file.
     #[must_use]
-    pub const fn bytes(&self) -> &[u8; SECRET_BYTES] {
+    pub fn bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
 
@@ -35,8 +39,8 @@ impl Secret {
     /// contexts read the same.
     #[must_use]
     pub fn derive(&self, purpose: &str, context: &[&[u8]]) -> Self {
-        let mut out = [0; SECRET_BYTES];
-        self.expand(purpose, context, &mut out);
+        let mut out = Box::new([0; SECRET_BYTES]);
+        self.expand(purpose, context, &mut *out);
         Self(out)
     }
 
@@ -44,9 +48,9 @@ impl Secret {
     #[must_use]
     pub(crate) fn combine(purpose: &str, parts: &[&Self]) -> Self {
         let mut all = Zeroizing::new(Vec::with_capacity(SECRET_BYTES * parts.len()));
-        parts.iter().for_each(|part| all.extend_from_slice(&part.0));
-        let mut out = [0; SECRET_BYTES];
-        expand(purpose, &all, &[], &mut out);
+        parts.iter().for_each(|part| all.extend_from_slice(&*part.0));
+        let mut out = Box::new([0; SECRET_BYTES]);
+        expand(purpose, &all, &[], &mut *out);
         Self(out)
     }
 
@@ -59,7 +63,7 @@ impl Secret {
             info.extend_from_slice(&(part.len() as u64).to_le_bytes());
             info.extend_from_slice(part);
         }
-        expand(purpose, &self.0, &info, out);
+        expand(purpose, &*self.0, &info, out);
     }
 }
 
@@ -72,7 +76,7 @@ fn expand(purpose: &str, secret: &[u8], info: &[u8], out: &mut [u8]) {
 /// In a time that does not depend on the bytes.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+        self.0.iter().zip(&*other.0).fold(0, |all, (a, b)| all | (a ^ b)) == 0
     }
 }
 

@@ -43,9 +43,11 @@ pub(super) fn put_field<F: Field>(field: Option<&F>, out: &mut Vec<u8>) {
     }
 }
 
+/// As postcard writes it, without a copy on the way: the bytes may be secret.
 fn put_option(bytes: &[u8], out: &mut Vec<u8>) {
-    let field = postcard::to_allocvec(&(FIELD_TAG, bytes));
-    out.extend_from_slice(&field.unwrap_or_default());
+    debug_assert!(bytes.len() < 128, "its length takes one byte");
+    out.extend_from_slice(&[FIELD_TAG, bytes.len() as u8]);
+    out.extend_from_slice(bytes);
 }
 
 /// The field among these optional fields, if it is there.

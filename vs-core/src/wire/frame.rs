@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use zeroize::Zeroize;
+
 use super::STREAM_VERSION;
 use super::channel::ChannelError;
 pub use super::frame_error::FrameError;
@@ -83,10 +85,39 @@ where
     out[start..start + LENGTH_BYTES].copy_from_slice(&len.to_le_bytes());
 }
 
+/// What has arrived. Where it was sealed it may hold secrets of views, and is wiped.
+#[derive(Debug, Default)]
+struct Arrived {
+    bytes: Vec<u8>,
+    is_secret: bool,
+}
+
+impl Arrived {
+    /// The first `n` bytes were taken.
+    fn forget(&mut self, n: usize) {
+        if !self.is_secret {
+            self.bytes.drain(..n);
+            return;
+        }
+        let rest = self.bytes.len() - n;
+        self.bytes.copy_within(n.., 0);
+        self.bytes[rest..].zeroize();
+        self.bytes.truncate(rest);
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        if self.is_secret {
+            self.bytes.zeroize();
+        }
+    }
+}
+
 /// Puts frames together from what arrives. Holds less than one frame and what was pushed last.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    bytes: Vec<u8>,
+    bytes: Arrived,
     at: usize,
     greeted: bool,
     skipped: u64,
@@ -95,7 +126,7 @@ pub(crate) struct Decoder {
 
 impl Default for Decoder {
     fn default() -> Self {
-        let (bytes, frame_bytes_max) = (Vec::new(), FRAME_BYTES_MAX);
+        let (bytes, frame_bytes_max) = (Arrived::default(), FRAME_BYTES_MAX);
         Self { bytes, at: 0, greeted: false, skipped: 0, frame_bytes_max }
     }
 }
@@ -106,8 +137,9 @@ impl Decoder {
         Self { frame_bytes_max: UNNAMED_FRAME_BYTES_MAX, ..Self::default() }
     }
 
-    /// A decoder of what stands behind a preamble that was read elsewhere.
-    pub(super) fn behind_preamble(self) -> Self {
+    /// A decoder of what is sealed behind a preamble that was read elsewhere.
+    pub(super) fn behind_preamble(mut self) -> Self {
+        self.bytes.is_secret = true;
         Self { greeted: true, ..self }
     }
 
@@ -123,9 +155,9 @@ impl Decoder {
 
     /// Where bytes are appended, as [`Decoder::push`] does.
     pub(super) fn input(&mut self) -> &mut Vec<u8> {
-        self.bytes.drain(..self.at);
+        self.bytes.forget(self.at);
         self.at = 0;
-        &mut self.bytes
+        &mut self.bytes.bytes
     }
 
     /// The next whole frame, if there is one, as what it means.
@@ -134,11 +166,12 @@ impl Decoder {
             return Ok(None);
         }
         loop {
-            if self.at == self.bytes.len() {
-                clear(&mut self.bytes, &mut self.at);
+            if self.at == self.bytes.bytes.len() {
+                self.bytes.forget(self.at);
+                clear(&mut self.bytes.bytes, &mut self.at);
                 return Ok(None);
             }
-            let rest = &self.bytes[self.at..];
+            let rest = &self.bytes.bytes[self.at..];
             let Some((len, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
                 self.keep_rest();
                 return Ok(None);
@@ -182,7 +215,7 @@ impl Decoder {
     }
 
     fn take_preamble(&mut self) -> Result<bool, FrameError> {
-        let Some((version, seals)) = read_preamble(&self.bytes[self.at..])? else {
+        let Some((version, seals)) = read_preamble(&self.bytes.bytes[self.at..])? else {
             return Ok(false);
         };
         if version != STREAM_VERSION {

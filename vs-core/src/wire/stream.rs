@@ -4,6 +4,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::STREAM_VERSION;
 use super::channel::{Channel, ChannelError, Context, Party};
 use super::frame::{self, Decoder, FrameError, Output, PREAMBLE_BYTES, read_preamble};
@@ -150,7 +152,8 @@ impl Stream {
         if self.sealed.is_none() {
             return self.output.push(message);
         }
-        let mut plain = Vec::new();
+        // A secret stands at the end, so what grows leaves none behind.
+        let mut plain = Zeroizing::new(Vec::new());
         frame::encode(message, &mut plain);
         self.send_encoded(&plain)
     }

@@ -37,6 +37,17 @@ fn algorithm(suite: Suite) -> Option<&'static Algorithm> {
 /// "Less safe" since the caller sees to it that no nonce is used twice, as [`Aead`] says.
 struct Cipher(LessSafeKey);
 
+impl Drop for Cipher {
+    /// `ring` leaves keys in memory: another one takes the place.
+    fn drop(&mut self) {
+        if let Ok(none) = UnboundKey::new(self.0.algorithm(), &[0; 32]) {
+            self.0 = LessSafeKey::new(none);
+            // What nobody reads is else not written.
+            core::hint::black_box(&self.0);
+        }
+    }
+}
+
 impl Aead for Cipher {
     fn seal(&self, nonce: &[u8; NONCE_BYTES], clear: &[u8], content: &mut [u8]) -> [u8; TAG_BYTES] {
         let (nonce, clear) = (Nonce::assume_unique_for_key(*nonce), Aad::from(clear));

@@ -312,8 +312,8 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// [`crate::driver::Driver::set_keys`].
     ///
     /// # Errors
-    /// See [`KeysError`]; the keys are as before. While too many calls wait it is as if membership had
-    /// ended.
+    /// See [`KeysError`]; the keys are as before. While too many calls wait it is as if membership
+    /// had ended.
     pub fn set_keys(&self, keys: Keys) -> Result<(), KeysError> {
         if self.front().is_inside() {
             return Err(KeysError::Ended); // it would wait for itself

@@ -59,7 +59,7 @@ impl Server {
 
     /// Tells those of `servers` something that are connected. It is encoded once.
     fn tell_servers(&mut self, servers: &[ServerId], message: PeerWord) {
-        let mut encoded = Vec::new();
+        let mut encoded = zeroize::Zeroizing::new(Vec::new());
         frame::encode(&Request::Peer(message), &mut encoded);
         for server in servers {
             let Some(conn) = self.peers.connection_to(*server) else { continue };

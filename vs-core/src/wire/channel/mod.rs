@@ -42,6 +42,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use snow::{Builder, HandshakeState, TransportState};
+use zeroize::{Zeroize, Zeroizing};
 
 pub use error::ChannelError;
 use resolver::{Resolver, noise_name};
@@ -147,7 +148,7 @@ pub(crate) struct Channel {
     /// What arrived of the next piece.
     arrived: Vec<u8>,
     /// Plaintext that is to be sealed once the handshake is done.
-    waiting: Vec<u8>,
+    waiting: Zeroizing<Vec<u8>>,
 }
 
 impl fmt::Debug for Channel {
@@ -194,7 +195,7 @@ impl Channel {
             used: None,
             binding: None,
             arrived: Vec::new(),
-            waiting: Vec::new(),
+            waiting: Zeroizing::default(),
         }
     }
 
@@ -264,7 +265,7 @@ impl Channel {
                 Ok(0) => break,
                 Ok(taken) => at += taken,
                 Err(error) => {
-                    self.waiting = Vec::new();
+                    self.waiting = Zeroizing::default();
                     self.state = State::Failed(error);
                     return Err(error);
                 }
@@ -505,6 +506,18 @@ fn seal(transport: &mut TransportState, plain: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends zeroes; what has to move leaves nothing behind.
+fn grow(plain: &mut Vec<u8>, by: usize) {
+    let len = plain.len() + by;
+    if plain.capacity() < len {
+        let mut wider = Vec::with_capacity(len.max(2 * plain.capacity()));
+        wider.extend_from_slice(plain);
+        plain.zeroize();
+        *plain = wider;
+    }
+    plain.resize(len, 0);
+}
+
 /// Appends what was sealed in a record.
 fn open(
     transport: &mut TransportState,
@@ -512,7 +525,7 @@ fn open(
     plain: &mut Vec<u8>,
 ) -> Result<(), ChannelError> {
     let at = plain.len();
-    plain.resize(at + record.len() - TAG_BYTES, 0);
+    grow(plain, record.len() - TAG_BYTES);
     if transport.read_message(record, &mut plain[at..]).is_err() {
         plain.truncate(at);
         return Err(ChannelError::Forged);

@@ -509,7 +509,7 @@ impl<T: Tracer> Node<T> {
     /// Whom this node knows as members of the group's view and of the change under way, as it was
     /// told: for tests that try what somebody can do with all that a member knows.
     #[cfg(feature = "sim")]
-    pub fn group_peers(&self, group: GroupKey) -> impl Iterator<Item = Peer> + '_ {
+    pub fn group_peers(&self, group: GroupKey) -> impl Iterator<Item = crate::member::Peer> + '_ {
         self.groups.get(group).into_iter().flat_map(Endpoint::peers)
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Section {
     Silence,
     /// Processor time of an idle group.
     Idle,
+    /// Messages a second with all datagrams encrypted, beside those in the clear.
+    Sealed,
 }
 
 /// What `compare` is told.

@@ -27,11 +27,24 @@ pub(crate) struct Corosync<'a> {
 impl<'a> Corosync<'a> {
     /// Starts `members` daemons, and waits until they are together. `None` if we go without.
     pub(crate) fn start(lab: &'a Lab, members: usize) -> Result<Option<Self>, String> {
+        Self::start_with(lab, members, CLEAR)
+    }
+
+    /// The same, with all that they send encrypted as `pcs` sets it up.
+    pub(crate) fn encrypted(lab: &'a Lab, members: usize) -> Result<Option<Self>, String> {
+        let key = lab.key_file(Path::new("corosync-keygen"), &["-k"])?;
+        let totem = format!(
+            "transport: knet\n  crypto_cipher: aes256\n  crypto_hash: sha256\n  keyfile: {key}\n"
+        );
+        Self::start_with(lab, members, &totem)
+    }
+
+    fn start_with(lab: &'a Lab, members: usize, totem: &str) -> Result<Option<Self>, String> {
         let Some(client) = lab.cpg_bench.as_deref() else { return Ok(None) };
         let mut all = Self { lab, client, daemons: Vec::new() };
         for k in 1..=members {
             let file = lab.dir.join(format!("corosync{k}.conf"));
-            fs::write(&file, configuration(lab, members, k))
+            fs::write(&file, configuration(lab, members, k, totem))
                 .map_err(|e| format!("{}: {e}", file.display()))?;
             // Its runtime files are in fixed places, so each daemon gets its own.
             let script = format!(
@@ -118,7 +131,11 @@ impl<'a> Corosync<'a> {
     }
 }
 
-fn configuration(lab: &Lab, members: usize, own: usize) -> String {
+/// How daemons reach each other in the clear: by multicast, which is the fastest.
+const CLEAR: &str = "transport: udp\n  crypto_cipher: none\n  crypto_hash: none\n  interface {\n    ringnumber: 0\n    \
+                     bindnetaddr: 10.77.0.0\n    mcastaddr: 239.255.1.1\n    mcastport: 5405\n  }\n";
+
+fn configuration(lab: &Lab, members: usize, own: usize, totem: &str) -> String {
     let log = lab.dir.join(format!("corosync{own}.log"));
     let mut nodes = String::new();
     for k in 1..=members {
@@ -130,10 +147,8 @@ fn configuration(lab: &Lab, members: usize, own: usize) -> String {
         );
     }
     format!(
-        "totem {{\n  version: 2\n  cluster_name: bench\n  transport: udp\n  crypto_cipher: none\n  crypto_hash: none\n  \
-         interface {{\n    ringnumber: 0\n    bindnetaddr: 10.77.0.0\n    mcastaddr: 239.255.1.1\n    mcastport: \
-         5405\n  }}\n}}\nnodelist {{\n{nodes}}}\nlogging {{\n  to_stderr: no\n  to_syslog: no\n  to_logfile: yes\n  \
-         logfile: {}\n}}\nsystem {{\n  allow_knet_handle_fallback: yes\n}}\n",
+        "totem {{\n  version: 2\n  cluster_name: bench\n  {totem}}}\nnodelist {{\n{nodes}}}\nlogging {{\n  to_stderr: \
+         no\n  to_syslog: no\n  to_logfile: yes\n  logfile: {}\n}}\nsystem {{\n  allow_knet_handle_fallback: yes\n}}\n",
         log.display()
     )
 }

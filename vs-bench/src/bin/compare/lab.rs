@@ -57,13 +57,25 @@ impl Lab {
             None => build_vs()?,
         };
         lab.mcraw = lab.compile("mcraw", &[])?;
-        let uses_corosync = [Section::Throughput, Section::Latency, Section::Kill, Section::Idle];
+        let uses_corosync =
+            [Section::Throughput, Section::Latency, Section::Kill, Section::Idle, Section::Sealed];
         if !args.without_corosync && uses_corosync.iter().any(|section| args.wants(*section)) {
             find("corosync")?;
             lab.cpg_bench = Some(lab.compile("cpg_bench", &["-lcpg"])?);
         }
         lab.network()?;
         Ok(lab)
+    }
+
+    /// A key file that `program` writes, once. `words` stand before its name.
+    pub(crate) fn key_file(&self, program: &Path, words: &[&str]) -> Result<String, String> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let file = self.dir.join(format!("{name}.key"));
+        if !file.exists() {
+            let mut command = Command::new(program);
+            output(command.args(words).arg(&file).current_dir(&self.dir))?;
+        }
+        Ok(file.display().to_string())
     }
 
     /// Compiles one of the helpers in C.

@@ -19,6 +19,9 @@ pub(crate) const SIZES: [usize; 4] = [64, 1024, 8192, 61440];
 /// Members of a group whose throughput is measured.
 pub(crate) const MEMBERS: [usize; 3] = [2, 3, 5];
 
+/// Bytes of a message and senders, of three members that encrypt.
+pub(crate) const SEALED: [(usize, usize); 4] = [(64, 1), (64, 3), (1024, 1), (1024, 3)];
+
 /// Bytes of a datagram that fills an Ethernet frame: the limit in bytes.
 pub(crate) const FULL_BYTES: usize = 1472;
 
@@ -50,6 +53,7 @@ pub(crate) fn round(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(),
             Section::Kill => kill(lab, args, samples),
             Section::Silence => silence(lab, args, samples),
             Section::Idle => idle(lab, args, samples),
+            Section::Sealed => sealed(lab, args, samples),
         }?;
     }
     Ok(())
@@ -136,6 +140,34 @@ fn ours_per_second(
     let (seconds, runtime) = (args.seconds(), args.runtime.as_str());
     let run = Perf { members, senders, bytes, seconds, runtime, options, server: &[] };
     number(&ours::perf(lab, &run)?, "/msgs_per_s")
+}
+
+/// What is encrypted, and the same in the clear, by three members in turn.
+fn sealed(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {
+    let (seconds, runtime) = (args.seconds(), args.runtime.as_str());
+    let key = lab.key_file(&lab.vs, &["keygen"])?;
+    let seals = ["--key-file", key.as_str()];
+    lab.plug(3)?;
+    for (bytes, senders) in SEALED {
+        for (name, options) in [("plain", &[][..]), ("vs", &seals[..])] {
+            rate(samples, &format!("sealed/{name}/{senders}/{bytes}"), || {
+                let server = options;
+                let run = Perf { members: 3, senders, bytes, seconds, runtime, options, server };
+                number(&ours::perf(lab, &run)?, "/msgs_per_s")
+            })?;
+        }
+    }
+    for encrypts in [false, true] {
+        let start = if encrypts { Corosync::encrypted } else { Corosync::start };
+        let Some(corosync) = attempt("corosync", || start(lab, 3))?.flatten() else { continue };
+        let name = if encrypts { "corosync" } else { "corosync-plain" };
+        for (bytes, senders) in SEALED {
+            rate(samples, &format!("sealed/{name}/{senders}/{bytes}"), || {
+                corosync.throughput(senders, bytes, seconds)
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn loss(lab: &Lab, args: &Args, samples: &mut Samples) -> Result<(), String> {

@@ -27,10 +27,15 @@ pub(crate) struct Perf<'a> {
 
 /// Starts the membership server.
 pub(crate) fn serve(lab: &Lab, options: &[&str]) -> Result<Process, String> {
-    let words = ["server", "--insecure", "--listen", SERVER];
-    let server = lab.start(0, &lab.vs, words.iter().chain(options))?;
+    let words = ["server", "--listen", SERVER];
+    let server = lab.start(0, &lab.vs, words.iter().chain(clear(options)).chain(options))?;
     server.wait_for("listening", PATIENCE)?;
     Ok(server)
+}
+
+/// What else is to be said where `options` name no key.
+fn clear(options: &[&str]) -> &'static [&'static str] {
+    if options.contains(&"--key-file") { &[] } else { &["--insecure"] }
 }
 
 /// Runs it; the summary.
@@ -51,9 +56,9 @@ pub(crate) fn perf(lab: &Lab, run: &Perf<'_>) -> Result<Value, String> {
 }
 
 fn participant(lab: &Lab, run: &Perf<'_>, k: usize) -> Result<Process, String> {
-    let mut words: Vec<String> = ["perf", "--insecure", "--attach", "--json", "--warm-up", WARM_UP]
-        .map(str::to_owned)
-        .to_vec();
+    let words = ["perf", "--attach", "--json", "--warm-up", WARM_UP];
+    let words = words.iter().chain(clear(run.options));
+    let mut words: Vec<String> = words.map(|word| (*word).to_owned()).collect();
     for (option, value) in [
         ("--server", SERVER.to_owned()),
         ("--id", k.to_string()),

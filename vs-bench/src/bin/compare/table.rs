@@ -7,7 +7,7 @@ use vs_bench::process::output;
 use vs_bench::samples::Samples;
 
 use crate::args::{Args, Section};
-use crate::measure::{FULL_BYTES, MEMBERS, SIZES};
+use crate::measure::{FULL_BYTES, MEMBERS, SEALED, SIZES};
 
 /// What a value is compared with.
 type Beside = (&'static str, Option<f64>);
@@ -141,6 +141,7 @@ pub(crate) fn markdown(args: &Args, samples: &Samples) -> String {
             Section::Kill => kill(samples),
             Section::Silence => silence(samples),
             Section::Idle => idle(samples),
+            Section::Sealed => sealed(samples),
         };
         for row in rows {
             out += &row.line();
@@ -219,6 +220,25 @@ fn throughput_row(samples: &Samples, name: &str, bytes: usize, n: usize, senders
         must: Goal::AtLeast(times, Some(("Corosync", corosync))),
         aim,
     }
+}
+
+fn sealed(samples: &Samples) -> Vec<Row> {
+    let row = |(bytes, senders): (usize, usize)| {
+        let name = |who| format!("sealed/{who}/{senders}/{bytes}");
+        let beside = |text, who| (text, samples.median(&name(who)));
+        let who = if senders == 1 { "one sends" } else { "all send" };
+        let times = if bytes == 64 { 40.0 } else { 12.0 };
+        Row {
+            what: format!("{bytes} B, 3 members, {who}, encrypted"),
+            unit: Unit::PerSecond,
+            ours: samples.median(&name("vs")),
+            range: samples.range(&name("vs")),
+            beside: Some(beside("Corosync in the clear", "corosync-plain")),
+            must: Goal::AtLeast(times, Some(beside("Corosync encrypted", "corosync"))),
+            aim: Goal::AtLeast(0.8, Some(beside("in the clear", "plain"))),
+        }
+    };
+    SEALED.into_iter().map(row).collect()
 }
 
 fn loss(samples: &Samples) -> Vec<Row> {

@@ -13,6 +13,7 @@ mod kv;
 mod perf;
 mod primary;
 mod profile;
+mod recorded;
 mod rotation;
 mod servers;
 mod starts;

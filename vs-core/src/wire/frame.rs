@@ -104,6 +104,15 @@ impl Arrived {
         self.bytes[rest..].zeroize();
         self.bytes.truncate(rest);
     }
+
+    /// The first `n` bytes were taken, and so is the room of them.
+    fn shrink_to(&mut self, n: usize) {
+        let rest = self.bytes[n..].to_vec();
+        let mut before = core::mem::replace(&mut self.bytes, rest);
+        if self.is_secret {
+            before.zeroize();
+        }
+    }
 }
 
 impl Drop for Arrived {
@@ -198,15 +207,15 @@ impl Decoder {
     /// Of what arrived, the room goes with the frames that were taken: who sends many and a part of
     /// another one would keep the room of all.
     fn keep_rest(&mut self) {
-        let rest = &self.bytes[self.at..];
-        if self.bytes.capacity() > KEPT_BYTES + 2 * rest.len() {
-            (self.bytes, self.at) = (rest.to_vec(), 0);
+        if self.bytes.bytes.capacity() > KEPT_BYTES + 2 * self.held_bytes() {
+            self.bytes.shrink_to(self.at);
+            self.at = 0;
         }
     }
 
     /// Bytes of frames that are not complete, or not taken.
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.len() - self.at
+        self.bytes.bytes.len() - self.at
     }
 
     /// Frames that were skipped since the last call: their kinds are not known here.
@@ -351,7 +360,7 @@ mod tests {
         assert_eq!(decoder.next::<Frame>().unwrap(), Some(accuse(10_000)));
         assert!(decoder.next::<Frame>().unwrap().is_none());
         output.consumed(output.pending().len());
-        assert!(decoder.bytes.capacity().max(output.bytes.capacity()) <= KEPT_BYTES);
+        assert!(decoder.bytes.bytes.capacity().max(output.bytes.capacity()) <= KEPT_BYTES);
     }
 
     /// What a decoder makes of a frame with `content`, followed by a [`Ping`].

@@ -172,13 +172,13 @@ fn of_node(n: &NodeStatus) -> String {
             head + &format!("the system dropped {dropped}, since buffers were full\n")
         }
     };
-    let head = head + &of_strangers(c);
+    let head = head + &of_dropped(c);
     n.groups.first.iter().map(of_membership).fold(head, |all, group| all + &group)
         + &more(&n.groups, "group")
 }
 
 /// What others send that they should not, if they do.
-fn of_strangers(c: &Counters) -> String {
+fn of_dropped(c: &Counters) -> String {
     let counts = [
         (c.clear, "in the clear"),
         (c.other_key, "sealed with another key"),

@@ -101,8 +101,8 @@ impl Accusations {
 
     /// Whom of `report` to exclude, and who accuses each. A member that is alone with what it says
     /// is believed once. If it has another one excluded alone within [`FORGIVEN_MS`], or the same
-    /// one again, the fault is more likely its own: it goes instead, accused by nobody. That time is
-    /// doubled whenever it is believed.
+    /// one again, the fault is more likely its own: it goes instead, accused by nobody. That time
+    /// is doubled whenever it is believed.
     pub(super) fn judge(
         &mut self,
         now: Time,

@@ -14,6 +14,7 @@ mod gathering;
 mod pauses;
 mod profile;
 mod profiles;
+mod status;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -31,7 +32,7 @@ use crate::member::proposal::{Mode, Proposal};
 use crate::member::{Departure, DetachReason};
 use crate::rule::Rules;
 use crate::seal::Seed;
-use crate::status::{Decided, GroupStatus, Listed, MEMBERS_LISTED_MAX, MemberStatus};
+use crate::status::Decided;
 use crate::time::Time;
 use crate::view::View;
 use accusations::Accusations;
@@ -115,24 +116,6 @@ impl Group {
     /// Whom the clients here accuse.
     pub(super) fn local_accusations(&self) -> Vec<(ProcessId, Vec<ProcessId>)> {
         self.accusations.of_locals(|by| self.attachments.local(by).is_some())
-    }
-
-    /// What an operator is told.
-    pub(super) fn status(&self) -> GroupStatus {
-        let member = |client: &Attached| MemberStatus {
-            process: client.process,
-            home: client.home,
-            addr: self.attachments.addr(client),
-        };
-        let excluded = self.accusations.all_excluded();
-        GroupStatus {
-            name: self.name.clone(),
-            changing: self.agreement.is_changing(),
-            decided: self.decided,
-            members: Listed::new(self.agreement.report(), MEMBERS_LISTED_MAX, member),
-            waiting: self.attachments.waiting(),
-            excluded: Listed::new(excluded, MEMBERS_LISTED_MAX, |process| process),
-        }
     }
 
     /// A client asks for membership; of what it says of others, numbers up to `claims_max` are

@@ -73,7 +73,8 @@ impl Lab {
         let file = self.dir.join(format!("{name}.key"));
         if !file.exists() {
             let mut command = Command::new(program);
-            output(command.args(words).arg(&file).current_dir(&self.dir))?;
+            command.args(words).arg(&file).current_dir(&self.dir);
+            output(command)?;
         }
         Ok(file.display().to_string())
     }

@@ -1,6 +1,6 @@
 //! Datagrams of somebody who has no key: made up, changed, cut short, and sent again.
 
-use vs_core::ident::{ProcessId, Rank, ViewId};
+use vs_core::ident::{GroupName, ProcessId, Rank, ViewId};
 use vs_core::wire::datagram::{Datagram, HEADER_BYTES, Scope, TransmitCounter, finish};
 use vs_core::wire::direct::{self, Direct};
 use vs_core::wire::packet::{
@@ -9,7 +9,7 @@ use vs_core::wire::packet::{
 use vs_core::wire::path::{self, Path};
 use vs_core::wire::reach::{self, Reach, Word};
 
-use crate::forger::{Sight, flipped, numbered, of_view, sealed_alike, varint};
+use crate::forger::{Sight, flipped, numbered, of_group, of_view, sealed_alike, varint};
 use crate::hostile::{DROPPED, Group};
 
 /// Datagrams of each kind that are forged.
@@ -167,11 +167,15 @@ fn forged_datagrams_bite_without_keys() {
 #[test]
 fn forged_datagrams_change_nothing_with_keys() {
     let mut group = Group::new("forged-sealed", true);
+    let name = GroupName::new("chat").expect("a name").key();
     for harm in &HARMS {
         let sight = group.forger.sight();
         let clear = harm.datagrams(&sight);
         let what = harm.what;
-        group.withstands(&format!("{what} in the clear"), &clear, &["clear"]);
+        // What is heard tells nothing of the name; somebody may know it, or guess.
+        group.withstands(&format!("{what} in the clear"), &clear, &["foreign"]);
+        let named: Vec<_> = clear.iter().cloned().map(|bytes| of_group(bytes, name)).collect();
+        group.withstands(&format!("{what} in the clear, by name"), &named, &["clear"]);
         let selector = sight.selectors[&sight.members[&POSED].0];
         let alike: Vec<_> = clear.iter().map(|bytes| sealed_alike(bytes, 1, selector)).collect();
         // The one in whose name it is knows what it has sent.

@@ -22,6 +22,8 @@ const BYTES_MAX: usize = 1 << 16;
 const KEY_AT: usize = 3;
 const SCOPE_AT: usize = 6;
 const COUNTER_AT: usize = 24;
+/// Where it says its group, by a selector if it is sealed.
+const GROUP_AT: usize = 8;
 /// Where it says its selector or its fingerprint.
 const FINGERPRINT_AT: usize = 16;
 /// Bytes of a tag, and of what stands before it in the scope of an incarnation.
@@ -175,6 +177,12 @@ pub(crate) fn sealed_alike(clear: &[u8], key: u8, selector: u64) -> Vec<u8> {
 /// The same datagram under another number.
 pub(crate) fn numbered(mut bytes: Vec<u8>, number: u64) -> Vec<u8> {
     bytes[COUNTER_AT..][..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+/// The same datagram of another group.
+pub(crate) fn of_group(mut bytes: Vec<u8>, group: GroupKey) -> Vec<u8> {
+    bytes[GROUP_AT..][..8].copy_from_slice(&group.0.to_le_bytes());
     bytes
 }
 

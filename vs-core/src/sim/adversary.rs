@@ -5,9 +5,9 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::ident::ViewId;
+use crate::ident::{GroupKey, ViewId};
 use crate::rng::Rng;
-use crate::wire::datagram::{COUNTER_AT, Datagram, RANK_AT, TransmitCounter, finish};
+use crate::wire::datagram::{COUNTER_AT, Datagram, KEY_NONE, RANK_AT, TransmitCounter, finish};
 use crate::wire::packet::{self, Heartbeat};
 use crate::wire::reach::{self, REACH_BYTES, Reach, Word};
 
@@ -46,8 +46,13 @@ impl Adversary {
         self.sent
     }
 
-    /// A datagram is on its way to the host `to`.
-    pub(crate) fn see(&mut self, to: usize, bytes: &Rc<[u8]>) -> Option<Harm> {
+    /// A datagram is on its way to the host `to`. The name of `group` is known, too.
+    pub(crate) fn see(
+        &mut self,
+        to: usize,
+        bytes: &Rc<[u8]>,
+        group: Option<GroupKey>,
+    ) -> Option<Harm> {
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
         }
@@ -60,7 +65,7 @@ impl Adversary {
             1 => (to, self.changed(bytes)),
             2 => (to, self.cut(bytes)),
             3 => (to, self.in_place_of(bytes)),
-            _ => (to, self.made_up(bytes)?),
+            _ => (to, self.made_up(bytes, group)?),
         };
         self.sent += 1;
         Some(Harm { to, bytes, later_us: self.rng.below(LATER_US) })
@@ -98,9 +103,14 @@ impl Adversary {
 
     /// Something in the clear: a heartbeat that tells of packets that nobody sent, or that somebody
     /// hears no multicasts.
-    fn made_up(&mut self, bytes: &[u8]) -> Option<Rc<[u8]>> {
+    fn made_up(&mut self, bytes: &[u8], group: Option<GroupKey>) -> Option<Rc<[u8]>> {
         let mut copy: Vec<u8> = bytes.into();
-        let header = Datagram::read(&mut copy).ok()?.header();
+        let datagram = Datagram::read(&mut copy).ok()?;
+        let mut header = datagram.header();
+        if datagram.key() != KEY_NONE {
+            // A selector stands there, and no group has that name in the clear.
+            header.group = group?;
+        }
         let mut out = [0; packet::HEARTBEAT_BYTES + REACH_BYTES];
         let len = if self.rng.percent(50) {
             let highest = self.rng.below(1 << 20);

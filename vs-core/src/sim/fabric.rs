@@ -62,8 +62,9 @@ impl Fabric {
             let bytes = Rc::clone(bytes);
             self.queue.push(at, Happening::Datagram { from, to, bytes, is_multicast });
         }
+        let group = self.subscribers.first().map(|(group, _)| *group);
         if let Some(adversary) = &mut self.adversary
-            && let Some(Harm { to, bytes, later_us }) = adversary.see(to, bytes)
+            && let Some(Harm { to, bytes, later_us }) = adversary.see(to, bytes, group)
         {
             let at = self.now.plus_us(later_us);
             self.queue.push(at, Happening::Datagram { from, to, bytes, is_multicast });

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::config::ServerConfig;
+use super::conn_id::ConnId;
 use super::deadlines::Deadlines;
 use super::strangers::{Source, Strangers};
 use crate::ident::{Deployment, GroupName, ServerId};
@@ -29,10 +30,6 @@ const CROWD: usize = 16;
 /// Many connections are looked at at multiples of this time, in ms: so one round of the loop sees
 /// to some of them together.
 const LOOK_GRID_MS: u64 = 20;
-
-/// A connection of a server, named by the runtime; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
 
 /// How long the handshake of a connection may take, in ms.
 pub(super) const HANDSHAKE_MS: u64 = 1000;

@@ -12,7 +12,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::config::ServerConfig;
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use crate::ident::ServerId;
 use crate::member::message::Refusal;
 use crate::status::{DialState, DialStatus, Listed, SERVERS_LISTED_MAX};

@@ -6,7 +6,8 @@ use alloc::string::ToString;
 use core::net::SocketAddr;
 
 use super::Server;
-use super::connections::{ConnId, Role};
+use super::conn_id::ConnId;
+use super::connections::Role;
 use super::dialler::PeerTrouble;
 use super::note::Note;
 use crate::ident::ServerId;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use super::group::Local;
 use crate::ident::GroupName;
 use crate::member::past::Past;

@@ -23,6 +23,7 @@
 pub(crate) mod agreement;
 mod claims;
 mod config;
+mod conn_id;
 mod connections;
 mod deadlines;
 mod dialler;
@@ -64,7 +65,7 @@ use crate::status::{
 use crate::time::Time;
 use claims::Clock;
 pub use config::{CONNECTIONS_LIMIT, PEERS_LIMIT, STRANGERS_LIMIT, ServerConfig};
-pub use connections::ConnId;
+pub use conn_id::ConnId;
 use connections::{Connections, Role};
 use dialler::Dialler;
 pub use dialler::PeerTrouble;

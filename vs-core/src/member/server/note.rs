@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use super::dialler::PeerTrouble;
 use super::topology::LeftOut;
 use crate::ident::{GroupName, ProcessId, ServerId};

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::config::ServerConfig;
-use super::connections::{ConnId, Connections};
+use super::conn_id::ConnId;
+use super::connections::Connections;
 use crate::ident::{ProcessId, ServerId};
 use crate::time::Time;
 

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use crate::time::{Pace, Time};
 
 /// Looks at a time before they wait for their pauses: one link that is lost among many that stay

@@ -3,7 +3,8 @@
 use core::net::IpAddr;
 
 use super::Server;
-use super::connections::{ConnId, Role};
+use super::conn_id::ConnId;
+use super::connections::Role;
 use super::note::Note;
 use crate::member::message::Request;
 use crate::seal::{KeyError, Keys};

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::Server;
-use super::connections::{ConnId, Role};
+use super::conn_id::ConnId;
+use super::connections::Role;
 use super::group::{self, FEW_SERVERS, Group, Send};
 use super::note::Note;
 use crate::ident::{GroupName, ServerId};

@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use crate::rng::Rng;
 
 /// Bits of an IPv6 address that name its network: one host has all addresses behind them.

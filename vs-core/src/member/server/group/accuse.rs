@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::super::connections::ConnId;
+use super::super::conn_id::ConnId;
 use super::{Cx, Group, Send};
 use crate::ident::{ProcessId, ServerId};
 use crate::member::{Departure, DetachReason};

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::super::agreement::Floor;
-use super::super::connections::ConnId;
+use super::super::conn_id::ConnId;
 use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use crate::member::DetachReason;
 use crate::member::attached::{Attached, Attachment, Report, Settled};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::super::connections::ConnId;
+use super::super::conn_id::ConnId;
 use super::super::note::Note;
 use super::{Cause, Cx, Group, Local, Send, tell_clients};
 use crate::ident::{ProcessId, ServerId};

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::super::config::ServerConfig;
-use super::super::connections::{ConnId, Connections};
+use super::super::conn_id::ConnId;
+use super::super::connections::Connections;
 use super::super::links::Links;
 use super::super::note::Note;
 use super::gathering::{Cause, Wait};

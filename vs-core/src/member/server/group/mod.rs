@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::agreement::{Agreement, Step};
-use super::connections::ConnId;
+use super::conn_id::ConnId;
 use super::note::Note;
 use super::notify;
 use crate::ident::{Cid, GroupName, ProcessId, ServerId};

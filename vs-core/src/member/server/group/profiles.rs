@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use super::super::connections::ConnId;
+use super::super::conn_id::ConnId;
 use crate::ident::{ProcessId, ServerId};
 use crate::member::past::Past;
 use crate::member::profile::{Held, Profile, ProfileMismatch};

@@ -15,8 +15,8 @@ use core::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use vs_core::ident::{Cid, GroupKey, GroupName, Identity, Incarnation, ProcessId, ViewId};
 use vs_core::member::Peer;
-use vs_core::seal::{KeyRing, Suite};
-use vs_core::wire::datagram::{Datagram, Header, Scope, TransmitCounter, finish};
+use vs_core::seal::{KeyRing, SECRET_BYTES, Secret, Suite};
+use vs_core::wire::datagram::{Header, Scope, TransmitCounter, finish};
 use vs_core::wire::packet::{Heartbeat, encode_heartbeat};
 use vs_core::{GroupConfig, Node, NodeConfig, Time, Verdict, View};
 use vs_std::keys::{generate, keys};
@@ -39,7 +39,7 @@ fn view() -> View {
     View::new(id, &[1, 2].map(ProcessId), &[3, 4].map(Cid)).expect("a view")
 }
 
-/// Process `process` in the view, as far as it is announced.
+/// A process that is about to be in the view.
 fn node(process: u64, ring: &KeyRing) -> (Node, GroupKey) {
     let Peer { process, incarnation, addr } = peer(process);
     let identity = Identity { process, incarnation, addr, seed: 1 };
@@ -47,49 +47,72 @@ fn node(process: u64, ring: &KeyRing) -> (Node, GroupKey) {
     node.set_keys(keys(ring.clone()).expect("random numbers")).expect("no group yet");
     let name = GroupName::new("strangers").expect("a name");
     let group = node.join_external(NOW, &name, GroupConfig::default()).expect("room");
-    let cid = view().start(process).expect("a member");
-    node.handle_start_change(NOW, group, cid, &[peer(1), peer(2)]).expect("a change");
-    node.handle_mbr_view(NOW, group, view()).expect("a view");
     (node, group)
 }
 
-/// The selector of process 1, as whoever listens sees it.
-fn selector(ring: &KeyRing) -> u64 {
-    let (mut node, _) = node(1, ring);
+/// The next datagrams that a node sends.
+fn transmitted(node: &mut Node) -> Vec<Vec<u8>> {
     let mut out = [0; 4096];
-    while let Some(transmit) = node.poll_transmit(NOW, &mut out, 1) {
-        let datagram = Datagram::read(&mut out[..transmit.len]).expect("a datagram");
-        if datagram.scope() == Some(Scope::Incarnation) {
-            return datagram.header().fingerprint;
-        }
+    let next = || node.poll_transmit(NOW, &mut out, 1).map(|sent| out[..sent.len].to_vec());
+    core::iter::from_fn(next).collect()
+}
+
+/// Process 2 in the view, and what process 1 sent: a sync message, and a message in the view.
+fn pair(ring: &KeyRing) -> (Node, GroupKey, [Vec<u8>; 2]) {
+    let ((mut one, group), (mut two, _)) = (node(1, ring), node(2, ring));
+    let of = |node: &Node| {
+        let Identity { process, incarnation, addr, .. } = *node.identity();
+        Peer { process, incarnation, addr }
+    };
+    let peers = [of(&one), of(&two)];
+    for (node, process) in [(&mut one, 1), (&mut two, 2)] {
+        let cid = view().start(ProcessId(process)).expect("a member");
+        let secret = Secret::new([1; SECRET_BYTES]);
+        node.handle_start_change(NOW, group, cid, &peers).expect("a change");
+        node.handle_mbr_view(NOW, group, view(), Some(secret)).expect("a view");
     }
-    panic!("it sends no sync message");
+    let (mut of_one, mut of_two) = (transmitted(&mut one), transmitted(&mut two));
+    let in_scope = |bytes: &&Vec<u8>| bytes[SCOPE_AT] == Scope::Incarnation as u8;
+    let sync = of_one.iter().find(in_scope).expect("a sync message").clone();
+    of_two.iter_mut().for_each(|bytes| {
+        one.handle_datagram(NOW, peers[1].addr, bytes);
+    });
+    of_one.iter_mut().for_each(|bytes| {
+        two.handle_datagram(NOW, peers[0].addr, bytes);
+    });
+    while one.poll_action(NOW).is_some() {}
+    while two.poll_action(NOW).is_some() {}
+    one.send(NOW, group, b"hello").expect("room");
+    let sent = transmitted(&mut one);
+    let message = sent.into_iter().find(|bytes| bytes[SCOPE_AT] == Scope::View as u8);
+    (two, group, [sync, message.expect("a message")])
 }
 
 fn strangers(criterion: &mut Criterion) {
     let key = generate(1, Suite::Aes256Gcm).expect("random numbers").expect("an id");
     let ring = KeyRing::new(vec![key]).expect("a ring");
-    let (of_view, of_peer) = (view().fingerprint(), selector(&ring));
     let mut group = criterion.benchmark_group("strangers");
-    for (name, key, scope, fingerprint, expected) in [
-        ("in the clear", 0, 0, of_view, Verdict::Clear),
-        ("another key", 9, Scope::View as u8, of_view, Verdict::OtherKey),
-        ("nobody's incarnation", 1, Scope::Incarnation as u8, 77, Verdict::Foreign),
-        ("a member's incarnation", 1, Scope::Incarnation as u8, of_peer, Verdict::Forged),
-        ("the view", 1, Scope::View as u8, of_view, Verdict::Forged),
-        ("another view", 1, Scope::View as u8, 77, Verdict::Early),
+    for (name, scope, key, fingerprint, expected) in [
+        ("in the clear", None, None, None, Verdict::Clear),
+        ("another key", Some(Scope::View), Some(9), None, Verdict::OtherKey),
+        ("nobody's incarnation", Some(Scope::Incarnation), None, Some(77_u64), Verdict::Foreign),
+        ("a member's incarnation", Some(Scope::Incarnation), None, None, Verdict::Forged),
+        ("the view", Some(Scope::View), None, None, Verdict::Forged),
+        ("another view", Some(Scope::View), None, Some(77), Verdict::Early),
     ] {
         for len in [64, 1472] {
-            let (mut node, group_key) = node(2, &ring);
-            let header = Header { rank: 0, group: group_key, fingerprint: of_view };
-            let mut bytes = vec![0x5a; 1472];
-            let beat = Heartbeat { solicit: true, highest: 9, stable: 9, view: view().id() };
-            encode_heartbeat(&mut bytes, &header, &beat).expect("room");
-            bytes.truncate(len);
-            finish(&mut bytes, len, true, &mut TransmitCounter::default());
-            (bytes[KEY_AT], bytes[SCOPE_AT]) = (key, scope);
-            bytes[FINGERPRINT_AT..][..8].copy_from_slice(&fingerprint.to_le_bytes());
-            let mut number = 0_u64;
+            let (mut node, group_key, [sync, message]) = pair(&ring);
+            let mut bytes = match scope {
+                Some(Scope::Incarnation) => sync,
+                Some(_) => message,
+                None => in_the_clear(group_key),
+            };
+            bytes.resize(len, 0x5a);
+            bytes[KEY_AT] = key.unwrap_or(bytes[KEY_AT]);
+            if let Some(fingerprint) = fingerprint {
+                bytes[FINGERPRINT_AT..][..8].copy_from_slice(&fingerprint.to_le_bytes());
+            }
+            let mut number = 100_u64;
             group.bench_function(format!("{name}, {len} B"), |bencher| {
                 bencher.iter(|| {
                     number += 1;
@@ -101,6 +124,17 @@ fn strangers(criterion: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// A heartbeat that nobody sealed.
+fn in_the_clear(group: GroupKey) -> Vec<u8> {
+    let header = Header { rank: 0, group, fingerprint: view().fingerprint() };
+    let mut bytes = vec![0; 128];
+    let beat = Heartbeat { solicit: true, highest: 9, stable: 9, view: view().id() };
+    let len = encode_heartbeat(&mut bytes, &header, &beat).expect("room");
+    bytes.truncate(len);
+    finish(&mut bytes, len, true, &mut TransmitCounter::default());
+    bytes
 }
 
 criterion_group!(benches, strangers);

@@ -78,7 +78,10 @@ fn node(process: u64, byte: u8) -> (Node, GroupKey) {
 }
 
 fn propose(node: &mut Node, group: GroupKey, view: &View) {
-    let peers: Vec<Peer> = view.members().iter().map(|p| peer(p.0)).collect();
+    // Both draw from one seed, so the nonce is that of either.
+    let incarnation = node.identity().incarnation;
+    let peers = view.members().iter().map(|p| Peer { incarnation, ..peer(p.0) });
+    let peers: Vec<Peer> = peers.collect();
     let cid = view.start(node.process()).expect("a member");
     node.handle_start_change(NOW, group, cid, &peers).expect("a change");
 }
@@ -107,7 +110,7 @@ fn bring(state: State, byte: u8) -> (Node, GroupKey) {
     if state == State::Proposed {
         return (node, group);
     }
-    let announce = |node: &mut Node| node.handle_mbr_view(NOW, group, first.clone());
+    let announce = |node: &mut Node| node.handle_mbr_view(NOW, group, first.clone(), Some(Secret::new([7; SECRET_BYTES])));
     announce(&mut node).expect("a view");
     if state == State::Announced {
         return (node, group);

@@ -26,6 +26,45 @@ pub(super) struct Opening {
     lane: Option<(u8, Lane)>,
     /// Of all keys: what was opened under one is not opened under another.
     window: Window,
+    tries: Tries,
+}
+
+/// Keys of a transmitter that may be derived in vain, one after the other; each datagram that opens
+/// allows for another one.
+const TRIES_MAX: u8 = 64;
+
+/// Beyond these, of so many datagrams that need another key one is tried.
+const ONE_OF: u8 = 16;
+
+/// Which datagrams are worth another key. To derive one takes longer than all else, and who has no
+/// key can name any. A transmitter that is heard again after long is found by its sixteenth
+/// datagram.
+#[derive(Debug)]
+struct Tries {
+    left: u8,
+    passed_over: u8,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { left: TRIES_MAX, passed_over: 0 }
+    }
+}
+
+impl Tries {
+    /// Whether another key may be derived.
+    fn take(&mut self) -> bool {
+        if self.left > 0 {
+            self.left -= 1;
+            return true;
+        }
+        self.passed_over = (self.passed_over + 1) % ONE_OF;
+        self.passed_over == 0
+    }
+
+    fn handle_opened(&mut self) {
+        self.left = (self.left + 1).min(TRIES_MAX);
+    }
 }
 
 impl Opening {
@@ -42,6 +81,11 @@ impl Opening {
         let known = opening.get_or_insert_default();
         if !known.window.is_new(number) {
             return Verdict::Replayed;
+        }
+        let is_at_hand =
+            matches!(&known.lane, Some((key, lane)) if *key == id && lane.has_key_of(number));
+        if !is_at_hand && keys.ring().get(id).is_some() && !known.tries.take() {
+            return Verdict::Dropped;
         }
         let (clear, content) = datagram.split();
         let mut bound = [0; BOUND_BYTES];
@@ -66,6 +110,7 @@ impl Opening {
             return Verdict::Forged;
         }
         known.window.note(number);
+        known.tries.handle_opened();
         Verdict::Accepted
     }
 

@@ -13,6 +13,9 @@ use crate::wire::golden::{self, Sample};
 use crate::wire::packet::{self, Content, Data};
 use crate::wire::reach::{self, Reach, Word};
 
+/// Where a datagram has its counter.
+const COUNTER_AT: usize = 24;
+
 const GROUP: GroupKey = GroupKey(0x0123_4567_89ab_cdef);
 
 fn ring(ids: &[u8]) -> Keys {
@@ -80,6 +83,33 @@ fn open(seals: &mut Seals, bytes: &[u8]) -> Result<(), Verdict> {
     assert_eq!((packet.header, packet.to_group), (header, to_group));
     assert!(matches!(packet.content, Content::Data(_) | Content::Reach(_)));
     Ok(())
+}
+
+/// Fault to avoid: whoever sees the selector of a member makes others derive a key for each datagram,
+/// by counters that are far from each other, or by other keys of the ring.
+#[test]
+fn keys_are_derived_in_vain_for_few_datagrams() {
+    for scope in SCOPES {
+        let (mut one, mut two) = (member(1, ring(&[1, 2])), member(2, ring(&[1, 2])));
+        let bytes = sealed(&mut one, scope, 5);
+        assert_eq!(open(&mut two, &bytes), Ok(()));
+        let (mut tried, mut dropped) = (0, 0);
+        for far in 1..=1024 {
+            let mut made_up = bytes.clone();
+            made_up[COUNTER_AT..][..8].copy_from_slice(&(far << 30_u64).to_le_bytes());
+            match open(&mut two, &made_up) {
+                Err(Verdict::Forged) => tried += 1,
+                Err(Verdict::Dropped) => dropped += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((tried, dropped), (64 + 60, 900), "{scope:?}: 64, and 1 of 16");
+        // What is near costs no key, and what is true and far is found soon.
+        assert_eq!(open(&mut two, &sealed(&mut one, scope, 6)), Ok(()));
+        let mut far = (0..16).map(|more| sealed(&mut one, scope, (5 << 30) + 1 + more));
+        assert!(far.any(|bytes| open(&mut two, &bytes).is_ok()), "{scope:?}");
+        assert_eq!(open(&mut two, &sealed(&mut one, scope, (5 << 30) + 50)), Ok(()));
+    }
 }
 
 /// Two datagrams of views to come are kept.

@@ -110,7 +110,9 @@ fn bring(state: State, byte: u8) -> (Node, GroupKey) {
     if state == State::Proposed {
         return (node, group);
     }
-    let announce = |node: &mut Node| node.handle_mbr_view(NOW, group, first.clone(), Some(Secret::new([7; SECRET_BYTES])));
+    let announce = |node: &mut Node| {
+        node.handle_mbr_view(NOW, group, first.clone(), Some(Secret::new([7; SECRET_BYTES])))
+    };
     announce(&mut node).expect("a view");
     if state == State::Announced {
         return (node, group);

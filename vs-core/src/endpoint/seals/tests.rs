@@ -85,8 +85,8 @@ fn open(seals: &mut Seals, bytes: &[u8]) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// Fault to avoid: whoever sees the selector of a member makes others derive a key for each datagram,
-/// by counters that are far from each other, or by other keys of the ring.
+/// Fault to avoid: whoever sees the selector of a member makes others derive a key for each
+/// datagram, by counters that are far from each other, or by other keys of the ring.
 #[test]
 fn keys_are_derived_in_vain_for_few_datagrams() {
     for scope in SCOPES {
@@ -94,9 +94,9 @@ fn keys_are_derived_in_vain_for_few_datagrams() {
         let bytes = sealed(&mut one, scope, 5);
         assert_eq!(open(&mut two, &bytes), Ok(()));
         let (mut tried, mut dropped) = (0, 0);
-        for far in 1..=1024 {
+        for far in 1..=1024_u64 {
             let mut made_up = bytes.clone();
-            made_up[COUNTER_AT..][..8].copy_from_slice(&(far << 30_u64).to_le_bytes());
+            made_up[COUNTER_AT..][..8].copy_from_slice(&(far << 30).to_le_bytes());
             match open(&mut two, &made_up) {
                 Err(Verdict::Forged) => tried += 1,
                 Err(Verdict::Dropped) => dropped += 1,

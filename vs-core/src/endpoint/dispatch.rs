@@ -191,10 +191,10 @@ impl Endpoint {
         }
         let from = (message.process, message.incarnation);
         if self.sync.has_whole(from, message.cid) {
-            return Verdict::Duplicate; // Signatures cost more than all else.
+            return Verdict::Duplicate; // To check who says it costs more than all else.
         }
-        if !self.is_proved(message.incarnation, bytes) {
-            return Verdict::Forged;
+        if let Err(verdict) = self.is_shown(from, bytes) {
+            return verdict;
         }
         // The cut of a view that is too large to be ours says only "not your view".
         let total = usize::from(message.total);

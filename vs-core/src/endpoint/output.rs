@@ -91,10 +91,11 @@ impl Endpoint {
             let (next, len) = match due {
                 Due::Sync { first } => {
                     let cid = self.sync.own_sync().map(|own| own.cid);
-                    self.encode_sync(cx, cid, first, out)
+                    let to = self.sync.change().map(|change| &change.set[..]);
+                    self.encode_sync(cx, cid, first, to, out)
                 }
                 Due::Answer { cid, first } | Due::AnswerTo { cid, first, .. } => {
-                    self.encode_sync(cx, Some(cid), first, out)
+                    self.encode_sync(cx, Some(cid), first, None, out)
                 }
                 Due::Request => {
                     let wanted = self.sync.missing().take(REQUESTS_MAX).collect();
@@ -116,13 +117,14 @@ impl Endpoint {
         None
     }
 
-    /// Writes the own sync message for `cid` from rank `first`; answers the rank to continue with,
-    /// and the length.
+    /// Writes the own sync message for `cid` from rank `first`, for the members of `to` or for
+    /// everybody; answers the rank to continue with, and the length.
     fn encode_sync(
         &self,
         cx: &Cx<'_>,
         cid: Option<Cid>,
         first: usize,
+        to: Option<&[ProcessId]>,
         out: &mut [u8],
     ) -> (Option<usize>, Option<usize>) {
         let Some(own) = cid.and_then(|cid| self.sync.own_sync_for(cid)) else {
@@ -131,7 +133,7 @@ impl Endpoint {
         // The proposed members may be behind any way.
         let end_bytes = self.end_bytes(Scope::Incarnation);
         let whole = self.config.cast().datagram_bytes().min(SAFE_BYTES).min(out.len());
-        let datagram_bytes = whole - end_bytes - self.proof_bytes();
+        let datagram_bytes = whole - end_bytes - self.shown_bytes(to);
         let (runs, ranks) = control::runs(&own.cut[first..], own.note, datagram_bytes);
         let end = first + ranks;
         let message = SyncMessage {
@@ -145,7 +147,8 @@ impl Endpoint {
             safe: own.safe,
             note: own.note,
         };
-        let len = control::encode_sync(out, &self.header(), &message, |said| self.prove(said));
+        let len =
+            control::encode_sync(out, &self.header(), &message, |said| self.show_sync(said, to));
         ((end < own.cut.len() && len.is_some()).then_some(end), len)
     }
 

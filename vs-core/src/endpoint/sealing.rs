@@ -1,12 +1,13 @@
 //! When an endpoint seals and opens, and when its keys change.
 
 use super::{Cx, Endpoint, Verdict};
-use crate::ident::Incarnation;
-use crate::seal::{Keys, Proof, Secret, TAG_BYTES};
+use crate::ident::{Incarnation, ProcessId};
+use crate::seal::{Keys, Secret, TAG_BYTES};
 use crate::view::View;
 use crate::wire::control;
 use crate::wire::datagram::{self, Datagram, KEY_NONE, OpenDatagram, SCOPE_BYTES, Scope};
 use crate::wire::packet;
+use crate::wire::shown::Shown;
 
 impl Endpoint {
     /// Finishes what is about to be sent: numbers it, and seals it where there are keys.
@@ -67,22 +68,27 @@ impl Endpoint {
         }
     }
 
-    /// Shows that this incarnation sends a sync message which says this, where there are keys.
-    pub(super) fn prove(&self, said: &[u8]) -> Option<Proof> {
-        self.seals.as_ref()?.prove(said)
+    /// Shows that this incarnation sends a sync message which says this, where there are keys: to
+    /// the members of `to` alone, or to everybody.
+    pub(super) fn show_sync(&self, said: &[u8], to: Option<&[ProcessId]>) -> Option<Shown> {
+        self.seals.as_ref()?.show_sync(said, to)
     }
 
-    /// Whether `incarnation` signed the sync message that stands in `bytes`. Nobody has to in the
-    /// clear.
-    pub(super) fn is_proved(&self, incarnation: Incarnation, bytes: &[u8]) -> bool {
-        let Some(seals) = &self.seals else { return true };
-        let proof = control::proof(bytes);
-        proof.is_some_and(|(said, proof)| seals.is_proved(incarnation, said, &proof))
+    /// Whether what stands in `bytes` shows that `from` sent this sync message. Nobody has to show
+    /// it in the clear.
+    pub(super) fn is_shown(
+        &mut self,
+        from: (ProcessId, Incarnation),
+        bytes: &[u8],
+    ) -> Result<(), Verdict> {
+        let Some(seals) = &mut self.seals else { return Ok(()) };
+        let (said, shown) = control::shown(bytes).ok_or(Verdict::Forged)?;
+        seals.is_shown(from, said, &shown)
     }
 
-    /// Room that a sync message needs for the proof behind it.
-    pub(super) fn proof_bytes(&self) -> usize {
-        if self.seals.is_some() { control::PROOF_FIELD_BYTES } else { 0 }
+    /// Room for what [`Endpoint::show_sync`] shows.
+    pub(super) fn shown_bytes(&self, to: Option<&[ProcessId]>) -> usize {
+        self.seals.as_ref().map_or(0, |seals| seals.shown_bytes(to))
     }
 
     /// Takes in what was kept of the view that is announced now.

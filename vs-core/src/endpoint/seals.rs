@@ -7,6 +7,7 @@
 
 mod opening;
 mod selectors;
+mod shown;
 mod view;
 mod who;
 
@@ -18,7 +19,7 @@ use super::cx::Cx;
 use super::transmit::Verdict;
 use crate::ident::{GroupKey, Identity, Incarnation, ProcessId};
 use crate::member::message::Peer;
-use crate::seal::{Keys, Lane, Proof, Secret};
+use crate::seal::{Keys, Lane, Secret};
 use crate::view::View;
 use crate::wire::datagram::{Closing, Datagram, KEY_NONE, OpenDatagram, Scope, TransmitCounter};
 
@@ -29,9 +30,6 @@ use who::{PeerSeal, Who};
 
 /// Views whose datagrams are opened: the current one, the one before, and the announced one.
 const VIEWS_MAX: usize = 3;
-
-/// What an incarnation signs in a group.
-const PROOF_OF_SYNC: &str = "vs sync";
 
 /// Incarnations that left, of which is remembered what was opened: a recording of them opens no
 /// more when they come back.
@@ -175,6 +173,7 @@ impl Seals {
     /// A view is installed: what was kept of others came to nothing.
     pub(super) fn handle_installed(&mut self) {
         self.early.clear();
+        self.meet_peers();
     }
 
     /// The next datagram that was kept of a view which is announced now.
@@ -244,18 +243,6 @@ impl Seals {
                 }
             }
         }
-    }
-
-    /// Shows that this incarnation sends a sync message which says this.
-    pub(super) fn prove(&self, said: &[u8]) -> Option<Proof> {
-        let group = self.me.group.0.to_le_bytes();
-        Some(self.keys.signer()?.sign(PROOF_OF_SYNC, &[&group, said]))
-    }
-
-    /// Whether `proof` shows that `incarnation` sent a sync message which says this.
-    pub(super) fn is_proved(&self, incarnation: Incarnation, said: &[u8], proof: &Proof) -> bool {
-        let group = self.me.group.0.to_le_bytes();
-        proof.shows(incarnation.nonce(), PROOF_OF_SYNC, &[&group, said])
     }
 
     /// Opens a datagram in place, or says what becomes of it. Of the own ones only those are opened

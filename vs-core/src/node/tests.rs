@@ -15,6 +15,7 @@ use crate::view::{Note, View, ViewKey};
 use crate::wire::control::{self, SyncMessage};
 use crate::wire::datagram::{Header, KIND_AT, Kind, TransmitCounter, finish};
 use crate::wire::packet::{self, Data, Heartbeat};
+use crate::wire::shown::Shown;
 
 const NOW: Time = Time(1_000_000);
 
@@ -168,7 +169,8 @@ impl Few {
     fn opened_sync(&mut self, prove: impl FnOnce(&[u8]) -> Option<Proof>) -> Verdict {
         let (message, header) = (sync_message(&self.first, signing(1), &[(2, 0)]), self.header(0));
         let mut out = [0; 512];
-        let len = control::encode_sync(&mut out, &header, &message, prove).unwrap();
+        let show = |said: &[u8]| prove(said).map(Shown::Proof);
+        let len = control::encode_sync(&mut out, &header, &message, show).unwrap();
         finish(&mut out[..len], len, true, &mut TransmitCounter::default());
         let packet = packet::open(&mut out[..len]).unwrap();
         let at = self.node.groups.find(self.group).unwrap();

@@ -14,6 +14,7 @@ mod lane;
 mod secret;
 mod seed;
 mod signature;
+mod stamp;
 mod suite;
 mod window;
 
@@ -23,7 +24,8 @@ pub use keys::Keys;
 pub use lane::Lane;
 pub use secret::{SECRET_BYTES, Secret};
 pub(crate) use seed::Seed;
-pub(crate) use signature::{PROOF_BYTES, Proof, Signer};
+pub(crate) use signature::{PROOF_BYTES, Proof, Public, Signer};
+pub(crate) use stamp::{Pair, STAMP_BYTES, Stamp};
 pub(crate) use suite::nonce;
 pub use suite::{Aead, Ciphers, NONCE_BYTES, PORTABLE, Portable, Suite, TAG_BYTES, UnknownSuite};
 pub use window::{WINDOW, Window};

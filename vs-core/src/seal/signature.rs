@@ -8,12 +8,12 @@ use alloc::vec::Vec;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
+use super::curve::PUBLIC_BYTES;
 use super::secret::Secret;
 
 /// Bytes of a [`Proof`].
 pub(crate) const PROOF_BYTES: usize = PUBLIC_BYTES + SIGNATURE_BYTES;
 
-const PUBLIC_BYTES: usize = ed25519_dalek::PUBLIC_KEY_LENGTH;
 const SIGNATURE_BYTES: usize = ed25519_dalek::SIGNATURE_LENGTH;
 
 /// What an incarnation signs with. It is wiped when it is dropped, and never printed.
@@ -27,13 +27,23 @@ impl Signer {
 
     /// The nonce of the incarnation that signs so.
     pub(crate) fn nonce(&self) -> u64 {
-        nonce_of(self.0.verifying_key().as_bytes())
+        self.public().nonce()
+    }
+
+    /// By what others know its signatures.
+    pub(crate) fn public(&self) -> Public {
+        Public(self.0.verifying_key().to_bytes())
+    }
+
+    /// The same key, for X25519.
+    pub(super) fn exchange_secret(&self) -> Secret {
+        Secret::new(self.0.to_scalar_bytes())
     }
 
     /// Shows that the incarnation says this. `purpose` tells apart what it says where.
     pub(crate) fn sign(&self, purpose: &str, parts: &[&[u8]]) -> Proof {
         let signature = self.0.sign(&signed(purpose, parts)).to_bytes();
-        Proof { public: self.0.verifying_key().to_bytes(), signature }
+        Proof { public: self.public(), signature }
     }
 }
 
@@ -43,10 +53,32 @@ impl fmt::Debug for Signer {
     }
 }
 
+/// The public key of an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Public([u8; PUBLIC_BYTES]);
+
+impl Public {
+    pub(crate) fn from_bytes(bytes: [u8; PUBLIC_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; PUBLIC_BYTES] {
+        &self.0
+    }
+
+    /// The nonce of the incarnation that has it: the first eight bytes of the SHA-256 of the key,
+    /// little-endian; never 0, which is no nonce.
+    pub(crate) fn nonce(&self) -> u64 {
+        let hash = Sha256::new().chain_update("vs nonce").chain_update(self.0).finalize();
+        let nonce = hash.iter().take(8).rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        nonce.max(1)
+    }
+}
+
 /// Shows that an incarnation said something: its public key, and its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Proof {
-    public: [u8; PUBLIC_BYTES],
+    public: Public,
     signature: [u8; SIGNATURE_BYTES],
 }
 
@@ -55,12 +87,17 @@ impl Proof {
         let (mut public, mut signature) = ([0; PUBLIC_BYTES], [0; SIGNATURE_BYTES]);
         public.copy_from_slice(&bytes[..PUBLIC_BYTES]);
         signature.copy_from_slice(&bytes[PUBLIC_BYTES..]);
-        Self { public, signature }
+        Self { public: Public(public), signature }
+    }
+
+    /// The public key of who says it.
+    pub(crate) fn public(&self) -> Public {
+        self.public
     }
 
     pub(crate) fn to_bytes(self) -> [u8; PROOF_BYTES] {
         let mut bytes = [0; PROOF_BYTES];
-        bytes[..PUBLIC_BYTES].copy_from_slice(&self.public);
+        bytes[..PUBLIC_BYTES].copy_from_slice(self.public.bytes());
         bytes[PUBLIC_BYTES..].copy_from_slice(&self.signature);
         bytes
     }
@@ -68,10 +105,10 @@ impl Proof {
     /// Whether the incarnation with this nonce said what [`Signer::sign`] was given. The cheap
     /// question comes first.
     pub(crate) fn shows(&self, nonce: u64, purpose: &str, parts: &[&[u8]]) -> bool {
-        if nonce_of(&self.public) != nonce {
+        if self.public.nonce() != nonce {
             return false;
         }
-        let Ok(key) = VerifyingKey::from_bytes(&self.public) else { return false };
+        let Ok(key) = VerifyingKey::from_bytes(self.public.bytes()) else { return false };
         let signature = Signature::from_bytes(&self.signature);
         // Weak keys verify what nobody signed.
         key.verify_strict(&signed(purpose, parts), &signature).is_ok()
@@ -86,13 +123,6 @@ fn signed(purpose: &str, parts: &[&[u8]]) -> Vec<u8> {
         all.extend_from_slice(part);
     }
     all
-}
-
-/// The first eight bytes of the SHA-256 of a key, little-endian; never 0, which is no nonce.
-fn nonce_of(public: &[u8; PUBLIC_BYTES]) -> u64 {
-    let hash = Sha256::new().chain_update("vs nonce").chain_update(public).finalize();
-    let nonce = hash.iter().take(8).rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    nonce.max(1)
 }
 
 #[cfg(test)]
@@ -135,6 +165,6 @@ mod tests {
         };
         let secret = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
         let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-        assert_eq!(Signer::new(&Secret::new(secret)).sign("", &[]).public, public);
+        assert_eq!(Signer::new(&Secret::new(secret)).public(), Public(public));
     }
 }

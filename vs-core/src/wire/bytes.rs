@@ -39,9 +39,15 @@ pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
+/// The first of these optional fields: its tag, its content, and the others. `None`: there is none.
+pub(super) fn take_option(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let ((tag, content), rest) = postcard::take_from_bytes::<(u8, &[u8])>(bytes).ok()?;
+    Some((tag, content, rest))
+}
+
 /// The optional field with this tag, if there is one; `bytes` are optional fields.
 pub(super) fn option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
-    while let Ok(((tag, field), rest)) = postcard::take_from_bytes::<(u8, &[u8])>(bytes) {
+    while let Some((tag, field, rest)) = take_option(bytes) {
         if tag == wanted {
             return Some(field);
         }
@@ -54,9 +60,9 @@ pub(super) fn option(mut bytes: &[u8], wanted: u8) -> Option<&[u8]> {
 /// many bytes.
 pub(super) fn are_options(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
-        match postcard::take_from_bytes::<(u8, &[u8])>(bytes) {
-            Ok((_, rest)) => bytes = rest,
-            Err(_) => return false,
+        match take_option(bytes) {
+            Some((.., rest)) => bytes = rest,
+            None => return false,
         }
     }
     true

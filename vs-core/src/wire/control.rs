@@ -23,9 +23,10 @@
 //!   whose tag it does not know. Of a sync message, tag 1 is `safe`, a varint of at most 2^53 - 1:
 //!   up to which slot of the order all members are known to have everything. It is left out if 0.
 //!   Tag 2 is `note`, of at most 32 bytes: what the sender's application hands in, in a group with
-//!   clusters. It is left out if empty. Tag 3 is `proof`, of 96 bytes, where there are keys: the
-//!   public key of the incarnation, whose hash is its nonce, and its signature of the group's key
-//!   and of all that stands before the field. It is the last one.
+//!   clusters. It is left out if empty. Where there are keys, the last field shows who says it.
+//!   Tag 3 is `proof`, of 96 bytes: the public key of the incarnation, whose hash is its nonce, and
+//!   its signature of the group's key and of all that stands before the field. Tag 4 is `stamps`:
+//!   that public key, and at most 32 stamps of 16 bytes, each of the same for one receiver.
 //!
 //! `SyncFields` and `RequestFields` are what stands on the wire; `SyncMessage` and
 //! `SyncRequest` are what was checked.
@@ -35,23 +36,17 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{Cid, Incarnation, NUMBER_MAX, ProcessId, Seq, ViewId};
-use crate::seal::{PROOF_BYTES, Proof};
 use crate::view::{Note, VIEW_MEMBERS_MAX, ViewKey};
 use crate::wire::bytes::{are_options, option};
 use crate::wire::datagram::Header;
 use crate::wire::packet::{self, SYNC_HEADER_BYTES};
+use crate::wire::shown::Shown;
 
 /// The tag of the optional field `safe` of a sync message.
 const SAFE_TAG: u8 = 1;
 
 /// The tag of the optional field `note` of a sync message.
 const NOTE_TAG: u8 = 2;
-
-/// The tag of the optional field `proof` of a sync message.
-const PROOF_TAG: u8 = 3;
-
-/// Bytes of `proof` as an optional field: a tag, a length that takes one byte, and the proof.
-pub(crate) const PROOF_FIELD_BYTES: usize = 2 + PROOF_BYTES;
 
 /// Bytes of a varint of 64 bits, at most.
 const VARINT_BYTES: usize = 10;
@@ -216,13 +211,13 @@ pub(crate) fn runs(cut: &[Seq], note: Note, datagram_bytes: usize) -> (Vec<(u16,
     (runs, ranks)
 }
 
-/// Writes a sync message, with what `prove` has to show of it behind it; its length, or `None` if
+/// Writes a sync message, with what `show` has to show of it behind it; its length, or `None` if
 /// `out` is too short.
 pub(crate) fn encode_sync(
     out: &mut [u8],
     header: &Header,
     message: &SyncMessage,
-    prove: impl FnOnce(&[u8]) -> Option<Proof>,
+    show: impl FnOnce(&[u8]) -> Option<Shown>,
 ) -> Option<usize> {
     let mut len = put(&SyncFields::from(message), out)?;
     if message.safe > 0 {
@@ -233,8 +228,8 @@ pub(crate) fn encode_sync(
         len += put_option(NOTE_TAG, message.note.as_bytes(), out)?;
     }
     let (said, out_behind) = out.get_mut(SYNC_HEADER_BYTES..)?.split_at_mut_checked(len)?;
-    if let Some(proof) = prove(said) {
-        len += put_option(PROOF_TAG, &proof.to_bytes(), out_behind)?;
+    if let Some(shown) = show(said) {
+        len += shown.put(out_behind)?;
     }
     packet::encode_sync_header(out, header, false, len)
 }
@@ -273,10 +268,9 @@ fn note_bytes(note: Note) -> usize {
 
 /// What a sync message says as it stands on the wire, and what shows who says it; none if nothing
 /// does.
-pub(crate) fn proof(bytes: &[u8]) -> Option<(&[u8], Proof)> {
-    let (before, proof) = bytes.split_last_chunk::<PROOF_BYTES>()?;
-    let (said, field) = before.split_last_chunk::<2>()?;
-    (*field == [PROOF_TAG, PROOF_BYTES as u8]).then(|| (said, Proof::from_bytes(proof)))
+pub(crate) fn shown(bytes: &[u8]) -> Option<(&[u8], Shown)> {
+    let (_, options) = postcard::take_from_bytes::<SyncFields>(bytes).ok()?;
+    Shown::behind(bytes, options)
 }
 
 /// Reads a part of a sync message; `None` if it is malformed.

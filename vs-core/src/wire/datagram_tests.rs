@@ -17,8 +17,9 @@ use super::packet::{
 use super::path::{self, Path};
 use super::reach::{self, Reach, Word};
 use crate::ident::{Cid, GroupKey, Incarnation, ProcessId, ViewId};
-use crate::seal::{Proof, SECRET_BYTES, Secret, Signer};
+use crate::seal::{Proof, SECRET_BYTES, STAMP_BYTES, Secret, Signer};
 use crate::view::{Note, ViewKey};
+use crate::wire::shown::Shown;
 
 const HEADER: Header =
     Header { rank: 2, group: GroupKey(0x0123_4567_89ab_cdef), fingerprint: 0xfedc_ba98_7654_3210 };
@@ -53,6 +54,10 @@ fn note() -> Note {
 
 fn proof() -> Proof {
     Signer::new(&Secret::new([1; SECRET_BYTES])).sign("vs sync", &[])
+}
+
+fn stamps() -> Shown {
+    Shown::Stamps(proof().public(), vec![[7; STAMP_BYTES], [8; STAMP_BYTES]])
 }
 
 fn request() -> SyncRequest {
@@ -165,7 +170,10 @@ fn others() -> Vec<Sample> {
             control::encode_sync(out, &HEADER, &SyncMessage { note: note(), ..sync() }, |_| None)
         }),
         sample("sync-proof", "kind 5: with a proof, where there are keys", true, |out| {
-            control::encode_sync(out, &HEADER, &sync(), |_| Some(proof()))
+            control::encode_sync(out, &HEADER, &sync(), |_| Some(Shown::Proof(proof())))
+        }),
+        sample("sync-stamps", "kind 5: with stamps for two receivers", true, |out| {
+            control::encode_sync(out, &HEADER, &sync(), |_| Some(stamps()))
         }),
         sample("sync-request", "kind 6", true, |out| {
             control::encode_request(out, &HEADER, &request())
@@ -221,7 +229,11 @@ fn is_content_of(name: &str, content: Content<'_>) -> bool {
         }
         ("sync-proof", Content::Sync(bytes)) => {
             control::decode_sync(bytes) == Some(sync())
-                && control::proof(bytes).is_some_and(|(_, found)| found == proof())
+                && control::shown(bytes).is_some_and(|(_, shown)| shown == Shown::Proof(proof()))
+        }
+        ("sync-stamps", Content::Sync(bytes)) => {
+            control::decode_sync(bytes) == Some(sync())
+                && control::shown(bytes).is_some_and(|(_, shown)| shown == stamps())
         }
         ("sync-request", Content::SyncRequest(bytes)) => {
             control::decode_request(bytes) == Some(request())

@@ -22,6 +22,7 @@ pub mod packet;
 pub mod path;
 pub mod reach;
 pub(crate) mod replica;
+pub(crate) mod shown;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use crate::wire::reach::{self, Reach, Word};
 /// Where a datagram has its counter.
 const COUNTER_AT: usize = 24;
 
-const GROUP: GroupKey = GroupKey(0x0123_4567_89ab_cdef);
+pub(super) const GROUP: GroupKey = GroupKey(0x0123_4567_89ab_cdef);
 
 fn ring(ids: &[u8]) -> Keys {
     let key = |id: &u8| {
@@ -29,6 +29,30 @@ fn ring(ids: &[u8]) -> Keys {
 fn peer(p: u64) -> Peer {
     let incarnation = Incarnation::new(1_700_000_000_000 + p).with_nonce(7);
     Peer { process: ProcessId(p), incarnation, addr: ([127, 0, 0, 1], p as u16).into() }
+}
+
+/// The keys of process `p`, which signs.
+pub(super) fn signing(p: u64) -> Keys {
+    let of_all = ring(&[1]);
+    let seed = Secret::new([p as u8; SECRET_BYTES]);
+    let mut keys = Keys::new(of_all.ring().clone(), &PORTABLE, seed);
+    keys.set_signer(None);
+    keys
+}
+
+/// A process that signs with these keys.
+pub(super) fn peer_with(p: u64, keys: &Keys) -> Peer {
+    let peer = peer(p);
+    let nonce = keys.nonce().expect("it signs");
+    Peer { incarnation: peer.incarnation.with_nonce(nonce), ..peer }
+}
+
+/// Process `p` with these keys, among `peers`.
+pub(super) fn member_of(p: u64, keys: Keys, peers: &[Peer]) -> Seals {
+    let me = peer_with(p, &keys);
+    let mut seals = Seals::new(keys, GROUP, me.process, me.incarnation, (2, 1424));
+    seals.set_peers(peers);
+    seals
 }
 
 fn view() -> View {

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::opening::Opening;
 use super::selectors::Selectors;
 use crate::ident::{GroupKey, Incarnation, ProcessId};
-use crate::seal::{KeyRing, RingKey, Secret};
+use crate::seal::{KeyRing, Pair, Public, RingKey, Secret, Signer};
 
 /// An incarnation of a process in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,16 +40,27 @@ pub(super) struct PeerSeal {
     pub(super) who: Who,
     selectors: Selectors,
     pub(super) opening: Option<Box<Opening>>,
+    /// Its public key, once it was shown.
+    pub(super) public: Option<Public>,
+    /// What this process shares with it.
+    pub(super) pair: Option<Pair>,
 }
 
 impl PeerSeal {
     pub(super) fn new(who: Who, ring: &KeyRing) -> Self {
-        Self { who, selectors: who.selectors(ring), opening: None }
+        Self { who, selectors: who.selectors(ring), opening: None, public: None, pair: None }
     }
 
     /// Under which selectors it may be heard.
     pub(super) fn selectors(&self) -> &Selectors {
         &self.selectors
+    }
+
+    /// Works out what the incarnation that signs with `own` shares with it, if its key is known.
+    pub(super) fn meet(&mut self, own: Option<&Signer>) {
+        if self.pair.is_none() {
+            self.pair = own.zip(self.public.as_ref()).and_then(|(own, it)| Pair::new(own, it));
+        }
     }
 
     /// Other keys hold from now on.

@@ -238,8 +238,7 @@ impl Group {
     }
 
     /// Another server proposes. Without clients here this server has no say, and nothing to learn:
-    /// a client that comes tells what it was given. A server without clients has no say, either:
-    /// whoever has some told of them before. Both keep invented proposals away.
+    /// a client that comes tells what it was given. Whoever has a say told of its clients before.
     pub(super) fn handle_proposal(&mut self, cx: &mut Cx<'_>, proposal: Proposal) {
         let has_say = self.attachments.locals().next().is_some();
         if !has_say || !proposal.is_credible() || self.agreement.is_stale(&proposal) {

@@ -237,7 +237,7 @@ pub struct Counters {
     #[serde(default)]
     pub other_key: u64,
     /// Datagrams that were not sealed with the key that they name, and sync messages that their
-    /// sender did not sign.
+    /// sender did not sign. Of many that need a rare key, most are counted untried.
     #[serde(default)]
     pub forged: u64,
     /// Sealed datagrams that arrived again: copies, or sent again by somebody else.

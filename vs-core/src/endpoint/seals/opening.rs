@@ -85,7 +85,7 @@ impl Opening {
         let is_at_hand =
             matches!(&known.lane, Some((key, lane)) if *key == id && lane.has_key_of(number));
         if !is_at_hand && keys.ring().get(id).is_some() && !known.tries.take() {
-            return Verdict::Dropped;
+            return Verdict::Forged;
         }
         let (clear, content) = datagram.split();
         let mut bound = [0; BOUND_BYTES];
@@ -119,5 +119,22 @@ impl Opening {
     pub(super) fn handle_keys(&mut self, old: &KeyRing, new: &KeyRing) {
         let member = |ring: &KeyRing, id| ring.get(id).map(|key| key.member().clone());
         self.lane.take_if(|(id, _)| member(old, *id) != member(new, *id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_datagrams_are_worth_another_key() {
+        let mut tries = Tries::default();
+        let tried = |n: u32, tries: &mut Tries| (0..n).filter(|_| tries.take()).count();
+        assert_eq!(tried(1024, &mut tries), 64 + 60, "64, and one of sixteen");
+        (0..3).for_each(|_| tries.handle_opened());
+        assert_eq!(tried(3, &mut tries), 3);
+        assert!(tried(16, &mut tries) == 1 && tried(16, &mut tries) == 1);
+        (0..100).for_each(|_| tries.handle_opened());
+        assert_eq!(tried(64, &mut tries), 64);
     }
 }

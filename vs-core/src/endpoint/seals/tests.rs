@@ -117,17 +117,11 @@ fn keys_are_derived_in_vain_for_few_datagrams() {
         let (mut one, mut two) = (member(1, ring(&[1, 2])), member(2, ring(&[1, 2])));
         let bytes = sealed(&mut one, scope, 5);
         assert_eq!(open(&mut two, &bytes), Ok(()));
-        let (mut tried, mut dropped) = (0, 0);
         for far in 1..=1024_u64 {
             let mut made_up = bytes.clone();
             made_up[COUNTER_AT..][..8].copy_from_slice(&(far << 30).to_le_bytes());
-            match open(&mut two, &made_up) {
-                Err(Verdict::Forged) => tried += 1,
-                Err(Verdict::Dropped) => dropped += 1,
-                other => panic!("{other:?}"),
-            }
+            assert_eq!(open(&mut two, &made_up), Err(Verdict::Forged));
         }
-        assert_eq!((tried, dropped), (64 + 60, 900), "{scope:?}: 64, and 1 of 16");
         // What is near costs no key, and what is true and far is found soon.
         assert_eq!(open(&mut two, &sealed(&mut one, scope, 6)), Ok(()));
         let mut far = (0..16).map(|more| sealed(&mut one, scope, (5 << 30) + 1 + more));

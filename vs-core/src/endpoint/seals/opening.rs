@@ -2,7 +2,9 @@
 
 use alloc::boxed::Box;
 
+use super::selectors::start;
 use crate::endpoint::transmit::Verdict;
+use crate::rng::Rng;
 use crate::seal::{KeyRing, Keys, Lane, RingKey, Secret, Window};
 use crate::wire::datagram::{Datagram, HEADER_BYTES};
 
@@ -33,33 +35,43 @@ pub(super) struct Opening {
 /// allows for another one.
 const TRIES_MAX: u8 = 64;
 
-/// Beyond these, of so many datagrams that need another key one is tried.
+/// Beyond these, of so many datagrams in a row that need another key one is tried.
 const ONE_OF: u8 = 16;
 
 /// Which datagrams are worth another key. To derive one takes longer than all else, and who has no
-/// key can name any. A transmitter that is heard again after long is found by its sixteenth
-/// datagram.
+/// key can name any. A transmitter that is heard again after long is found soon: one of sixteen is
+/// tried, and nobody else can tell which. Who could would send just so many between its datagrams
+/// that none of them is.
 #[derive(Debug)]
 struct Tries {
     left: u8,
     passed_over: u8,
+    /// Which of the sixteen is tried; drawn for each sixteen.
+    tried: u8,
+    /// What draws; made once it is needed.
+    rng: Option<Rng>,
 }
 
 impl Default for Tries {
     fn default() -> Self {
-        Self { left: TRIES_MAX, passed_over: 0 }
+        Self { left: TRIES_MAX, passed_over: 0, tried: 0, rng: None }
     }
 }
 
 impl Tries {
-    /// Whether another key may be derived.
-    fn take(&mut self) -> bool {
+    /// Whether another key may be derived. `seed` is secret.
+    fn take(&mut self, seed: impl FnOnce() -> u64) -> bool {
         if self.left > 0 {
             self.left -= 1;
             return true;
         }
+        let rng = self.rng.get_or_insert_with(|| Rng::new(seed()));
+        if self.passed_over == 0 {
+            self.tried = rng.below(ONE_OF.into()) as u8;
+        }
+        let is_tried = self.passed_over == self.tried;
         self.passed_over = (self.passed_over + 1) % ONE_OF;
-        self.passed_over == 0
+        is_tried
     }
 
     fn handle_opened(&mut self) {
@@ -84,7 +96,10 @@ impl Opening {
         }
         let is_at_hand =
             matches!(&known.lane, Some((key, lane)) if *key == id && lane.has_key_of(number));
-        if !is_at_hand && keys.ring().get(id).is_some() && !known.tries.take() {
+        if !is_at_hand
+            && let Some(key) = keys.ring().get(id)
+            && !known.tries.take(|| start(&key.member().derive("vs tries", &[])) ^ number)
+        {
             return Verdict::Forged;
         }
         let (clear, content) = datagram.split();
@@ -129,7 +144,7 @@ mod tests {
     #[test]
     fn few_datagrams_are_worth_another_key() {
         let mut tries = Tries::default();
-        let tried = |n: u32, tries: &mut Tries| (0..n).filter(|_| tries.take()).count();
+        let tried = |n: u32, tries: &mut Tries| (0..n).filter(|_| tries.take(|| 1)).count();
         assert_eq!(tried(1024, &mut tries), 64 + 60, "64, and one of sixteen");
         (0..3).for_each(|_| tries.handle_opened());
         assert_eq!(tried(3, &mut tries), 3);

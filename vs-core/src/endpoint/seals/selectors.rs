@@ -31,7 +31,7 @@ impl Selectors {
 }
 
 /// The first bytes of a secret that is used for nothing else.
-fn start(secret: &Secret) -> u64 {
+pub(super) fn start(secret: &Secret) -> u64 {
     let (start, _) = secret.bytes().split_at(size_of::<u64>());
     start.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
 }

@@ -130,6 +130,32 @@ fn keys_are_derived_in_vain_for_few_datagrams() {
     }
 }
 
+/// Fault to avoid: whoever hears a member whose keys changed sends fifteen datagrams after each of
+/// its own, so that none of those is the sixteenth.
+#[test]
+fn nobody_counts_past_a_member_that_needs_another_key() {
+    for scope in SCOPES {
+        let (mut one, mut two) = (member(1, ring(&[1, 2])), member(2, ring(&[1, 2])));
+        let bytes = sealed(&mut one, scope, 5);
+        assert_eq!(open(&mut two, &bytes), Ok(()));
+        let mut far = 1_u64;
+        let mut forge = |two: &mut Seals| {
+            let mut made_up = bytes.clone();
+            far += 1;
+            made_up[COUNTER_AT..][..8].copy_from_slice(&(far << 30).to_le_bytes());
+            open(two, &made_up).unwrap_err()
+        };
+        (0..64).for_each(|_| assert_eq!(forge(&mut two), Verdict::Forged));
+        one.set_keys(&ring(&[2, 1]));
+        let is_heard = (0..200).any(|more| {
+            let is_open = open(&mut two, &sealed(&mut one, scope, 6 + more)).is_ok();
+            (0..15).for_each(|_| drop(forge(&mut two)));
+            is_open
+        });
+        assert!(is_heard, "{scope:?}");
+    }
+}
+
 /// Two datagrams of views to come are kept.
 const EARLY: (usize, usize) = (2, 200);
 

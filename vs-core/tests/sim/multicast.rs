@@ -7,12 +7,7 @@ use vs_core::ident::ProcessId;
 use vs_core::sim::{Link, Profile, Scenario, Stats, Step};
 use vs_core::trace::Mark;
 
-#[path = "common/story.rs"]
-mod story;
-#[path = "common/talker.rs"]
-mod talker;
-
-use story::{Story, Telling, site, together};
+use crate::story::{Story, Telling, site, together};
 
 /// Time in which all is found out, in µs: well below `peer_ms`, after which members are accused.
 const FOUND_US: u64 = 290_000;

@@ -8,10 +8,7 @@ use vs_core::status::ServerCounters;
 use vs_core::trace::{Event, Record};
 use vs_core::{Time, View};
 
-#[path = "common/sites.rs"]
-mod sites;
-
-use sites::{FAR_MS, SERVERS, Sites, group_config};
+use crate::sites::{FAR_MS, SERVERS, Sites, group_config};
 
 /// The number of one-way trips between the sites in `ns`, which is the number of rounds. What
 /// happens within a site takes far less.

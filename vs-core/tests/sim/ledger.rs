@@ -1,7 +1,5 @@
 //! A replicated list in simulated worlds: each call appends, and is answered the place.
 
-#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
-
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;

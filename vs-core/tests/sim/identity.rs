@@ -1,19 +1,14 @@
 //! Two processes under one id: a configuration was copied, say. One of them is refused with a
 //! reason, and nobody else has to know.
 //!
-//! As in `sim_named.rs` each situation is brought about at many instants, and the checker and the
+//! As in `named.rs` each situation is brought about at many instants, and the checker and the
 //! specification judge.
 
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Moment, Scenario, Site, Step};
 use vs_core::trace::{Event, Mark};
 
-#[path = "common/story.rs"]
-mod story;
-#[path = "common/talker.rs"]
-mod talker;
-
-use story::{Story, Telling, site, together};
+use crate::story::{Story, Telling, site, together};
 
 const TWO: ProcessId = ProcessId(2);
 

@@ -1,7 +1,5 @@
 //! One group at two distant sites in a simulated world, each with a membership server. The delays
 //! decide what happens in which order; only their last microseconds are random.
-#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
-
 use core::time::Duration;
 
 use vs_core::ident::{GroupName, Incarnation, ProcessId, ServerId};

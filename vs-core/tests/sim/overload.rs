@@ -2,7 +2,7 @@
 //! about it, has an end: soon after they are one group again, and as calm as before. More worlds:
 //!
 //! ```console
-//! $ VS_OVERLOAD_SEEDS=6..1000 cargo test --release -p vs-core --all-features --test sim_overload
+//! $ VS_OVERLOAD_SEEDS=6..1000 cargo test --release -p vs-core --all-features --test sim overload::
 //! ```
 
 use core::ops::Range;

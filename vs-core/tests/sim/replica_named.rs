@@ -3,10 +3,7 @@
 //! Each is brought about at many instants, and what the replicas saw must show that it occurred.
 //! Then everything is healed, and all serve one state in which each answer holds.
 
-#[path = "common/ledger.rs"]
-mod ledger;
-
-use ledger::{Keeper, Run, Seen};
+use crate::ledger::{Keeper, Run, Seen, play};
 use vs_core::Time;
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::order::Order;
@@ -77,7 +74,7 @@ impl Story {
     /// Plays it, with ledgers that `set` changes. All serve in the end.
     fn play_with(&self, set: impl Fn(&mut Keeper)) -> Told {
         let primary_of: Vec<ProcessId> = (1..=self.primary).map(ProcessId).collect();
-        let played = ledger::play(&self.scenario, |keeper| {
+        let played = play(&self.scenario, |keeper| {
             keeper.primary_of.clone_from(&primary_of);
             keeper.ballast = self.ballast;
             set(keeper);

@@ -1,13 +1,7 @@
 //! Replicated states in random worlds and in situations built by hand.
 
-#[path = "common/ledger.rs"]
-mod ledger;
-
-#[path = "common/seeds.rs"]
-mod seeds;
-
-use ledger::{History, Keeper, Run, play};
-use seeds::seeds;
+use crate::ledger::{History, Keeper, Run, play};
+use crate::seeds::seeds;
 use vs_core::order::Order;
 use vs_core::sim::Scenario;
 

@@ -1,7 +1,5 @@
 //! Scenarios that are written by hand, and what their processes saw.
 
-#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
-
 use std::collections::BTreeMap;
 
 use vs_core::ident::ProcessId;

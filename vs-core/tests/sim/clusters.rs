@@ -1,10 +1,7 @@
 //! Groups whose views tell who came with whom, in random worlds and in situations built by hand.
 //! The applications hand in notes, and compare what they are told of those of others.
 
-#[path = "common/seeds.rs"]
-mod seeds;
-
-use seeds::seeds;
+use crate::seeds::seeds;
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::rule::Rule;
 use vs_core::sim::{Moment, Outcome, Scenario, Site, Step, Trigger};

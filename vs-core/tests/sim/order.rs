@@ -1,9 +1,6 @@
 //! Groups with one order for all members, in random worlds and in situations built by hand.
 
-#[path = "common/seeds.rs"]
-mod seeds;
-
-use seeds::seeds;
+use crate::seeds::seeds;
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::order::{Order, Stage};
 use vs_core::sim::{Moment, Outcome, Scenario, Site, Stats, Step, Trigger};

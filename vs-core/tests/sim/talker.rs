@@ -1,7 +1,5 @@
 //! An application for simulated worlds that sends messages at given times.
 
-#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
-
 use vs_core::ident::GroupKey;
 use vs_core::sim::{Application, Handle, ProcessPlan};
 use vs_core::{Action, SendError, Time};

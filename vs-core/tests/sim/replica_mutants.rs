@@ -1,11 +1,8 @@
 //! Rules of replicated states taken out one by one: the checker has to find each out.
 
-#[path = "common/ledger.rs"]
-mod ledger;
-
 use core::ops::Range;
 
-use ledger::{Keeper, play};
+use crate::ledger::{Keeper, play};
 use vs_core::ident::{ProcessId, ServerId};
 use vs_core::order::Order;
 use vs_core::replica::ReplicaConfig;

@@ -6,9 +6,7 @@ use vs_core::trace::Event;
 use vs_core::wire::frame::preamble;
 use vs_core::{Action, BlockOkError, Blocking, Note, NoteError, SendError, Time};
 
-mod common;
-
-use common::{Cluster, small_configs};
+use crate::common::{Cluster, small_configs};
 
 /// A process alone in its view delivered all that its window held, and the messages that waited for
 /// room stayed there. The last lent payload was only taken back by a transmission or a datagram,

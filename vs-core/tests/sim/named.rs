@@ -11,13 +11,8 @@ use vs_core::ident::{ProcessId, ServerId};
 use vs_core::sim::{Link, Moment, Scenario, Site, Step};
 use vs_core::trace::{Event, Mark};
 
-#[path = "common/story.rs"]
-mod story;
-#[path = "common/talker.rs"]
-mod talker;
-
-use story::{Installed, Story, Telling, site, together};
-use talker::Talker;
+use crate::story::{Installed, Story, Telling, site, together};
+use crate::talker::Talker;
 
 const SERVER: ServerId = ServerId(1);
 

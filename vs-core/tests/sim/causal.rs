@@ -1,12 +1,9 @@
 //! Groups in causal order, in situations built by hand: what follows from a lost message, chains,
 //! messages of several packets, slow readers. Each rule is left out once, and is missed.
 
-#[path = "common/sites.rs"]
-mod sites;
-
 use core::time::Duration;
 
-use sites::{FAR_MS, Sites, group, group_config};
+use crate::sites::{FAR_MS, Sites, group, group_config};
 use vs_core::GroupConfig;
 use vs_core::ident::{Incarnation, ProcessId};
 use vs_core::order::Order;

@@ -5,7 +5,7 @@ use vs_core::member::{ContractError, MembershipError, MembershipRequest, Peer};
 use vs_core::seal::{KeyRing, Keys, PORTABLE, RingKey, SECRET_BYTES, Secret, Suite};
 use vs_core::{Action, DetachReason, GroupConfig, JoinError, Node, NodeConfig, Time, View};
 
-#[path = "../examples/own_membership.rs"]
+#[path = "../../examples/own_membership.rs"]
 #[allow(dead_code, reason = "its main is not the test's")]
 mod example;
 

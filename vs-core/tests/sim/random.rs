@@ -1,11 +1,10 @@
 //! Random worlds: a few hundred seeds. Each is healed in the end and judged, liveness included.
-//!
-//! `VS_SIM_SEEDS=5000` runs 5000 seeds, `VS_SIM_SEEDS=100..200` runs those seeds.
 
 use core::panic::AssertUnwindSafe;
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 
+use crate::seeds::seeds;
 use vs_core::ident::{GroupKey, ProcessId};
 use vs_core::sim::{
     Application, Defect, FLOOR_RUNS, Handle, Outcome, ProcessPlan, Profile, Scenario, Stats, Step,
@@ -33,16 +32,6 @@ const REGRESSIONS: [(u64, &str); 12] = [
     (37391, "a server that had forgotten gave a client cids that a view of others had passed"),
 ];
 
-fn seeds() -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("VS_SIM_SEEDS") else { return SEEDS };
-    let range = match text.split_once("..") {
-        Some((from, to)) => from.parse().ok().zip(to.parse().ok()),
-        None => text.parse().ok().map(|n| (0, n)),
-    };
-    let (from, to) = range.expect("VS_SIM_SEEDS is a number or a range like 100..200");
-    from..to
-}
-
 /// Runs a scenario. A panic names the seed, too.
 fn run(scenario: &Scenario) -> Result<Outcome, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| scenario.run()))
@@ -69,7 +58,7 @@ fn run_all(scenarios: impl Iterator<Item = Scenario>) -> Stats {
 
 #[test]
 fn random_worlds_hold_every_property() {
-    let seeds = seeds();
+    let seeds = seeds(SEEDS);
     let stats = run_all(seeds.clone().map(Scenario::random));
     assert_eq!(stats.runs, seeds.end - seeds.start);
     // A simulator in which nothing goes wrong proves nothing.
@@ -80,7 +69,7 @@ fn random_worlds_hold_every_property() {
 
 #[test]
 fn stressed_worlds_hold_every_property() {
-    let seeds = seeds();
+    let seeds = seeds(SEEDS);
     let seeds = seeds.start..seeds.start + (seeds.end - seeds.start) / 2;
     let stats = run_all(seeds.clone().map(Scenario::of_any_profile));
     let runs = seeds.end - seeds.start;
@@ -226,7 +215,7 @@ fn detached_lone_process_comes_back() {
 
 #[test]
 fn each_profile_holds_every_property() {
-    let runs = (seeds().end - seeds().start) / 10;
+    let runs = (seeds(SEEDS).end - seeds(SEEDS).start) / 10;
     for profile in Profile::ALL {
         let stats = run_all((0..runs).map(|seed| Scenario::with_profile(profile, seed)));
         assert_eq!(stats.runs, runs, "{profile}");

@@ -1,13 +1,10 @@
 //! A replicated store in random worlds: whether what its clients saw is linearizable.
 
-#[path = "common/seeds.rs"]
-mod seeds;
-
 use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use seeds::seeds;
+use crate::seeds::seeds;
 use vs_core::ident::{GroupKey, ProcessId, ViewId};
 use vs_core::order::Order;
 use vs_core::replica::{

@@ -1,8 +1,6 @@
 //! Orders other than FIFO, as an embedder of the core meets them.
 
-mod common;
-
-use common::{Cluster, small_configs};
+use crate::common::{Cluster, small_configs};
 use vs_core::Action;
 use vs_core::order::{Order, Stage};
 

@@ -6,10 +6,7 @@ use vs_core::spec;
 use vs_core::trace::{Event, Header, Trace};
 use vs_core::{GroupConfig, NodeConfig};
 
-#[path = "common/talker.rs"]
-mod talker;
-
-use talker::Talker;
+use crate::talker::Talker;
 
 fn group() -> GroupName {
     GroupName::new("talk").unwrap()

@@ -16,10 +16,7 @@ use vs_core::rule::{Rule, Rules};
 use vs_core::sim::{Profile, Scenario, Site};
 use vs_core::trace::Event;
 
-#[path = "common/sites.rs"]
-mod sites;
-
-use sites::{FAR_MS, Sites, group, group_config};
+use crate::sites::{FAR_MS, Sites, group, group_config};
 
 /// Seeds that are tried for each rule.
 const SEEDS: u64 = 600;

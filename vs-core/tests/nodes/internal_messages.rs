@@ -1,8 +1,6 @@
 //! Messages between members, which are not the application's.
 
-mod common;
-
-use common::{Cluster, small_configs};
+use crate::common::{Cluster, small_configs};
 use vs_core::Verdict;
 use vs_core::wire::datagram::{KIND_AT, Kind};
 use vs_core::wire::packet::FLAG_INTERNAL;

@@ -5,6 +5,7 @@ mod external;
 mod moved;
 mod port;
 mod rotation;
+mod wipe;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -39,6 +40,7 @@ pub use crate::overflow::Overflow;
 use crate::owner::Owner;
 pub use config::{DATAGRAM_BYTES_IPV6, DriverConfig};
 pub use port::DriverPort;
+use wipe::Wiper;
 
 /// A socket that is new, for a loop that has to know it.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,8 @@ pub struct Driver<T: Tracer = ()> {
     /// Whether the application has asked for actions until there was none since the last
     /// [`Driver::advance`].
     heard_all: bool,
+    /// Where there are keys.
+    wiper: Option<Wiper>,
 }
 
 /// While the kernel has no room for datagrams, what is due to be sent stays due: the loop looks at
@@ -133,6 +137,7 @@ impl<T: Tracer> Driver<T> {
         if let Some(keys) = keys {
             node.set_keys(keys).map_err(OpenError::Config)?;
         }
+        let wiper = node.has_keys().then(Wiper::default);
         let link = Link::new(servers);
         let (clock, now) = (config.clock, config.clock.now());
         let is_external = matches!(config.membership, Membership::External);
@@ -151,6 +156,7 @@ impl<T: Tracer> Driver<T> {
             embedded,
             is_external,
             heard_all: false,
+            wiper,
         })
     }
 
@@ -229,6 +235,9 @@ impl<T: Tracer> Driver<T> {
             self.node.handle_timeout(now);
         }
         self.write(opened);
+        if let Some(wiper) = &mut self.wiper {
+            wiper.look(now);
+        }
     }
 
     /// Whether [`Driver::advance`] or [`Driver::flush`] found that this process was forked from the

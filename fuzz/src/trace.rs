@@ -189,6 +189,7 @@ fn event(bytes: &mut Bytes<'_>, views: &[View]) -> Event {
         10 => Event::Leave,
         11 if pick & 16 != 0 => Event::BrokenOff,
         11 => Event::Crash,
+        15 if pick & 64 != 0 => Event::Gap { messages: number(bytes) },
         15 if pick & 32 != 0 => Event::Restored,
         15 if pick & 16 != 0 => Event::Lapsed,
         15 => Event::Primary,

@@ -113,7 +113,7 @@ pub use cast::CastCounters;
 pub use config::{Blocking, ClientConfig, ConfigError, GroupConfig, NodeConfig};
 pub use endpoint::{
     Action, BlockOkError, DIRECT_QUEUE_BYTES, Dest, DirectError, GroupSize, NoteError, Route,
-    SendError, Sent, Transmit, Verdict,
+    SendError, Sent, Transmit, Verdict, WaitsFor,
 };
 pub use member::detach::DetachReason;
 pub use member::link::LinkCommand;

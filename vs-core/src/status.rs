@@ -300,6 +300,17 @@ pub struct StreamStatus {
     pub delivered: Seq,
     /// The last one that is known to be stable.
     pub stable: Seq,
+    /// The last packet of the node that was asked which this member has said to have.
+    #[serde(default)]
+    pub acked: Seq,
+    /// Packets of the node that was asked which this member still has room for.
+    #[serde(default)]
+    pub credit: u64,
+    /// Packets of the node that was asked which this member has not given room back for: it lacks
+    /// them, has not delivered them, or does not know yet that all members have them. Who lags by a
+    /// whole window keeps the node from sending.
+    #[serde(default)]
+    pub lag: u64,
 }
 
 /// How often is answered: an answer costs more than the question, and who asks in a loop must not
@@ -409,8 +420,9 @@ mod tests {
             dialled: many(dial, SERVERS_LISTED_MAX),
             groups: many(group, GROUPS_LISTED_MAX),
         });
-        let stream =
-            StreamStatus { process, received: u64::MAX, delivered: u64::MAX, stable: u64::MAX };
+        let all = u64::MAX;
+        let (received, delivered, stable, acked, credit, lag) = (all, all, all, all, all, all);
+        let stream = StreamStatus { process, received, delivered, stable, acked, credit, lag };
         let membership = MembershipStatus {
             name,
             view,

@@ -147,6 +147,12 @@ pub enum Event {
     /// The current view of [`Event::Lapsed`] holds again, in a group without processes that make a
     /// view primary.
     Restored,
+    /// The application of the process did not take messages that were delivered to it: it reads too
+    /// slowly, and its runtime was told to skip them.
+    Gap {
+        /// How many of those that were delivered since the last gap.
+        messages: u64,
+    },
     /// The replica of the process did something ([`crate::replica`]).
     State(StateEvent),
     /// The process leaves the group cleanly; it is in its initial view again.

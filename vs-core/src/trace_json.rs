@@ -103,6 +103,7 @@ fn name(event: &Event) -> &'static str {
         Event::Primary => "primary",
         Event::Lapsed => "lapsed",
         Event::Restored => "restored",
+        Event::Gap { .. } => "gap",
         Event::State(event) => state::name(event),
         Event::Leave => "leave",
         Event::Crash => "crash",
@@ -157,6 +158,7 @@ fn fields(event: &Event, out: &mut Vec<u8>) {
                 field_clusters(out, clusters);
             }
         }
+        Event::Gap { messages } => field_number(out, b",\"messages\":", *messages),
         Event::State(event) => state::fields(event, out),
         Event::Block
         | Event::BlockOk
@@ -349,6 +351,7 @@ struct Raw<'a> {
     from: Option<u64>,
     to: Option<u64>,
     packet: Option<u64>,
+    messages: Option<u64>,
     cut: Option<Vec<(u64, u64)>>,
     trans: Option<Vec<u64>>,
     safe: Option<u64>,
@@ -450,6 +453,7 @@ impl Raw<'_> {
             "primary" => Event::Primary,
             "lapsed" => Event::Lapsed,
             "restored" => Event::Restored,
+            "gap" => Event::Gap { messages: need("messages", self.messages)? },
             "leave" => Event::Leave,
             "crash" => Event::Crash,
             "broken_off" => Event::BrokenOff,

@@ -190,7 +190,7 @@ fn a_slow_receiver_makes_senders_wait() -> Result<(), Failure> {
             Ok(()) => sent += 1,
             Err(SendError::InboxFull) => break,
             // The thread was slow.
-            Err(SendError::TimedOut) => {}
+            Err(SendError::TimedOut { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -52,8 +52,8 @@ mod watch;
 
 pub use embedded::{EmbeddedConfig, EmbeddedServer, Membership};
 pub use group::{
-    BatchError, Event, EventRef, Group, JoinError, JoinOptions, LeaveError, RecvError, SendError,
-    Unanswered, pin,
+    BatchError, Event, EventRef, Group, JoinError, JoinOptions, LeaveError, RecvError, Role,
+    SendError, SlowReader, Unanswered, pin,
 };
 pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;

@@ -45,7 +45,7 @@ fn messages_before_the_first_view_are_bounded() {
     }
     assert_eq!(queued, 4, "queue_bytes hold four of them");
     let refused = group.send_timeout(&[7; 900], Duration::from_millis(20));
-    assert!(matches!(refused, Err(SendError::TimedOut)), "{refused:?}");
+    assert!(matches!(refused, Err(SendError::TimedOut { .. })), "{refused:?}");
     let refused = group.try_feed(&[7; 900]);
     assert!(matches!(refused, Err(SendError::Full)), "{refused:?}");
     group.flush().unwrap();

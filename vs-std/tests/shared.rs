@@ -69,10 +69,10 @@ fn messages_before_the_first_view_are_bounded() {
     assert!((4 + 1 + 3..=4 + 3 + 3).contains(&taken), "{taken}");
     assert!(matches!(group.try_send(&[7; 900]), Err(SendError::Full)));
     assert!(matches!(group.try_reserve(900).map(drop), Err(SendError::Full)));
-    assert!(matches!(group.reserve(900).map(drop), Err(SendError::TimedOut)));
-    assert!(matches!(group.send_timeout(&[7; 900], SHORT), Err(SendError::TimedOut)));
+    assert!(matches!(group.reserve(900).map(drop), Err(SendError::TimedOut { .. })));
+    assert!(matches!(group.send_timeout(&[7; 900], SHORT), Err(SendError::TimedOut { .. })));
     let refused = group.send_batch([[7; 900]; 2]).unwrap_err();
-    assert!(matches!(refused.error, SendError::TimedOut) && refused.taken == 0, "{refused}");
+    assert!(matches!(refused.error, SendError::TimedOut { .. }) && refused.taken == 0, "{refused}");
     assert_eq!(group.try_recv().unwrap(), None);
     assert_eq!(group.recv_timeout(SHORT).unwrap(), None);
     assert_eq!(group.recv_many(&mut Vec::new(), 0).unwrap(), 0);

@@ -287,6 +287,42 @@ impl Cast {
     }
 }
 
+/// What the own stream waits for.
+impl Cast {
+    /// The last own packet that the member of `rank` has said to have, without a gap.
+    pub(crate) fn acked_by(&self, rank: Rank) -> Seq {
+        self.stability.received(self.me, rank).min(self.sender.sealed())
+    }
+
+    /// Packets of the own stream that the member of `rank` has room for, beyond those that are
+    /// sealed.
+    pub(crate) fn credit_of(&self, rank: Rank) -> u64 {
+        let own = self.streams.of(self.me).room_end();
+        self.room.credit_of(rank).min(own).saturating_sub(self.sender.sealed())
+    }
+
+    /// Own packets that are sealed and that the member of `rank` has not given room back for: it
+    /// lacks them, or has not delivered them, or does not know yet that all have them.
+    pub(crate) fn lag_of(&self, rank: Rank) -> u64 {
+        let window = self.settings.window() as u64;
+        (window + self.sender.sealed()).saturating_sub(self.room.credit_of(rank)).min(window)
+    }
+
+    /// Whether the member of `rank` keeps the window closed by not delivering.
+    pub(crate) fn keeps_credit(&self, rank: Rank) -> bool {
+        // Who cannot free its ring since somebody else owes acknowledgements is not to blame.
+        let fair = self.streams.of(self.me).stable() + self.settings.window() as u64;
+        let credit = self.room.credit_of(rank);
+        self.owes_credit(rank) || credit < fair && credit <= self.sender.sealed()
+    }
+
+    /// Whether the member of `rank` is among those whose acknowledgements the window waits for.
+    pub(crate) fn keeps_window(&self, rank: Rank) -> bool {
+        let stable = self.streams.of(self.me).stable();
+        rank != self.me && self.window_is_closed() && self.acked_by(rank) <= stable
+    }
+}
+
 /// Who owes something.
 impl Cast {
     /// Calls `accuse` for each rank that has owed an acknowledgement, a repair or credit for

@@ -75,6 +75,11 @@ impl Room {
         self.refused.is_some_and(|needed| credit < needed.min(fair))
     }
 
+    /// The last packet that `rank` has room for.
+    pub(super) fn credit_of(&self, rank: Rank) -> Seq {
+        self.credit[usize::from(rank)]
+    }
+
     /// Members whose credit lies within `range`.
     pub(super) fn ranks_within(&self, range: Range<Seq>) -> impl Iterator<Item = Rank> + '_ {
         (0..).zip(&self.credit).filter(move |(_, credit)| range.contains(credit)).map(|(r, _)| r)

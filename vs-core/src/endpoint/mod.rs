@@ -64,6 +64,7 @@ mod status;
 mod suspicions;
 mod timeout;
 mod transmit;
+mod waits;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -85,6 +86,7 @@ pub use error::{BlockOkError, DirectError, NoteError, SendError, Sent};
 pub use mail::DIRECT_QUEUE_BYTES;
 pub use size::GroupSize;
 pub use transmit::{Dest, Route, Transmit, Verdict};
+pub use waits::WaitsFor;
 
 use attachment::{Attachment, HighestIds, Phase};
 use book::AddressBook;

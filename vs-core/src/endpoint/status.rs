@@ -13,6 +13,9 @@ impl Endpoint {
             received: cast.prefix(rank),
             delivered: cast.delivered(rank),
             stable: cast.stable(rank),
+            acked: cast.acked_by(rank),
+            credit: cast.credit_of(rank),
+            lag: cast.lag_of(rank),
         };
         let (window, outstanding) = cast.in_flight();
         MembershipStatus {

@@ -68,6 +68,14 @@ pub enum DetachReason {
     /// What this process is configured for does not go together with the profile of the group.
     /// Final.
     Profile(ProfileMismatch),
+    /// The application of this process read too slowly, and its runtime was told to take it out of
+    /// the group then. Final.
+    SlowReader {
+        /// Bytes of events that waited to be received.
+        waiting_bytes: u64,
+        /// For how long at least as much had waited as the application allows, in ms.
+        after_ms: u64,
+    },
     /// The server gave a reason that this version does not know.
     Other {
         /// The reason in the server's words; may be empty.
@@ -144,6 +152,10 @@ impl fmt::Display for DetachReason {
                 "the server belongs to the deployment {server}, this process to {own}: name the same one at both"
             ),
             Self::Profile(mismatch) => mismatch.fmt(f),
+            Self::SlowReader { waiting_bytes, after_ms } => write!(
+                f,
+                "its application reads too slowly: {waiting_bytes} bytes of events waited, too many for {after_ms} ms; receive faster, or allow more lag"
+            ),
             Self::Other { words, .. } => write!(
                 f,
                 "the server gives a reason that this version does not know: \"{words}\"; upgrade this program"

@@ -246,6 +246,7 @@ impl Life {
                 | Event::Primary
                 | Event::Lapsed
                 | Event::Restored
+                | Event::Gap { .. }
                 | Event::State(_)
                 | Event::Join { .. }
                 | Event::Signal { .. } => {}

@@ -60,6 +60,8 @@ pub(super) enum Step {
     Primary,
     Lapsed,
     Restored,
+    /// The application did not take some of what was delivered to it.
+    Gap,
     /// The replica of the process did something, and neither asked nor was answered.
     State(StateEvent),
     Call {
@@ -145,6 +147,7 @@ impl GroupLog {
             Event::Primary => Step::Primary,
             Event::Lapsed => Step::Lapsed,
             Event::Restored => Step::Restored,
+            Event::Gap { .. } => Step::Gap,
             Event::State(event) => {
                 self.has_state = true;
                 match *event {

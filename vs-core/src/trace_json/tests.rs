@@ -60,6 +60,7 @@ fn events() -> Vec<Event> {
         Event::Primary,
         Event::Lapsed,
         Event::Restored,
+        Event::Gap { messages: 7 },
         Event::Leave,
         Event::Crash,
         Event::BrokenOff,

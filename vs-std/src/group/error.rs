@@ -4,8 +4,9 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use vs_core::{DetachReason, NoteError};
+use vs_core::{DetachReason, NoteError, WaitsFor};
 
+use super::reading::SlowReader;
 use crate::open_error::OpenError;
 use crate::trace::TraceError;
 
@@ -31,6 +32,10 @@ pub enum JoinError {
     Note(NoteError),
     /// The configuration asks for manual blocking.
     ManualBlocking,
+    /// This kind of handle cannot do what the options ask for when its application reads slowly.
+    SlowReader(SlowReader),
+    /// This kind of handle is none for an observer.
+    Observer,
     /// The system gives no thread to carry the protocol ([`crate::SharedGroup`] alone).
     Thread(io::Error),
     /// The system does not pin the thread.
@@ -53,6 +58,14 @@ impl fmt::Display for JoinError {
             Self::Note(error) => error.fmt(f),
             Self::ManualBlocking => f.write_str(
                 "this handle answers block requests by itself: set blocking to Blocking::Auto",
+            ),
+            Self::SlowReader(policy) => write!(
+                f,
+                "this handle cannot do {policy:?}: a Group does nothing while nobody calls it, and a Replicated needs \
+                 each operation; use a SharedGroup, or SlowReader::Block"
+            ),
+            Self::Observer => f.write_str(
+                "a replicated state needs each operation, and an observer may miss some: use Role::Member",
             ),
             Self::Thread(error) => {
                 write!(
@@ -78,7 +91,7 @@ impl core::error::Error for JoinError {
             Self::Refused(error) => Some(error),
             Self::Note(error) => Some(error),
             Self::Pin { error, .. } | Self::Thread(error) => Some(error),
-            Self::ManualBlocking => None,
+            Self::ManualBlocking | Self::SlowReader(_) | Self::Observer => None,
         }
     }
 }
@@ -97,7 +110,12 @@ pub enum SendError {
     /// There is no room at the moment (the `try_` forms alone).
     Full,
     /// There was no room for too long.
-    TimedOut,
+    TimedOut {
+        /// Whom it waits for, as far as can be told: `None` if there was room again by then.
+        waits_for: Option<WaitsFor>,
+    },
+    /// This process is an observer, and does not send.
+    Observer,
     /// Others wait for this process to receive.
     InboxFull,
     /// The group was left, or is being left.
@@ -121,12 +139,24 @@ impl fmt::Display for SendError {
             Self::TooLarge { len, max } => {
                 vs_core::SendError::TooLarge { len: *len, max: *max }.fmt(f)
             }
-            Self::Full => f.write_str("the group has no room for the message now: receive, then send it again"),
-            Self::TimedOut => f.write_str(
-                "the group had no room for the message in time: see that the membership server is reached and that \
-                 the other members receive, then send it again",
+            Self::Full => f.write_str(
+                "the group has no room for the message now: receive, then send it again",
             ),
-            Self::InboxFull => f.write_str("inbox_bytes wait to be received: receive, then send again"),
+            Self::TimedOut { waits_for: None } => {
+                f.write_str("the group had no room for the message in time: send it again")
+            }
+            Self::TimedOut { waits_for: Some(whom) } => {
+                write!(
+                    f,
+                    "the group had no room for the message in time: it {whom}; see to that, then send it again"
+                )
+            }
+            Self::Observer => {
+                f.write_str("this process is an observer: join as Role::Member to send")
+            }
+            Self::InboxFull => {
+                f.write_str("inbox_bytes wait to be received: receive, then send again")
+            }
             Self::Left => f.write_str("the group was left: join it again to send"),
             Self::Detached(reason) => detached(f, reason),
             Self::JoinTimedOut { why } => late(f, why),

@@ -61,6 +61,13 @@ pub enum Event {
     Lapsed,
     /// The view of [`Event::Lapsed`] holds again: see [`vs_core::Action::Restored`].
     Restored,
+    /// Messages are missing here, since this process receives too slowly: it was told to skip them
+    /// ([`crate::SlowReader`]). They were delivered in the views between the last event and the
+    /// next one. Others may have received them.
+    Gap {
+        /// How many.
+        messages: u64,
+    },
     /// The membership service dropped this process. It comes back by itself, unless the reason is
     /// final ([`DetachReason::is_final`]).
     Detached {
@@ -123,6 +130,11 @@ pub enum EventRef<'a> {
     Lapsed,
     /// See [`Event::Restored`].
     Restored,
+    /// See [`Event::Gap`].
+    Gap {
+        /// How many messages.
+        messages: u64,
+    },
     /// See [`Event::Detached`].
     Detached {
         /// Why.
@@ -157,6 +169,7 @@ impl EventRef<'_> {
             Self::Primary => Event::Primary,
             Self::Lapsed => Event::Lapsed,
             Self::Restored => Event::Restored,
+            Self::Gap { messages } => Event::Gap { messages },
             Self::Detached { reason } => Event::Detached { reason: reason.clone() },
             Self::Unanswered(unanswered) => Event::Unanswered(Box::new(unanswered.clone())),
             Self::Membership(request) => Event::Membership(Box::new(request.clone())),
@@ -187,6 +200,7 @@ impl<'a> From<&'a Event> for EventRef<'a> {
             Event::Primary => Self::Primary,
             Event::Lapsed => Self::Lapsed,
             Event::Restored => Self::Restored,
+            Event::Gap { messages } => Self::Gap { messages: *messages },
             Event::Detached { reason } => Self::Detached { reason },
             Event::Unanswered(unanswered) => Self::Unanswered(unanswered),
             Event::Membership(request) => Self::Membership(request),
@@ -210,6 +224,7 @@ impl Event {
                 Self::Primary
                 | Self::Lapsed
                 | Self::Restored
+                | Self::Gap { .. }
                 | Self::Detached { .. }
                 | Self::Unanswered(_)
                 | Self::Membership(_)

@@ -1,5 +1,6 @@
 //! Events that wait for the application, and the memory of their payloads.
 
+use core::mem::discriminant;
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
@@ -57,11 +58,15 @@ pub(crate) struct Inbox {
     events: VecDeque<Event>,
     bytes: usize,
     bytes_max: usize,
+    /// Whether the oldest messages are thrown away when it is full.
+    skips: bool,
+    /// Messages that were thrown away since [`Inbox::take_skipped`].
+    skipped: u64,
 }
 
 impl Inbox {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, bytes_max }
+    pub(crate) fn new(bytes_max: usize, skips: bool) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, bytes_max, skips, skipped: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,12 +74,17 @@ impl Inbox {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.events.is_empty() || self.bytes < self.bytes_max
+        self.skips || self.events.is_empty() || self.bytes < self.bytes_max
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Bytes that are free; at least one event has room if they are not 0.
     pub(crate) fn room(&self) -> usize {
-        if self.events.is_empty() {
+        if self.events.is_empty() || self.skips {
             return self.bytes_max.max(1);
         }
         self.bytes_max.saturating_sub(self.bytes)
@@ -87,6 +97,42 @@ impl Inbox {
     pub(crate) fn push(&mut self, event: Event) {
         self.bytes += event.bytes();
         self.events.push_back(event);
+        if self.skips && self.bytes >= self.bytes_max {
+            self.skip();
+        }
+    }
+
+    /// Messages that were thrown away since this was asked last.
+    pub(crate) fn take_skipped(&mut self) -> u64 {
+        core::mem::take(&mut self.skipped)
+    }
+
+    /// Throws the oldest messages away until half is free. What else lies between them stays behind
+    /// the gap: the last view, and the last event of each kind after it.
+    fn skip(&mut self) {
+        let (mut skipped, mut messages) = (0, 0);
+        let mut kept: Vec<Event> = Vec::new();
+        while self.bytes > self.bytes_max / 2
+            && let Some(event) = self.pop()
+        {
+            match event {
+                Event::Message { .. } | Event::Direct { .. } => skipped += 1,
+                Event::Gap { messages: before } => messages += before,
+                Event::Signal { .. } => {}
+                Event::View { .. } => kept = vec![event],
+                event => {
+                    kept.retain(|other| discriminant(other) != discriminant(&event));
+                    kept.push(event);
+                }
+            }
+        }
+        self.skipped += skipped;
+        messages += skipped;
+        let gap = (messages > 0).then_some(Event::Gap { messages });
+        for event in kept.into_iter().rev().chain(gap) {
+            self.bytes += event.bytes();
+            self.events.push_front(event);
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
@@ -111,7 +157,7 @@ mod tests {
             payload: Bytes::from_static(&[7; 100]),
             stage: vs_core::order::Stage::Regular,
         };
-        let mut inbox = Inbox::new(2 * (EVENT_BYTES + 100));
+        let mut inbox = Inbox::new(2 * (EVENT_BYTES + 100), false);
         for _ in 0..2 {
             assert!(inbox.has_room());
             inbox.push(message.clone());
@@ -121,7 +167,57 @@ mod tests {
         assert!(inbox.has_room());
         inbox.pop();
         assert_eq!((inbox.pop(), inbox.bytes), (None, 0));
-        assert!(Inbox::new(0).has_room(), "one event always finds room");
+        assert!(Inbox::new(0, false).has_room(), "one event always finds room");
+    }
+
+    fn message(number: u64) -> Event {
+        let (from, stage) = (ProcessId(1), vs_core::order::Stage::Regular);
+        Event::Message { from, number, payload: Bytes::from_static(&[7; 100]), stage }
+    }
+
+    fn view() -> Event {
+        let view = vs_core::View::initial(ProcessId(1));
+        Event::View { view, transitional: Vec::new(), quorum: false, clusters: None }
+    }
+
+    fn all(inbox: &mut Inbox) -> Vec<Event> {
+        core::iter::from_fn(|| inbox.pop()).collect()
+    }
+
+    #[test]
+    fn oldest_messages_are_skipped_and_counted() {
+        let mut inbox = Inbox::new(10 * (EVENT_BYTES + 100), true);
+        inbox.push(view());
+        (1..=8).for_each(|number| inbox.push(message(number)));
+        assert_eq!(inbox.take_skipped(), 0);
+        let (first, last) = (9, 1000);
+        (first..=last).for_each(|number| inbox.push(message(number)));
+        assert!(inbox.has_room() && inbox.bytes < inbox.bytes_max);
+        let skipped = inbox.take_skipped();
+        let mut events = all(&mut inbox).into_iter();
+        // One gap, however often something was skipped; then the view, then the newest messages.
+        assert_eq!(events.next(), Some(Event::Gap { messages: skipped }));
+        assert_eq!(events.next(), Some(view()));
+        let rest: Vec<_> = events.collect();
+        assert_eq!(rest, (skipped + 1..=last).map(message).collect::<Vec<_>>());
+        assert_eq!(inbox.bytes, 0);
+    }
+
+    #[test]
+    fn events_without_messages_stay_bounded_when_nobody_reads() {
+        let mut inbox = Inbox::new(10 * EVENT_BYTES, true);
+        for _ in 0..1000 {
+            inbox.push(view());
+            inbox.push(Event::Lapsed);
+            inbox.push(Event::Restored);
+            inbox.push(Event::Signal { transitional: Vec::new() });
+        }
+        inbox.push(Event::Left { unsent: 0 });
+        assert!(inbox.events.len() <= 10, "{}", inbox.events.len());
+        let events = all(&mut inbox);
+        assert!(events.contains(&view()));
+        assert_eq!(events.last(), Some(&Event::Left { unsent: 0 }));
+        assert!(!events.iter().any(|event| matches!(event, Event::Gap { .. })), "no message");
     }
 
     /// The chunk that a payload lies in.

@@ -9,13 +9,14 @@ use vs_core::ident::{Cid, GroupKey, GroupName};
 use vs_core::member::{MembershipError, Peer};
 use vs_core::replica::Port;
 use vs_core::seal::{Keys, Secret};
-use vs_core::trace::Header;
-use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View};
+use vs_core::trace::{self, Header, Tracer};
+use vs_core::{Action, Blocking, DetachReason, Note, NoteError, Sent, Time, View, WaitsFor};
 
 use super::answer::Watch;
 use super::error::{JoinError, SendError};
 use super::event::EventRef;
 use super::options::JoinOptions;
+use super::reading::Role;
 use super::wait::wait;
 use crate::bell::Bell;
 use crate::driver::{Driver, DriverConfig, DriverPort};
@@ -40,6 +41,8 @@ pub(crate) type Heard = (usize, ControlFlow<()>);
 pub(crate) struct Member {
     driver: Driver<MaybeTrace>,
     key: GroupKey,
+    name: GroupName,
+    is_observer: bool,
     busy_poll: Duration,
     /// When [`Member::advance`] was called last.
     advanced: Time,
@@ -54,8 +57,9 @@ pub(crate) struct Member {
 impl Member {
     /// Opens the sockets and asks for a place in `group`.
     pub(crate) fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let JoinOptions { mut driver, group: config, note, busy_poll, join_timeout, trace, .. } =
-            options;
+        let JoinOptions { mut driver, group: config, note, role, .. } = options;
+        let JoinOptions { busy_poll, join_timeout, trace, .. } = options;
+        let is_observer = role == Role::Observer;
         if config.blocking != Blocking::Auto {
             return Err(JoinError::ManualBlocking);
         }
@@ -69,6 +73,8 @@ impl Member {
         let mut member = Self {
             driver,
             key,
+            name: group.clone(),
+            is_observer,
             busy_poll,
             advanced: Time::ZERO,
             unflushed: 0,
@@ -86,6 +92,9 @@ impl Member {
         if self.unflushed == 0 {
             self.is_forked();
         }
+        if self.is_observer {
+            return Err(SendError::Observer);
+        }
         match &self.end {
             Some(End::Detached(reason)) => return Err(SendError::Detached(reason.clone())),
             Some(End::JoinTimedOut(why)) => {
@@ -102,6 +111,20 @@ impl Member {
         })?;
         self.unflushed += payload.len();
         Ok(sent)
+    }
+
+    /// Whom a message waits for that finds no room.
+    pub(crate) fn waits_for(&self) -> Option<WaitsFor> {
+        self.driver.node().waits_for(self.key)
+    }
+
+    /// The application will not see `messages` of those that were heard.
+    pub(crate) fn trace_gap(&mut self, messages: u64) {
+        let (now, process) = (self.driver.recent(), self.driver.node().process());
+        let tracer = self.driver.tracer_mut();
+        if messages > 0 && tracer.enabled() {
+            tracer.record(now, process, &self.name, trace::Event::Gap { messages });
+        }
     }
 
     /// Sets what the next own sync message carries.

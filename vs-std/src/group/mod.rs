@@ -7,6 +7,7 @@ mod inbox;
 mod member;
 mod options;
 mod pin;
+mod reading;
 mod wait;
 
 use core::ops::ControlFlow;
@@ -30,6 +31,7 @@ pub(crate) use inbox::{Chunks, Inbox};
 pub(crate) use member::{End, Member};
 pub use options::JoinOptions;
 pub use pin::pin;
+pub use reading::{Role, SlowReader};
 
 /// What [`Group::leave`] may take beyond `peer_ms`, in ms.
 pub(crate) const LEAVE_SLACK_MS: u64 = 1000;
@@ -97,8 +99,13 @@ impl Group {
         if let Some(core) = options.pin {
             pin(core).map_err(|error| JoinError::Pin { core, error })?;
         }
+        let reading = options.reading();
+        if let SlowReader::Evict { .. } = reading {
+            return Err(JoinError::SlowReader(reading));
+        }
         let member = Member::join(group, options)?;
-        let (inbox, chunks) = (Inbox::new(inbox_bytes), Chunks::default());
+        let inbox = Inbox::new(inbox_bytes, reading == SlowReader::Skip);
+        let chunks = Chunks::default();
         Ok(Self { member, inbox, chunks, view, heard: Time::ZERO, send_timeout, leave_ms })
     }
 
@@ -379,7 +386,7 @@ impl Group {
             }
             let left = self.until(deadline);
             if left.is_zero() {
-                return Err(SendError::TimedOut);
+                return Err(SendError::TimedOut { waits_for: self.member.waits_for() });
             }
             self.round(Some(left)).map_err(SendError::Wait)?;
             match self.member.send(payload) {
@@ -496,6 +503,7 @@ impl Group {
             inbox.push(event.keep(|payload| chunks.copy(payload)));
             if inbox.has_room() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        member.trace_gap(inbox.take_skipped());
         heard > 0
     }
 

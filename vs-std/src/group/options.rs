@@ -8,6 +8,7 @@ use vs_core::ident::{NUMBER_MAX, ProcessId};
 use vs_core::seal::Keys;
 use vs_core::{GroupConfig, Note};
 
+use super::reading::{Role, SlowReader};
 use crate::driver::DriverConfig;
 use crate::embedded::Membership;
 use crate::name::ServerName;
@@ -40,6 +41,10 @@ pub struct JoinOptions {
     /// Bytes of events that wait to be received; while they are exceeded, by one event at most, no
     /// more are taken from the node, whose own bounds then make the senders wait. Default 4 MiB.
     pub inbox_bytes: usize,
+    /// What this process does in the group. Default [`Role::Member`].
+    pub role: Role,
+    /// What happens while the application receives too slowly. Default: as the role says.
+    pub slow_reader: Option<SlowReader>,
     /// Bytes of messages that wait for the thread of a [`crate::SharedGroup`], 4 of framing for
     /// each included; one message alone may exceed them. With what the thread is handing to the
     /// node, up to four times as much memory. Default 256 KiB.
@@ -110,6 +115,8 @@ impl JoinOptions {
             driver,
             group: GroupConfig::default(),
             note: Note::default(),
+            role: Role::default(),
+            slow_reader: None,
             inbox_bytes: 4 << 20,
             outbox_bytes: 256 << 10,
             send_timeout: Duration::from_secs(10),
@@ -149,6 +156,25 @@ impl JoinOptions {
     pub fn with_note(mut self, note: Note) -> Self {
         self.note = note;
         self
+    }
+
+    /// Sets [`Self::role`].
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Sets [`Self::slow_reader`].
+    #[must_use]
+    pub fn with_slow_reader(mut self, slow_reader: impl Into<Option<SlowReader>>) -> Self {
+        self.slow_reader = slow_reader.into();
+        self
+    }
+
+    /// What happens while the application receives too slowly.
+    pub(crate) fn reading(&self) -> SlowReader {
+        self.slow_reader.unwrap_or(self.role.slow_reader())
     }
 
     /// Sets [`Self::inbox_bytes`].

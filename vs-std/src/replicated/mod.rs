@@ -21,7 +21,7 @@ use vs_core::replica::{
 };
 use vs_core::seal::Keys;
 
-use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member};
+use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member, Role, SlowReader};
 use crate::keys::KeysError;
 use crate::random::random;
 
@@ -138,6 +138,12 @@ impl<S: State + Send + 'static> Replicated<S> {
         options: ReplicaOptions,
         initial: S,
     ) -> Result<Self, JoinError> {
+        if join.role != Role::Member {
+            return Err(JoinError::Observer);
+        }
+        if join.reading() != SlowReader::Block {
+            return Err(JoinError::SlowReader(join.reading()));
+        }
         join.group.order = Order::Safe;
         // Whoever has another list is refused: two sides might be served at once.
         join.group.primary_of.clone_from(&options.replica.primary_of);

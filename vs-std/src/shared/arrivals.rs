@@ -31,8 +31,8 @@ pub(super) struct Arrivals {
 pub(super) type IsRoom = bool;
 
 impl Arrivals {
-    pub(super) fn new(bytes_max: usize, view: View) -> Self {
-        let inbox = Inbox::new(bytes_max);
+    pub(super) fn new(bytes_max: usize, skips: bool, view: View) -> Self {
+        let inbox = Inbox::new(bytes_max, skips);
         let state = State { inbox, view, waiting: 0, starved: false, ended: None };
         Self { state: Mutex::new(state), came: Condvar::new() }
     }
@@ -99,13 +99,19 @@ impl Arrivals {
         self.lock().inbox.room() == 0
     }
 
-    /// Moves all of `events` here.
-    pub(super) fn push(&self, events: &mut Vec<Event>) {
+    /// Bytes of events that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.lock().inbox.bytes()
+    }
+
+    /// Moves all of `events` here. Returns how many messages were skipped for them.
+    pub(super) fn push(&self, events: &mut Vec<Event>) -> u64 {
         let mut state = self.lock();
         let one = events.len() == 1;
         for event in events.drain(..) {
             state.inbox.push(event);
         }
+        let skipped = state.inbox.take_skipped();
         let waiting = state.waiting;
         drop(state);
         // To wake nobody is a system call, too.
@@ -114,6 +120,7 @@ impl Arrivals {
             _ if one => self.came.notify_one(),
             _ => self.came.notify_all(),
         }
+        skipped
     }
 
     /// Nothing more will come.
@@ -164,7 +171,7 @@ mod tests {
     #[test]
     fn room_is_told_when_half_is_free() {
         let bytes = size_of::<Event>();
-        let arrivals = Arrivals::new(4 * bytes, View::initial(ProcessId(1)));
+        let arrivals = Arrivals::new(4 * bytes, false, View::initial(ProcessId(1)));
         assert_eq!(arrivals.room(), 4 * bytes);
         arrivals.push(&mut (0..4).map(left).collect());
         assert_eq!(arrivals.room(), 0);
@@ -177,7 +184,7 @@ mod tests {
 
     #[test]
     fn events_are_taken_before_the_end() {
-        let arrivals = Arrivals::new(1000, View::initial(ProcessId(1)));
+        let arrivals = Arrivals::new(1000, false, View::initial(ProcessId(1)));
         let soon = Some(Instant::now() + Duration::from_millis(1));
         assert_eq!(arrivals.take(1, soon, |_| ()).unwrap(), (0, false));
         arrivals.push(&mut vec![left(1)]);

@@ -40,7 +40,7 @@ impl Exchange {
 
     /// What the outbox took is noticed: the thread is woken for the first of what waits.
     pub(super) fn taken(&self, result: Result<IsFirst, SendError>) -> Result<(), SendError> {
-        if result.map_err(|error| self.explain(error))? {
+        if result? {
             if self.is_forked() {
                 return Err(SendError::Forked);
             }
@@ -57,14 +57,6 @@ impl Exchange {
             self.close(&Ended::Forked);
         }
         forked
-    }
-
-    /// Who waited in vain is told if it is for this process to act.
-    pub(super) fn explain(&self, error: SendError) -> SendError {
-        match error {
-            SendError::TimedOut if self.arrivals.is_full() => SendError::InboxFull,
-            error => error,
-        }
     }
 
     /// The thread carries the group no more.

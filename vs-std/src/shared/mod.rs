@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod ended;
+mod eviction;
 mod exchange;
 mod outbox;
 mod reservation;
@@ -20,14 +21,15 @@ use vs_core::{Note, NoteError, View};
 
 use crate::driver::Driver;
 use crate::group::{
-    BatchError, Event, JoinError, JoinOptions, LEAVE_SLACK_MS, LeaveError, Member, RecvError,
-    SendError, again, pin,
+    BatchError, Event, JoinError, JoinOptions, LEAVE_SLACK_MS, LeaveError, Member, RecvError, Role,
+    SendError, SlowReader, again, pin,
 };
 use crate::keys::KeysError;
 use crate::trace::MaybeTrace;
 
 use arrivals::Arrivals;
 use ended::Ended;
+use eviction::Eviction;
 use exchange::Exchange;
 use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
 pub use reservation::Reservation;
@@ -75,10 +77,9 @@ impl Drop for Handle {
 /// credit is used up, the outbox fills, and senders wait.
 ///
 /// **Receiving** takes from an inbox of `inbox_bytes`, each event for one of the threads that ask,
-/// in the order in which they happened. When the inbox is full the thread takes nothing more from
-/// the node, and all senders of the group wait for this member. They wait for
-/// [`vs_core::GroupConfig::peer_ms`]: then it is excluded, is told so by [`Event::Detached`], and
-/// comes back once its inbox has room. So somebody has to receive.
+/// in the order in which they happened. So somebody has to receive. What happens when the inbox is
+/// full is chosen by [`crate::SlowReader`]: all senders of the group wait for this member, until it
+/// is excluded (the default); it leaves for good; or it skips messages.
 ///
 /// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
 /// the others, after what was sent went out as far as the window had room. The drop waits for the
@@ -100,14 +101,20 @@ impl SharedGroup {
     /// # Errors
     /// Says which option is at fault.
     pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
-        let arrivals = Arrivals::new(options.inbox_bytes, View::initial(options.driver.process));
+        let (inbox_bytes, reading) = (options.inbox_bytes, options.reading());
+        let view = View::initial(options.driver.process);
+        let arrivals = Arrivals::new(inbox_bytes, reading == SlowReader::Skip, view);
         let outbox = Outbox::new(options.outbox_bytes, options.group.message_bytes_max);
+        if options.role == Role::Observer {
+            outbox.refuse_all();
+        }
         let exchange = Arc::new(Exchange::new(outbox, arrivals).map_err(JoinError::Thread)?);
         let leave_ms = options.group.peer_ms.saturating_add(LEAVE_SLACK_MS);
         let send = options.send_timeout;
         let core = options.pin;
         let member = Member::join(group, options)?;
-        let worker = Worker::new(member, Arc::clone(&exchange), leave_ms);
+        let eviction = Eviction::new(reading, inbox_bytes);
+        let worker = Worker::new(member, Arc::clone(&exchange), eviction, leave_ms);
         let (told, tells) = mpsc::sync_channel(1);
         let carry = move || {
             let pinned = core.map_or(Ok(()), pin);
@@ -149,7 +156,7 @@ impl SharedGroup {
         }
         self.look_for_fork();
         let result = self.exchange().outbox.push(payload, Until::after(timeout));
-        self.exchange().taken(result)
+        self.exchange().taken(result).map_err(|error| self.explain(error))
     }
 
     /// [`SharedGroup::send`] that does not wait.
@@ -208,7 +215,7 @@ impl SharedGroup {
         }
         self.look_for_fork();
         let result = self.exchange().outbox.reserve(len, Until::after(self.handle.send));
-        let segment = result.map_err(|error| self.exchange().explain(error))?;
+        let segment = result.map_err(|error| self.explain(error))?;
         Ok(Reservation::new(self.exchange(), segment))
     }
 
@@ -410,7 +417,21 @@ impl SharedGroup {
     fn push(&self, segment: Vec<u8>) -> Result<(), SendError> {
         self.look_for_fork();
         let result = self.exchange().outbox.push_segment(segment, Until::after(self.handle.send));
-        self.exchange().taken(result)
+        self.exchange().taken(result).map_err(|error| self.explain(error))
+    }
+
+    /// Who waited in vain is told for whom.
+    fn explain(&self, error: SendError) -> SendError {
+        match error {
+            SendError::TimedOut { .. } if self.exchange().arrivals.is_full() => {
+                SendError::InboxFull
+            }
+            SendError::TimedOut { .. } => {
+                let waits_for = self.ask(|member| member.waits_for()).flatten();
+                SendError::TimedOut { waits_for }
+            }
+            error => error,
+        }
     }
 
     fn take_one(&self, until: Option<Instant>) -> Result<Option<Event>, RecvError> {

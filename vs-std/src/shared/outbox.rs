@@ -22,6 +22,8 @@ pub(super) type Segment = Vec<u8>;
 /// Why nothing more is taken.
 #[derive(Clone, Debug)]
 enum Closed {
+    /// The process is an observer.
+    Observer,
     Leaving,
     Ended(Ended),
 }
@@ -53,6 +55,11 @@ pub(super) type IsFirst = bool;
 impl Outbox {
     pub(super) fn new(bytes_max: usize, message_bytes_max: usize) -> Self {
         Self { state: Mutex::default(), room: Condvar::new(), bytes_max, message_bytes_max }
+    }
+
+    /// Takes nothing from here on: the process is an observer.
+    pub(super) fn refuse_all(&self) {
+        self.close_as(Closed::Observer);
     }
 
     /// Takes a message; waits for room until the time, if there is one.
@@ -237,6 +244,7 @@ impl State {
 impl Closed {
     fn refusal(&self) -> SendError {
         match self {
+            Self::Observer => SendError::Observer,
             Self::Leaving => SendError::Left,
             Self::Ended(ended) => ended.into(),
         }
@@ -262,7 +270,7 @@ impl Until {
     fn left(self) -> Result<Option<Duration>, SendError> {
         let Self::Time(time) = self else { return Ok(None) };
         let left = time.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(SendError::TimedOut) } else { Ok(Some(left)) }
+        if left.is_zero() { Err(SendError::TimedOut { waits_for: None }) } else { Ok(Some(left)) }
     }
 }
 
@@ -360,7 +368,7 @@ mod tests {
         outbox.push(&[7; 32], Until::Now).unwrap();
         assert!(matches!(outbox.push(&[], Until::Now), Err(SendError::Full)));
         let refused = outbox.push(&[], Until::after(Duration::from_millis(1)));
-        assert!(matches!(refused, Err(SendError::TimedOut)));
+        assert!(matches!(refused, Err(SendError::TimedOut { .. })));
         outbox.roll_back(segment, LENGTH_BYTES + 60);
         outbox.push(&[], Until::Now).unwrap();
         assert_eq!(all(&outbox), [&[7; 32][..], &[]]);

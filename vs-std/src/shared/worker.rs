@@ -8,6 +8,7 @@ use std::sync::Arc;
 use vs_core::Time;
 
 use super::ended::Ended;
+use super::eviction::Eviction;
 use super::exchange::Exchange;
 use super::outbox::Batch;
 use crate::group::{Chunks, End, Event, EventRef, FEED_BYTES, Member, UNREAD_NANOS};
@@ -34,12 +35,19 @@ pub(super) struct Worker {
     heard: Vec<Event>,
     leave: Leave,
     leave_ms: u64,
+    /// If the process leaves when its application reads too slowly.
+    eviction: Option<Eviction>,
     /// Messages that were taken, and that the node will not see any more.
     unsent: usize,
 }
 
 impl Worker {
-    pub(super) fn new(member: Member, exchange: Arc<Exchange>, leave_ms: u64) -> Self {
+    pub(super) fn new(
+        member: Member,
+        exchange: Arc<Exchange>,
+        eviction: Option<Eviction>,
+        leave_ms: u64,
+    ) -> Self {
         Self {
             member,
             exchange,
@@ -48,6 +56,7 @@ impl Worker {
             heard: Vec::new(),
             leave: Leave::NotAsked,
             leave_ms,
+            eviction,
             unsent: 0,
         }
     }
@@ -73,9 +82,10 @@ impl Worker {
             }
             self.exchange.answer_questions(&mut self.member);
             let went_on = self.feed() | self.hear();
+            self.look_at_reader();
             match self.member.end() {
                 None => {}
-                Some(End::Left) => return Ok(Ended::Left { unsent: self.unsent }),
+                Some(End::Left) => return Ok(self.left()),
                 Some(End::Detached(reason)) => return Ok(Ended::Detached(reason.clone())),
                 Some(End::JoinTimedOut(why)) => return Ok(Ended::JoinTimedOut(why.clone())),
                 // The thread is not in a process that was forked.
@@ -84,7 +94,7 @@ impl Worker {
             if went_on && self.member.driver().recent() - self.member.advanced() < UNREAD_NANOS {
                 continue;
             }
-            let limit = if went_on { Some(Duration::ZERO) } else { self.until_leave() };
+            let limit = if went_on { Some(Duration::ZERO) } else { self.until_due() };
             self.member.wait(limit, Some(&self.exchange.bell))?;
             self.member.advance();
         }
@@ -152,13 +162,62 @@ impl Worker {
         }
     }
 
-    fn until_leave(&self) -> Option<Duration> {
-        let Leave::Until(time) = self.leave else { return None };
-        Some(Duration::from_nanos(time - self.member.driver().now()))
+    fn until_due(&self) -> Option<Duration> {
+        let now = self.member.driver().now();
+        let leave = match self.leave {
+            Leave::Until(time) => Some(Duration::from_nanos(time - now)),
+            Leave::NotAsked | Leave::Asked => None,
+        };
+        let evict = self.eviction.as_ref().and_then(|eviction| eviction.left(now));
+        leave.into_iter().chain(evict).min()
+    }
+
+    /// Begins to leave if the application reads too slowly.
+    fn look_at_reader(&mut self) {
+        let Some(eviction) = &mut self.eviction else { return };
+        let waiting = self.exchange.arrivals.waiting_bytes();
+        if eviction.is_due(waiting, self.member.driver().recent()) {
+            // What was sent goes out first.
+            self.exchange.outbox.begin_leave();
+            self.exchange.bell.ring();
+        }
+    }
+
+    /// The group was left, as asked for or since the application reads too slowly.
+    fn left(&mut self) -> Ended {
+        let Some(eviction) = &self.eviction else { return Ended::Left { unsent: self.unsent } };
+        let Some(reason) = eviction.reason() else { return Ended::Left { unsent: self.unsent } };
+        let messages = eviction.skipped();
+        self.member.trace_gap(messages);
+        let gap = (messages > 0).then_some(Event::Gap { messages });
+        self.heard.extend(gap);
+        self.heard.push(Event::Detached { reason: reason.clone() });
+        self.exchange.arrivals.push(&mut self.heard);
+        Ended::Detached(reason)
+    }
+
+    /// Takes what nobody will receive.
+    fn hear_in_vain(&mut self) -> bool {
+        let Self { member, eviction, unsent, .. } = self;
+        let (count, _) = member.hear(|event| {
+            match event {
+                EventRef::Message { .. } | EventRef::Direct { .. } => {
+                    eviction.iter_mut().for_each(Eviction::skip);
+                }
+                EventRef::Left { unsent: waiting } => *unsent += waiting,
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        });
+        member.flush();
+        count > 0
     }
 
     /// Hands over events, as many as there is room for; whether there were any.
     fn hear(&mut self) -> bool {
+        if self.eviction.as_ref().is_some_and(Eviction::has_begun) {
+            return self.hear_in_vain();
+        }
         let room = self.exchange.arrivals.room().min(HAND_OVER_BYTES);
         if room == 0 {
             return false;
@@ -180,7 +239,8 @@ impl Worker {
         if heard.is_empty() {
             return false;
         }
-        exchange.arrivals.push(heard);
+        let skipped = exchange.arrivals.push(heard);
+        member.trace_gap(skipped);
         // What was heard is acknowledged, and an installed view has something to send.
         member.flush();
         true

@@ -208,6 +208,9 @@ impl From<&DetachReason> for Reason {
                 let (code, first, second) = error.code();
                 (14, Vec::from([code.into(), first, second]), &[])
             }
+            DetachReason::SlowReader { waiting_bytes, after_ms } => {
+                (15, Vec::from([*waiting_bytes, *after_ms]), &[])
+            }
             DetachReason::Other { words, .. } => (u8::MAX, Vec::new(), &[words]),
         };
         reason(code, is_final, numbers, texts)
@@ -249,6 +252,10 @@ impl TryFrom<Reason> for DetachReason {
                     let error = ChannelError::of_code((code, first, second));
                     error.map_or(Self::Other { words: words(&texts), is_final }, Self::Seal)
                 }
+                _ => return Err(Meaningless),
+            },
+            15 => match numbers[..] {
+                [waiting_bytes, after_ms, ..] => Self::SlowReader { waiting_bytes, after_ms },
                 _ => return Err(Meaningless),
             },
             _ => Self::Other { words: words(&texts), is_final },

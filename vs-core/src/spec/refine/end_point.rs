@@ -160,6 +160,7 @@ impl EndPoint {
             Event::Primary
             | Event::Lapsed
             | Event::Restored
+            | Event::Gap { .. }
             | Event::State(_)
             | Event::Join { .. }
             | Event::Signal { .. } => {}

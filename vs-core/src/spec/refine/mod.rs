@@ -87,6 +87,7 @@ impl fmt::Display for Shown<'_> {
             Event::Primary => f.write_str("primary()"),
             Event::Lapsed => f.write_str("lapsed()"),
             Event::Restored => f.write_str("restored()"),
+            Event::Gap { messages } => write!(f, "gap({messages})"),
             Event::State(event) => write!(f, "{event:?}"),
             Event::Leave => f.write_str("leave()"),
             Event::Crash => f.write_str("crash()"),
@@ -279,6 +280,7 @@ impl Refinement {
             | Event::Primary
             | Event::Lapsed
             | Event::Restored
+            | Event::Gap { .. }
             | Event::State(_) => Ok(()),
             Event::Join { order, .. } => {
                 self.join(*order);

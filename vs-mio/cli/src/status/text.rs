@@ -235,10 +235,11 @@ fn of_membership(g: &MembershipStatus) -> String {
         let _ = writeln!(head, "no datagram to this process alone arrives from {missing}");
     }
     let members = rows(&g.members, |stream| {
-        let packets = [stream.received, stream.delivered, stream.stable];
+        let s = stream;
+        let packets = [s.received, s.delivered, s.stable, s.acked, s.credit, s.lag];
         core::iter::once(stream.process.to_string()).chain(packets.map(|n| n.to_string())).collect()
     });
-    head + &table(&["MEMBER", "RECEIVED", "DELIVERED", "STABLE"], members)
+    head + &table(&["MEMBER", "RECEIVED", "DELIVERED", "STABLE", "ACKED", "CREDIT", "LAG"], members)
 }
 
 fn now(changing: bool) -> String {

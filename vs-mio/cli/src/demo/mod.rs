@@ -31,8 +31,8 @@ pub(crate) struct Args {
     /// Keep the traces of all processes in this directory
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
-    /// Where to write the diagram of the run, one HTML page for a browser, in place of what is
-    /// there [default: beside the traces, in a new directory for temporary files if these are not kept]
+    /// Where to write the diagram of the run: one HTML page for a browser, in place of what is
+    /// there [default: beside the traces, or in a new directory for temporary files]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// What parts the network between the two sides

@@ -117,10 +117,15 @@ function label(span, x, y, room, half) {
   const bold = "600 13px system-ui, sans-serif", plain = "12px system-ui, sans-serif";
   const fits = (text, font) => { pen.font = font; return pen.measureText(text).width <= room; };
   const top = y - half + 10, bottom = y + half - 9;
+  if (half < 18) {
+    const only = [`${name} · ${count}`, `${short} · ${span.delivered}`, short].find((text) => fits(text, plain));
+    if (only) backed(span, only, x, y);
+    return;
+  }
   const first = [`${name} ${members}`, name, short].find((text) => fits(text, bold));
   if (first) backed(span, first, x, top);
   const second = [count, String(span.delivered)].find((text) => fits(text, plain));
-  if (second && half > 12) backed(span, second, x, bottom);
+  if (second) backed(span, second, x, bottom);
 }
 
 function backed(span, text, x, y) {

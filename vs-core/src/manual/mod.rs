@@ -9,6 +9,7 @@
 //! - [`options`]: every option of the command.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`capture`]: what Wireshark shows of it.
 //! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
@@ -30,6 +31,8 @@
 pub mod algorithm {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("capture.md")]
+pub mod capture {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 #[doc = include_str!("diagrams.md")]

@@ -153,7 +153,7 @@ def try_nodes(vs, place):
         is_clean(path)
         ours = f"udp.port == {port} || udp.port == {port + 1}"
         protocols = Counter(line[0] for line in dissect(path, ["_ws.col.Protocol"], ours))
-        # What is neither is a trial of a socket, before anything is said: 16 random bytes, or zeroes.
+        # What is neither is a trial of a socket: 16 random bytes, or zeroes.
         others = [line[0] for line in dissect(path, ["udp.payload"], f"({ours}) && !vs && !vsb")]
         assert all(len(payload) == 32 or not payload.strip("0") for payload in others), others[:5]
         assert set(protocols) <= {"vs", "vsb", "UDP"} and protocols["vsb"], protocols
@@ -170,7 +170,7 @@ def try_nodes(vs, place):
             told = Counter(kind for (all_,) in dissect(path, ["vsm.kind"], ours) for kind in all_.split(","))
             for kind in ("2", "6", "16", "17", "18"):
                 assert told[kind], f"no frame of kind {kind}: {told}"
-            # The packets of the node that was asked, of which it says how many it has sent in this view.
+            # The node that was asked says how many packets it has sent in this view.
             group = json.loads(asked)["node"]["groups"]["first"][0]
             rank = [member["process"] for member in group["members"]["first"]].index(1)
             shown = dissect(path, ["vs.view", "vs.data.packet"], f"udp.port == {port} && vs.kind == 1 && vs.data.origin == {rank}")

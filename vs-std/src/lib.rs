@@ -48,7 +48,9 @@ mod random;
 mod readiness;
 mod replicated;
 mod shared;
+mod sync;
 mod tcp;
+mod waiters;
 mod watch;
 
 pub use embedded::{EmbeddedConfig, EmbeddedServer, Membership};
@@ -64,7 +66,7 @@ pub use replicated::{
     CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, SnapshotReader,
     SnapshotWriter, spool,
 };
-pub use shared::{Reservation, SharedGroup};
+pub use shared::{EventStream, MessageSink, Reservation, SharedGroup};
 pub use watch::AddressNote;
 
 /// The README's code, compiled and run.

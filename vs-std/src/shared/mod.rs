@@ -6,6 +6,8 @@ mod eviction;
 mod exchange;
 mod outbox;
 mod reservation;
+mod sink;
+mod stream;
 mod worker;
 
 use core::time::Duration;
@@ -34,6 +36,8 @@ use eviction::Eviction;
 use exchange::Exchange;
 use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
 pub use reservation::Reservation;
+pub use sink::MessageSink;
+pub use stream::EventStream;
 use worker::Worker;
 
 /// What all clones have in common; the last one ends the thread.
@@ -81,6 +85,10 @@ impl Drop for Handle {
 /// in the order in which they happened. So somebody has to receive. What happens when the inbox is
 /// full is chosen by [`crate::SlowReader`]: all senders of the group wait for this member, until it
 /// is excluded (the default); it leaves for good; or it skips messages.
+///
+/// **Tasks** of any executor receive by [`SharedGroup::recv_async`] and [`SharedGroup::stream`] and
+/// send by [`SharedGroup::send_async`] and [`SharedGroup::sink`]; event loops wait for
+/// [`SharedGroup::readiness`].
 ///
 /// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
 /// the others, after what was sent went out as far as the window had room. The drop waits for the
@@ -328,18 +336,20 @@ impl SharedGroup {
             match self.take(usize::MAX, until, drop) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(_) => {
-                    return match self.exchange().arrivals.ended() {
-                        Some(Ended::Left { unsent }) => Ok(unsent),
-                        Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
-                        Some(Ended::Forked) => Err(LeaveError::Forked),
-                        Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
-                    };
-                }
+                Err(_) => return self.how_it_was_left(),
             }
         }
         self.exchange().abandon();
         Err(LeaveError::TimedOut)
+    }
+
+    fn how_it_was_left(&self) -> Result<usize, LeaveError> {
+        match self.exchange().arrivals.ended() {
+            Some(Ended::Left { unsent }) => Ok(unsent),
+            Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
+            Some(Ended::Forked) => Err(LeaveError::Forked),
+            Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
+        }
     }
 
     /// The application's own source of views proposes a change: see

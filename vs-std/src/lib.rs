@@ -63,8 +63,8 @@ pub use open_files::OpenFiles;
 pub use random::random;
 pub use readiness::Readiness;
 pub use replicated::{
-    CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, SnapshotReader,
-    SnapshotWriter, spool,
+    CallError, Pending, ReplicaEnd, ReplicaEventStream, ReplicaOptions, Replicated,
+    SPOOL_MEMORY_BYTES, SnapshotReader, SnapshotWriter, spool,
 };
 pub use shared::{EventStream, MessageSink, Reservation, SharedGroup};
 pub use watch::AddressNote;

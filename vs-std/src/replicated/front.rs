@@ -419,11 +419,11 @@ impl<S: State> Inner<S> {
     /// Notes an answer. Whoever does not wait any more has taken its place away.
     fn answer(&mut self, number: u64, told: Told) -> Woken {
         let mut woken = Woken::default();
-        if let Some(awaited) = self.told.get_mut(&number) {
-            if let Awaited::Open(waker) = core::mem::replace(awaited, Awaited::Told(told)) {
-                self.answers += 1;
-                waker.into_iter().for_each(|waker| woken.push(waker));
-            }
+        if let Some(awaited) = self.told.get_mut(&number)
+            && let Awaited::Open(waker) = core::mem::replace(awaited, Awaited::Told(told))
+        {
+            self.answers += 1;
+            waker.into_iter().for_each(|waker| woken.push(waker));
         }
         woken
     }

@@ -115,6 +115,9 @@ impl ReplicaOptions {
     }
 }
 
+/// A call whose answer is that of each member.
+type PendingCollection<S> = Pending<Collected<<S as State>::Out>>;
+
 #[derive(Debug)]
 struct Handle<S: State> {
     front: Arc<Front<S>>,
@@ -258,7 +261,7 @@ impl<S: State + Send + 'static> Replicated<S> {
         op: &S::Op,
         want: Want,
         within: Duration,
-    ) -> Result<Pending<Collected<S::Out>>, CallError<Collected<S::Out>>> {
+    ) -> Result<PendingCollection<S>, CallError<Collected<S::Out>>> {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let ask = |number, op| Ask::Collect(number, op, want, within_ms);
         self.ask_for(op, ask, |answer| match answer {

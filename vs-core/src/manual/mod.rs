@@ -1,8 +1,12 @@
 //! The manual: pages without code.
 //!
 //! To begin with:
+//! - [`first_application`]: four small programs, from a group to a replicated state, and which one
+//!   to take.
+//! - [`comparison`]: what others do, and when to take them instead.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
+//! - [`options`]: every option of the command.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`traces`]: the format of traces.
@@ -25,12 +29,19 @@
 pub mod algorithm {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}
+// Its programs need vs-std, which compiles them among its own tests.
+#[cfg_attr(not(doctest), doc = include_str!("first_application.md"))]
+pub mod first_application {}
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
 pub mod measured {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+#[doc = include_str!("options.md")]
+pub mod options {}
 #[doc = include_str!("own_loop.md")]
 pub mod own_loop {}
 #[doc = include_str!("own_membership.md")]

@@ -17,6 +17,8 @@ mod network;
 mod node;
 mod output;
 mod perf;
+#[cfg(test)]
+mod reference;
 mod renewal;
 mod repeats;
 mod rules;

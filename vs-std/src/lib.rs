@@ -3,6 +3,8 @@
 //! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls
 //!   carries the protocol.
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
+//!   Tasks of any runtime share it, too, and event loops wait for its descriptor
+//!   ([how](vs_core::manual::async_use)).
 //! - [`Replicated`]: a state that all members of a group have ([`vs_core::replica`]).
 //! - [`driver`]: a node with its sockets, and with a membership server inside where none is named,
 //!   for any loop that waits for sockets.
@@ -78,3 +80,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../vs-core/src/manual/first_application.md")]
 struct FirstApplication;
+
+#[cfg(all(doctest, not(loom)))]
+#[doc = include_str!("../../vs-core/src/manual/async_use.md")]
+struct AsyncUse;

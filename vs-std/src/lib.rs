@@ -81,6 +81,6 @@ struct Readme;
 #[doc = include_str!("../../vs-core/src/manual/first_application.md")]
 struct FirstApplication;
 
-#[cfg(all(doctest, not(loom)))]
+#[cfg(doctest)]
 #[doc = include_str!("../../vs-core/src/manual/async_use.md")]
 struct AsyncUse;

@@ -21,13 +21,13 @@ use vs_std::{Event, JoinOptions, RecvError, SendError, SharedGroup};
 #[command(about = "Tasks beside blocking threads: one way, and messages a second")]
 struct Args {
     /// Rounds, of which the medians count
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, default_value_t = 101)]
     rounds: usize,
     /// Messages there and back that are timed in a round
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 1_000)]
     pings: usize,
     /// Messages that are sent as fast as it goes in a round
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, default_value_t = 200_000)]
     messages: usize,
     /// Bytes of a message
     #[arg(long, default_value_t = 64)]

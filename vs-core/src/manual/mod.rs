@@ -10,6 +10,7 @@
 //! - [`options`]: every option of the command.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
@@ -35,6 +36,8 @@ pub mod architecture {}
 pub mod async_use {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
+#[doc = include_str!("diagrams.md")]
+pub mod diagrams {}
 // Its programs need vs-std, which compiles them among its own tests.
 #[cfg_attr(not(doctest), doc = include_str!("first_application.md"))]
 pub mod first_application {}

@@ -5,6 +5,7 @@ mod beacons;
 mod check;
 mod cut;
 mod demo;
+mod draw;
 mod explore;
 mod failure;
 mod fast_share;
@@ -47,6 +48,7 @@ enum Cli {
     Server(Box<server::Args>),
     Keygen(keygen::Args),
     Check(check::Args),
+    Draw(draw::Args),
     Sim(sim::Args),
     Explore(explore::Args),
     Perf(Box<perf::Args>),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Cli::Server(args) => server::run(*args),
         Cli::Keygen(args) => keygen::run(&args),
         Cli::Check(args) => check::run(args),
+        Cli::Draw(args) => draw::run(&args),
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),
         Cli::Perf(args) => perf::run(*args),

@@ -3,6 +3,7 @@
 //! To begin with:
 //! - [`first_application`]: four small programs, from a group to a replicated state, and which one
 //!   to take.
+//! - [`async_use`]: tasks of any runtime, and event loops that wait for descriptors.
 //! - [`comparison`]: what others do, and when to take them instead.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
@@ -33,6 +34,9 @@ pub mod algorithm {}
 pub mod architecture {}
 #[doc = include_str!("capture.md")]
 pub mod capture {}
+// As those of the first application.
+#[cfg_attr(not(doctest), doc = include_str!("async_use.md"))]
+pub mod async_use {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 #[doc = include_str!("diagrams.md")]

@@ -5,6 +5,7 @@
 //!   sizing, platforms, and what an operator may read.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
@@ -29,6 +30,8 @@ pub mod architecture {}
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
 pub mod measured {}
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 #[doc = include_str!("own_loop.md")]

@@ -13,6 +13,7 @@ mod input;
 mod keygen;
 mod keys;
 mod kv;
+mod metrics;
 mod network;
 mod node;
 mod output;

@@ -10,6 +10,7 @@ mod forger;
 mod hostile;
 mod keys;
 mod kv;
+mod metrics;
 mod perf;
 mod primary;
 mod profile;

@@ -25,6 +25,7 @@ mod server;
 mod signals;
 mod sim;
 mod status;
+mod top;
 mod traces;
 mod tuning;
 mod wan;
@@ -50,6 +51,7 @@ enum Cli {
     Explore(explore::Args),
     Perf(Box<perf::Args>),
     Status(status::Args),
+    Top(top::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Cli::Explore(args) => explore::run(args),
         Cli::Perf(args) => perf::run(*args),
         Cli::Status(args) => status::run(&args),
+        Cli::Top(args) => top::run(&args),
     };
     match result.and_then(|()| output::unwritten()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use vs_core::status::metrics;
 
-use super::Question;
+use super::asked::Question;
 use super::http::{self, REQUEST_BYTES_MAX, Request, Wrong};
 
 /// Connections at a time; one more takes the place of the oldest.

@@ -1,19 +1,21 @@
 //! What a process serves for Prometheus (`--metrics`).
 
+mod asked;
 mod desk;
 mod http;
 
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{TrySendError, sync_channel};
 
 use mio::Waker;
 use vs_core::seal::Keys;
-use vs_core::status::Status;
 
 use crate::failure::{Failure, misused, system};
 use crate::keys::is_loopback;
 use crate::network::refused;
+use asked::Question;
+pub(crate) use asked::Questions;
 use desk::{Desk, Source};
 
 /// Questions that wait for the process.
@@ -90,31 +92,6 @@ impl Serving {
         }
         let thread = std::thread::Builder::new().name("metrics".into());
         thread.spawn(|| desk.run()).map_err(|e| system("serve metrics", &e))?;
-        Ok(Some(Questions(questions)))
-    }
-}
-
-/// Asks for what a process sees: to be answered here.
-pub(crate) type Question = SyncSender<Vec<Status>>;
-
-/// What the desk asks the process.
-#[derive(Debug)]
-pub(crate) struct Questions(Receiver<Question>);
-
-impl Questions {
-    /// Answers what was asked.
-    pub(crate) fn answer(&self, status: impl Fn() -> Vec<Status>) {
-        while let Ok(question) = self.0.try_recv() {
-            // Who does not wait any more does not want it.
-            let _ = question.try_send(status());
-        }
-    }
-
-    /// Answers until nobody can ask any more, or there is nothing more to tell.
-    pub(crate) fn serve(&self, status: impl Fn() -> Option<Vec<Status>>) {
-        while let Ok(question) = self.0.recv() {
-            let Some(status) = status() else { return };
-            let _ = question.try_send(status);
-        }
+        Ok(Some(Questions::new(questions)))
     }
 }

@@ -20,5 +20,6 @@ mod servers;
 mod starts;
 mod status;
 mod strangers;
+mod top;
 mod unicast;
 mod world;

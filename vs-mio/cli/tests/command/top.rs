@@ -232,8 +232,10 @@ fn top_says_what_to_use_without_a_terminal() {
 
 #[test]
 fn top_with_json_prints_each_answer() {
-    let world = World::new("top-json", &[]);
-    let addr = world.server_addr.clone();
+    let mut server = Process::start(&["server", "--listen", "127.0.0.1:0"]);
+    let addr = server.wait("the server listens", |line| {
+        line.rsplit_once("listening on ").map(|(_, addr)| addr.to_owned())
+    });
     let mut top = Process::start(&["top", "--json", &addr, "127.0.0.1:1"]);
     let (mut told, mut failed) = (false, false);
     top.wait("an answer of each", |line| {
@@ -254,5 +256,5 @@ fn top_with_json_prints_each_answer() {
     let mut top = Process::start_unread(&["top", "--json", &addr]);
     top.close();
     assert_eq!(top.status().code(), Some(1));
-    world.end([]);
+    server.leave();
 }

@@ -69,3 +69,8 @@ pub use watch::AddressNote;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The programs of the manual that need this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../vs-core/src/manual/first_application.md")]
+struct FirstApplication;

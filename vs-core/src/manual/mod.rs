@@ -1,11 +1,16 @@
 //! The manual: pages without code.
 //!
 //! To begin with:
+//! - [`first_application`]: four small programs, from a group to a replicated state, and which one
+//!   to take.
+//! - [`comparison`]: what others do, and when to take them instead.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
+//! - [`options`]: every option of the command.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
+//! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
 //!
@@ -26,6 +31,13 @@
 pub mod algorithm {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}
+#[doc = include_str!("diagrams.md")]
+pub mod diagrams {}
+// Its programs need vs-std, which compiles them among its own tests.
+#[cfg_attr(not(doctest), doc = include_str!("first_application.md"))]
+pub mod first_application {}
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
@@ -34,6 +46,8 @@ pub mod measured {}
 pub mod metrics {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+#[doc = include_str!("options.md")]
+pub mod options {}
 #[doc = include_str!("own_loop.md")]
 pub mod own_loop {}
 #[doc = include_str!("own_membership.md")]

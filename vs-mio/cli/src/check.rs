@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use vs_core::Members;
 use vs_core::ident::{GroupName, ProcessId};
 use vs_core::spec::{Collector, Component, Evidence, Options, Report, Stability, Violation};
-use vs_core::trace_json::Reader;
 
 use crate::failure::Failure;
+use crate::traces::{self, Read};
 
 /// Checks the traces of one run against every property that the group promises
 #[derive(clap::Args, Debug)]
@@ -93,42 +93,23 @@ pub(crate) fn judge(files: &[PathBuf], survivors: &[ProcessId]) -> Result<Report
     Ok(collector.finish(&Options::settled(Stability { components })))
 }
 
-/// Hands one trace on, line by line. A last line without line feed that cannot be read is left out:
-/// a process that was killed may leave one. Tells whose trace it is.
+/// Hands one trace on, line by line. Tells whose trace it is.
 fn collect(
     file: &Path,
     collector: &mut Collector,
     groups: &mut Vec<GroupName>,
 ) -> Result<ProcessId, Failure> {
-    let unreadable = |e| Failure(format!("{}: the trace cannot be read: {e}", file.display()));
-    let mut input = BufReader::new(File::open(file).map_err(unreadable)?);
-    let mut reader = Reader::new();
     let mut index = None;
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
-        match reader.read(&line) {
-            Ok(None) => {}
-            Ok(Some(read)) => {
-                if !groups.contains(&read.record.group) {
-                    groups.push(read.record.group.clone());
-                }
-                let trace = index.unwrap_or_default();
-                collector.record(trace, read.number, &read.record);
+    let header = traces::read(file, |read| match read {
+        Read::Header(header) => index = Some(collector.trace(header)),
+        Read::Line(number, record) => {
+            if !groups.contains(&record.group) {
+                groups.push(record.group.clone());
             }
-            Err(_) if index.is_some() && !line.ends_with(b"\n") => {}
-            Err(e) => return Err(Failure(format!("{}:{}: {}", file.display(), e.line, e.what))),
+            collector.record(index.unwrap_or_default(), number, record);
         }
-        if index.is_none() {
-            index = reader.header().map(|header| collector.trace(header));
-        }
-        line.clear();
-    }
-    match reader.header() {
-        Some(header) => Ok(header.process),
-        None => {
-            Err(Failure(format!("{}:1: the trace is empty: its header is missing", file.display())))
-        }
-    }
+    })?;
+    Ok(header.process)
 }
 
 /// Writes the verdict for people: each violation with the lines that contradict each other, then

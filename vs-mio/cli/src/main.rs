@@ -5,6 +5,7 @@ mod beacons;
 mod check;
 mod cut;
 mod demo;
+mod draw;
 mod explore;
 mod failure;
 mod fast_share;
@@ -18,6 +19,8 @@ mod network;
 mod node;
 mod output;
 mod perf;
+#[cfg(test)]
+mod reference;
 mod renewal;
 mod repeats;
 mod rules;
@@ -47,6 +50,7 @@ enum Cli {
     Server(Box<server::Args>),
     Keygen(keygen::Args),
     Check(check::Args),
+    Draw(draw::Args),
     Sim(sim::Args),
     Explore(explore::Args),
     Perf(Box<perf::Args>),
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Cli::Server(args) => server::run(*args),
         Cli::Keygen(args) => keygen::run(&args),
         Cli::Check(args) => check::run(args),
+        Cli::Draw(args) => draw::run(&args),
         Cli::Sim(args) => sim::run(args),
         Cli::Explore(args) => explore::run(args),
         Cli::Perf(args) => perf::run(*args),

@@ -1,14 +1,48 @@
-//! Traces of simulated runs, kept in a directory.
+//! Traces: read line by line, and those of simulated runs kept in a directory.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use vs_core::trace::Trace;
-use vs_core::trace_json;
+use vs_core::trace::{Header, Record, Trace};
+use vs_core::trace_json::{self, Reader};
 
 use crate::failure::Failure;
+
+/// What is read of a trace.
+pub(crate) enum Read<'a> {
+    /// The first line.
+    Header(&'a Header),
+    /// Any other line, with its number.
+    Line(u64, &'a Record),
+}
+
+/// Reads one trace, line by line, and returns its header. A last line without line feed that cannot
+/// be read is left out: a process that was killed may leave one.
+pub(crate) fn read(file: &Path, mut hear: impl FnMut(Read<'_>)) -> Result<Header, Failure> {
+    let unreadable = |e| Failure(format!("{}: the trace cannot be read: {e}", file.display()));
+    let mut input = BufReader::new(File::open(file).map_err(unreadable)?);
+    let mut reader = Reader::new();
+    let mut has_header = false;
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+        match reader.read(&line) {
+            Ok(None) => {}
+            Ok(Some(read)) => hear(Read::Line(read.number, &read.record)),
+            Err(_) if has_header && !line.ends_with(b"\n") => {}
+            Err(e) => return Err(Failure(format!("{}:{}: {}", file.display(), e.line, e.what))),
+        }
+        if !has_header && let Some(header) = reader.header() {
+            has_header = true;
+            hear(Read::Header(header));
+        }
+        line.clear();
+    }
+    let missing =
+        || Failure(format!("{}:1: the trace is empty: its header is missing", file.display()));
+    reader.header().cloned().ok_or_else(missing)
+}
 
 /// Makes a directory for the traces of one run. Those of another would be judged with them.
 pub(crate) fn make_room(dir: &Path) -> Result<(), Failure> {

@@ -17,20 +17,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::failure::Failure;
-use crate::keys;
 use crate::signals::watch_ending;
+use crate::{check, draw, keys};
 use network::{Network, Partition};
 use stage::Stage;
 
 /// Shows a group of real processes through a crash, joins, a pause, a partition and a merge, and
 /// checks what they did
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example: vs demo --traces run\n\n\
+#[command(after_help = "Example: vs demo --traces run --out run.html\n\n\
                   Exit status 0: every promised property held; 1: something failed, which is then named.")]
 pub(crate) struct Args {
     /// Keep the traces of all processes in this directory
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+    /// Where to write the diagram of the run: one HTML page for a browser, in place of what is
+    /// there [default: beside the traces, or in a new directory for temporary files]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// What parts the network between the two sides
     #[arg(long, value_enum, value_name = "BY", default_value_t = Partition::Auto)]
     partition: Partition,
@@ -61,9 +65,13 @@ impl Traces {
         Ok(Self { dir, keep })
     }
 
+    /// Removes the traces, and the directory unless something else lies in it: what stays in a
+    /// directory for temporary files harms nobody.
     fn remove(&self) {
-        // What stays in a directory for temporary files harms nobody.
-        let _ = std::fs::remove_dir_all(&self.dir);
+        for trace in check::files(core::slice::from_ref(&self.dir)).unwrap_or_default() {
+            let _ = std::fs::remove_file(trace);
+        }
+        let _ = std::fs::remove_dir(&self.dir);
     }
 }
 
@@ -89,6 +97,15 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let interrupted = watch_ending()?;
     let traces = Traces::new(args.traces)?;
     let result = play(&traces.dir, args.partition, &args.keys, Arc::clone(&interrupted));
+    let out = args.out.unwrap_or_else(|| traces.dir.join("demo.html"));
+    // What failed is worth a look, too; what was broken off is not.
+    let result = match interrupted.load(Ordering::Relaxed) {
+        true => result,
+        false => {
+            let shown = show(&traces.dir, &out);
+            result.and(shown)
+        }
+    };
     match (&result, traces.keep) {
         (_, true) => stage::line(&format!("The traces are in {}.", traces.dir.display())),
         (Err(_), false) if !interrupted.load(Ordering::Relaxed) => {
@@ -97,6 +114,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         (_, false) => traces.remove(),
     }
     result
+}
+
+/// Draws what happened, and says where.
+fn show(dir: &Path, out: &Path) -> Result<(), Failure> {
+    draw::draw(&check::files(&[dir.to_owned()])?, out)?;
+    let shown = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    stage::line(&format!("The diagram of it is in {}: open it in a browser.", shown.display()));
+    Ok(())
 }
 
 fn play(

@@ -1,6 +1,7 @@
 //! The demo, parted in each way, and nothing that it leaves behind.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -49,16 +50,25 @@ fn parted_by(demo: &mut Process) -> String {
 
 /// Lets it play to its end: everything held.
 fn hear_out(mut demo: Process) {
-    let mut last = String::new();
+    let (mut last, mut times) = (String::new(), String::new());
     let mut failed = Vec::new();
     demo.wait_for_end(|line| {
         failed.extend(line.contains("FAILED").then(|| line.to_owned()));
-        last = line.to_owned();
+        if line.contains("after the healing") {
+            line.clone_into(&mut times);
+        }
+        line.clone_into(&mut last);
     });
     let status = demo.status();
-    println!("{last}");
+    println!("{times}");
     assert!(status.success(), "{status}: {failed:?}: {}", demo.complaints().join("\n"));
-    assert!(last.contains("after the healing"), "{last}");
+    assert!(times.contains("after the cut"), "{times}");
+    let page = last.strip_prefix("The diagram of it is in ").expect("where it is, in the end");
+    let page = Path::new(page.strip_suffix(": open it in a browser.").expect("what it is for"));
+    let text = std::fs::read_to_string(page).expect("the diagram is there");
+    assert!(text.starts_with("<!doctype html>") && text.trim_end().ends_with("</html>"));
+    std::fs::remove_file(page).expect("a page of our own");
+    std::fs::remove_dir(page.parent().expect("a directory")).expect("nothing else is left in it");
     assert_eq!(left_of(&demo), [""; 0]);
 }
 

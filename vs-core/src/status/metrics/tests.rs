@@ -30,8 +30,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("server.groups[].excluded[]", "an id: their number is told"),
 ];
 
-/// A node and a server of which each field is there. The literals name all fields of what is listed:
-/// a new one does not compile until it is here, and then the tests ask for its metric.
+/// A node and a server of which each field is there. The literals name all fields of what is
+/// listed: a new one does not compile until it is here, and then the tests ask for its metric.
 fn statuses() -> [Status; 2] {
     crate::status::tests::full()
 }

@@ -35,8 +35,8 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 }
 
 /// Hands each value of `statuses` to `each`, all of one metric one after the other. A busy status
-/// has none. Takes time with what is listed: at most [`crate::status::GROUPS_LISTED_MAX`] groups with
-/// [`crate::status::MEMBERS_LISTED_MAX`] members each.
+/// has none. Takes time with what is listed: at most [`crate::status::GROUPS_LISTED_MAX`] groups
+/// with [`crate::status::MEMBERS_LISTED_MAX`] members each.
 pub fn visit(statuses: &[Status], mut each: impl FnMut(Sample<'_>)) {
     let each = &mut each as &mut dyn FnMut(Sample<'_>);
     let build = [env!("CARGO_PKG_VERSION").to_string(), u16::from(PROTOCOL_VERSION).to_string()];

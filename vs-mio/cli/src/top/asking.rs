@@ -71,7 +71,9 @@ impl Asked {
             if sender.send(Answer { index, at, unix_s, told }).is_err() {
                 return;
             }
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+            while let Some(left) = next.checked_duration_since(Instant::now()) {
+                thread::park_timeout(left);
+            }
         }
     }
 }

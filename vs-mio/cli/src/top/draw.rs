@@ -127,12 +127,12 @@ fn places(area: Rect, screen: &Screen) -> Vec<(usize, Rect)> {
         left -= heights[place];
     }
     let mut y = area.y;
-    let mut place = |(index, height): (&usize, u16)| {
+    let place = |(index, height): (&usize, u16)| {
         let area = Rect { y, height, ..area };
         y += height;
         (*index, area)
     };
-    shown.iter().zip(heights).map(|pair| place(pair)).collect()
+    shown.iter().zip(heights).map(place).collect()
 }
 
 /// A table: a heading, titles, rows.

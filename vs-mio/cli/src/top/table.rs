@@ -41,7 +41,7 @@ impl Cell {
     pub(super) fn rate(rate: Option<f64>) -> Self {
         let Some(rate) = rate else { return Self::text("-") };
         let text = match rate {
-            rate if rate == 0.0 => "0".into(),
+            0.0 => "0".into(),
             rate if rate < 10.0 => format!("{rate:.1}"),
             rate if rate < 100_000.0 => format!("{rate:.0}"),
             rate if rate < 1e7 => format!("{:.0}k", rate / 1e3),

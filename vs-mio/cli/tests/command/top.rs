@@ -179,7 +179,8 @@ fn top_shows_members_and_a_crash_and_gives_the_terminal_back() {
     top.wait("who answers", |text| text.contains("3 of 4 answer") && text.contains("process 2"));
     top.wait("why one does not", |text| text.contains("nobody listens at 127.0.0.1:1"));
     assert!(top.is_raw() && top.screen.screen().alternate_screen());
-    assert!(top.contents().contains("1,2") && top.coloured() > 0, "{}", top.contents());
+    top.wait("the members", |text| text.contains(" 1,2 "));
+    assert!(top.coloured() > 0, "{}", top.contents());
     two.kill();
     top.wait("the view after the crash", |text| text.contains("(-2)"));
     top.wait("the silence", |text| text.contains("2 of 4 answer"));

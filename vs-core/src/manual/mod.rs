@@ -11,6 +11,7 @@
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`capture`]: what Wireshark shows of it.
+//! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
 //! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
@@ -48,6 +49,8 @@ pub mod first_application {}
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
 pub mod measured {}
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 #[doc = include_str!("options.md")]

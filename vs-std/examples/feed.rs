@@ -99,7 +99,7 @@ impl Feed {
     fn publish(&mut self) -> Result<(), Failure> {
         let Some(made) = &mut self.made else { return Ok(()) };
         for _ in 0..TICKS_PER_BURST {
-            let swing = made.0.wrapping_mul(made.0) / 7 % 201; // a walk by chance
+            let swing = (made.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 201; // by chance
             let price = made.1[made.0 as usize % SYMBOLS.len()] + swing;
             let price = price.saturating_sub(100).max(1);
             self.group.send(&postcard::to_stdvec(&Said::Tick(made.0, price))?)?;

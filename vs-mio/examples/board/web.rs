@@ -8,6 +8,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tungstenite::http::StatusCode;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, Utf8Bytes, WebSocket, accept_hdr_with_config};
 
@@ -97,10 +98,12 @@ impl<T> Client<T> {
         // Pages of others do not get in: a browser says whose page it is.
         let ours = |request: &Request, response: Response| {
             let origin = request.headers().get("origin").map(|origin| origin.as_bytes());
-            match origin.is_none_or(|it| origins.iter().any(|own| it.starts_with(own.as_bytes()))) {
-                true => Ok(response),
-                false => Err(ErrorResponse::new(Some("the page is of another origin".into()))),
+            if origin.is_none_or(|it| origins.iter().any(|own| it.starts_with(own.as_bytes()))) {
+                return Ok(response);
             }
+            let mut refused = ErrorResponse::new(None);
+            *refused.status_mut() = StatusCode::FORBIDDEN;
+            Err(refused)
         };
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
         let config = config.write_buffer_size(WRITE_BYTES).max_write_buffer_size(4 * WRITE_BYTES);

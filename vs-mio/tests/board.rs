@@ -101,8 +101,8 @@ fn stroke(id: &str) -> String {
 fn hostile_clients_change_nothing() {
     let board = Board::start(1, 1);
     let mut good = board.own_page();
-    good.say(r##"{"name":"ann","colour":"#123456"}"##);
-    good.until(r#""name":"ann""#);
+    good.say(r##"{"user":["ann","#123456"]}"##);
+    good.until(r##"["ann","#123456"]"##);
 
     let page = board.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.trim_end().ends_with("</script>"));

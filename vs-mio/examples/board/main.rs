@@ -3,9 +3,7 @@
 #![allow(missing_docs, reason = "an example")]
 mod web;
 
-use core::error::Error;
-use core::net::{Ipv4Addr, SocketAddr};
-use core::{mem, time::Duration};
+use core::{error::Error, mem, time::Duration};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::{io::ErrorKind, process::Command, time::Instant};
 
@@ -22,26 +20,20 @@ const WAITING_MAX: usize = 256; // texts for the group; while there are more, no
 const READS_MAX: usize = 32; // of one page, before it is the turn of others
 const BEAT: Duration = Duration::from_secs(2); // a page that hears nothing for long goes elsewhere
 
+type User = [String; 2]; // name and colour
+
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Said {
     Stroke { id: String, colour: String, width: u8, points: Vec<u16> },
-    User(User),
+    User { user: User },
     Here { at: String, view: (u64, u64), users: Vec<User> },
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct User {
-    name: String,
-    colour: String,
 }
 
 #[derive(Default)]
 struct Page {
     user: Option<User>,
-    round: u64,
-    strokes: usize,
+    next: usize, // 0: to begin anew; then the strokes
     news: u64,
 }
 
@@ -53,15 +45,11 @@ struct Board {
     users: Vec<User>,
     here: BTreeMap<ProcessId, (String, Vec<User>)>,
     strokes: IndexSet<Utf8Bytes>, // in the order of the group
-    before: IndexSet<Utf8Bytes>,  // what was here when the view began, while `missing` is not empty
+    before: IndexSet<Utf8Bytes>,  // what was here when the view began, while some are missing
     missing: BTreeSet<ProcessId>, // who has not yet told all it had
     waiting: VecDeque<Utf8Bytes>,
-    round: u64, // grows when strokes come into another order
+    reordered: bool,
     news: u64,
-}
-
-fn is_colour(text: &str) -> bool {
-    text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 impl Board {
@@ -100,60 +88,54 @@ impl Board {
                 let current = view == (self.view.major, self.view.minor);
                 if current && self.missing.remove(&from) && self.missing.is_empty() {
                     let before = mem::take(&mut self.before);
-                    self.round += u64::from(!self.strokes.iter().take(before.len()).eq(&before));
+                    self.reordered |= !self.strokes.iter().take(before.len()).eq(&before);
                 }
             }
             _ => {}
         }
     }
 
+    fn hear(&mut self, page: &mut web::Client<Page>) {
+        let is_hex = |digits: &str| digits.len() == 6 && u32::from_str_radix(digits, 16).is_ok();
+        let is_colour = |text: &str| text.strip_prefix('#').is_some_and(is_hex);
+        for _ in 0..READS_MAX {
+            let room = self.waiting.len() < WAITING_MAX;
+            let Some(text) = room.then(|| page.read()).flatten() else { return };
+            match serde_json::from_str(&text) {
+                Ok(Said::Stroke { id, colour, points, .. })
+                    if id.len() <= 40 && is_colour(&colour) && points.len() % 2 == 0 =>
+                {
+                    self.waiting.push_back(text);
+                }
+                Ok(Said::User { user }) if user[0].len() <= 96 && is_colour(&user[1]) => {
+                    page.state.user = Some(user);
+                }
+                _ => page.gone = true,
+            }
+        }
+    }
+
     fn serve(&mut self, web: &mut web::Web<Page>) {
-        let told = (self.here.values().map(|(at, _)| at), self.here.values().flat_map(|h| &h.1));
-        let told = (told.0.collect::<Vec<_>>(), told.1.collect::<Vec<_>>());
-        let told: Utf8Bytes =
-            serde_json::json!({ "at": told.0, "here": told.1 }).to_string().into();
+        let at: Vec<_> = self.here.values().map(|(at, _)| at).collect();
+        let here: Vec<_> = self.here.values().flat_map(|(_, users)| users).collect();
+        let told = Utf8Bytes::from(serde_json::json!({ "at": at, "here": here }).to_string());
+        let reordered = mem::take(&mut self.reordered);
         for page in web.clients() {
-            for _ in 0..READS_MAX {
-                let room = self.waiting.len() < WAITING_MAX;
-                let Some(text) = room.then(|| page.read()).flatten() else { break };
-                match serde_json::from_str(&text) {
-                    Ok(Said::Stroke { id, colour, points, .. })
-                        if id.len() <= 40
-                            && is_colour(&colour)
-                            && points.len() >= 2
-                            && points.len() % 2 == 0 =>
-                    {
-                        self.waiting.push_back(text);
+            self.hear(page);
+            page.state.next *= usize::from(!reordered);
+            while self.missing.is_empty() {
+                match page.state.next.checked_sub(1).map(|at| self.strokes.get_index(at)) {
+                    None if page.write("{\"reset\":1}".into()) => page.state.next += 1,
+                    Some(Some(stroke)) if page.write(stroke.clone()) => page.state.next += 1,
+                    Some(None) if page.state.news != self.news && page.write(told.clone()) => {
+                        page.state.news = self.news;
                     }
-                    Ok(Said::User(u)) if u.name.len() <= 96 && is_colour(&u.colour) => {
-                        page.state.user = Some(u);
-                    }
-                    _ => page.gone = true,
+                    _ => break,
                 }
             }
-            let mut seen = mem::take(&mut page.state);
-            if self.missing.is_empty()
-                && seen.round != self.round
-                && page.write("{\"reset\":1}".into())
-            {
-                seen = Page { user: seen.user, round: self.round, ..Page::default() };
-            }
-            let is_current = self.missing.is_empty() && seen.round == self.round;
-            while is_current
-                && let Some(stroke) = self.strokes.get_index(seen.strokes)
-                && page.write(stroke.clone())
-            {
-                seen.strokes += 1;
-            }
-            let has_all = is_current && seen.strokes == self.strokes.len();
-            if has_all && seen.news != self.news && page.write(told.clone()) {
-                seen.news = self.news;
-            }
-            page.state = seen;
         }
         let users: Vec<_> = web.clients().filter_map(|page| page.state.user.clone()).collect();
-        if users != self.users {
-            self.users = users;
+        if users != mem::replace(&mut self.users, users.clone()) {
             self.tell();
         }
     }
@@ -169,24 +151,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("open both in two browsers; kill one with kill -9: its page goes on at another");
         return Ok(started.into_iter().try_for_each(|mut board| board.wait().map(drop))?);
     };
-    let mut udp = UdpConfig::on(Ipv4Addr::LOCALHOST);
+    let mut udp = UdpConfig::on(core::net::Ipv4Addr::LOCALHOST);
     if let Some(multicast) = multicast.first() {
-        udp = udp.with_multicast(multicast.parse::<SocketAddr>()?);
+        udp.multicast = multicast.parse()?;
     }
-    let (mut poll, mut events, me) =
-        (mio::Poll::new()?, mio::Events::with_capacity(256), id.parse()?);
-    let listen = at.parse()?;
-    let mut web = web::Web::listen(listen, include_str!("page.html"), poll.registry())
+    let (mut poll, mut events) = (mio::Poll::new()?, mio::Events::with_capacity(256));
+    let mut web = web::Web::listen(at.parse()?, include_str!("page.html"), poll.registry())
         .map_err(|why| format!("cannot listen at {at}: {why}"))?;
-    let at = web.local_addr()?.to_string();
-    let config = DriverConfig::new(ProcessId(me), Membership::embedded(), udp);
-    let mut driver = Driver::new(config, ())?;
+    let (me, at) = (ProcessId(id.parse()?), web.local_addr()?.to_string());
+    let mut driver = Driver::new(DriverConfig::new(me, Membership::embedded(), udp), ())?;
     driver.register(poll.registry(), Tokens::from_base(web::TOKENS_END))?;
     let config = GroupConfig::default().with_order(Order::Total).with_clusters(true);
     let group = driver.join(&"board".parse()?, config)?;
     println!("board {me} is process {}: http://{at}", std::process::id());
-    let mut board = Board { me: ProcessId(me), at, round: 1, ..Board::default() };
-    let mut beat = Instant::now();
+    let (mut board, mut beat) = (Board { me, at, ..Board::default() }, Instant::now());
     loop {
         let hears = web.is_ready() && board.waiting.len() < WAITING_MAX;
         let timeout = if hears { Duration::ZERO } else { BEAT };
@@ -217,8 +195,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         web.advance();
         board.serve(&mut web);
-        while let Some(text) = board.waiting.front()
-            && driver.send(group, text.as_bytes()).is_ok()
+        while board.waiting.front().is_some_and(|text| driver.send(group, text.as_bytes()).is_ok())
         {
             board.waiting.pop_front();
         }

@@ -1,4 +1,4 @@
-//! A market feed for the processes of this host: who publishes prices, who watches, and who is slow.
+//! A market feed for the processes of this host: who publishes, who watches, and who is slow.
 //!
 //! ```text
 //! cargo run -p vs-std --example feed                   # all of these, and a kill, in one terminal

@@ -3,6 +3,7 @@
 //! To begin with:
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
+//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`traces`]: the format of traces.
@@ -23,6 +24,8 @@
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("applications.md")]
+pub mod applications {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 #[doc = include_str!("glossary.md")]

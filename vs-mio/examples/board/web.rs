@@ -12,7 +12,7 @@ use tungstenite::http::StatusCode;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, Utf8Bytes, WebSocket, accept_hdr_with_config};
 
-/// Who comes when all places are taken gets that of one who has not asked for anything yet, or none.
+/// Who comes when all are taken gets the place of one who has asked for nothing yet, or none.
 pub(crate) const CLIENTS_MAX: usize = 64;
 /// The token of the listener; clients have those below.
 const LISTENER: Token = Token(CLIENTS_MAX);
@@ -96,6 +96,7 @@ impl<T> Client<T> {
             return Err("the page is all that was asked for".into());
         }
         // Pages of others do not get in: a browser says whose page it is.
+        #[expect(clippy::result_large_err, reason = "the library asks for it")]
         let ours = |request: &Request, response: Response| {
             let origin = request.headers().get("origin").map(|origin| origin.as_bytes());
             if origin.is_none_or(|it| origins.iter().any(|own| it.starts_with(own.as_bytes()))) {

@@ -87,7 +87,7 @@ impl Page {
     }
 
     /// Whether the other side hangs up on what was sent.
-    fn is_refused(mut self, message: Message) -> bool {
+    fn hangs_up(mut self, message: Message) -> bool {
         let _ = self.0.send(message);
         (0..1000).any(|_| self.0.read().is_err())
     }
@@ -121,10 +121,10 @@ fn hostile_clients_change_nothing() {
     let here = r#"{"at":"127.0.0.1:1","view":[0,0],"users":[]}"#;
     let style = stroke("x").replace("#aa0000", "red;url(x)");
     for junk in ["", "{", "[]", "null", &long, &far, &odd, here, &style, &"[".repeat(8_000)] {
-        assert!(board.own_page().is_refused(Message::text(junk)), "{junk}");
+        assert!(board.own_page().hangs_up(Message::text(junk)), "{junk}");
     }
-    assert!(board.own_page().is_refused(Message::binary(vec![0; 1 << 20])));
-    assert!(board.own_page().is_refused(Message::binary(vec![0])));
+    assert!(board.own_page().hangs_up(Message::binary(vec![0; 1 << 20])));
+    assert!(board.own_page().hangs_up(Message::binary(vec![0])));
 
     // A thousand who say nothing: their places go to those who come later.
     let idle: Vec<_> = (0..1000).filter_map(|_| TcpStream::connect(board.addr).ok()).collect();

@@ -10,7 +10,7 @@
 //!
 //! Kill the publisher with `kill -9`: the next one goes on with the tick that follows. Those who
 //! come from one view have the same ticks, so none is left out and none comes twice.
-#![allow(missing_docs, reason = "an example")]
+#![allow(clippy::disallowed_methods, missing_docs, reason = "an example")]
 
 use core::{cmp::Reverse, error::Error, time::Duration};
 use std::process::{Command, Stdio};

@@ -9,22 +9,19 @@
 //!
 //! Each cell has an owner and an army, which grows. Type `c4 e`, and the army of c4 goes to the
 //! east, all but one; the stronger one has the cell. Who has three of five cells has won.
-#![allow(missing_docs, reason = "an example")]
+#![allow(clippy::disallowed_methods, missing_docs, reason = "an example")]
 mod player;
 mod world;
 
-use core::error::Error;
-use core::net::{Ipv4Addr, SocketAddr};
-use core::{cmp::Reverse, mem, time::Duration};
+use core::{cmp::Reverse, error::Error, mem, time::Duration};
 use std::io::{self, IsTerminal};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::{thread, time::Instant};
 
 use player::Player;
 use serde::{Deserialize, Serialize};
-use vs_core::ident::ProcessId;
-use vs_core::{Clusters, GroupConfig, Note, View, order};
-use vs_std::{Event, Group, JoinOptions, Role, udp::UdpConfig};
+use vs_core::{Clusters, Note, View, ident::ProcessId, order};
+use vs_std::{Event, Group, JoinOptions, Role};
 use world::{Order, PLAYERS_MAX, World};
 
 type Failure = Box<dyn Error>;
@@ -52,16 +49,12 @@ impl Game {
     /// all, as it is when the view begins; what follows is in one order. Who is not in the view is
     /// taken out by each on its own, at the same place of that order.
     fn view(&mut self, view: &View, clusters: &Clusters) -> Result<(), Failure> {
-        let reached = |p: &ProcessId| {
-            let note = clusters.note(*p)?;
-            Some((u64::from_be_bytes(*note.as_bytes().first_chunk()?), Reverse(*p)))
-        };
+        let note = |p| clusters.note(p).map_or(Vec::new(), |note| note.as_bytes().to_vec());
+        let players = view.members().iter().copied().filter(|p| !note(*p).is_empty());
+        let donor = players.max_by_key(|p| (note(*p), Reverse(*p)));
         (self.entered, self.ordered) = (false, None);
         self.early.clear();
-        let Some((_, Reverse(donor))) = view.members().iter().filter_map(reached).max() else {
-            self.world = None; // spectators among themselves
-            return Ok(());
-        };
+        let Some(donor) = donor else { return Ok(self.world = None) }; // spectators alone
         let same = clusters.of(donor).is_some_and(|c| c.members.contains(&ProcessId(self.me)));
         self.world = self.world.take().filter(|_| same);
         if donor.0 == self.me {
@@ -71,23 +64,12 @@ impl Game {
             world.keep(|player| view.members().contains(&ProcessId(player)));
         }
         self.close_turn();
-        match &self.world {
-            Some(world) if donor.0 == self.me => self.send(&Said::World(world.clone()))?,
-            _ => {}
-        }
-        self.note()
+        let told = self.world.clone().filter(|_| donor.0 == self.me).map(Said::World);
+        told.into_iter().try_for_each(|told| self.send(&told))
     }
 
     fn send(&mut self, said: &Said) -> Result<(), Failure> {
-        self.group.send(&postcard::to_stdvec(said)?)?;
-        Ok(())
-    }
-
-    /// How recent the world here is: 0 if a player has none yet. Spectators give none.
-    fn note(&mut self) -> Result<(), Failure> {
-        let turn = self.world.as_ref().map_or(0, |world| world.turn + 1).to_be_bytes();
-        let note = if self.player.is_some() { Note::new(&turn)? } else { Note::EMPTY };
-        Ok(self.group.set_note(note)?)
+        Ok(self.group.send(&postcard::to_stdvec(said)?).map(drop)?)
     }
 
     fn deliver(&mut self, from: u64, said: Said) {
@@ -120,20 +102,20 @@ impl Game {
 
     /// Asks for a place, or says what this player orders for the turn.
     fn act(&mut self) -> Result<(), Failure> {
-        let (Some(world), Some(player)) = (&self.world, &mut self.player) else { return Ok(()) };
-        if world.player(self.me).is_none() {
-            return if mem::replace(&mut self.entered, true) {
-                Ok(())
-            } else {
-                self.send(&Said::Enter)
-            };
+        let Some(player) = &mut self.player else { return Ok(()) }; // spectators give no note
+        let turn = self.world.as_ref().map_or(0, |world| world.turn + 1); // 0: there is none yet
+        self.group.set_note(Note::new(&turn.to_be_bytes())?)?;
+        let Some(world) = &self.world else { return Ok(()) };
+        let plays = world.player(self.me).is_some();
+        let is_due = self.ordered != Some(world.turn) && self.began.elapsed() >= player.pace();
+        if !plays && !mem::replace(&mut self.entered, true) {
+            self.send(&Said::Enter)?;
+        } else if plays && is_due {
+            let (turn, orders) = (world.turn, player.orders(world, self.me));
+            self.ordered = Some(turn);
+            self.send(&Said::Orders(turn, orders))?;
         }
-        if self.ordered == Some(world.turn) || self.began.elapsed() < player.pace() {
-            return Ok(());
-        }
-        let (turn, orders) = (world.turn, player.orders(world, self.me));
-        self.ordered = Some(turn);
-        self.send(&Said::Orders(turn, orders))
+        Ok(())
     }
 
     /// Goes on until a spectator has missed something: its world is not that of the others then.
@@ -142,7 +124,6 @@ impl Game {
             match self.group.recv_timeout(Duration::from_millis(20))? {
                 Some(Event::Message { from, payload, .. }) => {
                     self.deliver(from.0, postcard::from_bytes(&payload)?);
-                    self.note()?;
                 }
                 Some(Event::View { view, clusters: Some(clusters), .. }) => {
                     println!("view {view}");
@@ -159,59 +140,48 @@ impl Game {
 
 /// Shows bots to a spectator: one is killed, and comes back.
 fn demo() -> Result<(), Failure> {
-    let game = |args: &[&str]| {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(args).stdin(Stdio::null());
-        if args.contains(&"--bot") {
-            command.stdout(Stdio::null()).spawn()
-        } else {
-            command.spawn()
-        }
+    let exe = std::env::current_exe()?;
+    let game = |args: &str| {
+        let out = if args.contains("bot") { Stdio::null() } else { Stdio::inherit() };
+        Command::new(&exe).args(args.split(' ')).stdin(Stdio::null()).stdout(out).spawn()
     };
-    let mut bots = Vec::from(["1", "2", "3"].map(|id| game(&[id, "--bot"])));
+    let mut bots = vec![game("1 --bot")?, game("2 --bot")?, game("3 --bot")?];
     thread::sleep(Duration::from_secs(2));
-    let mut spectator = game(&["9", "--watch", "--turns", "80"])?;
-    for begin in [false, true] {
-        thread::sleep(Duration::from_secs(4));
-        if begin {
-            println!("bot 2 is started again");
-            bots.push(game(&["2", "--bot"]));
-        } else if let Ok(bot) = &mut bots[1] {
-            println!("bot 2 is killed");
-            bot.kill()?;
-        }
-    }
+    let mut spectator = game("9 --watch --turns 120")?;
+    thread::sleep(Duration::from_secs(4));
+    println!("bot 2 is killed");
+    bots[1].kill()?;
+    thread::sleep(Duration::from_secs(4));
+    println!("bot 2 is started again");
+    bots.push(game("2 --bot")?);
     spectator.wait()?;
-    bots.into_iter().try_for_each(|bot| bot.and_then(|mut bot| bot.kill()).map_err(Into::into))
+    Ok(bots.iter_mut().try_for_each(Child::kill)?)
 }
 
 fn main() -> Result<(), Failure> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
-    let after = |flag: &str| Some(&args[args.iter().position(|arg| arg == flag)? + 1..]);
-    let value = |flag| after(flag).and_then(|rest| rest.first());
+    let value = |flag| args.iter().skip_while(|arg| *arg != flag).nth(1);
     if has("--demo") {
         return demo();
     }
     let me = args.first().ok_or("name your id, 1 to 8, or --demo")?.parse()?;
-    let plays = !has("--watch");
-    if plays && !(1..=PLAYERS_MAX).contains(&me) {
-        return Err("players have the ids 1 to 8; others --watch".into());
-    }
-    let mut udp = UdpConfig::on(Ipv4Addr::LOCALHOST);
+    let mut join = JoinOptions::local();
+    (join.driver.process, join.group.order) = (ProcessId(me), order::Order::Total);
+    join.group.clusters = true;
     if let Some(multicast) = value("--multicast") {
-        udp = udp.with_multicast(multicast.parse::<SocketAddr>()?);
+        join.driver.udp.multicast = multicast.parse()?;
     }
-    let config = GroupConfig::default().with_order(order::Order::Total).with_clusters(true);
-    let mut join = JoinOptions::without_server(ProcessId(me), udp).with_group(config);
-    join.role = if plays { Role::Member } else { Role::Observer };
-    join.note = if plays { Note::new(&0_u64.to_be_bytes())? } else { Note::EMPTY };
+    match has("--watch") {
+        true => join.role = Role::Observer,
+        false if me > PLAYERS_MAX => return Err("players have the ids 1 to 8".into()),
+        false => join.note = Note::new(&0_u64.to_be_bytes())?,
+    }
     let turns = value("--turns").map_or(Ok(u64::MAX), |turns| turns.parse())?;
     loop {
-        let player = plays.then(|| Player::new(has("--bot")));
-        let group = Group::join(&"game".parse()?, join.clone())?;
-        let (early, began) = (Vec::new(), Instant::now());
-        let (world, entered, ordered) = (None, false, None);
+        let player = (!has("--watch")).then(|| Player::new(has("--bot")));
+        let (group, began) = (Group::join(&"game".parse()?, join.clone())?, Instant::now());
+        let (early, world, entered, ordered) = (Vec::new(), None, false, None);
         let mut game = Game { group, me, player, world, early, entered, ordered, began };
         game.run(turns)?;
         game.group.leave()?;

@@ -7,7 +7,7 @@ use std::{io, thread};
 use crate::world::{HEIGHT, ORDERS_MAX, Order, WIDTH, World};
 
 /// A turn lasts as long as the slowest player takes.
-const BOT_PACE: Duration = Duration::from_millis(150);
+const BOT_PACE: Duration = Duration::from_millis(100);
 const HUMAN_PACE: Duration = Duration::from_millis(1500);
 
 pub(crate) struct Player {

@@ -8,6 +8,7 @@
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
+//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`capture`]: what Wireshark shows of it.
@@ -31,6 +32,8 @@
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("applications.md")]
+pub mod applications {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 #[doc = include_str!("capture.md")]

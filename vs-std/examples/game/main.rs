@@ -54,7 +54,10 @@ impl Game {
         let donor = players.max_by_key(|p| (note(*p), Reverse(*p)));
         (self.entered, self.ordered) = (false, None);
         self.early.clear();
-        let Some(donor) = donor else { return Ok(self.world = None) }; // spectators alone
+        let Some(donor) = donor else {
+            self.world = None; // spectators alone
+            return Ok(());
+        };
         let same = clusters.of(donor).is_some_and(|c| c.members.contains(&ProcessId(self.me)));
         self.world = self.world.take().filter(|_| same);
         if donor.0 == self.me {

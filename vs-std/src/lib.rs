@@ -3,6 +3,8 @@
 //! - [`Group`]: a group as a handle that blocks: send, receive, leave. The thread that calls
 //!   carries the protocol.
 //! - [`SharedGroup`]: the same as a handle that threads share, with a thread of its own behind it.
+//!   Tasks of any runtime share it, too, and event loops wait for its descriptor
+//!   ([how](vs_core::manual::async_use)).
 //! - [`Replicated`]: a state that all members of a group have ([`vs_core::replica`]).
 //! - [`driver`]: a node with its sockets, and with a membership server inside where none is named,
 //!   for any loop that waits for sockets.
@@ -45,9 +47,12 @@ mod open_files;
 mod overflow;
 mod owner;
 mod random;
+mod readiness;
 mod replicated;
 mod shared;
+mod sync;
 mod tcp;
+mod waiters;
 mod watch;
 
 pub use embedded::{EmbeddedConfig, EmbeddedServer, Membership};
@@ -58,11 +63,12 @@ pub use group::{
 pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;
 pub use random::random;
+pub use readiness::Readiness;
 pub use replicated::{
-    CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, SnapshotReader,
-    SnapshotWriter, spool,
+    CallError, Pending, ReplicaEnd, ReplicaEventStream, ReplicaOptions, Replicated,
+    SPOOL_MEMORY_BYTES, SnapshotReader, SnapshotWriter, spool,
 };
-pub use shared::{Reservation, SharedGroup};
+pub use shared::{EventStream, MessageSink, Reservation, SharedGroup};
 pub use watch::AddressNote;
 
 /// The README's code, compiled and run.
@@ -74,3 +80,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../vs-core/src/manual/first_application.md")]
 struct FirstApplication;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../vs-core/src/manual/async_use.md")]
+struct AsyncUse;

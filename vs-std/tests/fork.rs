@@ -5,8 +5,11 @@
 
 mod nobody;
 
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::time::Instant;
 
 use nobody::silent;
@@ -15,8 +18,8 @@ use vs_core::replica::{Broken, Sink, Source, State};
 use vs_std::driver::Driver;
 use vs_std::trace::MaybeTrace;
 use vs_std::{
-    CallError, Group, JoinOptions, LeaveError, RecvError, ReplicaEnd, ReplicaOptions, Replicated,
-    SendError, SharedGroup,
+    CallError, Group, JoinOptions, LeaveError, Readiness, RecvError, ReplicaEnd, ReplicaOptions,
+    Replicated, SendError, SharedGroup,
 };
 
 struct Nothing;
@@ -73,6 +76,12 @@ fn in_child(look: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
             }
         }
     }
+}
+
+fn is_readable(readiness: &Readiness) -> bool {
+    let mut asked = libc::pollfd { fd: readiness.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, which lives here.
+    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
 }
 
 fn expect(holds: bool, what: &str) -> Result<(), String> {
@@ -153,6 +162,64 @@ fn forked_shared_group_is_dead_in_child_alone() {
         Ok(())
     });
     result.unwrap();
+}
+
+/// Parent and child have one eventfd: the child's end made the parent's loop spin.
+#[test]
+fn forked_group_leaves_the_descriptor_to_the_parent() {
+    let (_listener, options) = options(37);
+    let group = SharedGroup::join(&name(), options).unwrap();
+    let readiness = group.readiness().unwrap();
+    assert!(!is_readable(&readiness));
+    let clone = group.clone();
+    in_child(|| {
+        expect(matches!(clone.try_recv(), Err(RecvError::Forked)), "it receives")?;
+        let own = clone.readiness().map_err(|error| error.to_string())?;
+        expect(is_readable(&own), "nobody tells that it is over")
+    })
+    .unwrap();
+    assert!(!is_readable(&readiness), "the child has rung");
+    group.begin_leave();
+    while !is_readable(&readiness) {
+        std::thread::yield_now();
+    }
+    // The child takes its copy of the event.
+    in_child(|| expect(clone.try_recv().is_ok(), "it has no event")).unwrap();
+    assert!(is_readable(&readiness), "the child has cleared it");
+}
+
+/// The child would wait for a wake-up by a thread that is in the parent alone.
+#[test]
+fn tasks_of_forked_group_are_told() {
+    let (_listener, options) = options(38);
+    let process = options.driver.process;
+    let group = SharedGroup::join(&name(), options).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut events, mut messages) = (group.stream(), group.sink());
+    assert!(events.poll_recv(&mut cx).is_pending());
+    in_child(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = events.poll_recv(&mut cx);
+        expect(matches!(polled, Poll::Ready(Err(RecvError::Forked))), "it waits for events")?;
+        let polled = messages.poll_send(&mut cx, b"child");
+        expect(matches!(polled, Poll::Ready(Err(SendError::Forked))), "it sends")
+    })
+    .unwrap();
+    assert!(events.poll_recv(&mut cx).is_pending(), "the parent goes on");
+
+    let (_listener, options) = self::options(39);
+    let replica = ReplicaOptions::new(&[process]).with_events_max(9);
+    let kv = Replicated::open(&name(), options, replica, Nothing).unwrap();
+    let (mut pending, mut events) = (kv.begin(&()).unwrap(), kv.events());
+    let mut poll = || Pin::new(&mut pending).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    in_child(|| {
+        expect(matches!(poll(), Poll::Ready(Err(CallError::Ended(_)))), "it waits for an answer")?;
+        let mut cx = Context::from_waker(Waker::noop());
+        expect(matches!(events.poll_event(&mut cx), Poll::Ready(Err(_))), "it waits for events")
+    })
+    .unwrap();
+    assert!(kv.peek(|_| ()).is_some(), "the parent goes on");
 }
 
 /// The child waited for ever for a thread that is in the parent alone.

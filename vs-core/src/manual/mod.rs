@@ -3,12 +3,15 @@
 //! To begin with:
 //! - [`first_application`]: four small programs, from a group to a replicated state, and which one
 //!   to take.
+//! - [`async_use`]: tasks of any runtime, and event loops that wait for descriptors.
 //! - [`comparison`]: what others do, and when to take them instead.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
+//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`capture`]: what Wireshark shows of it.
 //! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
 //! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
@@ -29,8 +32,15 @@
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("applications.md")]
+pub mod applications {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("capture.md")]
+pub mod capture {}
+// As those of the first application.
+#[cfg_attr(not(doctest), doc = include_str!("async_use.md"))]
+pub mod async_use {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 #[doc = include_str!("diagrams.md")]

@@ -1,6 +1,8 @@
 //! A call that has no answer yet, and why it may get none.
 
 use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,10 +12,40 @@ use vs_core::replica::{Answer, Broken, CallRefused};
 use super::end::ReplicaEnd;
 use super::front::{Told, Waits};
 
-/// A call that has no answer yet. It goes on if this is dropped.
-pub struct Pending<R> {
+/// A question whose answer is kept until this is dropped.
+pub(super) struct Asked {
     front: Arc<dyn Waits>,
     number: u64,
+}
+
+impl Asked {
+    pub(super) fn new(front: Arc<dyn Waits>, number: u64) -> Self {
+        Self { front, number }
+    }
+
+    pub(super) fn wait_until(&self, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>> {
+        self.front.wait_for(self.number, until)
+    }
+
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Told, ReplicaEnd>> {
+        self.front.poll_for(self.number, cx.waker())
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.front.forget(self.number);
+    }
+}
+
+/// A call that has no answer yet. It goes on if this is dropped.
+///
+/// Wait for the answer by [`Pending::wait`], or in a task: it is a future of the answer, which
+/// waits as long as it takes and never says [`CallError::Unknown`]. The task that polled last is
+/// woken. Do not poll it again once it was ready.
+#[must_use = "wait for the answer, or drop it on purpose"]
+pub struct Pending<R> {
+    asked: Asked,
     read: fn(Answer) -> Result<R, Broken>,
 }
 
@@ -25,12 +57,8 @@ impl<R> fmt::Debug for Pending<R> {
 
 impl<R> Pending<R> {
     /// `read` reads an answer that it is carried out.
-    pub(super) fn new(
-        front: Arc<dyn Waits>,
-        number: u64,
-        read: fn(Answer) -> Result<R, Broken>,
-    ) -> Self {
-        Self { front, number, read }
+    pub(super) fn new(asked: Asked, read: fn(Answer) -> Result<R, Broken>) -> Self {
+        Self { asked, read }
     }
 
     /// Waits for the answer, for at most `timeout`.
@@ -39,22 +67,29 @@ impl<R> Pending<R> {
     /// See [`CallError`]; with [`CallError::Unknown`] it may be waited for again: it is carried out
     /// once at most, however often.
     pub fn wait(self, timeout: Duration) -> Result<R, CallError<R>> {
-        match self.front.wait_for(self.number, Instant::now().checked_add(timeout)) {
+        match self.asked.wait_until(Instant::now().checked_add(timeout)) {
             None => Err(CallError::Unknown(self)),
-            Some(Err(end)) => Err(CallError::Ended(end)),
-            Some(Ok(Told::Answer(answer @ (Answer::Done(_) | Answer::Collected(_))))) => {
+            Some(told) => self.outcome(told),
+        }
+    }
+
+    fn outcome(&self, told: Result<Told, ReplicaEnd>) -> Result<R, CallError<R>> {
+        match told.map_err(CallError::Ended)? {
+            Told::Answer(answer @ (Answer::Done(_) | Answer::Collected(_))) => {
                 (self.read)(answer).map_err(CallError::Broken)
             }
-            Some(Ok(Told::Answer(Answer::TooLarge))) => Err(CallError::TooLarge),
-            Some(Ok(Told::Refused(why))) => Err(CallError::Refused(why)),
-            Some(Ok(_)) => Err(CallError::Lost),
+            Told::Answer(Answer::TooLarge) => Err(CallError::TooLarge),
+            Told::Refused(why) => Err(CallError::Refused(why)),
+            _ => Err(CallError::Lost),
         }
     }
 }
 
-impl<R> Drop for Pending<R> {
-    fn drop(&mut self) {
-        self.front.forget(self.number);
+impl<R> Future for Pending<R> {
+    type Output = Result<R, CallError<R>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.asked.poll(cx).map(|told| self.outcome(told))
     }
 }
 

@@ -1,18 +1,24 @@
 //! Where the application's threads and the one that carries the replica meet.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use core::task::{Poll, Waker};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use vs_core::replica::{Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaStatus, State, Want};
+use vs_core::replica::{
+    Answer, CallRefused, OUTSTANDING_MAX, Replica, ReplicaEvent, ReplicaStatus, State, Want,
+};
 
 use super::end::ReplicaEnd;
 use crate::bell::Bell;
 use crate::group::{Member, RecvError};
 use crate::owner::Owner;
+use crate::readiness::{Readiness, Ready};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::waiters::{Place, Waiters, Woken};
 
 /// Something that reads a state, or looks at the replica.
 pub(super) type Look<S> = Box<dyn FnOnce(&Replica<S>) + Send>;
@@ -42,11 +48,25 @@ pub(super) enum Told {
     Recovered(bool),
 }
 
+/// An answer that somebody waits for.
+enum Awaited {
+    /// It is still to come, or was taken; the task to be woken when it comes, if one waits.
+    Open(Option<Waker>),
+    Told(Told),
+}
+
 struct Inner<S: State> {
     /// At most [`OUTSTANDING_MAX`].
     asks: Vec<Ask<S>>,
-    /// By the number of their question the answers that somebody waits for; `None`: still to come.
-    told: BTreeMap<u64, Option<Told>>,
+    /// By the number of their question the answers that somebody waits for.
+    told: BTreeMap<u64, Awaited>,
+    /// How many of them are there.
+    answers: usize,
+    /// Events that nobody has taken yet, and how many are kept at most.
+    heard: VecDeque<ReplicaEvent>,
+    heard_max: usize,
+    /// Tasks that wait for an event: one is woken for each, as in a shared group.
+    hearers: Waiters,
     /// The number of the next question.
     next: u64,
     status: ReplicaStatus,
@@ -55,12 +75,20 @@ struct Inner<S: State> {
     leave: Option<Leave>,
     /// Threads that wait.
     waiting: usize,
+    /// Tasks that wait for another status, or the end.
+    watchers: Waiters,
+    /// What event loops wait for.
+    ready: Ready,
 }
 
 /// Where answers are waited for, whatever the state is.
 pub(super) trait Waits: Send + Sync {
     /// What became of what was asked for under `number`.
     fn wait_for(&self, number: u64, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>>;
+
+    /// The same for the task of `waker`, which is woken when it is known. One task waits for it at
+    /// a time.
+    fn poll_for(&self, number: u64, waker: &Waker) -> Poll<Result<Told, ReplicaEnd>>;
 
     /// Nobody will ask what became of `number`.
     fn forget(&self, number: u64);
@@ -92,15 +120,22 @@ impl<S: State> fmt::Debug for Front<S> {
 }
 
 impl<S: State> Front<S> {
-    pub(super) fn new() -> io::Result<Self> {
+    /// At most `heard_max` events are kept for those who ask for them.
+    pub(super) fn new(heard_max: usize) -> io::Result<Self> {
         let inner = Inner {
             asks: Vec::new(),
             told: BTreeMap::new(),
+            answers: 0,
+            heard: VecDeque::new(),
+            heard_max,
+            hearers: Waiters::default(),
             next: 0,
             status: ReplicaStatus::Gathering,
             end: None,
             leave: None,
             waiting: 0,
+            watchers: Waiters::default(),
+            ready: Ready::default(),
         };
         let (inner, came) = (Mutex::new(inner), Condvar::new());
         let (owner, bell) = (Owner::here(), Bell::new()?);
@@ -133,10 +168,12 @@ impl<S: State> Front<S> {
         let number = inner.next;
         inner.next += 1;
         if inner.asks.len() >= OUTSTANDING_MAX {
-            inner.told.insert(number, Some(Told::Refused(CallRefused::TooMany)));
+            inner.told.insert(number, Awaited::Told(Told::Refused(CallRefused::TooMany)));
+            inner.answers += 1;
+            inner.note_ready();
             return Ok(number);
         }
-        inner.told.insert(number, None);
+        inner.told.insert(number, Awaited::Open(None));
         let is_first = inner.asks.is_empty();
         inner.asks.push(ask(number));
         drop(inner);
@@ -193,6 +230,93 @@ impl<S: State> Front<S> {
         })
     }
 
+    /// The same for the task of `waker`, which is woken when the status changes, and keeps its
+    /// `place` among those who wait until then.
+    pub(super) fn poll_status(
+        &self,
+        is_wanted: impl Fn(&ReplicaStatus) -> bool,
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<(), ReplicaEnd>> {
+        self.is_forked();
+        let mut inner = self.lock();
+        if let Some(end) = &inner.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        if is_wanted(&inner.status) {
+            return Poll::Ready(Ok(()));
+        }
+        let replaced = inner.watchers.wait(place, waker);
+        drop(inner);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// The task of `place` does not wait for a status any more.
+    pub(super) fn leave_watchers(&self, place: &mut Place) {
+        if place.is_taken() {
+            let departed = self.lock().watchers.leave(place);
+            drop(departed);
+        }
+    }
+
+    /// The next event, if it is there.
+    pub(super) fn try_hear(&self) -> Result<Option<ReplicaEvent>, ReplicaEnd> {
+        self.is_forked();
+        let mut inner = self.lock();
+        match inner.hear() {
+            None => inner.end.clone().map_or(Ok(None), Err),
+            event => Ok(event),
+        }
+    }
+
+    /// The next event. If there is none, the task of `waker` is woken once there is, and keeps its
+    /// `place` among those who wait until then.
+    pub(super) fn poll_hear(
+        &self,
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<ReplicaEvent, ReplicaEnd>> {
+        self.is_forked();
+        let mut inner = self.lock();
+        if let Some(event) = inner.hear() {
+            let departed = inner.hearers.leave(place);
+            drop(inner);
+            drop(departed);
+            return Poll::Ready(Ok(event));
+        }
+        if let Some(end) = &inner.end {
+            return Poll::Ready(Err(end.clone()));
+        }
+        let replaced = inner.hearers.wait(place, waker);
+        drop(inner);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// The task of `place` does not wait for an event any more. One for which it was woken goes to
+    /// another.
+    pub(super) fn leave_hearers(&self, place: &mut Place) {
+        if !place.is_taken() {
+            return;
+        }
+        let mut inner = self.lock();
+        let departed = inner.hearers.leave(place);
+        let passes_on = departed.was_woken && !inner.heard.is_empty();
+        let woken = inner.hearers.take(usize::from(passes_on));
+        drop(inner);
+        drop(departed);
+        woken.wake();
+    }
+
+    /// A descriptor that is readable while an answer or an event is there, and after the end.
+    pub(super) fn readiness(&self) -> io::Result<Readiness> {
+        self.is_forked();
+        let mut inner = self.lock();
+        let is_ready = inner.is_ready();
+        inner.ready.get(is_ready)
+    }
+
     pub(super) fn status(&self) -> ReplicaStatus {
         self.lock().status.clone()
     }
@@ -227,91 +351,130 @@ impl<S: State> Front<S> {
     pub(super) fn tell(&self, told: &mut Vec<(u64, Told)>, status: &ReplicaStatus) {
         let mut inner = self.lock();
         let news = !told.is_empty() || inner.status != *status;
+        let mut woken = Woken::default();
         for (number, told) in told.drain(..) {
-            // Whoever does not wait any more has taken its place away.
-            inner.told.entry(number).and_modify(|place| *place = Some(told));
+            woken.extend(inner.answer(number, told));
         }
+        inner.note_ready();
         if inner.status != *status {
             inner.status.clone_from(status);
+            woken.extend(inner.watchers.take_all());
         }
         let wakes = news && inner.waiting > 0;
         drop(inner);
+        woken.wake();
         if wakes {
             self.came.notify_all();
         }
+    }
+
+    /// Keeps an event for those who ask. Of more than are kept the oldest is thrown away.
+    pub(super) fn keep(&self, event: ReplicaEvent) {
+        let mut inner = self.lock();
+        let oldest =
+            if inner.heard.len() < inner.heard_max { None } else { inner.heard.pop_front() };
+        inner.heard.push_back(event);
+        inner.note_ready();
+        let woken = inner.hearers.take(1);
+        drop(inner);
+        drop(oldest);
+        woken.wake();
     }
 
     /// Nothing more will come.
     pub(super) fn close(&self, end: ReplicaEnd) {
         let mut inner = self.lock();
         inner.end.get_or_insert(end);
+        inner.note_ready();
         let asks = core::mem::take(&mut inner.asks);
+        let mut woken = inner.watchers.take_all();
+        woken.extend(inner.hearers.take_all());
+        for awaited in inner.told.values_mut() {
+            if let Awaited::Open(waker) = awaited {
+                waker.take().into_iter().for_each(|waker| woken.push(waker));
+            }
+        }
         drop(inner);
         drop(asks);
         self.came.notify_all();
+        woken.wake();
+    }
+}
+
+impl<S: State> Inner<S> {
+    fn is_ready(&self) -> bool {
+        self.answers > 0 || !self.heard.is_empty() || self.end.is_some()
+    }
+
+    fn note_ready(&mut self) {
+        self.ready.set(self.is_ready());
+    }
+
+    fn hear(&mut self) -> Option<ReplicaEvent> {
+        let event = self.heard.pop_front()?;
+        self.note_ready();
+        Some(event)
+    }
+
+    /// Notes an answer. Whoever does not wait any more has taken its place away.
+    fn answer(&mut self, number: u64, told: Told) -> Woken {
+        let mut woken = Woken::default();
+        if let Some(awaited) = self.told.get_mut(&number)
+            && let Awaited::Open(waker) = core::mem::replace(awaited, Awaited::Told(told))
+        {
+            self.answers += 1;
+            waker.into_iter().for_each(|waker| woken.push(waker));
+        }
+        woken
+    }
+
+    /// What became of what was asked for under `number`, if that is known.
+    fn take(&mut self, number: u64) -> Option<Result<Told, ReplicaEnd>> {
+        match self.told.get_mut(&number) {
+            Some(awaited @ Awaited::Told(_)) => {
+                let taken = core::mem::replace(awaited, Awaited::Open(None));
+                self.answers -= 1;
+                self.note_ready();
+                if let Awaited::Told(told) = taken { Some(Ok(told)) } else { None }
+            }
+            _ => self.end.clone().map(Err),
+        }
     }
 }
 
 impl<S: State + Send> Waits for Front<S> {
     fn wait_for(&self, number: u64, until: Option<Instant>) -> Option<Result<Told, ReplicaEnd>> {
-        self.wait(until, |inner| {
-            let told = inner.told.get_mut(&number).and_then(Option::take);
-            told.map(Ok).or_else(|| inner.end.clone().map(Err))
-        })
+        self.wait(until, |inner| inner.take(number))
+    }
+
+    fn poll_for(&self, number: u64, waker: &Waker) -> Poll<Result<Told, ReplicaEnd>> {
+        self.is_forked();
+        let mut inner = self.lock();
+        if let Some(told) = inner.take(number) {
+            return Poll::Ready(told);
+        }
+        let mut replaced = None;
+        if let Some(Awaited::Open(known)) = inner.told.get_mut(&number) {
+            let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
+            replaced = if is_known { None } else { known.replace(waker.clone()) };
+        }
+        drop(inner);
+        drop(replaced);
+        Poll::Pending
     }
 
     fn forget(&self, number: u64) {
-        self.lock().told.remove(&number);
+        let mut inner = self.lock();
+        let awaited = inner.told.remove(&number);
+        if let Some(Awaited::Told(_)) = awaited {
+            inner.answers -= 1;
+            inner.note_ready();
+        }
+        drop(inner);
+        drop(awaited);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use vs_core::replica::{Broken, Sink, Source};
-
-    use super::*;
-
-    struct Nothing;
-
-    impl State for Nothing {
-        type Op = ();
-        type Out = ();
-
-        fn apply(&mut self, (): ()) {}
-
-        fn snapshot(&self, _: &mut dyn Sink) -> Result<(), Broken> {
-            Ok(())
-        }
-
-        fn restore(_: &mut dyn Source) -> Result<Self, Broken> {
-            Ok(Self)
-        }
-    }
-
-    #[test]
-    fn questions_that_nobody_takes_are_bounded() {
-        let front = Front::<Nothing>::new().unwrap();
-        let ask = || front.ask(|number| Ask::Call(number, Vec::new()));
-        for _ in 0..OUTSTANDING_MAX {
-            ask().unwrap();
-        }
-        let refused = front.wait_for(ask().unwrap(), Some(Instant::now()));
-        assert!(matches!(refused, Some(Ok(Told::Refused(CallRefused::TooMany)))));
-        let mut asks = Vec::new();
-        front.take_asks(&mut asks);
-        assert_eq!(asks.len(), OUTSTANDING_MAX);
-        assert!(front.wait_for(ask().unwrap(), Some(Instant::now())).is_none(), "it is asked");
-    }
-
-    #[test]
-    fn an_answer_is_told_to_who_waits() {
-        let front = Front::<Nothing>::new().unwrap();
-        let [first, second] = [(); 2].map(|()| front.ask(Ask::Recover).unwrap());
-        front.forget(second);
-        let mut told = vec![(first, Told::Recovered(true)), (second, Told::Recovered(true))];
-        front.tell(&mut told, &ReplicaStatus::Gathering);
-        let now = Some(Instant::now());
-        assert!(matches!(front.wait_for(first, now), Some(Ok(Told::Recovered(true)))));
-        assert!(front.wait_for(first, now).is_none() && front.wait_for(second, now).is_none());
-    }
-}
+#[path = "front_tests.rs"]
+mod tests;

@@ -6,10 +6,12 @@ mod front;
 mod io;
 mod jobs;
 mod spool;
+mod tasks;
 mod worker;
 
 use core::time::Duration;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -27,11 +29,13 @@ use crate::keys::KeysError;
 use crate::random::random;
 use crate::trace::MaybeTrace;
 
+use call::Asked;
 pub use call::{CallError, Pending};
 pub use end::ReplicaEnd;
 use front::{Ask, Front, Leave, Told, Waits};
 pub use io::{SnapshotReader, SnapshotWriter};
 pub use spool::{SPOOL_MEMORY_BYTES, spool};
+pub use tasks::ReplicaEventStream;
 use worker::Worker;
 
 /// How a replicated state is opened.
@@ -43,14 +47,18 @@ pub struct ReplicaOptions {
     pub call_timeout: Duration,
     /// Hears what happens, on the thread of the replica. Default: nobody.
     pub hear: Box<dyn FnMut(ReplicaEvent) + Send>,
+    /// How many events are kept for [`Replicated::events`] and [`Replicated::try_event`]. Of more
+    /// the oldest is thrown away. Default 0: they are not used.
+    pub events_max: usize,
 }
 
 impl core::fmt::Debug for ReplicaOptions {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { replica, call_timeout, .. } = self;
+        let Self { replica, call_timeout, events_max, .. } = self;
         f.debug_struct("ReplicaOptions")
             .field("replica", replica)
             .field("call_timeout", call_timeout)
+            .field("events_max", events_max)
             .finish_non_exhaustive()
     }
 }
@@ -64,6 +72,7 @@ impl ReplicaOptions {
             replica: ReplicaConfig::new(primary_of, random()).with_make_spool(spool),
             call_timeout: Duration::from_secs(10),
             hear: Box::new(|_| ()),
+            events_max: 0,
         }
     }
 
@@ -87,7 +96,29 @@ impl ReplicaOptions {
         self.hear = Box::new(hear);
         self
     }
+
+    /// Sets [`Self::events_max`].
+    #[must_use]
+    pub fn with_events_max(mut self, events_max: usize) -> Self {
+        self.events_max = events_max;
+        self
+    }
+
+    /// Hears for the application, and keeps events for those who ask.
+    fn hear_and_keep<S: State + Send + 'static>(
+        mut hear: Box<dyn FnMut(ReplicaEvent) + Send>,
+        front: &Arc<Front<S>>,
+    ) -> Box<dyn FnMut(ReplicaEvent) + Send> {
+        let front = Arc::clone(front);
+        Box::new(move |event| {
+            front.keep(event.clone());
+            hear(event);
+        })
+    }
 }
+
+/// A call whose answer is that of each member.
+type PendingCollection<S> = Pending<Collected<<S as State>::Out>>;
 
 #[derive(Debug)]
 struct Handle<S: State> {
@@ -150,9 +181,12 @@ impl<S: State + Send + 'static> Replicated<S> {
         // Whoever has another list is refused: two sides might be served at once.
         join.group.primary_of.clone_from(&options.replica.primary_of);
         let (me, leave_ms) = (join.driver.process, join.group.peer_ms + LEAVE_SLACK_MS);
-        let front = Arc::new(Front::new().map_err(JoinError::Thread)?);
+        let front = Arc::new(Front::new(options.events_max).map_err(JoinError::Thread)?);
         let member = Member::join(group, join)?;
-        let ReplicaOptions { replica, call_timeout, hear } = options;
+        let ReplicaOptions { replica, call_timeout, mut hear, events_max } = options;
+        if events_max > 0 {
+            hear = ReplicaOptions::hear_and_keep(hear, &front);
+        }
         let replica = Replica::new(me, replica, initial);
         let worker = Worker::new(member, replica, Arc::clone(&front), hear, leave_ms);
         let thread = thread::Builder::new().name("vs-replica".into()).spawn(|| worker.run());
@@ -201,12 +235,7 @@ impl<S: State + Send + 'static> Replicated<S> {
         want: Want,
         within: Duration,
     ) -> Result<Collected<S::Out>, CallError<Collected<S::Out>>> {
-        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let ask = |number, op| Ask::Collect(number, op, want, within_ms);
-        let pending = self.ask_for(op, ask, |answer| match answer {
-            Answer::Collected(collected) => collected.try_map(|answer| S::decode(&answer)),
-            _ => Err(no_answer()),
-        })?;
+        let pending = self.begin_collect(op, want, within)?;
         pending.wait(self.handle.call_timeout.saturating_add(within))
     }
 
@@ -221,8 +250,26 @@ impl<S: State + Send + 'static> Replicated<S> {
         }
         let op = S::encode(op).map_err(|why| CallError::Refused(CallRefused::Broken(why)))?;
         let number = self.front().ask(|number| ask(number, op)).map_err(CallError::Ended)?;
+        Ok(Pending::new(self.asked(number), read))
+    }
+
+    fn asked(&self, number: u64) -> Asked {
         let front: Arc<Front<S>> = Arc::clone(self.front());
-        Ok(Pending::new(front, number, read))
+        Asked::new(front, number)
+    }
+
+    fn begin_collect(
+        &self,
+        op: &S::Op,
+        want: Want,
+        within: Duration,
+    ) -> Result<PendingCollection<S>, CallError<Collected<S::Out>>> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let ask = |number, op| Ask::Collect(number, op, want, within_ms);
+        self.ask_for(op, ask, |answer| match answer {
+            Answer::Collected(collected) => collected.try_map(|answer| S::decode(&answer)),
+            _ => Err(no_answer()),
+        })
     }
 
     /// Reads the state, linearizably: what was answered to anybody before this call is in it.
@@ -233,6 +280,17 @@ impl<S: State + Send + 'static> Replicated<S> {
         &self,
         read: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Result<R, CallError<S::Out>> {
+        let (asked, receive) = self.ask_to_read(read)?;
+        match asked.wait_until(self.deadline()) {
+            Some(told) => told_to_read(told, &receive),
+            None => Err(CallError::Refused(CallRefused::NotNow(self.status()))),
+        }
+    }
+
+    fn ask_to_read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> Result<(Asked, Receiver<R>), CallError<S::Out>> {
         if self.front().is_inside() {
             return Err(CallError::Inside);
         }
@@ -243,18 +301,7 @@ impl<S: State + Send + 'static> Replicated<S> {
             }
         };
         let number = self.front().ask(|number| Ask::Read(number, Box::new(look)));
-        let number = number.map_err(CallError::Ended)?;
-        let told = self.front().wait_for(number, self.deadline());
-        self.front().forget(number);
-        match told {
-            Some(Ok(Told::Answer(Answer::Readable))) => {
-                receive.try_recv().map_err(|_| CallError::Lost)
-            }
-            Some(Ok(Told::Refused(why))) => Err(CallError::Refused(why)),
-            Some(Ok(_)) => Err(CallError::Lost),
-            Some(Err(end)) => Err(CallError::Ended(end)),
-            None => Err(CallError::Refused(CallRefused::NotNow(self.status()))),
-        }
+        Ok((self.asked(number.map_err(CallError::Ended)?), receive))
     }
 
     /// Looks at the local copy, which is perhaps old, or no copy at all. While a snapshot of it is
@@ -363,6 +410,18 @@ impl<S: State + Send + 'static> Replicated<S> {
         self.front().leave(Leave::Politely);
         let end = self.front().wait_for_status(None, |_| false);
         end.and_then(Result::err).unwrap_or(ReplicaEnd::Left)
+    }
+}
+
+/// What was read, or why it was not.
+fn told_to_read<R, Out>(
+    told: Result<Told, ReplicaEnd>,
+    receive: &Receiver<R>,
+) -> Result<R, CallError<Out>> {
+    match told.map_err(CallError::Ended)? {
+        Told::Answer(Answer::Readable) => receive.try_recv().map_err(|_| CallError::Lost),
+        Told::Refused(why) => Err(CallError::Refused(why)),
+        _ => Err(CallError::Lost),
     }
 }
 

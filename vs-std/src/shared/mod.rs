@@ -6,6 +6,8 @@ mod eviction;
 mod exchange;
 mod outbox;
 mod reservation;
+mod sink;
+mod stream;
 mod worker;
 
 use core::time::Duration;
@@ -25,6 +27,7 @@ use crate::group::{
     SendError, SlowReader, again, pin,
 };
 use crate::keys::KeysError;
+use crate::readiness::Readiness;
 use crate::trace::MaybeTrace;
 
 use arrivals::Arrivals;
@@ -33,6 +36,8 @@ use eviction::Eviction;
 use exchange::Exchange;
 use outbox::{LENGTH_BYTES, Outbox, SEGMENT_BYTES, Until};
 pub use reservation::Reservation;
+pub use sink::MessageSink;
+pub use stream::EventStream;
 use worker::Worker;
 
 /// What all clones have in common; the last one ends the thread.
@@ -80,6 +85,10 @@ impl Drop for Handle {
 /// in the order in which they happened. So somebody has to receive. What happens when the inbox is
 /// full is chosen by [`crate::SlowReader`]: all senders of the group wait for this member, until it
 /// is excluded (the default); it leaves for good; or it skips messages.
+///
+/// **Tasks** of any executor receive by [`SharedGroup::recv_async`] and [`SharedGroup::stream`] and
+/// send by [`SharedGroup::send_async`] and [`SharedGroup::sink`]; event loops wait for
+/// [`SharedGroup::readiness`].
 ///
 /// When the last clone is dropped without [`SharedGroup::leave`], that is a crash in the eyes of
 /// the others, after what was sent went out as far as the window had room. The drop waits for the
@@ -275,6 +284,20 @@ impl SharedGroup {
         core::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
+    /// A descriptor that is readable while an event can be received, and once membership has ended:
+    /// a handle to be put into any event loop. Take events by [`SharedGroup::try_recv`] then, until
+    /// there is none; the end is told in the same way.
+    ///
+    /// It is made at the first call. Without one nothing is spent on it; with it, the first event
+    /// that finds none waiting costs a system call, and so does taking the last one.
+    ///
+    /// # Errors
+    /// The system has no descriptor left: the files that may be open are too few.
+    pub fn readiness(&self) -> io::Result<Readiness> {
+        self.look_for_fork();
+        self.exchange().arrivals.readiness()
+    }
+
     /// The view that the last [`Event::View`] named which was received, through whatever clone;
     /// before the first one, this process alone.
     #[must_use]
@@ -313,18 +336,20 @@ impl SharedGroup {
             match self.take(usize::MAX, until, drop) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(_) => {
-                    return match self.exchange().arrivals.ended() {
-                        Some(Ended::Left { unsent }) => Ok(unsent),
-                        Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
-                        Some(Ended::Forked) => Err(LeaveError::Forked),
-                        Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
-                    };
-                }
+                Err(_) => return self.how_it_was_left(),
             }
         }
         self.exchange().abandon();
         Err(LeaveError::TimedOut)
+    }
+
+    fn how_it_was_left(&self) -> Result<usize, LeaveError> {
+        match self.exchange().arrivals.ended() {
+            Some(Ended::Left { unsent }) => Ok(unsent),
+            Some(Ended::Failed(error)) => Err(LeaveError::Wait(again(&error))),
+            Some(Ended::Forked) => Err(LeaveError::Forked),
+            Some(Ended::Detached(_) | Ended::JoinTimedOut(_)) | None => Ok(0),
+        }
     }
 
     /// The application's own source of views proposes a change: see

@@ -1,12 +1,15 @@
 //! Messages on their way from the application's threads to the one that carries the protocol.
 
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::ended::Ended;
 use crate::group::SendError;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::waiters::{Place, Waiters};
 
 /// Bytes before each message: its length.
 pub(super) const LENGTH_BYTES: usize = 4;
@@ -37,6 +40,8 @@ struct State {
     bytes: usize,
     /// Threads that wait for room.
     waiting: usize,
+    /// Tasks that wait for room. All are woken when there is some: each wants another amount.
+    tasks: Waiters,
     closed: Option<Closed>,
 }
 
@@ -72,6 +77,61 @@ impl Outbox {
         Ok(is_first)
     }
 
+    /// Takes a message. If there is no room for it, the task of `waker` is woken when there may be.
+    pub(super) fn poll_push(
+        &self,
+        payload: &[u8],
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<IsFirst, SendError>> {
+        self.check_len(payload.len())?;
+        let record = LENGTH_BYTES + payload.len();
+        self.poll_for_room(record, place, waker).map_ok(|mut state| {
+            state.bytes += record;
+            let is_first = state.segments.is_empty();
+            write(state.tail(record), payload);
+            is_first
+        })
+    }
+
+    /// Whether there is room for a message, if only for an empty one. If not, the task of `waker`
+    /// is woken when there may be.
+    pub(super) fn poll_room(
+        &self,
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<(), SendError>> {
+        self.poll_for_room(LENGTH_BYTES, place, waker).map_ok(drop)
+    }
+
+    fn poll_for_room(
+        &self,
+        record: usize,
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<MutexGuard<'_, State>, SendError>> {
+        let mut state = self.lock();
+        if let Some(closed) = &state.closed {
+            return Poll::Ready(Err(closed.refusal()));
+        }
+        if state.has_room(record, self.bytes_max) {
+            return Poll::Ready(Ok(state));
+        }
+        let replaced = state.tasks.wait(place, waker);
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// The task of `place` does not wait any more.
+    pub(super) fn leave(&self, place: &mut Place) {
+        if place.is_taken() {
+            // Nobody else is kept from being woken, since all are.
+            let departed = self.lock().tasks.leave(place);
+            drop(departed);
+        }
+    }
+
     /// Sets room for a message of `len` bytes aside. Returns where to write it: behind
     /// [`LENGTH_BYTES`], which [`Outbox::commit`] fills.
     pub(super) fn reserve(&self, len: usize, until: Until) -> Result<Segment, SendError> {
@@ -98,7 +158,7 @@ impl Outbox {
         }
         state.bytes += segment.len();
         let is_first = self.put(&mut state, segment);
-        self.tell_waiting(&state);
+        self.tell_waiting(state);
         Ok(is_first)
     }
 
@@ -107,7 +167,7 @@ impl Outbox {
         let mut state = self.lock();
         state.bytes -= reserved;
         self.recycle(&mut state, segment);
-        self.tell_waiting(&state);
+        self.tell_waiting(state);
     }
 
     /// An empty piece of memory, to be handed to [`Outbox::push_segment`].
@@ -151,7 +211,7 @@ impl Outbox {
         if !matches!(state.closed, Some(Closed::Ended(_))) {
             state.closed = Some(closed);
         }
-        self.room.notify_all();
+        self.tell_waiting(state);
     }
 
     /// Exchanges what waits for what was sent. Whether the group is to be left when that is sent.
@@ -163,8 +223,9 @@ impl Outbox {
         core::mem::swap(&mut state.segments, &mut batch.segments);
         (batch.index, batch.at) = (0, 0);
         state.bytes -= batch.segments.iter().map(Vec::len).sum::<usize>();
-        self.tell_waiting(&state);
-        matches!(state.closed, Some(Closed::Leaving))
+        let is_leaving = matches!(state.closed, Some(Closed::Leaving));
+        self.tell_waiting(state);
+        is_leaving
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -179,7 +240,7 @@ impl Outbox {
             if let Some(closed) = &state.closed {
                 return Err(closed.refusal());
             }
-            if state.bytes == 0 || state.bytes + record <= self.bytes_max {
+            if state.has_room(record, self.bytes_max) {
                 state.bytes += record;
                 return Ok(state);
             }
@@ -214,14 +275,21 @@ impl Outbox {
         }
     }
 
-    fn tell_waiting(&self, state: &State) {
+    fn tell_waiting(&self, mut state: MutexGuard<'_, State>) {
+        let woken = state.tasks.take_all();
         if state.waiting > 0 {
             self.room.notify_all();
         }
+        drop(state);
+        woken.wake();
     }
 }
 
 impl State {
+    fn has_room(&self, record: usize, bytes_max: usize) -> bool {
+        self.bytes == 0 || self.bytes + record <= bytes_max
+    }
+
     /// The piece of memory that `record` bytes are to be appended to.
     fn tail(&mut self, record: usize) -> &mut Segment {
         let fits = self.segments.back().is_some_and(|tail| tail.len() + record <= SEGMENT_BYTES);
@@ -317,9 +385,10 @@ pub(super) fn write(segment: &mut Segment, payload: &[u8]) {
     segment.extend_from_slice(payload);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::waiters::tests::counted;
 
     const MESSAGE_BYTES_MAX: usize = 200_000;
 
@@ -380,6 +449,31 @@ mod tests {
     }
 
     #[test]
+    fn task_waits_for_room_and_is_woken() {
+        let outbox = Outbox::new(20, MESSAGE_BYTES_MAX);
+        let ((count, waker), mut place) = (counted(), Place::default());
+        let mut push = |payload: &[u8]| outbox.poll_push(payload, &mut place, &waker);
+        assert!(matches!(push(&[7; 10]), Poll::Ready(Ok(true))));
+        assert!(push(&[8; 10]).is_pending());
+        assert!(matches!(push(&[8; MESSAGE_BYTES_MAX + 1]), Poll::Ready(Err(_))));
+        let ((other, waker), mut elsewhere) = (counted(), Place::default());
+        let mut room = || outbox.poll_room(&mut elsewhere, &waker);
+        assert!(matches!(room(), Poll::Ready(Ok(()))), "an empty message has room");
+        outbox.push(&[], Until::Now).unwrap();
+        assert!(room().is_pending());
+        assert_eq!((count.get(), other.get()), (0, 0));
+        assert_eq!(all(&outbox), [&[7; 10][..], &[]]);
+        assert_eq!((count.get(), other.get()), (1, 1));
+        assert!(matches!(push(&[8; 10]), Poll::Ready(Ok(true))));
+        assert!(push(&[9; 10]).is_pending());
+        outbox.begin_leave();
+        assert_eq!(count.get(), 2);
+        assert!(matches!(push(&[9; 10]), Poll::Ready(Err(SendError::Left))));
+        assert!(matches!(room(), Poll::Ready(Err(SendError::Left))));
+        assert_eq!(all(&outbox), [&[8; 10]]);
+    }
+
+    #[test]
     fn memory_is_used_again_and_does_not_grow() {
         let outbox = Outbox::new(1 << 20, MESSAGE_BYTES_MAX);
         let mut batch = Batch::default();
@@ -415,5 +509,58 @@ mod tests {
         outbox.close(Ended::Detached(vs_core::DetachReason::DuplicateId));
         outbox.begin_leave();
         assert!(matches!(outbox.push(&[], Until::Now), Err(SendError::Detached(_))));
+    }
+}
+
+/// As those of `bell.rs`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::waiters::loom_executor::block_on;
+
+    fn push(outbox: &Outbox, payload: &[u8]) -> Result<IsFirst, SendError> {
+        let mut place = Place::default();
+        let pushed = block_on(|cx| outbox.poll_push(payload, &mut place, cx.waker()));
+        outbox.leave(&mut place);
+        pushed
+    }
+
+    #[test]
+    fn task_hears_of_room() {
+        loom::model(|| {
+            let outbox = Arc::new(Outbox::new(10, 100));
+            push(&outbox, &[1; 6]).unwrap();
+            let thread = {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || _ = outbox.exchange(&mut Batch::default()))
+            };
+            push(&outbox, &[2; 6]).unwrap();
+            thread.join().unwrap();
+        });
+    }
+
+    /// Both fit in after one exchange, which is the only one.
+    #[test]
+    fn two_tasks_hear_of_room_for_both() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let outbox = Arc::new(Outbox::new(10, 100));
+            push(&outbox, &[1; 6]).unwrap();
+            let other = {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || _ = push(&outbox, &[2; 1]).unwrap())
+            };
+            let carries = {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || _ = outbox.exchange(&mut Batch::default()))
+            };
+            push(&outbox, &[3; 1]).unwrap();
+            other.join().unwrap();
+            carries.join().unwrap();
+        });
     }
 }

@@ -7,6 +7,7 @@
 
 mod asker;
 mod counters;
+pub mod metrics;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -380,7 +381,7 @@ impl Listener {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::ident::Deployment;
     use crate::wire::frame::FRAME_BYTES_MAX;
@@ -389,8 +390,9 @@ mod tests {
         Listed::new(core::iter::repeat_n(one, max + 7), max, |one| one)
     }
 
-    #[test]
-    fn longest_answers_fit_one_frame() {
+    /// A server and a node with the longest answers. Of each list so many are shown as `shown` says
+    /// of the most that may be.
+    fn longest(shown: fn(usize) -> usize) -> [Status; 2] {
         let name = GroupName::new(&"g".repeat(crate::ident::GROUP_NAME_BYTES_MAX)).unwrap();
         let addr = SocketAddr::from(([0xffff_u16; 8], u16::MAX));
         let (process, server) = (ProcessId(u64::MAX), ServerId(u64::MAX));
@@ -404,9 +406,9 @@ mod tests {
             name: name.clone(),
             changing: true,
             decided: Some(Decided { view, fast: true, took_ms: u64::MAX }),
-            members: many(member, MEMBERS_LISTED_MAX),
+            members: many(member, shown(MEMBERS_LISTED_MAX)),
             waiting: usize::MAX,
-            excluded: many(process, MEMBERS_LISTED_MAX),
+            excluded: many(process, shown(MEMBERS_LISTED_MAX)),
         };
         let of_server = Status::Server(ServerStatus {
             server,
@@ -416,9 +418,9 @@ mod tests {
             connections: usize::MAX,
             clients: usize::MAX,
             counters: ServerCounters::default(),
-            peers: many(peer, SERVERS_LISTED_MAX),
-            dialled: many(dial, SERVERS_LISTED_MAX),
-            groups: many(group, GROUPS_LISTED_MAX),
+            peers: many(peer, shown(SERVERS_LISTED_MAX)),
+            dialled: many(dial, shown(SERVERS_LISTED_MAX)),
+            groups: many(group, shown(GROUPS_LISTED_MAX)),
         });
         let all = u64::MAX;
         let (received, delivered, stable, acked, credit, lag) = (all, all, all, all, all, all);
@@ -427,12 +429,12 @@ mod tests {
             name,
             view,
             changing: true,
-            members: many(stream, MEMBERS_LISTED_MAX),
+            members: many(stream, shown(MEMBERS_LISTED_MAX)),
             window: u64::MAX,
             outstanding: u64::MAX,
             queued: usize::MAX,
-            unheard_by: many(process, MEMBERS_LISTED_MAX),
-            unicast_missing_from: many(process, MEMBERS_LISTED_MAX),
+            unheard_by: many(process, shown(MEMBERS_LISTED_MAX)),
+            unicast_missing_from: many(process, shown(MEMBERS_LISTED_MAX)),
             counters: CastCounters { sent: u64::MAX, ..CastCounters::default() },
         };
         let of_node = Status::Node(NodeStatus {
@@ -443,9 +445,20 @@ mod tests {
             overflowed: u64::MAX,
             slots: usize::MAX,
             slots_used: usize::MAX,
-            groups: many(membership, GROUPS_LISTED_MAX),
+            groups: many(membership, shown(GROUPS_LISTED_MAX)),
         });
-        for status in [of_server, of_node, Status::Busy] {
+        [of_node, of_server]
+    }
+
+    /// A node and a server of which each field is there, and each list shows one.
+    #[cfg(feature = "json")]
+    pub(in crate::status) fn full() -> [Status; 2] {
+        longest(|_| 1)
+    }
+
+    #[test]
+    fn longest_answers_fit_one_frame() {
+        for status in longest(|max| max).into_iter().chain([Status::Busy]) {
             let bytes = answer(&status);
             assert!(bytes.len() <= FRAME_BYTES_MAX, "{} bytes", bytes.len());
             let told = Asker::new(None, &Deployment::default()).handle_stream(&bytes);

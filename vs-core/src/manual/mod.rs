@@ -8,8 +8,11 @@
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
+//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`capture`]: what Wireshark shows of it.
+//! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
 //! - [`diagrams`]: a run as a picture, and how to read it.
 //! - [`traces`]: the format of traces.
 //! - [`glossary`]: the words, one meaning each.
@@ -29,8 +32,12 @@
 
 #[doc = include_str!("algorithm.md")]
 pub mod algorithm {}
+#[doc = include_str!("applications.md")]
+pub mod applications {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
+#[doc = include_str!("capture.md")]
+pub mod capture {}
 // As those of the first application.
 #[cfg_attr(not(doctest), doc = include_str!("async_use.md"))]
 pub mod async_use {}
@@ -45,6 +52,8 @@ pub mod first_application {}
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
 pub mod measured {}
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 #[doc = include_str!("options.md")]

@@ -13,13 +13,16 @@ use std::time::Instant;
 
 use vs_core::ident::ProcessId;
 use vs_core::replica::{ReplicaStatus, Waiting};
+use vs_core::status::Status;
 use vs_core::{Blocking, DisplaySet, Time};
+use vs_std::trace::MaybeTrace;
 use vs_std::{JoinOptions, Membership, Replicated};
 
 pub(crate) use args::Args;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, system};
 use crate::keys;
+use crate::metrics;
 use crate::network::{servers, unopened};
 use crate::output::say;
 use crate::renewal::{Flags, Renewal};
@@ -35,8 +38,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let flags = Renewal::of(&args.keys).watch()?;
     let named = servers(&args.servers)?;
     let udp = args.udp(&named)?;
-    let uses = keys::uses(&udp).chain(keys::named(&args.servers));
+    let uses = keys::uses(&udp).chain(keys::named(&args.servers)).chain(args.metrics.uses());
     let keys = args.keys.keys(uses, "--interface 127.0.0.1")?;
+    args.metrics.check(keys.as_ref());
     let (mut node, group) = args.tuning.configs(Blocking::Auto, udp.bind.is_ipv6());
     node.client.deployment = args.deployment.clone();
     let membership =
@@ -66,9 +70,25 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         vs_std::JoinError::Open(e) => unopened(&e, "--interface", "--interface"),
         e => Failure(e.to_string()),
     })?;
+    serve_metrics(&store, &args.metrics)?;
     serve(&store, is_json, args.leave_at_eof, &flags)?;
     store.kv.leave();
     Ok(())
+}
+
+/// Serves metrics, if that is wanted, as long as the store is there.
+fn serve_metrics(store: &Store, options: &metrics::Serving) -> Result<(), Failure> {
+    let Some(asked) = options.open_with(|| ())? else { return Ok(()) };
+    let kv = store.kv.clone();
+    let serve = move || asked.serve(|| kv.inspect(seen));
+    let thread = std::thread::Builder::new().name("status".into());
+    thread.spawn(serve).map(drop).map_err(|e| system("serve metrics", &e))
+}
+
+/// What this process sees, as a node and as a server.
+fn seen(driver: &vs_std::driver::Driver<MaybeTrace>) -> Vec<Status> {
+    let server = driver.embedded().map(|server| server.driver().server().status());
+    core::iter::once(Status::Node(driver.status())).chain(server.map(Status::Server)).collect()
 }
 
 /// How a note ends that tells of something that is tried again, until it succeeds.

@@ -14,6 +14,7 @@ mod input;
 mod keygen;
 mod keys;
 mod kv;
+mod metrics;
 mod network;
 mod node;
 mod output;
@@ -27,6 +28,7 @@ mod server;
 mod signals;
 mod sim;
 mod status;
+mod top;
 mod traces;
 mod tuning;
 mod wan;
@@ -53,6 +55,7 @@ enum Cli {
     Explore(explore::Args),
     Perf(Box<perf::Args>),
     Status(status::Args),
+    Top(top::Args),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Cli::Explore(args) => explore::run(args),
         Cli::Perf(args) => perf::run(*args),
         Cli::Status(args) => status::run(&args),
+        Cli::Top(args) => top::run(&args),
     };
     match result.and_then(|()| output::unwritten()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 use vs_core::View;
 use vs_core::ident::{Deployment, NUMBER_MAX, ServerId};
 use vs_core::member::server::{Note, Server, ServerConfig};
-use vs_core::status::ServerCounters;
+use vs_core::status::{ServerCounters, Status};
 use vs_mio::ServerDriver;
 use vs_std::OpenFiles;
 use vs_std::clock::Clock;
@@ -23,6 +23,7 @@ use crate::beacons::Discover;
 use crate::cut::Cut;
 use crate::failure::Failure;
 use crate::keys;
+use crate::metrics::{self, Questions};
 use crate::network::{note_text, refused, servers, unaccepted};
 use crate::output::Output;
 use crate::renewal::Renewal;
@@ -95,6 +96,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    metrics: metrics::Serving,
+    #[command(flatten)]
     keys: keys::Sealing,
 }
 
@@ -105,8 +108,10 @@ fn end_with_input() {
 
 /// Serves until told to end.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let uses = [args.listen.ip()].into_iter().chain(keys::named(&args.peers));
+    let uses = [args.listen.ip()].into_iter().chain(args.metrics.uses());
+    let uses = uses.chain(keys::named(&args.peers));
     let keys = args.keys.keys(uses.chain(args.discover.uses()), "--listen 127.0.0.1:7000")?;
+    args.metrics.check(keys.as_ref());
     let peers = servers(&args.peers)?;
     let boot = Clock::new().unix_start_ms();
     let mut config = config(&args);
@@ -136,6 +141,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         thread::spawn(end_with_input);
     }
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(system)?);
+    let asked = args.metrics.open(&waker)?;
     let output = Output::start(waker)?;
     let addr = driver.local_addr().map_err(system)?;
     let first = if args.json {
@@ -144,14 +150,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         format!("membership server {} listening on {addr}", args.id)
     };
     output.write((first + "\n").into_bytes());
-    serve(poll, driver, (signals, renewal), output, &args, files)
+    serve(poll, driver, (signals, renewal), (output, asked), &args, files)
 }
 
 fn serve(
     mut poll: Poll,
     mut driver: ServerDriver,
     (mut signals, renewal): (Signals, Renewal),
-    output: Output,
+    (output, asked): (Output, Option<Questions>),
     args: &Args,
     mut files: Option<OpenFiles>,
 ) -> Result<(), Failure> {
@@ -184,6 +190,9 @@ fn serve(
             _ => {}
         }
         for event in &events {
+            if let (WAKE, Some(asked)) = (event.token(), &asked) {
+                asked.answer(|| vec![Status::Server(driver.server().status())]);
+            }
             if event.token() != SIGNALS {
                 driver.handle_event(event);
                 continue;

@@ -23,9 +23,11 @@ use vs_core::replica::{
 };
 use vs_core::seal::Keys;
 
+use crate::driver::Driver;
 use crate::group::{JoinError, JoinOptions, LEAVE_SLACK_MS, Member, Role, SlowReader};
 use crate::keys::KeysError;
 use crate::random::random;
+use crate::trace::MaybeTrace;
 
 use call::Asked;
 pub use call::{CallError, Pending};
@@ -377,6 +379,23 @@ impl<S: State + Send + 'static> Replicated<S> {
         let number = number.map_err(|_| KeysError::Ended)?;
         self.front().forget(number);
         receive.recv().unwrap_or(Err(KeysError::Ended))
+    }
+
+    /// Lets the thread of the replica look at the driver: the status of the node, and of the server
+    /// inside. It carries nothing meanwhile, so `look` should be short. `None` once the replica has
+    /// ended, while too many calls wait for it, and on its own thread.
+    pub fn inspect<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Driver<MaybeTrace>) -> R + Send + 'static,
+    ) -> Option<R> {
+        if self.front().is_inside() {
+            return None; // it would wait for itself
+        }
+        let (send, receive) = mpsc::sync_channel(1);
+        let look = move |member: &mut Member| drop(send.send(look(member.driver())));
+        let number = self.front().ask(|_| Ask::Member(Box::new(look))).ok()?;
+        self.front().forget(number);
+        receive.recv().ok()
     }
 
     /// How it ended, once it has.

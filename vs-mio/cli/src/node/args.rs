@@ -11,6 +11,7 @@ use super::embedded;
 use crate::cut::Cut;
 use crate::generate::Sizes;
 use crate::keys;
+use crate::metrics;
 use crate::network::Interface;
 use crate::tuning::{self, Tuning};
 
@@ -86,6 +87,8 @@ pub(crate) struct Args {
     /// Tell `vs status` here what this member sees; port 0: one that the system chooses, and says
     #[arg(long, value_name = "IP:PORT")]
     pub(super) status: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(super) metrics: metrics::Serving,
     #[command(flatten)]
     pub(super) cut: Cut,
     /// For measurements: the sync message waits for the membership view, as it must where a

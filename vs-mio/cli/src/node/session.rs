@@ -21,6 +21,7 @@ use super::told::{Follow, told};
 use crate::cut::Cut;
 use crate::failure::{Failure, system};
 use crate::input::{Next, Source};
+use crate::metrics::Questions;
 use crate::network::{is_limit, unconnected, unreached};
 use crate::output::Output;
 use crate::renewal::Renewal;
@@ -78,6 +79,8 @@ pub(super) struct Session {
     how: Option<String>,
     /// Where the status is asked for.
     desk: Option<Desk>,
+    /// What is asked for metrics.
+    asked: Option<Questions>,
     group: GroupKey,
     process: ProcessId,
     output: Output,
@@ -137,6 +140,7 @@ impl Session {
             driver,
             how: None,
             desk: None,
+            asked: None,
             group,
             process,
             output,
@@ -172,8 +176,8 @@ impl Session {
         Self { how, ..self }
     }
 
-    pub(super) fn with_desk(self, desk: Option<Desk>) -> Self {
-        Self { desk, ..self }
+    pub(super) fn with_desk(self, desk: Option<Desk>, asked: Option<Questions>) -> Self {
+        Self { desk, asked, ..self }
     }
 
     /// Takes part until the group is left.
@@ -202,6 +206,9 @@ impl Session {
                 let (now, status) = (self.driver.now(), || Status::Node(self.driver.status()));
                 if self.desk.as_mut().is_some_and(|desk| desk.handle_event(now, event, status)) {
                     continue;
+                }
+                if let (WAKE, Some(asked)) = (event.token(), &self.asked) {
+                    asked.answer(|| seen(&self.driver));
                 }
                 if event.token() == SIGNALS {
                     self.handle_signals();
@@ -480,6 +487,12 @@ impl Session {
     fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
     }
+}
+
+/// What this process sees, as a node and as a server.
+fn seen(driver: &Driver<Tee>) -> Vec<Status> {
+    let server = driver.embedded().map(|server| server.driver().server().status());
+    core::iter::once(Status::Node(driver.status())).chain(server.map(Status::Server)).collect()
 }
 
 fn too_large(len: usize, max: usize) {

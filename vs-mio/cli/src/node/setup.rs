@@ -37,6 +37,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let udp = udp(&args, &named)?;
     let keys = args.keys.keys(uses(&args, &udp), "--interface 127.0.0.1")?;
     keys::check_status(keys.as_ref(), args.status);
+    args.metrics.check(keys.as_ref());
     let (mut node, mut config) = args.tuning.configs(blocking, udp.bind.is_ipv6());
     config.order = args.order;
     if let Some(voters) = &args.primary_of {
@@ -80,6 +81,7 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
     let desk = desk(&args, &poll)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(|e| system("make a waker", &e))?;
     let waker = Arc::new(waker);
+    let asked = args.metrics.open(&waker)?;
     let output = Output::start(Arc::clone(&waker))?;
     let max = config.message_bytes_max;
     let leave_ms = config.peer_ms.saturating_add(LEAVE_SLACK_MS);
@@ -94,12 +96,12 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         leave_ms,
         has_voters: args.primary_of.is_some(),
     };
-    Ok(session.with(limits, args.leave_at_eof).with_embedded(how).with_desk(desk))
+    Ok(session.with(limits, args.leave_at_eof).with_embedded(how).with_desk(desk, asked))
 }
 
 /// The addresses by which others reach this process, and those that it will be connected to.
 fn uses(args: &Args, udp: &UdpConfig) -> Vec<IpAddr> {
-    let status = args.status.map(|addr| addr.ip());
+    let status = args.status.map(|addr| addr.ip()).into_iter().chain(args.metrics.uses());
     let named = keys::named(&args.servers).chain(args.embedded.uses());
     keys::uses(udp).chain(named).chain(status).collect()
 }

@@ -54,13 +54,6 @@ impl Game {
         let donor = players.max_by_key(|p| (note(*p), Reverse(*p)));
         (self.entered, self.ordered) = (false, None);
         self.early.clear();
-        let Some(donor) = donor else {
-            self.world = None; // spectators alone
-            return Ok(());
-        };
-        let same = clusters.of(donor).is_some_and(|c| c.members.contains(&ProcessId(self.me)));
-        self.world = self.world.take().filter(|_| same);
-        if donor.0 == self.me {
         let me = ProcessId(self.me);
         let came = donor.and_then(|donor| clusters.of(donor));
         let same = came.is_some_and(|with| with.members.contains(&me));

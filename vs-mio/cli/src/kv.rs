@@ -38,13 +38,16 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let flags = Renewal::of(&args.keys).watch()?;
     let named = servers(&args.servers)?;
     let udp = args.udp(&named)?;
-    let uses = keys::uses(&udp).chain(keys::named(&args.servers)).chain(args.metrics.uses());
+    let named_uses = keys::named(&args.servers).chain(args.inside.uses());
+    let uses = keys::uses(&udp).chain(named_uses).chain(args.metrics.uses());
     let keys = args.keys.keys(uses, "--interface 127.0.0.1")?;
     args.metrics.check(keys.as_ref());
     let (mut node, group) = args.tuning.configs(Blocking::Auto, udp.bind.is_ipv6());
     node.client.deployment = args.deployment.clone();
-    let membership =
-        if named.is_empty() { Membership::embedded() } else { Membership::Servers(named) };
+    let membership = match named.is_empty() {
+        true => Membership::Embedded(Box::new(args.inside.config()?)),
+        false => Membership::Servers(named),
+    };
     let driver = vs_std::driver::DriverConfig::new(seat.process(), membership, udp)
         .with_node(node)
         .with_fit_datagrams(args.tuning.datagram_bytes.is_none())
@@ -67,7 +70,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         args.group
     );
     let store = Store::open(&args.group, join, &primary_of, tell).map_err(|e| match e {
-        vs_std::JoinError::Open(e) => unopened(&e, "--interface", "--interface"),
+        vs_std::JoinError::Open(e) => {
+            unopened(&e, "--interface", args.inside.listen_option("--interface"))
+        }
         e => Failure(e.to_string()),
     })?;
     serve_metrics(&store, &args.metrics)?;

@@ -19,6 +19,7 @@ mod failure;
 mod fast_share;
 mod generate;
 mod input;
+mod inside;
 mod keygen;
 mod keys;
 mod kv;

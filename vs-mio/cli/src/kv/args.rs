@@ -11,6 +11,7 @@ use vs_std::ServerName;
 use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
 
 use crate::failure::Failure;
+use crate::inside;
 use crate::keys;
 use crate::metrics;
 use crate::network::{Interface, find_any};
@@ -69,6 +70,8 @@ pub(crate) struct Args {
     /// Wait until the store is served, do what standard input says, and leave at its end
     #[arg(long)]
     pub(super) leave_at_eof: bool,
+    #[command(flatten)]
+    pub(super) inside: inside::Options,
     #[command(flatten)]
     pub(super) metrics: metrics::Serving,
     #[command(flatten)]

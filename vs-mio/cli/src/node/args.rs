@@ -7,9 +7,9 @@ use vs_core::VIEW_MEMBERS_MAX;
 use vs_core::ident::{Deployment, GroupName, NUMBER_MAX, ProcessId};
 use vs_core::order::Order;
 
-use super::embedded;
 use crate::cut::Cut;
 use crate::generate::Sizes;
+use crate::inside;
 use crate::keys;
 use crate::metrics;
 use crate::network::Interface;
@@ -98,7 +98,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(super) sync_after_view: bool,
     #[command(flatten)]
-    pub(super) embedded: embedded::Options,
+    pub(super) embedded: inside::Options,
     #[command(flatten)]
     pub(super) keys: keys::Sealing,
     #[command(flatten)]

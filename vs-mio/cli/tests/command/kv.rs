@@ -208,3 +208,27 @@ fn a_server_that_does_not_answer_is_spoken_of() {
     note(&mut first, "no membership server has answered");
     first.kill();
 }
+
+/// As in a network without multicast, where a name leads to the others.
+#[test]
+fn a_store_forms_by_peers_without_multicast() {
+    let world = World::new("kv-peers", &[]);
+    let ports = [(); 3].map(|()| {
+        let free = crate::world::multicast();
+        free.rsplit_once(':').expect("an address with a port").1.to_owned()
+    });
+    let first = format!("localhost:{}", ports[0]);
+    let start = |id: usize| {
+        let (number, listen) = (id.to_string(), format!("127.0.0.1:{}", ports[id - 1]));
+        let trace = world.trace(id as u64);
+        let group =
+            ["kv", "--json", "--unicast", "--interface", "127.0.0.1", "--group", "kv-peers"];
+        let own = ["--id", &number, "--listen", &listen, "--peer", &first, "--trace", &trace];
+        Process::start(&[&group[..], &own].concat())
+    };
+    let mut members: Vec<Process> = (1..=3).map(start).collect();
+    members.iter_mut().for_each(|member| note(member, "the state is served"));
+    assert_eq!(ask(&mut members[2], "put a 1"), said(r#"{"before":null}"#));
+    assert_eq!(ask(&mut members[0], "get a"), said(r#"{"value":"1"}"#));
+    world.end(members);
+}

@@ -120,6 +120,11 @@ try {
   two.child.kill('SIGCONT')
   await same([...both, cat, dan], 'parted and met again', least + 3)
   await shot(dan, 'merged')
+  // A process that hangs closes no connection: its page goes on elsewhere, and so does what it drew.
+  two.child.kill('SIGSTOP')
+  await draw(dan, [[100, 950], [700, 950]], false)
+  await talksTo(dan, one)
+  await same([...both, cat, dan], 'gone on from a process that hangs', least + 4)
   // All processes are killed: the pages bring the board back.
   const all = (await ids(ann)).length
   one.kill(); two.kill()

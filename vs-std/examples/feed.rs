@@ -7,14 +7,12 @@
 //! cargo run -p vs-std --example feed watch 11 --slow   # it skips what it has no time for
 //! cargo run -p vs-std --example feed member 12 --slow  # a member: it is out if it is too slow
 //! ```
-//!
 //! Kill the publisher with `kill -9`: the next one goes on with the tick that follows. Those who
 //! come from one view have the same ticks, so none is left out and none comes twice.
 #![allow(clippy::disallowed_methods, missing_docs, reason = "an example")]
 
 use core::{cmp::Reverse, error::Error, time::Duration};
-use std::process::{Command, Stdio};
-use std::{thread, time::Instant};
+use std::{process::Command, process::Stdio, thread, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use vs_core::{Clusters, Note, View, ident::ProcessId};
@@ -28,8 +26,7 @@ const LAG: (usize, Duration) = (INBOX_BYTES / 2, Duration::from_millis(300));
 const EVICT: SlowReader = SlowReader::Evict { lag_bytes: LAG.0, after: LAG.1 };
 
 /// The number of the next tick, and the prices before it.
-#[derive(Clone, Serialize, Deserialize)]
-struct Prices(u64, [i64; SYMBOLS]);
+type Prices = (u64, [i64; SYMBOLS]);
 
 #[derive(Serialize, Deserialize)]
 enum Said {
@@ -37,11 +34,9 @@ enum Said {
     All(Prices),
 }
 
-impl Prices {
-    fn tick(&mut self, price: i64) {
-        self.1[self.0 as usize % SYMBOLS] = price;
-        self.0 += 1;
-    }
+fn tick((number, prices): &mut Prices, price: i64) {
+    prices[*number as usize % SYMBOLS] = price;
+    *number += 1;
 }
 
 #[derive(Default)]
@@ -50,14 +45,12 @@ struct Feed {
     made: Option<Prices>, // by this process, as long as it publishes
     seen: Option<Prices>,
     ticks: u64,
-    missed: u64,
-    missing: u64, // since the last tick
+    missed: [u64; 2], // messages: all, and those since the last tick
 }
 
 impl Feed {
-    /// The publisher that has seen most goes on, of several the one with the least id; all are told
-    /// the same notes. It begins by telling those who are new what the prices are: that comes
-    /// before the ticks which follow, since its messages come in their order.
+    /// All are told the same notes: the publisher that has seen most goes on. It begins by telling
+    /// those who are new the prices, which come before its next ticks: its messages have an order.
     fn view(&mut self, me: ProcessId, view: &View, clusters: &Clusters) -> Option<Said> {
         let note = |p| clusters.note(p).map_or(Vec::new(), |note| note.as_bytes().to_vec());
         let publishers = view.members().iter().copied().filter(|p| !note(*p).is_empty());
@@ -66,12 +59,10 @@ impl Feed {
         if came.is_none_or(|with| !with.members.contains(&me)) {
             self.seen = None; // it may be another one than theirs
         }
-        self.made = self.made.take().filter(|_| self.leader == Some(me));
-        if self.leader == Some(me) {
-            let seen = self.seen.get_or_insert(Prices(0, [10_000; SYMBOLS]));
-            self.made.get_or_insert_with(|| seen.clone());
-        }
-        self.made.clone().map(Said::All)
+        let begin = self.seen.unwrap_or((0, [10_000; SYMBOLS]));
+        self.made = (self.leader == Some(me)).then(|| self.made.unwrap_or(begin));
+        self.seen = self.seen.or(self.made);
+        self.made.map(Said::All)
     }
 
     fn deliver(&mut self, from: ProcessId, said: Said) -> Result<(), Box<dyn Error>> {
@@ -79,11 +70,11 @@ impl Feed {
             _ if Some(from) != self.leader => {}
             (None, Said::All(all)) => self.seen = Some(all),
             (Some(seen), Said::Tick(number, price)) => {
-                if !(seen.0..=seen.0 + self.missing).contains(&number) {
+                if !(seen.0..=seen.0 + self.missed[1]).contains(&number) {
                     return Err(format!("tick {number} came, {} was due", seen.0).into());
                 }
-                (self.ticks, seen.0, self.missing) = (self.ticks + 1, number, 0);
-                seen.tick(price);
+                (self.ticks, seen.0, self.missed[1]) = (self.ticks + 1, number, 0);
+                tick(seen, price);
             }
             _ => {}
         }
@@ -94,7 +85,7 @@ impl Feed {
         let made = self.made.as_mut()?;
         let chance = (made.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 201;
         let price = made.1[made.0 as usize % SYMBOLS] + chance as i64 - 100;
-        made.tick(price);
+        tick(made, price);
         Some(Said::Tick(made.0 - 1, price))
     }
 }
@@ -114,8 +105,7 @@ fn demo() -> Result<(), Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let [role, id, rest @ ..] = &args[..] else { return demo() };
-    let me = ProcessId(id.parse()?);
-    let is_slow = rest.iter().any(|arg| arg == "--slow");
+    let (me, is_slow) = (ProcessId(id.parse()?), rest.iter().any(|arg| arg == "--slow"));
     let mut join = JoinOptions::local().with_inbox_bytes(INBOX_BYTES);
     (join.driver.process, join.group.clusters) = (me, true);
     if let Some(multicast) = rest.iter().find_map(|arg| arg.parse().ok()) {
@@ -139,14 +129,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(Event::View { view, clusters: Some(clusters), .. }) => {
                 feed.view(me, &view, &clusters).into_iter().try_for_each(send)?;
             }
-            Some(Event::Gap { messages }) => {
-                (feed.missed, feed.missing) = (feed.missed + messages, feed.missing + messages);
-            }
+            Some(Event::Gap { messages: n }) => feed.missed.iter_mut().for_each(|m| *m += n),
             _ => {}
         }
         let is_due = Instant::now() >= due;
         due += BURST * u32::from(is_due);
-        let Some(Prices(next, prices)) = feed.seen.clone() else { continue };
+        let Some((next, prices)) = feed.seen else { continue };
         if is_due {
             (0..TICKS_PER_BURST).filter_map(|_| feed.next_tick()).try_for_each(send)?;
             if role == "publish" {
@@ -155,7 +143,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         if Instant::now() >= tells {
             tells = Instant::now() + Duration::from_secs(1);
-            let (ticks, missed) = (feed.ticks, feed.missed);
+            let (ticks, missed) = (feed.ticks, feed.missed[0]);
             println!("{role} {id}: up to {next}, {ticks} ticks, {missed} missed; {prices:?}");
         }
     }

@@ -15,13 +15,13 @@ use vs_bench::process::{PATIENCE, check_signals, watch_signals};
 use vs_bench::samples::Samples;
 use vs_core::ident::ProcessId;
 use vs_std::udp::UdpConfig;
-use vs_std::{Event, JoinOptions, RecvError, SendError, SharedGroup};
+use vs_std::{Event, JoinOptions, RecvError, SendError, SharedGroup, pin};
 
 #[derive(Parser)]
 #[command(about = "Tasks beside blocking threads: one way, and messages a second")]
 struct Args {
     /// Rounds, of which the medians count
-    #[arg(long, default_value_t = 101)]
+    #[arg(long, default_value_t = 51)]
     rounds: usize,
     /// Messages there and back that are timed in a round
     #[arg(long, default_value_t = 1_000)]
@@ -92,8 +92,8 @@ fn measure(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Two members of this process in one view.
-fn pair() -> Result<[SharedGroup; 2], String> {
+/// Two members of this process in one view; the thread of each on a core of its own, if `pinned`.
+fn pair(pinned: bool) -> Result<[SharedGroup; 2], String> {
     let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
     let SocketAddr::V4(free) = free.local_addr().map_err(|e| e.to_string())? else {
         return Err("it is not of IPv4".into());
@@ -102,7 +102,8 @@ fn pair() -> Result<[SharedGroup; 2], String> {
     let name = "tasks".parse().map_err(|e| format!("{e}"))?;
     let join = |id| {
         let udp = UdpConfig::new(Ipv4Addr::LOCALHOST, multicast);
-        let options = JoinOptions::without_server(ProcessId(id), udp);
+        let mut options = JoinOptions::without_server(ProcessId(id), udp);
+        options.pin = pinned.then(|| core_of(id));
         SharedGroup::join(&name, options).map_err(|e| e.to_string())
     };
     let pair = [join(1)?, join(2)?];
@@ -113,6 +114,12 @@ fn pair() -> Result<[SharedGroup; 2], String> {
         }
     }
     Ok(pair)
+}
+
+/// The core of a member: the first or the second one, if there are two.
+fn core_of(id: u64) -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    id as usize % cores
 }
 
 fn run<R>(caller: Caller, future: impl Future<Output = R>) -> Result<R, String> {
@@ -127,38 +134,58 @@ fn is(event: &Event, kind: u8) -> bool {
     matches!(event, Event::Message { payload, .. } if payload.first() == Some(&kind))
 }
 
-/// The median of half the time there and back, in microseconds.
+/// The median of half the time there and back, in microseconds. The threads of a member share a
+/// core: left to the scheduler, some rounds take five times as long as others, whoever calls.
 fn one_way(args: &Args, caller: Caller) -> Result<f64, String> {
-    let [one, two] = pair()?;
-    let ping = vec![PING; args.size];
-    let pong = vec![PONG; args.size];
-    let answers = thread::spawn(move || answer(&two, caller, &pong));
-    let ways = match caller {
-        Caller::Blocking => (0..args.pings)
-            .map(|_| {
-                let start = Instant::now();
-                one.send(&ping).map_err(|e| e.to_string())?;
-                while !is(&one.recv().map_err(|e| e.to_string())?, PONG) {}
-                Ok(start.elapsed().as_secs_f64() * 1e6 / 2.0)
-            })
-            .collect::<Result<Vec<_>, String>>()?,
-        Caller::Tokio | Caller::FuturesLite => run(caller, async {
-            let mut events = one.stream();
-            let mut ways = Vec::with_capacity(args.pings);
-            for _ in 0..args.pings {
-                let start = Instant::now();
-                one.send_async(&ping).await.map_err(|e| e.to_string())?;
-                while !is(&events.next().await.ok_or("membership ended")?, PONG) {}
-                ways.push(start.elapsed().as_secs_f64() * 1e6 / 2.0);
-            }
-            Ok::<_, String>(ways)
-        })??,
-    };
-    one.leave().map_err(|e| e.to_string())?;
-    answers.join().map_err(|_| "the other member panicked")??;
+    let [one, two] = pair(true)?;
+    let size = args.size;
+    let answers = thread::spawn(move || {
+        pin(core_of(2)).map_err(|e| e.to_string())?;
+        answer(&two, caller, &vec![PONG; size])
+    });
+    let pings = args.pings;
+    let ways = thread::spawn(move || {
+        pin(core_of(1)).map_err(|e| e.to_string())?;
+        let ways = ping(&one, caller, pings, &vec![PING; size])?;
+        one.leave().map_err(|e| e.to_string())?;
+        Ok::<_, String>(ways)
+    });
+    let ways = ways.join().map_err(|_| "the member that asks panicked")??;
+    answers.join().map_err(|_| "the member that answers panicked")??;
     let mut samples = Samples::default();
     ways.into_iter().for_each(|way| samples.push("way", way));
     samples.median("way").ok_or("no pings".into())
+}
+
+/// Half the time there and back of each ping, in microseconds.
+fn ping(
+    group: &SharedGroup,
+    caller: Caller,
+    pings: usize,
+    payload: &[u8],
+) -> Result<Vec<f64>, String> {
+    let mut ways = Vec::with_capacity(pings);
+    let mut note = |start: Instant| ways.push(start.elapsed().as_secs_f64() * 1e6 / 2.0);
+    if caller == Caller::Blocking {
+        for _ in 0..pings {
+            let start = Instant::now();
+            group.send(payload).map_err(|e| e.to_string())?;
+            while !is(&group.recv().map_err(|e| e.to_string())?, PONG) {}
+            note(start);
+        }
+        return Ok(ways);
+    }
+    run(caller, async {
+        let mut events = group.stream();
+        for _ in 0..pings {
+            let start = Instant::now();
+            group.send_async(payload).await.map_err(|e| e.to_string())?;
+            while !is(&events.next().await.ok_or("membership ended")?, PONG) {}
+            note(start);
+        }
+        Ok::<_, String>(())
+    })??;
+    Ok(ways)
 }
 
 /// Answers each ping until it is alone.
@@ -185,7 +212,7 @@ fn answer(group: &SharedGroup, caller: Caller, pong: &[u8]) -> Result<(), String
 
 /// Messages that the other member receives in a second.
 fn throughput(args: &Args, caller: Caller) -> Result<f64, String> {
-    let pair = pair()?;
+    let pair = pair(false)?;
     let receivers = pair.clone().map(|group| {
         let count = args.messages;
         thread::spawn(move || receive(&group, caller, count))

@@ -1,6 +1,14 @@
 //! The command `vs`.
 #![forbid(unsafe_code)]
 
+/// That of the standard library panics where standard error is full. What nobody can be told is no
+/// reason to end.
+macro_rules! eprintln {
+    ($($said:tt)*) => {
+        $crate::output::complain(::core::format_args!($($said)*))
+    };
+}
+
 mod beacons;
 mod check;
 mod cut;

@@ -54,17 +54,18 @@ impl Game {
         let donor = players.max_by_key(|p| (note(*p), Reverse(*p)));
         (self.entered, self.ordered) = (false, None);
         self.early.clear();
-        let Some(donor) = donor else { return Ok(self.world = None) }; // spectators alone
-        let same = clusters.of(donor).is_some_and(|c| c.members.contains(&ProcessId(self.me)));
-        self.world = self.world.take().filter(|_| same);
-        if donor.0 == self.me {
+        let me = ProcessId(self.me);
+        let came = donor.and_then(|donor| clusters.of(donor));
+        let same = came.is_some_and(|with| with.members.contains(&me));
+        self.world = self.world.take().filter(|_| same); // without players there is none
+        if donor == Some(me) {
             self.world.get_or_insert_with(World::new);
         }
         if let Some(world) = &mut self.world {
             world.keep(|player| view.members().contains(&ProcessId(player)));
         }
         self.close_turn();
-        let told = self.world.clone().filter(|_| donor.0 == self.me).map(Said::World);
+        let told = self.world.clone().filter(|_| donor == Some(me)).map(Said::World);
         told.into_iter().try_for_each(|told| self.send(&told))
     }
 

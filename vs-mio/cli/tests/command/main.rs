@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod kv;
 mod metrics;
+mod odd_worlds;
 mod perf;
 mod primary;
 mod profile;

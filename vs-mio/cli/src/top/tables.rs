@@ -91,7 +91,8 @@ fn state_of_server(server: &ServerStatus) -> Cell {
     if apart > 0 {
         return Cell::text(format!("apart from {apart} servers")).toned(Tone::Bad, true);
     }
-    let text = format!("{} clients, {} servers", server.clients, server.peers.first.len() + 1);
+    let peers = server.peers.first.len() + server.peers.more;
+    let text = format!("clients {}, peers {peers}", server.clients);
     Cell::text(text).toned(Tone::Good, true)
 }
 
@@ -194,13 +195,13 @@ const MEMBERS: &[Column] = &[
     words("GROUP"),
     words("AT"),
     words("MEMBER"),
+    numbers("LAG"),
+    numbers("CREDIT"),
     numbers("RECEIVED"),
     numbers("DELIVERED"),
     numbers("STABLE"),
     numbers("UNSTABLE"),
     numbers("ACKED"),
-    numbers("CREDIT"),
-    numbers("LAG"),
     words(""),
 ];
 
@@ -232,13 +233,13 @@ fn streams(node: &NodeStatus, group: &MembershipStatus) -> impl Iterator<Item = 
             Cell::text(group.name.to_string()),
             Cell::text(format!("process {}", node.process)),
             Cell::text(member.process.to_string()),
+            Cell::number(member.lag).toned(Tone::Bad, is_full),
+            Cell::number(member.credit),
             Cell::number(member.received),
             Cell::number(member.delivered),
             Cell::number(member.stable),
             Cell::number(member.received.saturating_sub(member.stable)),
             Cell::number(member.acked),
-            Cell::number(member.credit),
-            Cell::number(member.lag).toned(Tone::Bad, is_full),
             Cell::text(besides).toned(Tone::Bad, is_full).toned(Tone::Odd, is_deaf && !is_full),
         ]
     })

@@ -85,8 +85,8 @@ fn keys_move_sort_and_end() {
         press(&mut screen, &model, KeyCode::Tab);
     }
     assert_eq!(screen.panels[screen.focus].kind, Kind::Members);
-    // LAG is the tenth column; numbers fall.
-    for _ in 0..10 {
+    // LAG is the fourth column; numbers fall.
+    for _ in 0..4 {
         press(&mut screen, &model, KeyCode::Char('s'));
     }
     press(&mut screen, &model, KeyCode::Enter);

@@ -34,7 +34,8 @@ def main():
             for document in documents:
                 if not {"apiVersion", "kind", "metadata"} <= document.keys():
                     failures.append(f"{file}: a document without apiVersion, kind or metadata")
-        for verb, words in commands(text.replace("\\\n", " ")):
+        # Of what is piped, or follows another command, each is looked at by itself.
+        for verb, words in commands(re.sub(r"&&.*", "", text.replace("\\\n", " "))):
             known = options(binary, verb)
             for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", " " + words):
                 count += 1

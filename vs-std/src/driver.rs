@@ -2,6 +2,7 @@
 
 mod config;
 mod external;
+mod log;
 mod moved;
 mod port;
 mod rotation;
@@ -335,6 +336,11 @@ impl<T: Tracer> Driver<T> {
         let now = self.recent_time();
         let action = self.node.poll_action(now);
         self.heard_all = action.is_none();
+        if let Some(action) = &action
+            && !matches!(action, Action::Deliver { .. })
+        {
+            log::action(action);
+        }
         action
     }
 

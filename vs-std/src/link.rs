@@ -258,6 +258,9 @@ impl Link {
                 Ok(n) => {
                     let is_first = !core::mem::replace(&mut self.status.is_answering, true);
                     self.status.answered += u64::from(is_first);
+                    if is_first {
+                        tracing::info!(addr = %open.addr, "a membership server answers");
+                    }
                     node.handle_stream(now, &self.buffer[..n]);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -286,6 +289,7 @@ impl Link {
     /// A connection that was up has ended.
     fn lost<T: Tracer>(&mut self, node: &mut Node<T>, now: Time, error: io::Error) {
         if let (Some(open), Some(attempt)) = (&self.open, self.attempt.take()) {
+            tracing::info!(addr = %open.addr, %error, "the membership server is lost");
             self.failed(attempt.server, Some(open.addr), error);
         }
         self.close();
@@ -296,6 +300,7 @@ impl Link {
         let refused = addr.is_none() || error.kind() == ErrorKind::ConnectionRefused;
         self.status.refused_in_a_row = if refused { self.status.refused_in_a_row + 1 } else { 0 };
         let server = self.servers[server].clone();
+        tracing::debug!(%server, ?addr, %error, "a membership server is not reached");
         self.status.last_failure = Some(ConnectFailure { server, addr, error });
     }
 

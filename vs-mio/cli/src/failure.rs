@@ -15,6 +15,6 @@ pub(crate) fn system(what: &str, error: &std::io::Error) -> Failure {
 /// Ends the process, which has opened nothing yet: its command line lacks something, as `why` says
 /// in one sentence.
 pub(crate) fn misused(why: &str) -> ! {
-    eprintln!("vs: {why}");
+    tracing::error!("{why}");
     std::process::exit(MISUSED)
 }

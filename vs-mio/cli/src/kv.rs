@@ -63,8 +63,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             print(is_json, &said);
         }
     };
-    eprintln!(
-        "vs: process {} of the {} that keep the store {}",
+    tracing::info!(
+        "process {} of the {} that keep the store {}",
         seat.process(),
         args.members,
         args.group

@@ -1,14 +1,6 @@
 //! The command `vs`.
 #![forbid(unsafe_code)]
 
-/// That of the standard library panics where standard error is full. What nobody can be told is no
-/// reason to end.
-macro_rules! eprintln {
-    ($($said:tt)*) => {
-        $crate::output::complain(::core::format_args!($($said)*))
-    };
-}
-
 mod beacons;
 mod check;
 mod cut;
@@ -23,6 +15,7 @@ mod inside;
 mod keygen;
 mod keys;
 mod kv;
+mod log;
 mod metrics;
 mod network;
 mod node;
@@ -52,7 +45,15 @@ use failure::Failure;
 /// Virtually synchronous group communication.
 #[derive(Parser, Debug)]
 #[command(name = "vs", version, arg_required_else_help = true)]
-enum Cli {
+struct Cli {
+    #[command(flatten)]
+    log: log::Options,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
     Demo(demo::Args),
     Node(Box<node::Args>),
     Kv(Box<kv::Args>),
@@ -72,24 +73,25 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let result = match cli {
-        Cli::Demo(args) => demo::run(args),
-        Cli::Node(args) => node::run(*args),
-        Cli::Kv(args) => kv::run(*args),
-        Cli::Server(args) => server::run(*args),
-        Cli::Keygen(args) => keygen::run(&args),
-        Cli::Check(args) => check::run(args),
-        Cli::Draw(args) => draw::run(&args),
-        Cli::Sim(args) => sim::run(args),
-        Cli::Explore(args) => explore::run(args),
-        Cli::Perf(args) => perf::run(*args),
-        Cli::Status(args) => status::run(&args),
-        Cli::Top(args) => top::run(&args),
+    cli.log.begin();
+    let result = match cli.verb {
+        Verb::Demo(args) => demo::run(args),
+        Verb::Node(args) => node::run(*args),
+        Verb::Kv(args) => kv::run(*args),
+        Verb::Server(args) => server::run(*args),
+        Verb::Keygen(args) => keygen::run(&args),
+        Verb::Check(args) => check::run(args),
+        Verb::Draw(args) => draw::run(&args),
+        Verb::Sim(args) => sim::run(args),
+        Verb::Explore(args) => explore::run(args),
+        Verb::Perf(args) => perf::run(*args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Top(args) => top::run(&args),
     };
     match result.and_then(|()| output::unwritten()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
-            eprintln!("vs: {why}");
+            tracing::error!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -109,7 +111,8 @@ fn misused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return status;
     }
-    eprintln!("vs: {}", in_one_sentence(&error.render().to_string()));
+    log::begin_unparsed();
+    tracing::error!("{}", in_one_sentence(&error.render().to_string()));
     status
 }
 

@@ -129,7 +129,7 @@ pub(crate) fn find_any(
             return Err(Failure(unknown(servers, &error)));
         }
         if !core::mem::replace(&mut is_told, true) {
-            eprintln!("vs: {} cannot be looked up yet ({error}): trying again", list(servers));
+            tracing::warn!("{} cannot be looked up yet ({error}): trying again", list(servers));
         }
         before = Some(error);
         pause(until);

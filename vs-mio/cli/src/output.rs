@@ -28,11 +28,6 @@ pub(crate) fn say(line: core::fmt::Arguments<'_>) {
     }
 }
 
-/// Writes a line to standard error, if that takes it.
-pub(crate) fn complain(line: core::fmt::Arguments<'_>) {
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
-}
-
 /// That results were lost, if [`say`] could not write them all.
 pub(crate) fn unwritten() -> Result<(), Failure> {
     match UNWRITTEN.get() {

@@ -47,8 +47,8 @@ impl Renewal {
             set(keys).map(|()| held).map_err(|e| Failure(e.to_string()))
         });
         match renewed {
-            Ok(held) => eprintln!("vs: the keys were read again: {held}"),
-            Err(Failure(why)) => eprintln!("vs: the keys stay as they were: {why}"),
+            Ok(held) => tracing::info!("the keys were read again: {held}"),
+            Err(Failure(why)) => tracing::warn!("the keys stay as they were: {why}"),
         }
     }
 

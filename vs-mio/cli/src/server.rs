@@ -165,10 +165,10 @@ fn serve(
     loop {
         driver.advance();
         while let Some(failure) = driver.poll_lookup_failure() {
-            eprintln!("vs: peer {failure}");
+            tracing::warn!("peer {failure}");
         }
         if let Some(error) = driver.poll_accept_failure() {
-            eprintln!("vs: {}", unaccepted(&error));
+            tracing::warn!("{}", unaccepted(&error));
         }
         // Notes that nobody reads stay with the server, which drops the oldest.
         while output.has_room()
@@ -177,8 +177,8 @@ fn serve(
             if matches!(note, Note::NoRoom { .. })
                 && let Some(OpenFiles { limit, .. }) = files.take()
             {
-                eprintln!(
-                    "vs: there is no room for more connections, since this process may open {limit} files: raise \
+                tracing::warn!(
+                    "there is no room for more connections, since this process may open {limit} files: raise \
                      that limit (ulimit -n)"
                 );
             }

@@ -199,7 +199,7 @@ const PROGRESS_LOGGED: u64 = 20;
 fn tell_progress(done: u64, runs: u64, begun: Instant) {
     let words = if std::io::stderr().is_terminal() { PROGRESS_WATCHED } else { PROGRESS_LOGGED };
     if runs >= PROGRESS_RUNS_MIN && done > 0 && done.is_multiple_of(runs / words) {
-        eprintln!("vs: {done} of {runs} runs after {} s", begun.elapsed().as_secs());
+        tracing::info!("{done} of {runs} runs after {} s", begun.elapsed().as_secs());
     }
 }
 
@@ -222,7 +222,7 @@ fn work(
             Ok(Ok(stats)) => total.stats.add(&stats),
             Ok(Err(why)) => {
                 if total.failed.len() < FAILURES_SHOWN {
-                    eprintln!("{why}");
+                    tracing::error!("{why}");
                 }
                 total.failed.push(seed);
             }

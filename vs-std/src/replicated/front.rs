@@ -357,6 +357,7 @@ impl<S: State> Front<S> {
         }
         inner.note_ready();
         if inner.status != *status {
+            tracing::info!(?status, "the replicated state");
             inner.status.clone_from(status);
             woken.extend(inner.watchers.take_all());
         }

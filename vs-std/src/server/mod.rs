@@ -331,7 +331,9 @@ impl ServerDriver {
     /// The next note for the operator. Notes that nobody takes stay, up to a bound: then the oldest
     /// are dropped.
     pub fn poll_note(&mut self) -> Option<Note> {
-        self.server.poll_note()
+        let note = self.server.poll_note();
+        note.iter().for_each(|note| tracing::debug!("{note}"));
+        note
     }
 
     /// A peer that was added by name, and whose name cannot be looked up; told once until a lookup

@@ -87,7 +87,7 @@ impl Desk {
             let timeout = ends.map(|until| until.saturating_duration_since(Instant::now()));
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    eprintln!("vs: metrics are served no more: {error}");
+                    tracing::warn!("metrics are served no more: {error}");
                     return;
                 }
                 _ => {}

@@ -84,10 +84,10 @@ impl Serving {
             Failure(why.replace("--listen", "--metrics"))
         })?;
         let addr = desk.addr();
-        eprintln!("vs: metrics for Prometheus: http://{addr}/metrics");
+        tracing::info!("metrics for Prometheus: http://{addr}/metrics");
         if !is_loopback(addr.ip()) {
-            eprintln!(
-                "vs: whoever can connect to {addr} reads the metrics: let a firewall admit the scraper alone"
+            tracing::warn!(
+                "whoever can connect to {addr} reads the metrics: let a firewall admit the scraper alone"
             );
         }
         let thread = std::thread::Builder::new().name("metrics".into());

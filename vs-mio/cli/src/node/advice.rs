@@ -45,7 +45,7 @@ impl Advice {
             Some(format!("{} (see --datagram-bytes)", driver.narrow_path(group)?))
         });
         if let Some(note) = driver.poll_address_note() {
-            eprintln!("vs: {note}");
+            tracing::warn!("{note}");
         }
         once(&mut self.other_version, || driver.other_version());
         once(&mut self.other_keys, || driver.other_keys());
@@ -53,12 +53,12 @@ impl Advice {
         if let Some(impostor) = driver.impostor()
             && are_more(&mut self.forged, now, impostor.datagrams)
         {
-            eprintln!("vs: {impostor}");
+            tracing::warn!("{impostor}");
         }
         if let Some(overflow) = driver.overflow()
             && are_more(&mut self.dropped, now, overflow.datagrams)
         {
-            eprintln!("vs: {overflow}");
+            tracing::warn!("{overflow}");
         }
     }
 }
@@ -74,7 +74,7 @@ fn are_more(told: &mut (u64, Time), now: Time, datagrams: u64) -> bool {
 
 fn once<W: Display>(was_said: &mut bool, words: impl FnOnce() -> Option<W>) {
     if !*was_said && let Some(words) = words() {
-        eprintln!("vs: {words}");
+        tracing::warn!("{words}");
         *was_said = true;
     }
 }

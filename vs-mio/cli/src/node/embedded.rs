@@ -17,22 +17,22 @@ pub(super) fn say_notes<T: Tracer>(driver: &mut Driver<T>, how: &str) {
         match note {
             Note::Settled { servers } => say_found(server.listen_addr(), servers, how),
             Note::UselessBeacon(_) | Note::DuplicateId { .. } => {
-                eprintln!("vs: {}", note_text(&note))
+                tracing::warn!("{}", note_text(&note))
             }
             // Those that beacons told of come and go; who was named is missed.
             Note::PeerTrouble { addr, ref why }
                 if server.driver().is_added_peer(addr) && *why != PeerTrouble::Itself =>
             {
-                eprintln!("vs: {}", note_text(&note));
+                tracing::warn!("{}", note_text(&note));
             }
             _ => {}
         }
     }
     while let Some(failure) = driver.poll_lookup_failure() {
-        eprintln!("vs: peer {failure}");
+        tracing::warn!("peer {failure}");
     }
     if let Some(error) = driver.poll_accept_failure() {
-        eprintln!("vs: {}", unaccepted(&error));
+        tracing::warn!("{}", unaccepted(&error));
     }
 }
 
@@ -42,5 +42,5 @@ fn say_found(listen: SocketAddr, servers: usize, how: &str) {
         1 => "1 other".into(),
         n => format!("{n} others"),
     };
-    eprintln!("vs: membership server inside, at {listen}; found {found} {how}");
+    tracing::info!("membership server inside, at {listen}; found {found} {how}");
 }

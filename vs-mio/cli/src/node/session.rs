@@ -268,7 +268,7 @@ impl Session {
             Follow::View(members) => {
                 self.refused = false;
                 if let Some(advice) = self.advice.take() {
-                    eprintln!("vs: {advice}");
+                    tracing::warn!("{advice}");
                 }
                 self.source.handle_view(self.driver.now(), members);
             }
@@ -296,14 +296,14 @@ impl Session {
             && (answered == 0 || self.lost_at.replace(answered).is_some());
         let text = reason.to_string();
         if !told && self.repeats.is_due(self.driver.now(), &text) {
-            eprintln!("vs: {text}; trying again");
+            tracing::warn!("{text}; trying again");
         }
     }
 
     fn watch_link(&mut self) {
         let answered = self.driver.link_status().answered;
         if self.lost_at.take_if(|before| answered > *before).is_some() {
-            eprintln!("vs: connected to a membership server again");
+            tracing::info!("connected to a membership server again");
         }
     }
 
@@ -314,11 +314,11 @@ impl Session {
         let Some(failure) = &status.last_failure else { return };
         if failure.addr.is_none() && !self.unknown.contains(&failure.server) {
             self.unknown.push(failure.server.clone());
-            eprintln!("vs: {failure}; trying again");
+            tracing::warn!("{failure}; trying again");
         } else if status.server.is_none() && is_limit(&failure.error) {
             let text = format!("{}; trying again", unconnected(&failure.error));
             if self.repeats.is_due(self.driver.now(), &text) {
-                eprintln!("vs: {text}");
+                tracing::warn!("{text}");
             }
         }
     }
@@ -421,7 +421,7 @@ impl Session {
         if let Some(error) = error
             && !self.trace_failed
         {
-            eprintln!("vs: the trace ends here, it cannot be written: {error}");
+            tracing::warn!("the trace ends here, it cannot be written: {error}");
             self.trace_failed = true;
         }
     }
@@ -429,7 +429,7 @@ impl Session {
     fn say_left_out(&mut self) {
         let left_out = self.driver.tracer_mut().echo.as_ref().map_or(0, |echo| echo.left_out());
         if left_out > 0 {
-            eprintln!("vs: {left_out} events were not printed, since nobody read them in time");
+            tracing::warn!("{left_out} events were not printed, since nobody read them in time");
         }
     }
 
@@ -449,7 +449,7 @@ impl Session {
             // A name that cannot be looked up is told of elsewhere.
             if status.last_failure.as_ref().is_none_or(|failure| failure.addr.is_some()) {
                 let why = unreached(status, self.driver.servers(), WAITING_MS);
-                eprintln!("vs: {why}; tried for {} ms in all", self.limits.connect_ms);
+                tracing::warn!("{why}; tried for {} ms in all", self.limits.connect_ms);
             }
             self.waits = true;
         }
@@ -496,5 +496,5 @@ fn seen(driver: &Driver<Tee>) -> Vec<Status> {
 }
 
 fn too_large(len: usize, max: usize) {
-    eprintln!("vs: not sent: {}", SendError::TooLarge { len, max });
+    tracing::warn!("not sent: {}", SendError::TooLarge { len, max });
 }

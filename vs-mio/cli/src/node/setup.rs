@@ -70,8 +70,8 @@ pub(super) fn session(args: Args) -> Result<Session, Failure> {
         driver.leave_out(vs_core::rule::Rule::ParallelSync);
     }
     if driver.datagram_bytes() < datagram_bytes {
-        eprintln!(
-            "vs: the MTU of interface {interface} takes datagrams of {} bytes: such are used",
+        tracing::warn!(
+            "the MTU of interface {interface} takes datagrams of {} bytes: such are used",
             driver.datagram_bytes()
         );
     }
@@ -111,7 +111,7 @@ fn desk(args: &Args, poll: &Poll) -> Result<Option<Desk>, Failure> {
     let Some(addr) = args.status else { return Ok(None) };
     let desk = Desk::open(addr, poll.registry(), STATUS)?;
     let addr = desk.local_addr().map_err(|e| system("listen for questions", &e))?;
-    eprintln!("vs: what this member sees: vs status {addr}");
+    tracing::info!("what this member sees: vs status {addr}");
     Ok(Some(desk))
 }
 
@@ -137,8 +137,8 @@ fn udp(args: &Args, servers: &[ServerName]) -> Result<UdpConfig, Failure> {
         (None, _) => default_bind(args, servers)?,
     };
     if let Some(any) = args.bind.or(interface).filter(IpAddr::is_unspecified) {
-        eprintln!(
-            "vs: others cannot send to {any}: they are told {bind}, the address on the way to them"
+        tracing::warn!(
+            "others cannot send to {any}: they are told {bind}, the address on the way to them"
         );
     }
     let mut config = UdpConfig::on(bind);
@@ -177,8 +177,8 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow),
         return Ok((here, follow));
     }
     if let Some(server) = servers.first() {
-        eprintln!(
-            "vs: no local address leads to the membership server {server} yet: waiting for one"
+        tracing::warn!(
+            "no local address leads to the membership server {server} yet: waiting for one"
         );
         while Instant::now() < until {
             pause(until);
@@ -191,8 +191,8 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow),
              --connect-ms"
         )));
     }
-    eprintln!(
-        "vs: no way from this host to others is known (it has no default route, say): only nodes on it are found until \
+    tracing::warn!(
+        "no way from this host to others is known (it has no default route, say): only nodes on it are found until \
          there is one; name its address with --interface to reach others"
     );
     let is_ipv6 = there.as_ref().is_some_and(SocketAddr::is_ipv6);
@@ -204,8 +204,8 @@ fn default_bind(args: &Args, servers: &[ServerName]) -> Result<(IpAddr, Follow),
 fn advise_detour(here: IpAddr) {
     let Ok(Some(Detour { interface, others })) = Detour::of(here) else { return };
     let others: Vec<_> = others.iter().map(|(name, ip)| format!("{name} ({ip})")).collect();
-    eprintln!(
-        "vs: {here} is told to the others, an address of {interface}, which is a tunnel or a bridge: if they are not \
+    tracing::warn!(
+        "{here} is told to the others, an address of {interface}, which is a tunnel or a bridge: if they are not \
          behind it, name another with --interface: {}",
         others.join(", ")
     );
@@ -221,8 +221,8 @@ fn clock(args: &Args) -> Result<Clock, Failure> {
     // Clocks of hosts differ by less, and numbers come from all of them.
     let behind_s = (above.unix_start_ms() - clock.unix_start_ms()) / 1000;
     if behind_s > 0 {
-        eprintln!(
-            "vs: the clock of this host is {behind_s} s behind what {} has reached, and numbers go on above that: it \
+        tracing::warn!(
+            "the clock of this host is {behind_s} s behind what {} has reached, and numbers go on above that: it \
              was set back, or the clock of another host is ahead",
             path.display()
         );
@@ -240,7 +240,7 @@ fn unwritable(path: &Path, error: &TraceError) -> Failure {
 fn process(id: Option<u64>) -> ProcessId {
     let process = ProcessId(id.unwrap_or_else(|| random() & NUMBER_MAX));
     if id.is_none() {
-        eprintln!("vs: process id {process}; choose a lasting one with --id");
+        tracing::info!("process id {process}; choose a lasting one with --id");
     }
     process
 }

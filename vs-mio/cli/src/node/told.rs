@@ -75,7 +75,9 @@ pub(super) fn told(
         Action::Detached { reason, .. } => Follow::Detached(reason.clone()),
         Action::Left { unsent, .. } => {
             if *unsent > 0 {
-                eprintln!("vs: {unsent} messages were waiting for the next view and were not sent");
+                tracing::warn!(
+                    "{unsent} messages were waiting for the next view and were not sent"
+                );
             }
             Follow::Left
         }

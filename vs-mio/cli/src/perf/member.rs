@@ -85,7 +85,7 @@ fn driver_config(args: &Args, process: ProcessId) -> Result<DriverConfig, Failur
 
 fn advise(advice: Option<impl core::fmt::Display>) {
     if let Some(advice) = advice {
-        eprintln!("vs: {advice}");
+        tracing::warn!("{advice}");
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     all.wait(&flags, &renew)?;
     let (lines, advice) = all.results()?;
     print(lines, args.json);
-    advice.iter().for_each(|line| eprintln!("{line}"));
+    advice.iter().for_each(|line| tracing::warn!("{}", line.trim_start_matches("vs: ")));
     Ok(())
 }
 
@@ -90,12 +90,12 @@ fn start_server(
             if let Ok(keys) = renewed.try_recv()
                 && let Err(why) = driver.set_keys(&keys)
             {
-                eprintln!("vs: the keys of the server stay as they were: {why}");
+                tracing::warn!("the keys of the server stay as they were: {why}");
             }
             ControlFlow::Continue(())
         });
         if let Err(error) = result {
-            eprintln!("vs: the membership server ended: {error}");
+            tracing::warn!("the membership server ended: {error}");
         }
     };
     thread::Builder::new().name("server".into()).spawn(serve).map_err(|e| failed(&e))?;

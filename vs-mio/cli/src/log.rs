@@ -1,0 +1,172 @@
+//! Lines of operation, on standard error: what is said of the network, of keys, of what is lost.
+//! Results go to standard output, see [`crate::output`].
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::ffi::OsStr;
+use std::io::{self, Write};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What is said if nothing else is asked for: what the command says. It says what somebody should
+/// know of the libraries in sentences of its own. A part is meant by how its name begins.
+const DEFAULT: &str = "vs=info,vs_core=off,vs_mio=off,vs_std=off";
+
+/// Lines that nobody read, since the last one that was written.
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// How lines of operation are written.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Lines on standard error")]
+pub(crate) struct Options {
+    /// How lines of operation are written: for people, behind a timestamp, or as one JSON object a
+    /// line
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    log: Format,
+    /// Which ones: error, warn, info, debug or trace; or of parts, such as vs=info,vs_std=debug
+    /// [default: what the command itself says] [env VS_LOG: the same]
+    #[arg(long, global = true, value_name = "LEVELS", env = "VS_LOG", hide_env = true, value_parser = levels)]
+    log_level: Option<Targets>,
+}
+
+/// How a line looks.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// `vs: ` and a sentence.
+    Text,
+    /// The same behind the time, in UTC.
+    Dated,
+    /// An object with `timestamp`, `level`, `target`, `message` and further fields.
+    Json,
+}
+
+fn levels(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|e| format!("{e}: write error, warn, info, debug or trace, or PART=LEVEL"))
+}
+
+impl Options {
+    /// Lines are written so from here on.
+    pub(crate) fn begin(&self) {
+        begin(self.log, self.log_level.clone());
+    }
+}
+
+/// The command line cannot be followed: what it says of lines holds all the same.
+pub(crate) fn begin_unparsed() {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let is = |value: &str| {
+        let joined = format!("--log={value}");
+        let parts = args.windows(2).any(|pair| pair[0] == "--log" && pair[1] == OsStr::new(value));
+        parts || args.iter().any(|arg| *arg == OsStr::new(&joined))
+    };
+    let format = match (is("json"), is("dated")) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Dated,
+        _ => Format::Text,
+    };
+    begin(format, None);
+}
+
+fn begin(format: Format, levels: Option<Targets>) {
+    let levels = levels.unwrap_or_else(|| DEFAULT.parse().unwrap_or_default());
+    let layer = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(levels);
+    // It fails only if it was done before.
+    let _ = match format {
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        Format::Text => registry.with(layer.event_format(Plain { dated: false })).try_init(),
+        Format::Dated => registry.with(layer.event_format(Plain { dated: true })).try_init(),
+    };
+}
+
+/// A sentence, for people.
+struct Plain {
+    dated: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if self.dated {
+            SystemTime.format_time(&mut out)?;
+            let level = *event.metadata().level();
+            write!(out, " {}", if level == Level::INFO { "" } else { level.as_str() })?;
+            out.write_str(if level == Level::INFO { "" } else { " " })?;
+        }
+        out.write_str("vs: ")?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+/// Standard error. A line that it does not take at once is dropped, so that a reader who stops does
+/// not stop the protocol; the next line that it takes says so.
+#[derive(Clone, Copy)]
+struct Stderr;
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if !takes_a_line(&stderr) {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let _ = stderr.write_all(format!("vs: {dropped} lines were not read\n").as_bytes());
+        }
+        // What nobody can be told is no reason to end.
+        let _ = stderr.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a write does not have to wait. What cannot be asked is written to.
+fn takes_a_line(stderr: &io::StderrLock<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
+    !matches!(poll(&mut fds, Some(&now)), Ok(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_of_all_or_of_parts() {
+        for good in ["debug", "vs=info,vs_std=trace", "off"] {
+            assert!(levels(good).is_ok(), "{good}");
+        }
+        let refused = levels("vs=loud").unwrap_err();
+        assert!(refused.contains("write error, warn"), "{refused}");
+        assert!(levels(DEFAULT).is_ok());
+    }
+}

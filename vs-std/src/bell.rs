@@ -95,7 +95,7 @@ pub(crate) struct Counter(rustix::fd::OwnedFd);
 
 #[cfg(target_os = "linux")]
 impl Counter {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         use rustix::event::{EventfdFlags, eventfd};
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
@@ -127,7 +127,7 @@ pub(crate) struct Loopback(std::net::UdpSocket);
 
 #[cfg(any(test, not(target_os = "linux")))]
 impl Loopback {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind((core::net::Ipv4Addr::LOCALHOST, 0))?;
         // Nobody else is heard.
         socket.connect(socket.local_addr()?)?;

@@ -45,6 +45,7 @@ mod open_files;
 mod overflow;
 mod owner;
 mod random;
+mod readiness;
 mod replicated;
 mod shared;
 mod tcp;
@@ -58,6 +59,7 @@ pub use group::{
 pub use name::{ServerName, ServerNameError};
 pub use open_files::OpenFiles;
 pub use random::random;
+pub use readiness::Readiness;
 pub use replicated::{
     CallError, Pending, ReplicaEnd, ReplicaOptions, Replicated, SPOOL_MEMORY_BYTES, SnapshotReader,
     SnapshotWriter, spool,

@@ -7,6 +7,7 @@ mod nobody;
 
 use core::time::Duration;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::time::Instant;
 
 use nobody::silent;
@@ -15,8 +16,8 @@ use vs_core::replica::{Broken, Sink, Source, State};
 use vs_std::driver::Driver;
 use vs_std::trace::MaybeTrace;
 use vs_std::{
-    CallError, Group, JoinOptions, LeaveError, RecvError, ReplicaEnd, ReplicaOptions, Replicated,
-    SendError, SharedGroup,
+    CallError, Group, JoinOptions, LeaveError, Readiness, RecvError, ReplicaEnd, ReplicaOptions,
+    Replicated, SendError, SharedGroup,
 };
 
 struct Nothing;
@@ -73,6 +74,12 @@ fn in_child(look: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
             }
         }
     }
+}
+
+fn is_readable(readiness: &Readiness) -> bool {
+    let mut asked = libc::pollfd { fd: readiness.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, which lives here.
+    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
 }
 
 fn expect(holds: bool, what: &str) -> Result<(), String> {
@@ -153,6 +160,30 @@ fn forked_shared_group_is_dead_in_child_alone() {
         Ok(())
     });
     result.unwrap();
+}
+
+/// Parent and child have one eventfd: the child's end made the parent's loop spin.
+#[test]
+fn forked_group_leaves_the_descriptor_to_the_parent() {
+    let (_listener, options) = options(37);
+    let group = SharedGroup::join(&name(), options).unwrap();
+    let readiness = group.readiness().unwrap();
+    assert!(!is_readable(&readiness));
+    let clone = group.clone();
+    in_child(|| {
+        expect(matches!(clone.try_recv(), Err(RecvError::Forked)), "it receives")?;
+        let own = clone.readiness().map_err(|error| error.to_string())?;
+        expect(is_readable(&own), "nobody tells that it is over")
+    })
+    .unwrap();
+    assert!(!is_readable(&readiness), "the child has rung");
+    group.begin_leave();
+    while !is_readable(&readiness) {
+        std::thread::yield_now();
+    }
+    // The child takes its copy of the event.
+    in_child(|| expect(clone.try_recv().is_ok(), "it has no event")).unwrap();
+    assert!(is_readable(&readiness), "the child has cleared it");
 }
 
 /// The child waited for ever for a thread that is in the parent alone.

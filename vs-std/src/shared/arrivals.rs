@@ -1,5 +1,6 @@
 //! Events on their way from the thread that carries the protocol to the application's threads.
 
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use vs_core::View;
 
 use super::ended::Ended;
 use crate::group::{Event, Inbox, RecvError};
+use crate::readiness::{Readiness, Ready};
 
 #[derive(Debug)]
 struct State {
@@ -18,6 +20,8 @@ struct State {
     /// The thread found no room, and has to be told when there is some.
     starved: bool,
     ended: Option<Ended>,
+    /// What event loops wait for.
+    ready: Ready,
 }
 
 /// An inbox that threads share.
@@ -33,7 +37,8 @@ pub(super) type IsRoom = bool;
 impl Arrivals {
     pub(super) fn new(bytes_max: usize, skips: bool, view: View) -> Self {
         let inbox = Inbox::new(bytes_max, skips);
-        let state = State { inbox, view, waiting: 0, starved: false, ended: None };
+        let ready = Ready::default();
+        let state = State { inbox, view, waiting: 0, starved: false, ended: None, ready };
         Self { state: Mutex::new(state), came: Condvar::new() }
     }
 
@@ -58,6 +63,7 @@ impl Arrivals {
                 count += 1;
             }
             if count > 0 || limit == 0 {
+                state.note_ready();
                 return Ok((count, state.note_room()));
             }
             if let Some(ended) = &state.ended {
@@ -111,6 +117,7 @@ impl Arrivals {
         for event in events.drain(..) {
             state.inbox.push(event);
         }
+        state.note_ready();
         let skipped = state.inbox.take_skipped();
         let waiting = state.waiting;
         drop(state);
@@ -125,8 +132,18 @@ impl Arrivals {
 
     /// Nothing more will come.
     pub(super) fn close(&self, ended: Ended) {
-        self.lock().ended.get_or_insert(ended);
+        let mut state = self.lock();
+        state.ended.get_or_insert(ended);
+        state.note_ready();
+        drop(state);
         self.came.notify_all();
+    }
+
+    /// A descriptor that is readable while there is an event, and after the end.
+    pub(super) fn readiness(&self) -> io::Result<Readiness> {
+        let mut state = self.lock();
+        let is_ready = state.is_ready();
+        state.ready.get(is_ready)
     }
 
     /// How it ended, once it has.
@@ -145,6 +162,15 @@ impl Arrivals {
 }
 
 impl State {
+    /// Whether somebody who asks for an event gets an answer at once.
+    fn is_ready(&self) -> bool {
+        !self.inbox.is_empty() || self.ended.is_some()
+    }
+
+    fn note_ready(&mut self) {
+        self.ready.set(self.is_ready());
+    }
+
     /// Whether the thread has to be told that there is room: not for each event that is taken, but
     /// for half an inbox.
     fn note_room(&mut self) -> IsRoom {
@@ -160,9 +186,11 @@ impl State {
 mod tests {
     use core::time::Duration;
 
+    use rustix::fd::{AsFd, AsRawFd};
     use vs_core::ident::ProcessId;
 
     use super::*;
+    use crate::readiness::is_readable;
 
     fn left(unsent: usize) -> Event {
         Event::Left { unsent }
@@ -180,6 +208,32 @@ mod tests {
         assert_eq!(arrivals.take(1, None, |event| taken.push(event)).unwrap(), (1, true));
         assert_eq!(arrivals.take(9, None, |event| taken.push(event)).unwrap(), (2, false));
         assert_eq!(taken, (0..4).map(left).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn descriptor_is_readable_while_something_is_there() {
+        let arrivals = Arrivals::new(1000, false, View::initial(ProcessId(1)));
+        arrivals.push(&mut vec![left(1)]);
+        let readiness = arrivals.readiness().unwrap();
+        let says = || is_readable(readiness.as_fd());
+        assert!(says(), "the event was there before the descriptor");
+        arrivals.push(&mut vec![left(2), left(3)]);
+        arrivals.take(2, None, |_| ()).unwrap();
+        assert!(says(), "one is still there");
+        arrivals.take(9, None, |_| ()).unwrap();
+        assert!(!says());
+        assert_eq!(arrivals.readiness().unwrap().as_raw_fd(), readiness.as_raw_fd());
+        arrivals.push(&mut vec![left(4)]);
+        assert!(says());
+        arrivals.close(Ended::Left { unsent: 1 });
+        arrivals.take(9, None, |_| ()).unwrap();
+        assert!(says(), "nobody would wait");
+        assert!(arrivals.take(9, None, |_| ()).is_err() && says());
+        drop(arrivals);
+        assert!(says());
+        let late = Arrivals::new(1000, false, View::initial(ProcessId(1)));
+        late.close(Ended::Forked);
+        assert!(is_readable(late.readiness().unwrap().as_fd()));
     }
 
     #[test]

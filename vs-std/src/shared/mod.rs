@@ -25,6 +25,7 @@ use crate::group::{
     SendError, SlowReader, again, pin,
 };
 use crate::keys::KeysError;
+use crate::readiness::Readiness;
 use crate::trace::MaybeTrace;
 
 use arrivals::Arrivals;
@@ -273,6 +274,20 @@ impl SharedGroup {
     /// The events that are there.
     pub fn try_iter(&self) -> impl Iterator<Item = Event> + '_ {
         core::iter::from_fn(|| self.try_recv().ok().flatten())
+    }
+
+    /// A descriptor that is readable while an event can be received, and once membership has ended:
+    /// a handle to be put into any event loop. Take events by [`SharedGroup::try_recv`] then, until
+    /// there is none; the end is told in the same way.
+    ///
+    /// It is made at the first call. Without one nothing is spent on it; with it, the first event
+    /// that finds none waiting costs a system call, and so does taking the last one.
+    ///
+    /// # Errors
+    /// The system has no descriptor left: the files that may be open are too few.
+    pub fn readiness(&self) -> io::Result<Readiness> {
+        self.look_for_fork();
+        self.exchange().arrivals.readiness()
     }
 
     /// The view that the last [`Event::View`] named which was received, through whatever clone;

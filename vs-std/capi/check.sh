@@ -19,7 +19,7 @@ diff include/vs.h "$target/capi/vs.h" || {
 
 # VS_BUILD: what is built already, if not this package alone.
 # shellcheck disable=SC2086
-${CARGO:-cargo} build --quiet ${VS_BUILD:--p vs-capi}
+${VS_CARGO:-cargo} build --quiet ${VS_BUILD:--p vs-capi}
 flags=(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -I include)
 libs=(-lpthread -ldl -lm)
 for program in examples/chat examples/store tests/api; do

@@ -1,4 +1,4 @@
-/* A chat: what is typed in one is printed in all. ./chat [INTERFACE [ID]], an empty line leaves. */
+/* A chat: what is typed in one is printed in all. ./chat [INTERFACE [ID [GROUP]]], an empty line leaves. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ int main(int argc, char **argv) {
     options.process = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     vs_group *group;
     struct pollfd fds[2] = {{.fd = 0, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-    if (vs_join("chat", &options, &group) < 0 || vs_fd(group, &fds[1].fd) < 0) return failed();
+    if (vs_join(argc > 3 ? argv[3] : "chat", &options, &group) < 0 || vs_fd(group, &fds[1].fd) < 0) return failed();
     for (;;) {
         vs_event *event;
         vs_event_info info = {.size = sizeof info};

@@ -108,7 +108,10 @@ static void two_members_hear_each_other_and_leave(void) {
     CHECK(vs_send(one, NULL, 3) == VS_ERR_ARGUMENT);
     CHECK(vs_send_timeout(two, NULL, 0, 0) == VS_OK);
     event = await(two, VS_EVENT_MESSAGE, 0, &info);
-    while (info.from != 1) CHECK(vs_event_free(event) == VS_OK), event = await(two, VS_EVENT_MESSAGE, 0, &info);
+    while (info.from != 1) {
+        CHECK(vs_event_free(event) == VS_OK);
+        event = await(two, VS_EVENT_MESSAGE, 0, &info);
+    }
     CHECK(info.payload_len == 3 && !memcmp(info.payload, "a\0b", 3) && vs_event_free(event) == VS_OK);
     uint8_t *large = calloc(2, 1 << 20);
     CHECK(vs_send(one, large, 2 << 20) == VS_ERR_TOO_LARGE);

@@ -43,7 +43,7 @@ from ._events import (
     View,
 )
 from ._group import Group
-from ._store import State, Store
+from ._store import OperationError, State, Store
 
 __all__ = [
     "ArgumentError",
@@ -60,6 +60,7 @@ __all__ = [
     "Left",
     "LeftEvent",
     "Message",
+    "OperationError",
     "OptionError",
     "Other",
     "Primary",

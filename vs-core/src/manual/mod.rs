@@ -4,6 +4,7 @@
 //! - [`first_application`]: four small programs, from a group to a replicated state, and which one
 //!   to take.
 //! - [`comparison`]: what others do, and when to take them instead.
+//! - [`languages`]: groups and replicated states from C and Python.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
@@ -38,6 +39,8 @@ pub mod first_application {}
 pub mod glossary {}
 #[doc = include_str!("measured.md")]
 pub mod measured {}
+#[doc = include_str!("languages.md")]
+pub mod languages {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 #[doc = include_str!("options.md")]

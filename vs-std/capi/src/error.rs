@@ -139,7 +139,7 @@ pub(crate) fn words(text: impl Display) -> CString {
     CString::new(text.to_string().replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 
-/// Runs a call: its failure becomes the code, and the text of this thread. A panic becomes one, too.
+/// Runs a call: its failure becomes the code, and the text of this thread. So does a panic.
 pub(crate) fn guard(call: impl FnOnce() -> Result<i32, Failure>) -> i32 {
     let failure = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(code)) => return code,

@@ -8,9 +8,9 @@ use vs_std::SharedGroup;
 
 use crate::error::{Failure, VS_ERR_ENDED, VS_ERR_SYSTEM, VS_NOTHING, VS_OK, guard};
 use crate::event::{hand_out, of_view, vs_event};
+use crate::memory;
 use crate::options::{group_name, read, read_keys, vs_options};
 use crate::table::Table;
-use crate::memory;
 
 /// A process in a group. It belongs to the program: end it with vs_free. Threads may share it.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], 
         return Ok(&[]);
     }
     if data.is_null() || len > isize::MAX.unsigned_abs() {
-        return Err(Failure::argument("the bytes are NULL, or too many: hand in as many as you say"));
+        return Err(Failure::argument(
+            "the bytes are NULL, or too many: hand in as many as you say",
+        ));
     }
     // SAFETY: there are `len` bytes, says the caller; it is not NULL, and the length was checked.
     Ok(unsafe { core::slice::from_raw_parts(data, len) })
@@ -23,10 +25,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], 
 ///
 /// # Safety
 /// `text` is NULL or ends with a NUL, and nobody writes it during the call.
-pub(crate) unsafe fn text<'a>(
-    text: *const c_char,
-    name: &str,
-) -> Result<Option<&'a str>, Failure> {
+pub(crate) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str>, Failure> {
     if text.is_null() {
         return Ok(None);
     }
@@ -72,7 +71,10 @@ pub(crate) unsafe fn copy(
     unsafe { put(len, from.len()) }?;
     if room < from.len() || buffer.is_null() && !from.is_empty() {
         let needed = from.len();
-        return Err(Failure::new(VS_ERR_BUFFER, format!("{needed} bytes do not fit: offer as many")));
+        return Err(Failure::new(
+            VS_ERR_BUFFER,
+            format!("{needed} bytes do not fit: offer as many"),
+        ));
     }
     if !from.is_empty() {
         // SAFETY: the buffer has room for all of `from`, which is memory of this library.
@@ -99,7 +101,8 @@ pub(crate) unsafe fn sized<T>(from: *const T, name: &str) -> Result<T, Failure> 
         // SAFETY: there are `size` bytes, says the field.
         let more = unsafe { bytes(from.cast::<u8>().add(most), size - most) }?;
         if more.iter().any(|byte| *byte != 0) {
-            let why = format!("{name} has fields that this library does not know: load a newer one");
+            let why =
+                format!("{name} has fields that this library does not know: load a newer one");
             return Err(Failure::argument(why));
         }
     }

@@ -122,7 +122,10 @@ pub(crate) unsafe fn read(options: *const vs_options) -> Result<JoinOptions, Fai
     let mut join = JoinOptions::discover();
     place(&mut join, interface, multicast, raw.unicast != 0)?;
     if raw.process > NUMBER_MAX {
-        return Err(option("process", format!("{} is above 2^53 - 1: choose another", raw.process)));
+        return Err(option(
+            "process",
+            format!("{} is above 2^53 - 1: choose another", raw.process),
+        ));
     }
     if raw.process != 0 {
         join.driver.process = ProcessId(raw.process);
@@ -181,8 +184,7 @@ fn place(
     unicast: bool,
 ) -> Result<(), Failure> {
     let parse = |text: &str| text.parse::<SocketAddr>();
-    let multicast =
-        multicast.map(parse).transpose().map_err(|error| option("multicast", error))?;
+    let multicast = multicast.map(parse).transpose().map_err(|error| option("multicast", error))?;
     if let Some(interface) = interface {
         let addr = match interface.parse::<IpAddr>() {
             Ok(addr) => Some(addr),

@@ -221,8 +221,7 @@ pub unsafe extern "C" fn vs_store_open(
             (memory::sized(ops, "ops")?, group_name(name)?, primary_of)
         };
         let vs_state_ops { user, drop_state, hear, .. } = raw;
-        let (Some(apply), Some(snapshot), Some(restored)) =
-            (raw.apply, raw.snapshot, raw.restore)
+        let (Some(apply), Some(snapshot), Some(restored)) = (raw.apply, raw.snapshot, raw.restore)
         else {
             return Err(Failure::argument("apply, snapshot or restore is NULL: hand in all"));
         };

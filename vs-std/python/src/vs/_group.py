@@ -5,7 +5,7 @@ import ctypes
 import json
 import time
 from types import TracebackType
-from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Optional, Type
+from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Optional, Set, Type
 
 from ._errors import Left, TimedOut, VsError
 from ._events import Event, LeftEvent, View, take
@@ -102,6 +102,7 @@ class Group:
 
     def __init__(self, name: str, **options: Any) -> None:
         self._handle = ctypes.c_void_p()
+        self._waiting: Set["asyncio.Future[None]"] = set()
         self._send_timeout: Optional[float] = options.get("send_timeout", 10.0)
         made = options_of(**options)
         call("vs_join", name.encode(), ctypes.byref(made), ctypes.byref(self._handle))
@@ -227,7 +228,7 @@ class Group:
 
     async def arecv(self) -> Event:
         """The next event, for asyncio: waits by the descriptor, and loses nothing if cancelled.
-        One task of a group waits at a time."""
+        Of several tasks that wait each event goes to one."""
         while True:
             event = self.recv(0)
             if event is not None:
@@ -238,16 +239,21 @@ class Group:
         loop = asyncio.get_running_loop()
         ready: "asyncio.Future[None]" = loop.create_future()
         descriptor = self.fileno()
-
-        def tell() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        loop.add_reader(descriptor, tell)
+        # One reader for all tasks: one that ends late must not take the reader of another away.
+        if not self._waiting:
+            loop.add_reader(descriptor, self._tell)
+        self._waiting.add(ready)
         try:
             await ready
         finally:
-            loop.remove_reader(descriptor)
+            self._waiting.discard(ready)
+            if not self._waiting:
+                loop.remove_reader(descriptor)
+
+    def _tell(self) -> None:
+        for ready in self._waiting:
+            if not ready.done():
+                ready.set_result(None)
 
     async def aleave(self) -> int:
         """leave, for asyncio."""

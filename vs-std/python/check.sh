@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Tests the Python module with the C library, and with the command and the C examples in one group:
+# after vs-std/capi/check.sh. check.sh [--wheel]: builds the wheel, too, and tries it.
+set -euo pipefail
+cd "$(dirname "$0")"
+target=$(realpath "${CARGO_TARGET_DIR:-../../target}")
+
+export VS_LIBRARY=$target/debug/libvs.so VS_CAPI=$target/capi PYTHONDONTWRITEBYTECODE=1
+export VS_COMMAND=${VS:-$target/debug/vs} PYTHONPATH=src PYTHONWARNINGS=error::ResourceWarning
+if [ ! -e "$target/mypy/bin/mypy" ]; then
+    python3 -m venv "$target/mypy"
+    "$target/mypy/bin/pip" install --quiet --disable-pip-version-check mypy
+fi
+"$target/mypy/bin/mypy"
+timeout 300 python3 -m unittest discover -s tests
+
+[ "${1:-}" = --wheel ] || exit 0
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+cp -r . "$out/python"
+"$target/mypy/bin/pip" wheel --quiet --no-deps --wheel-dir "$out" .
+"$target/mypy/bin/pip" install --quiet --force-reinstall "$out"/*.whl
+cd "$out"
+env -u VS_LIBRARY -u PYTHONPATH "$target/mypy/bin/python" -c 'import vs; vs.Group("wheel").close()'

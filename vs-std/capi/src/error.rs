@@ -3,8 +3,9 @@
 use core::cell::RefCell;
 use core::ffi::c_char;
 use core::fmt::Display;
+use core::panic::AssertUnwindSafe;
 use std::ffi::CString;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use vs_std::{CallError, JoinError, LeaveError, RecvError, SendError};
 

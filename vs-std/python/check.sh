@@ -22,7 +22,6 @@ timeout 300 "${alone[@]}" python3 -m unittest discover -v -s tests
 [ "${1:-}" = --wheel ] || exit 0
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-cp -r . "$out/python"
 "$target/mypy/bin/pip" wheel --quiet --no-deps --wheel-dir "$out" .
 "$target/mypy/bin/pip" install --quiet --force-reinstall "$out"/*.whl
 cd "$out"

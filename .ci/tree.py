@@ -20,7 +20,7 @@ NAMING_PAGES = ["vs-core/src/manual/*.md", "vs-core/PROOF.md", "vs-core/MUTANTS.
 NAMING_PAGES += ["CONTRIBUTING.md", "README.md"]
 # A path on these pages is relative to one of these folders.
 BASES = ["", "vs-core/src/", "vs-core/", "vs-std/src/", "vs-mio/src/", "vs-mio/cli/src/"]
-PACKAGES = ["vs-core", "vs-std", "vs-mio", "vs-mio/cli", "vs-bench", "fuzz"]
+PACKAGES = ["vs-core", "vs-std", "vs-std/capi", "vs-mio", "vs-mio/cli", "vs-bench", "fuzz"]
 
 violations = []
 

@@ -5,6 +5,7 @@
 //!   to take.
 //! - [`async_use`]: tasks of any runtime, and event loops that wait for descriptors.
 //! - [`comparison`]: what others do, and when to take them instead.
+//! - [`languages`]: groups and replicated states from C and Python.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
@@ -54,6 +55,8 @@ pub mod glossary {}
 pub mod measured {}
 #[doc = include_str!("metrics.md")]
 pub mod metrics {}
+#[doc = include_str!("languages.md")]
+pub mod languages {}
 #[doc = include_str!("operating.md")]
 pub mod operating {}
 #[doc = include_str!("options.md")]

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use super::owned::Owned;
 use super::spool::Written;
-use super::state::{Broken, State};
+use super::state::{Broken, Restore, State};
 use crate::wire::replica::Standing;
 
 /// What takes long, and may run on another thread: to write the state as a snapshot, or to make it
@@ -18,7 +18,7 @@ pub struct Job<S> {
 #[derive(Debug)]
 enum Task<S> {
     Write(Owned<S>, Written),
-    Read(Standing, Written),
+    Read(Standing, Written, Option<Restore<S>>),
 }
 
 /// A job that has come to its end: see [`super::Replica::handle_job`].
@@ -45,8 +45,8 @@ impl<S: State> Job<S> {
                 let written = owned.snapshot(out);
                 JobResult::Written(owned, written)
             }
-            Task::Read(standing, mut written) => {
-                JobResult::Read(Owned::restore(standing, &mut written.reader()))
+            Task::Read(standing, mut written, restore) => {
+                JobResult::Read(Owned::restore(standing, &mut written.reader(), restore.as_ref()))
             }
         };
         JobDone { id: self.id, result }
@@ -58,6 +58,8 @@ impl<S: State> Job<S> {
 pub(super) struct Jobs<S> {
     next: u64,
     due: VecDeque<Job<S>>,
+    /// What makes a state from a snapshot; `None`: [`State::restore`].
+    restore: Option<Restore<S>>,
     /// Whether a snapshot is being written, or read: one of each at a time.
     is_writing: bool,
     is_reading: bool,
@@ -65,7 +67,13 @@ pub(super) struct Jobs<S> {
 
 impl<S> Jobs<S> {
     pub(super) fn new() -> Self {
-        Self { next: 1, due: VecDeque::new(), is_writing: false, is_reading: false }
+        let due = VecDeque::new();
+        Self { next: 1, due, restore: None, is_writing: false, is_reading: false }
+    }
+
+    /// Snapshots are read with `restore` from here on.
+    pub(super) fn set_restore(&mut self, restore: Restore<S>) {
+        self.restore = Some(restore);
     }
 
     /// The number of the job that is added next.
@@ -81,7 +89,7 @@ impl<S> Jobs<S> {
     /// Answers its number.
     pub(super) fn add_read(&mut self, standing: Standing, written: Written) -> u64 {
         self.is_reading = true;
-        self.add(Task::Read(standing, written))
+        self.add(Task::Read(standing, written, self.restore.clone()))
     }
 
     pub(super) fn is_writing(&self) -> bool {

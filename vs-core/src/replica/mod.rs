@@ -96,5 +96,5 @@ pub use port::{NodePort, Port};
 pub use pull::PULL_WINDOW_BYTES;
 pub use sessions::{OUTSTANDING_MAX, SESSIONS_MAX};
 pub use spool::{MakeSpool, Spool, in_memory};
-pub use state::{Broken, Sink, Source, State, VALUE_BYTES_MAX, put_value, take_value};
+pub use state::{Broken, Restore, Sink, Source, State, VALUE_BYTES_MAX, put_value, take_value};
 pub use status::{CallRefused, ReplicaStatus, Waiting};

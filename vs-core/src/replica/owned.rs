@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::sessions::{Fate, Sessions};
 use super::spool::Written;
-use super::state::{Broken, Source, State};
+use super::state::{Broken, Restore, Source, State};
 use crate::ident::ViewId;
 use crate::wire::replica::{Said, Standing, hash};
 
@@ -106,9 +106,16 @@ impl<S: State> Owned<S> {
     }
 
     /// Reads what [`Owned::snapshot`] wrote when the state had come to `standing`.
-    pub(super) fn restore(standing: Standing, input: &mut dyn Source) -> Result<Self, Broken> {
+    pub(super) fn restore(
+        standing: Standing,
+        input: &mut dyn Source,
+        restore: Option<&Restore<S>>,
+    ) -> Result<Self, Broken> {
         let sessions = Sessions::restore(input)?;
-        let state = S::restore(input)?;
+        let state = match restore {
+            Some(restore) => restore.run(input)?,
+            None => S::restore(input)?,
+        };
         if input.take(&mut [0])? != 0 {
             return Err(Broken::new("restore did not read the snapshot to its end"));
         }

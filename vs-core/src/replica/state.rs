@@ -1,6 +1,7 @@
 //! What an application replicates, and how its bytes are written and read.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -100,6 +101,37 @@ pub trait State: Sized {
             Ok((_, rest)) => Err(Broken(alloc::format!("{} bytes are left over", rest.len()))),
             Err(error) => Err(Broken::new(error)),
         }
+    }
+}
+
+/// Makes a state from a snapshot: [`State::restore`], or what an application has in its place
+/// ([`super::Replica::with_restore`]).
+pub struct Restore<S>(Arc<RestoreFn<S>>);
+
+type RestoreFn<S> = dyn Fn(&mut dyn Source) -> Result<S, Broken> + Send + Sync;
+
+impl<S> Restore<S> {
+    /// Made by `restore`, which keeps what [`State::restore`] promises.
+    pub fn new(
+        restore: impl Fn(&mut dyn Source) -> Result<S, Broken> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(restore))
+    }
+
+    pub(super) fn run(&self, input: &mut dyn Source) -> Result<S, Broken> {
+        (self.0)(input)
+    }
+}
+
+impl<S> Clone for Restore<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for Restore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Restore")
     }
 }
 

@@ -19,7 +19,7 @@ use vs_core::ident::{GroupName, ProcessId};
 use vs_core::order::Order;
 use vs_core::replica::{
     Answer, Broken, CallRefused, Collected, Replica, ReplicaConfig, ReplicaEvent, ReplicaStatus,
-    State, Want,
+    Restore, State, Want,
 };
 use vs_core::seal::Keys;
 
@@ -167,9 +167,23 @@ impl<S: State + Send + 'static> Replicated<S> {
     /// Says which option is at fault.
     pub fn open(
         group: &GroupName,
+        join: JoinOptions,
+        options: ReplicaOptions,
+        initial: S,
+    ) -> Result<Self, JoinError> {
+        Self::open_with(group, join, options, initial, Restore::new(S::restore))
+    }
+
+    /// [`Replicated::open`] that reads snapshots with `restore` in place of [`State::restore`].
+    ///
+    /// # Errors
+    /// Says which option is at fault.
+    pub fn open_with(
+        group: &GroupName,
         mut join: JoinOptions,
         options: ReplicaOptions,
         initial: S,
+        restore: Restore<S>,
     ) -> Result<Self, JoinError> {
         if join.role != Role::Member {
             return Err(JoinError::Observer);
@@ -187,7 +201,7 @@ impl<S: State + Send + 'static> Replicated<S> {
         if events_max > 0 {
             hear = ReplicaOptions::hear_and_keep(hear, &front);
         }
-        let replica = Replica::new(me, replica, initial);
+        let replica = Replica::new(me, replica, initial).with_restore(restore);
         let worker = Worker::new(member, replica, Arc::clone(&front), hear, leave_ms);
         let thread = thread::Builder::new().name("vs-replica".into()).spawn(|| worker.run());
         let thread = Some(thread.map_err(JoinError::Thread)?);

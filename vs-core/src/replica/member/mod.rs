@@ -20,7 +20,7 @@ use super::owned::Owned;
 use super::port::Port;
 use super::pull::Pull;
 use super::round::Round;
-use super::state::{Broken, State};
+use super::state::{Broken, Restore, State};
 use super::status::{CallRefused, ReplicaStatus, Waiting};
 use super::told::Told;
 use crate::endpoint::{DirectError, SendError};
@@ -80,6 +80,14 @@ impl<S: State> Replica<S> {
             events: VecDeque::new(),
             told: Told::default(),
         }
+    }
+
+    /// The same, and snapshots are read with `restore` in place of [`State::restore`]: for a state
+    /// that needs more than the bytes of a snapshot, such as functions of another language.
+    #[must_use]
+    pub fn with_restore(mut self, restore: Restore<S>) -> Self {
+        self.jobs.set_restore(restore);
+        self
     }
 
     /// The local copy, perhaps old; `None` before there is one, and while a job has it that

@@ -12,6 +12,7 @@
 //! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
+//! - [`production`]: lines of operation, a file with options, systemd, containers, Kubernetes.
 //! - [`capture`]: what Wireshark shows of it.
 //! - [`metrics`]: what is served for Prometheus, by name; a dashboard, and when to be alarmed.
 //! - [`diagrams`]: a run as a picture, and how to read it.
@@ -65,6 +66,8 @@ pub mod options {}
 pub mod own_loop {}
 #[doc = include_str!("own_membership.md")]
 pub mod own_membership {}
+#[doc = include_str!("production.md")]
+pub mod production {}
 #[doc = include_str!("properties.md")]
 pub mod properties {}
 #[doc = include_str!("testing.md")]

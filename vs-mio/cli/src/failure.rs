@@ -1,7 +1,7 @@
 //! Why the command fails.
 
 /// Exit status of a command line that cannot be followed.
-const MISUSED: i32 = 2;
+pub(crate) const MISUSED: u8 = 2;
 
 /// Why a verb failed: one sentence that says what to do.
 #[derive(Debug)]
@@ -16,5 +16,15 @@ pub(crate) fn system(what: &str, error: &std::io::Error) -> Failure {
 /// in one sentence.
 pub(crate) fn misused(why: &str) -> ! {
     tracing::error!("{why}");
-    std::process::exit(MISUSED)
+    std::process::exit(MISUSED.into())
+}
+
+/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant,
+/// where to read more.
+pub(crate) fn in_one_sentence(message: &str) -> String {
+    let parts = message.trim().split("\n\n");
+    let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let sentence = parts.collect::<Vec<_>>().join("; ");
+    let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
+    sentence.replace("; Usage:", "; usage:").replace("; For more", "; for more")
 }

@@ -65,6 +65,11 @@ impl Sealing {
         self.key_file.is_some()
     }
 
+    /// The same with another file.
+    pub(crate) fn with_file(&self, key_file: PathBuf) -> Self {
+        Self { key_file: Some(key_file), ..self.clone() }
+    }
+
     /// The keys as the file has them now.
     pub(crate) fn read_again(&self) -> Result<Keys, Failure> {
         let ring = self.ring()?.ok_or_else(|| Failure("no key file is named".into()))?;

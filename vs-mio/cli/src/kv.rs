@@ -24,6 +24,7 @@ use crate::failure::{Failure, system};
 use crate::keys;
 use crate::metrics;
 use crate::network::{servers, unopened};
+use crate::notify;
 use crate::output::say;
 use crate::renewal::{Flags, Renewal};
 use crate::repeats::Repeats;
@@ -109,6 +110,7 @@ fn serve(store: &Store, is_json: bool, leave_at_eof: bool, flags: &Flags) -> Res
     let _keep = (!leave_at_eof).then(|| sender.clone());
     read_lines(sender, leave_at_eof.then(|| store.kv.clone()))?;
     let tell = move |why| print(is_json, &Said::Note(format!("# {why}")));
+    let mut is_served = false;
     let state = store.kv.clone();
     let patience = Patience::new(move || state.status(), tell)?;
     loop {
@@ -119,6 +121,10 @@ fn serve(store: &Store, is_json: bool, leave_at_eof: bool, flags: &Flags) -> Res
             },
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if !is_served && store.kv.status() == ReplicaStatus::Serving {
+            is_served = true;
+            notify::ready("the state is served");
         }
         if let Some(end) = store.kv.end() {
             return Err(Failure(end.to_string()));

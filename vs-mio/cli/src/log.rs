@@ -5,16 +5,21 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::failure::Failure;
 
 /// What is said if nothing else is asked for: what the command says. It says what somebody should
 /// know of the libraries in sentences of its own. A part is meant by how its name begins.
@@ -22,6 +27,19 @@ const DEFAULT: &str = "vs=info,vs_core=off,vs_mio=off,vs_std=off";
 
 /// Lines that nobody read, since the last one that was written.
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// What changes the levels while the process runs.
+static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// From now on these lines are written.
+///
+/// # Errors
+/// Why they cannot be.
+pub(crate) fn set_levels(text: &str) -> Result<(), Failure> {
+    let levels = levels(text).map_err(|why| Failure(format!("log-level: {why}")))?;
+    let set = LEVELS.get().map(|handle| handle.reload(levels));
+    set.transpose().map(drop).map_err(|e| Failure(format!("log-level cannot be changed: {e}")))
+}
 
 /// How lines of operation are written.
 #[derive(clap::Args, Clone, Debug)]
@@ -78,6 +96,8 @@ pub(crate) fn begin_unparsed() {
 fn begin(format: Format, levels: Option<Targets>) {
     let levels = levels.unwrap_or_else(|| DEFAULT.parse().unwrap_or_default());
     let layer = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
+    let (levels, handle) = reload::Layer::new(levels);
+    let _ = LEVELS.set(handle);
     let registry = tracing_subscriber::registry().with(levels);
     // It fails only if it was done before.
     let _ = match format {

@@ -3,6 +3,9 @@
 
 mod beacons;
 mod check;
+mod config;
+#[cfg(test)]
+mod config_tests;
 mod cut;
 mod demo;
 mod draw;
@@ -19,6 +22,7 @@ mod log;
 mod metrics;
 mod network;
 mod node;
+mod notify;
 mod output;
 mod perf;
 #[cfg(test)]
@@ -37,10 +41,10 @@ mod wan;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
-use failure::Failure;
+use failure::{Failure, MISUSED, in_one_sentence};
 
 /// Virtually synchronous group communication.
 #[derive(Parser, Debug)]
@@ -69,7 +73,15 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args = match config::expand(&built(), std::env::args_os().collect()) {
+        Ok(args) => args,
+        Err(Failure(why)) => {
+            log::begin_unparsed();
+            tracing::error!("{why}");
+            return ExitCode::from(MISUSED);
+        }
+    };
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
@@ -88,6 +100,7 @@ fn main() -> ExitCode {
         Verb::Status(args) => status::run(&args),
         Verb::Top(args) => top::run(&args),
     };
+    notify::stopping();
     match result.and_then(|()| output::unwritten()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
@@ -95,6 +108,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line, with what each verb takes from all.
+fn built() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 /// Says in one sentence what is wrong with the command line; shows help to who asked for it, or for
@@ -116,23 +136,12 @@ fn misused(error: &clap::Error) -> ExitCode {
     status
 }
 
-/// The parts of a message about the command line in one line: what is wrong, tips, how it is meant,
-/// where to read more.
-fn in_one_sentence(message: &str) -> String {
-    let parts = message.trim().split("\n\n");
-    let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let sentence = parts.collect::<Vec<_>>().join("; ");
-    let sentence = sentence.trim_start_matches("error: ").trim_end_matches('.');
-    sentence.replace("; Usage:", "; usage:").replace("; For more", "; for more")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

@@ -7,8 +7,11 @@ use signal_hook::consts::SIGHUP;
 use vs_core::seal::Keys;
 use vs_std::keys::KeysError;
 
+use crate::config::{self, Changes};
 use crate::failure::Failure;
 use crate::keys::Sealing;
+use crate::log;
+use crate::notify;
 use crate::signals::{self, Terminal};
 
 /// What reads the key file again when SIGHUP arrives.
@@ -28,7 +31,7 @@ impl Renewal {
     /// The signals to listen to.
     pub(crate) fn signals(&self) -> Vec<i32> {
         let mut all = signals::ending();
-        if self.sealing.is_some() && !all.contains(&SIGHUP) {
+        if self.can_renew() && !all.contains(&SIGHUP) {
             all.push(SIGHUP);
         }
         all
@@ -36,12 +39,35 @@ impl Renewal {
 
     /// Whether `signal` asks for the keys to be read again, and not for an end.
     pub(crate) fn is_meant_by(&self, signal: i32) -> bool {
-        signal == SIGHUP && self.sealing.is_some() && !self.terminal.has_ended()
+        signal == SIGHUP && self.can_renew() && !self.terminal.has_ended()
     }
 
-    /// Reads the keys again, hands them to `set`, and says what holds now.
+    /// Whether there is a file that can be read again.
+    fn can_renew(&self) -> bool {
+        self.sealing.is_some() || config::is_there()
+    }
+
+    /// Reads the file with options and the keys again, hands the keys to `set`, and says what holds
+    /// now.
     pub(crate) fn renew(&self, set: impl FnOnce(Keys) -> Result<(), KeysError>) {
+        notify::reloading();
+        self.read_again(set);
+        notify::reloaded();
+    }
+
+    fn read_again(&self, set: impl FnOnce(Keys) -> Result<(), KeysError>) {
+        let changes = match config::read_again().and_then(changed) {
+            Ok(changes) => changes,
+            Err(Failure(why)) => {
+                tracing::warn!("the options stay as they were: {why}");
+                return;
+            }
+        };
         let Some(sealing) = &self.sealing else { return };
+        let sealing = match changes.key_file {
+            Some(key_file) => &sealing.with_file(key_file),
+            None => sealing,
+        };
         let renewed = sealing.read_again().and_then(|keys| {
             let held = held(&keys);
             set(keys).map(|()| held).map_err(|e| Failure(e.to_string()))
@@ -56,7 +82,7 @@ impl Renewal {
     pub(crate) fn watch(self) -> Result<Flags, Failure> {
         let flags = Flags { renewal: self, ends: Arc::default(), hangs_up: Arc::default() };
         for signal in flags.renewal.signals() {
-            let is_renewed = signal == SIGHUP && flags.renewal.sealing.is_some();
+            let is_renewed = signal == SIGHUP && flags.renewal.can_renew();
             let flag = if is_renewed { &flags.hangs_up } else { &flags.ends };
             signal_hook::flag::register(signal, Arc::clone(flag))
                 .map_err(|e| Failure(format!("signals cannot be watched: {e}")))?;
@@ -84,6 +110,22 @@ impl Flags {
         }
         self.ends.load(Ordering::Relaxed)
     }
+}
+
+/// What can be changed is, and what cannot is told.
+fn changed(changes: Changes) -> Result<Changes, Failure> {
+    if let Some(levels) = &changes.log_level {
+        log::set_levels(levels)?;
+    }
+    match (config::is_there(), changes.later.is_empty()) {
+        (false, _) => {}
+        (true, true) => tracing::info!("the options were read again"),
+        (true, false) => tracing::warn!(
+            "the options were read again; changed and not used before a restart: {}",
+            changes.later.join(", ")
+        ),
+    }
+    Ok(changes)
 }
 
 /// What holds now: which key seals, and which ones open besides.

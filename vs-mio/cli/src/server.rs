@@ -20,11 +20,13 @@ use vs_std::clock::Clock;
 use vs_std::faults::Faults;
 
 use crate::beacons::Discover;
+use crate::config;
 use crate::cut::Cut;
 use crate::failure::Failure;
 use crate::keys;
 use crate::metrics::{self, Questions};
 use crate::network::{note_text, refused, servers, unaccepted};
+use crate::notify;
 use crate::output::Output;
 use crate::renewal::Renewal;
 
@@ -85,6 +87,8 @@ pub(crate) struct Args {
     /// A member excluded by accusation stays out for so long
     #[arg(long, value_name = "MS")]
     readmit_ms: Option<u64>,
+    #[command(flatten)]
+    config: config::Named,
     #[command(flatten)]
     discover: Discover,
     #[command(flatten)]
@@ -150,6 +154,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         format!("membership server {} listening on {addr}", args.id)
     };
     output.write((first + "\n").into_bytes());
+    notify::ready(&format!("listening on {addr}"));
     serve(poll, driver, (signals, renewal), (output, asked), &args, files)
 }
 

@@ -10,6 +10,7 @@ use vs_core::ident::{Deployment, GroupName};
 use vs_std::ServerName;
 use vs_std::udp::{UdpConfig, address_towards, address_towards_others};
 
+use crate::config;
 use crate::failure::Failure;
 use crate::inside;
 use crate::keys;
@@ -70,6 +71,8 @@ pub(crate) struct Args {
     /// Wait until the store is served, do what standard input says, and leave at its end
     #[arg(long)]
     pub(super) leave_at_eof: bool,
+    #[command(flatten)]
+    pub(super) config: config::Named,
     #[command(flatten)]
     pub(super) inside: inside::Options,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use vs_core::VIEW_MEMBERS_MAX;
 use vs_core::ident::{Deployment, GroupName, NUMBER_MAX, ProcessId};
 use vs_core::order::Order;
 
+use crate::config;
 use crate::cut::Cut;
 use crate::generate::Sizes;
 use crate::inside;
@@ -87,6 +88,8 @@ pub(crate) struct Args {
     /// Tell `vs status` here what this member sees; port 0: one that the system chooses, and says
     #[arg(long, value_name = "IP:PORT")]
     pub(super) status: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(super) config: config::Named,
     #[command(flatten)]
     pub(super) metrics: metrics::Serving,
     #[command(flatten)]

@@ -6,6 +6,7 @@ use vs_core::ident::ProcessId;
 use vs_core::order::Stage;
 use vs_core::{Action, DetachReason, DisplaySet};
 
+use crate::notify;
 use crate::output::push_printable;
 
 /// With a view that will never be primary.
@@ -51,6 +52,7 @@ pub(super) fn told(
             if *from == process { Follow::Delivered } else { Follow::Nothing }
         }
         Action::View { view, transitional, quorum, .. } => {
+            notify::ready(&format!("in view {view}"));
             if let Some(line) = line {
                 let _ = writeln!(line, "view {view}, together with {}", DisplaySet(transitional));
                 if has_voters && !quorum {

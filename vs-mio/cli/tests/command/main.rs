@@ -18,6 +18,7 @@ mod profile;
 mod recorded;
 mod rotation;
 mod servers;
+mod service;
 mod starts;
 mod status;
 mod strangers;

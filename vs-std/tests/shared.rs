@@ -80,6 +80,21 @@ fn messages_before_the_first_view_are_bounded() {
     assert_eq!(group.leave().unwrap(), taken + 1, "those were not sent");
 }
 
+/// Fault to avoid: who sends from inside `inspect`, and finds no room in time, waits for ever to be
+/// told for whom.
+#[test]
+fn send_inside_inspect_times_out() {
+    let (_listener, server) = silent();
+    let group = join(options(server));
+    fill(&group, &[7; 900]);
+    let inside = group.clone();
+    let refused = group.inspect(move |_| inside.send_timeout(&[7; 900], SHORT)).unwrap();
+    assert!(matches!(refused, Err(SendError::TimedOut { waits_for: None })), "{refused:?}");
+    let refused = group.send_timeout(&[7; 900], SHORT);
+    let waits_for = Some(vs_core::WaitsFor::Membership);
+    assert!(matches!(&refused, Err(SendError::TimedOut { waits_for: w }) if *w == waits_for));
+}
+
 #[test]
 fn a_reservation_is_committed_or_given_back() {
     let (_listener, server) = silent();

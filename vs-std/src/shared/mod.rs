@@ -445,12 +445,20 @@ impl SharedGroup {
         self.exchange().taken(result).map_err(|error| self.explain(error))
     }
 
+    /// Whether the calling thread is the one that carries the protocol.
+    fn is_inside(&self) -> bool {
+        let own = self.handle.thread.as_ref().map(|thread| thread.thread().id());
+        own == Some(thread::current().id())
+    }
+
     /// Who waited in vain is told for whom.
     fn explain(&self, error: SendError) -> SendError {
         match error {
             SendError::TimedOut { .. } if self.exchange().arrivals.is_full() => {
                 SendError::InboxFull
             }
+            // Inside `inspect` the thread would wait for itself.
+            SendError::TimedOut { .. } if self.is_inside() => error,
             SendError::TimedOut { .. } => {
                 let waits_for = self.ask(|member| member.waits_for()).flatten();
                 SendError::TimedOut { waits_for }

@@ -15,13 +15,19 @@ A size is in bytes, a time in the unit that ends its name. Options that may be r
 Status 0 means that all is well, 1 that something failed, 2 that the command line cannot be used.
 ";
 
+/// Options of builds that measure or test, with the feature `mutants`.
+const OF_MUTANTS: [&str; 2] = ["sync-after-view", "leave-out"];
+
 /// The page, of all verbs of `command`.
 fn page(command: &Command) -> String {
     let mut page = HEAD.to_string();
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         let _ = write!(page, "\n# `vs {}`\n\n{}.\n", verb.get_name(), in_a_cell(&about));
-        let args = || verb.get_arguments().filter(|arg| !arg.is_hide_set());
+        let is_meant = |arg: &&Arg| {
+            !arg.is_hide_set() && arg.get_long().is_none_or(|name| !OF_MUTANTS.contains(&name))
+        };
+        let args = || verb.get_arguments().filter(is_meant);
         if args().all(|arg| arg.get_id() == "help") {
             continue;
         }

@@ -314,14 +314,15 @@ impl Process {
         self.child.wait().expect("our child")
     }
 
-    /// Bytes of memory that the process holds.
+    /// Bytes of memory that the process holds, without its code, which grows with what the command
+    /// can do.
     #[cfg(target_os = "linux")]
-    pub(crate) fn resident_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         let file = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(file).expect("a living child");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")).map(str::trim);
-        kib.and_then(|kib| kib.parse::<usize>().ok()).expect("VmRSS in kB") * 1024
+        kib.and_then(|kib| kib.parse::<usize>().ok()).expect("RssAnon in kB") * 1024
     }
 }
 

@@ -92,12 +92,12 @@ fn answer(store: &Replicated<Store>, request: &mut Request) -> Result<Answer, Ca
             return Ok(value.map_or((404, "there is no such key\n".into()), |value| (200, value)));
         }
         Method::Put => {
-            let mut value = Vec::new();
-            let is_long = request.body_length().is_some_and(|len| len > VALUE_BYTES_MAX);
-            let mut body = request.as_reader().take(VALUE_BYTES_MAX as u64 + 1);
-            if is_long || body.read_to_end(&mut value).is_ok_and(|len| len > VALUE_BYTES_MAX) {
-                let why = format!("a value has at most {VALUE_BYTES_MAX} bytes\n");
-                return Ok((413, why.into()));
+            let (len, mut value) = (request.body_length(), Vec::new());
+            let read = request.as_reader().take(VALUE_BYTES_MAX as u64 + 1).read_to_end(&mut value);
+            if value.len().max(len.unwrap_or(0)) > VALUE_BYTES_MAX {
+                return Ok((413, format!("a value has at most {VALUE_BYTES_MAX} bytes\n").into()));
+            } else if read.is_err() || len.is_some_and(|len| len != value.len()) {
+                return Ok((400, "the value ends too early\n".into()));
             }
             store.call(&(key, Some(value)))?
         }

@@ -53,15 +53,16 @@ struct Loaded {
 /// The command line with what the file says that it names, if it names one.
 pub(crate) fn expand(command: &Command, args: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let Some(path) = named(&args) else { return Ok(args) };
-    let verb = args.get(1).and_then(|verb| command.find_subcommand(verb)).cloned();
+    let at = verb_at(&args);
+    let verb = args.get(at).and_then(|verb| command.find_subcommand(verb)).cloned();
     // Who does not take a file says so.
     let Some(verb) = verb.filter(|verb| find(verb, "config").is_some()) else { return Ok(args) };
     let typed: Vec<String> = args.iter().filter_map(|arg| long_of(arg)).collect();
     let loaded = Loaded { path, verb, typed, entries: Mutex::default() };
     let entries = loaded.read()?;
-    check(command, &args, &entries, &loaded.path)?;
+    check(command, (&args, at), &entries, &loaded.path)?;
     let mut all = args;
-    all.splice(2..2, entries.values().flat_map(|entry| entry.words.clone()));
+    all.splice(at + 1..at + 1, entries.values().flat_map(|entry| entry.words.clone()));
     *loaded.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
     // Only the first command line of a process counts.
     let _ = LOADED.set(loaded);
@@ -107,12 +108,23 @@ pub(crate) fn read_again() -> Result<Changes, Failure> {
             ("log-level", Some(entry)) => {
                 changes.log_level = Some(value(entry).to_string_lossy().into_owned());
             }
-            ("key-file", Some(_)) => {}
+            ("key-file", Some(_)) if was.is_some() => {}
             _ => changes.later.push(name),
         }
     }
     *before = entries;
     Ok(changes)
+}
+
+/// Where the verb stands: behind the options that all verbs take, each with its value.
+fn verb_at(args: &[OsString]) -> usize {
+    let mut at = 1;
+    while let Some(option) = args.get(at).and_then(|arg| arg.to_str())
+        && option.starts_with("--")
+    {
+        at += if option.contains('=') { 1 } else { 2 };
+    }
+    at
 }
 
 /// The file that the command line names.
@@ -204,13 +216,13 @@ pub(crate) fn words(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<OsString>, Str
 /// Names the line of the file whose value the option does not take.
 fn check(
     command: &Command,
-    args: &[OsString],
+    (args, at): (&[OsString], usize),
     entries: &Entries,
     path: &Path,
 ) -> Result<(), Failure> {
     for entry in entries.values() {
         let mut args = args.to_vec();
-        args.splice(2..2, entry.words.clone());
+        args.splice(at + 1..at + 1, entry.words.clone());
         let Err(error) = command.clone().try_get_matches_from(args) else { continue };
         if matches!(
             error.kind(),

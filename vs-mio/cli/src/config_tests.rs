@@ -53,6 +53,22 @@ fn keys_of_the_file_are_options() {
 }
 
 #[test]
+fn file_counts_behind_options_of_all_verbs() {
+    let file = tempfile("group = 'g'\n");
+    let path = file.display().to_string();
+    for first in [&["--log", "json"][..], &["--log=json"], &["--log=json", "--log-level", "warn"]] {
+        let behind = ["node", "--config", &path];
+        let args = ["vs"].iter().chain(first).chain(&behind);
+        let mut command = crate::Cli::command();
+        command.build();
+        let all = expand(&command, args.map(OsString::from).collect()).unwrap();
+        let at = all.iter().position(|arg| arg == "node").unwrap();
+        assert_eq!(all[at + 1..at + 3], ["--group", "g"], "{first:?}");
+    }
+    let _ = std::fs::remove_file(file);
+}
+
+#[test]
 fn faults_name_the_file_and_the_line() {
     for (file, why) in [
         ("group = 'g'\ncolour = 1\n", "FILE:2: vs node has no option colour: see vs node --help"),

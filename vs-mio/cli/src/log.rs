@@ -95,7 +95,9 @@ pub(crate) fn begin_unparsed() {
 
 fn begin(format: Format, levels: Option<Targets>) {
     let levels = levels.unwrap_or_else(|| DEFAULT.parse().unwrap_or_default());
-    let layer = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(Stderr { is_json: format == Format::Json })
+        .log_internal_errors(false);
     let (levels, handle) = reload::Layer::new(levels);
     let _ = LEVELS.set(handle);
     let registry = tracing_subscriber::registry().with(levels);
@@ -138,7 +140,22 @@ where
 /// Standard error. A line that it does not take at once is dropped, so that a reader who stops does
 /// not stop the protocol; the next line that it takes says so.
 #[derive(Clone, Copy)]
-struct Stderr;
+struct Stderr {
+    is_json: bool,
+}
+
+/// Says how many lines nobody read.
+fn of_dropped(dropped: usize, is_json: bool) -> String {
+    let message = format!("{dropped} lines were not read");
+    if !is_json {
+        return format!("vs: {message}\n");
+    }
+    let mut timestamp = String::new();
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let (level, target) = ("WARN", module_path!());
+    let line = serde_json::json!({ "timestamp": timestamp, "level": level, "message": message, "target": target });
+    format!("{line}\n")
+}
 
 impl MakeWriter<'_> for Stderr {
     type Writer = Self;
@@ -157,7 +174,7 @@ impl Write for Stderr {
         }
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            let _ = stderr.write_all(format!("vs: {dropped} lines were not read\n").as_bytes());
+            let _ = stderr.write_all(of_dropped(dropped, self.is_json).as_bytes());
         }
         // What nobody can be told is no reason to end.
         let _ = stderr.write_all(line);
@@ -179,6 +196,14 @@ fn takes_a_line(stderr: &io::StderrLock<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_nobody_read_are_told_as_the_others_are() {
+        assert_eq!(of_dropped(7, false), "vs: 7 lines were not read\n");
+        let said: serde_json::Value = serde_json::from_str(&of_dropped(7, true)).unwrap();
+        assert_eq!(said["message"], "7 lines were not read");
+        assert!(said["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{said}");
+    }
 
     #[test]
     fn levels_are_of_all_or_of_parts() {

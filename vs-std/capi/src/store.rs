@@ -226,9 +226,10 @@ pub unsafe extern "C" fn vs_store_open(
             return Err(Failure::argument("apply, snapshot or restore is NULL: hand in all"));
         };
         let ops = Ops { user, apply, snapshot, restore: restored, drop_state, hear };
+        // Whatever is wrong with the options, it is given up in order.
+        let initial = CState { ops, state: initial };
         // SAFETY: the caller promises the same.
         let join = unsafe { read(options) }?;
-        let initial = CState { ops, state: initial };
         let tell = move |event: ReplicaEvent| ops.tell(&event);
         let replica = ReplicaOptions::new(&primary_of).with_hear(tell);
         let restore = Restore::new(move |input| restore(ops, input));

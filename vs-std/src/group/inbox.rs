@@ -112,7 +112,9 @@ impl Inbox {
     fn skip(&mut self) {
         let (mut skipped, mut messages) = (0, 0);
         let mut kept: Vec<Event> = Vec::new();
+        // What came last stays, however long it is.
         while self.bytes > self.bytes_max / 2
+            && self.events.len() > 1
             && let Some(event) = self.pop()
         {
             match event {
@@ -201,6 +203,18 @@ mod tests {
         let rest: Vec<_> = events.collect();
         assert_eq!(rest, (skipped + 1..=last).map(message).collect::<Vec<_>>());
         assert_eq!(inbox.bytes, 0);
+    }
+
+    /// Fault to avoid: a message that alone fills the inbox was never received.
+    #[test]
+    fn newest_message_stays_whatever_its_length() {
+        let mut inbox = Inbox::new(EVENT_BYTES, true);
+        for number in 1..=3 {
+            inbox.push(message(number));
+        }
+        assert_eq!(all(&mut inbox), [Event::Gap { messages: 2 }, message(3)]);
+        inbox.push(message(4));
+        assert_eq!(all(&mut inbox), [message(4)]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ struct State {
     /// Tasks that wait for an event. One is woken for each: while any wait, at least as many were
     /// woken and have not looked since as there are events.
     tasks: Waiters,
+    /// The fewest bytes that have waited since the thread looked last.
+    least: usize,
     /// The thread found no room, and has to be told when there is some.
     starved: bool,
     ended: Option<Ended>,
@@ -44,7 +46,8 @@ impl Arrivals {
     pub(super) fn new(bytes_max: usize, skips: bool, view: View) -> Self {
         let inbox = Inbox::new(bytes_max, skips);
         let (tasks, ready) = (Waiters::default(), Ready::default());
-        let state = State { inbox, view, waiting: 0, tasks, starved: false, ended: None, ready };
+        let state =
+            State { inbox, view, waiting: 0, tasks, least: 0, starved: false, ended: None, ready };
         Self { state: Mutex::new(state), came: Condvar::new() }
     }
 
@@ -148,9 +151,12 @@ impl Arrivals {
         self.lock().inbox.room() == 0
     }
 
-    /// Bytes of events that wait.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.lock().inbox.bytes()
+    /// The fewest bytes of events that have waited since this was asked last: a reader that keeps up
+    /// empties the inbox again and again, whatever has just come.
+    pub(super) fn least_waiting_bytes(&self) -> usize {
+        let mut state = self.lock();
+        let now = state.inbox.bytes();
+        core::mem::replace(&mut state.least, now).min(now)
     }
 
     /// Moves all of `events` here. Returns how many messages were skipped for them.
@@ -211,6 +217,7 @@ impl Arrivals {
 impl State {
     fn pop(&mut self) -> Option<Event> {
         let event = self.inbox.pop()?;
+        self.least = self.least.min(self.inbox.bytes());
         if let Event::View { view, .. } = &event {
             self.view.clone_from(view);
         }
@@ -361,6 +368,26 @@ mod tests {
         let ((_, waker), mut place) = (counted(), Place::default());
         let Poll::Ready(Ok(taken)) = arrivals.poll_take(&mut place, &waker) else { panic!() };
         assert_eq!(taken, (left(1), true));
+    }
+
+    /// Fault to avoid: what was looked at had just come, so that a reader who empties its inbox all
+    /// the time was taken for one who never does.
+    #[test]
+    fn reader_that_keeps_up_has_nothing_waiting() {
+        let bytes = size_of::<Event>();
+        let arrivals = Arrivals::new(10 * bytes, false, View::initial(ProcessId(1)));
+        assert_eq!(arrivals.least_waiting_bytes(), 0);
+        for _ in 0..3 {
+            arrivals.push(&mut (0..4).map(left).collect());
+            assert_eq!(arrivals.least_waiting_bytes(), 0, "they have just come");
+            arrivals.take(9, None, |_| ()).unwrap();
+        }
+        arrivals.push(&mut (0..4).map(left).collect());
+        arrivals.least_waiting_bytes();
+        arrivals.take(1, None, |_| ()).unwrap();
+        arrivals.push(&mut (0..4).map(left).collect());
+        assert_eq!(arrivals.least_waiting_bytes(), 3 * bytes, "never fewer");
+        assert_eq!(arrivals.least_waiting_bytes(), 7 * bytes);
     }
 
     #[test]

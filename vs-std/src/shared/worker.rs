@@ -175,7 +175,7 @@ impl Worker {
     /// Begins to leave if the application reads too slowly.
     fn look_at_reader(&mut self) {
         let Some(eviction) = &mut self.eviction else { return };
-        let waiting = self.exchange.arrivals.waiting_bytes();
+        let waiting = self.exchange.arrivals.least_waiting_bytes();
         if eviction.is_due(waiting, self.member.driver().recent()) {
             // What was sent goes out first.
             self.exchange.outbox.begin_leave();

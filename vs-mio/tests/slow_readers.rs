@@ -132,6 +132,25 @@ fn senders_learn_whom_they_wait_for() -> Result<(), Failure> {
 }
 
 #[test]
+fn own_application_that_does_not_receive_is_named() -> Result<(), Failure> {
+    let serving = serving()?;
+    let group = SharedGroup::join(&name(), options(&serving, 1, 5))?;
+    see(&group, 1)?;
+    while !matches!(
+        group.send_timeout(&PAYLOAD, Duration::from_millis(100)),
+        Err(SendError::InboxFull)
+    ) {}
+    let look = group.inspect(|driver| {
+        let node = driver.node();
+        (node.waits_for(name().key()), node.status(None).groups.first[0].members.first[0])
+    });
+    let (waits_for, own) = look.ok_or("it has ended")?;
+    assert_eq!(waits_for, Some(WaitsFor::Reading(vec![ProcessId(1)])));
+    assert_eq!((own.credit, own.lag), (0, 64), "{own:?}");
+    Ok(())
+}
+
+#[test]
 fn evicted_reader_is_out_with_the_reason() -> Result<(), Failure> {
     let serving = serving()?;
     let after = Duration::from_millis(20);

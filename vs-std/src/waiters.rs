@@ -67,8 +67,10 @@ impl Waiters {
             let is_known = known.will_wake(waker);
             return (!is_known).then(|| core::mem::replace(known, waker.clone()));
         }
+        // A clone that panics leaves no place behind.
+        let waker = waker.clone();
         place.0 = Some(self.next);
-        self.tasks.push_back((self.next, waker.clone()));
+        self.tasks.push_back((self.next, waker));
         self.next += 1;
         None
     }

@@ -294,32 +294,45 @@ impl Cast {
         self.stability.received(self.me, rank).min(self.sender.sealed())
     }
 
+    /// The last own packet that the member of `rank` has room for; of the own rank that is what the
+    /// own ring has room for.
+    fn room_end_of(&self, rank: Rank) -> Seq {
+        match rank == self.me {
+            true => self.streams.of(self.me).room_end(),
+            false => self.room.credit_of(rank),
+        }
+    }
+
     /// Packets of the own stream that the member of `rank` has room for, beyond those that are
     /// sealed.
     pub(crate) fn credit_of(&self, rank: Rank) -> u64 {
-        let own = self.streams.of(self.me).room_end();
-        self.room.credit_of(rank).min(own).saturating_sub(self.sender.sealed())
+        self.room_end_of(rank).saturating_sub(self.sender.sealed())
     }
 
     /// Own packets that are sealed and that the member of `rank` has not given room back for: it
     /// lacks them, or has not delivered them, or does not know yet that all have them.
     pub(crate) fn lag_of(&self, rank: Rank) -> u64 {
         let window = self.settings.window() as u64;
-        (window + self.sender.sealed()).saturating_sub(self.room.credit_of(rank)).min(window)
+        (window + self.sender.sealed()).saturating_sub(self.room_end_of(rank)).min(window)
     }
 
     /// Whether the member of `rank` keeps the window closed by not delivering.
     pub(crate) fn keeps_credit(&self, rank: Rank) -> bool {
+        let own = self.streams.of(self.me);
+        let is_closed = self.room_end_of(rank) <= self.sender.sealed();
+        if rank == self.me {
+            return is_closed && own.delivered() < own.stable();
+        }
         // Who cannot free its ring since somebody else owes acknowledgements is not to blame.
-        let fair = self.streams.of(self.me).stable() + self.settings.window() as u64;
-        let credit = self.room.credit_of(rank);
-        self.owes_credit(rank) || credit < fair && credit <= self.sender.sealed()
+        let fair = own.stable() + self.settings.window() as u64;
+        self.owes_credit(rank) || is_closed && self.room.credit_of(rank) < fair
     }
 
     /// Whether the member of `rank` is among those whose acknowledgements the window waits for.
     pub(crate) fn keeps_window(&self, rank: Rank) -> bool {
-        let stable = self.streams.of(self.me).stable();
-        rank != self.me && self.window_is_closed() && self.acked_by(rank) <= stable
+        let (acked, stable) = (self.acked_by(rank), self.streams.of(self.me).stable());
+        let lacks_some = acked < self.sender.sealed() && acked <= stable;
+        rank != self.me && lacks_some && self.window_is_closed()
     }
 }
 

@@ -44,8 +44,11 @@ type Entries = BTreeMap<String, Entry>;
 #[derive(Debug)]
 struct Loaded {
     path: PathBuf,
+    command: Command,
     verb: Command,
-    /// Options that were typed: the file does not count for these.
+    /// The command line, and where the verb stands in it.
+    args: (Vec<OsString>, usize),
+    /// Options that were typed, and what excludes them: the file does not count for these.
     typed: Vec<String>,
     entries: Mutex<Entries>,
 }
@@ -57,10 +60,10 @@ pub(crate) fn expand(command: &Command, args: Vec<OsString>) -> Result<Vec<OsStr
     let verb = args.get(at).and_then(|verb| command.find_subcommand(verb)).cloned();
     // Who does not take a file says so.
     let Some(verb) = verb.filter(|verb| find(verb, "config").is_some()) else { return Ok(args) };
-    let typed: Vec<String> = args.iter().filter_map(|arg| long_of(arg)).collect();
-    let loaded = Loaded { path, verb, typed, entries: Mutex::default() };
+    let typed = typed(&verb, &args);
+    let (command, entries) = (command.clone(), Mutex::default());
+    let loaded = Loaded { path, command, verb, args: (args.clone(), at), typed, entries };
     let entries = loaded.read()?;
-    check(command, (&args, at), &entries, &loaded.path)?;
     let mut all = args;
     all.splice(at + 1..at + 1, entries.values().flat_map(|entry| entry.words.clone()));
     *loaded.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
@@ -93,7 +96,10 @@ pub(crate) fn read_again() -> Result<Changes, Failure> {
     let Some(loaded) = LOADED.get() else { return Ok(Changes::default()) };
     let entries = loaded.read()?;
     let mut before = loaded.entries.lock().unwrap_or_else(PoisonError::into_inner);
-    let value = |entry: &Entry| entry.words.last().cloned().unwrap_or_default();
+    let value = |entry: &Entry| {
+        let word = entry.words.last().map(|word| word.to_string_lossy().into_owned());
+        OsString::from(word.unwrap_or_default().split_once('=').map_or("", |(_, value)| value))
+    };
     let mut changes = Changes {
         key_file: entries.get("key-file").map(|entry| PathBuf::from(value(entry))),
         ..Changes::default()
@@ -138,6 +144,22 @@ fn named(args: &[OsString]) -> Option<PathBuf> {
     behind.or_else(joined)
 }
 
+/// The options that are typed, and those that they exclude.
+fn typed(verb: &Command, args: &[OsString]) -> Vec<String> {
+    let mut names: Vec<String> = args.iter().filter_map(|arg| long_of(arg)).collect();
+    for arg in verb.get_arguments() {
+        let excluded = verb.get_arg_conflicts_with(arg).into_iter().filter_map(Arg::get_long);
+        let (excluded, name) = (excluded.collect::<Vec<_>>(), arg.get_long().unwrap_or_default());
+        let is_typed = |name: &str| args.iter().any(|arg| long_of(arg).as_deref() == Some(name));
+        if is_typed(name) {
+            names.extend(excluded.iter().map(ToString::to_string));
+        } else if excluded.iter().any(|other| is_typed(other)) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
 /// The name of an option that is typed.
 fn long_of(arg: &OsStr) -> Option<String> {
     let name = arg.to_str()?.strip_prefix("--")?;
@@ -180,6 +202,7 @@ impl Loaded {
                 entries.insert(key.to_owned(), Entry { line: line(at), words });
             }
         }
+        check(&self.command, (&self.args.0, self.args.1), &entries, &self.path)?;
         Ok(entries)
     }
 }
@@ -203,10 +226,10 @@ pub(crate) fn words(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<OsString>, Str
             let items = items.iter().map(|item| one(item.get_ref()));
             let items = items.collect::<Option<Vec<_>>>();
             let items = items.ok_or(format!("{} is a list of texts or numbers", &name[2..]))?;
-            Ok(items.into_iter().flat_map(|item| [name.clone().into(), item.into()]).collect())
+            Ok(items.into_iter().map(|item| format!("{name}={item}").into()).collect())
         }
         (true, value) => match one(value) {
-            Some(value) => Ok(vec![name.into(), value.into()]),
+            Some(value) => Ok(vec![format!("{name}={value}").into()]),
             None if is_list => Err(format!("{} is a list, a text or a number", &name[2..])),
             None => Err(format!("{} is one text or number", &name[2..])),
         },

@@ -37,12 +37,9 @@ fn keys_of_the_file_are_options() {
     let expected = [
         "vs",
         "node",
-        "--group",
-        "g",
-        "--server",
-        "a:1",
-        "--server",
-        "b:2",
+        "--group=g",
+        "--server=a:1",
+        "--server=b:2",
         "--unicast",
         "--config",
         "FILE",
@@ -50,6 +47,8 @@ fn keys_of_the_file_are_options() {
         "8",
     ];
     assert_eq!(words, expected, "what is typed wins");
+    let words = expanded("group = 'g'\nkey-file = 'KEY'\n", &["--insecure"]).unwrap();
+    assert!(!words.contains(&"--key-file=KEY".to_owned()), "what is typed excludes it: {words:?}");
 }
 
 #[test]
@@ -63,7 +62,7 @@ fn file_counts_behind_options_of_all_verbs() {
         command.build();
         let all = expand(&command, args.map(OsString::from).collect()).unwrap();
         let at = all.iter().position(|arg| arg == "node").unwrap();
-        assert_eq!(all[at + 1..at + 3], ["--group", "g"], "{first:?}");
+        assert_eq!(all[at + 1], "--group=g", "{first:?}");
     }
     let _ = std::fs::remove_file(file);
 }

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
@@ -67,7 +67,20 @@ enum Format {
 }
 
 fn levels(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|e| format!("{e}: write error, warn, info, debug or trace, or PART=LEVEL"))
+    let how = "write error, warn, info, debug, trace or off, or PART=LEVEL";
+    if text.trim().is_empty() {
+        return DEFAULT.parse().map_err(|e| format!("{e}: {how}"));
+    }
+    // A word alone would be taken for a part, of which all is meant, and of the others nothing.
+    let is_level =
+        |part: &str| part.contains('=') || !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    if let Some(part) = text.split(',').find(|part| !is_level(part.trim())) {
+        return Err(format!("\"{part}\" is no level: {how}"));
+    }
+    // Where parts alone are named, the others stay as they are.
+    let is_of_parts = text.split(',').all(|part| part.contains('='));
+    let all = if is_of_parts { format!("{DEFAULT},{text}") } else { text.to_owned() };
+    all.parse().map_err(|e| format!("{e}: {how}"))
 }
 
 impl Options {
@@ -210,8 +223,10 @@ mod tests {
         for good in ["debug", "vs=info,vs_std=trace", "off"] {
             assert!(levels(good).is_ok(), "{good}");
         }
-        let refused = levels("vs=loud").unwrap_err();
-        assert!(refused.contains("write error, warn"), "{refused}");
+        for bad in ["vs=loud", "warning", "info,loud", "info,"] {
+            let refused = levels(bad).unwrap_err();
+            assert!(refused.contains("write error, warn"), "{bad}: {refused}");
+        }
         assert!(levels(DEFAULT).is_ok());
     }
 }

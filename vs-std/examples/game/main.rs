@@ -30,7 +30,7 @@ type Failure = Box<dyn Error>;
 enum Said {
     Enter,
     Orders(u64, Vec<Order>),
-    World(World),
+    World(u64, World), // with the major id of the view that it is for
 }
 
 struct Game {
@@ -38,6 +38,7 @@ struct Game {
     me: u64,
     player: Option<Player>,
     world: Option<World>,
+    view: u64,
     early: Vec<(u64, Said)>, // what came before the world did
     entered: bool,           // whether this process has asked for a place, in this view
     ordered: Option<u64>,    // the turn that it has ordered for
@@ -52,7 +53,7 @@ impl Game {
         let note = |p| clusters.note(p).map_or(Vec::new(), |note| note.as_bytes().to_vec());
         let players = view.members().iter().copied().filter(|p| !note(*p).is_empty());
         let donor = players.max_by_key(|p| (note(*p), Reverse(*p)));
-        (self.entered, self.ordered) = (false, None);
+        (self.entered, self.ordered, self.view) = (false, None, view.id().major);
         self.early.clear();
         let me = ProcessId(self.me);
         let came = donor.and_then(|donor| clusters.of(donor));
@@ -65,8 +66,8 @@ impl Game {
             world.keep(|player| view.members().contains(&ProcessId(player)));
         }
         self.close_turn();
-        let told = self.world.clone().filter(|_| donor == Some(me)).map(Said::World);
-        told.into_iter().try_for_each(|told| self.send(&told))
+        let told = self.world.clone().filter(|_| donor == Some(me));
+        told.into_iter().try_for_each(|world| self.send(&Said::World(self.view, world)))
     }
 
     fn send(&mut self, said: &Said) -> Result<(), Failure> {
@@ -75,14 +76,14 @@ impl Game {
 
     fn deliver(&mut self, from: u64, said: Said) {
         match (&mut self.world, said) {
-            (None, Said::World(world)) => {
+            (None, Said::World(view, world)) if view == self.view => {
                 (self.world, self.began) = (Some(world), Instant::now());
                 for (from, said) in mem::take(&mut self.early) {
                     self.deliver(from, said);
                 }
             }
+            (_, Said::World(..)) => {} // it was for an earlier view
             (None, said) => self.early.push((from, said)),
-            (Some(_), Said::World(_)) => {}
             (Some(world), Said::Enter) => world.enter(from),
             (Some(world), Said::Orders(turn, orders)) => world.order(from, turn, orders),
         }
@@ -183,7 +184,8 @@ fn main() -> Result<(), Failure> {
         let player = (!has("--watch")).then(|| Player::new(has("--bot")));
         let (group, began) = (Group::join(&"game".parse()?, join.clone())?, Instant::now());
         let (early, world, entered, ordered) = (Vec::new(), None, false, None);
-        let mut game = Game { group, me, player, world, early, entered, ordered, began };
+        let view = 0;
+        let mut game = Game { group, me, player, world, view, early, entered, ordered, began };
         game.run(turns)?;
         game.group.leave()?;
     }

@@ -61,8 +61,8 @@ impl fmt::Display for JoinError {
             ),
             Self::SlowReader(policy) => write!(
                 f,
-                "this handle cannot do {policy:?}: a Group does nothing while nobody calls it, and a Replicated needs \
-                 each operation; use a SharedGroup, or SlowReader::Block"
+                "this handle cannot do {policy:?}: a Group does nothing while nobody calls it, a Replicated needs each \
+                 operation, and a source of views of your own each request; use a SharedGroup, or SlowReader::Block"
             ),
             Self::Observer => f.write_str(
                 "a replicated state needs each operation, and an observer may miss some: use Role::Member",

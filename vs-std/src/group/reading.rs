@@ -12,7 +12,9 @@ pub enum Role {
     Member,
     /// It only receives, and nobody ever waits for its application to do so: what it does not
     /// receive in time it skips ([`SlowReader::Skip`]), and is told how much that was. It is in the
-    /// views as the others are, and a change of view waits for it as for them.
+    /// views as the others are, and a change of view waits for it as for them. A [`crate::Group`]
+    /// does nothing while nobody calls it, so others wait for one that is not called; take a
+    /// [`crate::SharedGroup`] if calls may be rare.
     Observer,
 }
 

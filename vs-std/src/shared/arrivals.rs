@@ -151,8 +151,8 @@ impl Arrivals {
         self.lock().inbox.room() == 0
     }
 
-    /// The fewest bytes of events that have waited since this was asked last: a reader that keeps up
-    /// empties the inbox again and again, whatever has just come.
+    /// The fewest bytes of events that have waited since this was asked last: a reader that keeps
+    /// up empties the inbox again and again, whatever has just come.
     pub(super) fn least_waiting_bytes(&self) -> usize {
         let mut state = self.lock();
         let now = state.inbox.bytes();

@@ -22,6 +22,7 @@ use vs_core::seal::{Keys, Secret};
 use vs_core::{Note, NoteError, View};
 
 use crate::driver::Driver;
+use crate::embedded::Membership;
 use crate::group::{
     BatchError, Event, JoinError, JoinOptions, LEAVE_SLACK_MS, LeaveError, Member, RecvError, Role,
     SendError, SlowReader, again, pin,
@@ -111,6 +112,10 @@ impl SharedGroup {
     /// Says which option is at fault.
     pub fn join(group: &GroupName, options: JoinOptions) -> Result<Self, JoinError> {
         let (inbox_bytes, reading) = (options.inbox_bytes, options.reading());
+        if reading != SlowReader::Block && matches!(options.driver.membership, Membership::External)
+        {
+            return Err(JoinError::SlowReader(reading));
+        }
         let view = View::initial(options.driver.process);
         let arrivals = Arrivals::new(inbox_bytes, reading == SlowReader::Skip, view);
         let outbox = Outbox::new(options.outbox_bytes, options.group.message_bytes_max);

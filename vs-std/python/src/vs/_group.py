@@ -9,7 +9,7 @@ from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Optional, Set, 
 
 from ._errors import Left, TimedOut, VsError
 from ._events import Event, LeftEvent, View, take
-from ._library import LIBRARY, NOTHING, TIMED_OUT, Options, call, text_of
+from ._library import FULL, LIBRARY, NOTHING, TIMED_OUT, Options, call, text_of
 from ._errors import error as _error
 
 ORDERS = {"fifo": 0, "causal": 1, "total": 2, "safe": 3}
@@ -121,7 +121,8 @@ class Group:
             code = LIBRARY.vs_send_timeout(self._handle, payload, len(payload), wait)
             if code >= 0:
                 return
-            if code != TIMED_OUT and not (code == -5 and wait == 0):
+            # Who has to receive first may do so on another thread meanwhile.
+            if code not in (TIMED_OUT, FULL):
                 break
         raise _error(code, LIBRARY.vs_error_text().decode())
 

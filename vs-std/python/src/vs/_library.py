@@ -12,6 +12,7 @@ from ._errors import error
 
 ABI_VERSION = 1
 NOTHING = 1
+FULL = -5
 TIMED_OUT = -6
 BUFFER = -17
 

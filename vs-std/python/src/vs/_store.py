@@ -1,5 +1,6 @@
 """A state that all members of a group have."""
 
+import atexit
 import ctypes
 import itertools
 import threading
@@ -229,3 +230,10 @@ class OperationError(VsError):
 
 _KEEP: Dict[int, "Store[Any]"] = {}
 """Stores that were opened: the library may call their functions until the process ends."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """The interpreter must not end while threads of the library may still call it."""
+    for store in list(_KEEP.values()):
+        store.close()

@@ -229,15 +229,25 @@ function sift(model, shown) {
   model.steps = [...stepped].sort((x, y) => x.x - y.x);
 }
 
-// Ids begin at a clock value: their order is shown in their place, the id itself in the details.
-const major = (view) => Number(view.id.split(".")[0]);
-const MAJORS = [...new Set(data.views.map(major))].filter((id) => id > 0).sort((x, y) => x - y);
-const IS_LONG = MAJORS.length > 0 && MAJORS[0] > 1e6;
-const ORDER = new Map(MAJORS.map((id, i) => [id, i + 1]));
-function idOf(view) {
-  const { id } = data.views[view];
-  return IS_LONG ? `${ORDER.get(major(data.views[view]))}.${id.split(".")[1]}` : id;
+// Ids of real runs are long: a clock value, and the id of a server. Their places are shown, and the
+// ids themselves in the details.
+const LONG = 1e6;
+function shortIds(views) {
+  const ids = views.map((view) => view.id.split(".").map(Number)), beside = new Map();
+  for (const [major, minor] of ids) beside.set(major, (beside.get(major) || new Set()).add(minor));
+  const ascending = (numbers) => [...numbers].sort((x, y) => x - y);
+  const majors = ascending(beside.keys()).filter((major) => major > 0);
+  const places = new Map(majors.map((major, i) => [major, i + 1]));
+  return ids.map(([major, minor]) => {
+    const first = majors[0] > LONG ? places.get(major) || 0 : major;
+    if (minor <= LONG) return `${first}.${minor}`;
+    // Which of those that were installed side by side.
+    const minors = ascending(beside.get(major));
+    return minors.length === 1 ? String(first) : `${first}.${minors.indexOf(minor) + 1}`;
+  });
 }
+const IDS = shortIds(data.views), IS_LONG = IDS.some((id, view) => id !== data.views[view].id);
+const idOf = (view) => IDS[view];
 function nameOf(view) {
   return view < 0 ? "alone" : `view ${idOf(view)}`;
 }

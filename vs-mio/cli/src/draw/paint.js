@@ -1,7 +1,7 @@
 // Draws the visible part of the model, in work that the screen bounds, however long the run was.
-const ARROWS_MAX = 1500, MARK_ROOM = 26, OPERATION_ROOM = 7, COLUMN = 3, AXIS = 26, GUTTER = 46;
-// Narrower bands are not told apart, and nothing is said of where they begin.
-const BAND_MIN = 2, BAR_MIN = 6, TRANSFERS_MAX = 300;
+const ARROWS_MAX = 1500, MARK_ROOM = 48, OPERATION_ROOM = 7, COLUMN = 3, AXIS = 26, GUTTER = 46;
+// Narrower bands are not told apart: pieces stand for them, so each item takes BAND_MIN at least.
+const BAND_MIN = 4, PIECE = 8, BAR_MIN = 6, BAR_ROOM = 10, TRANSFERS_MAX = 300;
 const canvas = document.getElementById("canvas"), pen = canvas.getContext("2d");
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const hue = (view) => (view * 137.508 + 205) % 360;
@@ -82,10 +82,11 @@ function bands({ model, toX, left, right, zoom, wide, rowY, half, selected }, ro
     const span = spans[i];
     const from = Math.max(toX(span.x0), GUTTER - 20), to = Math.min(toX(span.x1), 20000);
     if (to - from < BAND_MIN && span.view >= 0) {
-      // Too many to be told apart: as many as there is room for are one grey piece.
-      i = Math.max(i + 1, lowerBound(until, left + (from - GUTTER + COLUMN) / zoom));
-      pen.fillStyle = inks.line;
-      pen.fillRect(from, y - half, COLUMN, 2 * half);
+      const next = Math.max(i + 1, lowerBound(until, left + (from - GUTTER + PIECE) / zoom));
+      const end = toX(spans[next - 1].x1);
+      pen.fillStyle = next === i + 1 ? edgeInk(span.view) : inks.line;
+      pen.fillRect(from, y - half, Math.max(2, Math.min(PIECE, end - from)), 2 * half);
+      i = next;
       continue;
     }
     i++;
@@ -153,8 +154,11 @@ function backed(span, text, x, y) {
 // Who went on together: a bar that joins the processes of a transitional set where they install.
 function together(frame) {
   const { model, left, right, zoom, rowY } = frame;
+  let before = -Infinity;
   for (const view of model.views) {
-    if (view.x1 < left || view.x0 > right || view.width * zoom < BAR_MIN) continue;
+    const isCrowded = view.width * zoom < BAR_MIN && (view.x0 - before) * zoom < BAR_ROOM;
+    before = view.x0;
+    if (view.x1 < left || view.x0 > right || isCrowded) continue;
     for (const all of view.sets) {
       const spans = all.filter((span) => rowY.has(span.row));
       if (spans.length < 2) continue;
@@ -277,9 +281,12 @@ const SHAPES = {
   [KIND.restore]: (x, y) => pen.rect(x - 5, y - 3.5, 10, 7),
 };
 
+// Some happen at once, and are all to be seen.
+const OFFSETS = new Map([[KIND.startChange, -0.35], [KIND.mbrView, 0.35], [KIND.primary, 0.7]]);
+
 // Marks of the protocol are left out where they would lie on each other, those of operations thinned.
 function marks(frame) {
-  const { model, left, right, toX, zoom, rowY, shown } = frame;
+  const { model, left, right, toX, zoom, rowY, half, shown } = frame;
   const of = (row, which) => model.rows[row].marked[which];
   const ranges = shown.rows.map((row) => range(of(row, 0).at, left, right));
   const many = ranges.reduce((most, [from, to]) => Math.max(most, to - from), 0) * MARK_ROOM > canvas.clientWidth;
@@ -293,7 +300,8 @@ function marks(frame) {
       at = Math.max(at + 1, lowerBound(operations.at, x + OPERATION_ROOM / zoom));
     }
     for (let at = ranges[i][0]; at < ranges[i][1] && !many; at++, drawn++) {
-      mark(protocol.list[at], toX(protocol.at[at]), y);
+      const { kind } = protocol.list[at];
+      mark(protocol.list[at], toX(protocol.at[at]), y + half * (OFFSETS.get(kind) || 0));
     }
   });
   return drawn;

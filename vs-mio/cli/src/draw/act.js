@@ -231,7 +231,8 @@ let before = "";
 window.addEventListener("beforeprint", () => {
   before = document.documentElement.className;
   document.documentElement.className = "light";
-  readInks();
+  recolour();
+  // Paper does not wait for the next frame.
   last = paint(state);
 });
 window.addEventListener("afterprint", () => { document.documentElement.className = before; recolour(); });

@@ -2,7 +2,7 @@
 // Usage: node draw.mjs VS TRACES [DIRECTORY FOR SCREENSHOTS]
 import assert from "node:assert";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -34,6 +34,49 @@ function large(directory) {
   }
 }
 
+// Small runs that are made up: the lines of each file are [milliseconds, event, further fields].
+function made(name, files) {
+  const directory = join(place, name), page = join(place, `${name}.html`);
+  mkdirSync(directory);
+  for (const [file, p, inc, lines] of files) {
+    const texts = lines.map(([ms, ev, more]) => JSON.stringify({ ts: ms * 1e6, p, g: "made", ev, ...more }));
+    writeFileSync(join(directory, file), [JSON.stringify({ vs_trace: 1, p, inc, runtime: "made" }), ...texts, ""].join("\n"));
+  }
+  execFileSync(vs, ["draw", directory, "-o", page], { stdio: "ignore" });
+  return page;
+}
+const start = (ms, inc) => [ms, "start", { inc }];
+const view = (ms, major, members, trans, minor = 1) =>
+  [ms, "view", { view: { id: [major, minor], members, start: members.map(() => major) }, trans }];
+const send = (ms, n) => [ms, "send", { n, h: "0123456789abcdef", len: 5 }];
+const deliver = (ms, from, n) => [ms, "deliver", { from, n, h: "0123456789abcdef", len: 5 }];
+const counts = (first, step, of) => Array.from({ length: 9 }, (_, i) => of(first + (i + 1) * step, i + 1));
+
+// 1 is killed and starts again, which nothing but its second trace tells. That is read first.
+function restarted() {
+  const talk = (first) => counts(first, 100, (ms, n) => [send(ms, n), deliver(ms, 1, n)]).flat();
+  const hear = (first) => counts(first, 100, (ms, n) => deliver(ms + 1, 1, n));
+  const snapshot = { at: 9, h: "0123456789abcdef" };
+  return made("restarted", [
+    ["a.jsonl", 1, 2, [start(5000, 2), view(5100, 4, [1, 2], [1]), [5105, "restore", { from: 2, ...snapshot }], ...talk(5110)]],
+    ["b.jsonl", 1, 1, [start(0, 1), view(10, 2, [1, 2], [1]), ...talk(10)]],
+    ["c.jsonl", 2, 1, [start(0, 1), view(10, 2, [1, 2], [2]), ...hear(10), view(1500, 3, [2], [2]),
+      view(5100, 4, [1, 2], [2]), [5101, "snapshot", { to: 1, ...snapshot }], ...hear(5110), [6500, "leave"]]],
+  ]);
+}
+// 1 and 2 have nothing to say for long, and are there. 3 and 4 talk.
+function idle() {
+  const run = (p, members, n) => [`${p}.jsonl`, p, 1, [start(0, 1), view(10, 2, members, [p], members[0]),
+    ...counts(10, n, (ms, n) => deliver(ms, members[0], n))]];
+  return made("idle", [run(1, [1, 2], 10), run(2, [1, 2], 10), run(3, [3, 4], 500), run(4, [3, 4], 500)]);
+}
+// 30 processes go through 1,000 views.
+function changing() {
+  const all = Array.from({ length: 30 }, (_, i) => i + 1);
+  const of = (p) => Array.from({ length: 1000 }, (_, i) => [view(2 * i + 1, i + 1, all, i ? all : [p]), deliver(2 * i + 2, 1, 1)]);
+  return made("changing", all.map((p) => [`${p}.jsonl`, p, 1, [start(0, 1), ...of(p).flat()]]));
+}
+
 async function open(browser, file, width, height, colorScheme) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
   page.on("pageerror", (error) => { throw error; });
@@ -57,6 +100,7 @@ try {
   const page = await open(browser, small, 1280, 800, "light");
   const all = await drawn(page);
   assert(all.spans > 20 && all.columns > 100, JSON.stringify(all));
+  assert.equal(all.marks, 0, "the first sight is of views and messages");
   await shot(page, "demo-1280.png");
   // From view to view: messages become arrows, and are listed with who delivered them.
   await page.keyboard.press("]");
@@ -81,6 +125,22 @@ try {
   await page.locator("#filters summary").click();
   await page.keyboard.press("0");
   assert.equal((await drawn(page)).zoom, all.zoom);
+  // From message to message by keys, which says the same as hovering.
+  await page.locator("#filters summary").click();
+  await page.locator("#kinds label", { hasText: /^ messages$/ }).locator("input").check();
+  await page.locator("#filters summary").click();
+  const sparse = await drawn(page);
+  assert(sparse.columns + sparse.arrows < all.columns, "the sender is not chosen in the overview");
+  const told = [];
+  for (let i = 0; i < 3; i++) {
+    await page.keyboard.press(".");
+    await drawn(page);
+    told.push(await page.locator("#tip").innerText());
+  }
+  assert(told.every((text) => /^message \d+ of process \d+ in view .*: delivered at /.test(text)), told.join("\n"));
+  assert.equal(new Set(told).size, 3);
+  await page.keyboard.press("Escape");
+  assert(await page.locator("#tip").isHidden());
   await page.locator("#real").check();
   assert((await drawn(page)).spans > 20);
   const rows = await page.locator("#table tr.view").count();
@@ -90,6 +150,42 @@ try {
   assert((await drawn(phone)).spans > 20);
   assert(await phone.evaluate(() => document.documentElement.scrollWidth <= 390), "it is wider than the phone");
   await shot(phone, "demo-390.png");
+
+  // What ended, and what is only silent.
+  const ends = (page) => page.evaluate(() => vsDraw.state.model.rows.map((row) => row.ends.map((end) => end.what)));
+  const again = await open(browser, restarted(), 1280, 800, "light");
+  await drawn(again);
+  assert.deepEqual(await ends(again), [["ended without leaving"], ["left"]]);
+  const spans = await again.evaluate(() => vsDraw.state.model.rows[0].spans.map((s) => [s.view, s.from / 1e6, s.to / 1e6, s.delivered]));
+  assert.deepEqual(spans.map((span) => span.slice(1)), [[0, 10, 0], [10, 910, 9], [5000, 5100, 0], [5100, 6500, 9]]);
+  assert.equal(await again.evaluate(() => vsDraw.state.model.transfers.length), 1);
+  await shot(again, "restarted-1280.png");
+  const silent = await open(browser, idle(), 1280, 800, "light");
+  assert.deepEqual(await ends(silent), [[], [], [], []]);
+  // Paper is white, also where the screen is dark.
+  const paper = await open(browser, small, 1280, 800, "dark");
+  const corner = () => paper.evaluate(() => {
+    const dot = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    dot.drawImage(canvas, -2, -2);
+    return [...dot.getImageData(0, 0, 1, 1).data];
+  });
+  await drawn(paper);
+  const dark = await corner();
+  await paper.evaluate(() => window.dispatchEvent(new Event("beforeprint")));
+  assert.deepEqual(await corner(), [255, 255, 255, 255]);
+  await paper.evaluate(() => window.dispatchEvent(new Event("afterprint")));
+  await drawn(paper);
+  assert.deepEqual(await corner(), dark);
+
+  // However many views: what is too narrow is one grey piece, and the table has an end.
+  const many = await open(browser, changing(), 1280, 800, "light");
+  for (const key of ["0", "+", "+", "+", "]", "0"]) {
+    await many.keyboard.press(key);
+    const { spans } = await drawn(many);
+    assert(spans > 0 && spans <= 30 * 320, `${key}: ${spans} bands`);
+  }
+  assert(await many.locator("#table tr.view").count() <= 300);
+  await shot(many, "changing-1280.png");
 
   // However long the run: what a frame draws is bounded by the screen.
   const long = await open(browser, big, 1280, 800, "light");

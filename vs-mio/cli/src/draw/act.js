@@ -1,7 +1,10 @@
 // What the reader does: zoom, move, choose, filter.
 const state = {
   model: null, scale: null, left: 0, zoom: 1, selected: null, hovered: null,
-  shown: { rows: [], sender: -1, kinds: new Set(["messages", "sync messages", "changes", "signals", "primary", "gaps", "replicated state"]) },
+  shown: {
+    rows: [], sender: -1,
+    kinds: new Set(["messages", "sync messages", "changes", "signals", "primary", "gaps", "replicated state"]),
+  },
 };
 let last = { drawn: {}, frame: null }, asked = false;
 // For tests: what the last frame drew.
@@ -51,15 +54,17 @@ function step(by) {
 
 function load(group) {
   state.model = build(group);
-  state.selected = null;
+  state.selected = state.hovered = null;
   const rows = state.model.rows.map((row, i) => i).filter((i) => state.model.rows[i].spans.length);
   state.shown.rows = rows;
+  state.shown.sender = -1;
   byId("rows").replaceChildren(...rows.map((row) => check(`process ${state.model.rows[row].id}`, true, (on) => {
     state.shown.rows = rows.filter((r) => (r === row ? on : state.shown.rows.includes(r)));
-    redraw();
+    filter();
   })));
-  const senders = byId("sender");
-  senders.replaceChildren(new Option("all", "-1"), ...rows.map((row) => new Option(state.model.rows[row].id, row)));
+  const senders = new Map(state.model.messages.map((m) => [m.process, data.processes[m.process]]));
+  const options = [...senders].sort((x, y) => x[1] - y[1]).map(([process, id]) => new Option(id, process));
+  byId("sender").replaceChildren(new Option("all", "-1"), ...options);
   rescale();
   summarise(state.model);
   tabulate(state.model, choose);
@@ -68,7 +73,14 @@ function load(group) {
 function rescale() {
   state.scale = scaleOf(state.model, byId("real").checked);
   place(state.model, state.scale);
+  filter();
   fit();
+}
+function filter() {
+  sift(state.model, state.shown);
+  state.hovered = null;
+  byId("tip").hidden = true;
+  redraw();
 }
 function check(text, on, act) {
   const box = element("input", undefined, { type: "checkbox" });
@@ -86,24 +98,25 @@ function under(x, y) {
   const rows = frame.shown.rows, row = rows[Math.floor((y - AXIS) / frame.rowHeight)];
   if (row === undefined) return null;
   const r = state.model.rows[row], at = state.left + (x - GUTTER) / state.zoom, near = 7 / state.zoom;
-  const [m0, m1] = range(r.marked, at - near, at + near);
-  const mark = r.marks.slice(m0, m1).find((m) => state.shown.kinds.has(MARKS.get(m.kind)));
-  if (mark && Math.abs(y - frame.rowY.get(row)) < 12) return { text: `process ${r.id}: ${WORDS[mark.kind](mark)}` };
+  if (Math.abs(y - frame.rowY.get(row)) < 12 && last.drawn.marks) {
+    for (const { at: places, list } of r.marked) {
+      const mark = list[lowerBound(places, at - near)];
+      if (mark && mark.x <= at + near) return { text: `process ${r.id}: ${WORDS[mark.kind](mark)}` };
+    }
+  }
   if (last.drawn.arrows) {
     const message = nearest(frame, x, y);
     if (message) return { message, text: aboutMessage(state.model, message) };
   }
-  const span = r.spans.find((s) => s.x0 <= at && at <= s.x1);
-  return span ? { span, text: aboutSpan(state.model, span) } : null;
+  const span = r.spans[lowerBound(r.until, at)];
+  return span && span.x0 <= at ? { span, text: aboutSpan(state.model, span) } : null;
 }
 function nearest(frame, x, y) {
   let best = null, least = 6;
   for (const row of frame.shown.rows) {
-    const r = state.model.rows[row], [from, to] = range(r.at, frame.left, frame.right);
+    const { at, list } = state.model.rows[row].shown, [from, to] = range(at, frame.left, frame.right);
     for (let i = from; i < to; i++) {
-      const d = r.deliveries[i];
-      if (!isShown(frame, d)) continue;
-      const x0 = frame.toX(d.message.x), y0 = frame.rowY.get(d.message.from), x1 = frame.toX(d.x), y1 = frame.rowY.get(row);
+      const d = list[i], [x0, y0] = origin(frame, d), x1 = frame.toX(d.x), y1 = frame.rowY.get(row);
       const along = Math.min(1, Math.max(0, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2 || 1)));
       const far = Math.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0));
       if (far < least) { least = far; best = d.message; }
@@ -112,14 +125,35 @@ function nearest(frame, x, y) {
   return best;
 }
 function hover(x, y) {
-  const found = under(x, y), tip = byId("tip");
-  const message = found && found.message || null;
+  const found = under(x, y), message = found && found.message || null;
   if (message !== state.hovered) { state.hovered = message; redraw(); }
-  tip.hidden = !found;
-  if (!found) return;
-  tip.textContent = found.text;
+  tell(found && found.text, x, y);
+}
+function tell(text, x, y) {
+  const tip = byId("tip");
+  tip.hidden = !text;
+  if (!text) return;
+  tip.textContent = text;
   tip.style.left = `${Math.max(4, Math.min(x + 12, canvas.clientWidth - tip.offsetWidth - 4))}px`;
   tip.style.top = `${y + 16 + tip.offsetHeight > canvas.clientHeight ? Math.max(2, y - tip.offsetHeight - 10) : y + 16}px`;
+}
+// The next message, or the one before: what a pointer finds by hovering.
+function walk(by) {
+  const { steps } = state.model, right = state.left + inner() / state.zoom;
+  if (!steps.length) return;
+  let at = steps.indexOf(state.hovered) + by;
+  if (!state.hovered) at = steps.findIndex((m) => m.x >= state.left && m.x <= right);
+  const message = steps[Math.min(Math.max(at, 0), steps.length - 1)];
+  state.hovered = message;
+  if (message.x < state.left || message.x > right) {
+    state.left = message.x - inner() / state.zoom / 2;
+    keepInside();
+  }
+  redraw();
+  requestAnimationFrame(() => {
+    const y = last.frame.rowY.get(message.from) || AXIS;
+    tell(aboutMessage(state.model, message), last.frame.toX(message.x), y);
+  });
 }
 
 const pointers = new Map();
@@ -161,7 +195,8 @@ canvas.addEventListener("wheel", (event) => {
 const KEYS = {
   ArrowLeft: () => pan(-80), ArrowRight: () => pan(80), "+": () => zoomBy(1.5), "=": () => zoomBy(1.5),
   "-": () => zoomBy(1 / 1.5), "0": fit, "[": () => step(-1), "]": () => step(1),
-  Escape: () => { choose(null); fit(); }, d: () => toggle(), t: () => byId("real").click(),
+  ",": () => walk(-1), ".": () => walk(1),
+  Escape: () => { choose(null); hover(-1, -1); fit(); }, d: () => toggle(), t: () => byId("real").click(),
 };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || /SELECT|INPUT/.test(event.target.tagName)) return;
@@ -185,12 +220,22 @@ byId("before").onclick = () => step(-1);
 byId("after").onclick = () => step(1);
 byId("dark").onclick = toggle;
 byId("real").onchange = rescale;
-byId("sender").onchange = (event) => { state.shown.sender = Number(event.target.value); redraw(); };
+byId("sender").onchange = (event) => { state.shown.sender = Number(event.target.value); filter(); };
 byId("group").append(...data.groups.map((name, i) => new Option(name, i)));
 byId("group").onchange = (event) => load(Number(event.target.value));
 byId("kinds").append(...["messages", ...new Set(MARKS.values())].map((kind) =>
-  check(kind, state.shown.kinds.has(kind), (on) => { state.shown.kinds[on ? "add" : "delete"](kind); redraw(); })));
+  check(kind, state.shown.kinds.has(kind), (on) => { state.shown.kinds[on ? "add" : "delete"](kind); filter(); })));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+// Paper is white.
+let before = "";
+window.addEventListener("beforeprint", () => {
+  before = document.documentElement.className;
+  document.documentElement.className = "light";
+  recolour();
+  // Paper does not wait for the next frame.
+  last = paint(state);
+});
+window.addEventListener("afterprint", () => { document.documentElement.className = before; recolour(); });
 new ResizeObserver(() => { if (state.scale) { keepInside(); redraw(); } }).observe(canvas.parentElement);
 readInks();
 legend();

@@ -1,11 +1,11 @@
 //! Events as columns of numbers: short to write, and quick to read for the page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use vs_core::ident::{GroupName, ProcessId};
+use vs_core::ident::{GroupName, Incarnation, ProcessId};
 use vs_core::order::Stage;
-use vs_core::trace::{Event, Record};
+use vs_core::trace::{CallKind, Event, Header, Record, StateEvent};
 use vs_core::{Time, View};
 
 /// Numbers for values that come again and again.
@@ -35,44 +35,75 @@ impl<T: Ord + Clone> Table<T> {
 /// An event as numbers: what `a`, `b` and `c` are depends on the kind, which `model.js` knows.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    process: usize,
     group: usize,
     ts: Time,
     kind: u8,
     of: [u64; 3],
 }
 
+/// One trace: its process, and its events in the order in which they happened.
+#[derive(Debug)]
+struct OfTrace {
+    process: usize,
+    incarnation: Incarnation,
+    rows: Vec<Row>,
+}
+
+impl OfTrace {
+    /// First and last time.
+    fn times(&self) -> (Time, Time) {
+        let times = || self.rows.iter().map(|row| row.ts);
+        (times().min().unwrap_or_default(), times().max().unwrap_or_default())
+    }
+}
+
+/// Traces that follow each other in time: one line of the picture.
+#[derive(Debug)]
+struct Lane {
+    process: usize,
+    last: Time,
+    traces: Vec<usize>,
+}
+
 /// Everything that is drawn.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
+    /// Those that have a trace, and those that are named in one.
     processes: Table<ProcessId>,
     groups: Table<GroupName>,
     /// Id and members.
     views: Table<(String, usize)>,
     sets: Table<Vec<u64>>,
-    words: Table<String>,
-    rows: Vec<Row>,
+    traces: Vec<OfTrace>,
 }
 
 impl Columns {
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.events() == 0
     }
 
     pub(super) fn events(&self) -> usize {
-        self.rows.len()
+        self.traces.iter().map(|trace| trace.rows.len()).sum()
     }
 
+    /// How many processes have a trace.
     pub(super) fn processes(&self) -> usize {
-        self.processes.values.len()
+        self.traces.iter().map(|trace| trace.process).collect::<BTreeSet<_>>().len()
     }
 
-    /// Adds an event. Those of one process come in the order in which they happened.
+    /// Begins a trace: what is pushed from here on belongs to it.
+    pub(super) fn begin(&mut self, header: &Header) {
+        let process = self.processes.place(header.process);
+        self.traces.push(OfTrace { process, incarnation: header.incarnation, rows: Vec::new() });
+    }
+
+    /// Adds an event to the trace that was begun last.
     pub(super) fn push(&mut self, record: &Record) {
         let Some((kind, of)) = self.numbers(&record.event) else { return };
-        let process = self.processes.place(record.process);
         let group = self.groups.place(record.group.clone());
-        self.rows.push(Row { process, group, ts: record.ts, kind, of });
+        if let Some(trace) = self.traces.last_mut() {
+            trace.rows.push(Row { group, ts: record.ts, kind, of });
+        }
     }
 
     fn set(&mut self, members: &[ProcessId]) -> u64 {
@@ -84,9 +115,12 @@ impl Columns {
         self.views.place((view.id().to_string(), members)) as u64
     }
 
+    fn process(&mut self, process: ProcessId) -> u64 {
+        self.processes.place(process) as u64
+    }
+
     /// The kind of an event, and what there is to know of it. Nothing of what is not drawn.
     fn numbers(&mut self, event: &Event) -> Option<(u8, [u64; 3])> {
-        let process = |columns: &mut Self, p: ProcessId| columns.processes.place(p) as u64;
         Some(match event {
             Event::Start { incarnation } => (0, [incarnation.millis(), 0, 0]),
             Event::Leave => (1, [0; 3]),
@@ -98,11 +132,11 @@ impl Columns {
             Event::BlockOk => (7, [0; 3]),
             Event::Send { n, len, .. } => (8, [*n, *len, 0]),
             Event::Deliver { from, n, stage, .. } => {
-                (9, [process(self, *from), *n, u64::from(*stage != Stage::Regular)])
+                (9, [self.process(*from), *n, u64::from(*stage != Stage::Regular)])
             }
             Event::Sync { cid, view, .. } => (10, [cid.0, self.view(view), 0]),
             Event::Forward { to, from, packet, .. } => {
-                (11, [process(self, *to), process(self, *from), *packet])
+                (11, [self.process(*to), self.process(*from), *packet])
             }
             Event::View { view, transitional, .. } => {
                 (12, [self.view(view), self.set(transitional), 0])
@@ -112,42 +146,98 @@ impl Columns {
             Event::Lapsed => (15, [0; 3]),
             Event::Restored => (16, [0; 3]),
             Event::Gap { messages } => (17, [*messages, 0, 0]),
-            Event::State(event) => (18, [self.words.place(format!("{event:?}")) as u64, 0, 0]),
+            Event::State(event) => return self.state(event),
             _ => return None,
         })
     }
 
-    /// What the page reads. Processes are in the order of their ids, times count from the first.
-    pub(super) fn into_json(self) -> Value {
-        let mut order: Vec<usize> = (0..self.processes.values.len()).collect();
-        order.sort_by_key(|place| self.processes.values[*place]);
-        let mut rank = vec![0; order.len()];
-        for (row, place) in order.iter().enumerate() {
-            rank[*place] = row as u64;
+    /// The same of a replicated state.
+    fn state(&mut self, event: &StateEvent) -> Option<(u8, [u64; 3])> {
+        let read = |kind: CallKind| u64::from(kind == CallKind::Read);
+        Some(match *event {
+            StateEvent::Create => (18, [0; 3]),
+            StateEvent::Recover { from } => (19, [self.process(from), 0, 0]),
+            StateEvent::Snapshot { to, at, .. } => (20, [self.process(to), at, 0]),
+            StateEvent::Restore { from, at, .. } => (21, [self.process(from), at, 0]),
+            StateEvent::Settled => (22, [0; 3]),
+            StateEvent::Serve { .. } => (23, [0; 3]),
+            StateEvent::Open { at, .. } => (24, [0, at, 0]),
+            StateEvent::Apply { no, at, .. } => (25, [no, at, 0]),
+            StateEvent::Pass { no, at, .. } => (26, [no, at, 0]),
+            StateEvent::Call { no, kind, .. } => (27, [no, 0, read(kind)]),
+            StateEvent::Reply { no, kind, result, .. } => (28, [no, result as u64, read(kind)]),
+            StateEvent::Collect { no, want, .. } => (29, [no, want, 0]),
+            StateEvent::Heard { no, from, result, .. } => {
+                (30, [self.process(from), no, result as u64])
+            }
+            StateEvent::Collected { no, is_enough, .. } => (31, [no, u64::from(is_enough), 0]),
+            _ => return None,
+        })
+    }
+
+    /// The lines of the picture, by process. A process that started again goes on in its line,
+    /// whatever the order of the files. Two of one id at one time have a line each.
+    fn lanes(&self) -> Vec<Lane> {
+        let mut order: Vec<usize> = (0..self.traces.len()).collect();
+        order.retain(|at| !self.traces[*at].rows.is_empty());
+        order.sort_by_key(|at| {
+            let trace = &self.traces[*at];
+            (self.processes.values[trace.process], trace.incarnation, trace.times().0)
+        });
+        let mut lanes: Vec<Lane> = Vec::new();
+        for at in order {
+            let (first, last) = self.traces[at].times();
+            let process = self.traces[at].process;
+            let lane = lanes.iter_mut().find(|lane| lane.process == process && lane.last <= first);
+            match lane {
+                Some(lane) => {
+                    lane.traces.push(at);
+                    lane.last = last;
+                }
+                None => lanes.push(Lane { process, last, traces: vec![at] }),
+            }
         }
-        let first = self.rows.iter().map(|row| row.ts).min().unwrap_or_default();
-        let column = |of: &dyn Fn(&Row) -> u64| self.rows.iter().map(of).collect::<Vec<u64>>();
-        // Events that name processes name their rows.
-        let named = |row: &Row, at: usize| match (row.kind, at) {
-            (9 | 11, 0) | (11, 1) => rank[row.of[at] as usize],
-            _ => row.of[at],
-        };
+        lanes
+    }
+
+    fn rows_of<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = &'a Row> {
+        lane.traces.iter().flat_map(|at| &self.traces[*at].rows)
+    }
+
+    /// What the page reads: the events of one line after those of another, each time as the
+    /// difference from the one before it.
+    pub(super) fn into_json(self) -> Value {
+        let lanes = self.lanes();
+        let first = self.traces.iter().flat_map(|trace| &trace.rows).map(|row| row.ts).min();
+        let rows: Vec<&Row> = lanes.iter().flat_map(|lane| self.rows_of(lane)).collect();
+        let mut differences = Vec::with_capacity(rows.len());
+        for lane in &lanes {
+            let mut now = first.unwrap_or_default();
+            for row in self.rows_of(lane) {
+                // A clock that was set back: what happened later stays behind what was before it.
+                differences.push(row.ts - now);
+                now = now.max(row.ts);
+            }
+        }
+        let column = |of: &dyn Fn(&Row) -> u64| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
         let views =
             self.views.values.iter().map(|(id, members)| json!({"id": id, "members": members}));
+        let lines = lanes
+            .iter()
+            .map(|lane| json!({"process": lane.process, "events": self.rows_of(lane).count()}));
         json!({
-            "processes": order.iter().map(|place| self.processes.values[*place].0).collect::<Vec<_>>(),
+            "processes": self.processes.values.iter().map(|p| p.0).collect::<Vec<_>>(),
+            "rows": lines.collect::<Vec<_>>(),
             "groups": self.groups.values.iter().map(GroupName::as_str).collect::<Vec<_>>(),
             "views": views.collect::<Vec<_>>(),
             "sets": self.sets.values,
-            "words": self.words.values,
             "events": {
-                "p": column(&|row| rank[row.process]),
+                "t": differences,
                 "g": column(&|row| row.group as u64),
-                "t": column(&|row| row.ts - first),
                 "k": column(&|row| u64::from(row.kind)),
-                "a": column(&|row| named(row, 0)),
-                "b": column(&|row| named(row, 1)),
-                "c": column(&|row| named(row, 2)),
+                "a": column(&|row| row.of[0]),
+                "b": column(&|row| row.of[1]),
+                "c": column(&|row| row.of[2]),
             },
         })
     }

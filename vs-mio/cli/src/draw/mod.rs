@@ -79,17 +79,12 @@ impl Drawn {
 
 /// Draws `files` into the file `out`.
 pub(crate) fn draw(files: &[PathBuf], out: &Path) -> Result<Drawn, Failure> {
-    let mut columns = Columns::default();
-    for file in files {
-        traces::read(file, |read| match read {
-            Read::Header(_) => {}
-            Read::Line(_, record) => columns.push(record),
-        })?;
-    }
+    let columns = read(files)?;
     if columns.is_empty() {
         return Err(Failure("the traces hold no event: there is nothing to draw".into()));
     }
     let drawn = Drawn { processes: columns.processes(), events: columns.events() };
+    refuse_trace(files, out)?;
     let unwritten = |e| Failure(format!("{}: the page cannot be written: {e}", out.display()));
     if out == Path::new("-") {
         let mut out = BufWriter::new(std::io::stdout().lock());
@@ -98,6 +93,30 @@ pub(crate) fn draw(files: &[PathBuf], out: &Path) -> Result<Drawn, Failure> {
     let mut file = BufWriter::new(File::create(out).map_err(unwritten)?);
     write(columns, &mut file).map_err(unwritten)?;
     Ok(drawn)
+}
+
+/// Reads all traces.
+fn read(files: &[PathBuf]) -> Result<Columns, Failure> {
+    let mut columns = Columns::default();
+    for file in files {
+        traces::read(file, |read| match read {
+            Read::Header(header) => columns.begin(header),
+            Read::Line(_, record) => columns.push(record),
+        })?;
+    }
+    Ok(columns)
+}
+
+/// The page takes the place of what `out` was: that must not be one of the traces.
+fn refuse_trace(files: &[PathBuf], out: &Path) -> Result<(), Failure> {
+    let Ok(meant) = out.canonicalize() else { return Ok(()) };
+    if files.iter().any(|file| file.canonicalize().is_ok_and(|file| file == meant)) {
+        return Err(Failure(format!(
+            "{}: this is one of the traces: name another file for the page",
+            out.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Writes the page around what is drawn.
@@ -119,55 +138,4 @@ fn write(columns: Columns, out: &mut impl Write) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use vs_core::Time;
-    use vs_core::ident::{GroupName, Incarnation, ProcessId};
-    use vs_core::trace::{Event, Record};
-
-    use super::*;
-
-    #[test]
-    fn data_cannot_end_its_element() {
-        let mut columns = Columns::default();
-        let group = GroupName::new("</script><script>alert(1)</script>").unwrap();
-        let event = Event::Start { incarnation: Incarnation::new(1) };
-        columns.push(&Record { ts: Time(5), process: ProcessId(1), group, event });
-        let mut page = Vec::new();
-        write(columns, &mut page).unwrap();
-        let page = String::from_utf8(page).unwrap();
-        assert_eq!(page.matches("</script>").count(), 2, "that of the data, that of the program");
-        assert!(page.contains("\\u003c/script>"));
-        assert!(
-            !page.contains("/*CSS*/") && !page.contains("/*JS*/") && !page.contains("/*DATA*/")
-        );
-        for outside in ["http://", "https://", "import(", "src="] {
-            assert!(!page.contains(outside), "{outside}");
-        }
-    }
-
-    #[test]
-    fn golden_traces_are_drawn() {
-        let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vs-core/tests/traces");
-        let files = check::files(&[traces.join("good-11")]).unwrap();
-        let mut columns = Columns::default();
-        for file in &files {
-            let read = traces::read(file, |read| {
-                if let Read::Line(_, record) = read {
-                    columns.push(record);
-                }
-            });
-            read.unwrap();
-        }
-        assert_eq!(columns.processes(), 5);
-        let (events, json) = (columns.events(), columns.into_json());
-        let of = |name: &str| json["events"][name].as_array().unwrap().len();
-        for name in ["p", "g", "t", "k", "a", "b", "c"] {
-            assert_eq!(of(name), events, "{name}");
-        }
-        assert!(!json["views"].as_array().unwrap().is_empty());
-        assert_eq!(
-            json["events"]["t"].as_array().unwrap().iter().filter_map(|t| t.as_u64()).min(),
-            Some(0)
-        );
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 // Draws the visible part of the model, in work that the screen bounds, however long the run was.
-const ARROWS_MAX = 1500, MARK_ROOM = 26, COLUMN = 3, AXIS = 26, GUTTER = 46;
+const ARROWS_MAX = 1500, MARK_ROOM = 48, OPERATION_ROOM = 7, COLUMN = 3, AXIS = 26, GUTTER = 46;
+// Narrower bands are not told apart: pieces stand for them, so each item takes BAND_MIN at least.
+const BAND_MIN = 4, PIECE = 8, BAR_MIN = 6, BAR_ROOM = 10, TRANSFERS_MAX = 300;
 const canvas = document.getElementById("canvas"), pen = canvas.getContext("2d");
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const hue = (view) => (view * 137.508 + 205) % 360;
@@ -29,7 +31,7 @@ function paint(state) {
   pen.fillRect(0, 0, width, height);
   const toX = (x) => GUTTER + (x - left) * zoom, right = left + (width - GUTTER) / zoom;
   const rowY = new Map(rows.map((row, i) => [row, AXIS + rowHeight * (i + 0.5)]));
-  const frame = { ...state, toX, right, rowY, rowHeight, width, height, half: rowHeight * 0.34 };
+  const frame = { ...state, wide: new Map(), toX, right, rowY, rowHeight, width, height, half: rowHeight * 0.34 };
   const drawn = { spans: 0, arrows: 0, columns: 0, marks: 0 };
   pen.save();
   pen.beginPath();
@@ -38,13 +40,12 @@ function paint(state) {
   axis(frame);
   for (const row of rows) drawn.spans += bands(frame, row);
   together(frame);
-  const visible = rows.map((row) => range(model.rows[row].at, left, right));
+  const visible = rows.map((row) => range(model.rows[row].shown.at, left, right));
   const count = visible.reduce((sum, [from, to]) => sum + to - from, 0);
-  if (shown.kinds.has("messages")) {
-    if (count <= ARROWS_MAX) drawn.arrows = arrows(frame, visible);
-    else drawn.columns = density(frame);
-  }
-  drawn.marks = marks(frame);
+  if (count <= ARROWS_MAX) drawn.arrows = arrows(frame, visible);
+  else drawn.columns = density(frame);
+  if (state.hovered) highlight(frame, state.hovered);
+  drawn.marks = marks(frame) + transfers(frame);
   for (const row of rows) labels(frame, row);
   for (const row of rows) ends(frame, row);
   pen.restore();
@@ -52,11 +53,7 @@ function paint(state) {
   return { drawn, frame };
 }
 
-function range(sorted, from, to) {
-  return [lowerBound(sorted, from), lowerBound(sorted, to)];
-}
-
-function axis({ model, scale, toX, left, right, width, height, state }) {
+function axis({ model, scale, toX, width, height }) {
   pen.font = "12px system-ui, sans-serif";
   pen.textBaseline = "middle";
   pen.fillStyle = inks.soft;
@@ -77,22 +74,25 @@ function axis({ model, scale, toX, left, right, width, height, state }) {
 }
 
 // The views of a process, as bands.
-function bands({ model, toX, left, right, rowY, half, selected }, row) {
-  const y = rowY.get(row);
+function bands({ model, toX, left, right, zoom, wide, rowY, half, selected }, row) {
+  const y = rowY.get(row), { spans, until } = model.rows[row], seen = [];
   let drawn = 0;
-  pen.textBaseline = "middle";
-  for (const span of model.rows[row].spans) {
-    if (span.x1 < left || span.x0 > right) continue;
-    drawn++;
+  wide.set(row, seen);
+  for (let i = lowerBound(until, left); i < spans.length && spans[i].x0 <= right; drawn++) {
+    const span = spans[i];
     const from = Math.max(toX(span.x0), GUTTER - 20), to = Math.min(toX(span.x1), 20000);
-    const thin = span.view < 0;
-    const size = thin ? 3 : half;
-    pen.fillStyle = bandInk(span.view);
-    pen.fillRect(from, y - size, Math.max(1, to - from), 2 * size);
-    if (thin) continue;
-    pen.fillStyle = edgeInk(span.view);
-    pen.fillRect(Math.max(toX(span.x0), GUTTER - 20), y - half, 2, 2 * half);
-    if (selected && selected.view === span.view) {
+    if (to - from < BAND_MIN && span.view >= 0) {
+      const next = Math.max(i + 1, lowerBound(until, left + (from - GUTTER + PIECE) / zoom));
+      const end = toX(spans[next - 1].x1);
+      pen.fillStyle = next === i + 1 ? edgeInk(span.view) : inks.line;
+      pen.fillRect(from, y - half, Math.max(2, Math.min(PIECE, end - from)), 2 * half);
+      i = next;
+      continue;
+    }
+    i++;
+    seen.push(span);
+    band(span, from, to, y, half, toX);
+    if (selected && span.view >= 0 && selected.view === span.view) {
       pen.strokeStyle = edgeInk(span.view);
       pen.lineWidth = 2;
       pen.strokeRect(from + 1, y - half, Math.max(1, to - from - 2), 2 * half);
@@ -101,10 +101,24 @@ function bands({ model, toX, left, right, rowY, half, selected }, row) {
   return drawn;
 }
 
+function band(span, from, to, y, half, toX) {
+  const size = span.view < 0 ? 3 : half, silent = Math.min(Math.max(toX(span.xs), from), to);
+  pen.fillStyle = bandInk(span.view);
+  pen.fillRect(from, y - size, Math.max(1, silent - from), 2 * size);
+  // It says no more, and is there as far as anybody knows.
+  pen.globalAlpha = 0.45;
+  pen.fillRect(silent, y - size, to - silent, 2 * size);
+  pen.globalAlpha = 1;
+  if (span.view < 0) return;
+  pen.fillStyle = edgeInk(span.view);
+  pen.fillRect(from, y - half, 2, 2 * half);
+}
+
 // What each band is, over all else.
-function labels({ model, toX, left, right, rowY, half }, row) {
-  for (const span of model.rows[row].spans) {
-    if (span.view < 0 || span.x1 < left || span.x0 > right) continue;
+function labels({ toX, wide, rowY, half }, row) {
+  pen.textBaseline = "middle";
+  for (const span of wide.get(row)) {
+    if (span.view < 0) continue;
     const start = Math.max(toX(span.x0), GUTTER), room = Math.min(toX(span.x1), canvas.clientWidth) - start - 10;
     if (room > 12) label(span, start + 6, rowY.get(row), room, half);
   }
@@ -138,51 +152,47 @@ function backed(span, text, x, y) {
 }
 
 // Who went on together: a bar that joins the processes of a transitional set where they install.
-function together({ model, toX, left, right, rowY, half, shown }) {
+function together(frame) {
+  const { model, left, right, zoom, rowY } = frame;
+  let before = -Infinity;
   for (const view of model.views) {
-    const sets = new Map();
-    for (const span of view.spans) {
-      if (!rowY.has(span.row) || span.x0 < left || span.x0 > right) continue;
-      const key = data.sets[span.set] ? data.sets[span.set].join() : "";
-      sets.set(key, [...(sets.get(key) || []), span]);
-    }
-    for (const spans of sets.values()) {
+    const isCrowded = view.width * zoom < BAR_MIN && (view.x0 - before) * zoom < BAR_ROOM;
+    before = view.x0;
+    if (view.x1 < left || view.x0 > right || isCrowded) continue;
+    for (const all of view.sets) {
+      const spans = all.filter((span) => rowY.has(span.row));
       if (spans.length < 2) continue;
-      spans.sort((x, y) => x.row - y.row);
-      pen.strokeStyle = edgeInk(view.view);
-      pen.lineWidth = 3;
-      pen.lineJoin = "round";
-      spans.forEach((span, i) => {
-        const x = toX(span.x0), y = rowY.get(span.row), next = spans[i + 1];
-        pen.beginPath();
-        pen.moveTo(x, y - half);
-        pen.lineTo(x, y + half);
-        pen.stroke();
-        if (!next) return;
-        // Who lies between and did not come along is crossed by a thin line.
-        const between = shown.rows.some((row) => row > span.row && row < next.row);
-        pen.setLineDash(between ? [2, 4] : []);
-        pen.lineWidth = between ? 1.5 : 3;
-        pen.beginPath();
-        pen.moveTo(x, y + half);
-        pen.lineTo(toX(next.x0), rowY.get(next.row) - half);
-        pen.stroke();
-        pen.setLineDash([]);
-        pen.lineWidth = 3;
-      });
+      spans.forEach((span, i) => joint(frame, span, spans[i + 1]));
+      pen.fillStyle = edgeInk(view.view);
       for (const span of spans) {
-        pen.fillStyle = edgeInk(view.view);
         pen.beginPath();
-        pen.arc(toX(span.x0), rowY.get(span.row), 4.5, 0, 7);
+        pen.arc(frame.toX(span.x0), rowY.get(span.row), 4.5, 0, 7);
         pen.fill();
       }
     }
   }
 }
 
-function isShown(frame, delivery) {
-  const { shown } = frame;
-  return frame.rowY.has(delivery.message.from) && (shown.sender < 0 || delivery.message.from === shown.sender);
+// The part of a bar from one process to the next one that came along.
+function joint({ toX, rowY, half, shown }, span, next) {
+  const x = toX(span.x0), y = rowY.get(span.row);
+  pen.strokeStyle = edgeInk(span.view);
+  pen.lineWidth = 3;
+  pen.lineJoin = "round";
+  pen.beginPath();
+  pen.moveTo(x, y - half);
+  pen.lineTo(x, y + half);
+  pen.stroke();
+  if (!next) return;
+  // Who lies between and did not come along is crossed by a thin line.
+  const between = shown.rows.some((row) => row > span.row && row < next.row);
+  pen.setLineDash(between ? [2, 4] : []);
+  pen.lineWidth = between ? 1.5 : 3;
+  pen.beginPath();
+  pen.moveTo(x, y + half);
+  pen.lineTo(toX(next.x0), rowY.get(next.row) - half);
+  pen.stroke();
+  pen.setLineDash([]);
 }
 
 // Each message as arrows from where it was sent to where it was delivered.
@@ -190,22 +200,32 @@ function arrows(frame, visible) {
   const { model, shown, hovered } = frame;
   let drawn = 0;
   shown.rows.forEach((row, i) => {
-    const { deliveries } = model.rows[row];
+    const { list } = model.rows[row].shown;
     for (let at = visible[i][0]; at < visible[i][1]; at++) {
-      const delivery = deliveries[at];
-      if (!isShown(frame, delivery) || delivery.message === hovered) continue;
-      arrow(frame, delivery, hovered ? 0.15 : 0.8, 1.3);
+      if (list[at].message === hovered) continue;
+      arrow(frame, list[at], hovered ? 0.15 : 0.8, 1.3);
       drawn++;
     }
   });
-  if (hovered) for (const delivery of hovered.at) if (frame.rowY.has(delivery.row)) arrow(frame, delivery, 1, 2.6);
   pen.globalAlpha = 1;
   return drawn;
 }
 
-function arrow({ toX, rowY }, delivery, alpha, width) {
-  const { message } = delivery;
-  const x0 = toX(message.x), y0 = rowY.get(message.from), x1 = toX(delivery.x), y1 = rowY.get(delivery.row);
+// One message at all who delivered it.
+function highlight(frame, message) {
+  for (const delivery of message.at) if (frame.rowY.has(delivery.row)) arrow(frame, delivery, 1, 2.6);
+  pen.globalAlpha = 1;
+}
+
+// Where an arrow begins: a sender without a trace is somewhere above.
+function origin({ toX, rowY }, { message, row, x }) {
+  const y = rowY.get(message.from);
+  return y === undefined ? [toX(x) - 9, rowY.get(row) - 15] : [toX(message.x), y];
+}
+
+function arrow(frame, delivery, alpha, width) {
+  const { message } = delivery, [x0, y0] = origin(frame, delivery);
+  const x1 = frame.toX(delivery.x), y1 = frame.rowY.get(delivery.row);
   pen.globalAlpha = alpha;
   pen.strokeStyle = pen.fillStyle = edgeInk(message.view);
   pen.lineWidth = width;
@@ -231,17 +251,16 @@ function arrow({ toX, rowY }, delivery, alpha, width) {
 }
 
 // Too many for arrows: how many were delivered in each part of the line.
-function density({ model, left, zoom, width, rowY, half, shown, toX }) {
+function density({ model, left, zoom, width, rowY, half, shown }) {
   let drawn = 0;
-  const step = COLUMN / zoom;
   for (const row of shown.rows) {
-    const { at, deliveries } = model.rows[row], y = rowY.get(row);
+    const { at, list } = model.rows[row].shown, y = rowY.get(row);
     let from = lowerBound(at, left);
     for (let x = GUTTER; x < width && from < at.length; x += COLUMN) {
       const to = lowerBound(at, left + (x - GUTTER + COLUMN) / zoom);
       if (to > from) {
         const size = Math.min(half * 0.5, 1.5 + Math.log2(1 + (to - from)) * 1.6);
-        pen.fillStyle = edgeInk(deliveries[from].message.view);
+        pen.fillStyle = edgeInk(list[from].message.view);
         pen.globalAlpha = 0.55;
         pen.fillRect(x, y - size, COLUMN - 1, 2 * size);
         drawn++;
@@ -258,35 +277,71 @@ const SHAPES = {
   [KIND.mbrView]: (x, y) => pen.rect(x - 4, y - 4, 8, 8),
   [KIND.sync]: (x, y) => { pen.moveTo(x, y - 6); pen.lineTo(x + 5, y); pen.lineTo(x, y + 6); pen.lineTo(x - 5, y); pen.closePath(); },
   [KIND.signal]: (x, y) => { pen.rect(x - 1, y - 14, 2, 28); },
+  [KIND.snapshot]: (x, y) => pen.rect(x - 5, y - 3.5, 10, 7),
+  [KIND.restore]: (x, y) => pen.rect(x - 5, y - 3.5, 10, 7),
 };
 
-function marks({ model, left, right, toX, rowY, half, shown }) {
+// Some happen at once, and are all to be seen.
+const OFFSETS = new Map([[KIND.startChange, -0.35], [KIND.mbrView, 0.35], [KIND.primary, 0.7]]);
+
+// Marks of the protocol are left out where they would lie on each other, those of operations thinned.
+function marks(frame) {
+  const { model, left, right, toX, zoom, rowY, half, shown } = frame;
+  const of = (row, which) => model.rows[row].marked[which];
+  const ranges = shown.rows.map((row) => range(of(row, 0).at, left, right));
+  const many = ranges.reduce((most, [from, to]) => Math.max(most, to - from), 0) * MARK_ROOM > canvas.clientWidth;
   let drawn = 0;
-  const ranges = shown.rows.map((row) => range(model.rows[row].marked, left, right));
-  // Where they would lie on each other they are left out.
-  const many = Math.max(0, ...ranges.map(([from, to]) => to - from)) * MARK_ROOM > canvas.clientWidth;
   shown.rows.forEach((row, i) => {
-    if (many) return;
-    for (let at = ranges[i][0]; at < ranges[i][1]; at++) {
-      const mark = model.rows[row].marks[at];
-      if (!shown.kinds.has(MARKS.get(mark.kind))) continue;
-      const x = toX(mark.x), y = rowY.get(row);
-      pen.beginPath();
-      (SHAPES[mark.kind] || ((x, y) => pen.arc(x, y, 3, 0, 7)))(x, y);
-      pen.lineWidth = 1.5;
-      pen.strokeStyle = mark.kind === KIND.lapsed || mark.kind === KIND.gap ? inks.bad : inks.ink;
-      pen.fillStyle = mark.kind === KIND.sync ? inks.ink : inks.back;
-      pen.fill();
-      pen.stroke();
-      drawn++;
+    const y = rowY.get(row), protocol = of(row, 0), operations = of(row, 1);
+    const until = lowerBound(operations.at, right);
+    for (let at = lowerBound(operations.at, left); at < until; drawn++) {
+      const x = operations.at[at];
+      mark(operations.list[at], toX(x), y);
+      at = Math.max(at + 1, lowerBound(operations.at, x + OPERATION_ROOM / zoom));
+    }
+    for (let at = ranges[i][0]; at < ranges[i][1] && !many; at++, drawn++) {
+      const { kind } = protocol.list[at];
+      mark(protocol.list[at], toX(protocol.at[at]), y + half * (OFFSETS.get(kind) || 0));
     }
   });
   return drawn;
 }
 
-function ends({ model, toX, rowY }, row) {
+function mark({ kind }, x, y) {
+  pen.beginPath();
+  (SHAPES[kind] || ((x, y) => pen.arc(x, y, 3, 0, 7)))(x, y);
+  pen.lineWidth = 1.5;
+  pen.strokeStyle = kind === KIND.lapsed || kind === KIND.gap ? inks.bad : inks.ink;
+  pen.fillStyle = kind === KIND.sync || kind === KIND.settled ? inks.ink : inks.back;
+  pen.fill();
+  pen.stroke();
+}
+
+// The way of a state to a joiner.
+function transfers({ model, left, right, toX, rowY, shown }) {
+  if (!shown.kinds.has("replicated state")) return 0;
+  const visible = model.transfers.filter(({ offer, restore }) => rowY.has(offer.row) && rowY.has(restore.row) &&
+    restore.x >= left && offer.x <= right);
+  if (visible.length > TRANSFERS_MAX) return 0;
+  pen.strokeStyle = inks.ink;
+  pen.lineWidth = 2;
+  pen.setLineDash([7, 4]);
+  for (const { offer, restore } of visible) {
+    pen.beginPath();
+    pen.moveTo(toX(offer.x), rowY.get(offer.row));
+    pen.lineTo(toX(restore.x), rowY.get(restore.row));
+    pen.stroke();
+  }
+  pen.setLineDash([]);
+  return visible.length;
+}
+
+function ends({ model, toX, left, right, rowY }, row) {
+  let last = -Infinity;
   for (const end of model.rows[row].ends) {
     const x = toX(end.x), y = rowY.get(row), killed = end.what !== "left";
+    if (end.x < left || end.x > right || x < last + COLUMN) continue;
+    last = x;
     pen.strokeStyle = killed ? inks.bad : inks.soft;
     pen.lineWidth = killed ? 3 : 2;
     pen.beginPath();

@@ -16,6 +16,8 @@ use crate::failure::{Failure, in_one_sentence};
 const OPTION: &str = "--config";
 /// The longest file that is read, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
+/// The longest part of the file that is shown with what is wrong with it, in bytes.
+const SHOWN_BYTES_MAX: usize = 60;
 
 /// The file that this process was started with.
 static LOADED: OnceLock<Loaded> = OnceLock::new();
@@ -184,8 +186,13 @@ impl Loaded {
         let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let failure = |at: usize, what: &str| Failure(format!("{name}:{}: {what}", line(at)));
-        let table = DeTable::parse(&text)
-            .map_err(|error| failure(error.span().map_or(0, |span| span.start), error.message()))?;
+        let table = DeTable::parse(&text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let what = text.get(span.clone()).filter(|what| what.len() <= SHOWN_BYTES_MAX);
+            let what = what.filter(|what| !what.trim().is_empty() && !what.contains('\n'));
+            let what = what.map_or(String::new(), |what| format!(": {what}"));
+            failure(span.start, &format!("{}{what}", error.message()))
+        })?;
         let mut entries = Entries::new();
         for (key, value) in table.get_ref() {
             let (at, key) = (key.span().start, key.get_ref().as_ref());

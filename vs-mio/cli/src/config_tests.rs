@@ -73,7 +73,7 @@ fn faults_name_the_file_and_the_line() {
         ("group = 'g'\ncolour = 1\n", "FILE:2: vs node has no option colour: see vs node --help"),
         ("\n\nunicast = 'yes'\n", "FILE:3: unicast is true or false"),
         ("group = ['a', 'b']\n", "FILE:1: group is one text or number"),
-        ("id = 1\nid = 2\n", "FILE:2: duplicate key"),
+        ("id = 1\nid = 2\n", "FILE:2: duplicate key: id"),
         ("group 'g'\n", "FILE:1: "),
         ("group = 'g'\npeer-ms = 'soon'\n", "FILE:2: invalid value 'soon' for '--peer-ms <MS>'"),
         ("server = [[1]]\n", "FILE:1: server is a list of texts or numbers"),

@@ -209,7 +209,8 @@ fn print(is_json: bool, said: &Said) {
         (false, Said::Value(None)) => say(format_args!("no such key")),
         (false, Said::All(kv)) => {
             kv.0.iter().for_each(|(key, value)| say(format_args!("{key} {value}")));
-            say(format_args!("{} keys", kv.0.len()));
+            let count = kv.0.len();
+            say(format_args!("{count} key{}", if count == 1 { "" } else { "s" }));
         }
         (false, Said::Changed(key, Some(value))) => say(format_args!("* {key} {value}")),
         (false, Said::Changed(key, None)) => say(format_args!("* {key} is deleted")),

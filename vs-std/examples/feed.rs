@@ -9,7 +9,7 @@
 //! ```
 //! Kill the publisher with `kill -9`: the next one goes on with the tick that follows. Those who
 //! come from one view have the same ticks, so none is left out and none comes twice.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "an example")]
+#![allow(clippy::disallowed_methods, reason = "the demo waits, and so does a slow reader")]
 
 use core::{cmp::Reverse, error::Error, time::Duration};
 use std::{process::Command, process::Stdio, thread, time::Instant};

@@ -16,7 +16,6 @@
 //!
 //! Kill one with `kill -9`: the other two go on, and started again it has the state. One that is
 //! cut off from the majority answers 503, with the reason. Whoever can connect is trusted.
-#![allow(missing_docs, reason = "an example")]
 
 use core::error::Error;
 use core::net::{Ipv4Addr, SocketAddr};

@@ -20,7 +20,7 @@ use vs_std::{Event, JoinOptions, RecvError, Role, SharedGroup, SlowReader};
 const MEMBERS: usize = 4;
 /// Between two events that the slow member takes.
 const PAUSE: Duration = Duration::from_millis(1);
-/// When the others count as out of step: a tenth of the default window.
+/// When the slow member leaves: half an inbox has waited for this long.
 const EVICT: SlowReader =
     SlowReader::Evict { lag_bytes: 2 << 20, after: Duration::from_millis(100) };
 

@@ -3,13 +3,13 @@
 //! To begin with:
 //! - [`first_application`]: four small programs, from a group to a replicated state, and which one
 //!   to take.
+//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`async_use`]: tasks of any runtime, and event loops that wait for descriptors.
 //! - [`comparison`]: what others do, and when to take them instead.
 //! - [`languages`]: groups and replicated states from C and Python.
 //! - [`operating`]: servers or none, addresses and ports, keys, partitions, far links, status,
 //!   sizing, platforms, and what an operator may read.
 //! - [`options`]: every option of the command.
-//! - [`applications`]: a shared board, a store over HTTP, a game, a market feed.
 //! - [`own_loop`]: how an event loop of your own carries a node.
 //! - [`own_membership`]: views from etcd, Consul, a controller or a file.
 //! - [`production`]: lines of operation, a file with options, systemd, containers, Kubernetes.
@@ -38,16 +38,16 @@ pub mod algorithm {}
 pub mod applications {}
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
-#[doc = include_str!("capture.md")]
-pub mod capture {}
-// As those of the first application.
+// Its programs need vs-std, which compiles them among its own tests.
 #[cfg_attr(not(doctest), doc = include_str!("async_use.md"))]
 pub mod async_use {}
+#[doc = include_str!("capture.md")]
+pub mod capture {}
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
 #[doc = include_str!("diagrams.md")]
 pub mod diagrams {}
-// Its programs need vs-std, which compiles them among its own tests.
+// As those of `async_use`.
 #[cfg_attr(not(doctest), doc = include_str!("first_application.md"))]
 pub mod first_application {}
 #[doc = include_str!("glossary.md")]

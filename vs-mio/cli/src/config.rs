@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -177,13 +179,15 @@ impl Loaded {
     fn read(&self) -> Result<Entries, Failure> {
         let name = self.path.display();
         let unreadable = |e| Failure(format!("{name}: the file with options cannot be read: {e}"));
-        let size = std::fs::metadata(&self.path).map_err(unreadable)?.len();
-        if size > BYTES_MAX {
+        let mut text = String::new();
+        // A device may say that it is empty, and never end.
+        let file = File::open(&self.path).map_err(unreadable)?;
+        file.take(BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > BYTES_MAX {
             return Err(Failure(format!(
                 "{name}: a file with options has at most {BYTES_MAX} bytes"
             )));
         }
-        let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let failure = |at: usize, what: &str| Failure(format!("{name}:{}: {what}", line(at)));
         let table = DeTable::parse(&text).map_err(|error| {

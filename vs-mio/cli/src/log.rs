@@ -21,20 +21,21 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
 
-/// What is said if nothing else is asked for: what the command says. It says what somebody should
-/// know of the libraries in sentences of its own. A part is meant by how its name begins.
+/// The levels if none are asked for: the command speaks, and the libraries are silent. The command
+/// itself says what somebody should know of the libraries. `vs` alone would mean all names that
+/// begin so.
 const DEFAULT: &str = "vs=info,vs_core=off,vs_mio=off,vs_std=off";
 
 /// Lines that nobody read, since the last one that was written.
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// What changes the levels while the process runs.
+/// Changes the levels while the process runs.
 static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// From now on these lines are written.
+/// Lines of the levels in `text` are written from now on.
 ///
 /// # Errors
-/// Why they cannot be.
+/// Why not. The levels stay as they were.
 pub(crate) fn set_levels(text: &str) -> Result<(), Failure> {
     let levels = levels(text).map_err(|why| Failure(format!("log-level: {why}")))?;
     let set = LEVELS.get().map(|handle| handle.reload(levels));
@@ -71,7 +72,7 @@ fn levels(text: &str) -> Result<Targets, String> {
     if text.trim().is_empty() {
         return DEFAULT.parse().map_err(|e| format!("{e}: {how}"));
     }
-    // A word alone would be taken for a part, of which all is meant, and of the others nothing.
+    // A word that is no level would be taken for the name of a part, and silence all others.
     let is_level =
         |part: &str| part.contains('=') || !part.is_empty() && part.parse::<LevelFilter>().is_ok();
     if let Some(part) = text.split(',').find(|part| !is_level(part.trim())) {
@@ -140,9 +141,10 @@ where
     ) -> fmt::Result {
         if self.dated {
             SystemTime.format_time(&mut out)?;
-            let level = *event.metadata().level();
-            write!(out, " {}", if level == Level::INFO { "" } else { level.as_str() })?;
-            out.write_str(if level == Level::INFO { "" } else { " " })?;
+            match *event.metadata().level() {
+                Level::INFO => out.write_str(" ")?,
+                level => write!(out, " {level} ")?,
+            }
         }
         out.write_str("vs: ")?;
         context.field_format().format_fields(out.by_ref(), event)?;

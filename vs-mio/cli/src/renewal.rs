@@ -1,4 +1,4 @@
-//! Keys that are read again while a command runs.
+//! Files that are read again while a command runs: keys, and options.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::log;
 use crate::notify;
 use crate::signals::{self, Terminal};
 
-/// What reads the key file again when SIGHUP arrives.
+/// What reads files again when SIGHUP arrives. Where none was named, SIGHUP ends the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Renewal {
-    /// None where no file was named: then SIGHUP ends the process.
+    /// Where the keys are, if they are in a file.
     sealing: Option<Sealing>,
     terminal: Terminal,
 }
@@ -37,7 +37,7 @@ impl Renewal {
         all
     }
 
-    /// Whether `signal` asks for the keys to be read again, and not for an end.
+    /// Whether `signal` asks for files to be read again, and not for an end.
     pub(crate) fn is_meant_by(&self, signal: i32) -> bool {
         signal == SIGHUP && self.can_renew() && !self.terminal.has_ended()
     }
@@ -100,7 +100,8 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Whether the process is to end. If its keys are to be read again, that is done, with `set`.
+    /// Whether the process is to end. If its files are to be read again, that is done; `set` takes
+    /// the keys.
     pub(crate) fn look(&self, set: impl FnOnce(Keys) -> Result<(), KeysError>) -> bool {
         if self.hangs_up.swap(false, Ordering::Relaxed) {
             if !self.renewal.is_meant_by(SIGHUP) {
@@ -112,7 +113,7 @@ impl Flags {
     }
 }
 
-/// What can be changed is, and what cannot is told.
+/// Applies what can change while the process runs, and names the rest.
 fn changed(changes: Changes) -> Result<Changes, Failure> {
     if let Some(levels) = &changes.log_level {
         log::set_levels(levels)?;

@@ -1,6 +1,5 @@
 //! A shared board. `board` starts two processes, each with a page: draw in both, and kill one with
 //! `kill -9`. `board 3 127.0.0.1:8003` starts one more, or one that was killed once more.
-#![allow(missing_docs, reason = "an example")]
 mod web;
 
 use core::{error::Error, mem, time::Duration};

@@ -22,23 +22,25 @@ pub enum Role {
 ///
 /// | | the other members | this process |
 /// |---|---|---|
-/// | `Block` | wait for it, for at most [`vs_core::GroupConfig::peer_ms`] at a time | is excluded then ([`vs_core::DetachReason::Accused`]), and comes back once there is room |
-/// | `Evict` | wait at most until it is out | leaves for good ([`vs_core::DetachReason::SlowReader`]) |
-/// | `Skip` | never wait for it | misses messages ([`crate::Event::Gap`]) |
+/// | `Block` | wait, for at most `peer_ms` at a time | is excluded then, and comes back |
+/// | `Evict` | wait at most until it is out | leaves for good |
+/// | `Skip` | never wait | misses messages |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowReader {
     /// Nothing more is taken from the node while `inbox_bytes` wait ([`crate::JoinOptions`]). Its
     /// rings fill, and the senders wait. If they wait for [`vs_core::GroupConfig::peer_ms`] without
-    /// any progress, this process is excluded; it comes back by itself once its inbox has room. So
-    /// a reader that is slow for good slows all down for good.
+    /// any progress, this process is excluded ([`vs_core::DetachReason::Accused`]). It comes back
+    /// by itself once its inbox has room. So a reader that is slow for good slows all down for
+    /// good.
     #[default]
     Block,
     /// The process leaves the group for good once too much has waited for too long. What waits can
     /// still be received; then come [`crate::Event::Gap`] for what was delivered meanwhile, and
     /// [`crate::Event::Detached`] with [`vs_core::DetachReason::SlowReader`]. It may join again.
     ///
-    /// Only with [`crate::SharedGroup`]: a [`crate::Group`] does nothing while nobody calls it.
+    /// Only with [`crate::SharedGroup`]: a [`crate::Group`] does nothing while nobody calls it. Not
+    /// with [`crate::Membership::External`], whose requests have to be received.
     Evict {
         /// Bytes of events that may wait, as `inbox_bytes` counts them. More than `inbox_bytes`
         /// never wait, so a larger value means `inbox_bytes`.
@@ -48,8 +50,11 @@ pub enum SlowReader {
         after: Duration,
     },
     /// The oldest messages are thrown away, until half of the inbox is free, whenever
-    /// `inbox_bytes` are reached. [`crate::Event::Gap`] stands in their place. Views and other
-    /// events that are not messages stay, but of several views in a gap only the last one.
+    /// `inbox_bytes` are reached. The newest one stays. [`crate::Event::Gap`] stands in the place
+    /// of the others. Of the views in a gap the last one stays, and of the events after it the last
+    /// one of each kind. Signals go with the messages.
+    ///
+    /// Not with [`crate::Membership::External`], whose requests have to be received.
     ///
     /// To the group this process has delivered what was thrown away, and so its trace says.
     Skip,

@@ -356,13 +356,18 @@ impl<S: State> Front<S> {
             woken.extend(inner.answer(number, told));
         }
         inner.note_ready();
+        let mut has_changed = false;
         if inner.status != *status {
-            tracing::info!(?status, "the replicated state");
             inner.status.clone_from(status);
             woken.extend(inner.watchers.take_all());
+            has_changed = true;
         }
         let wakes = news && inner.waiting > 0;
         drop(inner);
+        // A subscriber may call the replica: nothing is locked for it.
+        if has_changed {
+            tracing::info!(?status, "the status of the replicated state");
+        }
         woken.wake();
         if wakes {
             self.came.notify_all();

@@ -65,15 +65,10 @@ impl Eviction {
         self.skipped += 1;
     }
 
-    /// Messages that nobody will receive.
-    pub(super) fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// Why the process is out of the group, if it is for this reason.
-    pub(super) fn reason(&self) -> Option<DetachReason> {
-        let after_ms = self.after_ms;
-        self.begun.map(|waiting_bytes| DetachReason::SlowReader { waiting_bytes, after_ms })
+    /// If the process leaves: why, and how many messages nobody will receive.
+    pub(super) fn outcome(&self) -> Option<(DetachReason, u64)> {
+        let (after_ms, waiting_bytes) = (self.after_ms, self.begun?);
+        Some((DetachReason::SlowReader { waiting_bytes, after_ms }, self.skipped))
     }
 }
 
@@ -97,7 +92,7 @@ mod tests {
         assert!(!eviction.is_due(3000, at(171)), "it is told once");
         let reason = DetachReason::SlowReader { waiting_bytes: 3000, after_ms: 100 };
         assert!(reason.is_final());
-        assert_eq!(eviction.reason(), Some(reason));
+        assert_eq!(eviction.outcome(), Some((reason, 0)));
     }
 
     /// More than the inbox holds never waits.

@@ -185,9 +185,8 @@ impl Worker {
 
     /// The group was left, as asked for or since the application reads too slowly.
     fn left(&mut self) -> Ended {
-        let Some(eviction) = &self.eviction else { return Ended::Left { unsent: self.unsent } };
-        let Some(reason) = eviction.reason() else { return Ended::Left { unsent: self.unsent } };
-        let messages = eviction.skipped();
+        let evicted = self.eviction.as_ref().and_then(Eviction::outcome);
+        let Some((reason, messages)) = evicted else { return Ended::Left { unsent: self.unsent } };
         self.member.trace_gap(messages);
         let gap = (messages > 0).then_some(Event::Gap { messages });
         self.heard.extend(gap);

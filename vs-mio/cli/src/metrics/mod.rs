@@ -24,9 +24,8 @@ const QUESTIONS_MAX: usize = 1;
 /// Where metrics are served.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Serving {
-    /// Serve metrics for Prometheus at http://IP:PORT/metrics; port 0: one that the system
+    /// Serve metrics for Prometheus at this address, under `/metrics`; port 0: one that the system
     /// chooses, and says
-    #[allow(rustdoc::bare_urls, reason = "it is no link")]
     #[arg(long, value_name = "IP:PORT", help_heading = "Metrics")]
     metrics: Option<SocketAddr>,
     /// Serve them on other interfaces than loopback though there are keys: metrics are not sealed,

@@ -114,4 +114,9 @@ fn file_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.starts_with("vs: /none/vs.toml: the file with options cannot be read"), "{said}");
+    // One that never ends is not read to its end.
+    let output = vs(&["server", "--config", "/dev/zero"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("vs: /dev/zero: a file with options has at most"), "{said}");
 }

@@ -2,7 +2,9 @@
 
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::fs::File;
 use std::io::IsTerminal;
+use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -21,6 +23,9 @@ use crate::rules::mutants;
 use crate::rules::rule;
 use crate::traces::{file_names, keep, make_room};
 use crate::{fast_share, wan};
+
+/// Bytes of an input that are read.
+const INPUT_BYTES_MAX: u64 = 1 << 20;
 
 /// Plays groups on a hostile network in virtual time and judges them, the same for the same seed
 #[derive(clap::Args, Debug)]
@@ -237,9 +242,11 @@ fn work(
 fn scenario(args: &Args, seed: u64) -> Result<Scenario, Failure> {
     let scenario = match (&args.input, args.profile) {
         (Some(file), _) => {
-            let bytes = std::fs::read(file).map_err(|e| {
-                Failure(format!("{}: the input cannot be read: {e}", file.display()))
-            })?;
+            let unreadable =
+                |e| Failure(format!("{}: the input cannot be read: {e}", file.display()));
+            let (input, mut bytes) = (File::open(file).map_err(unreadable)?, Vec::new());
+            // What is longer is not looked at: a scenario is drawn from its first bytes.
+            input.take(INPUT_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
             Scenario::from_bytes(&bytes)
         }
         (None, Some(profile)) => Scenario::with_profile(profile, seed),

@@ -1,7 +1,7 @@
 //! Traces: read line by line, and those of simulated runs kept in a directory.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -9,6 +9,9 @@ use vs_core::trace::{Header, Record, Trace};
 use vs_core::trace_json::{self, Reader};
 
 use crate::failure::Failure;
+
+/// The longest line of a trace, in bytes. That of a view with the most members takes less.
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What is read of a trace.
 pub(crate) enum Read<'a> {
@@ -26,7 +29,15 @@ pub(crate) fn read(file: &Path, mut hear: impl FnMut(Read<'_>)) -> Result<Header
     let mut reader = Reader::new();
     let mut has_header = false;
     let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+    // A device may never end, nor its line.
+    while input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(unreadable)? > 0
+    {
+        if line.len() as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(Failure(format!(
+                "{}: a line has more than {LINE_BYTES_MAX} bytes, so this is no trace",
+                file.display()
+            )));
+        }
         match reader.read(&line) {
             Ok(None) => {}
             Ok(Some(read)) => hear(Read::Line(read.number, &read.record)),

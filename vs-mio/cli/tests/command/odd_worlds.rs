@@ -210,3 +210,17 @@ fn odd_files_and_arguments_get_a_sentence() {
     walk(cases, &dir);
     let _ = std::fs::remove_dir_all(&dir);
 }
+
+/// Fault to avoid: a file without an end is read until there is no memory left.
+#[test]
+fn files_without_end_are_refused() {
+    let page = directory("endless").join("page.html").display().to_string();
+    for args in [&["check", "/dev/zero"][..], &["draw", "/dev/zero", "-o", &page]] {
+        let output = vs(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.starts_with("vs: /dev/zero: a line has more than"), "{said}");
+    }
+    assert!(!Path::new(&page).exists());
+    let _ = std::fs::remove_dir_all(directory("endless"));
+}

@@ -32,24 +32,27 @@ VARS = {
     "chg": ("P", "B"),  # there is a start_change
     "cid": ("P", "C"),  # its cid
     "blk": ("P", "B"),  # the application has stopped sending
-    "rcv": ("PP", "N"),  # rcv(p, r): the gap-free prefix of r's stream in cv(p) that p has
-    "dlv": ("PP", "N"),  # dlv(p, r): delivered of it
     "has": ("PPC", "B"),  # has(p, q, c): p has the sync message of q for c
     # sync messages as they were sent
     "syn": ("PC", "B"),  # p sent one for c
+    "now": ("PC", "B"),  # in this life
     "sv": ("PCV", "B"),  # p sent it in v
     "cut": ("PCP", "N"),  # its cut
-    # streams
+    # streams: what was sent in v; of r's stream in v, what p ever had of it and did with it
     "sent": ("PV", "N"),
+    "arr": ("PVP", "N"),  # arrived without a gap
+    "rcv": ("PVP", "N"),  # received: of that, what ends with a whole message
+    "dlv": ("PVP", "N"),  # delivered
+    "wit": ("PVP", "P"),  # by whose cut it was delivered
+    "frd": ("PVP", "N"),  # freed: known to be everywhere
+    "rel": ("PV", "B"),  # p has given up all packets of v
     # history, which nothing is decided by
     "was": ("PV", "B"),  # p has been in v
     "came": ("PVV", "B"),  # came(p, w, v): p went from v to w
-    "fin": ("PVP", "N"),  # fin(p, v, r): what p had delivered of r when it left v
+    "prv": ("P", "V"),  # the view that p was in before cv(p)
     "tra": ("PVP", "B"),  # tra(p, w, q): q was in the transitional set with which p came to w
     "ann": ("PV", "B"),  # v was announced to p in this life
     "top": ("P", "I"),  # the highest id of the views that p was ever in
-    "wit": ("PP", "P"),  # wit(p, r): by whose cut p delivered of r what it delivered last
-    "fwit": ("PVP", "P"),  # the same when p left v
     "lat": ("PP", "C"),  # the last sync message of q that p has heard is for this cid
 }
 MUTANTS = {
@@ -68,6 +71,8 @@ MUTANTS = {
     "M5": "two views come for one start_change",
     "M6": "view ids do not increase",
     "not-received": "a sync message is received that was not sent",
+    "free-delivered": "a packet is freed when it is delivered, whoever lacks it",
+    "release-early": "the packets of a view are given up before all of T have moved",
 }
 # Conditions that fail without the rule: where a counterexample to induction is looked for.
 SUSPECTS = {
@@ -86,6 +91,8 @@ SUSPECTS = {
     "M5": ["mbr_view: e2"],
     "M6": ["mbr_view: a6", "mbr_view: a8"],
     "not-received": ["receive_sync: s5"],
+    "free-delivered": ["free: g1"],
+    "release-early": ["release: g4"],
 }
 # How many elements of each sort a counterexample, or an example, may need.
 SCOPE = {"P": 3, "V": 4, "C": 3, "I": 3, "N": 2, "Q": 1}
@@ -125,11 +132,12 @@ class Model:
                 R.init(S.cv(p), p), eq(S.mv(p), S.cv(p)),
                 Not(S.chg(p)), Not(S.blk(p)), Not(S.pend(p)), eq(S.lcid(p), least("C")),
                 eq(S.lvid(p), least("I")), eq(S.top(p), least("I")))),
-            L.forall("PP", lambda p, r: And(
-                eq(S.rcv(p, r), least("N")), eq(S.dlv(p, r), least("N")))),
+            L.forall("PVP", lambda p, v, r: And(*[
+                eq(count(p, v, r), least("N")) for count in (S.arr, S.rcv, S.dlv, S.frd)])),
             L.forall("PV", lambda p, v: And(
-                eq(S.sent(p, v), least("N")), eq(S.was(p, v), eq(v, S.cv(p))), Not(S.ann(p, v)))),
-            L.forall("PC", lambda p, c: Not(S.syn(p, c))),
+                eq(S.sent(p, v), least("N")), eq(S.was(p, v), eq(v, S.cv(p))), Not(S.ann(p, v)),
+                Not(S.rel(p, v)))),
+            L.forall("PC", lambda p, c: And(Not(S.syn(p, c)), Not(S.now(p, c)))),
             L.forall("PCV", lambda p, c, v: Not(S.sv(p, c, v))),
             L.forall("PPC", lambda p, q, c: Not(S.has(p, q, c))),
             L.forall("PVV", lambda p, v, w: Not(S.came(p, v, w))),
@@ -176,12 +184,15 @@ class Model:
             "mbr_view": ("PV", self.mbr_view),
             "block_ok": ("P", self.block_ok),
             "send": ("PN", self.send),
+            "arrive": ("PPN", self.arrive),
             "receive": ("PPN", self.receive),
             "sync": ("P", self.sync),
             "receive_sync": ("PPC", self.receive_sync),
             "forget_sync": ("PPC", self.forget_sync),
             "deliver": ("PPNP", self.deliver),
             "install": ("P", self.install),
+            "free": ("PPN", self.free),
+            "release": ("PV", self.release),
             "reborn": ("PV", self.reborn),
         }
 
@@ -213,14 +224,21 @@ class Model:
         L, v = self.L, S.cv(p)
         may = L.Not(S.blk(p)) if self.keeps("no-blocking") else L.true
         return L.And(may, L.lt(S.sent(p, v), n)), S.but(
-            sent=on(L, S.sent, [p, v], n), rcv=on(L, S.rcv, [p, p], n))
+            sent=on(L, S.sent, [p, v], n), arr=on(L, S.arr, [p, v, p], n),
+            rcv=on(L, S.rcv, [p, v, p], n))
 
-    def receive(self, S, p, r, n):
+    def arrive(self, S, p, r, n):
         """CO_RFIFO, repair, forwarding: whatever way it came, it was sent."""
         L, v = self.L, S.cv(p)
-        guard = L.And(L.Not(L.eq(r, p)), self.R.mem(v, r), L.lt(S.rcv(p, r), n),
+        guard = L.And(L.Not(L.eq(r, p)), self.R.mem(v, r), L.lt(S.arr(p, v, r), n),
                       L.le(n, S.sent(r, v)))
-        return guard, S.but(rcv=on(L, S.rcv, [p, r], n))
+        return guard, S.but(arr=on(L, S.arr, [p, v, r], n))
+
+    def receive(self, S, p, r, n):
+        """Up to the end of a message."""
+        L, v = self.L, S.cv(p)
+        guard = L.And(self.R.mem(v, r), L.lt(S.rcv(p, v, r), n), L.le(n, S.arr(p, v, r)))
+        return guard, S.but(rcv=on(L, S.rcv, [p, v, r], n))
 
     def sync(self, S, p):
         L, c, v = self.L, S.cid(p), S.cv(p)
@@ -234,9 +252,9 @@ class Model:
         return L.And(S.chg(p), stopped, once), S.but(
             syn=on(L, S.syn, [p, c], L.true),
             sv=lambda q, d, w: L.If(this(q, d), L.eq(w, v), S.sv(q, d, w)),
-            cut=lambda q, d, r: L.If(this(q, d), prefix(p, r), S.cut(q, d, r)),
-            has=on(L, S.has, [p, p, c], L.true),
-            lat=on(L, S.lat, [p, p], c), wit=on(L, S.wit, [p, None], p))
+            cut=lambda q, d, r: L.If(this(q, d), prefix(p, v, r), S.cut(q, d, r)),
+            has=on(L, S.has, [p, p, c], L.true), now=on(L, S.now, [p, c], L.true),
+            lat=on(L, S.lat, [p, p], c), wit=on(L, S.wit, [p, v, None], p))
 
     def receive_sync(self, S, p, q, c):
         L = self.L
@@ -249,53 +267,68 @@ class Model:
 
     def deliver(self, S, p, r, n, x):
         """Up to n; once a view matches, by the cut of x."""
-        L, c = self.L, self.named(S, p, x)
+        L, v, c = self.L, S.cv(p), self.named(S, p, x)
         counts = self.counts(S, p, x)
         if not self.keeps("bound-all"):
-            counts = L.And(self.both(S.cv(p), S.mv(p), x), S.has(p, x, c))
+            counts = L.And(self.both(v, S.mv(p), x), S.has(p, x, c))
         agreed = L.And(counts, L.le(n, S.cut(x, c, r)))
         own = L.eq(x, p)
         if self.keeps("no-own-cut"):
             own = L.And(own, L.le(n, S.cut(p, S.cid(p), r)))
         bound = L.Implies(self.committed(S, p), L.If(self.matched(S, p), agreed, own))
-        guard = L.And(self.R.mem(S.cv(p), r), L.lt(S.dlv(p, r), n), L.le(n, S.rcv(p, r)), bound)
-        return guard, S.but(dlv=on(L, S.dlv, [p, r], n), wit=on(L, S.wit, [p, r], x))
+        guard = L.And(
+            self.R.mem(v, r), L.lt(S.dlv(p, v, r), n), L.le(n, S.rcv(p, v, r)), bound)
+        return guard, S.but(dlv=on(L, S.dlv, [p, v, r], n), wit=on(L, S.wit, [p, v, r], x))
 
     def install(self, S, p):
+        """Of the packets, those of the view that is left are kept."""
         L, R, v, w = self.L, self.R, S.cv(p), S.mv(p)
-        least = L.least("N")
         complete = L.forall("P", lambda q: L.Implies(
             self.both(v, w, q), S.has(p, q, self.named(S, p, q))))
         agreed = L.forall("PP", lambda q, r: L.Implies(
             L.And(self.counts(S, p, q), R.mem(v, r)),
-            L.le(S.cut(q, self.named(S, p, q), r), S.dlv(p, r))))
+            L.le(S.cut(q, self.named(S, p, q), r), S.dlv(p, v, r))))
         guard = L.And(
             self.committed(S, p), self.matched(S, p),
             complete if self.keeps("incomplete") else L.true,
             agreed if self.keeps("not-agreed") else L.true)
-
-        def left(q, u):
-            return L.And(L.eq(q, p), L.eq(u, v))
-
         return guard, S.but(
             came=on(L, S.came, [p, w, v], L.true),
-            fin=lambda q, u, r: L.If(left(q, u), S.dlv(p, r), S.fin(q, u, r)),
-            fwit=lambda q, u, r: L.If(left(q, u), S.wit(p, r), S.fwit(q, u, r)),
             tra=lambda q, u, x: L.If(
                 L.And(L.eq(q, p), L.eq(u, w)), self.counts(S, p, x), S.tra(q, u, x)),
             was=on(L, S.was, [p, w], L.true), top=on(L, S.top, [p], R.vid(w)),
-            cv=on(L, S.cv, [p], w), chg=on(L, S.chg, [p], L.false), blk=on(L, S.blk, [p], L.false),
-            rcv=on(L, S.rcv, [p, None], least), dlv=on(L, S.dlv, [p, None], least))
+            cv=on(L, S.cv, [p], w), prv=on(L, S.prv, [p], v),
+            chg=on(L, S.chg, [p], L.false), blk=on(L, S.blk, [p], L.false),
+            rel=lambda q, u: L.If(
+                L.eq(q, p), L.Not(L.Or(L.eq(u, v), L.eq(u, w))), S.rel(q, u)))
+
+    def free(self, S, p, r, n):
+        """What is delivered here and known to be at all members is freed.
+
+        What is known of another is true: what has arrived stays so.
+        """
+        L, v = self.L, S.cv(p)
+        everywhere = L.forall("P", lambda q: L.Implies(
+            self.R.mem(v, q), L.le(n, S.arr(q, v, r))))
+        guard = L.And(self.R.mem(v, r), L.lt(S.frd(p, v, r), n), L.le(n, S.dlv(p, v, r)),
+                      everywhere if self.keeps("free-delivered") else L.true)
+        return guard, S.but(frd=on(L, S.frd, [p, v, r], n))
+
+    def release(self, S, p, v):
+        """The packets of the view before are given up once all of T are known to have moved."""
+        L, w = self.L, S.cv(p)
+        moved = L.forall("P", lambda q: L.Implies(S.tra(p, w, q), S.was(q, w)))
+        guard = L.And(S.came(p, w, v), moved if self.keeps("release-early") else L.true)
+        return guard, S.but(rel=on(L, S.rel, [p, v], L.true))
 
     def reborn(self, S, p, v):
         """A life ends, another begins, and remembers nothing. Its sync messages stay under way."""
         L = self.L
-        least = L.least("N")
         return L.And(self.R.init(v, p), L.Not(S.was(p, v))), S.but(
             cv=on(L, S.cv, [p], v), mv=on(L, S.mv, [p], v), was=on(L, S.was, [p, v], L.true),
             chg=on(L, S.chg, [p], L.false), blk=on(L, S.blk, [p], L.false),
-            pend=on(L, S.pend, [p], L.false),
-            rcv=on(L, S.rcv, [p, None], least), dlv=on(L, S.dlv, [p, None], least),
+            pend=on(L, S.pend, [p], L.false), now=on(L, S.now, [p, None], L.false),
+            rel=lambda q, u: L.If(L.eq(q, p), L.Not(L.eq(u, v)), S.rel(q, u)),
             has=on(L, S.has, [p, None, None], L.false), ann=on(L, S.ann, [p, None], L.false),
             lcid=S.lcid if self.keeps("M2-crash") else on(L, S.lcid, [p], L.least("C")))
 
@@ -315,18 +348,32 @@ class Model:
                     And(S.was(R.meet(a, b), v), S.was(R.meet(a, b), w)))),
             "S8 virtual synchrony": all_("PPVVP", lambda p, q, v, w, r: imp(
                 And(S.came(p, w, v), S.came(q, w, v), R.mem(v, r)),
-                eq(S.fin(p, v, r), S.fin(q, v, r)))),
+                eq(S.dlv(p, v, r), S.dlv(q, v, r)))),
             "S9 T within both": all_("PPVV", lambda p, q, v, w: imp(
                 And(S.came(p, w, v), S.tra(p, w, q)), self.both(v, w, q))),
             "S10 T = who comes from the same view": all_("PPVVV", lambda p, q, v, u, w: imp(
                 And(S.came(p, w, v), S.came(q, w, u)), eq(S.tra(p, w, q), eq(u, v)))),
-            "S12 S13 a prefix of what was sent": all_("PP", lambda p, r: imp(
-                R.mem(S.cv(p), r), L.le(S.dlv(p, r), S.sent(r, S.cv(p))))),
-            "S12 S13 also in views that were left": all_("PVVP", lambda p, v, w, r: imp(
-                And(S.came(p, w, v), R.mem(v, r)), L.le(S.fin(p, v, r), S.sent(r, v)))),
+            "S12 S13 a prefix of what was sent": all_("PVP", lambda p, v, r: imp(
+                R.mem(v, r), L.le(S.dlv(p, v, r), S.sent(r, v)))),
             "S14 self delivery": all_("PVV", lambda p, v, w: imp(
-                S.came(p, w, v), eq(S.fin(p, v, p), S.sent(p, v)))),
+                S.came(p, w, v), eq(S.dlv(p, v, p), S.sent(p, v)))),
+            "I11 what is agreed is there to be had": all_("PPP", lambda p, q, r: imp(
+                And(self.waits_for(S, p, q), R.mem(S.cv(p), r)), self.can_give(S, p, q, r))),
         }
+
+    def waits_for(self, S, p, q):
+        """p may install its view, q comes along, lives since it said so, and has not gone on."""
+        L, v, w = self.L, S.cv(p), S.mv(p)
+        return L.And(
+            self.committed(S, p), self.matched(S, p), self.together(S, v, w, q),
+            S.now(q, self.R.start(w, q)), L.Or(L.eq(S.cv(q), v), L.eq(S.cv(q), w)))
+
+    def can_give(self, S, p, q, r):
+        """q holds all of its cut that p lacks."""
+        L, v = self.L, S.cv(p)
+        return L.And(
+            L.Not(S.rel(q, v)), L.le(S.frd(q, v, r), S.arr(p, v, r)),
+            L.le(S.cut(q, self.R.start(S.mv(p), q), r), S.arr(q, v, r)))
 
     def installed(self, S, majority, v):
         return self.L.forall("P", lambda p: self.L.Implies(
@@ -338,7 +385,7 @@ class Model:
         return {
             "l1 nobody delivered more": L.forall("PPVVP", lambda p, q, v, w, r: L.Implies(
                 L.And(S.came(p, w, v), S.came(q, w, v), R.mem(v, r)),
-                L.le(S.fin(p, v, r), S.fin(q, v, r)))),
+                L.le(S.dlv(p, v, r), S.dlv(q, v, r)))),
         }
 
     def steps(self, S):
@@ -362,7 +409,7 @@ class Model:
         L, R = self.L, self.R
 
         def third_may_follow(p, q, x, v, w):
-            said = L.lt(L.least("N"), S.fin(p, v, q)), L.lt(L.least("N"), S.fin(q, v, p))
+            said = L.lt(L.least("N"), S.dlv(p, v, q)), L.lt(L.least("N"), S.dlv(q, v, p))
             apart = [L.Not(L.eq(a, b)) for a, b in ((p, q), (p, x), (q, x))]
             return L.And(S.came(p, w, v), S.came(q, w, v), *said, *apart,
                          L.eq(S.cv(x), v), L.eq(S.mv(x), w), self.install(S, x)[0])
@@ -371,13 +418,16 @@ class Model:
             "two went together with messages, a third may follow": ("PPPVV", third_may_follow),
             "a majority has installed a view": ("QV", lambda a, v: L.And(
                 self.installed(S, a, v), L.lt(L.least("I"), R.vid(v)))),
+            "one waits for a packet of another who has moved": ("PPPV", lambda p, q, r, v: L.And(
+                self.waits_for(S, p, q), L.eq(S.cv(p), v), L.eq(S.cv(q), S.mv(p)),
+                L.lt(S.arr(p, v, r), S.cut(q, R.start(S.mv(p), q), r)))),
         }
 
     # ---- the inductive invariant
 
     def invariants(self, S):
         return (self.of_views(S) | self.of_cids(S) | self.of_sync_messages(S)
-                | self.of_streams(S) | self.of_cuts(S) | self.of_the_gone(S))
+                | self.of_streams(S) | self.of_cuts(S) | self.of_the_gone(S) | self.of_packets(S))
 
     def of_views(self, S):
         L, R = self.L, self.R
@@ -443,10 +493,12 @@ class Model:
         L, R = self.L, self.R
         imp, And, eq, le, all_ = L.Implies, L.And, L.eq, L.le, L.forall
         return {
-            "d1 delivered <= received <= sent": all_("PP", lambda p, r: imp(
-                R.mem(S.cv(p), r),
-                And(le(S.dlv(p, r), S.rcv(p, r)), le(S.rcv(p, r), S.sent(r, S.cv(p)))))),
-            "d2 has all its own": all_("P", lambda p: eq(S.rcv(p, p), S.sent(p, S.cv(p)))),
+            "d1 delivered <= received <= arrived <= sent": all_("PVP", lambda p, v, r: imp(
+                R.mem(v, r), And(le(S.dlv(p, v, r), S.rcv(p, v, r)),
+                                 le(S.rcv(p, v, r), S.arr(p, v, r)),
+                                 le(S.arr(p, v, r), S.sent(r, v))))),
+            "d2 has all its own": all_("PV", lambda p, v: imp(
+                R.mem(v, p), eq(S.rcv(p, v, p), S.sent(p, v)))),
             "d3 nothing sent where it was not": all_("PV", lambda p, v: imp(
                 L.Not(S.was(p, v)), eq(S.sent(p, v), L.least("N")))),
             "d4 committed, so blocked": all_("P", lambda p: imp(self.committed(S, p), S.blk(p))),
@@ -462,12 +514,14 @@ class Model:
         And, le = L.And, L.le
 
         def own(p, r):
-            return And(L.eq(S.wit(p, r), p), le(S.dlv(p, r), S.cut(p, S.cid(p), r)))
+            v = S.cv(p)
+            return And(L.eq(S.wit(p, v, r), p), le(S.dlv(p, v, r), S.cut(p, S.cid(p), r)))
 
         def agreed(p, r):
-            x = S.wit(p, r)
-            return And(self.together(S, S.cv(p), S.mv(p), x),
-                       le(S.dlv(p, r), S.cut(x, R.start(S.mv(p), x), r)))
+            v, w = S.cv(p), S.mv(p)
+            x = S.wit(p, v, r)
+            return And(self.together(S, v, w, x),
+                       le(S.dlv(p, v, r), S.cut(x, R.start(w, x), r)))
 
         return {
             "e1 within the own cut": L.forall("PP", lambda p, r: L.Implies(
@@ -484,9 +538,9 @@ class Model:
         imp, And, eq, all_ = L.Implies, L.And, L.eq, L.forall
 
         def no_more(p, v, w, r):
-            x = S.fwit(p, v, r)
+            x = S.wit(p, v, r)
             return And(self.together(S, v, w, x),
-                       L.le(S.fin(p, v, r), S.cut(x, R.start(w, x), r)))
+                       L.le(S.dlv(p, v, r), S.cut(x, R.start(w, x), r)))
 
         return {
             "f1 all had said where they are": all_("PVVP", lambda p, v, w, q: imp(
@@ -495,9 +549,26 @@ class Model:
                 S.came(p, w, v), eq(S.tra(p, w, q), self.together(S, v, w, q)))),
             "f3 all that is agreed": all_("PVVPP", lambda p, v, w, q, r: imp(
                 And(S.came(p, w, v), self.together(S, v, w, q), R.mem(v, r)),
-                L.le(S.cut(q, R.start(w, q), r), S.fin(p, v, r)))),
+                L.le(S.cut(q, R.start(w, q), r), S.dlv(p, v, r)))),
             "f4 no more": all_("PVVP", lambda p, v, w, r: imp(
                 And(S.came(p, w, v), R.mem(v, r)), no_more(p, v, w, r))),
             "f5 all own were in its cut": all_("PVV", lambda p, v, w: imp(
                 S.came(p, w, v), eq(S.cut(p, R.start(w, p), p), S.sent(p, v)))),
+        }
+
+    def of_packets(self, S):
+        """I11: who holds what is agreed."""
+        L, R = self.L, self.R
+        imp, And, le, all_ = L.Implies, L.And, L.le, L.forall
+        return {
+            "g1 freed is what all members have": all_("PPVP", lambda p, q, v, r: imp(
+                And(R.mem(v, p), R.mem(v, r)), le(S.frd(q, v, r), S.arr(p, v, r)))),
+            "g2 all of cv is kept": all_("P", lambda p: L.Not(S.rel(p, S.cv(p)))),
+            "g3 where it was before": all_("P", lambda p: L.Or(
+                R.init(S.cv(p), p), S.came(p, S.cv(p), S.prv(p)))),
+            "g4 of the view before until T has moved": all_("PP", lambda p, q: imp(
+                And(S.came(p, S.cv(p), S.prv(p)), S.rel(p, S.prv(p)), S.tra(p, S.cv(p), q)),
+                S.was(q, S.cv(p)))),
+            "g5 had what is in its cuts": all_("PCVP", lambda p, c, v, r: imp(
+                And(S.sv(p, c, v), R.mem(v, r)), le(S.cut(p, c, r), S.arr(p, v, r)))),
         }

@@ -24,9 +24,12 @@ DOMAINS = {
 }
 # How often each step is tried. Without weights hardly anybody ever goes with another one.
 WEIGHTS = {
-    "start_change": 2, "mbr_view": 8, "block_ok": 4, "send": 4, "receive": 6, "sync": 6,
-    "receive_sync": 14, "forget_sync": 0.15, "deliver": 8, "install": 8, "reborn": 0.15,
+    "start_change": 2, "mbr_view": 8, "block_ok": 4, "send": 4, "arrive": 6, "receive": 12,
+    "sync": 6, "receive_sync": 14, "forget_sync": 0.15, "deliver": 12, "install": 8, "free": 1,
+    "release": 1, "reborn": 0.15,
 }
+# Steps that bring a count of a stream forth.
+STREAM = {"arrive": "arr", "receive": "rcv", "deliver": "dlv", "free": "frd"}
 LOOK_EVERY = 8
 TRIES = 200
 
@@ -122,10 +125,11 @@ class Walk:
         if name == "send":
             n = S.sent(p, S.cv(p)) + 1
             return (p, n) if n < COUNTS else None
-        if name in ("receive", "deliver"):
-            r = rng.choice([q for q in range(PROCESSES) if self.rigid["mem"][S.cv(p), q]])
-            n = (S.rcv if name == "receive" else S.dlv)(p, r) + 1
-            by = () if name == "receive" else (rng.randrange(PROCESSES),)
+        if name in STREAM:
+            v = S.cv(p)
+            r = rng.choice([q for q in range(PROCESSES) if self.rigid["mem"][v, q]])
+            n = self.state[STREAM[name]][p, v, r] + 1
+            by = (rng.randrange(PROCESSES),) if name == "deliver" else ()
             return (p, r, n, *by) if n < COUNTS else None
         args = (p, *[rng.choice(DOMAINS[s]) for s in self.actions[name][0][1:]])
         return None if self.idle(S, name, args) else args
@@ -138,6 +142,8 @@ class Walk:
             p, q, c = args
             false = not S.syn(q, c) and self.mutant != "not-received"
             return false or S.has(*args) or not self.rigid["mem"][S.cv(p), q]
+        if name == "release":
+            return S.rel(*args)
         return name == "forget_sync" and not S.has(*args)
 
     def step(self):
@@ -155,7 +161,7 @@ class Walk:
         came = [key for key, x in self.state["came"].items() if x]
         pairs = [(p, q, v) for (p, w, v), (q, x, u) in itertools.combinations(came, 2)
                  if (w, v) == (x, u)]
-        said = [v for p, q, v in pairs if any(self.state["fin"][p, v, r] for r in range(PROCESSES))]
+        said = [v for p, q, v in pairs if any(self.state["dlv"][p, v, r] for r in range(PROCESSES))]
         return collections.Counter(views_left=len(came), pairs=len(pairs), with_messages=len(said))
 
 

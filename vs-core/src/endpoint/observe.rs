@@ -14,6 +14,8 @@ pub(crate) trait Streams {
     /// The same up to the end of a message.
     fn received(&self, rank: Rank) -> Seq;
     /// Packets of it that are delivered, in whole or in part.
+    fn touched(&self, rank: Rank) -> Seq;
+    /// Packets of it that are delivered in whole.
     fn delivered(&self, rank: Rank) -> Seq;
     /// Packets of it that are no longer kept.
     fn freed(&self, rank: Rank) -> Seq;
@@ -45,6 +47,7 @@ pub(crate) fn observation(sync: &Automaton, streams: &impl Streams) -> Observati
         syncs: syncs.collect(),
         arrived: ranks().map(|r| streams.arrived(r)).collect(),
         received: ranks().map(|r| streams.received(r)).collect(),
+        touched: ranks().map(|r| streams.touched(r)).collect(),
         delivered: ranks().map(|r| streams.delivered(r)).collect(),
         freed: ranks().map(|r| streams.freed(r)).collect(),
         sent: streams.sent(),
@@ -61,8 +64,12 @@ impl Streams for Cast {
         self.prefix(rank)
     }
 
+    fn touched(&self, rank: Rank) -> Seq {
+        Self::touched(self, rank)
+    }
+
     fn delivered(&self, rank: Rank) -> Seq {
-        self.touched(rank)
+        Self::delivered(self, rank)
     }
 
     fn freed(&self, rank: Rank) -> Seq {

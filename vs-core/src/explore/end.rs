@@ -184,6 +184,10 @@ impl Streams for End {
         self.received[usize::from(rank)]
     }
 
+    fn touched(&self, rank: Rank) -> Seq {
+        self.delivered[usize::from(rank)]
+    }
+
     fn delivered(&self, rank: Rank) -> Seq {
         self.delivered[usize::from(rank)]
     }

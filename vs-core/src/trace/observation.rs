@@ -49,7 +49,9 @@ pub struct Observation {
     pub arrived: Vec<Seq>,
     /// The same up to the end of a message.
     pub received: Vec<Seq>,
-    /// Packets of each stream that are delivered, in whole or in part.
+    /// Packets of each stream of which a message is delivered.
+    pub touched: Vec<Seq>,
+    /// Packets of each stream of which all messages are delivered.
     pub delivered: Vec<Seq>,
     /// Packets of each stream that are no longer kept.
     pub freed: Vec<Seq>,

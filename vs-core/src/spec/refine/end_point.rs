@@ -45,7 +45,9 @@ pub struct EndPoint {
     /// The gap-free prefix of `msgs[q][cv]`, in packets: what has arrived, up to the end of a
     /// message.
     pub(crate) received: Vec<Seq>,
-    /// `last_dlvrd[q]`, in packets; one of which only a part is delivered is counted.
+    /// `last_dlvrd[q]`, in packets of which a message is delivered: what is bounded.
+    pub(crate) touched: Vec<Seq>,
+    /// The same, in packets of which all messages are delivered: what counts when a view ends.
     pub(crate) delivered: Vec<Seq>,
     /// Packets of each stream that are given up: known to be everywhere, and delivered here.
     pub(crate) freed: Vec<Seq>,
@@ -72,6 +74,7 @@ impl EndPoint {
             parts: BTreeSet::new(),
             arrived: alloc::vec![0],
             received: alloc::vec![0],
+            touched: alloc::vec![0],
             delivered: alloc::vec![0],
             freed: alloc::vec![0],
             sent: 0,
@@ -190,36 +193,41 @@ impl EndPoint {
 
     fn deliver(&mut self, from: ProcessId, after: &Self) -> Step {
         let Some(r) = self.current.rank(from) else { return self.demand("from a member", false) };
-        let Some(&delivered) = after.delivered.get(usize::from(r)) else {
+        let of = |counts: &[Seq]| counts.get(usize::from(r)).copied();
+        let (Some(touched), Some(delivered)) = (of(&after.touched), of(&after.delivered)) else {
             return self.demand("in the current view", false);
         };
-        demand(
-            NAME,
-            "no delivery beyond what was received",
-            delivered <= self.received(r),
-            || format!("packet {delivered} of {from}, received {}", self.received(r)),
-        )?;
-        // Points 2 and 3.
-        demand(NAME, "no delivery beyond the bound", delivered <= self.bound(r), || {
-            format!("packet {delivered} of {from}, bound {} in {self}", self.bound(r))
+        demand(NAME, "no delivery beyond what was received", touched <= self.received(r), || {
+            format!("packet {touched} of {from}, received {}", self.received(r))
         })?;
-        let before = &mut self.delivered[usize::from(r)];
-        let forth = delivered >= *before;
-        *before = delivered;
-        self.demand("delivery goes forth", forth)
+        // Points 2 and 3.
+        demand(NAME, "no delivery beyond the bound", touched <= self.bound(r), || {
+            format!("packet {touched} of {from}, bound {} in {self}", self.bound(r))
+        })?;
+        self.bring_forth(r, touched, delivered)
+    }
+
+    /// Of one packet a part may be delivered.
+    fn bring_forth(&mut self, r: Rank, touched: Seq, delivered: Seq) -> Step {
+        let at = usize::from(r);
+        let forth = touched >= self.touched[at] && delivered >= self.delivered[at];
+        self.demand("delivery goes forth", forth)?;
+        let in_order = delivered <= touched && touched - delivered <= 1;
+        self.demand("packets are delivered one after the other", in_order)?;
+        (self.touched[at], self.delivered[at]) = (touched, delivered);
+        Ok(())
     }
 
     /// An order has passed over packets without messages, or left some out.
     pub(super) fn pass_over(&mut self, after: &Self) -> Step {
         for r in self.ranks() {
-            let passed = after.delivered.get(usize::from(r)).copied().unwrap_or(0);
-            let here = after.received.get(usize::from(r)).copied().unwrap_or(0);
-            let before = self.delivered[usize::from(r)];
-            let may = passed >= before && (passed == before || passed <= here.min(self.bound(r)));
-            demand(NAME, "passed over within the bound", may, || {
+            let of = |counts: &[Seq]| counts.get(usize::from(r)).copied().unwrap_or(0);
+            let (passed, before) = (of(&after.touched), of(&self.touched));
+            let limit = of(&after.received).min(self.bound(r));
+            demand(NAME, "passed over within the bound", passed <= limit.max(before), || {
                 format!("packet {passed} of rank {r} after {before} in {self}")
             })?;
-            self.delivered[usize::from(r)] = passed;
+            self.bring_forth(r, passed, of(&after.delivered))?;
         }
         Ok(())
     }
@@ -286,8 +294,8 @@ impl EndPoint {
         let streams = view.len();
         self.current = view.clone();
         (self.change, self.block, self.sent, self.open) = (None, BlockState::Unblocked, 0, false);
-        for stream in [&mut self.arrived, &mut self.received, &mut self.delivered, &mut self.freed]
-        {
+        let Self { arrived, received, touched, delivered, freed, .. } = self;
+        for stream in [arrived, received, touched, delivered, freed] {
             *stream = alloc::vec![0; streams];
         }
         self.handed.clear();
@@ -324,7 +332,8 @@ impl EndPoint {
                 )*
             };
         }
-        same!(me current announced change block syncs arrived received delivered freed sent open);
+        same!(me current announced change block syncs);
+        same!(arrived received touched delivered freed sent open);
         Ok(())
     }
 }
@@ -367,5 +376,23 @@ mod tests {
         end.parts.extend([(q, Cid(9)), (q, Cid(10))]);
         assert!(end.may_forget(q, Cid(6)));
         assert!(end.may_forget(q, Cid(4)), "of a change that was decided");
+    }
+
+    /// A packet may carry several messages. One of them was delivered, and the packet passed for
+    /// delivered: an end-point that installed then went unnoticed.
+    #[test]
+    fn packet_delivered_in_part_is_not_delivered() {
+        let me = ProcessId(1);
+        let view = |major, cid| View::new(ViewId { major, minor: 1 }, &[me], &[Cid(cid)]).unwrap();
+        let mut end = EndPoint { current: view(5, 5), ..EndPoint::initial(me) };
+        (end.announced, end.change) = (view(6, 6), Some((Cid(6), Members::from_slice(&[me]))));
+        let key = ViewKey::of(&end.current, me).unwrap();
+        end.syncs.insert((me, Cid(6)), Sync { view: key, cut: alloc::vec![2] });
+        (end.arrived, end.received) = (alloc::vec![2], alloc::vec![2]);
+        (end.touched, end.delivered) = (alloc::vec![2], alloc::vec![1]);
+        let install = |end: &EndPoint| end.clone().install(&view(6, 6), &[me], Order::Fifo);
+        assert_eq!(install(&end).unwrap_err().rule, "delivered = agreed");
+        end.delivered = alloc::vec![2];
+        assert!(install(&end).is_ok());
     }
 }

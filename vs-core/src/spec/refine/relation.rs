@@ -14,7 +14,9 @@ use crate::trace::{Observation, ObservedSync};
 ///   good as the view);
 /// - the paper's `msgs[q][v][i]`, with holes, is its gap-free prefix, up to the end of a message:
 ///   what lies beyond a gap, or is a part of a message, is in the channel still;
-/// - `last_dlvrd` is counted in packets, since that is what cuts are made of;
+/// - `last_dlvrd` is counted in packets, since that is what cuts are made of: those of which a
+///   message is delivered, which no bound may be below, and those of which all are, without which
+///   no view is installed;
 /// - what is derived there and kept here (`matched`, T, `agreed`) has no counterpart: that it is
 ///   right shows in what is done with it.
 impl From<Observation> for EndPoint {
@@ -33,6 +35,7 @@ impl From<Observation> for EndPoint {
             parts: parts.iter().map(|sync| (sync.from, sync.cid)).collect(),
             arrived: seen.arrived,
             received: seen.received,
+            touched: seen.touched,
             delivered: seen.delivered,
             freed: seen.freed,
             sent: seen.sent,

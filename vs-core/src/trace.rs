@@ -19,7 +19,7 @@ use crate::time::Time;
 use crate::view::{Cluster, Clusters, Members, View};
 
 pub use mark::Mark;
-pub use observation::{BlockState, Observation, ObservedSync};
+pub use observation::{BlockState, Observation, ObservedStep, ObservedSync};
 pub use state::{CallKind, CallResult, ReplyResult, StateEvent};
 
 /// The first line of a trace.

@@ -8,8 +8,8 @@ use crate::endpoint::observe::{Streams, observation};
 use crate::ident::{Cid, Incarnation, ProcessId, Rank, Seq};
 use crate::order::Order;
 use crate::rule::{Rule, Rules};
-use crate::spec::refine::EndPoint;
 use crate::sync::{Automaton, Block, Received, SyncHead};
+use crate::trace::Observation;
 use crate::view::{Members, Note, View};
 
 /// Counts by rank in the current view.
@@ -58,8 +58,8 @@ impl End {
         self.sync.current()
     }
 
-    pub(super) fn state(&self) -> EndPoint {
-        observation(&self.sync, self).into()
+    pub(super) fn observe(&self) -> Observation {
+        observation(&self.sync, self)
     }
 
     pub(super) fn is_asked_to_block(&self) -> bool {

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::action::Action;
+use super::log::{Log, Setting};
 use super::plan::{Client, Op};
-use super::world::{Log, Setting, World};
+use super::world::World;
 use crate::ident::{GroupName, Incarnation, ProcessId};
 use crate::spec::refine::{Refuted, Shown};
 use crate::spec::{self, Component, Options, Report, Stability};
@@ -53,7 +54,7 @@ pub struct Found {
 impl Found {
     /// Plays the choices again and records what happens.
     pub(super) fn replay(setting: Setting<'_>, choices: &[u16], wrong: Wrong) -> Self {
-        let mut log = Log { refuted: None, events: Some(Vec::new()) };
+        let mut log = Log { events: Some(Vec::new()), ..Log::default() };
         let take = |log: &mut Log| log.events.replace(Vec::new()).unwrap_or_default();
         let mut world = World::prelude(setting, &mut log);
         let mut steps = Vec::from([("so it begins".to_string(), take(&mut log))]);

@@ -53,10 +53,12 @@ mod end;
 mod fingerprint;
 mod found;
 mod layer;
+mod log;
 mod moves;
 mod net;
 mod ordered;
 mod plan;
+mod walk;
 mod world;
 
 use alloc::vec::Vec;
@@ -65,11 +67,13 @@ use hashbrown::HashSet;
 
 pub use found::{Found, Wrong};
 pub use plan::{PLANS, Plan};
+pub use walk::walk;
 
 use crate::rule::Rules;
 use action::Action;
 use fingerprint::fingerprint;
-use world::{Log, Setting, World};
+use log::{Log, Setting};
+use world::World;
 
 /// Most that may happen by itself in one run. More is a run without end.
 pub const STEPS_MAX: u16 = 500;

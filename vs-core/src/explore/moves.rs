@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use super::action::Action;
 use super::end::End;
+use super::log::{Log, Setting};
 use super::net::SyncMessage;
-use super::world::{Log, Setting, World};
+use super::world::World;
 use crate::ident::{Cid, ProcessId, Rank};
 use crate::order::Stage;
 

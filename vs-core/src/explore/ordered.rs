@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use super::end::End;
 use super::layer::{Layer, Next};
+use super::log::{Log, Setting};
 use super::net::{Net, Stream};
-use super::world::{Log, Setting, World};
+use super::world::World;
 use crate::ident::{ProcessId, Rank, Seq};
 use crate::order::{Head, Offers, Packets, Sealed};
 use crate::trace::Event;

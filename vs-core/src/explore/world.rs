@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::end::End;
+use super::log::{Log, Setting};
 use super::net::{Net, SyncMessage};
 use super::plan::{Client, Op, Plan};
 use crate::ident::{CLAIMED_MAX, Cid, FNV_OFFSET, Incarnation, ProcessId, Rank, ServerId, fnv1a};
@@ -16,29 +17,9 @@ use crate::member::past::Past;
 use crate::member::proposal::Proposal;
 use crate::member::server::agreement::{Agreement, Floor, Step};
 use crate::order::{Order, Stage};
-use crate::rule::Rules;
-use crate::spec::refine::{Refinement, Refuted};
+use crate::spec::refine::{EndPoint, Refinement};
 use crate::trace::Event;
 use crate::view::{Members, Note, View};
-
-/// How a world is explored.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setting<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) rules: Rules,
-    /// The algorithm's own automaton and the services below are stepped beside, too. Without: only
-    /// what is promised.
-    pub(super) refine: bool,
-}
-
-/// The record of a step.
-#[derive(Debug, Default)]
-pub(super) struct Log {
-    /// The first event that is not allowed.
-    pub(super) refuted: Option<Refuted>,
-    /// All events, if they are wanted.
-    pub(super) events: Option<Vec<(ProcessId, Event)>>,
-}
 
 /// A message of a server to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -159,9 +140,11 @@ impl World {
     pub(super) fn emit(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId, event: Event) {
         let specs = Rc::make_mut(&mut self.specs);
         let end = self.seats[p.0 as usize - 1].end.as_deref();
+        let lives = event != Event::Crash && log.asks(setting);
+        let after = end.filter(|_| lives).map(End::observe);
+        log.note(p, Some(&event), after.as_ref());
         let step = if setting.refine {
-            let after = end.filter(|_| event != Event::Crash).map(End::state);
-            specs.step(p, Some(&event), after.as_ref())
+            specs.step(p, Some(&event), after.map(EndPoint::from).as_ref())
         } else {
             specs.act(p, &event)
         };
@@ -173,9 +156,14 @@ impl World {
 
     /// Something arrived at `p`.
     pub(super) fn show(&mut self, setting: Setting<'_>, log: &mut Log, p: ProcessId) {
-        let Some(after) = self.end(p).filter(|_| setting.refine).map(End::state) else { return };
-        let step = Rc::make_mut(&mut self.specs).step(p, None, Some(&after));
-        log.refuted = log.refuted.take().or(step.err());
+        let Some(after) = self.end(p).filter(|_| log.asks(setting)).map(End::observe) else {
+            return;
+        };
+        log.note(p, None, Some(&after));
+        if setting.refine {
+            let step = Rc::make_mut(&mut self.specs).step(p, None, Some(&after.into()));
+            log.refuted = log.refuted.take().or(step.err());
+        }
     }
 
     /// The next event of a track, if it can happen now.

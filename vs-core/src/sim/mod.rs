@@ -94,6 +94,7 @@
 
 mod adversary;
 mod app;
+mod arrived;
 mod churn;
 mod config;
 mod defect;
@@ -133,6 +134,7 @@ pub use moment::Moment;
 pub use net::{Link, NetCounters};
 pub use outcome::{Failure, Outcome, Why};
 pub use profile::Profile;
+pub use recorder::StepObserver;
 
 pub use scenario::{ProcessPlan, Scenario, Step, Trigger, play};
 pub use site::Site;

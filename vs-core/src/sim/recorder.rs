@@ -5,15 +5,18 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::fmt;
 
 use crate::ident::{GroupKey, GroupName, ProcessId};
+use crate::sim::arrived::Arrived;
 use crate::sim::defect::Defect;
 use crate::sim::mark::Marks;
 use crate::sim::moment::Moment;
 use crate::sim::site::Site;
-use crate::spec::refine::{EndPoint, Refinement};
+use crate::spec::refine::{EndPoint, Refinement, Refuted};
 use crate::time::Time;
-use crate::trace::{Event, Mark, Observation, Record, Tracer};
+use crate::trace::{Event, Mark, Observation, ObservedStep, Record, Tracer};
+use crate::wire::packet;
 
 /// The specification of a group, and the processes that step in it.
 #[derive(Debug, Default)]
@@ -48,17 +51,41 @@ impl Stepped {
     }
 }
 
+/// Is shown each step that the specification is told of, before it judges it.
+pub type StepObserver = Box<dyn FnMut(&GroupName, &ObservedStep<'_>)>;
+
 /// The specification of each group, stepped beside the nodes of a world.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Beside {
     groups: BTreeMap<GroupName, Stepped>,
+    /// What came to each incarnation. Nothing is known of that in a world that seals.
+    arrived: BTreeMap<(Site, GroupKey), Arrived>,
+    seals: bool,
+    observer: Option<StepObserver>,
     /// Steps that were checked.
     pub(crate) steps: u64,
     /// The first step that is not allowed. Nothing can be said after it.
     refuted: Option<Defect>,
 }
 
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beside").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
 impl Beside {
+    pub(crate) fn new(seals: bool, observer: Option<StepObserver>) -> Self {
+        Self { seals, observer, ..Self::default() }
+    }
+
+    /// A datagram is handed to the process at `site`.
+    pub(crate) fn hand_over(&mut self, site: Site, bytes: &mut [u8]) {
+        if let Ok(packet) = packet::open(bytes) {
+            self.arrived.entry((site, packet.header.group)).or_default().note(&packet);
+        }
+    }
+
     /// A step of the process at `site`. Without a state, its incarnation has ended.
     pub(crate) fn step(
         &mut self,
@@ -66,7 +93,7 @@ impl Beside {
         group: &GroupName,
         site: Site,
         action: Option<&Event>,
-        after: Option<&EndPoint>,
+        after: Option<&Observation>,
     ) {
         let Some(p) = site.process().filter(|_| self.refuted.is_none()) else { return };
         if !self.groups.contains_key(group) {
@@ -77,7 +104,23 @@ impl Beside {
             return;
         }
         self.steps += 1;
-        if let Err(refuted) = stepped.refinement.step(p, action, after) {
+        if let Some(observer) = &mut self.observer {
+            observer(group, &ObservedStep { process: p, action, after });
+        }
+        if after.is_none() {
+            self.arrived.remove(&(site, group.key()));
+        }
+        let judged = match after.filter(|_| !self.seals) {
+            Some(seen) => {
+                let arrived = self.arrived.entry((site, group.key())).or_default();
+                let refuted = |refused| Refuted { process: p, action: None, refused };
+                arrived.judge(seen).map_err(refuted)
+            }
+            None => Ok(()),
+        };
+        let end_point = after.cloned().map(EndPoint::from);
+        let stepped = judged.and_then(|()| stepped.refinement.step(p, action, end_point.as_ref()));
+        if let Err(refuted) = stepped {
             let (group, refuted) = (group.clone(), Box::new(refuted));
             self.refuted = Some(Defect::Refuted { group, refuted, at });
         }
@@ -163,7 +206,7 @@ impl Tracer for Recorder {
     ) {
         let Some(beside) = &self.beside else { return };
         let left = matches!(action, Some(Event::Leave));
-        let after = (!left).then(|| EndPoint::from(state()));
+        let after = (!left).then(state);
         beside.borrow_mut().step(now, group, self.site, action, after.as_ref());
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::Event;
 use crate::ident::{Cid, ProcessId, Seq};
 use crate::view::{Members, View, ViewKey};
 
@@ -59,4 +60,15 @@ pub struct Observation {
     pub sent: u64,
     /// Whether an accepted message is in no packet yet that could be sent.
     pub open: bool,
+}
+
+/// A step of an endpoint and where it leads: what [`crate::spec`] is told to judge it.
+#[derive(Clone, Copy, Debug)]
+pub struct ObservedStep<'a> {
+    /// The process.
+    pub process: ProcessId,
+    /// What it did; none if something arrived.
+    pub action: Option<&'a Event>,
+    /// The state after it; none once an incarnation has ended.
+    pub after: Option<&'a Observation>,
 }

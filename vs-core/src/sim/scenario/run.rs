@@ -13,6 +13,7 @@ use crate::sim::defect::Defect;
 use crate::sim::moment::Moment;
 use crate::sim::net::Link;
 use crate::sim::outcome::{Failure, Outcome, Why};
+use crate::sim::recorder::StepObserver;
 use crate::sim::scenario::{ProcessPlan, Scenario, Step, Trigger};
 use crate::sim::site::Site;
 use crate::sim::stats::Stats;
@@ -36,7 +37,19 @@ impl Scenario {
     /// Runs it to its end, with [`Traffic`] on each process, and judges it.
     #[must_use]
     pub fn run(&self) -> Outcome {
-        let mut outcome = self.run_with(|plan| Traffic::of(plan, self.seed), |_| Ok(()));
+        self.run_traffic(None)
+    }
+
+    /// The same, of a scenario that is [refined](Scenario::refined). `observer` is shown each step
+    /// that the specification judges, before it does.
+    #[must_use]
+    pub fn run_observed(&self, observer: StepObserver) -> Outcome {
+        self.run_traffic(Some(observer))
+    }
+
+    fn run_traffic(&self, observer: Option<StepObserver>) -> Outcome {
+        let make = |plan: &ProcessPlan| Traffic::of(plan, self.seed);
+        let mut outcome = self.run_all(make, |_| Ok(()), observer);
         // The same run, unless fields were changed since they were drawn.
         outcome.failure.iter_mut().for_each(|failure| failure.of_traffic = true);
         outcome
@@ -56,7 +69,16 @@ impl Scenario {
         make: impl FnMut(&ProcessPlan) -> A,
         check: impl FnOnce(&World<A>) -> Result<(), String>,
     ) -> Outcome {
-        match Run::new(self, make) {
+        self.run_all(make, check, None)
+    }
+
+    fn run_all<A: Application>(
+        &self,
+        make: impl FnMut(&ProcessPlan) -> A,
+        check: impl FnOnce(&World<A>) -> Result<(), String>,
+        observer: Option<StepObserver>,
+    ) -> Outcome {
+        match Run::new(self, make, observer) {
             Ok(mut run) => {
                 let checked = run.play().and_then(|()| run.complaint(check));
                 run.judge(checked.err())
@@ -135,6 +157,7 @@ impl<'a, A: Application> Run<'a, A> {
     fn new(
         scenario: &'a Scenario,
         mut make: impl FnMut(&ProcessPlan) -> A,
+        observer: Option<StepObserver>,
     ) -> Result<Self, ConfigError> {
         let mut world = World::new(scenario.world.clone());
         world.set_rules(scenario.rules);
@@ -142,7 +165,7 @@ impl<'a, A: Application> Run<'a, A> {
             world.set_keys(ring);
         }
         if scenario.refine {
-            world.refine();
+            world.refine_observed(observer);
         }
         for (id, clock_ahead_ms) in &scenario.servers {
             world.add_server(*id, scenario.server.clone(), *clock_ahead_ms)?;

@@ -30,12 +30,17 @@ const DRAIN_DATAGRAMS_MAX: usize = 100_000;
 impl<A: Application> World<A> {
     /// A datagram arrived at a host that is up.
     pub(crate) fn receive(&mut self, from: usize, host: usize, bytes: &[u8]) {
-        let Self { hosts, fabric, buffer, .. } = self;
+        let Self { hosts, fabric, buffer, beside, .. } = self;
         let now = hosts[host].clock(fabric.now);
+        let site = hosts[host].site;
         let Body::Process(p) = &mut hosts[host].body else { return };
         let Some(node) = &mut p.node else { return };
         // Others have the same bytes, and a node opens them in place.
         let bytes_here = &mut buffer[..bytes.len()];
+        if let Some(beside) = beside {
+            bytes_here.copy_from_slice(bytes);
+            beside.borrow_mut().hand_over(site, bytes_here);
+        }
         bytes_here.copy_from_slice(bytes);
         node.handle_datagram(now, addr_of(from), bytes_here);
         self.service(host);

@@ -29,7 +29,7 @@ use crate::sim::fabric::Fabric;
 use crate::sim::host::{Body, Host, Move, ProcessBody, ServerBody};
 use crate::sim::mark::Marks;
 use crate::sim::net::{Link, NetCounters};
-use crate::sim::recorder::{Beside, Traffic, Watch};
+use crate::sim::recorder::{Beside, StepObserver, Traffic, Watch};
 use crate::sim::site::Site;
 use crate::status::ServerCounters;
 use crate::status::ServerStatus;
@@ -112,7 +112,14 @@ impl<A: Application> World<A> {
     /// Steps the executable specification beside each process that starts from now on; a step that
     /// it does not allow ends the run with [`Defect::Refuted`].
     pub fn refine(&mut self) {
-        self.beside = Some(Rc::default());
+        self.refine_observed(None);
+    }
+
+    /// The same, and `observer` is shown each step before it is judged. Set keys before: what came
+    /// in datagrams is not judged where they are sealed.
+    pub(crate) fn refine_observed(&mut self, observer: Option<StepObserver>) {
+        let beside = Beside::new(self.ring.is_some(), observer);
+        self.beside = Some(Rc::new(RefCell::new(beside)));
     }
 
     /// Datagrams that somebody without a key sent: [`WorldConfig::harm_permille`].

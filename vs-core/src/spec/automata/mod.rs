@@ -60,7 +60,7 @@ impl core::error::Error for Refused {}
 pub type Step = Result<(), Refused>;
 
 /// Demands a precondition.
-pub(super) fn demand(
+pub(crate) fn demand(
     automaton: &'static str,
     rule: &'static str,
     holds: bool,

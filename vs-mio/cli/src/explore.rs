@@ -1,11 +1,11 @@
 //! `vs explore`: every interleaving of small worlds.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore};
+use vs_core::explore::{Explored, Found, Limits, PLANS, Plan, explore, walk};
 use vs_core::rule::{Rule, Rules};
 
 use crate::failure::Failure;
@@ -13,6 +13,7 @@ use crate::output::say;
 use crate::rules::mutants;
 #[cfg(feature = "mutants")]
 use crate::rules::rule;
+use crate::steps::Steps;
 use crate::traces::{keep, make_room};
 
 /// Goes through every interleaving of small worlds: real end-points and servers, whatever happens
@@ -46,6 +47,18 @@ pub(crate) struct Args {
     /// Keep the traces of what is found: of one run in DIR, of several in DIR/WORLD-RULE
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+    /// Go through each world N times at random instead, and write what each process does
+    #[arg(long, value_name = "N", requires = "steps", value_parser = clap::value_parser!(u64).range(1..),
+          conflicts_with_all = ["states_max", "traces", "show", "json"])]
+    walks: Option<u64>,
+    /// The first of the walks; those after it have the seeds that follow
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "walks",
+          value_parser = clap::value_parser!(u64).range(..WALK_SEED_MAX))]
+    seed: u64,
+    /// Write each step of each process, in the variables of the algorithm, as lines of JSON: what
+    /// vs-core/proof/replay.py holds against the proof
+    #[arg(long, value_name = "FILE", requires = "walks")]
+    steps: Option<PathBuf>,
     /// Print each run that shows what is wrong, also where that was expected
     #[arg(long)]
     show: bool,
@@ -115,8 +128,39 @@ fn tasks(args: &Args) -> Vec<Task> {
     tasks
 }
 
+/// Highest seed of a walk: seeds are numbers in JSON, too.
+const WALK_SEED_MAX: u64 = (1 << 53) - 1;
+
+/// Walks through the worlds, with all rules or without the one that is asked for.
+fn walk_all(args: &Args, file: &Path, walks: u64) -> Result<(), Failure> {
+    let rules = args.asked().unwrap_or_default();
+    let chosen = |plan: &&Plan| match args.worlds.is_empty() {
+        true => plan.short || !args.short,
+        false => args.worlds.iter().any(|world| world.name == plan.name),
+    };
+    let steps = Steps::create(file)?;
+    let (mut run, mut count) = (0, 0_u64);
+    for plan in PLANS.iter().filter(chosen) {
+        for seed in (args.seed..).take(usize::try_from(walks).unwrap_or(usize::MAX)) {
+            run += 1;
+            let walked = walk(plan, rules, seed, |step| {
+                count += 1;
+                steps.step(run, plan.name, step);
+            });
+            steps.end(run);
+            walked.map_err(|refuted| Failure(format!("{}, seed {seed}: {refuted}", plan.name)))?;
+        }
+    }
+    steps.finish()?;
+    say(format_args!("{run} walks, {count} steps of processes"));
+    Ok(())
+}
+
 /// Goes through the worlds.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    if let (Some(walks), Some(file)) = (args.walks, &args.steps) {
+        return walk_all(&args, file, walks);
+    }
     let tasks = tasks(&args);
     for task in &tasks {
         // Now, not after a search.

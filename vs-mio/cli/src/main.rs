@@ -34,6 +34,7 @@ mod server;
 mod signals;
 mod sim;
 mod status;
+mod steps;
 mod top;
 mod traces;
 mod tuning;

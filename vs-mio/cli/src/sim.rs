@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::io::Read as _;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 #[cfg(feature = "mutants")]
@@ -21,6 +21,7 @@ use crate::output::say;
 use crate::rules::mutants;
 #[cfg(feature = "mutants")]
 use crate::rules::rule;
+use crate::steps::Steps;
 use crate::traces::{file_names, keep, make_room};
 use crate::{fast_share, wan};
 
@@ -49,11 +50,11 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
     /// How often servers agree in the fast mode, by how fast their clients come and go: other
     /// worlds, one of each seed for each rate
-    #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "steps", "traces"])]
+    #[arg(long, requires = "seeds", conflicts_with_all = ["refine", "profile", "plan", "steps", "traces"])]
     fast_share: bool,
     /// How long changes of view take between distant sites, in other worlds. A build with feature
     /// mutants also plays each seed with a sync round that starts only after the membership view
-    #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "steps", "traces", "threads"])]
+    #[arg(long, requires = "seeds", conflicts_with_all = ["fast_share", "refine", "profile", "plan", "steps", "traces", "threads"])]
     wan: bool,
     /// Step the executable specification beside each process: every step has to be one of its
     #[arg(long)]
@@ -70,7 +71,11 @@ pub(crate) struct Args {
     threads: Option<u32>,
     /// Print what is done to the world, and when
     #[arg(long)]
-    steps: bool,
+    plan: bool,
+    /// Write each step of each process, in the variables of the algorithm, as lines of JSON: what
+    /// vs-core/proof/replay.py holds against the proof
+    #[arg(long, value_name = "FILE", requires = "refine")]
+    steps: Option<PathBuf>,
     /// Keep the traces of each run: of one seed in DIR, of several in DIR/SEED
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
@@ -124,12 +129,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let threads = args.threads.map_or(cores, |n| n as usize).min((to - from) as usize);
     let begun = Instant::now();
     let (next, total) = (AtomicU64::new(from), Mutex::new(Total::default()));
+    let steps = args.steps.as_deref().map(Steps::create).transpose()?.map(Arc::new);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| work(&args, (from, to), begun, &next, &total));
+            scope.spawn(|| work(&args, steps.as_ref(), (from, to), begun, &next, &total));
         }
     });
     let total = total.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    steps.and_then(Arc::into_inner).map_or(Ok(()), Steps::finish)?;
     if let Some(failure) = total.broken {
         return Err(failure);
     }
@@ -210,6 +217,7 @@ fn tell_progress(done: u64, runs: u64, begun: Instant) {
 
 fn work(
     args: &Args,
+    steps: Option<&Arc<Steps>>,
     (from, to): (u64, u64),
     begun: Instant,
     next: &AtomicU64,
@@ -221,7 +229,7 @@ fn work(
             return;
         }
         tell_progress(seed - from, to - from, begun);
-        let result = play(args, seed);
+        let result = play(args, steps, seed);
         let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match result {
             Ok(Ok(stats)) => total.stats.add(&stats),
@@ -262,14 +270,27 @@ fn scenario(args: &Args, seed: u64) -> Result<Scenario, Failure> {
 }
 
 /// One run: what was counted, or why it failed.
-fn play(args: &Args, seed: u64) -> Result<Result<Stats, String>, Failure> {
+fn play(
+    args: &Args,
+    steps: Option<&Arc<Steps>>,
+    seed: u64,
+) -> Result<Result<Stats, String>, Failure> {
     let scenario = scenario(args, seed)?;
-    if args.steps {
+    if args.plan {
         show(&scenario);
     }
-    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| scenario.run())) else {
+    let run = || match steps.map(Arc::clone) {
+        Some(steps) => scenario.run_observed(Box::new(move |group, step| {
+            steps.step(seed, group.as_str(), step);
+        })),
+        None => scenario.run(),
+    };
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(run)) else {
         return Ok(Err(format!("seed {seed} ({}): panicked, see above", scenario.profile)));
     };
+    if let Some(steps) = steps {
+        steps.end(seed);
+    }
     let mut files = Vec::new();
     if let Some(dir) = &args.traces {
         let dir = if args.seeds.is_some() { dir.join(seed.to_string()) } else { dir.clone() };

@@ -21,6 +21,7 @@ mod servers;
 mod service;
 mod starts;
 mod status;
+mod steps;
 mod strangers;
 mod top;
 mod unicast;

@@ -184,7 +184,7 @@ class Model:
             "mbr_view": ("PV", self.mbr_view),
             "block_ok": ("P", self.block_ok),
             "send": ("PN", self.send),
-            "arrive": ("PPN", self.arrive),
+            "arrive": ("PVPN", self.arrive),
             "receive": ("PPN", self.receive),
             "sync": ("P", self.sync),
             "receive_sync": ("PPC", self.receive_sync),
@@ -227,11 +227,14 @@ class Model:
             sent=on(L, S.sent, [p, v], n), arr=on(L, S.arr, [p, v, p], n),
             rcv=on(L, S.rcv, [p, v, p], n))
 
-    def arrive(self, S, p, r, n):
-        """CO_RFIFO, repair, forwarding: whatever way it came, it was sent."""
-        L, v = self.L, S.cv(p)
-        guard = L.And(L.Not(L.eq(r, p)), self.R.mem(v, r), L.lt(S.arr(p, v, r), n),
-                      L.le(n, S.sent(r, v)))
+    def arrive(self, S, p, v, r, n):
+        """CO_RFIFO, repair, forwarding: whatever way it came, it was sent.
+
+        It may come late, in a view that p has left: that harms nobody.
+        """
+        L = self.L
+        guard = L.And(L.Not(L.eq(r, p)), S.was(p, v), self.R.mem(v, r),
+                      L.lt(S.arr(p, v, r), n), L.le(n, S.sent(r, v)))
         return guard, S.but(arr=on(L, S.arr, [p, v, r], n))
 
     def receive(self, S, p, r, n):
@@ -245,14 +248,10 @@ class Model:
         once = L.Not(S.syn(p, c)) if self.keeps("sync-again") else L.true
         stopped = S.blk(p) if self.keeps("no-blocking") else L.true
         prefix = S.rcv if self.keeps("cut-delivered") else S.dlv
-
-        def this(q, d):
-            return L.And(L.eq(q, p), L.eq(d, c))
-
         return L.And(S.chg(p), stopped, once), S.but(
             syn=on(L, S.syn, [p, c], L.true),
-            sv=lambda q, d, w: L.If(this(q, d), L.eq(w, v), S.sv(q, d, w)),
-            cut=lambda q, d, r: L.If(this(q, d), prefix(p, v, r), S.cut(q, d, r)),
+            sv=on(L, S.sv, [p, c, None], lambda _p, _c, w: L.eq(w, v)),
+            cut=on(L, S.cut, [p, c, None], lambda _p, _c, r: prefix(p, v, r)),
             has=on(L, S.has, [p, p, c], L.true), now=on(L, S.now, [p, c], L.true),
             lat=on(L, S.lat, [p, p], c), wit=on(L, S.wit, [p, v, None], p))
 
@@ -294,13 +293,11 @@ class Model:
             agreed if self.keeps("not-agreed") else L.true)
         return guard, S.but(
             came=on(L, S.came, [p, w, v], L.true),
-            tra=lambda q, u, x: L.If(
-                L.And(L.eq(q, p), L.eq(u, w)), self.counts(S, p, x), S.tra(q, u, x)),
+            tra=on(L, S.tra, [p, w, None], lambda _p, _w, q: self.counts(S, p, q)),
             was=on(L, S.was, [p, w], L.true), top=on(L, S.top, [p], R.vid(w)),
             cv=on(L, S.cv, [p], w), prv=on(L, S.prv, [p], v),
             chg=on(L, S.chg, [p], L.false), blk=on(L, S.blk, [p], L.false),
-            rel=lambda q, u: L.If(
-                L.eq(q, p), L.Not(L.Or(L.eq(u, v), L.eq(u, w))), S.rel(q, u)))
+            rel=on(L, S.rel, [p, None], lambda _p, u: L.Not(L.Or(L.eq(u, v), L.eq(u, w)))))
 
     def free(self, S, p, r, n):
         """What is delivered here and known to be at all members is freed.
@@ -328,7 +325,7 @@ class Model:
             cv=on(L, S.cv, [p], v), mv=on(L, S.mv, [p], v), was=on(L, S.was, [p, v], L.true),
             chg=on(L, S.chg, [p], L.false), blk=on(L, S.blk, [p], L.false),
             pend=on(L, S.pend, [p], L.false), now=on(L, S.now, [p, None], L.false),
-            rel=lambda q, u: L.If(L.eq(q, p), L.Not(L.eq(u, v)), S.rel(q, u)),
+            rel=on(L, S.rel, [p, None], lambda _p, u: L.Not(L.eq(u, v))),
             has=on(L, S.has, [p, None, None], L.false), ann=on(L, S.ann, [p, None], L.false),
             lcid=S.lcid if self.keeps("M2-crash") else on(L, S.lcid, [p], L.least("C")))
 

@@ -143,10 +143,14 @@ class State:
 
 
 def on(L, f, key, value):
-    """`f` with another value at `key`; None in a key stands for any."""
+    """`f` with another value at `key`; None in a key stands for any.
+
+    The value may be a function of the whole key.
+    """
     def updated(*args):
         here = L.And(*[L.eq(a, k) for a, k in zip(args, key) if k is not None])
-        return L.If(here, value, f(*args))
+        return L.If(here, value(*args) if callable(value) else value, f(*args))
+    updated.change = key, value
     return updated
 
 

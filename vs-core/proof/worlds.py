@@ -130,7 +130,8 @@ class Walk:
             r = rng.choice([q for q in range(PROCESSES) if self.rigid["mem"][v, q]])
             n = self.state[STREAM[name]][p, v, r] + 1
             by = (rng.randrange(PROCESSES),) if name == "deliver" else ()
-            return (p, r, n, *by) if n < COUNTS else None
+            where = (v,) if name == "arrive" else ()
+            return (p, *where, r, n, *by) if n < COUNTS else None
         args = (p, *[rng.choice(DOMAINS[s]) for s in self.actions[name][0][1:]])
         return None if self.idle(S, name, args) else args
 

@@ -411,7 +411,7 @@ impl Group {
         let mut told = Vec::new();
         for step in steps {
             if let Step::StartChange(process, cid) = step {
-                let local = self.attachments.local(process);
+                let local = self.attachments.local(process).filter(|l| self.is_reported(l));
                 told.extend(local.map(|local| (local.conn, local.attachment.counter, cid)));
                 continue;
             }
@@ -426,20 +426,27 @@ impl Group {
                     cx.sends.push(Send::Servers(servers, proposal));
                 }
                 Step::View(view, mode, secret) => {
-                    for local in self.attachments.locals() {
-                        if view.contains(local.peer.process) {
-                            let (group, view) = (self.name.clone(), view.clone());
-                            let secret = secret.clone();
-                            let counter = local.attachment.counter;
-                            let reply = Reply::View { group, counter, view, secret };
-                            cx.sends.push(Send::Client(local.conn, reply));
-                        }
+                    let is_told = |l: &&Local| view.contains(l.peer.process) && self.is_reported(l);
+                    for local in self.attachments.locals().filter(is_told) {
+                        let (group, view) = (self.name.clone(), view.clone());
+                        let (counter, secret) = (local.attachment.counter, secret.clone());
+                        let reply = Reply::View { group, counter, view, secret };
+                        cx.sends.push(Send::Client(local.conn, reply));
                     }
                     self.decide(cx, view, mode == Mode::Fast);
                 }
             }
         }
         self.start_change(cx, told);
+    }
+
+    /// Whether the agreement speaks of this attachment. A client that has attached anew since the
+    /// last report was told of no change in its new attachment, and a view would break M5: a
+    /// change of its own follows with the next report.
+    fn is_reported(&self, local: &Local) -> bool {
+        let (report, process) = (self.agreement.report(), local.peer.process);
+        let at = report.binary_search_by_key(&process, |client| client.process);
+        at.is_ok_and(|at| report[at].attachment == local.attachment)
     }
 
     /// A view was decided.

@@ -212,6 +212,26 @@ fn earlier_peer_incarnation_is_forgotten() {
     assert_eq!(bench.views(1).last().map(View::len), Some(3));
 }
 
+/// A client attached anew while its arrival was put off. The change that it had been told of before
+/// was decided, and the view went to the new attachment, which knew of no change: the client took
+/// that for a breach of M5 and never came back.
+#[test]
+fn view_of_earlier_attachment_is_not_for_later_one() {
+    let mut bench = Bench::together(ServerConfig::default(), 1);
+    bench.with_peer();
+    bench.pass(10);
+    bench.told(1);
+    let about = PeerWord::About { embeds: None, gathering: true, listen: None };
+    bench.say(99, &Request::Peer(about));
+    bench.attach(1, 2);
+    answer(&mut bench, 99, 500, &[(21, 5000)]);
+    assert!(bench.told(1).is_empty(), "it waits for a change of its own");
+    bench.pass(ServerConfig::default().gather_max_ms + 1);
+    assert_eq!(story(&bench.told(1)), [(false, vec![1, 21])]);
+    answer(&mut bench, 99, 600, &[(21, 6000)]);
+    assert_eq!(story(&bench.told(1)), [(true, vec![1, 21])]);
+}
+
 #[test]
 fn proposal_through_another_server_is_ignored() {
     let mut bench = Bench::together(ServerConfig::default(), 1);

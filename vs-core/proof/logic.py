@@ -44,7 +44,8 @@ class Smt:
     def function(self, name, args, result):
         result = z3.BoolSort() if result == "B" else self.sort[result]
         if not args:
-            return z3.Const(name, result)
+            value = z3.Const(name, result)
+            return lambda: value
         return z3.Function(name, *[self.sort[a] for a in args], result)
 
     def least(self, sort):

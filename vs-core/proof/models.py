@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ["endpoint"]
+NAMES = ["endpoint", "order"]
 
 
 def load(name):

@@ -16,6 +16,8 @@ pub(super) struct Setting<'a> {
     /// The algorithm's own automaton and the services below are stepped beside, too. Without: only
     /// what is promised.
     pub(super) refine: bool,
+    /// Of orders of independent actions one is gone through.
+    pub(super) reduce: bool,
 }
 
 /// The record of a step.

@@ -58,12 +58,13 @@ mod moves;
 mod net;
 mod ordered;
 mod plan;
+mod sleep;
 mod walk;
 mod world;
 
 use alloc::vec::Vec;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 
 pub use found::{Found, Wrong};
 pub use plan::{PLANS, Plan};
@@ -73,6 +74,7 @@ use crate::rule::Rules;
 use action::Action;
 use fingerprint::fingerprint;
 use log::{Log, Setting};
+use sleep::Sleep;
 use world::World;
 
 /// Most that may happen by itself in one run. More is a run without end.
@@ -86,11 +88,14 @@ pub struct Limits {
     /// as one another and not yet gone on from, some KiB each: in the worlds here up to 3 GB in
     /// all.
     pub states_max: usize,
+    /// Of two orders of independent steps one is gone through. The states are the same, the steps
+    /// less. With a rule left out all are.
+    pub reduced: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { states_max: 20_000_000 }
+        Self { states_max: 20_000_000, reduced: true }
     }
 }
 
@@ -99,6 +104,13 @@ impl Limits {
     #[must_use]
     pub fn with_states_max(mut self, states_max: usize) -> Self {
         self.states_max = states_max;
+        self
+    }
+
+    /// Sets [`Self::reduced`].
+    #[must_use]
+    pub fn with_reduced(mut self, reduced: bool) -> Self {
+        self.reduced = reduced;
         self
     }
 }
@@ -127,10 +139,32 @@ struct Way {
     choice: u16,
 }
 
+/// A state that was come to.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Steps of the way to it.
+    depth: u16,
+    /// Where it stands among those of its depth.
+    at: u32,
+    /// Nothing sleeps there.
+    awake: bool,
+}
+
+/// A state that is to be gone on from.
+struct Open {
+    way: u32,
+    world: World,
+    sleep: Sleep,
+    /// It was gone on from before.
+    again: bool,
+}
+
 struct Explorer<'a> {
     setting: Setting<'a>,
     limits: Limits,
-    seen: HashSet<u128>,
+    seen: HashMap<u128, Seen>,
+    level: u16,
+    next: Vec<Open>,
     ways: Vec<Way>,
     explored: Explored,
 }
@@ -139,10 +173,17 @@ struct Explorer<'a> {
 /// only what is promised is demanded, so that what is found is a violation that its traces show.
 #[must_use]
 pub fn explore(plan: &Plan, rules: Rules, limits: Limits) -> Explored {
-    let setting = Setting { plan, rules, refine: rules == Rules::default() };
-    let explored = Explored::default();
-    let ways = Vec::new();
-    let mut explorer = Explorer { setting, limits, seen: HashSet::new(), ways, explored };
+    let refine = rules == Rules::default();
+    let setting = Setting { plan, rules, refine, reduce: refine && limits.reduced };
+    let mut explorer = Explorer {
+        setting,
+        limits,
+        seen: HashMap::new(),
+        level: 0,
+        next: Vec::new(),
+        ways: Vec::new(),
+        explored: Explored::default(),
+    };
     explorer.run();
     explorer.explored
 }
@@ -154,35 +195,67 @@ impl Explorer<'_> {
         if let Some(refuted) = log.refuted {
             return self.find(&[], Wrong::Refuted(refuted));
         }
-        self.seen.insert(fingerprint(&first));
-        self.ways.push(Way { from: 0, choice: 0 });
-        let mut level = Vec::from([(0_u32, first)]);
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            for (at, world) in level {
-                if !self.expand(at, &world, &mut next) {
+        self.come_to(first, Way { from: 0, choice: 0 }, Sleep::new());
+        while !self.next.is_empty() {
+            self.level += 1;
+            for open in core::mem::take(&mut self.next) {
+                if !self.expand(open) {
                     self.explored.states = self.seen.len();
                     return;
                 }
             }
-            self.explored.depth += usize::from(!next.is_empty());
-            level = next;
+            self.explored.depth += usize::from(!self.next.is_empty());
         }
         self.explored.states = self.seen.len();
         self.explored.is_whole = true;
     }
 
+    /// A way has led to a state, where some actions need not be gone through; false if there are
+    /// too many states.
+    fn come_to(&mut self, world: World, way: Way, sleep: Sleep) -> bool {
+        let print = fingerprint(&world);
+        let (depth, at) = (self.level, self.next.len() as u32);
+        let way_at = self.ways.len() as u32;
+        match self.seen.get_mut(&print) {
+            None if self.ways.len() >= self.limits.states_max => return false,
+            None => {
+                self.seen.insert(print, Seen { depth, at, awake: sleep.is_empty() });
+                self.ways.push(way);
+                self.next.push(Open { way: way_at, world, sleep, again: false });
+            }
+            // Another way of the same length: what sleeps on both.
+            Some(seen) if seen.depth == depth => {
+                let open = &mut self.next[seen.at as usize];
+                open.sleep.retain(|action| sleep.contains(action));
+                seen.awake |= open.sleep.is_empty();
+            }
+            Some(seen) if seen.awake => {}
+            // A longer way to where something slept: it is gone on from once more, with all awake.
+            Some(seen) => {
+                *seen = Seen { depth, at, awake: true };
+                self.ways.push(way);
+                self.next.push(Open { way: way_at, world, sleep: Sleep::new(), again: true });
+            }
+        }
+        true
+    }
+
     /// All that can follow on a state; false if it is enough.
-    fn expand(&mut self, at: u32, world: &World, next: &mut Vec<(u32, World)>) -> bool {
+    fn expand(&mut self, open: Open) -> bool {
+        let Open { way: at, world, sleep, again } = open;
         let actions = world.actions(self.setting);
         if !actions.iter().any(|action| action.is_progress()) {
-            self.explored.ends += 1;
+            self.explored.ends += usize::from(!again);
             if let Some(set) = world.judge_end() {
                 self.find(&self.choices(at), Wrong::Stuck(set));
                 return false;
             }
         }
+        let (reduced, mut gone) = (sleep::is_reduced(self.setting), sleep);
         for (choice, &action) in actions.iter().enumerate() {
+            if gone.contains(&action) {
+                continue;
+            }
             let (mut world, mut log) = (world.clone(), Log::default());
             world.apply(self.setting, &mut log, action);
             self.explored.steps += 1;
@@ -194,14 +267,12 @@ impl Explorer<'_> {
                 self.find(&choices, wrong);
                 return false;
             }
-            let print = fingerprint(&world);
-            if !self.seen.contains(&print) {
-                if self.seen.len() >= self.limits.states_max {
-                    return false;
-                }
-                self.seen.insert(print);
-                self.ways.push(way);
-                next.push(((self.ways.len() - 1) as u32, world));
+            let sleep = if reduced { sleep::after(action, &gone) } else { Sleep::new() };
+            if !self.come_to(world, way, sleep) {
+                return false;
+            }
+            if reduced {
+                gone.push(action);
             }
         }
         true

@@ -24,7 +24,7 @@ pub fn walk(
     seed: u64,
     mut observer: impl FnMut(&ObservedStep<'_>),
 ) -> Result<(), Refuted> {
-    let setting = Setting { plan, rules, refine: rules == Rules::default() };
+    let setting = Setting { plan, rules, refine: rules == Rules::default(), reduce: false };
     let mut log = Log { steps: Some(Vec::new()), ..Log::default() };
     let mut rng = Rng::new(seed);
     let mut world = World::prelude(setting, &mut log);

@@ -486,8 +486,9 @@ impl World {
                 let event =
                     Event::Forward { to, from: origin, packet: seq, view: Box::new(view.clone()) };
                 self.emit(setting, log, p, event);
-                // A process that has moved on or died has no use for it.
-                if self.end(to).is_some_and(|end| *end.view() == view) {
+                // A process that has moved on, died or has it by now has no use for it.
+                let rank = usize::from(forward.origin);
+                if self.end(to).is_some_and(|e| *e.view() == view && e.received[rank] < seq) {
                     self.net.handed.insert(super::net::Handed {
                         to,
                         origin,

@@ -1,15 +1,26 @@
-"""The agreement of servers on a view: the steps of `membership.py`, and what its views are made of.
+"""The agreement of servers on a view, over the steps of `membership.py`.
+
+What views are made of, that servers which have settled are in one view, and that who waits for the
+proposals of others has what it waits for once all that is under way has arrived.
 """
 
 import membership
 from membership import ORDERED, RIGID, SORTS, VARS
 
 MUTANTS = {
+    "join": "a higher number is not joined",
+    "stored": "a number that was heard before is not joined",
     "D1": "who has used a proposal does not answer the next one",
+    "D2": "who hears that its proposal was used does not answer",
+    "D3": "who has passed a number does not answer it",
     "count-again": "a server counts its proposals anew after a restart",
 }
 SUSPECTS = {
+    "join": ["hear: w1"],
+    "stored": ["propose: w1", "propose: w3"],
     "D1": ["hear: q4"],
+    "D2": ["hear: w2"],
+    "D3": ["hear: w3"],
     "count-again": ["restart: q1"],
 }
 SCOPE = {"P": 2, "S": 2, "A": 3, "R": 2, "X": 3, "V": 2, "C": 2, "I": 2, "N": 3, "M": 2}
@@ -33,6 +44,17 @@ class Model(membership.Model):
             L.And(self.concerns(S.ns(s), t), L.Not(L.eq(s, t)), S.made(x), L.eq(R.by(x), t)),
             L.And(S.knw(s, t), L.eq(R.rep(S.prp(s, t)), S.ns(s)),
                   L.le(R.pn(x), R.pn(S.prp(s, t))))))
+
+    def hears_last(self, S, s, t):
+        """s has heard what t proposed last, and both have a say in the same report."""
+        L, R = self.L, self.R
+        return L.And(S.knw(s, t), L.eq(S.prp(s, t), S.mine(t)), L.eq(S.ns(s), S.ns(t)),
+                     L.eq(R.rep(S.mine(t)), S.ns(t)), self.matters(S, s, S.mine(t)))
+
+    def each_heard(self, S, s, t):
+        """s and t wait, and each has heard what the other one proposed last."""
+        return self.L.And(self.pending(S, s), self.pending(S, t), self.hears_last(S, s, t),
+                          self.hears_last(S, t, s))
 
     def both(self, S, s, t, v, w):
         """Views of one report."""
@@ -68,6 +90,12 @@ class Model(membership.Model):
             "A4 a server makes one view of a proposal of its own": all_(
                 "SVV", lambda s, v, w: imp(
                     And(S.dec(s, v), S.dec(s, w), eq(R.frm(v, s), R.frm(w, s))), eq(v, w))),
+            "A5 who waits has what it waits for": all_("SS", lambda s, t: imp(
+                And(self.pending(S, s), L.Or(self.pending(S, t), S.sat(t)),
+                    self.hears_last(S, s, t), self.hears_last(S, t, s)),
+                self.counts(S, s, t, S.prp(s, t)))),
+            "A6 and its own": all_("S", lambda s: imp(
+                self.pending(S, s), self.counts(S, s, s, S.mine(s)))),
         }
 
     def lemmas(self, S):
@@ -90,6 +118,10 @@ class Model(membership.Model):
         return {
             "two servers in a view, fast": ("SSV", lambda s, t, v: two(s, t, v, False)),
             "two servers in a view, slow": ("SSV", lambda s, t, v: two(s, t, v, True)),
+            "two wait and have heard each other, slow": ("SS", lambda s, t: L.And(
+                S.mode(s), self.each_heard(S, s, t))),
+            "two wait and have heard each other, fast": ("SS", lambda s, t: L.And(
+                L.Not(S.mode(s)), self.each_heard(S, s, t))),
             "views of one report and one number that differ": ("SSVV", lambda s, t, v, w: L.And(
                 self.both(S, s, t, v, w), L.eq(R.vid(v), R.vid(w)), L.Not(self.same(v, w)))),
         }
@@ -97,7 +129,7 @@ class Model(membership.Model):
     # ---- the inductive invariant
 
     def invariants(self, S):
-        return self.of_proposals(S) | self.of_views(S)
+        return self.of_proposals(S) | self.of_answers(S) | self.of_views(S)
 
     def of_proposals(self, S):
         L, R = self.L, self.R
@@ -118,6 +150,36 @@ class Model(membership.Model):
                 And(S.made(S.mine(s)), eq(R.by(S.mine(s)), s), eq(R.pn(S.mine(s)), S.lpn(s)),
                     eq(R.slow(S.mine(s)), S.mode(s)),
                     imp(S.mode(s), eq(R.num(S.mine(s)), S.sent(s)))))),
+            "q6 it is new, and for the report": all_("S", lambda s: imp(self.pending(S, s), And(
+                eq(R.rep(S.mine(s)), S.ns(s)), L.lt(S.used(s, s), R.pn(S.mine(s)))))),
+        }
+
+    def of_answers(self, S):
+        """What calls for an answer was answered."""
+        L, R = self.L, self.R
+        imp, And, le, lt = L.Implies, L.And, L.le, L.lt
+
+        def heard(claim):
+            """Of all that was heard and matters to one who is not about to propose."""
+            return L.forall("SS", lambda s, t: imp(
+                And(L.Not(S.gath(s)), S.knw(s, t), self.matters(S, s, S.prp(s, t))),
+                claim(s, S.prp(s, t))))
+
+        def waits(s, x):
+            return And(R.slow(x), self.unused(S, s, x))
+
+        return {
+            "w1 numbers are joined": heard(
+                lambda s, x: imp(waits(s, x), le(R.num(x), S.sent(s)))),
+            "w2 the own one was not used": heard(
+                lambda s, x: imp(S.chg(s), lt(R.ux(x, s), R.pn(S.mine(s))))),
+            "w3 numbers lead to the slow mode": heard(
+                lambda s, x: imp(And(S.chg(s), waits(s, x)), S.mode(s))),
+            "w4 what is used is said": L.forall("SS", lambda s, t: imp(
+                self.pending(S, s), le(S.used(s, t), R.ux(S.mine(s), t)))),
+            "w5 used is what was proposed": L.forall("SS", lambda s, t: le(S.used(s, t), S.lpn(t))),
+            "w6 said to be used, too": L.forall("XS", lambda x, t: imp(
+                S.made(x), le(R.ux(x, t), S.lpn(t)))),
         }
 
     def of_views(self, S):
@@ -142,4 +204,8 @@ class Model(membership.Model):
             "v6 settled with what was used": all_("SS", lambda s, t: imp(
                 And(S.sat(s), self.concerns(S.ns(s), t), Not(eq(s, t))),
                 L.Or(eq(S.used(s, t), R.pn(R.frm(S.stl(s), t))), eq(S.used(s, t), L.least("N"))))),
+            "v7 settled in the fast mode": all_("SS", lambda s, t: imp(
+                And(S.sat(s), self.concerns(S.ns(s), t), Not(eq(s, t)), Not(R.slow(S.mine(s)))),
+                And(Not(R.slow(R.frm(S.stl(s), t))),
+                    L.lt(R.ux(R.frm(S.stl(s), t), s), R.pn(S.mine(s)))))),
         }

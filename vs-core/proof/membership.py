@@ -2,8 +2,11 @@
 
 Clients attach, lose their connection, move to another server, die and come back; servers come to
 know of all that in any order, forget, and are restarted. What the notification service reports is
-anything at all, except that a server knows its own clients. What a server learns of numbers is
-anything, too: they only have to be above what they have to be above.
+anything at all, but as clients of the server itself it names such as that has admitted. What a
+server learns of numbers is anything, too: new ones only have to be above it.
+
+Two guards are assumptions on clocks: that of `reborn`, on clients, and that of `restart`, on
+servers.
 
 Sorts: P processes, S servers, A attachments, R reports, X proposals, V views, C cids, I view
 numbers (of a view's id, the part that counts first), N counts of a server's proposals, M numbers of
@@ -34,6 +37,7 @@ RIGID = {
     "slow": ("X", "B"),
     "num": ("X", "M"),
     "said": ("XP", "C"),
+    "ux": ("XS", "N"),  # which of the other's proposals its server used last
     # a view: the report and the proposals that it is made of, and what it is
     "of": ("V", "R"),
     "frm": ("VS", "X"),
@@ -163,21 +167,22 @@ class Model:
         """p hears what s says to it."""
         return self.L.And(S.lst(p), S.loc(s, p), self.L.eq(S.att(s, p), S.cur(p)))
 
-    def is_new(self, S, s, t, x):
-        """s has not used x, of t, in a view for its report."""
-        return self.L.And(
-            self.L.eq(self.R.rep(x), S.ns(s)), self.concerns(S.ns(s), t),
-            self.L.lt(S.used(s, t), self.R.pn(x)))
+    def unused(self, S, s, x):
+        return self.L.lt(S.used(s, self.R.by(x)), self.R.pn(x))
+
+    def matters(self, S, s, x):
+        """x is for the report of s, of one who has a say in it, as s has."""
+        L, R, r = self.L, self.R, S.ns(s)
+        return L.And(L.eq(R.rep(x), r), self.concerns(r, R.by(x)), self.concerns(r, s))
 
     def taken(self, S, s, t):
         """The proposal of t as s has it."""
         return self.L.If(self.L.eq(s, t), S.mine(s), S.prp(s, t))
 
-    def attached(self, S, s, r):
-        """The own clients in the report are attached as it says."""
-        L = self.L
-        return L.forall("P", lambda p: L.Implies(
-            self.own(r, s, p), L.And(S.loc(s, p), L.eq(S.att(s, p), self.R.at(r, p)))))
+    def admitted(self, S, s, r):
+        """The own clients in the report were admitted; some may have gone, or attached anew."""
+        return self.L.forall("P", lambda p: self.L.Implies(
+            self.own(r, s, p), S.adm(self.R.at(r, p))))
 
     def max(self, a, b):
         return self.L.If(self.L.le(a, b), b, a)
@@ -260,7 +265,7 @@ class Model:
         """The notification service reports; the same again stands for whatever else calls for a
         proposal: a number to join, D1 to D3, a cid that is outrun, the end of a wait."""
         L = self.L
-        return L.Or(self.attached(S, s, r), L.eq(r, S.ns(s))), S.but(
+        return self.admitted(S, s, r), S.but(
             ns=on(L, S.ns, [s], r), gath=on(L, S.gath, [s], L.true),
             sat=on(L, S.sat, [s], L.false))
 
@@ -271,7 +276,7 @@ class Model:
         owed = L.exists("S", lambda t: L.And(
             S.knw(s, t), L.eq(R.rep(S.prp(s, t)), r), self.concerns(r, t),
             L.lt(S.used(s, t), R.pn(S.prp(s, t)))))
-        quiet = L.And(L.Not(S.chg(s)), L.Not(S.gath(s)), L.Not(owed), self.attached(S, s, r))
+        quiet = L.And(L.Not(S.chg(s)), L.Not(S.gath(s)), L.Not(owed), self.admitted(S, s, r))
         return L.Or(quiet, L.Not(self.concerns(r, s))), S.but(
             ns=on(L, S.ns, [s], r), gath=on(L, S.gath, [s], L.false),
             chg=on(L, S.chg, [s], L.false), sat=on(L, S.sat, [s], L.false))
@@ -306,34 +311,58 @@ class Model:
             self.within(r, S.ann(s)) if self.keeps("grown") else L.true,
             given if self.keeps("not-given") else L.true, L.lt(S.lpn(s), R.pn(x)),
             L.lt(S.maxv(s), R.vn(x)) if self.keeps("vnum") else L.true,
-            L.Implies(R.slow(x), L.le(S.sent(s), R.num(x))))
+            L.forall("S", lambda t: L.eq(R.ux(x, t), S.used(s, t))),
+            L.Implies(R.slow(x), L.le(S.sent(s), R.num(x))),
+            self.joins(S, s, x) if self.keeps("stored") else L.true)
         return guard, S.but(
             made=on(L, S.made, [x], L.true), mine=on(L, S.mine, [s], x),
             lpn=on(L, S.lpn, [s], R.pn(x)), gath=on(L, S.gath, [s], L.false),
             mode=on(L, S.mode, [s], R.slow(x)),
             sent=on(L, S.sent, [s], L.If(R.slow(x), R.num(x), S.sent(s))))
 
+    def joins(self, S, s, x):
+        """The proposal x of s takes up the numbers that it has heard and not used."""
+        L, R = self.L, self.R
+
+        def joined(y):
+            waits = L.And(self.matters(S, s, y), R.slow(y), self.unused(S, s, y))
+            return L.Implies(waits, L.And(R.slow(x), L.le(R.num(y), R.num(x))))
+
+        return L.forall("S", lambda t: L.Implies(S.knw(s, t), joined(S.prp(s, t))))
+
+    def answers(self, S, s, x):
+        """What s hears calls for a proposal."""
+        L, R = self.L, self.R
+        unused = self.unused(S, s, x)
+        rules = {
+            "join": L.And(R.slow(x), L.lt(S.sent(s), R.num(x))),
+            "D1": L.And(L.Not(S.chg(s)), unused),
+            "D2": L.And(S.chg(s), L.le(R.pn(S.mine(s)), R.ux(x, s))),
+            "D3": L.And(R.slow(x), unused, L.Not(L.And(S.chg(s), S.mode(s)))),
+        }
+        return L.And(self.matters(S, s, x),
+                     L.Or(*[calls for rule, calls in rules.items() if self.keeps(rule)]))
+
     def hear(self, S, s, x):
-        """A proposal is heard. By D1, who has used an earlier one and is in no change answers."""
+        """A proposal is heard, and perhaps answered."""
         L, R, t = self.L, self.R, self.R.by(x)
         later = L.Or(L.Not(S.knw(s, t)), L.lt(R.pn(S.prp(s, t)), R.pn(x)))
-        calls = L.And(L.Not(S.chg(s)), self.is_new(S, s, t, x), self.concerns(S.ns(s), s))
-        after = S.but(
+        answers = self.answers(S, s, x)
+        return L.And(S.made(x), L.Not(L.eq(t, s)), later), S.but(
             knw=on(L, S.knw, [s, t], L.true), prp=on(L, S.prp, [s, t], x),
-            maxv=on(L, S.maxv, [s], self.max(S.maxv(s), R.vn(x))))
-        if self.keeps("D1"):
-            after = after.but(
-                gath=on(L, S.gath, [s], L.Or(calls, S.gath(s))),
-                sat=on(L, S.sat, [s], L.And(L.Not(calls), S.sat(s))))
-        return L.And(S.made(x), L.Not(L.eq(t, s)), later), after
+            maxv=on(L, S.maxv, [s], self.max(S.maxv(s), R.vn(x))),
+            gath=on(L, S.gath, [s], L.Or(answers, S.gath(s))),
+            sat=on(L, S.sat, [s], L.And(L.Not(answers), S.sat(s))))
 
     def counts(self, S, s, t, x):
         """x, of t, counts for the view that s tries for."""
         L, R = self.L, self.R
-        unused = L.lt(S.used(s, t), R.pn(x)) if self.keeps("used-again") else L.true
-        return L.And(
-            L.eq(R.rep(x), S.ns(s)),
-            L.If(S.mode(s), L.And(R.slow(x), L.eq(R.num(x), S.sent(s))), unused))
+        untouched = L.lt(R.ux(x, s), R.pn(S.mine(s)))
+        passed = L.And(R.slow(x), L.le(R.num(x), S.sent(s)))
+        first = L.And(L.lt(S.used(s, t), R.pn(x)),
+                      L.Or(L.eq(s, t), L.And(untouched, L.Not(passed))))
+        number = L.And(R.slow(x), L.eq(R.num(x), S.sent(s)))
+        return L.And(L.eq(R.rep(x), S.ns(s)), L.If(S.mode(s), number, first))
 
     def decide(self, S, s, v):
         """A view is made of a proposal of each home, and told to the clients here."""

@@ -228,7 +228,10 @@ impl Agreement {
             steps.push(Step::StartChange(process, *cid));
         }
         self.announced = self.ns.clone();
-        self.changing = true;
+        if !self.changing {
+            // The mode was that of the last view.
+            (self.changing, self.mode) = (true, Mode::Fast);
+        }
     }
 
     /// Whether a client was given a higher cid than the last one from here: by a server that it

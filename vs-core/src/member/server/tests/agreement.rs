@@ -221,6 +221,16 @@ fn gathering_decides_nothing() {
     assert_eq!(servers.views(1)[0].0.start_ids(), cids(&[2, 1]));
 }
 
+/// After a view in the slow mode each change that was gathered went on in it.
+#[test]
+fn gathered_change_begins_in_fast_mode() {
+    let mut servers = play(2, D1, Rules::default());
+    assert_eq!(servers.views(1).last().map(|(_, mode)| *mode), Some(Mode::Slow));
+    servers.server(1).notify(report(&[11, 12, 21]), true);
+    servers.server(1).gathered();
+    assert_eq!(servers.server(1).mine().map(|mine| mine.mode), Some(Mode::Fast));
+}
+
 /// A proposal of server 2 as `change` has it.
 fn proposed(servers: &mut Servers, change: impl FnOnce(&mut Proposal)) -> Proposal {
     let mut proposal = servers.server(2).mine().unwrap().clone();

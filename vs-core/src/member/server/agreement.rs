@@ -6,6 +6,9 @@
 //! mode, one round). Who sees that this cannot be, answers with a numbered proposal (the slow
 //! mode), and the others join that number.
 
+#[cfg(any(test, feature = "sim"))]
+mod kept;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 

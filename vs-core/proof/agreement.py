@@ -23,8 +23,16 @@ SUSPECTS = {
     "D3": ["hear: w3"],
     "count-again": ["restart: q1"],
 }
-SCOPE = {"P": 2, "S": 2, "A": 3, "R": 2, "X": 3, "V": 2, "C": 2, "I": 2, "N": 3, "M": 2}
+SCOPE = {"P": 2, "S": 2, "A": 3, "R": 2, "X": 3, "V": 2, "C": 3, "I": 2, "N": 3, "M": 2}
 FOLLOWS = {}
+PROPOSED = ["report", "begin", "start_change", "propose"]
+ATTACHED = ["request", "request", "admit", "admit"]
+DECIDED = ["hear", "hear", "decide", "decide"]
+RUNS = {
+    "two servers in a view, fast": ATTACHED + 2 * PROPOSED + DECIDED,
+    "two servers in a view, slow": ATTACHED + 2 * PROPOSED + DECIDED,
+    "views of one report and one number that differ": ATTACHED + 3 * PROPOSED + DECIDED,
+}
 
 
 class Model(membership.Model):

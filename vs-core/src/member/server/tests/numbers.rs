@@ -1,4 +1,4 @@
-//! What numbers have to be above, and whom they go to.
+//! What the numbers of a server have to be above.
 
 use alloc::vec::Vec;
 

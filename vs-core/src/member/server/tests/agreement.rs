@@ -404,6 +404,20 @@ fn d1_change_after_used_proposal_is_answered() {
     assert_hangs(2, D1, TWO, Rule::ServerD1);
 }
 
+/// Each server decides on another proposal of server 2. The numbers of these are above all that it
+/// knew, and it knew no others: two views have one id, and are not equal.
+#[test]
+fn views_with_one_id_may_differ() {
+    let mut servers = Servers::new(2, Rules::default());
+    let grown: &[u64] = &[11, 21, 22];
+    servers.play(&[Ns(2, TWO), Ns(2, grown), Ns(2, TWO), Ns(1, TWO), Go(1, 2), Go(2, 1)]);
+    let [one, two] = [1, 2].map(|s| servers.views(s)[0].0.clone());
+    assert_eq!((one.id(), one.members()), (two.id(), two.members()));
+    assert_ne!(one.start_ids(), two.start_ids());
+    servers.drain();
+    assert!(servers.settled(&report(TWO)).is_some(), "it does not last (D1)");
+}
+
 /// Server 1 alone has everybody's proposal and decides; then it leaves the set and comes back. The
 /// others can neither use its new proposal, which has consumed their pending ones, nor has anybody
 /// more to say.

@@ -5,8 +5,8 @@ know of all that in any order, forget, and are restarted. What the notification 
 anything at all, but as clients of the server itself it names such as that has admitted. What a
 server learns of numbers is anything, too: new ones only have to be above it.
 
-Two guards are assumptions on clocks: that of `reborn`, on clients, and that of `restart`, on
-servers.
+Two guards are assumptions on clocks: `remembers` of `admit`, on those of clients, and that of
+`restart`, on those of servers.
 
 Sorts: P processes, S servers, A attachments, R reports, X proposals, V views, C cids, I view
 numbers (of a view's id, the part that counts first), N counts of a server's proposals, M numbers of
@@ -51,8 +51,10 @@ VARS = {
     # clients; what was given is what was received
     "lcid": ("P", "C"),  # the last cid, over all lives
     "lvid": ("P", "I"),  # the last view number, over all lives
-    "hcid": ("P", "C"),  # the same in this life, or what the life began with
+    "hcid": ("P", "C"),  # the same in this life, or what the life began with: its clock
     "hvid": ("P", "I"),
+    "newc": ("P", "B"),  # it was given no cid in this life
+    "newv": ("P", "B"),  # no view
     "cur": ("P", "A"),  # the last attachment that it asked for
     "lst": ("P", "B"),  # it listens to that
     "pend": ("P", "B"),  # a start_change came, and no view since, in this attachment
@@ -86,7 +88,7 @@ VARS = {
     "sat": ("S", "B"),  # there is one, and no change since
 }
 MUTANTS = {
-    "clock": "another life begins with a number below what the last one was given",
+    "clock": "neither the clock nor the server is above what an earlier life was given",
     "claims": "a client does not tell what it was given",
     "floor": "a server does not raise its numbers to what a client claims",
     "forget-attached": "a cid is forgotten though its process is attached",
@@ -99,7 +101,7 @@ MUTANTS = {
     "unasked": "a view is made while no change is under way",
 }
 SUSPECTS = {
-    "clock": ["reborn: n1", "reborn: n2"],
+    "clock": ["admit: n3", "admit: n4"],
     "claims": ["request: n1", "request: n2"],
     "floor": ["admit: n3", "admit: n4"],
     "forget-attached": ["forget: n3"],
@@ -227,10 +229,19 @@ class Model:
     def reborn(self, S, p, c, i):
         """A life ends, another begins with its clock, and remembers nothing."""
         L = self.L
-        later = L.And(L.le(S.lcid(p), c), L.le(S.lvid(p), i))
-        return later if self.keeps("clock") else L.true, S.but(
+        return L.true, S.but(
             hcid=on(L, S.hcid, [p], c), hvid=on(L, S.hvid, [p], i),
+            newc=on(L, S.newc, [p], L.true), newv=on(L, S.newv, [p], L.true),
             lst=on(L, S.lst, [p], L.false), pend=on(L, S.pend, [p], L.false))
+
+    def remembers(self, S, s, a):
+        """Of who was given nothing in this life, its clock or the server is above what its earlier
+        lives were given."""
+        L, R, p = self.L, self.R, self.R.who(a)
+        cid, view = self.max(S.cids(s, p), R.clc(a)), self.max(S.maxv(s), R.clv(a))
+        return L.Implies(L.And(S.lst(p), L.eq(S.cur(p), a)), L.And(
+            L.Implies(S.newc(p), L.le(S.lcid(p), cid)),
+            L.Implies(S.newv(p), L.le(S.lvid(p), view))))
 
     def admit(self, S, s, a):
         """Whatever was asked for may be admitted late, but once."""
@@ -243,7 +254,8 @@ class Model:
             after = after.but(
                 cids=on(L, S.cids, [s, p], self.max(S.cids(s, p), R.clc(a))),
                 maxv=on(L, S.maxv, [s], self.max(S.maxv(s), R.clv(a))))
-        return L.And(S.ask(a), L.Not(S.adm(a)), L.eq(R.to(a), s)), after
+        clock = self.remembers(S, s, a) if self.keeps("clock") else L.true
+        return L.And(S.ask(a), L.Not(S.adm(a)), L.eq(R.to(a), s), clock), after
 
     def leave(self, S, s, p):
         """p is attached to s no more, as far as s knows."""
@@ -299,8 +311,8 @@ class Model:
         return guard, S.but(
             cids=on(L, S.cids, [s, p], c), giv=on(L, S.giv, [s, p], c),
             fre=on(L, S.fre, [s, p], L.true),
-            lcid=given(S.lcid, c), hcid=given(S.hcid, c), pend=given(S.pend, L.true),
-            told=given(S.told, S.ann(s)))
+            lcid=given(S.lcid, c), hcid=given(S.hcid, c), newc=given(S.newc, L.false),
+            pend=given(S.pend, L.true), told=given(S.told, S.ann(s)))
 
     def propose(self, S, s, x):
         L, R, r = self.L, self.R, S.ns(s)
@@ -390,6 +402,7 @@ class Model:
 
         return guard, S.but(
             lvid=given(S.lvid, R.vid(v)), hvid=given(S.hvid, R.vid(v)),
+            newv=given(S.newv, L.false),
             pend=given(S.pend, L.false), used=use, dec=on(L, S.dec, [s, v], L.true),
             maxv=on(L, S.maxv, [s], self.max(S.maxv(s), R.vid(v))),
             chg=on(L, S.chg, [s], L.false), stl=on(L, S.stl, [s], v), sat=on(L, S.sat, [s], L.true))
@@ -505,11 +518,13 @@ class Model:
         L, R = self.L, self.R
         imp, And, Not, eq, le, all_ = L.Implies, L.And, L.Not, L.eq, L.le, L.forall
         return {
-            "n1 a client knows what it was given": all_("P", lambda p: And(
-                le(S.lcid(p), S.hcid(p)), le(S.lvid(p), S.hvid(p)))),
-            "n2 claims cover what was given": all_("P", lambda p: imp(
+            "n1 a client knows what it was given in this life": all_("P", lambda p: And(
+                L.Or(S.newc(p), le(S.lcid(p), S.hcid(p))),
+                L.Or(S.newv(p), le(S.lvid(p), S.hvid(p))))),
+            "n2 claims cover that": all_("P", lambda p: imp(
                 And(S.lst(p), Not(S.adm(S.cur(p)))),
-                And(le(S.lcid(p), R.clc(S.cur(p))), le(S.lvid(p), R.clv(S.cur(p)))))),
+                And(L.Or(S.newc(p), le(S.lcid(p), R.clc(S.cur(p)))),
+                    L.Or(S.newv(p), le(S.lvid(p), R.clv(S.cur(p))))))),
             "n3 cids at the home are above": all_("SP", lambda s, p: imp(
                 self.hears(S, s, p), le(S.lcid(p), S.cids(s, p)))),
             "n4 view numbers at the home are above": all_("SP", lambda s, p: imp(

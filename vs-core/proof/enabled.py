@@ -2,7 +2,8 @@
 
     python enabled.py endpoint
 
-`scenarios` of the model says what else has to be possible.
+`scenarios` of the model says what else has to be possible. `RUNS` of it, if there are any, name the
+steps by which a scenario is reached from the beginning.
 """
 
 import sys
@@ -10,7 +11,7 @@ import sys
 import z3
 
 import models
-from logic import Ground, symbols
+from logic import Ground, State, symbols
 
 
 def enabled(spec):
@@ -29,7 +30,26 @@ def enabled(spec):
         solver.add(fact(*[L.const(s, f"{name}_{i}") for i, s in enumerate(sorts)]))
         out[name] = solver.check() == z3.sat
         solver.pop()
+    for name, steps in getattr(spec, "RUNS", {}).items():
+        out[f"reached: {name}"] = reached(spec, L, name, steps)
     return out
+
+
+def reached(spec, L, name, steps):
+    """Whether these steps, with whatever parameters, can lead from the beginning to a scenario."""
+    model, S = symbols(spec, L)
+    solver = z3.Solver()
+    solver.add(*L.axioms(), *model.axioms().values(), model.initial(S))
+    for i, action in enumerate(steps):
+        sorts, step = model.actions()[action]
+        guard, after = step(S, *[L.const(s, f"{action}{i}_{k}") for k, s in enumerate(sorts)])
+        named = {n: L.function(f"{n}{i}", *sorts) for n, sorts in spec.VARS.items()}
+        solver.add(guard, *[named[n](*key) == f(*key) for n, f in after.functions.items()
+                            for key in L.tuples(spec.VARS[n][0])])
+        S = State(named)
+    sorts, fact = model.scenarios(S)[name]
+    solver.add(fact(*[L.const(s, f"{name}{i}") for i, s in enumerate(sorts)]))
+    return solver.check() == z3.sat
 
 
 def main():

@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-NAMES = ["endpoint", "order"]
+NAMES = ["endpoint", "order", "membership", "agreement"]
 
 
 def load(name):

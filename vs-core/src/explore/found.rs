@@ -8,7 +8,7 @@ use super::action::Action;
 use super::log::{Log, Setting};
 use super::plan::{Client, Op};
 use super::world::World;
-use crate::ident::{GroupName, Incarnation, ProcessId};
+use crate::ident::{GroupName, Incarnation, ProcessId, ServerId};
 use crate::spec::refine::{Refuted, Shown};
 use crate::spec::{self, Component, Options, Report, Stability};
 use crate::time::Time;
@@ -22,6 +22,8 @@ pub enum Wrong {
     Refuted(Refuted),
     /// Nothing happens any more, and these processes do not share a view.
     Stuck(Vec<ProcessId>),
+    /// An invariant of the proof does not hold at this server.
+    Broken(ServerId, &'static str),
     /// The run has no end.
     Endless,
 }
@@ -32,6 +34,9 @@ impl fmt::Display for Wrong {
             Self::Refuted(refuted) => write!(f, "the specification does not allow this: {refuted}"),
             Self::Stuck(set) => {
                 write!(f, "nothing happens any more, and {} are not together", DisplaySet(set))
+            }
+            Self::Broken(server, name) => {
+                write!(f, "an invariant of the proof does not hold at server {server}: {name}")
             }
             Self::Endless => f.write_str("it goes on for ever"),
         }

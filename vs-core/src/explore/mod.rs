@@ -261,7 +261,8 @@ impl Explorer<'_> {
             self.explored.steps += 1;
             let way = Way { from: at, choice: choice as u16 };
             let endless = (world.steps > STEPS_MAX).then_some(Wrong::Endless);
-            if let Some(wrong) = log.refuted.map(Wrong::Refuted).or(endless) {
+            let refuted = log.refuted.map(Wrong::Refuted);
+            if let Some(wrong) = refuted.or_else(|| self.broken(&world)).or(endless) {
                 let mut choices = self.choices(at);
                 choices.push(way.choice);
                 self.find(&choices, wrong);
@@ -276,6 +277,12 @@ impl Explorer<'_> {
             }
         }
         true
+    }
+
+    /// The invariants of the proof are asked of each server.
+    fn broken(&self, world: &World) -> Option<Wrong> {
+        let mut servers = world.servers.iter().filter(|_| self.setting.refine);
+        servers.find_map(|s| Some(Wrong::Broken(s.id(), s.broken()?)))
     }
 
     /// The choices that lead to a state.

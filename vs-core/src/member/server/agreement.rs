@@ -6,6 +6,9 @@
 //! mode, one round). Who sees that this cannot be, answers with a numbered proposal (the slow
 //! mode), and the others join that number.
 
+#[cfg(any(test, feature = "sim"))]
+mod kept;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -228,7 +231,10 @@ impl Agreement {
             steps.push(Step::StartChange(process, *cid));
         }
         self.announced = self.ns.clone();
-        self.changing = true;
+        if !self.changing {
+            // The mode was that of the last view.
+            (self.changing, self.mode) = (true, Mode::Fast);
+        }
     }
 
     /// Whether a client was given a higher cid than the last one from here: by a server that it

@@ -180,7 +180,7 @@ impl Server {
     /// Makes the group if it is new; false if there is no room for it.
     fn open_group(&mut self, name: &GroupName) -> bool {
         let (id, boot, rules) = (self.id, self.boot, self.rules);
-        self.groups.open(name, || Group::new(name, id, boot, rules))
+        self.groups.open(name, |proposed| Group::new(name, id, boot.max(proposed), rules))
     }
 
     /// A client is not admitted, and may ask again after `retry_ms`.

@@ -16,6 +16,8 @@ pub(super) struct Groups {
     groups: BTreeMap<GroupName, Group>,
     /// Groups without clients: they are forgotten when there is no room for others.
     idle: BTreeSet<GroupName>,
+    /// The highest count of a proposal of a group that was forgotten: others may remember it.
+    proposed: u64,
     /// When each group has something to do.
     due: Deadlines<GroupName>,
     /// What the secrets of views are drawn from, if there are any.
@@ -28,6 +30,7 @@ impl Groups {
             groups_max,
             groups: BTreeMap::new(),
             idle: BTreeSet::new(),
+            proposed: 0,
             due: Deadlines::new(),
             keys: None,
         }
@@ -41,21 +44,24 @@ impl Groups {
         self.keys = Some(keys);
     }
 
-    /// Makes the group if it is new. False if there is no room for it.
-    pub(super) fn open(&mut self, name: &GroupName, make: impl FnOnce() -> Group) -> bool {
+    /// Makes the group if it is new: its proposals are counted from above those of groups that were
+    /// forgotten, as it may have been one of them. False if there is no room for it.
+    pub(super) fn open(&mut self, name: &GroupName, make: impl FnOnce(u64) -> Group) -> bool {
         if self.groups.contains_key(name) {
             return true;
         }
         if self.groups.len() >= self.groups_max {
             while let Some(name) = self.idle.pop_first() {
-                self.groups.remove(&name);
+                let forgotten = self.groups.remove(&name);
+                let last = forgotten.as_ref().and_then(Group::proposal).map_or(0, |last| last.pn);
+                self.proposed = self.proposed.max(last);
                 self.due.set(&name, None);
             }
         }
         if self.groups.len() >= self.groups_max {
             return false;
         }
-        let mut group = make();
+        let mut group = make(self.proposed);
         if let Some(keys) = &mut self.keys {
             group.set_shares(Seed::new(keys.draw()));
         }

@@ -391,7 +391,8 @@ impl Group {
         self.trim_memory(report);
     }
 
-    /// Forgets processes that are not members, beyond a bound.
+    /// Forgets processes that are neither members nor attached here, beyond a bound. One that is
+    /// attached may be reported later, and says only once what it was given.
     fn trim_memory(&mut self, report: &Report) {
         self.accusations.trim();
         self.claimed.trim();
@@ -399,7 +400,10 @@ impl Group {
         if self.agreement.remembered().len() <= REMEMBERED_MAX {
             return;
         }
-        let is_gone = |p: &ProcessId| report.binary_search_by_key(p, |c| c.process).is_err();
+        let is_gone = |p: &ProcessId| {
+            let is_reported = report.binary_search_by_key(p, |c| c.process).is_ok();
+            !is_reported && self.attachments.local(*p).is_none()
+        };
         let gone: Vec<ProcessId> = self.agreement.remembered().filter(is_gone).collect();
         for process in gone.iter().take(gone.len().saturating_sub(REMEMBERED_MAX)) {
             self.agreement.forget(*process);

@@ -41,6 +41,8 @@ pub(super) struct Servers {
     starts: BTreeMap<u64, Vec<Cid>>,
     /// Proposals made.
     pub(super) proposals: u64,
+    /// Invariants of the proof that did not hold.
+    pub(super) broken: Vec<&'static str>,
     boots: u64,
 }
 
@@ -52,6 +54,7 @@ impl Servers {
             views: BTreeMap::new(),
             starts: BTreeMap::new(),
             proposals: 0,
+            broken: Vec::new(),
             boots: 1,
         }
     }
@@ -154,6 +157,7 @@ impl Servers {
                 Step::View(view, mode, _) => self.views.entry(s).or_default().push((view, mode)),
             }
         }
+        self.broken.extend(self.servers[&s].broken());
     }
 
     /// The views of a server, and how each was decided.

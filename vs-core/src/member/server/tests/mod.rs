@@ -13,6 +13,7 @@ mod lan;
 mod liars;
 mod link_reports;
 mod links;
+mod numbers;
 mod peers;
 mod profile;
 mod regroup;

@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 
 use smallvec::SmallVec;
 
-use crate::ident::{Cid, GroupName, Incarnation, ProcessId, Seq};
+use crate::ident::{Cid, GroupName, IDS_PER_MS, Incarnation, ProcessId, Seq};
 use crate::order::{Order, Stage};
 use crate::time::Time;
 use crate::view::{Cluster, Clusters, Members, View};
@@ -44,6 +44,21 @@ pub struct Record {
     pub group: GroupName,
     /// What happened.
     pub event: Event,
+}
+
+impl Record {
+    /// How far time has come by this record, in ms of UNIX time: its own time, and the numbers of
+    /// changes and views, which servers count in milliseconds ([`IDS_PER_MS`]). A process that
+    /// starts above all that its trace has reached keeps M2 and M6, whatever its clock says.
+    #[must_use]
+    pub fn reached_ms(&self) -> u64 {
+        let counted = match &self.event {
+            Event::StartChange { cid, .. } => cid.0,
+            Event::MbrView { view } | Event::View { view, .. } => view.id().major,
+            _ => 0,
+        };
+        self.ts.as_millis().max(counted / IDS_PER_MS)
+    }
 }
 
 /// What a process saw.

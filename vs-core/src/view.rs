@@ -229,8 +229,13 @@ impl View {
         self.rank(p).map(|r| self.0.start[usize::from(r)])
     }
 
-    /// 64 bits of the triple, in every packet of the view. Associates a packet with a view; never
-    /// decides alone that two views are equal.
+    /// 64 bits of the triple (FNV-1a), in each packet of the view: by them packets find their view.
+    /// They never decide alone that two views are equal.
+    ///
+    /// Two views of a group that have the same by accident, which happens once in 2^64, and members
+    /// of both that hear each other: packets of the one would be taken for packets of the other
+    /// (S5). It is no defence against those who make ids up, who find two such views with ease.
+    /// Where packets are sealed, each view has a secret of its own, and none opens in another one.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.0.fingerprint
@@ -286,6 +291,21 @@ impl fmt::Display for DisplaySet<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Made of `8yn0iYCKYHlIj4-BwPqk` and `GReLUrM4wMqfg9yzV3KQ`, which are known to collide.
+    #[test]
+    fn views_with_one_fingerprint_are_different() {
+        let with = |major, minor, p| {
+            let members = [ProcessId(p), ProcessId(2_000_000_000)];
+            View::new(ViewId { major, minor }, &members, &[Cid(7), Cid(8)]).unwrap()
+        };
+        let one = with(5_423_276_684_603_193_656, 4_768_525_211_558_234_201, 1_802_588_279);
+        let other = with(3_768_794_173_858_468_423, 8_825_148_061_072_313_719, 1_363_882_838);
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        assert_ne!(one, other);
+        let key = |view| ViewKey::of(view, ProcessId(2_000_000_000)).unwrap();
+        assert_ne!(key(&one), key(&other), "a sync message says which one it is of");
+    }
 
     #[test]
     fn view_read_back_equals_the_written_one() {

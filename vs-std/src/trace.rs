@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use vs_core::Time;
-use vs_core::ident::{GroupName, IDS_PER_MS, ProcessId};
+use vs_core::ident::{GroupName, ProcessId};
 use vs_core::trace::{Event, Header, Tracer};
 use vs_core::trace_json::{Reader, encode_event, encode_header};
 
@@ -235,12 +235,7 @@ pub fn reached_ms(path: &Path) -> io::Result<u64> {
     while lines.read_until(b'\n', &mut line)? > 0 {
         // The first line may be cut off at its beginning, the last one at its end.
         if let Ok(Some(read)) = reader.read(&line) {
-            let counted_ms = match read.record.event {
-                Event::StartChange { cid, .. } => cid.0 / IDS_PER_MS,
-                Event::MbrView { view } | Event::View { view, .. } => view.id().major / IDS_PER_MS,
-                _ => 0,
-            };
-            reached_ms = reached_ms.max(counted_ms).max(read.record.ts.as_millis());
+            reached_ms = reached_ms.max(read.record.reached_ms());
         }
         line.clear();
     }

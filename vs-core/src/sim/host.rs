@@ -126,6 +126,10 @@ pub(crate) struct ProcessBody<A> {
     /// What changes its datagrams, while it lies.
     pub(crate) liar: Option<Liar>,
     pub(crate) incarnation: Incarnation,
+    /// How far the clock that its lives begin by is ahead, in ms.
+    pub(crate) clock_ahead_ms: u64,
+    /// A life begins above what the trace of those before has reached.
+    pub(crate) reads_trace: bool,
     /// The application takes actions.
     pub(crate) reading: bool,
     /// The connection to a membership server.
@@ -184,6 +188,8 @@ impl<A> ProcessBody<A> {
             transmitted: Transmitted::default(),
             liar: None,
             incarnation: Incarnation::new(0),
+            clock_ahead_ms: 0,
+            reads_trace: false,
             reading: true,
             sends: (Time::ZERO, 0),
             link: None,

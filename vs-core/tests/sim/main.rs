@@ -15,6 +15,7 @@ mod story;
 mod talker;
 
 mod causal;
+mod clocks;
 mod clusters;
 mod direct;
 mod explore;

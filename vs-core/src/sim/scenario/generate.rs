@@ -25,6 +25,8 @@ const ORDER_SEED: u64 = 0x70;
 
 /// Mixed into a seed, so that the choice of clusters changes no other choice.
 const CLUSTERS_SEED: u64 = 0xc1;
+/// The same for clocks.
+const CLOCKS_SEED: u64 = 0xc10c;
 
 /// Percentage of scenarios whose groups have clusters.
 const CLUSTERS_PERCENT: u64 = 30;
@@ -123,6 +125,9 @@ impl Scenario {
     }
 }
 
+/// Scenarios in which the clocks of processes differ, in percent.
+const CLOCKS_PERCENT: u64 = 25;
+
 /// Most processes of a scenario that bytes describe: a fuzzer wants many runs.
 const FUZZED_PROCESSES_MAX: u64 = 6;
 
@@ -211,10 +216,25 @@ impl<'a> Generator<'a> {
         self.primary();
         self.order();
         self.clusters();
+        self.clocks();
         let heal_us = self.scenario.heal_us;
         self.scenario.steps.retain(|(at, _)| *at <= heal_us);
         self.scenario.steps.sort_by_key(|(at, _)| *at);
         self.scenario
+    }
+
+    /// How far clocks are apart, in some scenarios: one hour at most. By a choice of its own.
+    fn clocks(&mut self) {
+        if let Draw::Seed(_) = self.draw {
+            self.draw = Draw::Seed(Rng::new(self.scenario.seed ^ CLOCKS_SEED));
+        }
+        if !self.draw.percent(CLOCKS_PERCENT) {
+            return;
+        }
+        let most_ms = self.draw.one(&[1_000, 100_000, 3_600_000]);
+        for plan in &mut self.scenario.processes {
+            plan.clock_ahead_ms = Some(self.draw.below(most_ms));
+        }
     }
 
     /// Which processes make views primary, in some scenarios: by a choice of its own, so that each
@@ -286,6 +306,7 @@ impl<'a> Generator<'a> {
                 load,
                 manual_block: self.draw.percent(30),
                 stays_down: self.draw.percent(20),
+                clock_ahead_ms: None,
                 impostor: false,
             });
         }

@@ -111,6 +111,9 @@ pub struct ProcessPlan {
     pub manual_block: bool,
     /// Whether it stays away at the end if it is down by then.
     pub stays_down: bool,
+    /// How far the clock that its lives begin by is ahead, in ms; if it is `Some`, each begins
+    /// above what the trace of the lives before has reached.
+    pub clock_ahead_ms: Option<u64>,
     /// Whether it is not the process itself, but one that is started under its id while it runs
     /// ([`Step::StartImpostor`]). Of those in [`Scenario::processes`] none is.
     pub impostor: bool,
@@ -182,6 +185,7 @@ impl Scenario {
             load,
             manual_block: false,
             stays_down: false,
+            clock_ahead_ms: None,
             impostor: false,
         };
         let all = || (1..=processes).map(ProcessId);

@@ -174,6 +174,9 @@ impl<'a, A: Application> Run<'a, A> {
             Scenario::GROUPS.iter().filter_map(|name| GroupName::new(name).ok()).collect();
         for plan in &scenario.processes {
             world.add_process(plan.id, scenario.node.clone(), &plan.servers, make(plan));
+            if let Some(ms) = plan.clock_ahead_ms {
+                world.set_clock_ahead(plan.id, ms, true);
+            }
             for group in &plan.groups {
                 let mut config = scenario.group.clone();
                 if plan.manual_block {

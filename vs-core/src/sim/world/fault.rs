@@ -53,7 +53,12 @@ impl<A: Application> World<A> {
             Site::Impostor(_) => self.faults.impostors += 1,
             _ => self.faults.recoveries += u64::from(body.incarnation > Incarnation::new(0)),
         }
-        let millis = now.as_millis().max(body.incarnation.millis() + 1);
+        let clock_ms = now.as_millis() + body.clock_ahead_ms;
+        let reached_ms = match body.reads_trace {
+            true => body.records.iter().map(Record::reached_ms).max().unwrap_or_default(),
+            false => body.incarnation.millis(),
+        };
+        let millis = clock_ms.max(reached_ms + 1);
         body.incarnation = Incarnation::new(millis).with_nonce(seed >> 32);
         let identity = Identity {
             process: body.id,
@@ -237,9 +242,19 @@ impl<A: Application> World<A> {
         Ok(())
     }
 
+    /// The clock by which lives of a process begin is `ms` ahead for good. If it `reads_trace`, a
+    /// life begins above what its trace has reached, as a process does that names its trace in
+    /// the runtimes; else above the begin of the life before.
+    pub fn set_clock_ahead(&mut self, p: ProcessId, ms: u64, reads_trace: bool) {
+        let host = self.host(Site::Process(p));
+        if let Body::Process(body) = &mut self.hosts[host].body {
+            (body.clock_ahead_ms, body.reads_trace) = (ms, reads_trace);
+        }
+    }
+
     /// Sets the clock of a host forward, by which what runs there measures time: the host was
-    /// suspended, say. The clock that tells when a life begins is right all the same: that it goes
-    /// forth, and as elsewhere, is assumed of it.
+    /// suspended, say. The clock that tells when a life begins is another one:
+    /// [`World::set_clock_ahead`].
     pub fn set_clock_forward(&mut self, site: Site, ms: u64) {
         let host = self.host(site);
         self.faults.clock_jumps += 1;

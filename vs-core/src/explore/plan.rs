@@ -101,6 +101,7 @@ const THREE: &[Client] = &[at(3, 1, 1)];
 const BOTH: &[Client] = &[at(1, 1, 1), at(2, 1, 1)];
 const BOTH_AGAIN: &[Client] = &[at(1, 1, 1), at(2, 1, 2)];
 const ALL: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 1, 1)];
+const FOUR: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 1, 1), at(4, 1, 1)];
 const REBORN: &[Client] = &[at(1, 1, 1), at(2, 2, 1)];
 const LAST_REBORN: &[Client] = &[at(1, 1, 1), at(2, 1, 1), at(3, 2, 1)];
 
@@ -162,6 +163,31 @@ pub const PLANS: &[Plan] = &[
         manual: true,
         lazy: true,
         beats: true,
+        ..BASE
+    },
+    Plan {
+        name: "three-slowly",
+        about: "3 members of a view, of which one attaches anew; 2 messages, slow readers",
+        homes: &[1, 1, 1],
+        messages: &[1, 1, 0],
+        prelude: &[Report(1, ALL)],
+        tracks: &[&[Report(1, &[at(1, 1, 1), at(2, 1, 2), at(3, 1, 1)])]],
+        lazy: true,
+        ..BASE
+    },
+    Plan {
+        name: "two-halves",
+        about: "4 members of a view at 2 servers part into two halves: two changes at a time",
+        homes: &[1, 1, 2, 2],
+        messages: &[0, 0, 0, 0],
+        prelude: &[
+            Report(1, BOTH),
+            Report(2, &[at(3, 1, 1), at(4, 1, 1)]),
+            Report(1, FOUR),
+            Report(2, FOUR),
+        ],
+        tracks: &[&[Report(1, BOTH)], &[Report(2, &[at(3, 1, 1), at(4, 1, 1)])]],
+        gather: false,
         ..BASE
     },
     Plan {

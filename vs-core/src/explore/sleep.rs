@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn reduced_worlds_have_the_same_states() {
-        for plan in PLANS.iter().filter(|plan| plan.short) {
+        let small = ["outsider", "last-words", "last-words-reborn", "flap"];
+        for plan in PLANS.iter().filter(|plan| small.contains(&plan.name)) {
             let [reduced, full] = [true, false].map(|reduce| {
                 explore(plan, Rules::default(), Limits::default().with_reduced(reduce))
             });
@@ -132,7 +133,7 @@ mod tests {
             assert!(reduced.is_whole && full.is_whole && full.found.is_none(), "{name}");
             assert_eq!((reduced.states, reduced.ends), (full.states, full.ends), "{name}");
             assert_eq!(reduced.depth, full.depth, "{name}");
-            assert!(reduced.steps <= full.steps, "{name}");
+            assert!(reduced.steps < full.steps, "{name}");
         }
     }
 }

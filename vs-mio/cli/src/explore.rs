@@ -44,6 +44,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Limits::default().states_max as u64,
           value_parser = clap::value_parser!(u64).range(1..))]
     states_max: u64,
+    /// Go through all orders of independent steps, not through one of each two: the states are the
+    /// same
+    #[arg(long, conflicts_with = "walks")]
+    full: bool,
     /// Keep the traces of what is found: of one run in DIR, of several in DIR/WORLD-RULE
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
@@ -215,7 +219,11 @@ fn go_through(args: &Args, task: Task, alone: bool) -> Result<(), String> {
     let rule = rules.left_out();
     let begun = Instant::now();
     let states_max = usize::try_from(args.states_max).unwrap_or(usize::MAX);
-    let explored = explore(plan, rules, Limits::default().with_states_max(states_max));
+    let explored = explore(
+        plan,
+        rules,
+        Limits::default().with_states_max(states_max).with_reduced(!args.full),
+    );
     let name = name(task);
     report(args, plan, rule, &explored, begun.elapsed().as_secs_f64());
     if let (Some(found), Some(dir)) = (&explored.found, trace_dir(args, task, alone)) {

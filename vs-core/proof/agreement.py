@@ -50,13 +50,13 @@ class Model(membership.Model):
         L, R = self.L, self.R
         return L.forall("SX", lambda t, x: L.Implies(
             L.And(self.concerns(S.ns(s), t), L.Not(L.eq(s, t)), S.made(x), L.eq(R.by(x), t)),
-            L.And(S.knw(s, t), L.eq(R.rep(S.prp(s, t)), S.ns(s)),
+            L.And(S.known(s, t), L.eq(R.rep(S.prp(s, t)), S.ns(s)),
                   L.le(R.pn(x), R.pn(S.prp(s, t))))))
 
     def hears_last(self, S, s, t):
         """s has heard what t proposed last, and both have a say in the same report."""
         L, R = self.L, self.R
-        return L.And(S.knw(s, t), L.eq(S.prp(s, t), S.mine(t)), L.eq(S.ns(s), S.ns(t)),
+        return L.And(S.known(s, t), L.eq(S.prp(s, t), S.mine(t)), L.eq(S.ns(s), S.ns(t)),
                      L.eq(R.rep(S.mine(t)), S.ns(t)), self.matters(S, s, S.mine(t)))
 
     def each_heard(self, S, s, t):
@@ -147,10 +147,10 @@ class Model(membership.Model):
                 le(R.pn(x), S.lpn(R.by(x))), L.lt(L.least("N"), R.pn(x))))),
             "q2 a count names a proposal": all_("XX", lambda x, y: imp(
                 And(S.made(x), S.made(y), eq(R.by(x), R.by(y)), eq(R.pn(x), R.pn(y))), eq(x, y))),
-            "q3 heard is what was proposed": all_("SS", lambda s, t: imp(S.knw(s, t), And(
+            "q3 heard is what was proposed": all_("SS", lambda s, t: imp(S.known(s, t), And(
                 S.made(S.prp(s, t)), eq(R.by(S.prp(s, t)), t), Not(eq(s, t))))),
             "q4 who is in no change has used what it heard": all_("SS", lambda s, t: imp(
-                And(Not(S.chg(s)), Not(S.gath(s)), S.knw(s, t), eq(R.rep(S.prp(s, t)), S.ns(s)),
+                And(Not(S.chg(s)), Not(S.gath(s)), S.known(s, t), eq(R.rep(S.prp(s, t)), S.ns(s)),
                     self.concerns(S.ns(s), t), self.concerns(S.ns(s), s)),
                 le(R.pn(S.prp(s, t)), S.used(s, t)))),
             "q5 the own one is the last": all_("S", lambda s: imp(
@@ -170,7 +170,7 @@ class Model(membership.Model):
         def heard(claim):
             """Of all that was heard and matters to one who is not about to propose."""
             return L.forall("SS", lambda s, t: imp(
-                And(L.Not(S.gath(s)), S.knw(s, t), self.matters(S, s, S.prp(s, t))),
+                And(L.Not(S.gath(s)), S.known(s, t), self.matters(S, s, S.prp(s, t))),
                 claim(s, S.prp(s, t))))
 
         def waits(s, x):

@@ -72,13 +72,13 @@ VARS = {
     "chg": ("S", "B"),  # a change is under way
     "gath": ("S", "B"),  # it will propose: until then no view is made
     "ann": ("S", "R"),  # what was announced
-    "fre": ("SP", "B"),  # p was given a cid for it
-    "giv": ("SP", "C"),  # this one
+    "fresh": ("SP", "B"),  # p was given a cid for it
+    "given": ("SP", "C"),  # this one
     "lpn": ("S", "N"),
     "mine": ("S", "X"),
     "mode": ("S", "B"),  # slow
     "sent": ("S", "M"),  # the number of its last slow proposal
-    "knw": ("SS", "B"),
+    "known": ("SS", "B"),
     "prp": ("SS", "X"),  # the last proposal that was heard
     "used": ("SS", "N"),
     # history, which nothing is decided by
@@ -141,10 +141,10 @@ class Model:
                 Not(S.lst(p)), Not(S.pend(p)), eq(S.lcid(p), least("C")),
                 eq(S.lvid(p), least("I")))),
             L.forall("A", lambda a: And(Not(S.ask(a)), Not(S.adm(a)))),
-            L.forall("SP", lambda s, p: And(Not(S.loc(s, p)), Not(S.fre(s, p)))),
+            L.forall("SP", lambda s, p: And(Not(S.loc(s, p)), Not(S.fresh(s, p)))),
             L.forall("S", lambda s: And(
                 Not(S.chg(s)), Not(S.gath(s)), Not(S.sat(s)), Not(self.concerns(S.ns(s), s)))),
-            L.forall("SS", lambda s, t: And(Not(S.knw(s, t)), eq(S.used(s, t), least("N")))),
+            L.forall("SS", lambda s, t: And(Not(S.known(s, t)), eq(S.used(s, t), least("N")))),
             L.forall("X", lambda x: Not(S.made(x))),
             L.forall("SV", lambda s, v: Not(S.dec(s, v))),
         )
@@ -286,7 +286,7 @@ class Model:
         s has no clients any more. Then s is in no view."""
         L, R = self.L, self.R
         owed = L.exists("S", lambda t: L.And(
-            S.knw(s, t), L.eq(R.rep(S.prp(s, t)), r), self.concerns(r, t),
+            S.known(s, t), L.eq(R.rep(S.prp(s, t)), r), self.concerns(r, t),
             L.lt(S.used(s, t), R.pn(S.prp(s, t)))))
         quiet = L.And(L.Not(S.chg(s)), L.Not(S.gath(s)), L.Not(owed), self.admitted(S, s, r))
         return L.Or(quiet, L.Not(self.concerns(r, s))), S.but(
@@ -298,26 +298,26 @@ class Model:
         L = self.L
         return S.gath(s), S.but(
             chg=on(L, S.chg, [s], L.true), ann=on(L, S.ann, [s], S.ns(s)),
-            fre=on(L, S.fre, [s, None], L.false))
+            fresh=on(L, S.fresh, [s, None], L.false))
 
     def start_change(self, S, s, p, c):
         L = self.L
         new = L.lt(S.cids(s, p), c) if self.keeps("same-cid") else L.le(S.cids(s, p), c)
-        guard = L.And(S.gath(s), S.chg(s), self.own(S.ann(s), s, p), L.Not(S.fre(s, p)), new)
+        guard = L.And(S.gath(s), S.chg(s), self.own(S.ann(s), s, p), L.Not(S.fresh(s, p)), new)
 
         def given(f, x):
             return on(L, f, [p], L.If(self.hears(S, s, p), x, f(p)))
 
         return guard, S.but(
-            cids=on(L, S.cids, [s, p], c), giv=on(L, S.giv, [s, p], c),
-            fre=on(L, S.fre, [s, p], L.true),
+            cids=on(L, S.cids, [s, p], c), given=on(L, S.given, [s, p], c),
+            fresh=on(L, S.fresh, [s, p], L.true),
             lcid=given(S.lcid, c), hcid=given(S.hcid, c), newc=given(S.newc, L.false),
             pend=given(S.pend, L.true), told=given(S.told, S.ann(s)))
 
     def propose(self, S, s, x):
         L, R, r = self.L, self.R, S.ns(s)
         given = L.forall("P", lambda p: L.Implies(self.own(r, s, p), L.And(
-            S.fre(s, p), L.eq(R.said(x, p), S.giv(s, p)))))
+            S.fresh(s, p), L.eq(R.said(x, p), S.given(s, p)))))
         guard = L.And(
             S.gath(s), S.chg(s), L.Not(S.made(x)), L.eq(R.by(x), s), L.eq(R.rep(x), r),
             self.within(r, S.ann(s)) if self.keeps("grown") else L.true,
@@ -340,7 +340,7 @@ class Model:
             waits = L.And(self.matters(S, s, y), R.slow(y), self.unused(S, s, y))
             return L.Implies(waits, L.And(R.slow(x), L.le(R.num(y), R.num(x))))
 
-        return L.forall("S", lambda t: L.Implies(S.knw(s, t), joined(S.prp(s, t))))
+        return L.forall("S", lambda t: L.Implies(S.known(s, t), joined(S.prp(s, t))))
 
     def answers(self, S, s, x):
         """What s hears calls for a proposal."""
@@ -358,10 +358,10 @@ class Model:
     def hear(self, S, s, x):
         """A proposal is heard, and perhaps answered."""
         L, R, t = self.L, self.R, self.R.by(x)
-        later = L.Or(L.Not(S.knw(s, t)), L.lt(R.pn(S.prp(s, t)), R.pn(x)))
+        later = L.Or(L.Not(S.known(s, t)), L.lt(R.pn(S.prp(s, t)), R.pn(x)))
         answers = self.answers(S, s, x)
         return L.And(S.made(x), L.Not(L.eq(t, s)), later), S.but(
-            knw=on(L, S.knw, [s, t], L.true), prp=on(L, S.prp, [s, t], x),
+            known=on(L, S.known, [s, t], L.true), prp=on(L, S.prp, [s, t], x),
             maxv=on(L, S.maxv, [s], self.max(S.maxv(s), R.vn(x))),
             gath=on(L, S.gath, [s], L.Or(answers, S.gath(s))),
             sat=on(L, S.sat, [s], L.And(L.Not(answers), S.sat(s))))
@@ -390,7 +390,7 @@ class Model:
             L.eq(r, S.ns(s)), self.concerns(r, s),
             L.forall("S", lambda t: L.Implies(needs(t), L.And(
                 L.eq(R.frm(v, t), self.taken(S, s, t)),
-                L.Or(L.eq(s, t), S.knw(s, t)),
+                L.Or(L.eq(s, t), S.known(s, t)),
                 self.counts(S, s, t, R.frm(v, t))))),
             self.made_of(v))
 
@@ -424,7 +424,7 @@ class Model:
         """t is gone for long, or was restarted: what it said is forgotten."""
         L = self.L
         return L.Not(L.eq(s, t)), S.but(
-            knw=on(L, S.knw, [s, t], L.false), used=on(L, S.used, [s, t], L.least("N")))
+            known=on(L, S.known, [s, t], L.false), used=on(L, S.used, [s, t], L.least("N")))
 
     def restart(self, S, s, n, r):
         """A server begins anew: it knows nothing, and counts from a clock."""
@@ -435,7 +435,7 @@ class Model:
             lpn=on(L, S.lpn, [s], n), loc=on(L, S.loc, [s, None], L.false),
             cids=on(L, S.cids, [s, None], L.least("C")), maxv=on(L, S.maxv, [s], L.least("I")),
             chg=on(L, S.chg, [s], L.false), gath=on(L, S.gath, [s], L.false),
-            sat=on(L, S.sat, [s], L.false), knw=on(L, S.knw, [s, None], L.false),
+            sat=on(L, S.sat, [s], L.false), known=on(L, S.known, [s, None], L.false),
             used=on(L, S.used, [s, None], L.least("N")), sent=on(L, S.sent, [s], L.least("M")))
 
     # ---- what is promised
@@ -550,9 +550,9 @@ class Model:
                 self.pending(S, s), self.within(S.ns(s), S.ann(s)))),
             "h3 it says what was given": all_("SP", lambda s, p: imp(
                 And(self.pending(S, s), self.own(S.ns(s), s, p)),
-                And(S.fre(s, p), eq(R.said(S.mine(s), p), S.giv(s, p))))),
+                And(S.fresh(s, p), eq(R.said(S.mine(s), p), S.given(s, p))))),
             "h4 who hears was given it": all_("SP", lambda s, p: imp(
-                And(self.hears(S, s, p), S.chg(s), self.own(S.ann(s), s, p), S.fre(s, p),
+                And(self.hears(S, s, p), S.chg(s), self.own(S.ann(s), s, p), S.fresh(s, p),
                     eq(R.at(S.ann(s), p), S.cur(p))),
-                And(eq(S.giv(s, p), S.lcid(p)), S.pend(p), eq(S.told(p), S.ann(s))))),
+                And(eq(S.given(s, p), S.lcid(p)), S.pend(p), eq(S.told(p), S.ann(s))))),
         }

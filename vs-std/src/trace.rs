@@ -260,7 +260,7 @@ impl Tracer for MaybeTrace {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use vs_core::ident::{Cid, Incarnation};
+    use vs_core::ident::{Cid, IDS_PER_MS, Incarnation};
 
     use super::*;
 

@@ -128,6 +128,8 @@ pub(crate) struct ProcessBody<A> {
     pub(crate) incarnation: Incarnation,
     /// How far the clock that its lives begin by is ahead, in ms.
     pub(crate) clock_ahead_ms: u64,
+    /// How far that clock was ahead when the last life began.
+    pub(crate) began_ahead_ms: u64,
     /// A life begins above what the trace of those before has reached.
     pub(crate) reads_trace: bool,
     /// The application takes actions.
@@ -189,6 +191,7 @@ impl<A> ProcessBody<A> {
             liar: None,
             incarnation: Incarnation::new(0),
             clock_ahead_ms: 0,
+            began_ahead_ms: 0,
             reads_trace: false,
             reading: true,
             sends: (Time::ZERO, 0),

@@ -56,8 +56,10 @@ impl<A: Application> World<A> {
         let clock_ms = now.as_millis() + body.clock_ahead_ms;
         let reached_ms = match body.reads_trace {
             true => body.records.iter().map(Record::reached_ms).max().unwrap_or_default(),
+            false if body.clock_ahead_ms < body.began_ahead_ms => 0,
             false => body.incarnation.millis(),
         };
+        body.began_ahead_ms = body.clock_ahead_ms;
         let millis = clock_ms.max(reached_ms + 1);
         body.incarnation = Incarnation::new(millis).with_nonce(seed >> 32);
         let identity = Identity {
@@ -244,7 +246,7 @@ impl<A: Application> World<A> {
 
     /// The clock by which lives of a process begin is `ms` ahead for good. If it `reads_trace`, a
     /// life begins above what its trace has reached, as a process does that names its trace in
-    /// the runtimes; else above the begin of the life before.
+    /// the runtimes; else above the begin of the life before, unless the clock was set back since.
     pub fn set_clock_ahead(&mut self, p: ProcessId, ms: u64, reads_trace: bool) {
         let host = self.host(Site::Process(p));
         if let Body::Process(body) = &mut self.hosts[host].body {

@@ -18,7 +18,7 @@ pub(crate) struct ViewKey {
 pub(crate) struct SyncMessage {
     pub(crate) process: u64,
     /// Milliseconds and nonce.
-    pub(crate) incarnation: (u64, u32),
+    pub(crate) incarnation: (u64, u64),
     pub(crate) cid: u64,
     pub(crate) view: ViewKey,
     pub(crate) total: u16,
